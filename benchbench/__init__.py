@@ -1,0 +1,72 @@
+"""benchbench: is this model, optimizer or batch size really better, and what does it cost?
+
+``import benchbench as bb`` gives plugin authors all they need; names are imported when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchbench.errors import BenchError, DataError, ModelError, SpecError
+    from benchbench.hooks import hookimpl
+    from benchbench.plugin import (
+        Dataset,
+        DataSpec,
+        Download,
+        Model,
+        Optimizer,
+        Scheduler,
+        Split,
+        Splits,
+        param,
+    )
+    from benchbench.record import Event, Record
+
+_HOMES = {
+    "benchbench.errors": ("BenchError", "DataError", "ModelError", "SpecError"),
+    "benchbench.hooks": ("hookimpl",),
+    "benchbench.plugin": (
+        "DataSpec",
+        "Dataset",
+        "Download",
+        "Model",
+        "Optimizer",
+        "Scheduler",
+        "Split",
+        "Splits",
+        "param",
+    ),
+    "benchbench.record": ("Event", "Record"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BenchError",
+    "DataError",
+    "DataSpec",
+    "Dataset",
+    "Download",
+    "Event",
+    "Model",
+    "ModelError",
+    "Optimizer",
+    "Record",
+    "Scheduler",
+    "SpecError",
+    "Split",
+    "Splits",
+    "hookimpl",
+    "param",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,83 @@
+"""What can go wrong, said so that the reader knows what to do next.
+
+::
+
+    BenchError            a message and a hint; caught in one place, ``benchbench.cli.main``
+    |-- PluginError       no such plugin, or one that cannot be loaded
+    |-- SpecError         a parameter, option or TOML file that cannot be understood
+    |-- DataError         pictures that are missing, damaged or unsafe to read
+    |-- DeviceError       a device or precision that this machine does not have
+    |-- ModelError        a model that does not fit the data
+    |-- TrackingError     MLflow's store cannot be used
+    `-- TrialError        a trial that was started and did not finish (exit code 1)
+
+Every class but :class:`TrialError` stands for wrong usage or input, found before training (exit code 2).
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """An error that a user can act upon.
+
+    ``message`` says what is wrong and where, ``hint`` what to do about it.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def to_json(self) -> dict[str, str]:
+        """Return the error as plain data, to be sent to another process."""
+        return {"kind": type(self).__name__, "message": self.message, "hint": self.hint}
+
+    @staticmethod
+    def from_json(data: dict[str, str]) -> BenchError:
+        """Return the error that :meth:`to_json` described."""
+        kinds = {kind.__name__: kind for kind in BenchError.__subclasses__()}
+        return kinds.get(data["kind"], BenchError)(data["message"], hint=data["hint"])
+
+
+class PluginError(BenchError):
+    """A plugin that does not exist or cannot be loaded."""
+
+
+class SpecError(BenchError):
+    """A parameter, option or TOML file that cannot be understood."""
+
+
+class DataError(BenchError):
+    """Pictures that are missing, damaged or unsafe to read."""
+
+
+class DeviceError(BenchError):
+    """A device or precision that this machine does not have."""
+
+
+class ModelError(BenchError):
+    """A model that does not fit the data."""
+
+
+class TrackingError(BenchError):
+    """MLflow's store cannot be used."""
+
+
+class TrialError(BenchError):
+    """A trial that was started and did not finish."""
+
+    exit_code: ClassVar[int] = 1
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return ``"did you mean 'x'?"`` for the known word nearest to ``word``, or ``""``."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean {found[0]!r}?" if found else ""

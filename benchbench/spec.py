@@ -1,0 +1,174 @@
+"""What a trial is: drafts (what was asked for) and specs (what was meant, with every default written out).
+
+A draft comes from TOML and the command line and names plugins by name; resolving it against the installed plugins
+(``registry.resolve``) gives a :class:`Spec`, which is plain data and identifies the trial.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from benchbench.errors import SpecError, closest
+from benchbench.plugin import KINDS, Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Precision = Literal["fp32", "tf32", "bf16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+
+class _Text(BaseModel):
+    """Base of what is read from text: frozen, strict about types, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class PluginDraft(_Text):
+    """One plugin as asked for: typed parameters from TOML, and texts from ``--set`` that override them."""
+
+    name: str
+    params: dict[str, JsonValue] = {}
+    texts: dict[str, str] = {}
+
+    @classmethod
+    def from_toml(cls, value: object, *, kind: Kind) -> Self:
+        """Read ``"sgd"`` or ``{ name = "sgd", lr = 0.1 }``."""
+        if isinstance(value, str):
+            return cls(name=value)
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            return cls(name=value["name"], params={key: value[key] for key in value if key != "name"})
+        raise SpecError(
+            f"{kind} must be a name or a table with a name, not {value!r}",
+            hint=f'{kind} = "NAME"  or  {kind} = {{ name = "NAME", PARAMETER = VALUE }}',
+        )
+
+
+class Draft(_Text):
+    """A trial as asked for, before its plugins are known. Its defaults are those of ``bench run``."""
+
+    dataset: PluginDraft
+    model: PluginDraft
+    optimizer: PluginDraft = PluginDraft(name="sgd")
+    scheduler: PluginDraft = PluginDraft(name="constant")
+    epochs: int = Field(10, ge=1, description="passes over the training pictures")
+    batch_size: int = Field(32, ge=1, description="pictures a step")
+    seed: int = Field(0, ge=0, lt=2**63, description="of weights, data order, flips and dropout")
+    precision: Precision = Field("fp32", description="fp32, tf32 (CUDA) or bf16 (mixed)")
+    plugins: tuple[str, ...] = Field((), strict=False, description="plugin files or folders to load as well")
+
+    @classmethod
+    def from_toml(cls, table: dict[str, Any]) -> Self:
+        """Read the table of a TOML file; raises :class:`SpecError` naming the key that is wrong."""
+        for key in table:
+            if key not in cls.model_fields:
+                raise SpecError(
+                    f"unknown key {key!r}",
+                    hint=closest(key, cls.model_fields) or "keys: " + ", ".join(cls.model_fields),
+                )
+        given = {
+            key: PluginDraft.from_toml(value, kind=key) if key in KINDS else value for key, value in table.items()
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise SpecError(describe_validation(error)) from None
+
+    def plugin(self, kind: Kind) -> PluginDraft:
+        """Return the draft of the plugin of this kind."""
+        draft: PluginDraft = getattr(self, kind)
+        return draft
+
+
+@dataclass(frozen=True)
+class PluginSpec:
+    """One plugin as meant: every parameter with its value, and the revision of its author's code."""
+
+    name: str
+    revision: int
+    params: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The resolved description of one trial: everything that decides its result, and nothing else."""
+
+    dataset: PluginSpec
+    model: PluginSpec
+    optimizer: PluginSpec
+    scheduler: PluginSpec
+    epochs: int
+    batch_size: int
+    seed: int
+    precision: Precision
+
+    @cached_property
+    def id(self) -> str:
+        """Return the sha256 of the spec's canonical JSON, 64 hexadecimal digits."""
+        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def plugin(self, kind: Kind) -> PluginSpec:
+        """Return the spec of the plugin of this kind."""
+        spec: PluginSpec = getattr(self, kind)
+        return spec
+
+    def flat(self) -> dict[str, JsonValue]:
+        """Return ``{"model": "alexnet", "model.dropout": 0.5, ..., "seed": 0}``, as MLflow's params show it."""
+        flat: dict[str, JsonValue] = {}
+        for kind in KINDS:
+            plugin = self.plugin(kind)
+            flat[kind] = plugin.name
+            flat |= {f"{kind}.{key}": value for key, value in plugin.params.items()}
+            flat[f"{kind}.revision"] = plugin.revision
+        return flat | {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+
+    def to_toml(self, *, plugins: tuple[str, ...] = ()) -> str:
+        """Return the TOML that ``bench run --spec`` repeats the trial from."""
+        table: dict[str, Any] = {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+        if plugins:
+            table["plugins"] = list(plugins)
+        for kind in KINDS:
+            plugin = self.plugin(kind)
+            params = {key: "none" if value is None else value for key, value in plugin.params.items()}
+            table[kind] = {"name": plugin.name} | params
+        return f"# spec id {self.id}\n" + tomli_w.dumps(table)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the table in a TOML file; raises :class:`SpecError` with file, line and column."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"no such file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read {path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{path}: {error}") from None
+
+
+def describe_validation(error: ValidationError) -> str:
+    """Return pydantic's complaints as one line: ``lr: Input should be greater than 0 (got -1)``."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg'].removeprefix('Value error, ')}"
+        + ("" if item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r})")
+        for item in error.errors(include_url=False)
+    )

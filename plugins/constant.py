@@ -1,0 +1,22 @@
+"""A learning rate that never changes."""
+
+from __future__ import annotations
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler
+
+import benchbench as bb
+
+
+class Constant(bb.Scheduler, name="constant"):
+    """The learning rate stays what the optimizer set."""
+
+    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:  # noqa: ARG002
+        """Return a scheduler that multiplies by one."""
+        return ConstantLR(optimizer, factor=1.0, total_iters=0)
+
+
+@bb.hookimpl
+def benchbench_schedulers() -> list[type[bb.Scheduler]]:
+    """Offer the constant rate."""
+    return [Constant]
