@@ -44,6 +44,10 @@ class Journal:
         """Return the folder whose contents become the run's artifacts."""
         return self.folder / "artifacts"
 
+    def exists(self) -> bool:
+        """Tell whether the trial was started."""
+        return (self.folder / "events.jsonl").exists()
+
     def append(self, event: Event) -> None:
         """Add an event; when this returns, it is on disk."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer as TorchOptimizer
     from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-KINDS = ("dataset", "model", "optimizer", "scheduler")
 Kind = Literal["dataset", "model", "optimizer", "scheduler"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def param(default: Any, help: str, **limits: Any) -> Any:  # noqa: A002 - the word that users read
@@ -57,20 +57,6 @@ class Plugin(BaseModel):
         if name is not None:
             cls.name = name
         cls.revision = revision
-
-    @model_validator(mode="before")
-    @classmethod
-    def _none_as_text(cls, values: Any) -> Any:
-        """Read the text ``none`` as None where None is allowed: TOML and command lines have no other word."""
-        if not isinstance(values, dict):
-            return values
-        fields = cls.model_fields
-        return {
-            key: None
-            if value == "none" and key in fields and allows_none(fields[key].annotation)
-            else value
-            for key, value in values.items()
-        }
 
 
 @dataclass(frozen=True)
@@ -136,12 +122,16 @@ class Dataset(Plugin):
 
     kind: ClassVar[str] = "dataset"
     download: ClassVar[Download | None] = None
+    sha256: ClassVar[dict[str, str]] = {}
+    """Of other files that hold the same pictures, by file name: what ``bench data verify`` compares with."""
 
     image_size: int = param(
         32, "side of the square that pictures are padded (with black) or cropped to", ge=1, le=4096
     )
     flip: float = param(0.5, "probability of a left-right flip of a training picture", ge=0, le=1)
-    mean: tuple[float, ...] = param((0.5,), "subtracted from pixels scaled to 0..1, one a channel or one for all")
+    mean: tuple[float, ...] = param(
+        (0.5,), "subtracted from pixels scaled to 0..1, one a channel or one for all"
+    )
     std: tuple[float, ...] = param((0.5,), "divides pixels after that, one a channel or one for all")
 
     def load(self, root: Path) -> Splits:
@@ -150,6 +140,14 @@ class Dataset(Plugin):
         Raises :class:`~benchbench.errors.DataError` where they are missing or damaged.
         """
         raise NotImplementedError
+
+    def sources(self, root: Path) -> tuple[Path, ...]:
+        """Return the files and folders that ``load`` reads; what it returned is good until one of them changes.
+
+        A folder counts with all that is below it. Override this where ``load`` reads only a part of ``root``, or
+        nothing at all.
+        """
+        return (root,)
 
 
 class Model(Plugin):

@@ -1,0 +1,123 @@
+"""A split as batches on a device: every step works on a whole uint8 batch, and nothing is decoded twice.
+
+The order of pictures and their flips depend on seed and epoch alone: they are drawn on the CPU, whatever the
+device, so that a trial taken up in the middle sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from benchbench.plugin import Split
+
+
+EVAL_BATCH_SIZE = 125
+"""Large enough for an AlexNet to be two to three times faster a picture than at batch 12, small enough for memory."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a picture on its way into the network.
+
+    Pixels become ``(pixel / 255 - mean) / std``; ``mean`` and ``std`` have one value a channel or one for all.
+    """
+
+    image_size: int
+    flip: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Batches:
+    """One split on a device, as float32 batches ``[n, C, S, S]`` with int64 labels ``[n]``.
+
+    The last batch holds what is left, so that every picture is seen.
+    """
+
+    def __init__(
+        self, split: Split, preprocessing: Preprocessing, *, batch_size: int, device: torch.device
+    ) -> None:
+        self.batch_size = batch_size
+        self.device = device
+        self._images = split.images.to(device)
+        self._labels = split.labels.to(device)
+        self._preprocessing = preprocessing
+        self._mean = _per_channel(preprocessing.mean, device)
+        self._std = _per_channel(preprocessing.std, device)
+
+    def __len__(self) -> int:
+        return -(-self.num_images // self.batch_size)
+
+    @property
+    def num_eval_batches(self) -> int:
+        """Return the number of batches that :meth:`in_order` gives."""
+        return -(-self.num_images // EVAL_BATCH_SIZE)
+
+    @property
+    def num_images(self) -> int:
+        """Return the number of pictures in the split."""
+        return len(self._labels)
+
+    def shuffled(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every picture once, in an order and with flips drawn for this seed and epoch."""
+        generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
+        order = torch.randperm(self.num_images, generator=generator)
+        flips = torch.rand(self.num_images, generator=generator) < self._preprocessing.flip
+        order, flips = order.to(self.device), flips.to(self.device)
+        for start in range(0, self.num_images, self.batch_size):
+            chosen = slice(start, start + self.batch_size)
+            index = order[chosen]
+            images = self._square(self._images[index])
+            yield self._normalise(flip(images, flips[chosen])), self._labels[index]
+
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every picture once, as stored and never flipped, in batches of :data:`EVAL_BATCH_SIZE`."""
+        for start in range(0, self.num_images, EVAL_BATCH_SIZE):
+            chosen = slice(start, start + EVAL_BATCH_SIZE)
+            yield self._normalise(self._square(self._images[chosen])), self._labels[chosen]
+
+    def _square(self, images: Tensor) -> Tensor:
+        return pad_or_crop(images, self._preprocessing.image_size)
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        # The order of operations is that of torchvision's ToTensor and Normalize, so that every bit is theirs.
+        return images.float().div_(255).sub_(self._mean).div_(self._std)
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Return a seed for one epoch of a trial, unrelated to those of other seeds and epochs."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:7], "big")
+
+
+def pad_or_crop(images: Tensor, size: int) -> Tensor:
+    """Return ``[N, C, size, size]``: the middle of each picture, with black (0) around it where it is smaller.
+
+    Splits odd differences as torchvision's CenterCrop does.
+    """
+    height, width = images.shape[-2:]
+    if height < size or width < size:
+        left, top = max(size - width, 0) // 2, max(size - height, 0) // 2
+        right, bottom = max(size - width, 0) - left, max(size - height, 0) - top
+        images = F.pad(images, (left, right, top, bottom))
+        height, width = images.shape[-2:]
+    top, left = round((height - size) / 2), round((width - size) / 2)
+    return images[..., top : top + size, left : left + size]
+
+
+def flip(images: Tensor, chosen: Tensor) -> Tensor:
+    """Return the batch with the chosen pictures (bool ``[N]``) mirrored left to right."""
+    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+
+
+def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device)[:, None, None]

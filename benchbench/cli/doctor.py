@@ -1,0 +1,113 @@
+"""``bench doctor``: what benchbench finds on this machine, and what it cannot use."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from benchbench.cli import options
+from benchbench.errors import BenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DEVICES = """
+import json, torch
+from benchbench.accelerate import available_devices, device_name, possible_precisions
+found = [torch.device(name) for name in available_devices()]
+print(json.dumps({
+    "devices": [{"device": str(d), "name": device_name(d), "precisions": possible_precisions(d)} for d in found],
+    "threads": torch.get_num_threads(),
+}))
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(doctor)
+
+
+def doctor(*, plugins: options.Plugins = None, as_json: options.Json = False, debug: options.Debug = False) -> None:
+    """Say what is here: versions, devices, cores, tracking store, plugins found and broken, data found.
+
+    Exits with 1 where something that is here cannot be used.
+    """
+    from benchbench.discovery import loose_files  # noqa: PLC0415 - help must not wait for these
+
+    findings = examine(loose_files(map(str, plugins or ())))
+    if as_json:
+        typer.echo(json.dumps(findings, indent=2))
+    else:
+        for line in describe(findings):
+            typer.echo(line)
+    if findings["problems"]:
+        raise typer.Exit(1)
+
+
+def examine(files: tuple[str, ...]) -> dict[str, Any]:
+    """Return everything that ``bench doctor`` knows, as plain data."""
+    from benchbench import machine  # noqa: PLC0415
+    from benchbench.catalog import Catalog  # noqa: PLC0415
+    from benchbench.fetch import locate, parse_data_options  # noqa: PLC0415
+    from benchbench.paths import cache_folder  # noqa: PLC0415
+    from benchbench.tracker.address import find_store, without_credentials  # noqa: PLC0415
+
+    problems = []
+    store = ""
+    try:
+        store = without_credentials(find_store())
+    except BenchError as error:
+        problems.append(f"tracking store: {error.message}  ({error.hint})")
+    catalog = Catalog.read(files)
+    problems += [f"plugin {broken.origin}: {broken.reason}" for broken in catalog.broken]
+    data = {}
+    for entry in catalog.entries:
+        if entry.kind == "dataset" and entry.download:
+            place = locate(entry.name, entry.download, parse_data_options(()))
+            data[entry.name] = str(place) if place.exists() else None
+    return {
+        "versions": {"python": platform.python_version()} | machine.package_versions(),
+        "processor": machine.processor_name(),
+        "cores": os.cpu_count(),
+        **_devices(),
+        "tracking_store": store,
+        "cache": str(cache_folder()),
+        "plugins": {f"{entry.kind} {entry.name}": entry.origin for entry in catalog.entries},
+        "data": data,
+        "problems": problems,
+    }
+
+
+def describe(findings: dict[str, Any]) -> Iterator[str]:
+    """Yield the findings as lines of text."""
+    yield "versions   " + ", ".join(f"{name} {version}" for name, version in findings["versions"].items())
+    yield f"processor  {findings['processor']}, {findings['cores']} cores, {findings['threads']} threads for torch"
+    for device in findings["devices"]:
+        name = f" ({device['name']})" if device["name"] else ""
+        yield f"device     {device['device']}{name}: {', '.join(device['precisions'])}"
+    yield f"tracking   {findings['tracking_store'] or 'cannot be used, see below'}"
+    yield f"cache      {findings['cache']}"
+    for name, origin in findings["plugins"].items():
+        yield f"plugin     {name}  ({origin})"
+    for name, place in findings["data"].items():
+        yield f"data       {name}: {place or f'not here; bench data fetch {name}'}"
+    for problem in findings["problems"]:
+        yield f"problem    {problem}"
+    yield "all is well" if not findings["problems"] else f"{len(findings['problems'])} problem(s)"
+
+
+def _devices() -> dict[str, Any]:
+    """Ask a process of its own, since this one does without torch."""
+    answer = subprocess.run(  # noqa: S603 - our own interpreter and code
+        [sys.executable, "-P", "-c", _DEVICES], capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        return {"devices": [], "threads": 0}
+    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    return found

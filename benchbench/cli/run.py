@@ -1,0 +1,167 @@
+"""``bench run``: train one model on one dataset, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchbench.cli import options
+from benchbench.cli.plugins import complete_dataset, complete_model, complete_optimizer, complete_scheduler
+from benchbench.errors import SpecError, closest
+
+if TYPE_CHECKING:
+    from benchbench.spec import Draft
+
+KINDS = ("dataset", "model", "optimizer", "scheduler")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("run")(run)
+
+
+def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
+    *,
+    model: Annotated[
+        str | None, typer.Argument(help="Model plugin; bench list models.", autocompletion=complete_model)
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=complete_dataset)
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option("--optimizer", "-o", help="Optimizer plugin.  [default: sgd]", autocompletion=complete_optimizer),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", help="Scheduler plugin.  [default: constant]", autocompletion=complete_scheduler),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", "-e", help="Passes over the training pictures.  [default: 10]")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", "-b", help="Pictures a step.  [default: 32]")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", "-s", help="Of weights, data order, flips and dropout.  [default: 0]")
+    ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Same as --set optimizer.lr=VALUE.")] = None,
+    momentum: Annotated[
+        float | None, typer.Option("--momentum", help="Same as --set optimizer.momentum=VALUE.")
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", help="Same as --set optimizer.weight_decay=VALUE.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KIND.PARAM=VALUE", help="Set a plugin's parameter; may be repeated."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="fp32, tf32 or bf16.  [default: fp32]")
+    ] = None,
+    data: options.Data = None,
+    experiment: Annotated[
+        str, typer.Option("--experiment", help="MLflow experiment.", envvar="MLFLOW_EXPERIMENT_NAME")
+    ] = "bench",
+    plugins: options.Plugins = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option("--spec", help="A TOML file to begin from, such as a run's spec.toml; options override it."),
+    ] = None,
+    artifacts: Annotated[
+        str, typer.Option("--artifacts", help="What a run keeps: none, light (tables) or full (figures, model).")
+    ] = "full",
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train MODEL on DATASET and track it in MLflow.
+
+    For example: bench run alexnet digits --optimizer adam --lr 0.0003 --epochs 4
+    """
+    table = _read_spec(spec)
+    for kind, name in zip(KINDS, (dataset, model, optimizer, scheduler), strict=True):
+        _name_plugin(table, kind, name)
+    given = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision}
+    table |= {key: value for key, value in given.items() if value is not None}
+    table["plugins"] = [*table.get("plugins", []), *map(str, plugins or ())]
+    short_forms = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+    settings = [
+        *(f"optimizer.{key}={value!r}" for key, value in short_forms.items() if value is not None),
+        *(settings or ()),
+    ]
+    _check_choice("--artifacts", artifacts, ("none", "light", "full"))
+    draft = _draft(table, settings)
+
+    from benchbench.cli.session import RunOptions, run_one  # noqa: PLC0415 - help must not wait for these
+
+    run_one(
+        draft,
+        RunOptions(
+            device=device,
+            data=tuple(data or ()),
+            experiment=experiment,
+            artifacts=artifacts,
+            as_json=as_json,
+        ),
+    )
+
+
+def _read_spec(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    from benchbench.spec import read_toml  # noqa: PLC0415 - pydantic
+
+    table = read_toml(path)
+    if isinstance(files := table.get("plugins"), list):
+        table["plugins"] = [str(path.parent / str(file)) for file in files]
+    return table
+
+
+def _name_plugin(table: dict[str, Any], kind: str, name: str | None) -> None:
+    """Put a plugin's name from the command line into the table; another plugin's parameters go."""
+    if name is None:
+        if kind in ("model", "dataset") and kind not in table:
+            raise SpecError(
+                f"no {kind} given", hint=f"bench run MODEL DATASET, such as: bench run alexnet digits  (bench list {kind}s)"
+            )
+        return
+    before = table.get(kind)
+    if not (isinstance(before, dict) and before.get("name") == name):
+        table[kind] = name
+
+
+def _draft(table: dict[str, Any], settings: list[str]) -> Draft:
+    from benchbench.spec import Draft  # noqa: PLC0415 - pydantic
+
+    draft = Draft.from_toml(table)
+    texts: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+    for setting in settings:
+        kind, key, value = _split_setting(setting)
+        texts[kind][key] = value
+    changed = {
+        kind: getattr(draft, kind).model_copy(update={"texts": texts[kind]}) for kind in KINDS if texts[kind]
+    }
+    return draft.model_copy(update=changed)
+
+
+def _split_setting(setting: str) -> tuple[str, str, str]:
+    target, equals, value = setting.partition("=")
+    kind, dot, key = target.strip().partition(".")
+    if not (equals and dot and key):
+        raise SpecError(
+            f"--set {setting!r} is not KIND.PARAM=VALUE", hint="such as --set model.dropout=0.3"
+        )
+    if kind not in KINDS:
+        raise SpecError(
+            f"--set {setting!r}: no kind of plugin is called {kind!r}",
+            hint=closest(kind, KINDS) or f"kinds: {', '.join(KINDS)}",
+        )
+    return kind, key, value.strip()
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SpecError(f"{option} {value!r}: choose from {', '.join(choices)}", hint=closest(value, choices))

@@ -1,0 +1,146 @@
+"""Where plugins come from: entry points and loose files, found without importing any of them.
+
+Every plugin module is known by its origin: ``distribution:entry`` for an entry point, its path for a loose
+file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.errors import PluginError, closest
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Collection, Iterable
+    from importlib.metadata import EntryPoint
+
+GROUP = "benchbench"
+HOOK_OF_KIND = {
+    "dataset": "benchbench_datasets",
+    "model": "benchbench_models",
+    "optimizer": "benchbench_optimizers",
+    "scheduler": "benchbench_schedulers",
+}
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin, or a part of one, that cannot be used, and why (one line)."""
+
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A plugin that an installed distribution offers as an entry point."""
+
+    distribution: str
+    version: str
+    entry_point: EntryPoint
+
+    @property
+    def origin(self) -> str:
+        """Return ``distribution:entry``."""
+        return f"{self.distribution}:{self.entry_point.name}"
+
+    def load(self) -> object:
+        """Import it and return the module (or object) that carries the hooks."""
+        return self.entry_point.load()
+
+
+@dataclass(frozen=True)
+class LooseFile:
+    """A plugin file that was named by its path."""
+
+    path: Path
+
+    @property
+    def origin(self) -> str:
+        """Return the path as it was given."""
+        return str(self.path)
+
+    def load(self) -> object:
+        """Run the file as a module of its own and return it; leaves no ``__pycache__`` beside it."""
+        place = self.path.resolve()
+        name = f"benchbench_file_{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
+        spec = importlib.util.spec_from_file_location(name, place, loader=_UncachedLoader(name, str(place)))
+        if spec is None or spec.loader is None:
+            raise ImportError(f"cannot load {place}")
+        module = importlib.util.module_from_spec(spec)
+        # Postponed annotations are looked up in sys.modules while the classes are made.
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+
+Source = Packaged | LooseFile
+
+
+class _UncachedLoader(SourceFileLoader):
+    def get_code(self, fullname: str) -> types.CodeType | None:  # noqa: ARG002 - the signature of the base
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def find_sources(files: Iterable[str | Path] = ()) -> tuple[Source, ...]:
+    """Return all plugins, in the order in which they claim names: ours, other packages by name, then files.
+
+    A folder stands for every ``*.py`` directly in it, by name, without those that begin with ``_``.
+    Raises :class:`PluginError` for a path that is not there.
+    """
+    return (*_packaged(), *_loose(files))
+
+
+def loose_files(given: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the plugin paths in ``BENCH_PLUGINS`` (separated as in ``PATH``), then the given ones."""
+    named = os.environ.get("BENCH_PLUGINS", "").split(os.pathsep)
+    return tuple(dict.fromkeys(path for path in (*named, *given) if path))
+
+
+def no_such_plugin(kind: str, name: str, known: Collection[str], broken: Iterable[Broken]) -> PluginError:
+    """Return the error for an unknown name: the closest one, and the broken plugins that may be why."""
+    hints = [closest(name, known), f"all {kind}s: bench list {kind}s"]
+    suspects = [item for item in broken if _may_offer(item.origin, name)]
+    hints += [f"broken: {item.origin}: {item.reason}; bench doctor" for item in suspects]
+    return PluginError(f"no {kind} named {name!r}", hint="  ".join(hint for hint in hints if hint))
+
+
+def _packaged() -> list[Packaged]:
+    found = [
+        Packaged(entry.dist.name, entry.dist.version, entry)
+        for entry in entry_points(group=GROUP)
+        if entry.dist is not None
+    ]
+    # Ours come first, so that installing a package never changes what a shipped name means.
+    return sorted(found, key=lambda source: (source.distribution != GROUP, source.origin))
+
+
+def _loose(files: Iterable[str | Path]) -> list[LooseFile]:
+    found: dict[Path, LooseFile] = {}
+    for given in map(Path, files):
+        if not given.exists():
+            raise PluginError(
+                f"no plugin file or folder {str(given)!r}", hint="see --plugins and BENCH_PLUGINS"
+            )
+        paths = sorted(given.glob("[!_]*.py")) if given.is_dir() else [given]
+        for path in paths:
+            found.setdefault(path.resolve(), LooseFile(path))
+    return list(found.values())
+
+
+def _may_offer(origin: str, name: str) -> bool:
+    # A file was asked for by the same person who now asks for the name, so it is always a suspect.
+    return origin.endswith(".py") or name in origin.rpartition(":")[2]

@@ -1,0 +1,249 @@
+"""Trials in worker processes on this machine, each of which imports torch once and then serves trial after trial."""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import TypeAdapter
+
+from benchbench.errors import BenchError, TrialError
+from benchbench.executors import Died, Output, Refused, Stage
+from benchbench.order import TrialOrder
+from benchbench.pulse import SharedPulse
+from benchbench.record import event_from_json
+from benchbench.spec import Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from benchbench.record import Event
+    from benchbench.spec import Draft
+
+_LAST_WORDS = 5
+"""Lines of a dead worker's output that its error message repeats."""
+
+
+class WorkerProcess:
+    """A worker and the threads that listen to it; what it says is put on ``heard`` as ``(worker, answer)``.
+
+    An answer of None means that the process has ended.
+    """
+
+    def __init__(self, heard: queue.SimpleQueue[tuple[WorkerProcess, dict[str, Any] | None]]) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-worker-")
+        self.pulse = SharedPulse(Path(self._folder.name) / "pulse")
+        self._heard = heard
+        self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
+        # -P: the working folder is not a place to import from.
+        self._process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
+            [sys.executable, "-P", "-u", "-m", "benchbench.executors.worker", str(self.pulse.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        self._listeners = [
+            threading.Thread(target=listen, daemon=True) for listen in (self._hear_output, self._hear_answers)
+        ]
+        for listener in self._listeners:
+            listener.start()
+
+    def ask(self, do: str, **content: Any) -> None:
+        """Send a request; one to a worker that has just died is dropped, since its end is heard anyway."""
+        assert self._process.stdin is not None  # noqa: S101 - asked for above
+        try:
+            self._process.stdin.write(json.dumps({"do": do} | content) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Let the process end by itself, and make sure that it does."""
+        assert self._process.stdin is not None  # noqa: S101 - asked for above
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for listener in self._listeners:
+            listener.join()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        self.pulse.close()
+        self._folder.cleanup()
+
+    def cause_of_death(self) -> str:
+        """Return why the process ended, as far as the system and its last words tell."""
+        code = self._process.wait()
+        if code == -signal.SIGKILL:
+            reason = "the worker was killed by the system (SIGKILL), most often because memory ran out"
+        elif code < 0:
+            reason = f"the worker was ended by signal {signal.Signals(-code).name}"
+        else:
+            reason = f"the worker ended unexpectedly with exit code {code}"
+        return "\n".join([reason, *self._last_words])
+
+    def _hear_output(self) -> None:
+        assert self._process.stderr is not None  # noqa: S101 - asked for above
+        for line in self._process.stderr:
+            self._last_words.append(line.rstrip())
+            self._heard.put((self, {"say": "output", "text": line.rstrip()}))
+
+    def _hear_answers(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        for line in self._process.stdout:
+            self._heard.put((self, json.loads(line)))
+        self._listeners[0].join()
+        self._heard.put((self, None))
+
+
+class LocalExecutor:
+    """Runs trials on this machine, ``jobs`` at a time. Use as a context manager.
+
+    Workers start, and begin to import torch, as soon as the executor is made.
+    """
+
+    def __init__(self, *, jobs: int = 1, plugin_files: Iterable[str] = ()) -> None:
+        self._heard: queue.SimpleQueue[tuple[WorkerProcess, dict[str, Any] | None]] = queue.SimpleQueue()
+        self._plugin_files = tuple(plugin_files)
+        self._origins: tuple[str, ...] | None = None
+        self._stopping = False
+        self._workers = [WorkerProcess(self._heard) for _ in range(jobs)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.kill()
+        self.close()
+
+    def use_origins(self, origins: Iterable[str]) -> None:
+        """Let workers load these plugin origins only, where the caller knows which are needed."""
+        self._origins = tuple(sorted(origins))
+
+    def resolve(self, drafts: Iterable[Draft]) -> list[Spec]:
+        """Return the specs of the drafts; raises what is wrong with the first bad one."""
+        plain = [draft.model_dump(mode="json") for draft in drafts]
+        for worker in self._workers:
+            self._prepare(worker, plain if worker is self._workers[0] else [])
+        specs: list[Spec] = []
+        for _ in self._workers:
+            specs += self._resolved()
+        return specs
+
+    def run(
+        self, orders: Iterable[TrialOrder]
+    ) -> Iterator[tuple[TrialOrder, Event | Stage | Output | Refused | Died]]:
+        """Yield what each trial says, with its order; trials that wait start as workers become free."""
+        waiting = deque(orders)
+        busy: dict[WorkerProcess, TrialOrder] = {}
+        for worker in self._workers:
+            self._next(worker, waiting, busy)
+        while busy:
+            worker, answer = self._heard.get()
+            order = busy.get(worker)
+            if order is None:
+                continue
+            message = self._understand(worker, answer)
+            if message is not None:
+                yield order, message
+            if answer is None:
+                del busy[worker]
+                if waiting and not self._stopping:
+                    self._next(self._replace(worker), waiting, busy)
+            elif answer["say"] in ("done", "refused"):
+                del busy[worker]
+                self._next(worker, waiting, busy)
+
+    def progress(self) -> tuple[int, int]:
+        """Return the batches trained and evaluated in the running trial of the first worker."""
+        pulse = self._workers[0].pulse
+        return pulse.num_trained, pulse.num_evaluated
+
+    def stop(self) -> None:
+        """Ask running trials to end after their batch, and start no more."""
+        self._stopping = True
+        for worker in self._workers:
+            worker.pulse.ask_to_stop()
+
+    def kill(self) -> None:
+        """End running trials at once."""
+        self._stopping = True
+        for worker in self._workers:
+            worker.kill()
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            worker.close()
+
+    def _prepare(self, worker: WorkerProcess, drafts: list[Any]) -> None:
+        worker.ask("resolve", drafts=drafts, plugin_files=self._plugin_files, origins=self._origins)
+
+    def _resolved(self) -> list[Spec]:
+        while True:
+            worker, answer = self._heard.get()
+            if answer is None:
+                raise TrialError(worker.cause_of_death())
+            if answer["say"] == "refused":
+                error = BenchError.from_json(answer["error"])
+                error.add_note(answer["traceback"])
+                raise error
+            if answer["say"] == "resolved":
+                return TypeAdapter(list[Spec]).validate_python(answer["specs"])
+
+    def _next(
+        self, worker: WorkerProcess, waiting: deque[TrialOrder], busy: dict[WorkerProcess, TrialOrder]
+    ) -> None:
+        if waiting and not self._stopping:
+            busy[worker] = waiting.popleft()
+            worker.ask("run", order=TypeAdapter(TrialOrder).dump_python(busy[worker], mode="json"))
+
+    def _replace(self, dead: WorkerProcess) -> WorkerProcess:
+        dead.close()
+        self._workers.remove(dead)
+        fresh = WorkerProcess(self._heard)
+        self._workers.append(fresh)
+        self._prepare(fresh, [])
+        return fresh
+
+    @staticmethod
+    def _understand(
+        worker: WorkerProcess, answer: dict[str, Any] | None
+    ) -> Event | Stage | Output | Refused | Died | None:
+        if answer is None:
+            return Died(worker.cause_of_death())
+        match answer["say"]:
+            case "event":
+                return event_from_json(json.dumps(answer["event"]))
+            case "stage":
+                return Stage(answer["text"])
+            case "output":
+                return Output(answer["text"])
+            case "refused":
+                return Refused(BenchError.from_json(answer["error"]), answer["traceback"])
+        return None

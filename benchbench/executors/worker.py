@@ -1,0 +1,107 @@
+"""The worker process: it alone imports torch, and does what the driver's lines of JSON ask for.
+
+Started as ``python -P -m benchbench.executors.worker``. Requests come on standard input and answers go to what
+was standard output; prints of plugins go to standard error instead. It ignores SIGINT, which a terminal sends to
+the whole group, and ends at once when its standard input closes, since then the driver is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pydantic import TypeAdapter
+
+from benchbench.errors import BenchError
+from benchbench.order import TrialOrder
+from benchbench.record import event_to_json
+from benchbench.spec import Draft, Spec
+
+if TYPE_CHECKING:
+    from benchbench.pulse import SharedPulse
+    from benchbench.registry import Registry
+
+
+class Worker:
+    """Answers requests one after another, for as long as the driver lives."""
+
+    def __init__(self, answers: TextIO, pulse: SharedPulse) -> None:
+        self._answers = answers
+        self._pulse = pulse
+        self._registry: Registry | None = None
+
+    def answer(self, request: dict[str, Any]) -> None:
+        """Carry out one request; whatever goes wrong is an answer too."""
+        try:
+            if request["do"] == "resolve":
+                self._resolve(request)
+            else:
+                self._run(request)
+        except BenchError as error:
+            self._say("refused", error=error.to_json(), traceback=traceback.format_exc())
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the driver must hear of it
+            text = f"{type(error).__name__}: {error}"
+            refusal = BenchError(text, hint="--debug shows where")
+            self._say("refused", error=refusal.to_json(), traceback=traceback.format_exc())
+
+    def _resolve(self, request: dict[str, Any]) -> None:
+        from benchbench.registry import Registry  # noqa: PLC0415
+
+        self._registry = Registry.load(request["plugin_files"], only=request["origins"])
+        specs = [self._registry.resolve(Draft.model_validate(draft, strict=False)) for draft in request["drafts"]]
+        self._say("resolved", specs=TypeAdapter(list[Spec]).dump_python(specs, mode="json"))
+
+    def _run(self, request: dict[str, Any]) -> None:
+        from benchbench.trial import run_trial  # noqa: PLC0415
+
+        if self._registry is None:
+            raise BenchError("a worker must resolve specs before it runs them")
+        order = TypeAdapter(TrialOrder).validate_python(request["order"])
+        self._pulse.reset()
+        for event in run_trial(
+            order, self._registry, pulse=self._pulse, on_stage=lambda text: self._say("stage", text=text)
+        ):
+            self._say("event", event=json.loads(event_to_json(event)))
+        self._say("done")
+
+    def _say(self, what: str, **content: Any) -> None:
+        self._answers.write(json.dumps({"say": what} | content) + "\n")
+        self._answers.flush()
+
+
+def main() -> None:
+    """Serve until standard input closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+
+    from benchbench.accelerate import keep_freed_memory  # noqa: PLC0415 - imports torch, after the reader runs
+    from benchbench.pulse import SharedPulse  # noqa: PLC0415
+
+    keep_freed_memory()
+    worker = Worker(answers, SharedPulse(Path(sys.argv[1])))
+    while (request := requests.get()) is not None:
+        worker.answer(request)
+
+
+def _read_requests(requests: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+    for line in sys.stdin:
+        requests.put(json.loads(line))
+    requests.put(None)
+    # An idle worker has left by now. A busy one must not go on: nobody would hear of what it does.
+    time.sleep(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Plugins that listen to trials: each is told every event, and one that raises is told no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from benchbench.record import Event, Record
+
+    Listener = Callable[..., object]
+
+
+class Listeners:
+    """The listeners of this process, by the origin of their plugin.
+
+    ``on_trouble`` gets one line for each listener that fails; the trial never notices.
+    """
+
+    def __init__(
+        self, listeners: Iterable[tuple[str, Listener]], *, on_trouble: Callable[[str], None]
+    ) -> None:
+        self._listeners = list(listeners)
+        self._on_trouble = on_trouble
+
+    def tell(self, event: Event, record: Record) -> None:
+        """Pass an event to every listener that has not failed."""
+        for origin, listener in tuple(self._listeners):
+            try:
+                listener(event=event, record=record)
+            except Exception as error:  # noqa: BLE001 - a listener may raise anything
+                self._listeners.remove((origin, listener))
+                self._on_trouble(f"listener {origin} failed and is passed over: {type(error).__name__}: {error}")

@@ -1,0 +1,27 @@
+"""What an executor is asked to carry out: a spec, and all that is not part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from benchbench.spec import Spec
+
+ArtifactLevel = Literal["none", "light", "full"]
+ARTIFACT_LEVELS: tuple[str, ...] = get_args(ArtifactLevel)
+
+
+@dataclass(frozen=True)
+class TrialOrder:
+    """A spec, and where and how to carry it out; plain data, so that any process can be asked to.
+
+    ``artifacts``: ``none``; ``light`` (tables); ``full`` (tables, figures and the model).
+    """
+
+    spec: Spec
+    attempt: str
+    device: str
+    data_root: str
+    artifacts_folder: str
+    artifacts: ArtifactLevel = "full"
+    plugin_files: tuple[str, ...] = ()

@@ -1,0 +1,16 @@
+"""Journals in, MLflow runs out: the only package that talks to MLflow, and it imports MLflow when first used.
+
+::
+
+    address.py   where the store is, and whether it can be used: found out before MLflow is imported
+    content.py   what a trial's events are called in MLflow: plain data
+    store.py     the store, and the delivery of a journal, which may be repeated after any doubt
+    models.py    the trained model as an MLflow logged model
+    thread.py    delivery beside the training
+"""
+
+from benchbench.tracker.address import how_to_open
+from benchbench.tracker.store import Store, is_delivered
+from benchbench.tracker.thread import TrackerThread
+
+__all__ = ["Store", "TrackerThread", "how_to_open", "is_delivered"]

@@ -1,0 +1,191 @@
+"""What a trial's events are called in MLflow: params, tags, metrics and dataset inputs, as plain data."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchbench.record import EpochFinished, Failed, Finished
+from benchbench.tracker.address import without_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import JsonValue
+
+    from benchbench.record import Event, Final, Record, Started, Times
+    from benchbench.spec import Spec
+
+ATTEMPT_TAG = "benchbench.attempt"
+MAX_LABEL_METRICS = 20
+# The limits of MLflow's own store, mlflow/utils/validation.py.
+_MAX_PARAM_CHARACTERS = 6000
+_MAX_TAG_CHARACTERS = 8000
+_MAX_DIGEST_CHARACTERS = 36
+_MAX_LABEL_CHARACTERS = 200
+
+
+class Point(NamedTuple):
+    """One value of a metric."""
+
+    key: str
+    value: float
+    step: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class Input:
+    """One split, as an MLflow dataset input: ``source``, ``schema`` and ``profile`` are JSON texts."""
+
+    name: str
+    context: str
+    digest: str
+    source: str
+    schema: str
+    profile: str
+
+
+def run_name(spec: Spec) -> str:
+    """Return a name such as ``alexnet-sgd-tinyimage10-s0``."""
+    return f"{spec.model.name}-{spec.optimizer.name}-{spec.dataset.name}-s{spec.seed}"
+
+
+def params(spec: Spec) -> dict[str, str]:
+    """Return everything in the spec as texts."""
+    return {key: _text(value)[:_MAX_PARAM_CHARACTERS] for key, value in spec.flat().items()}
+
+
+def start_tags(started: Started) -> dict[str, str]:
+    """Return the facts of a trial that are not in its spec: where and with what it runs."""
+    machine = started.machine
+    tags = {
+        ATTEMPT_TAG: started.attempt,
+        "benchbench.spec_id": started.spec.id,
+        "benchbench.data_digest": started.data.digest,
+        "benchbench.host": machine.hostname,
+        "benchbench.system": machine.system,
+        "benchbench.processor": machine.processor,
+        "benchbench.num_cores": str(machine.num_cores),
+        "benchbench.memory_bytes": str(machine.memory_bytes),
+        "benchbench.device": machine.device,
+        "benchbench.device_name": machine.device_name,
+        "benchbench.num_threads": str(machine.num_threads),
+        "benchbench.num_parameters": str(started.num_parameters),
+        "mlflow.user": _user(),
+        "mlflow.source.name": "bench",
+        "mlflow.source.type": "LOCAL",
+    }
+    if machine.git_commit:
+        tags["mlflow.source.git.commit"] = machine.git_commit
+    tags |= {f"benchbench.version.{name}": version for name, version in machine.versions.items()}
+    tags |= {f"benchbench.acceleration.{name}": value for name, value in started.acceleration.items()}
+    tags |= {f"benchbench.plugin.{kind}": origin for kind, origin in started.plugin_origins.items()}
+    return {key: _tag(value) for key, value in tags.items()}
+
+
+def end_tags(record: Record) -> dict[str, str]:
+    """Return how a trial ended, and the note that MLflow shows above the run."""
+    tags = {"benchbench.status": record.status}
+    note = "\n\n".join(record.notes)
+    if record.error is not None:
+        tags["benchbench.error"] = f"{record.error.kind}: {record.error.message}"
+        note = f"**{record.status}**: {record.error.message}\n\n{record.error.hint}".rstrip()
+        if record.error.traceback:
+            note += f"\n\n```\n{record.error.traceback}\n```"
+    if note:
+        tags["mlflow.note.content"] = note
+    return {key: _tag(value) for key, value in tags.items()}
+
+
+def inputs(started: Started) -> list[Input]:
+    """Return the splits; the source is where the pictures came from, not the pictures."""
+    data = started.data
+    digests = [split.digest for split in data.splits.values()]
+    name = started.spec.dataset.name
+    return [
+        Input(
+            # MLflow keeps one input for each name and digest: equal splits would lose all contexts but one.
+            name=name if digests.count(split.digest) == 1 else f"{name}-{context}",
+            context=context,
+            digest=split.digest[:_MAX_DIGEST_CHARACTERS],
+            source=json.dumps({"uri": without_credentials(data.source)}),
+            schema=_schema(data.image_shape),
+            profile=json.dumps({"num_images": split.num_images, "num_labels": len(data.class_names)}),
+        )
+        for context, split in data.splits.items()
+    ]
+
+
+def points(event: Event, *, last_epoch: int) -> list[Point]:
+    """Return the metrics of an event, with its timestamp; what ends a trial counts for its last epoch."""
+    match event:
+        case EpochFinished():
+            values = asdict(event.epoch) | {f"system/{name}": value for name, value in event.system.items()}
+            step = int(values.pop("epoch"))
+        case Finished():
+            values, step = dict(_final_values(event.final)) | _seconds(event.times), last_epoch
+        case Failed(times=times) if times is not None:
+            values, step = _seconds(times), last_epoch
+        case _:
+            return []
+    return [Point(key, float(value), step, event.timestamp_ms) for key, value in values.items()]
+
+
+def label_slugs(labels: tuple[str, ...]) -> dict[str, str]:
+    """Return a metric name for each label, in characters that MLflow takes; no two are equal, case apart."""
+    slugs = {label: re.sub(r"[^\w\-]+", "_", label).strip("_")[:_MAX_LABEL_CHARACTERS] for label in labels}
+    taken = [slug.casefold() for slug in slugs.values()]
+    return {
+        # No slug has a dot of its own, so that one with a number behind a dot equals no other.
+        label: slug if slug and taken.count(slug.casefold()) == 1 else f"{slug or 'label'}.{number}"
+        for number, (label, slug) in enumerate(slugs.items())
+    }
+
+
+def _final_values(final: Final) -> Iterator[tuple[str, float]]:
+    for split in ("train", "val"):
+        for measure in ("accuracy", "loss"):
+            yield f"final_{split}_{measure}", getattr(final, f"{split}_{measure}")
+    for key in ("test_accuracy", "test_loss", "test_top5_accuracy", "best_val_loss_epoch"):
+        yield key, getattr(final, key)
+    if final.overfit_epoch is not None:
+        yield "overfit_epoch", final.overfit_epoch
+    labels = tuple(final.test_accuracy_per_label)
+    if len(labels) <= MAX_LABEL_METRICS:
+        for label, slug in label_slugs(labels).items():
+            yield f"test_accuracy/{slug}", final.test_accuracy_per_label[label]
+
+
+def _seconds(times: Times) -> dict[str, float]:
+    return {f"time/{phase}_seconds": seconds for phase, seconds in asdict(times).items()}
+
+
+def _schema(image_shape: tuple[int, int, int]) -> str:
+    """Return the form that mlflow.data.schema.TensorDatasetSchema writes and MLflow's pages read."""
+    features, targets = (
+        json.dumps([{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}}])
+        for dtype, shape in (("uint8", [-1, *image_shape]), ("int64", [-1]))
+    )
+    return json.dumps({"mlflow_tensorspec": {"features": features, "targets": targets}})
+
+
+def _text(value: JsonValue) -> str:
+    """Return a parameter's value as it is written on the command line: 0.001, true, none, text."""
+    if value is None:
+        return "none"
+    return without_credentials(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _tag(value: str) -> str:
+    return without_credentials(value)[:_MAX_TAG_CHARACTERS]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id may have no name
+        return "unknown"

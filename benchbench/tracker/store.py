@@ -1,0 +1,270 @@
+"""The store, and the delivery of a journal to it, which may be repeated after any doubt.
+
+MLflow drops a metric that equals one it has in key, value, timestamp and step, takes params that come again
+unchanged, and overwrites artifacts. Runs and models it would make twice: before making one, we look for our attempt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from benchbench.errors import TrackingError
+from benchbench.record import MlflowRun, Record, Started
+from benchbench.tracker import content, models
+from benchbench.tracker.address import find_store, sqlite_path, without_credentials
+from benchbench.tracker.quiet import mlflow_client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+    from benchbench.journal import Journal
+    from benchbench.record import Event
+
+DEFAULT_EXPERIMENT = "bench"
+LOCK_SECONDS = 60
+_STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+_METRICS_PER_BATCH = 1000
+_PARAMS_PER_BATCH = 100
+
+
+@dataclass
+class _Progress:
+    """How far a journal was sent by this process."""
+
+    run: MlflowRun
+    status: str
+    is_deleted: bool
+    num_events: int = 0
+
+
+class Store:
+    """MLflow's store with one experiment open. Used by one thread at a time."""
+
+    def __init__(self, client: MlflowClient, *, tracking_uri: str, experiment_id: str) -> None:
+        self.client = client
+        self.tracking_uri = tracking_uri
+        self.experiment_id = experiment_id
+        self._progress: dict[str, _Progress] = {}
+
+    @classmethod
+    def open(cls, tracking_uri: str | None = None, experiment: str = DEFAULT_EXPERIMENT) -> Store:
+        """Return the store, its experiment made if it was not there.
+
+        Without a URI it is that of ``MLFLOW_TRACKING_URI``, else MLflow's default. Raises
+        :class:`TrackingError` where runs cannot be written to it.
+        """
+        uri = find_store(tracking_uri)
+        with _told(f"cannot use the tracking store {without_credentials(uri)}", hint=_other_version_hint(uri)):
+            client = mlflow_client(uri)
+            found = _experiment(client, experiment)
+        _check_experiment(found, uri)
+        return cls(client, tracking_uri=without_credentials(uri), experiment_id=found.experiment_id)
+
+    def owns(self, journal: Journal) -> bool:
+        """Tell whether a journal goes to this store: it was begun here, or nowhere yet."""
+        run = journal.mlflow_run()
+        return run is None or run.tracking_uri == self.tracking_uri
+
+    def deliver(self, journal: Journal) -> MlflowRun:
+        """Send all of a journal that this object has not sent yet, and return the run.
+
+        Sends from the start where this object does not know the journal: nothing arrives twice. A run that was
+        deleted in MLflow stays deleted. Raises :class:`TrackingError` where not all could be sent.
+        """
+        lock = FileLock(journal.folder / "delivery.lock", timeout=LOCK_SECONDS)
+        with _told(f"cannot write to the tracking store {self.tracking_uri}"), lock:
+            attempt = journal.folder.name
+            progress = self._progress.pop(attempt, None)
+            fingerprint = _fingerprint(journal)
+            events = list(journal.events())
+            record = Record.of(events)
+            if progress is None:
+                progress = self._take_up(journal, record)
+            if not progress.is_deleted:
+                self._send_events(progress, events, last_epoch=len(record.epochs))
+                self._send_status(progress, record, journal.artifacts)
+            if record.status == "running":
+                self._progress[attempt] = progress
+            else:
+                _marker(journal).write_text(fingerprint, encoding="utf-8")
+            return progress.run
+
+    def _take_up(self, journal: Journal, record: Record) -> _Progress:
+        known = journal.mlflow_run()
+        run = self._find(known, record.attempt) or self._create(record)
+        here = MlflowRun(self.tracking_uri, run.info.experiment_id, run.info.run_id)
+        if here != known:
+            journal.set_mlflow_run(here)
+        return _Progress(here, run.info.status, is_deleted=run.info.lifecycle_stage == "deleted")
+
+    def _find(self, known: MlflowRun | None, attempt: str) -> Run | None:
+        from mlflow.entities import ViewType  # noqa: PLC0415 - imported with the store
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        if known is not None and known.tracking_uri == self.tracking_uri:
+            try:
+                return self.client.get_run(known.run_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+        tagged = f"tags.`{content.ATTEMPT_TAG}` = '{attempt}'"
+        found = self.client.search_runs([self.experiment_id], tagged, ViewType.ALL, max_results=1)
+        return found[0] if found else None
+
+    def _create(self, record: Record) -> Run:
+        return self.client.create_run(
+            self.experiment_id,
+            start_time=record.started_ms,
+            run_name=content.run_name(record.spec),
+            tags={content.ATTEMPT_TAG: record.attempt},
+        )
+
+    def _send_events(self, progress: _Progress, events: list[Event], *, last_epoch: int) -> None:
+        from mlflow.entities import Metric  # noqa: PLC0415 - imported with the store
+
+        run_id, new = progress.run.run_id, events[progress.num_events :]
+        for event in new:
+            if isinstance(event, Started):
+                self._send_start(run_id, event)
+        points = [point for event in new for point in content.points(event, last_epoch=last_epoch)]
+        for start in range(0, len(points), _METRICS_PER_BATCH):
+            batch = points[start : start + _METRICS_PER_BATCH]
+            self.client.log_batch(run_id, metrics=[Metric(p.key, p.value, p.timestamp_ms, p.step) for p in batch])
+        progress.num_events = len(events)
+
+    def _send_start(self, run_id: str, started: Started) -> None:
+        from mlflow.entities import Param, RunTag  # noqa: PLC0415 - imported with the store
+
+        params = [Param(key, value) for key, value in content.params(started.spec).items()]
+        tags = [RunTag(key, value) for key, value in content.start_tags(started).items()]
+        for start in range(0, max(len(params), len(tags)), _PARAMS_PER_BATCH):
+            part = slice(start, start + _PARAMS_PER_BATCH)
+            self.client.log_batch(run_id, params=params[part], tags=tags[part])
+        self.client.log_inputs(run_id, [_dataset_input(split) for split in content.inputs(started)])
+
+    def _send_status(self, progress: _Progress, record: Record, artifacts: Path) -> None:
+        """Make the run end as the trial did, its files first; or make it run again, where a trial was taken up."""
+        from mlflow.entities import RunTag  # noqa: PLC0415 - imported with the store
+
+        run_id, status = progress.run.run_id, _STATUS[record.status]
+        if record.status == "running":
+            if progress.status != status:
+                self.client.update_run(run_id, status=status)
+                progress.status = status
+            return
+        self._send_artifacts(run_id, artifacts)
+        if (artifacts / models.FOLDER).is_dir():
+            models.send(self.client, progress.run, record, folder=artifacts / models.FOLDER)
+        tags = [RunTag(key, value) for key, value in content.end_tags(record).items()]
+        self.client.log_batch(run_id, tags=tags)
+        self.client.set_terminated(run_id, status=status, end_time=record.ended_ms)
+
+    def _send_artifacts(self, run_id: str, artifacts: Path) -> None:
+        for path in _files(artifacts):
+            place = path.relative_to(artifacts).parent
+            if models.FOLDER not in place.parts[:1]:
+                self.client.log_artifact(run_id, str(path), None if place == Path() else place.as_posix())
+
+
+def is_delivered(journal: Journal) -> bool:
+    """Tell whether a trial has ended and all of it has been delivered, as far as its folder tells."""
+    marker = _marker(journal)
+    return marker.exists() and marker.read_text(encoding="utf-8") == _fingerprint(journal)
+
+
+def _marker(journal: Journal) -> Path:
+    return journal.folder / "delivered"
+
+
+def _fingerprint(journal: Journal) -> str:
+    """Return what changes whenever an event or an artifact is added or written anew."""
+    digest = hashlib.sha256()
+    for path in (journal.folder / "events.jsonl", *_files(journal.artifacts)):
+        facts = path.stat()
+        name = path.relative_to(journal.folder).as_posix()
+        digest.update(f"{name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _dataset_input(split: content.Input) -> object:
+    from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415 - imported with the store
+
+    dataset = Dataset(
+        name=split.name,
+        digest=split.digest,
+        source_type="local",
+        source=split.source,
+        schema=split.schema,
+        profile=split.profile,
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", split.context)])
+
+
+def _experiment(client: MlflowClient, name: str) -> Experiment:
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - imported with the store
+
+    if found := client.get_experiment_by_name(name):
+        return found
+    try:
+        # Without this tag MLflow's pages ask first whether the experiment is about GenAI.
+        client.create_experiment(name, tags={"mlflow.experimentKind": "custom_model_development"})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.get_experiment_by_name(name)
+
+
+def _check_experiment(experiment: Experiment, uri: str) -> None:
+    name, folder = experiment.name, experiment.artifact_location
+    if experiment.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"the experiment {name!r} is deleted",
+            hint=f"`mlflow experiments restore -x {experiment.experiment_id}` brings it back,"
+            " --experiment NAME takes another",
+        )
+    if experiment.experiment_id == "0":
+        raise TrackingError(
+            f"the experiment {name!r} is MLflow's own and may keep its files out of reach",
+            hint="--experiment NAME takes another",
+        )
+    if sqlite_path(uri) and folder.startswith("mlflow-artifacts:"):
+        raise TrackingError(
+            f"the experiment {name!r} was made by a tracking server, and only through it can files be kept there",
+            hint="set MLFLOW_TRACKING_URI to the server's address, or take another with --experiment NAME",
+        )
+
+
+def _other_version_hint(uri: str) -> str:
+    shown = without_credentials(uri)
+    return (
+        f"`mlflow db upgrade {shown}` brings the database of an older MLflow up to date (copy it first);"
+        " that of a newer one needs the newer MLflow"
+        if sqlite_path(uri)
+        else "`bench doctor` shows what is wrong with it"
+    )
+
+
+@contextmanager
+def _told(what: str, *, hint: str = "") -> Iterator[None]:
+    """Turn whatever MLflow, its database or its server raise into one line."""
+    try:
+        yield
+    except TrackingError:
+        raise
+    except Exception as error:
+        lines = without_credentials(str(error)).strip().splitlines()
+        reason = lines[0] if lines else type(error).__name__
+        raise TrackingError(f"{what}: {reason}", hint=hint) from error

@@ -1,0 +1,90 @@
+"""Handwritten digits: the real pictures that scikit-learn brings along, so that nothing need be downloaded.
+
+E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998:
+its test part, 1,797 pictures of 8x8 with 17 shades of grey.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+import benchbench as bb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NUM_LABELS = 10
+IMAGE_SIDE = 64
+BRIGHTEST = 16
+"""The value of full ink in the pictures as they come, which becomes 255."""
+
+
+class Digits(bb.Dataset, name="digits"):
+    """1,797 handwritten digits, always at hand: 80 % to train, 10 % to validate and 10 % to test on."""
+
+    image_size: int = bb.param(
+        64, "side of the square that pictures are padded (with black) or cropped to", ge=1, le=4096
+    )
+    flip: float = bb.param(
+        0.0, "probability of a left-right flip of a training picture: digits have none", ge=0, le=1
+    )
+    mean: tuple[float, ...] = bb.param(
+        (0.305,), "subtracted from pixels scaled to 0..1: that of the training part"
+    )
+    std: tuple[float, ...] = bb.param((0.325,), "divides pixels after that: that of the training part")
+
+    def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002 - a base class names it
+        """Return nothing: the pictures are part of scikit-learn."""
+        return ()
+
+    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002 - a base class names it
+        """Return the pictures as 64x64 RGB, enlarged by linear interpolation."""
+        from sklearn.datasets import load_digits  # noqa: PLC0415 - a second, not needed once they are cached
+
+        digits = load_digits()
+        images = torch.from_numpy(enlarge(digits.images)).unsqueeze(1).expand(-1, 3, -1, -1)
+        labels = torch.from_numpy(digits.target).long()
+        train, val, test = (
+            bb.Split(
+                images[rows].contiguous(), labels[rows], tuple(f"digit_{row:04}" for row in rows.tolist())
+            )
+            for rows in split_rows(labels)
+        )
+        return bb.Splits(train=train, val=val, test=test, class_names=tuple("0123456789"))
+
+
+def enlarge(
+    images: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Return ``[N, 8, 8]`` of 0..16 as uint8 ``[N, 64, 64]``.
+
+    Pillow does it, whose arithmetic on bytes is in integers: the same on every machine.
+    """
+    pixels = np.rint(images * (255 / BRIGHTEST)).astype(np.uint8)
+    size = (IMAGE_SIDE, IMAGE_SIDE)
+    return np.stack(
+        [np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BILINEAR)) for one in pixels]
+    )
+
+
+def split_rows(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the rows of train, val and test: of ten pictures with a label, the fifth and the tenth leave.
+
+    The pictures come writer by writer; this spreads all writers over the three parts, whatever the seed.
+    """
+    ranks = torch.empty_like(labels)
+    for label in range(NUM_LABELS):
+        rows = (labels == label).nonzero().squeeze(1)
+        ranks[rows] = torch.arange(len(rows)) % 10
+    is_val, is_test = ranks == 4, ranks == 9  # noqa: PLR2004
+    return tuple(mask.nonzero().squeeze(1) for mask in (~(is_val | is_test), is_val, is_test))  # type: ignore[return-value]
+
+
+@bb.hookimpl
+def benchbench_datasets() -> list[type[bb.Dataset]]:
+    """Offer the digits."""
+    return [Digits]

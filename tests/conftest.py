@@ -1,0 +1,43 @@
+"""What every test stands on: state and caches of its own, and the real pictures where they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_telemetry() -> None:
+    """No test of ours, and no process that it starts, reports to anyone."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has caches and state of its own, and nothing from the user's environment reaches it."""
+    base = tmp_path_factory.mktemp("bench")
+    for name in ("BENCH_DATA", "BENCH_PLUGINS", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BENCH_CACHE", str(base / "cache"))
+    monkeypatch.setenv("BENCH_STATE", str(base / "state"))
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder that is the working folder for the length of the test."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tinyimage10_zip() -> Path:
+    """Return the ready-cut archive, or skip where it is not to be had."""
+    path = Path(os.environ.get("BENCH_TEST_DATA") or REPOSITORY.parent / "shared" / "data" / "tinyimage10.zip")
+    if not path.exists():
+        pytest.skip("tinyimage10.zip is not here; BENCH_TEST_DATA=PATH names it")
+    return path
