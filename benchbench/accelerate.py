@@ -30,8 +30,12 @@ class Acceleration:
     precision: Precision
 
     def apply(self) -> None:
-        """Set torch's process-wide switches for this trial; all of them, so that the trial before leaves none."""
+        """Set torch's process-wide switches for this trial; all of them, so that none is left from the one before."""
         tf32 = self.precision == "tf32"
+        torch.set_num_threads(_NUM_THREADS)
+        torch.set_grad_enabled(True)
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.benchmark = False
         torch.backends.cuda.matmul.allow_tf32 = tf32
         torch.backends.cudnn.allow_tf32 = tf32
         torch.set_default_dtype(torch.float32)
@@ -119,6 +123,9 @@ def keep_freed_memory() -> None:
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
+
+_NUM_THREADS = torch.get_num_threads()
+"""What torch chose when it was imported, before any plugin could change it."""
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4

@@ -26,7 +26,7 @@ from urllib.parse import quote
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from benchbench.errors import DataError
+from benchbench.errors import BenchError, DataError
 from benchbench.paths import cache_folder
 from benchbench.plugin import Dataset, Split, Splits
 from benchbench.record import DataFacts  # noqa: TC001 - pydantic reads the annotation
@@ -102,8 +102,13 @@ def decode(dataset: Dataset, root: Path) -> Loaded:
 
     try:
         splits = dataset.load(root)
-    except OSError as error:
-        raise DataError(f"dataset {dataset.name!r}: {error}") from error
+    except (BenchError, MemoryError, RuntimeError):  # the last two may mean that memory ran out
+        raise
+    except Exception as error:
+        raise DataError(
+            f"dataset {dataset.name!r} cannot be loaded: {type(error).__name__}: {error}",
+            hint="--debug shows where",
+        ) from error
     check_splits(dataset.name, splits)
     return Loaded(splits, facts_of(splits, source=_source(dataset, root)))
 
@@ -123,8 +128,13 @@ def cached_bytes(name: str) -> int:
 
 
 def dataset_folder(name: str) -> Path:
-    """Return the folder of everything cached of a dataset; it can be deleted at any time."""
-    return cache_folder() / "decoded" / quote(name, safe="")
+    """Return the folder of everything cached of a dataset."""
+    return decoded_folder() / quote(name, safe="")
+
+
+def decoded_folder() -> Path:
+    """Return the folder of everything cached; it can be deleted at any time."""
+    return cache_folder() / "decoded"
 
 
 def _source(dataset: Dataset, root: Path) -> str:

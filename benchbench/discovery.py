@@ -132,9 +132,7 @@ def _loose(files: Iterable[str | Path]) -> list[LooseFile]:
     found: dict[Path, LooseFile] = {}
     for given in map(Path, files):
         if not given.exists():
-            raise PluginError(
-                f"no plugin file or folder {str(given)!r}", hint="see --plugins and BENCH_PLUGINS"
-            )
+            raise PluginError(f"no plugin file or folder {str(given)!r}", hint="see --plugins and BENCH_PLUGINS")
         paths = sorted(given.glob("[!_]*.py")) if given.is_dir() else [given]
         for path in paths:
             found.setdefault(path.resolve(), LooseFile(path))

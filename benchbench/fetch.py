@@ -93,11 +93,15 @@ def ensure(
     try:
         return fetch(download, path.parent, on_progress=on_progress)
     except DataError as error:
-        raise DataError(
-            f"the pictures of {name} are not here: {error.message}",
-            hint=f"--data PATH to say where they are; bench data fetch {name} to try again; "
-            "or the digits dataset, which is always here",
-        ) from None
+        raise DataError(f"the pictures of {name} are not here: {error.message}", hint=ways_out(name)) from None
+
+
+def ways_out(name: str) -> str:
+    """Return what to do where the pictures of a dataset are not here."""
+    return (
+        f"--data PATH to say where they are; bench data fetch {name} to download them; "
+        "or the digits dataset, which is always here"
+    )
 
 
 def fetch(download: Download, folder: Path, *, on_progress: Progress | None = None) -> Path:
@@ -153,15 +157,20 @@ def file_digest(path: Path, algorithm: str) -> str:
 
 def _fill(partial: Path, download: Download, on_progress: Progress) -> None:
     """Download until ``partial`` has as many bytes as it should."""
+    if _size(partial) > download.num_bytes:
+        partial.unlink()
     failures, most_bytes = 0, _size(partial)
-    while _size(partial) != download.num_bytes:
+    while _size(partial) < download.num_bytes:
         try:
             _receive(partial, download, on_progress)
         except _Broken as error:
             failures = 0 if _size(partial) > most_bytes else failures + 1
             most_bytes = max(most_bytes, _size(partial))
             if failures >= ATTEMPTS:
-                raise DataError(f"cannot download {download.url}: {error}") from None
+                raise DataError(
+                    f"cannot download {download.url}: {error}",
+                    hint="what came so far is kept, and taken up by the next try",
+                ) from None
             time.sleep(2**failures / 8)
 
 
@@ -182,8 +191,9 @@ def _receive(partial: Path, download: Download, on_progress: Progress) -> None:
             with partial.open("ab") as file:
                 for chunk in response.iter_content(CHUNK_BYTES):
                     num_bytes += file.write(chunk)
-                    _check_not_too_long(num_bytes, download)
                     on_progress(num_bytes, download.num_bytes)
+                    if num_bytes > download.num_bytes:
+                        break  # another file, which must not fill the disk
     except requests.RequestException as error:
         raise _Broken(_reason(error)) from None
     if num_bytes < download.num_bytes:
@@ -206,13 +216,6 @@ def _prepare(partial: Path, response: requests.Response) -> None:
     if response.status_code != HTTPStatus.OK:
         raise DataError(f"cannot download {response.url}: {answer}")
     partial.unlink(missing_ok=True)  # it sends the whole, asked for the rest or not
-
-
-def _check_not_too_long(num_bytes: int, download: Download) -> None:
-    if num_bytes > download.num_bytes:
-        raise DataError(
-            f"{download.url} is not the file expected: more than {download.num_bytes:,} bytes came"
-        )
 
 
 def _reason(error: BaseException) -> str:

@@ -60,13 +60,15 @@ def drive(
     orders: Iterable[TrialOrder],
     executor: Executor,
     *,
+    complete: Callable[[Journal], None],
     deliver: Callable[[Journal], None],
     watcher: Watcher,
     listeners: Listeners,
 ) -> list[Outcome]:
     """Run the orders and return how each ended, in the order in which they ended.
 
-    ``deliver`` is told of a journal whenever it has grown, and must not wait. SIGINT and SIGTERM stop the trials
+    ``complete`` adds to the artifacts of a trial that has ended, in whatever way; ``deliver`` is told of a journal
+    whenever it has grown, and must not wait. SIGINT and SIGTERM stop the trials
     after their batch, a second one at once.
     """
     outcomes: list[Outcome] = []
@@ -89,6 +91,8 @@ def drive(
                     journal.append(event)
                     record = journal.record()
                     watcher.event(event, record)
+                    if record.status != "running":
+                        complete(journal)
                     deliver(journal)
                     listeners.tell(event, record)
                     if record.status != "running":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import traceback
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def load(source: Source) -> Loaded:
     """Import a plugin module and return what of it can be used and what cannot; raises nothing."""
     origin = source.origin
     try:
-        module = source.load()
+        module = _load_quietly(source)
         manager = pluggy.PluginManager(hooks.PROJECT)
         manager.add_hookspecs(hooks)
         manager.register(module, name=origin)
@@ -65,6 +66,13 @@ def load(source: Source) -> Loaded:
         commands=commands if commands.get_hookimpls() else None,
         broken=tuple(Broken(origin, item) for item in found if isinstance(item, str)),
     )
+
+
+def _load_quietly(source: Source) -> object:
+    with warnings.catch_warnings():
+        # What pydantic warns of here is reported as broken below, in one place and in our words.
+        warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
+        return source.load()
 
 
 def explain(error: BaseException) -> str:
@@ -92,7 +100,8 @@ def _on_hook(complaint: str) -> str:
     last_line = complaint.splitlines()[-1]
     if hook is None or hook[1] not in _HOOK_NAMES:
         return last_line
-    return f"{hook[1]}: {last_line} {inspect.signature(getattr(hooks, hook[1]))}"
+    arguments = inspect.signature(getattr(hooks, hook[1])).parameters
+    return f"{hook[1]}: {last_line} (there: {', '.join(arguments) or 'none'})"
 
 
 def _misspelt(module: object) -> Iterator[str]:
@@ -134,7 +143,7 @@ def _checked(item: object, kind: str, hook: str) -> type[Plugin] | str:
     if not isinstance(item, type) or not issubclass(item, Plugin):
         return f"{hook} must return classes made from benchbench.{base.__name__}, not {_shown(item)}"
     if not issubclass(item, base) or item.kind != kind:
-        return f"{hook} returned {item.__name__}, which is a {item.kind or 'plugin of no kind'}"
+        return f"{hook} returned {item.__name__}, not a {kind} but {_an(item.kind or 'plugin')}"
     try:
         problem = _problem(item, base)
     except ValidationError as error:
@@ -174,6 +183,10 @@ def _defaults_problem(cls: type[Plugin]) -> str:
     if parameters.from_json(cls, config.model_dump(mode="json")) != config:
         return "its defaults change when they are written as JSON and read back"
     return ""
+
+
+def _an(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
 def _shown(value: object) -> str:

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
 
 
-def read(
-    cls: type[AnyPlugin], params: Mapping[str, JsonValue], texts: Mapping[str, str] | None = None
-) -> AnyPlugin:
+def read(cls: type[AnyPlugin], params: Mapping[str, JsonValue], texts: Mapping[str, str] | None = None) -> AnyPlugin:
     """Return the plugin with these parameters; ``texts`` come from ``--set`` and override ``params``.
 
     Raises :class:`SpecError` for an unknown parameter, a wrong type or a value outside its limits.
@@ -101,8 +99,7 @@ def _refuse_unknown(cls: type[Plugin], keys: Iterable[str]) -> None:
             known = ", ".join(cls.model_fields)
             raise SpecError(
                 f"{cls.kind} {cls.name!r} has no parameter {key!r}",
-                hint=closest(key, cls.model_fields)
-                or (f"its parameters: {known}" if known else "it has none"),
+                hint=closest(key, cls.model_fields) or (f"its parameters: {known}" if known else "it has none"),
             )
 
 
@@ -127,9 +124,7 @@ def _field_errors(error: Exception, *, besides: Mapping[str, str]) -> list[Error
     return [item for item in details if item["loc"] and item["loc"][0] not in besides]
 
 
-def _complaint(
-    cls: type[Plugin], details: Iterable[ErrorDetails], texts: Mapping[str, str] | None = None
-) -> SpecError:
+def _complaint(cls: type[Plugin], details: Iterable[ErrorDetails], texts: Mapping[str, str] | None = None) -> SpecError:
     """Return one error for all complaints: ``optimizer.lr should be greater than 0, not -1``."""
     complaints: dict[str, list[str]] = defaultdict(list)
     values: dict[str, str] = {}

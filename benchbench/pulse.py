@@ -63,11 +63,6 @@ class SharedPulse:
         """Return the training batches of the running trial so far."""
         return int(self._slots[_TRAINED])
 
-    @property
-    def num_evaluated(self) -> int:
-        """Return the evaluation batches of the running trial so far."""
-        return int(self._slots[_EVALUATED])
-
     def close(self) -> None:
         """Unmap the file."""
         self._slots.release()

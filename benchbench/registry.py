@@ -20,6 +20,7 @@ from benchbench.spec import PluginSpec, Spec
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from benchbench.discovery import Source
     from benchbench.loading import Loaded
     from benchbench.spec import Draft
 
@@ -49,10 +50,14 @@ class Registry:
         Of two plugins of one kind and name the first stays: ours, then packages by name, then files as given.
         Raises :class:`~benchbench.errors.PluginError` for a path that is not there, and for nothing else.
         """
+        return Registry.of(source for source in find_sources(files) if only is None or source.origin in only)
+
+    @staticmethod
+    def of(sources: Iterable[Source]) -> Registry:
+        """Load these and no others, one after another."""
         registry = Registry()
-        for source in find_sources(files):
-            if only is None or source.origin in only:
-                registry._add(load(source))
+        for source in sources:
+            registry._add(load(source))
         return registry
 
     def _add(self, loaded: Loaded) -> None:
@@ -60,9 +65,7 @@ class Registry:
         for cls in loaded.classes:
             key = (cls.kind, cls.name)
             if key in self.plugins:
-                reason = (
-                    f"{cls.kind} {cls.name!r} is already the name of one in {self.origins[key]}, which stays"
-                )
+                reason = f"{cls.kind} {cls.name!r} is already the name of one in {self.origins[key]}, which stays"
                 self.broken.append(Broken(loaded.origin, reason))
                 continue
             self.plugins[key] = cls

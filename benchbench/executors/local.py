@@ -179,10 +179,9 @@ class LocalExecutor:
                 del busy[worker]
                 self._next(worker, waiting, busy)
 
-    def progress(self) -> tuple[int, int]:
-        """Return the batches trained and evaluated in the running trial of the first worker."""
-        pulse = self._workers[0].pulse
-        return pulse.num_trained, pulse.num_evaluated
+    def num_trained(self) -> int:
+        """Return the batches trained in the running trial of the first worker."""
+        return self._workers[0].pulse.num_trained
 
     def stop(self) -> None:
         """Ask running trials to end after their batch, and start no more."""

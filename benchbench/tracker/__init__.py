@@ -4,6 +4,7 @@
 
     address.py   where the store is, and whether it can be used: found out before MLflow is imported
     content.py   what a trial's events are called in MLflow: plain data
+    quiet.py     MLflow imported: without telemetry, silent, not patient for minutes
     store.py     the store, and the delivery of a journal, which may be repeated after any doubt
     models.py    the trained model as an MLflow logged model
     thread.py    delivery beside the training

@@ -1,4 +1,4 @@
-"""Where MLflow's store is, and whether it can be used. Nothing here imports MLflow, which takes two seconds."""
+"""Where MLflow's store is, and whether it can be used. Nothing here imports MLflow: that takes 2 s."""
 
 from __future__ import annotations
 
@@ -77,18 +77,17 @@ def _refuse_left_over_file_store() -> None:
     for meta in Path("mlruns").glob("*/meta.yaml"):
         if meta.parent.name.isdigit():
             raise TrackingError(
-                f"the folder {meta.parent.parent} holds runs of an older MLflow, in which the newer one cannot write",
-                hint=f"move it away (`mlflow migrate-filestore --source mlruns --target {DEFAULT_URI}` keeps its"
-                f" runs), or set MLFLOW_TRACKING_URI={DEFAULT_URI} to leave it where it is",
+                f"the folder {meta.parent.parent} holds runs of an older MLflow, which the newer refuses",
+                hint="move it away"
+                f" (`mlflow migrate-filestore --source mlruns --target {DEFAULT_URI}` keeps its runs),"
+                f" or set MLFLOW_TRACKING_URI={DEFAULT_URI} to leave it where it is",
             )
 
 
 def _sqlite_that_can_be_written(uri: str) -> str:
     path = sqlite_path(uri)
     if path is None or path.name == ":memory:":
-        raise TrackingError(
-            f"the tracking URI {uri!r} names no file", hint=f"a SQLite store is written {DEFAULT_URI}"
-        )
+        raise TrackingError(f"the tracking URI {uri!r} names no file", hint=f"a SQLite store is written {DEFAULT_URI}")
     if not path.parent.is_dir():
         raise TrackingError(f"no such folder for the tracking database: {path.parent}", hint="make it first")
     try:
@@ -118,9 +117,9 @@ def _probe_server(uri: str) -> None:
     import requests  # noqa: PLC0415 - 0.1 s, and only for a server
 
     shown = without_credentials(uri)
-    hint = "start it with `mlflow server`, correct MLFLOW_TRACKING_URI, or unset it to keep results in ./mlflow.db"
+    hint = "start it with `mlflow server`, or unset MLFLOW_TRACKING_URI to keep results in ./mlflow.db"
     try:
-        answer = requests.get(f"{uri}/health", timeout=PROBE_SECONDS, **_access())
+        answer = requests.get(f"{uri}/health", timeout=PROBE_SECONDS, auth=_login(), headers=_token(), verify=_trust())
     except requests.RequestException as error:
         reason = "in 3 seconds" if isinstance(error, requests.Timeout) else f"({type(error).__name__})"
         raise TrackingError(f"the tracking server {shown} does not answer {reason}", hint=hint) from None
@@ -136,16 +135,20 @@ def _probe_server(uri: str) -> None:
         )
 
 
-def _access() -> dict[str, object]:
-    """Return what requests needs to be let in, from the variables that MLflow reads."""
-    setting = os.environ.get
-    access: dict[str, object] = {}
-    if setting("MLFLOW_TRACKING_USERNAME") and setting("MLFLOW_TRACKING_PASSWORD"):
-        access["auth"] = (setting("MLFLOW_TRACKING_USERNAME"), setting("MLFLOW_TRACKING_PASSWORD"))
-    elif setting("MLFLOW_TRACKING_TOKEN"):
-        access["headers"] = {"Authorization": f"Bearer {setting('MLFLOW_TRACKING_TOKEN')}"}
-    if setting("MLFLOW_TRACKING_INSECURE_TLS", "").lower() == "true":
-        access["verify"] = False
-    elif setting("MLFLOW_TRACKING_SERVER_CERT_PATH"):
-        access["verify"] = setting("MLFLOW_TRACKING_SERVER_CERT_PATH")
-    return access
+# The three below read the variables that MLflow reads.
+
+
+def _login() -> tuple[str, str] | None:
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{word}") for word in ("USERNAME", "PASSWORD"))
+    return (user, password) if user and password else None
+
+
+def _token() -> dict[str, str]:
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token and not _login() else {}
+
+
+def _trust() -> bool | str:
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() == "true":
+        return False
+    return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True

@@ -12,8 +12,6 @@ from benchbench.record import EpochFinished, Failed, Finished
 from benchbench.tracker.address import without_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydantic import JsonValue
 
     from benchbench.record import Event, Final, Record, Started, Times
@@ -89,7 +87,7 @@ def start_tags(started: Started) -> dict[str, str]:
 
 def end_tags(record: Record) -> dict[str, str]:
     """Return how a trial ended, and the note that MLflow shows above the run."""
-    tags = {"benchbench.status": record.status}
+    tags: dict[str, str] = {"benchbench.status": record.status}
     note = "\n\n".join(record.notes)
     if record.error is not None:
         tags["benchbench.error"] = f"{record.error.kind}: {record.error.message}"
@@ -127,7 +125,7 @@ def points(event: Event, *, last_epoch: int) -> list[Point]:
             values = asdict(event.epoch) | {f"system/{name}": value for name, value in event.system.items()}
             step = int(values.pop("epoch"))
         case Finished():
-            values, step = dict(_final_values(event.final)) | _seconds(event.times), last_epoch
+            values, step = final_values(event.final) | _seconds(event.times), last_epoch
         case Failed(times=times) if times is not None:
             values, step = _seconds(times), last_epoch
         case _:
@@ -146,18 +144,25 @@ def label_slugs(labels: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def _final_values(final: Final) -> Iterator[tuple[str, float]]:
-    for split in ("train", "val"):
-        for measure in ("accuracy", "loss"):
-            yield f"final_{split}_{measure}", getattr(final, f"{split}_{measure}")
-    for key in ("test_accuracy", "test_loss", "test_top5_accuracy", "best_val_loss_epoch"):
-        yield key, getattr(final, key)
+def final_values(final: Final) -> dict[str, float]:
+    """Return the metrics of the trained model; by label up to twenty labels, above that a table has them."""
+    values: dict[str, float] = {
+        "final_train_accuracy": final.train_accuracy,
+        "final_train_loss": final.train_loss,
+        "final_val_accuracy": final.val_accuracy,
+        "final_val_loss": final.val_loss,
+        "test_accuracy": final.test_accuracy,
+        "test_loss": final.test_loss,
+        "test_top5_accuracy": final.test_top5_accuracy,
+        "best_val_loss_epoch": final.best_val_loss_epoch,
+    }
     if final.overfit_epoch is not None:
-        yield "overfit_epoch", final.overfit_epoch
-    labels = tuple(final.test_accuracy_per_label)
-    if len(labels) <= MAX_LABEL_METRICS:
-        for label, slug in label_slugs(labels).items():
-            yield f"test_accuracy/{slug}", final.test_accuracy_per_label[label]
+        values["overfit_epoch"] = final.overfit_epoch
+    by_label = final.test_accuracy_per_label
+    if len(by_label) <= MAX_LABEL_METRICS:
+        slugs = label_slugs(tuple(by_label))
+        values |= {f"test_accuracy/{slugs[label]}": accuracy for label, accuracy in by_label.items()}
+    return values
 
 
 def _seconds(times: Times) -> dict[str, float]:

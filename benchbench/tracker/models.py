@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from benchbench.tracker import content
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FOLDER = "model"
 """The folder among a journal's artifacts, and the model's name in MLflow: ``runs:/<run id>/model``."""
 
-_READY = "READY"
+_READY: Literal["READY"] = "READY"
 
 
 def send(client: MlflowClient, run: MlflowRun, record: Record, *, folder: Path) -> None:
@@ -69,8 +69,9 @@ def _link(client: MlflowClient, run: MlflowRun, model: LoggedModel, record: Reco
     outputs = client.get_run(run.run_id).outputs
     if model.model_id not in {output.model_id for output in (outputs.model_outputs if outputs else [])}:
         client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, step)])
-    metrics = [
-        Metric(p.key, p.value, p.timestamp_ms, p.step, model_id=model.model_id)
-        for p in content.final_points(record)
-    ]
-    client.log_batch(run.run_id, metrics=metrics)
+    if record.final is not None and record.ended_ms is not None:
+        metrics = [
+            Metric(key, value, record.ended_ms, step, model_id=model.model_id)
+            for key, value in content.final_values(record.final).items()
+        ]
+        client.log_batch(run.run_id, metrics=metrics)

@@ -27,8 +27,8 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
         os.environ.setdefault(name, value)
     import mlflow  # noqa: PLC0415 - after the settings above, and not before it is needed
 
-    # Creating a database tells of 60 migrations, and every error is logged with a traceback before it is raised;
-    # we report errors ourselves, and a live display owns the terminal.
+    # Creating a database tells of 60 migrations, and every error is logged with a traceback before it is
+    # raised; we report errors ourselves, and a live display owns the terminal.
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,7 +1,8 @@
 """The store, and the delivery of a journal to it, which may be repeated after any doubt.
 
 MLflow drops a metric that equals one it has in key, value, timestamp and step, takes params that come again
-unchanged, and overwrites artifacts. Runs and models it would make twice: before making one, we look for our attempt.
+unchanged, and overwrites artifacts. Runs and models it would make twice: before making one, we look for our
+attempt.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment, Run
+    from mlflow.entities import DatasetInput, Experiment, Run
 
     from benchbench.journal import Journal
     from benchbench.record import Event
@@ -63,7 +64,8 @@ class Store:
         :class:`TrackingError` where runs cannot be written to it.
         """
         uri = find_store(tracking_uri)
-        with _told(f"cannot use the tracking store {without_credentials(uri)}", hint=_other_version_hint(uri)):
+        what = f"cannot use the tracking store {without_credentials(uri)}"
+        with _told(what, hint=_other_version_hint(uri)):
             client = mlflow_client(uri)
             found = _experiment(client, experiment)
         _check_experiment(found, uri)
@@ -77,8 +79,8 @@ class Store:
     def deliver(self, journal: Journal) -> MlflowRun:
         """Send all of a journal that this object has not sent yet, and return the run.
 
-        Sends from the start where this object does not know the journal: nothing arrives twice. A run that was
-        deleted in MLflow stays deleted. Raises :class:`TrackingError` where not all could be sent.
+        Sends from the start where this object does not know the journal: nothing arrives twice. A run that
+        was deleted in MLflow stays deleted. Raises :class:`TrackingError` where not all could be sent.
         """
         lock = FileLock(journal.folder / "delivery.lock", timeout=LOCK_SECONDS)
         with _told(f"cannot write to the tracking store {self.tracking_uri}"), lock:
@@ -152,7 +154,7 @@ class Store:
         self.client.log_inputs(run_id, [_dataset_input(split) for split in content.inputs(started)])
 
     def _send_status(self, progress: _Progress, record: Record, artifacts: Path) -> None:
-        """Make the run end as the trial did, its files first; or make it run again, where a trial was taken up."""
+        """End the run as the trial ended, its files first; where a trial was taken up, let it run again."""
         from mlflow.entities import RunTag  # noqa: PLC0415 - imported with the store
 
         run_id, status = progress.run.run_id, _STATUS[record.status]
@@ -199,7 +201,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _dataset_input(split: content.Input) -> object:
+def _dataset_input(split: content.Input) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415 - imported with the store
 
     dataset = Dataset(
@@ -224,7 +226,9 @@ def _experiment(client: MlflowClient, name: str) -> Experiment:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    return client.get_experiment_by_name(name)
+    if found := client.get_experiment_by_name(name):
+        return found
+    raise TrackingError(f"the experiment {name!r} was made and is not there", hint="try again")
 
 
 def _check_experiment(experiment: Experiment, uri: str) -> None:
@@ -242,7 +246,7 @@ def _check_experiment(experiment: Experiment, uri: str) -> None:
         )
     if sqlite_path(uri) and folder.startswith("mlflow-artifacts:"):
         raise TrackingError(
-            f"the experiment {name!r} was made by a tracking server, and only through it can files be kept there",
+            f"the experiment {name!r} was made by a tracking server, which alone can keep files in it",
             hint="set MLFLOW_TRACKING_URI to the server's address, or take another with --experiment NAME",
         )
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError
 from benchbench.tracker.store import DEFAULT_EXPERIMENT, Store, is_delivered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from benchbench.journal import Journal
 
@@ -23,8 +24,8 @@ class TrackerThread:
     """Opens the store at once and delivers journals as they are named. It never disturbs the training.
 
     A journal that cannot be delivered is tried again after a pause that doubles, until it is delivered or
-    :meth:`close` is called. ``on_trouble`` is given a text when deliveries begin to fail, fail in a new way, or
-    work again; it is called in this thread.
+    :meth:`close` has waited long enough. ``on_trouble`` is given a text when deliveries begin to fail, fail
+    in a new way, or work again; it is called in this thread.
     """
 
     def __init__(
@@ -38,35 +39,101 @@ class TrackerThread:
         self._on_trouble = on_trouble
         self._opened: Future[Store] = Future()
         self._changed = threading.Condition()
-        self._waiting: dict[str, Journal] = {}
-        self._is_busy = False
-        self._closing = False
+        self._waiting: dict[str, _Waiting] = {}
+        self._is_closing = False
+        self._is_abandoned = False
         self._trouble = ""
         # A daemon: a server that holds the line must not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name="tracker", daemon=True)
         self._thread.start()
+
+    @property
+    def trouble(self) -> str:
+        """What keeps deliveries from succeeding now, or an empty text."""
+        return self._trouble
 
     def wait_open(self) -> Store:
         """Return the store once it is open; raises the :class:`TrackingError` that kept it from opening."""
         return self._opened.result()
 
     def notify(self, journal: Journal) -> None:
-        """Have a journal delivered soon; returns at once. Calls that come close together are delivered as one."""
+        """Have a journal delivered soon; returns at once. Calls close together become one delivery."""
         with self._changed:
-            self._waiting[journal.folder.name] = journal
+            self._waiting[journal.folder.name] = _Waiting(journal)
             self._changed.notify_all()
 
     def close(self, timeout_seconds: float = 30.0) -> list[Journal]:
         """Wait until all is delivered, or for the time given, and return the journals that are not."""
-        deadline = time.monotonic() + timeout_seconds
         with self._changed:
-            self._closing = True
+            self._is_closing = True
             self._changed.notify_all()
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        self._thread.join(timeout_seconds)
         with self._changed:
-            return list(self._waiting.values())
+            self._is_abandoned = True
+            self._changed.notify_all()
+            return [waiting.journal for waiting in self._waiting.values()]
 
-    @property
-    def trouble(self) -> str:
-        """What keeps deliveries from succeeding now, or an empty text."""
-        return self._trouble
+    def _run(self) -> None:
+        try:
+            store = Store.open(*self._address)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the store is told
+            self._opened.set_exception(error)
+            return
+        self._opened.set_result(store)
+        pauses = _pauses()
+        while (waiting := self._next()) is not None:
+            try:
+                if not is_delivered(waiting.journal):
+                    store.deliver(waiting.journal)
+            except Exception as error:  # noqa: BLE001 - training goes on, whatever it is
+                self._failed(waiting, error, pause_seconds=next(pauses))
+            else:
+                self._delivered(waiting)
+                pauses = _pauses()
+
+    def _next(self) -> _Waiting | None:
+        """Return the journal that has waited longest, once there is one; None when it is time to end."""
+        with self._changed:
+            while not self._waiting and not self._is_closing:
+                self._changed.wait()
+            return None if self._is_abandoned else next(iter(self._waiting.values()), None)
+
+    def _delivered(self, waiting: _Waiting) -> None:
+        name = waiting.journal.folder.name
+        with self._changed:
+            if self._waiting[name] is waiting:
+                del self._waiting[name]
+            else:
+                self._waiting[name] = self._waiting.pop(name)
+        if self._trouble:
+            self._tell("the tracking store is back, and what waited is being delivered", trouble="")
+
+    def _failed(self, waiting: _Waiting, error: Exception, *, pause_seconds: float) -> None:
+        text = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        if text != self._trouble:
+            self._tell(text, trouble=text)
+        name = waiting.journal.folder.name
+        with self._changed:
+            self._waiting[name] = self._waiting.pop(name)
+            was_closing = self._is_closing
+            pause_seconds = FIRST_PAUSE_SECONDS if was_closing else pause_seconds
+            self._changed.wait_for(lambda: self._is_abandoned or self._is_closing != was_closing, timeout=pause_seconds)
+
+    def _tell(self, text: str, *, trouble: str) -> None:
+        self._trouble = trouble
+        with suppress(Exception):  # a terminal that is gone must not end the delivery
+            self._on_trouble(text)
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """One notification: a newer one of the same journal is another object."""
+
+    journal: Journal
+
+
+def _pauses() -> Iterator[float]:
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

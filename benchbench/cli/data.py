@@ -1,0 +1,207 @@
+"""``bench data``: which datasets are here, fetching those that are not, and checking them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchbench.cli import options
+from benchbench.cli.plugins import complete_dataset
+from benchbench.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from benchbench.catalog import Catalog
+    from benchbench.datacache import Loaded
+    from benchbench.describe import Entry
+
+Name = Annotated[str, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=complete_dataset)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(help="See which datasets are here, fetch and check them.", no_args_is_help=True)
+    group.command("list")(list_datasets)
+    group.command("fetch")(fetch_dataset)
+    group.command("verify")(verify_dataset)
+    app.add_typer(group, name="data")
+
+
+def list_datasets(
+    *,
+    plugins: options.Plugins = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """List the datasets: where their pictures are, and how much space they and their decoded copies take."""
+    from benchbench.datacache import decoded_folder  # noqa: PLC0415 - help must not wait for it
+
+    found = [describe(entry) for entry in _catalog(plugins).of_kind("dataset")]
+    if as_json:
+        _print_json({"datasets": found, "decoded_folder": str(decoded_folder())})
+        return
+    _print_table(("dataset", "pictures", "size", "decoded"), map(_list_row, found))
+    typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")
+
+
+def describe(entry: Entry) -> dict[str, Any]:
+    """Return where a dataset's pictures are and the space they take, as plain data."""
+    from benchbench.datacache import cached_bytes  # noqa: PLC0415 - help must not wait for these
+    from benchbench.fetch import locate, parse_data_options  # noqa: PLC0415
+
+    path = locate(entry.name, entry.download, parse_data_options(()))
+    return {
+        "name": entry.name,
+        "path": str(path) if path.exists() else None,
+        "num_bytes": path.stat().st_size if path.is_file() else None,
+        "download_bytes": entry.download.num_bytes if entry.download else None,
+        "decoded_bytes": cached_bytes(entry.name),
+    }
+
+
+def fetch_dataset(
+    *,
+    name: Name,
+    plugins: options.Plugins = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """Download a dataset; one that was broken off is taken up again."""
+    from rich.console import Console  # noqa: PLC0415 - help must not wait for these
+
+    from benchbench.cli.downloads import download_bar  # noqa: PLC0415
+    from benchbench.fetch import data_folder, fetch  # noqa: PLC0415
+
+    entry = _catalog(plugins).find("dataset", name)
+    if entry.download is None:
+        raise DataError(f"dataset {name!r} has nothing to download", hint="bench data list shows where pictures are")
+    with download_bar(Console(stderr=True)) as on_progress:
+        path = fetch(entry.download, data_folder(), on_progress=on_progress)
+    num_bytes = path.stat().st_size
+    if as_json:
+        _print_json({"name": name, "path": str(path), "num_bytes": num_bytes})
+    else:
+        typer.echo(f"{name}: {path} ({_megabytes(num_bytes)})")
+
+
+def verify_dataset(
+    *,
+    name: Name,
+    data: options.Data = None,
+    plugins: options.Plugins = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """Check a dataset's archive, decode every picture, and count them."""
+    from benchbench import datacache  # noqa: PLC0415 - help must not wait for these
+    from benchbench.discovery import loose_files  # noqa: PLC0415
+    from benchbench.fetch import locate, parse_data_options, ways_out  # noqa: PLC0415
+    from benchbench.registry import Registry  # noqa: PLC0415
+
+    entry = _catalog(plugins).find("dataset", name)
+    root = locate(name, entry.download, parse_data_options(data or ()))
+    if entry.download and not root.exists():
+        raise DataError(f"the pictures of {name} are not here", hint=ways_out(name))
+    registry = Registry.load(loose_files(map(str, plugins or ())), only={entry.origin})
+    dataset = registry.get("dataset", name)()
+    checksum = check_archive(entry, dataset.sources(root))
+    loaded = datacache.decode(dataset, root)
+    if as_json:
+        _print_json(_findings(name, loaded, checksum=checksum))
+    else:
+        _print_findings(name, loaded, checksum=checksum)
+
+
+def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
+    """Return what the checksum of a dataset's archive says, or raise :class:`~benchbench.errors.DataError`."""
+    from benchbench.fetch import check_file, file_digest  # noqa: PLC0415 - help must not wait for it
+
+    archive = sources[0] if len(sources) == 1 and sources[0].is_file() else None
+    if archive is None:
+        return "there is no archive to check"
+    if entry.download and archive.name == entry.download.file_name:
+        check_file(archive, entry.download)
+        return "size and MD5 are as published"
+    wanted = entry.sha256.get(archive.name)
+    if wanted is None:
+        return f"none is known for {archive.name}"
+    found = file_digest(archive, "sha256")
+    if found != wanted:
+        raise DataError(f"{archive} has the wrong sha256 checksum: {found}, not {wanted}", hint="get it again")
+    return "sha256 is as known"
+
+
+def _findings(name: str, loaded: Loaded, *, checksum: str) -> dict[str, Any]:
+    facts = loaded.facts
+    counts = _count_labels(loaded)
+    return {
+        "name": name,
+        "source": facts.source,
+        "checksum": checksum,
+        "digest": facts.digest,
+        "image_shape": facts.image_shape,
+        "splits": {
+            part: {"num_images": split.num_images, "digest": split.digest, "num_images_per_label": counts[part]}
+            for part, split in facts.splits.items()
+        },
+    }
+
+
+def _print_findings(name: str, loaded: Loaded, *, checksum: str) -> None:
+    facts = loaded.facts
+    typer.echo(f"{name}: {facts.source}")
+    typer.echo(f"checksum: {checksum}")
+    typer.echo(f"digest of the pictures and labels: {facts.digest}")
+    counts = _count_labels(loaded)
+    rows = [(label, *(str(counts[part][label]) for part in counts)) for label in facts.class_names]
+    totals = ("all", *(str(split.num_images) for split in facts.splits.values()))
+    _print_table(("label", *counts), [*rows, totals])
+
+
+def _count_labels(loaded: Loaded) -> dict[str, dict[str, int]]:
+    names = loaded.splits.class_names
+    return {
+        part: dict(zip(names, split.labels.bincount(minlength=len(names)).tolist(), strict=True))
+        for part, split in loaded.splits.items()
+    }
+
+
+def _list_row(found: dict[str, Any]) -> tuple[str, str, str, str]:
+    name, path = found["name"], found["path"]
+    if path is None:
+        path = f"not here; bench data fetch {name}" if found["download_bytes"] else "nothing to fetch"
+    num_bytes = found["num_bytes"] or (0 if found["path"] else found["download_bytes"])
+    return (name, path, _megabytes(num_bytes), _megabytes(found["decoded_bytes"]))
+
+
+def _megabytes(num_bytes: int | None) -> str:
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes else "-"
+
+
+def _catalog(plugins: Iterable[Path] | None) -> Catalog:
+    from benchbench.catalog import Catalog  # noqa: PLC0415 - help must not wait for these
+    from benchbench.discovery import loose_files  # noqa: PLC0415
+
+    return Catalog.read(loose_files(map(str, plugins or ())))
+
+
+def _print_json(found: object) -> None:
+    typer.echo(json.dumps(found, indent=2))
+
+
+def _print_table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    from rich import box  # noqa: PLC0415 - help must not wait for these
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column in ("size", "decoded") else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(highlight=False).print(table)

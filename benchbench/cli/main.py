@@ -1,0 +1,100 @@
+"""``bench``: puts the commands together and is the one place where errors are caught."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from benchbench.cli import data, doctor, options, plugins, run
+from benchbench.errors import BenchError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+INTERRUPTED = 130
+
+
+class _Group(TyperGroup):
+    """The top of ``bench``, which tells of errors in one way: what is wrong, what to do, exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BenchError as error:
+            complain(error)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)
+
+
+def make_app() -> typer.Typer:
+    """Return the application with all commands of ours."""
+    app = typer.Typer(
+        name="bench",
+        cls=_Group,
+        help="Is this model, optimizer or batch size really better, and what does it cost?",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for module in (run, plugins, data, doctor):
+        module.register(app)
+    return app
+
+
+def main() -> None:
+    """Run ``bench``; it exits with 0 all well, 1 a trial failed, 2 wrong usage or input, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    app = make_app()
+    try:
+        _add_plugin_commands(app, sys.argv[1:])
+    except BenchError as error:
+        complain(error)
+        sys.exit(error.exit_code)
+    app()
+
+
+def complain(error: BenchError) -> None:
+    """Print an error to standard error: what is wrong, what to do, and with ``--debug`` where it was raised."""
+    if options.debug:
+        traceback.print_exception(error)
+    typer.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        typer.echo(f"  {error.hint}", err=True)
+
+
+def _root(*, version: options.Version = False, debug: options.Debug = False) -> None:  # noqa: ARG001 - callbacks
+    """Show help; the options here go before the command."""
+
+
+def _add_plugin_commands(app: typer.Typer, arguments: list[str]) -> None:
+    """Add commands of plugins where they may be meant: for help if they are known already, and for a word unknown."""
+    ours = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    word = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if word in ours:
+        return
+    from benchbench.catalog import Catalog  # noqa: PLC0415 - known commands must not wait for it
+    from benchbench.discovery import loose_files  # noqa: PLC0415
+
+    catalog = Catalog.read(loose_files()) if word else Catalog.kept(loose_files())
+    if catalog is None or not catalog.commands:
+        return
+    from benchbench.registry import Registry  # noqa: PLC0415
+
+    registry = Registry.load(loose_files(), only=catalog.commands)
+    for origin, add_commands in registry.commands:
+        try:
+            add_commands(app=app)
+        except Exception as error:  # noqa: BLE001 - one bad plugin never breaks the rest
+            typer.echo(f"broken: {origin}: {type(error).__name__}: {error}; bench doctor", err=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler
+    raise KeyboardInterrupt

@@ -1,0 +1,270 @@
+"""A trial's figures, drawn from its record, its tables and the pictures that the worker laid aside.
+
+Every function returns a matplotlib Figure; there is no global state and no window.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from benchbench.artifacts import SAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from benchbench.journal import Journal
+    from benchbench.record import Epoch, Record
+
+# Okabe and Ito, "Color Universal Design", 2008: told apart by everyone, and in grey.
+TRAIN_COLOR, VAL_COLOR, BAR_COLOR = "#0072B2", "#D55E00", "#0072B2"
+RIGHT_COLOR, WRONG_COLOR, QUIET_COLOR = "#1A7F37", "#C62828", "#5F6368"
+STYLE: Any = {  # the type of its keys differs between versions of matplotlib
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "grid.color": "#E4E6EA",
+    "grid.linewidth": 0.8,
+    "savefig.dpi": 120,
+    # A label may have a dollar sign in its name.
+    "text.parse_math": False,
+}
+_MAX_NUMBERED_LABELS = 24
+_MAX_MARKED_EPOCHS = 40
+_MAX_NAME_CHARACTERS = 24
+_NUM_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One line of ``per_label.csv``."""
+
+    label: str
+    pictures: int
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class JudgedPicture:
+    """A test picture, uint8 ``[C, H, W]``, with what it shows and what the model took it for."""
+
+    image: NDArray[np.uint8]
+    label: str
+    prediction: str
+    probability: float
+
+    @property
+    def is_right(self) -> bool:
+        """Tell whether the model was right."""
+        return self.label == self.prediction
+
+
+def draw(journal: Journal) -> None:
+    """Write ``figures/*.png`` among the artifacts: all that can be drawn of what there is."""
+    record, folder = journal.record(), journal.artifacts
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A script that the font lacks is drawn as boxes; the tables beside the figures have it right.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        if record.epochs:
+            _save(curves(record), folder / "figures" / "curves.png")
+        if (folder / "per_label.csv").exists():
+            rows = read_per_label(folder / "per_label.csv")
+            _save(accuracy_per_label(rows, record), folder / "figures" / "accuracy_per_label.png")
+        if (folder / "confusion_matrix.csv").exists():
+            matrix = confusion_matrix(*read_confusion_matrix(folder / "confusion_matrix.csv"), record)
+            _save(matrix, folder / "figures" / "confusion_matrix.png")
+        if (journal.folder / SAMPLES).exists():
+            pictures = read_judged_pictures(journal.folder / SAMPLES)
+            _save(judged_pictures(pictures, record), folder / "figures" / "test_pictures.png")
+
+
+def curves(record: Record) -> Figure:
+    """Return loss and accuracy of training and validation by epoch, with the epoch of least validation loss."""
+    figure = Figure(figsize=(9, 3.8))
+    figure.suptitle(title(record), x=0.01, ha="left", fontweight="bold")
+    loss, accuracy = figure.subplots(1, 2)
+    _draw_curve(loss, record.epochs, "loss")
+    _draw_curve(accuracy, record.epochs, "accuracy")
+    loss.set_title("cross-entropy loss")
+    loss.set_ylim(bottom=0)
+    accuracy.set_title("accuracy")
+    accuracy.set_ylim(0, 1)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1))
+    _mark_best(loss, accuracy, record.epochs)
+    loss.legend(frameon=False, loc="best")
+    return figure
+
+
+def accuracy_per_label(rows: list[LabelRow], record: Record) -> Figure:
+    """Return one bar a label, in the labels' order, with its value and its number of test pictures."""
+    numbers = np.arange(len(rows))
+    figure = Figure(figsize=(7, 1.3 + _row_inches(len(rows)) * len(rows)))
+    axes = figure.subplots()
+    axes.barh(numbers, [row.accuracy for row in rows], height=0.72, color=BAR_COLOR)
+    for number, row in enumerate(rows):
+        value = "no pictures" if math.isnan(row.accuracy) else f"{row.accuracy:.1%}   n={row.pictures}"
+        start = 0 if math.isnan(row.accuracy) else row.accuracy
+        axes.text(start + 0.012, number, value, va="center", fontsize=_font_size(len(rows)), color="#202124")
+    axes.set_yticks(numbers, [short(row.label) for row in rows], fontsize=_font_size(len(rows)))
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(0, 1.18)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.set_title(f"{title(record)}\ntest accuracy by label", fontweight="bold")
+    return figure
+
+
+def confusion_matrix(
+    labels: tuple[str, ...], columns: tuple[str, ...], counts: NDArray[np.int64], record: Record
+) -> Figure:
+    """Return the shares of each true label's test pictures by prediction, with the counts where they can be read."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    inches = min(2.2 + 0.52 * len(labels), 14.0)
+    figure = Figure(figsize=(inches + 1.2, inches))
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    size = _font_size(len(labels))
+    axes.set_xticks(range(len(columns)), [short(name) for name in columns], rotation=90, fontsize=size)
+    axes.set_yticks(range(len(labels)), [short(name) for name in labels], fontsize=size)
+    axes.set_xlabel("prediction")
+    axes.set_ylabel("true label")
+    axes.set_title(f"{title(record)}\ntest pictures by true label and prediction", fontweight="bold")
+    if len(labels) <= _MAX_NUMBERED_LABELS:
+        for row, column in np.argwhere(counts):
+            color = "white" if shares[row, column] > 0.55 else "#202124"  # noqa: PLR2004 - read on either blue
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=size)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true label's pictures")
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    bar.outline.set_visible(False)
+    return figure
+
+
+def judged_pictures(pictures: list[JudgedPicture], record: Record) -> Figure:
+    """Return test pictures, each with its prediction: in green with a check mark, or in red with a cross."""
+    num_rows = max(1, math.ceil(len(pictures) / _NUM_COLUMNS))
+    figure = Figure(figsize=(2.3 * _NUM_COLUMNS, 0.6 + 2.75 * num_rows))
+    figure.suptitle(f"{title(record)}: test pictures", x=0.01, ha="left", fontweight="bold")
+    for axes in figure.subplots(num_rows, _NUM_COLUMNS, squeeze=False).flat:
+        axes.axis("off")
+    for axes, picture in zip(figure.axes, pictures, strict=False):
+        _show(axes, picture.image)
+        axes.set_title(
+            verdict(picture), color=RIGHT_COLOR if picture.is_right else WRONG_COLOR, fontsize=9, loc="center"
+        )
+    return figure
+
+
+def verdict(picture: JudgedPicture) -> str:
+    """Return ``goldfish ✓ 97%``, or ``bullfrog ✗ 61%`` above ``is goldfish``."""
+    mark = "✓" if picture.is_right else "✗"
+    line = f"{short(picture.prediction)} {mark} {picture.probability:.0%}"
+    return f"{line}\n" if picture.is_right else f"{line}\nis {short(picture.label)}"
+
+
+def title(record: Record) -> str:
+    """Return what was trained, and how far, where it was not to the end."""
+    spec = record.spec
+    name = f"{spec.model.name} · {spec.optimizer.name} · {spec.dataset.name} · seed {spec.seed}"
+    if record.status == "finished":
+        return name
+    return f"{name} · {record.status} after {len(record.epochs)} of {spec.epochs} epochs"
+
+
+def short(name: str) -> str:
+    """Return a label's name, cut where it is too long to be drawn."""
+    return name if len(name) <= _MAX_NAME_CHARACTERS else f"{name[: _MAX_NAME_CHARACTERS - 1]}…"
+
+
+def read_per_label(path: Path) -> list[LabelRow]:
+    """Return the lines of ``per_label.csv``; the accuracy of a label without pictures is NaN."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            LabelRow(row["label"], int(row["pictures"]), float(row["accuracy"] or "nan"))
+            for row in csv.DictReader(file)
+        ]
+
+
+def read_confusion_matrix(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64]]:
+    """Return the true labels, the predictions and the counts ``[true, predicted]`` of ``confusion_matrix.csv``."""
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    counts = np.array([[int(value) for value in row[1:]] for row in rows], dtype=np.int64)
+    return tuple(row[0] for row in rows), tuple(header[1:]), counts
+
+
+def read_judged_pictures(path: Path) -> list[JudgedPicture]:
+    """Return the test pictures that the worker laid aside."""
+    with np.load(path, allow_pickle=False) as samples:
+        labels, predictions = samples["class_names"], samples["prediction_names"]
+        return [
+            JudgedPicture(image, str(labels[label]), str(predictions[prediction]), float(probability))
+            for image, label, prediction, probability in zip(
+                samples["test_images"],
+                samples["test_labels"],
+                samples["test_predictions"],
+                samples["test_probabilities"],
+                strict=True,
+            )
+        ]
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def _draw_curve(axes: Axes, epochs: tuple[Epoch, ...], measure: str) -> None:
+    numbers = [epoch.epoch for epoch in epochs]
+    marker = "o" if len(epochs) <= _MAX_MARKED_EPOCHS else ""
+    for split, name, color in (("train", "training", TRAIN_COLOR), ("val", "validation", VAL_COLOR)):
+        values = [getattr(epoch, f"{split}_{measure}") for epoch in epochs]
+        axes.plot(numbers, values, color=color, marker=marker, markersize=3.5, linewidth=1.6, label=name)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _mark_best(loss: Axes, accuracy: Axes, epochs: tuple[Epoch, ...]) -> None:
+    finite = [epoch for epoch in epochs if math.isfinite(epoch.val_loss)]
+    if not finite:
+        return
+    best = min(finite, key=lambda epoch: epoch.val_loss)
+    label = f"least validation loss: {best.val_loss:.3f}, epoch {best.epoch}"
+    for axes, value in ((loss, best.val_loss), (accuracy, best.val_accuracy)):
+        axes.axvline(best.epoch, color=QUIET_COLOR, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        axes.plot(best.epoch, value, marker="*", markersize=12, color=VAL_COLOR, linestyle="", label=label, zorder=4)
+
+
+def _show(axes: Axes, image: NDArray[np.uint8]) -> None:
+    num_channels = len(image)
+    if num_channels == 3:  # noqa: PLR2004 - red, green, blue
+        axes.imshow(image.transpose(1, 2, 0), interpolation="nearest")
+    else:
+        axes.imshow(image[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+
+
+def _row_inches(num_rows: int) -> float:
+    return 0.3 if num_rows <= _MAX_NUMBERED_LABELS else 0.14
+
+
+def _font_size(num_labels: int) -> int:
+    return 9 if num_labels <= _MAX_NUMBERED_LABELS else 5

@@ -1,0 +1,39 @@
+"""The files that say how a trial was made, so that it can be repeated and trusted."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchbench.journal import Journal
+    from benchbench.machine import Machine
+
+
+def describe(journal: Journal) -> None:
+    """Write ``spec.toml``, ``environment.json`` and ``record.json`` among the artifacts of a trial that has ended.
+
+    ``bench run --spec spec.toml`` repeats the trial.
+    """
+    folder, record = journal.artifacts, journal.record()
+    folder.mkdir(parents=True, exist_ok=True)
+    started = next(iter(journal.events()))
+    texts = {
+        "spec.toml": record.spec.to_toml(plugins=getattr(started, "plugin_files", ())),
+        "environment.json": environment(record.machine),
+        "record.json": record.to_json() + "\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def environment(machine: Machine) -> str:
+    """Return, as JSON, the machine and everything that is installed here, as ``name==version``."""
+    installed = {
+        f"{found.metadata['Name']}=={found.version}"
+        for found in importlib.metadata.distributions()
+        if found.metadata["Name"]
+    }
+    return json.dumps(asdict(machine) | {"installed": sorted(installed, key=str.lower)}, indent=2) + "\n"

@@ -1,0 +1,88 @@
+"""Archives and folders laid out like Tiny ImageNet's, of real pictures or of ones made here."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VAL_FIRST = ("n01443537", "n01698640", "n01768244", "n01774384")
+TEST_FIRST = ("n01629819", "n01641577", "n01644900", "n01742172", "n01770393", "n01774750")
+WNIDS = sorted(VAL_FIRST + TEST_FIRST)
+LATER_WNID = "n01774999"
+
+
+def made_pictures() -> dict[str, bytes]:
+    """Return JPEG files of one colour each by name, a hundred colours in all."""
+    files = [jpeg((number, 255 - number, 2 * number)) for number in range(100)]
+    return {
+        f"{wnid}_{number}.JPEG": files[(7 * row + number) % 100]
+        for row, wnid in enumerate(WNIDS)
+        for number in range(500)
+    }
+
+
+def jpeg(colour: tuple[int, int, int], *, size: tuple[int, int] = (64, 64)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+def pictures_in(archive: Path) -> dict[str, bytes]:
+    """Return the JPEG files of a zip archive by their last names."""
+    with zipfile.ZipFile(archive) as file:
+        return {
+            name.rpartition("/")[2]: file.read(name) for name in file.namelist() if name.endswith(".JPEG")
+        }
+
+
+def ready_cut(pictures: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the members of the archive that is cut into train, val and test."""
+    members = {"words.txt": b"n01443537\tgoldfish, Carassius auratus\n"}
+    for name, picture in pictures.items():
+        wnid, number = name.removesuffix(".JPEG").split("_")
+        parts = ("val", "test") if wnid in VAL_FIRST else ("test", "val")
+        part = "train" if int(number) >= 100 else parts[int(number) >= 50]
+        members[f"{part}/{wnid}/images/{name}"] = picture
+    return members
+
+
+def official(pictures: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the members of the archive as its makers laid it out, in no order, with a label more."""
+    one = next(iter(pictures.values()))
+    members = {f"train/{name.split('_')[0]}/images/{name}": pictures[name] for name in sorted(pictures, key=backwards)}
+    return members | {
+        f"train/{LATER_WNID}/images/{LATER_WNID}_0.JPEG": one,
+        f"train/{WNIDS[0]}/{WNIDS[0]}_boxes.txt": b"n01443537_0.JPEG\t0\t10\t63\t58\n",
+        "val/images/val_0.JPEG": one,
+        "val/val_annotations.txt": f"val_0.JPEG\t{LATER_WNID}\t0\t32\t44\t62\n".encode(),
+        "test/images/test_0.JPEG": one,
+        "wnids.txt": "\n".join([LATER_WNID, *WNIDS]).encode(),
+        "words.txt": b"n01443537\tgoldfish, Carassius auratus\n",
+    }
+
+
+def backwards(name: str) -> str:
+    return name[::-1]
+
+
+def write_zip(path: Path, members: dict[str, bytes]) -> Path:
+    """Write a zip archive whose members lie in a folder of the same name, as both archives have it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{path.stem}/{name}", content)
+    return path
+
+
+def write_folder(path: Path, members: dict[str, bytes]) -> Path:
+    """Write the members as files."""
+    for name, content in members.items():
+        file = path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return path

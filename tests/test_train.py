@@ -1,0 +1,188 @@
+"""The training loop against one written by hand, in plain PyTorch, with the same weights, pictures and dropout."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+import benchbench as bb
+from benchbench.accelerate import Acceleration
+from benchbench.batches import Batches, Preprocessing, epoch_seed
+from benchbench.clocks import Clock
+from benchbench.plugin import DataSpec, Split
+from benchbench.record import Epoch
+from benchbench.train import Learner, NonFiniteLossError, Schedule, evaluate, fit, train_epoch
+from benchbench_plugins.adam import Adam
+from benchbench_plugins.alexnet import AlexNet
+from benchbench_plugins.constant import Constant
+from benchbench_plugins.cosine import Cosine
+from benchbench_plugins.sgd import SGD
+from benchbench_plugins.step import Step
+
+CPU = torch.device("cpu")
+PREPROCESSING = Preprocessing(63, 0.5, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+BATCH_SIZE = 4
+
+
+class QuietPulse:
+    def trained(self) -> None:
+        self.num_trained = getattr(self, "num_trained", 0) + 1
+
+    def evaluated(self) -> None:
+        pass
+
+
+def pictures(count: int, *, num_labels: int = 10) -> Split:
+    generator = torch.Generator().manual_seed(7)
+    images = torch.randint(256, (count, 3, 63, 63), dtype=torch.uint8, generator=generator)
+    return Split(images, torch.randint(num_labels, (count,), generator=generator))
+
+
+def learner(model: nn.Module, optimizer: bb.Optimizer, scheduler: bb.Scheduler | None = None) -> Learner:
+    made = optimizer.build(model)
+    rule = scheduler or Constant()
+    schedule = Schedule(rule.build(made, num_epochs=2, steps_per_epoch=3), rule.step_every, rule.metric)
+    return Learner(model, made, schedule, Acceleration(CPU, "fp32"))
+
+
+def batches(split: Split) -> Batches:
+    return Batches(split, PREPROCESSING, batch_size=BATCH_SIZE, device=CPU)
+
+
+def relative_difference(left: torch.Tensor, right: torch.Tensor) -> float:
+    return float((left - right).norm() / right.norm())
+
+
+def plain_loop(model: nn.Module, optimizer: torch.optim.Optimizer, split: Split, *, seed: int) -> None:
+    """Train as a person would write it, one picture at a time through the transforms."""
+    generator = torch.Generator().manual_seed(epoch_seed(seed, 1))
+    order = torch.randperm(len(split), generator=generator)
+    flips = torch.rand(len(split), generator=generator) < 0.5
+    mean, std = torch.tensor(PREPROCESSING.mean)[:, None, None], torch.tensor(PREPROCESSING.std)[:, None, None]
+    model.train()
+    for start in range(0, len(split), BATCH_SIZE):
+        batch = []
+        for position in range(start, min(start + BATCH_SIZE, len(split))):
+            picture = split.images[order[position]].float() / 255
+            if flips[position]:
+                picture = picture.flip(2)
+            batch.append((picture - mean) / std)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(torch.stack(batch)), split.labels[order[start : start + BATCH_SIZE]])
+        loss.backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (SGD(lr=0.01), lambda params: torch.optim.SGD(params, lr=0.01, momentum=0.9)),
+        (SGD(lr=0.01, momentum=0.0), lambda params: torch.optim.SGD(params, lr=0.01)),
+        (
+            SGD(lr=0.01, weight_decay=0.001, nesterov=True),
+            lambda params: torch.optim.SGD(params, lr=0.01, momentum=0.9, weight_decay=0.001, nesterov=True),
+        ),
+        (Adam(lr=0.0001), lambda params: torch.optim.Adam(params, lr=0.0001)),
+    ],
+    ids=["sgd", "sgd without momentum", "nesterov", "adam"],
+)
+def test_twenty_steps_equal_a_loop_written_by_hand(
+    ours: bb.Optimizer, theirs: Callable[..., torch.optim.Optimizer]
+) -> None:
+    split = pictures(20 * BATCH_SIZE - 1)
+    torch.manual_seed(0)
+    model = AlexNet().build(DataSpec(3, 63, 10))
+    twin = AlexNet().build(DataSpec(3, 63, 10))
+    twin.load_state_dict(model.state_dict())
+
+    torch.manual_seed(1)
+    pulse = QuietPulse()
+    train_epoch(learner(model, ours), batches(split).shuffled(seed=5, epoch=1), pulse=pulse)
+    torch.manual_seed(1)
+    plain_loop(twin, theirs(twin.parameters()), split, seed=5)
+
+    assert pulse.num_trained == 20
+    for name, weight in model.state_dict().items():
+        assert relative_difference(weight, twin.state_dict()[name]) < 1e-5, name
+
+
+def small_model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.AvgPool2d(9), nn.Flatten(), nn.Dropout(0.5), nn.Linear(147, 10))
+
+
+def run_fit(target: Learner, split: Split, *, epochs: int = 2) -> list[Epoch]:
+    return list(
+        fit(
+            target,
+            batches(split),
+            batches(split),
+            seed=0,
+            epochs=range(1, epochs + 1),
+            clock=Clock(),
+            pulse=QuietPulse(),
+        )
+    )
+
+
+def test_a_fit_gives_one_entry_an_epoch_and_learns() -> None:
+    split = pictures(12)
+    epochs = run_fit(learner(small_model(), SGD(lr=0.01)), split, epochs=20)
+    assert [epoch.epoch for epoch in epochs] == list(range(1, 21))
+    assert epochs[-1].val_loss < epochs[0].val_loss
+    assert all(epoch.train_seconds > 0 and epoch.eval_seconds > 0 for epoch in epochs)
+
+
+def test_the_same_seed_repeats_itself_bit_for_bit() -> None:
+    split = pictures(12)
+    weights = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        target = learner(small_model(), Adam())
+        run_fit(target, split)
+        weights.append(target.model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_evaluation_is_the_mean_over_pictures_not_over_batches() -> None:
+    split = pictures(130)
+    target = learner(small_model(), SGD())
+    found = evaluate(target, batches(split), pulse=QuietPulse())
+    images = torch.cat([images for images, _ in batches(split).in_order()])
+    with torch.no_grad():
+        logits = target.model.eval()(images)
+    assert found.loss == pytest.approx(float(F.cross_entropy(logits, split.labels)), rel=1e-6)
+    assert found.accuracy == float((logits.argmax(1) == split.labels).double().mean())
+    assert found.logits.shape == (130, 10)
+
+
+def test_a_loss_that_is_no_number_ends_the_fit_after_its_epoch_is_told() -> None:
+    split = pictures(12)
+    curve = fit(
+        learner(small_model(), SGD(lr=1e38)),
+        batches(split),
+        batches(split),
+        seed=0,
+        epochs=range(1, 5),
+        clock=Clock(),
+        pulse=QuietPulse(),
+    )
+    told = [next(curve)]
+    with pytest.raises(NonFiniteLossError, match="loss became (nan|inf) in epoch 1") as caught:
+        told.extend(curve)
+    assert "learning rate" in caught.value.hint
+    assert len(told) == 1
+    assert not math.isfinite(told[0].train_loss)
+
+
+def test_the_step_rule_falls_after_its_epochs_and_the_cosine_after_every_batch() -> None:
+    split = pictures(12)
+    stepped = run_fit(learner(small_model(), SGD(lr=0.01), Step(step_size=1, gamma=0.1)), split)
+    assert [epoch.learning_rate for epoch in stepped] == pytest.approx([0.01, 0.001])
+    target = learner(small_model(), SGD(lr=0.01), Cosine())
+    halved = run_fit(target, split)
+    assert [epoch.learning_rate for epoch in halved] == pytest.approx([0.01, 0.005])
+    assert target.optimizer.param_groups[0]["lr"] == pytest.approx(0.0)
