@@ -110,9 +110,7 @@ class _ZipFiles:
 
 def _check_size(num_bytes: int, max_bytes: int, *, where: str) -> None:
     if num_bytes > max_bytes:
-        raise DataError(
-            f"{where} has {num_bytes:,} bytes, more than the {max_bytes:,} that such a file can need"
-        )
+        raise DataError(f"{where} has {num_bytes:,} bytes, more than the {max_bytes:,} that such a file can need")
 
 
 def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
@@ -127,6 +125,4 @@ def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
         reason = "is encrypted"
     else:
         return
-    raise DataError(
-        f"{path} is not safe to read: {name!r} {reason}", hint="get the archive from its source again"
-    )
+    raise DataError(f"{path} is not safe to read: {name!r} {reason}", hint="get the archive from its source again")

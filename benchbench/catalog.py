@@ -48,14 +48,18 @@ class Catalog:
         Raises :class:`PluginError` for a path that is not there.
         """
         paths = [str(file) for file in files]
-        sources = find_sources(paths)
-        place = cache_folder() / "catalog" / f"{_fingerprint(sources)}.json"
+        place = _place(paths)
         kept = None if fresh else _read_kept(place)
         if kept is not None:
             return kept
         catalog = _build(paths)
         _keep(catalog, place)
         return catalog
+
+    @staticmethod
+    def kept(files: Iterable[str | Path] = ()) -> Catalog | None:
+        """Return what an earlier look found, at once, or None where there was none since the last change."""
+        return _read_kept(_place([str(file) for file in files]))
 
     def find(self, kind: str, name: str) -> Entry:
         """Return a plugin's entry; raises :class:`PluginError` with the closest name."""
@@ -85,6 +89,10 @@ class Catalog:
             listeners=tuple(data["listeners"]),
             commands=tuple(data["commands"]),
         )
+
+
+def _place(paths: Sequence[str]) -> Path:
+    return cache_folder() / "catalog" / f"{_fingerprint(find_sources(paths))}.json"
 
 
 def _fingerprint(sources: Iterable[Source]) -> str:

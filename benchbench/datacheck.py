@@ -35,9 +35,7 @@ def check_splits(name: str, splits: Splits) -> None:
 
 
 def _wrong(name: str, problem: str) -> DataError:
-    return DataError(
-        f"dataset {name!r} is wrong: {problem}", hint="this is for the author of the plugin to mend"
-    )
+    return DataError(f"dataset {name!r} is wrong: {problem}", hint="this is for the author of the plugin to mend")
 
 
 def _problems(split: Split, *, num_classes: int) -> Iterator[str]:

@@ -51,9 +51,7 @@ def parse_data_options(values: Iterable[str]) -> dict[str, Path]:
             raise SpecError(f"--data {value!r} has no path", hint="--data PATH, or --data NAME=PATH")
         if name in found:
             which = f"the dataset {name!r}" if name else "datasets without a name"
-            raise SpecError(
-                f"--data is given twice for {which}", hint="--data NAME=PATH, once for each dataset"
-            )
+            raise SpecError(f"--data is given twice for {which}", hint="--data NAME=PATH, once for each dataset")
         found[name] = Path(path).expanduser()
     return found
 
@@ -120,9 +118,7 @@ def fetch(download: Download, folder: Path, *, on_progress: Progress | None = No
                 _check_or_drop(partial, download)
                 partial.replace(target)
     except OSError as error:
-        raise DataError(
-            f"cannot write to {folder}: {error}", hint="BENCH_CACHE=FOLDER for another place"
-        ) from None
+        raise DataError(f"cannot write to {folder}: {error}", hint="BENCH_CACHE=FOLDER for another place") from None
     return target
 
 
@@ -144,9 +140,7 @@ def check_file(path: Path, download: Download) -> None:
         raise DataError(f"{path} has {num_bytes:,} bytes, not {download.num_bytes:,}", hint="get it again")
     found = file_digest(path, "md5")
     if found != download.md5:
-        raise DataError(
-            f"{path} has the wrong MD5 checksum: {found}, not {download.md5}", hint="get it again"
-        )
+        raise DataError(f"{path} has the wrong MD5 checksum: {found}, not {download.md5}", hint="get it again")
 
 
 def file_digest(path: Path, algorithm: str) -> str:
@@ -220,7 +214,5 @@ def _prepare(partial: Path, response: requests.Response) -> None:
 
 def _reason(error: BaseException) -> str:
     """Return the innermost reason of a failed connection: the outer ones repeat it at length."""
-    inner = getattr(error, "reason", None) or next(
-        (arg for arg in error.args if isinstance(arg, Exception)), None
-    )
+    inner = getattr(error, "reason", None) or next((arg for arg in error.args if isinstance(arg, Exception)), None)
     return _reason(inner) if isinstance(inner, Exception) else str(error)

@@ -29,12 +29,8 @@ class Digits(bb.Dataset, name="digits"):
     image_size: int = bb.param(
         64, "side of the square that pictures are padded (with black) or cropped to", ge=1, le=4096
     )
-    flip: float = bb.param(
-        0.0, "probability of a left-right flip of a training picture: digits have none", ge=0, le=1
-    )
-    mean: tuple[float, ...] = bb.param(
-        (0.305,), "subtracted from pixels scaled to 0..1: that of the training part"
-    )
+    flip: float = bb.param(0.0, "probability of a left-right flip of a training picture: digits have none", ge=0, le=1)
+    mean: tuple[float, ...] = bb.param((0.305,), "subtracted from pixels scaled to 0..1: that of the training part")
     std: tuple[float, ...] = bb.param((0.325,), "divides pixels after that: that of the training part")
 
     def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002 - a base class names it
@@ -49,9 +45,7 @@ class Digits(bb.Dataset, name="digits"):
         images = torch.from_numpy(enlarge(digits.images)).unsqueeze(1).expand(-1, 3, -1, -1)
         labels = torch.from_numpy(digits.target).long()
         train, val, test = (
-            bb.Split(
-                images[rows].contiguous(), labels[rows], tuple(f"digit_{row:04}" for row in rows.tolist())
-            )
+            bb.Split(images[rows].contiguous(), labels[rows], tuple(f"digit_{row:04}" for row in rows.tolist()))
             for rows in split_rows(labels)
         )
         return bb.Splits(train=train, val=val, test=test, class_names=tuple("0123456789"))
@@ -66,9 +60,7 @@ def enlarge(
     """
     pixels = np.rint(images * (255 / BRIGHTEST)).astype(np.uint8)
     size = (IMAGE_SIDE, IMAGE_SIDE)
-    return np.stack(
-        [np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BILINEAR)) for one in pixels]
-    )
+    return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BILINEAR)) for one in pixels])
 
 
 def split_rows(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

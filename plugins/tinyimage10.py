@@ -72,9 +72,7 @@ class TinyImage10(bb.Dataset, name="tinyimage10"):
     mean: tuple[float, ...] = bb.param(
         (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1: ImageNet's, by channel"
     )
-    std: tuple[float, ...] = bb.param(
-        (0.229, 0.224, 0.225), "divides pixels after that: ImageNet's, by channel"
-    )
+    std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "divides pixels after that: ImageNet's, by channel")
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the archive, or the folders of the ten labels and not those of the other 190."""
@@ -117,9 +115,7 @@ def find_pictures(root: Path) -> Path:
     for place in (root, *(root / name for name in inside)):
         if place.is_file() or (place / "train").is_dir():
             return place
-    found = (
-        f"has neither a train folder nor any of {', '.join(inside)}" if root.is_dir() else "does not exist"
-    )
+    found = f"has neither a train folder nor any of {', '.join(inside)}" if root.is_dir() else "does not exist"
     raise bb.DataError(f"no tinyimage10 pictures at {root}: it {found}", hint=HINT)
 
 
@@ -152,9 +148,7 @@ def read_split(files: Files, layout: Layout, *, split: str) -> bb.Split:
         wanted = [f"{wnid}_{number}.JPEG" for number in picture_numbers(split, wnid)]
         folder = layout.folder(split, wnid)
         check_present(files, folder, wanted)
-        images += [
-            decode(files.read(f"{folder}/{name}"), where=f"{files.path}: {folder}/{name}") for name in wanted
-        ]
+        images += [decode(files.read(f"{folder}/{name}"), where=f"{files.path}: {folder}/{name}") for name in wanted]
         labels += [label] * len(wanted)
         names += wanted
     pictures = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()

@@ -43,7 +43,7 @@ def serving(content: bytes) -> Iterator[FileServer]:
 
 def _handler(files: FileServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             files.asked_ranges.append(wanted)
             start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and files.knows_ranges else 0

@@ -36,9 +36,7 @@ def jpeg(colour: tuple[int, int, int], *, size: tuple[int, int] = (64, 64)) -> b
 def pictures_in(archive: Path) -> dict[str, bytes]:
     """Return the JPEG files of a zip archive by their last names."""
     with zipfile.ZipFile(archive) as file:
-        return {
-            name.rpartition("/")[2]: file.read(name) for name in file.namelist() if name.endswith(".JPEG")
-        }
+        return {name.rpartition("/")[2]: file.read(name) for name in file.namelist() if name.endswith(".JPEG")}
 
 
 def ready_cut(pictures: dict[str, bytes]) -> dict[str, bytes]:

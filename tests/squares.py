@@ -43,4 +43,4 @@ if __name__ == "__main__":
     from benchbench import datacache
 
     loaded = datacache.load(Squares(seconds=1.0), Path(sys.argv[1]))
-    print(loaded.facts.digest, loaded.warning)
+    sys.stdout.write(loaded.facts.digest + loaded.warning)

@@ -69,7 +69,10 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 def test_a_zip_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     archive = zip_with(tmp_path, "a/one", "a/two")
     archive.write_bytes(archive.read_bytes()[:-30])
-    with pytest.raises(DataError, match=r"pictures\.zip is no whole zip archive"), open_files(archive, max_file_bytes=10):
+    with (
+        pytest.raises(DataError, match=r"pictures\.zip is no whole zip archive"),
+        open_files(archive, max_file_bytes=10),
+    ):
         pass
 
 
@@ -86,7 +89,10 @@ def test_a_member_that_swells_beyond_all_need_is_refused(tmp_path: Path) -> None
     archive = tmp_path / "bomb.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("bomb", bytes(10_000_000))
-    with open_files(archive, max_file_bytes=1000) as files, pytest.raises(DataError, match=r"bomb has 10,000,000 bytes"):
+    with (
+        open_files(archive, max_file_bytes=1000) as files,
+        pytest.raises(DataError, match=r"bomb has 10,000,000 bytes"),
+    ):
         files.read("bomb")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from benchbench_plugins.digits import Digits
 from sklearn.datasets import load_digits
 
 from benchbench.datacheck import check_splits, facts_of
-from benchbench.plugin import Splits
+
+if TYPE_CHECKING:
+    from benchbench.plugin import Splits
 
 NOWHERE = Path("nowhere")
 
@@ -21,7 +24,7 @@ def splits() -> Splits:
 def test_digits_are_1797_rgb_pictures_of_64x64(splits: Splits) -> None:
     check_splits("digits", splits)
     assert sum(len(split) for _, split in splits.items()) == 1797
-    for _, split in splits.items():
+    for split in (splits.train, splits.val, splits.test):
         assert split.images.shape[1:] == (3, 64, 64)
         red, green, blue = split.images.unbind(dim=1)
         assert torch.equal(red, green)
@@ -42,7 +45,7 @@ def test_no_picture_is_in_two_splits(splits: Splits) -> None:
 
 def test_pictures_and_labels_are_those_of_scikit_learn_enlarged(splits: Splits) -> None:
     original = load_digits()
-    for _, split in splits.items():
+    for split in (splits.train, splits.val, splits.test):
         rows = [int(name.removeprefix("digit_")) for name in split.names]
         assert split.labels.tolist() == original.target[rows].tolist()
         pictures = split.images[:, 0].double()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CONTENT = random.Random(0).randbytes(1_000_000)
+CONTENT = random.Random(0).randbytes(1_000_000)  # noqa: S311 - no secret
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 
 
@@ -98,9 +98,7 @@ def test_a_server_that_goes_on_elsewhere_is_asked_for_the_whole(server: FileServ
 
 
 @pytest.mark.parametrize("size", [len(CONTENT) + 1, 3 * len(CONTENT)])
-def test_a_partial_file_longer_than_the_whole_is_thrown_away(
-    server: FileServer, tmp_path: Path, size: int
-) -> None:
+def test_a_partial_file_longer_than_the_whole_is_thrown_away(server: FileServer, tmp_path: Path, size: int) -> None:
     (tmp_path / "pictures.zip.partial").write_bytes(bytes(size))
     assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
 
@@ -123,9 +121,7 @@ def test_a_file_with_another_checksum_is_refused_and_removed(server: FileServer,
     assert names_in(tmp_path) == set()
 
 
-def test_a_file_longer_than_expected_is_refused_before_it_fills_the_disk(
-    server: FileServer, tmp_path: Path
-) -> None:
+def test_a_file_longer_than_expected_is_refused_before_it_fills_the_disk(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is not the file expected: .* bytes, not 10$"):
         fetch(download_from(server.url, num_bytes=10), tmp_path)
     assert names_in(tmp_path) == set()

@@ -103,12 +103,11 @@ def test_the_real_ready_cut_archive_and_its_folder_are_the_same(tinyimage10_zip:
 
 def test_greyscale_pictures_of_the_real_archive_become_rgb(tinyimage10_zip: Path) -> None:
     grey = {
-        name
-        for name, picture in pictures_in(tinyimage10_zip).items()
-        if Image.open(io.BytesIO(picture)).mode == "L"
+        name for name, picture in pictures_in(tinyimage10_zip).items() if Image.open(io.BytesIO(picture)).mode == "L"
     }
     assert len(grey) == 26
-    for _, split in load(tinyimage10_zip).items():
+    splits = load(tinyimage10_zip)
+    for split in (splits.train, splits.val, splits.test):
         rows = [row for row, name in enumerate(split.names) if name in grey]
         red, green, blue = split.images[rows].unbind(dim=1)
         assert torch.equal(red, green)
@@ -118,9 +117,9 @@ def test_greyscale_pictures_of_the_real_archive_become_rgb(tinyimage10_zip: Path
 def test_only_what_is_read_counts_as_source(pictures: dict[str, bytes], tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "tinyimage10.zip", {"train/x": b""})
     assert TinyImage10().sources(tmp_path) == (archive,)
-    cut = write_folder(tmp_path / "cut", {name: b"" for name in ready_cut(pictures)})
+    cut = write_folder(tmp_path / "cut", dict.fromkeys(ready_cut(pictures), b""))
     assert len(TinyImage10().sources(cut)) == 30
-    whole = write_folder(tmp_path / "whole", {name: b"" for name in official(pictures)})
+    whole = write_folder(tmp_path / "whole", dict.fromkeys(official(pictures), b""))
     assert TinyImage10().sources(whole) == tuple(whole / f"train/{wnid}/images" for wnid in WNIDS)
 
 

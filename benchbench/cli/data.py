@@ -9,6 +9,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.cli.plugins import complete_dataset
+from benchbench.cli.tables import print_table
 from benchbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def list_datasets(
     if as_json:
         _print_json({"datasets": found, "decoded_folder": str(decoded_folder())})
         return
-    _print_table(("dataset", "pictures", "size", "decoded"), map(_list_row, found))
+    print_table(("dataset", "pictures", "size", "decoded"), map(_list_row, found), numbers=("size", "decoded"))
     typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")
 
 
@@ -101,13 +102,14 @@ def verify_dataset(
     from benchbench.discovery import loose_files  # noqa: PLC0415
     from benchbench.fetch import locate, parse_data_options, ways_out  # noqa: PLC0415
     from benchbench.registry import Registry  # noqa: PLC0415
+    from benchbench.spec import PluginSpec  # noqa: PLC0415
 
     entry = _catalog(plugins).find("dataset", name)
     root = locate(name, entry.download, parse_data_options(data or ()))
     if entry.download and not root.exists():
         raise DataError(f"the pictures of {name} are not here", hint=ways_out(name))
     registry = Registry.load(loose_files(map(str, plugins or ())), only={entry.origin})
-    dataset = registry.get("dataset", name)()
+    dataset = registry.create("dataset", PluginSpec(name, entry.revision, {}))
     checksum = check_archive(entry, dataset.sources(root))
     loaded = datacache.decode(dataset, root)
     if as_json:
@@ -159,7 +161,7 @@ def _print_findings(name: str, loaded: Loaded, *, checksum: str) -> None:
     counts = _count_labels(loaded)
     rows = [(label, *(str(counts[part][label]) for part in counts)) for label in facts.class_names]
     totals = ("all", *(str(split.num_images) for split in facts.splits.values()))
-    _print_table(("label", *counts), [*rows, totals])
+    print_table(("label", *counts), [*rows, totals], numbers=tuple(counts))
 
 
 def _count_labels(loaded: Loaded) -> dict[str, dict[str, int]]:
@@ -191,17 +193,3 @@ def _catalog(plugins: Iterable[Path] | None) -> Catalog:
 
 def _print_json(found: object) -> None:
     typer.echo(json.dumps(found, indent=2))
-
-
-def _print_table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    from rich import box  # noqa: PLC0415 - help must not wait for these
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in ("size", "decoded") else "left")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console(highlight=False).print(table)

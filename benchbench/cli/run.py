@@ -32,20 +32,20 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = None,
     optimizer: Annotated[
         str | None,
-        typer.Option("--optimizer", "-o", help="Optimizer plugin.  [default: sgd]", autocompletion=complete_optimizer),
+        typer.Option("--optimizer", "-o", help="Optimizer plugin.", show_default="sgd", autocompletion=complete_optimizer),
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option("--scheduler", help="Scheduler plugin.  [default: constant]", autocompletion=complete_scheduler),
+        typer.Option("--scheduler", help="Scheduler plugin.", show_default="constant", autocompletion=complete_scheduler),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", "-e", help="Passes over the training pictures.  [default: 10]")
+        int | None, typer.Option("--epochs", "-e", help="Passes over the training pictures.", show_default="10")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", help="Pictures a step.  [default: 32]")
+        int | None, typer.Option("--batch-size", "-b", help="Pictures a step.", show_default="32")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", "-s", help="Of weights, data order, flips and dropout.  [default: 0]")
+        int | None, typer.Option("--seed", "-s", help="Of weights, data order, flips and dropout.", show_default="0")
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Same as --set optimizer.lr=VALUE.")] = None,
     momentum: Annotated[
@@ -60,7 +60,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[
-        str | None, typer.Option("--precision", help="fp32, tf32 or bf16.  [default: fp32]")
+        str | None, typer.Option("--precision", help="fp32, tf32 or bf16.", show_default="fp32")
     ] = None,
     data: options.Data = None,
     experiment: Annotated[

@@ -108,9 +108,9 @@ def _listeners(catalog: Catalog, files: tuple[str, ...], display: Display) -> Li
 def _complete(journal: Journal, level: ArtifactLevel) -> None:
     if level == "none":
         return
-    from benchbench.report import describe, figures  # noqa: PLC0415 - matplotlib, when the training is over
+    from benchbench.report import figures, provenance  # noqa: PLC0415 - matplotlib, when the training is over
 
-    describe(journal)
+    provenance.describe(journal)
     if level == "full":
         figures.draw(journal)
 

@@ -45,6 +45,7 @@ STYLE: Any = {  # the type of its keys differs between versions of matplotlib
     "text.parse_math": False,
 }
 _MAX_NUMBERED_LABELS = 24
+_MAX_NAMED_LABELS = 100
 _MAX_MARKED_EPOCHS = 40
 _MAX_NAME_CHARACTERS = 24
 _NUM_COLUMNS = 4
@@ -101,7 +102,7 @@ def curves(record: Record) -> Figure:
     _draw_curve(loss, record.epochs, "loss")
     _draw_curve(accuracy, record.epochs, "accuracy")
     loss.set_title("cross-entropy loss")
-    loss.set_ylim(bottom=0)
+    _leave_room_above(loss, record.epochs)
     accuracy.set_title("accuracy")
     accuracy.set_ylim(0, 1)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
@@ -144,8 +145,11 @@ def confusion_matrix(
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     size = _font_size(len(labels))
-    axes.set_xticks(range(len(columns)), [short(name) for name in columns], rotation=90, fontsize=size)
-    axes.set_yticks(range(len(labels)), [short(name) for name in labels], fontsize=size)
+    # Names that cannot stand side by side are left out, evenly.
+    every = math.ceil(len(labels) / _MAX_NAMED_LABELS)
+    names = [short(name) for name in columns[::every]]
+    axes.set_xticks(range(0, len(columns), every), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(0, len(labels), every), [short(name) for name in labels[::every]], fontsize=size)
     axes.set_xlabel("prediction")
     axes.set_ylabel("true label")
     axes.set_title(f"{title(record)}\ntest pictures by true label and prediction", fontweight="bold")
@@ -162,7 +166,7 @@ def confusion_matrix(
 def judged_pictures(pictures: list[JudgedPicture], record: Record) -> Figure:
     """Return test pictures, each with its prediction: in green with a check mark, or in red with a cross."""
     num_rows = max(1, math.ceil(len(pictures) / _NUM_COLUMNS))
-    figure = Figure(figsize=(2.3 * _NUM_COLUMNS, 0.6 + 2.75 * num_rows))
+    figure = Figure(figsize=(2.3 * _NUM_COLUMNS, 0.5 + 2.7 * num_rows))
     figure.suptitle(f"{title(record)}: test pictures", x=0.01, ha="left", fontweight="bold")
     for axes in figure.subplots(num_rows, _NUM_COLUMNS, squeeze=False).flat:
         axes.axis("off")
@@ -178,7 +182,7 @@ def verdict(picture: JudgedPicture) -> str:
     """Return ``goldfish ✓ 97%``, or ``bullfrog ✗ 61%`` above ``is goldfish``."""
     mark = "✓" if picture.is_right else "✗"
     line = f"{short(picture.prediction)} {mark} {picture.probability:.0%}"
-    return f"{line}\n" if picture.is_right else f"{line}\nis {short(picture.label)}"
+    return line if picture.is_right else f"{line}\nis {short(picture.label)}"
 
 
 def title(record: Record) -> str:
@@ -240,7 +244,13 @@ def _draw_curve(axes: Axes, epochs: tuple[Epoch, ...], measure: str) -> None:
         values = [getattr(epoch, f"{split}_{measure}") for epoch in epochs]
         axes.plot(numbers, values, color=color, marker=marker, markersize=3.5, linewidth=1.6, label=name)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(0.5, numbers[-1] + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _leave_room_above(loss: Axes, epochs: tuple[Epoch, ...]) -> None:
+    values = [value for epoch in epochs for value in (epoch.train_loss, epoch.val_loss) if math.isfinite(value)]
+    loss.set_ylim(0, 1.1 * max(values, default=1.0) or 1.0)
 
 
 def _mark_best(loss: Axes, accuracy: Axes, epochs: tuple[Epoch, ...]) -> None:

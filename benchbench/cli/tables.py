@@ -1,0 +1,27 @@
+"""Tables on standard output, the same for all commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+WIDTH_WITHOUT_TERMINAL = 160
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[str] = ()) -> None:
+    """Print rows of texts below the names of their columns; those in ``numbers`` are aligned to the right."""
+    from rich import box  # noqa: PLC0415 - help must not wait for these
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
+    for row in rows:
+        # As Text, since a text such as [0, 1] would be taken for markup.
+        table.add_row(*map(Text, row))
+    Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False).print(table)
