@@ -1,4 +1,4 @@
-"""benchbench: is this model, optimizer or batch size really better, and what does it cost?
+"""benchbench trains image classifiers and tells whether one is really better, and what that costs.
 
 ``import benchbench as bb`` gives plugin authors all they need; names are imported when first used.
 """

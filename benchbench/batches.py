@@ -7,6 +7,7 @@ device, so that a trial taken up in the middle sees what it would have seen.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,12 +57,7 @@ class Batches:
         self._std = _per_channel(preprocessing.std, device)
 
     def __len__(self) -> int:
-        return -(-self.num_images // self.batch_size)
-
-    @property
-    def num_eval_batches(self) -> int:
-        """Return the number of batches that :meth:`in_order` gives."""
-        return -(-self.num_images // EVAL_BATCH_SIZE)
+        return math.ceil(self.num_images / self.batch_size)
 
     @property
     def num_images(self) -> int:

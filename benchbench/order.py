@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from benchbench.spec import Spec
+from benchbench.spec import Spec  # noqa: TC001 - pydantic reads the annotation
 
 ArtifactLevel = Literal["none", "light", "full"]
 ARTIFACT_LEVELS: tuple[str, ...] = get_args(ArtifactLevel)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, TypeAdapter, with_config
 
-from benchbench.machine import Machine
-from benchbench.spec import Spec
+from benchbench.machine import Machine  # noqa: TC001 - pydantic reads the annotations
+from benchbench.spec import Spec  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

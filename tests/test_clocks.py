@@ -1,4 +1,4 @@
-import pytest
+from contextlib import suppress
 
 from benchbench.clocks import Clock
 
@@ -43,7 +43,7 @@ def test_a_phase_inside_another_takes_its_time_from_it() -> None:
 def test_a_phase_that_fails_is_counted_all_the_same() -> None:
     time = FakeTime()
     clock = Clock(now=time)
-    with pytest.raises(RuntimeError), clock.phase("train"):
+    with suppress(RuntimeError), clock.phase("train"):
         time.sleep(3)
         raise RuntimeError
     time.sleep(1)

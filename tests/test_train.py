@@ -171,7 +171,7 @@ def test_a_loss_that_is_no_number_ends_the_fit_after_its_epoch_is_told() -> None
         pulse=QuietPulse(),
     )
     told = [next(curve)]
-    with pytest.raises(NonFiniteLossError, match="loss became (nan|inf) in epoch 1") as caught:
+    with pytest.raises(NonFiniteLossError, match=r"loss became (nan|inf) in epoch 1") as caught:
         told.extend(curve)
     assert "learning rate" in caught.value.hint
     assert len(told) == 1

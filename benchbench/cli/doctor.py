@@ -33,7 +33,12 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(*, plugins: options.Plugins = None, as_json: options.Json = False, debug: options.Debug = False) -> None:
+def doctor(
+    *,
+    plugins: options.Plugins = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
     """Say what is here: versions, devices, cores, tracking store, plugins found and broken, data found.
 
     Exits with 1 where something that is here cannot be used.

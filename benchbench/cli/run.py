@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         str, typer.Option("--artifacts", help="What a run keeps: none, light (tables) or full (figures, model).")
     ] = "full",
     as_json: options.Json = False,
-    debug: options.Debug = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Train MODEL on DATASET and track it in MLflow.
 

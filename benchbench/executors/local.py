@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -63,11 +64,9 @@ class WorkerProcess:
     def ask(self, do: str, **content: Any) -> None:
         """Send a request; one to a worker that has just died is dropped, since its end is heard anyway."""
         assert self._process.stdin is not None  # noqa: S101 - asked for above
-        try:
+        with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps({"do": do} | content) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            return
 
     def kill(self) -> None:
         """End the process at once."""
@@ -76,10 +75,8 @@ class WorkerProcess:
     def close(self) -> None:
         """Let the process end by itself, and make sure that it does."""
         assert self._process.stdin is not None  # noqa: S101 - asked for above
-        try:
+        with suppress(BrokenPipeError):
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -5,7 +5,8 @@
     address.py   where the store is, and whether it can be used: found out before MLflow is imported
     content.py   what a trial's events are called in MLflow: plain data
     quiet.py     MLflow imported: without telemetry, silent, not patient for minutes
-    store.py     the store, and the delivery of a journal, which may be repeated after any doubt
+    store.py     the store, and the run that a journal belongs to
+    delivery.py  a journal's events, files and end, sent to its run
     models.py    the trained model as an MLflow logged model
     thread.py    delivery beside the training
 """

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from benchbench.spec import Spec
 
 ATTEMPT_TAG = "benchbench.attempt"
+STATUS_TAG = "benchbench.status"
+ERROR_TAG = "benchbench.error"
+NOTE_TAG = "mlflow.note.content"
 MAX_LABEL_METRICS = 20
 # The limits of MLflow's own store, mlflow/utils/validation.py.
 _MAX_PARAM_CHARACTERS = 6000
@@ -87,15 +90,15 @@ def start_tags(started: Started) -> dict[str, str]:
 
 def end_tags(record: Record) -> dict[str, str]:
     """Return how a trial ended, and the note that MLflow shows above the run."""
-    tags: dict[str, str] = {"benchbench.status": record.status}
+    tags: dict[str, str] = {STATUS_TAG: record.status}
     note = "\n\n".join(record.notes)
-    if record.error is not None:
-        tags["benchbench.error"] = f"{record.error.kind}: {record.error.message}"
+    if record.error is not None and record.status != "finished":
+        tags[ERROR_TAG] = f"{record.error.kind}: {record.error.message}"
         note = f"**{record.status}**: {record.error.message}\n\n{record.error.hint}".rstrip()
         if record.error.traceback:
             note += f"\n\n```\n{record.error.traceback}\n```"
     if note:
-        tags["mlflow.note.content"] = note
+        tags[NOTE_TAG] = note
     return {key: _tag(value) for key, value in tags.items()}
 
 

@@ -9,42 +9,29 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from benchbench.errors import TrackingError
-from benchbench.record import MlflowRun, Record, Started
-from benchbench.tracker import content, models
+from benchbench.record import Record, Started
+from benchbench.tracker import content
 from benchbench.tracker.address import find_store, sqlite_path, without_credentials
+from benchbench.tracker.delivery import Delivery
 from benchbench.tracker.quiet import mlflow_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Experiment, Run
+    from mlflow.entities import Experiment, Run
 
     from benchbench.journal import Journal
-    from benchbench.record import Event
+    from benchbench.record import Event, MlflowRun
 
 DEFAULT_EXPERIMENT = "bench"
 LOCK_SECONDS = 60
-_STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
-_METRICS_PER_BATCH = 1000
-_PARAMS_PER_BATCH = 100
-
-
-@dataclass
-class _Progress:
-    """How far a journal was sent by this process."""
-
-    run: MlflowRun
-    status: str
-    is_deleted: bool
-    num_events: int = 0
 
 
 class Store:
@@ -54,7 +41,7 @@ class Store:
         self.client = client
         self.tracking_uri = tracking_uri
         self.experiment_id = experiment_id
-        self._progress: dict[str, _Progress] = {}
+        self._deliveries: dict[str, Delivery] = {}
 
     @classmethod
     def open(cls, tracking_uri: str | None = None, experiment: str = DEFAULT_EXPERIMENT) -> Store:
@@ -85,28 +72,26 @@ class Store:
         lock = FileLock(journal.folder / "delivery.lock", timeout=LOCK_SECONDS)
         with _told(f"cannot write to the tracking store {self.tracking_uri}"), lock:
             attempt = journal.folder.name
-            progress = self._progress.pop(attempt, None)
             fingerprint = _fingerprint(journal)
             events = list(journal.events())
             record = Record.of(events)
-            if progress is None:
-                progress = self._take_up(journal, record)
-            if not progress.is_deleted:
-                self._send_events(progress, events, last_epoch=len(record.epochs))
-                self._send_status(progress, record, journal.artifacts)
+            # Forgotten while it is used: what fails half-way is begun anew.
+            delivery = self._deliveries.pop(attempt, None) or self._take_up(journal, events[0])
+            delivery.send(events, record, journal.artifacts)
             if record.status == "running":
-                self._progress[attempt] = progress
+                self._deliveries[attempt] = delivery
             else:
                 _marker(journal).write_text(fingerprint, encoding="utf-8")
-            return progress.run
+            return delivery.run
 
-    def _take_up(self, journal: Journal, record: Record) -> _Progress:
+    def _take_up(self, journal: Journal, started: Event) -> Delivery:
+        assert isinstance(started, Started)  # noqa: S101 - Record.of has seen to it
         known = journal.mlflow_run()
-        run = self._find(known, record.attempt) or self._create(record)
-        here = MlflowRun(self.tracking_uri, run.info.experiment_id, run.info.run_id)
-        if here != known:
-            journal.set_mlflow_run(here)
-        return _Progress(here, run.info.status, is_deleted=run.info.lifecycle_stage == "deleted")
+        run = self._find(known, started.attempt) or self._create(started)
+        delivery = Delivery(self.client, run, tracking_uri=self.tracking_uri)
+        if delivery.run != known:
+            journal.set_mlflow_run(delivery.run)
+        return delivery
 
     def _find(self, known: MlflowRun | None, attempt: str) -> Run | None:
         from mlflow.entities import ViewType  # noqa: PLC0415 - imported with the store
@@ -122,59 +107,13 @@ class Store:
         found = self.client.search_runs([self.experiment_id], tagged, ViewType.ALL, max_results=1)
         return found[0] if found else None
 
-    def _create(self, record: Record) -> Run:
+    def _create(self, started: Started) -> Run:
         return self.client.create_run(
             self.experiment_id,
-            start_time=record.started_ms,
-            run_name=content.run_name(record.spec),
-            tags={content.ATTEMPT_TAG: record.attempt},
+            start_time=started.timestamp_ms,
+            run_name=content.run_name(started.spec),
+            tags=content.start_tags(started) | {content.STATUS_TAG: "running"},
         )
-
-    def _send_events(self, progress: _Progress, events: list[Event], *, last_epoch: int) -> None:
-        from mlflow.entities import Metric  # noqa: PLC0415 - imported with the store
-
-        run_id, new = progress.run.run_id, events[progress.num_events :]
-        for event in new:
-            if isinstance(event, Started):
-                self._send_start(run_id, event)
-        points = [point for event in new for point in content.points(event, last_epoch=last_epoch)]
-        for start in range(0, len(points), _METRICS_PER_BATCH):
-            batch = points[start : start + _METRICS_PER_BATCH]
-            self.client.log_batch(run_id, metrics=[Metric(p.key, p.value, p.timestamp_ms, p.step) for p in batch])
-        progress.num_events = len(events)
-
-    def _send_start(self, run_id: str, started: Started) -> None:
-        from mlflow.entities import Param, RunTag  # noqa: PLC0415 - imported with the store
-
-        params = [Param(key, value) for key, value in content.params(started.spec).items()]
-        tags = [RunTag(key, value) for key, value in content.start_tags(started).items()]
-        for start in range(0, max(len(params), len(tags)), _PARAMS_PER_BATCH):
-            part = slice(start, start + _PARAMS_PER_BATCH)
-            self.client.log_batch(run_id, params=params[part], tags=tags[part])
-        self.client.log_inputs(run_id, [_dataset_input(split) for split in content.inputs(started)])
-
-    def _send_status(self, progress: _Progress, record: Record, artifacts: Path) -> None:
-        """End the run as the trial ended, its files first; where a trial was taken up, let it run again."""
-        from mlflow.entities import RunTag  # noqa: PLC0415 - imported with the store
-
-        run_id, status = progress.run.run_id, _STATUS[record.status]
-        if record.status == "running":
-            if progress.status != status:
-                self.client.update_run(run_id, status=status)
-                progress.status = status
-            return
-        self._send_artifacts(run_id, artifacts)
-        if (artifacts / models.FOLDER).is_dir():
-            models.send(self.client, progress.run, record, folder=artifacts / models.FOLDER)
-        tags = [RunTag(key, value) for key, value in content.end_tags(record).items()]
-        self.client.log_batch(run_id, tags=tags)
-        self.client.set_terminated(run_id, status=status, end_time=record.ended_ms)
-
-    def _send_artifacts(self, run_id: str, artifacts: Path) -> None:
-        for path in _files(artifacts):
-            place = path.relative_to(artifacts).parent
-            if models.FOLDER not in place.parts[:1]:
-                self.client.log_artifact(run_id, str(path), None if place == Path() else place.as_posix())
 
 
 def is_delivered(journal: Journal) -> bool:
@@ -199,20 +138,6 @@ def _fingerprint(journal: Journal) -> str:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _dataset_input(split: content.Input) -> DatasetInput:
-    from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415 - imported with the store
-
-    dataset = Dataset(
-        name=split.name,
-        digest=split.digest,
-        source_type="local",
-        source=split.source,
-        schema=split.schema,
-        profile=split.profile,
-    )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", split.context)])
 
 
 def _experiment(client: MlflowClient, name: str) -> Experiment:

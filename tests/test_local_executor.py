@@ -1,0 +1,146 @@
+"""Real worker processes: what they send, how their end is noticed, and that none outlives its driver."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from benchbench.errors import SpecError
+from benchbench.executors import Died, Output, Refused
+from benchbench.executors.local import LocalExecutor
+from benchbench.order import TrialOrder
+from benchbench.record import Failed, Finished, Record
+from benchbench.spec import Draft
+
+PLUGINS = [str(Path(__file__).parent / "plugins" / name) for name in ("tiny.py", "unruly.py")]
+NEEDED = ["benchbench:digits", "benchbench:sgd", "benchbench:constant", *PLUGINS]
+
+
+@pytest.fixture
+def executor() -> Iterator[LocalExecutor]:
+    with LocalExecutor(plugin_files=PLUGINS) as made:
+        made.use_origins(NEEDED)
+        yield made
+
+
+def draft(model: object = "tiny", **more: Any) -> Draft:
+    return Draft.from_toml({"model": model, "dataset": "digits", "epochs": 1, "batch_size": 100} | more)
+
+
+def unruly(vice: str) -> Draft:
+    return draft({"name": "unruly", "vice": vice})
+
+
+def orders(executor: LocalExecutor, *drafts: Draft) -> list[TrialOrder]:
+    return [
+        TrialOrder(
+            spec=spec,
+            attempt=str(number),
+            device="cpu",
+            data_root="nowhere",
+            artifacts_folder="nowhere",
+            artifacts="none",
+        )
+        for number, spec in enumerate(executor.resolve(drafts))
+    ]
+
+
+def test_one_worker_serves_trial_after_trial_and_survives_what_they_do(executor: LocalExecutor) -> None:
+    heard: dict[str, list[object]] = {}
+    given = orders(executor, draft(), unruly("raises"), unruly("build"), unruly("meddles"), draft())
+    for order, message in executor.run(given):
+        heard.setdefault(order.attempt, []).append(message)
+    ends = [heard[order.attempt][-1] for order in given]
+    assert [type(end) for end in ends] == [Finished, Failed, Refused, Finished, Finished]
+    assert isinstance(ends[2], Refused)
+    assert "ValueError: this cannot be built" in ends[2].traceback
+    finals = [end.final for end in ends if isinstance(end, Finished)]
+    assert finals[0] == finals[2], "what ran between two equal trials must not change the second"
+
+
+def test_what_a_plugin_prints_is_heard_as_output_and_never_taken_for_an_answer(executor: LocalExecutor) -> None:
+    messages = [message for _, message in executor.run(orders(executor, unruly("talks")))]
+    assert isinstance(messages[-1], Finished)
+    assert any(isinstance(message, Output) and "a plugin may well print" in message.text for message in messages)
+
+
+def test_a_killed_worker_is_told_of_and_the_next_trial_runs_in_a_fresh_one(executor: LocalExecutor) -> None:
+    given = orders(executor, unruly("dies"), draft())
+    heard = list(executor.run(given))
+    deaths = [message for order, message in heard if isinstance(message, Died) and order is given[0]]
+    assert len(deaths) == 1
+    assert "killed by the system" in deaths[0].reason
+    assert isinstance(heard[-1][1], Finished)
+
+
+def test_two_workers_give_the_results_of_one(executor: LocalExecutor) -> None:
+    drafts = [draft(seed=seed) for seed in range(3)]
+
+    def finals(target: LocalExecutor) -> dict[str, object]:
+        ended = ((order.spec.id, said) for order, said in target.run(orders(target, *drafts)))
+        return {spec_id: said.final for spec_id, said in ended if isinstance(said, Finished)}
+
+    with LocalExecutor(jobs=2, plugin_files=PLUGINS) as pair:
+        pair.use_origins(NEEDED)
+        assert finals(pair) == finals(executor)
+
+
+def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: LocalExecutor) -> None:
+    with pytest.raises(SpecError, match=r"optimizer\.lr"):
+        executor.resolve([draft(optimizer={"name": "sgd", "lr": "fast"})])
+
+
+def test_a_stop_ends_the_running_trial_and_starts_no_other(executor: LocalExecutor) -> None:
+    given = orders(executor, draft(epochs=10_000), draft())
+    told = []
+    for order, message in executor.run(given):
+        told.append((order, message))
+        if getattr(message, "event", "") == "started":
+            executor.stop()
+    assert isinstance(told[-1][1], Failed)
+    assert told[-1][1].status == "killed"
+    assert all(order is given[0] for order, _ in told)
+    assert Record.of(message for _, message in told if hasattr(message, "event")).status == "killed"
+
+
+def test_a_worker_ends_when_its_driver_is_killed_in_the_middle_of_a_trial(workdir: Path) -> None:
+    program = workdir / "driver.py"
+    program.write_text(
+        textwrap.dedent(f"""
+            from benchbench.executors.local import LocalExecutor
+            from benchbench.order import TrialOrder
+            from benchbench.spec import Draft
+
+            table = {{"model": "tiny", "dataset": "digits", "epochs": 100_000}}
+            executor = LocalExecutor(plugin_files={PLUGINS!r})
+            executor.use_origins({NEEDED!r})
+            (spec,) = executor.resolve([Draft.from_toml(table)])
+            order = TrialOrder(spec, "1", "cpu", "x", "x", "none")
+            for _, message in executor.run([order]):
+                print(getattr(message, "event", ""), flush=True)
+        """)
+    )
+    driver = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    assert any("epoch_finished" in line for line in driver.stdout)
+    (worker,) = psutil.Process(driver.pid).children()
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    driver.stdout.close()
+    _, alive = psutil.wait_procs([worker], timeout=20)
+    assert not alive
+
+
+def test_a_file_in_the_working_folder_is_never_imported_by_a_worker(workdir: Path) -> None:
+    (workdir / "torch.py").write_text("raise SystemExit('the working folder was imported')")
+    (workdir / "json.py").write_text("raise SystemExit('the working folder was imported')")
+    with LocalExecutor(plugin_files=PLUGINS) as made:
+        made.use_origins(NEEDED)
+        assert len(made.resolve([draft()])) == 1
