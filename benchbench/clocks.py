@@ -42,6 +42,12 @@ class Clock:
         finally:
             self._switch(before)
 
+    def add(self, times: Times) -> None:
+        """Count what was measured before, by a trial that is taken up again."""
+        for phase in self._seconds:
+            self._seconds[phase] += getattr(times, phase)
+        self.first_epoch_train_seconds = times.first_epoch_train
+
     def seconds(self, phase: Phase) -> float:
         """Return what was counted to a phase so far; the current phase up to its last border."""
         return self._seconds[phase]

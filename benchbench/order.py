@@ -15,13 +15,16 @@ ARTIFACT_LEVELS: tuple[str, ...] = get_args(ArtifactLevel)
 class TrialOrder:
     """A spec, and where and how to carry it out; plain data, so that any process can be asked to.
 
-    ``artifacts``: ``none``; ``light`` (tables); ``full`` (tables, figures and the model).
+    ``folder`` is the attempt's own; ``resume`` takes it up where its checkpoint stands. ``artifacts``: ``none``;
+    ``light`` (tables); ``full`` (tables, figures and the model).
     """
 
     spec: Spec
     attempt: str
     device: str
     data_root: str
-    artifacts_folder: str
+    folder: str
+    resume: bool = False
+    checkpoint_every_seconds: float | None = None
     artifacts: ArtifactLevel = "full"
     plugin_files: tuple[str, ...] = ()

@@ -80,6 +80,7 @@ def prepare(
         acceleration=acceleration.facts(),
         num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
         plugin_origins={kind: registry.origins[kind, spec.plugin(kind).name] for kind in KINDS},
+        plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
         plugin_files=order.plugin_files,
     )
     return Prepared(loaded.splits, train, val, test, learner, started)

@@ -49,9 +49,9 @@ class SharedPulse:
         if self._slots[_STOP]:
             raise StoppedError("stopped on request")
 
-    def reset(self, *, trained: int = 0) -> None:
-        """Begin a trial, with batches already trained where it is taken up again."""
-        self._slots[_TRAINED] = trained
+    def restart(self, *, num_trained: int) -> None:
+        """Begin a trial, after the batches already trained where it is taken up again."""
+        self._slots[_TRAINED] = num_trained
         self._slots[_EVALUATED] = 0
 
     def ask_to_stop(self) -> None:

@@ -112,9 +112,26 @@ class Started:
     acceleration: dict[str, str]
     num_parameters: int
     plugin_origins: dict[str, str]
+    plugin_sources: dict[str, str]
+    """The sha256 of the source file of each plugin, by kind."""
+
     plugin_files: tuple[str, ...] = ()
     timestamp_ms: int = field(default_factory=now_ms)
     event: Literal["started"] = "started"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """A trial that was interrupted goes on, after ``num_epochs`` epochs that need not be trained again.
+
+    ``note`` says why it is not taken up where it was, if it is not.
+    """
+
+    num_epochs: int
+    machine: Machine
+    note: str = ""
+    timestamp_ms: int = field(default_factory=now_ms)
+    event: Literal["resumed"] = "resumed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +166,7 @@ class Failed:
     event: Literal["failed"] = "failed"
 
 
-Event = Annotated[Started | EpochFinished | Finished | Failed, Field(discriminator="event")]
+Event = Annotated[Started | Resumed | EpochFinished | Finished | Failed, Field(discriminator="event")]
 
 
 @dataclass(frozen=True)
@@ -183,6 +200,7 @@ class Record:
     acceleration: dict[str, str]
     num_parameters: int
     plugin_origins: dict[str, str]
+    plugin_sources: dict[str, str]
     mlflow: MlflowRun | None = None
     format: Literal[1] = FORMAT
 
@@ -205,6 +223,7 @@ class Record:
             acceleration=started.acceleration,
             num_parameters=started.num_parameters,
             plugin_origins=started.plugin_origins,
+            plugin_sources=started.plugin_sources,
         )
         for event in events:
             record = record.then(event)
@@ -213,7 +232,9 @@ class Record:
     def then(self, event: Event) -> Record:
         """Return the record with one more event."""
         match event:
-            case EpochFinished():
+            case Resumed():
+                return replace(self, status="running", error=None, times=None, ended_ms=None)
+            case EpochFinished() if event.epoch.epoch > len(self.epochs):
                 return replace(self, epochs=(*self.epochs, event.epoch))
             case Finished():
                 return replace(

@@ -20,6 +20,7 @@ from benchbench.errors import SpecError, closest
 from benchbench.plugin import KINDS, Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -74,10 +75,10 @@ class Draft(_Text):
                     f"unknown key {key!r}",
                     hint=closest(key, cls.model_fields) or "keys: " + ", ".join(cls.model_fields),
                 )
-        given = {
-            key: PluginDraft.from_toml(value, kind=key) if key in KINDS else value for key, value in table.items()
-        }
         try:
+            given = {
+                key: PluginDraft.from_toml(value, kind=key) if key in KINDS else value for key, value in table.items()
+            }
             return cls.model_validate(given)
         except ValidationError as error:
             raise SpecError(describe_validation(error)) from None
@@ -86,6 +87,11 @@ class Draft(_Text):
         """Return the draft of the plugin of this kind."""
         draft: PluginDraft = getattr(self, kind)
         return draft
+
+    def with_texts(self, texts: Mapping[Kind, dict[str, str]]) -> Self:
+        """Return the draft with these parameters set, as :func:`read_settings` gives them."""
+        changed = {kind: self.plugin(kind).model_copy(update={"texts": texts[kind]}) for kind in texts}
+        return self.model_copy(update=changed)
 
 
 @dataclass(frozen=True)
@@ -153,8 +159,44 @@ class Spec:
         return f"# spec id {self.id}\n" + tomli_w.dumps(table)
 
 
+def read_settings(settings: Iterable[str]) -> dict[Kind, dict[str, str]]:
+    """Return what ``--set`` was given: ``["model.dropout=0.3"]`` gives ``{"model": {"dropout": "0.3"}}``.
+
+    Raises :class:`SpecError` for a text of another form or another kind of plugin.
+    """
+    texts: dict[Kind, dict[str, str]] = {}
+    for setting in settings:
+        kind, key, value = _split_setting(setting)
+        texts.setdefault(kind, {})[key] = value
+    return texts
+
+
+def _split_setting(setting: str) -> tuple[Kind, str, str]:
+    target, equals, value = setting.partition("=")
+    name, dot, key = target.strip().partition(".")
+    if not (equals and dot and key):
+        raise SpecError(f"--set {setting!r} is not KIND.PARAM=VALUE", hint="such as --set model.dropout=0.3")
+    for kind in KINDS:
+        if name == kind:
+            return kind, key, value.strip()
+    raise SpecError(
+        f"--set {setting!r}: no kind of plugin is called {name!r}",
+        hint=closest(name, KINDS) or f"kinds: {', '.join(KINDS)}",
+    )
+
+
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the table in a TOML file; raises :class:`SpecError` with file, line and column."""
+    """Return the table in a TOML file; the paths in its ``plugins`` are taken as relative to the file.
+
+    Raises :class:`SpecError` with file, line and column.
+    """
+    table = _parse_toml(path)
+    if isinstance(files := table.get("plugins"), list):
+        table["plugins"] = [str(path.parent / file) if isinstance(file, str) else file for file in files]
+    return table
+
+
+def _parse_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 class Pulse(Protocol):
     """The sign of life that a loop gives after every batch; it may raise to end the loop."""
 
+    def restart(self, *, num_trained: int) -> None:
+        """Count from here: a trial was taken up after this many training batches."""
+
     def trained(self) -> None:
         """Count a training batch."""
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench import artifacts
+from benchbench import artifacts, checkpoint
 from benchbench.accelerate import accelerate, choose_device
+from benchbench.checkpoint import CheckpointError
 from benchbench.clocks import Clock
-from benchbench.errors import BenchError
+from benchbench.errors import BenchError, SpecError
 from benchbench.prepare import memory_errors_named, prepare
 from benchbench.pulse import StoppedError
-from benchbench.record import Epoch, EpochFinished, Error, Failed, Final, Finished
+from benchbench.record import Epoch, EpochFinished, Error, Failed, Final, Finished, Resumed
 from benchbench.system import SystemSampler
 from benchbench.train import Pulse, evaluate, fit
 
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from benchbench.record import Event
     from benchbench.registry import Registry
 
+LOCK_SECONDS = 15
+"""How long to wait for another process that holds the trial; an orphan ends within two."""
+
 OVERFIT_MARGIN = 0.05
 """How far above its least value the validation loss must stay for a trial to count as overfitted."""
 
@@ -35,26 +41,18 @@ OVERFIT_MARGIN = 0.05
 def run_trial(
     order: TrialOrder, registry: Registry, *, pulse: Pulse, on_stage: Callable[[str], None] = lambda _: None
 ) -> Iterator[Event]:
-    """Yield the events of one trial: started, each epoch, and finished or failed.
+    """Yield the events of one trial: started or resumed, each epoch, and finished or failed.
 
     Raises a :class:`~benchbench.errors.BenchError` before the first event where the trial cannot be started;
-    after it, whatever happens is the last event.
+    after it, whatever happens is the last event. A trial that is resumed yields the epochs of its checkpoint again.
     """
-    with memory_errors_named():
+    with memory_errors_named(), _alone(order):
         acceleration = accelerate(choose_device(order.device), order.spec.precision)
         clock = Clock(acceleration.synchronize())
         with clock.phase("load"):
             prepared = prepare(order, registry, acceleration, on_stage=on_stage)
-    yield prepared.started
-    try:
-        with memory_errors_named():
-            yield from _train(order, prepared, clock=clock, pulse=pulse, on_stage=on_stage)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the trial ends, the worker does not
-        yield Failed(
-            status="killed" if isinstance(error, StoppedError) else "failed",
-            error=_describe(error),
-            times=clock.times(),
-        )
+        trial = _Trial(order, prepared, clock=clock, pulse=pulse, on_stage=on_stage)
+        yield from trial.run()
 
 
 def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
@@ -72,31 +70,110 @@ def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
     return found if epochs[-1].train_loss < least.train_loss else None
 
 
-def _train(
-    order: TrialOrder, prepared: Prepared, *, clock: Clock, pulse: Pulse, on_stage: Callable[[str], None]
-) -> Iterator[Event]:
-    epochs: list[Epoch] = []
-    on_stage("training")
-    with SystemSampler(prepared.learner.acceleration.device) as sampler:
-        for epoch in fit(
-            prepared.learner,
-            prepared.train,
-            prepared.val,
-            seed=order.spec.seed,
-            epochs=range(1, order.spec.epochs + 1),
-            clock=clock,
-            pulse=pulse,
-        ):
-            epochs.append(epoch)
-            yield EpochFinished(epoch=epoch, system=sampler.means())
-    on_stage("evaluating on train, val and test")
-    with clock.phase("eval"):
-        final, test_logits = _final(prepared, epochs, pulse)
-    notes: tuple[str, ...] = ()
-    if order.artifacts != "none":
-        on_stage("writing artifacts")
-        notes = _stage_artifacts(order, prepared, test_logits)
-    yield Finished(final=final, times=clock.times(), notes=notes)
+class _Trial:
+    """A prepared trial on its way to the end."""
+
+    def __init__(
+        self, order: TrialOrder, prepared: Prepared, *, clock: Clock, pulse: Pulse, on_stage: Callable[[str], None]
+    ) -> None:
+        self._order = order
+        self._prepared = prepared
+        self._clock = clock
+        self._pulse = pulse
+        self._on_stage = on_stage
+        self._checkpoint = Path(order.folder) / "checkpoint.pt"
+        self._cadence = checkpoint.Cadence(order.checkpoint_every_seconds)
+        self._epochs: list[EpochFinished] = []
+
+    def run(self) -> Iterator[Event]:
+        """Yield all events of the trial."""
+        yield self._resume() if self._order.resume else self._prepared.started
+        try:
+            with memory_errors_named():
+                yield from self._epochs
+                yield from self._train()
+                yield self._finish()
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the trial ends, the worker does not
+            yield Failed(
+                status="killed" if isinstance(error, StoppedError) else "failed",
+                error=_describe(error),
+                times=self._clock.times(),
+            )
+
+    def _resume(self) -> Resumed:
+        """Go back to the checkpoint, or to the beginning where there is none that can be used."""
+        started, note = self._prepared.started, ""
+        if self._checkpoint.exists():
+            try:
+                found = checkpoint.load(self._checkpoint, started=started)
+                found.restore(self._prepared.learner)
+                self._epochs = list(found.epochs)
+                self._clock.add(found.times)
+            except CheckpointError as error:
+                note = f"{error.message}; the trial starts again from its beginning"
+        self._pulse.restart(num_trained=len(self._epochs) * len(self._prepared.train))
+        return Resumed(num_epochs=len(self._epochs), machine=started.machine, note=note)
+
+    def _train(self) -> Iterator[Event]:
+        spec = self._order.spec
+        self._on_stage("training")
+        with SystemSampler(self._prepared.learner.acceleration.device) as sampler:
+            for epoch in fit(
+                self._prepared.learner,
+                self._prepared.train,
+                self._prepared.val,
+                seed=spec.seed,
+                epochs=range(len(self._epochs) + 1, spec.epochs + 1),
+                clock=self._clock,
+                pulse=self._pulse,
+            ):
+                self._epochs.append(EpochFinished(epoch=epoch, system=sampler.means()))
+                yield self._epochs[-1]
+                self._save_checkpoint()
+
+    def _save_checkpoint(self) -> None:
+        is_last = len(self._epochs) == self._order.spec.epochs
+        times = self._clock.times()
+        if not is_last and not self._cadence.is_due(times.wall):
+            return
+        with self._clock.phase("checkpoint"):
+            checkpoint.save(
+                self._checkpoint,
+                self._prepared.learner,
+                tuple(self._epochs),
+                started=self._prepared.started,
+                times=times,
+            )
+        after = self._clock.times()
+        self._cadence.written(after.wall, cost_seconds=after.checkpoint - times.checkpoint)
+
+    def _finish(self) -> Finished:
+        self._on_stage("evaluating on train, val and test")
+        with self._clock.phase("eval"):
+            final, test_logits = _final(self._prepared, [event.epoch for event in self._epochs], self._pulse)
+        notes: tuple[str, ...] = ()
+        if self._order.artifacts != "none":
+            self._on_stage("writing artifacts")
+            notes = _stage_artifacts(self._order, self._prepared, test_logits)
+        return Finished(final=final, times=self._clock.times(), notes=notes)
+
+
+@contextmanager
+def _alone(order: TrialOrder) -> Iterator[None]:
+    """Hold the lock of the trial: an orphan of an earlier call may still be ending."""
+    folder = Path(order.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / "lock", timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise SpecError(
+            "this trial is already running in another process", hint="bench runs list shows which trials run"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _final(prepared: Prepared, epochs: Sequence[Epoch], pulse: Pulse) -> tuple[Final, Tensor]:
@@ -129,7 +206,7 @@ def _final(prepared: Prepared, epochs: Sequence[Epoch], pulse: Pulse) -> tuple[F
 
 def _stage_artifacts(order: TrialOrder, prepared: Prepared, test_logits: Tensor) -> tuple[str, ...]:
     """Write what the run keeps; return notes on what could not be kept."""
-    folder = Path(order.artifacts_folder)
+    folder = Path(order.folder) / "artifacts"
     predictions = artifacts.Predictions(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
     artifacts.stage(folder, predictions=predictions, splits=prepared.splits, level=order.artifacts)
     if order.artifacts != "full":

@@ -41,3 +41,13 @@ def tinyimage10_zip() -> Path:
     if not path.exists():
         pytest.skip("tinyimage10.zip is not here; BENCH_TEST_DATA=PATH names it")
     return path
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with MLflow's tables and nothing in them: making one takes seconds, copying it none."""
+    from benchbench.tracker.quiet import mlflow_client
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow_client(f"sqlite:///{path}").search_experiments()
+    return path

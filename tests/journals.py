@@ -60,7 +60,9 @@ def started(attempt: str = "20260101-000000-abcdef01", *, labels: tuple[str, ...
         data=DataFacts(
             digest="d" * 64,
             class_names=labels,
-            splits={name: SplitFacts(10 * number, name[0] * 64) for number, name in enumerate(("train", "val", "test"), 1)},
+            splits={
+                name: SplitFacts(10 * number, name[0] * 64) for number, name in enumerate(("train", "val", "test"), 1)
+            },
             source="https://user:secret@example.org/squares.zip",
             image_shape=(3, 16, 16),
         ),

@@ -38,23 +38,23 @@ def unruly(vice: str) -> Draft:
     return draft({"name": "unruly", "vice": vice})
 
 
-def orders(executor: LocalExecutor, *drafts: Draft) -> list[TrialOrder]:
+def orders(executor: LocalExecutor, folder: Path, *drafts: Draft) -> list[TrialOrder]:
     return [
         TrialOrder(
             spec=spec,
             attempt=str(number),
             device="cpu",
             data_root="nowhere",
-            artifacts_folder="nowhere",
+            folder=str(folder / spec.id[:16] / str(number)),
             artifacts="none",
         )
         for number, spec in enumerate(executor.resolve(drafts))
     ]
 
 
-def test_one_worker_serves_trial_after_trial_and_survives_what_they_do(executor: LocalExecutor) -> None:
+def test_one_worker_serves_trial_after_trial_and_survives_what_they_do(executor: LocalExecutor, tmp_path: Path) -> None:
     heard: dict[str, list[object]] = {}
-    given = orders(executor, draft(), unruly("raises"), unruly("build"), unruly("meddles"), draft())
+    given = orders(executor, tmp_path, draft(), unruly("raises"), unruly("build"), unruly("meddles"), draft())
     for order, message in executor.run(given):
         heard.setdefault(order.attempt, []).append(message)
     ends = [heard[order.attempt][-1] for order in given]
@@ -65,14 +65,14 @@ def test_one_worker_serves_trial_after_trial_and_survives_what_they_do(executor:
     assert finals[0] == finals[2], "what ran between two equal trials must not change the second"
 
 
-def test_what_a_plugin_prints_is_heard_as_output_and_never_taken_for_an_answer(executor: LocalExecutor) -> None:
-    messages = [message for _, message in executor.run(orders(executor, unruly("talks")))]
+def test_what_a_plugin_prints_is_heard_as_output_and_never_taken_for_an_answer(executor: LocalExecutor, tmp_path: Path) -> None:
+    messages = [message for _, message in executor.run(orders(executor, tmp_path, unruly("talks")))]
     assert isinstance(messages[-1], Finished)
     assert any(isinstance(message, Output) and "a plugin may well print" in message.text for message in messages)
 
 
-def test_a_killed_worker_is_told_of_and_the_next_trial_runs_in_a_fresh_one(executor: LocalExecutor) -> None:
-    given = orders(executor, unruly("dies"), draft())
+def test_a_killed_worker_is_told_of_and_the_next_trial_runs_in_a_fresh_one(executor: LocalExecutor, tmp_path: Path) -> None:
+    given = orders(executor, tmp_path, unruly("dies"), draft())
     heard = list(executor.run(given))
     deaths = [message for order, message in heard if isinstance(message, Died) and order is given[0]]
     assert len(deaths) == 1
@@ -80,11 +80,11 @@ def test_a_killed_worker_is_told_of_and_the_next_trial_runs_in_a_fresh_one(execu
     assert isinstance(heard[-1][1], Finished)
 
 
-def test_two_workers_give_the_results_of_one(executor: LocalExecutor) -> None:
+def test_two_workers_give_the_results_of_one(executor: LocalExecutor, tmp_path: Path) -> None:
     drafts = [draft(seed=seed) for seed in range(3)]
 
     def finals(target: LocalExecutor) -> dict[str, object]:
-        ended = ((order.spec.id, said) for order, said in target.run(orders(target, *drafts)))
+        ended = ((order.spec.id, said) for order, said in target.run(orders(target, tmp_path, *drafts)))
         return {spec_id: said.final for spec_id, said in ended if isinstance(said, Finished)}
 
     with LocalExecutor(jobs=2, plugin_files=PLUGINS) as pair:
@@ -97,8 +97,8 @@ def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: Loc
         executor.resolve([draft(optimizer={"name": "sgd", "lr": "fast"})])
 
 
-def test_a_stop_ends_the_running_trial_and_starts_no_other(executor: LocalExecutor) -> None:
-    given = orders(executor, draft(epochs=10_000), draft())
+def test_a_stop_ends_the_running_trial_and_starts_no_other(executor: LocalExecutor, tmp_path: Path) -> None:
+    given = orders(executor, tmp_path, draft(epochs=10_000), draft())
     told = []
     for order, message in executor.run(given):
         told.append((order, message))
@@ -122,7 +122,7 @@ def test_a_worker_ends_when_its_driver_is_killed_in_the_middle_of_a_trial(workdi
             executor = LocalExecutor(plugin_files={PLUGINS!r})
             executor.use_origins({NEEDED!r})
             (spec,) = executor.resolve([Draft.from_toml(table)])
-            order = TrialOrder(spec, "1", "cpu", "x", "x", "none")
+            order = TrialOrder(spec, "1", "cpu", "x", "attempts/1", artifacts="none")
             for _, message in executor.run([order]):
                 print(getattr(message, "event", ""), flush=True)
         """)

@@ -32,13 +32,11 @@ if TYPE_CHECKING:
     from benchbench.record import MlflowRun
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of a SQLite store, made once: that takes seconds. Its experiment ``bench`` is made too."""
-    folder = tmp_path_factory.mktemp("store")
-    with contextlib.chdir(folder):
-        store = Store.open()
-        yield store.tracking_uri
+@pytest.fixture
+def database(workdir: Path, empty_database: Path) -> str:
+    """The URI of a new SQLite store in the working folder."""
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    return f"sqlite:///{workdir}/mlflow.db"
 
 
 @pytest.fixture
@@ -189,9 +187,14 @@ def test_files_lie_in_the_run_as_they_lie_in_the_journal(store: Store, journal: 
 
 @pytest.mark.parametrize("address", ["models:/{model_id}", "runs:/{run_id}/model"])
 def test_the_model_loads_back_and_predicts_the_same_at_any_batch_size(
-    store: Store, journal: Journal, model_folder: Path, network: nn.Module, address: str, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    journal: Journal,
+    model_folder: Path,
+    network: nn.Module,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import mlflow.pytorch  # noqa: PLC0415 - two seconds that only this test needs
+    import mlflow.pytorch
 
     shutil.copytree(model_folder, journal.artifacts / "model")
     run = store.deliver(journal)
@@ -295,9 +298,7 @@ def test_a_trial_that_broke_off_keeps_its_curve_and_says_why(
     assert "a lower --lr helps" in run.data.tags["mlflow.note.content"]
 
 
-def test_a_trial_taken_up_again_runs_and_finishes_in_the_same_run(
-    store: Store, database: str, tmp_path: Path
-) -> None:
+def test_a_trial_taken_up_again_runs_and_finishes_in_the_same_run(store: Store, database: str, tmp_path: Path) -> None:
     journal = journals.write_journal(
         tmp_path, journals.started(tmp_path.name), journals.epoch(1), journals.failed(status="killed")
     )
@@ -311,9 +312,7 @@ def test_a_trial_taken_up_again_runs_and_finishes_in_the_same_run(
     assert found.data.tags["mlflow.note.content"] == "a note"
 
 
-def test_losses_that_are_no_numbers_are_kept_as_such_and_only_once(
-    store: Store, database: str, tmp_path: Path
-) -> None:
+def test_losses_that_are_no_numbers_are_kept_as_such_and_only_once(store: Store, database: str, tmp_path: Path) -> None:
     endless = replace(journals.epoch(3), epoch=replace(journals.epoch(3).epoch, train_loss=float("inf")))
     journal = journals.write_journal(
         tmp_path, journals.started(tmp_path.name), journals.epoch(1), journals.NAN_EPOCH, endless, journals.failed()
@@ -375,9 +374,11 @@ def test_an_experiment_whose_files_only_a_server_can_write_is_refused(database: 
         Store.open(database, "served")
 
 
-def test_a_database_of_another_mlflow_is_refused_with_the_way_to_upgrade_it(database: str, tmp_path: Path) -> None:
-    other = tmp_path / "mlflow.db"
-    shutil.copy(database.removeprefix("sqlite:///"), other)
+def test_a_database_of_another_mlflow_is_refused_with_the_way_to_upgrade_it(
+    tmp_path: Path, empty_database: Path
+) -> None:
+    other = tmp_path / "other.db"
+    shutil.copy(empty_database, other)
     with contextlib.closing(sqlite3.connect(other)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0123456789ab'")
         connection.commit()

@@ -28,6 +28,9 @@ BATCH_SIZE = 4
 
 
 class QuietPulse:
+    def restart(self, *, num_trained: int) -> None:
+        self.num_trained = num_trained
+
     def trained(self) -> None:
         self.num_trained = getattr(self, "num_trained", 0) + 1
 

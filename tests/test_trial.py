@@ -40,7 +40,7 @@ def make_order(
         attempt="attempt-1",
         device=device,
         data_root=str(folder),
-        artifacts_folder=str(folder / "artifacts"),
+        folder=str(folder / "attempt"),
         artifacts=artifacts,
     )
 

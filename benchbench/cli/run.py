@@ -114,10 +114,7 @@ def _read_spec(path: Path | None) -> dict[str, Any]:
         return {}
     from benchbench.spec import read_toml  # noqa: PLC0415 - pydantic
 
-    table = read_toml(path)
-    if isinstance(files := table.get("plugins"), list):
-        table["plugins"] = [str(path.parent / str(file)) for file in files]
-    return table
+    return read_toml(path)
 
 
 def _name_plugin(table: dict[str, Any], kind: str, name: str | None) -> None:
@@ -134,32 +131,9 @@ def _name_plugin(table: dict[str, Any], kind: str, name: str | None) -> None:
 
 
 def _draft(table: dict[str, Any], settings: list[str]) -> Draft:
-    from benchbench.spec import Draft  # noqa: PLC0415 - pydantic
+    from benchbench.spec import Draft, read_settings  # noqa: PLC0415 - pydantic
 
-    draft = Draft.from_toml(table)
-    texts: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
-    for setting in settings:
-        kind, key, value = _split_setting(setting)
-        texts[kind][key] = value
-    changed = {
-        kind: getattr(draft, kind).model_copy(update={"texts": texts[kind]}) for kind in KINDS if texts[kind]
-    }
-    return draft.model_copy(update=changed)
-
-
-def _split_setting(setting: str) -> tuple[str, str, str]:
-    target, equals, value = setting.partition("=")
-    kind, dot, key = target.strip().partition(".")
-    if not (equals and dot and key):
-        raise SpecError(
-            f"--set {setting!r} is not KIND.PARAM=VALUE", hint="such as --set model.dropout=0.3"
-        )
-    if kind not in KINDS:
-        raise SpecError(
-            f"--set {setting!r}: no kind of plugin is called {kind!r}",
-            hint=closest(kind, KINDS) or f"kinds: {', '.join(KINDS)}",
-        )
-    return kind, key, value.strip()
+    return Draft.from_toml(table).with_texts(read_settings(settings))
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

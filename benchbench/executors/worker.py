@@ -65,7 +65,7 @@ class Worker:
         if self._registry is None:
             raise BenchError("a worker must resolve specs before it runs them")
         order = TypeAdapter(TrialOrder).validate_python(request["order"])
-        self._pulse.reset()
+        self._pulse.restart(num_trained=0)
         for event in run_trial(
             order, self._registry, pulse=self._pulse, on_stage=lambda text: self._say("stage", text=text)
         ):
