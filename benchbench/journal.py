@@ -2,30 +2,75 @@
 
 ::
 
-    .bench/trials/<spec id, 16 digits>/<attempt>/
-        events.jsonl     one event a line, durable before anyone hears of it
-        mlflow.json      the run it is written to, once that exists
-        artifacts/       files for MLflow, as they will lie there
+    .bench/trials/<spec id, 16 digits>/
+        lock                 held by the process that trains
+        <attempt>/
+            claim.json       who runs it, and where its results go
+            events.jsonl     one event a line, durable before anyone hears of it
+            checkpoint.pt    where it can be taken up again
+            mlflow.json      the run it is written to, once that exists
+            artifacts/       files for MLflow, as they will lie there
+            samples.npz      raw pictures for the figures
+            delivered        there once a trial has ended and MLflow has all of it
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter
 
-from benchbench.record import Event, MlflowRun, Record, event_from_json, event_to_json
+from benchbench.record import Error, Event, Failed, MlflowRun, Record, event_from_json, event_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+T = TypeVar("T")
+ID_DIGITS = 16
+WORKER_DIED = "WorkerDiedError"
+DELIVERED = "delivered"
 
 
 def state_folder() -> Path:
     """Return the folder of our state: ``BENCH_STATE``, or ``.bench`` in the working folder."""
     return Path(os.environ.get("BENCH_STATE") or ".bench")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Whose an attempt is: the driver that runs it, and the place in MLflow that its results go to."""
+
+    tracking_uri: str
+    experiment: str
+    hostname: str
+    pid: int
+    process_started: float
+    parent_run_id: str | None = None
+
+    @staticmethod
+    def of_this_process(*, tracking_uri: str, experiment: str, parent_run_id: str | None = None) -> Claim:
+        """Return the claim of the process that asks."""
+        import psutil  # noqa: PLC0415 - 10 ms that a listing does without
+
+        started = psutil.Process().create_time()
+        return Claim(tracking_uri, experiment, socket.gethostname(), os.getpid(), started, parent_run_id)
+
+    def is_alive(self) -> bool:
+        """Tell whether the driver still runs; one on another host is taken to, since nobody here can know."""
+        import psutil  # noqa: PLC0415
+
+        if self.hostname != socket.gethostname():
+            return True
+        try:
+            # Process numbers are used again; start times are not, to a hundredth of a second.
+            return abs(psutil.Process(self.pid).create_time() - self.process_started) < 1
+        except psutil.NoSuchProcess:
+            return False
 
 
 @dataclass(frozen=True)
@@ -37,7 +82,18 @@ class Journal:
     @staticmethod
     def of(spec_id: str, attempt: str) -> Journal:
         """Return the journal of an attempt, which need not exist yet."""
-        return Journal(state_folder() / "trials" / spec_id[:16] / attempt)
+        return Journal(state_folder() / "trials" / spec_id[:ID_DIGITS] / attempt)
+
+    @staticmethod
+    def all() -> Iterator[Journal]:
+        """Yield the journals of all trials that were started, oldest attempt first within a trial."""
+        for events in sorted((state_folder() / "trials").glob("*/*/events.jsonl")):
+            yield Journal(events.parent)
+
+    @property
+    def attempt(self) -> str:
+        """Return the id of the attempt."""
+        return self.folder.name
 
     @property
     def artifacts(self) -> Path:
@@ -48,10 +104,29 @@ class Journal:
         """Tell whether the trial was started."""
         return (self.folder / "events.jsonl").exists()
 
+    def claim(self) -> Claim | None:
+        """Return whose attempt it is."""
+        return self._read("claim.json", Claim)
+
+    def set_claim(self, claim: Claim) -> None:
+        """Say whose attempt it is."""
+        self._write("claim.json", claim)
+
+    def mlflow_run(self) -> MlflowRun | None:
+        """Return the MLflow run that this attempt is written to, if one was made."""
+        return self._read("mlflow.json", MlflowRun)
+
+    def set_mlflow_run(self, run: MlflowRun) -> None:
+        """Remember the MLflow run."""
+        self._write("mlflow.json", run)
+
     def append(self, event: Event) -> None:
         """Add an event; when this returns, it is on disk."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+        path = self.folder / "events.jsonl"
+        self._drop_half_a_line(path)
+        (self.folder / DELIVERED).unlink(missing_ok=True)
+        with path.open("a", encoding="utf-8") as file:
             file.write(event_to_json(event) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -69,14 +144,53 @@ class Journal:
         """Return the record so far, with the MLflow run where there is one."""
         return replace(Record.of(self.events()), mlflow=self.mlflow_run())
 
-    def mlflow_run(self) -> MlflowRun | None:
-        """Return the MLflow run that this attempt is written to, if one was made."""
-        path = self.folder / "mlflow.json"
-        return TypeAdapter(MlflowRun).validate_json(path.read_bytes()) if path.exists() else None
+    def is_interrupted(self) -> bool:
+        """Tell whether the trial ended before its end through no fault of its own, and can be taken up again."""
+        record = self.record()
+        if record.status == "running":
+            claim = self.claim()
+            return claim is None or not claim.is_alive()
+        return record.status == "killed" or (record.error is not None and record.error.kind == WORKER_DIED)
 
-    def set_mlflow_run(self, run: MlflowRun) -> None:
-        """Remember the MLflow run, atomically."""
+    def drop_artifacts(self) -> None:
+        """Delete what was only kept for its delivery."""
+        shutil.rmtree(self.artifacts, ignore_errors=True)
+
+    def drop_checkpoint(self) -> None:
+        """Delete the last checkpoint."""
+        (self.folder / "checkpoint.pt").unlink(missing_ok=True)
+
+    def _drop_half_a_line(self, path: Path) -> None:
+        if not path.exists():
+            return
+        text = path.read_bytes()
+        if text and not text.endswith(b"\n"):
+            os.truncate(path, text.rfind(b"\n") + 1)
+
+    def _read(self, name: str, kind: type[T]) -> T | None:
+        path = self.folder / name
+        return TypeAdapter(kind).validate_json(path.read_bytes()) if path.exists() else None
+
+    def _write(self, name: str, value: object) -> None:
+        """Replace a file whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / "mlflow.json.partial"
-        partial.write_bytes(TypeAdapter(MlflowRun).dump_json(run))
-        partial.replace(self.folder / "mlflow.json")
+        partial = self.folder / f"{name}.partial"
+        partial.write_bytes(TypeAdapter(type(value)).dump_json(value))
+        partial.replace(self.folder / name)
+
+
+def mark_dead() -> list[Journal]:
+    """Find trials whose process ended without a word, end them as killed, and return them.
+
+    Those of another host are left alone: nobody here can know.
+    """
+    dead = []
+    for journal in Journal.all():
+        if (journal.folder / DELIVERED).exists() or journal.record().status != "running":
+            continue
+        claim = journal.claim()
+        if claim is None or not claim.is_alive():
+            error = Error(kind="DriverDiedError", message="the process that ran it ended without a word")
+            journal.append(Failed(status="killed", error=error))
+            dead.append(journal)
+    return dead

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,6 +10,18 @@ from benchbench.spec import Spec  # noqa: TC001 - pydantic reads the annotation
 
 ArtifactLevel = Literal["none", "light", "full"]
 ARTIFACT_LEVELS: tuple[str, ...] = get_args(ArtifactLevel)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A spec with what decides whether an earlier trial of it still counts.
+
+    ``data_digest`` is that of the pictures there are now; ``sources`` the sha256 of the plugins' source files by kind.
+    """
+
+    spec: Spec
+    data_digest: str
+    sources: Mapping[str, str]
 
 
 @dataclass(frozen=True)

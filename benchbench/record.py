@@ -18,7 +18,7 @@ from benchbench.spec import Spec  # noqa: TC001
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 Status = Literal["running", "finished", "failed", "killed"]
 
 

@@ -90,7 +90,9 @@ class Draft(_Text):
 
     def with_texts(self, texts: Mapping[Kind, dict[str, str]]) -> Self:
         """Return the draft with these parameters set, as :func:`read_settings` gives them."""
-        changed = {kind: self.plugin(kind).model_copy(update={"texts": texts[kind]}) for kind in texts}
+        changed: dict[str, PluginDraft] = {
+            kind: self.plugin(kind).model_copy(update={"texts": texts[kind]}) for kind in texts
+        }
         return self.model_copy(update=changed)
 
 

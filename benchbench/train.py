@@ -139,7 +139,7 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, p
         with learner.acceleration.autocast():
             logits = learner.model(images)
             loss = F.cross_entropy(logits.float(), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         learner.optimizer.step()
         learner.schedule.after_batch()
         total_loss += loss.detach() * len(labels)

@@ -18,7 +18,8 @@ class ResNet(bb.Model, name="resnet"):
 
     def build(self, data: bb.DataSpec) -> nn.Module:
         """Return timm's ``resnet<layers>``."""
-        return create(f"resnet{self.layers}", data, pretrained=self.pretrained)
+        model: nn.Module = create(f"resnet{self.layers}", data, pretrained=self.pretrained)
+        return model
 
 
 @bb.hookimpl

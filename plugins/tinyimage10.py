@@ -155,21 +155,21 @@ def read_split(files: Files, layout: Layout, *, split: str) -> bb.Split:
     return bb.Split(images=pictures, labels=torch.tensor(labels), names=tuple(names))
 
 
-def check_present(files: Files, folder: str, wanted: list[str]) -> None:
+def check_present(files: Files, folder: str, wanted: list[str], *, hint: str = HINT) -> None:
     """Raise :class:`~benchbench.errors.DataError` where a label's folder or a picture is missing."""
     present = files.files_in(folder)
     missing = [name for name in wanted if name not in present]
     if not present:
-        raise bb.DataError(f"{files.path}: the folder {folder} is missing or empty", hint=HINT)
+        raise bb.DataError(f"{files.path}: the folder {folder} is missing or empty", hint=hint)
     if missing:
         raise bb.DataError(
             f"{files.path}: {len(missing)} of {len(wanted)} pictures are missing in {folder}, "
             f"the first of them {missing[0]}",
-            hint=HINT,
+            hint=hint,
         )
 
 
-def decode(jpeg: bytes, *, where: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def decode(jpeg: bytes, *, where: str, hint: str = HINT) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Return a picture as uint8 ``[64, 64, 3]``, or raise :class:`~benchbench.errors.DataError` naming it.
 
     The JPEG reader is used by itself: ``Image.open`` would try other formats, and warn of large pictures
@@ -180,9 +180,9 @@ def decode(jpeg: bytes, *, where: str) -> np.ndarray[tuple[int, ...], np.dtype[n
         if picture.size == (IMAGE_SIDE, IMAGE_SIDE):
             return np.asarray(picture.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise bb.DataError(f"{where} is no readable JPEG picture: {error}", hint=HINT) from None
+        raise bb.DataError(f"{where} is no readable JPEG picture: {error}", hint=hint) from None
     width, height = picture.size
-    raise bb.DataError(f"{where} has {width}x{height} pixels, not {IMAGE_SIDE}x{IMAGE_SIDE}", hint=HINT)
+    raise bb.DataError(f"{where} has {width}x{height} pixels, not {IMAGE_SIDE}x{IMAGE_SIDE}", hint=hint)
 
 
 @bb.hookimpl

@@ -61,7 +61,9 @@ def started(attempt: str = "20260101-000000-abcdef01", *, labels: tuple[str, ...
             digest="d" * 64,
             class_names=labels,
             splits={
-                name: SplitFacts(10 * number, name[0] * 64) for number, name in enumerate(("train", "val", "test"), 1)
+                "train": SplitFacts(10, "t" * 64),
+                "val": SplitFacts(20, "v" * 64),
+                "test": SplitFacts(30, "t" * 64),
             },
             source="https://user:secret@example.org/squares.zip",
             image_shape=(3, 16, 16),
@@ -70,7 +72,8 @@ def started(attempt: str = "20260101-000000-abcdef01", *, labels: tuple[str, ...
         acceleration={"compile": "off", "channels_last": "on"},
         num_parameters=12345,
         plugin_origins={"model": "benchbench:alexnet", "dataset": "squares.py"},
-        plugin_files=("squares.py",),
+        plugin_sources={"model": "a" * 64, "dataset": "b" * 64},
+        plugin_files=("/plugins/squares.py",),
         timestamp_ms=START_MS,
     )
 

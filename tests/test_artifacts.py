@@ -22,7 +22,6 @@ from benchbench.record import Record
 from benchbench.report import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from benchbench.order import ArtifactLevel
@@ -133,7 +132,7 @@ def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: 
 def test_half_of_eight_pictures_are_right_where_possible(
     num_right: int, num_wrong: int, expected_right: int, expected_wrong: int
 ) -> None:
-    is_correct = np.array([True] * num_right + [False] * num_wrong)
+    is_correct = np.array([True] * num_right + [False] * num_wrong, dtype=np.bool_)
     chosen = choose_test_pictures(is_correct)
     assert len(set(chosen.tolist())) == len(chosen)
     assert (is_correct[chosen].sum(), (~is_correct[chosen]).sum()) == (expected_right, expected_wrong)
@@ -160,7 +159,7 @@ def small_network() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "model"
     assert save_model(folder, small_network(), torch.randn(2, 3, 8, 8), ("a: b", 'c "d" \U0001f600')) is None
     return folder
@@ -240,7 +239,7 @@ def test_the_spec_that_is_kept_repeats_the_trial(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
     describe(journal)
     draft = specs.Draft.from_toml(specs.read_toml(journal.artifacts / "spec.toml"))
-    assert draft.plugins == ("squares.py",)
+    assert draft.plugins == ("/plugins/squares.py",)
     assert draft.seed == 7
     assert draft.optimizer.params == journals.SPEC.optimizer.params
 

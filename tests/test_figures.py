@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def texts(figure: Figure) -> list[str]:
-    return [item.get_text() for item in figure.findobj(Text) if item.get_text() and item.get_visible()]  # type: ignore[attr-defined] - all are Text
+    return [item.get_text() for item in figure.findobj(Text) if item.get_text() and item.get_visible()]
 
 
 def record(*, num_epochs: int = 3) -> Record:
@@ -62,7 +62,10 @@ def finished_journal(folder: Path, labels: tuple[str, ...], *, num_channels: int
 def test_a_finished_trial_leaves_four_figures(tmp_path: Path, num_channels: int) -> None:
     journal = finished_journal(tmp_path, journals.LABELS, num_channels=num_channels)
     figures.draw(journal)
-    sizes = {path.name: Image.open(path).size for path in (journal.artifacts / "figures").iterdir()}
+    sizes = {}
+    for path in (journal.artifacts / "figures").iterdir():
+        with Image.open(path) as image:
+            sizes[path.name] = image.size
     assert set(sizes) == {"curves.png", "accuracy_per_label.png", "confusion_matrix.png", "test_pictures.png"}
     for width, height in sizes.values():
         assert 300 < width < 2000

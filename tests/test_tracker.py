@@ -117,6 +117,7 @@ def test_the_facts_of_the_machine_are_tags(store: Store, journal: Journal) -> No
         "benchbench.version.torch": "2.14.1",
         "benchbench.acceleration.compile": "off",
         "benchbench.plugin.model": "benchbench:alexnet",
+        "benchbench.source.model": "a" * 64,
         "benchbench.status": "finished",
         "mlflow.source.git.commit": "0123456789abcdef",
         "mlflow.source.name": "bench",
@@ -230,7 +231,7 @@ def test_nothing_arrives_twice_however_often_and_by_whomever_it_is_delivered(
     shutil.copytree(model_folder, journal.artifacts / "model")
     run = store.deliver(journal)
     once = everything(store.client, run, journal.folder.name)
-    assert len(once["runs"]) == len(once["models"]) == 1  # type: ignore[arg-type] - both are lists
+    assert len(once["runs"]) == len(once["models"]) == 1
     assert store.deliver(journal) == run
     assert Store.open(database).deliver(journal) == run
     (journal.folder / "mlflow.json").unlink()
@@ -252,8 +253,8 @@ def test_a_delivery_that_broke_off_is_completed_by_the_next(
     run = Store.open(database).deliver(journal)
     found = everything(store.client, run, journal.folder.name)
     assert found["end"] == ("FINISHED", journals.START_MS + 10_000)
-    assert [(status, num_metrics) for _, status, num_metrics in found["models"]] == [("READY", 11)]  # type: ignore[attr-defined] - a list
-    assert len(found["runs"]) == 1  # type: ignore[arg-type] - a list
+    assert [(status, num_metrics) for _, status, num_metrics in found["models"]] == [("READY", 11)]
+    assert len(found["runs"]) == 1
 
 
 def test_a_growing_journal_is_followed_event_by_event(store: Store, tmp_path: Path) -> None:
@@ -280,6 +281,16 @@ def test_a_file_that_is_added_after_the_end_is_delivered_too(store: Store, journ
     store.deliver(journal)
     assert "record.json" in set(walk(store.client, run.run_id))
     assert is_delivered(journal)
+
+
+def test_what_was_delivered_stays_so_when_its_files_are_deleted_and_not_when_it_goes_on(
+    store: Store, journal: Journal
+) -> None:
+    store.deliver(journal)
+    shutil.rmtree(journal.artifacts)
+    assert is_delivered(journal)
+    journal.append(journals.epoch(4))
+    assert not is_delivered(journal)
 
 
 @pytest.mark.parametrize(("status", "expected"), [("failed", "FAILED"), ("killed", "KILLED")])

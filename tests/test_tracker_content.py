@@ -70,5 +70,5 @@ def test_equal_splits_are_told_apart_by_name() -> None:
 def test_a_param_reads_as_it_is_written_on_the_command_line(value: object) -> None:
     spec = replace(journals.SPEC, model=replace(journals.SPEC.model, params={"it": value}))
     written = {True: "true", None: "none", 1e-05: "1e-05", "adam": "adam"}
-    expected = "[0.9, 0.999]" if isinstance(value, list) else written[value]  # type: ignore[index] - all are keys
+    expected = "[0.9, 0.999]" if isinstance(value, list) else written[value]
     assert content.params(spec)["model.it"] == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -67,8 +68,10 @@ def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with server(tmp_path_factory.mktemp("server"), free_port()) as address:
+def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    with server(folder, free_port()) as address:
         yield address
 
 
@@ -104,7 +107,10 @@ def test_a_server_has_everything_that_was_delivered_to_it(
 
 
 @pytest.mark.slow
-def test_what_happens_while_the_server_is_away_arrives_once_when_it_is_back(tmp_path: Path) -> None:
+def test_what_happens_while_the_server_is_away_arrives_once_when_it_is_back(
+    tmp_path: Path, empty_database: Path
+) -> None:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     port, away = free_port(), threading.Event()
     told: list[str] = []
 

@@ -6,21 +6,21 @@ On a terminal a bar with batches, epochs and the time left stands below the line
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from benchbench.record import EpochFinished, Failed, Finished, Started
+from benchbench.record import EpochFinished, Failed, Finished, Resumed, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import TracebackType
+    from collections.abc import Callable, Iterable, Iterator
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
+    from benchbench.order import TrialOrder
     from benchbench.record import Epoch, Event, Record, Times
 
 
@@ -28,6 +28,8 @@ class _PulseBar(Progress):
     """A progress bar that reads the count of batches whenever it is drawn."""
 
     def __init__(self, console: Console, num_trained: Callable[[], int]) -> None:
+        self._num_trained = num_trained
+        self.trial: TaskID | None = None
         super().__init__(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -39,8 +41,6 @@ class _PulseBar(Progress):
             refresh_per_second=4,
             expand=True,
         )
-        self._num_trained = num_trained
-        self.trial: TaskID | None = None
 
     def get_renderables(self) -> Iterable[RenderableType]:
         if self.trial is not None:
@@ -49,27 +49,23 @@ class _PulseBar(Progress):
 
 
 class Display:
-    """Shows one trial at a time. Use as a context manager.
+    """Shows one trial."""
 
-    ``num_trained`` gives the batches trained so far, and is asked whenever the bar is drawn.
-    """
-
-    def __init__(self, console: Console, *, num_trained: Callable[[], int]) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = _PulseBar(console, num_trained) if console.is_terminal else None
+        self._bar: _PulseBar | None = None
 
-    def __enter__(self) -> Self:
-        if self._bar:
-            self._bar.start()
-        return self
+    @contextmanager
+    def shown(self, num_trained: Callable[[], int]) -> Iterator[None]:
+        """Show a bar while the block runs, on a terminal; ``num_trained`` is asked whenever it is drawn."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with _PulseBar(self._console, num_trained) as self._bar:
+            yield
+        self._bar = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def stage(self, text: str) -> None:
+    def stage(self, order: TrialOrder, text: str) -> None:  # noqa: ARG002 - there is one trial only
         """Show what the trial is busy with: on the bar, or as a line where there is none."""
         if self._bar is None:
             self._print(Text(f"{text} ..."))
@@ -80,11 +76,13 @@ class Display:
         """Show a line that is no result."""
         self._print(Text(text, style="dim"))
 
-    def event(self, event: Event, record: Record) -> None:
+    def event(self, order: TrialOrder, event: Event, record: Record) -> None:  # noqa: ARG002 - see above
         """Show an event."""
         match event:
-            case Started():
+            case Started() | Resumed():
                 self._print(Text(headline(record), style="bold"))
+                if isinstance(event, Resumed):
+                    self.note(event.note or f"going on after epoch {event.num_epochs}")
                 self._start_bar(record)
             case EpochFinished():
                 self._print(Text(epoch_line(event.epoch, record)))
@@ -138,7 +136,7 @@ def epoch_line(epoch: Epoch, record: Record) -> str:
     )
 
 
-def show_end(record: Record, console: Console, *, opens_with: str | None) -> None:
+def show_end(record: Record, console: Console, *, opens_with: str) -> None:
     """Print what a trial came to: accuracies, accuracy per label, times, and the line that opens it in MLflow."""
     if record.final is not None:
         console.print(per_label_table(record))

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+from benchbench.errors import SpecError, closest
+
+if TYPE_CHECKING:
+    from benchbench.order import ArtifactLevel
 
 debug = False
 """Whether tracebacks are shown; set by ``--debug`` on any command."""
@@ -43,3 +48,29 @@ Data = Annotated[
         show_default=False,
     ),
 ]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Experiment = Annotated[str, typer.Option("--experiment", help="MLflow experiment.", envvar="MLFLOW_EXPERIMENT_NAME")]
+Artifacts = Annotated[
+    str, typer.Option("--artifacts", help="What a run keeps: none, light (tables) or full (figures, model).")
+]
+CheckpointEvery = Annotated[
+    float | None,
+    typer.Option(
+        "--checkpoint-every",
+        metavar="SECONDS",
+        help="Write a checkpoint when this has passed since the last, at the end of an epoch; 0: every epoch.",
+        min=0,
+        show_default="60, or more where that costs over 1 %",
+    ),
+]
+KeepCheckpoints = Annotated[
+    bool, typer.Option("--keep-checkpoints", help="Keep the last checkpoint of trials that finished.")
+]
+
+
+def artifact_level(text: str) -> ArtifactLevel:
+    """Return the level of that name, or raise :class:`~benchbench.errors.SpecError`."""
+    levels = ("none", "light", "full")
+    if text not in levels:
+        raise SpecError(f"--artifacts {text!r}: choose from {', '.join(levels)}", hint=closest(text, levels))
+    return cast("ArtifactLevel", text)

@@ -9,7 +9,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.cli.plugins import complete_dataset, complete_model, complete_optimizer, complete_scheduler
-from benchbench.errors import SpecError, closest
+from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
     from benchbench.spec import Draft
@@ -58,22 +58,21 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         list[str] | None,
         typer.Option("--set", metavar="KIND.PARAM=VALUE", help="Set a plugin's parameter; may be repeated."),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: options.Device = "auto",
     precision: Annotated[
         str | None, typer.Option("--precision", help="fp32, tf32 or bf16.", show_default="fp32")
     ] = None,
     data: options.Data = None,
-    experiment: Annotated[
-        str, typer.Option("--experiment", help="MLflow experiment.", envvar="MLFLOW_EXPERIMENT_NAME")
-    ] = "bench",
+    experiment: options.Experiment = "bench",
     plugins: options.Plugins = None,
     spec: Annotated[
         Path | None,
         typer.Option("--spec", help="A TOML file to begin from, such as a run's spec.toml; options override it."),
     ] = None,
-    artifacts: Annotated[
-        str, typer.Option("--artifacts", help="What a run keeps: none, light (tables) or full (figures, model).")
-    ] = "full",
+    artifacts: options.Artifacts = "full",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, also where the trial was interrupted.")] = False,
+    checkpoint_every: options.CheckpointEvery = None,
+    keep_checkpoints: options.KeepCheckpoints = False,
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
@@ -92,20 +91,24 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         *(f"optimizer.{key}={value!r}" for key, value in short_forms.items() if value is not None),
         *(settings or ()),
     ]
-    _check_choice("--artifacts", artifacts, ("none", "light", "full"))
     draft = _draft(table, settings)
 
-    from benchbench.cli.session import RunOptions, run_one  # noqa: PLC0415 - help must not wait for these
+    from benchbench.cli.session import Options  # noqa: PLC0415 - help must not wait for these
+    from benchbench.cli.single import run_single  # noqa: PLC0415
+    from benchbench.plan import Rules  # noqa: PLC0415
 
-    run_one(
+    run_single(
         draft,
-        RunOptions(
+        Options(
             device=device,
             data=tuple(data or ()),
             experiment=experiment,
-            artifacts=artifacts,
-            as_json=as_json,
+            artifacts=options.artifact_level(artifacts),
+            rules=Rules(again=True, fresh=fresh),
+            checkpoint_every_seconds=checkpoint_every,
+            keep_checkpoints=keep_checkpoints,
         ),
+        as_json=as_json,
     )
 
 
@@ -134,8 +137,3 @@ def _draft(table: dict[str, Any], settings: list[str]) -> Draft:
     from benchbench.spec import Draft, read_settings  # noqa: PLC0415 - pydantic
 
     return Draft.from_toml(table).with_texts(read_settings(settings))
-
-
-def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SpecError(f"{option} {value!r}: choose from {', '.join(choices)}", hint=closest(value, choices))

@@ -1,121 +1,217 @@
-"""One call of ``bench run`` from start to end: start the worker, open the store, drive the trial, show the result.
+"""What ``bench run`` and ``bench grid`` have in common: a worker, a store, a display, and trials that pass by.
 
 The worker is started first: while it imports torch, this process finds the plugins and MLflow's store is opened.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
 
-import typer
-from rich.console import Console
-
+from benchbench import machine
 from benchbench.catalog import Catalog
-from benchbench.cli.display import Display, show_end
 from benchbench.cli.downloads import download_bar
-from benchbench.discovery import loose_files
+from benchbench.errors import TrackingError
 from benchbench.executors.local import LocalExecutor
 from benchbench.fetch import ensure, parse_data_options
-from benchbench.grid import drive, new_attempt
-from benchbench.journal import Journal
+from benchbench.grid import Drive, new_attempt
+from benchbench.journal import Claim, Journal, mark_dead
 from benchbench.listeners import Listeners
 from benchbench.order import TrialOrder
+from benchbench.plan import Planned, Rules, plan
+from benchbench.record import Finished
 from benchbench.registry import Registry
-from benchbench.tracker import TrackerThread, how_to_open
+from benchbench.tracker import TrackerThread, drop_delivered
 
 if TYPE_CHECKING:
-    from benchbench.order import ArtifactLevel
-    from benchbench.record import Record
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+
+    from rich.console import Console
+
+    from benchbench.grid import Watcher
+    from benchbench.order import ArtifactLevel, Resolved
     from benchbench.spec import Draft
 
-EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
-DELIVERY_SECONDS = 120.0
-"""How long to wait at the end for a tracking server that has trouble."""
+DELIVERY_SECONDS = 60.0
+"""How long to wait at the end for a tracking server that has trouble; the next call delivers what is left."""
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What ``bench run`` is told besides the trial itself."""
+class Options:
+    """What ``bench run`` and ``bench grid`` are told besides the trials themselves."""
 
-    device: str
-    data: tuple[str, ...]
-    experiment: str
-    artifacts: ArtifactLevel
-    as_json: bool
+    device: str = "auto"
+    data: tuple[str, ...] = ()
+    experiment: str = "bench"
+    artifacts: ArtifactLevel = "full"
+    rules: Rules = field(default_factory=Rules)
+    checkpoint_every_seconds: float | None = None
+    keep_checkpoints: bool = False
+    plugin_files: tuple[str, ...] = ()
+    jobs: int | None = None
+    executor: Literal["local", "ray"] = "local"
+    address: str | None = None
 
 
-def run_one(draft: Draft, options: RunOptions) -> None:
-    """Run a trial and show it; exits with 1 where it failed and with 130 where it was interrupted.
+class Session:
+    """An executor, the tracker and what was found of earlier calls. Use as a context manager.
 
-    Raises a :class:`~benchbench.errors.BenchError` where it could not be started.
+    ``note`` is told of what is no result, such as trouble with the tracking store.
     """
-    console = Console(stderr=options.as_json, highlight=False)
-    files = loose_files(draft.plugins)
-    with ExitStack() as stack:
-        executor = stack.enter_context(LocalExecutor(plugin_files=files))
-        display = stack.enter_context(Display(console, num_trained=executor.num_trained))
-        tracker = TrackerThread(None, options.experiment, on_trouble=display.note)
-        catalog = Catalog.read(files)
-        executor.use_origins(catalog.origins_of(draft))
-        data_root = _find_data(catalog, draft.dataset.name, options.data, console)
-        (spec,) = executor.resolve([draft])
-        tracker.wait_open()
-        attempt = new_attempt()
-        journal = Journal.of(spec.id, attempt)
-        order = TrialOrder(
+
+    def __init__(
+        self, options: Options, plugin_files: tuple[str, ...], *, console: Console, note: Callable[[str], None]
+    ) -> None:
+        self._options = options
+        self._files = plugin_files
+        self._console = console
+        self._note = note
+        self._stack = ExitStack()
+        self.executor = _executor(options, plugin_files)
+        self.tracker = TrackerThread(None, options.experiment, on_trouble=note)
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.executor)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, trace)
+
+    def resolve(self, drafts: Sequence[Draft]) -> list[Resolved]:
+        """Return what the drafts mean; plugins are looked up and pictures fetched where they have to be."""
+        self._catalog = Catalog.read(self._files)
+        origins = set().union(*(self._catalog.origins_of(draft) for draft in drafts))
+        self.executor.use_origins(origins)
+        self._roots = {name: self._find_data(name) for name in {draft.dataset.name for draft in drafts}}
+        return self.executor.resolve(drafts, data_roots=self._roots)
+
+    def plan(self, resolved: Sequence[Resolved]) -> list[Planned]:
+        """Return what is left to do, once the store is open; trials that died are ended, and sent on as such."""
+        store = self.tracker.wait_open()
+        for journal in mark_dead():
+            self._note(f"{journal.record().spec_id[:12]} was interrupted: its process ended without a word")
+        self.tracker.send_leftovers()
+        return plan(
+            resolved,
+            store.known({item.spec.id for item in resolved}),
+            rules=self._options.rules,
+            tracking_uri=store.tracking_uri,
+            experiment=self._options.experiment,
+        )
+
+    def order(self, planned: Planned) -> TrialOrder:
+        """Return the order for a planned trial."""
+        spec = planned.resolved.spec
+        journal = planned.journal or Journal.of(spec.id, new_attempt())
+        return TrialOrder(
             spec=spec,
-            attempt=attempt,
-            device=options.device,
-            data_root=data_root,
-            artifacts_folder=str(journal.artifacts.absolute()),
-            artifacts=options.artifacts,
-            plugin_files=files,
+            attempt=journal.attempt,
+            device=self._options.device,
+            data_root=self._roots[spec.dataset.name],
+            folder=str(journal.folder.absolute()),
+            resume=planned.action == "resume",
+            checkpoint_every_seconds=self._options.checkpoint_every_seconds,
+            artifacts=self._options.artifacts,
+            plugin_files=self._files,
         )
-        (outcome,) = drive(
-            [order],
-            executor,
-            complete=lambda journal: _complete(journal, options.artifacts),
-            deliver=tracker.notify,
-            watcher=display,
-            listeners=_listeners(catalog, files, display),
+
+    def drive(
+        self,
+        watcher: Watcher,
+        *,
+        complete: Callable[[Journal], None] | None = None,
+        parent_run_id: str | None = None,
+        retries: int = 0,
+        max_failures: int | None = None,
+    ) -> Drive:
+        """Return how the trials are to be driven."""
+        return Drive(
+            claim=Claim.of_this_process(
+                tracking_uri=self.tracker.wait_open().tracking_uri,
+                experiment=self._options.experiment,
+                parent_run_id=parent_run_id,
+            ),
+            complete=complete or self.complete,
+            deliver=self.tracker.notify,
+            watcher=watcher,
+            listeners=self._listeners(),
+            retries=retries,
+            max_failures=max_failures,
         )
-        if outcome.error is not None:
-            raise outcome.error
-        undelivered = tracker.close(DELIVERY_SECONDS)
-    record = journal.record()
-    _show(record, console, as_json=options.as_json)
-    if undelivered:
-        console.print(f"not delivered to MLflow yet: {tracker.trouble}", soft_wrap=True, markup=False)
-    raise typer.Exit(EXIT_CODES[record.status])
+
+    def open_parent(self, name: str, question: str) -> str:
+        """Return the MLflow run that stands above the trials of a grid; made, or opened again where it was."""
+        return self.tracker.wait_open().open_parent(name, question)
+
+    def close_parent(self, run_id: str, status: str) -> None:
+        """End a grid's own run; a store that is away learns of it the next time that the grid runs."""
+        try:
+            self.tracker.wait_open().close_parent(run_id, status)
+        except TrackingError as error:
+            self._note(error.message)
+
+    def complete(self, journal: Journal) -> None:
+        """Add to a trial's artifacts what the worker leaves to this process."""
+        if self._options.artifacts == "none":
+            return
+        from benchbench.report import figures, provenance  # noqa: PLC0415 - matplotlib, when the training is over
+
+        provenance.describe(journal)
+        if self._options.artifacts == "full":
+            figures.draw(journal)
+
+    def keep_all(self, order: TrialOrder) -> None:
+        """Add figures and model to what a finished trial keeps, from its last checkpoint."""
+        if self._options.artifacts != "light":
+            return
+        from benchbench.report import figures  # noqa: PLC0415 - matplotlib, when the training is over
+
+        journal = Journal(Path(order.folder))
+        again = replace(order, resume=True, artifacts="full")
+        for _, message in self.executor.run(deque([again])):
+            if isinstance(message, Finished):
+                figures.draw(journal)
+                self.tracker.notify(journal)
+
+    def drop_checkpoint(self, journal: Journal) -> None:
+        """Delete the checkpoint of a finished trial, unless it was asked for."""
+        if not self._options.keep_checkpoints:
+            journal.drop_checkpoint()
+
+    def close_tracker(self) -> None:
+        """Wait for the deliveries, say what is left for the next call, and drop what was kept for them alone."""
+        undelivered = self.tracker.close(DELIVERY_SECONDS)
+        if undelivered:
+            self._note(
+                f"{len(undelivered)} trial(s) not delivered to MLflow yet ({self.tracker.trouble});"
+                " the next bench command sends them"
+            )
+        for journal in self.tracker.delivered():
+            if journal.record().status == "finished":
+                drop_delivered(journal)
+                self.drop_checkpoint(journal)
+
+    def _find_data(self, name: str) -> str:
+        entry = self._catalog.find("dataset", name)
+        given = parse_data_options(self._options.data)
+        with download_bar(self._console) as on_progress:
+            return str(ensure(entry.name, entry.download, given, on_progress))
+
+    def _listeners(self) -> Listeners:
+        """Load the plugins that listen, and no others, into this process."""
+        if not self._catalog.listeners:
+            return Listeners([], on_trouble=self._note)
+        registry = Registry.load(self._files, only=self._catalog.listeners)
+        return Listeners(registry.listeners, on_trouble=self._note)
 
 
-def _find_data(catalog: Catalog, name: str, data: tuple[str, ...], console: Console) -> str:
-    entry = catalog.find("dataset", name)
-    with download_bar(console) as on_progress:
-        return str(ensure(entry.name, entry.download, parse_data_options(data), on_progress))
-
-
-def _listeners(catalog: Catalog, files: tuple[str, ...], display: Display) -> Listeners:
-    """Load the plugins that listen, and no others, into this process."""
-    if not catalog.listeners:
-        return Listeners([], on_trouble=display.note)
-    registry = Registry.load(files, only=catalog.listeners)
-    return Listeners(registry.listeners, on_trouble=display.note)
-
-
-def _complete(journal: Journal, level: ArtifactLevel) -> None:
-    if level == "none":
-        return
-    from benchbench.report import figures, provenance  # noqa: PLC0415 - matplotlib, when the training is over
-
-    provenance.describe(journal)
-    if level == "full":
-        figures.draw(journal)
-
-
-def _show(record: Record, console: Console, *, as_json: bool) -> None:
-    show_end(record, console, opens_with=record.mlflow and how_to_open(record.mlflow))
-    if as_json:
-        typer.echo(record.to_json())
+def _executor(options: Options, plugin_files: tuple[str, ...]) -> LocalExecutor:
+    gpus = 0 if options.device not in ("auto", "cuda") else machine.num_gpus()
+    jobs = options.jobs or max(1, gpus if options.jobs is None else 1)
+    return LocalExecutor(jobs=jobs, num_gpus=gpus, plugin_files=plugin_files)

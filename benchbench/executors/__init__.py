@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections import deque
+    from collections.abc import Iterable, Iterator, Mapping
 
     from benchbench.errors import BenchError
-    from benchbench.order import TrialOrder
+    from benchbench.order import Resolved, TrialOrder
     from benchbench.record import Event
-    from benchbench.spec import Draft, Spec
+    from benchbench.spec import Draft
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,19 @@ class Died:
 class Executor(Protocol):
     """What drives trials; see :class:`benchbench.executors.local.LocalExecutor`."""
 
-    def resolve(self, drafts: Iterable[Draft]) -> list[Spec]:
-        """Return what the drafts mean with the plugins installed; raises what is wrong with the first bad one."""
+    def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
+        """Return what the drafts mean with the plugins and pictures there are; raises what is wrong with the first.
+
+        ``data_roots`` are the files or folders of the pictures, by dataset.
+        """
 
     def run(
-        self, orders: Iterable[TrialOrder]
+        self, orders: deque[TrialOrder]
     ) -> Iterator[tuple[TrialOrder, Event | Stage | Output | Refused | Died]]:
-        """Yield what each trial says; the last of a trial is its last event, a refusal, or a death."""
+        """Yield what each trial says; the last of a trial is its last event, a refusal, or a death.
+
+        Orders are taken from the left as there is room for them; more may be added while this runs.
+        """
 
     def stop(self) -> None:
         """Ask running trials to end after their batch, and start no more."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -18,13 +20,12 @@ from pydantic import TypeAdapter
 
 from benchbench.errors import BenchError, TrialError
 from benchbench.executors import Died, Output, Refused, Stage
-from benchbench.order import TrialOrder
+from benchbench.order import Resolved, TrialOrder
 from benchbench.pulse import SharedPulse
 from benchbench.record import event_from_json
-from benchbench.spec import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     from benchbench.record import Event
@@ -40,7 +41,12 @@ class WorkerProcess:
     An answer of None means that the process has ended.
     """
 
-    def __init__(self, heard: queue.SimpleQueue[tuple[WorkerProcess, dict[str, Any] | None]]) -> None:
+    def __init__(
+        self,
+        heard: queue.SimpleQueue[tuple[WorkerProcess, dict[str, Any] | None]],
+        environment: Mapping[str, str],
+    ) -> None:
+        self.environment = environment
         self._folder = tempfile.TemporaryDirectory(prefix="bench-worker-")
         self.pulse = SharedPulse(Path(self._folder.name) / "pulse")
         self._heard = heard
@@ -51,6 +57,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=os.environ | environment,
             text=True,
             encoding="utf-8",
             errors="replace",
@@ -121,12 +128,17 @@ class LocalExecutor:
     Workers start, and begin to import torch, as soon as the executor is made.
     """
 
-    def __init__(self, *, jobs: int = 1, plugin_files: Iterable[str] = ()) -> None:
+    def __init__(self, *, jobs: int = 1, num_gpus: int = 0, plugin_files: Iterable[str] = ()) -> None:
+        self.jobs = jobs
         self._heard: queue.SimpleQueue[tuple[WorkerProcess, dict[str, Any] | None]] = queue.SimpleQueue()
         self._plugin_files = tuple(plugin_files)
         self._origins: tuple[str, ...] | None = None
         self._stopping = False
-        self._workers = [WorkerProcess(self._heard) for _ in range(jobs)]
+        self._busy: dict[WorkerProcess, TrialOrder] = {}
+        self._workers = [
+            WorkerProcess(self._heard, environment)
+            for environment in itertools.islice(_environments(jobs, num_gpus), jobs)
+        ]
 
     def __enter__(self) -> Self:
         return self
@@ -142,24 +154,21 @@ class LocalExecutor:
         """Let workers load these plugin origins only, where the caller knows which are needed."""
         self._origins = tuple(sorted(origins))
 
-    def resolve(self, drafts: Iterable[Draft]) -> list[Spec]:
-        """Return the specs of the drafts; raises what is wrong with the first bad one."""
+    def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
+        """Return what the drafts mean with the plugins and pictures there are; raises what is wrong with the first."""
         plain = [draft.model_dump(mode="json") for draft in drafts]
         for worker in self._workers:
-            self._prepare(worker, plain if worker is self._workers[0] else [])
-        specs: list[Spec] = []
+            self._prepare(worker, plain if worker is self._workers[0] else [], data_roots)
+        resolved: list[Resolved] = []
         for _ in self._workers:
-            specs += self._resolved()
-        return specs
+            resolved += self._resolved()
+        return resolved
 
-    def run(
-        self, orders: Iterable[TrialOrder]
-    ) -> Iterator[tuple[TrialOrder, Event | Stage | Output | Refused | Died]]:
-        """Yield what each trial says, with its order; trials that wait start as workers become free."""
-        waiting = deque(orders)
-        busy: dict[WorkerProcess, TrialOrder] = {}
-        for worker in self._workers:
-            self._next(worker, waiting, busy)
+    def run(self, orders: deque[TrialOrder]) -> Iterator[tuple[TrialOrder, Event | Stage | Output | Refused | Died]]:
+        """Yield what each trial says, with its order; those that wait start as workers become free."""
+        busy = self._busy
+        for worker in tuple(self._workers):
+            self._next(worker, orders)
         while busy:
             worker, answer = self._heard.get()
             order = busy.get(worker)
@@ -170,15 +179,15 @@ class LocalExecutor:
                 yield order, message
             if answer is None:
                 del busy[worker]
-                if waiting and not self._stopping:
-                    self._next(self._replace(worker), waiting, busy)
+                if orders and not self._stopping:
+                    self._next(self._replace(worker), orders)
             elif answer["say"] in ("done", "refused"):
                 del busy[worker]
-                self._next(worker, waiting, busy)
+                self._next(worker, orders)
 
-    def num_trained(self) -> int:
-        """Return the batches trained in the running trial of the first worker."""
-        return self._workers[0].pulse.num_trained
+    def progress(self) -> dict[str, int]:
+        """Return the batches trained so far in each running trial, by the folder of its attempt."""
+        return {order.folder: worker.pulse.num_trained for worker, order in tuple(self._busy.items())}
 
     def stop(self) -> None:
         """Ask running trials to end after their batch, and start no more."""
@@ -197,10 +206,16 @@ class LocalExecutor:
         for worker in self._workers:
             worker.close()
 
-    def _prepare(self, worker: WorkerProcess, drafts: list[Any]) -> None:
-        worker.ask("resolve", drafts=drafts, plugin_files=self._plugin_files, origins=self._origins)
+    def _prepare(self, worker: WorkerProcess, drafts: list[Any], data_roots: Mapping[str, str]) -> None:
+        worker.ask(
+            "resolve",
+            drafts=drafts,
+            data_roots=dict(data_roots),
+            plugin_files=self._plugin_files,
+            origins=self._origins,
+        )
 
-    def _resolved(self) -> list[Spec]:
+    def _resolved(self) -> list[Resolved]:
         while True:
             worker, answer = self._heard.get()
             if answer is None:
@@ -210,21 +225,19 @@ class LocalExecutor:
                 error.add_note(answer["traceback"])
                 raise error
             if answer["say"] == "resolved":
-                return TypeAdapter(list[Spec]).validate_python(answer["specs"])
+                return TypeAdapter(list[Resolved]).validate_python(answer["resolved"])
 
-    def _next(
-        self, worker: WorkerProcess, waiting: deque[TrialOrder], busy: dict[WorkerProcess, TrialOrder]
-    ) -> None:
+    def _next(self, worker: WorkerProcess, waiting: deque[TrialOrder]) -> None:
         if waiting and not self._stopping:
-            busy[worker] = waiting.popleft()
-            worker.ask("run", order=TypeAdapter(TrialOrder).dump_python(busy[worker], mode="json"))
+            self._busy[worker] = waiting.popleft()
+            worker.ask("run", order=TypeAdapter(TrialOrder).dump_python(self._busy[worker], mode="json"))
 
     def _replace(self, dead: WorkerProcess) -> WorkerProcess:
         dead.close()
         self._workers.remove(dead)
-        fresh = WorkerProcess(self._heard)
+        fresh = WorkerProcess(self._heard, dead.environment)
         self._workers.append(fresh)
-        self._prepare(fresh, [])
+        self._prepare(fresh, [], {})
         return fresh
 
     @staticmethod
@@ -243,3 +256,13 @@ class LocalExecutor:
             case "refused":
                 return Refused(BenchError.from_json(answer["error"]), answer["traceback"])
         return None
+
+
+def _environments(jobs: int, num_gpus: int) -> Iterator[dict[str, str]]:
+    """Yield what each worker finds in its environment: a GPU of its own, and its share of the processor's threads."""
+    shared: dict[str, str] = {}
+    if jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
+        shared["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    gpus = itertools.cycle(range(num_gpus)) if num_gpus > 1 and jobs > 1 else None
+    for _ in itertools.count():
+        yield shared | ({"CUDA_VISIBLE_DEVICES": str(next(gpus))} if gpus else {})

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pydantic import TypeAdapter
 
 from benchbench.errors import BenchError
-from benchbench.order import TrialOrder
+from benchbench.order import Resolved, TrialOrder
 from benchbench.record import event_to_json
-from benchbench.spec import Draft, Spec
+from benchbench.spec import Draft
 
 if TYPE_CHECKING:
     from benchbench.pulse import SharedPulse
@@ -53,11 +53,13 @@ class Worker:
             self._say("refused", error=refusal.to_json(), traceback=traceback.format_exc())
 
     def _resolve(self, request: dict[str, Any]) -> None:
-        from benchbench.registry import Registry  # noqa: PLC0415
+        from benchbench.registry import Registry  # noqa: PLC0415 - plugins import torch, after the reader runs
+        from benchbench.resolve import resolve  # noqa: PLC0415
 
         self._registry = Registry.load(request["plugin_files"], only=request["origins"])
-        specs = [self._registry.resolve(Draft.model_validate(draft, strict=False)) for draft in request["drafts"]]
-        self._say("resolved", specs=TypeAdapter(list[Spec]).dump_python(specs, mode="json"))
+        drafts = [Draft.model_validate(draft, strict=False) for draft in request["drafts"]]
+        resolved = resolve(drafts, self._registry, data_roots=request["data_roots"])
+        self._say("resolved", resolved=TypeAdapter(list[Resolved]).dump_python(resolved, mode="json"))
 
     def _run(self, request: dict[str, Any]) -> None:
         from benchbench.trial import run_trial  # noqa: PLC0415

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from benchbench.spec import Spec
 
 ATTEMPT_TAG = "benchbench.attempt"
+SPEC_TAG = "benchbench.spec_id"
+DATA_TAG = "benchbench.data_digest"
+SOURCE_TAG = "benchbench.source."
+VERSION_TAG = "benchbench.version."
 STATUS_TAG = "benchbench.status"
 ERROR_TAG = "benchbench.error"
 NOTE_TAG = "mlflow.note.content"
+PARENT_TAG = "mlflow.parentRunId"
 MAX_LABEL_METRICS = 20
 # The limits of MLflow's own store, mlflow/utils/validation.py.
 _MAX_PARAM_CHARACTERS = 6000
@@ -65,8 +70,8 @@ def start_tags(started: Started) -> dict[str, str]:
     machine = started.machine
     tags = {
         ATTEMPT_TAG: started.attempt,
-        "benchbench.spec_id": started.spec.id,
-        "benchbench.data_digest": started.data.digest,
+        SPEC_TAG: started.spec.id,
+        DATA_TAG: started.data.digest,
         "benchbench.host": machine.hostname,
         "benchbench.system": machine.system,
         "benchbench.processor": machine.processor,
@@ -82,9 +87,10 @@ def start_tags(started: Started) -> dict[str, str]:
     }
     if machine.git_commit:
         tags["mlflow.source.git.commit"] = machine.git_commit
-    tags |= {f"benchbench.version.{name}": version for name, version in machine.versions.items()}
+    tags |= {f"{VERSION_TAG}{name}": version for name, version in machine.versions.items()}
     tags |= {f"benchbench.acceleration.{name}": value for name, value in started.acceleration.items()}
     tags |= {f"benchbench.plugin.{kind}": origin for kind, origin in started.plugin_origins.items()}
+    tags |= {f"{SOURCE_TAG}{kind}": digest for kind, digest in started.plugin_sources.items()}
     return {key: _tag(value) for key, value in tags.items()}
 
 

@@ -7,27 +7,29 @@ attempt.
 
 from __future__ import annotations
 
-import hashlib
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from benchbench.errors import TrackingError
+from benchbench.journal import DELIVERED, Journal
 from benchbench.record import Record, Started
-from benchbench.tracker import content
+from benchbench.tracker import content, grids
 from benchbench.tracker.address import find_store, sqlite_path, without_credentials
 from benchbench.tracker.delivery import Delivery
 from benchbench.tracker.quiet import mlflow_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
-    from benchbench.journal import Journal
+    from benchbench.journal import Claim
+    from benchbench.plan import Known
     from benchbench.record import Event, MlflowRun
 
 DEFAULT_EXPERIMENT = "bench"
@@ -37,10 +39,12 @@ LOCK_SECONDS = 60
 class Store:
     """MLflow's store with one experiment open. Used by one thread at a time."""
 
-    def __init__(self, client: MlflowClient, *, tracking_uri: str, experiment_id: str) -> None:
+    def __init__(self, client: MlflowClient, *, tracking_uri: str, experiment: Experiment) -> None:
         self.client = client
         self.tracking_uri = tracking_uri
-        self.experiment_id = experiment_id
+        self.experiment: str = experiment.name
+        self.experiment_id: str = experiment.experiment_id
+        self._experiment_ids = {self.experiment: self.experiment_id}
         self._deliveries: dict[str, Delivery] = {}
 
     @classmethod
@@ -56,7 +60,7 @@ class Store:
             client = mlflow_client(uri)
             found = _experiment(client, experiment)
         _check_experiment(found, uri)
-        return cls(client, tracking_uri=without_credentials(uri), experiment_id=found.experiment_id)
+        return cls(client, tracking_uri=without_credentials(uri), experiment=found)
 
     def owns(self, journal: Journal) -> bool:
         """Tell whether a journal goes to this store: it was begun here, or nowhere yet."""
@@ -72,7 +76,7 @@ class Store:
         lock = FileLock(journal.folder / "delivery.lock", timeout=LOCK_SECONDS)
         with _told(f"cannot write to the tracking store {self.tracking_uri}"), lock:
             attempt = journal.folder.name
-            fingerprint = _fingerprint(journal)
+            files = _files(journal)
             events = list(journal.events())
             record = Record.of(events)
             # Forgotten while it is used: what fails half-way is begun anew.
@@ -81,19 +85,35 @@ class Store:
             if record.status == "running":
                 self._deliveries[attempt] = delivery
             else:
-                _marker(journal).write_text(fingerprint, encoding="utf-8")
+                _marker(journal).write_text(json.dumps(files), encoding="utf-8")
             return delivery.run
+
+    def known(self, spec_ids: Collection[str]) -> Known:
+        """Return the finished runs of these specs, and which attempts at anything had their runs deleted."""
+        with _told(f"cannot read the tracking store {self.tracking_uri}"):
+            return grids.known(self.client, self.experiment_id, spec_ids)
+
+    def open_parent(self, name: str, question: str) -> str:
+        """Return the id of the run of a grid, running: it is made, or opened again where there is one."""
+        with _told(f"cannot write to the tracking store {self.tracking_uri}"):
+            return grids.open_parent(self.client, self.experiment_id, name, question)
+
+    def close_parent(self, run_id: str, status: str) -> None:
+        """End the run of a grid as ``finished``, ``failed`` or ``killed``."""
+        with _told(f"cannot write to the tracking store {self.tracking_uri}"):
+            self.client.set_terminated(run_id, status=status.upper())
 
     def _take_up(self, journal: Journal, started: Event) -> Delivery:
         assert isinstance(started, Started)  # noqa: S101 - Record.of has seen to it
-        known = journal.mlflow_run()
-        run = self._find(known, started.attempt) or self._create(started)
+        known, claim = journal.mlflow_run(), journal.claim()
+        experiment_id = self._experiment_of(claim)
+        run = self._find(known, started.attempt, experiment_id) or self._create(started, experiment_id, claim)
         delivery = Delivery(self.client, run, tracking_uri=self.tracking_uri)
         if delivery.run != known:
             journal.set_mlflow_run(delivery.run)
         return delivery
 
-    def _find(self, known: MlflowRun | None, attempt: str) -> Run | None:
+    def _find(self, known: MlflowRun | None, attempt: str, experiment_id: str) -> Run | None:
         from mlflow.entities import ViewType  # noqa: PLC0415 - imported with the store
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
@@ -104,40 +124,47 @@ class Store:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
         tagged = f"tags.`{content.ATTEMPT_TAG}` = '{attempt}'"
-        found = self.client.search_runs([self.experiment_id], tagged, ViewType.ALL, max_results=1)
+        found = self.client.search_runs([experiment_id], tagged, ViewType.ALL, max_results=1)
         return found[0] if found else None
 
-    def _create(self, started: Started) -> Run:
+    def _create(self, started: Started, experiment_id: str, claim: Claim | None) -> Run:
+        tags = content.start_tags(started) | {content.STATUS_TAG: "running"}
+        if claim is not None and claim.parent_run_id:
+            tags[content.PARENT_TAG] = claim.parent_run_id
         return self.client.create_run(
-            self.experiment_id,
-            start_time=started.timestamp_ms,
-            run_name=content.run_name(started.spec),
-            tags=content.start_tags(started) | {content.STATUS_TAG: "running"},
+            experiment_id, start_time=started.timestamp_ms, run_name=content.run_name(started.spec), tags=tags
         )
+
+    def _experiment_of(self, claim: Claim | None) -> str:
+        """Return the experiment that a journal goes to: that of the call which began it."""
+        name = claim.experiment if claim else self.experiment
+        if name not in self._experiment_ids:
+            self._experiment_ids[name] = _experiment(self.client, name).experiment_id
+        return self._experiment_ids[name]
 
 
 def is_delivered(journal: Journal) -> bool:
-    """Tell whether a trial has ended and all of it has been delivered, as far as its folder tells."""
+    """Tell whether a trial has ended and all of it has been delivered, as far as its folder tells.
+
+    Artifacts that were deleted since are none that wait.
+    """
     marker = _marker(journal)
-    return marker.exists() and marker.read_text(encoding="utf-8") == _fingerprint(journal)
+    if not marker.exists():
+        return False
+    sent = json.loads(marker.read_text(encoding="utf-8"))
+    return all(sent.get(name) == facts for name, facts in _files(journal).items())
 
 
 def _marker(journal: Journal) -> Path:
     return journal.folder / "delivered"
 
 
-def _fingerprint(journal: Journal) -> str:
-    """Return what changes whenever an event or an artifact is added or written anew."""
-    digest = hashlib.sha256()
-    for path in (journal.folder / "events.jsonl", *_files(journal.artifacts)):
-        facts = path.stat()
-        name = path.relative_to(journal.folder).as_posix()
-        digest.update(f"{name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _files(journal: Journal) -> dict[str, list[int]]:
+    """Return what is to be delivered: names, with what changes whenever a file is written anew."""
+    paths = [journal.folder / "events.jsonl", *(path for path in journal.artifacts.rglob("*") if path.is_file())]
+    return {
+        path.relative_to(journal.folder).as_posix(): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths
+    }
 
 
 def _experiment(client: MlflowClient, name: str) -> Experiment:

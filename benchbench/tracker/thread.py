@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError
-from benchbench.tracker.store import DEFAULT_EXPERIMENT, Store, is_delivered
+from benchbench.tracker.store import DEFAULT_EXPERIMENT, Store, is_delivered, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +39,7 @@ class TrackerThread:
         self._on_trouble = on_trouble
         self._opened: Future[Store] = Future()
         self._changed = threading.Condition()
+        self._named: dict[str, Journal] = {}
         self._waiting: dict[str, _Waiting] = {}
         self._is_closing = False
         self._is_abandoned = False
@@ -59,8 +60,19 @@ class TrackerThread:
     def notify(self, journal: Journal) -> None:
         """Have a journal delivered soon; returns at once. Calls close together become one delivery."""
         with self._changed:
+            self._named[journal.folder.name] = journal
             self._waiting[journal.folder.name] = _Waiting(journal)
             self._changed.notify_all()
+
+    def send_leftovers(self) -> None:
+        """Have delivered what earlier calls could not deliver; returns at once."""
+        for journal in leftovers(self.wait_open().tracking_uri):
+            self.notify(journal)
+
+    def delivered(self) -> list[Journal]:
+        """Return the journals that were named and are delivered whole."""
+        with self._changed:
+            return [journal for journal in self._named.values() if is_delivered(journal)]
 
     def close(self, timeout_seconds: float = 30.0) -> list[Journal]:
         """Wait until all is delivered, or for the time given, and return the journals that are not."""

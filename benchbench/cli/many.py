@@ -1,0 +1,214 @@
+"""A grid from the command line: plan, run, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.text import Text
+
+from benchbench.cli.grid_display import GridDisplay, duration
+from benchbench.cli.session import Options, Session
+from benchbench.cli.tables import print_table
+from benchbench.discovery import loose_files
+from benchbench.errors import SpecError
+from benchbench.journal import ID_DIGITS, Journal, state_folder
+from benchbench.variation import label, value_text, varying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchbench.grid import Outcome
+    from benchbench.gridfile import GridFile
+    from benchbench.order import TrialOrder
+    from benchbench.plan import Planned
+
+INTERRUPTED = 130
+RETRIES = 1
+"""How often a trial whose worker was killed by the system is taken up again."""
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """What ``bench grid`` is told besides what it has in common with ``bench run``."""
+
+    dry_run: bool
+    verbose: bool
+    max_failures: int | None
+    allow_many: bool
+    as_json: bool
+
+
+def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> None:
+    """Run what is left of a grid and show what came of it.
+
+    Exits with 1 where a trial failed and with 130 where the grid was interrupted.
+    """
+    drafts = grid.expand(allow_many=grid_options.allow_many)
+    files = loose_files((*grid.plugins, *options.plugin_files))
+    console = Console(stderr=grid_options.as_json, highlight=False)
+    display = GridDisplay(console)
+    with _only_one(grid), Session(options, files, console=console, note=display.note) as session:
+        resolved = session.resolve(drafts)
+        grid.check([item.spec for item in resolved])
+        plan = session.plan(resolved)
+        _show_plan(plan, console, verbose=grid_options.verbose, jobs=session.executor.jobs)
+        outcomes: list[Outcome] = []
+        if not grid_options.dry_run:
+            outcomes = _run(session, grid, plan, display=display, max_failures=grid_options.max_failures)
+        session.close_tracker()
+    if grid_options.as_json:
+        trials = [_planned_json(item) for item in plan] if grid_options.dry_run else map(_outcome_json, outcomes)
+        typer.echo(json.dumps({"grid": grid.name, "trials": list(trials)}, indent=2))
+    elif outcomes:
+        _show_outcomes(outcomes)
+    status = _status(outcomes)
+    is_cut_short = not grid_options.dry_run and len(outcomes) < sum(item.action != "skip" for item in plan)
+    if status == "killed":
+        raise typer.Exit(INTERRUPTED)
+    if status == "failed" or is_cut_short:
+        raise typer.Exit(1)
+
+
+def _run(
+    session: Session, grid: GridFile, plan: Sequence[Planned], *, display: GridDisplay, max_failures: int | None
+) -> list[Outcome]:
+    todo = [item for item in plan if item.action != "skip"]
+    if not todo:
+        return []
+    names = varying([item.resolved.spec for item in plan]) or ("seed",)
+    parent = session.open_parent(grid.name, grid.question)
+    best = _Best(session, max((item.val_accuracy or 0.0 for item in plan if item.action == "skip"), default=-1.0))
+    orders = [session.order(item) for item in todo]
+    drive = session.drive(
+        display, complete=best.complete, parent_run_id=parent, retries=RETRIES, max_failures=max_failures
+    )
+    labels = {order.folder: label(order.spec, names) for order in orders}
+    with display.shown(labels, session.executor.progress):
+        outcomes = drive.run(orders, session.executor)
+    best.keep_all(orders)
+    session.close_parent(parent, _status(outcomes))
+    return outcomes
+
+
+class _Best:
+    """The best trial by validation so far, the only one whose checkpoint is worth its space."""
+
+    def __init__(self, session: Session, val_accuracy: float) -> None:
+        self._session = session
+        self._val_accuracy = val_accuracy
+        self._journal: Journal | None = None
+
+    def complete(self, journal: Journal) -> None:
+        """Complete a trial that has ended, and let go of the checkpoint that is not needed any more."""
+        self._session.complete(journal)
+        final = journal.record().final
+        if final is None:
+            return
+        beaten: Journal | None = journal
+        if final.val_accuracy > self._val_accuracy:
+            beaten, self._journal, self._val_accuracy = self._journal, journal, final.val_accuracy
+        if beaten is not None:
+            self._session.drop_checkpoint(beaten)
+
+    def keep_all(self, orders: Sequence[TrialOrder]) -> None:
+        """Add figures and model to what the best trial keeps."""
+        for order in orders:
+            if self._journal is not None and Path(order.folder) == self._journal.folder.absolute():
+                self._session.keep_all(order)
+
+
+@contextmanager
+def _only_one(grid: GridFile) -> Iterator[None]:
+    """Hold the lock of a grid file, so that no other call runs the same."""
+    folder = state_folder() / "grids"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(str(grid.path.resolve()).encode()).hexdigest()[:ID_DIGITS]
+    try:
+        with FileLock(folder / f"{name}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise SpecError(
+            f"{grid.path} is being run by another process", hint="bench runs list shows how far it is"
+        ) from None
+
+
+def _status(outcomes: Sequence[Outcome]) -> str:
+    statuses = {outcome.status for outcome in outcomes}
+    return "killed" if "killed" in statuses else "failed" if statuses & {"failed", "refused"} else "finished"
+
+
+def _show_plan(plan: Sequence[Planned], console: Console, *, verbose: bool, jobs: int) -> None:
+    counts = Counter(item.action for item in plan)
+    stale = sum(bool(item.stale) and item.action == "skip" for item in plan)
+    parts = [
+        f"{len(plan)} trials: {counts['skip']} done",
+        *([f"{stale} of them stale (--rerun-stale)"] if stale else []),
+        f"{counts['resume']} to take up again",
+        f"{counts['run']} to run",
+    ]
+    known = [item.wall_seconds for item in plan if item.wall_seconds]
+    left = counts["resume"] + counts["run"]
+    if known and left:
+        parts.append(f"about {duration(left * sum(known) / len(known) / jobs)} by earlier trials")
+    console.print(", ".join(parts), soft_wrap=True)
+    if verbose:
+        names = varying([item.resolved.spec for item in plan]) or ("seed",)
+        for item in plan:
+            console.print(
+                Text(f"  {item.action:6}  {label(item.resolved.spec, names)}  ({item.why})"), soft_wrap=True
+            )
+
+
+def _show_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Print a row for each trial of this call; the best by validation is marked ``*``."""
+    names = varying([outcome.order.spec for outcome in outcomes]) or ("seed",)
+    finals = [outcome.record.final for outcome in outcomes if outcome.record and outcome.record.final]
+    best = max((final.val_accuracy for final in finals), default=None)
+    rows = []
+    for outcome in outcomes:
+        record, flat = outcome.record, outcome.order.spec.flat()
+        final = record.final if record else None
+        rows.append(
+            (
+                *(value_text(flat[name]) if name in flat else "" for name in names),
+                outcome.status,
+                f"{final.val_accuracy:.1%}{'*' if final.val_accuracy == best else ' '}" if final else "",
+                f"{final.test_accuracy:.1%}" if final else "",
+                duration(record.times.wall) if record and record.times else "",
+            )
+        )
+    numbers = ("val accuracy", "test accuracy", "time")
+    print_table((*names, "status", *numbers), rows, numbers=numbers)
+    for outcome in outcomes:
+        error = outcome.error or (outcome.record and outcome.record.error)
+        if error:
+            typer.echo(f"{outcome.status}: {label(outcome.order.spec, names)}: {error.message}", err=True)
+
+
+def _planned_json(item: Planned) -> dict[str, Any]:
+    spec = item.resolved.spec
+    return {
+        "spec_id": spec.id,
+        "spec": spec.flat(),
+        "data_digest": item.resolved.data_digest,
+        "action": item.action,
+        "why": item.why,
+        "stale": item.stale,
+    }
+
+
+def _outcome_json(outcome: Outcome) -> dict[str, Any]:
+    if outcome.record is None:
+        error = outcome.error.to_json() if outcome.error else None
+        return {"spec_id": outcome.order.spec.id, "status": outcome.status, "error": error}
+    record: dict[str, Any] = json.loads(Journal(Path(outcome.order.folder)).record().to_json())
+    return record

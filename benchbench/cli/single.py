@@ -1,0 +1,44 @@
+"""One trial from the command line, from its draft to its exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from benchbench.cli.display import Display, show_end
+from benchbench.cli.session import Options, Session
+from benchbench.discovery import loose_files
+from benchbench.journal import Journal
+from benchbench.tracker import how_to_open
+
+if TYPE_CHECKING:
+    from benchbench.spec import Draft
+
+EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
+
+
+def run_single(draft: Draft, options: Options, *, as_json: bool) -> None:
+    """Run a trial, or take it up where it was interrupted, and show it.
+
+    Exits with 1 where it failed and with 130 where it was interrupted; raises a
+    :class:`~benchbench.errors.BenchError` where it could not be started.
+    """
+    console = Console(stderr=as_json, highlight=False)
+    display = Display(console)
+    with Session(options, loose_files(draft.plugins), console=console, note=display.note) as session:
+        (planned,) = session.plan(session.resolve([draft]))
+        if planned.action == "resume":
+            display.note(f"{planned.why}: taking it up again (--fresh starts anew)")
+        order = session.order(planned)
+        with display.shown(lambda: session.executor.progress().get(order.folder, 0)):
+            (outcome,) = session.drive(display).run([order], session.executor)
+        if outcome.error is not None:
+            raise outcome.error
+        session.close_tracker()
+    record = Journal.of(order.spec.id, order.attempt).record()
+    show_end(record, console, opens_with=how_to_open(record.mlflow) if record.mlflow else "")
+    if as_json:
+        typer.echo(record.to_json())
+    raise typer.Exit(EXIT_CODES[record.status])

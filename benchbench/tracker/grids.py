@@ -1,0 +1,78 @@
+"""What MLflow knows of a grid: the run that stands above its trials, and which trials are done."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from benchbench.plan import FinishedRun, Known
+from benchbench.tracker import content
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+GRID_TAG = "benchbench.grid"
+FEW_SPECS = 20
+"""Up to this many specs are asked for one by one; for more, the whole experiment is read."""
+
+_PAGE = 1000
+
+
+def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -> Known:
+    """Return the finished runs of these specs that nobody deleted, and the attempts of runs that were deleted."""
+    from mlflow.entities import ViewType  # noqa: PLC0415 - imported with the store
+
+    is_finished = f"tags.`{content.STATUS_TAG}` = 'finished'"
+    queries = [is_finished]
+    if len(spec_ids) <= FEW_SPECS:
+        queries = [f"{is_finished} and tags.`{content.SPEC_TAG}` = '{spec_id}'" for spec_id in spec_ids]
+    finished = {
+        (run.data.tags[content.SPEC_TAG], run.data.tags[content.DATA_TAG]): _finished(run)
+        for query in queries
+        for run in _search(client, experiment_id, query, ViewType.ACTIVE_ONLY)
+    }
+    deleted = _search(client, experiment_id, "", ViewType.DELETED_ONLY)
+    attempts = {run.data.tags.get(content.ATTEMPT_TAG, "") for run in deleted}
+    return Known(finished=finished, deleted_attempts=frozenset(attempts))
+
+
+def open_parent(client: MlflowClient, experiment_id: str, name: str, question: str) -> str:
+    """Return the id of the run of a grid, running: it is made, or opened again where there is one."""
+    tag = re.sub(r"['\"`]", "", name)
+    found = client.search_runs([experiment_id], f"tags.`{GRID_TAG}` = '{tag}'", max_results=1)
+    if found:
+        run_id: str = found[0].info.run_id
+        client.update_run(run_id, status="RUNNING")
+    else:
+        run_id = client.create_run(experiment_id, run_name=name, tags={GRID_TAG: tag}).info.run_id
+    if question:
+        client.set_tag(run_id, content.NOTE_TAG, question)
+    return run_id
+
+
+def _finished(run: Run) -> FinishedRun:
+    tags, metrics = run.data.tags, run.data.metrics
+    return FinishedRun(
+        run_id=run.info.run_id,
+        sources=_under(tags, content.SOURCE_TAG),
+        versions=_under(tags, content.VERSION_TAG),
+        wall_seconds=metrics.get("time/wall_seconds"),
+        val_accuracy=metrics.get("final_val_accuracy"),
+    )
+
+
+def _under(tags: dict[str, str], prefix: str) -> dict[str, str]:
+    return {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
+
+
+def _search(client: MlflowClient, experiment_id: str, query: str, view: int) -> Iterator[Run]:
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], query, view, max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
