@@ -24,7 +24,7 @@ from benchbench.order import TrialOrder
 from benchbench.plan import Planned, Rules, plan
 from benchbench.record import Finished
 from benchbench.registry import Registry
-from benchbench.tracker import TrackerThread, drop_delivered
+from benchbench.tracker import TrackerThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -194,7 +194,7 @@ class Session:
             )
         for journal in self.tracker.delivered():
             if journal.record().status == "finished":
-                drop_delivered(journal)
+                journal.drop_artifacts()
                 self.drop_checkpoint(journal)
 
     def _find_data(self, name: str) -> str:

@@ -12,7 +12,7 @@
 """
 
 from benchbench.tracker.address import how_to_open
-from benchbench.tracker.store import Store, drop_delivered, is_delivered
+from benchbench.tracker.store import Store, is_delivered
 from benchbench.tracker.thread import TrackerThread
 
-__all__ = ["Store", "TrackerThread", "drop_delivered", "how_to_open", "is_delivered"]
+__all__ = ["Store", "TrackerThread", "how_to_open", "is_delivered"]

@@ -155,8 +155,17 @@ def is_delivered(journal: Journal) -> bool:
     return all(sent.get(name) == facts for name, facts in _files(journal).items())
 
 
+def leftovers(tracking_uri: str) -> Iterator[Journal]:
+    """Yield the journals of trials that ended and that this store has not, or not whole."""
+    for journal in Journal.all():
+        claim = journal.claim()
+        is_ours = claim is not None and claim.tracking_uri == tracking_uri
+        if is_ours and not is_delivered(journal) and journal.record().status != "running":
+            yield journal
+
+
 def _marker(journal: Journal) -> Path:
-    return journal.folder / "delivered"
+    return journal.folder / DELIVERED
 
 
 def _files(journal: Journal) -> dict[str, list[int]]:
