@@ -91,9 +91,7 @@ def accelerate(device: torch.device, precision: Precision) -> Acceleration:
     """Return how to compute on this device, or raise :class:`DeviceError` for a precision that it cannot do."""
     possible = possible_precisions(device)
     if precision not in possible:
-        raise DeviceError(
-            f"precision {precision} is not possible on {device}", hint=f"it can do {', '.join(possible)}"
-        )
+        raise DeviceError(f"precision {precision} is not possible on {device}", hint=f"it can do {', '.join(possible)}")
     return Acceleration(device, precision)
 
 

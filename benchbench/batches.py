@@ -45,9 +45,7 @@ class Batches:
     The last batch holds what is left, so that every picture is seen.
     """
 
-    def __init__(
-        self, split: Split, preprocessing: Preprocessing, *, batch_size: int, device: torch.device
-    ) -> None:
+    def __init__(self, split: Split, preprocessing: Preprocessing, *, batch_size: int, device: torch.device) -> None:
         self.batch_size = batch_size
         self.device = device
         self._images = split.images.to(device)

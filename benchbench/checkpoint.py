@@ -117,21 +117,19 @@ def load(path: Path, *, started: Started) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found = (content["format"], content["spec_id"], content["data_digest"])
-        wanted = (FORMAT, started.spec.id, started.data.digest)
-        if found != wanted:
-            raise CheckpointError(f"the checkpoint {path} is of another version, spec or data")
-        return Checkpoint(
+        checkpoint = Checkpoint(
             epochs=tuple(_epoch_events(content["epochs"])),
             states=content["states"],
             random_states=content["random_states"],
             times=Times(**content["times"]),
             num_threads=content["num_threads"],
         )
-    except CheckpointError:
-        raise
     except Exception as error:  # a damaged file makes torch raise many kinds
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"the checkpoint {path} is damaged: {type(error).__name__}: {reason}") from error
+    if found != (FORMAT, started.spec.id, started.data.digest):
+        raise CheckpointError(f"the checkpoint {path} is of another version, spec or data")
+    return checkpoint
 
 
 def _epoch_events(lines: list[str]) -> list[EpochFinished]:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import socket
@@ -23,13 +24,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from benchbench.record import Error, Event, Failed, MlflowRun, Record, event_from_json, event_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 ID_DIGITS = 16
 WORKER_DIED = "WorkerDiedError"
@@ -86,9 +88,17 @@ class Journal:
 
     @staticmethod
     def all() -> Iterator[Journal]:
-        """Yield the journals of all trials that were started, oldest attempt first within a trial."""
-        for events in sorted((state_folder() / "trials").glob("*/*/events.jsonl")):
-            yield Journal(events.parent)
+        """Yield the journals of all trials that were started, oldest attempt first within a trial.
+
+        One that another version wrote is passed over with a warning.
+        """
+        for path in sorted((state_folder() / "trials").glob("*/*/events.jsonl")):
+            journal = Journal(path.parent)
+            try:
+                if next(journal.events(), None) is not None:
+                    yield journal
+            except ValidationError:
+                _log.warning("passed over, since another version of benchbench wrote it: %s", path)
 
     @property
     def attempt(self) -> str:
@@ -189,7 +199,7 @@ def mark_dead() -> list[Journal]:
         if (journal.folder / DELIVERED).exists() or journal.record().status != "running":
             continue
         claim = journal.claim()
-        if claim is None or not claim.is_alive():
+        if claim is not None and not claim.is_alive():
             error = Error(kind="DriverDiedError", message="the process that ran it ended without a word")
             journal.append(Failed(status="killed", error=error))
             dead.append(journal)

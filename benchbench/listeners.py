@@ -18,9 +18,7 @@ class Listeners:
     ``on_trouble`` gets one line for each listener that fails; the trial never notices.
     """
 
-    def __init__(
-        self, listeners: Iterable[tuple[str, Listener]], *, on_trouble: Callable[[str], None]
-    ) -> None:
+    def __init__(self, listeners: Iterable[tuple[str, Listener]], *, on_trouble: Callable[[str], None]) -> None:
         self._listeners = list(listeners)
         self._on_trouble = on_trouble
 

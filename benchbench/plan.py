@@ -93,9 +93,7 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, place: tuple[str, s
         stale = staleness(item.sources, package_versions(), run)
         if not (stale and rules.rerun_stale):
             why = f"finished, stale: {', '.join(stale)}" if stale else "finished"
-            return Planned(
-                item, "skip", why, stale=stale, wall_seconds=run.wall_seconds, val_accuracy=run.val_accuracy
-            )
+            return Planned(item, "skip", why, stale=stale, wall_seconds=run.wall_seconds, val_accuracy=run.val_accuracy)
         return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, wall_seconds=run.wall_seconds)
     if journals and not rules.fresh and journals[-1].is_interrupted():
         num_epochs = len(journals[-1].record().epochs)

@@ -125,13 +125,9 @@ class Dataset(Plugin):
     sha256: ClassVar[dict[str, str]] = {}
     """Of other files that hold the same pictures, by file name: what ``bench data verify`` compares with."""
 
-    image_size: int = param(
-        32, "side of the square that pictures are padded (with black) or cropped to", ge=1, le=4096
-    )
+    image_size: int = param(32, "side of the square that pictures are padded (with black) or cropped to", ge=1, le=4096)
     flip: float = param(0.5, "probability of a left-right flip of a training picture", ge=0, le=1)
-    mean: tuple[float, ...] = param(
-        (0.5,), "subtracted from pixels scaled to 0..1, one a channel or one for all"
-    )
+    mean: tuple[float, ...] = param((0.5,), "subtracted from pixels scaled to 0..1, one a channel or one for all")
     std: tuple[float, ...] = param((0.5,), "divides pixels after that, one a channel or one for all")
 
     def load(self, root: Path) -> Splits:

@@ -64,8 +64,7 @@ def prepare(
     _check_fit(spec, dataset, loaded.splits)
     preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
     train, val, test = (
-        Batches(split, preprocessing, batch_size=spec.batch_size, device=device)
-        for _, split in loaded.splits.items()
+        Batches(split, preprocessing, batch_size=spec.batch_size, device=device) for _, split in loaded.splits.items()
     )
     on_stage(f"building {spec.model.name}")
     seed_everything(spec.seed)
@@ -108,9 +107,7 @@ def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
             )
 
 
-def _build(
-    spec: Spec, registry: Registry, acceleration: Acceleration, train: Batches, *, num_classes: int
-) -> Learner:
+def _build(spec: Spec, registry: Registry, acceleration: Acceleration, train: Batches, *, num_classes: int) -> Learner:
     model_plugin = registry.create("model", spec.model)
     optimizer_plugin = registry.create("optimizer", spec.optimizer)
     scheduler_plugin = registry.create("scheduler", spec.scheduler)
@@ -127,9 +124,7 @@ def _build(
     return Learner(model, optimizer, schedule, acceleration)
 
 
-def _try(
-    model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_classes: int, name: str
-) -> None:
+def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_classes: int, name: str) -> None:
     """Pass pictures through the fresh model, leaving it and the random generators as they were."""
     devices = [acceleration.device] if acceleration.device.type == "cuda" else []
     model.eval()
@@ -155,9 +150,7 @@ def _plugin_errors_named(what: str) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise ModelError(
-            f"{what} does not fit: {type(error).__name__}: {error}", hint="--debug shows where"
-        ) from error
+        raise ModelError(f"{what} does not fit: {type(error).__name__}: {error}", hint="--debug shows where") from error
 
 
 @contextmanager

@@ -42,10 +42,10 @@ def label_of(flat: Mapping[str, JsonValue], keys: Iterable[str]) -> str:
 
 
 def value_text(value: JsonValue) -> str:
-    """Return a value as it is typed in TOML, a text without quotes and nothing as ``none``."""
-    if value is None or isinstance(value, str):
-        return value or "none"
-    return json.dumps(value)
+    """Return a value as it is typed, a text without quotes and nothing as ``none``."""
+    if value is None:
+        return "none"
+    return value if value and isinstance(value, str) else json.dumps(value)
 
 
 def is_match(spec: Spec, where: Mapping[str, JsonValue]) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from benchbench_plugins.timm_models import create
 from torch import nn
 
 import benchbench as bb
-from benchbench_plugins.timm_models import create
 
 
 class ResNet(bb.Model, name="resnet"):

@@ -336,8 +336,8 @@ def test_a_file_without_model_or_dataset_is_refused(write: WriteGrid, given: str
 
 
 def test_a_syntax_error_is_given_with_line_and_column(grid: Callable[..., GridFile]) -> None:
-    with pytest.raises(SpecError, match=r"grid\.toml: .*\(at line 4, column 1\)"):
-        grid("epochs = \n\n]")
+    with pytest.raises(SpecError, match=r"grid\.toml: Invalid value \(at line 3, column 10\)"):
+        grid("epochs = ]")
 
 
 def test_a_file_that_is_not_there_or_no_text_is_refused(workdir: Path) -> None:
@@ -403,7 +403,7 @@ def test_an_axis_value_of_a_wrong_type_is_found_by_its_plugin(
     grid: Callable[..., GridFile], registry: Registry
 ) -> None:
     found = grid('scheduler = { name = "step", step_size = { grid = [1, true] } }')
-    with pytest.raises(SpecError, match="scheduler.step_size should be a valid integer, not true"):
+    with pytest.raises(SpecError, match=r"scheduler\.step_size should be a valid integer, not true"):
         resolve(registry, found)
 
 

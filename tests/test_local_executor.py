@@ -65,13 +65,13 @@ def test_one_worker_serves_trial_after_trial_and_survives_what_they_do(executor:
     assert finals[0] == finals[2], "what ran between two equal trials must not change the second"
 
 
-def test_what_a_plugin_prints_is_heard_as_output_and_never_taken_for_an_answer(executor: LocalExecutor, tmp_path: Path) -> None:
+def test_what_a_plugin_prints_is_output_and_never_an_answer(executor: LocalExecutor, tmp_path: Path) -> None:
     messages = [message for _, message in executor.run(orders(executor, tmp_path, unruly("talks")))]
     assert isinstance(messages[-1], Finished)
     assert any(isinstance(message, Output) and "a plugin may well print" in message.text for message in messages)
 
 
-def test_a_killed_worker_is_told_of_and_the_next_trial_runs_in_a_fresh_one(executor: LocalExecutor, tmp_path: Path) -> None:
+def test_a_killed_worker_is_told_of_and_a_fresh_one_goes_on(executor: LocalExecutor, tmp_path: Path) -> None:
     given = orders(executor, tmp_path, unruly("dies"), draft())
     heard = list(executor.run(given))
     deaths = [message for order, message in heard if isinstance(message, Died) and order is given[0]]

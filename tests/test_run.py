@@ -172,9 +172,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_whole_group_and_still_ends_well(bench:
     assert [run.info.status for run in bench.runs()] == ["KILLED"]
 
 
-@pytest.mark.parametrize(
-    ("vice", "message"), [("dies", "killed by the system"), ("raises", "no 100 pictures please")]
-)
+@pytest.mark.parametrize(("vice", "message"), [("dies", "killed by the system"), ("raises", "no 100 pictures please")])
 def test_a_trial_that_breaks_is_a_failed_run_with_its_curve(bench: Bench, vice: str, message: str) -> None:
     settings = ("--set", f"model.vice={vice}", "--set", "model.at=20", "--epochs", 5)
     done = bench("run", *UNRULY, *settings, "--json")

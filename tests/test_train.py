@@ -1,10 +1,16 @@
-"""The training loop against one written by hand, in plain PyTorch, with the same weights, pictures and dropout."""
+"""The training loop against one written by hand in plain PyTorch, with the same weights, pictures and dropout."""
 
 import math
 from collections.abc import Callable
 
 import pytest
 import torch
+from benchbench_plugins.adam import Adam
+from benchbench_plugins.alexnet import AlexNet
+from benchbench_plugins.constant import Constant
+from benchbench_plugins.cosine import Cosine
+from benchbench_plugins.sgd import SGD
+from benchbench_plugins.step import Step
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -15,12 +21,6 @@ from benchbench.clocks import Clock
 from benchbench.plugin import DataSpec, Split
 from benchbench.record import Epoch
 from benchbench.train import Learner, NonFiniteLossError, Schedule, evaluate, fit, train_epoch
-from benchbench_plugins.adam import Adam
-from benchbench_plugins.alexnet import AlexNet
-from benchbench_plugins.constant import Constant
-from benchbench_plugins.cosine import Cosine
-from benchbench_plugins.sgd import SGD
-from benchbench_plugins.step import Step
 
 CPU = torch.device("cpu")
 PREPROCESSING = Preprocessing(63, 0.5, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -185,9 +185,7 @@ def test_bf16_trains_too(registry: Registry, pulse: SharedPulse, tmp_path: Path)
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
-def test_a_gpu_trains_as_well_as_a_cpu(
-    registry: Registry, pulse: SharedPulse, tmp_path: Path, precision: str
-) -> None:
+def test_a_gpu_trains_as_well_as_a_cpu(registry: Registry, pulse: SharedPulse, tmp_path: Path, precision: str) -> None:
     order = make_order(registry, tmp_path, device="cuda", precision=precision)
     *_, finished = run_trial(order, registry, pulse=pulse)
     assert finished.event == "finished"

@@ -163,9 +163,7 @@ def _show_plan(plan: Sequence[Planned], console: Console, *, verbose: bool, jobs
     if verbose:
         names = varying([item.resolved.spec for item in plan]) or ("seed",)
         for item in plan:
-            console.print(
-                Text(f"  {item.action:6}  {label(item.resolved.spec, names)}  ({item.why})"), soft_wrap=True
-            )
+            console.print(Text(f"  {item.action:6}  {label(item.resolved.spec, names)}  ({item.why})"), soft_wrap=True)
 
 
 def _show_outcomes(outcomes: Sequence[Outcome]) -> None:

@@ -32,9 +32,7 @@ Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show 
 Version = Annotated[
     bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print JSON on standard output, everything else on standard error.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, everything else on standard error.")]
 Plugins = Annotated[
     list[Path] | None,
     typer.Option("--plugins", help="A plugin file or folder to load as well; may be repeated.", show_default=False),

@@ -32,11 +32,15 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = None,
     optimizer: Annotated[
         str | None,
-        typer.Option("--optimizer", "-o", help="Optimizer plugin.", show_default="sgd", autocompletion=complete_optimizer),
+        typer.Option(
+            "--optimizer", "-o", help="Optimizer plugin.", show_default="sgd", autocompletion=complete_optimizer
+        ),
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option("--scheduler", help="Scheduler plugin.", show_default="constant", autocompletion=complete_scheduler),
+        typer.Option(
+            "--scheduler", help="Scheduler plugin.", show_default="constant", autocompletion=complete_scheduler
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", "-e", help="Passes over the training pictures.", show_default="10")
@@ -125,7 +129,8 @@ def _name_plugin(table: dict[str, Any], kind: str, name: str | None) -> None:
     if name is None:
         if kind in ("model", "dataset") and kind not in table:
             raise SpecError(
-                f"no {kind} given", hint=f"bench run MODEL DATASET, such as: bench run alexnet digits  (bench list {kind}s)"
+                f"no {kind} given",
+                hint=f"bench run MODEL DATASET, such as: bench run alexnet digits  (bench list {kind}s)",
             )
         return
     before = table.get(kind)

@@ -27,7 +27,7 @@ from benchbench.registry import Registry
 from benchbench.tracker import TrackerThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from rich.console import Console

@@ -53,9 +53,7 @@ class Executor(Protocol):
         ``data_roots`` are the files or folders of the pictures, by dataset.
         """
 
-    def run(
-        self, orders: deque[TrialOrder]
-    ) -> Iterator[tuple[TrialOrder, Event | Stage | Output | Refused | Died]]:
+    def run(self, orders: deque[TrialOrder]) -> Iterator[tuple[TrialOrder, Event | Stage | Output | Refused | Died]]:
         """Yield what each trial says; the last of a trial is its last event, a refusal, or a death.
 
         Orders are taken from the left as there is room for them; more may be added while this runs.

@@ -1,0 +1,322 @@
+"""The documents are run: examples work, output is real, links lead somewhere, and no name is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+
+from benchbench import errors, hooks, machine, record, testing
+from benchbench.registry import Registry
+from benchbench.spec import Draft
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+REPOSITORY = Path(__file__).parent.parent
+BENCH = Path(sysconfig.get_path("scripts")) / "bench"
+PAGES = {
+    path.relative_to(REPOSITORY).as_posix(): path for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
+}
+TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
+CHEAP = ("bench --version", "bench list", "bench show", "bench data verify")
+"""Commands whose output is compared with what a page says it is."""
+
+OF_THE_USER = {"BENCH_DATA", "BENCH_PLUGINS", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}
+
+CHECKS: dict[str, Any] = {
+    "dataset": testing.check_dataset,
+    "model": testing.check_model,
+    "optimizer": testing.check_optimizer,
+    "scheduler": testing.check_scheduler,
+}
+HOOKS = [name for name in vars(hooks) if name.startswith("benchbench_")]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    @property
+    def file_name(self) -> str:
+        """Return the name in a first line such as ``# tiny.py``, or an empty text."""
+        named = re.match(r"# (\w+\.py)\n", self.text)
+        return named[1] if named else ""
+
+    @property
+    def is_plugin(self) -> bool:
+        return "@bb.hookimpl" in self.text
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks(language: str) -> list[Block]:
+    found = []
+    for page, text in TEXTS.items():
+        for match in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(Block(page, line, match[1], match[2]))
+    return [block for block in found if block.language == language]
+
+
+PYTHON = blocks("python")
+PLUGINS = [block for block in PYTHON if block.is_plugin]
+TESTS = [block for block in PYTHON if block.file_name.startswith("test_")]
+SCRIPTS = [block for block in PYTHON if block not in PLUGINS + TESTS]
+
+
+def of_page(block: Block) -> str:
+    return str(block)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _one_cache_for_all(_own_folders: None, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(cache))
+
+
+@pytest.fixture
+def examples(workdir: Path) -> Path:
+    """Return the working folder, with every example that has a file's name in it."""
+    write_examples(workdir)
+    return workdir
+
+
+def write_examples(folder: Path) -> None:
+    for block in PYTHON:
+        if block.file_name:
+            (folder / block.file_name).write_text(block.text, encoding="utf-8")
+
+
+def call(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in OF_THE_USER}
+    return subprocess.run(
+        words,
+        cwd=folder,
+        env=inherited | {"BENCH_STATE": str(folder / ".bench")} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """Return a folder in which the README's first plugin was trained, with the listener of the plugins' page."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_examples(folder)
+    plugins = ("--plugins", "tiny.py", "--plugins", "notify.py")
+    done = call(
+        str(BENCH), "run", "tiny", "digits", *plugins, "-o", "adam", "-e", "1", folder=folder, BENCH_CACHE=str(cache)
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(trained: Path) -> Run:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{trained / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("bench")
+    assert experiment is not None
+    (only,) = client.search_runs([experiment.experiment_id])
+    found: Run = only
+    return found
+
+
+def test_every_page_is_looked_at() -> None:
+    assert set(TEXTS) >= {"README.md", "CHANGELOG.md", "docs/plugins.md", "docs/records.md", "docs/cli.md"}
+    assert len(PLUGINS) >= 6
+    assert TESTS
+    assert SCRIPTS
+
+
+@pytest.mark.parametrize("block", PLUGINS, ids=of_page)
+def test_every_plugin_example_loads_and_keeps_its_promises(block: Block, examples: Path) -> None:
+    assert block.file_name, "its first line names its file"
+    registry = Registry.load([block.file_name], only={block.file_name})
+    assert registry.broken == []
+    for (kind, _), cls in registry.plugins.items():
+        CHECKS[kind](cls())
+    for _, add_commands in registry.commands:
+        add_commands(app=typer.Typer())
+    assert registry.plugins or registry.listeners
+    assert (examples / block.file_name).exists()
+
+
+@pytest.mark.parametrize("block", TESTS, ids=of_page)
+@pytest.mark.usefixtures("examples")
+def test_every_example_of_a_test_passes(block: Block) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(block.text, str(block), "exec"), names)  # noqa: S102 - our own pages
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert tests
+    for test in tests:
+        test()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", SCRIPTS, ids=of_page)
+def test_every_other_example_runs_after_a_trial(block: Block, trained: Path) -> None:
+    done = call(sys.executable, "-c", block.text, folder=trained)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.slow
+def test_the_listener_example_heard_of_the_trial_and_its_command_tells_of_it(trained: Path) -> None:
+    done = call(str(BENCH), "finished", folder=trained, BENCH_PLUGINS="notify.py")
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["model"] == "tiny"
+
+
+@pytest.mark.parametrize("block", blocks("toml"), ids=of_page)
+def test_every_toml_block_parses(block: Block) -> None:
+    table = tomllib.loads(block.text)
+    if "model" in table:
+        Draft.from_toml(table)
+
+
+def commands() -> list[tuple[Block, str, str]]:
+    """Return the block, the command and the output of each ``$ bench ...`` that is cheap to call."""
+    found = []
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            if command.startswith(CHEAP):
+                found.append((block, command, output))
+    return found
+
+
+def printed(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(("block", "command", "output"), commands(), ids=lambda value: str(value).partition("\n")[0])
+def test_the_output_of_cheap_commands_is_what_the_page_shows(
+    block: Block, command: str, output: str, examples: Path
+) -> None:
+    done = call(str(BENCH), *command.split()[1:], folder=examples)
+    assert done.returncode == 0, done.stderr
+    assert printed(done.stdout) == printed(output), f"{block} is out of date"
+
+
+def test_the_page_of_commands_is_fresh(workdir: Path) -> None:
+    done = call(sys.executable, str(REPOSITORY / "docs" / "generate.py"), "--check", folder=workdir)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_is_documented_with_its_exact_arguments(name: str) -> None:
+    arguments = ", ".join(inspect.signature(getattr(hooks, name)).parameters)
+    assert f"| `{name}({arguments})` |" in TEXTS["docs/plugins.md"]
+
+
+def test_no_hook_is_documented_that_there_is_not() -> None:
+    assert set(re.findall(r"\| `(benchbench_\w+)\(", TEXTS["docs/plugins.md"])) == set(HOOKS)
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())
+def test_every_check_is_documented_with_its_arguments(check: Any) -> None:
+    arguments = []
+    for name, parameter in inspect.signature(check).parameters.items():
+        default = "PICTURES" if parameter.default is testing.PICTURES else parameter.default
+        arguments.append(name if default is parameter.empty else f"{name}={default}")
+    assert f"`{check.__name__}({', '.join(arguments)})`" in TEXTS["docs/plugins.md"]
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", outside, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def links() -> list[tuple[str, str]]:
+    found = []
+    for page, text in TEXTS.items():
+        outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+        found += [(page, link) for link in re.findall(r"\]\(([^)\s]+)\)", outside) if "://" not in link]
+    return found
+
+
+@pytest.mark.parametrize(("page", "link"), links())
+def test_every_relative_link_leads_somewhere(page: str, link: str) -> None:
+    path, _, anchor = link.partition("#")
+    target = (PAGES[page].parent / path).resolve() if path else PAGES[page]
+    assert target.exists()
+    if anchor:
+        assert anchor in anchors(target.read_text(encoding="utf-8"))
+
+
+def test_the_readme_and_make_demo_train_the_same() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    (demo,) = re.findall(r"\$\(BIN\)/(bench run .*)", makefile.partition("demo:")[2].partition("\n\n")[0])
+    assert f"`.venv/bin/{demo}`" in TEXTS["README.md"]
+
+
+KEPT = [
+    record.Record,
+    record.Epoch,
+    record.Final,
+    record.Times,
+    record.Error,
+    record.DataFacts,
+    record.SplitFacts,
+    record.MlflowRun,
+    record.Started,
+    record.Resumed,
+    record.EpochFinished,
+    record.Finished,
+    record.Failed,
+    machine.Machine,
+]
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda kept: kept.__name__)
+def test_every_field_that_a_trial_leaves_is_documented(kept: Any) -> None:
+    fields = {field.name for field in dataclasses.fields(kept)}
+    assert fields <= set(re.findall(r"`(\w+)`", TEXTS["docs/records.md"]))
+
+
+@pytest.mark.slow
+def test_every_metric_and_tag_of_a_real_run_is_documented(run: Run, trained: Path) -> None:
+    named = set(re.findall(r"`([\w./*<>]+)`", TEXTS["docs/records.md"]))
+    metrics = {re.sub(r"^test_accuracy/.*", "test_accuracy/<label>", key) for key in run.data.metrics}
+    groups = r"^(benchbench\.(?:version|acceleration|plugin|source))\..*"
+    tags = {re.sub(groups, r"\1.*", key) for key in run.data.tags}
+    assert metrics | tags <= named
+    artifacts = Path(str(run.info.artifact_uri).removeprefix("file://"))
+    files = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()}
+    assert files <= named
+    assert trained in artifacts.parents
+
+
+def test_the_exit_codes_of_the_readme_are_those_of_the_errors() -> None:
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", TEXTS["README.md"], re.MULTILINE)}
+    assert codes == {0, 1, 2, 130}
+    assert {errors.BenchError.exit_code, errors.TrialError.exit_code} == {1, 2}

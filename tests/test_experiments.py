@@ -1,0 +1,119 @@
+"""The shipped experiments: each is read, expanded and resolved, and none is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from benchbench_plugins.tinyimage10 import LABELS
+
+from benchbench.gridfile import GridFile, load
+from benchbench.registry import Registry
+from benchbench.tracker.content import label_slugs
+from benchbench.variation import is_match, label, varying
+
+if TYPE_CHECKING:
+    from benchbench.spec import Spec
+
+FOLDER = Path(__file__).parent.parent / "experiments"
+NUM_TRIALS = {
+    "batch-size": 6,
+    "grid": 4,
+    "labels": 6,
+    "learning-rate": 10,
+    "optimizers": 18,
+    "resnet-vs-alexnet": 6,
+    "table1": 12,
+    "table1-as-run": 12,
+}
+METRICS = {
+    "final_train_accuracy",
+    "final_val_accuracy",
+    "overfit_epoch",
+    "test_accuracy",
+    "train_seconds",
+    *(f"test_accuracy/{slug}" for slug in label_slugs(tuple(LABELS.values())).values()),
+}
+every_experiment = pytest.mark.parametrize("name", NUM_TRIALS)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load()
+
+
+def experiment(name: str) -> GridFile:
+    return load(FOLDER / f"{name}.toml")
+
+
+def resolve(registry: Registry, grid: GridFile) -> list[Spec]:
+    return [registry.resolve(draft) for draft in grid.expand()]
+
+
+def test_every_file_is_looked_at_here() -> None:
+    assert {path.stem for path in FOLDER.glob("*.toml")} == set(NUM_TRIALS)
+
+
+@every_experiment
+def test_an_experiment_states_its_question_and_its_trials_resolve(name: str, registry: Registry) -> None:
+    grid = experiment(name)
+    assert grid.name == name
+    assert grid.question.endswith("?")
+    specs = resolve(registry, grid)
+    assert len(specs) == grid.num_trials == NUM_TRIALS[name]
+    grid.check(specs)
+    keys = varying(specs)
+    assert len({label(spec, keys) for spec in specs}) == len(specs)
+    assert set(grid.compare.by) <= {*keys, *grid.axes}
+
+
+@every_experiment
+def test_metrics_of_an_experiment_are_logged_and_expected_values_have_a_source(name: str) -> None:
+    grid = experiment(name)
+    assert {*grid.compare.metrics, *(row.metric for row in grid.expected)} <= METRICS
+    assert set(grid.compare.targets) <= {"val_accuracy"}
+    assert all(row.source and row.where for row in grid.expected)
+
+
+@pytest.mark.parametrize(("name", "num_trials_a_row"), [("table1", 1), ("table1-as-run", 2)])
+def test_every_row_of_table_1_is_of_one_configuration(name: str, num_trials_a_row: int, registry: Registry) -> None:
+    grid = experiment(name)
+    specs = resolve(registry, grid)
+    rows = [row for row in grid.expected if row.metric == "test_accuracy"]
+    assert len(rows) == 12
+    for row in rows:
+        assert sum(is_match(spec, row.where) for spec in specs) == num_trials_a_row
+    covered = {spec.id for spec in specs if any(is_match(spec, row.where) for row in rows)}
+    assert len(covered) == len(specs)
+
+
+def test_table_1_as_run_has_the_wide_head_a_constant_rate_and_no_weight_decay(registry: Registry) -> None:
+    for spec in resolve(registry, experiment("table1-as-run")):
+        assert spec.model.params["num_classes"] == 200
+        assert spec.scheduler.name == "constant"
+        assert spec.optimizer.params["weight_decay"] == 0.0
+    for spec in resolve(registry, experiment("table1")):
+        assert spec.model.params["num_classes"] is None
+        assert (spec.scheduler.name, spec.scheduler.params["step_size"]) == ("step", 30)
+    for spec in resolve(registry, experiment("table1")) + resolve(registry, experiment("table1-as-run")):
+        assert (spec.epochs, spec.batch_size, spec.dataset.name) == (35, 12, "tinyimage10")
+
+
+def test_accuracies_by_label_are_those_of_all_ten_labels() -> None:
+    rows = [row for row in experiment("table1-as-run").expected if row.metric.startswith("test_accuracy/")]
+    assert len({row.metric for row in rows}) == 10
+    assert all(0 <= row.value <= 1 for row in rows)
+
+
+def test_optimizers_has_sgd_and_two_rates_of_adam_each_with_and_without_weight_decay(registry: Registry) -> None:
+    specs = [spec for spec in resolve(registry, experiment("optimizers")) if spec.seed == 0]
+    found = [
+        (one.optimizer.name, one.optimizer.params["lr"], one.optimizer.params["weight_decay"] > 0) for one in specs
+    ]
+    assert found == [
+        (name, rate, decays)
+        for name, rate in (("sgd", 0.001), ("adam", 0.001), ("adam", 0.0001))
+        for decays in (False, True)
+    ]
+    assert {spec.epochs for spec in specs} == {50}
