@@ -1,12 +1,13 @@
 # make demo   install, and train a model on pictures that need no download
 # make test   install, and run the tests
+# make survival   kill trials and grids at many random moments, and see them finish
 # make check  everything that must pass before a change lands
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format coverage clean
+.PHONY: help demo test survival check lint format coverage clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,6 +31,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+survival: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m survival $(PYTEST_ARGS)
 
 check: lint test
 

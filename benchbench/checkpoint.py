@@ -97,6 +97,7 @@ def save(path: Path, learner: Learner, epochs: tuple[EpochFinished, ...], *, sta
     }
     partial = path.with_name(f"{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             torch.save(content, file)
             file.flush()

@@ -61,6 +61,8 @@ def prepare(
     loaded = datacache.load(
         dataset, Path(order.data_root), source_digest=registry.source_digest("dataset", dataset.name)
     )
+    if loaded.warning:
+        on_stage(loaded.warning)
     _check_fit(spec, dataset, loaded.splits)
     preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
     train, val, test = (

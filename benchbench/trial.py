@@ -46,13 +46,13 @@ def run_trial(
     Raises a :class:`~benchbench.errors.BenchError` before the first event where the trial cannot be started;
     after it, whatever happens is the last event. A trial that is resumed yields the epochs of its checkpoint again.
     """
-    with memory_errors_named(), _alone(order):
+    with memory_errors_named():
         acceleration = accelerate(choose_device(order.device), order.spec.precision)
         clock = Clock(acceleration.synchronize())
         with clock.phase("load"):
             prepared = prepare(order, registry, acceleration, on_stage=on_stage)
-        trial = _Trial(order, prepared, clock=clock, pulse=pulse, on_stage=on_stage)
-        yield from trial.run()
+    with _alone(order):
+        yield from _Trial(order, prepared, clock=clock, pulse=pulse, on_stage=on_stage).run()
 
 
 def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
@@ -161,9 +161,9 @@ class _Trial:
 @contextmanager
 def _alone(order: TrialOrder) -> Iterator[None]:
     """Hold the lock of the trial: an orphan of an earlier call may still be ending."""
-    folder = Path(order.folder)
+    folder = Path(order.folder).parent
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / "lock", timeout=LOCK_SECONDS)
+    lock = FileLock(folder / "lock", timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout:

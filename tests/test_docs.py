@@ -216,7 +216,7 @@ def printed(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize(("block", "command", "output"), commands(), ids=lambda value: str(value).partition("\n")[0])
+@pytest.mark.parametrize(("block", "command", "output"), commands(), ids=[f"{found[0]}" for found in commands()])
 def test_the_output_of_cheap_commands_is_what_the_page_shows(
     block: Block, command: str, output: str, examples: Path
 ) -> None:
@@ -275,8 +275,9 @@ def test_every_relative_link_leads_somewhere(page: str, link: str) -> None:
 
 def test_the_readme_and_make_demo_train_the_same() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    (demo,) = re.findall(r"\$\(BIN\)/(bench run .*)", makefile.partition("demo:")[2].partition("\n\n")[0])
-    assert f"`.venv/bin/{demo}`" in TEXTS["README.md"]
+    demo = re.search(r"^demo:.*\n\t\$\(BIN\)/(bench run .*)$", makefile, re.MULTILINE)
+    assert demo
+    assert f"`.venv/bin/{demo[1]}`" in TEXTS["README.md"]
 
 
 KEPT = [

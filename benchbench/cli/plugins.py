@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchbench.cli import options
+from benchbench.cli.tables import print_table
 from benchbench.discovery import HOOK_OF_KIND, loose_files
 from benchbench.errors import BenchError, SpecError, closest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from rich.console import Console
-    from rich.table import Table
+    from collections.abc import Iterable
 
     from benchbench.catalog import Catalog
     from benchbench.describe import Entry, Param
 
-WIDTH_WITHOUT_TERMINAL = 160
 Completion = list[tuple[str, str]]
 
 
@@ -82,7 +78,7 @@ def list_plugins(
         broken = [{"origin": item.origin, "reason": item.reason} for item in catalog.broken]
         _print_json({"plugins": [entry.to_json() for entry in entries], "broken": broken})
     else:
-        _console().print(_table(("kind", "name", "summary", "origin"), map(_list_row, entries)))
+        print_table(("kind", "name", "summary", "origin"), map(_list_row, entries), unbroken=("kind", "name"))
     _mention_broken(catalog)
 
 
@@ -141,26 +137,6 @@ def _print_json(data: object) -> None:
     typer.echo(json.dumps(data, indent=2))
 
 
-def _console() -> Console:
-    from rich.console import Console  # noqa: PLC0415 - help must not wait for it
-
-    return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    from rich import box  # noqa: PLC0415 - help must not wait for these
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("kind", "name", "parameter"))
-    for row in rows:
-        # As Text, since a help text such as [0, 1] would be taken for markup.
-        table.add_row(*map(Text, row))
-    return table
-
-
 def _list_row(entry: Entry) -> tuple[str, str, str, str]:
     return (entry.kind, entry.name, entry.summary, entry.origin)
 
@@ -171,15 +147,14 @@ def _param_row(param: Param) -> tuple[str, str, str, str, str]:
 
 
 def _print_entry(entry: Entry) -> None:
-    console = _console()
-    console.print(f"{entry.kind} {entry.name}", markup=False)
-    console.print(f"\n{entry.doc}\n", markup=False)
+    typer.echo(f"{entry.kind} {entry.name}\n\n{entry.doc}\n")
     if entry.params:
-        console.print(_table(("parameter", "type", "default", "limits", "help"), map(_param_row, entry.params)))
-        console.print(f"set one with: --set {entry.kind}.{entry.params[0].name}=VALUE", markup=False)
+        columns = ("parameter", "type", "default", "limits", "help")
+        print_table(columns, map(_param_row, entry.params), unbroken=("parameter",))
+        typer.echo(f"set one with: --set {entry.kind}.{entry.params[0].name}=VALUE")
     else:
-        console.print("no parameters")
+        typer.echo("no parameters")
     if entry.download_facts:
         megabytes = entry.download_facts["num_bytes"] / 1e6
-        console.print(f"download: {entry.download_facts['url']} ({megabytes:.0f} MB)", markup=False)
-    console.print(f"origin: {entry.origin}   revision: {entry.revision}", markup=False)
+        typer.echo(f"download: {entry.download_facts['url']} ({megabytes:.0f} MB)")
+    typer.echo(f"origin: {entry.origin}   revision: {entry.revision}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -11,8 +11,17 @@ if TYPE_CHECKING:
 WIDTH_WITHOUT_TERMINAL = 160
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[str] = ()) -> None:
-    """Print rows of texts below the names of their columns; those in ``numbers`` are aligned to the right."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Collection[str] = (),
+    unbroken: Collection[str] = (),
+) -> None:
+    """Print rows of texts below the names of their columns.
+
+    Columns in ``numbers`` are aligned to the right; those in ``unbroken`` are never broken into lines.
+    """
     from rich import box  # noqa: PLC0415 - help must not wait for these
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -20,7 +29,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, number
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        table.add_column(column, overflow="fold", justify=justify, no_wrap=column in unbroken)
     for row in rows:
         # As Text, since a text such as [0, 1] would be taken for markup.
         table.add_row(*map(Text, row))

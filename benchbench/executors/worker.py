@@ -91,6 +91,7 @@ def main() -> None:
     from benchbench.pulse import SharedPulse  # noqa: PLC0415
 
     keep_freed_memory()
+    import benchbench.trial  # noqa: F401, PLC0415 - while the driver is still busy with other things
     worker = Worker(answers, SharedPulse(Path(sys.argv[1])))
     while (request := requests.get()) is not None:
         worker.answer(request)
