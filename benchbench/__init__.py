@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from benchbench.compare.frame import to_frame
     from benchbench.errors import BenchError, DataError, ModelError, SpecError
     from benchbench.hooks import hookimpl
     from benchbench.plugin import (
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
         param,
     )
     from benchbench.record import Event, Record
+    from benchbench.tracker.records import load_records
 
 _HOMES = {
+    "benchbench.compare.frame": ("to_frame",),
     "benchbench.errors": ("BenchError", "DataError", "ModelError", "SpecError"),
     "benchbench.hooks": ("hookimpl",),
     "benchbench.plugin": (
@@ -39,6 +42,7 @@ _HOMES = {
         "param",
     ),
     "benchbench.record": ("Event", "Record"),
+    "benchbench.tracker.records": ("load_records",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -58,7 +62,9 @@ __all__ = [
     "Split",
     "Splits",
     "hookimpl",
+    "load_records",
     "param",
+    "to_frame",
 ]
 
 

@@ -53,6 +53,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """How the trials ended, in the order in which they did; those that an interrupt kept from starting are not here."""
+
+    outcomes: list[Outcome]
+    is_interrupted: bool
+
+
+@dataclass(frozen=True)
 class Drive:
     """How trials are driven.
 
@@ -70,8 +78,8 @@ class Drive:
     retries: int = 0
     max_failures: int | None = None
 
-    def run(self, orders: Iterable[TrialOrder], executor: Executor) -> list[Outcome]:
-        """Run the orders and return how each ended, in the order in which they ended.
+    def run(self, orders: Iterable[TrialOrder], executor: Executor) -> Ending:
+        """Run the orders and return how each ended.
 
         SIGINT and SIGTERM stop the trials after their batch, a second one at once.
         """
@@ -81,7 +89,7 @@ class Drive:
                 running.hear(order, message)
                 if self.max_failures is not None and running.num_failures >= self.max_failures:
                     running.waiting.clear()
-        return running.outcomes
+        return Ending(running.outcomes, running.interrupts.count > 0)
 
 
 def new_attempt() -> str:

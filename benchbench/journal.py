@@ -53,6 +53,8 @@ class Claim:
     pid: int
     process_started: float
     parent_run_id: str | None = None
+    is_open: bool = False
+    """Whether the driver has yet to tell how the trial ended, and to add its part to the artifacts."""
 
     @staticmethod
     def of_this_process(*, tracking_uri: str, experiment: str, parent_run_id: str | None = None) -> Claim:
@@ -60,7 +62,7 @@ class Claim:
         import psutil  # noqa: PLC0415 - 10 ms that a listing does without
 
         started = psutil.Process().create_time()
-        return Claim(tracking_uri, experiment, socket.gethostname(), os.getpid(), started, parent_run_id)
+        return Claim(tracking_uri, experiment, socket.gethostname(), os.getpid(), started, parent_run_id, is_open=True)
 
     def is_alive(self) -> bool:
         """Tell whether the driver still runs; one on another host is taken to, since nobody here can know."""
@@ -122,6 +124,17 @@ class Journal:
         """Say whose attempt it is."""
         self._write("claim.json", claim)
 
+    def close_claim(self) -> None:
+        """Say that the call which ran it came to its end."""
+        claim = self.claim()
+        if claim is not None and claim.is_open:
+            self.set_claim(replace(claim, is_open=False))
+
+    def is_cut_off(self) -> bool:
+        """Tell whether the call that ran it was killed before its end, however far the trial itself was."""
+        claim = self.claim()
+        return claim is not None and claim.is_open and not claim.is_alive()
+
     def mlflow_run(self) -> MlflowRun | None:
         """Return the MLflow run that this attempt is written to, if one was made."""
         return self._read("mlflow.json", MlflowRun)
@@ -134,12 +147,16 @@ class Journal:
         """Add an event; when this returns, it is on disk."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "events.jsonl"
-        self._drop_half_a_line(path)
-        (self.folder / DELIVERED).unlink(missing_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        # The first event makes the file, whole: one without any is no journal.
+        place = path if path.exists() else path.with_suffix(".partial")
+        if place is path:
+            self._drop_half_a_line(path)
+            (self.folder / DELIVERED).unlink(missing_ok=True)
+        with place.open("a" if place is path else "w", encoding="utf-8") as file:
             file.write(event_to_json(event) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        place.replace(path)
 
     def events(self) -> Iterator[Event]:
         """Yield the events so far; a last line that was cut off by a crash is not one."""
@@ -165,6 +182,14 @@ class Journal:
     def drop_artifacts(self) -> None:
         """Delete what was only kept for its delivery."""
         shutil.rmtree(self.artifacts, ignore_errors=True)
+
+    def has_checkpoint(self) -> bool:
+        """Tell whether the last checkpoint is still there."""
+        return (self.folder / "checkpoint.pt").exists()
+
+    def has_samples(self) -> bool:
+        """Tell whether pictures were kept for the figures."""
+        return (self.folder / "samples.npz").exists()
 
     def drop_checkpoint(self) -> None:
         """Delete the last checkpoint."""

@@ -92,13 +92,22 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, place: tuple[str, s
     if run is not None and not rules.again:
         stale = staleness(item.sources, package_versions(), run)
         if not (stale and rules.rerun_stale):
-            why = f"finished, stale: {', '.join(stale)}" if stale else "finished"
-            return Planned(item, "skip", why, stale=stale, wall_seconds=run.wall_seconds, val_accuracy=run.val_accuracy)
+            return Planned(
+                item,
+                "skip",
+                f"finished, stale: {', '.join(stale)}" if stale else "finished",
+                journal=next((journal for journal in reversed(journals) if _is_finished(journal)), None),
+                stale=stale,
+                wall_seconds=run.wall_seconds,
+                val_accuracy=run.val_accuracy,
+            )
         return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, wall_seconds=run.wall_seconds)
+    if journals and not rules.fresh and _is_finished(journals[-1]) and journals[-1].is_cut_off():
+        return Planned(item, "skip", "finished by a call that was killed at its end", journal=journals[-1])
     if journals and not rules.fresh and journals[-1].is_interrupted():
         num_epochs = len(journals[-1].record().epochs)
         return Planned(item, "resume", f"interrupted after epoch {num_epochs}", journal=journals[-1])
-    why = "finished before, wanted again" if run else "failed before" if journals else "new"
+    why = "finished before; training again, as a new run" if run else "failed before" if journals else "new"
     return Planned(item, "run", why, wall_seconds=run.wall_seconds if run else None)
 
 
@@ -126,3 +135,7 @@ def _finished(item: Resolved, known: Known, journals: Sequence[Journal]) -> Fini
             val_accuracy = record.final.val_accuracy if record.final else None
             return FinishedRun("", record.plugin_sources, record.machine.versions, wall_seconds, val_accuracy)
     return None
+
+
+def _is_finished(journal: Journal) -> bool:
+    return journal.record().status == "finished"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ LOCK_SECONDS = 15
 """How long to wait for another process that holds the trial; an orphan ends within two."""
 
 OVERFIT_MARGIN = 0.05
-"""How far above its least value the validation loss must stay for a trial to count as overfitted."""
+OVERFIT_EPOCHS = 3
+"""How far above its least value the validation loss must stay, and for how long, for a trial to be overfitted."""
 
 
 def run_trial(
@@ -58,16 +60,19 @@ def run_trial(
 def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
     """Return the epoch from which on a trial overfits, or None.
 
-    It is the first epoch after that of least validation loss, from which on to the end the validation loss stays
-    more than 5 % above the least, while the training loss ends below what it was at the least.
+    It is the first epoch after that of least validation loss, from which on to the end, and for three epochs at
+    least, the validation loss stays more than 5 % above the least, while the training loss ends below what it was at
+    the least.
     """
     least = min(epochs, key=lambda epoch: epoch.val_loss)
-    found = None
-    for epoch in reversed(epochs):
-        if epoch.epoch <= least.epoch or epoch.val_loss <= least.val_loss * (1 + OVERFIT_MARGIN):
-            break
-        found = epoch.epoch
-    return found if epochs[-1].train_loss < least.train_loss else None
+    above = list(
+        takewhile(
+            lambda epoch: epoch.epoch > least.epoch and epoch.val_loss > least.val_loss * (1 + OVERFIT_MARGIN),
+            reversed(epochs),
+        )
+    )
+    is_overfit = len(above) >= OVERFIT_EPOCHS and epochs[-1].train_loss < least.train_loss
+    return above[-1].epoch if is_overfit else None
 
 
 class _Trial:

@@ -317,6 +317,15 @@ def test_every_metric_and_tag_of_a_real_run_is_documented(run: Run, trained: Pat
     assert trained in artifacts.parents
 
 
+def test_the_layers_on_the_page_are_those_that_are_checked() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    (shown,) = [block for block in blocks("text") if block.text.startswith("cli ")]
+    first_column = [re.split(r"\s{2,}", line)[0] for line in shown.text.splitlines()]
+    assert [line for line in first_column if line] == layers
+
+
 def test_the_exit_codes_of_the_readme_are_those_of_the_errors() -> None:
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", TEXTS["README.md"], re.MULTILINE)}
     assert codes == {0, 1, 2, 130}

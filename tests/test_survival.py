@@ -98,7 +98,7 @@ class Moment:
 
 def moments(number: int, *, seed: int) -> list[Moment]:
     """Return moments spread over all phases, in the order in which a trial passes through them."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - moments, not secrets
     phases = [list(SIGNS)[(seed + position * len(SIGNS) // number) % len(SIGNS)] for position in range(number)]
     return [
         Moment(phase, chance.uniform(0, LONGEST_DELAY_SECONDS.get(phase, 0.1)), chance.choice(VICTIMS))
@@ -140,9 +140,7 @@ def assert_alike(bench: Bench, undisturbed: Bench, history: list[str]) -> None:
         expected, found = weights(journal), weights(ours[spec_id])
         assert all(torch.equal(found[name], expected[name]) for name in expected), told
     tag = "benchbench.spec_id"
-    runs, expected_runs = (
-        {run.data.tags[tag]: run for run in place.runs()} for place in (bench, undisturbed)
-    )
+    runs, expected_runs = ({run.data.tags[tag]: run for run in place.runs()} for place in (bench, undisturbed))
     assert len(bench.runs()) == len(expected_runs), told
     for spec_id, run in expected_runs.items():
         assert runs[spec_id].info.status == "FINISHED", told

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 from filelock import FileLock, Timeout
@@ -20,6 +20,7 @@ from benchbench.cli.session import Options, Session
 from benchbench.cli.tables import print_table
 from benchbench.discovery import loose_files
 from benchbench.errors import SpecError
+from benchbench.grid import Ending
 from benchbench.journal import ID_DIGITS, Journal, state_folder
 from benchbench.variation import label, value_text, varying
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from benchbench.order import TrialOrder
     from benchbench.plan import Planned
 
-INTERRUPTED = 130
+_EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 RETRIES = 1
 """How often a trial whose worker was killed by the system is taken up again."""
 
@@ -61,51 +62,50 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
         grid.check([item.spec for item in resolved])
         plan = session.plan(resolved)
         _show_plan(plan, console, verbose=grid_options.verbose, jobs=session.executor.jobs)
-        outcomes: list[Outcome] = []
+        ending = Ending([], is_interrupted=False)
         if not grid_options.dry_run:
-            outcomes = _run(session, grid, plan, display=display, max_failures=grid_options.max_failures)
+            session.settle(plan)
+            ending = _run(session, grid, plan, display=display, max_failures=grid_options.max_failures)
         session.close_tracker()
+    outcomes = ending.outcomes
     if grid_options.as_json:
         trials = [_planned_json(item) for item in plan] if grid_options.dry_run else map(_outcome_json, outcomes)
         typer.echo(json.dumps({"grid": grid.name, "trials": list(trials)}, indent=2))
     elif outcomes:
         _show_outcomes(outcomes)
-    status = _status(outcomes)
-    is_cut_short = not grid_options.dry_run and len(outcomes) < sum(item.action != "skip" for item in plan)
-    if status == "killed":
-        raise typer.Exit(INTERRUPTED)
-    if status == "failed" or is_cut_short:
-        raise typer.Exit(1)
+    if not grid_options.dry_run:
+        raise typer.Exit(_EXIT_CODES[_status(ending, plan)])
 
 
 def _run(
     session: Session, grid: GridFile, plan: Sequence[Planned], *, display: GridDisplay, max_failures: int | None
-) -> list[Outcome]:
+) -> Ending:
     todo = [item for item in plan if item.action != "skip"]
-    if not todo:
-        return []
+    best = _Best(session, [item for item in plan if item.action == "skip"])
+    if not todo and not best.is_waiting and not any(item.journal and item.journal.is_cut_off() for item in plan):
+        return Ending([], is_interrupted=False)
     names = varying([item.resolved.spec for item in plan]) or ("seed",)
     parent = session.open_parent(grid.name, grid.question)
-    best = _Best(session, max((item.val_accuracy or 0.0 for item in plan if item.action == "skip"), default=-1.0))
     orders = [session.order(item) for item in todo]
     drive = session.drive(
         display, complete=best.complete, parent_run_id=parent, retries=RETRIES, max_failures=max_failures
     )
     labels = {order.folder: label(order.spec, names) for order in orders}
     with display.shown(labels, session.executor.progress):
-        outcomes = drive.run(orders, session.executor)
+        ending = drive.run(orders, session.executor)
     best.keep_all(orders)
-    session.close_parent(parent, _status(outcomes))
-    return outcomes
+    session.close_parent(parent, _status(ending, plan))
+    return ending
 
 
 class _Best:
     """The best trial by validation so far, the only one whose checkpoint is worth its space."""
 
-    def __init__(self, session: Session, val_accuracy: float) -> None:
+    def __init__(self, session: Session, done: Sequence[Planned]) -> None:
         self._session = session
-        self._val_accuracy = val_accuracy
-        self._journal: Journal | None = None
+        self._done = max(done, key=lambda item: item.val_accuracy or 0.0, default=None)
+        self._val_accuracy = (self._done.val_accuracy or 0.0) if self._done else -1.0
+        self._journal = self._done.journal if self._done else None
 
     def complete(self, journal: Journal) -> None:
         """Complete a trial that has ended, and let go of the checkpoint that is not needed any more."""
@@ -119,10 +119,20 @@ class _Best:
         if beaten is not None:
             self._session.drop_checkpoint(beaten)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the best trial has yet to get its figures and model, and still can."""
+        journal = self._journal
+        return journal is not None and journal.has_checkpoint() and (journal.is_cut_off() or not journal.has_samples())
+
     def keep_all(self, orders: Sequence[TrialOrder]) -> None:
-        """Add figures and model to what the best trial keeps."""
+        """Add figures and model to what the best trial keeps, where an earlier call has not done it."""
+        if self._journal is None or not self.is_waiting:
+            return
+        if self._done is not None and self._journal is self._done.journal:
+            orders = [self._session.order(self._done)]
         for order in orders:
-            if self._journal is not None and Path(order.folder) == self._journal.folder.absolute():
+            if order.attempt == self._journal.attempt:
                 self._session.keep_all(order)
 
 
@@ -141,9 +151,12 @@ def _only_one(grid: GridFile) -> Iterator[None]:
         ) from None
 
 
-def _status(outcomes: Sequence[Outcome]) -> str:
-    statuses = {outcome.status for outcome in outcomes}
-    return "killed" if "killed" in statuses else "failed" if statuses & {"failed", "refused"} else "finished"
+def _status(ending: Ending, plan: Sequence[Planned]) -> Literal["finished", "failed", "killed"]:
+    statuses = {outcome.status for outcome in ending.outcomes}
+    is_cut_short = len(ending.outcomes) < sum(item.action != "skip" for item in plan)
+    if "killed" in statuses or (is_cut_short and ending.is_interrupted):
+        return "killed"
+    return "failed" if is_cut_short or statuses & {"failed", "refused"} else "finished"
 
 
 def _show_plan(plan: Sequence[Planned], console: Console, *, verbose: bool, jobs: int) -> None:

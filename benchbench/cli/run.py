@@ -14,7 +14,7 @@ from benchbench.errors import SpecError
 if TYPE_CHECKING:
     from benchbench.spec import Draft
 
-KINDS = ("dataset", "model", "optimizer", "scheduler")
+KINDS = ("model", "dataset", "optimizer", "scheduler")
 
 
 def register(app: typer.Typer) -> None:
@@ -85,7 +85,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     For example: bench run alexnet digits --optimizer adam --lr 0.0003 --epochs 4
     """
     table = _read_spec(spec)
-    for kind, name in zip(KINDS, (dataset, model, optimizer, scheduler), strict=True):
+    for kind, name in zip(KINDS, (model, dataset, optimizer, scheduler), strict=True):
         _name_plugin(table, kind, name)
     given = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision}
     table |= {key: value for key, value in given.items() if value is not None}

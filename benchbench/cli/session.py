@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from benchbench import machine
 from benchbench.catalog import Catalog
 from benchbench.cli.downloads import download_bar
-from benchbench.errors import TrackingError
+from benchbench.errors import SpecError, TrackingError
 from benchbench.executors.local import LocalExecutor
 from benchbench.fetch import ensure, parse_data_options
 from benchbench.grid import Drive, new_attempt
@@ -24,7 +24,7 @@ from benchbench.order import TrialOrder
 from benchbench.plan import Planned, Rules, plan
 from benchbench.record import Finished
 from benchbench.registry import Registry
-from benchbench.tracker import TrackerThread
+from benchbench.tracker import TrackerThread, is_delivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from benchbench.executors import Executor
     from benchbench.grid import Watcher
     from benchbench.order import ArtifactLevel, Resolved
     from benchbench.spec import Draft
@@ -71,8 +72,10 @@ class Session:
         self._console = console
         self._note = note
         self._stack = ExitStack()
-        self.executor = _executor(options, plugin_files)
+        self.executor: Executor = _executor(options, plugin_files)
         self.tracker = TrackerThread(None, options.experiment, on_trouble=note)
+        self._ours: dict[str, Journal] = {}
+        self._kept_back: Journal | None = None
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.executor)
@@ -92,11 +95,8 @@ class Session:
         return self.executor.resolve(drafts, data_roots=self._roots)
 
     def plan(self, resolved: Sequence[Resolved]) -> list[Planned]:
-        """Return what is left to do, once the store is open; trials that died are ended, and sent on as such."""
+        """Return what is left to do, once the store is open."""
         store = self.tracker.wait_open()
-        for journal in mark_dead():
-            self._note(f"{journal.record().spec_id[:12]} was interrupted: its process ended without a word")
-        self.tracker.send_leftovers()
         return plan(
             resolved,
             store.known({item.spec.id for item in resolved}),
@@ -105,10 +105,32 @@ class Session:
             experiment=self._options.experiment,
         )
 
+    def settle(self, planned: Sequence[Planned]) -> None:
+        """End what calls that were killed left open, and have sent what is not delivered yet."""
+        for journal in mark_dead():
+            self._note(f"{journal.record().spec_id[:12]} was interrupted: its process ended without a word")
+        uri = self.tracker.wait_open().tracking_uri
+        attempts = {item.journal.attempt for item in planned if item.journal}
+        parents: set[str | None] = set()
+        for journal in Journal.all():
+            claim = journal.claim()
+            if claim is None or claim.tracking_uri != uri or not journal.is_cut_off():
+                continue
+            parents.add(claim.parent_run_id)
+            self._complete_late(journal)
+            if journal.attempt in attempts:
+                self._ours[journal.attempt] = journal
+            else:
+                journal.close_claim()
+        for parent in filter(None, parents):
+            self.close_parent(parent, "killed")
+        self.tracker.send_leftovers()
+
     def order(self, planned: Planned) -> TrialOrder:
         """Return the order for a planned trial."""
         spec = planned.resolved.spec
         journal = planned.journal or Journal.of(spec.id, new_attempt())
+        self._ours[journal.attempt] = journal
         return TrialOrder(
             spec=spec,
             attempt=journal.attempt,
@@ -118,7 +140,7 @@ class Session:
             resume=planned.action == "resume",
             checkpoint_every_seconds=self._options.checkpoint_every_seconds,
             artifacts=self._options.artifacts,
-            plugin_files=self._files,
+            plugin_files=tuple(str(Path(file).absolute()) for file in self._files),
         )
 
     def drive(
@@ -167,17 +189,21 @@ class Session:
             figures.draw(journal)
 
     def keep_all(self, order: TrialOrder) -> None:
-        """Add figures and model to what a finished trial keeps, from its last checkpoint."""
+        """Add figures and model to what a finished trial keeps, from its last checkpoint.
+
+        Where that cannot be done now, the checkpoint is kept for the next call.
+        """
         if self._options.artifacts != "light":
             return
         from benchbench.report import figures  # noqa: PLC0415 - matplotlib, when the training is over
 
-        journal = Journal(Path(order.folder))
+        journal = self._kept_back = Journal(Path(order.folder))
         again = replace(order, resume=True, artifacts="full")
         for _, message in self.executor.run(deque([again])):
             if isinstance(message, Finished):
                 figures.draw(journal)
                 self.tracker.notify(journal)
+                self._kept_back = None
 
     def drop_checkpoint(self, journal: Journal) -> None:
         """Delete the checkpoint of a finished trial, unless it was asked for."""
@@ -195,7 +221,17 @@ class Session:
         for journal in self.tracker.delivered():
             if journal.record().status == "finished":
                 journal.drop_artifacts()
-                self.drop_checkpoint(journal)
+                if self._kept_back is None or journal.attempt != self._kept_back.attempt:
+                    self.drop_checkpoint(journal)
+        for journal in self._ours.values():
+            journal.close_claim()
+
+    def _complete_late(self, journal: Journal) -> None:
+        """Do what a call that was killed left undone after the end of a trial."""
+        # Drawing takes so long that a trial may be delivered before its figures are there.
+        if journal.record().status == "finished" and (self._options.artifacts == "full" or not is_delivered(journal)):
+            self.complete(journal)
+            self.tracker.notify(journal)
 
     def _find_data(self, name: str) -> str:
         entry = self._catalog.find("dataset", name)
@@ -211,7 +247,13 @@ class Session:
         return Listeners(registry.listeners, on_trouble=self._note)
 
 
-def _executor(options: Options, plugin_files: tuple[str, ...]) -> LocalExecutor:
+def _executor(options: Options, plugin_files: tuple[str, ...]) -> Executor:
+    if options.executor == "ray":
+        from benchbench.executors.ray import RayExecutor  # noqa: PLC0415 - an extra
+
+        return RayExecutor(jobs=options.jobs, address=options.address, device=options.device, plugin_files=plugin_files)
+    if options.address is not None:
+        raise SpecError("--address is of use with --executor ray only")
     gpus = 0 if options.device not in ("auto", "cuda") else machine.num_gpus()
     jobs = options.jobs or max(1, gpus if options.jobs is None else 1)
     return LocalExecutor(jobs=jobs, num_gpus=gpus, plugin_files=plugin_files)

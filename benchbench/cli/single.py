@@ -14,6 +14,7 @@ from benchbench.journal import Journal
 from benchbench.tracker import how_to_open
 
 if TYPE_CHECKING:
+    from benchbench.order import TrialOrder
     from benchbench.spec import Draft
 
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
@@ -29,16 +30,25 @@ def run_single(draft: Draft, options: Options, *, as_json: bool) -> None:
     display = Display(console)
     with Session(options, loose_files(draft.plugins), console=console, note=display.note) as session:
         (planned,) = session.plan(session.resolve([draft]))
+        session.settle([planned])
         if planned.action == "resume":
             display.note(f"{planned.why}: taking it up again (--fresh starts anew)")
+        elif planned.action == "skip":
+            display.note(f"{planned.why}: it is not trained again (--fresh starts anew)")
         order = session.order(planned)
-        with display.shown(lambda: session.executor.progress().get(order.folder, 0)):
-            (outcome,) = session.drive(display).run([order], session.executor)
-        if outcome.error is not None:
-            raise outcome.error
+        if planned.action != "skip":
+            _train(session, order, display)
         session.close_tracker()
     record = Journal.of(order.spec.id, order.attempt).record()
     show_end(record, console, opens_with=how_to_open(record.mlflow) if record.mlflow else "")
     if as_json:
         typer.echo(record.to_json())
     raise typer.Exit(EXIT_CODES[record.status])
+
+
+def _train(session: Session, order: TrialOrder, display: Display) -> None:
+    with display.shown(lambda: session.executor.progress().get(order.folder, 0)):
+        ending = session.drive(display).run([order], session.executor)
+    (outcome,) = ending.outcomes
+    if outcome.error is not None:
+        raise KeyboardInterrupt if ending.is_interrupted else outcome.error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
 
     from benchbench.errors import BenchError
     from benchbench.order import Resolved, TrialOrder
@@ -45,7 +46,23 @@ class Died:
 
 
 class Executor(Protocol):
-    """What drives trials; see :class:`benchbench.executors.local.LocalExecutor`."""
+    """What drives trials: a context manager that runs ``jobs`` of them at a time.
+
+    See :class:`benchbench.executors.local.LocalExecutor` and :class:`benchbench.executors.ray.RayExecutor`.
+    """
+
+    jobs: int
+
+    def __enter__(self) -> Self:
+        """Return the executor."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the executor; after an error trials that still run are ended first."""
+
+    def use_origins(self, origins: Iterable[str]) -> None:
+        """Let workers load these plugin origins only, where the caller knows which are needed."""
 
     def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
         """Return what the drafts mean with the plugins and pictures there are; raises what is wrong with the first.
@@ -58,6 +75,9 @@ class Executor(Protocol):
 
         Orders are taken from the left as there is room for them; more may be added while this runs.
         """
+
+    def progress(self) -> dict[str, int]:
+        """Return the batches trained so far in each running trial, by the folder of its attempt; from any thread."""
 
     def stop(self) -> None:
         """Ask running trials to end after their batch, and start no more."""

@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import TypeAdapter
 
-from benchbench.errors import BenchError, TrialError
+from benchbench.errors import TrialError
 from benchbench.executors import Died, Output, Refused, Stage
-from benchbench.order import Resolved, TrialOrder
+from benchbench.executors.messages import resolved_of, understand
+from benchbench.order import TrialOrder
 from benchbench.pulse import SharedPulse
-from benchbench.record import event_from_json
+from benchbench.record import Failed, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
+    from benchbench.order import Resolved
     from benchbench.record import Event
     from benchbench.spec import Draft
 
@@ -44,7 +46,7 @@ class WorkerProcess:
     def __init__(
         self,
         heard: queue.SimpleQueue[tuple[WorkerProcess, dict[str, Any] | None]],
-        environment: Mapping[str, str],
+        environment: dict[str, str],
     ) -> None:
         self.environment = environment
         self._folder = tempfile.TemporaryDirectory(prefix="bench-worker-")
@@ -135,10 +137,9 @@ class LocalExecutor:
         self._origins: tuple[str, ...] | None = None
         self._stopping = False
         self._busy: dict[WorkerProcess, TrialOrder] = {}
-        self._workers = [
-            WorkerProcess(self._heard, environment)
-            for environment in itertools.islice(_environments(jobs, num_gpus), jobs)
-        ]
+        self._workers: list[WorkerProcess] = []
+        self._vacancies = list(itertools.islice(_environments(jobs, num_gpus), jobs))
+        self._hire()
 
     def __enter__(self) -> Self:
         return self
@@ -166,24 +167,18 @@ class LocalExecutor:
 
     def run(self, orders: deque[TrialOrder]) -> Iterator[tuple[TrialOrder, Event | Stage | Output | Refused | Died]]:
         """Yield what each trial says, with its order; those that wait start as workers become free."""
-        busy = self._busy
-        for worker in tuple(self._workers):
-            self._next(worker, orders)
-        while busy:
+        self._assign(orders)
+        while self._busy:
             worker, answer = self._heard.get()
-            order = busy.get(worker)
-            if order is None:
-                continue
+            order = self._busy.get(worker)
             message = self._understand(worker, answer)
-            if message is not None:
+            if order is not None and message is not None:
                 yield order, message
-            if answer is None:
-                del busy[worker]
-                if orders and not self._stopping:
-                    self._next(self._replace(worker), orders)
-            elif answer["say"] in ("done", "refused"):
-                del busy[worker]
-                self._next(worker, orders)
+            if isinstance(message, Finished | Failed | Refused | Died):
+                self._busy.pop(worker, None)
+            if isinstance(message, Died):
+                self._dismiss(worker)
+            self._assign(orders)
 
     def progress(self) -> dict[str, int]:
         """Return the batches trained so far in each running trial, by the folder of its attempt."""
@@ -220,42 +215,38 @@ class LocalExecutor:
             worker, answer = self._heard.get()
             if answer is None:
                 raise TrialError(worker.cause_of_death())
-            if answer["say"] == "refused":
-                error = BenchError.from_json(answer["error"])
-                error.add_note(answer["traceback"])
-                raise error
-            if answer["say"] == "resolved":
-                return TypeAdapter(list[Resolved]).validate_python(answer["resolved"])
+            resolved = resolved_of(answer)
+            if resolved is not None:
+                return resolved
 
-    def _next(self, worker: WorkerProcess, waiting: deque[TrialOrder]) -> None:
-        if waiting and not self._stopping:
-            self._busy[worker] = waiting.popleft()
-            worker.ask("run", order=TypeAdapter(TrialOrder).dump_python(self._busy[worker], mode="json"))
+    def _assign(self, waiting: deque[TrialOrder]) -> None:
+        """Give trials that wait to workers that have none; who died is replaced when there is work for another."""
+        if not waiting or self._stopping:
+            return
+        for worker in self._hire():
+            self._prepare(worker, [], {})
+        for worker in self._workers:
+            if waiting and worker not in self._busy:
+                self._busy[worker] = waiting.popleft()
+                worker.ask("run", order=TypeAdapter(TrialOrder).dump_python(self._busy[worker], mode="json"))
 
-    def _replace(self, dead: WorkerProcess) -> WorkerProcess:
-        dead.close()
+    def _hire(self) -> list[WorkerProcess]:
+        """Start the workers that are missing, and return them."""
+        hired = [WorkerProcess(self._heard, environment) for environment in self._vacancies]
+        self._vacancies.clear()
+        self._workers += hired
+        return hired
+
+    def _dismiss(self, dead: WorkerProcess) -> None:
         self._workers.remove(dead)
-        fresh = WorkerProcess(self._heard, dead.environment)
-        self._workers.append(fresh)
-        self._prepare(fresh, [], {})
-        return fresh
+        dead.close()
+        self._vacancies.append(dead.environment)
 
     @staticmethod
     def _understand(
         worker: WorkerProcess, answer: dict[str, Any] | None
     ) -> Event | Stage | Output | Refused | Died | None:
-        if answer is None:
-            return Died(worker.cause_of_death())
-        match answer["say"]:
-            case "event":
-                return event_from_json(json.dumps(answer["event"]))
-            case "stage":
-                return Stage(answer["text"])
-            case "output":
-                return Output(answer["text"])
-            case "refused":
-                return Refused(BenchError.from_json(answer["error"]), answer["traceback"])
-        return None
+        return Died(worker.cause_of_death()) if answer is None else understand(answer)
 
 
 def _environments(jobs: int, num_gpus: int) -> Iterator[dict[str, str]]:

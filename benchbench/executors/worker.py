@@ -15,8 +15,9 @@ import sys
 import threading
 import time
 import traceback
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -26,15 +27,17 @@ from benchbench.record import event_to_json
 from benchbench.spec import Draft
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchbench.pulse import SharedPulse
     from benchbench.registry import Registry
 
 
 class Worker:
-    """Answers requests one after another, for as long as the driver lives."""
+    """Answers requests one after another; ``send`` brings an answer to the driver."""
 
-    def __init__(self, answers: TextIO, pulse: SharedPulse) -> None:
-        self._answers = answers
+    def __init__(self, send: Callable[[dict[str, Any]], None], pulse: SharedPulse) -> None:
+        self._send = send
         self._pulse = pulse
         self._registry: Registry | None = None
 
@@ -53,10 +56,10 @@ class Worker:
             self._say("refused", error=refusal.to_json(), traceback=traceback.format_exc())
 
     def _resolve(self, request: dict[str, Any]) -> None:
-        from benchbench.registry import Registry  # noqa: PLC0415 - plugins import torch, after the reader runs
-        from benchbench.resolve import resolve  # noqa: PLC0415
+        from benchbench.resolve import resolve  # noqa: PLC0415 - plugins import torch, after the reader runs
 
-        self._registry = Registry.load(request["plugin_files"], only=request["origins"])
+        origins = request["origins"]
+        self._registry = _load_registry(tuple(request["plugin_files"]), None if origins is None else tuple(origins))
         drafts = [Draft.model_validate(draft, strict=False) for draft in request["drafts"]]
         resolved = resolve(drafts, self._registry, data_roots=request["data_roots"])
         self._say("resolved", resolved=TypeAdapter(list[Resolved]).dump_python(resolved, mode="json"))
@@ -72,11 +75,17 @@ class Worker:
             order, self._registry, pulse=self._pulse, on_stage=lambda text: self._say("stage", text=text)
         ):
             self._say("event", event=json.loads(event_to_json(event)))
-        self._say("done")
 
     def _say(self, what: str, **content: Any) -> None:
-        self._answers.write(json.dumps({"say": what} | content) + "\n")
-        self._answers.flush()
+        self._send({"say": what} | content)
+
+
+@lru_cache(maxsize=1)
+def _load_registry(plugin_files: tuple[str, ...], origins: tuple[str, ...] | None) -> Registry:
+    """Load plugins, once for all requests in a row that need the same."""
+    from benchbench.registry import Registry  # noqa: PLC0415
+
+    return Registry.load(plugin_files, only=origins)
 
 
 def main() -> None:
@@ -92,7 +101,12 @@ def main() -> None:
 
     keep_freed_memory()
     import benchbench.trial  # noqa: F401, PLC0415 - while the driver is still busy with other things
-    worker = Worker(answers, SharedPulse(Path(sys.argv[1])))
+
+    def send(answer: dict[str, Any]) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    worker = Worker(send, SharedPulse(Path(sys.argv[1])))
     while (request := requests.get()) is not None:
         worker.answer(request)
 

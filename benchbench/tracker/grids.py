@@ -32,9 +32,9 @@ def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -
     finished = {
         (run.data.tags[content.SPEC_TAG], run.data.tags[content.DATA_TAG]): _finished(run)
         for query in queries
-        for run in _search(client, experiment_id, query, ViewType.ACTIVE_ONLY)
+        for run in search(client, experiment_id, query, ViewType.ACTIVE_ONLY)
     }
-    deleted = _search(client, experiment_id, "", ViewType.DELETED_ONLY)
+    deleted = search(client, experiment_id, "", ViewType.DELETED_ONLY)
     attempts = {run.data.tags.get(content.ATTEMPT_TAG, "") for run in deleted}
     return Known(finished=finished, deleted_attempts=frozenset(attempts))
 
@@ -68,7 +68,8 @@ def _under(tags: dict[str, str], prefix: str) -> dict[str, str]:
     return {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
 
 
-def _search(client: MlflowClient, experiment_id: str, query: str, view: int) -> Iterator[Run]:
+def search(client: MlflowClient, experiment_id: str, query: str, view: int) -> Iterator[Run]:
+    """Yield all runs of an experiment that a query finds, however many."""
     token = None
     while True:
         page = client.search_runs([experiment_id], query, view, max_results=_PAGE, page_token=token)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchbench.tracker.address import sqlite_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -17,6 +21,8 @@ _DEFAULTS = {
     # MLflow's own are 120 s and 7 retries: four minutes until a server that went away is noticed.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    # Reading a hundred records would draw a hundred bars.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
@@ -33,3 +39,18 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     return mlflow.MlflowClient(tracking_uri)
+
+
+def make_database(tracking_uri: str) -> None:
+    """Make the database of a SQLite URI where there is none, whole or not at all.
+
+    MLflow makes it table by table, in seconds, and can never use one that it was killed in.
+    """
+    path = sqlite_path(tracking_uri)
+    if path is None or path.exists():
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        partial = Path(folder) / path.name
+        mlflow_client(tracking_uri.replace(str(path), str(partial), 1)).search_experiments()
+        if not path.exists():  # another call may have been faster
+            partial.replace(path)

@@ -19,7 +19,7 @@ from benchbench.record import Record, Started
 from benchbench.tracker import content, grids
 from benchbench.tracker.address import find_store, sqlite_path, without_credentials
 from benchbench.tracker.delivery import Delivery
-from benchbench.tracker.quiet import mlflow_client
+from benchbench.tracker.quiet import make_database, mlflow_client
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -56,7 +56,8 @@ class Store:
         """
         uri = find_store(tracking_uri)
         what = f"cannot use the tracking store {without_credentials(uri)}"
-        with _told(what, hint=_other_version_hint(uri)):
+        with told(what, hint=other_version_hint(uri)):
+            make_database(uri)
             client = mlflow_client(uri)
             found = _experiment(client, experiment)
         _check_experiment(found, uri)
@@ -74,7 +75,7 @@ class Store:
         was deleted in MLflow stays deleted. Raises :class:`TrackingError` where not all could be sent.
         """
         lock = FileLock(journal.folder / "delivery.lock", timeout=LOCK_SECONDS)
-        with _told(f"cannot write to the tracking store {self.tracking_uri}"), lock:
+        with told(f"cannot write to the tracking store {self.tracking_uri}"), lock:
             attempt = journal.folder.name
             files = _files(journal)
             events = list(journal.events())
@@ -90,17 +91,17 @@ class Store:
 
     def known(self, spec_ids: Collection[str]) -> Known:
         """Return the finished runs of these specs, and which attempts at anything had their runs deleted."""
-        with _told(f"cannot read the tracking store {self.tracking_uri}"):
+        with told(f"cannot read the tracking store {self.tracking_uri}"):
             return grids.known(self.client, self.experiment_id, spec_ids)
 
     def open_parent(self, name: str, question: str) -> str:
         """Return the id of the run of a grid, running: it is made, or opened again where there is one."""
-        with _told(f"cannot write to the tracking store {self.tracking_uri}"):
+        with told(f"cannot write to the tracking store {self.tracking_uri}"):
             return grids.open_parent(self.client, self.experiment_id, name, question)
 
     def close_parent(self, run_id: str, status: str) -> None:
         """End the run of a grid as ``finished``, ``failed`` or ``killed``."""
-        with _told(f"cannot write to the tracking store {self.tracking_uri}"):
+        with told(f"cannot write to the tracking store {self.tracking_uri}"):
             self.client.set_terminated(run_id, status=status.upper())
 
     def _take_up(self, journal: Journal, started: Event) -> Delivery:
@@ -212,7 +213,7 @@ def _check_experiment(experiment: Experiment, uri: str) -> None:
         )
 
 
-def _other_version_hint(uri: str) -> str:
+def other_version_hint(uri: str) -> str:
     shown = without_credentials(uri)
     return (
         f"`mlflow db upgrade {shown}` brings the database of an older MLflow up to date (copy it first);"
@@ -223,7 +224,7 @@ def _other_version_hint(uri: str) -> str:
 
 
 @contextmanager
-def _told(what: str, *, hint: str = "") -> Iterator[None]:
+def told(what: str, *, hint: str = "") -> Iterator[None]:
     """Turn whatever MLflow, its database or its server raise into one line."""
     try:
         yield

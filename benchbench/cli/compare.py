@@ -1,0 +1,110 @@
+"""``bench compare``: is the difference between configurations more than luck?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchbench.cli import options
+from benchbench.errors import SpecError, closest
+
+FORMATS = ("table", "markdown", "csv", "latex", "json")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("compare")(compare)
+
+
+def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
+    *,
+    experiment: Annotated[
+        str, typer.Argument(help="MLflow experiment whose trials are compared.", envvar="MLFLOW_EXPERIMENT_NAME")
+    ] = "bench",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            metavar="KEY",
+            help="What makes a row, such as optimizer.lr; may be repeated.",
+            show_default="all that varies but the seed",
+        ),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="What to compare; may be repeated.", show_default="test_accuracy"),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--baseline",
+            metavar="KEY=VALUE",
+            help="The row to compare with; may be repeated.",
+            show_default="the row that began first",
+        ),
+    ] = None,
+    targets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            metavar="METRIC=VALUE",
+            help="Compare the epochs and seconds to reach this as well.",
+            show_default=False,
+        ),
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option("--confidence", help="Of intervals and verdicts.", show_default="0.95")
+    ] = None,
+    grid: Annotated[
+        Path | None,
+        typer.Option(
+            "--grid",
+            metavar="FILE",
+            show_default=False,
+            help="A grid file: its trials alone, with what its [compare] and [[expected]] say.",
+        ),
+    ] = None,
+    expected: Annotated[
+        bool, typer.Option("--expected", help="Compare with the published results in FILE of --grid instead.")
+    ] = False,
+    models: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--models",
+            metavar="RUN RUN",
+            show_default=False,
+            help="Compare two trained models instead, by what each says of every test picture.",
+        ),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")] = "table",
+    as_json: options.Json = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """Compare the configurations of an experiment over their seeds: differences, intervals, and a verdict for each."""
+    form = "json" if as_json else _format(form)
+    from benchbench.cli import compare_tables  # noqa: PLC0415 - help must not wait for these
+    from benchbench.cli.question import Study, Words, find_models, find_records  # noqa: PLC0415
+    from benchbench.compare import against_published, compare_records  # noqa: PLC0415
+
+    study = Study.read(grid)
+    question = study.question(
+        Words(tuple(by or ()), tuple(metrics or ()), tuple(baseline or ()), tuple(targets or ()), confidence)
+    )
+    if expected and not study.expected:
+        raise SpecError("no published results to compare with", hint="--grid FILE names a file with [[expected]] rows")
+    records = find_records(experiment, study)
+    if models:
+        compare_tables.show_models(find_models(records, models, confidence=question.confidence), models, form)
+    elif expected:
+        rows = against_published(records, study.expected, confidence=question.confidence)
+        compare_tables.show_published(rows, question.confidence, form)
+    else:
+        compare_tables.show_comparison(compare_records(records, question), form)
+
+
+def _format(text: str) -> str:
+    if text not in FORMATS:
+        raise SpecError(f"--format {text!r}: choose from {', '.join(FORMATS)}", hint=closest(text, FORMATS))
+    return text

@@ -1,0 +1,78 @@
+"""What a reader of a comparison must know: where the trials ran, and what else than the configuration differs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchbench.plugin import KINDS
+from benchbench.variation import varying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from benchbench.compare.configurations import Configuration
+    from benchbench.compare.metrics import Metric
+    from benchbench.machine import Machine
+    from benchbench.record import Record
+
+
+def facts(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return, for a caption, each device, each set of versions and each commit that there is."""
+    machines = [record.machine for record in records]
+    commits = [machine.git_commit[:7] for machine in machines if machine.git_commit]
+    lines = (
+        ("device", [_device(machine) for machine in machines]),
+        ("versions", [", ".join(f"{name} {version}" for name, version in m.versions.items()) for m in machines]),
+        ("commit", commits),
+    )
+    return tuple(f"{name}: {' | '.join(dict.fromkeys(texts))}" for name, texts in lines if texts)
+
+
+def cautions(
+    rows: Sequence[Configuration], metrics: Iterable[Metric], *, keys: Sequence[str], pooled: Sequence[str]
+) -> tuple[str, ...]:
+    """Return a sentence for each thing that makes the rows hard to compare."""
+    records = [record for row in rows for record in row.finished.values()]
+    return tuple(
+        sentence
+        for sentences in (_on_rows(records, keys, pooled), _on_times(records, metrics), _on_code(records))
+        for sentence in sentences
+    )
+
+
+def _on_rows(records: Sequence[Record], keys: Sequence[str], pooled: Sequence[str]) -> Iterator[str]:
+    if pooled:
+        yield f"each row pools trials that differ in {', '.join(pooled)}: its spread is not that of seeds alone"
+    others = [key for key in varying([record.spec for record in records]) if key not in (*keys, *pooled, "seed")]
+    if others:
+        yield f"the rows also differ in {', '.join(others)}"
+    for name in _names(record.spec.dataset.name for record in records):
+        if len({record.data_digest for record in records if record.spec.dataset.name == name}) > 1:
+            yield f"{name} is not the same pictures in all trials"
+
+
+def _on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:
+    machines = _names(f"{record.machine.hostname} ({_device(record.machine)})" for record in records)
+    timed = [metric.name for metric in metrics if metric.is_ratio]
+    if timed and len(machines) > 1:
+        yield f"{', '.join(timed)}: times of {len(machines)} machines are compared: {'; '.join(machines)}"
+
+
+def _on_code(records: Sequence[Record]) -> Iterator[str]:
+    for kind in KINDS:
+        for name in _names(record.spec.plugin(kind).name for record in records):
+            same = [record for record in records if record.spec.plugin(kind).name == name]
+            if len(_names(record.plugin_sources.get(kind, "") for record in same)) > 1:
+                yield f"the code of {kind} {name} is not the same in all trials"
+    for package in _names(name for record in records for name in record.machine.versions):
+        versions = _names(record.machine.versions.get(package, "none") for record in records)
+        if len(versions) > 1:
+            yield f"trials ran with {package} {' and '.join(versions)}"
+
+
+def _device(machine: Machine) -> str:
+    return f"{machine.device}, {machine.device_name}, {machine.num_threads} threads"
+
+
+def _names(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))

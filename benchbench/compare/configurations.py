@@ -1,0 +1,147 @@
+"""Trials into configurations: what was the same but for the seed, or equal in the keys that were asked for."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchbench.errors import SpecError, closest
+from benchbench.plugin import KINDS
+from benchbench.variation import is_match, label_of, value_text, varying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pydantic import JsonValue
+
+    from benchbench.record import Record
+    from benchbench.spec import Spec
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Trials that are one row: the values that make it one, and the trials by what pairs them with another row's."""
+
+    where: dict[str, JsonValue]
+    trials: dict[str, Record]
+
+    @property
+    def label(self) -> str:
+        """Return such as ``optimizer.lr=0.001``."""
+        return label_of(self.where, self.where)
+
+    @property
+    def finished(self) -> dict[str, Record]:
+        """Return the trials that have results."""
+        return {unit: record for unit, record in self.trials.items() if record.status == "finished"}
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """Return how many trials ended in which way."""
+        return dict(Counter(record.status for record in self.trials.values()))
+
+
+def one_per_trial(records: Iterable[Record]) -> list[Record]:
+    """Return, oldest first, one record for each spec and data: the newest finished one, else the newest.
+
+    A trial that was repeated with its seed is no new draw, and one that failed before it finished has finished.
+    """
+    newest: dict[tuple[str, str], Record] = {}
+    for record in sorted(records, key=lambda record: (record.status == "finished", record.started_ms)):
+        newest[record.spec_id, record.data_digest] = record
+    return sorted(newest.values(), key=lambda record: record.started_ms)
+
+
+def plain_key(key: str) -> str:
+    """Return ``optimizer`` for ``optimizer.name``: a plugin's name stands under its kind alone."""
+    kind, _, rest = key.partition(".")
+    return kind if kind in KINDS and rest == "name" else key
+
+
+def choose_keys(specs: Sequence[Spec], by: Iterable[str]) -> tuple[str, ...]:
+    """Return the keys that make a row: those asked for, else all that vary but the seed.
+
+    Raises :class:`SpecError` for a key that no trial has or that has one value in all of them.
+    """
+    wanted, varied = dict.fromkeys(map(plain_key, by)), [key for key in varying(specs) if key != "seed"]
+    for key in wanted:
+        check_key(key, specs)
+        texts = {json.dumps(spec.flat().get(key)) for spec in specs}
+        if key == "seed" or len(texts) == 1:
+            why = (
+                "trials that differ in it alone are one row" if key == "seed" else f"it is {texts.pop()} in all trials"
+            )
+            hint = f"what varies: {', '.join(varied)}" if varied else "the trials differ in their seeds at most"
+            raise SpecError(f"cannot compare by {key!r}: {why}", hint=hint)
+    return tuple(wanted or varied)
+
+
+def check_key(key: str, specs: Iterable[Spec]) -> None:
+    """Raise :class:`SpecError` with the closest key for one that no trial has."""
+    known = list(dict.fromkeys(key for spec in specs for key in spec.flat()))
+    if key not in known:
+        raise SpecError(f"no trial has {key!r}", hint=closest(key, known) or f"such as {', '.join(known[:5])}")
+
+
+def pooled_keys(specs: Sequence[Spec], keys: Iterable[str]) -> tuple[str, ...]:
+    """Return what varies besides these keys and the seed: trials of one row may differ in it."""
+    inside = set()
+    groups: dict[str, list[Spec]] = {}
+    for spec in specs:
+        groups.setdefault(_text(spec, keys), []).append(spec)
+    for group in groups.values():
+        inside |= {key for key in varying(group) if key != "seed"}
+    return tuple(key for key in varying(specs) if key in inside)
+
+
+def group(records: Sequence[Record], keys: Sequence[str], pooled: Sequence[str]) -> list[Configuration]:
+    """Return the rows in the order in which their first trials began."""
+    rows: dict[str, Configuration] = {}
+    for record in records:
+        flat = record.spec.flat()
+        where = {key: flat[key] for key in keys if key in flat}
+        row = rows.setdefault(_text(record.spec, keys), Configuration(where, {}))
+        unit = _text(record.spec, ("seed", *pooled))
+        # The same spec on other pictures is another trial of its row.
+        row.trials[unit if unit not in row.trials else f"{unit} {record.data_digest}"] = record
+    return list(rows.values())
+
+
+def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue]) -> int:
+    """Return the position of the row whose trials all have these values; the first row for none.
+
+    Raises :class:`SpecError` where no row or more than one is meant.
+    """
+    where = {plain_key(key): value for key, value in where.items()}
+    specs = [record.spec for row in rows for record in row.trials.values()]
+    for key in where:
+        check_key(key, specs)
+    found = [place for place, row in enumerate(rows) if all(_has(record.spec, where) for record in row.trials.values())]
+    if not where or len(found) == 1:
+        return found[0]
+    if not found:
+        raise SpecError(f"no row is the baseline {label_of(where, where)}", hint=f"rows: {_some(rows)}")
+    raise SpecError(
+        f"the baseline {label_of(where, where)} is of {len(found)} rows",
+        hint=f"name one of them: {_some([rows[place] for place in found])}",
+    )
+
+
+def _has(spec: Spec, where: Mapping[str, JsonValue]) -> bool:
+    """Tell whether the spec has these values, given as such or as they are typed."""
+    flat = spec.flat()
+    return all(
+        is_match(spec, {key: value}) or (key in flat and value_text(flat[key]) == value) for key, value in where.items()
+    )
+
+
+def _some(rows: Sequence[Configuration], limit: int = 5) -> str:
+    names = [row.label for row in rows[:limit]]
+    return "; ".join(names + (["..."] if len(rows) > limit else []))
+
+
+def _text(spec: Spec, keys: Iterable[str]) -> str:
+    flat = spec.flat()
+    return json.dumps([(key, flat[key]) for key in keys if key in flat], sort_keys=True)

@@ -1,0 +1,142 @@
+"""What can be compared: every number of a finished trial by the name that MLflow shows it under, and a few more.
+
+=========================  ==========================================================================
+``final_…``, ``test_…``    the trained network on a split; ``test_accuracy/<label>`` for each label
+``train_loss`` and so on   the last epoch's, as its training pass went
+``train_seconds``          the whole phase, as ``time/train_seconds`` in MLflow; so for every phase
+``seconds_per_epoch``      a training pass, the mean over all epochs but the first, which is slower
+``images_per_second``      the same epochs
+``overfit_epoch``          None where the trial does not overfit
+``epochs_to_…=…``          the first epoch that reached a target; None where none did
+``seconds_to_…=…``         training and validation up to the end of that epoch
+=========================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from benchbench.errors import SpecError, closest
+from benchbench.tracker.content import final_values, label_slugs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benchbench.record import Epoch, Record
+
+Unit = Literal["share", "nats", "seconds", "images/s", "epochs", ""]
+Better = Literal["higher", "lower", "neither"]
+OF_AN_EPOCH = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+"""What a target may be set for."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A name, the unit of its values, and which of them are better."""
+
+    name: str
+    unit: Unit
+    better: Better
+
+    @property
+    def is_ratio(self) -> bool:
+        """Tell whether two values are compared by their ratio: twice as long means the same on any machine."""
+        return self.unit in ("seconds", "images/s")
+
+    @staticmethod
+    def named(name: str) -> Metric:
+        """Return the metric of that name: names say what is measured."""
+        name = name.removeprefix("time/")
+        if name.startswith(("epochs_to_", "seconds_to_")):
+            return Metric(name, "epochs" if name.startswith("epochs") else "seconds", "lower")
+        if name.endswith("_accuracy") or name.startswith("test_accuracy/"):
+            return Metric(name, "share", "higher")
+        if name == "images_per_second":
+            return Metric(name, "images/s", "higher")
+        if name.endswith("_loss"):
+            return Metric(name, "nats", "lower")
+        if name.endswith(("_seconds", "seconds_per_epoch")):
+            return Metric(name, "seconds", "lower")
+        return Metric(name, "epochs" if name.endswith("_epoch") else "", "neither")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A value that a metric of the epochs is to reach: from below, or for a loss from above."""
+
+    metric: str
+    value: float
+
+    @staticmethod
+    def of(metric: str, value: float) -> Target:
+        """Return the target, or raise :class:`SpecError` for what no epoch has and for a value in another unit."""
+        if metric not in OF_AN_EPOCH:
+            hint = closest(metric, OF_AN_EPOCH) or f"choose from {', '.join(OF_AN_EPOCH)}"
+            raise SpecError(f"no target can be set for {metric!r}: it is not measured after every epoch", hint=hint)
+        check_unit(Metric.named(metric), value, where=f"the target {metric}={value:g}")
+        return Target(metric, value)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Return the names of its two metrics."""
+        return f"epochs_to_{self.metric}={self.value:g}", f"seconds_to_{self.metric}={self.value:g}"
+
+    def values(self, record: Record) -> dict[str, float | None]:
+        """Return how many epochs and seconds it took; None for what was never reached."""
+        seconds = 0.0
+        for epoch in record.epochs:
+            seconds += epoch.train_seconds + epoch.eval_seconds
+            if self._is_reached(epoch):
+                return dict(zip(self.names, (float(epoch.epoch), seconds), strict=True))
+        return dict.fromkeys(self.names)
+
+    def _is_reached(self, epoch: Epoch) -> bool:
+        value: float = getattr(epoch, self.metric)
+        return value <= self.value if self.metric.endswith("loss") else value >= self.value
+
+
+def values_of(record: Record, targets: Iterable[Target] = ()) -> dict[str, float | None]:
+    """Return all numbers of a finished trial by their metrics' names; an empty table for any other."""
+    if record.status != "finished" or record.final is None:
+        return {}
+    final, later = record.final, record.epochs[1:] or record.epochs
+    by_label = final.test_accuracy_per_label
+    slugs = label_slugs(tuple(by_label))
+    values: dict[str, float | None] = {
+        **final_values(final),
+        "overfit_epoch": final.overfit_epoch,
+        **{f"test_accuracy/{slugs[label]}": accuracy for label, accuracy in by_label.items()},
+        **{f"{phase}_seconds": seconds for phase, seconds in (asdict(record.times) if record.times else {}).items()},
+    }
+    if later:
+        last = record.epochs[-1]
+        values |= {name: getattr(last, name) for name in (*OF_AN_EPOCH, "learning_rate")}
+        values["seconds_per_epoch"] = math.fsum(epoch.train_seconds for epoch in later) / len(later)
+        values["images_per_second"] = math.fsum(epoch.images_per_second for epoch in later) / len(later)
+    for target in targets:
+        values |= target.values(record)
+    return values
+
+
+def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | None]]) -> tuple[Metric, ...]:
+    """Return the metrics of these names, each once; raises :class:`SpecError` for one that no trial has."""
+    known = list(dict.fromkeys(name for table in tables for name in table))
+    found = {name: Metric.named(name) for name in names}
+    for name, metric in found.items():
+        if metric.name not in known:
+            listed = [other for other in known if "/" not in other]
+            more = ", test_accuracy/<label>" if len(listed) < len(known) else ""
+            raise SpecError(
+                f"no trial has a metric {name!r}",
+                hint=" ".join(filter(None, (closest(name, known), f"all metrics: {', '.join(listed)}{more}"))),
+            )
+    return tuple({metric.name: metric for metric in found.values()}.values())
+
+
+def check_unit(metric: Metric, value: float, *, where: str) -> None:
+    """Raise :class:`SpecError` for an accuracy that is no share, such as 54.6 where 0.546 is meant."""
+    if metric.unit == "share" and not 0 <= value <= 1:
+        hint = f"write {value / 100:g} for {value:g} %" if 1 < value <= 100 else ""  # noqa: PLR2004 - percent
+        raise SpecError(f"{where}: accuracies are shares from 0 to 1, and {value:g} is none", hint=hint)

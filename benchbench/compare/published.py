@@ -1,0 +1,125 @@
+"""Our trials against published numbers, row by row.
+
+A published number is one run, not a mean, so it is held against the prediction interval: where one more run of ours
+would fall (Hahn and Meeker, "Statistical Intervals", 1991, section 4.7).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.metrics import check_unit, find_metrics, values_of
+from benchbench.compare.statistics import Interval, Summary, prediction_interval, summarise
+from benchbench.errors import SpecError
+from benchbench.variation import is_match, label_of, varying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benchbench.compare.metrics import Metric
+    from benchbench.record import Record
+    from benchbench.study import Expected
+
+Judgement = Literal["reproduced", "within noise", "differs", "not judged"]
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One published number beside ours.
+
+    ``prediction`` is the interval for one new run of ours; None where there is none. ``why`` is what keeps a row
+    from being judged.
+    """
+
+    label: str
+    metric: Metric
+    source: str
+    theirs: float
+    ours: Summary
+    statuses: dict[str, int]
+    prediction: Interval | None
+    judgement: Judgement
+    why: str = ""
+
+
+def against_published(
+    records: Iterable[Record], expected: Sequence[Expected], *, confidence: float = 0.95
+) -> tuple[PublishedRow, ...]:
+    """Return ours, theirs and a judgement for each published number.
+
+    ========================  ==================================================================================
+    ``reproduced``            no farther from our mean than one standard deviation of a new run, which is that of
+                              our trials times the root of ``1 + 1/n``
+    ``within noise``          farther, but inside the prediction interval
+    ``differs``               outside it
+    ``not judged``            fewer than two values of ours, or values that are all the same and not theirs
+    ========================  ==================================================================================
+
+    Raises :class:`SpecError` for a row that no trial, or more than one configuration, belongs to.
+    """
+    trials = one_per_trial(records)
+    values = {record.attempt: values_of(record) for record in trials}
+    known = [table for table in values.values() if table]
+    rows = []
+    for place, row in enumerate(expected, start=1):
+        where = f"[[expected]] {place}"
+        (metric,) = find_metrics([row.metric], known)
+        check_unit(metric, row.value, where=where)
+        rows.append(_row(row, metric, _matching(row, trials, where), values, confidence))
+    return tuple(rows)
+
+
+def _matching(row: Expected, trials: Sequence[Record], where: str) -> list[Record]:
+    found = [record for record in trials if is_match(record.spec, row.where)]
+    label = label_of(row.where, row.where)
+    if not found:
+        raise SpecError(f"{where} is of no trial here: {label}", hint=f"{len(trials)} trials were looked at")
+    others = [key for key in varying([record.spec for record in found]) if key != "seed"]
+    if others:
+        raise SpecError(
+            f"{where} is of several configurations: {label}",
+            hint=f"they differ in {', '.join(others)}: say in `where` which is meant",
+        )
+    return found
+
+
+def _row(
+    row: Expected,
+    metric: Metric,
+    trials: Sequence[Record],
+    values: Mapping[str, Mapping[str, float | None]],
+    confidence: float,
+) -> PublishedRow:
+    numbers = [values[record.attempt].get(metric.name) for record in trials if record.status == "finished"]
+    ours = [number for number in numbers if number is not None and math.isfinite(number)]
+    statuses = [record.status for record in trials]
+    summary = summarise(ours, confidence=confidence)
+    prediction = prediction_interval(ours, confidence=confidence)
+    judgement, why = _judge(row.value, summary, prediction)
+    if len(ours) < len(numbers):
+        judgement, why, prediction = "not judged", f"{len(ours)} of {len(numbers)} trials have a value", None
+    return PublishedRow(
+        label=label_of(row.where, row.where),
+        metric=metric,
+        source=row.source,
+        theirs=row.value,
+        ours=summary,
+        statuses={status: statuses.count(status) for status in dict.fromkeys(statuses)},
+        prediction=prediction,
+        judgement=judgement,
+        why=why,
+    )
+
+
+def _judge(theirs: float, ours: Summary, prediction: Interval | None) -> tuple[Judgement, str]:
+    if ours.mean is None or ours.std is None:
+        return "not judged", "no trial of ours has finished" if ours.mean is None else "n = 1 has no interval"
+    if prediction is None:
+        is_same = math.isclose(theirs, ours.mean, rel_tol=1e-9)
+        return ("reproduced", "") if is_same else ("not judged", "our values do not vary")
+    if abs(theirs - ours.mean) <= ours.std * math.sqrt(1 + 1 / ours.n):
+        return "reproduced", ""
+    return ("within noise", "") if theirs in prediction else ("differs", "")

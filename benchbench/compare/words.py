@@ -1,0 +1,114 @@
+"""Numbers of a comparison as texts: shares as %, their differences in points, ratios with a ×."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchbench.compare.comparison import Cell, Comparison, Row
+    from benchbench.compare.metrics import Metric
+    from benchbench.compare.published import PublishedRow
+    from benchbench.compare.statistics import Contrast, Interval, Summary
+
+PERCENT = 100
+_LARGE = 100
+
+
+def unit(metric: Metric) -> str:
+    """Return what the numbers of a metric are in."""
+    return "%" if metric.unit == "share" else metric.unit
+
+
+def number(value: float, metric: Metric) -> str:
+    """Return one value, in the unit of :func:`unit`."""
+    if metric.unit == "share":
+        return f"{PERCENT * value:.1f}"
+    if metric.unit == "nats":
+        return f"{value:.3f}"
+    if metric.unit == "epochs":
+        return f"{value:.1f}"
+    if metric.unit in ("seconds", "images/s"):
+        return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3g}"
+    return f"{value:.4g}"
+
+
+def interval(found: Interval | None, metric: Metric) -> str:
+    """Return ``52.1 .. 55.0``, or an empty text."""
+    return f"{number(found.low, metric)} .. {number(found.high, metric)}" if found else ""
+
+
+def mean(summary: Summary, metric: Metric) -> str:
+    """Return ``91.3 ± 0.4 (n=3)``; without ± for a single trial."""
+    if summary.mean is None:
+        return f"(n={summary.n})"
+    spread = f" ± {number(summary.std, metric)}" if summary.std is not None else ""
+    return f"{number(summary.mean, metric)}{spread} (n={summary.n})"
+
+
+def value(cell: Cell, metric: Metric) -> str:
+    """Return the mean of a cell, or its median where some trials have no value, with how many have one."""
+    if cell.num_reached == len(cell.values):
+        return mean(cell.summary, metric)
+    counts = f"({cell.num_reached} of {len(cell.values)})"
+    if cell.median is not None:
+        return f"median {number(cell.median, metric)} {counts}"
+    return f"> {number(cell.limit, metric)} {counts}" if cell.limit is not None else counts
+
+
+def difference(found: Contrast | None, metric: Metric) -> str:
+    """Return ``+2.12 [-0.31, +4.55]`` or ``×1.25 [1.10, 1.42]``; the estimate alone where there is no interval."""
+    if found is None:
+        return ""
+    texts = [_change(found.estimate, metric)]
+    if found.interval:
+        low, high = (_change(end, metric) for end in (found.interval.low, found.interval.high))
+        texts.append(f"[{low}, {high}]".replace("×", ""))
+    return " ".join(texts)
+
+
+def statuses(counts: dict[str, int]) -> str:
+    """Return how many trials did not finish, such as ``2 failed, 1 running``."""
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()) if status != "finished")
+
+
+def title(metric: Metric) -> str:
+    """Return the name of a metric with its unit, its kind of difference, and what is better."""
+    parts = [unit(metric)] if metric.unit else []
+    if metric.is_ratio:
+        parts.append("ratio to the baseline")
+    elif metric.unit == "share":
+        parts.append("difference in points")
+    if metric.better != "neither":
+        parts.append(f"{metric.better} is better")
+    return f"{metric.name} ({'; '.join(parts)})" if parts else metric.name
+
+
+def caption(comparison: Comparison, metric: Metric) -> str:
+    """Return how the numbers of a metric's table were made."""
+    contrasts = [cell.contrast for row in comparison.rows if (cell := row.cells[metric.name]).contrast]
+    tests = {
+        "paired t test" if found.is_paired else "Welch's t test" for found in contrasts if found and found.interval
+    }
+    parts = [f"± standard deviation; {comparison.confidence:.0%} intervals, Student's t"]
+    if tests:
+        parts.append(f"{' or '.join(sorted(tests))}, Holm over {comparison.num_comparisons}")
+    parts.append("* best by validation")
+    return "; ".join(parts)
+
+
+def row_name(row: Row) -> str:
+    """Return the row's label, marked where it is the best."""
+    return f"{row.label}{' *' if row.is_best else ''}"
+
+
+def judgement(row: PublishedRow) -> str:
+    """Return the judgement with its reason."""
+    return f"{row.judgement}: {row.why}" if row.why else row.judgement
+
+
+def _change(change: float, metric: Metric) -> str:
+    if metric.is_ratio:
+        return f"×{change:.3g}"
+    if metric.unit == "share":
+        return f"{PERCENT * change:+.2f}"
+    return f"{change:+.3f}" if metric.unit == "nats" else f"{change:+.3g}"

@@ -1,0 +1,315 @@
+"""Trials as Ray tasks, on this machine or on a cluster, each with the processors and the GPU that it needs.
+
+On several hosts the folder of our state (``BENCH_STATE``), the pictures and loose plugin files must be on storage
+that all of them share, under the same paths; benchbench and packaged plugins must be installed on each.
+The driver gives each task its own working folder and its ``BENCH_`` variables.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import TypeAdapter
+
+from benchbench.errors import BenchError, DeviceError, SpecError, TrialError
+from benchbench.executors import Died, Output, Refused, Stage, ray_task
+from benchbench.executors.messages import resolved_of, understand
+from benchbench.order import Resolved, TrialOrder
+from benchbench.record import Failed, Finished, Resumed, Started
+
+# Ray reads these when it is imported. What its daemons have to say goes to standard output otherwise, among our JSON.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+try:
+    import ray
+except ModuleNotFoundError as error:
+    raise BenchError("the ray executor needs the extra: pip install 'benchbench[ray]'") from error
+
+from ray import exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from benchbench.record import Event
+    from benchbench.spec import Draft
+
+    Message = Event | Stage | Output | Refused | Died
+
+_OBJECT_STORE_BYTES = 100 * 2**20
+"""Events are small; Ray would set aside a third of the memory."""
+
+# By value, for the reason that its docstring gives.
+ray.cloudpickle.register_pickle_by_value(ray_task)
+
+
+@dataclass(eq=False)
+class _Task:
+    """A trial that was handed to Ray, and what it says."""
+
+    order: TrialOrder
+    answers: ray.ObjectRefGenerator
+    has_spoken: bool = False
+    has_ended: bool = False
+
+
+@dataclass(frozen=True)
+class Share:
+    """How a cluster is shared out: so many trials at a time, each with so many cores and GPUs."""
+
+    jobs: int
+    cores: int
+    gpus: int
+
+
+class RayExecutor:
+    """Runs trials as Ray tasks, ``jobs`` at a time. Use as a context manager.
+
+    Ray is started on this machine, or, with an ``address``, only connected to; a Ray that this process uses already
+    is used and left as it is. ``jobs``: one for each GPU where ``device`` may be one and there are any, one for each
+    host otherwise. Threads: ``OMP_NUM_THREADS``, or the cores of the trial.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: int | None = None,
+        address: str | None = None,
+        device: str = "auto",
+        plugin_files: Iterable[str] = (),
+    ) -> None:
+        self._is_ours = not ray.is_initialized()
+        if self._is_ours:
+            _connect(address, jobs)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        self._share = share_out(nodes, jobs=jobs, use_gpus=device.partition(":")[0] in ("auto", "cuda"))
+        self.jobs = self._share.jobs
+        self._plugin_files = tuple(plugin_files)
+        self._origins: tuple[str, ...] | None = None
+        self._heard: queue.SimpleQueue[tuple[_Task | None, Message | None]] = queue.SimpleQueue()
+        self._running: set[_Task] = set()
+        self._is_stopping = self._is_killing = self._is_told_to_stop = False
+        self._progress: dict[str, int] = {}
+        self._asked_for_progress: ray.ObjectRef[dict[str, int]] | None = None
+        # The board shares the fate of the driver, not that of a host which only some trials run on.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        self._board = ray.remote(num_cpus=0, scheduling_strategy=here)(ray_task.Board).remote()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def use_origins(self, origins: Iterable[str]) -> None:
+        """Let tasks load these plugin origins only, where the caller knows which are needed."""
+        self._origins = tuple(sorted(origins))
+
+    def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
+        """Return what the drafts mean with the plugins and pictures there are; raises what is wrong with the first."""
+        plain = [draft.model_dump(mode="json") for draft in drafts]
+        try:
+            for reference in self._submit([self._preparation(plain, data_roots)], folder=""):
+                resolved = resolved_of(ray.get(reference))
+                if resolved is not None:
+                    return resolved
+        except exceptions.RayError as error:
+            end = _end_of(error, has_begun=False)
+            raise (end.error if isinstance(end, Refused) else TrialError(end.reason)) from error
+        raise TrialError(_WITHOUT_A_WORD)
+
+    def run(self, orders: deque[TrialOrder]) -> Iterator[tuple[TrialOrder, Message]]:
+        """Yield what each trial says, with its order; those that wait are handed to Ray as others end."""
+        self._start(orders)
+        while self._running:
+            task, message = self._heard.get()
+            self._obey()
+            if task is None or task not in self._running:
+                continue
+            if message is None:
+                self._running.remove(task)
+            elif not task.has_ended:
+                task.has_ended = isinstance(message, Finished | Failed | Refused | Died)
+                yield task.order, message
+            self._start(orders)
+
+    def progress(self) -> dict[str, int]:
+        """Return the batches trained in each running trial, by the folder of its attempt, as of a second ago."""
+        with suppress(exceptions.RayError):
+            asked = self._asked_for_progress or self._board.progress.remote()
+            is_answered = bool(ray.wait([asked], timeout=0)[0])
+            self._asked_for_progress = None if is_answered else asked
+            if is_answered:
+                self._progress = ray.get(asked)
+        return {task.order.folder: self._progress.get(task.order.folder, 0) for task in tuple(self._running)}
+
+    def stop(self) -> None:
+        """Ask running trials to end after the batch that they are in within a second, and start no more."""
+        self._is_stopping = True
+        self._wake()
+
+    def kill(self) -> None:
+        """End running trials at once."""
+        self._is_stopping = self._is_killing = True
+        self._wake()
+
+    def close(self) -> None:
+        """End what still runs, and the Ray that was started for it."""
+        for task in self._running:
+            _cancel(task, force=True)
+        self._running.clear()
+        with suppress(exceptions.RayError):
+            ray.kill(self._board)
+        if self._is_ours:
+            ray.shutdown()
+
+    def _wake(self) -> None:
+        # Signal handlers call this at any point, also within a call of Ray, which must not be entered twice.
+        self._heard.put((None, None))
+
+    def _obey(self) -> None:
+        """Do what was asked for since the last message."""
+        if self._is_killing:
+            self._is_killing = False
+            for task in self._running:
+                _cancel(task, force=True)
+                self._heard.put((task, Died("stopped at once on request")))
+                self._heard.put((task, None))
+        elif self._is_stopping and not self._is_told_to_stop:
+            self._is_told_to_stop = True
+            self._board.stop.remote()
+            for task in self._running:
+                if not task.has_spoken:  # it waits for room, perhaps for hours
+                    _cancel(task, force=False)
+
+    def _start(self, waiting: deque[TrialOrder]) -> None:
+        while waiting and len(self._running) < self.jobs and not self._is_stopping:
+            order = waiting.popleft()
+            # A task that does not see this folder knows that the hosts do not share it.
+            Path(order.folder).parent.mkdir(parents=True, exist_ok=True)
+            request = {"do": "run", "order": TypeAdapter(TrialOrder).dump_python(order, mode="json")}
+            answers = self._submit([self._preparation([], {}), request], folder=order.folder)
+            task = _Task(order, answers)
+            self._running.add(task)
+            threading.Thread(target=self._listen, args=(task,), daemon=True).start()
+
+    def _preparation(self, drafts: list[Any], data_roots: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "do": "resolve",
+            "drafts": drafts,
+            "data_roots": dict(data_roots),
+            "plugin_files": self._plugin_files,
+            "origins": self._origins,
+        }
+
+    def _submit(self, requests: Sequence[dict[str, Any]], *, folder: str) -> ray.ObjectRefGenerator:
+        needs = {"num_cpus": self._share.cores, "num_gpus": self._share.gpus} if folder else {"num_cpus": 1}
+        # What died is tried again by the driver, which has its journal, and not by Ray, which would begin anew.
+        task = ray.remote(num_returns="streaming", max_retries=0, **needs)(ray_task.answer)
+        answers: ray.ObjectRefGenerator = task.remote(requests, self._surroundings(), self._board, folder)
+        return answers
+
+    def _surroundings(self) -> dict[str, Any]:
+        variables = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
+        variables["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(self._share.cores))
+        folder = str(Path.cwd())
+        program_folder = str(Path(sys.argv[0]).resolve().parent)
+        return {"folder": folder, "unsafe_folders": [folder, program_folder], "variables": variables}
+
+    def _listen(self, task: _Task) -> None:
+        has_begun = False
+        try:
+            for reference in task.answers:
+                message = understand(ray.get(reference))
+                task.has_spoken = True
+                has_begun = has_begun or isinstance(message, Started | Resumed)
+                if message is not None:
+                    self._heard.put((task, message))
+            self._heard.put((task, Died(_WITHOUT_A_WORD)))
+        except Exception as error:  # noqa: BLE001 - whatever Ray raises, the trial has ended
+            self._heard.put((task, _end_of(error, has_begun=has_begun)))
+        self._heard.put((task, None))
+
+
+_WITHOUT_A_WORD = "the Ray task ended without a word"
+
+
+def share_out(nodes: Iterable[Mapping[str, float]], *, jobs: int | None, use_gpus: bool) -> Share:
+    """Return how many trials a cluster of such nodes takes at a time, and the cores that each of them gets.
+
+    All get the same, since the number of threads changes results; of ``jobs`` that do not fit some have to wait.
+    Raises :class:`~benchbench.errors.DeviceError` where there is no room for one.
+    """
+    rooms = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
+    gpus = int(use_gpus and any(num_gpus for _, num_gpus in rooms))
+
+    def num_places(cores: int) -> int:
+        return sum(min(num_cores // cores, num_gpus if gpus else num_cores) for num_cores, num_gpus in rooms)
+
+    wanted = jobs or sum(num_gpus if gpus else num_cores > 0 for num_cores, num_gpus in rooms)
+    if num_places(1) == 0:
+        raise DeviceError("no node of the Ray cluster has a processor for a trial")
+    cores = next(
+        (cores for cores in range(max(rooms)[0], 1, -1) if num_places(cores) >= wanted),
+        1,
+    )
+    return Share(jobs=min(wanted, num_places(cores)), cores=cores, gpus=gpus)
+
+
+def _connect(address: str | None, jobs: int | None) -> None:
+    if address is None:
+        ray.init(
+            address="local",  # never the cluster that RAY_ADDRESS may name
+            num_cpus=max(os.cpu_count() or 1, jobs or 1),
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        return
+    if address.startswith("ray://"):
+        raise SpecError(
+            f"--address {address!r}: Ray clients cannot stream events",
+            hint="give HOST:PORT, or auto, on a machine that is a node of the cluster",
+        )
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SpecError(f"--address {address!r}: {reason}", hint="ray start --head starts a cluster") from error
+
+
+def _cancel(task: _Task, *, force: bool) -> None:
+    with suppress(exceptions.RayError, ValueError):
+        ray.cancel(task.answers, force=force)
+
+
+def _end_of(error: Exception, *, has_begun: bool) -> Refused | Died:
+    """Return what an error of Ray's means for the trial."""
+    is_raised_inside = isinstance(error, exceptions.RayTaskError)
+    if isinstance(error, exceptions.TaskCancelledError):
+        return Died("the Ray task was cancelled")
+    if is_raised_inside and not has_begun:
+        hint = "the same versions of benchbench, its plugins and Python must be on every node"
+        return Refused(BenchError(_last_line(error), hint=hint), str(error))
+    if isinstance(error, exceptions.WorkerCrashedError):
+        return Died("the Ray worker was killed by the system or crashed, most often because memory ran out")
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return Died("Ray ended the trial because memory ran out on its node")
+    return Died(f"{type(error).__name__}: {_last_line(error)}" if not is_raised_inside else _last_line(error))
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).rpartition("\n")[2]
