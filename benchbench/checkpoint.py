@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from benchbench.errors import TrialError
+from benchbench.journal import GOES_ON
 from benchbench.record import EpochFinished, Times, event_from_json, event_to_json
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def save(path: Path, learner: Learner, epochs: tuple[EpochFinished, ...], *, sta
         reason = error.__context__ if isinstance(error.__context__, OSError) else error
         raise CheckpointError(
             f"the checkpoint {path} cannot be written: {reason}",
-            hint="make room and give the same command again: it goes on from the last good checkpoint",
+            hint=GOES_ON,
         ) from error
 
 

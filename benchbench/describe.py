@@ -73,7 +73,8 @@ class Entry:
 
 def describe(cls: type[Plugin], origin: str) -> Entry:
     """Return what there is to say about a plugin class."""
-    doc = inspect.cleandoc(cls.__doc__ or "")
+    # People read it in a terminal, where a name in code style needs one mark, not two.
+    doc = inspect.cleandoc(cls.__doc__ or "").replace("``", "`")
     defaults = cls().model_dump(mode="json")
     download: Download | None = getattr(cls, "download", None)
     return Entry(

@@ -8,6 +8,7 @@
             claim.json       who runs it, and where its results go
             events.jsonl     one event a line, durable before anyone hears of it
             checkpoint.pt    where it can be taken up again
+            mlflow.asked     there once a run is about to be made
             mlflow.json      the run it is written to, once that exists
             artifacts/       files for MLflow, as they will lie there
             samples.npz      raw pictures for the figures
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from benchbench.errors import TrialError
 from benchbench.record import Error, Event, Failed, MlflowRun, Record, event_from_json, event_to_json
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 ID_DIGITS = 16
 WORKER_DIED = "WorkerDiedError"
+NO_FAULT = (WORKER_DIED, "CheckpointError")
+"""The kinds of errors that are not the trial's own: it goes on when it is tried again."""
+
+GOES_ON = "make room and give the same command again: it goes on from the last good checkpoint"
 DELIVERED = "delivered"
 
 
@@ -139,6 +145,13 @@ class Journal:
         """Return the MLflow run that this attempt is written to, if one was made."""
         return self._read("mlflow.json", MlflowRun)
 
+    def ask_for_run(self) -> bool:
+        """Remember that a run is about to be made, and return whether it had been before, so that it may be there."""
+        path = self.folder / "mlflow.asked"
+        was_asked_for = path.exists() or (self.folder / "mlflow.json").exists()
+        path.touch()
+        return was_asked_for
+
     def set_mlflow_run(self, run: MlflowRun) -> None:
         """Remember the MLflow run."""
         self._write("mlflow.json", run)
@@ -152,10 +165,13 @@ class Journal:
         if place is path:
             self._drop_half_a_line(path)
             (self.folder / DELIVERED).unlink(missing_ok=True)
-        with place.open("a" if place is path else "w", encoding="utf-8") as file:
-            file.write(event_to_json(event) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with place.open("a" if place is path else "w", encoding="utf-8") as file:
+                file.write(event_to_json(event) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise TrialError(f"the journal {path} cannot be written: {error.strerror}", hint=GOES_ON) from error
         place.replace(path)
 
     def events(self) -> Iterator[Event]:
@@ -177,7 +193,7 @@ class Journal:
         if record.status == "running":
             claim = self.claim()
             return claim is None or not claim.is_alive()
-        return record.status == "killed" or (record.error is not None and record.error.kind == WORKER_DIED)
+        return record.status == "killed" or (record.error is not None and record.error.kind in NO_FAULT)
 
     def drop_artifacts(self) -> None:
         """Delete what was only kept for its delivery."""

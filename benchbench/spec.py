@@ -210,9 +210,16 @@ def _parse_toml(path: Path) -> dict[str, Any]:
 
 
 def describe_validation(error: ValidationError) -> str:
-    """Return pydantic's complaints as one line: ``lr: Input should be greater than 0 (got -1)``."""
+    """Return pydantic's complaints as one line: ``lr must be greater than 0 (got -1)``."""
     return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join(map(str, item['loc'])) or 'value'}{_wish(item['msg'])}"
         + ("" if item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r})")
         for item in error.errors(include_url=False)
     )
+
+
+def _wish(message: str) -> str:
+    """Return pydantic's words as what follows the name of a value."""
+    if message.startswith("Input should "):
+        return f" must {message.removeprefix('Input should ')}"
+    return f": {message.removeprefix('Value error, ')}"

@@ -227,7 +227,7 @@ REFUSALS = {
     "empty axis": (HEAD + 'optimizer = { name = "sgd", lr = { grid = [] } }\n', (), "optimizer.lr", ""),
     "same trial twice": (HEAD + "seeds = [0, 1, 0]\n", (), "trials 1 and 3 of 3 are the same", "seed=0"),
     "same trial, default written out": (
-        HEAD + 'optimizer = { grid = ["sgd", { name = "sgd", momentum = 0.0 }] }\n',
+        HEAD + 'optimizer = { grid = ["sgd", { name = "sgd", momentum = 0.9 }] }\n',
         (),
         "are the same",
         "",

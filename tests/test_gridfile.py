@@ -275,7 +275,7 @@ REFUSALS: dict[str, tuple[str, str, str]] = {
     ),
     "compare by nothing": ("[compare]\nby = ['optimiser.lr']", "nothing is called 'optimiser.lr'", "'optimizer'"),
     "baseline of nothing": ("[compare]\nbaseline = { batchsize = 1 }", "called 'batchsize'", "'batch_size'"),
-    "confidence": ("[compare]\nconfidence = 95", "[compare]: confidence: Input should be less than 1 (got 95)", ""),
+    "confidence": ("[compare]\nconfidence = 95", "[compare]: confidence must be less than 1 (got 95)", ""),
     "no values": ("epochs = { grid = [] }", "the axis epochs has no values", "leave it out"),
     "no values of a parameter": (
         "optimizer = { name = 'sgd', lr = { grid = [] } }",
@@ -295,23 +295,23 @@ REFUSALS: dict[str, tuple[str, str, str]] = {
     "no seeds": ("seeds = []", "the axis seed has no values", ""),
     "seeds that are no list": ("seeds = 3", "seeds must be a list, not 3", "seeds = [0, 1, 2]"),
     "seed and seeds": ("seeds = [1]\nseed = 1", "seed and seeds are both given", ""),
-    "seed of a wrong type": ("seeds = [0, true]", "seed: Input should be a valid integer (got True)", ""),
-    "negative seed": ("seeds = [0, -1]", "seed: Input should be greater than or equal to 0 (got -1)", ""),
-    "epochs of a wrong type": ("epochs = { grid = [1, true] }", "epochs: Input should be a valid integer", ""),
+    "seed of a wrong type": ("seeds = [0, true]", "seed must be a valid integer (got True)", ""),
+    "negative seed": ("seeds = [0, -1]", "seed must be greater than or equal to 0 (got -1)", ""),
+    "epochs of a wrong type": ("epochs = { grid = [1, true] }", "epochs must be a valid integer", ""),
     "no such precision": (
         "precision = { grid = ['fp8'] }",
-        "precision: Input should be 'fp32'",
+        "precision must be 'fp32'",
         "",
     ),
-    "plugins on an axis": ("plugins = { grid = [['a.py']] }", "plugins: Input should be a valid tuple", ""),
-    "plugins of numbers": ("plugins = [1]", "plugins.0: Input should be a valid string (got 1)", ""),
+    "plugins on an axis": ("plugins = { grid = [['a.py']] }", "plugins must be a valid tuple", ""),
+    "plugins of numbers": ("plugins = [1]", "plugins.0 must be a valid string (got 1)", ""),
     "nameless plugin": ("optimizer = { lr = 0.1 }", "optimizer must be a name or a table with a name", "NAME"),
     "nameless plugin on an axis": ("optimizer = { grid = ['sgd', 1] }", "optimizer must be a name", "not 1"),
     "a date": ("optimizer = { name = 'sgd', lr = 2020-01-01 }", "params.lr", ""),
-    "name of a wrong type": ("name = 3", "name: Input should be a valid string (got 3)", ""),
+    "name of a wrong type": ("name = 3", "name must be a valid string (got 3)", ""),
     "empty name": ("name = ''", "name: String should have at least 1 character", ""),
     "included file is not there": ("include = ['bsae.toml']", "no such file to include: 'bsae.toml'", "relative"),
-    "include of a text": ("include = 'base.toml'", "include: Input should be a valid tuple (got 'base.toml')", ""),
+    "include of a text": ("include = 'base.toml'", "include must be a valid tuple (got 'base.toml')", ""),
     "includes itself": ("include = ['grid.toml']", "grid.toml includes itself: grid.toml -> grid.toml", ""),
 }
 
@@ -353,7 +353,7 @@ def test_what_is_wrong_in_an_included_file_is_said_of_that_file(write: WriteGrid
     path = write('include = ["base.toml"]\n' + BASIS)
     for text, message in {
         "epoch = 3": "base.toml: unknown key 'epoch'",
-        "epochs = 0": "base.toml: epochs: Input should be greater",
+        "epochs = 0": "base.toml: epochs must be greater",
         "[compare]\nby = 3": "base.toml: [compare]: by",
         "epochs =": "base.toml: Invalid value (at",
     }.items():
@@ -380,7 +380,7 @@ def test_a_setting_of_another_form_is_refused(grid: Callable[..., GridFile], set
 
 
 def test_values_of_the_command_line_are_checked(grid: Callable[..., GridFile]) -> None:
-    with pytest.raises(SpecError, match="epochs: Input should be greater than or equal to 1"):
+    with pytest.raises(SpecError, match="epochs must be greater than or equal to 1"):
         grid("", epochs=0)
 
 

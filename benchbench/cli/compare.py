@@ -1,4 +1,4 @@
-"""``bench compare``: is the difference between configurations more than luck?"""
+"""``bench compare``: whether a difference between configurations is more than luck."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "--grid",
             metavar="FILE",
             show_default=False,
-            help="A grid file: its trials alone, with what its [compare] and [[expected]] say.",
+            help="A grid file: its trials alone, its question, its published results.",
         ),
     ] = None,
     expected: Annotated[

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from benchbench.compare import Cell, Comparison, ModelComparison, PublishedRow, Row
     from benchbench.compare.metrics import Metric
 
+FORMAT = 1
+"""Of the JSON; raised when a key changes its meaning."""
+
 _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"±": r"$\pm$", "×": r"$\times$", "<": "$<$", ">": "$>$"}
+    | {"±": r"$\pm$", "<": "$<$", ">": "$>$"}
 )
 
 
@@ -41,7 +44,7 @@ class Sheet:
 def show_comparison(comparison: Comparison, form: str) -> None:
     """Print a comparison, in all but the data formats a table for each metric."""
     if form == "json":
-        _print_json(asdict(comparison))
+        _print_json({"format": FORMAT} | asdict(comparison))
     elif form == "csv":
         _print_csv(_flat_rows(comparison))
     else:
@@ -82,7 +85,7 @@ def show_models(found: ModelComparison, run_ids: Sequence[str], form: str) -> No
 
 
 def _sheet(comparison: Comparison, metric: Metric) -> Sheet:
-    confidence = f"{comparison.confidence:.0%}"
+    confidence = words.percent(comparison.confidence)
     has_unfinished = any(words.statuses(row.statuses) for row in comparison.rows)
     change = "ratio" if metric.is_ratio else "difference"
     columns = (
@@ -111,7 +114,7 @@ def _texts(row: Row, cell: Cell, metric: Metric, by: Sequence[str], has_unfinish
 
 
 def _published_sheet(rows: Iterable[PublishedRow], confidence: float) -> Sheet:
-    columns = ("of", "metric", "ours", "theirs", f"{confidence:.0%} of one new run", "", "source")
+    columns = ("of", "metric", "ours", "theirs", f"{words.percent(confidence)} of one new run", "", "source")
     texts = tuple(
         (
             row.label,

@@ -72,7 +72,7 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
         trials = [_planned_json(item) for item in plan] if grid_options.dry_run else map(_outcome_json, outcomes)
         typer.echo(json.dumps({"grid": grid.name, "trials": list(trials)}, indent=2))
     elif outcomes:
-        _show_outcomes(outcomes)
+        _show_outcomes(outcomes, _names(plan))
     if not grid_options.dry_run:
         raise typer.Exit(_EXIT_CODES[_status(ending, plan)])
 
@@ -84,7 +84,7 @@ def _run(
     best = _Best(session, [item for item in plan if item.action == "skip"])
     if not todo and not best.is_waiting and not any(item.journal and item.journal.is_cut_off() for item in plan):
         return Ending([], is_interrupted=False)
-    names = varying([item.resolved.spec for item in plan]) or ("seed",)
+    names = _names(plan)
     parent = session.open_parent(grid.name, grid.question)
     orders = [session.order(item) for item in todo]
     drive = session.drive(
@@ -174,14 +174,18 @@ def _show_plan(plan: Sequence[Planned], console: Console, *, verbose: bool, jobs
         parts.append(f"about {duration(left * sum(known) / len(known) / jobs)} by earlier trials")
     console.print(", ".join(parts), soft_wrap=True)
     if verbose:
-        names = varying([item.resolved.spec for item in plan]) or ("seed",)
+        names = _names(plan)
         for item in plan:
             console.print(Text(f"  {item.action:6}  {label(item.resolved.spec, names)}  ({item.why})"), soft_wrap=True)
 
 
-def _show_outcomes(outcomes: Sequence[Outcome]) -> None:
+def _names(plan: Sequence[Planned]) -> tuple[str, ...]:
+    """Return the parameters that tell the trials of a grid apart."""
+    return tuple(varying([item.resolved.spec for item in plan])) or ("seed",)
+
+
+def _show_outcomes(outcomes: Sequence[Outcome], names: tuple[str, ...]) -> None:
     """Print a row for each trial of this call; the best by validation is marked ``*``."""
-    names = varying([outcome.order.spec for outcome in outcomes]) or ("seed",)
     finals = [outcome.record.final for outcome in outcomes if outcome.record and outcome.record.final]
     best = max((final.val_accuracy for final in finals), default=None)
     rows = []

@@ -13,7 +13,7 @@ from benchbench import gridfile
 from benchbench.errors import SpecError, closest
 from benchbench.plugin import KINDS
 from benchbench.spec import read_toml
-from benchbench.study import SCALARS, Compare, Expected, read_study, refuse_unknown
+from benchbench.study import SCALARS, read_study, refuse_unknown
 from benchbench.variation import is_match
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare import ModelComparison
     from benchbench.record import Record
+    from benchbench.study import Compare, Expected
 
 _EXAMPLES = {"--baseline": "optimizer.lr=0.001", "--target": "val_accuracy=0.5"}
 
@@ -50,7 +51,7 @@ class Study:
     def read(path: Path | None) -> Study:
         """Return what the file asks; without one, the questions that need none."""
         if path is None:
-            return Study(Compare(), (), ())
+            return Study(*read_study({}), ())
         table = read_toml(path)
         if not table.keys() & {"model", "dataset", "include"}:
             refuse_unknown(table, ("compare", "expected"), prefix=f"{path}: ")

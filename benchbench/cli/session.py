@@ -212,7 +212,12 @@ class Session:
 
     def close_tracker(self) -> None:
         """Wait for the deliveries, say what is left for the next call, and drop what was kept for them alone."""
-        undelivered = self.tracker.close(DELIVERY_SECONDS)
+        if self.tracker.trouble:
+            self._note(f"waiting {DELIVERY_SECONDS:.0f} s for the tracking store; Ctrl-C leaves it to the next call")
+        try:
+            undelivered = self.tracker.close(DELIVERY_SECONDS)
+        except KeyboardInterrupt:
+            undelivered = self.tracker.close(0)
         if undelivered:
             self._note(
                 f"{len(undelivered)} trial(s) not delivered to MLflow yet ({self.tracker.trouble});"

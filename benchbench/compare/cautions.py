@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from benchbench.plugin import KINDS
-from benchbench.variation import varying
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from benchbench.compare.configurations import Configuration
+    from benchbench.compare.configurations import Configuration, Keys
     from benchbench.compare.metrics import Metric
     from benchbench.machine import Machine
     from benchbench.record import Record
 
 
 def facts(records: Sequence[Record]) -> tuple[str, ...]:
-    """Return, for a caption, each device, each set of versions and each commit that there is."""
+    """Return, for a caption, how the trials ended, and every device, set of versions and commit that there is."""
     machines = [record.machine for record in records]
     commits = [machine.git_commit[:7] for machine in machines if machine.git_commit]
+    statuses = Counter(record.status for record in records)
     lines = (
+        ("trials", [", ".join(f"{count} {status}" for status, count in statuses.items())]),
         ("device", [_device(machine) for machine in machines]),
         ("versions", [", ".join(f"{name} {version}" for name, version in m.versions.items()) for m in machines]),
         ("commit", commits),
@@ -28,24 +30,21 @@ def facts(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(f"{name}: {' | '.join(dict.fromkeys(texts))}" for name, texts in lines if texts)
 
 
-def cautions(
-    rows: Sequence[Configuration], metrics: Iterable[Metric], *, keys: Sequence[str], pooled: Sequence[str]
-) -> tuple[str, ...]:
+def cautions(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Keys) -> tuple[str, ...]:
     """Return a sentence for each thing that makes the rows hard to compare."""
     records = [record for row in rows for record in row.finished.values()]
     return tuple(
         sentence
-        for sentences in (_on_rows(records, keys, pooled), _on_times(records, metrics), _on_code(records))
+        for sentences in (_on_rows(records, keys), _on_times(records, metrics), _on_code(records))
         for sentence in sentences
     )
 
 
-def _on_rows(records: Sequence[Record], keys: Sequence[str], pooled: Sequence[str]) -> Iterator[str]:
-    if pooled:
-        yield f"each row pools trials that differ in {', '.join(pooled)}: its spread is not that of seeds alone"
-    others = [key for key in varying([record.spec for record in records]) if key not in (*keys, *pooled, "seed")]
-    if others:
-        yield f"the rows also differ in {', '.join(others)}"
+def _on_rows(records: Sequence[Record], keys: Keys) -> Iterator[str]:
+    if keys.pooled:
+        yield f"rows pool trials that differ in {', '.join(keys.pooled)}: their spread is not that of seeds alone"
+    if keys.confounded:
+        yield f"the rows also differ in {', '.join(keys.confounded)}"
     for name in _names(record.spec.dataset.name for record in records):
         if len({record.data_digest for record in records if record.spec.dataset.name == name}) > 1:
             yield f"{name} is not the same pictures in all trials"

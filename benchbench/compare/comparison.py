@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare.cautions import cautions, facts
-from benchbench.compare.configurations import choose_keys, find_row, group, one_per_trial, pooled_keys
+from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
 from benchbench.compare.metrics import Metric, Target, find_metrics, values_of
 from benchbench.compare.statistics import Contrast, Summary, contrast, permutation_p, summarise
 from benchbench.compare.verdicts import Judge, Verdict, not_compared
 from benchbench.errors import SpecError
-from benchbench.study import Compare
+from benchbench.study import read_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchbench.compare.configurations import Configuration
     from benchbench.compare.statistics import Values
     from benchbench.record import Record
+    from benchbench.study import Compare
 
 Numbers = dict[str, float | None]
 
@@ -93,13 +94,11 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
     since what was chosen for its luck would make the others look worse than they are.
     Raises :class:`SpecError` for a question that these trials have no answer to.
     """
-    question = question or Compare()
+    question = question or read_study({})[0]
     trials = one_per_trial(records)
     check_finished(trials)
-    specs = [record.spec for record in trials]
-    keys = choose_keys(specs, question.by)
-    pooled = pooled_keys(specs, keys)
-    rows = group(trials, keys, pooled)
+    keys = find_keys([record.spec for record in trials], question.by)
+    rows = group(trials, keys)
     targets = [Target.of(metric, value) for metric, value in question.targets.items()]
     numbers = {record.attempt: values_of(record, targets) for record in trials}
     wanted = (*question.metrics, *(name for target in targets for name in target.names))
@@ -107,13 +106,13 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
     table = _Table(rows, numbers, find_row(rows, question.baseline), question.confidence)
     cells = table.cells(metrics)
     return Comparison(
-        by=keys,
+        by=keys.rows,
         metrics=metrics,
         rows=table.rows(cells, metrics),
         confidence=question.confidence,
         num_comparisons=sum(cell.contrast is not None and cell.contrast.p_value is not None for cell in cells),
         facts=facts(trials),
-        cautions=cautions(rows, metrics, keys=keys, pooled=pooled),
+        cautions=cautions(rows, metrics, keys),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.errors import SpecError, closest
 from benchbench.plugin import KINDS
-from benchbench.variation import is_match, label_of, value_text, varying
+from benchbench.variation import is_match, label, label_of, value_text, varying
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +43,15 @@ class Configuration:
         return dict(Counter(record.status for record in self.trials.values()))
 
 
+@dataclass(frozen=True)
+class Keys:
+    """What makes a row; what trials of one row differ in as well; and what differs only between rows."""
+
+    rows: tuple[str, ...]
+    pooled: tuple[str, ...]
+    confounded: tuple[str, ...]
+
+
 def one_per_trial(records: Iterable[Record]) -> list[Record]:
     """Return, oldest first, one record for each spec and data: the newest finished one, else the newest.
 
@@ -60,22 +69,29 @@ def plain_key(key: str) -> str:
     return kind if kind in KINDS and rest == "name" else key
 
 
-def choose_keys(specs: Sequence[Spec], by: Iterable[str]) -> tuple[str, ...]:
-    """Return the keys that make a row: those asked for, else all that vary but the seed.
+def find_keys(specs: Sequence[Spec], by: Iterable[str]) -> Keys:
+    """Return the keys of the rows, those asked for or else all that vary but the seed, and what varies besides.
 
     Raises :class:`SpecError` for a key that no trial has or that has one value in all of them.
     """
-    wanted, varied = dict.fromkeys(map(plain_key, by)), [key for key in varying(specs) if key != "seed"]
+    varied = [key for key in varying(specs) if key != "seed"]
+    wanted = tuple(dict.fromkeys(map(plain_key, by)))
     for key in wanted:
         check_key(key, specs)
         texts = {json.dumps(spec.flat().get(key)) for spec in specs}
         if key == "seed" or len(texts) == 1:
-            why = (
-                "trials that differ in it alone are one row" if key == "seed" else f"it is {texts.pop()} in all trials"
-            )
+            only = f"it is {texts.pop()} in all trials"
+            why = "trials that differ in it alone are one row" if key == "seed" else only
             hint = f"what varies: {', '.join(varied)}" if varied else "the trials differ in their seeds at most"
             raise SpecError(f"cannot compare by {key!r}: {why}", hint=hint)
-    return tuple(wanted or varied)
+    rows = wanted or tuple(varied)
+    besides = [key for key in varied if key not in rows]
+    pooled = _varying_inside(specs, rows) if besides else set()
+    return Keys(
+        rows,
+        pooled=tuple(key for key in besides if key in pooled),
+        confounded=tuple(key for key in besides if key not in pooled),
+    )
 
 
 def check_key(key: str, specs: Iterable[Spec]) -> None:
@@ -85,25 +101,14 @@ def check_key(key: str, specs: Iterable[Spec]) -> None:
         raise SpecError(f"no trial has {key!r}", hint=closest(key, known) or f"such as {', '.join(known[:5])}")
 
 
-def pooled_keys(specs: Sequence[Spec], keys: Iterable[str]) -> tuple[str, ...]:
-    """Return what varies besides these keys and the seed: trials of one row may differ in it."""
-    inside = set()
-    groups: dict[str, list[Spec]] = {}
-    for spec in specs:
-        groups.setdefault(_text(spec, keys), []).append(spec)
-    for group in groups.values():
-        inside |= {key for key in varying(group) if key != "seed"}
-    return tuple(key for key in varying(specs) if key in inside)
-
-
-def group(records: Sequence[Record], keys: Sequence[str], pooled: Sequence[str]) -> list[Configuration]:
+def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
     """Return the rows in the order in which their first trials began."""
     rows: dict[str, Configuration] = {}
     for record in records:
         flat = record.spec.flat()
-        where = {key: flat[key] for key in keys if key in flat}
-        row = rows.setdefault(_text(record.spec, keys), Configuration(where, {}))
-        unit = _text(record.spec, ("seed", *pooled))
+        where = {key: flat[key] for key in keys.rows if key in flat}
+        row = rows.setdefault(_text(record.spec, keys.rows), Configuration(where, {}))
+        unit = label(record.spec, ("seed", *keys.pooled))
         # The same spec on other pictures is another trial of its row.
         row.trials[unit if unit not in row.trials else f"{unit} {record.data_digest}"] = record
     return list(rows.values())
@@ -145,3 +150,11 @@ def _some(rows: Sequence[Configuration], limit: int = 5) -> str:
 def _text(spec: Spec, keys: Iterable[str]) -> str:
     flat = spec.flat()
     return json.dumps([(key, flat[key]) for key in keys if key in flat], sort_keys=True)
+
+
+def _varying_inside(specs: Sequence[Spec], keys: Iterable[str]) -> set[str]:
+    """Return what trials that are equal in these keys differ in."""
+    groups: dict[str, list[Spec]] = {}
+    for spec in specs:
+        groups.setdefault(_text(spec, keys), []).append(spec)
+    return {key for group in groups.values() for key in varying(group)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from benchbench.compare.statistics import MAX_SEEDS, holm, seeds_needed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from benchbench.compare.metrics import Better
     from benchbench.compare.statistics import Contrast
@@ -90,12 +90,6 @@ def direction(found: Contrast, better: Better) -> Kind:
 def not_compared(why: str) -> Verdict:
     """Return the verdict where no test can be made."""
     return Verdict("not compared", f"not compared: {why}")
-
-
-def join(parts: Iterable[str]) -> str:
-    """Return ``a, b and c``."""
-    *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _without_test(found: Contrast) -> Verdict:

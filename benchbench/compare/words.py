@@ -1,17 +1,17 @@
-"""Numbers of a comparison as texts: shares as %, their differences in points, ratios with a ×."""
+"""Numbers of a comparison as texts: shares as %, their differences in points."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchbench.compare.comparison import Cell, Comparison, Row
+    from benchbench.compare.comparison import Cell, Comparison
     from benchbench.compare.metrics import Metric
     from benchbench.compare.published import PublishedRow
     from benchbench.compare.statistics import Contrast, Interval, Summary
 
 PERCENT = 100
-_LARGE = 100
+_LARGE, _MIDDLE = 100, 10
 
 
 def unit(metric: Metric) -> str:
@@ -19,8 +19,13 @@ def unit(metric: Metric) -> str:
     return "%" if metric.unit == "share" else metric.unit
 
 
-def number(value: float, metric: Metric) -> str:
-    """Return one value, in the unit of :func:`unit`."""
+def percent(share: float) -> str:
+    """Return ``95 %``, with as many digits as it has."""
+    return f"{PERCENT * share:.6g} %"
+
+
+def number(value: float, metric: Metric, *, beside: float | None = None) -> str:
+    """Return one value, in the unit of :func:`unit`, with the decimals of the one that it stands ``beside``."""
     if metric.unit == "share":
         return f"{PERCENT * value:.1f}"
     if metric.unit == "nats":
@@ -28,20 +33,22 @@ def number(value: float, metric: Metric) -> str:
     if metric.unit == "epochs":
         return f"{value:.1f}"
     if metric.unit in ("seconds", "images/s"):
-        return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3g}"
+        size = abs(value if beside is None else beside)
+        digits = 0 if size >= _LARGE else 1 if size >= _MIDDLE else 2
+        return f"{value:,.{digits}f}"
     return f"{value:.4g}"
 
 
 def interval(found: Interval | None, metric: Metric) -> str:
     """Return ``52.1 .. 55.0``, or an empty text."""
-    return f"{number(found.low, metric)} .. {number(found.high, metric)}" if found else ""
+    return f"{number(found.low, metric, beside=found.high)} .. {number(found.high, metric)}" if found else ""
 
 
 def mean(summary: Summary, metric: Metric) -> str:
     """Return ``91.3 ± 0.4 (n=3)``; without ± for a single trial."""
     if summary.mean is None:
         return f"(n={summary.n})"
-    spread = f" ± {number(summary.std, metric)}" if summary.std is not None else ""
+    spread = f" ± {number(summary.std, metric, beside=summary.mean)}" if summary.std is not None else ""
     return f"{number(summary.mean, metric)}{spread} (n={summary.n})"
 
 
@@ -56,13 +63,13 @@ def value(cell: Cell, metric: Metric) -> str:
 
 
 def difference(found: Contrast | None, metric: Metric) -> str:
-    """Return ``+2.12 [-0.31, +4.55]`` or ``×1.25 [1.10, 1.42]``; the estimate alone where there is no interval."""
+    """Return ``+2.12 [-0.31, +4.55]``, or a ratio as ``1.250 [1.102, 1.418]``; the interval only where there is one."""
     if found is None:
         return ""
     texts = [_change(found.estimate, metric)]
     if found.interval:
         low, high = (_change(end, metric) for end in (found.interval.low, found.interval.high))
-        texts.append(f"[{low}, {high}]".replace("×", ""))
+        texts.append(f"[{low}, {high}]")
     return " ".join(texts)
 
 
@@ -85,20 +92,14 @@ def title(metric: Metric) -> str:
 
 def caption(comparison: Comparison, metric: Metric) -> str:
     """Return how the numbers of a metric's table were made."""
-    contrasts = [cell.contrast for row in comparison.rows if (cell := row.cells[metric.name]).contrast]
-    tests = {
-        "paired t test" if found.is_paired else "Welch's t test" for found in contrasts if found and found.interval
-    }
-    parts = [f"± standard deviation; {comparison.confidence:.0%} intervals, Student's t"]
+    cells = [row.cells[metric.name] for row in comparison.rows]
+    contrasts = [cell.contrast for cell in cells if cell.contrast is not None]
+    tests = {"paired t tests" if found.is_paired else "Welch's t tests" for found in contrasts if found.interval}
+    parts = [f"± standard deviation; {percent(comparison.confidence)} intervals, Student's t"]
     if tests:
-        parts.append(f"{' or '.join(sorted(tests))}, Holm over {comparison.num_comparisons}")
+        parts.append(f"{' and '.join(sorted(tests))}, verdicts corrected for {comparison.num_comparisons} (Holm)")
     parts.append("* best by validation")
     return "; ".join(parts)
-
-
-def row_name(row: Row) -> str:
-    """Return the row's label, marked where it is the best."""
-    return f"{row.label}{' *' if row.is_best else ''}"
 
 
 def judgement(row: PublishedRow) -> str:
@@ -108,7 +109,9 @@ def judgement(row: PublishedRow) -> str:
 
 def _change(change: float, metric: Metric) -> str:
     if metric.is_ratio:
-        return f"×{change:.3g}"
+        return f"{change:.3f}"
     if metric.unit == "share":
         return f"{PERCENT * change:+.2f}"
-    return f"{change:+.3f}" if metric.unit == "nats" else f"{change:+.3g}"
+    if metric.unit == "nats":
+        return f"{change:+.3f}"
+    return f"{change:+.1f}" if metric.unit == "epochs" else f"{change:+.3g}"

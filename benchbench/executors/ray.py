@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import socket
 import sys
 import threading
 from contextlib import suppress
@@ -19,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import TypeAdapter
 
-from benchbench.errors import BenchError, DeviceError, SpecError, TrialError
+from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.executors import Died, Output, Refused, Stage, ray_task
 from benchbench.executors.messages import resolved_of, understand
+from benchbench.executors.ray_share import share_out
 from benchbench.order import Resolved, TrialOrder
 from benchbench.record import Failed, Finished, Resumed, Started
 
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Events are small; Ray would set aside a third of the memory."""
 
+_CONNECT_SECONDS = 5.0
+
 # By value, for the reason that its docstring gives.
 ray.cloudpickle.register_pickle_by_value(ray_task)
 
@@ -61,15 +65,6 @@ class _Task:
     answers: ray.ObjectRefGenerator
     has_spoken: bool = False
     has_ended: bool = False
-
-
-@dataclass(frozen=True)
-class Share:
-    """How a cluster is shared out: so many trials at a time, each with so many cores and GPUs."""
-
-    jobs: int
-    cores: int
-    gpus: int
 
 
 class RayExecutor:
@@ -90,7 +85,7 @@ class RayExecutor:
     ) -> None:
         self._is_ours = not ray.is_initialized()
         if self._is_ours:
-            _connect(address, jobs)
+            connect(address, jobs=jobs)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         self._share = share_out(nodes, jobs=jobs, use_gpus=device.partition(":")[0] in ("auto", "cuda"))
         self.jobs = self._share.jobs
@@ -246,29 +241,11 @@ class RayExecutor:
 _WITHOUT_A_WORD = "the Ray task ended without a word"
 
 
-def share_out(nodes: Iterable[Mapping[str, float]], *, jobs: int | None, use_gpus: bool) -> Share:
-    """Return how many trials a cluster of such nodes takes at a time, and the cores that each of them gets.
+def connect(address: str | None, *, jobs: int | None) -> None:
+    """Start Ray on this machine, or connect to the cluster at ``address``.
 
-    All get the same, since the number of threads changes results; of ``jobs`` that do not fit some have to wait.
-    Raises :class:`~benchbench.errors.DeviceError` where there is no room for one.
+    Raises :class:`~benchbench.errors.SpecError` for an address where there is none.
     """
-    rooms = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
-    gpus = int(use_gpus and any(num_gpus for _, num_gpus in rooms))
-
-    def num_places(cores: int) -> int:
-        return sum(min(num_cores // cores, num_gpus if gpus else num_cores) for num_cores, num_gpus in rooms)
-
-    wanted = jobs or sum(num_gpus if gpus else num_cores > 0 for num_cores, num_gpus in rooms)
-    if num_places(1) == 0:
-        raise DeviceError("no node of the Ray cluster has a processor for a trial")
-    cores = next(
-        (cores for cores in range(max(rooms)[0], 1, -1) if num_places(cores) >= wanted),
-        1,
-    )
-    return Share(jobs=min(wanted, num_places(cores)), cores=cores, gpus=gpus)
-
-
-def _connect(address: str | None, jobs: int | None) -> None:
     if address is None:
         ray.init(
             address="local",  # never the cluster that RAY_ADDRESS may name
@@ -284,9 +261,13 @@ def _connect(address: str | None, jobs: int | None) -> None:
             f"--address {address!r}: Ray clients cannot stream events",
             hint="give HOST:PORT, or auto, on a machine that is a node of the cluster",
         )
+    host, _, port = address.rpartition(":")
     try:
+        if port.isdigit():
+            # Ray itself tries for more than three minutes.
+            socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise SpecError(f"--address {address!r}: {reason}", hint="ray start --head starts a cluster") from error
 

@@ -59,6 +59,8 @@ def answer(requests: Sequence[Answer], surroundings: dict[str, Any], board: Any,
 
     The work is done in a thread of its own, so that this one can pass on what is said while it is said.
     """
+    # Said before anything that takes long: until it is heard, the driver takes the task for one that waits for room.
+    yield {"say": "stage", "text": f"starting on {socket.gethostname()}"}
     _settle(**surroundings)
     from benchbench.executors.worker import Worker  # noqa: PLC0415 - see above
     from benchbench.pulse import SharedPulse  # noqa: PLC0415

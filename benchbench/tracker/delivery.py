@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.record import MlflowRun, Started
 from benchbench.tracker import content, models
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Run
 
@@ -41,40 +42,50 @@ class Delivery:
             self._client.update_run(self.run.run_id, status="RUNNING")
             self._send_tags({content.STATUS_TAG: "running"})
             self._status = "RUNNING"
-        for event in events[self._num_events :]:
+        new = events[self._num_events :]
+        params: dict[str, str] = {}
+        for event in new:
             if isinstance(event, Started):
-                self._send_start(event)
-        self._send_points(events[self._num_events :], last_epoch=len(record.epochs))
+                self._send_facts(event)
+                params = content.params(event.spec)
+        self._send_numbers(
+            params, [point for event in new for point in content.points(event, last_epoch=len(record.epochs))]
+        )
         if record.status != "running":
             self._send_end(record, artifacts)
         self._num_events = len(events)
 
-    def _send_start(self, started: Started) -> None:
-        from mlflow.entities import Param  # noqa: PLC0415 - imported with the store
-
-        wanted = content.params(started.spec)
-        new = [Param(key, value) for key, value in wanted.items() if self._params.get(key) != value]
-        for start in range(0, len(new), _PARAMS_PER_BATCH):
-            self._client.log_batch(self.run.run_id, params=new[start : start + _PARAMS_PER_BATCH])
+    def _send_facts(self, started: Started) -> None:
         self._send_tags(content.start_tags(started))
         splits = content.inputs(started)
         if len(splits) != self._num_inputs:
             self._client.log_inputs(self.run.run_id, [_dataset_input(split) for split in splits])
 
-    def _send_points(self, events: list[Event], *, last_epoch: int) -> None:
-        from mlflow.entities import Metric  # noqa: PLC0415 - imported with the store
+    def _send_numbers(self, params: dict[str, str], points: list[content.Point]) -> None:
+        """Send both in as few calls as MLflow allows: each is a transaction of 20 ms."""
+        from mlflow.entities import Metric, Param  # noqa: PLC0415 - imported with the store
 
-        points = [point for event in events for point in content.points(event, last_epoch=last_epoch)]
+        new = [Param(key, value) for key, value in params.items() if self._params.get(key) != value]
         metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in points]
-        for start in range(0, len(metrics), _METRICS_PER_BATCH):
-            self._client.log_batch(self.run.run_id, metrics=metrics[start : start + _METRICS_PER_BATCH])
+        while new or metrics:
+            self._client.log_batch(
+                self.run.run_id,
+                params=new[:_PARAMS_PER_BATCH],
+                metrics=metrics[: _METRICS_PER_BATCH - _PARAMS_PER_BATCH],
+            )
+            new, metrics = new[_PARAMS_PER_BATCH:], metrics[_METRICS_PER_BATCH - _PARAMS_PER_BATCH :]
+        self._params |= params
 
     def _send_end(self, record: Record, artifacts: Path) -> None:
         """Send the files first: a run that has ended is complete."""
-        for path in artifacts.rglob("*"):
-            place = path.relative_to(artifacts).parent
-            if path.is_file() and models.FOLDER not in place.parts[:1]:
-                self._client.log_artifact(self.run.run_id, str(path), None if place == Path() else place.as_posix())
+        if (artifacts / models.FOLDER).is_dir():
+            for path in artifacts.iterdir():
+                if path.is_dir() and path.name != models.FOLDER:
+                    self._client.log_artifacts(self.run.run_id, str(path), path.name)
+                elif path.is_file():
+                    self._client.log_artifact(self.run.run_id, str(path))
+        elif artifacts.is_dir():
+            self._client.log_artifacts(self.run.run_id, str(artifacts))
         if (artifacts / models.FOLDER).is_dir():
             models.send(self._client, self.run, record, folder=artifacts / models.FOLDER)
         tags = content.end_tags(record)

@@ -22,7 +22,10 @@ _PAGE = 1000
 
 
 def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -> Known:
-    """Return the finished runs of these specs that nobody deleted, and the attempts of runs that were deleted."""
+    """Return the finished runs of these specs that nobody deleted, and the attempts of runs that were deleted.
+
+    Of several runs of one spec the newest counts.
+    """
     from mlflow.entities import ViewType  # noqa: PLC0415 - imported with the store
 
     is_finished = f"tags.`{content.STATUS_TAG}` = 'finished'"
@@ -72,7 +75,9 @@ def search(client: MlflowClient, experiment_id: str, query: str, view: int) -> I
     """Yield all runs of an experiment that a query finds, however many."""
     token = None
     while True:
-        page = client.search_runs([experiment_id], query, view, max_results=_PAGE, page_token=token)
+        page = client.search_runs(
+            [experiment_id], query, view, max_results=_PAGE, order_by=["attributes.start_time ASC"], page_token=token
+        )
         yield from page
         token = page.token
         if not token:

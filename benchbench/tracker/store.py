@@ -108,7 +108,10 @@ class Store:
         assert isinstance(started, Started)  # noqa: S101 - Record.of has seen to it
         known, claim = journal.mlflow_run(), journal.claim()
         experiment_id = self._experiment_of(claim)
-        run = self._find(known, started.attempt, experiment_id) or self._create(started, experiment_id, claim)
+        # Only a run that was asked for can be there; looking for one takes longer the more there are.
+        was_asked_for = journal.ask_for_run()
+        run = self._find(known, started.attempt, experiment_id) if was_asked_for else None
+        run = run or self._create(started, experiment_id, claim)
         delivery = Delivery(self.client, run, tracking_uri=self.tracking_uri)
         if delivery.run != known:
             journal.set_mlflow_run(delivery.run)
@@ -214,6 +217,7 @@ def _check_experiment(experiment: Experiment, uri: str) -> None:
 
 
 def other_version_hint(uri: str) -> str:
+    """Return what to do about a store that another version of MLflow made."""
     shown = without_credentials(uri)
     return (
         f"`mlflow db upgrade {shown}` brings the database of an older MLflow up to date (copy it first);"
