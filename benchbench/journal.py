@@ -230,6 +230,34 @@ class Journal:
         partial.replace(self.folder / name)
 
 
+@dataclass(frozen=True)
+class GridEnd:
+    """How a grid ended, kept on disk until its own run in MLflow has been told."""
+
+    tracking_uri: str
+    run_id: str
+    status: str
+
+    def keep(self) -> None:
+        """Write it down."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_bytes(TypeAdapter(GridEnd).dump_json(self))
+
+    def drop(self) -> None:
+        """Delete it: MLflow knows, or it is not true any more."""
+        self._path.unlink(missing_ok=True)
+
+    @staticmethod
+    def all() -> list[GridEnd]:
+        """Return those that MLflow has not been told of."""
+        paths = sorted((state_folder() / "grids").glob("*.end.json"))
+        return [TypeAdapter(GridEnd).validate_json(path.read_bytes()) for path in paths]
+
+    @property
+    def _path(self) -> Path:
+        return state_folder() / "grids" / f"{self.run_id}.end.json"
+
+
 def mark_dead() -> list[Journal]:
     """Find trials whose process ended without a word, end them as killed, and return them.
 

@@ -132,9 +132,7 @@ def test_a_changed_plugin_makes_trials_stale_and_a_raised_revision_runs_them_aga
     assert len(bench.runs()) == 4
     assert "2 done, 0 to take up again" in bench(*command, "--dry-run").stdout
 
-    plugin.write_text(
-        plugin.read_text().replace('"""One linear layer."""', '"""One linear layer."""\n    revision = 2\n')
-    )
+    plugin.write_text(plugin.read_text().replace('name="line"', 'name="line", revision=2'))
     revised = bench(*command)
     assert "0 done, 0 to take up again, 2 to run" in revised.stdout, revised.stderr
     assert len(bench.runs()) == 6

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from commands import Bench, trials
 
-from benchbench.errors import DeviceError, SpecError
+from benchbench.errors import BenchError, DeviceError, SpecError
 from benchbench.executors import Died, Output, Refused
 from benchbench.executors.local import LocalExecutor
 from benchbench.executors.ray_share import Share, share_out
@@ -150,11 +152,12 @@ def test_a_trial_that_waits_for_room_in_the_cluster_ends_when_a_stop_is_asked_fo
     told = []
     for order, message in executor.run(given.copy()):
         told.append((order, message))
-        if getattr(message, "event", "") == "started":
+        if getattr(message, "event", "") == "epoch_finished" and sum(executor.progress().values()) > 0:
             executor.stop()
     ends = {order.attempt: message for order, message in told}
     assert isinstance(ends["0"], Failed)
     assert isinstance(ends["1"], Died)
+    assert [message for order, message in told if order is given[1]] == [ends["1"]], "it must not have begun"
 
 
 def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: RayExecutor, tmp_path: Path) -> None:
@@ -168,7 +171,7 @@ def test_a_task_that_does_not_see_the_folder_of_the_trial_says_what_must_be_shar
     (order,) = orders(executor, tmp_path, draft())
     with monkeypatch.context() as context:
         context.setattr(Path, "mkdir", lambda *_, **__: None)  # as if the driver's disk were another
-        ((_, message),) = executor.run(deque([order]))
+        *_, (_, message) = executor.run(deque([order]))
     assert isinstance(message, Refused)
     assert "BENCH_STATE" in message.error.hint
 
@@ -195,6 +198,13 @@ def test_bench_grid_on_ray_tracks_its_trials_and_imports_nothing_from_the_workin
     assert done.returncode == 0, done.stderr
     assert [trial["status"] for trial in trials(done)] == ["finished", "finished"]
     assert [run.info.status for run in bench.runs()] == ["FINISHED", "FINISHED"]
+
+
+def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "benchbench.executors.ray")
+    with pytest.raises(BenchError, match=r"benchbench\[ray\]"):
+        importlib.import_module("benchbench.executors.ray")
 
 
 @pytest.mark.parametrize("address", ["ray://localhost:10001", "localhost:1", "nonsense"])

@@ -253,7 +253,7 @@ def test_a_spec_survives_its_own_toml(registry: Registry) -> None:
 
 
 def resolve_toml(registry: Registry, spec: Spec) -> Spec:
-    import tomllib  # noqa: PLC0415
+    import tomllib
 
     return registry.resolve(Draft.from_toml(tomllib.loads(spec.to_toml())))
 

@@ -70,16 +70,18 @@ def describe(journal: Journal) -> dict[str, Any]:
 def _send_leftovers(journals: list[Journal], experiment: str) -> None:
     """Deliver what waits; a store that is away is told of, and stops nobody from looking."""
     from benchbench.errors import TrackingError  # noqa: PLC0415 - help must not wait for these
+    from benchbench.journal import GridEnd  # noqa: PLC0415
     from benchbench.tracker import Store, is_delivered  # noqa: PLC0415
 
     waiting = [journal for journal in journals if not is_delivered(journal) and journal.record().status != "running"]
-    if not waiting:
+    if not waiting and not GridEnd.all():
         return
     try:
         store = Store.open(None, experiment)
         for journal in waiting:
             if (claim := journal.claim()) and claim.tracking_uri == store.tracking_uri:
                 store.deliver(journal)
+        store.close_parents()
     except TrackingError as error:
         typer.echo(f"not delivered: {error.message}", err=True)
 

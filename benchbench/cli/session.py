@@ -18,7 +18,7 @@ from benchbench.errors import SpecError, TrackingError
 from benchbench.executors.local import LocalExecutor
 from benchbench.fetch import ensure, parse_data_options
 from benchbench.grid import Drive, new_attempt
-from benchbench.journal import Claim, Journal, mark_dead
+from benchbench.journal import Claim, GridEnd, Journal, mark_dead
 from benchbench.listeners import Listeners
 from benchbench.order import TrialOrder
 from benchbench.plan import Planned, Rules, plan
@@ -124,6 +124,7 @@ class Session:
                 journal.close_claim()
         for parent in filter(None, parents):
             self.close_parent(parent, "killed")
+        self._close_parents()
         self.tracker.send_leftovers()
 
     def order(self, planned: Planned) -> TrialOrder:
@@ -172,11 +173,8 @@ class Session:
         return self.tracker.wait_open().open_parent(name, question)
 
     def close_parent(self, run_id: str, status: str) -> None:
-        """End a grid's own run; a store that is away learns of it the next time that the grid runs."""
-        try:
-            self.tracker.wait_open().close_parent(run_id, status)
-        except TrackingError as error:
-            self._note(error.message)
+        """End a grid's own run, once the trials are delivered or with the next call."""
+        GridEnd(self.tracker.wait_open().tracking_uri, run_id, status).keep()
 
     def complete(self, journal: Journal) -> None:
         """Add to a trial's artifacts what the worker leaves to this process."""
@@ -218,7 +216,9 @@ class Session:
             undelivered = self.tracker.close(DELIVERY_SECONDS)
         except KeyboardInterrupt:
             undelivered = self.tracker.close(0)
-        if undelivered:
+        if not undelivered:
+            self._close_parents()
+        else:
             self._note(
                 f"{len(undelivered)} trial(s) not delivered to MLflow yet ({self.tracker.trouble});"
                 " the next bench command sends them"
@@ -230,6 +230,12 @@ class Session:
                     self.drop_checkpoint(journal)
         for journal in self._ours.values():
             journal.close_claim()
+
+    def _close_parents(self) -> None:
+        try:
+            self.tracker.wait_open().close_parents()
+        except TrackingError as error:
+            self._note(error.message)
 
     def _complete_late(self, journal: Journal) -> None:
         """Do what a call that was killed left undone after the end of a trial."""

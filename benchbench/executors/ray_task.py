@@ -130,8 +130,9 @@ def _beat(board: Any, folder: str, pulse: SharedPulse) -> None:
     import ray  # noqa: PLC0415 - where this runs it is there already
 
     # A board that cannot be reached is no reason to stop training: Ray ends the task when the driver is gone.
-    with suppress(ray.exceptions.RayError):
-        if ray.get(board.beat.remote(folder, pulse.num_trained), timeout=PATIENCE_SECONDS):
+    with suppress(ray.exceptions.RayError, TimeoutError):
+        # Not ray.get: while a task waits in that, Ray lends its processors to another.
+        if board.beat.remote(folder, pulse.num_trained).future().result(timeout=PATIENCE_SECONDS):
             pulse.ask_to_stop()
 
 

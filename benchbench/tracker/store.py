@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from benchbench.errors import TrackingError
-from benchbench.journal import DELIVERED, Journal
+from benchbench.journal import DELIVERED, GridEnd, Journal
 from benchbench.record import Record, Started
 from benchbench.tracker import content, grids
 from benchbench.tracker.address import find_store, sqlite_path, without_credentials
@@ -99,10 +99,14 @@ class Store:
         with told(f"cannot write to the tracking store {self.tracking_uri}"):
             return grids.open_parent(self.client, self.experiment_id, name, question)
 
-    def close_parent(self, run_id: str, status: str) -> None:
-        """End the run of a grid as ``finished``, ``failed`` or ``killed``."""
+    def close_parents(self) -> None:
+        """End the runs of grids whose :class:`GridEnd` is kept."""
         with told(f"cannot write to the tracking store {self.tracking_uri}"):
-            self.client.set_terminated(run_id, status=status.upper())
+            for end in GridEnd.all():
+                if end.tracking_uri != self.tracking_uri:
+                    continue
+                self.client.set_terminated(end.run_id, status=end.status.upper())
+                end.drop()
 
     def _take_up(self, journal: Journal, started: Event) -> Delivery:
         assert isinstance(started, Started)  # noqa: S101 - Record.of has seen to it
