@@ -1,9 +1,7 @@
-"""Student's t over trials: the interval of a mean, of a difference or ratio, and of one new trial.
+"""Student's t over trials, by scipy and statsmodels: of a mean, of a difference or ratio, and of one new trial.
 
-Formulas: Student, "The probable error of a mean", Biometrika 6, 1908; Welch, "The generalization of Student's
-problem", Biometrika 34, 1947; Holm, "A simple sequentially rejective multiple test procedure", Scandinavian
-Journal of Statistics 6, 1979. scipy and statsmodels have them too, and the tests hold these to them; here, values
-that do not vary give no warning, and a table of a thousand comparisons takes no minutes.
+What is decided here is what to ask them: pairs or groups, values or logarithms, and what has no answer, since it does
+not vary.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
+from scipy import stats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,8 +59,8 @@ class Contrast:
 
     ``estimate`` is the difference of the means, or the ratio of the geometric means. ``p_value`` is that of the t
     test whose interval this is, ``permutation_p`` that of a permutation test where there are enough trials for one.
-    Without spread there is neither interval nor p value. ``effect_size`` is the difference in standard deviations
-    of a pair of trials, and ``freedom`` the degrees of freedom that each pair after the first adds.
+    Without spread there is neither interval nor p value. ``effect_size`` is Cohen's d: the difference in standard
+    deviations, of the differences where paired, and of both groups together where not.
     """
 
     estimate: float
@@ -73,7 +71,6 @@ class Contrast:
     p_value: float | None = None
     permutation_p: float | None = None
     effect_size: float = 0.0
-    freedom: float = 1.0
 
     @property
     def test_p(self) -> float | None:
@@ -88,8 +85,8 @@ def summarise(values: Sequence[float], *, confidence: float) -> Summary:
     std = float(np.std(values, ddof=1)) if n > 1 else None
     if mean is None or std is None or is_constant(values):
         return Summary(n, mean, std, None)
-    half = half_width(std / math.sqrt(n), n - 1, confidence)
-    return Summary(n, mean, std, Interval(mean - half, mean + half))
+    low, high = stats.t.interval(confidence, n - 1, loc=mean, scale=std / math.sqrt(n))
+    return Summary(n, mean, std, Interval(float(low), float(high)))
 
 
 def prediction_interval(values: Sequence[float], *, confidence: float) -> Interval | None:
@@ -100,8 +97,9 @@ def prediction_interval(values: Sequence[float], *, confidence: float) -> Interv
     summary = summarise(values, confidence=confidence)
     if summary.interval is None or summary.mean is None or summary.std is None:
         return None
-    half = half_width(summary.std * math.sqrt(1 + 1 / summary.n), summary.n - 1, confidence)
-    return Interval(summary.mean - half, summary.mean + half)
+    scale = summary.std * math.sqrt(1 + 1 / summary.n)
+    low, high = stats.t.interval(confidence, summary.n - 1, loc=summary.mean, scale=scale)
+    return Interval(float(low), float(high))
 
 
 def contrast(ours: Values, baseline: Values, *, as_ratio: bool, confidence: float) -> Contrast:
@@ -114,20 +112,19 @@ def contrast(ours: Values, baseline: Values, *, as_ratio: bool, confidence: floa
     a, b = _arrays(ours, baseline, as_ratio=as_ratio)
     difference = float(a.mean() - b.mean())
     estimate, n = math.exp(difference) if as_ratio else difference, (len(a), len(b))
-    spread = _paired_spread(a, b) if is_paired else _welch_spread(a, b)
-    if spread is None:
+    if not (_differs_between_pairs(a, b) if is_paired else _varies(a, b)):
         return Contrast(estimate, as_ratio, is_paired, n)
-    half = half_width(spread.standard_error, spread.degrees, confidence)
-    low, high = difference - half, difference + half
+    test = stats.ttest_rel(a, b) if is_paired else stats.ttest_ind(a, b, equal_var=False)
+    low, high = (float(end) for end in test.confidence_interval(confidence))
+    variance = np.var(a - b, ddof=1) if is_paired else (np.var(a, ddof=1) + np.var(b, ddof=1)) / 2
     return Contrast(
         estimate,
         as_ratio,
         is_paired,
         n,
         interval=Interval(math.exp(low), math.exp(high)) if as_ratio else Interval(low, high),
-        p_value=float(2 * special.stdtr(spread.degrees, -abs(difference) / spread.standard_error)),
-        effect_size=abs(difference) / spread.of_a_pair,
-        freedom=spread.freedom,
+        p_value=float(test.pvalue),
+        effect_size=abs(difference) / math.sqrt(variance),
     )
 
 
@@ -141,8 +138,6 @@ def permutation_p(ours: Values, baseline: Values, *, as_ratio: bool, level: floa
     num_arrangements = 2 ** len(a) if is_paired else math.comb(len(a) + len(b), len(a))
     if 2 / min(num_arrangements, MAX_RESAMPLES + 1) > level:
         return None
-    from scipy import stats  # noqa: PLC0415 - half a second, for those with many seeds
-
     result = stats.permutation_test(
         (a, b),
         lambda x, y, axis: np.mean(x, axis=axis) - np.mean(y, axis=axis),
@@ -155,12 +150,10 @@ def permutation_p(ours: Values, baseline: Values, *, as_ratio: bool, level: floa
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p values corrected for their number, in their order."""
-    order = np.argsort(p_values)
-    steps = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return [float(p) for p in corrected]
+    """Return the p values corrected for their number, in their order (Holm, Scandinavian J. of Statistics 6, 1979)."""
+    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - a second, for tables alone
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
 
 
 def seeds_needed(found: Contrast, *, level: float) -> int | None:
@@ -168,30 +161,17 @@ def seeds_needed(found: Contrast, *, level: float) -> int | None:
 
     None where it takes more than :data:`MAX_SEEDS`. Cohen, "Statistical Power Analysis", 1988, chapter 2.
     """
+    from statsmodels.stats.power import TTestIndPower, TTestPower  # noqa: PLC0415 - see above
+
     counts = np.arange(2, MAX_SEEDS + 1)
-    degrees, center = found.freedom * (counts - 1), found.effect_size * np.sqrt(counts)
-    critical = special.stdtrit(degrees, 1 - level / 2)
-    power = 1 - special.nctdtr(degrees, center, critical) + special.nctdtr(degrees, center, -critical)
-    enough = np.flatnonzero(power >= POWER)
+    test = TTestPower() if found.is_paired else TTestIndPower()
+    enough = np.flatnonzero(test.power(found.effect_size, counts, level) >= POWER)
     return int(counts[enough[0]]) if len(enough) else None
-
-
-def half_width(standard_error: float, degrees: float, confidence: float) -> float:
-    """Return half the width of the interval of Student's t."""
-    return float(special.stdtrit(degrees, (1 + confidence) / 2)) * standard_error
 
 
 def is_constant(values: Sequence[float] | NDArray[np.float64]) -> bool:
     """Tell whether the values are all the same but for rounding."""
     return bool(np.ptp(values) <= SAME * np.max(np.abs(values)))
-
-
-@dataclass(frozen=True)
-class _Spread:
-    standard_error: float
-    degrees: float
-    of_a_pair: float
-    freedom: float
 
 
 def _arrays(
@@ -202,20 +182,10 @@ def _arrays(
     return (np.log(a), np.log(b)) if as_ratio else (a, b)
 
 
-def _paired_spread(a: NDArray[np.float64], b: NDArray[np.float64]) -> _Spread | None:
-    n, differences = len(a), a - b
+def _differs_between_pairs(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
     # Measured against the values: 0.75 - 0.73 and 0.76 - 0.74 differ in the last digit.
-    if n < 2 or np.ptp(differences) <= SAME * max(np.abs(a).max(), np.abs(b).max()):  # noqa: PLR2004 - no spread of one
-        return None
-    std = float(np.std(differences, ddof=1))
-    return _Spread(std / math.sqrt(n), n - 1, std, 1.0)
+    return len(a) > 1 and bool(np.ptp(a - b) > SAME * max(np.abs(a).max(), np.abs(b).max()))
 
 
-def _welch_spread(a: NDArray[np.float64], b: NDArray[np.float64]) -> _Spread | None:
-    if min(len(a), len(b)) < 2 or (is_constant(a) and is_constant(b)):  # noqa: PLR2004 - no spread of one
-        return None
-    variances = float(np.var(a, ddof=1)), float(np.var(b, ddof=1))
-    shares = variances[0] / len(a), variances[1] / len(b)
-    degrees = sum(shares) ** 2 / (shares[0] ** 2 / (len(a) - 1) + shares[1] ** 2 / (len(b) - 1))
-    freedom = sum(variances) ** 2 / (variances[0] ** 2 + variances[1] ** 2)
-    return _Spread(math.sqrt(sum(shares)), degrees, math.sqrt(sum(variances)), freedom)
+def _varies(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    return min(len(a), len(b)) > 1 and not (is_constant(a) and is_constant(b))

@@ -269,7 +269,8 @@ def connect(address: str | None, *, jobs: int | None) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise SpecError(f"--address {address!r}: {reason}", hint="ray start --head starts a cluster") from error
+        hint = "is there a cluster (ray start --head), and does its token authentication let you in?"
+        raise SpecError(f"--address {address!r}: {reason}", hint=hint) from error
 
 
 def _cancel(task: _Task, *, force: bool) -> None:
