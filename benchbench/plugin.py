@@ -52,11 +52,14 @@ class Plugin(BaseModel):
     kind: ClassVar[str] = ""
     revision: ClassVar[int] = 1
 
-    def __init_subclass__(cls, *, name: str | None = None, revision: int = 1, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, name: str | None = None, revision: int | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if name is not None:
             cls.name = name
-        cls.revision = revision
+        if revision is not None:
+            cls.revision = revision
+        elif "revision" not in vars(cls):
+            cls.revision = 1  # it is of this class's own results, not of those of the class it is made from
 
 
 @dataclass(frozen=True)

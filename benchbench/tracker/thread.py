@@ -75,11 +75,14 @@ class TrackerThread:
             return [journal for journal in self._named.values() if is_delivered(journal)]
 
     def close(self, timeout_seconds: float = 30.0) -> list[Journal]:
-        """Wait until all is delivered, or for the time given, and return the journals that are not."""
+        """Wait until all is delivered, or nothing is for the time given, and return the journals that are not."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
-        self._thread.join(timeout_seconds)
+        num_waiting = len(self._waiting) + 1
+        while self._thread.is_alive() and len(self._waiting) < num_waiting:
+            num_waiting = len(self._waiting)
+            self._thread.join(timeout_seconds)
         with self._changed:
             self._is_abandoned = True
             self._changed.notify_all()
