@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
-from benchbench import errors, hooks, machine, record, testing
+from benchbench import errors, gridfile, hooks, machine, record, testing
 from benchbench.registry import Registry
-from benchbench.spec import Draft
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -195,10 +194,11 @@ def test_the_listener_example_heard_of_the_trial_and_its_command_tells_of_it(tra
 
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=of_page)
-def test_every_toml_block_parses(block: Block) -> None:
-    table = tomllib.loads(block.text)
-    if "model" in table:
-        Draft.from_toml(table)
+def test_every_toml_block_parses_and_makes_trials(block: Block, tmp_path: Path) -> None:
+    if "model" in tomllib.loads(block.text):
+        file = tmp_path / "page.toml"
+        file.write_text(block.text, encoding="utf-8")
+        assert gridfile.load(file).expand()
 
 
 def commands() -> list[tuple[Block, str, str]]:

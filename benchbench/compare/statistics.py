@@ -7,6 +7,7 @@ not vary.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,7 +115,10 @@ def contrast(ours: Values, baseline: Values, *, as_ratio: bool, confidence: floa
     estimate, n = math.exp(difference) if as_ratio else difference, (len(a), len(b))
     if not (_differs_between_pairs(a, b) if is_paired else _varies(a, b)):
         return Contrast(estimate, as_ratio, is_paired, n)
-    test = stats.ttest_rel(a, b) if is_paired else stats.ttest_ind(a, b, equal_var=False)
+    with warnings.catch_warnings():
+        # One side of Welch's test may well be constant; scipy fears for its variance, which is zero and right.
+        warnings.filterwarnings("ignore", message="Precision loss occurred in moment calculation")
+        test = stats.ttest_rel(a, b) if is_paired else stats.ttest_ind(a, b, equal_var=False)
     low, high = (float(end) for end in test.confidence_interval(confidence))
     variance = np.var(a - b, ddof=1) if is_paired else (np.var(a, ddof=1) + np.var(b, ddof=1)) / 2
     return Contrast(
