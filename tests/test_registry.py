@@ -92,7 +92,7 @@ def test_one_broken_plugin_does_not_break_the_others(registry: Registry) -> None
         ("hook_raises.py", "no models today"),
         ("exits.py", "ends Python (exit code 3)"),
         ("no_hooks.py", "offers nothing"),
-        ("bad_classes.py", "model 'bad-default': bad default: width: Input should be greater than or equal to 1"),
+        ("bad_classes.py", "model 'bad-default': bad default: width must be greater than or equal to 1"),
         ("bad_classes.py", "model 'no-default': parameter 'width' has no default"),
         ("bad_classes.py", "model 'NoName': it has no name"),
         ("bad_classes.py", "model 'bad name': a name is made of"),
