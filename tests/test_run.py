@@ -322,7 +322,7 @@ def test_help_imports_nothing_heavy() -> None:
 def foreign_python(tmp_path: Path) -> Iterator[Path]:
     """Return the interpreter of a fresh venv that sees the packages of this one."""
     venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     python = venv / "bin" / "python"
     site: Any = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
@@ -350,8 +350,9 @@ def test_a_strangers_package_is_found_after_pip_install(bench: Bench, foreign_py
         "[project.entry-points.benchbench]\n"
         'foreign = "stranger"\n'
     )
-    install = [foreign_python, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", package]
-    subprocess.run(install, check=True, capture_output=True)
+    # Our pip and setuptools: those that a venv brings may be too old for each other.
+    pip = [sys.executable, "-m", "pip", "--python", foreign_python, "install"]
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--no-index", package], check=True, capture_output=True)
     call = [foreign_python, "-c", "from benchbench.cli.main import main; main()"]
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
