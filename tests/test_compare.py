@@ -109,7 +109,7 @@ def test_ratios_and_prediction_intervals_cover_the_truth_as_often_as_they_say(n:
     assert 0.93 <= predictions / NUM_DRAWS <= 0.97
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _quick_corrections() -> Iterator[None]:
     """Leave little to the garbage collection that statsmodels asks for with every table, 0.1 s with all of torch."""
     gc.freeze()
@@ -117,7 +117,6 @@ def _quick_corrections() -> Iterator[None]:
     gc.unfreeze()
 
 
-@pytest.mark.usefixtures("_quick_corrections")
 @pytest.mark.parametrize("n", [3, 5])
 def test_no_more_null_tables_than_promised_hold_a_false_verdict(n: int) -> None:
     random = np.random.default_rng(n)

@@ -21,6 +21,7 @@ from PIL import Image
 
 from benchbench.datacheck import check_splits, facts_of
 from benchbench.errors import DataError
+from benchbench.testing import check_dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,10 @@ def from_ready_cut_zip(pictures: dict[str, bytes], tmp_path_factory: pytest.Temp
 
 def load(root: Path) -> Splits:
     return TinyImage10().load(root)
+
+
+def test_the_dataset_keeps_the_promises_of_all_datasets(pictures: dict[str, bytes], tmp_path: Path) -> None:
+    check_dataset(TinyImage10(), write_zip(tmp_path / "tinyimage10.zip", ready_cut(pictures)))
 
 
 def assert_same(found: Splits, expected: Splits) -> None:

@@ -10,6 +10,7 @@ from picture_archives import LATER_WNID, WNIDS, made_pictures, official, write_f
 
 from benchbench.datacheck import check_splits, facts_of
 from benchbench.errors import DataError
+from benchbench.testing import check_dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,10 @@ def archive(members: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="module")
 def splits(archive: Path) -> Splits:
     return Eleven().load(archive)
+
+
+def test_the_dataset_keeps_the_promises_of_all_datasets(archive: Path) -> None:
+    check_dataset(Eleven(), archive)
 
 
 def digest(splits: Splits) -> str:
