@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from benchbench.spec import Spec  # noqa: TC001 - pydantic reads the annotation
 
 ArtifactLevel = Literal["none", "light", "full"]
-ARTIFACT_LEVELS: tuple[str, ...] = get_args(ArtifactLevel)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import json
 import tomllib
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Precision = Literal["fp32", "tf32", "bf16"]
-PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 class _Text(BaseModel):

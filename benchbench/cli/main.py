@@ -16,8 +16,6 @@ from benchbench.errors import BenchError
 if TYPE_CHECKING:
     from types import FrameType
 
-INTERRUPTED = 130
-
 
 class _Group(TyperGroup):
     """The top of ``bench``, which tells of errors in one way: what is wrong, what to do, exit code."""
@@ -30,7 +28,7 @@ class _Group(TyperGroup):
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
-            sys.exit(INTERRUPTED)
+            sys.exit(options.EXIT_CODES["killed"])
 
 
 def make_app() -> typer.Typer:

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.text import Text
 
+from benchbench.cli import options as shared
 from benchbench.cli.grid_display import GridDisplay, duration
 from benchbench.cli.session import Options, Session
 from benchbench.cli.tables import print_table
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from benchbench.order import TrialOrder
     from benchbench.plan import Planned
 
-_EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 RETRIES = 1
 """How often a trial whose worker was killed by the system is taken up again."""
 
@@ -74,7 +74,7 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
     elif outcomes:
         _show_outcomes(outcomes, _names(plan))
     if not grid_options.dry_run:
-        raise typer.Exit(_EXIT_CODES[_status(ending, plan)])
+        raise typer.Exit(shared.EXIT_CODES[_status(ending, plan)])
 
 
 def _run(

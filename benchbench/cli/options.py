@@ -13,6 +13,9 @@ from benchbench.errors import SpecError, closest
 if TYPE_CHECKING:
     from benchbench.order import ArtifactLevel
 
+EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
+"""How ``bench`` ends, by how its trials did; wrong usage or input is 2, see :mod:`benchbench.errors`."""
+
 debug = False
 """Whether tracebacks are shown; set by ``--debug`` on any command."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
+from benchbench.cli import options as shared
 from benchbench.cli.display import Display, show_end
 from benchbench.cli.session import Options, Session
 from benchbench.discovery import loose_files
@@ -16,8 +17,6 @@ from benchbench.tracker import how_to_open
 if TYPE_CHECKING:
     from benchbench.order import TrialOrder
     from benchbench.spec import Draft
-
-EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 
 
 def run_single(draft: Draft, options: Options, *, as_json: bool) -> None:
@@ -43,7 +42,7 @@ def run_single(draft: Draft, options: Options, *, as_json: bool) -> None:
     show_end(record, console, opens_with=how_to_open(record.mlflow) if record.mlflow else "")
     if as_json:
         typer.echo(record.to_json())
-    raise typer.Exit(EXIT_CODES[record.status])
+    raise typer.Exit(shared.EXIT_CODES[record.status])
 
 
 def _train(session: Session, order: TrialOrder, display: Display) -> None:

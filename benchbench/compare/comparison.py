@@ -63,11 +63,6 @@ class Row:
     is_best: bool
     cells: dict[str, Cell]
 
-    @property
-    def num_finished(self) -> int:
-        """Return the number of trials with results."""
-        return self.statuses.get("finished", 0)
-
 
 @dataclass(frozen=True)
 class Comparison:
