@@ -25,10 +25,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from benchbench.errors import TrialError
-from benchbench.record import Error, Event, Failed, MlflowRun, Record, event_from_json, event_to_json
+from benchbench.record import Error, Event, Failed, MlflowRun, Record, adapter, event_from_json, event_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,13 +220,13 @@ class Journal:
 
     def _read(self, name: str, kind: type[T]) -> T | None:
         path = self.folder / name
-        return TypeAdapter(kind).validate_json(path.read_bytes()) if path.exists() else None
+        return adapter(kind).validate_json(path.read_bytes()) if path.exists() else None
 
     def _write(self, name: str, value: object) -> None:
         """Replace a file whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f"{name}.partial"
-        partial.write_bytes(TypeAdapter(type(value)).dump_json(value))
+        partial.write_bytes(adapter(type(value)).dump_json(value))
         partial.replace(self.folder / name)
 
 
@@ -241,7 +241,7 @@ class GridEnd:
     def keep(self) -> None:
         """Write it down."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_bytes(TypeAdapter(GridEnd).dump_json(self))
+        self._path.write_bytes(adapter(GridEnd).dump_json(self))
 
     def drop(self) -> None:
         """Delete it: MLflow knows, or it is not true any more."""
@@ -251,7 +251,7 @@ class GridEnd:
     def all() -> list[GridEnd]:
         """Return those that MLflow has not been told of."""
         paths = sorted((state_folder() / "grids").glob("*.end.json"))
-        return [TypeAdapter(GridEnd).validate_json(path.read_bytes()) for path in paths]
+        return [adapter(GridEnd).validate_json(path.read_bytes()) for path in paths]
 
     @property
     def _path(self) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, with_config
 
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 FORMAT: Literal[1] = 1
 Status = Literal["running", "finished", "failed", "killed"]
+T = TypeVar("T")
+
+
+_adapters: dict[object, TypeAdapter[Any]] = {}
+
+
+def adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Return what reads and writes values of a type as JSON; building one takes up to 25 ms, so it is kept."""
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def now_ms() -> int:
@@ -254,12 +265,12 @@ class Record:
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return the record as JSON text."""
-        return TypeAdapter(Record).dump_json(self, indent=indent).decode()
+        return adapter(Record).dump_json(self, indent=indent).decode()
 
     @staticmethod
     def from_json(text: str | bytes) -> Record:
         """Return the record that :meth:`to_json` wrote."""
-        return TypeAdapter(Record).validate_json(text)
+        return adapter(Record).validate_json(text)
 
 
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Event, config={"ser_json_inf_nan": "strings"})

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from benchbench.order import ArtifactLevel, Resolved
     from benchbench.spec import Draft
 
+FEW_DELIVERIES = 20
+"""So many take two seconds or three; what takes longer is announced."""
+
 DELIVERY_SECONDS = 60.0
 """How long to wait at the end for a tracking server that has trouble; the next call delivers what is left."""
 
@@ -212,6 +215,8 @@ class Session:
         """Wait for the deliveries, say what is left for the next call, and drop what was kept for them alone."""
         if self.tracker.trouble:
             self._note(f"waiting {DELIVERY_SECONDS:.0f} s for the tracking store; Ctrl-C leaves it to the next call")
+        elif (num_waiting := self.tracker.num_waiting) > FEW_DELIVERIES:
+            self._note(f"sending the last {num_waiting} trials to MLflow; Ctrl-C leaves them to the next call")
         try:
             undelivered = self.tracker.close(DELIVERY_SECONDS)
         except KeyboardInterrupt:

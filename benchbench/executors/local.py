@@ -16,14 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import TypeAdapter
-
 from benchbench.errors import TrialError
 from benchbench.executors import Died, Output, Refused, Stage
 from benchbench.executors.messages import resolved_of, understand
 from benchbench.order import TrialOrder
 from benchbench.pulse import SharedPulse
-from benchbench.record import Failed, Finished
+from benchbench.record import Failed, Finished, adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -228,7 +226,7 @@ class LocalExecutor:
         for worker in self._workers:
             if waiting and worker not in self._busy:
                 self._busy[worker] = waiting.popleft()
-                worker.ask("run", order=TypeAdapter(TrialOrder).dump_python(self._busy[worker], mode="json"))
+                worker.ask("run", order=adapter(TrialOrder).dump_python(self._busy[worker], mode="json"))
 
     def _hire(self) -> list[WorkerProcess]:
         """Start the workers that are missing, and return them."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from benchbench.errors import BenchError
 from benchbench.executors import Output, Refused, Stage
 from benchbench.order import Resolved
-from benchbench.record import event_from_json
+from benchbench.record import adapter, event_from_json
 
 if TYPE_CHECKING:
     from benchbench.record import Event
@@ -36,4 +34,4 @@ def resolved_of(answer: dict[str, Any]) -> list[Resolved] | None:
         error = BenchError.from_json(answer["error"])
         error.add_note(answer["traceback"])
         raise error
-    return TypeAdapter(list[Resolved]).validate_python(answer["resolved"]) if answer["say"] == "resolved" else None
+    return adapter(list[Resolved]).validate_python(answer["resolved"]) if answer["say"] == "resolved" else None

@@ -18,14 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import TypeAdapter
-
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.executors import Died, Output, Refused, Stage, ray_task
 from benchbench.executors.messages import resolved_of, understand
 from benchbench.executors.ray_share import share_out
 from benchbench.order import Resolved, TrialOrder
-from benchbench.record import Failed, Finished, Resumed, Started
+from benchbench.record import Failed, Finished, Resumed, Started, adapter
 
 # Ray reads these when it is imported. What its daemons have to say goes to standard output otherwise, among our JSON.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
@@ -194,7 +192,7 @@ class RayExecutor:
             order = waiting.popleft()
             # A task that does not see this folder knows that the hosts do not share it.
             Path(order.folder).parent.mkdir(parents=True, exist_ok=True)
-            request = {"do": "run", "order": TypeAdapter(TrialOrder).dump_python(order, mode="json")}
+            request = {"do": "run", "order": adapter(TrialOrder).dump_python(order, mode="json")}
             answers = self._submit([self._preparation([], {}), request], folder=order.folder)
             task = _Task(order, answers)
             self._running.add(task)

@@ -19,11 +19,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from benchbench.errors import BenchError
 from benchbench.order import Resolved, TrialOrder
-from benchbench.record import event_to_json
+from benchbench.record import adapter, event_to_json
 from benchbench.spec import Draft
 
 if TYPE_CHECKING:
@@ -62,14 +60,14 @@ class Worker:
         self._registry = _load_registry(tuple(request["plugin_files"]), None if origins is None else tuple(origins))
         drafts = [Draft.model_validate(draft, strict=False) for draft in request["drafts"]]
         resolved = resolve(drafts, self._registry, data_roots=request["data_roots"])
-        self._say("resolved", resolved=TypeAdapter(list[Resolved]).dump_python(resolved, mode="json"))
+        self._say("resolved", resolved=adapter(list[Resolved]).dump_python(resolved, mode="json"))
 
     def _run(self, request: dict[str, Any]) -> None:
         from benchbench.trial import run_trial  # noqa: PLC0415
 
         if self._registry is None:
             raise BenchError("a worker must resolve specs before it runs them")
-        order = TypeAdapter(TrialOrder).validate_python(request["order"])
+        order = adapter(TrialOrder).validate_python(request["order"])
         self._pulse.restart(num_trained=0)
         for event in run_trial(
             order, self._registry, pulse=self._pulse, on_stage=lambda text: self._say("stage", text=text)

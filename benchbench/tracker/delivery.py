@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 # The limits of MLflow's own store, mlflow/utils/validation.py.
-_METRICS_PER_BATCH = 1000
-_PARAMS_PER_BATCH = 100
+_MAX_PARAMS = _MAX_TAGS = 100
+_MAX_METRICS = 1000 - _MAX_PARAMS - _MAX_TAGS
 
 
 class Delivery:
@@ -40,67 +40,66 @@ class Delivery:
             return
         if record.status == "running" and self._status != "RUNNING":
             self._client.update_run(self.run.run_id, status="RUNNING")
-            self._send_tags({content.STATUS_TAG: "running"})
+            self._send_values({}, {content.STATUS_TAG: "running"}, [])
             self._status = "RUNNING"
         new = events[self._num_events :]
-        params: dict[str, str] = {}
-        for event in new:
-            if isinstance(event, Started):
-                self._send_facts(event)
-                params = content.params(event.spec)
-        self._send_numbers(
-            params, [point for event in new for point in content.points(event, last_epoch=len(record.epochs))]
-        )
+        params, tags = self._send_facts(new)
+        points = [point for event in new for point in content.points(event, last_epoch=len(record.epochs))]
         if record.status != "running":
-            self._send_end(record, artifacts)
+            self._send_files(record, artifacts)
+            tags |= self._end_tags(record)
+        self._send_values(params, tags, points)
+        if record.status != "running":
+            self._client.set_terminated(self.run.run_id, status=_STATUS[record.status], end_time=record.ended_ms)
         self._num_events = len(events)
 
-    def _send_facts(self, started: Started) -> None:
-        self._send_tags(content.start_tags(started))
-        splits = content.inputs(started)
-        if len(splits) != self._num_inputs:
-            self._client.log_inputs(self.run.run_id, [_dataset_input(split) for split in splits])
+    def _send_facts(self, events: list[Event]) -> tuple[dict[str, str], dict[str, str]]:
+        """Send the dataset inputs, and return the params and tags of what began."""
+        params: dict[str, str] = {}
+        tags: dict[str, str] = {}
+        for event in events:
+            if isinstance(event, Started):
+                params, tags = content.params(event.spec), content.start_tags(event)
+                splits = content.inputs(event)
+                if len(splits) != self._num_inputs:
+                    self._client.log_inputs(self.run.run_id, [_dataset_input(split) for split in splits])
+        return params, tags
 
-    def _send_numbers(self, params: dict[str, str], points: list[content.Point]) -> None:
-        """Send both in as few calls as MLflow allows: each is a transaction of 20 ms."""
-        from mlflow.entities import Metric, Param  # noqa: PLC0415 - imported with the store
-
-        new = [Param(key, value) for key, value in params.items() if self._params.get(key) != value]
-        metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in points]
-        while new or metrics:
-            self._client.log_batch(
-                self.run.run_id,
-                params=new[:_PARAMS_PER_BATCH],
-                metrics=metrics[: _METRICS_PER_BATCH - _PARAMS_PER_BATCH],
-            )
-            new, metrics = new[_PARAMS_PER_BATCH:], metrics[_METRICS_PER_BATCH - _PARAMS_PER_BATCH :]
-        self._params |= params
-
-    def _send_end(self, record: Record, artifacts: Path) -> None:
-        """Send the files first: a run that has ended is complete."""
+    def _send_files(self, record: Record, artifacts: Path) -> None:
         if (artifacts / models.FOLDER).is_dir():
             for path in artifacts.iterdir():
                 if path.is_dir() and path.name != models.FOLDER:
                     self._client.log_artifacts(self.run.run_id, str(path), path.name)
                 elif path.is_file():
                     self._client.log_artifact(self.run.run_id, str(path))
+            models.send(self._client, self.run, record, folder=artifacts / models.FOLDER)
         elif artifacts.is_dir():
             self._client.log_artifacts(self.run.run_id, str(artifacts))
-        if (artifacts / models.FOLDER).is_dir():
-            models.send(self._client, self.run, record, folder=artifacts / models.FOLDER)
+
+    def _end_tags(self, record: Record) -> dict[str, str]:
         tags = content.end_tags(record)
         if self._tags.get(content.ERROR_TAG) and content.ERROR_TAG not in tags:
             # An earlier end of the trial, after which it was taken up.
-            tags = {content.ERROR_TAG: "", content.NOTE_TAG: ""} | tags
-        self._send_tags(tags)
-        self._client.set_terminated(self.run.run_id, status=_STATUS[record.status], end_time=record.ended_ms)
+            return {content.ERROR_TAG: "", content.NOTE_TAG: ""} | tags
+        return tags
 
-    def _send_tags(self, tags: dict[str, str]) -> None:
-        from mlflow.entities import RunTag  # noqa: PLC0415 - imported with the store
+    def _send_values(self, params: dict[str, str], tags: dict[str, str], points: list[content.Point]) -> None:
+        """Send what is new in as few calls as MLflow allows: each is a transaction of 20 ms."""
+        from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415 - imported with the store
 
-        new = [RunTag(key, value) for key, value in tags.items() if self._tags.get(key) != value]
-        for start in range(0, len(new), _PARAMS_PER_BATCH):
-            self._client.log_batch(self.run.run_id, tags=new[start : start + _PARAMS_PER_BATCH])
+        new_params = [Param(key, value) for key, value in params.items() if self._params.get(key) != value]
+        new_tags = [RunTag(key, value) for key, value in tags.items() if self._tags.get(key) != value]
+        metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in points]
+        while new_params or new_tags or metrics:
+            self._client.log_batch(
+                self.run.run_id,
+                params=new_params[:_MAX_PARAMS],
+                tags=new_tags[:_MAX_TAGS],
+                metrics=metrics[:_MAX_METRICS],
+            )
+            new_params, new_tags = new_params[_MAX_PARAMS:], new_tags[_MAX_TAGS:]
+            metrics = metrics[_MAX_METRICS:]
+        self._params |= params
         self._tags |= tags
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +46,8 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
 def make_database(tracking_uri: str) -> None:
     """Make the database of a SQLite URI where there is none, whole or not at all.
 
-    MLflow makes it table by table, in seconds, and can never use one that it was killed in.
+    MLflow makes it table by table, in seconds, and can never use one that it was killed in. With a write-ahead log
+    `mlflow ui` reads while we write, and a commit waits for the disk once instead of three times.
     """
     path = sqlite_path(tracking_uri)
     if path is None or path.exists():
@@ -54,3 +57,5 @@ def make_database(tracking_uri: str) -> None:
         mlflow_client(tracking_uri.replace(str(path), str(partial), 1)).search_experiments()
         if not path.exists():  # another call may have been faster
             partial.replace(path)
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")

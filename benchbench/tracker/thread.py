@@ -53,6 +53,12 @@ class TrackerThread:
         """What keeps deliveries from succeeding now, or an empty text."""
         return self._trouble
 
+    @property
+    def num_waiting(self) -> int:
+        """How many journals have news that MLflow has not."""
+        with self._changed:
+            return len(self._waiting)
+
     def wait_open(self) -> Store:
         """Return the store once it is open; raises the :class:`TrackingError` that kept it from opening."""
         return self._opened.result()
