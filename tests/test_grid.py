@@ -169,6 +169,13 @@ def test_an_interrupted_grid_goes_on_into_the_same_runs(bench: Bench) -> None:
     assert parent_of(bench)[1] == "KILLED"
     interrupted = {run.info.run_id for run in bench.runs()}
 
+    other = bench(*command, "--set", "model.pause=0.2")
+    assert other.returncode == 2
+    assert "2 interrupted trial(s) are no longer in it, such as" in other.stderr
+    assert "model.pause=0.3" in other.stderr
+    assert "--yes to leave them behind" in other.stderr
+    assert bench(*command, "--set", "model.pause=0.2", "--yes", "--dry-run").returncode == 0
+
     checkpoint = next(iter(bench.folder.glob(".bench/trials/*/*/checkpoint.pt")))
     os.truncate(checkpoint, 1000)
     dry = bench(*command, "--dry-run", "-v")

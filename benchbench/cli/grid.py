@@ -41,7 +41,12 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         bool, typer.Option("--rerun-stale", help="Repeat trials that finished with other code or packages.")
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start interrupted trials anew.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Take a grid of more than 10,000 trials.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Take more than 10,000 trials; leave interrupted ones that FILE has no more behind."
+        ),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KIND.PARAM=VALUE", help="Set a parameter in every trial; may be repeated."),
@@ -90,7 +95,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
             dry_run=dry_run,
             verbose=verbose,
             max_failures=max_failures if keep_going else 1,
-            allow_many=yes,
+            yes=yes,
             as_json=as_json,
         ),
     )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.text import Text
 
@@ -20,13 +17,13 @@ from benchbench.cli.grid_display import GridDisplay, duration
 from benchbench.cli.session import Options, Session
 from benchbench.cli.tables import print_table
 from benchbench.discovery import loose_files
-from benchbench.errors import SpecError
 from benchbench.grid import Ending
-from benchbench.journal import ID_DIGITS, Journal, state_folder
+from benchbench.gridstate import GridState
+from benchbench.journal import Journal
 from benchbench.variation import label, value_text, varying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from benchbench.grid import Outcome
     from benchbench.gridfile import GridFile
@@ -44,7 +41,7 @@ class GridOptions:
     dry_run: bool
     verbose: bool
     max_failures: int | None
-    allow_many: bool
+    yes: bool
     as_json: bool
 
 
@@ -53,17 +50,22 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
 
     Exits with 1 where a trial failed and with 130 where the grid was interrupted.
     """
-    drafts = grid.expand(allow_many=grid_options.allow_many)
+    drafts = grid.expand(allow_many=grid_options.yes)
     files = loose_files((*grid.plugins, *options.plugin_files))
     console = Console(stderr=grid_options.as_json, highlight=False)
     display = GridDisplay(console)
-    with _only_one(grid), Session(options, files, console=console, note=display.note) as session:
+    state = GridState(grid.path)
+    with state.locked(), Session(options, files, console=console, note=display.note) as session:
         resolved = session.resolve(drafts)
-        grid.check([item.spec for item in resolved])
+        specs = [item.spec for item in resolved]
+        grid.check(specs)
+        if not grid_options.yes:
+            state.check_unchanged(specs)
         plan = session.plan(resolved)
         _show_plan(plan, console, verbose=grid_options.verbose, jobs=session.executor.jobs)
         ending = Ending([], is_interrupted=False)
         if not grid_options.dry_run:
+            state.begin(specs)
             session.settle(plan)
             ending = _run(session, grid, plan, display=display, max_failures=grid_options.max_failures)
         session.close_tracker()
@@ -134,21 +136,6 @@ class _Best:
         for order in orders:
             if order.attempt == self._journal.attempt:
                 self._session.keep_all(order)
-
-
-@contextmanager
-def _only_one(grid: GridFile) -> Iterator[None]:
-    """Hold the lock of a grid file, so that no other call runs the same."""
-    folder = state_folder() / "grids"
-    folder.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(str(grid.path.resolve()).encode()).hexdigest()[:ID_DIGITS]
-    try:
-        with FileLock(folder / f"{name}.lock", timeout=0):
-            yield
-    except Timeout:
-        raise SpecError(
-            f"{grid.path} is being run by another process", hint="bench runs list shows how far it is"
-        ) from None
 
 
 def _status(ending: Ending, plan: Sequence[Planned]) -> Literal["finished", "failed", "killed"]:
