@@ -45,9 +45,18 @@ class Batches:
     The last batch holds what is left, so that every picture is seen.
     """
 
-    def __init__(self, split: Split, preprocessing: Preprocessing, *, batch_size: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        split: Split,
+        preprocessing: Preprocessing,
+        *,
+        batch_size: int,
+        device: torch.device,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
         self.batch_size = batch_size
         self.device = device
+        self._memory_format = memory_format
         self._images = split.images.to(device)
         self._labels = split.labels.to(device)
         self._preprocessing = preprocessing
@@ -85,7 +94,8 @@ class Batches:
 
     def _normalise(self, images: Tensor) -> Tensor:
         # The order of operations is that of torchvision's ToTensor and Normalize, so that every bit is theirs.
-        return images.float().div_(255).sub_(self._mean).div_(self._std)
+        pixels = images.to(torch.float32, memory_format=self._memory_format)
+        return pixels.div_(255).sub_(self._mean).div_(self._std)
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

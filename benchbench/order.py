@@ -28,7 +28,8 @@ class TrialOrder:
     """A spec, and where and how to carry it out; plain data, so that any process can be asked to.
 
     ``folder`` is the attempt's own; ``resume`` takes it up where its checkpoint stands. ``artifacts``: ``none``;
-    ``light`` (tables); ``full`` (tables, figures and the model).
+    ``light`` (tables); ``full`` (tables, figures and the model). ``compiled``: training passes go through
+    ``torch.compile``.
     """
 
     spec: Spec
@@ -40,3 +41,4 @@ class TrialOrder:
     checkpoint_every_seconds: float | None = None
     artifacts: ArtifactLevel = "full"
     plugin_files: tuple[str, ...] = ()
+    compiled: bool = False

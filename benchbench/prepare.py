@@ -66,7 +66,14 @@ def prepare(
     _check_fit(spec, dataset, loaded.splits)
     preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
     train, val, test = (
-        Batches(split, preprocessing, batch_size=spec.batch_size, device=device) for _, split in loaded.splits.items()
+        Batches(
+            split,
+            preprocessing,
+            batch_size=spec.batch_size,
+            device=device,
+            memory_format=acceleration.memory_format,
+        )
+        for _, split in loaded.splits.items()
     )
     on_stage(f"building {spec.model.name}")
     seed_everything(spec.seed)
@@ -78,7 +85,7 @@ def prepare(
         machine=machine.describe(
             device=str(device), device_name=device_name(device), num_threads=torch.get_num_threads()
         ),
-        acceleration=acceleration.facts(),
+        acceleration=learner.acceleration.facts(),
         num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
         plugin_origins={kind: registry.origins[kind, spec.plugin(kind).name] for kind in KINDS},
         plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
@@ -116,10 +123,11 @@ def _build(spec: Spec, registry: Registry, acceleration: Acceleration, train: Ba
     images, _ = next(train.in_order())
     data = DataSpec(num_channels=images.shape[1], image_size=images.shape[2], num_classes=num_classes)
     with _plugin_errors_named(f"model {spec.model.name!r}"):
-        model = model_plugin.build(data).to(acceleration.device)
+        model = acceleration.model(model_plugin.build(data))
         _try(model, images[:2], acceleration, num_classes=num_classes, name=spec.model.name)
     with _plugin_errors_named(f"optimizer {spec.optimizer.name!r}"):
         optimizer = optimizer_plugin.build(model)
+        acceleration = acceleration.fitted(model, optimizer, batch_size=spec.batch_size)
     with _plugin_errors_named(f"scheduler {spec.scheduler.name!r}"):
         scheduler = scheduler_plugin.build(optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train))
     schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric)
@@ -130,7 +138,7 @@ def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_cl
     """Pass pictures through the fresh model, leaving it and the random generators as they were."""
     devices = [acceleration.device] if acceleration.device.type == "cuda" else []
     model.eval()
-    with torch.random.fork_rng(devices=devices), torch.no_grad(), acceleration.autocast():
+    with torch.random.fork_rng(devices=devices), torch.no_grad(), acceleration.context():
         logits = model(images)
     if not isinstance(logits, torch.Tensor):
         raise ModelError(f"model {name!r} returned {type(logits).__name__}, not a tensor of logits")

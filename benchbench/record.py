@@ -60,7 +60,11 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch. Losses are means over pictures, accuracies shares 0..1, both of the training pass as it went."""
+    """One epoch. Losses are means over pictures, accuracies shares 0..1, both of the training pass as it went.
+
+    ``peak_memory_bytes``: the most that the process, or torch on a GPU, had in use. ``contended``: whether other
+    processes took so much of the processor that the epoch's times say little.
+    """
 
     epoch: int
     train_loss: float
@@ -71,6 +75,8 @@ class Epoch:
     eval_seconds: float
     images_per_second: float
     learning_rate: float
+    peak_memory_bytes: int = 0
+    contended: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,16 @@ class Times:
     other: float = 0.0
     wall: float = 0.0
     first_epoch_train: float = 0.0
+
+    @property
+    def overhead_share(self) -> float:
+        """Return the share of the wall clock that is neither training nor evaluation."""
+        return 1 - (self.train + self.eval) / self.wall if self.wall else 0.0
+
+    @property
+    def not_training_share(self) -> float:
+        """Return the share of the wall clock that is not training."""
+        return 1 - self.train / self.wall if self.wall else 0.0
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import psutil
@@ -11,6 +14,12 @@ import torch
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+CONTENDED_SHARE = 0.05
+"""How much of all cores' time other processes may take before an epoch's times are not to be trusted."""
+
+MIN_SECONDS = 0.5
+"""Systems count processor time in hundredths of a second: below this, a share of it would be noise."""
 
 _MEGABYTE = 1e6
 
@@ -29,6 +38,7 @@ class SystemSampler:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="system-sampler", daemon=True)
+        self._since = ProcessorTime.now()
 
     def __enter__(self) -> Self:
         psutil.cpu_percent()
@@ -45,9 +55,11 @@ class SystemSampler:
         """Return the means of all samples since the last call, taking one now where there was none."""
         with self._lock:
             taken, self._samples = self._samples, defaultdict(list)
-        if not taken:
-            return self._sample()
-        return {key: sum(values) / len(values) for key, values in taken.items()}
+        means = {key: sum(values) / len(values) for key, values in taken.items()} if taken else self._sample()
+        now = ProcessorTime.now()
+        means["other_processes_cpu_percentage"] = 100 * now.share_of_others(self._since)
+        self._since = now
+        return means
 
     def _run(self) -> None:
         while not self._ended.wait(self._every_seconds):
@@ -64,7 +76,38 @@ class SystemSampler:
             "system_memory_usage_percentage": memory.percent,
             "process_memory_usage_megabytes": self._process.memory_info().rss / _MEGABYTE,
         }
-        return sample | gpu_sample(self._device)
+        return sample | _frequency() | gpu_sample(self._device)
+
+
+@dataclass(frozen=True)
+class ProcessorTime:
+    """Seconds since the machine and our processes started: of all cores, busy ones, and those that we kept busy."""
+
+    clock: float
+    busy: float
+    ours: float
+
+    @staticmethod
+    def now() -> ProcessorTime:
+        """Return the times up to this moment; ours are this process's and its parent's, the driver."""
+        times = psutil.cpu_times()
+        # Time that the host of a virtual machine gave to others is neither idle nor ours.
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+        return ProcessorTime(time.monotonic(), sum(times) - idle - guests, sum(map(_seconds_of, _our_pids())))
+
+    def share_of_others(self, before: ProcessorTime) -> float:
+        """Return the share 0..1 of all cores' time that other processes took since then; 0 where that is too short."""
+        seconds = self.clock - before.clock
+        if seconds < MIN_SECONDS:
+            return 0.0
+        others = (self.busy - before.busy) - (self.ours - before.ours)
+        return max(0.0, others) / (seconds * (psutil.cpu_count() or 1))
+
+
+def is_contended(system: dict[str, float]) -> bool:
+    """Tell from the means of an epoch whether other processes took so much that its times say little."""
+    return system["other_processes_cpu_percentage"] > 100 * CONTENDED_SHARE
 
 
 def gpu_sample(device: torch.device) -> dict[str, float]:
@@ -82,3 +125,24 @@ def gpu_sample(device: torch.device) -> dict[str, float]:
     except (ModuleNotFoundError, RuntimeError):
         return sample
     return sample
+
+
+def _frequency() -> dict[str, float]:
+    """Return the mean clock of the cores, where the system tells: a processor that is too hot slows down."""
+    try:
+        megahertz = psutil.cpu_freq().current
+    except (OSError, NotImplementedError, AttributeError):  # None where the system does not tell
+        return {}
+    return {"cpu_frequency_megahertz": megahertz} if megahertz else {}
+
+
+def _our_pids() -> tuple[int, ...]:
+    return (os.getpid(), os.getppid())
+
+
+def _seconds_of(pid: int) -> float:
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return times.user + times.system

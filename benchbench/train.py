@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
@@ -17,7 +18,7 @@ from benchbench.errors import TrialError
 from benchbench.record import Epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
@@ -70,6 +71,11 @@ class Learner:
     optimizer: Optimizer
     schedule: Schedule
     acceleration: Acceleration
+
+    @cached_property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """What computes the logits of a training batch: the model, or the same compiled."""
+        return self.acceleration.forward(self.model)
 
 
 @dataclass(frozen=True)
@@ -136,8 +142,8 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, p
     num_images = 0
     for images, labels in batches:
         learner.optimizer.zero_grad(set_to_none=True)
-        with learner.acceleration.autocast():
-            logits = learner.model(images)
+        with learner.acceleration.context():
+            logits = learner.forward(images)
             loss = F.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         learner.optimizer.step()
@@ -156,7 +162,7 @@ def evaluate(learner: Learner, batches: Batches, *, pulse: Pulse) -> Evaluation:
     kept: list[Tensor] = []
     all_labels: list[Tensor] = []
     for images, labels in batches.in_order():
-        with learner.acceleration.autocast():
+        with learner.acceleration.context():
             kept.append(learner.model(images).float())
         all_labels.append(labels)
         pulse.evaluated()

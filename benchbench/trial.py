@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +13,15 @@ from filelock import FileLock, Timeout
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench import artifacts, checkpoint
-from benchbench.accelerate import accelerate, choose_device
+from benchbench.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
 from benchbench.checkpoint import CheckpointError
 from benchbench.clocks import Clock
 from benchbench.errors import BenchError, SpecError
+from benchbench.journal import Journal
 from benchbench.prepare import memory_errors_named, prepare
 from benchbench.pulse import StoppedError
-from benchbench.record import Epoch, EpochFinished, Error, Failed, Final, Finished, Resumed
-from benchbench.system import SystemSampler
+from benchbench.record import Epoch, EpochFinished, Error, Failed, Final, Finished, Resumed, Started
+from benchbench.system import SystemSampler, is_contended
 from benchbench.train import Pulse, evaluate, fit
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from benchbench.accelerate import Acceleration
     from benchbench.order import TrialOrder
     from benchbench.prepare import Prepared
     from benchbench.record import Event
@@ -49,12 +52,20 @@ def run_trial(
     after it, whatever happens is the last event. A trial that is resumed yields the epochs of its checkpoint again.
     """
     with memory_errors_named():
-        acceleration = accelerate(choose_device(order.device), order.spec.precision)
+        acceleration = _acceleration(order)
+        give_back_memory()
         clock = Clock(acceleration.synchronize())
         with clock.phase("load"):
             prepared = prepare(order, registry, acceleration, on_stage=on_stage)
     with _alone(order):
         yield from _Trial(order, prepared, clock=clock, pulse=pulse, on_stage=on_stage).run()
+
+
+def _acceleration(order: TrialOrder) -> Acceleration:
+    """Return how the trial is computed here; one that is taken up again goes on as it began."""
+    chosen = accelerate(choose_device(order.device), order.spec.precision, compiled=order.compiled)
+    started = next(Journal(Path(order.folder)).events(), None) if order.resume else None
+    return chosen.as_recorded(started.acceleration) if isinstance(started, Started) else chosen
 
 
 def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
@@ -122,7 +133,9 @@ class _Trial:
     def _train(self) -> Iterator[Event]:
         spec = self._order.spec
         self._on_stage("training")
-        with SystemSampler(self._prepared.learner.acceleration.device) as sampler:
+        device = self._prepared.learner.acceleration.device
+        reset_peak(device)
+        with SystemSampler(device) as sampler:
             for epoch in fit(
                 self._prepared.learner,
                 self._prepared.train,
@@ -132,7 +145,10 @@ class _Trial:
                 clock=self._clock,
                 pulse=self._pulse,
             ):
-                self._epochs.append(EpochFinished(epoch=epoch, system=sampler.means()))
+                system = sampler.means()
+                told = replace(epoch, peak_memory_bytes=peak_bytes(device), contended=is_contended(system))
+                self._epochs.append(EpochFinished(epoch=told, system=system))
+                reset_peak(device)
                 yield self._epochs[-1]
                 self._save_checkpoint()
 

@@ -133,6 +133,9 @@ def points(event: Event, *, last_epoch: int) -> list[Point]:
         case EpochFinished():
             values = asdict(event.epoch) | {f"system/{name}": value for name, value in event.system.items()}
             step = int(values.pop("epoch"))
+            # Facts of the machine, as the others are.
+            values["system/peak_memory_megabytes"] = values.pop("peak_memory_bytes") / 1e6
+            values["system/contended"] = values.pop("contended")
         case Finished():
             values, step = final_values(event.final) | _seconds(event.times), last_epoch
         case Failed(times=times) if times is not None:
@@ -175,7 +178,8 @@ def final_values(final: Final) -> dict[str, float]:
 
 
 def _seconds(times: Times) -> dict[str, float]:
-    return {f"time/{phase}_seconds": seconds for phase, seconds in asdict(times).items()}
+    seconds = {f"time/{phase}_seconds": seconds for phase, seconds in asdict(times).items()}
+    return seconds | {"time/overhead_share": times.overhead_share, "time/not_training_share": times.not_training_share}
 
 
 def _schema(image_shape: tuple[int, int, int]) -> str:

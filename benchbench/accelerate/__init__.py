@@ -1,0 +1,164 @@
+"""What makes a step fast on a device, applied from outside, without changing what is computed.
+
+::
+
+    devices.py      which devices there are, and their precisions
+    memory.py       the allocator, and the peak of a trial
+    linear.py       products of large linear layers with small batches
+    optimizers.py   fused steps
+
+Everything here follows from device, precision, instruction set, shapes and versions, never from a timing, so that the
+same spec computes the same numbers every time. Modules keep their names, parameters and state. What was done stands in
+the record, and a trial that is taken up again goes on with it, on whatever machine.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from benchbench.accelerate.devices import available_devices, choose_device, device_name, possible_precisions
+from benchbench.accelerate.linear import PRODUCTS, FastLinear, Rule
+from benchbench.accelerate.memory import give_back_memory, keep_freed_memory, peak_bytes, reset_peak
+from benchbench.accelerate.optimizers import fuse
+from benchbench.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from benchbench.spec import Precision
+
+__all__ = [
+    "Acceleration",
+    "accelerate",
+    "available_devices",
+    "choose_device",
+    "device_name",
+    "give_back_memory",
+    "keep_freed_memory",
+    "peak_bytes",
+    "possible_precisions",
+    "reset_peak",
+]
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """How the steps of one trial are computed. Without more than its first two fields: as plain torch does it.
+
+    ``linear`` names one of :data:`~benchbench.accelerate.linear.PRODUCTS`, or nothing.
+    """
+
+    device: torch.device
+    precision: Precision
+    linear: str = ""
+    channels_last: bool = False
+    fused: bool = False
+    compiled: bool = False
+
+    def apply(self) -> None:
+        """Set torch's process-wide switches for this trial; all of them, so that none is left from the one before."""
+        tf32 = self.precision == "tf32"
+        torch.set_num_threads(_NUM_THREADS)
+        torch.set_grad_enabled(True)
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.set_default_dtype(torch.float32)
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The order in memory of pictures and of convolutions' weights."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def model(self, model: nn.Module) -> nn.Module:
+        """Return the module itself, on the device; an optimizer is made of its parameters after this."""
+        model = model.to(self.device)
+        return model.to(memory_format=torch.channels_last) if self.channels_last else model
+
+    def fitted(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, batch_size: int) -> Acceleration:
+        """Return what of this applies to a model and its optimizer, whose steps are fused from now on if they can be.
+
+        Where no linear layer follows the rule, none is looked at in every step.
+        """
+        has_large = bool(self.linear) and any(
+            isinstance(layer, nn.Linear) and Rule(PRODUCTS[self.linear]).fits_layer(layer, batch_size=batch_size)
+            for layer in model.modules()
+        )
+        return replace(self, linear=self.linear if has_large else "", fused=self.fused and fuse(optimizer, self.device))
+
+    def forward(self, model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return what computes the logits of training batches."""
+        if not self.compiled:
+            return model
+        mode = "reduce-overhead" if self.device.type == "cuda" else "default"
+        return torch.compile(model, mode=mode)
+
+    @contextmanager
+    def context(self) -> Iterator[None]:
+        """Give the context that forward passes run in."""
+        is_mixed = self.precision == "bf16"
+        with (
+            torch.autocast(self.device.type, dtype=torch.bfloat16) if is_mixed else nullcontext(),
+            FastLinear(Rule(PRODUCTS[self.linear])) if self.linear else nullcontext(),
+        ):
+            yield
+
+    def synchronize(self) -> Callable[[], None]:
+        """Return what waits until the device has done all that it was given."""
+        if self.device.type == "cuda":
+            return lambda: torch.cuda.synchronize(self.device)
+        if self.device.type == "mps":
+            return torch.mps.synchronize
+        return lambda: None
+
+    def facts(self) -> dict[str, str]:
+        """Return what was done, for the record."""
+        return {
+            "precision": self.precision,
+            "device": str(self.device),
+            "linear": self.linear or "torch",
+            "memory_format": "channels_last" if self.channels_last else "contiguous",
+            "optimizer": "fused" if self.fused else "as built",
+            "model": "compiled" if self.compiled else "as built",
+        }
+
+    def as_recorded(self, facts: Mapping[str, str]) -> Acceleration:
+        """Return the acceleration of an interrupted trial, where this device can go on with it."""
+        if torch.device(facts["device"]).type != self.device.type:
+            return self
+        linear = facts["linear"]
+        return replace(
+            self,
+            linear=linear if linear in PRODUCTS else "",
+            channels_last=facts["memory_format"] == "channels_last",
+            fused=facts["optimizer"] == "fused",
+            compiled=facts["model"] == "compiled",
+        )
+
+
+def accelerate(device: torch.device, precision: Precision, *, compiled: bool = False) -> Acceleration:
+    """Return how to compute on this device, or raise :class:`DeviceError` for a precision that it cannot do."""
+    possible = possible_precisions(device)
+    if precision not in possible:
+        raise DeviceError(f"precision {precision} is not possible on {device}", hint=f"it can do {', '.join(possible)}")
+    plain = Acceleration(device, precision, fused=device.type in ("cpu", "cuda"), compiled=compiled)
+    if device.type != "cpu":
+        return replace(plain, channels_last=device.type == "cuda")
+    # Which of these wins was measured for each instruction set: docs/benchmarks.md.
+    match torch.backends.cpu.get_cpu_capability():
+        case "AVX512":
+            return replace(plain, linear="" if compiled else "pictures", channels_last=True)
+        case "AVX2":
+            return replace(plain, linear="" if compiled else "blocks")
+        case _:
+            return plain
+
+
+_NUM_THREADS = torch.get_num_threads()
+"""What torch chose when it was imported, before any plugin could change it."""

@@ -1,0 +1,64 @@
+"""Devices, and the precisions that each can compute in."""
+
+from __future__ import annotations
+
+import torch
+
+from benchbench.errors import DeviceError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` takes the fastest.
+
+    Raises :class:`DeviceError` where this machine has no such device.
+    """
+    if name == "auto":
+        return torch.device(available_devices()[-1])
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"no device is called {name!r}", hint=_known_devices()) from None
+    if device.type not in available_devices():
+        raise DeviceError(f"this machine has no device {name!r} that torch can use", hint=_known_devices())
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"no {name}: {torch.cuda.device_count()} CUDA device(s) here, counted from cuda:0")
+    return device
+
+
+def available_devices() -> list[str]:
+    """Return the device types that torch can use here, slowest first."""
+    devices = ["cpu"]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    if torch.cuda.is_available():
+        devices.append("cuda")
+    return devices
+
+
+def possible_precisions(device: torch.device) -> tuple[str, ...]:
+    """Return the precisions that a device has arithmetic for.
+
+    torch also computes bf16 on processors that do not have it, by conversion: 25 times slower than fp32 on one with
+    AVX2 (AlexNet, batch 12), which nobody can want.
+    """
+    if device.type == "cuda":
+        ampere = torch.cuda.get_device_capability(device) >= (8, 0)
+        return ("fp32", "tf32", "bf16") if ampere else ("fp32",)
+    if device.type == "cpu" and not has_bf16_convolutions():
+        return ("fp32",)
+    return ("fp32", "bf16")
+
+
+def has_bf16_convolutions() -> bool:
+    """Tell whether oneDNN, which computes convolutions on processors, has bf16 kernels for this one."""
+    ask = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return ask is not None and bool(ask())
+
+
+def device_name(device: torch.device) -> str:
+    """Return the product name of a GPU, or ``""`` for a CPU, which the machine's facts name already."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+
+
+def _known_devices() -> str:
+    return f"torch can use: {', '.join(available_devices())}"

@@ -1,0 +1,146 @@
+"""Acceleration against plain torch: the same numbers, the same module, the same state."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from benchbench.accelerate import Acceleration, accelerate, peak_bytes, reset_peak
+from benchbench.accelerate.devices import has_bf16_convolutions, possible_precisions
+from benchbench.accelerate.linear import MIN_WEIGHTS, PRODUCTS, FastLinear, Rule
+from benchbench.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CPU = torch.device("cpu")
+ROWS, COLUMNS = 2048, 4096
+
+
+def large_layer() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(COLUMNS, ROWS)
+
+
+def gradients(layer: nn.Linear, x: torch.Tensor) -> list[torch.Tensor]:
+    x = x.clone().requires_grad_()
+    layer.zero_grad()
+    output = layer(x)
+    (output * torch.linspace(-1, 1, output.numel()).view_as(output)).sum().backward()
+    assert x.grad is not None
+    assert layer.weight.grad is not None
+    assert layer.bias.grad is not None
+    return [output.detach(), x.grad, layer.weight.grad.clone(), layer.bias.grad.clone()]
+
+
+def error(found: torch.Tensor, exact: torch.Tensor) -> float:
+    return float((found.double() - exact).norm() / exact.norm())
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("batch_size", [2, 12, 32])
+def test_products_are_as_exact_as_plain_ones(name: str, batch_size: int) -> None:
+    layer, x = large_layer(), torch.randn(batch_size, COLUMNS)
+    rule = Rule(PRODUCTS[name])
+    assert rule.fits(x, layer.weight)
+    exact = gradients(copy.deepcopy(layer).double(), x.double())
+    plain = gradients(layer, x)
+    with FastLinear(rule):
+        ours = gradients(layer, x)
+    for found, usual, right in zip(ours, plain, exact, strict=True):
+        assert found.shape == usual.shape
+        assert error(found, right) < max(3 * error(usual, right), 1e-6)
+
+
+def test_a_rule_passes_over_what_it_was_not_made_for() -> None:
+    rule, layer = Rule(PRODUCTS["blocks"]), large_layer()
+    assert not rule.fits(torch.randn(1, COLUMNS), layer.weight)
+    assert not rule.fits(torch.randn(1000, COLUMNS), layer.weight)
+    assert not rule.fits(torch.randn(3, 5, COLUMNS), layer.weight)
+    assert not rule.fits(torch.randn(4, COLUMNS).double(), layer.weight.double())
+    assert not rule.fits(torch.randn(4, COLUMNS), torch.randn(COLUMNS, ROWS).t())
+    assert not rule.fits(torch.randn(4, 100), torch.randn(100, 100))
+    odd = torch.randn(ROWS + 1, COLUMNS)
+    assert odd.numel() > MIN_WEIGHTS
+    assert not rule.fits(torch.randn(4, COLUMNS), odd)
+    tokens = torch.randn(3, 5, COLUMNS)
+    with FastLinear(rule):
+        assert torch.equal(layer(tokens), F.linear(tokens, layer.weight, layer.bias))
+
+
+def test_large_layers_stay_in_full_precision_under_autocast() -> None:
+    layer, x = large_layer(), torch.randn(4, COLUMNS)
+    with torch.autocast("cpu", dtype=torch.bfloat16), FastLinear(Rule(PRODUCTS["blocks"])):
+        large, small = layer(x.bfloat16()), nn.Linear(8, 8)(torch.randn(4, 8))
+    assert large.dtype == torch.float32
+    assert small.dtype == torch.bfloat16
+
+
+def test_a_model_keeps_its_parameters_names_and_state() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 10))
+    before, state = dict(model.named_parameters()), {name: value.clone() for name, value in model.state_dict().items()}
+    acceleration = Acceleration(CPU, "fp32", linear="blocks", channels_last=True, fused=True)
+    assert acceleration.model(model) is model
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    fitted = acceleration.fitted(model, optimizer, batch_size=4)
+    assert all(dict(model.named_parameters())[name] is parameter for name, parameter in before.items())
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert fitted.facts()["linear"] == "torch", "no layer is large"
+    assert fitted.facts()["memory_format"] == "channels_last"
+
+
+@pytest.mark.parametrize(
+    ("make", "is_fused"),
+    [
+        (lambda weights: torch.optim.SGD(weights, lr=0.1), True),
+        (lambda weights: torch.optim.AdamW(weights, lr=0.1), True),
+        (lambda weights: torch.optim.SGD(weights, lr=0.1, foreach=True), False),
+        (lambda weights: torch.optim.RMSprop(weights, lr=0.1), False),
+        (lambda weights: Lazy(weights, lr=0.1), False),
+    ],
+    ids=["sgd", "adamw", "an author's choice", "no fused step", "a subclass"],
+)
+def test_known_optimizers_take_fused_steps(make: Callable[..., torch.optim.Optimizer], *, is_fused: bool) -> None:
+    model = nn.Linear(2, 2)
+    optimizer = make(model.parameters())
+    fitted = Acceleration(CPU, "fp32", fused=True).fitted(model, optimizer, batch_size=4)
+    assert fitted.fused is is_fused
+    assert bool(optimizer.param_groups[0].get("fused")) is is_fused
+    assert fitted.facts()["optimizer"] == ("fused" if is_fused else "as built")
+
+
+class Lazy(torch.optim.SGD):
+    """An optimizer of a stranger."""
+
+
+def test_an_interrupted_trial_goes_on_as_it_was_recorded() -> None:
+    began = Acceleration(CPU, "fp32", linear="pictures", channels_last=True, fused=False)
+    here = Acceleration(CPU, "fp32", linear="blocks", fused=True)
+    assert here.as_recorded(began.facts()) == began
+    elsewhere = began.facts() | {"device": "cuda:0"}
+    assert here.as_recorded(elsewhere) == here
+
+
+def test_a_precision_without_arithmetic_is_refused_with_those_that_have_one() -> None:
+    assert ("bf16" in possible_precisions(CPU)) == has_bf16_convolutions()
+    with pytest.raises(DeviceError, match="tf32 is not possible on cpu") as caught:
+        accelerate(CPU, "tf32")
+    assert caught.value.hint.startswith("it can do fp32")
+
+
+def test_the_peak_of_memory_is_that_since_it_was_reset() -> None:
+    reset_peak(CPU)
+    before = peak_bytes(CPU)
+    block = torch.ones(50_000_000)
+    during = peak_bytes(CPU)
+    del block
+    reset_peak(CPU)
+    if during == peak_bytes(CPU):
+        pytest.skip("this system's high-water mark cannot be reset")
+    assert during - before > 150e6
+    assert peak_bytes(CPU) < during - 100e6
