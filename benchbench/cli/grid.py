@@ -62,6 +62,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "--artifacts", help="What runs keep: none, light (tables; the best trial all) or full (figures, model)."
         ),
     ] = "light",
+    compiled: options.Compile = False,
     checkpoint_every: options.CheckpointEvery = None,
     keep_checkpoints: options.KeepCheckpoints = False,
     as_json: options.Json = False,
@@ -84,6 +85,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
             experiment=experiment,
             artifacts=options.artifact_level(artifacts),
             rules=Rules(again=again, rerun_stale=rerun_stale, fresh=fresh),
+            compiled=compiled,
             checkpoint_every_seconds=checkpoint_every,
             keep_checkpoints=keep_checkpoints,
             plugin_files=tuple(map(str, plugins or ())),

@@ -54,6 +54,10 @@ Experiment = Annotated[str, typer.Option("--experiment", help="MLflow experiment
 Artifacts = Annotated[
     str, typer.Option("--artifacts", help="What a run keeps: none, light (tables) or full (figures, model).")
 ]
+Compile = Annotated[
+    bool,
+    typer.Option("--compile", help="Train through torch.compile: faster on a GPU once compiled, rounded otherwise."),
+]
 CheckpointEvery = Annotated[
     float | None,
     typer.Option(

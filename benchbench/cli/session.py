@@ -53,6 +53,7 @@ class Options:
     experiment: str = "bench"
     artifacts: ArtifactLevel = "full"
     rules: Rules = field(default_factory=Rules)
+    compiled: bool = False
     checkpoint_every_seconds: float | None = None
     keep_checkpoints: bool = False
     plugin_files: tuple[str, ...] = ()
@@ -142,6 +143,7 @@ class Session:
             data_root=self._roots[spec.dataset.name],
             folder=str(journal.folder.absolute()),
             resume=planned.action == "resume",
+            compiled=self._options.compiled,
             checkpoint_every_seconds=self._options.checkpoint_every_seconds,
             artifacts=self._options.artifacts,
             plugin_files=tuple(str(Path(file).absolute()) for file in self._files),

@@ -55,6 +55,13 @@ def _on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[
     timed = [metric.name for metric in metrics if metric.is_ratio]
     if timed and len(machines) > 1:
         yield f"{', '.join(timed)}: times of {len(machines)} machines are compared: {'; '.join(machines)}"
+    ways = _names(", ".join(sorted(record.acceleration.values())) for record in records)
+    if timed and len(ways) > 1:
+        yield f"{', '.join(timed)}: steps were not computed in the same way: {'; '.join(ways)}"
+    contended = sum(epoch.contended for record in records for epoch in record.epochs)
+    if timed and contended:
+        total = sum(len(record.epochs) for record in records)
+        yield f"{', '.join(timed)}: other processes took the processor in {contended} of {total} epochs"
 
 
 def _on_code(records: Sequence[Record]) -> Iterator[str]:
