@@ -144,3 +144,40 @@ def test_the_peak_of_memory_is_that_since_it_was_reset() -> None:
         pytest.skip("this system's high-water mark cannot be reset")
     assert during - before > 150e6
     assert peak_bytes(CPU) < during - 100e6
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_a_gpu_takes_the_same_steps_accelerated(*, compiled: bool) -> None:
+    device = torch.device("cuda")
+    models = []
+    for acceleration in (Acceleration(device, "fp32"), accelerate(device, "fp32", compiled=compiled)):
+        torch.manual_seed(0)
+        model = acceleration.model(nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 900, 10)))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        fitted = acceleration.fitted(model, optimizer, batch_size=8)
+        forward, chance = fitted.forward(model), torch.Generator().manual_seed(1)
+        for _ in range(20):
+            images = torch.randn(8, 3, 32, 32, generator=chance).to(device, memory_format=fitted.memory_format)
+            optimizer.zero_grad()
+            with fitted.context():
+                loss = F.cross_entropy(forward(images), torch.arange(8, device=device))
+            loss.backward()
+            optimizer.step()
+        models.append(model)
+    assert fitted.channels_last
+    assert fitted.fused
+    for plain, ours in zip(*(model.parameters() for model in models), strict=True):
+        assert error(ours, plain.double()) < 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_the_peak_of_a_gpu_is_that_since_it_was_reset() -> None:
+    device = torch.device("cuda")
+    block = torch.ones(50_000_000, device=device)
+    during = peak_bytes(device)
+    del block
+    reset_peak(device)
+    assert peak_bytes(device) < during - 100e6
