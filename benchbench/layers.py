@@ -1,4 +1,4 @@
-"""What a network is made of: its layers with their outputs, parameters and multiply-adds, seen while a picture passes."""
+"""What a network is made of: layers, their outputs, parameters and multiply-adds, seen while a picture passes."""
 
 from __future__ import annotations
 
