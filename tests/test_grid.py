@@ -87,6 +87,21 @@ def assert_table_of(bench: Bench, parent: Run, run_ids: set[str]) -> None:
     assert list(table["final_val_accuracy"]) == sorted(table["final_val_accuracy"], reverse=True, key=lambda x: x or 0)
 
 
+def assert_described(bench: Bench, parent: Run, text: str) -> None:
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith("**Which learning rate finds the dot?**\n\n4 trials: 4 finished\n")
+    assert "| `optimizer.lr=0.1`" in note
+    assert "Against `optimizer.lr=0.1`:\n\n- `optimizer.lr=0.01`, test_accuracy: " in note
+    assert file_of(bench, parent, "grid.toml") == text
+    assert_table_of(bench, parent, {run.info.run_id for run in bench.runs()})
+
+
+def assert_predicts(place: str) -> None:
+    """A child's model is loaded as MLflow serves it."""
+    model = mlflow.pyfunc.load_model(place)
+    assert model.predict(np.zeros((3, 1, 8, 8), dtype=np.float32)).shape == (3, 2)
+
+
 def assert_children_compare(bench: Bench) -> None:
     """Children have the same few metrics, at the same steps, and params of the same names."""
     runs = bench.runs()
@@ -114,12 +129,7 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
     assert [record["status"] for record in records] == ["finished"] * 4
     (parent,) = bench.parents()
     assert (parent.info.run_name, parent.info.status) == ("dots", "FINISHED")
-    note = parent.data.tags["mlflow.note.content"]
-    assert note.startswith("**Which learning rate finds the dot?**\n\n4 trials: 4 finished\n")
-    assert "| `optimizer.lr=0.1`" in note
-    assert "Against `optimizer.lr=0.1`:\n\n- `optimizer.lr=0.01`, test_accuracy: " in note
-    assert file_of(bench, parent, "grid.toml") == grid.read_text()
-    assert_table_of(bench, parent, {run.info.run_id for run in bench.runs()})
+    assert_described(bench, parent, grid.read_text())
     for run in bench.runs():
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert set(run.data.params) >= {"model", "dataset", "optimizer", "optimizer.lr", "seed", "epochs", "model.trap"}
@@ -128,8 +138,7 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
     assert [run.data.metrics["final_val_accuracy"] for run in with_figures] == [best.data.metrics["final_val_accuracy"]]
     assert all(bench.artifacts(run) >= {"record.json", "spec.toml", "predictions.csv"} for run in bench.runs())
     (model,) = bench.client.search_logged_models([parent.info.experiment_id])
-    loaded = mlflow.pyfunc.load_model(model.artifact_location)
-    assert loaded.predict(np.zeros((3, 1, 8, 8), dtype=np.float32)).shape == (3, 2)
+    assert_predicts(model.artifact_location)
     assert_children_compare(bench)
 
     again = bench(*command)

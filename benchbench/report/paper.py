@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
+
 from benchbench.compare.configurations import one_per_trial
 from benchbench.report import paper_best, paper_curves, paper_network
 from benchbench.report.figures import styled
@@ -57,7 +59,7 @@ def write_figures(trials: Sequence[Trial], folder: Path) -> Written:
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     left_out: dict[str, str] = {}
-    with styled():
+    with styled(), mpl.rc_context({"svg.hashsalt": "benchbench"}):
         for name, drawn in _drawings(_one_per_trial(trials)):
             if isinstance(drawn, str):
                 left_out[name] = drawn
@@ -113,7 +115,7 @@ def _val_accuracy(trial: Trial) -> float:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    # Without a date, the same trials give the same file.
+    # Without a date, and with names that are not drawn by chance, the same trials give the same file.
     metadata = {"Date": None} if path.suffix == ".svg" else {}
     figure.savefig(path, dpi=_DOTS_PER_INCH, metadata=metadata)
     return path

@@ -34,6 +34,7 @@ NO_TRIAL = "no trial has finished"
 NO_PICTURES = "kept no pictures: --artifacts full keeps them"
 CONFIDENCE = 0.95
 _MAX_LABELS = 50
+_MAX_LARGE = 24
 _NUM_BLOCKS = 5
 
 
@@ -75,14 +76,15 @@ def labels(best: Trial | None) -> Figure | str:
         return "the best trial kept no per_label.csv"
     rows = [row for row in read_per_label(path) if row.pictures]
     low, high = _intervals(rows)
-    figure = Figure(figsize=(8, 1.5 + 0.3 * len(rows)))
+    inches, size = (0.3, 9) if len(rows) <= _MAX_LARGE else (0.14, 5)
+    figure = Figure(figsize=(8, 1.5 + inches * len(rows)))
     axes = figure.subplots()
     numbers, shares = np.arange(len(rows)), np.array([row.accuracy for row in rows])
     axes.errorbar(shares, numbers, xerr=(shares - low, high - shares), fmt="o", color=BAR_COLOR, capsize=3)
     for number, row in enumerate(rows):
         words = f"{row.accuracy:.1%}  [{low[number]:.1%}, {high[number]:.1%}]  n={row.pictures}"
-        axes.text(1.03, number, words, va="center", transform=axes.get_yaxis_transform())
-    axes.set_yticks(numbers, [short(row.label) for row in rows])
+        axes.text(1.03, number, words, va="center", fontsize=size, transform=axes.get_yaxis_transform())
+    axes.set_yticks(numbers, [short(row.label) for row in rows], fontsize=size)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(-0.02, 1.02)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
@@ -105,7 +107,7 @@ def _samples(path: Path, dataset: str) -> Figure:
         names, images, numbers = kept["class_names"], kept["train_images"], kept["train_labels"]
     shown = names[:_MAX_LABELS]
     num_rows = math.ceil(len(shown) / _NUM_BLOCKS)
-    figure = Figure(figsize=(2.2 * _NUM_BLOCKS, 0.5 + 1.35 * num_rows))
+    figure = Figure(figsize=(2.2 * _NUM_BLOCKS, 0.45 + 1.27 * num_rows))
     count = f"{len(shown)} of {len(names)} labels" if len(shown) < len(names) else f"{len(names)} labels"
     figure.suptitle(f"{dataset}: training pictures, {count}", x=0.01, ha="left", fontweight="bold")
     outer = figure.subfigures(num_rows, _NUM_BLOCKS, squeeze=False)

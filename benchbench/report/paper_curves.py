@@ -59,16 +59,17 @@ def all_trials(ranked: Sequence[Trial], keys: Sequence[str], measure: str) -> Fi
     records = [trial.record for trial in ranked if trial.record.epochs]
     if not records:
         return "no trial has finished an epoch"
-    figure, panels = _panels(f"{measure.capitalize()} of {len(records)} trials", measure)
+    figure, panels = _panels(
+        f"{measure.capitalize()} of {len(records)} trial{'s' if len(records) > 1 else ''}", measure
+    )
     for split, axes in panels.items():
-        for place, record in reversed(list(enumerate(records))):
+        for place, record in enumerate(records):
             _draw_trial(axes, record, f"{split}_{measure}", _look(place, len(records), record, keys))
         if measure == "loss":
             _fit_losses(axes, [getattr(epoch, f"{split}_loss") for record in records for epoch in record.epochs])
-    caption = "the best by validation is first"
-    if any(record.status != "finished" for record in records):
-        caption += "; a cross where a trial ended early"
-    _end(figure, panels["val"], caption)
+    is_cut_short = any(record.status != "finished" for record in records)
+    early = "; a cross where a trial ended early" if is_cut_short else ""
+    _end(figure, panels["val"], f"in the order of validation accuracy, the best first{early}")
     return figure
 
 
@@ -149,7 +150,9 @@ def _look(place: int, num_records: int, record: Record, keys: Sequence[str]) -> 
 def _draw_trial(axes: Axes, record: Record, name: str, look: dict[str, object]) -> None:
     epochs = [epoch.epoch for epoch in record.epochs]
     values = [getattr(epoch, name) for epoch in record.epochs]
-    axes.plot(epochs, values, marker=_marker(len(epochs)), markersize=3, **look)  # type: ignore[arg-type]
+    # What is drawn first, the better trial, stays on top.
+    depth = 3 - len(axes.lines) / 1000
+    axes.plot(epochs, values, marker=_marker(len(epochs)), markersize=3, zorder=depth, **look)  # type: ignore[arg-type]
     known = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if math.isfinite(value)]
     if record.status != "finished" and known:
         axes.plot(*known[-1], marker="x", markersize=8, markeredgewidth=2, color=look["color"], linestyle="")
@@ -169,8 +172,6 @@ def _fit_losses(axes: Axes, values: Sequence[float]) -> None:
 
 
 def _end(figure: Figure, axes: Axes, caption: str) -> None:
-    """Add the legend beside the panels, in the order of the trials, and what is to be known below them."""
-    handles, names = axes.get_legend_handles_labels()
-    named = dict(sorted(zip(names, handles, strict=True), key=lambda item: item[1].get_zorder()))
-    figure.legend(named.values(), named.keys(), loc="outside right upper", frameon=False, fontsize=8)
+    """Add the legend beside the panels, and what is to be known below them."""
+    figure.legend(handles=axes.get_legend_handles_labels()[0], loc="outside right upper", frameon=False, fontsize=8)
     figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color=QUIET_COLOR)

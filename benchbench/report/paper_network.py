@@ -83,16 +83,15 @@ def _merged(name: str, rows: Sequence[Row]) -> Row:
 
 def _table(rows: Sequence[Row], record: Record) -> Figure:
     shown = blocks(rows)
-    size = "x".join(map(str, record.data.image_shape))
+    side = record.spec.dataset.params["image_size"]
     cells = [
         (short(row.layer), short(row.kind), row.output, *_counts(row.parameters, row.multiply_adds)) for row in shown
     ]
     total = ("all", "", "", *_counts(sum(row.parameters for row in rows), sum(row.multiply_adds for row in rows)))
     figure = Figure(figsize=(8, 0.9 + _ROW_INCHES * (len(cells) + 2)))
-    name = record.spec.model.name
-    figure.suptitle(f"{name} on {record.spec.dataset.name}", x=0.01, ha="left", fontweight="bold")
+    figure.suptitle(_title(record), x=0.01, ha="left", fontweight="bold")
     figure.supxlabel(
-        f"pictures of {size}; outputs without the batch; multiply-adds of products and convolutions, for one picture",
+        f"for a picture of {record.data.image_shape[0]}x{side}x{side}; multiply-adds of matrix products, convolutions",
         x=0.01,
         ha="left",
         fontsize=8,
@@ -104,6 +103,7 @@ def _table(rows: Sequence[Row], record: Record) -> Figure:
         colLabels=list(_COLUMNS),
         colWidths=list(_WIDTHS),
         cellLoc="right",
+        colLoc="right",
         bbox=(0, 0, 1, 1),
         edges="horizontal",
     )
@@ -118,6 +118,13 @@ def _table(rows: Sequence[Row], record: Record) -> Figure:
         if row in (0, len(cells) + 1):
             cell.set_text_props(fontweight="bold")
     return figure
+
+
+def _title(record: Record) -> str:
+    """Return the model with those of its parameters that are words, such as an architecture of timm."""
+    model = record.spec.model
+    words = [value for value in model.params.values() if isinstance(value, str)]
+    return f"{' '.join([model.name, *words])} on {record.spec.dataset.name}"
 
 
 def _counts(*values: int) -> tuple[str, ...]:
