@@ -57,7 +57,7 @@ def trials_table(records: Sequence[Record]) -> str:
 def _lines(grid: GridFile, records: Sequence[Record], num_trials: int) -> Iterator[str]:
     if grid.question:
         yield f"**{grid.question}**\n"
-    counts = Counter(record.status for record in records)
+    counts: Counter[str] = Counter(record.status for record in records)
     counts["not started"] = num_trials - len(records)
     endings = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     yield f"{num_trials} trial{'s' if num_trials > 1 else ''}: {endings}\n"
@@ -72,7 +72,7 @@ def _lines(grid: GridFile, records: Sequence[Record], num_trials: int) -> Iterat
 
 
 def _table(comparison: Comparison) -> Iterator[str]:
-    columns = ("configuration", *(words.title(metric) for metric in comparison.metrics), "not finished")
+    columns = ("configuration", *map(_column, comparison.metrics), "not finished")
     yield _line(columns)
     yield _line("---" for _ in columns)
     for row in comparison.rows:
@@ -99,6 +99,10 @@ def _verdict(row: Row, metric: Metric) -> str:
     change = words.difference(cell.contrast, metric)
     unit = " times" if metric.is_ratio else " points" if metric.unit == "share" else ""
     return f"- {_name(row)}, {metric.name}: {cell.verdict.words}{f'; {change}{unit}' if change else ''}"
+
+
+def _column(metric: Metric) -> str:
+    return f"{metric.name} ({words.unit(metric)})" if metric.unit else metric.name
 
 
 def _name(row: Row) -> str:

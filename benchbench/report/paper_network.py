@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from benchbench.report.figures import short
 
@@ -104,7 +105,7 @@ def _table(rows: Sequence[Row], record: Record) -> Figure:
         colWidths=list(_WIDTHS),
         cellLoc="right",
         colLoc="right",
-        bbox=(0, 0, 1, 1),
+        bbox=Bbox.unit(),
         edges="horizontal",
     )
     table.auto_set_font_size(False)
@@ -114,7 +115,6 @@ def _table(rows: Sequence[Row], record: Record) -> Figure:
         cell.PAD = 0.02
         if column < 2:  # noqa: PLR2004 - names stand left, numbers right
             cell.set_text_props(ha="left")
-            cell._loc = "left"  # noqa: SLF001
         if row in (0, len(cells) + 1):
             cell.set_text_props(fontweight="bold")
     return figure
