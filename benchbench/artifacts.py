@@ -5,6 +5,7 @@
     <attempt>/artifacts/per_label.csv           label, pictures, correct, accuracy
     <attempt>/artifacts/confusion_matrix.csv    a row for each true label, a column for each prediction
     <attempt>/artifacts/predictions.csv         picture, label, prediction, probability, correct
+    <attempt>/artifacts/layers.csv              the network's layers, see benchbench.layers
     <attempt>/artifacts/model/                  an MLflow model folder
     <attempt>/samples.npz                       raw pictures for the figures; not an artifact itself
 """
@@ -18,18 +19,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.export import save_model
+from benchbench.layers import list_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from benchbench.order import ArtifactLevel
     from benchbench.plugin import Split, Splits
 
-__all__ = ["Predictions", "save_model", "stage"]
+__all__ = ["Predictions", "save_layers", "save_model", "stage"]
 
 SAMPLES = "samples.npz"
 OTHER = "(other)"
@@ -65,6 +67,24 @@ def stage(folder: Path, *, predictions: Predictions, splits: Splits, level: Arti
     )
     if level == "full":
         _save_samples(folder.parent / SAMPLES, table, splits)
+
+
+def save_layers(path: Path, model: nn.Module, picture: Tensor) -> str | None:
+    """Write the network's layers as CSV and return None, or the reason why they cannot be listed.
+
+    picture: float32 ``[1, C, H, W]``. Shapes are such as ``64x36x36``, without the batch.
+    """
+    try:
+        layers = list_layers(model, picture)
+    except Exception as error:  # noqa: BLE001 - a plugin's code is passed here; a table is not worth the trial
+        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    rows = [("x".join(map(str, layer.output)), layer) for layer in layers]
+    _write_csv(
+        path,
+        ("layer", "kind", "output", "parameters", "multiply_adds"),
+        [(layer.name, layer.kind, output, layer.parameters, layer.multiply_adds) for output, layer in rows],
+    )
+    return None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import logging
 import os
 import shutil
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -232,11 +232,16 @@ class Journal:
 
 @dataclass(frozen=True)
 class GridEnd:
-    """How a grid ended, kept on disk until its own run in MLflow has been told."""
+    """How a grid ended, kept on disk until its own run in MLflow has been told.
+
+    ``note`` describes it in Markdown; ``files`` are texts by the names that they get among its run's artifacts.
+    """
 
     tracking_uri: str
     run_id: str
     status: str
+    note: str = ""
+    files: dict[str, str] = field(default_factory=dict)
 
     def keep(self) -> None:
         """Write it down."""

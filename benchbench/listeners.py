@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchbench.errors import BenchError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -29,4 +31,10 @@ class Listeners:
                 listener(event=event, record=record)
             except Exception as error:  # noqa: BLE001 - a listener may raise anything
                 self._listeners.remove((origin, listener))
-                self._on_trouble(f"listener {origin} failed and is passed over: {type(error).__name__}: {error}")
+                self._on_trouble(f"listener {origin} failed and is passed over: {_words(error)}")
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, BenchError):
+        return f"{error.message} ({error.hint})" if error.hint else error.message
+    return f"{type(error).__name__}: {error}"

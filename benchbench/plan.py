@@ -56,7 +56,10 @@ class Rules:
 
 @dataclass(frozen=True)
 class Planned:
-    """What will be done with a trial, and why, in a few words; ``stale`` names what changed since it finished."""
+    """What will be done with a trial, and why, in a few words; ``stale`` names what changed since it finished.
+
+    ``run_id`` is that of the finished run that is not trained again, where MLflow has it.
+    """
 
     resolved: Resolved
     action: Action
@@ -65,6 +68,7 @@ class Planned:
     stale: tuple[str, ...] = ()
     wall_seconds: float | None = None
     val_accuracy: float | None = None
+    run_id: str = ""
 
 
 def plan(
@@ -100,6 +104,7 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, place: tuple[str, s
                 stale=stale,
                 wall_seconds=run.wall_seconds,
                 val_accuracy=run.val_accuracy,
+                run_id=run.run_id,
             )
         return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, wall_seconds=run.wall_seconds)
     if journals and not rules.fresh and _is_finished(journals[-1]) and journals[-1].is_cut_off():

@@ -230,13 +230,14 @@ def _stage_artifacts(order: TrialOrder, prepared: Prepared, test_logits: Tensor)
     folder = Path(order.folder) / "artifacts"
     predictions = artifacts.Predictions(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
     artifacts.stage(folder, predictions=predictions, splits=prepared.splits, level=order.artifacts)
-    if order.artifacts != "full":
-        return ()
     images, _ = next(prepared.test.in_order())
-    problem = artifacts.save_model(
-        folder / "model", prepared.learner.model, images[:2].cpu(), prepared.splits.class_names
-    )
-    return (f"the model was not saved: {problem}",) if problem else ()
+    model = prepared.learner.model
+    problem = artifacts.save_layers(folder / "layers.csv", model, images[:1])
+    notes = [f"the layers were not listed: {problem}"] if problem else []
+    if order.artifacts == "full":
+        problem = artifacts.save_model(folder / "model", model, images[:2].cpu(), prepared.splits.class_names)
+        notes += [f"the model was not saved: {problem}"] if problem else []
+    return tuple(notes)
 
 
 def _describe(error: Exception) -> Error:

@@ -21,7 +21,7 @@ def _no_telemetry() -> None:
 def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has caches and state of its own, and nothing from the user's environment reaches it."""
     base = tmp_path_factory.mktemp("bench")
-    for name in ("BENCH_DATA", "BENCH_PLUGINS", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+    for name in ("BENCH_DATA", "BENCH_PLUGINS", "BENCH_TENSORBOARD", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BENCH_CACHE", str(base / "cache"))
     monkeypatch.setenv("BENCH_STATE", str(base / "state"))

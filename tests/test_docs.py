@@ -33,7 +33,7 @@ TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
 CHEAP = ("bench --version", "bench list", "bench show", "bench data verify")
 """Commands whose output is compared with what a page says it is."""
 
-OF_THE_USER = {"BENCH_DATA", "BENCH_PLUGINS", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}
+OF_THE_USER = {"BENCH_DATA", "BENCH_PLUGINS", "BENCH_TENSORBOARD", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}
 
 CHECKS: dict[str, Any] = {
     "dataset": testing.check_dataset,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import time
+from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
 import pytest
 from commands import PLUGINS, Bench, trials
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
-    from pathlib import Path
+
+    from mlflow.entities import Run
 
 WAIT_SECONDS = 120
 HEAD = """
@@ -67,6 +74,44 @@ def parent_of(bench: Bench) -> tuple[str, str]:
     return parent.info.run_id, parent.info.status
 
 
+def file_of(bench: Bench, run: Run, name: str) -> str:
+    assert name in bench.artifacts(run)
+    return Path(str(run.info.artifact_uri).removeprefix("file://"), name).read_text(encoding="utf-8")
+
+
+def assert_table_of(bench: Bench, parent: Run, run_ids: set[str]) -> None:
+    """MLflow's pages show as a table what the tag names; the file has the form that ``log_table`` writes."""
+    assert json.loads(parent.data.tags["mlflow.loggedArtifacts"]) == [{"path": "trials.json", "type": "table"}]
+    table = pd.read_json(StringIO(file_of(bench, parent, "trials.json")), orient="split")
+    assert set(table["run_id"]) == run_ids
+    assert table["final_val_accuracy"].dropna().is_monotonic_decreasing
+
+
+def assert_described(bench: Bench, parent: Run, text: str) -> None:
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith("**Which learning rate finds the dot?**\n\n4 trials: 4 finished\n")
+    assert "| `optimizer.lr=0.1`" in note
+    assert "Against `optimizer.lr=0.1`:\n\n- `optimizer.lr=0.01`, test_accuracy: " in note
+    assert file_of(bench, parent, "grid.toml") == text
+    assert_table_of(bench, parent, {run.info.run_id for run in bench.runs()})
+
+
+def assert_predicts(place: str) -> None:
+    """A child's model is loaded as MLflow serves it."""
+    model = mlflow.pyfunc.load_model(place)
+    assert model.predict(np.zeros((3, 1, 8, 8), dtype=np.float32)).shape == (3, 2)
+
+
+def assert_children_compare(bench: Bench) -> None:
+    """Children have the same few metrics, at the same steps, and params of the same names."""
+    runs = bench.runs()
+    assert len({frozenset(run.data.params) for run in runs}) == 1
+    assert len({frozenset(run.data.metrics) for run in runs}) == 1
+    assert len(runs[0].data.metrics) < 50
+    steps = [{(key, step) for key, step, _ in bench.points(run)} for run in runs]
+    assert all(found == steps[0] for found in steps)
+
+
 def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench) -> None:
     grid = bench.write("grid.toml", HEAD + SGD + "seeds = [0, 1]\n")
     command = ("grid", "grid.toml", *PLUGIN)
@@ -84,7 +129,7 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
     assert [record["status"] for record in records] == ["finished"] * 4
     (parent,) = bench.parents()
     assert (parent.info.run_name, parent.info.status) == ("dots", "FINISHED")
-    assert parent.data.tags["mlflow.note.content"] == "Which learning rate finds the dot?"
+    assert_described(bench, parent, grid.read_text())
     for run in bench.runs():
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert set(run.data.params) >= {"model", "dataset", "optimizer", "optimizer.lr", "seed", "epochs", "model.trap"}
@@ -92,7 +137,9 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
     with_figures = [run for run in bench.runs() if "figures/curves.png" in bench.artifacts(run)]
     assert [run.data.metrics["final_val_accuracy"] for run in with_figures] == [best.data.metrics["final_val_accuracy"]]
     assert all(bench.artifacts(run) >= {"record.json", "spec.toml", "predictions.csv"} for run in bench.runs())
-    assert len(bench.client.search_logged_models([parent.info.experiment_id])) == 1
+    (model,) = bench.client.search_logged_models([parent.info.experiment_id])
+    assert_predicts(model.artifact_location)
+    assert_children_compare(bench)
 
     again = bench(*command)
     assert again.returncode == 0, again.stderr
@@ -107,6 +154,9 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
     new = [run for run in bench.runs() if run.info.run_id not in before]
     assert [run.data.params["optimizer.lr"] for run in new] == ["0.001", "0.001"]
     assert parent_of(bench) == (parent.info.run_id, "FINISHED")
+    (parent,) = bench.parents()
+    assert "6 trials: 6 finished" in parent.data.tags["mlflow.note.content"]
+    assert_table_of(bench, parent, {run.info.run_id for run in bench.runs()})
 
     bench.client.delete_run(new[0].info.run_id)
     assert [trial["action"] for trial in trials(bench(*command, "--dry-run", "--json"))].count("run") == 1
@@ -167,6 +217,10 @@ def test_an_interrupted_grid_goes_on_into_the_same_runs(bench: Bench) -> None:
     assert "stopping after this batch" in output
     assert statuses(bench) == ["KILLED", "KILLED"]
     assert parent_of(bench)[1] == "KILLED"
+    (parent,) = bench.parents()
+    assert "4 trials: 2 killed, 2 not started\n" in parent.data.tags["mlflow.note.content"]
+    assert "Nothing is compared: no trial has finished: 2 killed" in parent.data.tags["mlflow.note.content"]
+    assert_table_of(bench, parent, {run.info.run_id for run in bench.runs()})
     interrupted = {run.info.run_id for run in bench.runs()}
 
     other = bench(*command, "--set", "model.pause=0.2")

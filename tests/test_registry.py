@@ -208,7 +208,7 @@ def test_the_source_digest_is_that_of_the_file_as_it_was_loaded(tmp_path: Path) 
 
 
 def test_listeners_and_commands_are_called_by_keyword(registry: Registry) -> None:
-    (origin, listener), (_, add_commands) = registry.listeners[0], registry.commands[0]
+    (origin, listener), (_, add_commands) = registry.listeners[-1], registry.commands[0]
     app = typer.Typer()
     listener(event="an event", record=None)
     add_commands(app=app)

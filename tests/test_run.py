@@ -98,6 +98,7 @@ def test_a_run_is_shown_tracked_and_can_be_repeated_from_its_own_spec(bench: Ben
         "per_label.csv",
         "confusion_matrix.csv",
         "predictions.csv",
+        "layers.csv",
         "figures/curves.png",
         "figures/accuracy_per_label.png",
         "figures/test_pictures.png",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,12 +24,13 @@ from benchbench.journal import Journal
 from benchbench.variation import label, value_text, varying
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from benchbench.grid import Outcome
     from benchbench.gridfile import GridFile
     from benchbench.order import TrialOrder
     from benchbench.plan import Planned
+    from benchbench.report.grid_page import GridPage
 
 RETRIES = 1
 """How often a trial whose worker was killed by the system is taken up again."""
@@ -51,6 +53,7 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
     Exits with 1 where a trial failed and with 130 where the grid was interrupted.
     """
     drafts = grid.expand(allow_many=grid_options.yes)
+    text = grid.path.read_text(encoding="utf-8")
     files = loose_files((*grid.plugins, *options.plugin_files))
     console = Console(stderr=grid_options.as_json, highlight=False)
     display = GridDisplay(console)
@@ -67,7 +70,8 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
         if not grid_options.dry_run:
             state.begin(specs)
             session.settle(plan)
-            ending = _run(session, grid, plan, display=display, max_failures=grid_options.max_failures)
+            page = partial(_page, session, grid, text, plan)
+            ending = _run(session, grid, plan, page, display=display, max_failures=grid_options.max_failures)
         session.close_tracker()
     outcomes = ending.outcomes
     if grid_options.as_json:
@@ -80,7 +84,13 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
 
 
 def _run(
-    session: Session, grid: GridFile, plan: Sequence[Planned], *, display: GridDisplay, max_failures: int | None
+    session: Session,
+    grid: GridFile,
+    plan: Sequence[Planned],
+    page: Callable[[Sequence[TrialOrder]], GridPage],
+    *,
+    display: GridDisplay,
+    max_failures: int | None,
 ) -> Ending:
     todo = [item for item in plan if item.action != "skip"]
     best = _Best(session, [item for item in plan if item.action == "skip"])
@@ -96,8 +106,18 @@ def _run(
     with display.shown(labels, session.executor.progress):
         ending = drive.run(orders, session.executor)
     best.keep_all(orders)
-    session.close_parent(parent, _status(ending, plan))
+    session.close_parent(parent, _status(ending, plan), partial(page, orders))
     return ending
+
+
+def _page(
+    session: Session, grid: GridFile, text: str, plan: Sequence[Planned], orders: Sequence[TrialOrder]
+) -> GridPage:
+    from benchbench.report.grid_page import grid_page  # noqa: PLC0415 - statistics, when the training is over
+
+    journals = {order.spec.id: Journal(Path(order.folder)) for order in orders}
+    records = [session.record_of(item, journals.get(item.resolved.spec.id)) for item in plan]
+    return grid_page(grid, text, list(filter(None, records)), num_trials=len(plan))
 
 
 class _Best:

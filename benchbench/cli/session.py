@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from benchbench.executors import Executor
     from benchbench.grid import Watcher
     from benchbench.order import ArtifactLevel, Resolved
+    from benchbench.record import Record
+    from benchbench.report.grid_page import GridPage
     from benchbench.spec import Draft
 
 FEW_DELIVERIES = 20
@@ -80,6 +82,7 @@ class Session:
         self.tracker = TrackerThread(None, options.experiment, on_trouble=note)
         self._ours: dict[str, Journal] = {}
         self._kept_back: Journal | None = None
+        self._page: tuple[GridEnd, Callable[[], GridPage]] | None = None
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.executor)
@@ -177,9 +180,25 @@ class Session:
         """Return the MLflow run that stands above the trials of a grid; made, or opened again where it was."""
         return self.tracker.wait_open().open_parent(name, question)
 
-    def close_parent(self, run_id: str, status: str) -> None:
-        """End a grid's own run, once the trials are delivered or with the next call."""
-        GridEnd(self.tracker.wait_open().tracking_uri, run_id, status).keep()
+    def close_parent(self, run_id: str, status: str, page: Callable[[], GridPage] | None = None) -> None:
+        """End a grid's own run, once the trials are delivered or with the next call.
+
+        ``page`` is asked for its description when the deliveries are over.
+        """
+        end = GridEnd(self.tracker.wait_open().tracking_uri, run_id, status)
+        end.keep()
+        self._page = (end, page) if page else None
+
+    def record_of(self, planned: Planned, journal: Journal | None) -> Record | None:
+        """Return the record of a trial that began: from its journal, or else from the run that MLflow has."""
+        journal = journal or planned.journal
+        if journal is not None and journal.exists():
+            return journal.record()
+        if not planned.run_id:
+            return None
+        from benchbench.tracker.records import read_run  # noqa: PLC0415 - most trials have a journal here
+
+        return read_run(self.tracker.wait_open().client, planned.run_id)
 
     def complete(self, journal: Journal) -> None:
         """Add to a trial's artifacts what the worker leaves to this process."""
@@ -223,6 +242,7 @@ class Session:
             undelivered = self.tracker.close(DELIVERY_SECONDS)
         except KeyboardInterrupt:
             undelivered = self.tracker.close(0)
+        self._describe_parent()
         if not undelivered:
             self._close_parents()
         else:
@@ -237,6 +257,17 @@ class Session:
                     self.drop_checkpoint(journal)
         for journal in self._ours.values():
             journal.close_claim()
+
+    def _describe_parent(self) -> None:
+        """Add a page to how the grid ended; where that cannot be, it is worth a note and not the results."""
+        if self._page is None:
+            return
+        end, page = self._page
+        try:
+            made = page()
+            replace(end, note=made.note, files=made.files).keep()
+        except Exception as error:  # noqa: BLE001 - whatever strange values do to a table
+            self._note(f"the grid's run is not described: {type(error).__name__}: {error}")
 
     def _close_parents(self) -> None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import math
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from benchbench.artifacts import SAMPLES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -78,9 +80,7 @@ class JudgedPicture:
 def draw(journal: Journal) -> None:
     """Write ``figures/*.png`` among the artifacts: all that can be drawn of what there is."""
     record, folder = journal.record(), journal.artifacts
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A script that the font lacks is drawn as boxes; the tables beside the figures have it right.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    with styled():
         if record.epochs:
             _save(curves(record), folder / "figures" / "curves.png")
         if (folder / "per_label.csv").exists():
@@ -92,6 +92,15 @@ def draw(journal: Journal) -> None:
         if (journal.folder / SAMPLES).exists():
             pictures = read_judged_pictures(journal.folder / SAMPLES)
             _save(judged_pictures(pictures, record), folder / "figures" / "test_pictures.png")
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Have figures drawn and saved in our style."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A script that the font lacks is drawn as boxes; the tables beside the figures have it right.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def curves(record: Record) -> Figure:
@@ -171,7 +180,7 @@ def judged_pictures(pictures: list[JudgedPicture], record: Record) -> Figure:
     for axes in figure.subplots(num_rows, _NUM_COLUMNS, squeeze=False).flat:
         axes.axis("off")
     for axes, picture in zip(figure.axes, pictures, strict=False):
-        _show(axes, picture.image)
+        show_picture(axes, picture.image)
         axes.set_title(
             verdict(picture), color=RIGHT_COLOR if picture.is_right else WRONG_COLOR, fontsize=9, loc="center"
         )
@@ -264,7 +273,8 @@ def _mark_best(loss: Axes, accuracy: Axes, epochs: tuple[Epoch, ...]) -> None:
         axes.plot(best.epoch, value, marker="*", markersize=12, color=VAL_COLOR, linestyle="", label=label, zorder=4)
 
 
-def _show(axes: Axes, image: NDArray[np.uint8]) -> None:
+def show_picture(axes: Axes, image: NDArray[np.uint8]) -> None:
+    """Draw a picture, uint8 ``[C, H, W]``, in colour or grey."""
     num_channels = len(image)
     if num_channels == 3:  # noqa: PLR2004 - red, green, blue
         axes.imshow(image.transpose(1, 2, 0), interpolation="nearest")

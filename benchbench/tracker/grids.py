@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 from benchbench.plan import FinishedRun, Known
 from benchbench.tracker import content
+from benchbench.tracker.address import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+    from benchbench.journal import GridEnd
+
 GRID_TAG = "benchbench.grid"
+TABLES_TAG = "mlflow.loggedArtifacts"
 FEW_SPECS = 20
 """Up to this many specs are asked for one by one; for more, the whole experiment is read."""
 
@@ -50,10 +55,23 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, question: s
         run_id: str = found[0].info.run_id
         client.update_run(run_id, status="RUNNING")
     else:
-        run_id = client.create_run(experiment_id, run_name=name, tags={GRID_TAG: tag}).info.run_id
-    if question:
-        client.set_tag(run_id, content.NOTE_TAG, question)
+        # What stands here until the grid ends for the first time; afterwards its description does.
+        tags = {GRID_TAG: tag} | ({content.NOTE_TAG: question} if question else {})
+        run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
     return run_id
+
+
+def close_parent(client: MlflowClient, end: GridEnd) -> None:
+    """End the run of a grid, then describe it: a run that cannot keep files has ended all the same."""
+    client.set_terminated(end.run_id, status=end.status.upper())
+    if end.note:
+        client.set_tag(end.run_id, content.NOTE_TAG, without_credentials(end.note))
+    for name, text in end.files.items():
+        client.log_text(end.run_id, without_credentials(text), name)
+    tables = [{"path": name, "type": "table"} for name in end.files if name.endswith(".json")]
+    if tables:
+        # As mlflow.log_table has it; that would add to a table that is there, not replace it.
+        client.set_tag(end.run_id, TABLES_TAG, json.dumps(tables))
 
 
 def _finished(run: Run) -> FinishedRun:

@@ -79,6 +79,12 @@ def read_experiment(experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str |
     )
 
 
+def read_run(client: MlflowClient, run_id: str) -> Record | None:
+    """Return the record of a run, or None where it kept none and its journal is not here."""
+    with told(f"cannot read the run {run_id}"):
+        return _record(client, client.get_run(run_id))
+
+
 @contextmanager
 def reading(tracking_uri: str | None) -> Iterator[MlflowClient]:
     """Give a client of a store that must be there; raises :class:`TrackingError` for all that goes wrong with it."""

@@ -100,12 +100,12 @@ class Store:
             return grids.open_parent(self.client, self.experiment_id, name, question)
 
     def close_parents(self) -> None:
-        """End the runs of grids whose :class:`GridEnd` is kept."""
+        """End the runs of grids whose :class:`GridEnd` is kept, and describe them."""
         with told(f"cannot write to the tracking store {self.tracking_uri}"):
             for end in GridEnd.all():
                 if end.tracking_uri != self.tracking_uri:
                     continue
-                self.client.set_terminated(end.run_id, status=end.status.upper())
+                grids.close_parent(self.client, end)
                 end.drop()
 
     def _take_up(self, journal: Journal, started: Event) -> Delivery:

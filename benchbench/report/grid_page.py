@@ -1,0 +1,127 @@
+"""What MLflow shows of a whole grid, at the run above its trials: a description, and a table of all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchbench.compare import compare_records, words
+from benchbench.compare.frame import to_frame
+from benchbench.errors import SpecError
+from benchbench.variation import varying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from benchbench.compare import Comparison, Row
+    from benchbench.compare.metrics import Metric
+    from benchbench.gridfile import GridFile
+    from benchbench.record import Record
+
+TRIALS, GRID = "trials.json", "grid.toml"
+MAX_CHARACTERS = 7500
+"""MLflow takes tags of 8,000."""
+
+_RESULTS = ("status", "num_epochs", "final_val_accuracy", "test_accuracy", "test_loss", "train_seconds", "error")
+
+
+@dataclass(frozen=True)
+class GridPage:
+    """A description in Markdown, and texts by the names of their files."""
+
+    note: str
+    files: dict[str, str]
+
+
+def grid_page(grid: GridFile, text: str, records: Sequence[Record], *, num_trials: int) -> GridPage:
+    """Return the page of a grid: its question, how its trials ended, the results and what may be concluded.
+
+    ``text`` is what stands in its file; ``records`` are of the trials that began, of ``num_trials`` in all.
+    """
+    files = {GRID: text}
+    if records:
+        files[TRIALS] = trials_table(records)
+    return GridPage(_fitted(list(_lines(grid, records, num_trials))), files)
+
+
+def trials_table(records: Sequence[Record]) -> str:
+    """Return a row for each trial, the best by validation first, in the form of MLflow's tables: JSON, split."""
+    keys = [key for key in varying([record.spec for record in records]) if key != "seed"]
+    # Columns that no trial has, of a grid without results, are empty.
+    frame = to_frame(records).reindex(columns=[*keys, "seed", *_RESULTS, "run_id"])
+    ordered = frame.sort_values("final_val_accuracy", ascending=False, kind="stable")
+    return str(ordered.to_json(orient="split", index=False, double_precision=6))
+
+
+def _lines(grid: GridFile, records: Sequence[Record], num_trials: int) -> Iterator[str]:
+    if grid.question:
+        yield f"**{grid.question}**\n"
+    counts: Counter[str] = Counter(record.status for record in records)
+    counts["not started"] = num_trials - len(records)
+    endings = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    yield f"{num_trials} trial{'s' if num_trials > 1 else ''}: {endings}\n"
+    try:
+        comparison = compare_records(records, grid.compare)
+    except SpecError as error:
+        yield f"Nothing is compared: {error.message}\n"
+    else:
+        yield from _table(comparison)
+        yield from _verdicts(comparison)
+    yield f"All trials are in `{TRIALS}`, the grid's file is `{GRID}`. `bench compare` says more.\n"
+
+
+def _table(comparison: Comparison) -> Iterator[str]:
+    columns = ("configuration", *map(_column, comparison.metrics), "not finished")
+    yield _line(columns)
+    yield _line("---" for _ in columns)
+    for row in comparison.rows:
+        name = f"{_name(row)}{' (best by validation)' if row.is_best else ''}"
+        values = (words.value(row.cells[metric.name], metric) for metric in comparison.metrics)
+        yield _line((name, *values, words.statuses(row.statuses)))
+    yield "\nMean ± standard deviation (n) over seeds.\n"
+
+
+def _verdicts(comparison: Comparison) -> Iterator[str]:
+    if len(comparison.rows) < 2:  # noqa: PLR2004 - it takes two to compare
+        return
+    yield f"Against {_name(comparison.baseline)}:\n"
+    for row in comparison.rows:
+        if not row.is_baseline:
+            yield from (_verdict(row, metric) for metric in comparison.metrics)
+    yield ""
+    yield f"{words.caption(comparison, comparison.metrics[0]).partition('; *')[0]}\n"
+    yield from (f"Caution: {caution}\n" for caution in comparison.cautions)
+
+
+def _verdict(row: Row, metric: Metric) -> str:
+    cell = row.cells[metric.name]
+    change = words.difference(cell.contrast, metric)
+    unit = " times" if metric.is_ratio else " points" if metric.unit == "share" else ""
+    return f"- {_name(row)}, {metric.name}: {cell.verdict.words}{f'; {change}{unit}' if change else ''}"
+
+
+def _column(metric: Metric) -> str:
+    return f"{metric.name} ({words.unit(metric)})" if metric.unit else metric.name
+
+
+def _name(row: Row) -> str:
+    return f"`{row.label or 'all trials'}`"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _fitted(lines: list[str]) -> str:
+    """Return the lines, without the last rows of the table and of the verdicts where they are too many."""
+    excess = len("\n".join(lines)) - MAX_CHARACTERS
+    kept: list[str] = []
+    for line in reversed(lines):
+        if excess > 0 and line.startswith(("| `", "- `")):
+            excess -= len(line) + 1
+        else:
+            kept.insert(0, line)
+    if len(kept) < len(lines):
+        kept.append(f"{len(lines) - len(kept)} lines more than fit here are left out.\n")
+    return "\n".join(kept)

@@ -1,0 +1,121 @@
+"""The figures of the paper "Optimizing AlexNet on Tiny ImageNet10" (Alqadi and Lucas, 2020), of any trials.
+
+::
+
+    figure-1-architecture          layers, outputs, parameters, multiply-adds; one for each model
+    figure-2-samples               training pictures of each label
+    figure-3-optimizers, ...       accuracy by what the optimizers differ in
+    figure-4-batch-sizes, ...      accuracy by what else varies
+    figure-5-accuracy              of all trials, training and validation
+    figure-6-loss                  the same
+    figure-7-right, figure-8-wrong test pictures with the predictions of the best trial
+    figure-9-labels                its test accuracy by label
+
+The best trial is the best by validation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+
+from benchbench.compare.configurations import one_per_trial
+from benchbench.report import paper_best, paper_curves, paper_network
+from benchbench.report.figures import styled
+from benchbench.variation import varying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from benchbench.report.material import Trial
+
+    Drawing = tuple[str, Figure | str]
+    """The name of a figure, and the figure or the reason why there is none."""
+
+FORMATS = ("png", "svg")
+_DOTS_PER_INCH = 200
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files that were written, and by the names of figures why others were not."""
+
+    paths: tuple[Path, ...]
+    left_out: Mapping[str, str]
+
+
+def write_figures(trials: Sequence[Trial], folder: Path) -> Written:
+    """Write each figure that the trials have the material for, as PNG and SVG.
+
+    The folder is made where it is not there; files of the same names are replaced. Of several trials of one spec the
+    one counts that comparisons take, the newest that finished. Raises :class:`OSError` where the folder cannot be
+    written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths: list[Path] = []
+    left_out: dict[str, str] = {}
+    with styled(), mpl.rc_context({"svg.hashsalt": "benchbench"}):
+        for name, drawn in _drawings(_one_per_trial(trials)):
+            if isinstance(drawn, str):
+                left_out[name] = drawn
+            else:
+                paths += [_save(drawn, folder / f"{name}.{form}") for form in FORMATS]
+    return Written(tuple(paths), left_out)
+
+
+def _drawings(trials: Sequence[Trial]) -> Iterator[Drawing]:
+    keys = varying([trial.record.spec for trial in trials])
+    ranked = sorted(trials, key=_val_accuracy, reverse=True)
+    yield from _architectures(ranked)
+    yield "figure-2-samples", paper_best.samples(ranked)
+    yield from _by_parameter(trials, keys)
+    yield "figure-5-accuracy", paper_curves.all_trials(ranked, keys, "accuracy")
+    yield "figure-6-loss", paper_curves.all_trials(ranked, keys, "loss")
+    best = ranked[0] if ranked and ranked[0].record.final else None
+    yield "figure-7-right", paper_best.predictions(best, is_right=True)
+    yield "figure-8-wrong", paper_best.predictions(best, is_right=False)
+    yield "figure-9-labels", paper_best.labels(best)
+
+
+def _architectures(ranked: Sequence[Trial]) -> Iterator[Drawing]:
+    best_of: dict[str, list[Trial]] = {}
+    for trial in ranked:
+        best_of.setdefault(trial.record.spec.model.name, []).append(trial)
+    name = "figure-1-architecture"
+    if not best_of:
+        yield name, "there are no trials"
+    for model, group in best_of.items():
+        yield name if len(best_of) == 1 else f"{name}-{model}", paper_network.architecture(group)
+
+
+def _by_parameter(trials: Sequence[Trial], keys: Sequence[str]) -> Iterator[Drawing]:
+    """Yield a figure for each parameter that varies; those of the paper are missed where they do not."""
+    for key in dict.fromkeys(("optimizer", "batch_size", *keys)):
+        if key == "seed":
+            continue
+        number = 3 if key.partition(".")[0] == "optimizer" else 4
+        title = {"optimizer": "optimizers", "batch_size": "batch-sizes"}.get(key) or key.replace(".", "-")
+        same = f"{key.replace('_', ' ')} is the same in all trials"
+        drawn = paper_curves.by_parameter(trials, keys, key) if key in keys else same
+        yield f"figure-{number}-{title}", drawn
+
+
+def _one_per_trial(trials: Sequence[Trial]) -> list[Trial]:
+    by_attempt = {trial.record.attempt: trial for trial in trials}
+    return [by_attempt[record.attempt] for record in one_per_trial(trial.record for trial in trials)]
+
+
+def _val_accuracy(trial: Trial) -> float:
+    return trial.record.final.val_accuracy if trial.record.final else -1.0
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    # Without a date, and with names that are not drawn by chance, the same trials give the same file.
+    metadata = {"Date": None} if path.suffix == ".svg" else {}
+    figure.savefig(path, dpi=_DOTS_PER_INCH, metadata=metadata)
+    return path

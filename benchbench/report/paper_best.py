@@ -1,0 +1,122 @@
+"""Figures 2, 7, 8 and 9: what there is to see, and what the best trial makes of it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from benchbench.artifacts import SAMPLES
+from benchbench.report.figures import (
+    BAR_COLOR,
+    QUIET_COLOR,
+    judged_pictures,
+    read_judged_pictures,
+    read_per_label,
+    short,
+    show_picture,
+    title,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from benchbench.report.figures import LabelRow
+    from benchbench.report.material import Trial
+
+NO_TRIAL = "no trial has finished"
+NO_PICTURES = "kept no pictures: --artifacts full keeps them"
+CONFIDENCE = 0.95
+_MAX_LABELS = 50
+_MAX_LARGE = 24
+_NUM_BLOCKS = 5
+
+
+def samples(trials: Iterable[Trial]) -> Figure | str:
+    """Return training pictures of each label, of the first trial that kept some."""
+    for trial in trials:
+        path = trial.artifacts / SAMPLES
+        if path.exists():
+            return _samples(path, trial.record.spec.dataset.name)
+    return f"the trials {NO_PICTURES}"
+
+
+def predictions(best: Trial | None, *, is_right: bool) -> Figure | str:
+    """Return the test pictures that the best trial was right about, or wrong."""
+    if best is None:
+        return NO_TRIAL
+    path = best.artifacts / SAMPLES
+    if not path.exists():
+        return f"the best trial {NO_PICTURES}"
+    word = "right" if is_right else "wrong"
+    pictures = [picture for picture in read_judged_pictures(path) if picture.is_right == is_right]
+    if not pictures:
+        return f"no test picture that was kept was predicted {word}"
+    figure = judged_pictures(pictures, best.record)
+    figure.suptitle(f"{title(best.record)}: {word} predictions", x=0.01, ha="left", fontweight="bold")
+    return figure
+
+
+def labels(best: Trial | None) -> Figure | str:
+    """Return the test accuracy of the best trial by label, with Wilson's intervals.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927. They are of
+    this one trained model on more pictures, not of other seeds.
+    """
+    if best is None:
+        return NO_TRIAL
+    path = best.artifacts / "per_label.csv"
+    if not path.exists():
+        return "the best trial kept no per_label.csv"
+    rows = [row for row in read_per_label(path) if row.pictures]
+    low, high = _intervals(rows)
+    inches, size = (0.3, 9) if len(rows) <= _MAX_LARGE else (0.14, 5)
+    figure = Figure(figsize=(8, 1.5 + inches * len(rows)))
+    axes = figure.subplots()
+    numbers, shares = np.arange(len(rows)), np.array([row.accuracy for row in rows])
+    axes.errorbar(shares, numbers, xerr=(shares - low, high - shares), fmt="o", color=BAR_COLOR, capsize=3)
+    for number, row in enumerate(rows):
+        words = f"{row.accuracy:.1%}  [{low[number]:.1%}, {high[number]:.1%}]  n={row.pictures}"
+        axes.text(1.03, number, words, va="center", fontsize=size, transform=axes.get_yaxis_transform())
+    axes.set_yticks(numbers, [short(row.label) for row in rows], fontsize=size)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(-0.02, 1.02)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_title(f"{title(best.record)}\ntest accuracy by label", fontweight="bold")
+    axes.set_xlabel(f"{CONFIDENCE:.0%} intervals (Wilson) of this trained model", color=QUIET_COLOR)
+    return figure
+
+
+def _intervals(rows: list[LabelRow]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415 - a second, for this figure alone
+
+    totals = np.array([row.pictures for row in rows])
+    correct = np.rint([row.accuracy * row.pictures for row in rows])
+    low, high = proportion_confint(correct, totals, alpha=1 - CONFIDENCE, method="wilson")
+    return low, high
+
+
+def _samples(path: Path, dataset: str) -> Figure:
+    with np.load(path, allow_pickle=False) as kept:
+        names, images, numbers = kept["class_names"], kept["train_images"], kept["train_labels"]
+    shown = names[:_MAX_LABELS]
+    num_rows = math.ceil(len(shown) / _NUM_BLOCKS)
+    figure = Figure(figsize=(2.2 * _NUM_BLOCKS, 0.45 + 1.27 * num_rows))
+    count = f"{len(shown)} of {len(names)} labels" if len(shown) < len(names) else f"{len(names)} labels"
+    figure.suptitle(f"{dataset}: training pictures, {count}", x=0.01, ha="left", fontweight="bold")
+    outer = figure.subfigures(num_rows, _NUM_BLOCKS, squeeze=False)
+    for number, block in enumerate(outer.flat):
+        if number >= len(shown):
+            continue
+        block.suptitle(short(str(shown[number])), fontsize=9)
+        pictures = images[numbers == number]
+        for axes, image in zip(block.subplots(1, len(pictures), squeeze=False).flat, pictures, strict=True):
+            axes.axis("off")
+            show_picture(axes, image)
+    return figure

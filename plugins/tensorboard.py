@@ -1,0 +1,135 @@
+"""Trials as TensorBoard reads them, where ``BENCH_TENSORBOARD`` names a folder; without it, nothing happens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import benchbench as bb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchbench.journal import Journal
+
+SUFFIX = ".benchbench"
+"""What the names of our event files end with, so that no other is ever replaced."""
+
+TAGS = {
+    "train_acc": "train_accuracy",
+    "train_loss": "train_loss",
+    "val_acc": "val_accuracy",
+    "val_loss": "val_loss",
+}
+"""The tags of the paper, and what an epoch calls the same."""
+
+_writers: dict[str, Any] = {}
+
+
+@bb.hookimpl
+def benchbench_event(event: bb.Event, record: bb.Record) -> None:
+    """Write the event; the first one of a trial that this process hears brings all before it."""
+    place = os.environ.get("BENCH_TENSORBOARD")
+    if not place:
+        return
+    from benchbench.journal import Journal  # noqa: PLC0415 - most calls do without all of this
+
+    journal = Journal.of(record.spec_id, record.attempt)
+    events = [event]
+    if record.attempt not in _writers:
+        # A trial that is taken up again is written anew from its journal: no step is missing, none is there twice.
+        events = list(journal.events())
+        _writers[record.attempt] = _fresh_writer(Path(place) / _folder_name(record))
+    writer = _writers[record.attempt]
+    for earlier in events:
+        for step, summary in _summaries(earlier, record):
+            _add(writer, earlier, step, summary)
+    if record.status == "running":
+        writer.flush()
+        return
+    for step, summary in (*_figures(journal, record), (0, _session_end(record))):
+        _add(writer, event, step, summary)
+    _writers.pop(record.attempt).close()
+
+
+def _fresh_writer(folder: Path) -> Any:
+    try:
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # noqa: PLC0415 - an extra
+    except ImportError:
+        from benchbench.errors import PluginError  # noqa: PLC0415
+
+        raise PluginError(
+            "BENCH_TENSORBOARD is set, and the package tensorboard is not installed",
+            hint="pip install 'benchbench[tensorboard]'",
+        ) from None
+    for path in folder.glob(f"events.out.tfevents.*{SUFFIX}"):
+        path.unlink()
+    return EventFileWriter(str(folder), filename_suffix=SUFFIX)
+
+
+def _folder_name(record: bb.Record) -> str:
+    """Return such as ``alexnet-sgd-tinyimage10-s0-20260101-120000-0a1b2c3d``."""
+    from benchbench.tracker.content import run_name  # noqa: PLC0415
+
+    return f"{run_name(record.spec)}-{record.attempt}"
+
+
+def _add(writer: Any, event: bb.Event, step: int, summary: Any) -> None:
+    from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415
+
+    writer.add_event(Event(wall_time=event.timestamp_ms / 1000, step=step, summary=summary))
+
+
+def _summaries(event: bb.Event, record: bb.Record) -> Iterator[tuple[int, Any]]:
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb  # noqa: PLC0415
+
+    match event.event:
+        case "started":
+            yield 0, hparams_pb(_hparams(record), record.attempt, start_time_secs=event.timestamp_ms / 1000)
+        case "epoch_finished":
+            for tag, name in TAGS.items():
+                yield event.epoch.epoch, _scalar(tag, getattr(event.epoch, name))
+        case "finished":
+            yield len(record.epochs), _scalar("test_acc", event.final.test_accuracy)
+            yield len(record.epochs), _scalar("test_loss", event.final.test_loss)
+
+
+def _scalar(tag: str, value: float) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415
+
+    return Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+
+
+def _hparams(record: bb.Record) -> dict[str, bool | float | str]:
+    """Return all that is in the spec; what is no number, truth or text is written as one."""
+    from benchbench.variation import value_text  # noqa: PLC0415
+
+    return {
+        key: value if isinstance(value, bool | int | float | str) else value_text(value)
+        for key, value in record.spec.flat().items()
+    }
+
+
+def _figures(journal: Journal, record: bb.Record) -> Iterator[tuple[int, Any]]:
+    """Yield the figures that the trial has when it ends."""
+    from PIL import Image  # noqa: PLC0415
+    from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415
+
+    for path in sorted((journal.artifacts / "figures").glob("*.png")):
+        with Image.open(path) as picture:
+            width, height = picture.size
+        image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=path.read_bytes())
+        yield len(record.epochs), Summary(value=[Summary.Value(tag=path.stem, image=image)])
+
+
+def _session_end(record: bb.Record) -> Any:
+    """Return how the trial ended, for the page of hyperparameters."""
+    from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2  # noqa: PLC0415
+
+    status = api_pb2.STATUS_SUCCESS if record.status == "finished" else api_pb2.STATUS_FAILURE
+    end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=(record.ended_ms or 0) / 1000)
+    described = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_end_info=end))
+    value = Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=described, tensor=metadata.NULL_TENSOR)
+    return Summary(value=[value])
