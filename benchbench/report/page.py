@@ -1,0 +1,127 @@
+"""One HTML file that says what was asked, what came out, and how: it opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from benchbench.artifacts import SAMPLES
+from benchbench.compare import sheets
+from benchbench.report import charts, facts, pictures, sections
+from benchbench.report.labels import label_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchbench.report.charts import Chart
+    from benchbench.report.subject import Subject
+
+_FOLDER = resources.files("benchbench.report") / "template"
+
+
+def write_report(subject: Subject, path: Path) -> None:
+    """Write the report, whole or not at all; a file that is there is replaced."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(render(subject), encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def render(subject: Subject) -> str:
+    """Return the report as HTML."""
+    environment = Environment(
+        loader=PackageLoader("benchbench.report", "template"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # What is not a number in JSON is an error here, and not in the reader's browser.
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    scripts = [_Script(get_plotlyjs()), _Script((_FOLDER / "report.js").read_text(encoding="utf-8"))]
+    return environment.get_template("report.html").render(
+        _content(subject),
+        style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        scripts=scripts,
+    )
+
+
+@dataclass(frozen=True)
+class _Script:
+    """A script, and the digest by which the page allows it and no other."""
+
+    source: str
+
+    @cached_property
+    def text(self) -> Markup:
+        return Markup(self.source)  # noqa: S704 - our own file, or plotly's
+
+    @cached_property
+    def digest(self) -> str:
+        return f"sha256-{base64.b64encode(hashlib.sha256(self.source.encode()).digest()).decode()}"
+
+
+def _content(subject: Subject) -> dict[str, Any]:
+    best = subject.best
+    table = label_table(subject)
+    found: dict[str, Chart] = {
+        chart.name: chart
+        for chart in (
+            charts.curves(subject),
+            charts.accuracy_per_label(table, subject),
+            charts.phases(subject),
+            charts.epoch_seconds(subject),
+        )
+    }
+    samples = None
+    if best is not None:
+        matrix = subject.artifacts(best) / "confusion_matrix.csv"
+        found |= {"confusion": charts.confusion(matrix)} if matrix.exists() else {}
+        samples = subject.artifacts(best) / SAMPLES
+    has_samples = samples is not None and samples.exists()
+    return {
+        "subject": subject,
+        "sheets": sheets.of_comparison(subject.comparison),
+        "published": sheets.of_published(subject.published, subject.comparison.confidence) if subject.published else None,
+        "trials": sections.trial_table(subject),
+        "labels": sections.label_cells(table, subject),
+        "times": sections.time_table(subject),
+        "best": best and subject.trial_name(best),
+        "label_pictures": pictures.label_pictures(samples) if samples and has_samples else [],
+        "judged": pictures.judged_pictures(samples) if samples and has_samples else [],
+        "charts": found,
+        "plots": {name: {"data": c.data, "wide": c.wide, "narrow": c.narrow} for name, c in found.items()},
+        "grid_command": shlex.join(["bench", "grid", subject.grid_file]),
+        **_on_trials(subject),
+    }
+
+
+def _on_trials(subject: Subject) -> dict[str, Any]:
+    """Return what is known of each trial, by the number that it has in the page."""
+    known = [facts.facts_of(record, subject.artifacts(record)) for record in subject.records]
+    differing = facts.differing(known)
+    names = [
+        subject.trial_name(record) + ("" if record.status == "finished" else f" ({record.status})")
+        for record in subject.records
+    ]
+    commands = [facts.run_command(record, subject.artifacts(record)) for record in subject.records]
+    return {
+        "names": names,
+        "again": list(zip(names, commands, strict=True)),
+        "differences": {
+            "names": differing,
+            "trials": [[of_one.get(name) for name in differing] for of_one in known],
+        },
+        "common": facts.common(known),
+    }
