@@ -29,10 +29,13 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = Path("report.html"),
     figures: Annotated[
         Path | None,
-        typer.Option("--figures", metavar="DIR", show_default=False, help="Write figures for a paper into this folder."),
+        typer.Option(
+            "--figures", metavar="DIR", show_default=False, help="Write figures for a paper into this folder."
+        ),
     ] = None,
     log: Annotated[
-        bool, typer.Option("--log/--no-log", help="Keep the report with the grid's own run in MLflow, where there is one.")
+        bool,
+        typer.Option("--log/--no-log", help="Keep the report with the grid's own run in MLflow, where there is one."),
     ] = True,
     by: options.By = None,
     metrics: options.Metrics = None,

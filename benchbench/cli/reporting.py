@@ -11,7 +11,7 @@ from benchbench.compare import against_published, compare_records
 from benchbench.report.gather import gather
 from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
-from benchbench.tracker.files import find_parent, log_report
+from benchbench.tracker.reports import find_parent, log_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

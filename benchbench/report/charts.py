@@ -74,7 +74,9 @@ def curves(subject: Subject) -> Chart:
     for number, (row, name) in enumerate(zip(subject.rows, subject.names, strict=True)):
         for panel, (measure, _) in enumerate(PANELS):
             place = {"row": 1 + panel // 2, "col": 1 + panel % 2}
-            for trace in _lines(row, measure, number=number, name=name, is_few=len(subject.records) <= MAX_SINGLE_LINES):
+            for trace in _lines(
+                row, measure, number=number, name=name, is_few=len(subject.records) <= MAX_SINGLE_LINES
+            ):
                 figure.add_trace(trace.update(showlegend=bool(trace.showlegend) and panel == 0), **place)
     for one, height in ((figure, 640), (narrow, 1200)):
         _lay_out(one, height=height)
@@ -116,7 +118,9 @@ def accuracy_per_label(table: LabelTable, subject: Subject) -> Chart:
         )
     rows = min(sum(shown), 2)
     _lay_out(figure, height=150 + len(labels) * (12 + 16 * rows))
-    figure.update_layout(barmode="group", bargap=0.25, yaxis={"autorange": "reversed"}, xaxis=_share())
+    figure.update_layout(
+        barmode="group", bargap=0.25, yaxis={"autorange": "reversed", "type": "category", "dtick": 1}, xaxis=_share()
+    )
     return Chart.of("labels", "", figure)
 
 
@@ -133,14 +137,17 @@ def confusion(path: Path) -> Chart:
             text=[[str(count or "") for count in row] for row in counts.tolist()] if is_numbered else None,
             texttemplate="%{text}" if is_numbered else None,
             customdata=[
-                [[_text(label), _text(prediction), f"{count} of {total}"] for prediction, count in zip(predictions, row, strict=True)]
+                [
+                    [_text(label), _text(prediction), f"{count} of {total}"]
+                    for prediction, count in zip(predictions, row, strict=True)
+                ]
                 for label, row, (total,) in zip(labels, counts.tolist(), totals.tolist(), strict=True)
             ],
             hovertemplate=(
                 "is %{customdata[0]}<br>taken for %{customdata[1]}<br>%{customdata[2]} (%{z:.1%})<extra></extra>"
             ),
             # From nothing to blue, on whatever the page's background is.
-            colorscale=[[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.9)"]],
+            colorscale=[[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.65)"]],
             zmin=0,
             zmax=1,
             xgap=1,
@@ -150,8 +157,8 @@ def confusion(path: Path) -> Chart:
     )
     _lay_out(figure, height=190 + (26 if is_numbered else 12) * len(labels))
     figure.update_layout(
-        xaxis={"title": {"text": "prediction"}, "tickangle": -60, "type": "category"},
-        yaxis={"title": {"text": "true label"}, "autorange": "reversed", "type": "category"},
+        xaxis={"title": {"text": "prediction"}, "tickangle": -60, "type": "category", "showgrid": False},
+        yaxis={"title": {"text": "true label"}, "autorange": "reversed", "type": "category", "showgrid": False},
     )
     return Chart.of("confusion", "", figure)
 
@@ -201,9 +208,7 @@ def epoch_seconds(subject: Subject) -> Chart:
     return Chart.of("epochs", "", figure)
 
 
-def _lines(
-    row: Configuration, measure: str, *, number: int, name: str, is_few: bool
-) -> Iterator[go.Scatter]:
+def _lines(row: Configuration, measure: str, *, number: int, name: str, is_few: bool) -> Iterator[go.Scatter]:
     """Yield a band, a line for each trial, and the mean, which stands for all in the legend."""
     finished = list(row.finished.values())
     common: dict[str, Any] = {"legendgroup": str(number), "name": _name(name), "showlegend": False, "mode": "lines"}
@@ -256,7 +261,7 @@ def _lay_out(figure: go.Figure, *, height: int) -> None:
     figure.update_layout(
         template="none",
         height=height,
-        margin={"l": 12, "r": 12, "t": 36, "b": 12},
+        margin={"l": 12, "r": 12, "t": 28, "b": 12},
         legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0.01, "x": 0},
         hoverlabel={"namelength": -1},
         dragmode="zoom",

@@ -34,9 +34,7 @@ def differing(facts: Sequence[Facts]) -> tuple[str, ...]:
 def common(facts: Sequence[Facts]) -> Facts:
     """Return what is the same for all trials, but for the installed packages."""
     varied = set(differing(facts))
-    return {
-        name: value for name, value in facts[0].items() if name not in varied and not name.startswith("installed ")
-    }
+    return {name: value for name, value in facts[0].items() if name not in varied and not name.startswith("installed ")}
 
 
 def run_command(record: Record, artifacts: Path) -> str:
@@ -49,9 +47,18 @@ def run_command(record: Record, artifacts: Path) -> str:
             words += ["--set", f"{kind}.{key}={value_text(value)}"]
     words += ["--epochs", str(spec.epochs), "--batch-size", str(spec.batch_size), "--seed", str(spec.seed)]
     words += ["--precision", spec.precision]
-    for path in _plugin_files(artifacts):
+    for path in plugin_files(artifacts):
         words += ["--plugins", path]
     return shlex.join(words)
+
+
+def plugin_files(artifacts: Path) -> list[str]:
+    """Return the paths of the plugin files that a trial was run with, as its ``spec.toml`` has them."""
+    path = artifacts / "spec.toml"
+    if not path.exists():
+        return []
+    found: list[str] = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", [])
+    return found
 
 
 def _facts(record: Record, artifacts: Path) -> Iterator[tuple[str, str]]:
@@ -82,12 +89,4 @@ def _installed(artifacts: Path) -> list[str]:
     if not path.exists():
         return []
     found: list[str] = json.loads(path.read_text(encoding="utf-8")).get("installed", [])
-    return found
-
-
-def _plugin_files(artifacts: Path) -> list[str]:
-    path = artifacts / "spec.toml"
-    if not path.exists():
-        return []
-    found: list[str] = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", [])
     return found

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.artifacts import SAMPLES
 from benchbench.report.material import Trial
-from benchbench.tracker.files import fetch
+from benchbench.tracker.reports import fetch_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,10 +24,10 @@ def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
     """
     run_ids = {record.attempt: record.mlflow.run_id for record in records if record.mlflow}
     found = best(records)
-    names = {run_id: FILES for run_id in run_ids.values()}
+    names: dict[str, tuple[str, ...]] = dict.fromkeys(run_ids.values(), FILES)
     if found is not None and found.attempt in run_ids:
         names[run_ids[found.attempt]] = (*FILES, SAMPLES)
-    places = fetch(names, folder)
+    places = fetch_all(names, folder)
     return [Trial(record, places.get(run_ids.get(record.attempt, ""), folder / "none")) for record in records]
 
 

@@ -93,7 +93,9 @@ def _content(subject: Subject) -> dict[str, Any]:
     return {
         "subject": subject,
         "sheets": sheets.of_comparison(subject.comparison),
-        "published": sheets.of_published(subject.published, subject.comparison.confidence) if subject.published else None,
+        "published": sheets.of_published(subject.published, subject.comparison.confidence)
+        if subject.published
+        else None,
         "trials": sections.trial_table(subject),
         "labels": sections.label_cells(table, subject),
         "times": sections.time_table(subject),
@@ -102,9 +104,15 @@ def _content(subject: Subject) -> dict[str, Any]:
         "judged": pictures.judged_pictures(samples) if samples and has_samples else [],
         "charts": found,
         "plots": {name: {"data": c.data, "wide": c.wide, "narrow": c.narrow} for name, c in found.items()},
-        "grid_command": shlex.join(["bench", "grid", subject.grid_file]),
+        "grid_command": _grid_command(subject),
         **_on_trials(subject),
     }
+
+
+def _grid_command(subject: Subject) -> str:
+    paths = [path for trial in subject.material for path in facts.plugin_files(trial.artifacts)]
+    options = [word for path in dict.fromkeys(paths) for word in ("--plugins", path)]
+    return shlex.join(["bench", "grid", subject.grid_file, *options])
 
 
 def _on_trials(subject: Subject) -> dict[str, Any]:

@@ -44,7 +44,9 @@ class Table:
 def trial_table(subject: Subject) -> Table:
     """Return every trial, the best by validation first and marked, those without results last."""
     best = subject.best
-    records = sorted(subject.records, key=lambda record: record.final.val_accuracy if record.final else -1.0, reverse=True)
+    records = sorted(
+        subject.records, key=lambda record: record.final.val_accuracy if record.final else -1.0, reverse=True
+    )
     columns = (
         "trial",
         *subject.keys,

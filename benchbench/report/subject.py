@@ -85,6 +85,8 @@ def short_label(where: Mapping[str, JsonValue], keys: tuple[str, ...]) -> str:
     """Return ``lr=0.001`` for ``optimizer.lr=0.001``, unless another key has the same last part."""
     last = [key.rpartition(".")[2] for key in keys]
     short = {
-        (part if last.count(part) == 1 else key): where[key] for key, part in zip(keys, last, strict=True) if key in where
+        (part if last.count(part) == 1 else key): where[key]
+        for key, part in zip(keys, last, strict=True)
+        if key in where
     }
     return label_of(short, short) or "all trials"

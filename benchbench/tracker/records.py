@@ -21,6 +21,7 @@ from benchbench.journal import Journal
 from benchbench.record import FORMAT, MlflowRun, Record
 from benchbench.tracker import content
 from benchbench.tracker.address import find_store, sqlite_path, without_credentials
+from benchbench.tracker.files import fetch
 from benchbench.tracker.grids import search
 from benchbench.tracker.quiet import mlflow_client
 from benchbench.tracker.store import DEFAULT_EXPERIMENT, leftovers, other_version_hint, told
@@ -108,17 +109,16 @@ def find_experiment(client: MlflowClient, name: str) -> Experiment:
     return found
 
 
-def artifact_text(client: MlflowClient, run_id: str, name: str) -> str | None:
+def artifact_text(client: MlflowClient, run: Run, name: str) -> str | None:
     """Return a text among the artifacts of a run, or None where it has no such file."""
-    if name not in {item.path for item in client.list_artifacts(run_id)}:
-        return None
     with tempfile.TemporaryDirectory() as folder:
-        return Path(client.download_artifacts(run_id, name, folder)).read_text(encoding="utf-8")
+        path = fetch(client, run, (name,), Path(folder)) / name
+        return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 def _record(client: MlflowClient, run: Run) -> Record | None:
     place = MlflowRun(without_credentials(client.tracking_uri), run.info.experiment_id, run.info.run_id)
-    text = artifact_text(client, run.info.run_id, RECORD_FILE)
+    text = artifact_text(client, run, RECORD_FILE)
     kept = None if text is None else _parse(text, run)
     if kept is None or kept.status != run.data.tags.get(content.STATUS_TAG):
         kept = _from_journal(run) or kept

@@ -21,11 +21,17 @@ function themed(layout) {
   return result;
 }
 
+function themedTrace(trace) {
+  const color = getComputedStyle(document.documentElement).getPropertyValue("--text").trim();
+  if (trace.type === "heatmap") return { ...trace, textfont: { color } };
+  return trace.error_x ? { ...trace, error_x: { ...trace.error_x, color } } : trace;
+}
+
 function draw() {
   for (const [name, chart] of Object.entries(content.charts)) {
     const layout = themed(isNarrow.matches ? chart.narrow : chart.wide);
     const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
-    Plotly.react(`chart-${name}`, chart.data, layout, options);
+    Plotly.react(`chart-${name}`, chart.data.map(themedTrace), layout, options);
   }
 }
 
