@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+import tempfile
+import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ from benchbench.cli.grid_display import GridDisplay, duration
 from benchbench.cli.session import Options, Session
 from benchbench.cli.tables import print_table
 from benchbench.discovery import loose_files
-from benchbench.errors import SpecError
+from benchbench.errors import BenchError, SpecError
 from benchbench.grid import Ending
 from benchbench.journal import ID_DIGITS, Journal, state_folder
 from benchbench.variation import label, value_text, varying
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from benchbench.order import TrialOrder
     from benchbench.plan import Planned
 
+REPORTING = "benchbench.cli.reporting"
 RETRIES = 1
 """How often a trial whose worker was killed by the system is taken up again."""
 
@@ -66,13 +70,15 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
         if not grid_options.dry_run:
             session.settle(plan)
             ending = _run(session, grid, plan, display=display, max_failures=grid_options.max_failures)
-        session.close_tracker()
+        is_delivered = session.close_tracker()
     outcomes = ending.outcomes
     if grid_options.as_json:
         trials = [_planned_json(item) for item in plan] if grid_options.dry_run else map(_outcome_json, outcomes)
         typer.echo(json.dumps({"grid": grid.name, "trials": list(trials)}, indent=2))
     elif outcomes:
         _show_outcomes(outcomes, _names(plan))
+    if outcomes and is_delivered and options.artifacts != "none" and _status(ending, plan) != "killed":
+        _report(grid, plan, options.experiment)
     if not grid_options.dry_run:
         raise typer.Exit(shared.EXIT_CODES[_status(ending, plan)])
 
@@ -93,9 +99,30 @@ def _run(
     labels = {order.folder: label(order.spec, names) for order in orders}
     with display.shown(labels, session.executor.progress):
         ending = drive.run(orders, session.executor)
+    _import_report()
     best.keep_all(orders)
     session.close_parent(parent, _status(ending, plan))
     return ending
+
+
+def _import_report() -> None:
+    """Import what a report takes, two seconds, beside the export of the best model: nothing is timed any more."""
+    threading.Thread(target=importlib.import_module, args=(REPORTING,), daemon=True).start()
+
+
+def _report(grid: GridFile, plan: Sequence[Planned], experiment: str) -> None:
+    """Put a report among the files of the grid's own run; where that cannot be done, say why."""
+    from benchbench.cli import reporting  # noqa: PLC0415 - scipy and plotly, when the training is over
+    from benchbench.tracker.records import read_experiment  # noqa: PLC0415
+
+    request = reporting.Request(experiment, grid.question, grid.compare, grid.expected, str(grid.path), grid.name)
+    try:
+        records = read_experiment(experiment, spec_ids={item.resolved.spec.id for item in plan}).records
+        with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
+            reporting.make(request, records, Path(folder) / "report.html")
+    except Exception as error:  # noqa: BLE001 - the trials are done, whatever it is
+        text = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        typer.echo(f"no report: {text}", err=True)
 
 
 class _Best:

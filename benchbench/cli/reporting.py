@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_records
+from benchbench.compare.configurations import one_per_trial
 from benchbench.report.gather import gather
 from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
@@ -64,7 +65,7 @@ def make(
     comparison = compare_records(records, request.question)
     published = against_published(records, request.expected, confidence=confidence) if request.expected else ()
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
-        trials = tuple(gather(records, Path(folder)))
+        trials = tuple(gather(one_per_trial(records), Path(folder)))
         subject = Subject(request.experiment, request.text, comparison, trials, published, request.grid_file)
         write_report(subject, path)
         drawn = _draw(trials, figures) if figures else ()

@@ -208,8 +208,11 @@ class Session:
         if not self._options.keep_checkpoints:
             journal.drop_checkpoint()
 
-    def close_tracker(self) -> None:
-        """Wait for the deliveries, say what is left for the next call, and drop what was kept for them alone."""
+    def close_tracker(self) -> bool:
+        """Wait for the deliveries, say what is left for the next call, and drop what was kept for them alone.
+
+        Returns whether nothing is left.
+        """
         if self.tracker.trouble:
             self._note(f"waiting {DELIVERY_SECONDS:.0f} s for the tracking store; Ctrl-C leaves it to the next call")
         try:
@@ -230,6 +233,7 @@ class Session:
                     self.drop_checkpoint(journal)
         for journal in self._ours.values():
             journal.close_claim()
+        return not undelivered
 
     def _close_parents(self) -> None:
         try:

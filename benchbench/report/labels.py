@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from statsmodels.stats.proportion import proportion_confint
+from scipy.stats import binomtest
 
 from benchbench.compare.statistics import summarise
 from benchbench.report.figures import read_per_label
@@ -78,8 +78,8 @@ def _cell(records: Sequence[Record], label: str, num_pictures: int | None, confi
     if not num_pictures:
         return LabelCell(summary.mean, math.nan, math.nan, "")
     correct = round(summary.mean * num_pictures)
-    low, high = proportion_confint(correct, num_pictures, alpha=1 - confidence, method="wilson")
-    return LabelCell(summary.mean, min(float(low), summary.mean), max(float(high), summary.mean), "Wilson")
+    found = binomtest(correct, num_pictures).proportion_ci(confidence, method="wilson")
+    return LabelCell(summary.mean, min(float(found.low), summary.mean), max(float(found.high), summary.mean), "Wilson")
 
 
 def _picture_counts(subject: Subject, records: Sequence[Record]) -> dict[str, int]:

@@ -16,13 +16,15 @@ from plotly.offline import get_plotlyjs
 
 from benchbench.artifacts import SAMPLES
 from benchbench.compare import sheets
-from benchbench.report import charts, facts, pictures, sections
+from benchbench.report import bars, curves, facts, pictures, sections
 from benchbench.report.labels import label_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benchbench.report.charts import Chart
+    from benchbench.report.labels import LabelTable
     from benchbench.report.subject import Subject
 
 _FOLDER = resources.files("benchbench.report") / "template"
@@ -73,39 +75,43 @@ class _Script:
 
 
 def _content(subject: Subject) -> dict[str, Any]:
-    best = subject.best
+    published, confidence = subject.published, subject.comparison.confidence
     table = label_table(subject)
-    found: dict[str, Chart] = {
-        chart.name: chart
-        for chart in (
-            charts.curves(subject),
-            charts.accuracy_per_label(table, subject),
-            charts.phases(subject),
-            charts.epoch_seconds(subject),
-        )
-    }
-    samples = None
-    if best is not None:
-        matrix = subject.artifacts(best) / "confusion_matrix.csv"
-        found |= {"confusion": charts.confusion(matrix)} if matrix.exists() else {}
-        samples = subject.artifacts(best) / SAMPLES
-    has_samples = samples is not None and samples.exists()
+    charts = _charts(subject, table)
     return {
         "subject": subject,
         "sheets": sheets.of_comparison(subject.comparison),
-        "published": sheets.of_published(subject.published, subject.comparison.confidence)
-        if subject.published
-        else None,
+        "published": sheets.of_published(published, confidence) if published else None,
         "trials": sections.trial_table(subject),
         "labels": sections.label_cells(table, subject),
         "times": sections.time_table(subject),
-        "best": best and subject.trial_name(best),
-        "label_pictures": pictures.label_pictures(samples) if samples and has_samples else [],
-        "judged": pictures.judged_pictures(samples) if samples and has_samples else [],
-        "charts": found,
-        "plots": {name: {"data": c.data, "wide": c.wide, "narrow": c.narrow} for name, c in found.items()},
+        "charts": {chart.name: {"data": chart.data, "wide": chart.wide, "narrow": chart.narrow} for chart in charts},
         "grid_command": _grid_command(subject),
-        **_on_trials(subject),
+        **_of_best(subject),
+        **_of_each(subject),
+    }
+
+
+def _charts(subject: Subject, table: LabelTable) -> Iterator[Chart]:
+    yield curves.learning_curves(subject)
+    yield bars.accuracy_per_label(table, subject)
+    yield bars.phases(subject)
+    yield curves.epoch_seconds(subject)
+    best = subject.best
+    if best is not None and (path := subject.artifacts(best) / "confusion_matrix.csv").exists():
+        yield bars.confusion(path)
+
+
+def _of_best(subject: Subject) -> dict[str, Any]:
+    """Return the name of the best trial and the pictures that it keeps."""
+    best = subject.best
+    if best is None:
+        return {"best": "", "label_pictures": [], "judged": []}
+    path = subject.artifacts(best) / SAMPLES
+    return {
+        "best": subject.trial_name(best),
+        "label_pictures": pictures.label_pictures(path) if path.exists() else [],
+        "judged": pictures.judged_pictures(path) if path.exists() else [],
     }
 
 
@@ -115,8 +121,8 @@ def _grid_command(subject: Subject) -> str:
     return shlex.join(["bench", "grid", subject.grid_file, *options])
 
 
-def _on_trials(subject: Subject) -> dict[str, Any]:
-    """Return what is known of each trial, by the number that it has in the page."""
+def _of_each(subject: Subject) -> dict[str, Any]:
+    """Return what is known of each trial, in their order."""
     known = [facts.facts_of(record, subject.artifacts(record)) for record in subject.records]
     differing = facts.differing(known)
     names = [

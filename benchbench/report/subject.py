@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from benchbench.compare.configurations import find_keys, group, one_per_trial
+from benchbench.compare.configurations import find_keys, group
 from benchbench.report.gather import best
 from benchbench.variation import label, label_of, varying
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 class Subject:
     """The trials of an experiment, what was asked of them, and the answer.
 
-    ``grid_file`` is the path of the file that they came from, where there is one. Of trials that were repeated one
-    counts, as in the comparison.
+    Each trial is there once. ``grid_file`` is the path of the file that they came from, where there is one.
     """
 
     experiment: str
@@ -40,8 +39,8 @@ class Subject:
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
-        """Return the records that count, oldest first."""
-        return tuple(one_per_trial(trial.record for trial in self.material))
+        """Return the records, in the order of the trials."""
+        return tuple(trial.record for trial in self.material)
 
     @cached_property
     def rows(self) -> tuple[Configuration, ...]:

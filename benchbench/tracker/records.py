@@ -27,7 +27,7 @@ from benchbench.tracker.quiet import mlflow_client
 from benchbench.tracker.store import DEFAULT_EXPERIMENT, leftovers, other_version_hint, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
@@ -62,14 +62,20 @@ def load_records(experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | No
     return list(loaded.records)
 
 
-def read_experiment(experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | None = None) -> Loaded:
-    """Return the same, with what there is no record of."""
+def read_experiment(
+    experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | None = None, spec_ids: Collection[str] = ()
+) -> Loaded:
+    """Return the same, with what there is no record of; where specs are named, of their trials alone."""
     with reading(tracking_uri) as client:
         from mlflow.entities import ViewType  # noqa: PLC0415 - imported with the store
 
         found = find_experiment(client, experiment)
         runs = list(search(client, found.experiment_id, "", ViewType.ACTIVE_ONLY))
-        trials = [run for run in runs if content.ATTEMPT_TAG in run.data.tags]
+        trials = [
+            run
+            for run in runs
+            if content.ATTEMPT_TAG in run.data.tags and (not spec_ids or run.data.tags[content.SPEC_TAG] in spec_ids)
+        ]
         records = {run.info.run_id: _record(client, run) for run in trials}
         uri = without_credentials(client.tracking_uri)
     waiting = [journal for journal in leftovers(uri) if (claim := journal.claim()) and claim.experiment == experiment]
