@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def fetch(client: MlflowClient, run: Run, names: Collection[str], folder: Path) 
 
     # By the run's own address: by its id, MLflow looks it up and searches its models for every file.
     root, uri = run.info.artifact_uri, client.tracking_uri
-    for item in artifacts.list_artifacts(artifact_uri=root, tracking_uri=uri):
-        if item.path in names:
-            artifacts.download_artifacts(artifact_uri=f"{root}/{item.path}", dst_path=str(folder), tracking_uri=uri)
+    kept = {PurePosixPath(item.path).name for item in artifacts.list_artifacts(artifact_uri=root, tracking_uri=uri)}
+    for name in kept.intersection(names):
+        artifacts.download_artifacts(artifact_uri=f"{root}/{name}", dst_path=str(folder), tracking_uri=uri)
     return folder
