@@ -126,6 +126,16 @@ def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: 
     assert not (folder / "samples.npz").exists()
 
 
+def test_pictures_that_were_sent_and_deleted_here_count_as_kept(tmp_path: Path) -> None:
+    journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.finished())
+    assert not journal.has_samples()
+    stage(journal.artifacts, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level="full")
+    assert journal.has_samples()
+    (journal.folder / "delivered").write_text('{"events.jsonl": [1, 1], "artifacts/samples.npz": [1, 1]}', "utf-8")
+    journal.drop_artifacts()
+    assert journal.has_samples()
+
+
 @pytest.mark.parametrize(
     ("num_right", "num_wrong", "expected_right", "expected_wrong"),
     [(99, 99, 8, 8), (99, 2, 14, 2), (1, 99, 1, 15), (99, 0, 16, 0), (0, 99, 0, 16), (3, 2, 3, 2), (0, 0, 0, 0)],

@@ -93,6 +93,7 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
     assert [run.data.metrics["final_val_accuracy"] for run in with_figures] == [best.data.metrics["final_val_accuracy"]]
     assert all(bench.artifacts(run) >= {"record.json", "spec.toml", "predictions.csv"} for run in bench.runs())
     assert len(bench.client.search_logged_models([parent.info.experiment_id])) == 1
+    assert bench.artifacts(parent) == {"report.html"}
 
     again = bench(*command)
     assert again.returncode == 0, again.stderr
@@ -196,6 +197,8 @@ def test_a_worker_that_the_system_kills_is_reported_and_its_trial_tried_once_mor
     assert done.stdout.count("killed by the system") == 1
     assert "the trial is tried once more" in done.stdout
     assert statuses(bench) == ["FINISHED"] * 4
+    (parent,) = bench.parents()
+    assert bench.artifacts(parent) == set()
 
 
 def test_failures_stop_a_grid_only_where_that_is_asked_for(bench: Bench) -> None:
