@@ -138,7 +138,7 @@ def test_right_and_wrong_predictions_are_told_in_words(page: Page) -> None:
     assert all(page.locator("img").evaluate_all("images => images.map(image => image.naturalWidth > 0 && image.alt)"))
 
 
-def test_a_dark_page_has_light_charts_texts(browser: Browser, report: Path) -> None:
+def test_a_dark_page_has_light_texts_in_its_charts(browser: Browser, report: Path) -> None:
     with browser.new_context(color_scheme="dark") as context:
         page = context.new_page()
         show(page, report)
@@ -148,5 +148,5 @@ def test_a_dark_page_has_light_charts_texts(browser: Browser, report: Path) -> N
         assert page.evaluate(brightness, "#chart-phases .legendtext")
         page.emulate_media(color_scheme="light")
         page.wait_for_function(
-            "getComputedStyle(document.querySelector('#chart-curves .xtick text')).fill.match(/\\d+/g)[0] < 60"
+            "() => getComputedStyle(document.querySelector('#chart-curves .xtick text')).fill.match(/\\d+/g)[0] < 60"
         )
