@@ -127,7 +127,8 @@ def test_two_runs_are_compared_with_their_params_and_curves(page: Page, server: 
     row = page.get_by_role("row").filter(has_text="optimizer.lr")
     row.first.wait_for()
     assert {run.data.params["optimizer.lr"] for run in server.trials} <= set(row.first.inner_text().split())
-    page.goto(f'{base}#/metric?runs=[{run_ids}]&metric="val_loss"&experiments=["{experiment}"]')
+    metric = 'metric="val_loss"&plot_metric_keys=["val_loss"]'
+    page.goto(f'{base}#/metric?runs=[{run_ids}]&{metric}&experiments=["{experiment}"]')
     curves = page.locator(".js-plotly-plot .scatterlayer .trace")
     curves.nth(len(server.trials) - 1).wait_for(state="attached")
 
