@@ -6,8 +6,8 @@
     <attempt>/artifacts/confusion_matrix.csv    a row for each true label, a column for each prediction
     <attempt>/artifacts/predictions.csv         picture, label, prediction, probability, correct
     <attempt>/artifacts/layers.csv              the network's layers, see benchbench.layers
+    <attempt>/artifacts/samples.npz             raw pictures: some of each label, and some with their predictions
     <attempt>/artifacts/model/                  an MLflow model folder
-    <attempt>/samples.npz                       raw pictures for the figures; not an artifact itself
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ SAMPLES = "samples.npz"
 OTHER = "(other)"
 """The prediction that is none of the labels: a model may have more outputs than there are labels."""
 
-_NUM_TEST_PICTURES = 8
-_NUM_PICTURES_PER_LABEL = 2
+_NUM_TEST_PICTURES = 16
+_NUM_PICTURES_PER_LABEL = 4
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Predictions:
 
 
 def stage(folder: Path, *, predictions: Predictions, splits: Splits, level: ArtifactLevel) -> None:
-    """Write the tables into ``folder`` and, for ``full``, the pictures to draw beside it."""
+    """Write the tables into ``folder`` and, for ``full``, the pictures to draw."""
     if level == "none":
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def stage(folder: Path, *, predictions: Predictions, splits: Splits, level: Arti
         table.predictions(splits.test),
     )
     if level == "full":
-        _save_samples(folder.parent / SAMPLES, table, splits)
+        _save_samples(folder / SAMPLES, table, splits)
 
 
 def save_layers(path: Path, model: nn.Module, picture: Tensor) -> str | None:
@@ -160,7 +160,7 @@ def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
 
 
 def choose_test_pictures(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the numbers of eight pictures, or all of fewer: half right, half wrong where possible.
+    """Return the numbers of sixteen pictures, or all of fewer: half right, half wrong where possible.
 
     They are spread evenly over the split, so that a split sorted by label shows many labels.
     """

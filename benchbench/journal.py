@@ -11,12 +11,12 @@
             mlflow.asked     there once a run is about to be made
             mlflow.json      the run it is written to, once that exists
             artifacts/       files for MLflow, as they will lie there
-            samples.npz      raw pictures for the figures
             delivered        there once a trial has ended and MLflow has all of it
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -204,8 +204,14 @@ class Journal:
         return (self.folder / "checkpoint.pt").exists()
 
     def has_samples(self) -> bool:
-        """Tell whether pictures were kept for the figures."""
-        return (self.folder / "samples.npz").exists()
+        """Tell whether pictures were kept for the figures; they stay so when they were sent and deleted here."""
+        return (self.artifacts / "samples.npz").exists() or "artifacts/samples.npz" in self.delivered()
+
+    def delivered(self) -> dict[str, list[int]]:
+        """Return the files that MLflow had when it had all of an ended trial, with what tells their versions apart."""
+        path = self.folder / DELIVERED
+        found: dict[str, list[int]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return found
 
     def drop_checkpoint(self) -> None:
         """Delete the last checkpoint."""

@@ -35,7 +35,7 @@ def split(labels: list[int], *, names: bool = True) -> Split:
 
 
 def splits(labels: list[int], *, names: bool = True) -> Splits:
-    return Splits(split([0, 0, 0, 1, 1]), split([0, 1]), split(labels, names=names), LABELS)
+    return Splits(split([0, 0, 0, 0, 0, 1, 1]), split([0, 1]), split(labels, names=names), LABELS)
 
 
 def predictions(predicted: list[int], labels: list[int], *, num_outputs: int = 2) -> Predictions:
@@ -102,19 +102,20 @@ def test_a_label_without_test_pictures_has_no_accuracy(tmp_path: Path) -> None:
     assert rows(tmp_path / "artifacts" / "per_label.csv")[2] == ["cat, Persian", "0", "0", ""]
 
 
-def test_pictures_to_draw_lie_beside_the_artifacts_and_not_among_them(staged: Path) -> None:
+def test_a_full_run_keeps_pictures_of_each_label_and_some_with_their_predictions(staged: Path) -> None:
     assert sorted(path.name for path in staged.iterdir()) == [
         "confusion_matrix.csv",
         "per_label.csv",
         "predictions.csv",
+        "samples.npz",
     ]
-    with np.load(staged.parent / "samples.npz", allow_pickle=False) as samples:
+    with np.load(staged / "samples.npz", allow_pickle=False) as samples:
         assert samples["class_names"].tolist() == list(LABELS)
         assert samples["test_images"].shape == (4, 3, 4, 4)
         assert samples["test_images"].dtype == np.uint8
-        # Two training pictures of each label, the first ones.
-        assert samples["train_images"][:, 0, 0, 0].tolist() == [0, 1, 3, 4]
-        assert samples["train_labels"].tolist() == [0, 0, 1, 1]
+        # Four training pictures of each label, the first ones.
+        assert samples["train_images"][:, 0, 0, 0].tolist() == [0, 1, 2, 3, 5, 6]
+        assert samples["train_labels"].tolist() == [0, 0, 0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(("level", "expected"), [("none", False), ("light", True)])
@@ -122,14 +123,24 @@ def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: 
     folder = tmp_path / "attempt" / "artifacts"
     stage(folder, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level=level)
     assert (folder / "predictions.csv").exists() == expected
-    assert not (tmp_path / "attempt" / "samples.npz").exists()
+    assert not (folder / "samples.npz").exists()
+
+
+def test_pictures_that_were_sent_and_deleted_here_count_as_kept(tmp_path: Path) -> None:
+    journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.finished())
+    assert not journal.has_samples()
+    stage(journal.artifacts, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level="full")
+    assert journal.has_samples()
+    (journal.folder / "delivered").write_text('{"events.jsonl": [1, 1], "artifacts/samples.npz": [1, 1]}', "utf-8")
+    journal.drop_artifacts()
+    assert journal.has_samples()
 
 
 @pytest.mark.parametrize(
     ("num_right", "num_wrong", "expected_right", "expected_wrong"),
-    [(100, 100, 4, 4), (100, 2, 6, 2), (1, 100, 1, 7), (100, 0, 8, 0), (0, 100, 0, 8), (3, 2, 3, 2), (0, 0, 0, 0)],
+    [(99, 99, 8, 8), (99, 2, 14, 2), (1, 99, 1, 15), (99, 0, 16, 0), (0, 99, 0, 16), (3, 2, 3, 2), (0, 0, 0, 0)],
 )
-def test_half_of_eight_pictures_are_right_where_possible(
+def test_half_of_sixteen_pictures_are_right_where_possible(
     num_right: int, num_wrong: int, expected_right: int, expected_wrong: int
 ) -> None:
     is_correct = np.array([True] * num_right + [False] * num_wrong, dtype=np.bool_)

@@ -20,6 +20,7 @@ import journals
 import pandas as pd
 import pytest
 from made_records import LABELS, events, spec
+from stores import Filler
 from typer.testing import CliRunner, Result
 
 import benchbench as bb
@@ -31,9 +32,8 @@ from benchbench.tracker.predictions import load_predictions
 from benchbench.tracker.quiet import mlflow_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from benchbench.record import Event
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "compare.md"
 GRID = """
@@ -63,26 +63,6 @@ metric = "test_accuracy"
 value = 0.95
 source = "Table 1"
 """
-PREDICTIONS = "picture,label,prediction,probability,correct\n"
-
-
-@dataclass(frozen=True)
-class Filler:
-    """Writes journals and delivers them to a store in the working folder."""
-
-    folder: Path
-
-    def trial(self, store: Store, told: Sequence[Event], *, right: str = "", has_record: bool = True) -> str:
-        """Deliver a trial and return its run id; ``right`` has a 1 for each test picture that its model is right on."""
-        journal = journals.write_journal(self.folder, *told)
-        journal.set_claim(Claim.of_this_process(tracking_uri=store.tracking_uri, experiment=store.experiment))
-        journal.artifacts.mkdir()
-        rows = [f"test {place},a,{'a' if digit == '1' else 'b'},0.9,x" for place, digit in enumerate(right)]
-        if rows:
-            (journal.artifacts / "predictions.csv").write_text(PREDICTIONS + "\n".join(rows) + "\n", encoding="utf-8")
-        if has_record:
-            (journal.artifacts / "record.json").write_text(journal.record().to_json(), encoding="utf-8")
-        return store.deliver(journal).run_id
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,7 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
     (model,) = bench.client.search_logged_models([parent.info.experiment_id])
     assert_predicts(model.artifact_location)
     assert_children_compare(bench)
+    assert bench.artifacts(parent) == {"grid.toml", "report.html", "trials.json"}
 
     again = bench(*command)
     assert again.returncode == 0, again.stderr
@@ -257,6 +258,8 @@ def test_a_worker_that_the_system_kills_is_reported_and_its_trial_tried_once_mor
     assert done.stdout.count("killed by the system") == 1
     assert "the trial is tried once more" in done.stdout
     assert statuses(bench) == ["FINISHED"] * 4
+    (parent,) = bench.parents()
+    assert bench.artifacts(parent) == set()
 
 
 def test_failures_stop_a_grid_only_where_that_is_asked_for(bench: Bench) -> None:

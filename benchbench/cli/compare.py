@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,52 +19,13 @@ def register(app: typer.Typer) -> None:
 
 def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
-    experiment: Annotated[
-        str, typer.Argument(help="MLflow experiment whose trials are compared.", envvar="MLFLOW_EXPERIMENT_NAME")
-    ] = "bench",
-    by: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--by",
-            metavar="KEY",
-            help="What makes a row, such as optimizer.lr; may be repeated.",
-            show_default="all that varies but the seed",
-        ),
-    ] = None,
-    metrics: Annotated[
-        list[str] | None,
-        typer.Option("--metric", help="What to compare; may be repeated.", show_default="test_accuracy"),
-    ] = None,
-    baseline: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--baseline",
-            metavar="KEY=VALUE",
-            help="The row to compare with; may be repeated.",
-            show_default="the row that began first",
-        ),
-    ] = None,
-    targets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target",
-            metavar="METRIC=VALUE",
-            help="Compare the epochs and seconds to reach this as well.",
-            show_default=False,
-        ),
-    ] = None,
-    confidence: Annotated[
-        float | None, typer.Option("--confidence", help="Of intervals and verdicts.", show_default="0.95")
-    ] = None,
-    grid: Annotated[
-        Path | None,
-        typer.Option(
-            "--grid",
-            metavar="FILE",
-            show_default=False,
-            help="A grid file: its trials alone, its question, its published results.",
-        ),
-    ] = None,
+    experiment: options.Experiments = "bench",
+    by: options.By = None,
+    metrics: options.Metrics = None,
+    baseline: options.Baseline = None,
+    targets: options.Targets = None,
+    confidence: options.Confidence = None,
+    grid: options.StudyFile = None,
     expected: Annotated[
         bool, typer.Option("--expected", help="Compare with the published results in FILE of --grid instead.")
     ] = False,
@@ -89,9 +49,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.compare import against_published, compare_records  # noqa: PLC0415
 
     study = Study.read(grid)
-    question = study.question(
-        Words(tuple(by or ()), tuple(metrics or ()), tuple(baseline or ()), tuple(targets or ()), confidence)
-    )
+    question = study.question(Words.of(by, metrics, baseline, targets, confidence))
     if expected and not study.expected:
         raise SpecError("no published results to compare with", hint="--grid FILE names a file with [[expected]] rows")
     records = find_records(experiment, study)

@@ -6,20 +6,19 @@ import csv
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from benchbench.cli.tables import print_table
-from benchbench.compare import words
-from benchbench.variation import value_text
+from benchbench.compare import sheets
+from benchbench.compare.sheets import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from benchbench.compare import Cell, Comparison, ModelComparison, PublishedRow, Row
-    from benchbench.compare.metrics import Metric
+    from benchbench.compare import Comparison, ModelComparison, PublishedRow
 
 FORMAT = 1
 """Of the JSON; raised when a key changes its meaning."""
@@ -31,16 +30,6 @@ _LATEX = str.maketrans(
 )
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """A table of texts with a title, and lines of text below it."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    below: tuple[str, ...] = ()
-
-
 def show_comparison(comparison: Comparison, form: str) -> None:
     """Print a comparison, in all but the data formats a table for each metric."""
     if form == "json":
@@ -48,9 +37,8 @@ def show_comparison(comparison: Comparison, form: str) -> None:
     elif form == "csv":
         _print_csv(_flat_rows(comparison))
     else:
-        sheets = [_sheet(comparison, metric) for metric in comparison.metrics]
         cautions = tuple(f"caution: {caution}" for caution in comparison.cautions)
-        _print_sheets(sheets, (*cautions, *comparison.facts), form)
+        _print_sheets(sheets.of_comparison(comparison), (*cautions, *comparison.facts), form)
 
 
 def show_published(rows: Sequence[PublishedRow], confidence: float, form: str) -> None:
@@ -60,11 +48,7 @@ def show_published(rows: Sequence[PublishedRow], confidence: float, form: str) -
     elif form == "csv":
         _print_csv(map(_flat_published, rows))
     else:
-        judged = [row for row in rows if row.judgement != "not judged"]
-        outside = sum(row.judgement == "differs" for row in judged)
-        luck = (1 - confidence) * len(judged)
-        below = f"{outside} of {len(judged)} differ; about {luck:.1f} would by luck alone, were all the same"
-        _print_sheets([_published_sheet(rows, confidence)], (below,), form)
+        _print_sheets([sheets.of_published(rows, confidence)], (), form)
 
 
 def show_models(found: ModelComparison, run_ids: Sequence[str], form: str) -> None:
@@ -84,55 +68,9 @@ def show_models(found: ModelComparison, run_ids: Sequence[str], form: str) -> No
         _print_sheets([sheet], (f"McNemar's exact test: {found.verdict}",), form)
 
 
-def _sheet(comparison: Comparison, metric: Metric) -> Sheet:
-    confidence = words.percent(comparison.confidence)
-    has_unfinished = any(words.statuses(row.statuses) for row in comparison.rows)
-    change = "ratio" if metric.is_ratio else "difference"
-    columns = (
-        *(comparison.by or ("configuration",)),
-        "mean ± std (n)",
-        f"{confidence} of the mean",
-        f"{change} [{confidence}]",
-        *(("not finished",) if has_unfinished else ()),
-        "verdict",
-    )
-    rows = tuple(_texts(row, row.cells[metric.name], metric, comparison.by, has_unfinished) for row in comparison.rows)
-    return Sheet(words.title(metric), columns, rows, (words.caption(comparison, metric),))
-
-
-def _texts(row: Row, cell: Cell, metric: Metric, by: Sequence[str], has_unfinished: bool) -> tuple[str, ...]:  # noqa: FBT001
-    names = [value_text(row.where[key]) if key in row.where else "" for key in by] or ["all"]
-    names[0] += " *" if row.is_best else ""
-    return (
-        *names,
-        words.value(cell, metric),
-        words.interval(cell.summary.interval, metric) if cell.limit is None else "",
-        words.difference(cell.contrast, metric),
-        *((words.statuses(row.statuses),) if has_unfinished else ()),
-        cell.verdict.words,
-    )
-
-
-def _published_sheet(rows: Iterable[PublishedRow], confidence: float) -> Sheet:
-    columns = ("of", "metric", "ours", "theirs", f"{words.percent(confidence)} of one new run", "", "source")
-    texts = tuple(
-        (
-            row.label,
-            row.metric.name,
-            " ".join(filter(None, (words.mean(row.ours, row.metric), words.statuses(row.statuses)))),
-            words.number(row.theirs, row.metric),
-            words.interval(row.prediction, row.metric),
-            words.judgement(row),
-            row.source,
-        )
-        for row in rows
-    )
-    return Sheet("against published numbers", columns, texts, ("accuracies in %; ± standard deviation",))
-
-
-def _print_sheets(sheets: Iterable[Sheet], below: Sequence[str], form: str) -> None:
+def _print_sheets(tables: Iterable[Sheet], below: Sequence[str], form: str) -> None:
     show = {"table": _show, "markdown": _show_markdown, "latex": _show_latex}[form]
-    for sheet in sheets:
+    for sheet in tables:
         show(sheet)
     for line in below:
         typer.echo(f"% {line.translate(_LATEX)}" if form == "latex" else line)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import tempfile
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +21,7 @@ from benchbench.cli.grid_display import GridDisplay, duration
 from benchbench.cli.session import Options, Session
 from benchbench.cli.tables import print_table
 from benchbench.discovery import loose_files
+from benchbench.errors import BenchError
 from benchbench.grid import Ending
 from benchbench.gridstate import GridState
 from benchbench.journal import Journal
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from benchbench.plan import Planned
     from benchbench.report.grid_page import GridPage
 
+REPORTING = "benchbench.cli.reporting"
 RETRIES = 1
 """How often a trial whose worker was killed by the system is taken up again."""
 
@@ -72,13 +77,15 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
             session.settle(plan)
             page = partial(_page, session, grid, text, plan)
             ending = _run(session, grid, plan, page, display=display, max_failures=grid_options.max_failures)
-        session.close_tracker()
+        is_delivered = session.close_tracker()
     outcomes = ending.outcomes
     if grid_options.as_json:
         trials = [_planned_json(item) for item in plan] if grid_options.dry_run else map(_outcome_json, outcomes)
         typer.echo(json.dumps({"grid": grid.name, "trials": list(trials)}, indent=2))
     elif outcomes:
         _show_outcomes(outcomes, _names(plan))
+    if outcomes and is_delivered and options.artifacts != "none" and _status(ending, plan) != "killed":
+        _report(grid, plan, options.experiment)
     if not grid_options.dry_run:
         raise typer.Exit(shared.EXIT_CODES[_status(ending, plan)])
 
@@ -105,6 +112,7 @@ def _run(
     labels = {order.folder: label(order.spec, names) for order in orders}
     with display.shown(labels, session.executor.progress):
         ending = drive.run(orders, session.executor)
+    _import_report()
     best.keep_all(orders)
     session.close_parent(parent, _status(ending, plan), partial(page, orders))
     return ending
@@ -118,6 +126,26 @@ def _page(
     journals = {order.spec.id: Journal(Path(order.folder)) for order in orders}
     records = [session.record_of(item, journals.get(item.resolved.spec.id)) for item in plan]
     return grid_page(grid, text, list(filter(None, records)), num_trials=len(plan))
+
+
+def _import_report() -> None:
+    """Import what a report takes, two seconds, beside the export of the best model: nothing is timed any more."""
+    threading.Thread(target=importlib.import_module, args=(REPORTING,), daemon=True).start()
+
+
+def _report(grid: GridFile, plan: Sequence[Planned], experiment: str) -> None:
+    """Put a report among the files of the grid's own run; where that cannot be done, say why."""
+    from benchbench.cli import reporting  # noqa: PLC0415 - scipy and plotly, when the training is over
+    from benchbench.tracker.records import read_experiment  # noqa: PLC0415
+
+    request = reporting.Request(experiment, grid.question, grid.compare, grid.expected, str(grid.path), grid.name)
+    try:
+        records = read_experiment(experiment, spec_ids={item.resolved.spec.id for item in plan}).records
+        with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
+            reporting.make(request, records, Path(folder) / "report.html")
+    except Exception as error:  # noqa: BLE001 - the trials are done, whatever it is
+        text = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        typer.echo(f"no report: {text}", err=True)
 
 
 class _Best:

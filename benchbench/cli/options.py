@@ -72,6 +72,54 @@ KeepCheckpoints = Annotated[
     bool, typer.Option("--keep-checkpoints", help="Keep the last checkpoint of trials that finished.")
 ]
 
+# What to compare: the same in bench compare and bench report.
+Experiments = Annotated[
+    str, typer.Argument(help="MLflow experiment whose trials are compared.", envvar="MLFLOW_EXPERIMENT_NAME")
+]
+By = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--by",
+        metavar="KEY",
+        help="What makes a row, such as optimizer.lr; may be repeated.",
+        show_default="all that varies but the seed",
+    ),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help="What to compare; may be repeated.", show_default="test_accuracy"),
+]
+Baseline = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--baseline",
+        metavar="KEY=VALUE",
+        help="The row to compare with; may be repeated.",
+        show_default="the row that began first",
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="METRIC=VALUE",
+        help="Compare the epochs and seconds to reach this as well.",
+        show_default=False,
+    ),
+]
+Confidence = Annotated[
+    float | None, typer.Option("--confidence", help="Of intervals and verdicts.", show_default="0.95")
+]
+StudyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--grid",
+        metavar="FILE",
+        show_default=False,
+        help="A grid file: its trials alone, its question, its published results.",
+    ),
+]
+
 
 def artifact_level(text: str) -> ArtifactLevel:
     """Return the level of that name, or raise :class:`~benchbench.errors.SpecError`."""

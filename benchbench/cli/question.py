@@ -1,4 +1,4 @@
-"""What ``bench compare`` is asked, by its options and a file, and the trials that are meant."""
+"""What ``bench compare`` and ``bench report`` are asked, by its options and a file, and the trials that are meant."""
 
 from __future__ import annotations
 
@@ -38,26 +38,39 @@ class Words:
     targets: tuple[str, ...]
     confidence: float | None
 
+    @staticmethod
+    def of(
+        by: Sequence[str] | None,
+        metrics: Sequence[str] | None,
+        baseline: Sequence[str] | None,
+        targets: Sequence[str] | None,
+        confidence: float | None,
+    ) -> Words:
+        """Return the question of options that may not be given."""
+        return Words(tuple(by or ()), tuple(metrics or ()), tuple(baseline or ()), tuple(targets or ()), confidence)
+
 
 @dataclass(frozen=True)
 class Study:
-    """What a file asks: its question and published results, and its trials where it is a grid."""
+    """What a file asks: its question and published results, and its name, words and trials where it is a grid."""
 
     compare: Compare
     expected: tuple[Expected, ...]
-    wheres: tuple[dict[str, JsonValue], ...]
+    wheres: tuple[dict[str, JsonValue], ...] = ()
+    name: str = ""
+    text: str = ""
 
     @staticmethod
     def read(path: Path | None) -> Study:
         """Return what the file asks; without one, the questions that need none."""
         if path is None:
-            return Study(*read_study({}), ())
+            return Study(*read_study({}))
         table = read_toml(path)
         if not table.keys() & {"model", "dataset", "include"}:
             refuse_unknown(table, ("compare", "expected"), prefix=f"{path}: ")
-            return Study(*read_study(table), ())
+            return Study(*read_study(table))
         grid = gridfile.load(path)
-        return Study(grid.compare, grid.expected, _wheres(grid))
+        return Study(grid.compare, grid.expected, _wheres(grid), grid.name, grid.question)
 
     def question(self, words: Words) -> Compare:
         """Return the file's question with what the command line says instead."""

@@ -232,8 +232,11 @@ class Session:
         if not self._options.keep_checkpoints:
             journal.drop_checkpoint()
 
-    def close_tracker(self) -> None:
-        """Wait for the deliveries, say what is left for the next call, and drop what was kept for them alone."""
+    def close_tracker(self) -> bool:
+        """Wait for the deliveries, say what is left for the next call, and drop what was kept for them alone.
+
+        Returns whether nothing is left.
+        """
         if self.tracker.trouble:
             self._note(f"waiting {DELIVERY_SECONDS:.0f} s for the tracking store; Ctrl-C leaves it to the next call")
         elif (num_waiting := self.tracker.num_waiting) > FEW_DELIVERIES:
@@ -257,6 +260,7 @@ class Session:
                     self.drop_checkpoint(journal)
         for journal in self._ours.values():
             journal.close_claim()
+        return not undelivered
 
     def _describe_parent(self) -> None:
         """Add a page to how the grid ended; where that cannot be, it is worth a note and not the results."""

@@ -89,8 +89,8 @@ def draw(journal: Journal) -> None:
         if (folder / "confusion_matrix.csv").exists():
             matrix = confusion_matrix(*read_confusion_matrix(folder / "confusion_matrix.csv"), record)
             _save(matrix, folder / "figures" / "confusion_matrix.png")
-        if (journal.folder / SAMPLES).exists():
-            pictures = read_judged_pictures(journal.folder / SAMPLES)
+        if (folder / SAMPLES).exists():
+            pictures = read_judged_pictures(folder / SAMPLES)
             _save(judged_pictures(pictures, record), folder / "figures" / "test_pictures.png")
 
 

@@ -7,6 +7,8 @@
     quiet.py     MLflow imported: without telemetry, silent, not patient for minutes
     store.py     the store, and the run that a journal belongs to
     delivery.py  a journal's events, files and end, sent to its run
+    files.py     files of runs, fetched
+    reports.py   what a report needs of the store, and the run that keeps it
     models.py    the trained model as an MLflow logged model
     thread.py    delivery beside the training
 """

@@ -33,7 +33,7 @@ def load_predictions(run_id: str, *, tracking_uri: str | None = None) -> Predict
     Raises :class:`TrackingError` where it keeps none, as with ``--artifacts none`` and for trials that did not finish.
     """
     with reading(tracking_uri) as client:
-        text = artifact_text(client, run_id, PREDICTIONS_FILE)
+        text = artifact_text(client, client.get_run(run_id), PREDICTIONS_FILE)
     rows = [] if text is None else list(csv.DictReader(io.StringIO(text)))
     if not rows or not rows[0].keys() >= _COLUMNS:
         raise TrackingError(

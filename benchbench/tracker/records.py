@@ -21,12 +21,13 @@ from benchbench.journal import Journal
 from benchbench.record import FORMAT, MlflowRun, Record
 from benchbench.tracker import content
 from benchbench.tracker.address import find_store, sqlite_path, without_credentials
+from benchbench.tracker.files import fetch
 from benchbench.tracker.grids import search
 from benchbench.tracker.quiet import mlflow_client
 from benchbench.tracker.store import DEFAULT_EXPERIMENT, leftovers, other_version_hint, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
@@ -61,14 +62,20 @@ def load_records(experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | No
     return list(loaded.records)
 
 
-def read_experiment(experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | None = None) -> Loaded:
-    """Return the same, with what there is no record of."""
+def read_experiment(
+    experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | None = None, spec_ids: Collection[str] = ()
+) -> Loaded:
+    """Return the same, with what there is no record of; where specs are named, of their trials alone."""
     with reading(tracking_uri) as client:
         from mlflow.entities import ViewType  # noqa: PLC0415 - imported with the store
 
         found = find_experiment(client, experiment)
         runs = list(search(client, found.experiment_id, "", ViewType.ACTIVE_ONLY))
-        trials = [run for run in runs if content.ATTEMPT_TAG in run.data.tags]
+        trials = [
+            run
+            for run in runs
+            if content.ATTEMPT_TAG in run.data.tags and (not spec_ids or run.data.tags[content.SPEC_TAG] in spec_ids)
+        ]
         records = {run.info.run_id: _record(client, run) for run in trials}
         uri = without_credentials(client.tracking_uri)
     waiting = [journal for journal in leftovers(uri) if (claim := journal.claim()) and claim.experiment == experiment]
@@ -114,17 +121,16 @@ def find_experiment(client: MlflowClient, name: str) -> Experiment:
     return found
 
 
-def artifact_text(client: MlflowClient, run_id: str, name: str) -> str | None:
+def artifact_text(client: MlflowClient, run: Run, name: str) -> str | None:
     """Return a text among the artifacts of a run, or None where it has no such file."""
-    if name not in {item.path for item in client.list_artifacts(run_id)}:
-        return None
     with tempfile.TemporaryDirectory() as folder:
-        return Path(client.download_artifacts(run_id, name, folder)).read_text(encoding="utf-8")
+        path = fetch(client, run, (name,), Path(folder)) / name
+        return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 def _record(client: MlflowClient, run: Run) -> Record | None:
     place = MlflowRun(without_credentials(client.tracking_uri), run.info.experiment_id, run.info.run_id)
-    text = artifact_text(client, run.info.run_id, RECORD_FILE)
+    text = artifact_text(client, run, RECORD_FILE)
     kept = None if text is None else _parse(text, run)
     if kept is None or kept.status != run.data.tags.get(content.STATUS_TAG):
         kept = _from_journal(run) or kept

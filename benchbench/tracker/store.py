@@ -156,11 +156,8 @@ def is_delivered(journal: Journal) -> bool:
 
     Artifacts that were deleted since are none that wait.
     """
-    marker = _marker(journal)
-    if not marker.exists():
-        return False
-    sent = json.loads(marker.read_text(encoding="utf-8"))
-    return all(sent.get(name) == facts for name, facts in _files(journal).items())
+    sent = journal.delivered()
+    return bool(sent) and all(sent.get(name) == facts for name, facts in _files(journal).items())
 
 
 def leftovers(tracking_uri: str) -> Iterator[Journal]:

@@ -1,0 +1,92 @@
+"""What is known of each trial, so that any two can be held side by side, and the command that repeats it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tomllib
+from typing import TYPE_CHECKING
+
+from benchbench.plugin import KINDS
+from benchbench.variation import value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from benchbench.record import Record
+
+Facts = dict[str, str]
+_MACHINE = ("hostname", "system", "processor", "num_cores", "memory_bytes", "device", "device_name", "num_threads")
+
+
+def facts_of(record: Record, artifacts: Path) -> Facts:
+    """Return, by their names, the spec, the pictures, the code, the machine and all that was installed there."""
+    return dict(_facts(record, artifacts))
+
+
+def differing(facts: Sequence[Facts]) -> tuple[str, ...]:
+    """Return the names of what is not the same for all trials."""
+    names = dict.fromkeys(name for of_one in facts for name in of_one)
+    return tuple(name for name in names if len({of_one.get(name) for of_one in facts}) > 1)
+
+
+def common(facts: Sequence[Facts]) -> Facts:
+    """Return what is the same for all trials, but for the installed packages."""
+    varied = set(differing(facts))
+    return {name: value for name, value in facts[0].items() if name not in varied and not name.startswith("installed ")}
+
+
+def run_command(record: Record, artifacts: Path) -> str:
+    """Return the ``bench run`` that repeats a trial, every parameter written out."""
+    spec = record.spec
+    words = ["bench", "run", spec.model.name, spec.dataset.name]
+    words += ["--optimizer", spec.optimizer.name, "--scheduler", spec.scheduler.name]
+    for kind in KINDS:
+        for key, value in spec.plugin(kind).params.items():
+            words += ["--set", f"{kind}.{key}={value_text(value)}"]
+    words += ["--epochs", str(spec.epochs), "--batch-size", str(spec.batch_size), "--seed", str(spec.seed)]
+    words += ["--precision", spec.precision]
+    for path in plugin_files(artifacts):
+        words += ["--plugins", path]
+    return shlex.join(words)
+
+
+def plugin_files(artifacts: Path) -> list[str]:
+    """Return the paths of the plugin files that a trial was run with, as its ``spec.toml`` has them."""
+    path = artifacts / "spec.toml"
+    if not path.exists():
+        return []
+    found: list[str] = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", [])
+    return found
+
+
+def _facts(record: Record, artifacts: Path) -> Iterator[tuple[str, str]]:
+    for key, value in record.spec.flat().items():
+        yield key, value_text(value)
+    yield "pictures", record.data_digest
+    yield "pictures from", record.data.source
+    yield "parameters of the network", f"{record.num_parameters:,}"
+    for name in _MACHINE:
+        yield name.replace("_", " "), str(getattr(record.machine, name))
+    yield "git commit", record.machine.git_commit or "none"
+    yield from _named("version of", record.machine.versions)
+    yield from _named("acceleration:", record.acceleration)
+    yield from _named("origin of", record.plugin_origins)
+    yield from _named("source of", record.plugin_sources)
+    for package in _installed(artifacts):
+        name, _, version = package.partition("==")
+        yield f"installed {name}", version
+
+
+def _named(prefix: str, table: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in table.items():
+        yield f"{prefix} {name}", value
+
+
+def _installed(artifacts: Path) -> list[str]:
+    path = artifacts / "environment.json"
+    if not path.exists():
+        return []
+    found: list[str] = json.loads(path.read_text(encoding="utf-8")).get("installed", [])
+    return found

@@ -1,0 +1,141 @@
+"""One HTML file that says what was asked, what came out, and how: it opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from benchbench.artifacts import SAMPLES
+from benchbench.compare import sheets
+from benchbench.report import bars, curves, facts, pictures, sections
+from benchbench.report.labels import label_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from benchbench.report.charts import Chart
+    from benchbench.report.labels import LabelTable
+    from benchbench.report.subject import Subject
+
+_FOLDER = resources.files("benchbench.report") / "template"
+
+
+def write_report(subject: Subject, path: Path) -> None:
+    """Write the report, whole or not at all; a file that is there is replaced."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(render(subject), encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def render(subject: Subject) -> str:
+    """Return the report as HTML."""
+    environment = Environment(
+        loader=PackageLoader("benchbench.report", "template"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # What is not a number in JSON is an error here, and not in the reader's browser.
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    scripts = [_Script(get_plotlyjs()), _Script((_FOLDER / "report.js").read_text(encoding="utf-8"))]
+    return environment.get_template("report.html").render(
+        _content(subject),
+        style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        scripts=scripts,
+    )
+
+
+@dataclass(frozen=True)
+class _Script:
+    """A script, and the digest by which the page allows it and no other."""
+
+    source: str
+
+    @cached_property
+    def text(self) -> Markup:
+        return Markup(self.source)  # noqa: S704 - our own file, or plotly's
+
+    @cached_property
+    def digest(self) -> str:
+        return f"sha256-{base64.b64encode(hashlib.sha256(self.source.encode()).digest()).decode()}"
+
+
+def _content(subject: Subject) -> dict[str, Any]:
+    published, confidence = subject.published, subject.comparison.confidence
+    table = label_table(subject)
+    charts = _charts(subject, table)
+    return {
+        "subject": subject,
+        "sheets": sheets.of_comparison(subject.comparison),
+        "published": sheets.of_published(published, confidence) if published else None,
+        "trials": sections.trial_table(subject),
+        "labels": sections.label_cells(table, subject),
+        "times": sections.time_table(subject),
+        "charts": {chart.name: {"data": chart.data, "wide": chart.wide, "narrow": chart.narrow} for chart in charts},
+        "grid_command": _grid_command(subject),
+        **_of_best(subject),
+        **_of_each(subject),
+    }
+
+
+def _charts(subject: Subject, table: LabelTable) -> Iterator[Chart]:
+    yield curves.learning_curves(subject)
+    yield bars.accuracy_per_label(table, subject)
+    yield bars.phases(subject)
+    yield curves.epoch_seconds(subject)
+    best = subject.best
+    if best is not None and (path := subject.artifacts(best) / "confusion_matrix.csv").exists():
+        yield bars.confusion(path)
+
+
+def _of_best(subject: Subject) -> dict[str, Any]:
+    """Return the name of the best trial and the pictures that it keeps."""
+    best = subject.best
+    if best is None:
+        return {"best": "", "label_pictures": [], "judged": []}
+    path = subject.artifacts(best) / SAMPLES
+    return {
+        "best": subject.trial_name(best),
+        "label_pictures": pictures.label_pictures(path) if path.exists() else [],
+        "judged": pictures.judged_pictures(path) if path.exists() else [],
+    }
+
+
+def _grid_command(subject: Subject) -> str:
+    paths = [path for trial in subject.material for path in facts.plugin_files(trial.artifacts)]
+    options = [word for path in dict.fromkeys(paths) for word in ("--plugins", path)]
+    return shlex.join(["bench", "grid", subject.grid_file, *options])
+
+
+def _of_each(subject: Subject) -> dict[str, Any]:
+    """Return what is known of each trial, in their order."""
+    known = [facts.facts_of(record, subject.artifacts(record)) for record in subject.records]
+    differing = facts.differing(known)
+    names = [
+        subject.trial_name(record) + ("" if record.status == "finished" else f" ({record.status})")
+        for record in subject.records
+    ]
+    commands = [facts.run_command(record, subject.artifacts(record)) for record in subject.records]
+    return {
+        "names": names,
+        "again": list(zip(names, commands, strict=True)),
+        "differences": {
+            "names": differing,
+            "trials": [[of_one.get(name) for name in differing] for of_one in known],
+        },
+        "common": facts.common(known),
+    }

@@ -1,0 +1,91 @@
+"""What a report is about, and the words that its parts have in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from benchbench.compare.configurations import find_keys, group
+from benchbench.report.gather import best
+from benchbench.variation import label, label_of, varying
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pydantic import JsonValue
+
+    from benchbench.compare import Comparison, PublishedRow
+    from benchbench.compare.configurations import Configuration
+    from benchbench.record import Record
+    from benchbench.report.material import Trial
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The trials of an experiment, what was asked of them, and the answer.
+
+    Each trial is there once. ``grid_file`` is the path of the file that they came from, where there is one.
+    """
+
+    experiment: str
+    question: str
+    comparison: Comparison
+    material: tuple[Trial, ...]
+    published: tuple[PublishedRow, ...] = ()
+    grid_file: str = ""
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """Return the records, in the order of the trials."""
+        return tuple(trial.record for trial in self.material)
+
+    @cached_property
+    def rows(self) -> tuple[Configuration, ...]:
+        """Return the configurations in the order of the comparison's rows."""
+        keys = find_keys([record.spec for record in self.records], self.comparison.by)
+        return tuple(group(self.records, keys))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return a short name for each configuration: keys without their kinds where that tells them apart."""
+        return tuple(short_label(row.where, self.comparison.by) for row in self.rows)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Return what tells the trials apart, seeds included."""
+        found = varying([record.spec for record in self.records])
+        return (*(key for key in found if key != "seed"), "seed")
+
+    @property
+    def best(self) -> Record | None:
+        """Return the best trial by validation."""
+        return best(self.records)
+
+    def artifacts(self, record: Record) -> Path:
+        """Return the folder with the files of a trial."""
+        return next(trial.artifacts for trial in self.material if trial.record is record)
+
+    def trial_name(self, record: Record) -> str:
+        """Return such as ``optimizer.lr=0.001 seed=0``."""
+        return label(record.spec, self.keys)
+
+    @property
+    def counts(self) -> str:
+        """Return such as ``12 trials: 11 finished, 1 failed``."""
+        statuses = Counter(record.status for record in self.records)
+        total = f"{len(self.records)} trial{'s' if len(self.records) > 1 else ''}"
+        return f"{total}: {', '.join(f'{count} {status}' for status, count in statuses.items())}"
+
+
+def short_label(where: Mapping[str, JsonValue], keys: tuple[str, ...]) -> str:
+    """Return ``lr=0.001`` for ``optimizer.lr=0.001``, unless another key has the same last part."""
+    last = [key.rpartition(".")[2] for key in keys]
+    short = {
+        (part if last.count(part) == 1 else key): where[key]
+        for key, part in zip(keys, last, strict=True)
+        if key in where
+    }
+    return label_of(short, short) or "all trials"

@@ -1,0 +1,97 @@
+"use strict";
+
+const content = JSON.parse(document.getElementById("data").textContent);
+const isDark = matchMedia("(prefers-color-scheme: dark)");
+const isNarrow = matchMedia("(max-width: 700px)");
+
+// Charts: plotly's layouts, in the colours of the page.
+
+function themed(layout) {
+  const style = getComputedStyle(document.documentElement);
+  const [text, page, panel, line] = ["--text", "--page", "--panel", "--line"].map((name) => style.getPropertyValue(name).trim());
+  const result = structuredClone(layout);
+  result.paper_bgcolor = result.plot_bgcolor = "rgba(0,0,0,0)";
+  result.font = { ...result.font, color: text, family: "system-ui, sans-serif", size: 12 };
+  result.hoverlabel = { ...result.hoverlabel, bgcolor: panel, bordercolor: text, font: { color: text } };
+  result.modebar = { bgcolor: "rgba(0,0,0,0)", color: text, activecolor: text };
+  result.autosize = true;
+  for (const [name, axis] of Object.entries(result)) {
+    if (/^[xy]axis\d*$/.test(name)) Object.assign(axis, { gridcolor: line, zerolinecolor: line, linecolor: page });
+  }
+  return result;
+}
+
+function themedTrace(trace) {
+  const color = getComputedStyle(document.documentElement).getPropertyValue("--text").trim();
+  if (trace.type === "heatmap") return { ...trace, textfont: { color } };
+  return trace.error_x ? { ...trace, error_x: { ...trace.error_x, color } } : trace;
+}
+
+function draw() {
+  for (const [name, chart] of Object.entries(content.charts)) {
+    const layout = themed(isNarrow.matches ? chart.narrow : chart.wide);
+    const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+    Plotly.react(`chart-${name}`, chart.data.map(themedTrace), layout, options);
+  }
+}
+
+isDark.addEventListener("change", draw);
+isNarrow.addEventListener("change", draw);
+draw();
+
+// Tables: a heading sorts, first upwards, then downwards; what has no value stays at the end.
+
+function order(row, column) {
+  const cell = row.cells[column];
+  return "order" in cell.dataset ? Number(cell.dataset.order) : cell.textContent.trim();
+}
+
+function compare(first, second) {
+  if (typeof first === typeof second) {
+    return typeof first === "number" ? first - second : first.localeCompare(second, undefined, { numeric: true });
+  }
+  return typeof first === "number" ? -1 : 1;
+}
+
+function sort(heading) {
+  const body = heading.closest("table").tBodies[0];
+  const isUp = heading.getAttribute("aria-sort") !== "ascending";
+  for (const other of heading.parentElement.cells) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", isUp ? "ascending" : "descending");
+  const keyed = [...body.rows].map((row) => [order(row, heading.cellIndex), row]);
+  const [empty, full] = [keyed.filter(([key]) => key === ""), keyed.filter(([key]) => key !== "")];
+  full.sort(([first], [second]) => (isUp ? compare(first, second) : compare(second, first)));
+  body.append(...[...full, ...empty].map(([, row]) => row));
+}
+
+for (const button of document.querySelectorAll("th button")) {
+  button.addEventListener("click", () => sort(button.closest("th")));
+}
+
+// Two trials side by side.
+
+const choices = ["first", "second"].map((name) => document.getElementById(name));
+
+function showDifferences() {
+  const { names, trials } = content.differences;
+  const [first, second] = choices.map((choice) => trials[choice.value]);
+  const rows = names.map((name, place) => [name, first[place], second[place]]).filter(([, one, other]) => one !== other);
+  const table = document.getElementById("differences");
+  table.tBodies[0].replaceChildren(
+    ...rows.map((texts) => {
+      const row = document.createElement("tr");
+      texts.forEach((text, place) => {
+        const cell = document.createElement(place === 0 ? "th" : "td");
+        if (place === 0) cell.scope = "row";
+        cell.textContent = text ?? "–";
+        row.append(cell);
+      });
+      return row;
+    }),
+  );
+  table.closest(".scroll").hidden = rows.length === 0;
+  document.getElementById("no-difference").hidden = rows.length > 0;
+}
+
+for (const choice of choices) choice.addEventListener("change", showDifferences);
+showDifferences();
