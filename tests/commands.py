@@ -83,7 +83,9 @@ class Bench:
 
     def points(self, run: Run) -> list[tuple[str, int, float]]:
         """Return key, step and value of all that was ever logged, but for clocks and the system, in their order."""
-        keys = [key for key in run.data.metrics if not key.endswith(CLOCKS) and not key.startswith("system/")]
+        keys = [
+            key for key in run.data.metrics if not key.endswith(CLOCKS) and not key.startswith(("system/", "time/"))
+        ]
         history = [point for key in keys for point in self.client.get_metric_history(run.info.run_id, key)]
         return sorted((point.key, point.step, point.value) for point in history)
 

@@ -15,6 +15,8 @@ def _no_telemetry() -> None:
     """No test of ours, and no process that it starts, reports to anyone."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
+    # Of a dozen processes that mlflow ui starts, no test needs more than the first.
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 
 
 @pytest.fixture(autouse=True)

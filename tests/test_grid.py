@@ -259,7 +259,7 @@ def test_a_worker_that_the_system_kills_is_reported_and_its_trial_tried_once_mor
     assert "the trial is tried once more" in done.stdout
     assert statuses(bench) == ["FINISHED"] * 4
     (parent,) = bench.parents()
-    assert bench.artifacts(parent) == set()
+    assert bench.artifacts(parent) == {"grid.toml", "trials.json"}, "no report for --artifacts none"
 
 
 def test_failures_stop_a_grid_only_where_that_is_asked_for(bench: Bench) -> None:

@@ -30,7 +30,17 @@ from benchbench.executors.ray import RayExecutor, connect
 
 PLUGINS = [str(Path(__file__).parent / "plugins" / name) for name in ("tiny.py", "unruly.py")]
 NEEDED = ["benchbench:digits", "benchbench:sgd", "benchbench:constant", *PLUGINS]
-CLOCKS = ("train_seconds", "eval_seconds", "images_per_second", "times", "attempt", "started_ms", "ended_ms")
+CLOCKS = (
+    "train_seconds",
+    "eval_seconds",
+    "images_per_second",
+    "peak_memory_bytes",
+    "contended",
+    "times",
+    "attempt",
+    "started_ms",
+    "ended_ms",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from benchbench.checkpoint import Cadence
+from benchbench.journal import Journal
 from benchbench.order import TrialOrder
 from benchbench.pulse import SharedPulse
 from benchbench.record import EpochFinished, Event, Finished, Record, Resumed, Started
 from benchbench.registry import Registry
 from benchbench.spec import Draft
-from benchbench.trial import run_trial
+from benchbench.trial import _acceleration, run_trial
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -95,6 +96,21 @@ def test_a_trial_cut_off_anywhere_ends_with_the_same_weights_and_numbers(
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert Record.of([*before, *after]).status == "finished"
     assert len(Record.of([*before, *after]).epochs) == 4
+
+
+def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
+    registry: Registry, pulse: SharedPulse, tmp_path: Path
+) -> None:
+    order = make_order(registry, tmp_path)
+    (began,) = until(run_trial(order, registry, pulse=pulse), 0)
+    assert isinstance(began, Started)
+    other = {"memory_format": "channels_last", "optimizer": "as built"}
+    assert began.acceleration | other != began.acceleration
+    Journal(Path(order.folder)).append(replace(began, acceleration=began.acceleration | other))
+    assert _acceleration(order).facts()["optimizer"] == "fused"
+    resumed, *_ = run_trial(replace(order, resume=True), registry, pulse=pulse)
+    assert isinstance(resumed, Resumed)
+    assert _acceleration(replace(order, resume=True)).facts().items() >= other.items()
 
 
 def test_the_time_before_an_interruption_counts(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:
