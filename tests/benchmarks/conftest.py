@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 BELOW = (
-    "Ours and theirs: median (least .. most). Ratio: theirs by ours, so above 1 ours is better; geometric mean of n pairs, "
-    "95 % interval by Student's t. `?`: the interval holds the bound, or n = 1."
+    "Ours and theirs: median (least .. most). Ratio: theirs by ours, so above 1 ours is better; geometric mean of n"
+    " pairs, 95 % interval by Student's t. `?`: the interval holds the bound, or n = 1."
 )
 ROWS = pytest.StashKey[dict[str, list["Row | NotRun"]]]()
 
@@ -62,14 +62,9 @@ def rows(request: pytest.FixtureRequest) -> list[Row | NotRun]:
     return request.config.stash[ROWS].setdefault(request.node.nodeid, [])
 
 
-@pytest.fixture(scope="session")
-def quick(request: pytest.FixtureRequest) -> bool:
-    return bool(request.config.option.quick)
-
-
 @pytest.fixture
-def turns(benchmark: BenchmarkFixture, quick: bool) -> Turns:
-    return Turns(benchmark, quick)
+def turns(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Turns:
+    return Turns(benchmark, quick=request.config.option.quick)
 
 
 @pytest.fixture(scope="session")

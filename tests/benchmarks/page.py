@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ def facts(root: Path) -> str:
     versions = {"python": platform.python_version()} | machine.package_versions()
     commit = (machine.git_commit(root) or "unknown")[:12]
     memory = psutil.virtual_memory().total / GIBIBYTE
-    today = datetime.datetime.now(tz=datetime.UTC).date()
+    today = dt.datetime.now(tz=dt.UTC).date()
     return (
         f"{today}, {machine.processor_name()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory; "
         f"{', '.join(f'{name} {version}' for name, version in versions.items())}; commit {commit}."

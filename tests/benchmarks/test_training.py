@@ -65,7 +65,7 @@ def loop(tinyimage10_zip: Path, pictures: Path, shared_cache: Path) -> Loop:
     return run
 
 
-def steps(quick: bool, *, is_whole: bool = False) -> tuple[str, ...]:
+def steps(*, quick: bool, is_whole: bool = False) -> tuple[str, ...]:
     if quick:
         return ("--steps", str(NUM_STEPS_QUICK))
     return () if is_whole else ("--steps", str(NUM_STEPS))
@@ -77,7 +77,7 @@ def can_bf16() -> bool:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_an_epoch_against_a_plain_loop(case: Case, turns: Turns, loop: Loop, rows: list[Row | NotRun]) -> None:
-    options = (*case.options, *steps(turns.quick, is_whole=case.is_whole))
+    options = (*case.options, *steps(quick=turns.quick, is_whole=case.is_whole))
     sides = {PLAIN: partial(loop, "plain.py", *options)}
     if case.bf16 and can_bf16():
         sides["bf16"] = partial(loop, "ours.py", *options, "--precision", "bf16")
@@ -100,7 +100,7 @@ def test_a_bf16_epoch_against_a_plain_loop_with_autocast(turns: Turns, loop: Loo
     if not can_bf16():
         rows.append(NotRun(f"{what}, against autocast", NO_BF16))
         pytest.skip(NO_BF16)
-    options = ("--precision", "bf16", *steps(turns.quick))
+    options = ("--precision", "bf16", *steps(quick=turns.quick))
     against = f"{PLAIN}, bf16 autocast"
     ours, others = turns(partial(loop, "ours.py", *options), {against: partial(loop, "plain.py", *options)}, rounds=4)
     rows.append(Row(what, against, column(ours), column(others[against])))
@@ -118,6 +118,6 @@ def test_an_epoch_against_other_libraries(
         why = f"{module} is not installed; the extra benchbench[bench] has it"
         rows.append(NotRun(f"{what}, against {name}", why))
         pytest.skip(why)
-    options = steps(turns.quick)
+    options = steps(quick=turns.quick)
     ours, others = turns(partial(loop, "ours.py", *options), {name: partial(loop, script, *options)}, rounds=3)
     rows.append(Row(what, name, column(ours), column(others[name])))

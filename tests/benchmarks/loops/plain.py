@@ -40,7 +40,7 @@ def make_model(work: Work) -> nn.Module:
     """Return a fresh network."""
     if work.model == "alexnet":
         return alexnet()
-    import timm  # noqa: PLC0415 - takes seconds
+    import timm
 
     model: nn.Module = timm.create_model(work.model, num_classes=NUM_LABELS)
     return model

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 import warnings
+from typing import TYPE_CHECKING
 
 import lightning as L  # noqa: N812 - its own idiom
-import torch
 from plain import Batch, make_loaders, make_model, make_optimizer
-from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from work import WARMUP_STEPS, Work, read_work, report
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
 
 
 class Classifier(L.LightningModule):
@@ -35,7 +38,7 @@ class Classifier(L.LightningModule):
         self.log("val_loss", F.cross_entropy(logits, labels))
         self.log("val_accuracy", (logits.argmax(dim=1) == labels).float().mean())
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Optimizer:
         """Return the optimizer."""
         return self.optimizer
 
