@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ROWS] = {}
 
 
+@pytest.hookimpl(trylast=True)  # below what pytest-benchmark prints
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     found = [row for rows in config.stash[ROWS].values() for row in rows]
     if not found:

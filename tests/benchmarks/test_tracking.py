@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sysconfig
 import time
-from dataclasses import asdict
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from benchmarks.ratios import NotRun, Row
 from benchmarks.turns import CLOCK, TIMEOUT_SECONDS, Sample, Turns, clean_environment, column
 
+from benchbench.tracker import content
 from benchbench.tracker.store import Store
 
 if TYPE_CHECKING:
@@ -104,7 +104,6 @@ def log_one_by_one(store: Store) -> None:
     for key, value in journals.SPEC.flat().items():
         store.client.log_param(run_id, key, value)
     for number in range(1, NUM_EPOCHS + 1):
-        event = journals.epoch(number)
-        for key, value in (asdict(event.epoch) | dict(event.system)).items():
-            store.client.log_metric(run_id, key, value, step=number)
+        for point in content.points(journals.epoch(number), last_epoch=NUM_EPOCHS):
+            store.client.log_metric(run_id, point.key, point.value, point.timestamp_ms, point.step)
     store.client.set_terminated(run_id)
