@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(trylast=True)  # below what pytest-benchmark prints
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     found = [row for rows in config.stash[ROWS].values() for row in rows]
     if not found:
         return
@@ -43,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write(f"{table}\n{BELOW}\n{page.facts(REPOSITORY)}\n")
     if config.option.quick or not config.option.write_page:
         return
-    if _is_whole(terminalreporter, config):
+    if exitstatus == pytest.ExitCode.OK and _is_whole(terminalreporter, config):
         page.replace(PAGE, f"{table}\n{BELOW}\n\nMeasured on {page.facts(REPOSITORY)}")
         terminalreporter.write(f"written to {PAGE.relative_to(REPOSITORY)}\n")
     else:
@@ -51,10 +51,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _is_whole(reporter: pytest.TerminalReporter, config: pytest.Config) -> bool:
-    """Tell whether every benchmark there is ran, or said in the table why not."""
-    num_broken = sum(len(reporter.stats.get(kind, ())) for kind in ("failed", "error", "deselected"))
+    """Tell whether every benchmark there is ran, or has a row that says why not: without pictures none is made."""
     num_ended = sum(len(reporter.stats.get(kind, ())) for kind in ("passed", "skipped"))
-    return num_broken == 0 and num_ended == len(config.stash[ROWS])
+    return not reporter.stats.get("deselected") and num_ended == len(config.stash[ROWS])
 
 
 @pytest.fixture

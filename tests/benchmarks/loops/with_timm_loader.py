@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from plain import run
 from timm.data import create_loader
@@ -10,11 +12,16 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from work import MEAN, STD, Work, read_work
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def make_loader(work: Work, split: str, *, is_training: bool) -> object:
+    from plain import Batch
+
+
+def make_loader(work: Work, split: str, *, is_training: bool) -> Iterable[Batch]:
     """Return timm's loader over pictures that are padded and flipped as everywhere else, and not resized."""
     dataset = ImageFolder(work.folder / split)
-    loader = create_loader(
+    loader: Iterable[Batch] = create_loader(
         dataset,
         input_size=(3, work.image_size, work.image_size),
         batch_size=work.batch_size,
