@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.metadata
+import importlib.util
 import os
 import platform
 from typing import TYPE_CHECKING
@@ -31,6 +33,8 @@ def replace(page: Path, text: str) -> None:
 def facts(root: Path) -> str:
     """Return what the numbers depend on: date, machine, versions and commit."""
     versions = {"python": platform.python_version()} | machine.package_versions()
+    if importlib.util.find_spec("lightning"):
+        versions["lightning"] = importlib.metadata.version("lightning")
     commit = (machine.git_commit(root) or "unknown")[:12]
     memory = psutil.virtual_memory().total / GIBIBYTE
     today = dt.datetime.now(tz=dt.UTC).date()
