@@ -1,0 +1,82 @@
+"""What the benchmarks stand on: the pictures, the turns, and the table that all of them fill."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from benchmarks import page
+from benchmarks.ratios import NotRun, Row, markdown
+from benchmarks.turns import Turns
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+REPOSITORY = Path(__file__).parents[2]
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
+BELOW = (
+    "Ours and theirs: median (least .. most). Ratio: theirs by ours, so above 1 ours is better; geometric mean of n"
+    " pairs, 95 % interval by Student's t. `?`: the interval holds the bound, or n = 1."
+)
+ROWS = pytest.StashKey[dict[str, list["Row | NotRun"]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("benchmarks of benchbench")
+    group.addoption("--quick", action="store_true", help="one turn of a few steps; no page is written")
+    group.addoption("--write-page", action="store_true", help=f"write the table to docs/{PAGE.name}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ROWS] = {}
+
+
+@pytest.hookimpl(trylast=True)  # below what pytest-benchmark prints
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    found = [row for rows in config.stash[ROWS].values() for row in rows]
+    if not found:
+        return
+    table = markdown(found)
+    terminalreporter.section("ratios")
+    terminalreporter.write(f"{table}\n{BELOW}\n{page.facts(REPOSITORY)}\n")
+    if config.option.quick or not config.option.write_page:
+        return
+    if exitstatus == pytest.ExitCode.OK and _is_whole(terminalreporter, config):
+        page.replace(PAGE, f"{table}\n{BELOW}\n\nMeasured on {page.facts(REPOSITORY)}")
+        terminalreporter.write(f"written to {PAGE.relative_to(REPOSITORY)}\n")
+    else:
+        terminalreporter.write(f"{PAGE.name} stays as it was: not every benchmark has a row\n")
+
+
+def _is_whole(reporter: pytest.TerminalReporter, config: pytest.Config) -> bool:
+    """Tell whether every benchmark there is ran, or has a row that says why not: without pictures none is made."""
+    num_ended = sum(len(reporter.stats.get(kind, ())) for kind in ("passed", "skipped"))
+    return not reporter.stats.get("deselected") and num_ended == len(config.stash[ROWS])
+
+
+@pytest.fixture
+def rows(request: pytest.FixtureRequest) -> list[Row | NotRun]:
+    """Return the part of the table that belongs to this benchmark."""
+    return request.config.stash[ROWS].setdefault(request.node.nodeid, [])
+
+
+@pytest.fixture
+def turns(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Turns:
+    return Turns(benchmark, quick=request.config.option.quick)
+
+
+@pytest.fixture(scope="session")
+def pictures(tinyimage10_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the extracted pictures, with ``train`` and ``val`` in it."""
+    folder = tmp_path_factory.mktemp("pictures")
+    with zipfile.ZipFile(tinyimage10_zip) as archive:
+        archive.extractall(folder)
+    return folder / "tinyimage10"
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache that stays for all benchmarks."""
+    return tmp_path_factory.mktemp("cache")

@@ -1,0 +1,43 @@
+"""What reading the pictures takes with benchbench: decoding all once into an empty cache, loading them, and a pass."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+
+import torch
+from work import Work, read_work
+
+from benchbench import datacache
+from benchbench.accelerate import keep_freed_memory
+from benchbench.batches import Batches, Preprocessing
+from benchbench.registry import Registry
+from benchbench.spec import Draft, PluginDraft
+
+
+def measure(work: Work) -> dict[str, float]:
+    """Return the seconds of each part."""
+    registry = Registry.load(only={f"benchbench:{name}" for name in ("tinyimage10", "alexnet", "sgd", "constant")})
+    asked = PluginDraft(name="tinyimage10", params={"image_size": work.image_size})
+    spec = registry.resolve(Draft(dataset=asked, model=PluginDraft(name="alexnet")))
+    dataset = registry.create("dataset", spec.dataset)
+    began = time.perf_counter()
+    datacache.load(dataset, work.archive)
+    decoded = time.perf_counter()
+    train = datacache.load(dataset, work.archive).splits.train
+    preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
+    batches = Batches(train, preprocessing, batch_size=work.batch_size, device=torch.device("cpu"))
+    loaded = time.perf_counter()
+    for _ in batches.shuffled(seed=0, epoch=1):
+        pass
+    passed = time.perf_counter()
+    return {"decode": decoded - began, "load": loaded - decoded, "seconds": passed - loaded}
+
+
+if __name__ == "__main__":
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["BENCH_CACHE"] = cache
+        print(json.dumps(measure(read_work())))

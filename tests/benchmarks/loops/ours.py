@@ -1,0 +1,76 @@
+"""The same work as a worker of benchbench does it: a resolved spec, prepared, trained and evaluated."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+
+from work import LEARNING_RATE, MOMENTUM, WARMUP_STEPS, Work, read_work, report
+
+from benchbench.accelerate import accelerate, choose_device, keep_freed_memory
+from benchbench.order import TrialOrder
+from benchbench.prepare import Prepared, prepare
+from benchbench.pulse import SharedPulse
+from benchbench.registry import Registry
+from benchbench.spec import Draft
+from benchbench.train import evaluate, train_epoch
+
+
+def draft_of(work: Work) -> Draft:
+    """Return the work as a trial that anyone may ask for."""
+    model = "alexnet" if work.model == "alexnet" else {"name": "timm", "architecture": work.model}
+    adam = {"name": "adam", "lr": LEARNING_RATE}
+    sgd = {"name": "sgd", "lr": LEARNING_RATE, "momentum": MOMENTUM}
+    return Draft.from_toml(
+        {
+            "model": model,
+            "dataset": {"name": "tinyimage10", "image_size": work.image_size},
+            "optimizer": adam if work.optimizer == "adam" else sgd,
+            "epochs": 1,
+            "batch_size": work.batch_size,
+            "precision": work.precision,
+        }
+    )
+
+
+def prepared(work: Work, folder: Path) -> Prepared:
+    """Return the trial as it stands before its first batch."""
+    draft = draft_of(work)
+    registry = Registry.load(only={f"benchbench:{name}" for name in _plugins(draft)})
+    order = TrialOrder(
+        spec=registry.resolve(draft),
+        attempt="benchmark",
+        device="cpu",
+        data_root=str(work.archive),
+        folder=str(folder),
+    )
+    acceleration = accelerate(choose_device(order.device), order.spec.precision)
+    return prepare(order, registry, acceleration, on_stage=lambda _: None)
+
+
+def _plugins(draft: Draft) -> set[str]:
+    """Return the plugins to load; a worker of ``bench run`` loads no others either."""
+    return {draft.model.name, draft.dataset.name, draft.optimizer.name, draft.scheduler.name}
+
+
+def run(work: Work, folder: Path) -> None:
+    """Warm up, train, validate and report."""
+    trial = prepared(work, folder)
+    learner, pulse = trial.learner, SharedPulse(folder / "pulse")
+    train_epoch(learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), pulse=pulse)
+    began = time.perf_counter()
+    train_epoch(learner, islice(trial.train.shuffled(seed=0, epoch=2), work.steps), pulse=pulse)
+    trained = time.perf_counter()
+    evaluate(learner, trial.val, pulse=pulse)
+    finished = time.perf_counter()
+    num_steps = len(trial.train) if work.steps is None else work.steps
+    num_images = min(num_steps * work.batch_size, trial.train.num_images)
+    report(train_seconds=trained - began, num_images=num_images, eval_seconds=finished - trained)
+
+
+if __name__ == "__main__":
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as place:
+        run(read_work(), Path(place))

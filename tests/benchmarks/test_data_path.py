@@ -1,0 +1,30 @@
+"""From files to batches, against ImageFolder and DataLoader."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from benchmarks.ratios import NotRun, Row
+from benchmarks.turns import CLOCK, Turns, column, reported
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.benchmark(timer=CLOCK)
+OTHERS = "ImageFolder, DataLoader"
+
+
+def test_pictures_are_decoded_loaded_and_batched(
+    turns: Turns, pictures: Path, tinyimage10_zip: Path, rows: list[Row | NotRun]
+) -> None:
+    places = ("--folder", pictures, "--archive", tinyimage10_zip)
+    plain = partial(reported, "plain_pictures.py", *places)
+    ours, others = turns(partial(reported, "our_pictures.py", *places), {OTHERS: plain}, rounds=5)
+    for what, measure in (
+        ("all 5,000 pictures decoded, the first time", "decode"),
+        ("ready for the first batch, every later time", "load"),
+        ("4,000 pictures as batches of 12, 150x150", "seconds"),
+    ):
+        rows.append(Row(what, OTHERS, column(ours, measure), column(others[OTHERS], measure)))

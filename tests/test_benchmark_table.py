@@ -1,0 +1,74 @@
+"""The table that ``make bench`` writes: what it says of a ratio, and where it is put."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from benchmarks import page
+from benchmarks.ratios import COLUMNS, Aim, NotRun, Row, markdown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OURS, THEIRS = (50.0, 52.0, 51.0), (102.0, 103.0, 101.0)
+
+
+def cell(row: Row | NotRun, name: str) -> str:
+    return row.cells()[COLUMNS.index(name)]
+
+
+def test_the_ratio_is_theirs_by_ours_so_that_above_one_ours_is_better() -> None:
+    row = Row("epoch", "plain loop", OURS, THEIRS)
+    ratio = row.ratio
+    assert ratio.interval is not None
+    assert ratio.interval.low < 2.0 < ratio.interval.high
+    assert cell(row, "ratio [95 %]").startswith("2.00 [1.9")
+    assert cell(row, "ours") == "51 s (50 .. 52)"
+    assert cell(row, "n") == "3"
+
+
+@pytest.mark.parametrize(
+    ("bound", "said"), [(1.5, "1.50 reached"), (2.0, "2.00 reached?"), (2.01, "2.01 missed?"), (2.5, "2.50 missed")]
+)
+def test_a_gate_is_reached_or_missed_and_open_where_the_interval_holds_it(bound: float, said: str) -> None:
+    row = Row("epoch", "plain loop", OURS, THEIRS, aim=Aim(gate=bound, goal=9.0))
+    assert cell(row, "gate") == said
+    assert cell(row, "goal") == "9.00 missed"
+
+
+def test_one_turn_gives_no_interval_and_decides_nothing() -> None:
+    row = Row("epoch", "plain loop", (50.0,), (150.0,), aim=Aim(gate=2.0, goal=4.0))
+    assert cell(row, "ratio [95 %]") == "3.00"
+    assert (cell(row, "gate"), cell(row, "goal")) == ("2.00 reached?", "4.00 missed?")
+    assert cell(row, "ours") == "50 s"
+
+
+def test_memory_is_shown_in_mebibytes() -> None:
+    assert cell(Row("peak memory", "plain loop", (2**30,), (2**31,), "MiB"), "ours") == "1024 MiB"
+
+
+def test_the_table_has_a_line_for_each_row_and_says_why_one_was_not_run() -> None:
+    text = markdown([Row("epoch", "plain loop", OURS, THEIRS), NotRun("bf16 epoch", "no such instructions")])
+    head, rule, first, second = text.splitlines()
+    assert [name.strip() for name in head.strip("|").split("|")] == list(COLUMNS)
+    assert set(rule) <= set("|-: ")
+    assert "plain loop" in first
+    assert "not run: no such instructions" in second
+    assert {line.count("|") for line in text.splitlines()} == {len(COLUMNS) + 1}
+
+
+def test_a_page_is_replaced_between_its_marks_alone(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n", encoding="utf-8")
+    page.replace(path, "new")
+    page.replace(path, "newer")
+    assert path.read_text(encoding="utf-8") == f"before\n{page.BEGIN}\n\nnewer\n\n{page.END}\nafter\n"
+
+
+def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("before\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="lacks the marks"):
+        page.replace(path, "new")
+    assert path.read_text(encoding="utf-8") == "before\n"
