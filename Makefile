@@ -35,7 +35,7 @@ demo: $(VENV)/installed
 	@echo "Go on with:    $(BIN)/bench list    $(BIN)/bench run --help"
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 survival: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m survival $(PYTEST_ARGS)
