@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Self
 
@@ -65,6 +66,25 @@ class SystemSampler:
             "process_memory_usage_megabytes": self._process.memory_info().rss / _MEGABYTE,
         }
         return sample | gpu_sample(self._device)
+
+
+class OtherLoad:
+    """What other processes take of the processor, from the moment this is made."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._began = self._now()
+
+    def share(self) -> float:
+        """Return their share, 0..1, of the time of all cores. The system counts in hundredths of a second."""
+        passed, busy, ours = (now - before for now, before in zip(self._now(), self._began, strict=True))
+        return min(1.0, max(0.0, (busy - ours) / (passed * (psutil.cpu_count() or 1)))) if passed > 0 else 0.0
+
+    def _now(self) -> tuple[float, float, float]:
+        times, ours = psutil.cpu_times(), self._process.cpu_times()
+        # A guest's time is part of the user's; not all systems have all of these.
+        idle = sum(getattr(times, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
+        return time.perf_counter(), sum(times) - idle, ours.user + ours.system
 
 
 def gpu_sample(device: torch.device) -> dict[str, float]:

@@ -9,6 +9,7 @@
     delivery.py  a journal's events, files and end, sent to its run
     models.py    the trained model as an MLflow logged model
     thread.py    delivery beside the training
+    timings.py   what `bench time` measured: a run for each variant, under one of their own
 """
 
 from benchbench.tracker.address import how_to_open
