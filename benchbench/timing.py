@@ -7,6 +7,7 @@ reversed from round to round, so that what comes first is not always the same.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -41,10 +42,11 @@ def time_variants(
 ) -> Iterator[TimingEvent]:
     """Yield each variant as it is warm, each round, and the end.
 
-    Raises a :class:`~benchbench.errors.BenchError` before the first step where a variant cannot be trained, and a
+    Raises a :class:`~benchbench.errors.BenchError` before the first warm-up where a variant cannot be trained, and a
     :class:`~benchbench.errors.TrialError` for what goes wrong after it.
     """
     with memory_errors_named():
+        _rehearse(order, registry, pulse)
         variants = [
             _Variant(order, spec, registry, on_stage=partial(_named, name, on_stage))
             for name, spec in zip(order.names, order.specs, strict=True)
@@ -163,6 +165,12 @@ def _named(name: str, on_stage: Callable[[str], None], text: str) -> None:
     on_stage(f"{name}: {text}")
 
 
+def _rehearse(order: TimeOrder, registry: Registry, pulse: Pulse) -> None:
+    """Take a few steps that count for nothing: what a process sets up once is not the first variant's memory."""
+    with suppress(StoppedError):
+        _Variant(order, order.specs[0], registry, on_stage=lambda _: None).settle(pulse)
+
+
 def _warm_up(
     order: TimeOrder, variants: list[_Variant], pulse: Pulse, on_stage: Callable[[str], None]
 ) -> Iterator[TimingEvent]:
@@ -176,7 +184,7 @@ def _warm_up(
 def _rounds(
     order: TimeOrder, variants: list[_Variant], pulse: Pulse, on_stage: Callable[[str], None]
 ) -> Iterator[TimingEvent]:
-    places = list(range(len(variants)))
+    places = range(len(variants))
     for number in range(1, order.rounds + 1):
         turns: dict[int, Turn] = {}
         load = OtherLoad()

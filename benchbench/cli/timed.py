@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from benchbench.cli import options as shared
-from benchbench.cli.grid_display import duration
 from benchbench.cli.session import Options, Session
+from benchbench.cli.timed_display import TimedDisplay
 from benchbench.cli.timed_tables import cautions, print_timings
 from benchbench.cli.variants import name_variants
 from benchbench.compare.timings import MIN_ROUNDS, compare_timings
@@ -26,7 +24,7 @@ from benchbench.grid import Interrupts
 from benchbench.report.timings import images_per_second, to_benchmark_json, to_json, to_text
 from benchbench.tracker import how_to_open
 from benchbench.tracker.timings import TimedCall, log_timing
-from benchbench.turns import Round, TimeOrder, Timing, TimingEnded, Warmed
+from benchbench.turns import Round, TimeOrder, Timing, Warmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +53,9 @@ def run_timing(grid: GridFile, options: Options, plan: Plan) -> None:
     """
     files = loose_files((*grid.plugins, *options.plugin_files))
     console = Console(stderr=plan.as_json, highlight=False)
-    note = _noting(console)
+    display = TimedDisplay(console)
     executor = LocalExecutor(plugin_files=files)
-    with Session(options, files, console=console, note=note, executor=executor) as session:
+    with Session(options, files, console=console, note=display.note, executor=executor) as session:
         specs = [resolved.spec for resolved in session.resolve(grid.expand())]
         named = name_variants(specs, grid, by=plan.by, baseline=plan.baseline)
         # Opened before the first round, so that nothing of ours disturbs it.
@@ -71,12 +69,14 @@ def run_timing(grid: GridFile, options: Options, plan: Plan) -> None:
             data_roots=session.data_roots,
             plugin_files=tuple(str(Path(file).absolute()) for file in files),
         )
-        timing = _time(order, executor, note)
+        timing = _time(order, executor, display)
         if len(timing.rounds) < MIN_ROUNDS:
-            note(f"stopped after {len(timing.rounds)} round(s): an interval takes {MIN_ROUNDS}, so nothing is kept")
+            display.note(
+                f"stopped after {len(timing.rounds)} round(s): an interval takes {MIN_ROUNDS}, so nothing is kept"
+            )
             raise KeyboardInterrupt
         table = compare_timings(timing.epoch_seconds, named.baseline, confidence=grid.compare.confidence)
-        run = _log(session, timing, table, grid, note)
+        run = _log(session, timing, table, grid, display.note)
         session.close_tracker()
     if plan.save is not None:
         plan.save.write_text(to_text(to_benchmark_json(timing, table, name=grid.name)), encoding="utf-8")
@@ -84,43 +84,29 @@ def run_timing(grid: GridFile, options: Options, plan: Plan) -> None:
     raise typer.Exit(shared.EXIT_CODES["killed" if timing.is_stopped else "finished"])
 
 
-def _noting(console: Console) -> Callable[[str], None]:
-    return lambda text: console.print(Text(text, style="dim"), soft_wrap=True)
-
-
-def _time(order: TimeOrder, executor: LocalExecutor, note: Callable[[str], None]) -> Timing:
+def _time(order: TimeOrder, executor: LocalExecutor, display: TimedDisplay) -> Timing:
     """Return what was timed, whole rounds only."""
     warmed: list[Warmed] = []
     rounds: list[Round] = []
-    interrupts = Interrupts(executor, note)
-    began = time.monotonic()
+    interrupts = Interrupts(executor, display.note)
     try:
-        with interrupts.caught():
+        with interrupts.caught(), display.shown(order):
             for message in executor.time(order):
                 match message:
-                    case Stage() | Output():
-                        note(message.text)
+                    case Stage():
+                        display.stage(message.text)
+                    case Output():
+                        display.note(message.text)
                     case Warmed():
                         warmed.append(message)
-                        began = time.monotonic()
+                        display.warmed()
                     case Round():
                         rounds.append(message)
-                        note(_round_line(message, order, seconds=time.monotonic() - began))
-                    case TimingEnded():
-                        pass
+                        display.round(message)
     except TrialError:
         if not interrupts.count:
             raise
     return Timing(order, tuple(warmed), tuple(rounds), is_stopped=interrupts.count > 0)
-
-
-def _round_line(done: Round, order: TimeOrder, *, seconds: float) -> str:
-    """Return such as ``round 3/10: sgd 61.2 s, adam 90.1 s (0:12:30 left)``."""
-    times = ", ".join(f"{name} {turn.epoch_seconds:.3g} s" for name, turn in zip(order.names, done.turns, strict=True))
-    left = seconds / done.number * (order.rounds - done.number)
-    contended = f", contended: other processes took {done.other_cpu_share:.0%}" if done.is_contended else ""
-    ahead = f" ({duration(left)} left)" if done.number < order.rounds else ""
-    return f"round {done.number}/{order.rounds}: {times}{contended}{ahead}"
 
 
 def _log(
