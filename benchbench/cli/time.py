@@ -68,7 +68,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             show_default=False,
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option("--rounds", "-n", help="Turns of each variant that are timed.")] = 10,
+    rounds: Annotated[int, typer.Option("--rounds", help="Turns of each variant that are timed.")] = 10,
     steps: Annotated[
         int | None,
         typer.Option(
