@@ -102,6 +102,8 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     check_rounds(rounds)
     if save is not None and not save.parent.is_dir():
         raise SpecError(f"--save {save}: no such folder: {save.parent}", hint="make it first")
+    if save is not None and save.is_dir():
+        raise SpecError(f"--save {save}: it is a folder", hint=f"--save {save / 'timing.json'}")
     words = Words(file_or_model, dataset, optimizer, batch_size, precision, tuple(settings or ()))
     run_timing(
         read_variants(words),

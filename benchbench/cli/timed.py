@@ -106,7 +106,7 @@ def _time(order: TimeOrder, executor: LocalExecutor, display: TimedDisplay) -> T
     except TrialError:
         if not interrupts.count:
             raise
-    return Timing(order, tuple(warmed), tuple(rounds), is_stopped=interrupts.count > 0)
+    return Timing(order, tuple(warmed), tuple(rounds), is_stopped=len(rounds) < order.rounds)
 
 
 def _log(
