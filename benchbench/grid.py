@@ -83,7 +83,7 @@ class Drive:
 
         SIGINT and SIGTERM stop the trials after their batch, a second one at once.
         """
-        running = _Running(self, deque(orders), _Interrupts(executor, self.watcher))
+        running = _Running(self, deque(orders), Interrupts(executor, self.watcher.note))
         with running.interrupts.caught():
             for order, message in executor.run(running.waiting):
                 running.hear(order, message)
@@ -103,7 +103,7 @@ class _Running:
 
     drive: Drive
     waiting: deque[TrialOrder]
-    interrupts: _Interrupts
+    interrupts: Interrupts
     outcomes: list[Outcome] = field(default_factory=list)
     deaths: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
@@ -162,16 +162,17 @@ class _Running:
         return self.records.get(order.attempt)
 
 
-class _Interrupts:
-    """SIGINT and SIGTERM: the first asks for a stop, the second brings it about."""
+class Interrupts:
+    """SIGINT and SIGTERM: the first asks for a stop, the second brings it about; ``note`` is told."""
 
-    def __init__(self, executor: Executor, watcher: Watcher) -> None:
+    def __init__(self, executor: Executor, note: Callable[[str], None]) -> None:
         self.count = 0
         self._executor = executor
-        self._watcher = watcher
+        self._note = note
 
     @contextmanager
     def caught(self) -> Iterator[None]:
+        """Catch them while the block runs."""
         before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -183,7 +184,7 @@ class _Interrupts:
         self.count += 1
         if self.count == 1:
             self._executor.stop()
-            self._watcher.note("stopping after this batch; once more stops at once")
+            self._note("stopping after this batch; once more stops at once")
         else:
             self._executor.kill()
 

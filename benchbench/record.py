@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FORMAT: Literal[1] = 1
+CONTENDED_SHARE = 0.05
+"""How much of all cores' time other processes may take before times are not to be trusted; a tenth of one of two."""
+
 Status = Literal["running", "finished", "failed", "killed"]
 T = TypeVar("T")
 

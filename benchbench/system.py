@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Self
 import psutil
 import torch
 
+from benchbench.record import CONTENDED_SHARE
+
 if TYPE_CHECKING:
     from types import TracebackType
-
-CONTENDED_SHARE = 0.05
-"""How much of all cores' time other processes may take before an epoch's times are not to be trusted."""
 
 MIN_SECONDS = 0.5
 """Systems count processor time in hundredths of a second: below this, a share of it would be noise."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from benchbench_plugins.tinyimage10 import LABELS
 
+from benchbench.cli.variants import Words, name_variants, read_variants
 from benchbench.gridfile import GridFile, load
 from benchbench.registry import Registry
 from benchbench.tracker.content import label_slugs
@@ -26,6 +27,8 @@ NUM_TRIALS = {
     "resnet-vs-alexnet": 6,
     "table1": 12,
     "table1-as-run": 12,
+    "time-batch-size": 3,
+    "time-optimizers": 2,
 }
 METRICS = {
     "final_train_accuracy",
@@ -98,6 +101,22 @@ def test_table_1_as_run_has_the_wide_head_a_constant_rate_and_no_weight_decay(re
         assert (spec.scheduler.name, spec.scheduler.params["step_size"]) == ("step", 30)
     for spec in resolve(registry, experiment("table1")) + resolve(registry, experiment("table1-as-run")):
         assert (spec.epochs, spec.batch_size, spec.dataset.name) == (35, 12, "tinyimage10")
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("time-optimizers", ("sgd", "adam")),
+        ("time-batch-size", ("batch_size=12", "batch_size=32", "batch_size=128")),
+    ],
+)
+def test_a_timing_experiment_names_its_variants_and_compares_with_the_paper_s_own(
+    name: str, names: tuple[str, ...], registry: Registry
+) -> None:
+    grid = read_variants(Words(str(FOLDER / f"{name}.toml"), None, None, None, None, ()))
+    named = name_variants(resolve(registry, grid), grid, by=(), baseline=None)
+    assert named.names == names
+    assert named.baseline == names[0]
 
 
 def test_accuracies_by_label_are_those_of_all_ten_labels() -> None:

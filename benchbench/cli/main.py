@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from benchbench.cli import compare, data, doctor, grid, options, plugins, report, run, runs
+from benchbench.cli import compare, data, doctor, grid, options, plugins, report, run, runs, time
 from benchbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for module in (run, grid, runs, compare, report, plugins, data, doctor):
+    for module in (run, grid, time, runs, compare, report, plugins, data, doctor):
         module.register(app)
     return app
 

@@ -67,18 +67,25 @@ class Options:
 class Session:
     """An executor, the tracker and what was found of earlier calls. Use as a context manager.
 
-    ``note`` is told of what is no result, such as trouble with the tracking store.
+    ``note`` is told of what is no result, such as trouble with the tracking store. Without an ``executor`` it is the
+    one that the options name.
     """
 
     def __init__(
-        self, options: Options, plugin_files: tuple[str, ...], *, console: Console, note: Callable[[str], None]
+        self,
+        options: Options,
+        plugin_files: tuple[str, ...],
+        *,
+        console: Console,
+        note: Callable[[str], None],
+        executor: Executor | None = None,
     ) -> None:
         self._options = options
         self._files = plugin_files
         self._console = console
         self._note = note
         self._stack = ExitStack()
-        self.executor: Executor = _executor(options, plugin_files)
+        self.executor: Executor = executor or _executor(options, plugin_files)
         self.tracker = TrackerThread(None, options.experiment, on_trouble=note)
         self._ours: dict[str, Journal] = {}
         self._kept_back: Journal | None = None
@@ -98,8 +105,8 @@ class Session:
         self._catalog = Catalog.read(self._files)
         origins = set().union(*(self._catalog.origins_of(draft) for draft in drafts))
         self.executor.use_origins(origins)
-        self._roots = {name: self._find_data(name) for name in {draft.dataset.name for draft in drafts}}
-        return self.executor.resolve(drafts, data_roots=self._roots)
+        self.data_roots = {name: self._find_data(name) for name in {draft.dataset.name for draft in drafts}}
+        return self.executor.resolve(drafts, data_roots=self.data_roots)
 
     def plan(self, resolved: Sequence[Resolved]) -> list[Planned]:
         """Return what is left to do, once the store is open."""
@@ -143,7 +150,7 @@ class Session:
             spec=spec,
             attempt=journal.attempt,
             device=self._options.device,
-            data_root=self._roots[spec.dataset.name],
+            data_root=self.data_roots[spec.dataset.name],
             folder=str(journal.folder.absolute()),
             resume=planned.action == "resume",
             compiled=self._options.compiled,

@@ -9,6 +9,7 @@
     cautions.py         what else differs between the trials
     comparison.py       all of it together: compare_records
     published.py        ours against published numbers
+    timings.py          times of variants that took turns
     models.py           two trained models on the same pictures
     frame.py            records as a pandas table
 """

@@ -155,9 +155,11 @@ def permutation_p(ours: Values, baseline: Values, *, as_ratio: bool, level: floa
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return the p values corrected for their number, in their order (Holm, Scandinavian J. of Statistics 6, 1979)."""
+    if len(p_values) < 2:  # noqa: PLR2004 - nothing to correct for
+        return list(p_values)
     from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - a second, for tables alone
 
-    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
 def seeds_needed(found: Contrast, *, level: float) -> int | None:

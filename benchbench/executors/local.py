@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from benchbench.errors import TrialError
 from benchbench.executors import Died, Output, Refused, Stage
-from benchbench.executors.messages import resolved_of, understand
+from benchbench.executors.messages import resolved_of, timing_of, understand
 from benchbench.order import TrialOrder
 from benchbench.pulse import SharedPulse
 from benchbench.record import Failed, Finished, adapter
+from benchbench.turns import TimeOrder, TimingEnded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from benchbench.order import Resolved
     from benchbench.record import Event
     from benchbench.spec import Draft
+    from benchbench.turns import TimingEvent
 
 _LAST_WORDS = 5
 """Lines of a dead worker's output that its error message repeats."""
@@ -177,6 +179,19 @@ class LocalExecutor:
             if isinstance(message, Died):
                 self._dismiss(worker)
             self._assign(orders)
+
+    def time(self, order: TimeOrder) -> Iterator[TimingEvent | Stage | Output]:
+        """Yield what a timing says, to its end; raises what is wrong with it, or the death of the worker."""
+        self._workers[0].ask("time", order=adapter(TimeOrder).dump_python(order, mode="json"))
+        while True:
+            worker, answer = self._heard.get()
+            if answer is None:
+                raise TrialError(worker.cause_of_death())
+            message = timing_of(answer)
+            if message is not None:
+                yield message
+            if isinstance(message, TimingEnded):
+                return
 
     def progress(self) -> dict[str, int]:
         """Return the batches trained so far in each running trial, by the folder of its attempt."""

@@ -9,9 +9,11 @@ from benchbench.errors import BenchError
 from benchbench.executors import Output, Refused, Stage
 from benchbench.order import Resolved
 from benchbench.record import adapter, event_from_json
+from benchbench.turns import timing_event_from_plain
 
 if TYPE_CHECKING:
     from benchbench.record import Event
+    from benchbench.turns import TimingEvent
 
 
 def understand(answer: dict[str, Any]) -> Event | Stage | Output | Refused | None:
@@ -28,10 +30,23 @@ def understand(answer: dict[str, Any]) -> Event | Stage | Output | Refused | Non
     return None
 
 
+def timing_of(answer: dict[str, Any]) -> TimingEvent | Stage | Output | None:
+    """Return what an answer says of a timing, or None where it is about something else; raises a refusal."""
+    _raise_refusal(answer)
+    if answer["say"] == "timing":
+        return timing_event_from_plain(answer["event"])
+    message = understand(answer)
+    return message if isinstance(message, Stage | Output) else None
+
+
 def resolved_of(answer: dict[str, Any]) -> list[Resolved] | None:
     """Return the specs that an answer holds, or None where it is about something else; raises a refusal."""
+    _raise_refusal(answer)
+    return adapter(list[Resolved]).validate_python(answer["resolved"]) if answer["say"] == "resolved" else None
+
+
+def _raise_refusal(answer: dict[str, Any]) -> None:
     if answer["say"] == "refused":
         error = BenchError.from_json(answer["error"])
         error.add_note(answer["traceback"])
         raise error
-    return adapter(list[Resolved]).validate_python(answer["resolved"]) if answer["say"] == "resolved" else None

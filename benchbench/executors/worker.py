@@ -23,6 +23,7 @@ from benchbench.errors import BenchError
 from benchbench.order import Resolved, TrialOrder
 from benchbench.record import adapter, event_to_json
 from benchbench.spec import Draft
+from benchbench.turns import TimeOrder, timing_event_to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +43,7 @@ class Worker:
     def answer(self, request: dict[str, Any]) -> None:
         """Carry out one request; whatever goes wrong is an answer too."""
         try:
-            if request["do"] == "resolve":
-                self._resolve(request)
-            else:
-                self._run(request)
+            {"resolve": self._resolve, "run": self._run, "time": self._time}[request["do"]](request)
         except BenchError as error:
             self._say("refused", error=error.to_json(), traceback=traceback.format_exc())
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the driver must hear of it
@@ -65,14 +63,26 @@ class Worker:
     def _run(self, request: dict[str, Any]) -> None:
         from benchbench.trial import run_trial  # noqa: PLC0415
 
-        if self._registry is None:
-            raise BenchError("a worker must resolve specs before it runs them")
         order = adapter(TrialOrder).validate_python(request["order"])
         self._pulse.restart(num_trained=0)
-        for event in run_trial(
-            order, self._registry, pulse=self._pulse, on_stage=lambda text: self._say("stage", text=text)
-        ):
+        for event in run_trial(order, self._loaded(), pulse=self._pulse, on_stage=self._on_stage):
             self._say("event", event=json.loads(event_to_json(event)))
+
+    def _time(self, request: dict[str, Any]) -> None:
+        from benchbench.timing import time_variants  # noqa: PLC0415
+
+        order = adapter(TimeOrder).validate_python(request["order"])
+        self._pulse.restart(num_trained=0)
+        for event in time_variants(order, self._loaded(), pulse=self._pulse, on_stage=self._on_stage):
+            self._say("timing", event=timing_event_to_plain(event))
+
+    def _loaded(self) -> Registry:
+        if self._registry is None:
+            raise BenchError("a worker must resolve specs before it runs them")
+        return self._registry
+
+    def _on_stage(self, text: str) -> None:
+        self._say("stage", text=text)
 
     def _say(self, what: str, **content: Any) -> None:
         self._send({"say": what} | content)

@@ -11,6 +11,7 @@
     reports.py   what a report needs of the store, and the run that keeps it
     models.py    the trained model as an MLflow logged model
     thread.py    delivery beside the training
+    timings.py   what `bench time` measured: a run for each variant, under one of their own
 """
 
 from benchbench.tracker.address import how_to_open

@@ -1,0 +1,73 @@
+"""Timings on standard output: a table, a sentence for each comparison, and what to be careful about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from benchbench.cli.tables import print_table
+from benchbench.compare.words import percent
+from benchbench.report.timings import images_per_second, turn_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchbench.compare.timings import TimedRow, TimedTable
+    from benchbench.turns import Timing
+
+_MEGABYTE = 1e6
+_ESTIMATES = {"Student's t": "geometric means of the rounds' ratios", "bootstrap": "medians of the rounds' ratios"}
+
+
+def print_timings(timing: Timing, table: TimedTable) -> None:
+    """Print a row for each variant, the verdicts, how they were made, and the cautions."""
+    method = timing.warmed[0].memory_method
+    numbers = ("seconds an epoch", "middle half", "images/s", f"memory, MB ({method})")
+    columns = ("variant", *numbers, f"ratio [{percent(table.confidence)}]")
+    print_table(columns, [_row(timing, row, place) for place, row in enumerate(table.rows)], numbers=numbers)
+    for row in table.rows:
+        if row.ratio:
+            typer.echo(row.verdict)
+    typer.echo(
+        f"n = {table.n} rounds by turns, each {turn_text(timing)}; ratios of times to {table.baseline}:"
+        f" {_ESTIMATES[table.method]}, intervals by {_method(table)}"
+    )
+    for caution in cautions(timing):
+        typer.echo(f"caution: {caution}")
+    machine = timing.warmed[0].started.machine
+    typer.echo(f"{machine.device}, {machine.device_name or machine.processor}, {machine.num_threads} threads")
+
+
+def cautions(timing: Timing) -> Iterator[str]:
+    """Yield what makes the times hard to trust."""
+    if timing.is_stopped:
+        yield f"stopped after {len(timing.rounds)} of {timing.order.rounds} rounds"
+    if timing.num_contended:
+        shares = max(done.other_cpu_share for done in timing.rounds)
+        yield (
+            f"{timing.num_contended} of {len(timing.rounds)} rounds were contended: other processes took up to"
+            f" {shares:.0%} of the processor"
+        )
+    for place, name in enumerate(timing.order.names):
+        if not all(done.turns[place].is_finite for done in timing.rounds):
+            yield f"the loss of {name} did not stay finite; its time is that of steps that learn nothing"
+
+
+def _row(timing: Timing, row: TimedRow, place: int) -> tuple[str, ...]:
+    found = row.ratio
+    ratio = f"{found.estimate:.3f}" if found else "baseline"
+    if found and found.interval:
+        ratio += f" [{found.interval.low:.3f}, {found.interval.high:.3f}]"
+    return (
+        row.name,
+        f"{row.median:.4g}",
+        f"{row.middle_half.low:.4g} .. {row.middle_half.high:.4g}",
+        f"{images_per_second(timing, place):,.0f}",
+        f"{timing.warmed[place].peak_memory_bytes / _MEGABYTE:,.0f}",
+        ratio,
+    )
+
+
+def _method(table: TimedTable) -> str:
+    return "Student's t" if table.method == "Student's t" else "percentile bootstrap"

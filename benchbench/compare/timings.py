@@ -1,0 +1,158 @@
+"""Times of variants that took turns: ratios to a baseline with intervals, and what they say in a sentence.
+
+A ratio is taken within each round, so that what slowed a whole round is in both its times. Below
+:data:`BOOTSTRAP_ROUNDS` the estimate is the geometric mean of the rounds' ratios with Student's t on their logarithms;
+from then on their median with a percentile bootstrap and Wilcoxon's signed-rank test, which a few disturbed rounds
+do not move. Verdicts are corrected for the number of comparisons (Holm), intervals are not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy import stats
+
+from benchbench.compare.statistics import MAX_RESAMPLES, Interval, contrast
+from benchbench.compare.verdicts import Judge
+from benchbench.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchbench.compare.statistics import Contrast
+
+MIN_ROUNDS = 3
+"""Two rounds have an interval in name only: its ends are 12.7 standard errors away."""
+
+BOOTSTRAP_ROUNDS = 20
+
+Method = Literal["Student's t", "bootstrap"]
+Kind = Literal["baseline", "faster", "slower", "no difference"]
+
+
+@dataclass(frozen=True)
+class TimedRow:
+    """One variant: the seconds of its epoch by round, their median and middle half, and its ratio to the baseline.
+
+    The ratio is below 1 where the variant is faster; the baseline has none. ``corrected_p`` is corrected for the
+    number of comparisons.
+    """
+
+    name: str
+    epoch_seconds: tuple[float, ...]
+    median: float
+    middle_half: Interval
+    ratio: Contrast | None
+    corrected_p: float | None
+    kind: Kind
+    verdict: str
+
+
+@dataclass(frozen=True)
+class TimedTable:
+    """All variants with their verdicts; ``n`` is the number of rounds."""
+
+    rows: tuple[TimedRow, ...]
+    baseline: str
+    n: int
+    confidence: float
+    method: Method
+
+
+def check_rounds(num_rounds: int) -> None:
+    """Raise :class:`SpecError` where there are too few rounds for an interval."""
+    if num_rounds < MIN_ROUNDS:
+        raise SpecError(
+            f"n = {num_rounds} is too small for an interval: it takes {MIN_ROUNDS} rounds", hint="such as --rounds 10"
+        )
+
+
+def compare_timings(seconds: Mapping[str, Sequence[float]], baseline: str, *, confidence: float = 0.95) -> TimedTable:
+    """Return the variants, each against the baseline; ``seconds`` are by variant, then by round.
+
+    Raises :class:`SpecError` for less than :data:`MIN_ROUNDS` rounds.
+    """
+    n = len(seconds[baseline])
+    check_rounds(n)
+    level = 1 - confidence
+    contrasts = {
+        name: None if name == baseline else _contrast(ours, seconds[baseline], confidence=confidence)
+        for name, ours in seconds.items()
+    }
+    corrected = Judge.correct(list(contrasts.values()))
+    rows = []
+    for (name, found), corrected_p in zip(contrasts.items(), corrected, strict=True):
+        kind = _kind(found, corrected_p, level)
+        low, median, high = (float(value) for value in np.quantile(seconds[name], (0.25, 0.5, 0.75)))
+        rows.append(
+            TimedRow(
+                name=name,
+                epoch_seconds=tuple(seconds[name]),
+                median=median,
+                middle_half=Interval(low, high),
+                ratio=found,
+                corrected_p=corrected_p,
+                kind=kind,
+                verdict=_sentence(name, baseline, found, kind) + _taken_back(found, kind, level, len(seconds) - 1),
+            )
+        )
+    return TimedTable(tuple(rows), baseline, n, confidence, _method(n))
+
+
+def _method(n: int) -> Method:
+    return "bootstrap" if n >= BOOTSTRAP_ROUNDS else "Student's t"
+
+
+def _contrast(ours: Sequence[float], baseline: Sequence[float], *, confidence: float) -> Contrast:
+    """Return the ratio of two variants by rounds."""
+    a, b = (dict(zip(map(str, range(len(values))), values, strict=True)) for values in (ours, baseline))
+    found = contrast(a, b, as_ratio=True, confidence=confidence)
+    if found.interval is None or _method(len(ours)) == "Student's t":
+        return found
+    logs = np.log(ours) - np.log(baseline)
+    ends = stats.bootstrap(
+        (logs,),
+        np.median,
+        confidence_level=confidence,
+        method="percentile",
+        n_resamples=MAX_RESAMPLES,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return replace(
+        found,
+        estimate=math.exp(np.median(logs)),
+        interval=Interval(math.exp(ends.low), math.exp(ends.high)),
+        p_value=float(stats.wilcoxon(logs).pvalue),
+        permutation_p=None,
+    )
+
+
+def _kind(found: Contrast | None, corrected_p: float | None, level: float) -> Kind:
+    if found is None:
+        return "baseline"
+    if found.interval is None or 1.0 in found.interval or corrected_p is None or corrected_p >= level:
+        return "no difference"
+    return "faster" if found.estimate < 1 else "slower"
+
+
+def _sentence(name: str, baseline: str, found: Contrast | None, kind: Kind) -> str:
+    if found is None:
+        return "baseline"
+    if kind == "no difference" or found.interval is None:
+        return f"{name} and {baseline}: no difference detectable at n = {found.n[0]}"
+    low, high = found.interval.low, found.interval.high
+    times, low, high = (found.estimate, low, high) if kind == "slower" else (1 / found.estimate, 1 / high, 1 / low)
+    digits = 2 if round(low, 2) > 1 else 4
+    return f"{name} is {times:.{digits}f}x [{low:.{digits}f}, {high:.{digits}f}] {kind} than {baseline}"
+
+
+def _taken_back(found: Contrast | None, kind: Kind, level: float, num_comparisons: int) -> str:
+    """Return why there is no verdict of a difference beside an interval that has none, or an empty text."""
+    if kind != "no difference" or found is None or found.interval is None or 1.0 in found.interval:
+        return ""
+    if found.p_value is not None and found.p_value < level:
+        return f" after correction for {num_comparisons} comparisons"
+    return " by Wilcoxon's signed-rank test"
