@@ -191,6 +191,5 @@ def _rounds(
         for place in places if number % 2 else reversed(places):
             on_stage(f"round {number}/{order.rounds}: {order.names[place]}")
             turns[place] = variants[place].turn(pulse)
-        yield Round(
-            number, tuple(turns[place] for place in places), other_cpu_share=ProcessorTime.now().share_of_others(before)
-        )
+        share = ProcessorTime.now().share_of_others(before)
+        yield Round(number, tuple(turns[place] for place in places), other_cpu_share=share)

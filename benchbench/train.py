@@ -152,6 +152,8 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, p
         num_hits += (logits.detach().argmax(dim=1) == labels).sum()
         num_images += len(labels)
         pulse.trained()
+    # The evaluation that follows needs the memory: gradients are as large as the weights.
+    learner.optimizer.zero_grad(set_to_none=True)
     return TrainPass(loss=float(total_loss) / num_images, accuracy=int(num_hits) / num_images)
 
 
