@@ -70,7 +70,9 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
         if not grid_options.yes:
             state.check_unchanged(specs)
         plan = session.plan(resolved)
-        _show_plan(plan, console, verbose=grid_options.verbose, jobs=session.executor.jobs)
+        _show_plan(plan, console, jobs=session.executor.jobs)
+        if grid_options.dry_run or grid_options.verbose:
+            _list_plan(plan, console, with_reasons=grid_options.verbose)
         ending = Ending([], is_interrupted=False)
         if not grid_options.dry_run:
             state.begin(specs)
@@ -194,7 +196,7 @@ def _status(ending: Ending, plan: Sequence[Planned]) -> Literal["finished", "fai
     return "failed" if is_cut_short or statuses & {"failed", "refused"} else "finished"
 
 
-def _show_plan(plan: Sequence[Planned], console: Console, *, verbose: bool, jobs: int) -> None:
+def _show_plan(plan: Sequence[Planned], console: Console, *, jobs: int) -> None:
     counts = Counter(item.action for item in plan)
     stale = sum(bool(item.stale) and item.action == "skip" for item in plan)
     parts = [
@@ -208,10 +210,15 @@ def _show_plan(plan: Sequence[Planned], console: Console, *, verbose: bool, jobs
     if known and left:
         parts.append(f"about {duration(left * sum(known) / len(known) / jobs)} by earlier trials")
     console.print(", ".join(parts), soft_wrap=True)
-    if verbose:
-        names = _names(plan)
-        for item in plan:
-            console.print(Text(f"  {item.action:6}  {label(item.resolved.spec, names)}  ({item.why})"), soft_wrap=True)
+
+
+def _list_plan(plan: Sequence[Planned], console: Console, *, with_reasons: bool) -> None:
+    """Print a line for each trial: done, stale, resume or run, its values and, where asked for, why."""
+    names = _names(plan)
+    for item in plan:
+        action = ("stale" if item.stale else "done") if item.action == "skip" else item.action
+        reason = f"  ({item.why})" if with_reasons else ""
+        console.print(Text(f"  {action:6}  {label(item.resolved.spec, names)}{reason}"), soft_wrap=True)
 
 
 def _names(plan: Sequence[Planned]) -> tuple[str, ...]:
