@@ -100,6 +100,7 @@ def test_a_report_is_kept_with_the_run_of_the_grid_unless_that_is_not_wanted(sto
         "bytes": path.stat().st_size,
         "trials": "4 trials: 4 finished",
         "figures": [],
+        "left_out": {},
         "run_id": store.parent,
     }
     assert kept(store) == {"report.html"}

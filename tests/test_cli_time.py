@@ -113,7 +113,8 @@ def test_json_has_every_round_of_every_variant_and_a_verdict(timed: dict[str, An
 def test_each_variant_is_a_run_of_its_own_in_mlflow_with_a_point_for_each_round(
     bench: Bench, timed: dict[str, Any]
 ) -> None:
-    parent, *runs = bench.all_runs()
+    runs = [run for run in bench.all_runs() if "mlflow.parentRunId" in run.data.tags]
+    (parent,) = (run for run in bench.all_runs() if run.info.run_id not in {run.info.run_id for run in runs})
     assert parent.info.run_id == timed["mlflow"]["run_id"]
     assert {"timing.json", "benchmark.json"} == bench.artifacts(parent)
     assert {run.info.run_name for run in runs} == {"sgd", "adam"}
@@ -305,7 +306,7 @@ def test_errors_of_a_timing_cross_the_process_as_what_they_are(bench: Bench) -> 
     done = bench(*TINY, "--precision", "fp32,tf32", "--device", "cpu")
     assert done.returncode == DeviceError.exit_code == 2
     assert "precision tf32 is not possible on cpu" in done.stderr
-    assert "it can do fp32, bf16" in done.stderr
+    assert "it can do fp32" in done.stderr
     done = bench("time", "unruly", "digits", "--plugins", PLUGINS / "unruly.py", "-o", "sgd,adam", "--steps", 9)
     assert done.returncode == TrialError.exit_code == 1
     assert "no 32 pictures please" in done.stderr
