@@ -112,6 +112,13 @@ def assert_children_compare(bench: Bench) -> None:
     assert all(found == steps[0] for found in steps)
 
 
+def figures_of_a_report(bench: Bench) -> set[str]:
+    """Make a report with figures and return the figures' names."""
+    done = bench("report", "--grid", "grid.toml", "--figures", "figures", "--json")
+    assert done.returncode == 0, done.stderr
+    return {path.rpartition("/")[2] for path in json.loads(done.stdout)["figures"]}
+
+
 def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench) -> None:
     grid = bench.write("grid.toml", HEAD + SGD + "seeds = [0, 1]\n")
     command = ("grid", "grid.toml", *PLUGIN)
@@ -141,6 +148,9 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
     assert_predicts(model.artifact_location)
     assert_children_compare(bench)
     assert bench.artifacts(parent) == {"grid.toml", "report.html", "trials.json"}
+    told = figures_of_a_report(bench)
+    assert {"figure-1-architecture.png", "figure-2-samples.svg", "figure-5-accuracy.png"} <= told
+    assert {f"figures/{name}" for name in told} < bench.artifacts(parent)
 
     again = bench(*command)
     assert again.returncode == 0, again.stderr

@@ -77,7 +77,8 @@ def _on_code(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _device(machine: Machine) -> str:
-    return f"{machine.device}, {machine.device_name}, {machine.num_threads} threads"
+    name = f"{machine.device}, {machine.device_name}" if machine.device_name else machine.device
+    return f"{name}, {machine.num_threads} threads"
 
 
 def _names(texts: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from benchbench.record import Record
 
-FILES = ("per_label.csv", "confusion_matrix.csv", "predictions.csv", "spec.toml", "environment.json")
+FILES = ("per_label.csv", "confusion_matrix.csv", "predictions.csv", "layers.csv", "spec.toml", "environment.json")
 
 
 def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
