@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from benchbench.report.grid_page import GridPage
 
 REPORTING = "benchbench.cli.reporting"
+MAX_REPORTED = 200
+"""Of more trials a report is made when it is asked for: the files of each take 0.1 s to fetch."""
+
 RETRIES = 1
 """How often a trial whose worker was killed by the system is taken up again."""
 
@@ -87,7 +90,10 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
     elif outcomes:
         _show_outcomes(outcomes, _names(plan))
     if outcomes and is_delivered and options.artifacts != "none" and _status(ending, plan) != "killed":
-        _report(grid, plan, options.experiment)
+        if len(plan) <= MAX_REPORTED:
+            _report(grid, plan, options.experiment)
+        else:
+            typer.echo(f"for a report: bench report {options.experiment} --grid {grid.path}", err=True)
     if not grid_options.dry_run:
         raise typer.Exit(shared.EXIT_CODES[_status(ending, plan)])
 
