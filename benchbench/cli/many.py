@@ -120,7 +120,8 @@ def _run(
     labels = {order.folder: label(order.spec, names) for order in orders}
     with display.shown(labels, session.executor.progress):
         ending = drive.run(orders, session.executor)
-    _import_report()
+    if len(plan) <= MAX_REPORTED:
+        _import_report()
     best.keep_all(orders)
     session.close_parent(parent, _status(ending, plan), partial(page, orders))
     return ending

@@ -80,7 +80,9 @@ def labels(best: Trial | None) -> Figure | str:
     figure = Figure(figsize=(8, 1.5 + inches * len(rows)))
     axes = figure.subplots()
     numbers, shares = np.arange(len(rows)), np.array([row.accuracy for row in rows])
-    axes.errorbar(shares, numbers, xerr=(shares - low, high - shares), fmt="o", color=BAR_COLOR, capsize=3)
+    # At 0 and at 1 an end of the interval is the share itself, but for its last bit.
+    lengths = np.maximum((shares - low, high - shares), 0)
+    axes.errorbar(shares, numbers, xerr=lengths, fmt="o", color=BAR_COLOR, capsize=3)
     for number, row in enumerate(rows):
         words = f"{row.accuracy:.1%}  [{low[number]:.1%}, {high[number]:.1%}]  n={row.pictures}"
         axes.text(1.03, number, words, va="center", fontsize=size, transform=axes.get_yaxis_transform())
