@@ -77,6 +77,11 @@ class TrialError(BenchError):
     exit_code: ClassVar[int] = 1
 
 
+def one_line(error: BaseException) -> str:
+    """Return our own message, or for an error of someone else's its kind and what it says."""
+    return error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+
+
 def closest(word: str, known: Iterable[str]) -> str:
     """Return ``"did you mean 'x'?"`` for the known word nearest to ``word``, or ``""``."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

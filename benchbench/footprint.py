@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import psutil
 import torch
 
-from benchbench.accelerate import give_back_memory
+from benchbench.accelerate import give_back_memory, peak_bytes, reset_peak
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -48,7 +48,7 @@ class Footprint:
     def __enter__(self) -> Self:
         self._before = self._held()
         if self.method == "counted":
-            torch.cuda.reset_peak_memory_stats(self._device)
+            reset_peak(self._device)
             return self
         self._highest = self._before
         self._ended.clear()
@@ -64,7 +64,7 @@ class Footprint:
             self._sampler.join()
             self._sampler = None
         else:
-            self._highest = torch.cuda.max_memory_allocated(self._device)
+            self._highest = peak_bytes(self._device)
         self._peak = max(self._peak, self._left + self._highest - self._before)
         self._left += self._held() - self._before
 

@@ -49,8 +49,8 @@ class GridState:
         if not self._file("json").exists():
             return []
         gone = set(json.loads(self._file("json").read_text(encoding="utf-8"))) - {spec.id for spec in specs}
-        last = [max(attempts) for spec_id in sorted(gone) if (attempts := _attempts(spec_id))]
-        return [journal for journal in map(Journal, last) if journal.exists() and journal.is_interrupted()]
+        last = [attempts[-1] for spec_id in sorted(gone) if (attempts := Journal.attempts(spec_id))]
+        return [journal for journal in last if journal.is_interrupted()]
 
     def check_unchanged(self, specs: Sequence[Spec]) -> None:
         """Raise :class:`SpecError` where the file, as it is now, would leave interrupted trials behind."""
@@ -68,7 +68,3 @@ class GridState:
     def _file(self, ending: str) -> Path:
         name = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:ID_DIGITS]
         return state_folder() / "grids" / f"{name}.{ending}"
-
-
-def _attempts(spec_id: str) -> list[Path]:
-    return list((state_folder() / "trials" / spec_id[:ID_DIGITS]).glob("*/"))

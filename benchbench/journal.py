@@ -95,6 +95,12 @@ class Journal:
         return Journal(state_folder() / "trials" / spec_id[:ID_DIGITS] / attempt)
 
     @staticmethod
+    def attempts(spec_id: str) -> list[Journal]:
+        """Return the journals of the attempts at a spec that were started, oldest first."""
+        folder = state_folder() / "trials" / spec_id[:ID_DIGITS]
+        return [Journal(path.parent) for path in sorted(folder.glob("*/events.jsonl"))]
+
+    @staticmethod
     def all() -> Iterator[Journal]:
         """Yield the journals of all trials that were started, oldest attempt first within a trial.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchbench.errors import BenchError
+from benchbench.errors import BenchError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +35,5 @@ class Listeners:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, BenchError):
-        return f"{error.message} ({error.hint})" if error.hint else error.message
-    return f"{type(error).__name__}: {error}"
+    hint = error.hint if isinstance(error, BenchError) else ""
+    return f"{one_line(error)} ({hint})" if hint else one_line(error)

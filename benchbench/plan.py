@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from benchbench.journal import DELIVERED, ID_DIGITS, Journal, state_folder
+from benchbench.journal import DELIVERED, Journal
 from benchbench.machine import package_versions
 
 if TYPE_CHECKING:
@@ -118,10 +118,8 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, place: tuple[str, s
 
 def _attempts(item: Resolved, place: tuple[str, str]) -> Sequence[Journal]:
     """Return the attempts at a spec with the same pictures and for the same place in MLflow, oldest first."""
-    folder = state_folder() / "trials" / item.spec.id[:ID_DIGITS]
     found = []
-    for events in sorted(folder.glob("*/events.jsonl")):
-        journal = Journal(events.parent)
+    for journal in Journal.attempts(item.spec.id):
         claim = journal.claim()
         is_ours = claim is not None and (claim.tracking_uri, claim.experiment) == place
         if is_ours and journal.record().data_digest == item.data_digest:

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from benchbench.accelerate import Acceleration, accelerate, peak_bytes, reset_peak
 from benchbench.accelerate.devices import has_bf16_convolutions, possible_precisions
-from benchbench.accelerate.linear import MIN_WEIGHTS, PRODUCTS, FastLinear, Rule
+from benchbench.accelerate.linear import MIN_WEIGHTS, PRODUCTS, FastLinear
 from benchbench.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -46,36 +46,36 @@ def error(found: torch.Tensor, exact: torch.Tensor) -> float:
 @pytest.mark.parametrize("batch_size", [2, 12, 32])
 def test_products_are_as_exact_as_plain_ones(name: str, batch_size: int) -> None:
     layer, x = large_layer(), torch.randn(batch_size, COLUMNS)
-    rule = Rule(PRODUCTS[name])
-    assert rule.fits(x, layer.weight)
+    products = PRODUCTS[name]
+    assert products.fits(x, layer.weight)
     exact = gradients(copy.deepcopy(layer).double(), x.double())
     plain = gradients(layer, x)
-    with FastLinear(rule):
+    with FastLinear(products):
         ours = gradients(layer, x)
     for found, usual, right in zip(ours, plain, exact, strict=True):
         assert found.shape == usual.shape
         assert error(found, right) < max(3 * error(usual, right), 1e-6)
 
 
-def test_a_rule_passes_over_what_it_was_not_made_for() -> None:
-    rule, layer = Rule(PRODUCTS["blocks"]), large_layer()
-    assert not rule.fits(torch.randn(1, COLUMNS), layer.weight)
-    assert not rule.fits(torch.randn(1000, COLUMNS), layer.weight)
-    assert not rule.fits(torch.randn(3, 5, COLUMNS), layer.weight)
-    assert not rule.fits(torch.randn(4, COLUMNS).double(), layer.weight.double())
-    assert not rule.fits(torch.randn(4, COLUMNS), torch.randn(COLUMNS, ROWS).t())
-    assert not rule.fits(torch.randn(4, 100), torch.randn(100, 100))
+def test_products_pass_over_what_they_were_not_made_for() -> None:
+    products, layer = PRODUCTS["blocks"], large_layer()
+    assert not products.fits(torch.randn(1, COLUMNS), layer.weight)
+    assert not products.fits(torch.randn(1000, COLUMNS), layer.weight)
+    assert not products.fits(torch.randn(3, 5, COLUMNS), layer.weight)
+    assert not products.fits(torch.randn(4, COLUMNS).double(), layer.weight.double())
+    assert not products.fits(torch.randn(4, COLUMNS), torch.randn(COLUMNS, ROWS).t())
+    assert not products.fits(torch.randn(4, 100), torch.randn(100, 100))
     odd = torch.randn(ROWS + 1, COLUMNS)
     assert odd.numel() > MIN_WEIGHTS
-    assert not rule.fits(torch.randn(4, COLUMNS), odd)
+    assert not products.fits(torch.randn(4, COLUMNS), odd)
     tokens = torch.randn(3, 5, COLUMNS)
-    with FastLinear(rule):
+    with FastLinear(products):
         assert torch.equal(layer(tokens), F.linear(tokens, layer.weight, layer.bias))
 
 
 def test_large_layers_stay_in_full_precision_under_autocast() -> None:
     layer, x = large_layer(), torch.randn(4, COLUMNS)
-    with torch.autocast("cpu", dtype=torch.bfloat16), FastLinear(Rule(PRODUCTS["blocks"])):
+    with torch.autocast("cpu", dtype=torch.bfloat16), FastLinear(PRODUCTS["blocks"]):
         large, small = layer(x.bfloat16()), nn.Linear(8, 8)(torch.randn(4, 8))
     assert large.dtype == torch.float32
     assert small.dtype == torch.bfloat16

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from browsers import chromium
 from commands import PLUGINS, Bench
 
 if TYPE_CHECKING:
@@ -45,12 +44,6 @@ class Server:
     address: str
     trials: tuple[Run, Run]
     parent: Run
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from browsers import chromium
 from commands import PLUGINS, Bench
 
 if TYPE_CHECKING:
@@ -26,12 +25,6 @@ seeds = [0, 1]
 optimizer = { name = "sgd", lr = { grid = [0.1, 0.001] } }
 """
 WIDTHS = (1280, 400)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from benchbench.accelerate.devices import available_devices, choose_device, device_name, possible_precisions
-from benchbench.accelerate.linear import PRODUCTS, FastLinear, Rule
+from benchbench.accelerate.linear import PRODUCTS, FastLinear
 from benchbench.accelerate.memory import give_back_memory, keep_freed_memory, peak_bytes, reset_peak
 from benchbench.accelerate.optimizers import fuse
 from benchbench.errors import DeviceError
@@ -84,10 +84,10 @@ class Acceleration:
     def fitted(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, batch_size: int) -> Acceleration:
         """Return what of this applies to a model and its optimizer, whose steps are fused from now on if they can be.
 
-        Where no linear layer follows the rule, none is looked at in every step.
+        Where no linear layer fits, none is looked at in every step.
         """
         has_large = bool(self.linear) and any(
-            isinstance(layer, nn.Linear) and Rule(PRODUCTS[self.linear]).fits_layer(layer, batch_size=batch_size)
+            isinstance(layer, nn.Linear) and PRODUCTS[self.linear].fits_layer(layer, batch_size=batch_size)
             for layer in model.modules()
         )
         return replace(self, linear=self.linear if has_large else "", fused=self.fused and fuse(optimizer, self.device))
@@ -105,7 +105,7 @@ class Acceleration:
         is_mixed = self.precision == "bf16"
         with (
             torch.autocast(self.device.type, dtype=torch.bfloat16) if is_mixed else nullcontext(),
-            FastLinear(Rule(PRODUCTS[self.linear])) if self.linear else nullcontext(),
+            FastLinear(PRODUCTS[self.linear]) if self.linear else nullcontext(),
         ):
             yield
 

@@ -7,8 +7,8 @@ Every product is one of fp32 numbers, summed in another order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
@@ -28,23 +28,45 @@ NUM_GRADIENT_BLOCKS = 64
 MAX_GRADIENT_BATCH = 16
 
 
-class Products:
-    """The three products of a linear layer: x ``[N, I]``, weight ``[O, I]``, gradient of the output ``[N, O]``."""
+class Products(ABC):
+    """The three products of a linear layer, and the layers that they are for.
 
-    max_batch: int
-    divisor: int
+    x ``[N, I]``, weight ``[O, I]``, gradient of the output ``[N, O]``. What they fit is told by shape, batch and type
+    of number alone.
+    """
 
+    max_batch: ClassVar[int]
+    divisor: ClassVar[int]
+
+    @abstractmethod
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Return ``x @ weight.T``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
         """Return ``gradient @ weight``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Return ``gradient.T @ x``."""
-        raise NotImplementedError
+
+    def fits_layer(self, layer: torch.nn.Linear, *, batch_size: int) -> bool:
+        """Tell whether full batches of a layer that is given vectors are computed here."""
+        return self.is_large(layer.weight) and 1 < batch_size <= self.max_batch
+
+    def fits(self, x: Tensor, weight: Tensor) -> bool:
+        """Tell whether a call is computed here."""
+        return (
+            self.is_large(weight)
+            and x.ndim == 2  # noqa: PLR2004 - [N, I]
+            and 1 < len(x) <= self.max_batch
+            and weight.is_contiguous()
+        )
+
+    def is_large(self, weight: Tensor) -> bool:
+        """Tell whether these are weights that are read from memory and not from a cache."""
+        is_plain = weight.ndim == 2 and weight.device.type == "cpu" and weight.dtype == torch.float32  # noqa: PLR2004
+        return is_plain and weight.numel() >= MIN_WEIGHTS and all(size % self.divisor == 0 for size in weight.shape)
 
 
 class Blocks(Products):
@@ -131,45 +153,16 @@ class _Linear(torch.autograd.Function):
         )
 
 
-@dataclass(frozen=True)
-class Rule:
-    """Which linear layers are computed here, by shape, batch and type of number alone."""
-
-    products: Products
-
-    def fits_layer(self, layer: torch.nn.Linear, *, batch_size: int) -> bool:
-        """Tell whether full batches of a layer that is given vectors are computed here."""
-        return self.is_large(layer.weight) and 1 < batch_size <= self.products.max_batch
-
-    def fits(self, x: Tensor, weight: Tensor) -> bool:
-        """Tell whether a call is computed here."""
-        return (
-            self.is_large(weight)
-            and x.ndim == 2  # noqa: PLR2004 - [N, I]
-            and 1 < len(x) <= self.products.max_batch
-            and weight.is_contiguous()
-        )
-
-    def is_large(self, weight: Tensor) -> bool:
-        """Tell whether these are weights that are read from memory and not from a cache."""
-        is_plain = weight.ndim == 2 and weight.device.type == "cpu" and weight.dtype == torch.float32  # noqa: PLR2004
-        return (
-            is_plain
-            and weight.numel() >= MIN_WEIGHTS
-            and all(size % self.products.divisor == 0 for size in weight.shape)
-        )
-
-
 class FastLinear(TorchFunctionMode):
-    """While this context is entered, :func:`torch.nn.functional.linear` follows a rule.
+    """While this context is entered, :func:`torch.nn.functional.linear` takes the products that fit it.
 
     The layers stay what they are. Large layers stay in fp32 under autocast: their weights would have to be read and
     written once more to be converted.
     """
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, products: Products) -> None:
         super().__init__()
-        self._rule = rule
+        self._products = products
 
     def __torch_function__(
         self,
@@ -184,10 +177,10 @@ class FastLinear(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
-        if not self._rule.is_large(weight):
+        if not self._products.is_large(weight):
             return F.linear(input, weight, bias)
         with torch.autocast("cpu", enabled=False):
             x = input.float()
-            if self._rule.fits(x, weight):
-                return _Linear.apply(x, weight, bias, self._rule.products)  # type: ignore[no-any-return]
+            if self._products.fits(x, weight):
+                return _Linear.apply(x, weight, bias, self._products)  # type: ignore[no-any-return]
             return F.linear(x, weight, bias)

@@ -21,7 +21,7 @@ from benchbench.cli.grid_display import GridDisplay, duration
 from benchbench.cli.session import Options, Session
 from benchbench.cli.tables import print_table
 from benchbench.discovery import loose_files
-from benchbench.errors import BenchError
+from benchbench.errors import one_line
 from benchbench.grid import Ending
 from benchbench.gridstate import GridState
 from benchbench.journal import Journal
@@ -77,11 +77,20 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
         if grid_options.dry_run or grid_options.verbose:
             _list_plan(plan, console, with_reasons=grid_options.verbose)
         ending = Ending([], is_interrupted=False)
+        has_report = options.artifacts != "none" and len(plan) <= MAX_REPORTED
         if not grid_options.dry_run:
             state.begin(specs)
             session.settle(plan)
             page = partial(_page, session, grid, text, plan)
-            ending = _run(session, grid, plan, page, display=display, max_failures=grid_options.max_failures)
+            ending = _run(
+                session,
+                grid,
+                plan,
+                page,
+                display=display,
+                max_failures=grid_options.max_failures,
+                has_report=has_report,
+            )
         is_delivered = session.close_tracker()
     outcomes = ending.outcomes
     if grid_options.as_json:
@@ -90,7 +99,7 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
     elif outcomes:
         _show_outcomes(outcomes, _names(plan))
     if outcomes and is_delivered and options.artifacts != "none" and _status(ending, plan) != "killed":
-        if len(plan) <= MAX_REPORTED:
+        if has_report:
             _report(grid, plan, options.experiment)
         else:
             typer.echo(f"for a report: bench report {options.experiment} --grid {grid.path}", err=True)
@@ -106,6 +115,7 @@ def _run(
     *,
     display: GridDisplay,
     max_failures: int | None,
+    has_report: bool,
 ) -> Ending:
     todo = [item for item in plan if item.action != "skip"]
     best = _Best(session, [item for item in plan if item.action == "skip"])
@@ -120,7 +130,7 @@ def _run(
     labels = {order.folder: label(order.spec, names) for order in orders}
     with display.shown(labels, session.executor.progress):
         ending = drive.run(orders, session.executor)
-    if len(plan) <= MAX_REPORTED:
+    if has_report:
         _import_report()
     best.keep_all(orders)
     session.close_parent(parent, _status(ending, plan), partial(page, orders))
@@ -153,8 +163,7 @@ def _report(grid: GridFile, plan: Sequence[Planned], experiment: str) -> None:
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
             reporting.make(request, records, Path(folder) / "report.html")
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever it is
-        text = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-        typer.echo(f"no report: {text}", err=True)
+        typer.echo(f"no report: {one_line(error)}", err=True)
 
 
 class _Best:

@@ -41,6 +41,16 @@ class Interval:
         return self.low <= value <= self.high
 
 
+def wilson(share: float, total: int, *, confidence: float) -> Interval:
+    """Return Wilson's interval of a share, 0..1, that was found in ``total`` things; it lies in it to the last bit.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
+    Statistical Association 22, 1927.
+    """
+    found = stats.binomtest(round(share * total), total).proportion_ci(confidence, method="wilson")
+    return Interval(min(float(found.low), share), max(float(found.high), share))
+
+
 @dataclass(frozen=True)
 class Summary:
     """The values of one configuration: how many, their mean, standard deviation and the mean's interval.

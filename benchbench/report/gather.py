@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchbench.artifacts import SAMPLES
-from benchbench.report.material import Trial
+from benchbench.report.material import Trial, val_accuracy
 from benchbench.tracker.reports import fetch_all
 
 if TYPE_CHECKING:
@@ -34,4 +34,4 @@ def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
 def best(records: Iterable[Record]) -> Record | None:
     """Return the finished record of the highest accuracy by validation, the first of equal ones."""
     finished = [record for record in records if record.status == "finished" and record.final]
-    return max(finished, key=lambda record: record.final.val_accuracy if record.final else 0.0, default=None)
+    return max(finished, key=val_accuracy, default=None)

@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scipy.stats import binomtest
-
-from benchbench.compare.statistics import summarise
+from benchbench.compare.statistics import summarise, wilson
 from benchbench.report.figures import read_per_label
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ def label_table(subject: Subject) -> LabelTable:
     """Return the accuracies by label of all configurations that have finished trials, empty where there are none.
 
     Over seeds it is Student's interval of the mean, as in the comparison. A single trial, or seeds that all have the
-    same value, has Wilson's interval over its pictures: Wilson, *Probable inference*, JASA 22, 1927.
+    same value, has Wilson's interval over its pictures.
     """
     confidence = subject.comparison.confidence
     rows = [list(row.finished.values()) for row in subject.rows]
@@ -77,9 +75,8 @@ def _cell(records: Sequence[Record], label: str, num_pictures: int | None, confi
         return LabelCell(summary.mean, max(summary.interval.low, 0.0), min(summary.interval.high, 1.0), "t")
     if not num_pictures:
         return LabelCell(summary.mean, math.nan, math.nan, "")
-    correct = round(summary.mean * num_pictures)
-    found = binomtest(correct, num_pictures).proportion_ci(confidence, method="wilson")
-    return LabelCell(summary.mean, min(float(found.low), summary.mean), max(float(found.high), summary.mean), "Wilson")
+    found = wilson(summary.mean, num_pictures, confidence=confidence)
+    return LabelCell(summary.mean, found.low, found.high, "Wilson")
 
 
 def _picture_counts(subject: Subject, records: Sequence[Record]) -> dict[str, int]:

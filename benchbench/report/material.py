@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from benchbench.record import Record
 
 
+def val_accuracy(record: Record) -> float:
+    """Return what trials are ranked by: those without results come after all others."""
+    return record.final.val_accuracy if record.final else -1.0
+
+
 @dataclass(frozen=True)
 class Trial:
     """A trial's record, and a local folder with what its run keeps among the files of docs/records.md.

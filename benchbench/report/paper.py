@@ -24,6 +24,7 @@ import matplotlib as mpl
 from benchbench.compare.configurations import one_per_trial
 from benchbench.report import paper_best, paper_curves, paper_network
 from benchbench.report.figures import styled
+from benchbench.report.material import val_accuracy
 from benchbench.variation import varying
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def write_figures(trials: Sequence[Trial], folder: Path) -> Written:
 
 def _drawings(trials: Sequence[Trial]) -> Iterator[Drawing]:
     keys = varying([trial.record.spec for trial in trials])
-    ranked = sorted(trials, key=_val_accuracy, reverse=True)
+    ranked = sorted(trials, key=lambda trial: val_accuracy(trial.record), reverse=True)
     yield from _architectures(ranked)
     yield "figure-2-samples", paper_best.samples(ranked)
     yield from _by_parameter(trials, keys)
@@ -108,10 +109,6 @@ def _by_parameter(trials: Sequence[Trial], keys: Sequence[str]) -> Iterator[Draw
 def _one_per_trial(trials: Sequence[Trial]) -> list[Trial]:
     by_attempt = {trial.record.attempt: trial for trial in trials}
     return [by_attempt[record.attempt] for record in one_per_trial(trial.record for trial in trials)]
-
-
-def _val_accuracy(trial: Trial) -> float:
-    return trial.record.final.val_accuracy if trial.record.final else -1.0
 
 
 def _save(figure: Figure, path: Path) -> Path:

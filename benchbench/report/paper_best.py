@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from benchbench.artifacts import SAMPLES
+from benchbench.compare.statistics import wilson
 from benchbench.report.figures import (
     BAR_COLOR,
     QUIET_COLOR,
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from benchbench.report.figures import LabelRow
     from benchbench.report.material import Trial
 
 NO_TRIAL = "no trial has finished"
@@ -66,8 +64,7 @@ def predictions(best: Trial | None, *, is_right: bool) -> Figure | str:
 def labels(best: Trial | None) -> Figure | str:
     """Return the test accuracy of the best trial by label, with Wilson's intervals.
 
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927. They are of
-    this one trained model on more pictures, not of other seeds.
+    They are of this one trained model on more pictures, not of other seeds.
     """
     if best is None:
         return NO_TRIAL
@@ -75,14 +72,13 @@ def labels(best: Trial | None) -> Figure | str:
     if not path.exists():
         return "the best trial kept no per_label.csv"
     rows = [row for row in read_per_label(path) if row.pictures]
-    low, high = _intervals(rows)
+    found = [wilson(row.accuracy, row.pictures, confidence=CONFIDENCE) for row in rows]
+    low, high = (np.array([getattr(interval, end) for interval in found]) for end in ("low", "high"))
     inches, size = (0.3, 9) if len(rows) <= _MAX_LARGE else (0.14, 5)
     figure = Figure(figsize=(8, 1.5 + inches * len(rows)))
     axes = figure.subplots()
     numbers, shares = np.arange(len(rows)), np.array([row.accuracy for row in rows])
-    # At 0 and at 1 an end of the interval is the share itself, but for its last bit.
-    lengths = np.maximum((shares - low, high - shares), 0)
-    axes.errorbar(shares, numbers, xerr=lengths, fmt="o", color=BAR_COLOR, capsize=3)
+    axes.errorbar(shares, numbers, xerr=(shares - low, high - shares), fmt="o", color=BAR_COLOR, capsize=3)
     for number, row in enumerate(rows):
         words = f"{row.accuracy:.1%}  [{low[number]:.1%}, {high[number]:.1%}]  n={row.pictures}"
         axes.text(1.03, number, words, va="center", fontsize=size, transform=axes.get_yaxis_transform())
@@ -93,15 +89,6 @@ def labels(best: Trial | None) -> Figure | str:
     axes.set_title(f"{title(best.record)}\ntest accuracy by label", fontweight="bold")
     axes.set_xlabel(f"{CONFIDENCE:.0%} intervals (Wilson) of this trained model", color=QUIET_COLOR)
     return figure
-
-
-def _intervals(rows: list[LabelRow]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415 - a second, for this figure alone
-
-    totals = np.array([row.pictures for row in rows])
-    correct = np.rint([row.accuracy * row.pictures for row in rows])
-    low, high = proportion_confint(correct, totals, alpha=1 - CONFIDENCE, method="wilson")
-    return low, high
 
 
 def _samples(path: Path, dataset: str) -> Figure:

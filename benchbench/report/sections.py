@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare.metrics import values_of
 from benchbench.compare.statistics import summarise
+from benchbench.report.material import val_accuracy
 from benchbench.variation import value_text
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ class Table:
 def trial_table(subject: Subject) -> Table:
     """Return every trial, the best by validation first and marked, those without results last."""
     best = subject.best
-    records = sorted(
-        subject.records, key=lambda record: record.final.val_accuracy if record.final else -1.0, reverse=True
-    )
+    records = sorted(subject.records, key=val_accuracy, reverse=True)
     columns = (
         "trial",
         *subject.keys,

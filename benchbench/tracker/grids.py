@@ -49,16 +49,20 @@ def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -
 
 def open_parent(client: MlflowClient, experiment_id: str, name: str, question: str) -> str:
     """Return the id of the run of a grid, running: it is made, or opened again where there is one."""
-    tag = re.sub(r"['\"`]", "", name)
-    found = client.search_runs([experiment_id], f"tags.`{GRID_TAG}` = '{tag}'", max_results=1)
-    if found:
-        run_id: str = found[0].info.run_id
-        client.update_run(run_id, status="RUNNING")
-    else:
-        # What stands here until the grid ends for the first time; afterwards its description does.
-        tags = {GRID_TAG: tag} | ({content.NOTE_TAG: question} if question else {})
-        run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+    found = find_parent(client, experiment_id, name)
+    if found is not None:
+        client.update_run(found, status="RUNNING")
+        return found
+    # What stands here until the grid ends for the first time; afterwards its description does.
+    tags = {GRID_TAG: _tag_of(name)} | ({content.NOTE_TAG: question} if question else {})
+    run_id: str = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
     return run_id
+
+
+def find_parent(client: MlflowClient, experiment_id: str, name: str) -> str | None:
+    """Return the id of the run of the grid of that name, or None where there is none."""
+    found = client.search_runs([experiment_id], f"tags.`{GRID_TAG}` = '{_tag_of(name)}'", max_results=1)
+    return found[0].info.run_id if found else None
 
 
 def close_parent(client: MlflowClient, end: GridEnd) -> None:
@@ -72,6 +76,11 @@ def close_parent(client: MlflowClient, end: GridEnd) -> None:
     if tables:
         # As mlflow.log_table has it; that would add to a table that is there, not replace it.
         client.set_tag(end.run_id, TABLES_TAG, json.dumps(tables))
+
+
+def _tag_of(name: str) -> str:
+    """Return a grid's name without what would end a text in MLflow's queries."""
+    return re.sub(r"['\"`]", "", name)
 
 
 def _finished(run: Run) -> FinishedRun:

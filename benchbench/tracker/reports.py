@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.tracker import content
+from benchbench.tracker import content, grids
 from benchbench.tracker.files import fetch
-from benchbench.tracker.grids import GRID_TAG
 from benchbench.tracker.records import reading
 
 if TYPE_CHECKING:
@@ -37,9 +35,7 @@ def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "") -
     """
     with reading(None) as client:
         if name:
-            tag = re.sub(r"['\"`]", "", name)
-            found = client.search_runs([experiment_id], f"tags.`{GRID_TAG}` = '{tag}'", max_results=1)
-            return found[0].info.run_id if found else None
+            return grids.find_parent(client, experiment_id, name)
         tags = [client.get_run(run_id).data.tags for run_id in run_ids]
         parents = {tag[content.PARENT_TAG] for tag in tags if content.PARENT_TAG in tag}
         if len(parents) != 1:

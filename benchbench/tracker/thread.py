@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.errors import BenchError
+from benchbench.errors import one_line
 from benchbench.tracker.store import DEFAULT_EXPERIMENT, Store, is_delivered, leftovers
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class TrackerThread:
             self._tell("the tracking store is back, and what waited is being delivered", trouble="")
 
     def _failed(self, waiting: _Waiting, error: Exception, *, pause_seconds: float) -> None:
-        text = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        text = one_line(error)
         if text != self._trouble:
             self._tell(text, trouble=text)
         name = waiting.journal.folder.name
