@@ -244,14 +244,7 @@ class Session:
 
         Returns whether nothing is left.
         """
-        if self.tracker.trouble:
-            self._note(f"waiting {DELIVERY_SECONDS:.0f} s for the tracking store; Ctrl-C leaves it to the next call")
-        elif (num_waiting := self.tracker.num_waiting) > FEW_DELIVERIES:
-            self._note(f"sending the last {num_waiting} trials to MLflow; Ctrl-C leaves them to the next call")
-        try:
-            undelivered = self.tracker.close(DELIVERY_SECONDS)
-        except KeyboardInterrupt:
-            undelivered = self.tracker.close(0)
+        undelivered = self._wait_for_deliveries()
         self._describe_parent()
         if not undelivered:
             self._close_parents()
@@ -268,6 +261,17 @@ class Session:
         for journal in self._ours.values():
             journal.close_claim()
         return not undelivered
+
+    def _wait_for_deliveries(self) -> list[Journal]:
+        """Return what is not delivered after a while, or when Ctrl-C ends the waiting."""
+        try:
+            if self.tracker.trouble:
+                self._note(f"waiting {DELIVERY_SECONDS:.0f} s for the tracking store; Ctrl-C leaves it to the next call")
+            elif (num_waiting := self.tracker.num_waiting) > FEW_DELIVERIES:
+                self._note(f"sending the last {num_waiting} trials to MLflow; Ctrl-C leaves them to the next call")
+            return self.tracker.close(DELIVERY_SECONDS)
+        except KeyboardInterrupt:
+            return self.tracker.close(0)
 
     def _describe_parent(self) -> None:
         """Add a page to how the grid ended; where that cannot be, it is worth a note and not the results."""
