@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from benchbench.accelerate.border import Span, Window
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -70,6 +72,15 @@ class Batches:
     def num_images(self) -> int:
         """Return the number of pictures in the split."""
         return len(self._labels)
+
+    @property
+    def window(self) -> Window:
+        """Return where pictures may differ, flipped or not: all that is around them is black."""
+        size = self._preprocessing.image_size
+        height, width = (min(length, size) for length in self._images.shape[2:])
+        top, left = (size - height) // 2, (size - width) // 2
+        columns = Span(left, left + width)
+        return Window(Span(top, top + height), columns.joined(columns.mirrored(size)))
 
     def shuffled(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every picture once, in an order and with flips drawn for this seed and epoch."""

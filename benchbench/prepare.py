@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from benchbench.accelerate import Acceleration
+    from benchbench.accelerate.border import Window
     from benchbench.order import TrialOrder
     from benchbench.plugin import Dataset, Splits
     from benchbench.registry import Registry
@@ -77,7 +78,8 @@ def prepare(
     )
     on_stage(f"building {spec.model.name}")
     seed_everything(spec.seed)
-    learner = _build(spec, registry, acceleration, train, num_classes=len(loaded.splits.class_names))
+    window = train.window.joined(val.window).joined(test.window)
+    learner = _build(spec, registry, acceleration, train, window, num_classes=len(loaded.splits.class_names))
     started = Started(
         attempt=order.attempt,
         spec=spec,
@@ -116,7 +118,9 @@ def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
             )
 
 
-def _build(spec: Spec, registry: Registry, acceleration: Acceleration, train: Batches, *, num_classes: int) -> Learner:
+def _build(
+    spec: Spec, registry: Registry, acceleration: Acceleration, train: Batches, window: Window, *, num_classes: int
+) -> Learner:
     model_plugin = registry.create("model", spec.model)
     optimizer_plugin = registry.create("optimizer", spec.optimizer)
     scheduler_plugin = registry.create("scheduler", spec.scheduler)
@@ -127,7 +131,7 @@ def _build(spec: Spec, registry: Registry, acceleration: Acceleration, train: Ba
         _try(model, images[:2], acceleration, num_classes=num_classes, name=spec.model.name)
     with _plugin_errors_named(f"optimizer {spec.optimizer.name!r}"):
         optimizer = optimizer_plugin.build(model)
-        acceleration = acceleration.fitted(model, optimizer, batch_size=spec.batch_size)
+        acceleration = acceleration.fitted(model, optimizer, batch_size=spec.batch_size, window=window)
     with _plugin_errors_named(f"scheduler {spec.scheduler.name!r}"):
         scheduler = scheduler_plugin.build(optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train))
     schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric)

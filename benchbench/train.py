@@ -142,7 +142,7 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, p
     num_images = 0
     for images, labels in batches:
         learner.optimizer.zero_grad(set_to_none=True)
-        with learner.acceleration.context():
+        with learner.acceleration.context(images):
             logits = learner.forward(images)
             loss = F.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -157,14 +157,14 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, p
     return TrainPass(loss=float(total_loss) / num_images, accuracy=int(num_hits) / num_images)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(learner: Learner, batches: Batches, *, pulse: Pulse) -> Evaluation:
     """Return loss, accuracy and logits in eval mode over pictures in their stored order, without flips."""
     learner.model.eval()
     kept: list[Tensor] = []
     all_labels: list[Tensor] = []
     for images, labels in batches.in_order():
-        with learner.acceleration.context():
+        with learner.acceleration.context(images):
             kept.append(learner.model(images).float())
         all_labels.append(labels)
         pulse.evaluated()

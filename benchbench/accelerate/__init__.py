@@ -5,7 +5,10 @@
     devices.py      which devices there are, and their precisions
     memory.py       the allocator, and the peak of a trial
     linear.py       products of large linear layers with small batches
-    optimizers.py   fused steps
+    winograd.py     convolutions of 3x3
+    border.py       convolutions of pictures with a constant border
+    layers.py       what takes over these layers while a model computes
+    optimizers.py   fused steps, and steps without gradients
 
 Everything here follows from device, precision, instruction set, shapes and versions, never from a timing, so that the
 same spec computes the same numbers every time. Modules keep their names, parameters and state. What was done stands in
@@ -22,14 +25,16 @@ import torch
 from torch import nn
 
 from benchbench.accelerate.devices import available_devices, choose_device, device_name, possible_precisions
-from benchbench.accelerate.linear import PRODUCTS, FastLinear
+from benchbench.accelerate.layers import FastLayers
+from benchbench.accelerate.linear import PRODUCTS
 from benchbench.accelerate.memory import give_back_memory, keep_freed_memory, peak_bytes, reset_peak
-from benchbench.accelerate.optimizers import fuse
+from benchbench.accelerate.optimizers import InPlaceSGD, fuse
 from benchbench.errors import DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from benchbench.accelerate.border import Window
     from benchbench.spec import Precision
 
 __all__ = [
@@ -50,7 +55,8 @@ __all__ = [
 class Acceleration:
     """How the steps of one trial are computed. Without more than its first two fields: as plain torch does it.
 
-    ``linear`` names one of :data:`~benchbench.accelerate.linear.PRODUCTS`, or nothing.
+    ``linear`` names one of :data:`~benchbench.accelerate.linear.PRODUCTS`, or nothing. ``sgd`` and ``window`` are what
+    ``in_place`` and ``bordered`` come to for one trial.
     """
 
     device: torch.device
@@ -58,7 +64,12 @@ class Acceleration:
     linear: str = ""
     channels_last: bool = False
     fused: bool = False
+    in_place: bool = False
+    bordered: bool = False
+    winograd: bool = False
     compiled: bool = False
+    sgd: InPlaceSGD | None = None
+    window: Window | None = None
 
     def apply(self) -> None:
         """Set torch's process-wide switches for this trial; all of them, so that none is left from the one before."""
@@ -81,16 +92,36 @@ class Acceleration:
         model = model.to(self.device)
         return model.to(memory_format=torch.channels_last) if self.channels_last else model
 
-    def fitted(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, batch_size: int) -> Acceleration:
+    def fitted(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, batch_size: int, window: Window | None = None
+    ) -> Acceleration:
         """Return what of this applies to a model and its optimizer, whose steps are fused from now on if they can be.
 
+        ``window`` is where the pictures of all splits may differ, if they have a constant border.
         Where no linear layer fits, none is looked at in every step.
         """
-        has_large = bool(self.linear) and any(
-            isinstance(layer, nn.Linear) and PRODUCTS[self.linear].fits_layer(layer, batch_size=batch_size)
-            for layer in model.modules()
+        large = self._large_weights(model, batch_size=batch_size)
+        fused = self.fused and fuse(optimizer, self.device)
+        sgd = None
+        if large and self.in_place and fused and InPlaceSGD.fits(optimizer):
+            sgd = InPlaceSGD(optimizer, PRODUCTS[self.linear], large)
+        bordered = self.bordered and window is not None and window.has_border
+        return replace(
+            self,
+            linear=self.linear if large else "",
+            fused=fused,
+            in_place=sgd is not None,
+            bordered=bordered,
+            sgd=sgd,
+            window=window if bordered else None,
         )
-        return replace(self, linear=self.linear if has_large else "", fused=self.fused and fuse(optimizer, self.device))
+
+    def _large_weights(self, model: nn.Module, *, batch_size: int) -> list[nn.Parameter]:
+        if not self.linear:
+            return []
+        products = PRODUCTS[self.linear]
+        layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+        return [layer.weight for layer in layers if products.fits_layer(layer, batch_size=batch_size)]
 
     def forward(self, model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return what computes the logits of training batches."""
@@ -100,14 +131,20 @@ class Acceleration:
         return torch.compile(model, mode=mode)
 
     @contextmanager
-    def context(self) -> Iterator[None]:
-        """Give the context that forward passes run in."""
+    def context(self, images: torch.Tensor | None = None) -> Iterator[None]:
+        """Give the context that a forward pass runs in, of these pictures if they are of the trial's dataset."""
         is_mixed = self.precision == "bf16"
         with (
             torch.autocast(self.device.type, dtype=torch.bfloat16) if is_mixed else nullcontext(),
-            FastLinear(PRODUCTS[self.linear]) if self.linear else nullcontext(),
+            self._layers(images) if self.linear or self.bordered or self.winograd else nullcontext(),
         ):
             yield
+
+    def _layers(self, images: torch.Tensor | None) -> FastLayers:
+        if self.sgd is not None:
+            self.sgd.drop()
+        products = PRODUCTS.get(self.linear)
+        return FastLayers(products, self.sgd, images, self.window, with_winograd=self.winograd)
 
     def synchronize(self) -> Callable[[], None]:
         """Return what waits until the device has done all that it was given."""
@@ -124,7 +161,9 @@ class Acceleration:
             "device": str(self.device),
             "linear": self.linear or "torch",
             "memory_format": "channels_last" if self.channels_last else "contiguous",
-            "optimizer": "fused" if self.fused else "as built",
+            "border": "once for all pictures" if self.bordered else "torch",
+            "convolutions": "winograd" if self.winograd else "torch",
+            "optimizer": "in place" if self.in_place else "fused" if self.fused else "as built",
             "model": "compiled" if self.compiled else "as built",
         }
 
@@ -137,7 +176,10 @@ class Acceleration:
             self,
             linear=linear if linear in PRODUCTS else "",
             channels_last=facts["memory_format"] == "channels_last",
-            fused=facts["optimizer"] == "fused",
+            bordered=facts["border"] != "torch",
+            winograd=facts["convolutions"] == "winograd",
+            fused=facts["optimizer"] != "as built",
+            in_place=facts["optimizer"] == "in place",
             compiled=facts["model"] == "compiled",
         )
 
@@ -151,13 +193,13 @@ def accelerate(device: torch.device, precision: Precision, *, compiled: bool = F
     if device.type != "cpu":
         return replace(plain, channels_last=device.type == "cuda")
     # Which of these wins was measured for each instruction set: docs/benchmarks.md.
-    match torch.backends.cpu.get_cpu_capability():
-        case "AVX512":
-            return replace(plain, linear="" if compiled else "pictures", channels_last=True)
-        case "AVX2":
-            return replace(plain, linear="" if compiled else "blocks")
-        case _:
-            return plain
+    instructions = torch.backends.cpu.get_cpu_capability()
+    plain = replace(plain, channels_last=instructions == "AVX512")
+    linear = {"AVX512": "pictures", "AVX2": "blocks"}.get(instructions, "")
+    if compiled:
+        return plain
+    winograd = instructions == "AVX2" and precision == "fp32"
+    return replace(plain, linear=linear, in_place=bool(linear), bordered=True, winograd=winograd)
 
 
 _NUM_THREADS = torch.get_num_threads()

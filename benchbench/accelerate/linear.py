@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from torch.nn.grad import conv2d_weight
-from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from torch import Tensor
+
+    from benchbench.accelerate.optimizers import InPlaceSGD
 
 MIN_WEIGHTS = 2**22
 """16 MB: smaller ones stay in the processor's cache."""
 
-NUM_BLOCKS = 8
-NUM_GRADIENT_BLOCKS = 64
+NUM_BLOCKS = 32
 MAX_GRADIENT_BATCH = 16
 
 
@@ -36,7 +34,6 @@ class Products(ABC):
     """
 
     max_batch: ClassVar[int]
-    divisor: ClassVar[int]
 
     @abstractmethod
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -49,6 +46,14 @@ class Products(ABC):
     @abstractmethod
     def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Return ``gradient.T @ x``."""
+
+    def add_weight_gradient(self, total: Tensor, gradient: Tensor, x: Tensor, *, beta: float, alpha: float) -> None:
+        """Make ``beta * total + alpha * gradient.T @ x`` of ``total`` ``[O, I]``, in one pass over it."""
+        if len(x) > MAX_GRADIENT_BATCH:
+            total.addmm_(gradient.t(), x, beta=beta, alpha=alpha)
+            return
+        rows = gradient.t().reshape(NUM_BLOCKS, -1, len(x))
+        total.view(NUM_BLOCKS, -1, x.shape[1]).baddbmm_(rows, x.expand(NUM_BLOCKS, -1, -1), beta=beta, alpha=alpha)
 
     def fits_layer(self, layer: torch.nn.Linear, *, batch_size: int) -> bool:
         """Tell whether full batches of a layer that is given vectors are computed here."""
@@ -66,32 +71,35 @@ class Products(ABC):
     def is_large(self, weight: Tensor) -> bool:
         """Tell whether these are weights that are read from memory and not from a cache."""
         is_plain = weight.ndim == 2 and weight.device.type == "cpu" and weight.dtype == torch.float32  # noqa: PLR2004
-        return is_plain and weight.numel() >= MIN_WEIGHTS and all(size % self.divisor == 0 for size in weight.shape)
+        return is_plain and weight.numel() >= MIN_WEIGHTS and all(size % NUM_BLOCKS == 0 for size in weight.shape)
 
 
 class Blocks(Products):
     """The weights in blocks, as a batch of smaller products: for processors with AVX2 (docs/benchmarks.md)."""
 
     max_batch = 128
-    divisor = NUM_GRADIENT_BLOCKS
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Multiply blocks of rows."""
-        blocks = weight.view(NUM_BLOCKS, -1, weight.shape[1])
-        return torch.bmm(blocks, x.t().expand(NUM_BLOCKS, -1, -1)).view(len(weight), len(x)).t().contiguous()
+        blocks = weight.view(NUM_BLOCKS, -1, weight.shape[1]).transpose(1, 2)
+        return _joined(torch.bmm(x.expand(NUM_BLOCKS, -1, -1), blocks))
 
     def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
         """Multiply blocks of columns."""
         blocks = weight.view(len(weight), NUM_BLOCKS, -1).permute(1, 0, 2)
-        found = torch.bmm(gradient.expand(NUM_BLOCKS, -1, -1), blocks)
-        return found.permute(1, 0, 2).reshape(len(gradient), -1)
+        return _joined(torch.bmm(gradient.expand(NUM_BLOCKS, -1, -1), blocks))
 
     def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Make blocks of rows, where the batch is so small that it pays."""
         if len(x) > MAX_GRADIENT_BATCH:
             return gradient.t() @ x
-        blocks = gradient.t().reshape(NUM_GRADIENT_BLOCKS, -1, len(x))
-        return torch.bmm(blocks, x.expand(NUM_GRADIENT_BLOCKS, -1, -1)).view(-1, x.shape[1])
+        blocks = gradient.t().reshape(NUM_BLOCKS, -1, len(x))
+        return torch.bmm(blocks, x.expand(NUM_BLOCKS, -1, -1)).view(-1, x.shape[1])
+
+
+def _joined(blocks: Tensor) -> Tensor:
+    """Return ``[B, N, K]`` side by side, ``[N, B * K]``."""
+    return blocks.transpose(0, 1).reshape(blocks.shape[1], -1)
 
 
 class Pictures(Products):
@@ -101,7 +109,6 @@ class Pictures(Products):
     """
 
     max_batch = 32
-    divisor = 16
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Convolve the weights with N filters of 1x1."""
@@ -129,13 +136,15 @@ def _as_picture(matrix: Tensor) -> Tensor:
 PRODUCTS: dict[str, Products] = {"blocks": Blocks(), "pictures": Pictures()}
 
 
-class _Linear(torch.autograd.Function):
-    """A linear layer by given products."""
+class ProductsLinear(torch.autograd.Function):
+    """A linear layer by given products, whose weight gradient may be left to the optimizer."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, products: Products) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, sgd: InPlaceSGD | None
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.products = products
+        ctx.products, ctx.sgd = products, sgd
         found = products.forward(x, weight)
         return found if bias is None else found.add_(bias)
 
@@ -144,43 +153,17 @@ class _Linear(torch.autograd.Function):
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         gradient = gradient.contiguous()
-        of_x, of_weight, of_bias, _ = ctx.needs_input_grad
+        of_x, of_weight, of_bias, _, _ = ctx.needs_input_grad
+        found = None
+        if of_weight:
+            if ctx.sgd is not None:
+                ctx.sgd.keep(weight, gradient, x)
+            else:
+                found = ctx.products.weight_gradient(gradient, x)
         return (
             ctx.products.input_gradient(gradient, weight) if of_x else None,
-            ctx.products.weight_gradient(gradient, x) if of_weight else None,
+            found,
             gradient.sum(0) if of_bias else None,
             None,
+            None,
         )
-
-
-class FastLinear(TorchFunctionMode):
-    """While this context is entered, :func:`torch.nn.functional.linear` takes the products that fit it.
-
-    The layers stay what they are. Large layers stay in fp32 under autocast: their weights would have to be read and
-    written once more to be converted.
-    """
-
-    def __init__(self, products: Products) -> None:
-        super().__init__()
-        self._products = products
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Compute a linear layer here, or have torch do whatever it is."""
-        if func is F.linear:
-            return self._linear(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
-
-    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
-        if not self._products.is_large(weight):
-            return F.linear(input, weight, bias)
-        with torch.autocast("cpu", enabled=False):
-            x = input.float()
-            if self._products.fits(x, weight):
-                return _Linear.apply(x, weight, bias, self._products)  # type: ignore[no-any-return]
-            return F.linear(x, weight, bias)

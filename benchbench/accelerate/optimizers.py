@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from benchbench.accelerate.linear import Products
 
 FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 """Have a fused step on CPUs and CUDA: torch 2.6, "torch.optim", Algorithms. Their subclasses may compute otherwise."""
 
 
-def fuse(optimizer: torch.optim.Optimizer, device: torch.device) -> bool:
+def fuse(optimizer: Optimizer, device: torch.device) -> bool:
     """Let an optimizer take its steps fused, and tell whether it does.
 
     It stays as it was built where its author chose an implementation, and for weights that are not plain floats.
@@ -26,3 +36,78 @@ def fuse(optimizer: torch.optim.Optimizer, device: torch.device) -> bool:
     for group in groups:
         group.update(fused=True, foreach=False)
     return True
+
+
+class InPlaceSGD:
+    """Steps of SGD on large weights whose gradients are never made: products are added to the momentum at once.
+
+    The gradient of a linear layer is ``gradient.T @ x``, of the output's gradient ``[N, O]`` and the input ``[N, I]``;
+    both are kept until the optimizer steps. So ``[O, I]`` numbers are neither written nor read again, nor need memory.
+    Momentum and weights are those of :class:`torch.optim.SGD` but for rounding; the state has the same names.
+    """
+
+    def __init__(self, optimizer: torch.optim.SGD, products: Products, weights: Collection[Tensor]) -> None:
+        self._products = products
+        self._ids = {id(weight) for weight in weights}
+        self._kept: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        optimizer.register_step_pre_hook(self._make_what_is_usual)
+        optimizer.register_step_post_hook(self._step)
+
+    @staticmethod
+    def fits(optimizer: Optimizer) -> bool:
+        """Tell whether these are the steps of an optimizer: Nesterov's need the gradient itself."""
+        return type(optimizer) is torch.optim.SGD and not any(
+            group["nesterov"] or group["maximize"] for group in optimizer.param_groups
+        )
+
+    def takes(self, weight: Tensor) -> bool:
+        """Tell whether the gradient of a weight may be left to this."""
+        return torch.is_grad_enabled() and id(weight) in self._ids and not _is_watched(weight)
+
+    def keep(self, weight: Tensor, gradient: Tensor, x: Tensor) -> None:
+        """Keep the factors of a gradient for the next step."""
+        self._kept.setdefault(id(weight), []).append((gradient, x))
+
+    def drop(self) -> None:
+        """Forget what no step took, as ``zero_grad`` does."""
+        self._kept.clear()
+
+    def _make_what_is_usual(self, optimizer: Optimizer, *_: Any) -> None:
+        """Make the gradients of weights that were used more than once."""
+        for _, weight in self._weights(optimizer):
+            kept = self._kept[id(weight)]
+            if len(kept) == 1 and weight.grad is None:
+                continue
+            for gradient, x in self._kept.pop(id(weight)):
+                found = self._products.weight_gradient(gradient, x)
+                weight.grad = found if weight.grad is None else weight.grad.add_(found)
+
+    @torch.no_grad()
+    def _step(self, optimizer: Optimizer, *_: Any) -> None:
+        for group, weight in self._weights(optimizer):
+            ((gradient, x),) = self._kept.pop(id(weight))
+            lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
+            if not momentum:
+                self._products.add_weight_gradient(weight, gradient, x, beta=1 - lr * decay, alpha=-lr)
+                continue
+            state = optimizer.state[weight]
+            buffer = state.get("momentum_buffer")
+            beta, alpha = momentum, 1 - group["dampening"]
+            if buffer is None:
+                buffer = state["momentum_buffer"] = torch.empty_like(weight)
+                beta, alpha = 0, 1
+            self._products.add_weight_gradient(buffer, gradient, x, beta=beta, alpha=alpha)
+            if decay:
+                buffer.add_(weight, alpha=alpha * decay)
+            weight.add_(buffer, alpha=-lr)
+
+    def _weights(self, optimizer: Optimizer) -> list[tuple[dict[str, Any], Tensor]]:
+        """Return the weights whose gradients are kept, each with its group."""
+        return [
+            (group, weight) for group in optimizer.param_groups for weight in group["params"] if id(weight) in self._kept
+        ]
+
+
+def _is_watched(weight: Tensor) -> bool:
+    """Tell whether somebody has asked to see the gradient (``register_hook`` and its like)."""
+    return bool(getattr(weight, "_backward_hooks", None) or getattr(weight, "_post_accumulate_grad_hooks", None))

@@ -1,0 +1,148 @@
+"""Convolutions of pictures with a constant border, which are computed once for all pictures of a batch.
+
+A picture of 64x64 in the middle of 150x150 black pixels reaches 19x19 of the 36x36 outputs of AlexNet's first layer.
+The others are the same for every picture: they follow from the weights alone, in both directions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_SHARE = 0.5
+"""Of the outputs that see the picture; with more of them the additional work is not worth its while."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows or columns ``start <= i < stop``."""
+
+    start: int
+    stop: int
+
+    @property
+    def indices(self) -> slice:
+        """Return what takes them from a tensor."""
+        return slice(self.start, self.stop)
+
+    def mirrored(self, size: int) -> Span:
+        """Return the span in ``size`` rows or columns that are counted from the other end."""
+        return Span(size - self.stop, size - self.start)
+
+    def joined(self, other: Span) -> Span:
+        """Return the shortest span that has both in it."""
+        return Span(min(self.start, other.start), max(self.stop, other.stop))
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where pictures may differ; all pixels outside of these rows and columns have one colour."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def has_border(self) -> bool:
+        """Whether the first pixel of a picture is outside: its colour is then that of the border."""
+        return self.rows.start > 0 and self.columns.start > 0
+
+    def joined(self, other: Window) -> Window:
+        """Return the smallest window that has both in it."""
+        return Window(self.rows.joined(other.rows), self.columns.joined(other.columns))
+
+
+def conv2d(
+    images: Tensor,
+    window: Window,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: int,
+) -> Tensor | None:
+    """Return what :func:`torch.nn.functional.conv2d` does of ``[N, C, S, S]``, or None where that is as fast.
+
+    Exact but for the order of sums: the gradient of an output that all pictures share is that of its sum.
+    """
+    strides, paddings = _pair(stride), _pair(padding)
+    is_plain = _pair(dilation) == (1, 1) and groups == 1
+    if strides is None or paddings is None or not is_plain or images.requires_grad or not window.has_border:
+        return None
+    rows, columns = (
+        _Axis(span, size, *how)
+        for span, size, *how in zip(
+            (window.rows, window.columns), images.shape[2:], weight.shape[2:], strides, paddings, strict=True
+        )
+    )
+    if not (rows.fits and columns.fits) or rows.share * columns.share > MAX_SHARE:
+        return None
+    colour = images[:1, :, :1, :1].expand(-1, -1, *images.shape[2:])
+    around = F.conv2d(colour, weight, bias, strides, paddings)
+    inside = F.conv2d(images[:, :, rows.needed.indices, columns.needed.indices], weight, bias, strides)
+    outputs = around.expand(len(images), -1, -1, -1).clone(memory_format=_memory_format(inside))
+    outputs[:, :, rows.seen.indices, columns.seen.indices] = inside
+    return outputs
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A convolution along rows or columns: ``size`` inputs, those in ``span`` with a picture in them."""
+
+    span: Span
+    size: int
+    kernel: int
+    stride: int
+    padding: int
+
+    @property
+    def num_outputs(self) -> int:
+        """How many outputs there are."""
+        return (self.size + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def seen(self) -> Span:
+        """The outputs whose kernel reaches into the picture."""
+        first = -(-(self.span.start + self.padding - self.kernel + 1) // self.stride)
+        last = (self.span.stop - 1 + self.padding) // self.stride
+        return Span(max(first, 0), min(last + 1, self.num_outputs))
+
+    @property
+    def needed(self) -> Span:
+        """The inputs of those outputs."""
+        seen = self.seen
+        first, last = seen.start * self.stride, (seen.stop - 1) * self.stride
+        return Span(first - self.padding, last - self.padding + self.kernel)
+
+    @property
+    def share(self) -> float:
+        """How many of the outputs see the picture, of 1."""
+        return (self.seen.stop - self.seen.start) / self.num_outputs
+
+    @property
+    def fits(self) -> bool:
+        """Whether some outputs see the picture, and none of them needs padding."""
+        return self.share > 0 and 0 <= self.needed.start and self.needed.stop <= self.size
+
+
+def _memory_format(outputs: Tensor) -> torch.memory_format:
+    is_last = outputs.is_contiguous(memory_format=torch.channels_last) and not outputs.is_contiguous()
+    return torch.channels_last if is_last else torch.contiguous_format
+
+
+def _pair(value: object) -> tuple[int, int] | None:
+    """Return a stride or a padding for rows and columns, or None for a padding in words."""
+    match value:
+        case int():
+            return value, value
+        case (int() as rows, int() as columns):
+            return rows, columns
+        case _:
+            return None

@@ -1,0 +1,91 @@
+"""What takes over single layers of any module while it computes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.overrides import TorchFunctionMode
+
+from benchbench.accelerate import border, winograd
+from benchbench.accelerate.linear import ProductsLinear
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+
+    from benchbench.accelerate.border import Window
+    from benchbench.accelerate.linear import Products
+    from benchbench.accelerate.optimizers import InPlaceSGD
+
+
+class FastLayers(TorchFunctionMode):
+    """While this context is entered, some layers are computed otherwise; they stay what they are.
+
+    With ``products``, :func:`torch.nn.functional.linear` takes those that fit it, in fp32 also under autocast: the
+    weights would have to be read and written once more to be converted. Where ``sgd`` is given, it gets the weight
+    gradients. With ``window``, convolutions of ``images`` are taken apart: of this very tensor, so that
+    whatever a model does to the pictures before is safe. ``with_winograd``, other convolutions of 3x3 are computed so.
+    """
+
+    def __init__(
+        self,
+        products: Products | None = None,
+        sgd: InPlaceSGD | None = None,
+        images: Tensor | None = None,
+        window: Window | None = None,
+        *,
+        with_winograd: bool = False,
+    ) -> None:
+        super().__init__()
+        self._products = products
+        self._sgd = sgd
+        self._images = images
+        self._window = window
+        self._winograd = with_winograd
+        self._version = images._version if images is not None else 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Compute a layer here, or have torch do whatever it is."""
+        if func is F.linear and self._products is not None:
+            return self._linear(self._products, *args, **(kwargs or {}))
+        if func is F.conv2d:
+            return self._conv2d(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+    def _linear(self, products: Products, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
+        if not products.is_large(weight):
+            return F.linear(input, weight, bias)
+        with torch.autocast("cpu", enabled=False):
+            x = input.float()
+            if products.fits(x, weight):
+                sgd = self._sgd if self._sgd is not None and self._sgd.takes(weight) else None
+                return ProductsLinear.apply(x, weight, bias, products, sgd)  # type: ignore[no-any-return]
+            return F.linear(x, weight, bias)
+
+    def _conv2d(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        if self._window is not None and input is self._images and input._version == self._version:
+            found = border.conv2d(input, self._window, weight, bias, **geometry)
+            if found is not None:
+                return found
+        if self._winograd and winograd.fits(input, weight, **geometry):
+            return winograd.conv2d(input, weight, bias)
+        return F.conv2d(input, weight, bias, **geometry)

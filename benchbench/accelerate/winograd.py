@@ -1,0 +1,135 @@
+"""Convolutions of 3x3 with 2.25 times fewer multiplications: Winograd's F(2x2, 3x3), in both directions.
+
+Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (CVPR 2016), section 4.1. Every 2x2 outputs come
+from a tile of 4x4 inputs; tiles and weights are transformed, multiplied in 16 matrix products over channels, and the
+products are transformed back. Rounding errors are as large as those of a direct convolution.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MIN_CHANNELS = 128
+MIN_WORK = 96 * MIN_CHANNELS
+"""Tiles times channels: below it the transforms take longer than they save (docs/benchmarks.md)."""
+
+_OUTPUTS, _KERNEL, _TILE = 2, 3, 4
+
+
+def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
+    """Tell whether a convolution is computed here, by shapes and type of number alone."""
+    is_plain = (
+        x.ndim == 4  # noqa: PLR2004 - [N, C, H, W]
+        and weight.shape[2:] == (_KERNEL, _KERNEL)
+        and stride in (1, (1, 1))
+        and padding in (1, (1, 1))
+        and dilation in (1, (1, 1))
+        and groups == 1
+    )
+    if not is_plain or x.dtype != torch.float32 or weight.dtype != torch.float32 or x.device.type != "cpu":
+        return False
+    num_images, _, height, width = x.shape
+    num_tiles, channels = num_images * (height // _OUTPUTS) * (width // _OUTPUTS), min(weight.shape[:2])
+    is_even = height % _OUTPUTS == width % _OUTPUTS == 0
+    return is_even and channels >= MIN_CHANNELS and num_tiles * channels >= MIN_WORK
+
+
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return the convolution of ``[N, C, H, W]`` with ``[K, C, 3, 3]``, stride 1 and padding 1: ``[N, K, H, W]``."""
+    return _Convolution.apply(x, weight, bias)  # type: ignore[no-any-return]
+
+
+class _Convolution(torch.autograd.Function):
+    """Channels are last inside, so that transforms and products run over them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        weights = _transformed_weights(weight)
+        ctx.save_for_backward(x, weight)
+        ctx.weights = weights if ctx.needs_input_grad[0] else None
+        products = torch.bmm(_transformed_tiles(x), weights.transpose(1, 2))
+        num_images, _, height, width = x.shape
+        outputs = (_A @ products.flatten(1)).view(
+            _OUTPUTS, _OUTPUTS, num_images, height // _OUTPUTS, width // _OUTPUTS, -1
+        )
+        outputs = outputs.permute(2, 3, 0, 4, 1, 5).reshape(num_images, height, width, -1)
+        if bias is not None:
+            outputs.add_(bias)
+        return outputs.permute(0, 3, 1, 2).contiguous(memory_format=_memory_format(x))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        num_images, channels, height, width = gradient.shape
+        last = _channels_last(gradient)
+        tiles = last.view(
+            num_images, height // _OUTPUTS, _OUTPUTS, width // _OUTPUTS, _OUTPUTS, channels
+        ).permute(2, 4, 0, 1, 3, 5)
+        of_products = (_A.t() @ tiles.reshape(_OUTPUTS**2, -1)).view(_TILE**2, -1, channels)
+        return (
+            _input_gradient(x, torch.bmm(of_products, ctx.weights)) if of_x else None,
+            _weight_gradient(weight, torch.bmm(of_products.transpose(1, 2), _transformed_tiles(x)))
+            if of_weight
+            else None,
+            last.sum((0, 1, 2)) if of_bias else None,
+        )
+
+
+def _transformed_weights(weight: Tensor) -> Tensor:
+    """Return ``[16, K, C]``."""
+    return (_G @ weight.flatten(2).flatten(0, 1).t()).view(_TILE**2, *weight.shape[:2])
+
+
+def _weight_gradient(weight: Tensor, of_weights: Tensor) -> Tensor:
+    return (_G.t() @ of_weights.flatten(1)).t().reshape(weight.shape)
+
+
+def _transformed_tiles(x: Tensor) -> Tensor:
+    """Return ``[16, tiles, C]``."""
+    tiles = _tiles(F.pad(_channels_last(x), (0, 0, 1, 1, 1, 1)))
+    return (_B @ tiles.reshape(_TILE**2, -1)).view(_TILE**2, -1, x.shape[1])
+
+
+def _input_gradient(x: Tensor, of_tiles: Tensor) -> Tensor:
+    num_images, channels, height, width = x.shape
+    padded = x.new_zeros(num_images, height + 2, width + 2, channels)
+    tiles = _tiles(padded)
+    found = (_B.t() @ of_tiles.flatten(1)).view(tiles.shape)
+    for row in range(_TILE):
+        for column in range(_TILE):
+            tiles[row, column] += found[row, column]
+    return padded[:, 1:-1, 1:-1].permute(0, 3, 1, 2).contiguous(memory_format=_memory_format(x))
+
+
+def _tiles(padded: Tensor) -> Tensor:
+    """View ``[N, H + 2, W + 2, C]`` as overlapping tiles ``[4, 4, N, H / 2, W / 2, C]``."""
+    return padded.unfold(1, _TILE, _OUTPUTS).unfold(2, _TILE, _OUTPUTS).permute(4, 5, 0, 1, 2, 3)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Return ``[N, H, W, C]``, whose channels are last in memory."""
+    return x.permute(0, 2, 3, 1).contiguous()
+
+
+def _memory_format(x: Tensor) -> torch.memory_format:
+    is_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if is_last else torch.contiguous_format
+
+
+def _in_both_directions(rows: list[list[float]]) -> Tensor:
+    matrix = torch.tensor(rows)
+    return torch.kron(matrix, matrix)
+
+
+_B = _in_both_directions([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]]).float()
+_G = _in_both_directions([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+_A = _in_both_directions([[1, 1, 1, 0], [0, 1, -1, -1]]).float()
+"""The transforms of tiles, weights and products, equation 4 of the paper."""
