@@ -12,7 +12,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from benchbench.accelerate import Acceleration, accelerate, peak_bytes, reset_peak
 from benchbench.accelerate.devices import has_bf16_convolutions, possible_precisions
-from benchbench.accelerate.linear import MIN_WEIGHTS, PRODUCTS, FastLinear
+from benchbench.accelerate.layers import FastLayers
+from benchbench.accelerate.linear import MIN_WEIGHTS, PRODUCTS
 from benchbench.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def test_products_are_as_exact_as_plain_ones(name: str, batch_size: int) -> None
     assert products.fits(x, layer.weight)
     exact = gradients(copy.deepcopy(layer).double(), x.double())
     plain = gradients(layer, x)
-    with FastLinear(products):
+    with FastLayers(products):
         ours = gradients(layer, x)
     for found, usual, right in zip(ours, plain, exact, strict=True):
         assert found.shape == usual.shape
@@ -69,13 +70,13 @@ def test_products_pass_over_what_they_were_not_made_for() -> None:
     assert odd.numel() > MIN_WEIGHTS
     assert not products.fits(torch.randn(4, COLUMNS), odd)
     tokens = torch.randn(3, 5, COLUMNS)
-    with FastLinear(products):
+    with FastLayers(products):
         assert torch.equal(layer(tokens), F.linear(tokens, layer.weight, layer.bias))
 
 
 def test_large_layers_stay_in_full_precision_under_autocast() -> None:
     layer, x = large_layer(), torch.randn(4, COLUMNS)
-    with torch.autocast("cpu", dtype=torch.bfloat16), FastLinear(PRODUCTS["blocks"]):
+    with torch.autocast("cpu", dtype=torch.bfloat16), FastLayers(PRODUCTS["blocks"]):
         large, small = layer(x.bfloat16()), nn.Linear(8, 8)(torch.randn(4, 8))
     assert large.dtype == torch.float32
     assert small.dtype == torch.bfloat16

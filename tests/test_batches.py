@@ -42,6 +42,18 @@ def test_pictures_that_are_no_squares_are_cut_as_torchvision_cuts_them(shape: tu
     assert torch.equal(pad_or_crop(images, 90), transforms.CenterCrop(90)(images))
 
 
+@pytest.mark.parametrize(("height", "width", "size"), [(64, 64, 150), (63, 40, 150), (64, 64, 151), (200, 20, 90)])
+def test_outside_of_their_window_all_pictures_are_black(height: int, width: int, size: int) -> None:
+    given = batches(pictures(6, height=height, width=width), Preprocessing(size, 0.5, (0.0,), (1.0,)))
+    window = given.window
+    for images, _ in [*given.in_order(), *given.shuffled(seed=0, epoch=1)]:
+        images[:, :, window.rows.indices, window.columns.indices] = 0
+        assert not images.any()
+    assert window.rows.stop - window.rows.start == min(height, size)
+    assert window.columns.stop - window.columns.start <= width + 1
+    assert window.has_border == (height < size)
+
+
 def test_an_epoch_shows_every_picture_once_with_its_own_label() -> None:
     split = pictures(10)
     plain = Preprocessing(64, 0.0, (0.0,), (1.0,))

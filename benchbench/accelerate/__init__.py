@@ -116,7 +116,7 @@ class Acceleration:
             window=window if bordered else None,
         )
 
-    def _large_weights(self, model: nn.Module, *, batch_size: int) -> list[nn.Parameter]:
+    def _large_weights(self, model: nn.Module, *, batch_size: int) -> list[torch.Tensor]:
         if not self.linear:
             return []
         products = PRODUCTS[self.linear]

@@ -65,16 +65,15 @@ def conv2d(
     *,
     stride: object,
     padding: object,
-    dilation: object,
-    groups: int,
 ) -> Tensor | None:
     """Return what :func:`torch.nn.functional.conv2d` does of ``[N, C, S, S]``, or None where that is as fast.
+
+    The convolution has no groups and is not dilated.
 
     Exact but for the order of sums: the gradient of an output that all pictures share is that of its sum.
     """
     strides, paddings = _pair(stride), _pair(padding)
-    is_plain = _pair(dilation) == (1, 1) and groups == 1
-    if strides is None or paddings is None or not is_plain or images.requires_grad or not window.has_border:
+    if strides is None or paddings is None or images.requires_grad or not window.has_border:
         return None
     rows, columns = (
         _Axis(span, size, *how)
@@ -129,7 +128,7 @@ class _Axis:
     @property
     def fits(self) -> bool:
         """Whether some outputs see the picture, and none of them needs padding."""
-        return self.share > 0 and 0 <= self.needed.start and self.needed.stop <= self.size
+        return self.share > 0 and self.needed.start >= 0 and self.needed.stop <= self.size
 
 
 def _memory_format(outputs: Tensor) -> torch.memory_format:

@@ -8,8 +8,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from torch.overrides import TorchFunctionMode
 
-from benchbench.accelerate import border, winograd
-from benchbench.accelerate.linear import ProductsLinear
+from benchbench.accelerate import border, linear, winograd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +44,7 @@ class FastLayers(TorchFunctionMode):
         self._images = images
         self._window = window
         self._winograd = with_winograd
-        self._version = images._version if images is not None else 0
+        self._version = _version(images) if images is not None else 0
 
     def __torch_function__(
         self,
@@ -68,7 +67,7 @@ class FastLayers(TorchFunctionMode):
             x = input.float()
             if products.fits(x, weight):
                 sgd = self._sgd if self._sgd is not None and self._sgd.takes(weight) else None
-                return ProductsLinear.apply(x, weight, bias, products, sgd)  # type: ignore[no-any-return]
+                return linear.linear(x, weight, bias, products, sgd)
             return F.linear(x, weight, bias)
 
     def _conv2d(
@@ -81,11 +80,17 @@ class FastLayers(TorchFunctionMode):
         dilation: Any = 1,
         groups: int = 1,
     ) -> Tensor:
-        geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-        if self._window is not None and input is self._images and input._version == self._version:
-            found = border.conv2d(input, self._window, weight, bias, **geometry)
-            if found is not None:
-                return found
-        if self._winograd and winograd.fits(input, weight, **geometry):
-            return winograd.conv2d(input, weight, bias)
-        return F.conv2d(input, weight, bias, **geometry)
+        if groups == 1 and dilation in (1, (1, 1)):
+            how = {"stride": stride, "padding": padding}
+            if self._window is not None and input is self._images and _version(input) == self._version:
+                found = border.conv2d(input, self._window, weight, bias, **how)
+                if found is not None:
+                    return found
+            if self._winograd and winograd.fits(input, weight, **how):
+                return winograd.conv2d(input, weight, bias)
+        return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
+
+
+def _version(tensor: Tensor) -> int:
+    """Return how often a tensor was changed in place."""
+    return tensor._version  # noqa: SLF001 - the only way to ask, and what the autograd notes of torch's docs name

@@ -136,8 +136,13 @@ def _as_picture(matrix: Tensor) -> Tensor:
 PRODUCTS: dict[str, Products] = {"blocks": Blocks(), "pictures": Pictures()}
 
 
-class ProductsLinear(torch.autograd.Function):
-    """A linear layer by given products, whose weight gradient may be left to the optimizer."""
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, sgd: InPlaceSGD | None) -> Tensor:
+    """Return :func:`torch.nn.functional.linear` of ``[N, I]`` by these products; ``sgd`` takes the weight gradient."""
+    return _Linear.apply(x, weight, bias, products, sgd)  # type: ignore[no-any-return]
+
+
+class _Linear(torch.autograd.Function):
+    """The weight gradient may be left to the optimizer."""
 
     @staticmethod
     def forward(

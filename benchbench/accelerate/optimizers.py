@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 
@@ -54,7 +54,7 @@ class InPlaceSGD:
         optimizer.register_step_post_hook(self._step)
 
     @staticmethod
-    def fits(optimizer: Optimizer) -> bool:
+    def fits(optimizer: Optimizer) -> TypeGuard[torch.optim.SGD]:
         """Tell whether these are the steps of an optimizer: Nesterov's need the gradient itself."""
         return type(optimizer) is torch.optim.SGD and not any(
             group["nesterov"] or group["maximize"] for group in optimizer.param_groups
@@ -74,7 +74,7 @@ class InPlaceSGD:
 
     def _make_what_is_usual(self, optimizer: Optimizer, *_: Any) -> None:
         """Make the gradients of weights that were used more than once."""
-        for _, weight in self._weights(optimizer):
+        for _group, weight in self._weights(optimizer):
             kept = self._kept[id(weight)]
             if len(kept) == 1 and weight.grad is None:
                 continue
@@ -104,7 +104,10 @@ class InPlaceSGD:
     def _weights(self, optimizer: Optimizer) -> list[tuple[dict[str, Any], Tensor]]:
         """Return the weights whose gradients are kept, each with its group."""
         return [
-            (group, weight) for group in optimizer.param_groups for weight in group["params"] if id(weight) in self._kept
+            (group, weight)
+            for group in optimizer.param_groups
+            for weight in group["params"]
+            if id(weight) in self._kept
         ]
 
 

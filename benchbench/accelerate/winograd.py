@@ -22,15 +22,13 @@ MIN_WORK = 96 * MIN_CHANNELS
 _OUTPUTS, _KERNEL, _TILE = 2, 3, 4
 
 
-def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
-    """Tell whether a convolution is computed here, by shapes and type of number alone."""
+def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
+    """Tell whether a convolution without groups and dilation is computed here, by shapes and type of number alone."""
     is_plain = (
         x.ndim == 4  # noqa: PLR2004 - [N, C, H, W]
         and weight.shape[2:] == (_KERNEL, _KERNEL)
         and stride in (1, (1, 1))
         and padding in (1, (1, 1))
-        and dilation in (1, (1, 1))
-        and groups == 1
     )
     if not is_plain or x.dtype != torch.float32 or weight.dtype != torch.float32 or x.device.type != "cpu":
         return False
@@ -51,36 +49,39 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         weights = _transformed_weights(weight)
-        ctx.save_for_backward(x, weight)
-        ctx.weights = weights if ctx.needs_input_grad[0] else None
-        products = torch.bmm(_transformed_tiles(x), weights.transpose(1, 2))
-        num_images, _, height, width = x.shape
-        outputs = (_A @ products.flatten(1)).view(
-            _OUTPUTS, _OUTPUTS, num_images, height // _OUTPUTS, width // _OUTPUTS, -1
-        )
-        outputs = outputs.permute(2, 3, 0, 4, 1, 5).reshape(num_images, height, width, -1)
+        # Transformed tiles are four times as large as the input, so as many pictures at once as take no more memory
+        # than the weights. What one call makes is kept for the backward pass; more is made again.
+        parts = torch.split(x, max(1, weights.numel() // (4 * x[:1].numel())))
+        tiles = None
+        outputs = []
+        for part in parts:
+            tiles = _transformed_tiles(part)
+            outputs.append(_outputs(torch.bmm(tiles, weights.transpose(1, 2)), part))
+        found = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
         if bias is not None:
-            outputs.add_(bias)
-        return outputs.permute(0, 3, 1, 2).contiguous(memory_format=_memory_format(x))
+            found.add_(bias)
+        ctx.save_for_backward(x, weight)
+        ctx.transformed = weights, tiles if len(parts) == 1 else None
+        return found.permute(0, 3, 1, 2).contiguous(memory_format=_memory_format(x))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
+        weights, tiles = ctx.transformed
         of_x, of_weight, of_bias = ctx.needs_input_grad
         num_images, channels, height, width = gradient.shape
         last = _channels_last(gradient)
-        tiles = last.view(
-            num_images, height // _OUTPUTS, _OUTPUTS, width // _OUTPUTS, _OUTPUTS, channels
-        ).permute(2, 4, 0, 1, 3, 5)
-        of_products = (_A.t() @ tiles.reshape(_OUTPUTS**2, -1)).view(_TILE**2, -1, channels)
-        return (
-            _input_gradient(x, torch.bmm(of_products, ctx.weights)) if of_x else None,
-            _weight_gradient(weight, torch.bmm(of_products.transpose(1, 2), _transformed_tiles(x)))
-            if of_weight
-            else None,
-            last.sum((0, 1, 2)) if of_bias else None,
-        )
+        of_outputs = last.view(num_images, height // _OUTPUTS, _OUTPUTS, width // _OUTPUTS, _OUTPUTS, channels)
+        of_outputs = of_outputs.permute(2, 4, 0, 1, 3, 5).reshape(_OUTPUTS**2, -1)
+        of_products = (_A.t() @ of_outputs).view(_TILE**2, -1, channels)
+        found_x = found_weight = None
+        if of_x:
+            found_x = _input_gradient(x, torch.bmm(of_products, weights))
+        if of_weight:
+            tiles = _transformed_tiles(x) if tiles is None else tiles
+            found_weight = _weight_gradient(weight, torch.bmm(of_products.transpose(1, 2), tiles))
+        return found_x, found_weight, last.sum((0, 1, 2)) if of_bias else None
 
 
 def _transformed_weights(weight: Tensor) -> Tensor:
@@ -96,6 +97,14 @@ def _transformed_tiles(x: Tensor) -> Tensor:
     """Return ``[16, tiles, C]``."""
     tiles = _tiles(F.pad(_channels_last(x), (0, 0, 1, 1, 1, 1)))
     return (_B @ tiles.reshape(_TILE**2, -1)).view(_TILE**2, -1, x.shape[1])
+
+
+def _outputs(products: Tensor, x: Tensor) -> Tensor:
+    """Return ``[N, H, W, K]``."""
+    num_images, _, height, width = x.shape
+    outputs = _A @ products.flatten(1)
+    outputs = outputs.view(_OUTPUTS, _OUTPUTS, num_images, height // _OUTPUTS, width // _OUTPUTS, -1)
+    return outputs.permute(2, 3, 0, 4, 1, 5).reshape(num_images, height, width, -1)
 
 
 def _input_gradient(x: Tensor, of_tiles: Tensor) -> Tensor:

@@ -266,7 +266,8 @@ class Session:
         """Return what is not delivered after a while, or when Ctrl-C ends the waiting."""
         try:
             if self.tracker.trouble:
-                self._note(f"waiting {DELIVERY_SECONDS:.0f} s for the tracking store; Ctrl-C leaves it to the next call")
+                seconds = f"{DELIVERY_SECONDS:.0f} s"
+                self._note(f"waiting {seconds} for the tracking store; Ctrl-C leaves it to the next call")
             elif (num_waiting := self.tracker.num_waiting) > FEW_DELIVERIES:
                 self._note(f"sending the last {num_waiting} trials to MLflow; Ctrl-C leaves them to the next call")
             return self.tracker.close(DELIVERY_SECONDS)

@@ -1,0 +1,308 @@
+"""Convolutions and steps that are computed otherwise than by torch: the same numbers, or torch's own."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from benchbench.accelerate import Acceleration, winograd
+from benchbench.accelerate.border import Span, Window
+from benchbench.accelerate.layers import FastLayers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CPU = torch.device("cpu")
+MIDDLE = Window(Span(43, 107), Span(43, 107))
+PLAIN = {"stride": 1, "padding": 1}
+
+
+def pictures(count: int, window: Window = MIDDLE, size: int = 150) -> torch.Tensor:
+    """Return pictures of which only a window differs, each channel with a border of its own colour."""
+    generator = torch.Generator().manual_seed(count)
+    images = torch.tensor([-2.1, -2.0, -1.8])[:, None, None].expand(count, 3, size, size).clone()
+    inside = images[:, :, window.rows.indices, window.columns.indices]
+    inside.copy_(torch.randn(inside.shape, generator=generator))
+    return images
+
+
+def error(found: torch.Tensor, exact: torch.Tensor) -> float:
+    return float((found.detach().double() - exact.detach().double()).norm() / exact.detach().double().norm())
+
+
+def gradients(layer: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+    """Return output, gradients of the parameters and, where it is asked for, of the input."""
+    layer.zero_grad()
+    x = x.detach().requires_grad_(x.requires_grad)
+    output = layer(x)
+    (output * torch.linspace(-1, 1, output.numel(), dtype=x.dtype).view_as(output)).sum().backward()
+    found = [output.detach(), *(weight.grad for weight in layer.parameters()), x.grad]
+    return [tensor.clone() for tensor in found if tensor is not None]
+
+
+@pytest.mark.parametrize(
+    ("layer", "window", "size"),
+    [
+        (nn.Conv2d(3, 64, 11, stride=4, padding=2), MIDDLE, 150),
+        (nn.Conv2d(3, 16, 7, stride=2, padding=3, bias=False), MIDDLE, 150),
+        (nn.Conv2d(3, 16, (5, 3), stride=(1, 2), padding=(0, 1)), Window(Span(9, 20), Span(3, 25)), 41),
+    ],
+    ids=["alexnet", "resnet", "not square"],
+)
+def test_a_border_is_convolved_once_for_all_pictures(layer: nn.Conv2d, window: Window, size: int) -> None:
+    images = pictures(5, window, size)
+    exact = gradients(copy.deepcopy(layer).double(), images.double())
+    usual = gradients(layer, images)
+    shapes: list[torch.Size] = []
+    with FastLayers(images=images, window=window), Spy(shapes):
+        ours = layer(images)
+    assert shapes[0][0] == 1, "one picture stands for the border"
+    assert shapes[1][2:].numel() < images.shape[2:].numel() / 2, "of the others the middle alone is computed"
+    with FastLayers(images=images, window=window):
+        found = [ours.detach(), *_gradients_of(layer, images)[1:]]
+    for ours_, usual_, right in zip(found, usual, exact, strict=True):
+        assert error(ours_, right) < max(3 * error(usual_, right), 1e-6)
+
+
+def _gradients_of(layer: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
+    """Return what :func:`gradients` does, of this very tensor and no copy."""
+    layer.zero_grad()
+    output = layer(images)
+    (output * torch.linspace(-1, 1, output.numel()).view_as(output)).sum().backward()
+    return [output.detach(), *(weight.grad.clone() for weight in layer.parameters() if weight.grad is not None)]
+
+
+class Spy(torch.utils._python_dispatch.TorchDispatchMode):
+    """Notes the shapes of what torch convolves."""
+
+    def __init__(self, shapes: list[torch.Size]) -> None:
+        super().__init__()
+        self._shapes = shapes
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.convolution.default:
+            self._shapes.append(args[0].shape)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda images: images + torch.linspace(0, 1, 150),
+        lambda images: images.add_(torch.linspace(0, 1, 150)),
+        lambda images: images[:, :, 1:, 1:],
+    ],
+    ids=["another tensor", "in place", "a part"],
+)
+def test_pictures_that_a_model_changes_are_convolved_as_they_are(
+    change: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    torch.manual_seed(0)
+    layer, images = nn.Conv2d(3, 8, 11, stride=4), pictures(3)
+    right = layer(change(images.clone()))
+    with FastLayers(images=images, window=MIDDLE):
+        found = layer(change(images))
+    assert error(found.detach(), right.detach()) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(3, 8, 3, padding="same"),
+        nn.Conv2d(3, 8, 5, dilation=2),
+        nn.Conv2d(3, 9, 3, groups=3),
+        nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(3, 8, 140, padding=20),
+    ],
+    ids=["padding in words", "dilated", "grouped", "reflected", "nothing but picture"],
+)
+def test_other_convolutions_of_pictures_are_torchs_own(layer: nn.Conv2d) -> None:
+    images = pictures(2)
+    right = layer(images)
+    with FastLayers(images=images, window=MIDDLE, with_winograd=True):
+        assert torch.equal(layer(images), right)
+
+
+@pytest.mark.parametrize(
+    ("num_images", "channels", "outputs", "size"),
+    [(12, 192, 384, 8), (40, 128, 128, 8), (32, 512, 512, 2)],
+    ids=["alexnet", "in parts", "resnet"],
+)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_winograds_convolutions_are_as_exact_as_direct_ones(
+    num_images: int, channels: int, outputs: int, size: int, memory_format: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(channels, outputs, 3, padding=1)
+    x = torch.randn(num_images, channels, size, size).relu().contiguous(memory_format=memory_format).requires_grad_()
+    assert winograd.fits(x, layer.weight, **PLAIN)
+    exact = gradients(copy.deepcopy(layer).double(), x.double())
+    usual = gradients(layer, x)
+    with FastLayers(with_winograd=True):
+        ours = gradients(layer, x)
+    assert not torch.equal(ours[0], usual[0])
+    assert ours[0].is_contiguous(memory_format=memory_format)
+    for found, plain, right in zip(ours, usual, exact, strict=True):
+        assert found.shape == plain.shape
+        assert error(found, right) < max(3 * error(plain, right), 1e-6)
+
+
+def test_winograds_convolution_gives_what_is_asked_for_alone() -> None:
+    x, weight = torch.randn(12, 128, 8, 8), torch.randn(128, 128, 3, 3, requires_grad=True)
+    winograd.conv2d(x, weight, None).sum().backward()
+    assert weight.grad is not None
+    of_weight = weight.grad.clone()
+    x.requires_grad_()
+    winograd.conv2d(x, weight.detach(), torch.zeros(128)).sum().backward()
+    assert x.grad is not None
+    (right_x, right_weight) = torch.autograd.grad(F.conv2d(x, weight, padding=1).sum(), (x, weight))
+    assert error(x.grad, right_x) < 1e-5
+    assert error(of_weight, right_weight) < 1e-5
+
+
+def test_small_and_other_convolutions_are_not_winograds() -> None:
+    x, weight = torch.zeros(12, 192, 8, 8), torch.zeros(384, 192, 3, 3)
+    assert winograd.fits(x, weight, **PLAIN)
+    assert not winograd.fits(x[:1], weight, **PLAIN)
+    assert not winograd.fits(x[..., :7], weight, **PLAIN)
+    assert not winograd.fits(x[:, :64], weight[:, :64], **PLAIN)
+    assert not winograd.fits(x.bfloat16(), weight.bfloat16(), **PLAIN)
+    assert not winograd.fits(x, torch.zeros(384, 192, 1, 1), **PLAIN | {"padding": 0})
+    for name, value in (("stride", (2, 2)), ("padding", (0, 0)), ("padding", "same")):
+        assert not winograd.fits(x, weight, **PLAIN | {name: value}), name
+    for layer in (nn.Conv2d(192, 384, 3, padding=1, groups=2), nn.Conv2d(192, 384, 3, padding=1, dilation=2)):
+        with FastLayers(with_winograd=True):
+            found = layer(torch.ones(12, 192, 8, 8))
+        assert torch.equal(found, layer(torch.ones(12, 192, 8, 8)))
+
+
+def wide(num_inputs: int = 2048) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(num_inputs, 2048), nn.Tanh(), nn.Linear(2048, 10))
+
+
+def trained(
+    model: nn.Module, optimizer: torch.optim.Optimizer, acceleration: Acceleration, *, steps: int = 4
+) -> Acceleration:
+    """Take some steps of twelve vectors each, and return how they were computed."""
+    fitted = acceleration.fitted(model, optimizer, batch_size=12)
+    chance = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        x = torch.randn(12, 2048, generator=chance)
+        optimizer.zero_grad()
+        with fitted.context(x):
+            loss = F.cross_entropy(model(x), torch.arange(12) % 10)
+        loss.backward()
+        optimizer.step()
+    return fitted
+
+
+IN_PLACE = Acceleration(CPU, "fp32", linear="blocks", fused=True, in_place=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"weight_decay": 0.1},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "dampening": 0.5, "weight_decay": 0.1},
+    ],
+    ids=lambda settings: ", ".join(settings) or "plain",
+)
+def test_steps_of_sgd_need_no_gradients_of_large_weights(settings: dict[str, float]) -> None:
+    ours, theirs = wide(), wide()
+    optimizers = [torch.optim.SGD(model.parameters(), lr=0.1, **settings) for model in (ours, theirs)]
+    fitted = trained(ours, optimizers[0], IN_PLACE)
+    trained(theirs, optimizers[1], Acceleration(CPU, "fp32"))
+    assert fitted.facts()["optimizer"] == "in place"
+    assert ours[0].weight.grad is None
+    assert ours[2].weight.grad is not None
+    for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert error(found, right) < 1e-6
+    states = [optimizer.state_dict()["state"] for optimizer in optimizers]
+    assert states[0].keys() == states[1].keys()
+    for number, right in states[1].items():
+        assert states[0][number].keys() == right.keys()
+        for key, value in right.items():
+            assert error(states[0][number][key], value) < 1e-6
+
+
+def test_steps_go_on_from_a_saved_state_and_with_another_learning_rate() -> None:
+    whole, parted = wide(), wide()
+    sgd = torch.optim.SGD(whole.parameters(), lr=0.1, momentum=0.9)
+    trained(whole, sgd, IN_PLACE, steps=2)
+    sgd.param_groups[0]["lr"] = 0.01
+    kept = copy.deepcopy((whole.state_dict(), sgd.state_dict()))
+    trained(whole, sgd, Acceleration(CPU, "fp32"), steps=2)
+    again = torch.optim.SGD(parted.parameters(), lr=0.1, momentum=0.9)
+    parted.load_state_dict(kept[0])
+    fitted = IN_PLACE.fitted(parted, again, batch_size=12)
+    again.load_state_dict(kept[1])
+    trained(parted, again, fitted, steps=2)
+    for found, right in zip(parted.parameters(), whole.parameters(), strict=True):
+        assert error(found, right) < 1e-6
+
+
+class Twice(nn.Module):
+    """Uses one layer two times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(2048, 2048)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(self.layer(x).tanh())[:, :10]  # type: ignore[no-any-return]
+
+
+def watched() -> nn.Module:
+    model = wide()
+    model[0].weight.register_hook(lambda gradient: 2 * gradient)
+    return model
+
+
+@pytest.mark.parametrize("build", [Twice, watched], ids=["shared", "hooked"])
+def test_weights_that_need_a_gradient_get_one(build: Callable[[], nn.Module]) -> None:
+    ours, theirs = build(), build()
+    trained(ours, torch.optim.SGD(ours.parameters(), lr=0.1, momentum=0.9), IN_PLACE)
+    trained(theirs, torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9), Acceleration(CPU, "fp32"))
+    for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert right.grad is not None
+        assert found.grad is not None
+        assert error(found, right) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9, nesterov=True),
+        lambda weights: torch.optim.SGD(weights, lr=0.1, maximize=True),
+        lambda weights: torch.optim.Adam(weights, lr=0.1),
+    ],
+    ids=["nesterov", "maximize", "adam"],
+)
+def test_optimizers_that_need_the_gradient_itself_get_it(make: Callable[..., torch.optim.Optimizer]) -> None:
+    model = wide()
+    fitted = trained(model, make(model.parameters()), IN_PLACE, steps=1)
+    assert fitted.facts()["optimizer"] == "fused"
+    assert model[0].weight.grad is not None
+
+
+def test_a_gradient_that_no_step_took_is_forgotten() -> None:
+    model = wide()
+    before = model[0].weight.detach().clone()
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    fitted = IN_PLACE.fitted(model, sgd, batch_size=12)
+    with fitted.context():
+        model(torch.randn(12, 2048)).sum().backward()
+    sgd.zero_grad()
+    with fitted.context(), torch.no_grad():
+        model(torch.randn(12, 2048))
+    sgd.step()
+    assert torch.equal(model[0].weight, before)
