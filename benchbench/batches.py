@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.accelerate.border import Span, Window
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,6 +37,44 @@ class Preprocessing:
     flip: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows or columns ``start <= i < stop``."""
+
+    start: int
+    stop: int
+
+    @property
+    def indices(self) -> slice:
+        """Return what takes them from a tensor."""
+        return slice(self.start, self.stop)
+
+    def mirrored(self, size: int) -> Span:
+        """Return the span in ``size`` rows or columns that are counted from the other end."""
+        return Span(size - self.stop, size - self.start)
+
+    def joined(self, other: Span) -> Span:
+        """Return the shortest span that has both in it."""
+        return Span(min(self.start, other.start), max(self.stop, other.stop))
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where pictures may differ; all pixels outside of these rows and columns have one colour."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def has_border(self) -> bool:
+        """Whether the first pixel of a picture is outside: its colour is then that of the border."""
+        return self.rows.start > 0 and self.columns.start > 0
+
+    def joined(self, other: Window) -> Window:
+        """Return the smallest window that has both in it."""
+        return Window(self.rows.joined(other.rows), self.columns.joined(other.columns))
 
 
 class Batches:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from benchbench.accelerate import Acceleration
-    from benchbench.accelerate.border import Window
+    from benchbench.batches import Window
     from benchbench.order import TrialOrder
     from benchbench.plugin import Dataset, Splits
     from benchbench.registry import Registry

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from benchbench.accelerate import Acceleration, winograd
-from benchbench.accelerate.border import Span, Window
 from benchbench.accelerate.layers import FastLayers
+from benchbench.batches import Span, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,8 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 
 import benchbench as bb
 from benchbench.accelerate import accelerate
-from benchbench.accelerate.border import Window
-from benchbench.batches import Batches, Preprocessing, epoch_seed
+from benchbench.batches import Batches, Preprocessing, Window, epoch_seed
 from benchbench.clocks import Clock
 from benchbench.plugin import DataSpec, Split
 from benchbench.record import Epoch

@@ -34,7 +34,7 @@ from benchbench.errors import DeviceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from benchbench.accelerate.border import Window
+    from benchbench.batches import Window
     from benchbench.spec import Precision
 
 __all__ = [

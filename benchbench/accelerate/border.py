@@ -12,49 +12,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from benchbench.batches import Span
+
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from benchbench.batches import Window
+
 MAX_SHARE = 0.5
 """Of the outputs that see the picture; with more of them the additional work is not worth its while."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """Rows or columns ``start <= i < stop``."""
-
-    start: int
-    stop: int
-
-    @property
-    def indices(self) -> slice:
-        """Return what takes them from a tensor."""
-        return slice(self.start, self.stop)
-
-    def mirrored(self, size: int) -> Span:
-        """Return the span in ``size`` rows or columns that are counted from the other end."""
-        return Span(size - self.stop, size - self.start)
-
-    def joined(self, other: Span) -> Span:
-        """Return the shortest span that has both in it."""
-        return Span(min(self.start, other.start), max(self.stop, other.stop))
-
-
-@dataclass(frozen=True)
-class Window:
-    """Where pictures may differ; all pixels outside of these rows and columns have one colour."""
-
-    rows: Span
-    columns: Span
-
-    @property
-    def has_border(self) -> bool:
-        """Whether the first pixel of a picture is outside: its colour is then that of the border."""
-        return self.rows.start > 0 and self.columns.start > 0
-
-    def joined(self, other: Window) -> Window:
-        """Return the smallest window that has both in it."""
-        return Window(self.rows.joined(other.rows), self.columns.joined(other.columns))
 
 
 def conv2d(

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchbench.accelerate.border import Window
     from benchbench.accelerate.linear import Products
     from benchbench.accelerate.optimizers import InPlaceSGD
+    from benchbench.batches import Window
 
 
 class FastLayers(TorchFunctionMode):
