@@ -107,7 +107,7 @@ def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
     other = {"memory_format": "channels_last", "optimizer": "as built"}
     assert began.acceleration | other != began.acceleration
     Journal(Path(order.folder)).append(replace(began, acceleration=began.acceleration | other))
-    assert _acceleration(order).facts()["optimizer"] == "fused"
+    assert _acceleration(order).facts()["optimizer"] != "as built"
     resumed, *_ = run_trial(replace(order, resume=True), registry, pulse=pulse)
     assert isinstance(resumed, Resumed)
     assert _acceleration(replace(order, resume=True)).facts().items() >= other.items()
