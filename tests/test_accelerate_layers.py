@@ -249,6 +249,26 @@ def test_steps_go_on_from_a_saved_state_and_with_another_learning_rate() -> None
         assert error(found, right) < 1e-6
 
 
+class Offloaded(nn.Module):
+    """Saves what the backward pass needs elsewhere, so that it gets other tensors back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = wide()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept.clone(), lambda kept: kept):
+            return self.layers(x)  # type: ignore[no-any-return]
+
+
+def test_weights_whose_saved_copies_are_elsewhere_take_their_steps() -> None:
+    ours, theirs = Offloaded(), Offloaded()
+    trained(ours, torch.optim.SGD(ours.parameters(), lr=0.1, momentum=0.9), IN_PLACE)
+    trained(theirs, torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9), Acceleration(CPU, "fp32"))
+    for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert error(found, right) < 1e-6
+
+
 class Twice(nn.Module):
     """Uses one layer two times."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from benchbench.accelerate.formats import memory_format_of
 from benchbench.batches import Span
 
 if TYPE_CHECKING:
@@ -34,9 +34,8 @@ def conv2d(
 ) -> Tensor | None:
     """Return what :func:`torch.nn.functional.conv2d` does of ``[N, C, S, S]``, or None where that is as fast.
 
-    The convolution has no groups and is not dilated.
-
-    Exact but for the order of sums: the gradient of an output that all pictures share is that of its sum.
+    The convolution has no groups and is not dilated. Exact but for the order of sums: the gradient of an output
+    that all pictures share is the sum of theirs.
     """
     strides, paddings = _pair(stride), _pair(padding)
     if strides is None or paddings is None or images.requires_grad or not window.has_border:
@@ -52,7 +51,7 @@ def conv2d(
     colour = images[:1, :, :1, :1].expand(-1, -1, *images.shape[2:])
     around = F.conv2d(colour, weight, bias, strides, paddings)
     inside = F.conv2d(images[:, :, rows.needed.indices, columns.needed.indices], weight, bias, strides)
-    outputs = around.expand(len(images), -1, -1, -1).clone(memory_format=_memory_format(inside))
+    outputs = around.expand(len(images), -1, -1, -1).clone(memory_format=memory_format_of(inside))
     outputs[:, :, rows.seen.indices, columns.seen.indices] = inside
     return outputs
 
@@ -95,11 +94,6 @@ class _Axis:
     def fits(self) -> bool:
         """Whether some outputs see the picture, and none of them needs padding."""
         return self.share > 0 and self.needed.start >= 0 and self.needed.stop <= self.size
-
-
-def _memory_format(outputs: Tensor) -> torch.memory_format:
-    is_last = outputs.is_contiguous(memory_format=torch.channels_last) and not outputs.is_contiguous()
-    return torch.channels_last if is_last else torch.contiguous_format
 
 
 def _pair(value: object) -> tuple[int, int] | None:

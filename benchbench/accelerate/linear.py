@@ -149,7 +149,8 @@ class _Linear(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, sgd: InPlaceSGD | None
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.products, ctx.sgd = products, sgd
+        # Hooks on saved tensors may give back others; the optimizer knows its weights by themselves.
+        ctx.products, ctx.sgd, ctx.weight = products, sgd, weight
         found = products.forward(x, weight)
         return found if bias is None else found.add_(bias)
 
@@ -162,7 +163,7 @@ class _Linear(torch.autograd.Function):
         found = None
         if of_weight:
             if ctx.sgd is not None:
-                ctx.sgd.keep(weight, gradient, x)
+                ctx.sgd.keep(ctx.weight, gradient, x)
             else:
                 found = ctx.products.weight_gradient(gradient, x)
         return (

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from benchbench.accelerate.formats import memory_format_of
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -62,7 +64,7 @@ class _Convolution(torch.autograd.Function):
             found.add_(bias)
         ctx.save_for_backward(x, weight)
         ctx.transformed = weights, tiles if len(parts) == 1 else None
-        return found.permute(0, 3, 1, 2).contiguous(memory_format=_memory_format(x))
+        return found.permute(0, 3, 1, 2).contiguous(memory_format=memory_format_of(x))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
@@ -115,7 +117,7 @@ def _input_gradient(x: Tensor, of_tiles: Tensor) -> Tensor:
     for row in range(_TILE):
         for column in range(_TILE):
             tiles[row, column] += found[row, column]
-    return padded[:, 1:-1, 1:-1].permute(0, 3, 1, 2).contiguous(memory_format=_memory_format(x))
+    return padded[:, 1:-1, 1:-1].permute(0, 3, 1, 2).contiguous(memory_format=memory_format_of(x))
 
 
 def _tiles(padded: Tensor) -> Tensor:
@@ -126,11 +128,6 @@ def _tiles(padded: Tensor) -> Tensor:
 def _channels_last(x: Tensor) -> Tensor:
     """Return ``[N, H, W, C]``, whose channels are last in memory."""
     return x.permute(0, 2, 3, 1).contiguous()
-
-
-def _memory_format(x: Tensor) -> torch.memory_format:
-    is_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return torch.channels_last if is_last else torch.contiguous_format
 
 
 def _in_both_directions(rows: list[list[float]]) -> Tensor:
