@@ -26,7 +26,7 @@ def step(convolve: Callable[[], Tensor | None], gradient: Tensor) -> Callable[[]
 
     def run() -> None:
         output = convolve()
-        assert output is not None  # noqa: S101 - the border is known
+        assert output is not None, "the border is known"
         output.backward(gradient)  # type: ignore[no-untyped-call]
 
     return run

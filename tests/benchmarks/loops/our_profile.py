@@ -1,0 +1,34 @@
+"""Where the time of a step goes with benchbench: torch's operators by what they take, most first."""
+
+from __future__ import annotations
+
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+import torch
+from ours import prepared
+from work import WARMUP_STEPS, read_work
+
+from benchbench.accelerate import keep_freed_memory
+from benchbench.pulse import SharedPulse
+from benchbench.train import train_epoch
+
+STEPS = 10
+MIN_MILLISECONDS = 1.0
+
+if __name__ == "__main__":
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as place:
+        trial = prepared(read_work(), Path(place))
+        pulse = SharedPulse(Path(place) / "pulse")
+        train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), pulse=pulse)
+        with torch.profiler.profile(record_shapes=True) as profile:
+            train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=2), STEPS), pulse=pulse)
+    averages = profile.key_averages(group_by_input_shape=True)
+    total = sum(entry.self_cpu_time_total for entry in averages)
+    print(f"{total / STEPS / 1000:7.1f} ms a step")
+    for entry in sorted(averages, key=lambda entry: -entry.self_cpu_time_total):
+        taken = entry.self_cpu_time_total / STEPS / 1000
+        if taken >= MIN_MILLISECONDS:
+            print(f"{taken:7.1f} ms  {entry.key:32} {[shape for shape in entry.input_shapes if shape]}")
