@@ -120,9 +120,9 @@ def wide_model(*, dropout: float = 0.5) -> nn.Module:
 def deep_model() -> nn.Module:
     """Return a network with convolutions of so many channels that they are not computed directly."""
     return nn.Sequential(
-        *(nn.Conv2d(3, 128, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(128, 128, 3, padding=1), nn.ReLU()),
-        *(nn.Conv2d(128, 192, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(3, 192, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(192, 192, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(192, 192, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(192 * 64, 10)),
     )
 

@@ -17,8 +17,8 @@ from benchbench.accelerate.formats import memory_format_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-MIN_CHANNELS = 128
-MIN_WORK = 96 * MIN_CHANNELS
+MIN_CHANNELS = 192
+MIN_WORK = 64 * MIN_CHANNELS
 """Tiles times channels: below it the transforms take longer than they save (docs/benchmarks.md)."""
 
 _OUTPUTS, _KERNEL, _TILE = 2, 3, 4

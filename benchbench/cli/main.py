@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -57,7 +59,23 @@ def main() -> None:
     except BenchError as error:
         complain(error)
         sys.exit(error.exit_code)
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        _leave_threads(end)
+        raise
+
+
+def _leave_threads(end: SystemExit) -> None:
+    """End at once where something still goes on in the background, such as the import of MLflow after a typo.
+
+    Python ends such threads when it shuts down, and C++ in the middle of an import takes that for a crash (SIGABRT).
+    """
+    ours = [thread for thread in threading.enumerate() if thread.daemon and thread.name.startswith("bench-")]
+    if ours and isinstance(end.code, int | None):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code or 0)
 
 
 def complain(error: BenchError) -> None:

@@ -149,7 +149,7 @@ def _page(
 
 def _import_report() -> None:
     """Import what a report takes, two seconds, beside the export of the best model: nothing is timed any more."""
-    threading.Thread(target=importlib.import_module, args=(REPORTING,), daemon=True).start()
+    threading.Thread(target=importlib.import_module, args=(REPORTING,), name="bench-report", daemon=True).start()
 
 
 def _report(grid: GridFile, plan: Sequence[Planned], experiment: str) -> None:

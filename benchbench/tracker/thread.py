@@ -45,7 +45,7 @@ class TrackerThread:
         self._is_abandoned = False
         self._trouble = ""
         # A daemon: a server that holds the line must not keep the program from ending.
-        self._thread = threading.Thread(target=self._run, name="tracker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="bench-tracker", daemon=True)
         self._thread.start()
 
     @property
