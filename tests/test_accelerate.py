@@ -40,7 +40,8 @@ def gradients(layer: nn.Linear, x: torch.Tensor) -> list[torch.Tensor]:
 
 
 def error(found: torch.Tensor, exact: torch.Tensor) -> float:
-    return float((found.double() - exact).norm() / exact.norm())
+    found, exact = found.detach().double(), exact.detach().double()
+    return float((found - exact).norm() / exact.norm())
 
 
 @pytest.mark.parametrize("name", PRODUCTS)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from benchbench.accelerate import winograd
 from benchbench.accelerate.devices import available_devices, choose_device, device_name, possible_precisions
 from benchbench.accelerate.layers import FastLayers
 from benchbench.accelerate.linear import PRODUCTS
@@ -99,7 +100,7 @@ class Acceleration:
         """Return what of this applies to a model and its optimizer, whose steps are fused from now on if they can be.
 
         ``window`` is where the pictures of all splits may differ, if they have a constant border.
-        Where no linear layer fits, none is looked at in every step.
+        Where no layer fits, none is looked at in every step.
         """
         large = self._large_weights(model, batch_size=batch_size)
         fused = self.fused and fuse(optimizer, self.device)
@@ -113,6 +114,7 @@ class Acceleration:
             fused=fused,
             in_place=sgd is not None,
             bordered=bordered,
+            winograd=self.winograd and any(map(winograd.fits_layer, model.modules())),
             sgd=sgd,
             window=window if bordered else None,
         )
@@ -199,8 +201,8 @@ def accelerate(device: torch.device, precision: Precision, *, compiled: bool = F
     linear = {"AVX512": "pictures", "AVX2": "blocks"}.get(instructions, "")
     if compiled:
         return plain
-    winograd = instructions == "AVX2" and precision == "fp32"
-    return replace(plain, linear=linear, in_place=bool(linear), bordered=True, winograd=winograd)
+    has_winograd = instructions == "AVX2" and precision == "fp32"
+    return replace(plain, linear=linear, in_place=bool(linear), bordered=True, winograd=has_winograd)
 
 
 _NUM_THREADS = torch.get_num_threads()

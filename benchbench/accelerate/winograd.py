@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.accelerate.formats import memory_format_of
@@ -24,20 +25,35 @@ MIN_WORK = 64 * MIN_CHANNELS
 _OUTPUTS, _KERNEL, _TILE = 2, 3, 4
 
 
+def fits_layer(layer: nn.Module) -> bool:
+    """Tell whether a layer is computed here, given pictures enough."""
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.groups == 1
+        and layer.dilation == (1, 1)
+        and _has_shape(layer.weight, stride=layer.stride, padding=layer.padding)
+    )
+
+
 def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
     """Tell whether a convolution without groups and dilation is computed here, by shapes and type of number alone."""
-    is_plain = (
-        x.ndim == 4  # noqa: PLR2004 - [N, C, H, W]
-        and weight.shape[2:] == (_KERNEL, _KERNEL)
-        and stride in (1, (1, 1))
-        and padding in (1, (1, 1))
-    )
-    if not is_plain or x.dtype != torch.float32 or weight.dtype != torch.float32 or x.device.type != "cpu":
+    if x.ndim != 4 or not _has_shape(weight, stride=stride, padding=padding):  # noqa: PLR2004 - [N, C, H, W]
+        return False
+    if x.dtype != torch.float32 or weight.dtype != torch.float32 or x.device.type != "cpu":
         return False
     num_images, _, height, width = x.shape
-    num_tiles, channels = num_images * (height // _OUTPUTS) * (width // _OUTPUTS), min(weight.shape[:2])
+    num_tiles = num_images * (height // _OUTPUTS) * (width // _OUTPUTS)
     is_even = height % _OUTPUTS == width % _OUTPUTS == 0
-    return is_even and channels >= MIN_CHANNELS and num_tiles * channels >= MIN_WORK
+    return is_even and num_tiles * min(weight.shape[:2]) >= MIN_WORK
+
+
+def _has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:
+    return (
+        weight.shape[2:] == (_KERNEL, _KERNEL)
+        and stride in (1, (1, 1))
+        and padding in (1, (1, 1))
+        and min(weight.shape[:2]) >= MIN_CHANNELS
+    )
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
