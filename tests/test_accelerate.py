@@ -86,13 +86,16 @@ def test_large_layers_stay_in_full_precision_under_autocast() -> None:
 def test_a_model_keeps_its_parameters_names_and_state() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 10))
     before, state = dict(model.named_parameters()), {name: value.clone() for name, value in model.state_dict().items()}
-    acceleration = Acceleration(CPU, "fp32", linear="blocks", channels_last=True, fused=True)
+    acceleration = Acceleration(CPU, "fp32", linear="blocks", channels_last=True, fused=True, winograd=True)
     assert acceleration.model(model) is model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     fitted = acceleration.fitted(model, optimizer, batch_size=4)
     assert all(dict(model.named_parameters())[name] is parameter for name, parameter in before.items())
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert fitted.facts()["linear"] == "torch", "no layer is large"
+    assert fitted.facts()["convolutions"] == "torch", "no layer is wide"
+    wide = acceleration.fitted(nn.Conv2d(192, 192, 3, padding=1), optimizer, batch_size=4)
+    assert wide.facts()["convolutions"] == "winograd"
     assert fitted.facts()["memory_format"] == "channels_last"
 
 
