@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import mmap
 import os
 import shutil
 from contextlib import suppress
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
-    from torch import Tensor
 
 FORMAT = 1
 KEPT_ENTRIES = 4
@@ -50,11 +50,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A dataset in memory and what identifies it. ``warning`` says why it could not be cached, or nothing."""
+    """A dataset in memory and what identifies it.
+
+    ``warning`` says why it could not be cached, or nothing. ``mappings`` are the files that its pictures are in.
+    """
 
     splits: Splits
     facts: DataFacts
     warning: str = ""
+    mappings: tuple[mmap.mmap, ...] = ()
+
+    def forget_pages(self) -> None:
+        """Take what was read of the pictures out of this process; the system keeps it for whoever reads it next.
+
+        So the memory of a trial does not grow with its dataset.
+        """
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for mapping in self.mappings:
+                mapping.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
@@ -183,30 +196,35 @@ def _read(folder: Path) -> Loaded | None:
     """Return an entry with its tensors mapped into memory, or None where there is none or it is damaged."""
     try:
         entry = _ENTRY.validate_json((folder / "entry.json").read_bytes())
-        parts = {part: _read_split(folder, part, entry=entry) for part in _PARTS}
+        mappings: list[mmap.mmap] = []
+        parts = {part: _read_split(folder, part, entry=entry, mappings=mappings) for part in _PARTS}
     except (OSError, EOFError, ValueError, KeyError):  # ValidationError is a ValueError
         return None
     with suppress(OSError):  # a cache that is only read is a good cache
         os.utime(folder / "entry.json")
-    return Loaded(Splits(class_names=entry.facts.class_names, **parts), entry.facts)
+    return Loaded(Splits(class_names=entry.facts.class_names, **parts), entry.facts, mappings=tuple(mappings))
 
 
-def _read_split(folder: Path, part: str, *, entry: _Entry) -> Split:
-    images = _read_tensor(folder / f"{part}.images.npy")
-    labels = _read_tensor(folder / f"{part}.labels.npy")
+def _read_split(folder: Path, part: str, *, entry: _Entry, mappings: list[mmap.mmap]) -> Split:
+    """Return a split whose tensors are mapped, adding the mapping of its pictures to those of the others."""
+    import torch  # noqa: PLC0415 - see above
+
+    images = _map(folder / f"{part}.images.npy")
+    labels = _map(folder / f"{part}.labels.npy")
     num_images = entry.facts.splits[part].num_images
     if images.shape != (num_images, *entry.facts.image_shape) or labels.shape != (num_images,):
         raise ValueError(f"{folder} is damaged")
-    return Split(images=images, labels=labels, names=entry.names[part])
+    if isinstance(images.base, mmap.mmap):
+        mappings.append(images.base)
+    return Split(torch.from_numpy(images), torch.from_numpy(labels), names=entry.names[part])
 
 
-def _read_tensor(path: Path) -> Tensor:
+def _map(path: Path) -> np.ndarray[Any, Any]:
     import numpy as np  # noqa: PLC0415 - see above
-    import torch  # noqa: PLC0415 - see above
 
     # Copy on write: torch warns of tensors that cannot be written to, and the file must never change.
-    array: np.ndarray[Any, Any] = np.load(path, mmap_mode="c", allow_pickle=False)
-    return torch.from_numpy(array)
+    found: np.ndarray[Any, Any] = np.load(path, mmap_mode="c", allow_pickle=False)
+    return found
 
 
 def _write(loaded: Loaded, folder: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from benchbench import datacache, machine
-from benchbench.accelerate import device_name
+from benchbench.accelerate import device_name, give_back_memory
 from benchbench.batches import Batches, Preprocessing
 from benchbench.errors import BenchError, ModelError, SpecError, TrialError
 from benchbench.plugin import KINDS, DataSpec
@@ -73,6 +73,7 @@ def prepare(
             batch_size=spec.batch_size,
             device=device,
             memory_format=acceleration.memory_format,
+            after_reading=loaded.forget_pages,
         )
         for _, split in loaded.splits.items()
     )
@@ -93,6 +94,7 @@ def prepare(
         plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
         plugin_files=order.plugin_files,
     )
+    give_back_memory()  # what building the model took and freed again lies in pieces, of no use to its steps
     return Prepared(loaded.splits, train, val, test, learner, started)
 
 

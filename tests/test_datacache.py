@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 import torch
 from squares import Squares, loads, square
@@ -49,6 +50,24 @@ def test_the_second_load_comes_from_the_cache_and_is_the_same(root: Path) -> Non
     assert loads(root) == 1
     assert_same(second, first)
     assert_same(second, datacache.decode(Squares(), root))
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells how much of a file is in memory")
+def test_pictures_that_were_read_can_leave_memory_and_be_read_again(root: Path) -> None:
+    datacache.load(Squares(side=256), root)
+    loaded = datacache.load(Squares(side=256), root)
+    pictures = {str(path) for path in entry_folder().glob("*.images.npy")}
+
+    def bytes_in_memory() -> int:
+        maps = psutil.Process().memory_maps()
+        return sum(found.rss for found in maps if found.path in pictures)
+
+    before = [split.images.clone() for _, split in loaded.splits.items()]
+    assert bytes_in_memory() >= sum(images.nbytes for images in before)
+    loaded.forget_pages()
+    assert bytes_in_memory() == 0
+    for images, (_, split) in zip(before, loaded.splits.items(), strict=True):
+        assert torch.equal(split.images, images)
 
 
 def test_facts_name_source_shape_labels_and_numbers(root: Path) -> None:

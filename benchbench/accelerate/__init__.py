@@ -7,7 +7,6 @@
     linear.py       products of large linear layers with small batches
     winograd.py     convolutions of 3x3
     border.py       convolutions of pictures with a constant border
-    formats.py      the order of numbers in memory
     layers.py       what takes over these layers while a model computes
     optimizers.py   fused steps, and steps without gradients
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.accelerate.formats import memory_format_of
 from benchbench.batches import Span
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def conv2d(
     colour = images[:1, :, :1, :1].expand(-1, -1, *images.shape[2:])
     around = F.conv2d(colour, weight, bias, strides, paddings)
     inside = F.conv2d(images[:, :, rows.needed.indices, columns.needed.indices], weight, bias, strides)
-    outputs = around.expand(len(images), -1, -1, -1).clone(memory_format=memory_format_of(inside))
+    is_last = inside.is_contiguous(memory_format=torch.channels_last) and not inside.is_contiguous()
+    memory_format = torch.channels_last if is_last else torch.contiguous_format
+    outputs = around.expand(len(images), -1, -1, -1).clone(memory_format=memory_format)
     outputs[:, :, rows.seen.indices, columns.seen.indices] = inside
     return outputs
 

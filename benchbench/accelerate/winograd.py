@@ -7,13 +7,12 @@ products are transformed back. Rounding errors are as large as those of a direct
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
-
-from benchbench.accelerate.formats import memory_format_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +20,10 @@ if TYPE_CHECKING:
 MIN_CHANNELS = 192
 MIN_WORK = 64 * MIN_CHANNELS
 """Tiles times channels: below it the transforms take longer than they save (docs/benchmarks.md)."""
+
+MAX_TILES = 2**21
+MAX_WEIGHTS = 2**19
+"""Transformed numbers at once: many and large passing tensors would leave memory in pieces."""
 
 _OUTPUTS, _KERNEL, _TILE = 2, 3, 4
 
@@ -57,7 +60,10 @@ def _has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return the convolution of ``[N, C, H, W]`` with ``[K, C, 3, 3]``, stride 1 and padding 1: ``[N, K, H, W]``."""
+    """Return the convolution of ``[N, C, H, W]`` with ``[K, C, 3, 3]``, stride 1 and padding 1: ``[N, K, H, W]``.
+
+    Channels are last in the memory of what it returns.
+    """
     return _Convolution.apply(x, weight, bias)  # type: ignore[no-any-return]
 
 
@@ -66,79 +72,99 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        weights = _transformed_weights(weight)
-        # Transformed tiles are four times as large as the input, so as many pictures at once as take no more memory
-        # than the weights. What one call makes is kept for the backward pass; more is made again.
-        parts = torch.split(x, max(1, weights.numel() // (4 * x[:1].numel())))
+        shape = (len(x), len(weight), *x.shape[2:])
+        outputs = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
         tiles = None
-        outputs = []
-        for part in parts:
+        num_at_once = max(1, MAX_TILES // (4 * x[:1].numel()))
+        for part, of_part in zip(torch.split(x, num_at_once), torch.split(outputs, num_at_once), strict=True):
             tiles = _transformed_tiles(part)
-            outputs.append(_outputs(torch.bmm(tiles, weights.transpose(1, 2)), part))
-        found = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+            for filters in _parts(weight):
+                products = torch.bmm(tiles.transpose(0, 1), _transformed_weights(weight[filters]).permute(1, 2, 0))
+                blocks = _blocks(of_part[:, filters].permute(0, 2, 3, 1))
+                blocks.copy_((_A @ products.transpose(0, 1)).view(blocks.shape))
         if bias is not None:
-            found.add_(bias)
+            outputs.add_(bias[:, None, None])
         ctx.save_for_backward(x, weight)
-        ctx.transformed = weights, tiles if len(parts) == 1 else None
-        return found.permute(0, 3, 1, 2).contiguous(memory_format=memory_format_of(x))
+        ctx.tiles = tiles if len(x) <= num_at_once else None
+        return outputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
-        weights, tiles = ctx.transformed
         of_x, of_weight, of_bias = ctx.needs_input_grad
-        num_images, channels, height, width = gradient.shape
         last = _channels_last(gradient)
-        of_outputs = last.view(num_images, height // _OUTPUTS, _OUTPUTS, width // _OUTPUTS, _OUTPUTS, channels)
-        of_outputs = of_outputs.permute(2, 4, 0, 1, 3, 5).reshape(_OUTPUTS**2, -1)
-        of_products = (_A.t() @ of_outputs).view(_TILE**2, -1, channels)
-        found_x = found_weight = None
-        if of_x:
-            found_x = _input_gradient(x, torch.bmm(of_products, weights))
-        if of_weight:
-            tiles = _transformed_tiles(x) if tiles is None else tiles
-            found_weight = _weight_gradient(weight, torch.bmm(of_products.transpose(1, 2), tiles))
-        return found_x, found_weight, last.sum((0, 1, 2)) if of_bias else None
+        tiles = _transformed_tiles(x) if ctx.tiles is None else ctx.tiles
+        of_products = _of_products(last)
+        of_tiles = tiles.new_empty(_TILE**2, len(tiles), x.shape[1]) if of_x else None
+        found_weight = torch.empty_like(weight) if of_weight else None
+        for filters in _parts(weight):
+            of_part = of_products[:, :, filters]
+            if of_tiles is not None:
+                weights = _transformed_weights(weight[filters]).transpose(0, 1)
+                of_tiles.baddbmm_(of_part, weights, beta=1 if filters.start else 0)
+            if found_weight is not None:
+                of_weights = torch.bmm(of_part.transpose(1, 2), tiles.transpose(0, 1))
+                found_weight[filters] = _weight_gradient(of_weights)
+        return (
+            None if of_tiles is None else _input_gradient(x, of_tiles),
+            found_weight,
+            last.sum((0, 1, 2)) if of_bias else None,
+        )
+
+
+def _parts(weight: Tensor) -> list[slice]:
+    """Return the filters of ``[K, C, 3, 3]`` in equal parts, each transformed at once."""
+    num_filters = len(weight)
+    num_parts = math.ceil(_TILE**2 * weight.shape[1] * num_filters / MAX_WEIGHTS)
+    num_at_once = math.ceil(num_filters / num_parts)
+    return [slice(start, start + num_at_once) for start in range(0, num_filters, num_at_once)]
 
 
 def _transformed_weights(weight: Tensor) -> Tensor:
-    """Return ``[16, K, C]``."""
-    return (_G @ weight.flatten(2).flatten(0, 1).t()).view(_TILE**2, *weight.shape[:2])
+    """Return ``[K, 16, C]``."""
+    num_outputs, num_inputs = weight.shape[:2]
+    return _G @ weight.permute(0, 2, 3, 1).reshape(num_outputs, _KERNEL**2, num_inputs)
 
 
-def _weight_gradient(weight: Tensor, of_weights: Tensor) -> Tensor:
-    return (_G.t() @ of_weights.flatten(1)).t().reshape(weight.shape)
+def _weight_gradient(of_weights: Tensor) -> Tensor:
+    """Return ``[K, C, 3, 3]`` of ``[16, K, C]``."""
+    _, num_outputs, num_inputs = of_weights.shape
+    found = _G.t() @ of_weights.transpose(0, 1)
+    return found.view(num_outputs, _KERNEL, _KERNEL, num_inputs).permute(0, 3, 1, 2)
 
 
 def _transformed_tiles(x: Tensor) -> Tensor:
-    """Return ``[16, tiles, C]``."""
-    tiles = _tiles(F.pad(_channels_last(x), (0, 0, 1, 1, 1, 1)))
-    return (_B @ tiles.reshape(_TILE**2, -1)).view(_TILE**2, -1, x.shape[1])
+    """Return ``[tiles, 16, C]``."""
+    padded = F.pad(_channels_last(x), (0, 0, 1, 1, 1, 1))
+    tiles = padded.unfold(1, _TILE, _OUTPUTS).unfold(2, _TILE, _OUTPUTS).permute(0, 1, 2, 4, 5, 3)
+    return _B @ tiles.reshape(-1, _TILE**2, x.shape[1])
 
 
-def _outputs(products: Tensor, x: Tensor) -> Tensor:
-    """Return ``[N, H, W, K]``."""
-    num_images, _, height, width = x.shape
-    outputs = _A @ products.flatten(1)
-    outputs = outputs.view(_OUTPUTS, _OUTPUTS, num_images, height // _OUTPUTS, width // _OUTPUTS, -1)
-    return outputs.permute(2, 3, 0, 4, 1, 5).reshape(num_images, height, width, -1)
+def _of_products(gradient: Tensor) -> Tensor:
+    """Return ``[16, tiles, K]`` of ``[N, H, W, K]``."""
+    blocks = _blocks(gradient).reshape(-1, _OUTPUTS**2, gradient.shape[-1])
+    return (_A.t() @ blocks).transpose(0, 1)
 
 
 def _input_gradient(x: Tensor, of_tiles: Tensor) -> Tensor:
+    """Return ``[N, C, H, W]`` of ``[16, tiles, C]``: tiles overlap by two rows and columns, whose sums it takes."""
     num_images, channels, height, width = x.shape
+    tiles = _B.t() @ of_tiles.transpose(0, 1)
+    tiles = tiles.view(num_images, height // _OUTPUTS, width // _OUTPUTS, _TILE, _TILE, channels)
     padded = x.new_zeros(num_images, height + 2, width + 2, channels)
-    tiles = _tiles(padded)
-    found = (_B.t() @ of_tiles.flatten(1)).view(tiles.shape)
     for row in range(_TILE):
         for column in range(_TILE):
-            tiles[row, column] += found[row, column]
-    return padded[:, 1:-1, 1:-1].permute(0, 3, 1, 2).contiguous(memory_format=memory_format_of(x))
+            rows, columns = slice(row, row + height, _OUTPUTS), slice(column, column + width, _OUTPUTS)
+            padded[:, rows, columns] += tiles[:, :, :, row, column]
+    return padded[:, 1:-1, 1:-1].contiguous().permute(0, 3, 1, 2)
 
 
-def _tiles(padded: Tensor) -> Tensor:
-    """View ``[N, H + 2, W + 2, C]`` as overlapping tiles ``[4, 4, N, H / 2, W / 2, C]``."""
-    return padded.unfold(1, _TILE, _OUTPUTS).unfold(2, _TILE, _OUTPUTS).permute(4, 5, 0, 1, 2, 3)
+def _blocks(last: Tensor) -> Tensor:
+    """View ``[N, H, W, K]`` as blocks of 2x2, ``[N, H / 2, W / 2, 2, 2, K]``."""
+    num_images, height, width, channels = last.shape
+    shape = (num_images, height // _OUTPUTS, _OUTPUTS, width // _OUTPUTS, _OUTPUTS, channels)
+    return last.view(shape).transpose(2, 3)
 
 
 def _channels_last(x: Tensor) -> Tensor:
