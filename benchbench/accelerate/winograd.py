@@ -22,7 +22,7 @@ MIN_WORK = 64 * MIN_CHANNELS
 """Tiles times channels: below it the transforms take longer than they save (docs/benchmarks.md)."""
 
 MAX_TILES = 2**21
-MAX_WEIGHTS = 2**19
+MAX_WEIGHTS = 2**20
 """Transformed numbers at once: many and large passing tensors would leave memory in pieces."""
 
 _OUTPUTS, _KERNEL, _TILE = 2, 3, 4
