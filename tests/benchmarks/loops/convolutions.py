@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CHANNELS = (64, 128, 256, 512)
 SIZES = (2, 4, 8, 16)
-BATCH_SIZES = (4, 12, 32, 125)
+BATCH_SIZES = (4, 12, 32, 64)
 
 
 def step(convolve: Callable[[], Tensor | None], gradient: Tensor) -> Callable[[], None]:
