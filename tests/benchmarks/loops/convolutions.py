@@ -21,12 +21,15 @@ SIZES = (2, 4, 8, 16)
 BATCH_SIZES = (4, 12, 32, 64)
 
 
-def step(convolve: Callable[[], Tensor | None], gradient: Tensor) -> Callable[[], None]:
-    """Return what computes a convolution and its gradients."""
+def step(convolve: Callable[[], Tensor | None]) -> Callable[[], None]:
+    """Return what computes a convolution and its gradients; that of the output has the output's order in memory."""
+    example = convolve()
+    assert example is not None, "the border is known"
+    gradient = torch.randn_like(example)
 
     def run() -> None:
         output = convolve()
-        assert output is not None, "the border is known"
+        assert output is not None, "as before"
         output.backward(gradient)  # type: ignore[no-untyped-call]
 
     return run
@@ -37,10 +40,10 @@ def measure_border(batch_size: int) -> None:
     window = Window(Span(43, 107), Span(43, 107))
     images = torch.zeros(batch_size, 3, 150, 150)
     images[:, :, window.rows.indices, window.columns.indices] = torch.randn(batch_size, 3, 64, 64)
-    weight, gradient = torch.randn(64, 3, 11, 11, requires_grad=True), torch.randn(batch_size, 64, 36, 36)
+    weight = torch.randn(64, 3, 11, 11, requires_grad=True)
     ways = {
-        "torch": step(lambda: F.conv2d(images, weight, stride=4, padding=2), gradient),
-        "border once": step(lambda: border.conv2d(images, window, weight, None, stride=4, padding=2), gradient),
+        "torch": step(lambda: F.conv2d(images, weight, stride=4, padding=2)),
+        "border once": step(lambda: border.conv2d(images, window, weight, None, stride=4, padding=2)),
     }
     found = milliseconds(ways)
     print(f"11x11, black border      batch {batch_size:4}  {_line(found, 'border once')}")
@@ -50,10 +53,9 @@ def measure_winograd(channels: int, size: int, batch_size: int) -> None:
     """Print a line for a convolution of 3x3 with as many channels before and after it; a star where it is taken."""
     x = torch.randn(batch_size, channels, size, size, requires_grad=True)
     weight = torch.randn(channels, channels, 3, 3, requires_grad=True)
-    gradient = torch.randn_like(x)
     ways = {
-        "torch": step(lambda: F.conv2d(x, weight, padding=1), gradient),
-        "winograd": step(lambda: winograd.conv2d(x, weight, None), gradient),
+        "torch": step(lambda: F.conv2d(x, weight, padding=1)),
+        "winograd": step(lambda: winograd.conv2d(x, weight, None)),
     }
     mark = "*" if winograd.fits(x, weight, stride=1, padding=1) else " "
     found = milliseconds(ways)
