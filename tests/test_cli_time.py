@@ -299,8 +299,7 @@ def test_a_footprint_is_of_its_own_block_whatever_the_process_held_before() -> N
         torch.ones(25_000_000).sum()
     assert len(before) == 3
     assert kept.numel()
-    # 140 MB; the process around them gives some MB back or takes some meanwhile.
-    assert 120e6 < footprint.peak_bytes < 170e6
+    assert 135e6 < footprint.peak_bytes < 170e6
 
 
 def test_errors_of_a_timing_cross_the_process_as_what_they_are(bench: Bench) -> None:
