@@ -11,7 +11,7 @@ from test_accelerate import CPU, error
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from benchbench.accelerate import Acceleration, winograd
+from benchbench.accelerate import Acceleration, winograd, winograd_5x5
 from benchbench.accelerate.layers import FastLayers
 from benchbench.batches import Span, Window
 
@@ -63,6 +63,58 @@ def test_a_border_is_convolved_once_for_all_pictures(layer: nn.Conv2d, window: W
         ours = gradients(layer, images)
     for found, plain, right in zip(ours, usual, exact, strict=True):
         assert error(found, right) < max(3 * error(plain, right), 1e-6)
+
+
+def first_layers(between: nn.Module | None = None) -> nn.Sequential:
+    """Return AlexNet's first two convolutions, and what lies between them."""
+    torch.manual_seed(0)
+    between = nn.Sequential(nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)) if between is None else between
+    return nn.Sequential(nn.Conv2d(3, 64, 11, stride=4, padding=2), between, nn.Conv2d(64, 192, 5, padding=2))
+
+
+@pytest.mark.parametrize("with_winograd", [False, True])
+def test_a_border_is_followed_through_relu_and_pooling(with_winograd: bool) -> None:  # noqa: FBT001
+    model, images = first_layers(), pictures(12)
+    exact = gradients(copy.deepcopy(model).double(), images.double())
+    usual = gradients(model, images)
+    shapes: list[torch.Size] = []
+    with FastLayers(images=images, window=MIDDLE, with_winograd=with_winograd), Spy(shapes):
+        model(images)
+    whole, apart = torch.Size([1, 64, 17, 17]), torch.Size([12, 64, 18, 18])
+    assert shapes[2:] == ([whole] if with_winograd else [whole, apart]), "14x14 of 17x17 outputs are each picture's own"
+    with FastLayers(images=images, window=MIDDLE, with_winograd=with_winograd):
+        ours = gradients(model, images)
+    for found, plain, right in zip(ours, usual, exact, strict=True):
+        assert error(found, right) < max(3 * error(plain, right), 1e-6)
+
+
+class OneBrighter(nn.Module):
+    """Changes the corner of one picture in place."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = F.max_pool2d(F.relu(x), 3, 2)
+        pooled[1, :, 0, 0] += 1
+        return pooled
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        OneBrighter(),
+        nn.Sequential(nn.Tanh(), nn.MaxPool2d(3, 2)),
+        nn.MaxPool2d(3, 2, ceil_mode=True),
+        nn.MaxPool2d(2, 2, dilation=2),
+    ],
+    ids=["changed in place", "another function", "pooled beyond the edge", "dilated"],
+)
+def test_a_border_is_followed_no_further_than_it_is_known(between: nn.Module) -> None:
+    model, images = first_layers(between), pictures(12)
+    right = model(images)
+    shapes: list[torch.Size] = []
+    with FastLayers(images=images, window=MIDDLE), Spy(shapes):
+        found = model(images)
+    assert error(found.detach(), right.detach()) < 1e-6
+    assert len(shapes) == 3, "the first layer in two parts, the second whole"
 
 
 class Spy(torch.utils._python_dispatch.TorchDispatchMode):
@@ -167,6 +219,54 @@ def test_small_and_other_convolutions_are_not_winograds() -> None:
         with FastLayers(with_winograd=True):
             found = layer(torch.ones(12, 192, 8, 8))
         assert torch.equal(found, layer(torch.ones(12, 192, 8, 8)))
+
+
+@pytest.mark.parametrize(
+    ("num_images", "channels", "outputs", "height", "width"),
+    [(12, 64, 192, 18, 18), (24, 64, 192, 18, 18), (32, 128, 96, 12, 14)],
+    ids=["alexnet", "in parts", "not square"],
+)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_wide_convolutions_are_as_exact_as_direct_ones(
+    num_images: int, channels: int, outputs: int, height: int, width: int, memory_format: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(channels, outputs, 5)
+    x = torch.randn(num_images, channels, height, width).relu().contiguous(memory_format=memory_format).requires_grad_()
+    assert winograd_5x5.fits(x, layer.weight, stride=1)
+    exact = gradients(copy.deepcopy(layer).double(), x.double())
+    usual = gradients(layer, x)
+    with FastLayers(with_winograd=True):
+        ours = gradients(layer, x)
+    assert not torch.equal(ours[0], usual[0])
+    for found, plain, right in zip(ours, usual, exact, strict=True):
+        assert found.shape == plain.shape
+        assert error(found, right) < max(3 * error(plain, right), 1e-6)
+
+
+def test_a_wide_convolution_gives_what_is_asked_for_alone() -> None:
+    x, weight = torch.randn(12, 64, 18, 18), torch.randn(192, 64, 5, 5, requires_grad=True)
+    winograd_5x5.conv2d(x, weight, None).sum().backward()
+    assert weight.grad is not None
+    of_weight = weight.grad.clone()
+    x.requires_grad_()
+    winograd_5x5.conv2d(x, weight.detach(), torch.zeros(192)).sum().backward()
+    assert x.grad is not None
+    (right_x, right_weight) = torch.autograd.grad(F.conv2d(x, weight).sum(), (x, weight))
+    assert error(x.grad, right_x) < 1e-5
+    assert error(of_weight, right_weight) < 1e-5
+
+
+def test_small_and_other_convolutions_are_not_wide() -> None:
+    x, weight = torch.zeros(12, 64, 18, 18), torch.zeros(192, 64, 5, 5)
+    assert winograd_5x5.fits(x, weight, stride=1)
+    assert not winograd_5x5.fits(x[:1], weight, stride=1)
+    assert not winograd_5x5.fits(x[..., :17], weight, stride=1)
+    assert not winograd_5x5.fits(x, weight[:64], stride=1)
+    assert not winograd_5x5.fits(x[:, :, :4], weight, stride=1)
+    assert not winograd_5x5.fits(x, weight, stride=2)
+    assert not winograd_5x5.fits(x.bfloat16(), weight.bfloat16(), stride=1)
+    assert not winograd_5x5.fits(x, torch.zeros(192, 64, 3, 3), stride=1)
 
 
 def wide(num_inputs: int = 2048) -> nn.Sequential:

@@ -6,6 +6,7 @@
     memory.py       the allocator, and the peak of a trial
     linear.py       products of large linear layers with small batches
     winograd.py     convolutions of 3x3
+    winograd_5x5.py convolutions of 5x5
     border.py       convolutions of pictures with a constant border
     layers.py       what takes over these layers while a model computes
     optimizers.py   fused steps, and steps without gradients
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from benchbench.accelerate import winograd
+from benchbench.accelerate import winograd, winograd_5x5
 from benchbench.accelerate.devices import available_devices, choose_device, device_name, possible_precisions
 from benchbench.accelerate.layers import FastLayers
 from benchbench.accelerate.linear import PRODUCTS
@@ -113,7 +114,7 @@ class Acceleration:
             fused=fused,
             in_place=sgd is not None,
             bordered=bordered,
-            winograd=self.winograd and any(map(winograd.fits_layer, model.modules())),
+            winograd=self.winograd and any(map(_has_winograd, model.modules())),
             sgd=sgd,
             window=window if bordered else None,
         )
@@ -202,6 +203,10 @@ def accelerate(device: torch.device, precision: Precision, *, compiled: bool = F
         return plain
     has_winograd = instructions == "AVX2" and precision == "fp32"
     return replace(plain, linear=linear, in_place=bool(linear), bordered=True, winograd=has_winograd)
+
+
+def _has_winograd(layer: nn.Module) -> bool:
+    return winograd.fits_layer(layer) or winograd_5x5.fits_layer(layer)
 
 
 _NUM_THREADS = torch.get_num_threads()

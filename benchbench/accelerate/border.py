@@ -1,7 +1,8 @@
-"""Convolutions of pictures with a constant border, which are computed once for all pictures of a batch.
+"""Convolutions of pictures that are alike outside of a window: what all share is computed once a batch.
 
-A picture of 64x64 in the middle of 150x150 black pixels reaches 19x19 of the 36x36 outputs of AlexNet's first layer.
-The others are the same for every picture: they follow from the weights alone, in both directions.
+A picture of 64x64 in the middle of 150x150 black pixels reaches 19x19 of the 36x36 outputs of AlexNet's first layer
+and, through ReLU and pooling, 14x14 of the 17x17 of its second. The others are the same for every picture: they follow
+from the weights alone, in both directions.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.batches import Span
+from benchbench.batches import Span, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from torch import Tensor
 
-    from benchbench.batches import Window
-
-MAX_SHARE = 0.5
-"""Of the outputs that see the picture; with more of them the additional work is not worth its while."""
+MAX_SHARE = 0.8
+"""Of the work of a convolution of whole pictures; with more of it, taking it apart is not worth its while."""
 
 
 def conv2d(
@@ -31,34 +32,40 @@ def conv2d(
     *,
     stride: object,
     padding: object,
-) -> Tensor | None:
+    convolve: Callable[[Tensor, Tensor, Tensor | None, tuple[int, int]], Tensor],
+) -> tuple[Tensor, Window] | None:
     """Return what :func:`torch.nn.functional.conv2d` does of ``[N, C, S, S]``, or None where that is as fast.
 
-    The convolution has no groups and is not dilated. Exact but for the order of sums: the gradient of an output
-    that all pictures share is the sum of theirs.
+    And where the outputs of two pictures may differ. The convolution has no groups and is not dilated; ``convolve``
+    computes that of the windows, of images, weight, bias and strides without padding. Exact but for the order of sums:
+    the first picture gets the gradient of what all share, the sum of theirs.
     """
-    strides, paddings = _pair(stride), _pair(padding)
-    if strides is None or paddings is None or images.requires_grad or not window.has_border:
+    axes = _axes(images, window, weight.shape[2:], stride, padding)
+    if axes is None:
         return None
-    rows, columns = (
-        _Axis(span, size, *how)
-        for span, size, *how in zip(
-            (window.rows, window.columns), images.shape[2:], weight.shape[2:], strides, paddings, strict=True
-        )
-    )
-    if not (rows.fits and columns.fits) or rows.share * columns.share > MAX_SHARE:
+    rows, columns = axes
+    if rows.share * columns.share + 1 / len(images) > MAX_SHARE:
         return None
-    colour = images[:1, :, :1, :1].expand(-1, -1, *images.shape[2:])
-    around = F.conv2d(colour, weight, bias, strides, paddings)
-    inside = F.conv2d(images[:, :, rows.needed.indices, columns.needed.indices], weight, bias, strides)
-    outputs = around.expand(len(images), -1, -1, -1).clone(memory_format=torch.channels_last)
-    outputs[:, :, rows.seen.indices, columns.seen.indices] = inside
-    return outputs
+    around = F.conv2d(images[:1], weight, bias, (rows.stride, columns.stride), (rows.padding, columns.padding))
+    inside = convolve(_needed(images, rows, columns), weight, bias, (rows.stride, columns.stride))
+    # Channels last before it is expanded: the sum of the gradients over the batch is ten times slower otherwise.
+    outputs = around.permute(0, 2, 3, 1).expand(len(images), -1, -1, -1).clone(memory_format=torch.contiguous_format)
+    outputs[:, rows.seen.indices, columns.seen.indices] = inside.permute(0, 2, 3, 1)
+    return outputs.permute(0, 3, 1, 2), Window(rows.seen, columns.seen)
+
+
+def pooled(
+    images: Tensor, window: Window, kernel_size: object, stride: object = None, padding: object = 0
+) -> Window | None:
+    """Return where the outputs of two pictures may differ after pooling, or None where that cannot be said."""
+    kernel = _pair(kernel_size)
+    axes = _axes(images, window, kernel, stride or kernel, padding) if kernel is not None else None
+    return Window(*(axis.seen for axis in axes)) if axes is not None else None
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """A convolution along rows or columns: ``size`` inputs, those in ``span`` with a picture in them."""
+    """What slides along rows or columns: ``size`` inputs, those in ``span`` with a picture in them."""
 
     span: Span
     size: int
@@ -80,20 +87,32 @@ class _Axis:
 
     @property
     def needed(self) -> Span:
-        """The inputs of those outputs."""
-        seen = self.seen
-        first, last = seen.start * self.stride, (seen.stop - 1) * self.stride
+        """The inputs of those outputs; before 0, and from ``size`` on, they are padding."""
+        first, last = self.seen.start * self.stride, (self.seen.stop - 1) * self.stride
         return Span(first - self.padding, last - self.padding + self.kernel)
 
     @property
     def share(self) -> float:
         """How many of the outputs see the picture, of 1."""
-        return (self.seen.stop - self.seen.start) / self.num_outputs
+        return (self.seen.stop - self.seen.start) / self.num_outputs if self.num_outputs > 0 else 0
 
-    @property
-    def fits(self) -> bool:
-        """Whether some outputs see the picture, and none of them needs padding."""
-        return self.share > 0 and self.needed.start >= 0 and self.needed.stop <= self.size
+
+def _axes(
+    images: Tensor, window: Window, kernel: Sequence[int], stride: object, padding: object
+) -> tuple[_Axis, _Axis] | None:
+    """Return rows and columns, or None where no output sees the picture, or stride and padding are no numbers."""
+    strides, paddings = _pair(stride), _pair(padding)
+    if strides is None or paddings is None:
+        return None
+    spans = (window.rows, window.columns)
+    rows, columns = (_Axis(*axis) for axis in zip(spans, images.shape[2:], kernel, strides, paddings, strict=True))
+    return (rows, columns) if min(rows.share, columns.share) > 0 else None
+
+
+def _needed(images: Tensor, rows: _Axis, columns: _Axis) -> Tensor:
+    """Return the inputs of the windows, with the padding among them."""
+    around = [pad for axis in (columns, rows) for pad in (-axis.needed.start, axis.needed.stop - axis.size)]
+    return F.pad(images, around)
 
 
 def _pair(value: object) -> tuple[int, int] | None:

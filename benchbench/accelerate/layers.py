@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from torch.overrides import TorchFunctionMode
 
-from benchbench.accelerate import border, linear, winograd
+from benchbench.accelerate import border, linear, winograd, winograd_5x5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +25,9 @@ class FastLayers(TorchFunctionMode):
 
     With ``products``, :func:`torch.nn.functional.linear` takes those that fit it, in fp32 also under autocast: the
     weights would have to be read and written once more to be converted. Where ``sgd`` is given, it gets the weight
-    gradients. With ``window``, convolutions of ``images`` are taken apart: of this very tensor, so that
-    whatever a model does to the pictures before is safe. ``with_winograd``, other convolutions of 3x3 are computed so.
+    gradients. With ``window``, convolutions of ``images`` are taken apart: of this very tensor and of what ReLU and
+    pooling make of it, so that whatever else a model does to the pictures is safe. ``with_winograd``, convolutions of
+    3x3 and 5x5 are computed so.
     """
 
     def __init__(
@@ -58,6 +59,10 @@ class FastLayers(TorchFunctionMode):
             return self._linear(self._products, *args, **(kwargs or {}))
         if func is F.conv2d:
             return self._conv2d(*args, **(kwargs or {}))
+        if func is F.relu and self._window is not None:
+            return self._relu(*args, **(kwargs or {}))
+        if func is F.max_pool2d and self._window is not None:
+            return self._max_pool2d(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
     def _linear(self, products: Products, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
@@ -80,15 +85,50 @@ class FastLayers(TorchFunctionMode):
         dilation: Any = 1,
         groups: int = 1,
     ) -> Tensor:
-        if groups == 1 and dilation in (1, (1, 1)):
-            how = {"stride": stride, "padding": padding}
-            if self._window is not None and input is self._images and _version(input) == self._version:
-                found = border.conv2d(input, self._window, weight, bias, **how)
-                if found is not None:
-                    return found
-            if self._winograd and winograd.fits(input, weight, **how):
-                return winograd.conv2d(input, weight, bias)
-        return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
+        if groups != 1 or dilation not in (1, (1, 1)):
+            return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
+        window = self._window_of(input)
+        if window is not None:
+            how = {"stride": stride, "padding": padding, "convolve": self._convolved}
+            found = border.conv2d(input, window, weight, bias, **how)
+            if found is not None:
+                return self._followed(*found)
+        return self._convolved(input, weight, bias, stride, padding)
+
+    def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any = 0) -> Tensor:
+        if self._winograd and winograd.fits(x, weight, stride=stride, padding=padding):
+            return winograd.conv2d(x, weight, bias)
+        if self._winograd and padding in (0, (0, 0)) and winograd_5x5.fits(x, weight, stride=stride):
+            return winograd_5x5.conv2d(x, weight, bias)
+        return F.conv2d(x, weight, bias, stride, padding)
+
+    def _relu(self, input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002, FBT001, FBT002 - as torch has it
+        window = self._window_of(input)
+        return self._followed(F.relu(input, inplace), window)
+
+    def _max_pool2d(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: Any = False,  # noqa: FBT002 - as torch has it
+        return_indices: Any = False,  # noqa: FBT002
+    ) -> Any:
+        window = self._window_of(input)
+        outputs = F.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        if window is None or dilation not in (1, (1, 1)) or ceil_mode or return_indices:
+            return outputs
+        return self._followed(outputs, border.pooled(input, window, kernel_size, stride, padding))
+
+    def _window_of(self, images: Tensor) -> Window | None:
+        return self._window if images is self._images and _version(images) == self._version else None
+
+    def _followed(self, images: Tensor, window: Window | None) -> Tensor:
+        if window is not None:
+            self._images, self._window, self._version = images, window, _version(images)
+        return images
 
 
 def _version(tensor: Tensor) -> int:

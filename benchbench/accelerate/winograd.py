@@ -25,6 +25,9 @@ MAX_TILES = 2**21
 MAX_WEIGHTS = 2**20
 """Transformed numbers at once: many and large passing tensors would leave memory in pieces."""
 
+MAX_KEPT = 2
+"""Parts of so many numbers that are kept from a layer's forward pass to its backward pass."""
+
 _OUTPUTS, _KERNEL, _TILE = 2, 3, 4
 
 
@@ -75,17 +78,20 @@ class _Convolution(torch.autograd.Function):
         shape = (len(x), len(weight), *x.shape[2:])
         outputs = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
         tiles = None
+        parts = _parts(weight)
+        kept = [_transformed_weights(weight[filters]) for filters in parts] if len(parts) <= MAX_KEPT else None
         num_at_once = max(1, MAX_TILES // (4 * x[:1].numel()))
         for part, of_part in zip(torch.split(x, num_at_once), torch.split(outputs, num_at_once), strict=True):
             tiles = _transformed_tiles(part)
-            for filters in _parts(weight):
-                products = torch.bmm(tiles.transpose(0, 1), _transformed_weights(weight[filters]).permute(1, 2, 0))
+            for i, filters in enumerate(parts):
+                weights = _transformed_weights(weight[filters]) if kept is None else kept[i]
+                products = torch.bmm(tiles.transpose(0, 1), weights.permute(1, 2, 0))
                 blocks = _blocks(of_part[:, filters].permute(0, 2, 3, 1))
                 blocks.copy_((_A @ products.transpose(0, 1)).view(blocks.shape))
         if bias is not None:
             outputs.add_(bias[:, None, None])
         ctx.save_for_backward(x, weight)
-        ctx.tiles = tiles if len(x) <= num_at_once else None
+        ctx.tiles, ctx.weights = tiles if len(x) <= num_at_once else None, kept
         return outputs
 
     @staticmethod
@@ -98,11 +104,11 @@ class _Convolution(torch.autograd.Function):
         of_products = _of_products(last)
         of_tiles = tiles.new_empty(_TILE**2, len(tiles), x.shape[1]) if of_x else None
         found_weight = torch.empty_like(weight) if of_weight else None
-        for filters in _parts(weight):
+        for i, filters in enumerate(_parts(weight)):
             of_part = of_products[:, :, filters]
             if of_tiles is not None:
-                weights = _transformed_weights(weight[filters]).transpose(0, 1)
-                of_tiles.baddbmm_(of_part, weights, beta=1 if filters.start else 0)
+                weights = _transformed_weights(weight[filters]) if ctx.weights is None else ctx.weights[i]
+                of_tiles.baddbmm_(of_part, weights.transpose(0, 1), beta=1 if filters.start else 0)
             if found_weight is not None:
                 of_weights = torch.bmm(of_part.transpose(1, 2), tiles.transpose(0, 1))
                 found_weight[filters] = _weight_gradient(of_weights)

@@ -8,7 +8,7 @@ import torch
 from products import milliseconds
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.accelerate import border, keep_freed_memory, winograd
+from benchbench.accelerate import border, keep_freed_memory, winograd, winograd_5x5
 from benchbench.batches import Span, Window
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ SIZES = (2, 4, 8, 16)
 BATCH_SIZES = (4, 12, 32, 64)
 
 
-def step(convolve: Callable[[], Tensor | None]) -> Callable[[], None]:
+CHANNELS_5X5 = ((32, 64), (64, 64), (64, 192), (128, 128), (256, 256))
+SIZES_5X5 = (8, 14)
+
+
+def step(convolve: Callable[[], Tensor]) -> Callable[[], None]:
     """Return what computes a convolution and its gradients; that of the output has the output's order in memory."""
-    example = convolve()
-    assert example is not None, "the border is known"
-    gradient = torch.randn_like(example)
+    gradient = torch.randn_like(convolve())
 
     def run() -> None:
-        output = convolve()
-        assert output is not None, "as before"
-        output.backward(gradient)  # type: ignore[no-untyped-call]
+        convolve().backward(gradient)  # type: ignore[no-untyped-call]
 
     return run
 
@@ -43,10 +43,47 @@ def measure_border(batch_size: int) -> None:
     weight = torch.randn(64, 3, 11, 11, requires_grad=True)
     ways = {
         "torch": step(lambda: F.conv2d(images, weight, stride=4, padding=2)),
-        "border once": step(lambda: border.conv2d(images, window, weight, None, stride=4, padding=2)),
+        "border once": step(lambda: _apart(images, window, weight, stride=4)),
     }
     found = milliseconds(ways)
     print(f"11x11, black border      batch {batch_size:4}  {_line(found, 'border once')}")
+
+
+def measure_border_5x5(batch_size: int) -> None:
+    """Print a line for AlexNet's second layer, whose inputs are alike outside of 10x10 of 17x17."""
+    x = torch.randn(batch_size, 64, 17, 17).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(192, 64, 5, 5, requires_grad=True)
+    window = Window(Span(4, 14), Span(4, 14))
+    ways = {
+        "torch": step(lambda: F.conv2d(x, weight, padding=2)),
+        "border once": step(lambda: _apart(x, window, weight)),
+    }
+    found = milliseconds(ways)
+    print(f"5x5, border of 17x17     batch {batch_size:4}  {_line(found, 'border once')}")
+
+
+def _apart(images: Tensor, window: Window, weight: Tensor, *, stride: int = 1) -> Tensor:
+    found = border.conv2d(images, window, weight, None, stride=stride, padding=2, convolve=_convolve)
+    return F.conv2d(images, weight, stride=stride, padding=2) if found is None else found[0]
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
+    if winograd_5x5.fits(x, weight, stride=stride):
+        return winograd_5x5.conv2d(x, weight, bias)
+    return F.conv2d(x, weight, bias, stride)
+
+
+def measure_5x5(channels: tuple[int, int], size: int, batch_size: int) -> None:
+    """Print a line for a convolution of 5x5 with as many outputs in each direction; a star where it is taken."""
+    x = torch.randn(batch_size, channels[0], size + 4, size + 4, requires_grad=True)
+    weight = torch.randn(channels[1], channels[0], 5, 5, requires_grad=True)
+    ways = {
+        "torch": step(lambda: F.conv2d(x, weight)),
+        "winograd": step(lambda: winograd_5x5.conv2d(x, weight, None)),
+    }
+    mark = "*" if winograd_5x5.fits(x, weight, stride=1) else " "
+    found = milliseconds(ways)
+    print(f"5x5, {channels} channels, {size:2}x{size:<2} {mark} batch {batch_size:4}  {_line(found, 'winograd')}")
 
 
 def measure_winograd(channels: int, size: int, batch_size: int) -> None:
@@ -71,6 +108,11 @@ if __name__ == "__main__":
     print(f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     for count in BATCH_SIZES:
         measure_border(count)
+        measure_border_5x5(count)
+    for both in CHANNELS_5X5:
+        for extent in SIZES_5X5:
+            for count in BATCH_SIZES:
+                measure_5x5(both, extent, count)
     for width in CHANNELS:
         for extent in SIZES:
             for count in BATCH_SIZES:
