@@ -150,6 +150,18 @@ def test_pictures_that_a_model_changes_are_convolved_as_they_are(
     assert error(found.detach(), right.detach()) < 1e-6
 
 
+def test_each_picture_gets_a_gradient_of_its_own() -> None:
+    model, images = first_layers(), pictures(12).requires_grad_()
+    with FastLayers(images=images, window=MIDDLE):
+        model(images).square().sum().backward()
+    found, images.grad = images.grad, None
+    model(images).square().sum().backward()
+    right = images.grad
+    assert found is not None
+    assert right is not None
+    assert error(found, right) < 1e-6
+
+
 @pytest.mark.parametrize(
     "layer",
     [

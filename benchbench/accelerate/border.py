@@ -38,10 +38,11 @@ def conv2d(
 
     And where the outputs of two pictures may differ. The convolution has no groups and is not dilated; ``convolve``
     computes that of the windows, of images, weight, bias and strides without padding. Exact but for the order of sums:
-    the first picture gets the gradient of what all share, the sum of theirs.
+    the first picture gets the gradient of what all share, the sum of theirs. So pictures whose own gradient is asked
+    for are not taken apart.
     """
     axes = _axes(images, window, weight.shape[2:], stride, padding)
-    if axes is None:
+    if axes is None or (images.is_leaf and images.requires_grad):
         return None
     rows, columns = axes
     if rows.share * columns.share + 1 / len(images) > MAX_SHARE:

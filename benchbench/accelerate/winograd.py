@@ -25,8 +25,8 @@ MAX_TILES = 2**21
 MAX_WEIGHTS = 2**20
 """Transformed numbers at once: many and large passing tensors would leave memory in pieces."""
 
-MAX_KEPT = 2
-"""Parts of so many numbers that are kept from a layer's forward pass to its backward pass."""
+MAX_KEPT = 1.5
+"""Transformed weights by transformed inputs that are kept for the backward pass; more of them are made again."""
 
 _OUTPUTS, _KERNEL, _TILE = 2, 3, 4
 
@@ -79,7 +79,7 @@ class _Convolution(torch.autograd.Function):
         outputs = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
         tiles = None
         parts = _parts(weight)
-        kept = [_transformed_weights(weight[filters]) for filters in parts] if len(parts) <= MAX_KEPT else None
+        kept = [_transformed_weights(weight[filters]) for filters in parts] if _keeps_weights(x, weight) else None
         num_at_once = max(1, MAX_TILES // (4 * x[:1].numel()))
         for part, of_part in zip(torch.split(x, num_at_once), torch.split(outputs, num_at_once), strict=True):
             tiles = _transformed_tiles(part)
@@ -117,6 +117,11 @@ class _Convolution(torch.autograd.Function):
             found_weight,
             last.sum((0, 1, 2)) if of_bias else None,
         )
+
+
+def _keeps_weights(x: Tensor, weight: Tensor) -> bool:
+    num_tiles = x.numel() // x.shape[1] // _OUTPUTS**2
+    return len(weight) <= MAX_KEPT * num_tiles
 
 
 def _parts(weight: Tensor) -> list[slice]:
