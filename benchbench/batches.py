@@ -62,7 +62,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Window:
-    """Where pictures may differ; all pixels outside of these rows and columns have one colour."""
+    """Where pictures may differ; outside of these rows and columns they are alike, those of a dataset in one colour."""
 
     rows: Span
     columns: Span

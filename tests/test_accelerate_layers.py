@@ -150,8 +150,19 @@ def test_pictures_that_a_model_changes_are_convolved_as_they_are(
     assert error(found.detach(), right.detach()) < 1e-6
 
 
-def test_each_picture_gets_a_gradient_of_its_own() -> None:
-    model, images = first_layers(), pictures(12).requires_grad_()
+def test_a_second_layer_is_taken_apart_where_that_is_less_work() -> None:
+    model = first_layers()
+    for count, num_parts in ((12, 4), (8, 3), (1, 2)):
+        shapes: list[torch.Size] = []
+        images = pictures(count)
+        with FastLayers(images=images, window=MIDDLE), Spy(shapes):
+            model(images)
+        assert len(shapes) == num_parts, count
+
+
+@pytest.mark.parametrize("first", [nn.Identity(), nn.ReLU(), nn.MaxPool2d(3, 1)], ids=["picture", "relu", "pooled"])
+def test_each_picture_gets_a_gradient_of_its_own(first: nn.Module) -> None:
+    model, images = nn.Sequential(first, first_layers()), pictures(12).requires_grad_()
     with FastLayers(images=images, window=MIDDLE):
         model(images).square().sum().backward()
     found, images.grad = images.grad, None
@@ -160,6 +171,35 @@ def test_each_picture_gets_a_gradient_of_its_own() -> None:
     assert found is not None
     assert right is not None
     assert error(found, right) < 1e-6
+
+
+class Watched(nn.Module):
+    """Keeps the gradient of what passes through it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = F.max_pool2d(F.relu(x), 3, 2)
+        if self.seen.requires_grad:
+            self.seen.retain_grad()
+        return self.seen
+
+
+def test_gradients_that_a_model_keeps_are_each_pictures_own() -> None:
+    model, images = first_layers(Watched()), pictures(12)
+    found: list[torch.Tensor] = []
+    for window in (MIDDLE, None):
+        with FastLayers(images=images, window=window):
+            model(images).square().sum().backward()
+        found.append(model[1].seen.grad)
+    assert error(found[0], found[1]) < 1e-5
+
+
+def test_a_border_is_followed_without_gradients_and_in_inference_mode() -> None:
+    model, images = first_layers(), pictures(12)
+    with torch.no_grad():
+        right = model(images)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode(), FastLayers(images=images, window=MIDDLE, with_winograd=True):
+            assert error(model(images), right) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -234,18 +274,24 @@ def test_small_and_other_convolutions_are_not_winograds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_images", "channels", "outputs", "height", "width"),
-    [(12, 64, 192, 18, 18), (24, 64, 192, 18, 18), (32, 128, 96, 12, 14)],
-    ids=["alexnet", "in parts", "not square"],
+    ("num_images", "channels", "outputs", "height", "width", "padding"),
+    [(12, 64, 192, 18, 18, 0), (24, 64, 192, 18, 18, 0), (16, 128, 96, 12, 14, 0), (12, 64, 192, 13, 14, 2)],
+    ids=["alexnet", "in parts", "not square", "padded"],
 )
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_wide_convolutions_are_as_exact_as_direct_ones(
-    num_images: int, channels: int, outputs: int, height: int, width: int, memory_format: torch.memory_format
+    num_images: int,
+    channels: int,
+    outputs: int,
+    height: int,
+    width: int,
+    padding: int,
+    memory_format: torch.memory_format,
 ) -> None:
     torch.manual_seed(0)
-    layer = nn.Conv2d(channels, outputs, 5)
+    layer = nn.Sequential(nn.Conv2d(channels, outputs, 5, padding=padding), nn.ReLU(inplace=True))
     x = torch.randn(num_images, channels, height, width).relu().contiguous(memory_format=memory_format).requires_grad_()
-    assert winograd_5x5.fits(x, layer.weight, stride=1)
+    assert winograd_5x5.fits(x, layer[0].weight, stride=1, padding=layer[0].padding)
     exact = gradients(copy.deepcopy(layer).double(), x.double())
     usual = gradients(layer, x)
     with FastLayers(with_winograd=True):
@@ -269,16 +315,48 @@ def test_a_wide_convolution_gives_what_is_asked_for_alone() -> None:
     assert error(of_weight, right_weight) < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("layer", "size"), [(nn.Conv2d(192, 192, 3, padding=1), 8), (nn.Conv2d(64, 192, 5), 18)], ids=["3x3", "5x5"]
+)
+def test_penalties_of_gradients_have_gradients(layer: nn.Conv2d, size: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(12, layer.in_channels, size, size, requires_grad=True)
+    found = []
+    for with_winograd in (True, False):
+        layer.zero_grad()
+        with FastLayers(with_winograd=with_winograd):
+            (gradient,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+        gradient.square().sum().backward()
+        assert layer.weight.grad is not None
+        found.append(layer.weight.grad.clone())
+    assert error(*found) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("layer", "size"), [(nn.Conv2d(192, 192, 3, padding=1), 8), (nn.Conv2d(64, 192, 5), 18)], ids=["3x3", "5x5"]
+)
+def test_a_model_that_computes_in_bf16_itself_is_left_alone(layer: nn.Conv2d, size: int) -> None:
+    x = torch.randn(12, layer.in_channels, size, size)
+    with FastLayers(with_winograd=True), torch.autocast("cpu", dtype=torch.bfloat16):
+        found = layer(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(found, layer(x))
+    found.sum().backward()
+
+
 def test_small_and_other_convolutions_are_not_wide() -> None:
     x, weight = torch.zeros(12, 64, 18, 18), torch.zeros(192, 64, 5, 5)
-    assert winograd_5x5.fits(x, weight, stride=1)
-    assert not winograd_5x5.fits(x[:1], weight, stride=1)
-    assert not winograd_5x5.fits(x[..., :17], weight, stride=1)
-    assert not winograd_5x5.fits(x, weight[:64], stride=1)
-    assert not winograd_5x5.fits(x[:, :, :4], weight, stride=1)
-    assert not winograd_5x5.fits(x, weight, stride=2)
-    assert not winograd_5x5.fits(x.bfloat16(), weight.bfloat16(), stride=1)
-    assert not winograd_5x5.fits(x, torch.zeros(192, 64, 3, 3), stride=1)
+    how = {"stride": 1, "padding": 0}
+    assert winograd_5x5.fits(x, weight, **how)
+    assert winograd_5x5.fits(x, weight, stride=1, padding=(2, 2))
+    assert not winograd_5x5.fits(x[:1], weight, **how)
+    assert not winograd_5x5.fits(x[..., :17], weight, **how)
+    assert not winograd_5x5.fits(x, weight[:64], **how)
+    assert not winograd_5x5.fits(x[:, :, :4], weight, **how)
+    assert not winograd_5x5.fits(x, weight, stride=2, padding=0)
+    assert not winograd_5x5.fits(x, weight, stride=1, padding="same")
+    assert not winograd_5x5.fits(x.bfloat16(), weight.bfloat16(), **how)
+    assert not winograd_5x5.fits(x, torch.zeros(192, 64, 3, 3), **how)
 
 
 def wide(num_inputs: int = 2048) -> nn.Sequential:

@@ -38,14 +38,13 @@ def conv2d(
 
     And where the outputs of two pictures may differ. The convolution has no groups and is not dilated; ``convolve``
     computes that of the windows, of images, weight, bias and strides without padding. Exact but for the order of sums:
-    the first picture gets the gradient of what all share, the sum of theirs. So pictures whose own gradient is asked
-    for are not taken apart.
+    the first picture gets the gradient of what all share, the sum of theirs, so nobody may ask for that of a picture.
     """
     axes = _axes(images, window, weight.shape[2:], stride, padding)
-    if axes is None or (images.is_leaf and images.requires_grad):
+    if axes is None:
         return None
     rows, columns = axes
-    if rows.share * columns.share + 1 / len(images) > MAX_SHARE:
+    if 1 + rows.share * columns.share * len(images) > MAX_SHARE * len(images):
         return None
     around = F.conv2d(images[:1], weight, bias, (rows.stride, columns.stride), (rows.padding, columns.padding))
     inside = convolve(_needed(images, rows, columns), weight, bias, (rows.stride, columns.stride))
@@ -55,10 +54,11 @@ def conv2d(
     return outputs.permute(0, 3, 1, 2), Window(rows.seen, columns.seen)
 
 
-def pooled(
-    images: Tensor, window: Window, kernel_size: object, stride: object = None, padding: object = 0
-) -> Window | None:
-    """Return where the outputs of two pictures may differ after pooling, or None where that cannot be said."""
+def pooled(images: Tensor, window: Window, kernel_size: object, stride: object, padding: object) -> Window | None:
+    """Return where the outputs of two pictures may differ after pooling, or None where that cannot be said.
+
+    Without a stride, it is that of the kernel. Pooling is not dilated and ends within the pictures.
+    """
     kernel = _pair(kernel_size)
     axes = _axes(images, window, kernel, stride or kernel, padding) if kernel is not None else None
     return Window(*(axis.seen for axis in axes)) if axes is not None else None

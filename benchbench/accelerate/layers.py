@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from benchbench.accelerate import border, linear, winograd, winograd_5x5
 
@@ -26,8 +27,9 @@ class FastLayers(TorchFunctionMode):
     With ``products``, :func:`torch.nn.functional.linear` takes those that fit it, in fp32 also under autocast: the
     weights would have to be read and written once more to be converted. Where ``sgd`` is given, it gets the weight
     gradients. With ``window``, convolutions of ``images`` are taken apart: of this very tensor and of what ReLU and
-    pooling make of it, so that whatever else a model does to the pictures is safe. ``with_winograd``, convolutions of
-    3x3 and 5x5 are computed so.
+    pooling make of it, so that whatever else a model does to the pictures is safe. Only who asks for the gradient of
+    what lies between, and after the convolution, finds in the first picture what all share. ``with_winograd``,
+    convolutions of 3x3 and 5x5 are computed so.
     """
 
     def __init__(
@@ -42,10 +44,10 @@ class FastLayers(TorchFunctionMode):
         super().__init__()
         self._products = products
         self._sgd = sgd
-        self._images = images
-        self._window = window
         self._winograd = with_winograd
-        self._version = _version(images) if images is not None else 0
+        self._windows = WeakTensorKeyDictionary()
+        if images is not None and window is not None and not images.requires_grad:
+            self._follow(images, window)
 
     def __torch_function__(
         self,
@@ -59,9 +61,9 @@ class FastLayers(TorchFunctionMode):
             return self._linear(self._products, *args, **(kwargs or {}))
         if func is F.conv2d:
             return self._conv2d(*args, **(kwargs or {}))
-        if func is F.relu and self._window is not None:
+        if func is F.relu and self._windows:
             return self._relu(*args, **(kwargs or {}))
-        if func is F.max_pool2d and self._window is not None:
+        if func is F.max_pool2d and self._windows:
             return self._max_pool2d(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
@@ -87,24 +89,27 @@ class FastLayers(TorchFunctionMode):
     ) -> Tensor:
         if groups != 1 or dilation not in (1, (1, 1)):
             return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
+        how = {"stride": stride, "padding": padding}
         window = self._window_of(input)
-        if window is not None:
-            how = {"stride": stride, "padding": padding, "convolve": self._convolved}
-            found = border.conv2d(input, window, weight, bias, **how)
+        if window is not None and not (self._winograd and winograd.fits(input, weight, **how)):
+            found = border.conv2d(input, window, weight, bias, **how, convolve=self._convolved)
             if found is not None:
-                return self._followed(*found)
+                return self._follow(*found)
         return self._convolved(input, weight, bias, stride, padding)
 
     def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any = 0) -> Tensor:
-        if self._winograd and winograd.fits(x, weight, stride=stride, padding=padding):
-            return winograd.conv2d(x, weight, bias)
-        if self._winograd and padding in (0, (0, 0)) and winograd_5x5.fits(x, weight, stride=stride):
-            return winograd_5x5.conv2d(x, weight, bias)
+        how = {"stride": stride, "padding": padding}
+        if self._winograd and not torch.is_autocast_enabled("cpu"):
+            if winograd.fits(x, weight, **how):
+                return winograd.conv2d(x, weight, bias)
+            if winograd_5x5.fits(x, weight, **how):
+                return winograd_5x5.conv2d(x, weight, bias, padding=padding)
         return F.conv2d(x, weight, bias, stride, padding)
 
     def _relu(self, input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002, FBT001, FBT002 - as torch has it
         window = self._window_of(input)
-        return self._followed(F.relu(input, inplace), window)
+        outputs = F.relu(input, inplace)
+        return outputs if window is None else self._follow(outputs, window)
 
     def _max_pool2d(
         self,
@@ -116,19 +121,27 @@ class FastLayers(TorchFunctionMode):
         ceil_mode: Any = False,  # noqa: FBT002 - as torch has it
         return_indices: Any = False,  # noqa: FBT002
     ) -> Any:
-        window = self._window_of(input)
         outputs = F.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-        if window is None or dilation not in (1, (1, 1)) or ceil_mode or return_indices:
+        window = self._window_of(input)
+        if window is None or dilation not in (1, (1, 1)) or ceil_mode:
             return outputs
-        return self._followed(outputs, border.pooled(input, window, kernel_size, stride, padding))
+        found = border.pooled(input, window, kernel_size, stride, padding)
+        return outputs if found is None else self._follow(outputs, found)
+
+    def _follow(self, images: Tensor, window: Window) -> Tensor:
+        if not images.is_inference():
+            self._windows[images] = window, _version(images)
+        return images
 
     def _window_of(self, images: Tensor) -> Window | None:
-        return self._window if images is self._images and _version(images) == self._version else None
+        """Return where these may differ, unless they were changed since, or someone wants the gradient of each."""
+        window, version = self._windows.get(images, (None, 0))  # type: ignore[no-untyped-call]
+        return window if window is not None and version == _version(images) and not _is_watched(images) else None
 
-    def _followed(self, images: Tensor, window: Window | None) -> Tensor:
-        if window is not None:
-            self._images, self._window, self._version = images, window, _version(images)
-        return images
+
+def _is_watched(tensor: Tensor) -> bool:
+    is_asked = tensor.requires_grad and tensor.is_leaf
+    return is_asked or tensor.retains_grad or bool(tensor._backward_hooks)  # noqa: SLF001 - the only way to ask
 
 
 def _version(tensor: Tensor) -> int:

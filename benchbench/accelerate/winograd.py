@@ -99,15 +99,19 @@ class _Convolution(torch.autograd.Function):
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
+        # A second derivative needs the graph of what was kept; and what was kept is not needed again.
+        has_graph = torch.is_grad_enabled()
+        tiles = _transformed_tiles(x) if has_graph or ctx.tiles is None else ctx.tiles
+        kept = None if has_graph else ctx.weights
+        ctx.weights = ctx.tiles = None
         last = _channels_last(gradient)
-        tiles = _transformed_tiles(x) if ctx.tiles is None else ctx.tiles
         of_products = _of_products(last)
         of_tiles = tiles.new_empty(_TILE**2, len(tiles), x.shape[1]) if of_x else None
         found_weight = torch.empty_like(weight) if of_weight else None
         for i, filters in enumerate(_parts(weight)):
             of_part = of_products[:, :, filters]
             if of_tiles is not None:
-                weights = _transformed_weights(weight[filters]) if ctx.weights is None else ctx.weights[i]
+                weights = _transformed_weights(weight[filters]) if kept is None else kept[i]
                 of_tiles.baddbmm_(of_part, weights.transpose(0, 1), beta=1 if filters.start else 0)
             if found_weight is not None:
                 of_weights = torch.bmm(of_part.transpose(1, 2), tiles.transpose(0, 1))

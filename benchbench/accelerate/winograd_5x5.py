@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MIN_CHANNELS = 64
-MIN_FILTERS = 64 * 192
+MIN_KERNELS = 64 * 192
 MIN_TILES = 512
 """Channels, inputs times outputs and pairs of outputs: below them the transforms take longer than they save
 (docs/benchmarks.md)."""
@@ -34,48 +35,57 @@ def fits_layer(layer: nn.Module) -> bool:
         isinstance(layer, nn.Conv2d)
         and layer.groups == 1
         and layer.dilation == (1, 1)
-        and _has_shape(layer.weight, stride=layer.stride)
+        and _has_shape(layer.weight, stride=layer.stride, padding=layer.padding)
     )
 
 
-def fits(x: Tensor, weight: Tensor, *, stride: Any) -> bool:
-    """Tell whether a convolution without padding is computed here, by shapes and type of number alone."""
-    if x.ndim != 4 or not _has_shape(weight, stride=stride):  # noqa: PLR2004 - [N, C, H, W]
+def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
+    """Tell whether a convolution without groups and dilation is computed here, by shapes and type of number alone."""
+    if x.ndim != 4 or not _has_shape(weight, stride=stride, padding=padding):  # noqa: PLR2004 - [N, C, H, W]
         return False
     if x.dtype != torch.float32 or weight.dtype != torch.float32 or x.device.type != "cpu":
         return False
     num_images, _, height, width = x.shape
-    num_rows, num_columns = height - _KERNEL + 1, width - _KERNEL + 1
+    added = 2 * _num_pixels(padding) - _KERNEL + 1
+    num_rows, num_columns = height + added, width + added
     is_even = num_rows > 0 and num_columns > 0 and num_columns % _OUTPUTS == 0
     return is_even and num_images * num_rows * num_columns // _OUTPUTS >= MIN_TILES
 
 
-def _has_shape(weight: Tensor, *, stride: Any) -> bool:
+def _has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:
     num_outputs, num_inputs, *kernel = weight.shape
     return (
         kernel == [_KERNEL, _KERNEL]
         and stride in (1, (1, 1))
+        and padding in (0, (0, 0), 2, (2, 2))
         and min(num_outputs, num_inputs) >= MIN_CHANNELS
-        and num_outputs * num_inputs >= MIN_FILTERS
+        and num_outputs * num_inputs >= MIN_KERNELS
     )
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return the convolution of ``[N, C, H, W]`` with ``[K, C, 5, 5]``, stride 1, no padding: ``[N, K, H - 4, W - 4]``.
+def _num_pixels(padding: int | tuple[int, int]) -> int:
+    return padding if isinstance(padding, int) else padding[0]
 
-    Channels are last in the memory of what it returns.
+
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int | tuple[int, int] = 0) -> Tensor:
+    """Return the convolution of ``[N, C, H, W]`` with ``[K, C, 5, 5]``, stride 1, padding 0 or 2.
+
+    That is ``[N, K, H - 4, W - 4]`` without padding; channels are last in its memory.
     """
-    return _Convolution.apply(x, weight, bias)  # type: ignore[no-any-return]
+    around = _num_pixels(padding)
+    padded = F.pad(x, (around, around, around, around)) if around else x
+    return _Convolution.apply(padded, weight, bias)  # type: ignore[no-any-return]
 
 
 class _Convolution(torch.autograd.Function):
-    """Channels are last inside, tiles are ``[7, N, W / 2, H, C]``: the 5 rows below each other lie side by side."""
+    """Of H x W pixels. Tiles are ``[7, N, (W - 4) / 2, H, C]``: pixels below each other lie side by side in memory."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         num_images, channels, height, width = x.shape
         num_rows, num_columns = height - _KERNEL + 1, width - _KERNEL + 1
-        outputs = x.new_empty(num_images, num_rows, num_columns, len(weight))
+        shape = (num_images, len(weight), num_rows, num_columns)
+        outputs = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
         num_at_once = max(1, MAX_COLUMNS // (_PRODUCTS * num_rows * num_columns // _OUTPUTS * _KERNEL * channels))
         weights = _transformed_weights(weight)
         columns = None
@@ -85,31 +95,36 @@ class _Convolution(torch.autograd.Function):
             pairs = (_A @ products.flatten(1)).view(_OUTPUTS, len(part), -1, num_rows, len(weight))
             _pairs(of_part).copy_(pairs)
         if bias is not None:
-            outputs.add_(bias)
+            outputs.add_(bias[:, None, None])
         ctx.save_for_backward(x, weight)
         ctx.weights, ctx.num_at_once, ctx.columns = weights, num_at_once, columns if len(x) <= num_at_once else None
-        return outputs.permute(0, 3, 1, 2)
+        return outputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
-        last = gradient.permute(0, 2, 3, 1).contiguous()
+        # A second derivative needs the graph of what was kept; and what was kept is not needed again.
+        has_graph = torch.is_grad_enabled()
+        weights = _transformed_weights(weight) if has_graph or ctx.weights is None else ctx.weights
+        kept = None if has_graph else ctx.columns
+        ctx.weights = ctx.columns = None
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
         found_x = torch.zeros_like(x, memory_format=torch.channels_last) if of_x else None
-        of_weights = torch.zeros_like(ctx.weights) if of_weight else None
+        of_weights = torch.zeros_like(weights) if of_weight else None
         for start in range(0, len(x), ctx.num_at_once):
             part = slice(start, start + ctx.num_at_once)
-            of_products = (_A.t() @ _pairs(last[part]).flatten(1)).view(_PRODUCTS, -1, len(weight))
+            of_products = (_A.t() @ _pairs(gradient[part]).flatten(1)).view(_PRODUCTS, -1, len(weight))
             if of_weights is not None:
-                columns = _columns(x[part]) if ctx.columns is None else ctx.columns
+                columns = _columns(x[part]) if kept is None else kept
                 of_weights.baddbmm_(of_products.transpose(1, 2), columns)
             if found_x is not None:
-                _add_input_gradient(found_x[part], torch.bmm(of_products, ctx.weights))
+                _add_input_gradient(found_x[part], torch.bmm(of_products, weights))
         return (
             found_x,
             None if of_weights is None else _weight_gradient(of_weights),
-            last.sum((0, 1, 2)) if of_bias else None,
+            gradient.permute(0, 2, 3, 1).sum((0, 1, 2)) if of_bias else None,
         )
 
 
@@ -126,7 +141,7 @@ def _weight_gradient(of_weights: Tensor) -> Tensor:
 
 
 def _columns(x: Tensor) -> Tensor:
-    """Return ``[7, N W / 2 (H - 4), 5 C]`` of ``[N, C, H, W]``."""
+    """Return ``[7, N (W - 4) / 2 (H - 4), 5 C]`` of ``[N, C, H, W]``."""
     _, channels, height, _ = x.shape
     tiles = x.unfold(3, _TILE, _OUTPUTS).permute(4, 0, 3, 2, 1)
     transformed = (_B @ tiles.reshape(_TILE, -1)).view(_PRODUCTS, -1, height * channels)
@@ -146,10 +161,11 @@ def _add_input_gradient(found: Tensor, of_columns: Tensor) -> None:
         found[..., column : column + num_columns : _OUTPUTS] += tiles[column].permute(0, 3, 2, 1)
 
 
-def _pairs(last: Tensor) -> Tensor:
-    """View ``[N, H, W, K]`` as ``[2, N, W / 2, H, K]``."""
-    num_images, height, width, channels = last.shape
-    return last.view(num_images, height, width // _OUTPUTS, _OUTPUTS, channels).permute(3, 0, 2, 1, 4)
+def _pairs(outputs: Tensor) -> Tensor:
+    """View ``[N, K, H, W]`` of outputs as ``[2, N, W / 2, H, K]``."""
+    num_images, channels, height, width = outputs.shape
+    shape = (num_images, height, width // _OUTPUTS, _OUTPUTS, channels)
+    return outputs.permute(0, 2, 3, 1).view(shape).permute(3, 0, 2, 1, 4)
 
 
 _B = torch.tensor(

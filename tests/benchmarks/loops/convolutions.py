@@ -68,7 +68,7 @@ def _apart(images: Tensor, window: Window, weight: Tensor, *, stride: int = 1) -
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
-    if winograd_5x5.fits(x, weight, stride=stride):
+    if winograd_5x5.fits(x, weight, stride=stride, padding=0):
         return winograd_5x5.conv2d(x, weight, bias)
     return F.conv2d(x, weight, bias, stride)
 
@@ -81,7 +81,7 @@ def measure_5x5(channels: tuple[int, int], size: int, batch_size: int) -> None:
         "torch": step(lambda: F.conv2d(x, weight)),
         "winograd": step(lambda: winograd_5x5.conv2d(x, weight, None)),
     }
-    mark = "*" if winograd_5x5.fits(x, weight, stride=1) else " "
+    mark = "*" if winograd_5x5.fits(x, weight, stride=1, padding=0) else " "
     found = milliseconds(ways)
     print(f"5x5, {channels} channels, {size:2}x{size:<2} {mark} batch {batch_size:4}  {_line(found, 'winograd')}")
 
