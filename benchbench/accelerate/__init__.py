@@ -206,7 +206,10 @@ def accelerate(device: torch.device, precision: Precision, *, compiled: bool = F
 
 
 def _has_winograd(layer: nn.Module) -> bool:
-    return winograd.fits_layer(layer) or winograd_5x5.fits_layer(layer)
+    if not isinstance(layer, nn.Conv2d) or layer.groups != 1 or layer.dilation != (1, 1):
+        return False
+    how = {"stride": layer.stride, "padding": layer.padding}
+    return winograd.has_shape(layer.weight, **how) or winograd_5x5.has_shape(layer.weight, **how)
 
 
 _NUM_THREADS = torch.get_num_threads()

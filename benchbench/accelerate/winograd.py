@@ -11,7 +11,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 if TYPE_CHECKING:
@@ -31,19 +30,9 @@ MAX_KEPT = 1.5
 _OUTPUTS, _KERNEL, _TILE = 2, 3, 4
 
 
-def fits_layer(layer: nn.Module) -> bool:
-    """Tell whether a layer is computed here, given pictures enough."""
-    return (
-        isinstance(layer, nn.Conv2d)
-        and layer.groups == 1
-        and layer.dilation == (1, 1)
-        and _has_shape(layer.weight, stride=layer.stride, padding=layer.padding)
-    )
-
-
 def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
     """Tell whether a convolution without groups and dilation is computed here, by shapes and type of number alone."""
-    if x.ndim != 4 or not _has_shape(weight, stride=stride, padding=padding):  # noqa: PLR2004 - [N, C, H, W]
+    if x.ndim != 4 or not has_shape(weight, stride=stride, padding=padding):  # noqa: PLR2004 - [N, C, H, W]
         return False
     if x.dtype != torch.float32 or weight.dtype != torch.float32 or x.device.type != "cpu":
         return False
@@ -53,7 +42,8 @@ def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
     return is_even and num_tiles * min(weight.shape[:2]) >= MIN_WORK
 
 
-def _has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:
+def has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:
+    """Tell whether a convolution without groups and dilation is computed here, given pictures enough."""
     return (
         weight.shape[2:] == (_KERNEL, _KERNEL)
         and stride in (1, (1, 1))

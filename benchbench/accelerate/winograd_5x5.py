@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 if TYPE_CHECKING:
@@ -29,19 +28,9 @@ MAX_COLUMNS = 2**22
 _OUTPUTS, _KERNEL, _TILE, _PRODUCTS = 2, 5, 6, 7
 
 
-def fits_layer(layer: nn.Module) -> bool:
-    """Tell whether a layer is computed here, given pictures enough."""
-    return (
-        isinstance(layer, nn.Conv2d)
-        and layer.groups == 1
-        and layer.dilation == (1, 1)
-        and _has_shape(layer.weight, stride=layer.stride, padding=layer.padding)
-    )
-
-
 def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
     """Tell whether a convolution without groups and dilation is computed here, by shapes and type of number alone."""
-    if x.ndim != 4 or not _has_shape(weight, stride=stride, padding=padding):  # noqa: PLR2004 - [N, C, H, W]
+    if x.ndim != 4 or not has_shape(weight, stride=stride, padding=padding):  # noqa: PLR2004 - [N, C, H, W]
         return False
     if x.dtype != torch.float32 or weight.dtype != torch.float32 or x.device.type != "cpu":
         return False
@@ -52,7 +41,8 @@ def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
     return is_even and num_images * num_rows * num_columns // _OUTPUTS >= MIN_TILES
 
 
-def _has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:
+def has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:
+    """Tell whether a convolution without groups and dilation is computed here, given pictures enough."""
     num_outputs, num_inputs, *kernel = weight.shape
     return (
         kernel == [_KERNEL, _KERNEL]
