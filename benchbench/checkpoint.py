@@ -44,11 +44,9 @@ class Checkpoint:
     states: dict[str, Any]
     random_states: dict[str, Any]
     times: Times
-    num_threads: int
 
     def restore(self, learner: Learner) -> None:
         """Bring the learner and all random generators to where they stood."""
-        torch.set_num_threads(self.num_threads)
         learner.model.load_state_dict(self.states["model"])
         learner.optimizer.load_state_dict(self.states["optimizer"])
         learner.schedule.scheduler.load_state_dict(self.states["scheduler"])
@@ -94,7 +92,6 @@ def save(path: Path, learner: Learner, epochs: tuple[EpochFinished, ...], *, sta
         },
         "random_states": _random_states(),
         "times": asdict(times),
-        "num_threads": torch.get_num_threads(),
     }
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -124,7 +121,6 @@ def load(path: Path, *, started: Started) -> Checkpoint:
             states=content["states"],
             random_states=content["random_states"],
             times=Times(**content["times"]),
-            num_threads=content["num_threads"],
         )
     except Exception as error:  # a damaged file makes torch raise many kinds
         reason = str(error).partition("\n")[0]

@@ -43,8 +43,10 @@ class BenchError(Exception):
     @staticmethod
     def from_json(data: dict[str, str]) -> BenchError:
         """Return the error that :meth:`to_json` described."""
-        kinds = {kind.__name__: kind for kind in BenchError.__subclasses__()}
-        return kinds.get(data["kind"], BenchError)(data["message"], hint=data["hint"])
+        classes: list[type[BenchError]] = [BenchError, *BenchError.__subclasses__()]
+        kinds = {kind.__name__: kind for kind in classes}
+        # Classes that are declared elsewhere, where torch is, say more exactly why a trial failed.
+        return kinds.get(data["kind"], TrialError)(data["message"], hint=data["hint"])
 
 
 class PluginError(BenchError):

@@ -135,7 +135,7 @@ class _Variant:
             train_seconds=epoch.train_seconds,
             eval_seconds=epoch.eval_seconds,
             images_per_second=epoch.images_per_second,
-            is_finite=math.isfinite(epoch.train_loss),
+            is_finite=math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss),
         )
 
     def _train(self, steps: int, pulse: Pulse) -> Turn:

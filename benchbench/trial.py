@@ -64,8 +64,16 @@ def run_trial(
 def _acceleration(order: TrialOrder) -> Acceleration:
     """Return how the trial is computed here; one that is taken up again goes on as it began."""
     chosen = accelerate(choose_device(order.device), order.spec.precision, compiled=order.compiled)
-    started = next(Journal(Path(order.folder)).events(), None) if order.resume else None
-    return chosen.as_recorded(started.acceleration) if isinstance(started, Started) else chosen
+    began = _began(order)
+    if began is None:
+        return chosen
+    return chosen.as_recorded(began.acceleration, num_threads=began.machine.num_threads)
+
+
+def _began(order: TrialOrder) -> Started | None:
+    """Return how the trial began that is taken up again."""
+    event = next(Journal(Path(order.folder)).events(), None) if order.resume else None
+    return event if isinstance(event, Started) else None
 
 
 def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
@@ -118,7 +126,7 @@ class _Trial:
 
     def _resume(self) -> Resumed:
         """Go back to the checkpoint, or to the beginning where there is none that can be used."""
-        started, note = self._prepared.started, ""
+        started, note = self._prepared.started, _moved(_began(self._order), self._prepared.started)
         if self._checkpoint.exists():
             try:
                 found = checkpoint.load(self._checkpoint, started=started)
@@ -195,6 +203,12 @@ def _alone(order: TrialOrder) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _moved(began: Started | None, now: Started) -> str:
+    """Return a note on a trial that goes on otherwise than it began, since it is on another kind of device."""
+    devices = [event.machine.device.partition(":")[0] for event in (began, now) if event]
+    return "" if len(set(devices)) == 1 else f"it began on {devices[0]} and goes on on {devices[1]}"
 
 
 def _final(prepared: Prepared, epochs: Sequence[Epoch], pulse: Pulse) -> tuple[Final, Tensor]:

@@ -51,7 +51,7 @@ class Warmed:
 class Turn:
     """One timed turn. ``epoch_seconds`` are those of an epoch: measured, or scaled up from some steps.
 
-    ``images_per_second`` are training pictures by ``train_seconds``. ``is_finite`` tells of the training loss.
+    ``images_per_second`` are training pictures by ``train_seconds``. ``is_finite`` tells of the losses.
     """
 
     epoch_seconds: float

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from gradients import error, gradients
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -14,6 +16,7 @@ from benchbench.accelerate import Acceleration, accelerate, peak_bytes, reset_pe
 from benchbench.accelerate.devices import has_bf16_convolutions, possible_precisions
 from benchbench.accelerate.layers import FastLayers
 from benchbench.accelerate.linear import MIN_WEIGHTS, PRODUCTS
+from benchbench.batches import Span, Window
 from benchbench.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -28,32 +31,17 @@ def large_layer() -> nn.Linear:
     return nn.Linear(COLUMNS, ROWS)
 
 
-def gradients(layer: nn.Linear, x: torch.Tensor) -> list[torch.Tensor]:
-    x = x.clone().requires_grad_()
-    layer.zero_grad()
-    output = layer(x)
-    (output * torch.linspace(-1, 1, output.numel()).view_as(output)).sum().backward()
-    assert x.grad is not None
-    assert layer.weight.grad is not None
-    assert layer.bias.grad is not None
-    return [output.detach(), x.grad, layer.weight.grad.clone(), layer.bias.grad.clone()]
-
-
-def error(found: torch.Tensor, exact: torch.Tensor) -> float:
-    found, exact = found.detach().double(), exact.detach().double()
-    return float((found - exact).norm() / exact.norm())
-
-
 @pytest.mark.parametrize("name", PRODUCTS)
 @pytest.mark.parametrize("batch_size", [2, 12, 32])
 def test_products_are_as_exact_as_plain_ones(name: str, batch_size: int) -> None:
-    layer, x = large_layer(), torch.randn(batch_size, COLUMNS)
+    layer, x = large_layer(), torch.randn(batch_size, COLUMNS).requires_grad_()
     products = PRODUCTS[name]
     assert products.fits(x, layer.weight)
     exact = gradients(copy.deepcopy(layer).double(), x.double())
     plain = gradients(layer, x)
     with FastLayers(products):
         ours = gradients(layer, x)
+        assert layer(x).is_contiguous(), "so that a view of it is what it is of torch's"
     for found, usual, right in zip(ours, plain, exact, strict=True):
         assert found.shape == usual.shape
         assert error(found, right) < max(3 * error(usual, right), 1e-6)
@@ -73,6 +61,8 @@ def test_products_pass_over_what_they_were_not_made_for() -> None:
     tokens = torch.randn(3, 5, COLUMNS)
     with FastLayers(products):
         assert torch.equal(layer(tokens), F.linear(tokens, layer.weight, layer.bias))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert layer(tokens).dtype == torch.bfloat16
 
 
 def test_large_layers_stay_in_full_precision_under_autocast() -> None:
@@ -127,9 +117,9 @@ class Lazy(torch.optim.SGD):
 def test_an_interrupted_trial_goes_on_as_it_was_recorded() -> None:
     began = Acceleration(CPU, "fp32", linear="pictures", channels_last=True, fused=False)
     here = Acceleration(CPU, "fp32", linear="blocks", fused=True)
-    assert here.as_recorded(began.facts()) == began
+    assert here.as_recorded(began.facts(), num_threads=7) == replace(began, num_threads=7)
     elsewhere = began.facts() | {"device": "cuda:0"}
-    assert here.as_recorded(elsewhere) == here
+    assert here.as_recorded(elsewhere, num_threads=7) == here
 
 
 def test_a_precision_without_arithmetic_is_refused_with_those_that_have_one() -> None:
@@ -137,6 +127,34 @@ def test_a_precision_without_arithmetic_is_refused_with_those_that_have_one() ->
     with pytest.raises(DeviceError, match="tf32 is not possible on cpu") as caught:
         accelerate(CPU, "tf32")
     assert caught.value.hint.startswith("it can do fp32")
+
+
+@pytest.mark.parametrize(
+    ("has_kernels", "has_avx512", "has_instructions", "expected"),
+    [
+        (True, True, True, True),
+        (True, True, False, False),
+        (True, False, False, True),
+        (False, True, False, False),
+        (False, False, False, False),
+    ],
+    ids=["Zen 4", "Skylake", "ARM or AVX-NE-CONVERT", "no oneDNN", "AVX2"],
+)
+def test_bf16_by_conversion_is_no_arithmetic(
+    monkeypatch: pytest.MonkeyPatch, *, has_kernels: bool, has_avx512: bool, has_instructions: bool, expected: bool
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_kernels)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: has_avx512)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_instructions)
+    assert has_bf16_convolutions() is expected
+
+
+def test_a_border_is_recorded_where_something_is_convolved() -> None:
+    window = Window(Span(43, 107), Span(43, 107))
+    for layer, facts in ((nn.Conv2d(3, 8, 3), "once for all pictures"), (nn.Linear(3, 8), "torch")):
+        acceleration = Acceleration(CPU, "fp32", bordered=True)
+        fitted = acceleration.fitted(layer, torch.optim.SGD(layer.parameters(), lr=0.1), batch_size=4, window=window)
+        assert fitted.facts()["border"] == facts
 
 
 def test_the_peak_of_memory_is_that_since_it_was_reset() -> None:

@@ -139,8 +139,8 @@ def test_output_without_a_terminal_has_no_colour_codes() -> None:
 
 def complete(*words: str) -> list[str]:
     """Return what the shell would offer after these words, as bash asks for it."""
-    program = "import typer\nfrom benchbench.cli.plugins import register\napp = typer.Typer()\nregister(app)\n"
-    program += "try:\n    app(prog_name='bench')\nfinally:\n    import sys\n"
+    program = "import sys\nfrom benchbench.cli.main import make_app\n"
+    program += "try:\n    make_app()(prog_name='bench')\nfinally:\n"
     program += "    assert not {'torch', 'mlflow'} & set(sys.modules), 'heavy'\n"
     line = {
         "COMP_WORDS": " ".join(("bench", *words)),
@@ -159,6 +159,13 @@ def test_the_shell_completes_kinds_and_names_without_torch() -> None:
     assert complete("list", "mo") == ["models"]
     assert complete("show", "model", "al") == ["alexnet"]
     assert complete("show", "optimizers", "") == ["adam", "sgd"]
+
+
+def test_the_shell_completes_the_last_of_several_names() -> None:
+    Catalog.read()
+    assert complete("time", "al") == ["alexnet"]
+    assert complete("time", "alexnet,res") == ["alexnet,resnet"]
+    assert complete("time", "alexnet", "digits", "--optimizer", "sgd,") == ["sgd,adam"], "not sgd once more"
 
 
 def test_listing_from_a_kept_catalog_imports_neither_torch_nor_mlflow() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,8 +27,6 @@ from benchbench.tracker.records import read_experiment
 from benchbench.turns import Round, TimeOrder, Timing, TimingEnded, Warmed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchbench.spec import Spec
     from benchbench.turns import TimingEvent
 
@@ -239,6 +238,7 @@ def test_a_file_gives_each_configuration_once_and_its_baseline_and_options_overr
         (words(), {}, "one variant only"),
         (words("missing.toml", None), {}, "no such file"),
         (words("tiny", None), {}, "no dataset given"),
+        (words("some.toml", "digits"), {}, "some.toml names its dataset itself"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_with_a_way_out(
@@ -303,6 +303,14 @@ def test_a_footprint_is_of_its_own_block_whatever_the_process_held_before() -> N
     assert len(before) == 3
     assert kept.numel()
     assert 135e6 < footprint.peak_bytes < 170e6
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_what_was_measured_is_shown_where_it_cannot_be_saved(bench: Bench) -> None:
+    done = bench(*TINY, "-o", "sgd,adam", "--rounds", 3, "--steps", 1, "--save", "/dev/full", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["n"] == 3
+    assert "--save /dev/full: No space left on device" in done.stderr
 
 
 def test_errors_of_a_timing_cross_the_process_as_what_they_are(bench: Bench) -> None:

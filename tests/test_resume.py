@@ -106,11 +106,26 @@ def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
     assert isinstance(began, Started)
     other = {"memory_format": "channels_last", "optimizer": "as built"}
     assert began.acceleration | other != began.acceleration
-    Journal(Path(order.folder)).append(replace(began, acceleration=began.acceleration | other))
+    assert began.machine.num_threads != 3
+    machine = replace(began.machine, num_threads=3)
+    Journal(Path(order.folder)).append(replace(began, acceleration=began.acceleration | other, machine=machine))
     assert _acceleration(order).facts()["optimizer"] != "as built"
     resumed, *_ = run_trial(replace(order, resume=True), registry, pulse=pulse)
     assert isinstance(resumed, Resumed)
+    assert resumed.machine.num_threads == 3
     assert _acceleration(replace(order, resume=True)).facts().items() >= other.items()
+
+
+def test_a_trial_that_goes_on_on_another_device_says_so(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:
+    order = make_order(registry, tmp_path)
+    (began,) = until(run_trial(order, registry, pulse=pulse), 0)
+    assert isinstance(began, Started)
+    machine = replace(began.machine, device="cuda:1")
+    facts = began.acceleration | {"device": "cuda:1"}
+    Journal(Path(order.folder)).append(replace(began, acceleration=facts, machine=machine))
+    resumed = next(run_trial(replace(order, resume=True), registry, pulse=pulse))
+    assert isinstance(resumed, Resumed)
+    assert resumed.note == "it began on cuda and goes on on cpu"
 
 
 def test_the_time_before_an_interruption_counts(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:

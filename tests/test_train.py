@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from benchbench_plugins.adam import Adam
 from benchbench_plugins.alexnet import AlexNet
 from benchbench_plugins.constant import Constant
 from benchbench_plugins.cosine import Cosine
+from benchbench_plugins.digits import Digits
 from benchbench_plugins.sgd import SGD
 from benchbench_plugins.step import Step
 from benchbench_plugins.timm_models import Timm
@@ -20,11 +23,12 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 import benchbench as bb
-from benchbench.accelerate import accelerate
+from benchbench.accelerate import Acceleration, accelerate
 from benchbench.batches import Batches, Preprocessing, Window, epoch_seed
 from benchbench.clocks import Clock
 from benchbench.plugin import DataSpec, Split
 from benchbench.record import Epoch
+from benchbench.spec import Precision
 from benchbench.train import Learner, NonFiniteLossError, Schedule, evaluate, fit, train_epoch
 
 CPU = torch.device("cpu")
@@ -56,13 +60,15 @@ def learner(
     *,
     batch_size: int = BATCH_SIZE,
     window: Window | None = None,
+    acceleration: Acceleration | None = None,
 ) -> Learner:
     made = optimizer.build(model)
     rule = scheduler or Constant()
     schedule = Schedule(rule.build(made, num_epochs=2, steps_per_epoch=3), rule.step_every, rule.metric)
-    acceleration = accelerate(CPU, "fp32")
+    acceleration = acceleration or accelerate(CPU, "fp32")
+    model = acceleration.model(model)
     fitted = acceleration.fitted(model, made, batch_size=batch_size, window=window)
-    return Learner(acceleration.model(model), made, schedule, fitted)
+    return Learner(model, made, schedule, fitted)
 
 
 def batches(split: Split, preprocessing: Preprocessing = PREPROCESSING, *, batch_size: int = BATCH_SIZE) -> Batches:
@@ -199,6 +205,48 @@ def test_twenty_steps_are_as_exact_as_those_of_a_loop_written_by_hand(
     for name, right in exact.state_dict().items():
         usual = relative_difference(twin.state_dict()[name].double(), right)
         assert relative_difference(model.state_dict()[name].double(), right) <= max(2 * usual, 1e-7), name
+
+
+@pytest.mark.parametrize("build", [alexnet, wide_model])
+def test_twenty_steps_as_with_avx_512_equal_a_loop_written_by_hand(
+    monkeypatch: pytest.MonkeyPatch, build: Callable[[], nn.Module]
+) -> None:
+    """What is chosen there can be computed anywhere, if slowly."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert accelerate(CPU, "fp32").linear == "pictures"
+    model, twin = train_both(build, SGD(), lambda weights: torch.optim.SGD(weights, lr=0.001, momentum=0.9))
+    for name, weight in model.state_dict().items():
+        assert relative_difference(weight, twin.state_dict()[name]) < 1e-5, name
+
+
+def loss_curve(precision: Precision) -> list[float]:
+    """Return the mean losses of every ten steps of an epoch of handwritten digits, at a learning rate that learns."""
+    dataset = Digits()
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(3, 16, 5, stride=2, padding=2)
+    hidden = nn.Linear(4096, 1024)
+    model = nn.Sequential(
+        *(convolution, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()), *(hidden, nn.ReLU(), nn.Linear(1024, 10))
+    )
+    acceleration = replace(accelerate(CPU, "fp32"), precision=precision, winograd=False)
+    target = learner(model, SGD(lr=0.01), batch_size=16, acceleration=acceleration)
+    preprocessing = Preprocessing(64, 0.0, dataset.mean, dataset.std)
+    order = batches(dataset.load(Path()).train, preprocessing, batch_size=16).shuffled(seed=0, epoch=1)
+    losses = []
+    while steps := list(islice(order, 10)):
+        losses.append(train_epoch(target, steps, pulse=QuietPulse()).loss)
+    return losses
+
+
+BF16_BAND = 0.1
+
+
+def test_the_loss_curve_in_bf16_stays_in_a_band_of_that_in_fp32() -> None:
+    """torch converts where a processor has no bf16: the same numbers, only slower."""
+    usual, ours = loss_curve("fp32"), loss_curve("bf16")
+    assert usual[-1] < usual[0] / 3, "it learns"
+    assert usual != ours
+    assert max(abs(right - found) for right, found in zip(usual, ours, strict=True)) < BF16_BAND
 
 
 def test_twenty_steps_of_adam_are_as_exact_as_those_of_a_loop_written_by_hand() -> None:

@@ -11,6 +11,7 @@ import torch
 from benchbench.accelerate import possible_precisions
 from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
 from benchbench.order import ArtifactLevel, TrialOrder
+from benchbench.prepare import OutOfMemoryError
 from benchbench.pulse import SharedPulse
 from benchbench.record import Epoch, Event, Failed, Record, Started
 from benchbench.registry import Registry
@@ -175,6 +176,11 @@ def test_trying_the_model_leaves_weights_dropout_and_statistics_untouched(
     torch.manual_seed(order.spec.seed)
     registry.create("model", order.spec.model).build(_data_spec())
     assert torch.equal(torch.rand(1), after_trial_setup)
+
+
+def test_a_failure_that_only_the_worker_has_a_class_for_stays_a_failure() -> None:
+    told = BenchError.from_json(OutOfMemoryError("out of memory", hint="a smaller batch").to_json())
+    assert (told.message, told.hint, told.exit_code) == ("out of memory", "a smaller batch", 1)
 
 
 def _data_spec() -> Any:

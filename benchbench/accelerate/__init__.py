@@ -19,7 +19,7 @@ the record, and a trial that is taken up again goes on with it, on whatever mach
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -58,7 +58,7 @@ class Acceleration:
     """How the steps of one trial are computed. Without more than its first two fields: as plain torch does it.
 
     ``linear`` names one of :data:`~benchbench.accelerate.linear.PRODUCTS`, or nothing. ``sgd`` and ``window`` are what
-    ``in_place`` and ``bordered`` come to for one trial.
+    ``in_place`` and ``bordered`` come to for one trial. ``num_threads`` are those of operators on the CPU.
     """
 
     device: torch.device
@@ -72,11 +72,12 @@ class Acceleration:
     compiled: bool = False
     sgd: InPlaceSGD | None = None
     window: Window | None = None
+    num_threads: int = field(default_factory=lambda: _NUM_THREADS)
 
     def apply(self) -> None:
         """Set torch's process-wide switches for this trial; all of them, so that none is left from the one before."""
         tf32 = self.precision == "tf32"
-        torch.set_num_threads(_NUM_THREADS)
+        torch.set_num_threads(self.num_threads)
         torch.set_grad_enabled(True)
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.benchmark = False
@@ -107,7 +108,8 @@ class Acceleration:
         sgd = None
         if large and self.in_place and fused and InPlaceSGD.fits(optimizer):
             sgd = InPlaceSGD(optimizer, PRODUCTS[self.linear], large)
-        bordered = self.bordered and window is not None and window.has_border
+        has_convolutions = any(isinstance(layer, nn.Conv2d) for layer in model.modules())
+        bordered = self.bordered and has_convolutions and window is not None and window.has_border
         return replace(
             self,
             linear=self.linear if large else "",
@@ -170,7 +172,7 @@ class Acceleration:
             "model": "compiled" if self.compiled else "as built",
         }
 
-    def as_recorded(self, facts: Mapping[str, str]) -> Acceleration:
+    def as_recorded(self, facts: Mapping[str, str], *, num_threads: int) -> Acceleration:
         """Return the acceleration of an interrupted trial, where this device can go on with it."""
         if torch.device(facts["device"]).type != self.device.type:
             return self
@@ -184,6 +186,7 @@ class Acceleration:
             fused=facts["optimizer"] != "as built",
             in_place=facts["optimizer"] == "in place",
             compiled=facts["model"] == "compiled",
+            num_threads=num_threads,
         )
 
 
@@ -212,5 +215,5 @@ def _has_winograd(layer: nn.Module) -> bool:
     return winograd.has_shape(layer.weight, **how) or winograd_5x5.has_shape(layer.weight, **how)
 
 
-_NUM_THREADS = torch.get_num_threads()
+_NUM_THREADS: int = torch.get_num_threads()
 """What torch chose when it was imported, before any plugin could change it."""

@@ -50,9 +50,14 @@ def possible_precisions(device: torch.device) -> tuple[str, ...]:
 
 
 def has_bf16_convolutions() -> bool:
-    """Tell whether oneDNN, which computes convolutions on processors, has bf16 kernels for this one."""
+    """Tell whether oneDNN, which computes convolutions on processors, has bf16 kernels for this one.
+
+    It says so of all processors with AVX-512, and converts on those without AVX512_BF16.
+    """
     ask = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return ask is not None and bool(ask())
+    if ask is None or not ask():
+        return False
+    return torch.cpu._is_avx512_bf16_supported() or not torch.cpu._is_avx512_supported()  # noqa: SLF001 - nothing public tells
 
 
 def device_name(device: torch.device) -> str:

@@ -30,6 +30,9 @@ class FastLayers(TorchFunctionMode):
     pooling make of it, so that whatever else a model does to the pictures is safe. Only who asks for the gradient of
     what lies between, and after the convolution, finds in the first picture what all share. ``with_winograd``,
     convolutions of 3x3 and 5x5 are computed so.
+
+    Where hooks take what is saved for the backward pass, all is left to torch: activation checkpointing computes it
+    again after this context has ended, and wants the same tensors.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class FastLayers(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Compute a layer here, or have torch do whatever it is."""
+        if func in _LAYERS and _has_saved_tensors_hooks():
+            return func(*args, **(kwargs or {}))
         if func is F.linear and self._products is not None:
             return self._linear(self._products, *args, **(kwargs or {}))
         if func is F.conv2d:
@@ -68,7 +73,7 @@ class FastLayers(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def _linear(self, products: Products, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
-        if not products.is_large(weight):
+        if not products.is_large(weight) or input.ndim != 2:  # noqa: PLR2004 - [N, I]
             return F.linear(input, weight, bias)
         with torch.autocast("cpu", enabled=False):
             x = input.float()
@@ -137,6 +142,13 @@ class FastLayers(TorchFunctionMode):
         """Return where these may differ, unless they were changed since, or someone wants the gradient of each."""
         window, version = self._windows.get(images, (None, 0))  # type: ignore[no-untyped-call]
         return window if window is not None and version == _version(images) and not _is_watched(images) else None
+
+
+_LAYERS = (F.linear, F.conv2d, F.relu, F.max_pool2d)
+
+
+def _has_saved_tensors_hooks() -> bool:
+    return torch._C._autograd._top_saved_tensors_default_hooks(False) is not None  # noqa: SLF001 - the only way to ask
 
 
 def _is_watched(tensor: Tensor) -> bool:

@@ -112,7 +112,7 @@ class Pictures(Products):
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Convolve the weights with N filters of 1x1."""
-        return F.conv2d(_as_picture(weight), x[:, :, None, None]).view(len(x), -1)
+        return F.conv2d(_as_picture(weight), x[:, :, None, None]).view(len(x), -1).contiguous()
 
     def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
         """Take the gradient of those filters."""

@@ -22,7 +22,7 @@ def fuse(optimizer: Optimizer, device: torch.device) -> bool:
     """Let an optimizer take its steps fused, and tell whether it does.
 
     It stays as it was built where its author chose an implementation, and for weights that are not plain floats.
-    The state is the same either way.
+    The state is the same either way. Steps in which the momentum of some weights begins later are not fused.
     """
     groups = optimizer.param_groups
     weights = [weight for group in groups for weight in group["params"]]
@@ -35,7 +35,17 @@ def fuse(optimizer: Optimizer, device: torch.device) -> bool:
         return False
     for group in groups:
         group.update(fused=True, foreach=False)
+    if isinstance(optimizer, torch.optim.SGD):
+        optimizer.register_step_pre_hook(_fuse_where_momentum_is_even)
     return True
+
+
+def _fuse_where_momentum_is_even(optimizer: Optimizer, *_: Any) -> None:
+    """Have a step fused unless some weights have a momentum and others get their first gradient: torch has none."""
+    for group in optimizer.param_groups:
+        weights = [weight for weight in group["params"] if weight.grad is not None]
+        has_momentum = {optimizer.state.get(weight, {}).get("momentum_buffer") is not None for weight in weights}
+        group["fused"] = not group["momentum"] or len(has_momentum) <= 1
 
 
 class InPlaceSGD:
@@ -55,14 +65,17 @@ class InPlaceSGD:
 
     @staticmethod
     def fits(optimizer: Optimizer) -> TypeGuard[torch.optim.SGD]:
-        """Tell whether these are the steps of an optimizer: Nesterov's need the gradient itself."""
-        return type(optimizer) is torch.optim.SGD and not any(
-            group["nesterov"] or group["maximize"] for group in optimizer.param_groups
+        """Tell whether these are the steps of an optimizer: Nesterov's and hooks of others need the gradient itself."""
+        hooks = (*optimizer._optimizer_step_pre_hooks.values(), *optimizer._optimizer_step_post_hooks.values())  # noqa: SLF001 - the only way to ask
+        return (
+            type(optimizer) is torch.optim.SGD
+            and all(hook is _fuse_where_momentum_is_even for hook in hooks)
+            and not any(group["nesterov"] or group["maximize"] for group in optimizer.param_groups)
         )
 
     def takes(self, weight: Tensor) -> bool:
         """Tell whether the gradient of a weight may be left to this."""
-        return torch.is_grad_enabled() and id(weight) in self._ids and not _is_watched(weight)
+        return torch.is_grad_enabled() and id(weight) in self._ids and not _has_hooks(weight)
 
     def keep(self, weight: Tensor, gradient: Tensor, x: Tensor) -> None:
         """Keep the factors of a gradient for the next step."""
@@ -81,6 +94,7 @@ class InPlaceSGD:
             for gradient, x in self._kept.pop(id(weight)):
                 found = self._products.weight_gradient(gradient, x)
                 weight.grad = found if weight.grad is None else weight.grad.add_(found)
+        _fuse_where_momentum_is_even(optimizer)
 
     @torch.no_grad()
     def _step(self, optimizer: Optimizer, *_: Any) -> None:
@@ -111,6 +125,6 @@ class InPlaceSGD:
         ]
 
 
-def _is_watched(weight: Tensor) -> bool:
+def _has_hooks(weight: Tensor) -> bool:
     """Tell whether somebody has asked to see the gradient (``register_hook`` and its like)."""
     return bool(getattr(weight, "_backward_hooks", None) or getattr(weight, "_post_accumulate_grad_hooks", None))

@@ -13,7 +13,7 @@ from benchbench.discovery import HOOK_OF_KIND, loose_files
 from benchbench.errors import BenchError, SpecError, closest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from benchbench.catalog import Catalog
     from benchbench.describe import Entry, Param
@@ -44,6 +44,17 @@ def complete_optimizer(ctx: typer.Context, incomplete: str) -> Completion:
 def complete_scheduler(ctx: typer.Context, incomplete: str) -> Completion:
     """Return the schedulers that begin so, each with its summary."""
     return _complete("scheduler", ctx, incomplete)
+
+
+def complete_several(complete: Callable[[typer.Context, str], Completion]) -> Callable[..., Completion]:
+    """Return what completes the last of several names with commas between."""
+
+    def complete_last(ctx: typer.Context, incomplete: str) -> Completion:
+        names = incomplete.split(",")
+        before = "".join(f"{name}," for name in names[:-1])
+        return [(before + name, summary) for name, summary in complete(ctx, names[-1]) if name not in names[:-1]]
+
+    return complete_last
 
 
 def complete_name(ctx: typer.Context, incomplete: str) -> Completion:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchbench.cli import options
-from benchbench.cli.plugins import complete_dataset, complete_model, complete_optimizer
+from benchbench.cli.plugins import complete_dataset, complete_model, complete_optimizer, complete_several
 from benchbench.errors import SpecError
 
 
@@ -22,7 +22,8 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     file_or_model: Annotated[
         str,
         typer.Argument(
-            help="A grid file, or a model plugin; several with commas between.", autocompletion=complete_model
+            help="A grid file, or a model plugin; several with commas between.",
+            autocompletion=complete_several(complete_model),
         ),
     ],
     dataset: Annotated[
@@ -36,7 +37,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             metavar="NAME[,NAME]",
             help="Optimizer plugins.",
             show_default="sgd, or the file's",
-            autocompletion=complete_optimizer,
+            autocompletion=complete_several(complete_optimizer),
         ),
     ] = None,
     batch_size: Annotated[

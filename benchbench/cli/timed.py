@@ -17,7 +17,7 @@ from benchbench.cli.timed_tables import cautions, print_timings
 from benchbench.cli.variants import name_variants
 from benchbench.compare.timings import MIN_ROUNDS, compare_timings
 from benchbench.discovery import loose_files
-from benchbench.errors import TrackingError, TrialError
+from benchbench.errors import SpecError, TrackingError, TrialError
 from benchbench.executors import Output, Stage
 from benchbench.executors.local import LocalExecutor
 from benchbench.grid import Interrupts
@@ -76,11 +76,14 @@ def run_timing(grid: GridFile, options: Options, plan: Plan) -> None:
             )
             raise KeyboardInterrupt
         table = compare_timings(timing.epoch_seconds, named.baseline, confidence=grid.compare.confidence)
-        run = _log(session, timing, table, grid, display.note)
-        session.close_tracker()
-    if plan.save is not None:
-        plan.save.write_text(to_text(to_benchmark_json(timing, table, name=grid.name)), encoding="utf-8")
-    _show(timing, table, grid, run, as_json=plan.as_json)
+        run = None
+        try:
+            run = _log(session, timing, table, grid, display.note)
+            session.close_tracker()
+            if plan.save is not None:
+                _save(plan.save, to_text(to_benchmark_json(timing, table, name=grid.name)))
+        finally:
+            _show(timing, table, grid, run, as_json=plan.as_json)
     raise typer.Exit(shared.EXIT_CODES["killed" if timing.is_stopped else "finished"])
 
 
@@ -107,6 +110,13 @@ def _time(order: TimeOrder, executor: LocalExecutor, display: TimedDisplay) -> T
         if not interrupts.count:
             raise
     return Timing(order, tuple(warmed), tuple(rounds), is_stopped=len(rounds) < order.rounds)
+
+
+def _save(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"--save {path}: {error.strerror}", hint="the results are above") from None
 
 
 def _log(

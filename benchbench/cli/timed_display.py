@@ -1,7 +1,7 @@
 """What a person sees while variants take turns: a line for each round.
 
-On a terminal a bar stands below the lines. It is drawn between two turns and never during one, since the drawing would
-take time from what is timed.
+On a terminal a bar stands below the lines. It is drawn where turns begin and end and never by the clock, since the
+drawing would take time from what is timed.
 """
 
 from __future__ import annotations

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from benchbench.turns import Timing
 
 _MEGABYTE = 1e6
-_ESTIMATES = {"Student's t": "geometric means of the rounds' ratios", "bootstrap": "medians of the rounds' ratios"}
+_METHODS = {
+    "Student's t": "geometric means of the rounds' ratios, intervals by Student's t",
+    "bootstrap": "medians of the rounds' ratios, intervals by percentile bootstrap",
+}
 
 
 def print_timings(timing: Timing, table: TimedTable) -> None:
@@ -31,7 +34,7 @@ def print_timings(timing: Timing, table: TimedTable) -> None:
             typer.echo(row.verdict)
     typer.echo(
         f"n = {table.n} rounds by turns, each {turn_text(timing)}; ratios of times to {table.baseline}:"
-        f" {_ESTIMATES[table.method]}, intervals by {_method(table)}"
+        f" {_METHODS[table.method]}"
     )
     for caution in cautions(timing):
         typer.echo(f"caution: {caution}")
@@ -67,7 +70,3 @@ def _row(timing: Timing, row: TimedRow, place: int) -> tuple[str, ...]:
         f"{timing.warmed[place].peak_memory_bytes / _MEGABYTE:,.0f}",
         ratio,
     )
-
-
-def _method(table: TimedTable) -> str:
-    return "Student's t" if table.method == "Student's t" else "percentile bootstrap"

@@ -91,6 +91,11 @@ def _from_file(words: Words, given: dict[str, Any]) -> GridFile:
 
 
 def _from_words(words: Words, given: dict[str, Any]) -> GridFile:
+    if Path(words.target).suffix == ".toml":
+        raise SpecError(
+            f"{words.target} names its dataset itself, and {words.dataset} was given besides",
+            hint=f"bench time {words.target}",
+        )
     table: dict[str, Any] = {"model": _values(words.target, "MODEL"), "dataset": words.dataset} | given
     texts = read_settings(words.settings)
     return gridfile.GridFile(

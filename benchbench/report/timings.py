@@ -72,7 +72,7 @@ def to_benchmark_json(timing: Timing, table: TimedTable, *, name: str) -> dict[s
             "python_version": machine.versions.get("python", ""),
             "benchbench": machine.versions,
         },
-        "commit_info": {"id": machine.git_commit or "", "dirty": False},
+        "commit_info": {"id": machine.git_commit or ""},
         "benchmarks": [
             _benchmark(row, warmed, name=name, turn=turn_text(timing))
             for row, warmed in zip(table.rows, timing.warmed, strict=True)
