@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import cpuinfo
 import pytest
+import torch
 from benchmarks.ratios import Aim, NotRun, Row
 from benchmarks.turns import CLOCK, Sample, Turns, column, reported
+
+from benchbench.accelerate import possible_precisions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +25,6 @@ NUM_TRAIN = 4000
 NUM_STEPS, NUM_STEPS_QUICK = 60, 4
 PLAIN = "plain loop"
 MEMORY = Aim(gate=1 / 1.1, goal=1.0)
-BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 NO_BF16 = "this processor has no bf16 instructions"
 
 
@@ -72,7 +73,7 @@ def steps(*, quick: bool, is_whole: bool = False) -> tuple[str, ...]:
 
 
 def can_bf16() -> bool:
-    return not BF16_FLAGS.isdisjoint(cpuinfo.get_cpu_info().get("flags", ()))
+    return "bf16" in possible_precisions(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
