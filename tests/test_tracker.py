@@ -406,6 +406,18 @@ def test_a_new_store_is_made_in_silence_and_without_leaving_the_working_folder(t
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
+def test_a_store_that_was_being_made_by_a_killed_process_leaves_nothing(tmp_path: Path) -> None:
+    program = "import mlflow; from benchbench.tracker import Store; print('begins', flush=True); Store.open()"
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begins\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    process.kill()
+    process.communicate()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_tracker_is_imported_without_mlflow() -> None:
     program = "import sys, benchbench.tracker; print({'mlflow', 'torch', 'requests'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

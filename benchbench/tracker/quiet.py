@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -46,16 +47,19 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
 def make_database(tracking_uri: str) -> None:
     """Make the database of a SQLite URI where there is none, whole or not at all.
 
-    MLflow makes it table by table, in seconds, and can never use one that it was killed in. With a write-ahead log
-    `mlflow ui` reads while we write, and a commit waits for the disk once instead of three times.
+    MLflow makes it table by table, in seconds, and can never use one that it was killed in. So it is made elsewhere,
+    and a call that ends meanwhile, over a typo for example, leaves nothing beside the user's files. With a write-ahead
+    log `mlflow ui` reads while we write, and a commit waits for the disk once instead of three times.
     """
     path = sqlite_path(tracking_uri)
     if path is None or path.exists():
         return
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        partial = Path(folder) / path.name
-        mlflow_client(tracking_uri.replace(str(path), str(partial), 1)).search_experiments()
+    with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
+        made = Path(folder) / path.name
+        mlflow_client(tracking_uri.replace(str(path), str(made), 1)).search_experiments()
         if not path.exists():  # another call may have been faster
+            partial = path.with_name(f".{path.name}-{os.getpid()}")
+            shutil.copyfile(made, partial)
             partial.replace(path)
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
