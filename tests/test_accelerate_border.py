@@ -197,7 +197,7 @@ def test_a_border_is_followed_without_gradients_and_in_inference_mode() -> None:
         nn.Conv2d(3, 8, 5, dilation=2),
         nn.Conv2d(3, 9, 3, groups=3),
         nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect"),
-        nn.Conv2d(3, 8, 140, padding=20),
+        nn.Conv2d(3, 8, 140, stride=10, padding=20),
     ],
     ids=["padding in words", "dilated", "grouped", "reflected", "nothing but picture"],
 )
