@@ -52,28 +52,28 @@ def run_trial(
     after it, whatever happens is the last event. A trial that is resumed yields the epochs of its checkpoint again.
     """
     with memory_errors_named():
-        acceleration = _acceleration(order)
+        began = _began(order)
+        acceleration = _acceleration(order, began)
         give_back_memory()
         clock = Clock(acceleration.synchronize())
         with clock.phase("load"):
             prepared = prepare(order, registry, acceleration, on_stage=on_stage)
     with _alone(order):
-        yield from _Trial(order, prepared, clock=clock, pulse=pulse, on_stage=on_stage).run()
-
-
-def _acceleration(order: TrialOrder) -> Acceleration:
-    """Return how the trial is computed here; one that is taken up again goes on as it began."""
-    chosen = accelerate(choose_device(order.device), order.spec.precision, compiled=order.compiled)
-    began = _began(order)
-    if began is None:
-        return chosen
-    return chosen.as_recorded(began.acceleration, num_threads=began.machine.num_threads)
+        yield from _Trial(order, prepared, began, clock=clock, pulse=pulse, on_stage=on_stage).run()
 
 
 def _began(order: TrialOrder) -> Started | None:
     """Return how the trial began that is taken up again."""
     event = next(Journal(Path(order.folder)).events(), None) if order.resume else None
     return event if isinstance(event, Started) else None
+
+
+def _acceleration(order: TrialOrder, began: Started | None) -> Acceleration:
+    """Return how the trial is computed here; one that is taken up again goes on as it began."""
+    chosen = accelerate(choose_device(order.device), order.spec.precision, compiled=order.compiled)
+    if began is None:
+        return chosen
+    return chosen.as_recorded(began.acceleration, num_threads=began.machine.num_threads)
 
 
 def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
@@ -98,10 +98,18 @@ class _Trial:
     """A prepared trial on its way to the end."""
 
     def __init__(
-        self, order: TrialOrder, prepared: Prepared, *, clock: Clock, pulse: Pulse, on_stage: Callable[[str], None]
+        self,
+        order: TrialOrder,
+        prepared: Prepared,
+        began: Started | None,
+        *,
+        clock: Clock,
+        pulse: Pulse,
+        on_stage: Callable[[str], None],
     ) -> None:
         self._order = order
         self._prepared = prepared
+        self._began = began
         self._clock = clock
         self._pulse = pulse
         self._on_stage = on_stage
@@ -126,7 +134,7 @@ class _Trial:
 
     def _resume(self) -> Resumed:
         """Go back to the checkpoint, or to the beginning where there is none that can be used."""
-        started, note = self._prepared.started, _moved(_began(self._order), self._prepared.started)
+        started, note = self._prepared.started, _moved(self._began, self._prepared.started)
         if self._checkpoint.exists():
             try:
                 found = checkpoint.load(self._checkpoint, started=started)

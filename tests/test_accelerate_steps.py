@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,8 +107,27 @@ class Offloaded(nn.Module):
             return self.layers(x)  # type: ignore[no-any-return]
 
 
-def test_weights_whose_saved_copies_are_elsewhere_take_their_steps() -> None:
-    ours, theirs = Offloaded(), Offloaded()
+class Checkpointed(nn.Module):
+    """Computes its activations again in the backward pass."""
+
+    def __init__(self, *, use_reentrant: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(2048, 2048), nn.Linear(2048, 10)
+        self._use_reentrant = use_reentrant
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        again = checkpoint(lambda x: self.first(x).tanh(), self.first(x), use_reentrant=self._use_reentrant)
+        return self.last(again)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [Offloaded, partial(Checkpointed, use_reentrant=False), partial(Checkpointed, use_reentrant=True)],
+    ids=["saved elsewhere", "computed again", "computed again, reentrant"],
+)
+def test_models_that_do_not_keep_their_activations_take_the_same_steps(build: Callable[[], nn.Module]) -> None:
+    ours, theirs = build(), build()
     trained(ours, torch.optim.SGD(ours.parameters(), lr=0.1, momentum=0.9), IN_PLACE)
     trained(theirs, torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9), Acceleration(CPU, "fp32"))
     for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
@@ -209,28 +229,5 @@ def test_the_momentum_of_some_weights_may_begin_later(dampening: float) -> None:
     ]
     assert trained(ours, optimizers[0], IN_PLACE, steps=5).fused
     trained(theirs, optimizers[1], Acceleration(CPU, "fp32"), steps=5)
-    for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
-        assert error(found, right) < 1e-6
-
-
-class Checkpointed(nn.Module):
-    """Computes its activations again in the backward pass."""
-
-    def __init__(self, *, use_reentrant: bool) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.first, self.last = nn.Linear(2048, 2048), nn.Linear(2048, 10)
-        self._use_reentrant = use_reentrant
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        again = checkpoint(lambda x: self.first(x).tanh(), self.first(x), use_reentrant=self._use_reentrant)
-        return self.last(again)  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize("use_reentrant", [False, True])
-def test_activations_may_be_computed_again(use_reentrant: bool) -> None:  # noqa: FBT001
-    ours, theirs = Checkpointed(use_reentrant=use_reentrant), Checkpointed(use_reentrant=use_reentrant)
-    trained(ours, torch.optim.SGD(ours.parameters(), lr=0.1, momentum=0.9), IN_PLACE)
-    trained(theirs, torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9), Acceleration(CPU, "fp32"))
     for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert error(found, right) < 1e-6

@@ -15,7 +15,7 @@ from benchbench.pulse import SharedPulse
 from benchbench.record import EpochFinished, Event, Finished, Record, Resumed, Started
 from benchbench.registry import Registry
 from benchbench.spec import Draft
-from benchbench.trial import _acceleration, run_trial
+from benchbench.trial import _acceleration, _began, run_trial
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -109,11 +109,12 @@ def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
     assert began.machine.num_threads != 3
     machine = replace(began.machine, num_threads=3)
     Journal(Path(order.folder)).append(replace(began, acceleration=began.acceleration | other, machine=machine))
-    assert _acceleration(order).facts()["optimizer"] != "as built"
-    resumed, *_ = run_trial(replace(order, resume=True), registry, pulse=pulse)
+    assert _acceleration(order, _began(order)).facts()["optimizer"] != "as built"
+    again = replace(order, resume=True)
+    resumed, *_ = run_trial(again, registry, pulse=pulse)
     assert isinstance(resumed, Resumed)
     assert resumed.machine.num_threads == 3
-    assert _acceleration(replace(order, resume=True)).facts().items() >= other.items()
+    assert _acceleration(again, _began(again)).facts().items() >= other.items()
 
 
 def test_a_trial_that_goes_on_on_another_device_says_so(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ the record, and a trial that is taken up again goes on with it, on whatever mach
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,7 +30,7 @@ from benchbench.accelerate.devices import available_devices, choose_device, devi
 from benchbench.accelerate.layers import FastLayers
 from benchbench.accelerate.linear import PRODUCTS
 from benchbench.accelerate.memory import give_back_memory, keep_freed_memory, peak_bytes, reset_peak
-from benchbench.accelerate.optimizers import InPlaceSGD, fuse
+from benchbench.accelerate.optimizers import InPlaceSGD, fuse, fuse_even_steps
 from benchbench.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ __all__ = [
     "reset_peak",
 ]
 
+_NUM_THREADS: int = torch.get_num_threads()
+"""What torch chose when it was imported, before any plugin could change it."""
+
 
 @dataclass(frozen=True)
 class Acceleration:
@@ -72,7 +75,7 @@ class Acceleration:
     compiled: bool = False
     sgd: InPlaceSGD | None = None
     window: Window | None = None
-    num_threads: int = field(default_factory=lambda: _NUM_THREADS)
+    num_threads: int = _NUM_THREADS
 
     def apply(self) -> None:
         """Set torch's process-wide switches for this trial; all of them, so that none is left from the one before."""
@@ -108,6 +111,8 @@ class Acceleration:
         sgd = None
         if large and self.in_place and fused and InPlaceSGD.fits(optimizer):
             sgd = InPlaceSGD(optimizer, PRODUCTS[self.linear], large)
+        if fused:
+            fuse_even_steps(optimizer)
         has_convolutions = any(isinstance(layer, nn.Conv2d) for layer in model.modules())
         bordered = self.bordered and has_convolutions and window is not None and window.has_border
         return replace(
@@ -213,7 +218,3 @@ def _has_winograd(layer: nn.Module) -> bool:
         return False
     how = {"stride": layer.stride, "padding": layer.padding}
     return winograd.has_shape(layer.weight, **how) or winograd_5x5.has_shape(layer.weight, **how)
-
-
-_NUM_THREADS: int = torch.get_num_threads()
-"""What torch chose when it was imported, before any plugin could change it."""

@@ -22,7 +22,7 @@ def fuse(optimizer: Optimizer, device: torch.device) -> bool:
     """Let an optimizer take its steps fused, and tell whether it does.
 
     It stays as it was built where its author chose an implementation, and for weights that are not plain floats.
-    The state is the same either way. Steps in which the momentum of some weights begins later are not fused.
+    The state is the same either way.
     """
     groups = optimizer.param_groups
     weights = [weight for group in groups for weight in group["params"]]
@@ -35,13 +35,19 @@ def fuse(optimizer: Optimizer, device: torch.device) -> bool:
         return False
     for group in groups:
         group.update(fused=True, foreach=False)
-    if isinstance(optimizer, torch.optim.SGD):
-        optimizer.register_step_pre_hook(_fuse_where_momentum_is_even)
     return True
 
 
-def _fuse_where_momentum_is_even(optimizer: Optimizer, *_: Any) -> None:
-    """Have a step fused unless some weights have a momentum and others get their first gradient: torch has none."""
+def fuse_even_steps(optimizer: Optimizer) -> None:
+    """Have a fused optimizer's steps fused only where the momentum of all weights begins at once: torch has no other.
+
+    It is asked for last, after what may still make gradients when a step begins.
+    """
+    if isinstance(optimizer, torch.optim.SGD):
+        optimizer.register_step_pre_hook(_fuse_if_even)
+
+
+def _fuse_if_even(optimizer: Optimizer, *_: Any) -> None:
     for group in optimizer.param_groups:
         weights = [weight for weight in group["params"] if weight.grad is not None]
         has_momentum = {optimizer.state.get(weight, {}).get("momentum_buffer") is not None for weight in weights}
@@ -65,11 +71,11 @@ class InPlaceSGD:
 
     @staticmethod
     def fits(optimizer: Optimizer) -> TypeGuard[torch.optim.SGD]:
-        """Tell whether these are the steps of an optimizer: Nesterov's and hooks of others need the gradient itself."""
-        hooks = (*optimizer._optimizer_step_pre_hooks.values(), *optimizer._optimizer_step_post_hooks.values())  # noqa: SLF001 - the only way to ask
+        """Tell whether these are the steps of an optimizer: Nesterov's and hooks need the gradient itself."""
+        is_hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks  # noqa: SLF001 - the only way to ask
         return (
             type(optimizer) is torch.optim.SGD
-            and all(hook is _fuse_where_momentum_is_even for hook in hooks)
+            and not is_hooked
             and not any(group["nesterov"] or group["maximize"] for group in optimizer.param_groups)
         )
 
@@ -94,7 +100,6 @@ class InPlaceSGD:
             for gradient, x in self._kept.pop(id(weight)):
                 found = self._products.weight_gradient(gradient, x)
                 weight.grad = found if weight.grad is None else weight.grad.add_(found)
-        _fuse_where_momentum_is_even(optimizer)
 
     @torch.no_grad()
     def _step(self, optimizer: Optimizer, *_: Any) -> None:

@@ -32,14 +32,18 @@ _OUTPUTS, _KERNEL, _TILE = 2, 3, 4
 
 def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
     """Tell whether a convolution without groups and dilation is computed here, by shapes and type of number alone."""
-    if x.ndim != 4 or not has_shape(weight, stride=stride, padding=padding):  # noqa: PLR2004 - [N, C, H, W]
-        return False
-    if x.dtype != torch.float32 or weight.dtype != torch.float32 or x.device.type != "cpu":
+    if not has_shape(weight, stride=stride, padding=padding) or not are_batches_of_floats(x, weight):
         return False
     num_images, _, height, width = x.shape
     num_tiles = num_images * (height // _OUTPUTS) * (width // _OUTPUTS)
     is_even = height % _OUTPUTS == width % _OUTPUTS == 0
     return is_even and num_tiles * min(weight.shape[:2]) >= MIN_WORK
+
+
+def are_batches_of_floats(x: Tensor, weight: Tensor) -> bool:
+    """Tell whether these are ``[N, C, H, W]`` and weights in fp32 on the CPU, as Winograd's convolutions take them."""
+    is_float = x.dtype == weight.dtype == torch.float32
+    return x.ndim == 4 and is_float and x.device.type == "cpu"  # noqa: PLR2004 - [N, C, H, W]
 
 
 def has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from benchbench.accelerate.winograd import are_batches_of_floats
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,9 +32,7 @@ _OUTPUTS, _KERNEL, _TILE, _PRODUCTS = 2, 5, 6, 7
 
 def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
     """Tell whether a convolution without groups and dilation is computed here, by shapes and type of number alone."""
-    if x.ndim != 4 or not has_shape(weight, stride=stride, padding=padding):  # noqa: PLR2004 - [N, C, H, W]
-        return False
-    if x.dtype != torch.float32 or weight.dtype != torch.float32 or x.device.type != "cpu":
+    if not has_shape(weight, stride=stride, padding=padding) or not are_batches_of_floats(x, weight):
         return False
     num_images, _, height, width = x.shape
     added = 2 * _num_pixels(padding) - _KERNEL + 1

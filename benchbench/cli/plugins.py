@@ -50,9 +50,9 @@ def complete_several(complete: Callable[[typer.Context, str], Completion]) -> Ca
     """Return what completes the last of several names with commas between."""
 
     def complete_last(ctx: typer.Context, incomplete: str) -> Completion:
-        names = incomplete.split(",")
-        before = "".join(f"{name}," for name in names[:-1])
-        return [(before + name, summary) for name, summary in complete(ctx, names[-1]) if name not in names[:-1]]
+        before, comma, last = incomplete.rpartition(",")
+        named = before.split(",")
+        return [(before + comma + name, summary) for name, summary in complete(ctx, last) if name not in named]
 
     return complete_last
 
