@@ -11,26 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchbench.compare.frame import to_frame
     from benchbench.errors import BenchError, DataError, ModelError, SpecError
-    from benchbench.hooks import hookimpl
-    from benchbench.plugin import (
-        Dataset,
-        DataSpec,
-        Download,
-        Model,
-        Optimizer,
-        Scheduler,
-        Split,
-        Splits,
-        param,
-    )
-    from benchbench.record import Event, Record
-    from benchbench.tracker.records import load_records
+    from benchbench.plugin.base import Dataset, DataSpec, Download, Model, Optimizer, Scheduler, Split, Splits, param
+    from benchbench.plugin.hooks import hookimpl
+    from benchbench.records.events import Event
+    from benchbench.records.record import Record
+    from benchbench.tracking.records import load_records
 
 _HOMES = {
     "benchbench.compare.frame": ("to_frame",),
     "benchbench.errors": ("BenchError", "DataError", "ModelError", "SpecError"),
-    "benchbench.hooks": ("hookimpl",),
-    "benchbench.plugin": (
+    "benchbench.plugin.hooks": ("hookimpl",),
+    "benchbench.plugin.base": (
         "DataSpec",
         "Dataset",
         "Download",
@@ -41,8 +32,9 @@ _HOMES = {
         "Splits",
         "param",
     ),
-    "benchbench.record": ("Event", "Record"),
-    "benchbench.tracker.records": ("load_records",),
+    "benchbench.records.events": ("Event",),
+    "benchbench.records.record": ("Record",),
+    "benchbench.tracking.records": ("load_records",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from typer.main import get_command
 
-from benchbench.catalog import Catalog
 from benchbench.cli.main import make_app
+from benchbench.plugin.catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from benchbench.describe import Entry, Param
+    from benchbench.plugin.description import Entry, Param
 
 TARGET = Path(__file__).with_name("cli.md")
 OURS = "benchbench:"

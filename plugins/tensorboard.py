@@ -11,7 +11,7 @@ import benchbench as bb
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchbench.journal import Journal
+    from benchbench.records.journal import Journal
 
 SUFFIX = ".benchbench"
 """What the names of our event files end with, so that no other is ever replaced."""
@@ -33,7 +33,7 @@ def benchbench_event(event: bb.Event, record: bb.Record) -> None:
     place = os.environ.get("BENCH_TENSORBOARD")
     if not place:
         return
-    from benchbench.journal import Journal  # noqa: PLC0415 - most calls do without all of this
+    from benchbench.records.journal import Journal  # noqa: PLC0415 - most calls do without all of this
 
     journal = Journal.of(record.spec_id, record.attempt)
     events = [event]
@@ -70,7 +70,7 @@ def _fresh_writer(folder: Path) -> Any:
 
 def _folder_name(record: bb.Record) -> str:
     """Return such as ``alexnet-sgd-tinyimage10-s0-20260101-120000-0a1b2c3d``."""
-    from benchbench.tracker.content import run_name  # noqa: PLC0415
+    from benchbench.tracking.content import run_name  # noqa: PLC0415
 
     return f"{run_name(record.spec)}-{record.attempt}"
 
@@ -103,7 +103,7 @@ def _scalar(tag: str, value: float) -> Any:
 
 def _hparams(record: bb.Record) -> dict[str, bool | float | str]:
     """Return all that is in the spec; what is no number, truth or text is written as one."""
-    from benchbench.variation import value_text  # noqa: PLC0415
+    from benchbench.config.differences import value_text  # noqa: PLC0415
 
     return {
         key: value if isinstance(value, bool | int | float | str) else value_text(value)

@@ -15,7 +15,7 @@ import torch
 from PIL.JpegImagePlugin import JpegImageFile
 
 import benchbench as bb
-from benchbench.archive import Files, open_files
+from benchbench.data.archive import Files, open_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from benchbench_plugins.tinyimage10 import (
 )
 
 import benchbench as bb
-from benchbench.archive import Files, open_files
+from benchbench.data.archive import Files, open_files
 
 if TYPE_CHECKING:
     from pathlib import Path

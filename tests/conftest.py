@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.paths import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
-
-REPOSITORY = Path(__file__).parent.parent
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -54,7 +53,7 @@ def tinyimage10_zip() -> Path:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file with MLflow's tables and nothing in them: making one takes seconds, copying it none."""
-    from benchbench.tracker.quiet import mlflow_client
+    from benchbench.tracking.quiet import mlflow_client
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     mlflow_client(f"sqlite:///{path}").search_experiments()
@@ -64,7 +63,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Give a browser, or skip where there is none."""
-    from browsers import chromium
+    from support.browsers import chromium
 
     with chromium() as found:
         yield found

@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from support.paths import REPOSITORY
 
-from benchbench import errors, gridfile, hooks, machine, record, testing
-from benchbench.registry import Registry
+from benchbench import errors, testing
+from benchbench.config import grid_file
+from benchbench.plugin import hooks
+from benchbench.plugin.registry import Registry
+from benchbench.records import machine, record
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-REPOSITORY = Path(__file__).parent.parent
 BENCH = Path(sysconfig.get_path("scripts")) / "bench"
 PAGES = {
     path.relative_to(REPOSITORY).as_posix(): path for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
@@ -198,7 +201,7 @@ def test_every_toml_block_parses_and_makes_trials(block: Block, tmp_path: Path) 
     if "model" in tomllib.loads(block.text):
         file = tmp_path / "page.toml"
         file.write_text(block.text, encoding="utf-8")
-        assert gridfile.load(file).expand()
+        assert grid_file.load(file).expand()
 
 
 def commands() -> list[tuple[Block, str, str]]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from benchbench_plugins.tinyimage10 import LABELS
+from support.paths import REPOSITORY
 
 from benchbench.cli.variants import Words, name_variants, read_variants
-from benchbench.gridfile import GridFile, load
-from benchbench.registry import Registry
-from benchbench.tracker.content import label_slugs
-from benchbench.variation import is_match, label, varying
+from benchbench.config.differences import is_match, label, varying
+from benchbench.config.grid_file import GridFile, load
+from benchbench.plugin.registry import Registry
+from benchbench.records.metrics import label_slugs
 
 if TYPE_CHECKING:
-    from benchbench.spec import Spec
+    from benchbench.config.spec import Spec
 
-FOLDER = Path(__file__).parent.parent / "experiments"
+FOLDER = REPOSITORY / "experiments"
 NUM_TRIALS = {
     "batch-size": 6,
     "grid": 4,

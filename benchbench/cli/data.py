@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from benchbench.catalog import Catalog
-    from benchbench.datacache import Loaded
-    from benchbench.describe import Entry
+    from benchbench.data.cache import Loaded
+    from benchbench.plugin.catalog import Catalog
+    from benchbench.plugin.description import Entry
 
 Name = Annotated[str, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=complete_dataset)]
 
@@ -39,7 +39,7 @@ def list_datasets(
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """List the datasets: where their pictures are, and how much space they and their decoded copies take."""
-    from benchbench.datacache import decoded_folder  # noqa: PLC0415 - help must not wait for it
+    from benchbench.data.cache import decoded_folder  # noqa: PLC0415 - help must not wait for it
 
     found = [describe(entry) for entry in _catalog(plugins).of_kind("dataset")]
     if as_json:
@@ -51,8 +51,8 @@ def list_datasets(
 
 def describe(entry: Entry) -> dict[str, Any]:
     """Return where a dataset's pictures are and the space they take, as plain data."""
-    from benchbench.datacache import cached_bytes  # noqa: PLC0415 - help must not wait for these
-    from benchbench.fetch import locate, parse_data_options  # noqa: PLC0415
+    from benchbench.data.cache import cached_bytes  # noqa: PLC0415 - help must not wait for these
+    from benchbench.data.download import locate, parse_data_options  # noqa: PLC0415
 
     path = locate(entry.name, entry.download, parse_data_options(()))
     return {
@@ -75,7 +75,7 @@ def fetch_dataset(
     from rich.console import Console  # noqa: PLC0415 - help must not wait for these
 
     from benchbench.cli.downloads import download_bar  # noqa: PLC0415
-    from benchbench.fetch import data_folder, fetch  # noqa: PLC0415
+    from benchbench.data.download import data_folder, fetch  # noqa: PLC0415
 
     entry = _catalog(plugins).find("dataset", name)
     if entry.download is None:
@@ -98,11 +98,11 @@ def verify_dataset(
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Check a dataset's archive, decode every picture, and count them."""
-    from benchbench import datacache  # noqa: PLC0415 - help must not wait for these
-    from benchbench.discovery import loose_files  # noqa: PLC0415
-    from benchbench.fetch import locate, parse_data_options, ways_out  # noqa: PLC0415
-    from benchbench.registry import Registry  # noqa: PLC0415
-    from benchbench.spec import PluginSpec  # noqa: PLC0415
+    from benchbench.config.spec import PluginSpec  # noqa: PLC0415
+    from benchbench.data import cache as data_cache  # noqa: PLC0415 - help must not wait for these
+    from benchbench.data.download import locate, parse_data_options, ways_out  # noqa: PLC0415
+    from benchbench.plugin.discovery import loose_files  # noqa: PLC0415
+    from benchbench.plugin.registry import Registry  # noqa: PLC0415
 
     entry = _catalog(plugins).find("dataset", name)
     root = locate(name, entry.download, parse_data_options(data or ()))
@@ -111,7 +111,7 @@ def verify_dataset(
     registry = Registry.load(loose_files(map(str, plugins or ())), only={entry.origin})
     dataset = registry.create("dataset", PluginSpec(name, entry.revision, {}))
     checksum = check_archive(entry, dataset.sources(root))
-    loaded = datacache.decode(dataset, root)
+    loaded = data_cache.decode(dataset, root)
     if as_json:
         _print_json(_findings(name, loaded, checksum=checksum))
     else:
@@ -120,7 +120,7 @@ def verify_dataset(
 
 def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
     """Return what the checksum of a dataset's archive says, or raise :class:`~benchbench.errors.DataError`."""
-    from benchbench.fetch import check_file, file_digest  # noqa: PLC0415 - help must not wait for it
+    from benchbench.data.download import check_file, file_digest  # noqa: PLC0415 - help must not wait for it
 
     archive = sources[0] if len(sources) == 1 and sources[0].is_file() else None
     if archive is None:
@@ -165,9 +165,11 @@ def _print_findings(name: str, loaded: Loaded, *, checksum: str) -> None:
 
 
 def _count_labels(loaded: Loaded) -> dict[str, dict[str, int]]:
-    names = loaded.splits.class_names
+    import numpy as np  # noqa: PLC0415 - help must not wait for it
+
+    names = loaded.facts.class_names
     return {
-        part: dict(zip(names, split.labels.bincount(minlength=len(names)).tolist(), strict=True))
+        part: dict(zip(names, np.bincount(split.labels, minlength=len(names)).tolist(), strict=True))
         for part, split in loaded.splits.items()
     }
 
@@ -185,8 +187,8 @@ def _megabytes(num_bytes: int | None) -> str:
 
 
 def _catalog(plugins: Iterable[Path] | None) -> Catalog:
-    from benchbench.catalog import Catalog  # noqa: PLC0415 - help must not wait for these
-    from benchbench.discovery import loose_files  # noqa: PLC0415
+    from benchbench.plugin.catalog import Catalog  # noqa: PLC0415 - help must not wait for these
+    from benchbench.plugin.discovery import loose_files  # noqa: PLC0415
 
     return Catalog.read(loose_files(map(str, plugins or ())))
 

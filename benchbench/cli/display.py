@@ -13,15 +13,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from benchbench.record import EpochFinished, Failed, Finished, Resumed, Started
+from benchbench.records.events import EpochFinished, Failed, Finished, Resumed, Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console, RenderableType
 
-    from benchbench.order import TrialOrder
-    from benchbench.record import Epoch, Event, Record, Times
+    from benchbench.protocol.jobs import TrialOrder
+    from benchbench.records.events import Epoch, Event, Times
+    from benchbench.records.record import Record
 
 
 class _PulseBar(Progress):

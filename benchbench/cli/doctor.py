@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _DEVICES = """
 import json, torch
-from benchbench.accelerate import available_devices, device_name, possible_precisions
+from benchbench.worker.accelerate import available_devices, device_name, possible_precisions
 found = [torch.device(name) for name in available_devices()]
 print(json.dumps({
     "devices": [{"device": str(d), "name": device_name(d), "precisions": possible_precisions(d)} for d in found],
@@ -43,7 +43,7 @@ def doctor(
 
     Exits with 1 where something that is here cannot be used.
     """
-    from benchbench.discovery import loose_files  # noqa: PLC0415 - help must not wait for these
+    from benchbench.plugin.discovery import loose_files  # noqa: PLC0415 - help must not wait for these
 
     findings = examine(loose_files(map(str, plugins or ())))
     if as_json:
@@ -57,11 +57,11 @@ def doctor(
 
 def examine(files: tuple[str, ...]) -> dict[str, Any]:
     """Return everything that ``bench doctor`` knows, as plain data."""
-    from benchbench import machine  # noqa: PLC0415
-    from benchbench.catalog import Catalog  # noqa: PLC0415
-    from benchbench.fetch import locate, parse_data_options  # noqa: PLC0415
+    from benchbench.data.download import locate, parse_data_options  # noqa: PLC0415
     from benchbench.paths import cache_folder  # noqa: PLC0415
-    from benchbench.tracker.address import find_store, without_credentials  # noqa: PLC0415
+    from benchbench.plugin.catalog import Catalog  # noqa: PLC0415
+    from benchbench.records import machine  # noqa: PLC0415
+    from benchbench.tracking.address import find_store, without_credentials  # noqa: PLC0415
 
     problems = []
     store = ""

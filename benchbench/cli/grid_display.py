@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from benchbench.record import Failed, Finished, Resumed, Started
+from benchbench.records.events import Failed, Finished, Resumed, Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rich.console import Console, RenderableType
 
-    from benchbench.order import TrialOrder
-    from benchbench.record import Event, Record
+    from benchbench.protocol.jobs import TrialOrder
+    from benchbench.records.events import Event
+    from benchbench.records.record import Record
 
 
 class _Bars(Progress):

@@ -17,23 +17,25 @@ from rich.console import Console
 from rich.text import Text
 
 from benchbench.cli import options as shared
+from benchbench.cli.downloads import download_bar
 from benchbench.cli.grid_display import GridDisplay, duration
-from benchbench.cli.session import Options, Session
 from benchbench.cli.tables import print_table
-from benchbench.discovery import loose_files
+from benchbench.config.differences import label, value_text, varying
+from benchbench.driver.event_loop import Ending
+from benchbench.driver.grid_state import GridState
+from benchbench.driver.session import Options, Session
 from benchbench.errors import one_line
-from benchbench.grid import Ending
-from benchbench.gridstate import GridState
-from benchbench.journal import Journal
-from benchbench.variation import label, value_text, varying
+from benchbench.plugin.discovery import loose_files
+from benchbench.records import files
+from benchbench.records.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchbench.grid import Outcome
-    from benchbench.gridfile import GridFile
-    from benchbench.order import TrialOrder
-    from benchbench.plan import Planned
+    from benchbench.config.grid_file import GridFile
+    from benchbench.driver.event_loop import Outcome
+    from benchbench.driver.plan import Planned
+    from benchbench.protocol.jobs import TrialOrder
     from benchbench.report.grid_page import GridPage
 
 REPORTING = "benchbench.cli.reporting"
@@ -66,7 +68,10 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
     console = Console(stderr=grid_options.as_json, highlight=False)
     display = GridDisplay(console)
     state = GridState(grid.path)
-    with state.locked(), Session(options, files, console=console, note=display.note) as session:
+    with (
+        state.locked(),
+        Session(options, files, download_bar=partial(download_bar, console), note=display.note) as session,
+    ):
         resolved = session.resolve(drafts)
         specs = [item.spec for item in resolved]
         grid.check(specs)
@@ -155,13 +160,13 @@ def _import_report() -> None:
 def _report(grid: GridFile, plan: Sequence[Planned], experiment: str) -> None:
     """Put a report among the files of the grid's own run; where that cannot be done, say why."""
     from benchbench.cli import reporting  # noqa: PLC0415 - scipy and plotly, when the training is over
-    from benchbench.tracker.records import read_experiment  # noqa: PLC0415
+    from benchbench.tracking.records import read_experiment  # noqa: PLC0415
 
     request = reporting.Request(experiment, grid.question, grid.compare, grid.expected, str(grid.path), grid.name)
     try:
         records = read_experiment(experiment, spec_ids={item.resolved.spec.id for item in plan}).records
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
-            reporting.make(request, records, Path(folder) / "report.html")
+            reporting.make(request, records, Path(folder) / files.REPORT)
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever it is
         typer.echo(f"no report: {one_line(error)}", err=True)
 

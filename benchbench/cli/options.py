@@ -11,7 +11,7 @@ import typer
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
-    from benchbench.order import ArtifactLevel
+    from benchbench.protocol.jobs import ArtifactLevel
 
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 """How ``bench`` ends, by how its trials did; wrong usage or input is 2, see :mod:`benchbench.errors`."""

@@ -9,14 +9,14 @@ import typer
 
 from benchbench.cli import options
 from benchbench.cli.tables import print_table
-from benchbench.discovery import HOOK_OF_KIND, loose_files
 from benchbench.errors import BenchError, SpecError, closest
+from benchbench.plugin.discovery import HOOK_OF_KIND, loose_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from benchbench.catalog import Catalog
-    from benchbench.describe import Entry, Param
+    from benchbench.plugin.catalog import Catalog
+    from benchbench.plugin.description import Entry, Param
 
 Completion = list[tuple[str, str]]
 
@@ -123,14 +123,14 @@ def _kind(word: str) -> str:
 def _read_catalog(files: Iterable[str]) -> Catalog:
     from rich.console import Console  # noqa: PLC0415 - help must not wait for these two
 
-    from benchbench.catalog import Catalog  # noqa: PLC0415
+    from benchbench.plugin.catalog import Catalog  # noqa: PLC0415
 
     with Console(stderr=True).status("looking for plugins"):
         return Catalog.read(loose_files(files))
 
 
 def _complete(kind: str, ctx: typer.Context, incomplete: str) -> Completion:
-    from benchbench.catalog import Catalog  # noqa: PLC0415 - only the shell asks
+    from benchbench.plugin.catalog import Catalog  # noqa: PLC0415 - only the shell asks
 
     try:
         catalog = Catalog.read(loose_files(map(str, ctx.params.get("plugins") or ())))

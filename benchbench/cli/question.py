@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from benchbench import gridfile
+from benchbench.config import grid_file
+from benchbench.config.comparison import SCALARS, read_study, refuse_unknown
+from benchbench.config.differences import is_match
+from benchbench.config.kinds import KINDS
+from benchbench.config.spec import read_toml
 from benchbench.errors import SpecError, closest
-from benchbench.plugin import KINDS
-from benchbench.spec import read_toml
-from benchbench.study import SCALARS, read_study, refuse_unknown
-from benchbench.variation import is_match
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from benchbench.compare import ModelComparison
-    from benchbench.record import Record
-    from benchbench.study import Compare, Expected
+    from benchbench.config.comparison import Compare, Expected
+    from benchbench.records.record import Record
 
 _EXAMPLES = {"--baseline": "optimizer.lr=0.001", "--target": "val_accuracy=0.5"}
 
@@ -69,7 +69,7 @@ class Study:
         if not table.keys() & {"model", "dataset", "include"}:
             refuse_unknown(table, ("compare", "expected"), prefix=f"{path}: ")
             return Study(*read_study(table))
-        grid = gridfile.load(path)
+        grid = grid_file.load(path)
         return Study(grid.compare, grid.expected, _wheres(grid), grid.name, grid.question)
 
     def question(self, words: Words) -> Compare:
@@ -88,7 +88,7 @@ class Study:
         return self.compare.model_copy(update={key: value for key, value in given.items() if value})
 
 
-def _wheres(grid: gridfile.GridFile) -> tuple[dict[str, JsonValue], ...]:
+def _wheres(grid: grid_file.GridFile) -> tuple[dict[str, JsonValue], ...]:
     """Return, for each trial of a grid, the values that its file gives it."""
     wheres = []
     for draft in grid.expand(allow_many=True):
@@ -103,7 +103,7 @@ def _wheres(grid: gridfile.GridFile) -> tuple[dict[str, JsonValue], ...]:
 def find_records(experiment: str, study: Study) -> list[Record]:
     """Return the records that are meant; tells on standard error what is left out."""
     from benchbench.compare.comparison import check_finished  # noqa: PLC0415 - help must not wait for these
-    from benchbench.tracker.records import read_experiment  # noqa: PLC0415
+    from benchbench.tracking.records import read_experiment  # noqa: PLC0415
 
     loaded = read_experiment(experiment)
     if loaded.without_record:
@@ -129,7 +129,7 @@ def find_records(experiment: str, study: Study) -> list[Record]:
 def find_models(records: Sequence[Record], run_ids: Iterable[str], *, confidence: float) -> ModelComparison:
     """Return the comparison of two runs by their stored predictions; a run is named by the beginning of its id."""
     from benchbench.compare import compare_models  # noqa: PLC0415 - help must not wait for these
-    from benchbench.tracker.predictions import load_predictions  # noqa: PLC0415
+    from benchbench.tracking.records import load_predictions  # noqa: PLC0415
 
     first, second = (_find_run(records, run_id) for run_id in run_ids)
     if first.data.splits["test"] != second.data.splits["test"]:

@@ -11,6 +11,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.errors import SpecError
+from benchbench.records import files
 
 if TYPE_CHECKING:
     from benchbench.cli.reporting import Made
@@ -26,7 +27,7 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     experiment: options.Experiments = "bench",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; one that is there is replaced.")
-    ] = Path("report.html"),
+    ] = Path(files.REPORT),
     figures: Annotated[
         Path | None,
         typer.Option(

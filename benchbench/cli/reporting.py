@@ -12,14 +12,14 @@ from benchbench.compare.configurations import one_per_trial
 from benchbench.report.gather import gather
 from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
-from benchbench.tracker.reports import find_parent, log_report
+from benchbench.tracking.reports import find_parent, log_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchbench.record import Record
+    from benchbench.config.comparison import Compare, Expected
+    from benchbench.records.record import Record
     from benchbench.report.material import Trial
-    from benchbench.study import Compare, Expected
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,14 +10,15 @@ from rich.console import Console
 
 from benchbench.cli import options as shared
 from benchbench.cli.display import Display, show_end
-from benchbench.cli.session import Options, Session
-from benchbench.discovery import loose_files
-from benchbench.journal import Journal
-from benchbench.tracker import how_to_open
+from benchbench.cli.downloads import download_bar
+from benchbench.driver.session import Options, Session
+from benchbench.plugin.discovery import loose_files
+from benchbench.records.journal import Journal
+from benchbench.tracking import how_to_open
 
 if TYPE_CHECKING:
-    from benchbench.order import TrialOrder
-    from benchbench.spec import Draft
+    from benchbench.config.spec import Draft
+    from benchbench.protocol.jobs import TrialOrder
 
 
 def run_single(draft: Draft, options: Options, *, as_json: bool) -> None:
@@ -27,7 +29,9 @@ def run_single(draft: Draft, options: Options, *, as_json: bool) -> None:
     """
     console = Console(stderr=as_json, highlight=False)
     display = Display(console)
-    with Session(options, loose_files(draft.plugins), console=console, note=display.note) as session:
+    with Session(
+        options, loose_files(draft.plugins), download_bar=partial(download_bar, console), note=display.note
+    ) as session:
         (planned,) = session.plan(session.resolve([draft]))
         session.settle([planned])
         if planned.action == "resume":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,27 +12,29 @@ import typer
 from rich.console import Console
 
 from benchbench.cli import options as shared
-from benchbench.cli.session import Options, Session
+from benchbench.cli.downloads import download_bar
 from benchbench.cli.timed_display import TimedDisplay
 from benchbench.cli.timed_tables import cautions, print_timings
 from benchbench.cli.variants import name_variants
 from benchbench.compare.timings import MIN_ROUNDS, compare_timings
-from benchbench.discovery import loose_files
+from benchbench.driver.event_loop import Interrupts
+from benchbench.driver.session import Options, Session
 from benchbench.errors import SpecError, TrackingError, TrialError
-from benchbench.executors import Output, Stage
 from benchbench.executors.local import LocalExecutor
-from benchbench.grid import Interrupts
+from benchbench.plugin.discovery import loose_files
+from benchbench.protocol.messages import Output, Stage
+from benchbench.protocol.timing import Round, TimeOrder, Timing, Warmed
+from benchbench.records import files
 from benchbench.report.timings import images_per_second, to_benchmark_json, to_json, to_text
-from benchbench.tracker import how_to_open
-from benchbench.tracker.timings import TimedCall, log_timing
-from benchbench.turns import Round, TimeOrder, Timing, Warmed
+from benchbench.tracking import how_to_open
+from benchbench.tracking.timings import TimedCall, log_timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchbench.compare.timings import TimedTable
-    from benchbench.gridfile import GridFile
-    from benchbench.record import MlflowRun
+    from benchbench.config.grid_file import GridFile
+    from benchbench.records.record import MlflowRun
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ def run_timing(grid: GridFile, options: Options, plan: Plan) -> None:
     console = Console(stderr=plan.as_json, highlight=False)
     display = TimedDisplay(console)
     executor = LocalExecutor(plugin_files=files)
-    with Session(options, files, console=console, note=display.note, executor=executor) as session:
+    with Session(
+        options, files, download_bar=partial(download_bar, console), note=display.note, executor=executor
+    ) as session:
         specs = [resolved.spec for resolved in session.resolve(grid.expand())]
         named = name_variants(specs, grid, by=plan.by, baseline=plan.baseline)
         # Opened before the first round, so that nothing of ours disturbs it.
@@ -130,7 +135,7 @@ def _log(
         note="\n\n".join(filter(None, (grid.question, *verdicts, *cautions(timing)))),
         values={row.name: _values(timing, table, place) for place, row in enumerate(table.rows)},
         texts={
-            "timing.json": to_text(to_json(timing, table, name=grid.name, mlflow=None)),
+            files.TIMING: to_text(to_json(timing, table, name=grid.name, mlflow=None)),
             "benchmark.json": to_text(to_benchmark_json(timing, table, name=grid.name)),
         },
     )

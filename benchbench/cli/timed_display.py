@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from benchbench.turns import Round, TimeOrder
+    from benchbench.protocol.timing import Round, TimeOrder
 
 
 class TimedDisplay:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchbench.compare.timings import TimedRow, TimedTable
-    from benchbench.turns import Timing
+    from benchbench.protocol.timing import Timing
 
 _MEGABYTE = 1e6
 _METHODS = {

@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchbench import gridfile
-from benchbench.axes import AXIS, axis_keys
 from benchbench.compare.configurations import find_keys, plain_key
+from benchbench.config import grid_file
+from benchbench.config.axes import AXIS, axis_keys
+from benchbench.config.comparison import read_study
+from benchbench.config.differences import is_match, label, value_text
+from benchbench.config.kinds import KINDS
+from benchbench.config.spec import read_settings
 from benchbench.errors import SpecError, closest
-from benchbench.plugin import KINDS
-from benchbench.spec import read_settings
-from benchbench.study import read_study
-from benchbench.variation import is_match, label, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchbench.gridfile import GridFile
-    from benchbench.spec import Spec
+    from benchbench.config.grid_file import GridFile
+    from benchbench.config.spec import Spec
 
 TO_VARY = "name two of something, such as --optimizer sgd,adam or --batch-size 12,32, or give a grid file with an axis"
 
@@ -87,7 +87,7 @@ def _from_file(words: Words, given: dict[str, Any]) -> GridFile:
         raise SpecError(
             "no dataset given", hint="bench time MODEL DATASET --optimizer sgd,adam, or bench time FILE.toml"
         )
-    return gridfile.load(path, words.settings, given=given)
+    return grid_file.load(path, words.settings, given=given)
 
 
 def _from_words(words: Words, given: dict[str, Any]) -> GridFile:
@@ -98,7 +98,7 @@ def _from_words(words: Words, given: dict[str, Any]) -> GridFile:
         )
     table: dict[str, Any] = {"model": _values(words.target, "MODEL"), "dataset": words.dataset} | given
     texts = read_settings(words.settings)
-    return gridfile.GridFile(
+    return grid_file.GridFile(
         path=Path("command line"),
         name=f"time {words.target} {words.dataset}",
         question="",

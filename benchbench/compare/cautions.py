@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from benchbench.plugin import KINDS
+from benchbench.config.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from benchbench.compare.configurations import Configuration, Keys
     from benchbench.compare.metrics import Metric
-    from benchbench.machine import Machine
-    from benchbench.record import Record
+    from benchbench.records.machine import Machine
+    from benchbench.records.record import Record
 
 
 def facts(records: Sequence[Record]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from benchbench.compare.configurations import find_keys, find_row, group, one_pe
 from benchbench.compare.metrics import Metric, Target, find_metrics, values_of
 from benchbench.compare.statistics import Contrast, Summary, contrast, permutation_p, summarise
 from benchbench.compare.verdicts import Judge, Verdict, not_compared
+from benchbench.config.comparison import read_study
 from benchbench.errors import SpecError
-from benchbench.study import read_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from benchbench.compare.configurations import Configuration
     from benchbench.compare.statistics import Values
-    from benchbench.record import Record
-    from benchbench.study import Compare
+    from benchbench.config.comparison import Compare
+    from benchbench.records.record import Record
 
 Numbers = dict[str, float | None]
 

@@ -7,17 +7,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchbench.config.differences import is_match, label, label_of, value_text, varying
+from benchbench.config.kinds import KINDS
 from benchbench.errors import SpecError, closest
-from benchbench.plugin import KINDS
-from benchbench.variation import is_match, label, label_of, value_text, varying
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
-    from benchbench.record import Record
-    from benchbench.spec import Spec
+    from benchbench.config.spec import Spec
+    from benchbench.records.record import Record
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from benchbench.compare.metrics import values_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchbench.record import Record
+    from benchbench.records.record import Record
 
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:

@@ -19,12 +19,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.errors import SpecError, closest
-from benchbench.tracker.content import final_values, label_slugs
+from benchbench.records.metrics import final_values, label_slugs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from benchbench.record import Epoch, Record
+    from benchbench.records.events import Epoch
+    from benchbench.records.record import Record
 
 Unit = Literal["share", "nats", "seconds", "images/s", "epochs", ""]
 Better = Literal["higher", "lower", "neither"]

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Literal
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.metrics import check_unit, find_metrics, values_of
 from benchbench.compare.statistics import Interval, Summary, prediction_interval, summarise
+from benchbench.config.differences import is_match, label_of, varying
 from benchbench.errors import SpecError
-from benchbench.variation import is_match, label_of, varying
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from benchbench.compare.metrics import Metric
-    from benchbench.record import Record
-    from benchbench.study import Expected
+    from benchbench.config.comparison import Expected
+    from benchbench.records.record import Record
 
 Judgement = Literal["reproduced", "within noise", "differs", "not judged"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.compare import words
-from benchbench.variation import value_text
+from benchbench.config.differences import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
@@ -10,39 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
-    from benchbench.errors import BenchError
-    from benchbench.order import Resolved, TrialOrder
-    from benchbench.record import Event
-    from benchbench.spec import Draft
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a trial is busy with, for people to read."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Output:
-    """A line that a worker or a plugin in it printed."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A trial could not be started; ``traceback`` is where it was found."""
-
-    error: BenchError
-    traceback: str
-
-
-@dataclass(frozen=True)
-class Died:
-    """The process that ran a trial is gone; ``reason`` says what is known."""
-
-    reason: str
+    from benchbench.config.spec import Draft
+    from benchbench.protocol.jobs import Resolved, TrialOrder
+    from benchbench.protocol.messages import Died, Output, Refused, Stage
+    from benchbench.records.events import Event
 
 
 class Executor(Protocol):

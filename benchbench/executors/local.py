@@ -17,21 +17,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from benchbench.errors import TrialError
-from benchbench.executors import Died, Output, Refused, Stage
-from benchbench.executors.messages import resolved_of, timing_of, understand
-from benchbench.order import TrialOrder
-from benchbench.pulse import SharedPulse
-from benchbench.record import Failed, Finished, adapter
-from benchbench.turns import TimeOrder, TimingEnded
+from benchbench.protocol.heartbeat import SharedPulse
+from benchbench.protocol.jobs import TrialOrder
+from benchbench.protocol.messages import Died, Output, Refused, Stage, resolved_of, timing_of, understand
+from benchbench.protocol.timing import TimeOrder, TimingEnded
+from benchbench.records.adapter import adapter
+from benchbench.records.events import Failed, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
-    from benchbench.order import Resolved
-    from benchbench.record import Event
-    from benchbench.spec import Draft
-    from benchbench.turns import TimingEvent
+    from benchbench.config.spec import Draft
+    from benchbench.protocol.jobs import Resolved
+    from benchbench.protocol.timing import TimingEvent
+    from benchbench.records.events import Event
 
 _LAST_WORDS = 5
 """Lines of a dead worker's output that its error message repeats."""
@@ -55,7 +55,7 @@ class WorkerProcess:
         self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
         # -P: the working folder is not a place to import from.
         self._process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
-            [sys.executable, "-P", "-u", "-m", "benchbench.executors.worker", str(self.pulse.path)],
+            [sys.executable, "-P", "-u", "-m", "benchbench.worker.main", str(self.pulse.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -7,6 +7,7 @@ The driver gives each task its own working folder and its ``BENCH_`` variables.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import queue
@@ -19,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from benchbench.errors import BenchError, SpecError, TrialError
-from benchbench.executors import Died, Output, Refused, Stage, ray_task
-from benchbench.executors.messages import resolved_of, understand
 from benchbench.executors.ray_share import share_out
-from benchbench.order import Resolved, TrialOrder
-from benchbench.record import Failed, Finished, Resumed, Started, adapter
+from benchbench.protocol.jobs import Resolved, TrialOrder
+from benchbench.protocol.messages import Died, Output, Refused, Stage, resolved_of, understand
+from benchbench.records.adapter import adapter
+from benchbench.records.events import Failed, Finished, Resumed, Started
 
 # Ray reads these when it is imported. What its daemons have to say goes to standard output otherwise, among our JSON.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from benchbench.record import Event
-    from benchbench.spec import Draft
+    from benchbench.config.spec import Draft
+    from benchbench.records.events import Event
 
     Message = Event | Stage | Output | Refused | Died
 
@@ -52,6 +53,8 @@ _OBJECT_STORE_BYTES = 100 * 2**20
 _CONNECT_SECONDS = 5.0
 
 # By value, for the reason that its docstring gives.
+# Shipped to the cluster by value; named and not imported, as everything of worker/ is started and never imported.
+ray_task = importlib.import_module("benchbench.worker.ray_task")
 ray.cloudpickle.register_pickle_by_value(ray_task)
 
 

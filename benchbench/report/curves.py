@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchbench.compare.configurations import Configuration
-    from benchbench.record import Record
+    from benchbench.records.record import Record
     from benchbench.report.subject import Subject
 
 PANELS = (

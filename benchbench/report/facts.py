@@ -7,14 +7,15 @@ import shlex
 import tomllib
 from typing import TYPE_CHECKING
 
-from benchbench.plugin import KINDS
-from benchbench.variation import value_text
+from benchbench.config.differences import value_text
+from benchbench.config.kinds import KINDS
+from benchbench.records import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from benchbench.record import Record
+    from benchbench.records.record import Record
 
 Facts = dict[str, str]
 _MACHINE = ("hostname", "system", "processor", "num_cores", "memory_bytes", "device", "device_name", "num_threads")
@@ -54,7 +55,7 @@ def run_command(record: Record, artifacts: Path) -> str:
 
 def plugin_files(artifacts: Path) -> list[str]:
     """Return the paths of the plugin files that a trial was run with, as its ``spec.toml`` has them."""
-    path = artifacts / "spec.toml"
+    path = artifacts / files.SPEC
     if not path.exists():
         return []
     found: list[str] = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", [])
@@ -85,7 +86,7 @@ def _named(prefix: str, table: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _installed(artifacts: Path) -> list[str]:
-    path = artifacts / "environment.json"
+    path = artifacts / files.ENVIRONMENT
     if not path.exists():
         return []
     found: list[str] = json.loads(path.read_text(encoding="utf-8")).get("installed", [])

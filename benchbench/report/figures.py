@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from benchbench.artifacts import SAMPLES
+from benchbench.records import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from benchbench.journal import Journal
-    from benchbench.record import Epoch, Record
+    from benchbench.records.events import Epoch
+    from benchbench.records.journal import Journal
+    from benchbench.records.record import Record
 
 # Okabe and Ito, "Color Universal Design", 2008: told apart by everyone, and in grey.
 TRAIN_COLOR, VAL_COLOR, BAR_COLOR = "#0072B2", "#D55E00", "#0072B2"
@@ -82,16 +83,16 @@ def draw(journal: Journal) -> None:
     record, folder = journal.record(), journal.artifacts
     with styled():
         if record.epochs:
-            _save(curves(record), folder / "figures" / "curves.png")
-        if (folder / "per_label.csv").exists():
-            rows = read_per_label(folder / "per_label.csv")
-            _save(accuracy_per_label(rows, record), folder / "figures" / "accuracy_per_label.png")
-        if (folder / "confusion_matrix.csv").exists():
-            matrix = confusion_matrix(*read_confusion_matrix(folder / "confusion_matrix.csv"), record)
-            _save(matrix, folder / "figures" / "confusion_matrix.png")
-        if (folder / SAMPLES).exists():
-            pictures = read_judged_pictures(folder / SAMPLES)
-            _save(judged_pictures(pictures, record), folder / "figures" / "test_pictures.png")
+            _save(curves(record), folder / files.FIGURES_FOLDER / "curves.png")
+        if (folder / files.PER_CLASS).exists():
+            rows = read_per_label(folder / files.PER_CLASS)
+            _save(accuracy_per_label(rows, record), folder / files.FIGURES_FOLDER / "accuracy_per_label.png")
+        if (folder / files.CONFUSION_MATRIX).exists():
+            matrix = confusion_matrix(*read_confusion_matrix(folder / files.CONFUSION_MATRIX), record)
+            _save(matrix, folder / files.FIGURES_FOLDER / "confusion_matrix.png")
+        if (folder / files.SAMPLES).exists():
+            pictures = read_judged_pictures(folder / files.SAMPLES)
+            _save(judged_pictures(pictures, record), folder / files.FIGURES_FOLDER / "test_pictures.png")
 
 
 @contextmanager

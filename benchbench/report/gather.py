@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchbench.artifacts import SAMPLES
+from benchbench.records import files
 from benchbench.report.material import Trial, val_accuracy
-from benchbench.tracker.reports import fetch_all
+from benchbench.tracking.reports import fetch_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from benchbench.record import Record
+    from benchbench.records.record import Record
 
-FILES = ("per_label.csv", "confusion_matrix.csv", "predictions.csv", "layers.csv", "spec.toml", "environment.json")
+FILES = (files.PER_CLASS, files.CONFUSION_MATRIX, files.PREDICTIONS, files.LAYERS, files.SPEC, files.ENVIRONMENT)
 
 
 def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
@@ -26,7 +26,7 @@ def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
     found = best(records)
     names: dict[str, tuple[str, ...]] = dict.fromkeys(run_ids.values(), FILES)
     if found is not None and found.attempt in run_ids:
-        names[run_ids[found.attempt]] = (*FILES, SAMPLES)
+        names[run_ids[found.attempt]] = (*FILES, files.SAMPLES)
     places = fetch_all(names, folder)
     return [Trial(record, places.get(run_ids.get(record.attempt, ""), folder / "none")) for record in records]
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import compare_records, words
 from benchbench.compare.frame import to_frame
+from benchbench.config.differences import varying
 from benchbench.errors import SpecError
-from benchbench.variation import varying
+from benchbench.records import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from benchbench.compare import Comparison, Row
     from benchbench.compare.metrics import Metric
-    from benchbench.gridfile import GridFile
-    from benchbench.record import Record
+    from benchbench.config.grid_file import GridFile
+    from benchbench.records.record import Record
 
-TRIALS, GRID = "trials.json", "grid.toml"
 MAX_CHARACTERS = 7500
 """MLflow takes tags of 8,000."""
 
@@ -39,10 +39,10 @@ def grid_page(grid: GridFile, text: str, records: Sequence[Record], *, num_trial
 
     ``text`` is what stands in its file; ``records`` are of the trials that began, of ``num_trials`` in all.
     """
-    files = {GRID: text}
+    texts = {files.GRID: text}
     if records:
-        files[TRIALS] = trials_table(records)
-    return GridPage(_fitted(list(_lines(grid, records, num_trials))), files)
+        texts[files.TRIALS] = trials_table(records)
+    return GridPage(_fitted(list(_lines(grid, records, num_trials))), texts)
 
 
 def trials_table(records: Sequence[Record]) -> str:
@@ -68,7 +68,7 @@ def _lines(grid: GridFile, records: Sequence[Record], num_trials: int) -> Iterat
     else:
         yield from _table(comparison)
         yield from _verdicts(comparison)
-    yield f"All trials are in `{TRIALS}`, the grid's file is `{GRID}`. `bench compare` says more.\n"
+    yield f"All trials are in `{files.TRIALS}`, the grid's file is `{files.GRID}`. `bench compare` says more.\n"
 
 
 def _table(comparison: Comparison) -> Iterator[str]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.compare.statistics import summarise, wilson
+from benchbench.records import files
 from benchbench.report.figures import read_per_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchbench.record import Record
+    from benchbench.records.record import Record
     from benchbench.report.subject import Subject
 
 
@@ -81,6 +82,6 @@ def _cell(records: Sequence[Record], label: str, num_pictures: int | None, confi
 
 def _picture_counts(subject: Subject, records: Sequence[Record]) -> dict[str, int]:
     """Return the number of test pictures of each label, from the first trial that keeps its table."""
-    paths = (subject.artifacts(record) / "per_label.csv" for record in records)
+    paths = (subject.artifacts(record) / files.PER_CLASS for record in records)
     found = next((path for path in paths if path.exists()), None)
     return {} if found is None else {line.label: line.pictures for line in read_per_label(found)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchbench.record import Record
+    from benchbench.records.record import Record
 
 
 def val_accuracy(record: Record) -> float:

@@ -14,8 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from benchbench.artifacts import SAMPLES
 from benchbench.compare import sheets
+from benchbench.records import files
 from benchbench.report import bars, curves, facts, pictures, sections
 from benchbench.report.labels import label_table
 
@@ -98,7 +98,7 @@ def _charts(subject: Subject, table: LabelTable) -> Iterator[Chart]:
     yield bars.phases(subject)
     yield curves.epoch_seconds(subject)
     best = subject.best
-    if best is not None and (path := subject.artifacts(best) / "confusion_matrix.csv").exists():
+    if best is not None and (path := subject.artifacts(best) / files.CONFUSION_MATRIX).exists():
         yield bars.confusion(path)
 
 
@@ -107,7 +107,7 @@ def _of_best(subject: Subject) -> dict[str, Any]:
     best = subject.best
     if best is None:
         return {"best": "", "label_pictures": [], "judged": []}
-    path = subject.artifacts(best) / SAMPLES
+    path = subject.artifacts(best) / files.SAMPLES
     return {
         "best": subject.trial_name(best),
         "label_pictures": pictures.label_pictures(path) if path.exists() else [],

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 
 from benchbench.compare.configurations import one_per_trial
+from benchbench.config.differences import varying
 from benchbench.report import paper_best, paper_curves, paper_network
 from benchbench.report.figures import styled
 from benchbench.report.material import val_accuracy
-from benchbench.variation import varying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

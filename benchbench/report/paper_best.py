@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from benchbench.artifacts import SAMPLES
 from benchbench.compare.statistics import wilson
+from benchbench.records import files
 from benchbench.report.figures import (
     BAR_COLOR,
     QUIET_COLOR,
@@ -39,7 +39,7 @@ _NUM_BLOCKS = 5
 def samples(trials: Iterable[Trial]) -> Figure | str:
     """Return training pictures of each label, of the first trial that kept some."""
     for trial in trials:
-        path = trial.artifacts / SAMPLES
+        path = trial.artifacts / files.SAMPLES
         if path.exists():
             return _samples(path, trial.record.spec.dataset.name)
     return f"the trials {NO_PICTURES}"
@@ -49,7 +49,7 @@ def predictions(best: Trial | None, *, is_right: bool) -> Figure | str:
     """Return the test pictures that the best trial was right about, or wrong."""
     if best is None:
         return NO_TRIAL
-    path = best.artifacts / SAMPLES
+    path = best.artifacts / files.SAMPLES
     if not path.exists():
         return f"the best trial {NO_PICTURES}"
     word = "right" if is_right else "wrong"
@@ -68,7 +68,7 @@ def labels(best: Trial | None) -> Figure | str:
     """
     if best is None:
         return NO_TRIAL
-    path = best.artifacts / "per_label.csv"
+    path = best.artifacts / files.PER_CLASS
     if not path.exists():
         return "the best trial kept no per_label.csv"
     rows = [row for row in read_per_label(path) if row.pictures]

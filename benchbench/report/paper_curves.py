@@ -10,15 +10,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from benchbench.config.differences import label, value_text
 from benchbench.report.figures import QUIET_COLOR
-from benchbench.variation import label, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
-    from benchbench.record import Record
+    from benchbench.records.record import Record
     from benchbench.report.material import Trial
 
 # Okabe and Ito's colours that can be seen on white. Seven and four have no common divisor, so 28 lines differ.

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from benchbench.records import files
 from benchbench.report.figures import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from benchbench.record import Record
+    from benchbench.records.record import Record
     from benchbench.report.material import Trial
 
-LAYERS = "layers.csv"
 _COLUMNS = ("layer", "kind", "output", "parameters", "multiply-adds")
 _WIDTHS = (0.28, 0.27, 0.15, 0.15, 0.15)
 _MAX_ROWS = 40
@@ -41,10 +41,10 @@ class Row:
 def architecture(trials: Iterable[Trial]) -> Figure | str:
     """Return the layers of the first of the trials that kept them; where they are many, whole blocks of them."""
     for trial in trials:
-        path = trial.artifacts / LAYERS
+        path = trial.artifacts / files.LAYERS
         if path.exists():
             return _table(read_layers(path), trial.record)
-    return f"no trial kept its {LAYERS}"
+    return f"no trial kept its {files.LAYERS}"
 
 
 def read_layers(path: Path) -> list[Row]:

@@ -8,9 +8,11 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from benchbench.records import files
+
 if TYPE_CHECKING:
-    from benchbench.journal import Journal
-    from benchbench.machine import Machine
+    from benchbench.records.journal import Journal
+    from benchbench.records.machine import Machine
 
 
 def describe(journal: Journal) -> None:
@@ -22,9 +24,9 @@ def describe(journal: Journal) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     started = next(iter(journal.events()))
     texts = {
-        "spec.toml": record.spec.to_toml(plugins=getattr(started, "plugin_files", ())),
-        "environment.json": environment(record.machine),
-        "record.json": record.to_json() + "\n",
+        files.SPEC: record.spec.to_toml(plugins=getattr(started, "plugin_files", ())),
+        files.ENVIRONMENT: environment(record.machine),
+        files.RECORD: record.to_json() + "\n",
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare.metrics import values_of
 from benchbench.compare.statistics import summarise
+from benchbench.config.differences import value_text
 from benchbench.report.material import val_accuracy
-from benchbench.variation import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import JsonValue
 
-    from benchbench.record import Record
+    from benchbench.records.record import Record
     from benchbench.report.labels import LabelTable
     from benchbench.report.subject import Subject
 

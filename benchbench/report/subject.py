@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchbench.compare.configurations import find_keys, group
+from benchbench.config.differences import label, label_of, varying
 from benchbench.report.gather import best
-from benchbench.variation import label, label_of, varying
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare import Comparison, PublishedRow
     from benchbench.compare.configurations import Configuration
-    from benchbench.record import Record
+    from benchbench.records.record import Record
     from benchbench.report.material import Trial
 
 

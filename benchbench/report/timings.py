@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchbench.compare.timings import TimedRow, TimedTable
-    from benchbench.record import MlflowRun
-    from benchbench.turns import Timing, Warmed
+    from benchbench.protocol.timing import Timing, Warmed
+    from benchbench.records.record import MlflowRun
 
 FORMAT: Literal[1] = 1
 """Of our own JSON; raised when a key changes its meaning."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from benchbench import machine
+from benchbench.records import machine
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import torch
 from benchmarks.ratios import Aim, NotRun, Row
 from benchmarks.turns import CLOCK, Sample, Turns, column, reported
 
-from benchbench.accelerate import possible_precisions
+from benchbench.worker.accelerate import possible_precisions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

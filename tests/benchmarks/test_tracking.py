@@ -11,18 +11,18 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import journals
 import pytest
 from benchmarks.ratios import NotRun, Row
 from benchmarks.turns import CLOCK, TIMEOUT_SECONDS, Sample, Turns, clean_environment, column
+from support import journals
 
-from benchbench.tracker import content
-from benchbench.tracker.store import Store
+from benchbench.tracking import content
+from benchbench.tracking.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchbench.record import Event
+    from benchbench.records.events import Event
 
 pytestmark = pytest.mark.benchmark(timer=CLOCK)
 PROGRAM = Path(sysconfig.get_path("scripts")) / "bench"

@@ -1,4 +1,4 @@
-"""Convolutions, forward and backward: by torch's own library, and as benchbench.accelerate has them."""
+"""Convolutions, forward and backward: by torch's own library, and as benchbench.worker.accelerate has them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from products import milliseconds
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.accelerate import border, keep_freed_memory, winograd, winograd_5x5
-from benchbench.batches import Span, Window
+from benchbench.worker.accelerate import border, keep_freed_memory, winograd, winograd_5x5
+from benchbench.worker.batches import Span, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,11 @@ import time
 import torch
 from work import Work, read_work
 
-from benchbench import datacache
-from benchbench.accelerate import keep_freed_memory
-from benchbench.batches import Batches, Preprocessing
-from benchbench.registry import Registry
-from benchbench.spec import Draft, PluginDraft
+from benchbench.config.spec import Draft, PluginDraft
+from benchbench.data import cache as data_cache
+from benchbench.plugin.registry import Registry
+from benchbench.worker.accelerate import keep_freed_memory
+from benchbench.worker.batches import Batches, Preprocessing
 
 
 def measure(work: Work) -> dict[str, float]:
@@ -24,9 +24,9 @@ def measure(work: Work) -> dict[str, float]:
     spec = registry.resolve(Draft(dataset=asked, model=PluginDraft(name="alexnet")))
     dataset = registry.create("dataset", spec.dataset)
     began = time.perf_counter()
-    datacache.load(dataset, work.archive)
+    data_cache.load(dataset, work.archive)
     decoded = time.perf_counter()
-    train = datacache.load(dataset, work.archive).splits.train
+    train = data_cache.load(dataset, work.archive).splits.train
     preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
     batches = Batches(train, preprocessing, batch_size=work.batch_size, device=torch.device("cpu"))
     loaded = time.perf_counter()

@@ -10,9 +10,9 @@ import torch
 from ours import prepared
 from work import WARMUP_STEPS, read_work
 
-from benchbench.accelerate import keep_freed_memory
-from benchbench.pulse import SharedPulse
-from benchbench.train import train_epoch
+from benchbench.protocol.heartbeat import SharedPulse
+from benchbench.worker.accelerate import keep_freed_memory
+from benchbench.worker.train import train_epoch
 
 STEPS = 10
 MIN_MILLISECONDS = 1.0

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from work import LEARNING_RATE, MOMENTUM, WARMUP_STEPS, Work, read_work, report
 
-from benchbench.accelerate import accelerate, choose_device, keep_freed_memory
-from benchbench.order import TrialOrder
-from benchbench.prepare import Prepared, prepare
-from benchbench.pulse import SharedPulse
-from benchbench.registry import Registry
-from benchbench.spec import Draft
-from benchbench.train import evaluate, train_epoch
+from benchbench.config.spec import Draft
+from benchbench.plugin.registry import Registry
+from benchbench.protocol.heartbeat import SharedPulse
+from benchbench.protocol.jobs import TrialOrder
+from benchbench.worker.accelerate import accelerate, choose_device, keep_freed_memory
+from benchbench.worker.setup import Prepared, prepare
+from benchbench.worker.train import evaluate, train_epoch
 
 
 def draft_of(work: Work) -> Draft:

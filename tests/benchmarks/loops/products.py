@@ -1,4 +1,4 @@
-"""The three products of large linear layers: by torch's own library, and as benchbench.accelerate.linear has them."""
+"""The three products of large linear layers: torch's own, and those of benchbench.worker.accelerate.linear."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.accelerate import keep_freed_memory
-from benchbench.accelerate.linear import PRODUCTS
+from benchbench.worker.accelerate import keep_freed_memory
+from benchbench.worker.accelerate.linear import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,0 +1,1 @@
+"""What a trial or a grid is: specs, grid files, their axes, comparisons, and the kinds of plugin."""

@@ -1,0 +1,56 @@
+"""What tells the trials of a grid apart, in as few words as will do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pydantic import JsonValue
+
+    from benchbench.config.spec import Spec
+
+
+def varying(specs: Sequence[Spec]) -> tuple[str, ...]:
+    """Return the keys of :meth:`Spec.flat() <benchbench.config.spec.Spec.flat>` in which the trials differ.
+
+    A parameter counts where it differs between trials of the same plugin: that Adam has betas and SGD has none is
+    said by their names. Two different specs always differ in one of these keys.
+    """
+    seen: dict[tuple[str, JsonValue], str] = {}
+    varied: dict[str, bool] = {}
+    for spec in specs:
+        flat = spec.flat()
+        for key, value in flat.items():
+            kind, dot, _ = key.partition(".")
+            text = json.dumps(value, sort_keys=True)
+            first = seen.setdefault((key, flat[kind] if dot else None), text)
+            varied[key] = varied.get(key, False) or text != first
+    return tuple(key for key, differs in varied.items() if differs)
+
+
+def label(spec: Spec, keys: Iterable[str]) -> str:
+    """Return ``optimizer.lr=0.001 seed=0``: the values of these keys, without those that the spec does not have."""
+    return label_of(spec.flat(), keys)
+
+
+def label_of(flat: Mapping[str, JsonValue], keys: Iterable[str]) -> str:
+    """Return the same of values by their keys."""
+    return " ".join(f"{key}={value_text(flat[key])}" for key in keys if key in flat)
+
+
+def value_text(value: JsonValue) -> str:
+    """Return a value as it is typed, a text without quotes and nothing as ``none``."""
+    if value is None:
+        return "none"
+    return value if value and isinstance(value, str) else json.dumps(value)
+
+
+def is_match(spec: Spec, where: Mapping[str, JsonValue]) -> bool:
+    """Tell whether the spec has all these values; ``"none"`` stands for the None that TOML has no word for."""
+    flat = spec.flat()
+    return all(
+        key in flat and (flat[key] == value or (flat[key] is None and value == "none")) for key, value in where.items()
+    )

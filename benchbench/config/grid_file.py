@@ -1,0 +1,249 @@
+"""Grid files: many trials in one TOML file, and the question that they answer.
+
+An axis is marked, since a bare list may be a value: ``lr = { grid = [0.1, 0.01] }``. It may stand for a parameter,
+a whole plugin, the epochs, the batch size or the precision; a plugin that is a value of an axis may have axes of its
+own. ``seeds = [0, 1]`` is the axis of seeds. A parameter that is itself a table of the one key ``grid`` cannot be set.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from benchbench.config.axes import AXIS, axis_keys, check_axis, choices, count, expand, without
+from benchbench.config.comparison import Part, check_names, read_part, read_study, refuse_unknown
+from benchbench.config.differences import is_match, label, label_of
+from benchbench.config.kinds import KINDS
+from benchbench.config.spec import Draft, read_settings, read_toml
+from benchbench.errors import SpecError, closest
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pydantic import JsonValue
+
+    from benchbench.config.comparison import Compare, Expected
+    from benchbench.config.kinds import Kind
+    from benchbench.config.spec import Spec
+
+MAX_TRIALS = 10_000
+"""More in one grid are more likely a slip than a wish."""
+
+
+class _Head(Part):
+    name: str = Field("", min_length=1)
+    question: str = ""
+    include: tuple[str, ...] = Field((), strict=False)
+
+
+_KEYS = (*_Head.model_fields, *Draft.model_fields, "seeds", "compare", "expected")
+
+
+@dataclass(frozen=True)
+class GridFile:
+    """A grid as its file and the command line describe it.
+
+    ``shared`` is the table of a trial with its axes still in it, and ``axes`` are the keys that they are of, such as
+    ``optimizer.lr``. ``texts`` are the settings of the command line, by kind and parameter.
+    """
+
+    path: Path
+    name: str
+    question: str
+    shared: Mapping[str, Any]
+    axes: tuple[str, ...]
+    compare: Compare
+    expected: tuple[Expected, ...]
+    texts: Mapping[Kind, dict[str, str]]
+    is_overridden: bool
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Return the plugin files and folders that the trials need."""
+        return tuple(self.shared.get("plugins", ()))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Return the seeds of each configuration."""
+        return tuple(choices(self.shared.get("seed", Draft.model_fields["seed"].default)))
+
+    @property
+    def num_trials(self) -> int:
+        """Return the number of trials, without making them."""
+        return count(self.shared)
+
+    def expand(self, *, allow_many: bool = False) -> tuple[Draft, ...]:
+        """Return the trials in the order in which the file has its axes, the last one fastest, seeds faster still.
+
+        Raises :class:`SpecError` where a trial is there twice, or for more than :data:`MAX_TRIALS`.
+        """
+        if self.num_trials > MAX_TRIALS and not allow_many:
+            raise SpecError(
+                f"{self.path}: {self.num_trials:,} trials, more than {MAX_TRIALS:,}",
+                hint="--yes takes them all the same",
+            )
+        tables = list(expand(self.shared))
+        drafts = tuple(Draft.from_toml(table).with_texts(self.texts) for table in tables)
+        twice = _first_repeat([draft.model_dump_json() for draft in drafts])
+        if twice:
+            raise self._repeated(twice, len(drafts), label_of(_flat_trial(tables[twice[0]]), self.axes))
+        return drafts
+
+    def check(self, specs: Sequence[Spec]) -> None:
+        """Look at the grid as its plugins understood it.
+
+        Raises :class:`SpecError` where two trials are equal once their defaults are written out, where ``compare``
+        names what no trial has, and where the file has a baseline or an expected result of no trial.
+        """
+        twice = _first_repeat([spec.id for spec in specs])
+        if twice:
+            raise self._repeated(twice, len(specs), label(specs[twice[0]], self.axes))
+        known = list(dict.fromkeys(key for spec in specs for key in spec.flat()))
+        for key in (*self.compare.by, *self.compare.baseline):
+            if key not in known:
+                raise SpecError(f"{self.path}: [compare] names {key!r}, which no trial has", hint=closest(key, known))
+        if self.is_overridden:
+            return
+        for place, where in self._selections():
+            if where and not any(is_match(spec, where) for spec in specs):
+                raise SpecError(f"{self.path}: {place} is of no trial: {label_of(where, where)}")
+
+    def _selections(self) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
+        yield "compare.baseline", self.compare.baseline
+        for row, expected in enumerate(self.expected, start=1):
+            yield f"[[expected]] {row}", expected.where
+
+    def _repeated(self, twice: tuple[int, int], num_trials: int, values: str) -> SpecError:
+        first, second = (position + 1 for position in twice)
+        return SpecError(
+            f"{self.path}: trials {first} and {second} of {num_trials} are the same: {values}",
+            hint="take a value that is there twice out of its axis; seeds = [0, 1, 2] repeats every configuration",
+        )
+
+
+def load(path: Path, settings: Iterable[str] = (), *, given: Mapping[str, Any] | None = None) -> GridFile:
+    """Read a grid file and those that it includes.
+
+    ``settings`` are texts such as ``optimizer.lr=0.1``; they hold for every trial and replace an axis of that
+    parameter. ``given`` are values of the command line, such as ``{"precision": "bf16"}``, that override the file's.
+    Raises :class:`SpecError` naming the file and what is wrong in it.
+    """
+    texts, given = read_settings(settings), given or {}
+    _check_values(given)
+    table = _read(path)
+    shared = {key: value for key, value in table.items() if key in Draft.model_fields}
+    with _in_file(path):
+        compare, expected = read_study(table)
+        check_names(compare, expected, axis_keys(shared))
+        shared = _merge(shared, given)
+        for kind in ("model", "dataset"):
+            if kind not in shared:
+                raise SpecError(f"no {kind} given", hint=f'{kind} = "NAME"  (bench list {kind}s)')
+    for kind, params in texts.items():
+        if kind in shared:
+            shared[kind] = without(shared[kind], params)
+    if "seed" in shared:
+        shared["seed"] = shared.pop("seed")
+    return GridFile(
+        path=path,
+        name=table.get("name", path.stem),
+        question=table.get("question", ""),
+        shared=shared,
+        axes=axis_keys(shared),
+        compare=compare,
+        expected=expected,
+        texts=texts,
+        is_overridden=bool(texts or given),
+    )
+
+
+@contextmanager
+def _in_file(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the table of a file, checked by itself, over those of the files that it includes."""
+    chain = (*above, path.resolve())
+    if path.resolve() in above:
+        raise SpecError(f"{path} includes itself: {' -> '.join(place.name for place in chain)}")
+    table = read_toml(path)
+    with _in_file(path):
+        refuse_unknown(table, _KEYS)
+        head = {key: table[key] for key in _Head.model_fields if key in table}
+        included = read_part(_Head, head).include
+        for name in included:
+            if not (path.parent / name).is_file():
+                raise SpecError(f"no such file to include: {name!r}", hint="names are relative to the file")
+        table = _with_seed(table)
+        _check_values({key: value for key, value in table.items() if key in Draft.model_fields})
+        read_study(table)
+    merged: dict[str, Any] = {}
+    for name in included:
+        merged = _merge(merged, _read(path.parent / name, chain))
+    return _merge(merged, table)
+
+
+def _with_seed(table: dict[str, Any]) -> dict[str, Any]:
+    """Return the table with ``seeds = [0, 1]`` as the axis that it is."""
+    if "seeds" not in table:
+        return table
+    if "seed" in table:
+        raise SpecError("seed and seeds are both given", hint="seeds = [0, 1, 2]")
+    if not isinstance(table["seeds"], list):
+        raise SpecError(f"seeds must be a list, not {table['seeds']!r}", hint="seeds = [0, 1, 2]")
+    rest = {key: value for key, value in table.items() if key != "seeds"}
+    return rest | {"seed": {AXIS: table["seeds"]}}
+
+
+def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both tables; what ``own`` has counts, and of the same plugin what ``own`` has of its parameters."""
+    merged = {**base, **own}
+    for kind in KINDS:
+        below, above = (_as_table(table.get(kind)) for table in (base, own))
+        if below and above and below["name"] == above["name"]:
+            merged[kind] = below | above
+    return merged
+
+
+def _as_table(plugin: object) -> dict[str, Any]:
+    if isinstance(plugin, str):
+        return {"name": plugin}
+    return plugin if isinstance(plugin, dict) and "name" in plugin else {}
+
+
+def _flat_trial(table: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """Return a trial's table as :meth:`~benchbench.config.spec.Spec.flat` would have it, without defaults."""
+    flat: dict[str, JsonValue] = {}
+    for key, value in table.items():
+        plugin = _as_table(value) if key in KINDS else {}
+        flat[key] = plugin.get("name", value)
+        flat |= {f"{key}.{param}": plugin[param] for param in plugin if param != "name"}
+    return flat
+
+
+def _first_repeat(identities: Iterable[Hashable]) -> tuple[int, int] | None:
+    """Return the positions of the first two that are the same."""
+    seen: dict[Hashable, int] = {}
+    for position, identity in enumerate(identities):
+        if identity in seen:
+            return seen[identity], position
+        seen[identity] = position
+    return None
+
+
+def _check_values(table: Mapping[str, Any]) -> None:
+    """Check the keys of a trial one by one, each value of an axis by itself."""
+    for key, value in table.items():
+        check_axis(key, value)
+        for item in [value] if key == "plugins" else choices(value):
+            Draft.from_toml({"model": "any", "dataset": "any", key: item})
+            for param, inner in _as_table(item).items() if key in KINDS else ():
+                check_axis(f"{key}.{param}", inner)

@@ -1,0 +1,224 @@
+"""What a trial is: drafts (what was asked for) and specs (what was meant, with every default written out).
+
+A draft comes from TOML and the command line and names plugins by name; resolving it against the installed plugins
+(``registry.resolve``) gives a :class:`Spec`, which is plain data and identifies the trial.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from benchbench.config.kinds import KINDS, Kind
+from benchbench.errors import SpecError, closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
+class _Text(BaseModel):
+    """Base of what is read from text: frozen, strict about types, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class PluginDraft(_Text):
+    """One plugin as asked for: typed parameters from TOML, and texts from ``--set`` that override them."""
+
+    name: str
+    params: dict[str, JsonValue] = {}
+    texts: dict[str, str] = {}
+
+    @classmethod
+    def from_toml(cls, value: object, *, kind: Kind) -> Self:
+        """Read ``"sgd"`` or ``{ name = "sgd", lr = 0.1 }``."""
+        if isinstance(value, str):
+            return cls(name=value)
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            return cls(name=value["name"], params={key: value[key] for key in value if key != "name"})
+        raise SpecError(
+            f"{kind} must be a name or a table with a name, not {value!r}",
+            hint=f'{kind} = "NAME"  or  {kind} = {{ name = "NAME", PARAMETER = VALUE }}',
+        )
+
+
+class Draft(_Text):
+    """A trial as asked for, before its plugins are known. Its defaults are those of ``bench run``."""
+
+    dataset: PluginDraft
+    model: PluginDraft
+    optimizer: PluginDraft = PluginDraft(name="sgd")
+    scheduler: PluginDraft = PluginDraft(name="constant")
+    epochs: int = Field(10, ge=1, description="passes over the training pictures")
+    batch_size: int = Field(32, ge=1, description="pictures a step")
+    seed: int = Field(0, ge=0, lt=2**63, description="of weights, data order, flips and dropout")
+    precision: Precision = Field("fp32", description="fp32, tf32 (CUDA) or bf16 (mixed)")
+    plugins: tuple[str, ...] = Field((), strict=False, description="plugin files or folders to load as well")
+
+    @classmethod
+    def from_toml(cls, table: dict[str, Any]) -> Self:
+        """Read the table of a TOML file; raises :class:`SpecError` naming the key that is wrong."""
+        for key in table:
+            if key not in cls.model_fields:
+                raise SpecError(
+                    f"unknown key {key!r}",
+                    hint=closest(key, cls.model_fields) or "keys: " + ", ".join(cls.model_fields),
+                )
+        try:
+            given = {
+                key: PluginDraft.from_toml(value, kind=key) if key in KINDS else value for key, value in table.items()
+            }
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise SpecError(describe_validation(error)) from None
+
+    def plugin(self, kind: Kind) -> PluginDraft:
+        """Return the draft of the plugin of this kind."""
+        draft: PluginDraft = getattr(self, kind)
+        return draft
+
+    def with_texts(self, texts: Mapping[Kind, dict[str, str]]) -> Self:
+        """Return the draft with these parameters set, as :func:`read_settings` gives them."""
+        changed: dict[str, PluginDraft] = {
+            kind: self.plugin(kind).model_copy(update={"texts": texts[kind]}) for kind in texts
+        }
+        return self.model_copy(update=changed)
+
+
+@dataclass(frozen=True)
+class PluginSpec:
+    """One plugin as meant: every parameter with its value, and the revision of its author's code."""
+
+    name: str
+    revision: int
+    params: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The resolved description of one trial: everything that decides its result, and nothing else."""
+
+    dataset: PluginSpec
+    model: PluginSpec
+    optimizer: PluginSpec
+    scheduler: PluginSpec
+    epochs: int
+    batch_size: int
+    seed: int
+    precision: Precision
+
+    @cached_property
+    def id(self) -> str:
+        """Return the sha256 of the spec's canonical JSON, 64 hexadecimal digits."""
+        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def plugin(self, kind: Kind) -> PluginSpec:
+        """Return the spec of the plugin of this kind."""
+        spec: PluginSpec = getattr(self, kind)
+        return spec
+
+    def flat(self) -> dict[str, JsonValue]:
+        """Return ``{"model": "alexnet", "model.dropout": 0.5, ..., "seed": 0}``, as MLflow's params show it."""
+        flat: dict[str, JsonValue] = {}
+        for kind in KINDS:
+            plugin = self.plugin(kind)
+            flat[kind] = plugin.name
+            flat |= {f"{kind}.{key}": value for key, value in plugin.params.items()}
+            flat[f"{kind}.revision"] = plugin.revision
+        return flat | {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+
+    def to_toml(self, *, plugins: tuple[str, ...] = ()) -> str:
+        """Return the TOML that ``bench run --spec`` repeats the trial from."""
+        table: dict[str, Any] = {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+        if plugins:
+            table["plugins"] = list(plugins)
+        for kind in KINDS:
+            plugin = self.plugin(kind)
+            params = {key: "none" if value is None else value for key, value in plugin.params.items()}
+            table[kind] = {"name": plugin.name} | params
+        return f"# spec id {self.id}\n" + tomli_w.dumps(table)
+
+
+def read_settings(settings: Iterable[str]) -> dict[Kind, dict[str, str]]:
+    """Return what ``--set`` was given: ``["model.dropout=0.3"]`` gives ``{"model": {"dropout": "0.3"}}``.
+
+    Raises :class:`SpecError` for a text of another form or another kind of plugin.
+    """
+    texts: dict[Kind, dict[str, str]] = {}
+    for setting in settings:
+        kind, key, value = _split_setting(setting)
+        texts.setdefault(kind, {})[key] = value
+    return texts
+
+
+def _split_setting(setting: str) -> tuple[Kind, str, str]:
+    target, equals, value = setting.partition("=")
+    name, dot, key = target.strip().partition(".")
+    if not (equals and dot and key):
+        raise SpecError(f"--set {setting!r} is not KIND.PARAM=VALUE", hint="such as --set model.dropout=0.3")
+    for kind in KINDS:
+        if name == kind:
+            return kind, key, value.strip()
+    raise SpecError(
+        f"--set {setting!r}: no kind of plugin is called {name!r}",
+        hint=closest(name, KINDS) or f"kinds: {', '.join(KINDS)}",
+    )
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the table in a TOML file; the paths in its ``plugins`` are taken as relative to the file.
+
+    Raises :class:`SpecError` with file, line and column.
+    """
+    table = _parse_toml(path)
+    if isinstance(files := table.get("plugins"), list):
+        table["plugins"] = [str(path.parent / file) if isinstance(file, str) else file for file in files]
+    return table
+
+
+def _parse_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"no such file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read {path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{path}: {error}") from None
+
+
+def describe_validation(error: ValidationError) -> str:
+    """Return pydantic's complaints as one line: ``lr must be greater than 0 (got -1)``."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'value'}{_wish(item['msg'])}"
+        + ("" if item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r})")
+        for item in error.errors(include_url=False)
+    )
+
+
+def _wish(message: str) -> str:
+    """Return pydantic's words as what follows the name of a value."""
+    if message.startswith("Input should "):
+        return f" must {message.removeprefix('Input should ')}"
+    return f": {message.removeprefix('Value error, ')}"

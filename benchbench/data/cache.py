@@ -1,0 +1,257 @@
+"""Datasets decoded once and mapped into memory after: a second load of 5,000 pictures takes milliseconds.
+
+::
+
+    <cache folder>/decoded/<dataset>/<key>/
+        train.images.npy  train.labels.npy   and so for val and test
+        entry.json                           digests, names of labels and pictures
+
+The key is made of all that the decoded images depend on, so an entry is never changed, only replaced when damaged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import mmap
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote
+
+import numpy as np
+from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
+
+from benchbench.data.checks import SplitArrays, check_splits, facts_of
+from benchbench.errors import BenchError, DataError
+from benchbench.paths import cache_folder
+from benchbench.plugin.base import Dataset
+from benchbench.records.events import DataFacts  # noqa: TC001 - pydantic reads the annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT = 1
+KEPT_ENTRIES = 4
+"""Entries kept of one dataset; those used longest ago make room."""
+
+LOCK_SECONDS = 600
+"""How long another process may take to decode the same pictures before we decode them ourselves."""
+
+_PARTS = ("train", "val", "test")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A dataset in memory and what identifies it.
+
+    ``warning`` says why it could not be cached, or nothing. ``mappings`` are the files that its pictures are in.
+    """
+
+    splits: dict[str, SplitArrays]
+    facts: DataFacts
+    warning: str = ""
+    mappings: tuple[mmap.mmap, ...] = ()
+
+    def forget_pages(self) -> None:
+        """Take what was read of the pictures out of this process; the system keeps it for whoever reads it next.
+
+        So the memory of a trial does not grow with its dataset.
+        """
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for mapping in self.mappings:
+                mapping.madvise(mmap.MADV_DONTNEED)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What ``entry.json`` holds."""
+
+    facts: DataFacts
+    names: dict[str, tuple[str, ...]]
+
+
+_ENTRY = TypeAdapter(_Entry)
+
+
+def load(dataset: Dataset, root: Path, *, source_digest: str = "") -> Loaded:
+    """Return the dataset whose pictures are at ``root``, from the cache where it is there.
+
+    ``source_digest`` stands for the plugin's code; another one means decoding anew. A cache folder that
+    cannot be used is a warning, never an error. Raises :class:`~benchbench.errors.DataError` where the
+    pictures are missing or damaged, or where the plugin returns what is no dataset.
+    """
+    folder = _entry_folder(dataset, root, source_digest=source_digest)
+    loaded = _read(folder)
+    if loaded:
+        return loaded
+    fresh = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock"), timeout=LOCK_SECONDS):
+            loaded = _read(folder)  # another process may have been faster
+            if loaded:
+                return loaded
+            fresh = decode(dataset, root)
+            _write(fresh, folder)
+            return _read(folder) or fresh
+    except OSError as error:  # the lock's timeout is one as well
+        warning = f"decoded pictures are not cached: {error}"
+        _log.warning(warning)
+    fresh = fresh or decode(dataset, root)
+    return Loaded(fresh.splits, fresh.facts, warning)
+
+
+def decode(dataset: Dataset, root: Path) -> Loaded:
+    """Return the dataset from its files, checked and digested, leaving the cache alone."""
+    try:
+        splits = dataset.load(root)
+    except (BenchError, MemoryError, RuntimeError):  # the last two may mean that memory ran out
+        raise
+    except Exception as error:
+        raise DataError(
+            f"dataset {dataset.name!r} cannot be loaded: {type(error).__name__}: {error}",
+            hint="--debug shows where",
+        ) from error
+    arrays = check_splits(dataset.name, splits)
+    facts = facts_of(arrays, class_names=splits.class_names, source=_source(dataset, root))
+    return Loaded(arrays, facts)
+
+
+def digest_of(dataset: Dataset, root: Path, *, source_digest: str = "") -> str | None:
+    """Return the digest of the dataset if it is in the cache, without loading a picture."""
+    try:
+        folder = _entry_folder(dataset, root, source_digest=source_digest)
+        return _ENTRY.validate_json((folder / "entry.json").read_bytes()).facts.digest
+    except (DataError, OSError, ValidationError):
+        return None
+
+
+def cached_bytes(name: str) -> int:
+    """Return the size on disk of what is cached of the dataset of that name."""
+    return sum(found.st_size for found in _stats(dataset_folder(name)))
+
+
+def dataset_folder(name: str) -> Path:
+    """Return the folder of everything cached of a dataset."""
+    return decoded_folder() / quote(name, safe="")
+
+
+def decoded_folder() -> Path:
+    """Return the folder of everything cached; it can be deleted at any time."""
+    return cache_folder() / "decoded"
+
+
+def _source(dataset: Dataset, root: Path) -> str:
+    """Return where the pictures came from: a file, a folder, or the plugin's own package."""
+    sources = dataset.sources(root)
+    if not sources:
+        return type(dataset).__module__
+    return str((sources[0] if len(sources) == 1 else root).resolve())
+
+
+def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
+    key = {
+        "format": FORMAT,
+        "dataset": dataset.name,
+        "revision": dataset.revision,
+        "params": dataset.model_dump(mode="json", exclude=set(Dataset.model_fields)),
+        "source_digest": source_digest,
+        "sources": [_state(path) for path in dataset.sources(root)],
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return dataset_folder(dataset.name) / digest[:32]
+
+
+def _state(path: Path) -> tuple[str | int, ...]:
+    """Return what changes when a file does, or anything in a folder: path, files, bytes, newest time."""
+    sizes_and_times = [(found.st_size, found.st_mtime_ns) for found in _stats(path)]
+    sizes, times = zip(*sizes_and_times, strict=True) if sizes_and_times else ((), (0,))
+    return (str(path.resolve()), len(sizes), sum(sizes), max(times))
+
+
+def _stats(path: Path) -> Iterator[os.stat_result]:
+    if not path.is_dir():
+        with suppress(OSError):
+            yield path.stat()
+        return
+    with suppress(OSError), os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _stats(Path(entry.path))
+            else:
+                with suppress(OSError):
+                    yield entry.stat()
+
+
+def _read(folder: Path) -> Loaded | None:
+    """Return an entry with its tensors mapped into memory, or None where there is none or it is damaged."""
+    try:
+        entry = _ENTRY.validate_json((folder / "entry.json").read_bytes())
+        mappings: list[mmap.mmap] = []
+        parts = {part: _read_split(folder, part, entry=entry, mappings=mappings) for part in _PARTS}
+    except (OSError, EOFError, ValueError, KeyError):  # ValidationError is a ValueError
+        return None
+    with suppress(OSError):  # a cache that is only read is a good cache
+        os.utime(folder / "entry.json")
+    return Loaded(parts, entry.facts, mappings=tuple(mappings))
+
+
+def _read_split(folder: Path, part: str, *, entry: _Entry, mappings: list[mmap.mmap]) -> SplitArrays:
+    """Return a split that is mapped into memory, adding the mapping of its images to those of the others."""
+    images = _map(folder / f"{part}.images.npy")
+    labels = _map(folder / f"{part}.labels.npy")
+    num_images = entry.facts.splits[part].num_images
+    if images.shape != (num_images, *entry.facts.image_shape) or labels.shape != (num_images,):
+        raise ValueError(f"{folder} is damaged")
+    if isinstance(images.base, mmap.mmap):
+        mappings.append(images.base)
+    return SplitArrays(images, labels, names=entry.names[part])
+
+
+def _map(path: Path) -> np.ndarray[Any, Any]:
+    # Copy on write: torch warns of tensors that cannot be written to, and the file must never change.
+    found: np.ndarray[Any, Any] = np.load(path, mmap_mode="c", allow_pickle=False)
+    return found
+
+
+def _write(loaded: Loaded, folder: Path) -> None:
+    """Put an entry in its place, whole or not at all. The lock must be held."""
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+    try:
+        partial.mkdir()
+        for part, split in loaded.splits.items():
+            for kind, array in (("images", split.images), ("labels", split.labels)):
+                with (partial / f"{part}.{kind}.npy").open("wb") as file:
+                    np.save(file, array, allow_pickle=False)
+                    _flush(file)
+        names = {part: split.names for part, split in loaded.splits.items()}
+        with (partial / "entry.json").open("wb") as file:
+            file.write(_ENTRY.dump_json(_Entry(loaded.facts, names)))
+            _flush(file)
+        shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been read
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    _drop_old_entries(folder.parent)
+
+
+def _flush(file: BinaryIO) -> None:
+    """Bring a file to the disk: a rename may otherwise outlive a power cut that its contents do not."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _drop_old_entries(folder: Path) -> None:
+    """Delete what was used longest ago: who has it mapped keeps it, who is about to read it decodes again."""
+    with suppress(OSError):  # another process may drop the same ones
+        entries = sorted(folder.glob("*/entry.json"), key=lambda path: path.stat().st_mtime_ns)
+        for entry in entries[:-KEPT_ENTRIES]:
+            shutil.rmtree(entry.parent, ignore_errors=True)

@@ -1,0 +1,201 @@
+"""Drive an executor: what trials say goes to the journal first, then to the tracker, the display, the listeners."""
+
+from __future__ import annotations
+
+import signal
+import uuid
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from benchbench.errors import BenchError, TrialError
+from benchbench.protocol.messages import Died, Output, Refused, Stage
+from benchbench.records.events import EpochFinished, Error, Event, Failed, Resumed, Started
+from benchbench.records.journal import WORKER_DIED, Claim, Journal
+from benchbench.records.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import FrameType
+
+    from benchbench.driver.listeners import Listeners
+    from benchbench.executors import Executor
+    from benchbench.protocol.jobs import TrialOrder
+
+
+class Watcher(Protocol):
+    """Someone who looks on, such as the terminal."""
+
+    def stage(self, order: TrialOrder, text: str) -> None:
+        """See what a trial is busy with."""
+
+    def note(self, text: str) -> None:
+        """See a line that is no result: a plugin's print, a trouble with tracking."""
+
+    def event(self, order: TrialOrder, event: Event, record: Record) -> None:
+        """See an event, and the record with it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: with a record, or with the error that kept it from starting."""
+
+    order: TrialOrder
+    record: Record | None = None
+    error: BenchError | None = None
+
+    @property
+    def status(self) -> str:
+        """Return ``finished``, ``failed``, ``killed`` or ``refused``."""
+        return self.record.status if self.record else "refused"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the trials ended, in the order in which they did; those that an interrupt kept from starting are not here."""
+
+    outcomes: list[Outcome]
+    is_interrupted: bool
+
+
+@dataclass(frozen=True)
+class Drive:
+    """How trials are driven.
+
+    ``claim`` says whose they are from their first event on. ``complete`` adds to the artifacts of a trial that has
+    ended, in whatever way. ``deliver`` is told of a journal whenever it has grown, and must not wait. A trial whose
+    worker is killed by the system is taken up again ``retries`` times. No trial is started after ``max_failures``
+    have failed.
+    """
+
+    claim: Claim
+    complete: Callable[[Journal], None]
+    deliver: Callable[[Journal], None]
+    watcher: Watcher
+    listeners: Listeners
+    retries: int = 0
+    max_failures: int | None = None
+
+    def run(self, orders: Iterable[TrialOrder], executor: Executor) -> Ending:
+        """Run the orders and return how each ended.
+
+        SIGINT and SIGTERM stop the trials after their batch, a second one at once.
+        """
+        running = _Running(self, deque(orders), Interrupts(executor, self.watcher.note))
+        with running.interrupts.caught():
+            for order, message in executor.run(running.waiting):
+                running.hear(order, message)
+                if self.max_failures is not None and running.num_failures >= self.max_failures:
+                    running.waiting.clear()
+        return Ending(running.outcomes, running.interrupts.count > 0)
+
+
+def new_attempt() -> str:
+    """Return a fresh attempt id that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
+
+
+@dataclass
+class _Running:
+    """The trials of one call while they run."""
+
+    drive: Drive
+    waiting: deque[TrialOrder]
+    interrupts: Interrupts
+    outcomes: list[Outcome] = field(default_factory=list)
+    deaths: dict[str, int] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+
+    @property
+    def num_failures(self) -> int:
+        return sum(outcome.status in ("failed", "refused") for outcome in self.outcomes)
+
+    def hear(self, order: TrialOrder, message: Event | Stage | Output | Refused | Died) -> None:
+        match message:
+            case Stage():
+                self.drive.watcher.stage(order, message.text)
+            case Output():
+                self.drive.watcher.note(message.text)
+            case Refused():
+                message.error.add_note(message.traceback)
+                self.outcomes.append(Outcome(order, error=message.error))
+            case Died():
+                self._hear_of_death(order, message)
+            case _:
+                self._hear_event(order, message)
+
+    def _hear_of_death(self, order: TrialOrder, death: Died) -> None:
+        self.deaths[order.attempt] = self.deaths.get(order.attempt, 0) + 1
+        has_started = _journal(order).exists()
+        if not self.interrupts.count and self.deaths[order.attempt] <= self.drive.retries:
+            self.drive.watcher.note(f"{death.reason}; the trial is tried once more")
+            self.waiting.append(replace(order, resume=has_started))
+        elif has_started:
+            self._hear_event(order, _last_event(death, is_asked_for=self.interrupts.count > 0))
+        else:
+            text = "stopped before the trial began" if self.interrupts.count else death.reason
+            self.outcomes.append(Outcome(order, error=TrialError(text)))
+
+    def _hear_event(self, order: TrialOrder, event: Event) -> None:
+        journal = _journal(order)
+        before = self._record(order, journal)
+        if before is not None and isinstance(event, EpochFinished) and event.epoch.epoch <= len(before.epochs):
+            return  # trained again after an interruption: the journal has it, and what has it from there
+        if isinstance(event, Started | Resumed):
+            journal.set_claim(self.drive.claim)
+        journal.append(event)
+        record = before.then(event) if before else Record.of([event])
+        self.records[order.attempt] = record
+        self.drive.watcher.event(order, event, record)
+        if record.status != "running":
+            self.drive.complete(journal)
+        self.drive.deliver(journal)
+        self.drive.listeners.tell(event, record)
+        if record.status != "running":
+            self.outcomes.append(Outcome(order, self.records.pop(order.attempt)))
+
+    def _record(self, order: TrialOrder, journal: Journal) -> Record | None:
+        if order.attempt not in self.records and journal.exists():
+            self.records[order.attempt] = journal.record()
+        return self.records.get(order.attempt)
+
+
+class Interrupts:
+    """SIGINT and SIGTERM: the first asks for a stop, the second brings it about; ``note`` is told."""
+
+    def __init__(self, executor: Executor, note: Callable[[str], None]) -> None:
+        self.count = 0
+        self._executor = executor
+        self._note = note
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Catch them while the block runs."""
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
+        self.count += 1
+        if self.count == 1:
+            self._executor.stop()
+            self._note("stopping after this batch; once more stops at once")
+        else:
+            self._executor.kill()
+
+
+def _journal(order: TrialOrder) -> Journal:
+    return Journal(Path(order.folder))
+
+
+def _last_event(death: Died, *, is_asked_for: bool) -> Failed:
+    if is_asked_for:
+        return Failed(status="killed", error=Error(kind="StoppedError", message="stopped at once on request"))
+    hint = "if memory ran out, a smaller --batch-size or dataset.image_size needs less"
+    return Failed(status="failed", error=Error(kind=WORKER_DIED, message=death.reason, hint=hint))

@@ -1,0 +1,40 @@
+"""Plugins that listen to trials: each is told every event, and one that raises is told no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchbench.errors import BenchError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from benchbench.records.events import Event
+    from benchbench.records.record import Record
+
+    Listener = Callable[..., object]
+
+
+class Listeners:
+    """The listeners of this process, by the origin of their plugin.
+
+    ``on_trouble`` gets one line for each listener that fails; the trial never notices.
+    """
+
+    def __init__(self, listeners: Iterable[tuple[str, Listener]], *, on_trouble: Callable[[str], None]) -> None:
+        self._listeners = list(listeners)
+        self._on_trouble = on_trouble
+
+    def tell(self, event: Event, record: Record) -> None:
+        """Pass an event to every listener that has not failed."""
+        for origin, listener in tuple(self._listeners):
+            try:
+                listener(event=event, record=record)
+            except Exception as error:  # noqa: BLE001 - a listener may raise anything
+                self._listeners.remove((origin, listener))
+                self._on_trouble(f"listener {origin} failed and is passed over: {_words(error)}")
+
+
+def _words(error: Exception) -> str:
+    hint = error.hint if isinstance(error, BenchError) else ""
+    return f"{one_line(error)} ({hint})" if hint else one_line(error)

@@ -1,0 +1,124 @@
+"""What is left to do: each resolved spec against what earlier calls finished or left half-done.
+
+Nothing here writes. A trial is done where MLflow has a finished run of the same spec id and data digest that nobody
+deleted, or where such a run is finished and waits to be delivered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from benchbench.records.finished import FinishedRun, Known
+from benchbench.records.journal import DELIVERED, Journal
+from benchbench.records.machine import package_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benchbench.protocol.jobs import Resolved
+
+Action = Literal["run", "resume", "skip"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which earlier trials count.
+
+    ``again``: none that finished; ``rerun_stale``: none that finished with other code; ``fresh``: none that was
+    interrupted.
+    """
+
+    again: bool = False
+    rerun_stale: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What will be done with a trial, and why, in a few words; ``stale`` names what changed since it finished.
+
+    ``run_id`` is that of the finished run that is not trained again, where MLflow has it.
+    """
+
+    resolved: Resolved
+    action: Action
+    why: str
+    journal: Journal | None = None
+    stale: tuple[str, ...] = ()
+    wall_seconds: float | None = None
+    val_accuracy: float | None = None
+    run_id: str = ""
+
+
+def plan(
+    resolved: Iterable[Resolved], known: Known, *, rules: Rules, tracking_uri: str, experiment: str
+) -> list[Planned]:
+    """Return what is to be done for each spec, in their order."""
+    place = (tracking_uri, experiment)
+    return [_plan_one(item, known, rules=rules, place=place) for item in resolved]
+
+
+def staleness(sources: Mapping[str, str], versions: Mapping[str, str], run: FinishedRun) -> tuple[str, ...]:
+    """Return what differs between now and a finished run: plugin sources by kind, and package versions."""
+    changed = [f"{kind} plugin changed" for kind, digest in sources.items() if run.sources.get(kind, digest) != digest]
+    moved = [
+        f"{name} {run.versions[name]} -> {version}"
+        for name, version in versions.items()
+        if run.versions.get(name, version) != version
+    ]
+    return (*changed, *moved)
+
+
+def _plan_one(item: Resolved, known: Known, *, rules: Rules, place: tuple[str, str]) -> Planned:
+    journals = [journal for journal in _attempts(item, place) if journal.attempt not in known.deleted_attempts]
+    run = _finished(item, known, journals)
+    if run is not None and not rules.again:
+        stale = staleness(item.sources, package_versions(), run)
+        if not (stale and rules.rerun_stale):
+            return Planned(
+                item,
+                "skip",
+                f"finished, stale: {', '.join(stale)}" if stale else "finished",
+                journal=next((journal for journal in reversed(journals) if _is_finished(journal)), None),
+                stale=stale,
+                wall_seconds=run.wall_seconds,
+                val_accuracy=run.val_accuracy,
+                run_id=run.run_id,
+            )
+        return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, wall_seconds=run.wall_seconds)
+    if journals and not rules.fresh and _is_finished(journals[-1]) and journals[-1].is_cut_off():
+        return Planned(item, "skip", "finished by a call that was killed at its end", journal=journals[-1])
+    if journals and not rules.fresh and journals[-1].is_interrupted():
+        num_epochs = len(journals[-1].record().epochs)
+        return Planned(item, "resume", f"interrupted after epoch {num_epochs}", journal=journals[-1])
+    why = "finished before; training again, as a new run" if run else "failed before" if journals else "new"
+    return Planned(item, "run", why, wall_seconds=run.wall_seconds if run else None)
+
+
+def _attempts(item: Resolved, place: tuple[str, str]) -> Sequence[Journal]:
+    """Return the attempts at a spec with the same pictures and for the same place in MLflow, oldest first."""
+    found = []
+    for journal in Journal.attempts(item.spec.id):
+        claim = journal.claim()
+        is_ours = claim is not None and (claim.tracking_uri, claim.experiment) == place
+        if is_ours and journal.record().data_digest == item.data_digest:
+            found.append(journal)
+    return found
+
+
+def _finished(item: Resolved, known: Known, journals: Sequence[Journal]) -> FinishedRun | None:
+    run = known.finished.get((item.spec.id, item.data_digest))
+    if run is not None:
+        return run
+    for journal in reversed(journals):
+        record = journal.record()
+        if record.status == "finished" and not (journal.folder / DELIVERED).exists():
+            wall_seconds = record.times.wall if record.times else None
+            val_accuracy = record.final.val_accuracy if record.final else None
+            return FinishedRun("", record.plugin_sources, record.machine.versions, wall_seconds, val_accuracy)
+    return None
+
+
+def _is_finished(journal: Journal) -> bool:
+    return journal.record().status == "finished"

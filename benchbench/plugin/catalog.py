@@ -1,0 +1,227 @@
+"""What is known of the plugins without loading them: names, parameters and help, looked up once and kept.
+
+Loading the plugins takes seconds, since they import torch. So ``python -m benchbench.plugin.catalog`` does it in a
+process of its own, and its answer is good until a package, a plugin's file or a module behind it changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchbench.errors import PluginError
+from benchbench.paths import cache_folder
+from benchbench.plugin.description import Entry, describe
+from benchbench.plugin.discovery import HOOK_OF_KIND, Broken, Packaged, find_sources, no_such_plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from benchbench.config.spec import Draft
+    from benchbench.plugin.discovery import Source
+    from benchbench.plugin.registry import Registry
+
+KEPT_CATALOGS = 16
+"""Files in the cache; each change of a plugin leaves one behind."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All plugins, sorted by kind and name; those that are broken; the origins that have the other hooks."""
+
+    entries: tuple[Entry, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    listeners: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+    @staticmethod
+    def read(files: Iterable[str | Path] = (), *, fresh: bool = False) -> Catalog:
+        """Return what is installed and in ``files``; takes seconds after a change, or where ``fresh`` is set.
+
+        Raises :class:`PluginError` for a path that is not there.
+        """
+        paths = [str(file) for file in files]
+        place = _place(paths)
+        kept = None if fresh else _read_kept(place)
+        if kept is not None:
+            return kept
+        catalog = _build(paths)
+        _keep(catalog, place)
+        return catalog
+
+    @staticmethod
+    def kept(files: Iterable[str | Path] = ()) -> Catalog | None:
+        """Return what an earlier look found, at once, or None where there was none since the last change."""
+        return _read_kept(_place([str(file) for file in files]))
+
+    def find(self, kind: str, name: str) -> Entry:
+        """Return a plugin's entry; raises :class:`PluginError` with the closest name."""
+        for entry in self.of_kind(kind):
+            if entry.name == name:
+                return entry
+        raise no_such_plugin(kind, name, [entry.name for entry in self.of_kind(kind)], self.broken)
+
+    def of_kind(self, kind: str) -> tuple[Entry, ...]:
+        """Return the plugins of one kind, by name."""
+        return tuple(entry for entry in self.entries if entry.kind == kind)
+
+    def origins_of(self, draft: Draft) -> set[str]:
+        """Return the origins that a trial needs loaded; raises :class:`PluginError` for an unknown name."""
+        return {self.find(kind, getattr(draft, kind).name).origin for kind in HOOK_OF_KIND}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Catalog:
+        """Return the catalog that :meth:`to_json` described; any error means that it did not."""
+        return cls(
+            entries=tuple(map(Entry.from_json, data["entries"])),
+            broken=tuple(Broken(**item) for item in data["broken"]),
+            listeners=tuple(data["listeners"]),
+            commands=tuple(data["commands"]),
+        )
+
+
+def _place(paths: Sequence[str]) -> Path:
+    return cache_folder() / "catalog" / f"{_fingerprint(find_sources(paths))}.json"
+
+
+def _fingerprint(sources: Iterable[Source]) -> str:
+    """Return a digest of all that the catalog depends on, as far as that can be told from file times."""
+    packaged: list[object] = []
+    paths = set(Path(__file__).parent.glob("*.py"))
+    for source in sources:
+        if isinstance(source, Packaged):
+            packaged.append((source.origin, source.version, source.entry_point.value))
+            paths.update(_python_files(source.entry_point.module))
+        else:
+            paths.add(source.path.absolute())
+    # Installing a package touches its site-packages, and may be what a broken plugin was waiting for.
+    paths.update(Path(entry) for entry in sys.path if entry.endswith(("site-packages", "dist-packages")))
+    order = [source.origin for source in sources]
+    facts = json.dumps([sys.version, sys.prefix, order, packaged, sorted(map(_stamp, paths))])
+    return hashlib.sha256(facts.encode()).hexdigest()[:32]
+
+
+def _python_files(module: str) -> Iterator[Path]:
+    """Yield the Python files beside a module, found without importing the packages above it."""
+    top, *inner = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return
+    if spec is None:
+        return
+    if not spec.submodule_search_locations:
+        yield Path(spec.origin or module)
+    for location in spec.submodule_search_locations or ():
+        path = Path(location, *inner)
+        yield from (path if path.is_dir() else path.parent).glob("*.py")
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (str(path), 0, 0)
+    return (str(path), status.st_mtime_ns, status.st_size)
+
+
+def _read_kept(place: Path) -> Catalog | None:
+    try:
+        return Catalog.from_json(json.loads(place.read_bytes()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _keep(catalog: Catalog, place: Path) -> None:
+    """Write the catalog for the next time; where that cannot be, the next time takes as long."""
+    partial = place.with_suffix(f".{os.getpid()}.partial")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(catalog.to_json()), encoding="utf-8")
+        partial.replace(place)
+        kept = sorted(place.parent.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in kept[KEPT_CATALOGS:]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _build(files: Sequence[str]) -> Catalog:
+    """Ask another process; a plugin that takes that process down with it is left out the next time."""
+    crashed: list[Broken] = []
+    while True:
+        answer = _ask(files, without=[item.origin for item in crashed])
+        if isinstance(answer, Catalog):
+            return replace(answer, broken=(*answer.broken, *crashed))
+        crashed.append(answer)
+
+
+def _ask(files: Sequence[str], *, without: Sequence[str]) -> Catalog | Broken:
+    import subprocess  # noqa: PLC0415 - these two are not needed where the answer is kept
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
+        # A file, since plugins may print on standard output and standard error.
+        said = Path(folder) / "said.jsonl"
+        request = json.dumps({"files": list(files), "without": list(without)})
+        command = [sys.executable, "-P", "-m", "benchbench.plugin.catalog", str(said), request]
+        done = subprocess.run(  # noqa: S603 - our own module
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        lines = said.read_text(encoding="utf-8").splitlines() if said.exists() else []
+    last = json.loads(lines[-1]) if lines else {}
+    if "catalog" in last:
+        return Catalog.from_json(last["catalog"])
+    if "loading" not in last:
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise PluginError(f"plugins cannot be looked for: {reason}", hint="bench doctor")
+    return Broken(last["loading"], f"ends Python while it loads (exit code {done.returncode})")
+
+
+def _answer(said: Path, request: dict[str, Any]) -> None:
+    """Load the plugins and write what they are; each is announced first, for it may be the end of us."""
+    from benchbench.plugin.registry import Registry  # noqa: PLC0415 - imports what plugins import
+
+    with said.open("w", encoding="utf-8") as file:
+
+        def announced() -> Iterator[Source]:
+            for source in find_sources(request["files"]):
+                if source.origin not in request["without"]:
+                    print(json.dumps({"loading": source.origin}), file=file, flush=True)
+                    yield source
+
+        registry = Registry.of(announced())
+        print(json.dumps({"loaded": True}), file=file, flush=True)
+        print(json.dumps({"catalog": _catalog_of(registry).to_json()}), file=file)
+
+
+def _catalog_of(registry: Registry) -> Catalog:
+    broken = list(registry.broken)
+    entries = []
+    for key, cls in registry.plugins.items():
+        try:
+            entries.append(describe(cls, registry.origins[key]))
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's class makes of being looked at
+            broken.append(Broken(registry.origins[key], f"{' '.join(key)} cannot be described: {error!r}"))
+    return Catalog(
+        entries=tuple(sorted(entries, key=lambda entry: (entry.kind, entry.name))),
+        broken=tuple(broken),
+        listeners=tuple(origin for origin, _ in registry.listeners),
+        commands=tuple(origin for origin, _ in registry.commands),
+    )
+
+
+if __name__ == "__main__":
+    _answer(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    # A thread that a plugin started must not keep the answer waiting.
+    os._exit(0)

@@ -1,0 +1,141 @@
+"""Plugins in words: what ``bench list`` and ``bench show`` say of them, as plain data."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import types
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args, get_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pydantic.fields import FieldInfo
+
+    from benchbench.plugin.base import Download, Plugin
+
+_LIMITS = {
+    "gt": "> {}",
+    "ge": ">= {}",
+    "lt": "< {}",
+    "le": "<= {}",
+    "multiple_of": "multiple of {}",
+    "min_length": "length >= {}",
+    "max_length": "length <= {}",
+    "pattern": "like {}",
+}
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter: ``default`` as JSON has it, the rest as people read it."""
+
+    name: str
+    type: str
+    default: Any
+    limits: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One plugin. ``summary`` is the first line of its docstring, ``doc`` all of it."""
+
+    kind: str
+    name: str
+    summary: str
+    doc: str
+    origin: str
+    revision: int
+    params: tuple[Param, ...]
+    download_facts: dict[str, Any] | None
+    sha256: dict[str, str]
+
+    @property
+    def download(self) -> Download | None:
+        """Return what a dataset can be downloaded from, if anything."""
+        if self.download_facts is None:
+            return None
+        from benchbench.plugin.base import Download  # noqa: PLC0415 - brings pydantic, which listing does without
+
+        return Download(**self.download_facts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Return the entry that :meth:`to_json` described; any error means that it did not."""
+        return cls(**{**data, "params": tuple(Param(**param) for param in data["params"])})
+
+
+def describe(cls: type[Plugin], origin: str) -> Entry:
+    """Return what there is to say about a plugin class."""
+    # People read it in a terminal, where a name in code style needs one mark, not two.
+    doc = inspect.cleandoc(cls.__doc__ or "").replace("``", "`")
+    defaults = cls().model_dump(mode="json")
+    download: Download | None = getattr(cls, "download", None)
+    return Entry(
+        kind=cls.kind,
+        name=cls.name,
+        summary=doc.partition("\n")[0],
+        doc=doc,
+        origin=origin,
+        revision=cls.revision,
+        params=tuple(_param(name, info, defaults[name]) for name, info in cls.model_fields.items()),
+        download_facts=asdict(download) if download else None,
+        sha256=dict(getattr(cls, "sha256", {})),
+    )
+
+
+def type_text(annotation: object) -> str:
+    """Return a type as users write values of it: ``int | none``, ``18 | 34``, ``tuple[float, float]``."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if annotation in (None, types.NoneType, ...):
+        return "..." if annotation is ... else "none"
+    if origin is Annotated:
+        return type_text(args[0])
+    if origin in (Union, types.UnionType):
+        return " | ".join(map(type_text, args))
+    choices = _choices(annotation)
+    name = getattr(origin or annotation, "__name__", str(annotation))
+    return choices or (f"{name}[{', '.join(map(type_text, args))}]" if args else name)
+
+
+def _choices(annotation: object) -> str:
+    if get_origin(annotation) is Literal:
+        return " | ".join(map(str, get_args(annotation)))
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return " | ".join(str(member.value) for member in annotation)
+    return ""
+
+
+def _param(name: str, info: FieldInfo, default: object) -> Param:
+    own = list(_limits(info.metadata))
+    limits = own or [f"each {limit}" for limit in _inner_limits(info.annotation)]
+    return Param(
+        name=name,
+        type=type_text(info.annotation),
+        default=default,
+        limits=", ".join(dict.fromkeys(limits)),
+        help=info.description or "",
+    )
+
+
+def _limits(metadata: Iterable[object]) -> Iterator[str]:
+    for item in metadata:
+        # Annotated keeps a Field as it was written, with its own limits inside.
+        yield from _limits(getattr(item, "metadata", ()))
+        for attribute, words in _LIMITS.items():
+            limit = getattr(item, attribute, None)
+            if limit is not None:
+                yield words.format(limit)
+
+
+def _inner_limits(annotation: object) -> Iterator[str]:
+    for part in get_args(annotation):
+        if get_origin(part) is Annotated:
+            yield from _limits(part.__metadata__)
+        yield from _inner_limits(part)

@@ -1,0 +1,56 @@
+"""Everything that can be plugged in: the complete list of hooks.
+
+A plugin module (or package) marks functions of these names with ``@benchbench.hookimpl``. Each may take fewer
+arguments than shown here, but no others. Which hooks a module has is checked when it is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+
+    from benchbench.plugin.base import Dataset, Model, Optimizer, Scheduler
+    from benchbench.records.events import Event
+    from benchbench.records.record import Record
+
+PROJECT = "benchbench"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def benchbench_datasets() -> list[type[Dataset]]:  # type: ignore[empty-body]
+    """Return dataset classes. Called once, when plugins are looked for."""
+
+
+@hookspec
+def benchbench_models() -> list[type[Model]]:  # type: ignore[empty-body]
+    """Return model classes. Called once, when plugins are looked for."""
+
+
+@hookspec
+def benchbench_optimizers() -> list[type[Optimizer]]:  # type: ignore[empty-body]
+    """Return optimizer classes. Called once, when plugins are looked for."""
+
+
+@hookspec
+def benchbench_schedulers() -> list[type[Scheduler]]:  # type: ignore[empty-body]
+    """Return scheduler classes. Called once, when plugins are looked for."""
+
+
+@hookspec
+def benchbench_event(event: Event, record: Record) -> None:
+    """Hear what a trial says, after it is safely in the journal. Called in the driver process.
+
+    ``record`` is all that is known of the trial so far, this event included. An exception raised here is
+    reported once, and the listener is passed over from then on; the trial goes on.
+    """
+
+
+@hookspec
+def benchbench_commands(app: typer.Typer) -> None:
+    """Add commands to ``bench``. Called when the command line starts; import heavy modules inside them."""

@@ -1,0 +1,195 @@
+"""Load one plugin module and look it over: its hooks, its classes, their names and defaults."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import traceback
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+from pydantic import ValidationError
+
+from benchbench.config.spec import describe_validation
+from benchbench.errors import BenchError, closest
+from benchbench.plugin import hooks, parameters
+from benchbench.plugin.base import Dataset, Model, Optimizer, Plugin, Scheduler
+from benchbench.plugin.discovery import HOOK_OF_KIND, Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchbench.plugin.discovery import Source
+
+BASES: dict[str, type[Plugin]] = {
+    "dataset": Dataset,
+    "model": Model,
+    "optimizer": Optimizer,
+    "scheduler": Scheduler,
+}
+_HOOK_NAMES = tuple(name for name in vars(hooks) if name.startswith("benchbench_"))
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one module offers. ``listener`` and ``commands`` take the arguments of their hooks by keyword."""
+
+    origin: str
+    classes: tuple[type[Plugin], ...] = ()
+    listener: Callable[..., object] | None = None
+    commands: Callable[..., object] | None = None
+    broken: tuple[Broken, ...] = ()
+
+
+def load(source: Source) -> Loaded:
+    """Import a plugin module and return what of it can be used and what cannot; raises nothing."""
+    origin = source.origin
+    try:
+        module = _load_quietly(source)
+        manager = pluggy.PluginManager(hooks.PROJECT)
+        manager.add_hookspecs(hooks)
+        manager.register(module, name=origin)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module raises
+        return Loaded(origin, broken=(Broken(origin, explain(error)),))
+    found = [*_misspelt(module), *_classes(manager)]
+    event, commands = manager.hook.benchbench_event, manager.hook.benchbench_commands
+    if not found and not event.get_hookimpls() and not commands.get_hookimpls():
+        found = ["offers nothing: mark a function such as benchbench_models with @benchbench.hookimpl"]
+    return Loaded(
+        origin,
+        classes=tuple(item for item in found if not isinstance(item, str)),
+        listener=event if event.get_hookimpls() else None,
+        commands=commands if commands.get_hookimpls() else None,
+        broken=tuple(Broken(origin, item) for item in found if isinstance(item, str)),
+    )
+
+
+def _load_quietly(source: Source) -> object:
+    with warnings.catch_warnings():
+        # What pydantic warns of here is reported as broken below, in one place and in our words.
+        warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
+        return source.load()
+
+
+def explain(error: BaseException) -> str:
+    """Return one line on an exception from a plugin, with the file and line that raised it."""
+    if isinstance(error, pluggy.PluginValidationError):
+        return _on_hook(str(error))
+    if isinstance(error, BenchError):
+        return error.message
+    if isinstance(error, SystemExit):
+        text = f"ends Python (exit code {error.code}) instead of loading"
+    else:
+        text = ": ".join(filter(None, [type(error).__name__, str(error).partition("\n")[0]]))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_foreign(frame.filename)]
+    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
+
+
+def _is_foreign(file_name: str) -> bool:
+    path = Path(file_name)
+    machinery = {"importlib", "pluggy", "pydantic"}.intersection(path.parts)
+    return not machinery and not file_name.startswith("<") and _PACKAGE not in path.parents
+
+
+def _on_hook(complaint: str) -> str:
+    hook = re.search(r"hook '(\w+)'", complaint)
+    last_line = complaint.splitlines()[-1]
+    if hook is None or hook[1] not in _HOOK_NAMES:
+        return last_line
+    arguments = inspect.signature(getattr(hooks, hook[1])).parameters
+    return f"{hook[1]}: {last_line} (there: {', '.join(arguments) or 'none'})"
+
+
+def _misspelt(module: object) -> Iterator[str]:
+    """Yield what is wrong with functions that look like hooks: pluggy would pass them over in silence."""
+    for attribute in dir(module):
+        function = inspect.getattr_static(module, attribute)
+        mark = getattr(function, f"{hooks.PROJECT}_impl", None)
+        marked = isinstance(mark, dict)
+        hook = (isinstance(mark, dict) and mark.get("specname")) or attribute
+        if not marked and not (inspect.isfunction(function) and attribute.startswith("benchbench_")):
+            continue
+        if hook not in _HOOK_NAMES:
+            hint = closest(hook, _HOOK_NAMES) or f"hooks: {', '.join(_HOOK_NAMES)}"
+            yield f"no hook is named {hook!r}; {hint}"
+        elif not marked:
+            yield f"{hook} is not marked with @benchbench.hookimpl"
+
+
+def _classes(manager: pluggy.PluginManager) -> Iterator[type[Plugin] | str]:
+    """Yield the classes that the hooks return, and a sentence for each that cannot be used."""
+    for kind, hook in HOOK_OF_KIND.items():
+        caller = getattr(manager.hook, hook)
+        if not caller.get_hookimpls():
+            continue
+        try:
+            returned = caller()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's hook raises
+            yield f"{hook}: {explain(error)}"
+            continue
+        offered = returned[0] if returned else None
+        if not isinstance(offered, list | tuple):
+            yield f"{hook} must return a list of classes, not {_shown(offered)}"
+            continue
+        yield from (_checked(item, kind, hook) for item in offered)
+
+
+def _checked(item: object, kind: str, hook: str) -> type[Plugin] | str:
+    base = BASES[kind]
+    if not isinstance(item, type) or not issubclass(item, Plugin):
+        return f"{hook} must return classes made from benchbench.{base.__name__}, not {_shown(item)}"
+    if not issubclass(item, base) or item.kind != kind:
+        return f"{hook} returned {item.__name__}, not a {kind} but {_an(item.kind or 'plugin')}"
+    try:
+        problem = _problem(item, base)
+    except ValidationError as error:
+        problem = f"bad default: {describe_validation(error)}"
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's validator raises
+        problem = f"bad default: {explain(error)}"
+    return f"{kind} {item.name or item.__name__!r}: {problem}" if problem else item
+
+
+def _problem(cls: type[Plugin], base: type[Plugin]) -> str:
+    work = "load" if base is Dataset else "build"
+    taken = sorted(set(cls.model_fields).intersection(dir(base)))
+    config = cls.model_config
+    rules = (
+        (
+            taken,
+            f"no parameter can be called {', '.join(taken)}: in every {base.kind} that means something else",
+        ),
+        (not vars(cls).get("name"), f'it has no name; class {cls.__name__}({base.__name__}, name="...")'),
+        (
+            not _NAME.fullmatch(cls.name),
+            "a name is made of letters, digits and _ . + -, a letter or digit first",
+        ),
+        (type(cls.revision) is not int, f"its revision must be an integer, not {cls.revision!r}"),
+        (not config.get("frozen"), "its model_config must stay frozen"),
+        (config.get("extra") != "forbid", "its model_config must forbid unknown parameters"),
+        (getattr(cls, work) is getattr(base, work), f"it has no {work}()"),
+    )
+    return next((sentence for is_broken, sentence in rules if is_broken), "") or _defaults_problem(cls)
+
+
+def _defaults_problem(cls: type[Plugin]) -> str:
+    required = [name for name, info in cls.model_fields.items() if info.is_required()]
+    if required:
+        return f"parameter {required[0]!r} has no default"
+    config = cls()
+    if parameters.from_json(cls, config.model_dump(mode="json")) != config:
+        return "its defaults change when they are written as JSON and read back"
+    return ""
+
+
+def _an(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def _shown(value: object) -> str:
+    return value.__name__ if isinstance(value, type) else repr(value)

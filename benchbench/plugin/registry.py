@@ -1,0 +1,133 @@
+"""Plugins by name: each is loaded by itself, and one that cannot be used never keeps the others from it.
+
+This imports what plugins import, torch above all, so it belongs to workers; the driver reads the catalog.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from benchbench.config.kinds import KINDS, Kind
+from benchbench.config.spec import PluginSpec, Spec
+from benchbench.plugin import parameters
+from benchbench.plugin.discovery import Broken, find_sources, no_such_plugin
+from benchbench.plugin.loading import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from benchbench.config.spec import Draft
+    from benchbench.plugin.base import Dataset, Model, Optimizer, Plugin, Scheduler
+    from benchbench.plugin.discovery import Source
+    from benchbench.plugin.loading import Loaded
+
+Key = tuple[str, str]
+"""Kind and name."""
+
+
+@dataclass
+class Registry:
+    """The plugins that were found, by ``(kind, name)``, and what could not be used.
+
+    ``listeners`` and ``commands`` are pairs of an origin and a function that takes the arguments of the hook
+    ``benchbench_event`` or ``benchbench_commands`` by keyword.
+    """
+
+    plugins: dict[Key, type[Plugin]] = field(default_factory=dict)
+    origins: dict[Key, str] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+    listeners: list[tuple[str, Callable[..., object]]] = field(default_factory=list)
+    commands: list[tuple[str, Callable[..., object]]] = field(default_factory=list)
+    _source_digests: dict[Key, str] = field(default_factory=dict)
+
+    @staticmethod
+    def load(files: Iterable[str | Path] = (), *, only: Collection[str] | None = None) -> Registry:
+        """Load all plugins, or those of the origins in ``only``; ``files`` are loose files and folders.
+
+        Of two plugins of one kind and name the first stays: ours, then packages by name, then files as given.
+        Raises :class:`~benchbench.errors.PluginError` for a path that is not there, and for nothing else.
+        """
+        return Registry.of(source for source in find_sources(files) if only is None or source.origin in only)
+
+    @staticmethod
+    def of(sources: Iterable[Source]) -> Registry:
+        """Load these and no others, one after another."""
+        registry = Registry()
+        for source in sources:
+            registry._add(load(source))
+        return registry
+
+    def _add(self, loaded: Loaded) -> None:
+        self.broken += loaded.broken
+        for cls in loaded.classes:
+            key = (cls.kind, cls.name)
+            if key in self.plugins:
+                reason = f"{cls.kind} {cls.name!r} is already the name of one in {self.origins[key]}, which stays"
+                self.broken.append(Broken(loaded.origin, reason))
+                continue
+            self.plugins[key] = cls
+            self.origins[key] = loaded.origin
+            self._source_digests[key] = _digest(cls)
+        if loaded.listener:
+            self.listeners.append((loaded.origin, loaded.listener))
+        if loaded.commands:
+            self.commands.append((loaded.origin, loaded.commands))
+
+    def get(self, kind: Kind, name: str) -> type[Plugin]:
+        """Return the plugin class; raises :class:`~benchbench.errors.PluginError` with the closest name."""
+        if (kind, name) in self.plugins:
+            return self.plugins[kind, name]
+        known = [known_name for known_kind, known_name in self.plugins if known_kind == kind]
+        raise no_such_plugin(kind, name, known, self.broken)
+
+    def resolve(self, draft: Draft) -> Spec:
+        """Return what the draft means, every default written out.
+
+        Raises :class:`~benchbench.errors.PluginError` for a plugin that is not there and
+        :class:`~benchbench.errors.SpecError` for a parameter that is unknown, ill-typed or out of range.
+        """
+        dataset, model, optimizer, scheduler = (self._plugin_spec(kind, draft) for kind in KINDS)
+        return Spec(
+            dataset=dataset,
+            model=model,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            epochs=draft.epochs,
+            batch_size=draft.batch_size,
+            seed=draft.seed,
+            precision=draft.precision,
+        )
+
+    def _plugin_spec(self, kind: Kind, draft: Draft) -> PluginSpec:
+        asked = draft.plugin(kind)
+        config = parameters.read(self.get(kind, asked.name), asked.params, asked.texts)
+        return PluginSpec(asked.name, config.revision, config.model_dump(mode="json"))
+
+    @overload
+    def create(self, kind: Literal["dataset"], spec: PluginSpec) -> Dataset: ...
+    @overload
+    def create(self, kind: Literal["model"], spec: PluginSpec) -> Model: ...
+    @overload
+    def create(self, kind: Literal["optimizer"], spec: PluginSpec) -> Optimizer: ...
+    @overload
+    def create(self, kind: Literal["scheduler"], spec: PluginSpec) -> Scheduler: ...
+
+    def create(self, kind: Kind, spec: PluginSpec) -> Plugin:
+        """Return the plugin with the parameters of a resolved spec, whatever revision that was made with."""
+        return parameters.read(self.get(kind, spec.name), spec.params)
+
+    def source_digest(self, kind: Kind, name: str) -> str:
+        """Return the sha256 of the plugin's source file as it was when loaded, or "" without a file."""
+        self.get(kind, name)
+        return self._source_digests[kind, name]
+
+
+def _digest(cls: type[Plugin]) -> str:
+    try:
+        return hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return ""

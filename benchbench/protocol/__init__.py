@@ -1,0 +1,1 @@
+"""What the driver and its workers say to each other: plain data."""

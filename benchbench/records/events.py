@@ -1,0 +1,194 @@
+"""Events: what a trial says while it runs, and their JSON.
+
+Numbers that are not finite are written as the strings ``NaN``, ``Infinity`` and ``-Infinity``.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
+from benchbench.records.machine import Machine  # noqa: TC001
+
+CONTENDED_SHARE = 0.05
+"""How much of all cores' time other processes may take before times are not to be trusted; a tenth of one of two."""
+
+
+def now_ms() -> int:
+    """Return the time of day in milliseconds since 1970, as MLflow counts it."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """One split: its number of pictures and the digest of its pictures and labels."""
+
+    num_images: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What was trained on. ``source`` is a file, folder or package; ``digest`` covers all pictures and labels."""
+
+    digest: str
+    class_names: tuple[str, ...]
+    splits: dict[str, SplitFacts]
+    source: str
+    image_shape: tuple[int, int, int]
+    """Of one picture as stored: channels, height, width."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch. Losses are means over pictures, accuracies shares 0..1, both of the training pass as it went.
+
+    ``peak_memory_bytes``: the most that the process, or torch on a GPU, had in use. ``contended``: whether other
+    processes took so much of the processor that the epoch's times say little.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    train_seconds: float
+    eval_seconds: float
+    images_per_second: float
+    learning_rate: float
+    peak_memory_bytes: int = 0
+    contended: bool = False
+
+
+@dataclass(frozen=True)
+class Final:
+    """The trained model, in eval mode and without flips, on each split; accuracies are shares 0..1."""
+
+    train_accuracy: float
+    train_loss: float
+    val_accuracy: float
+    val_loss: float
+    test_accuracy: float
+    test_loss: float
+    test_top5_accuracy: float
+    test_accuracy_per_label: dict[str, float]
+    best_val_loss_epoch: int
+    overfit_epoch: int | None
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of a trial by phase. The phases add up to the wall clock; the first epoch is part of ``train``."""
+
+    load: float = 0.0
+    train: float = 0.0
+    eval: float = 0.0
+    checkpoint: float = 0.0
+    other: float = 0.0
+    wall: float = 0.0
+    first_epoch_train: float = 0.0
+
+    @property
+    def overhead_share(self) -> float:
+        """Return the share of the wall clock that is neither training nor evaluation."""
+        return 1 - (self.train + self.eval) / self.wall if self.wall else 0.0
+
+    @property
+    def not_training_share(self) -> float:
+        """Return the share of the wall clock that is not training."""
+        return 1 - self.train / self.wall if self.wall else 0.0
+
+
+@dataclass(frozen=True)
+class Error:
+    """Why a trial ended early. ``traceback`` is empty where the message says it all."""
+
+    kind: str
+    message: str
+    hint: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """The first event: all checks are passed and the first batch is next."""
+
+    attempt: str
+    spec: Spec
+    data: DataFacts
+    machine: Machine
+    acceleration: dict[str, str]
+    num_parameters: int
+    plugin_origins: dict[str, str]
+    plugin_sources: dict[str, str]
+    """The sha256 of the source file of each plugin, by kind."""
+
+    plugin_files: tuple[str, ...] = ()
+    timestamp_ms: int = field(default_factory=now_ms)
+    event: Literal["started"] = "started"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """A trial that was interrupted goes on, after ``num_epochs`` epochs that need not be trained again.
+
+    ``note`` says why it is not taken up where it was, if it is not.
+    """
+
+    num_epochs: int
+    machine: Machine
+    note: str = ""
+    timestamp_ms: int = field(default_factory=now_ms)
+    event: Literal["resumed"] = "resumed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochFinished:
+    """An epoch with its validation is over. ``system`` holds MLflow's ``system/`` metrics without that prefix."""
+
+    epoch: Epoch
+    system: dict[str, float]
+    timestamp_ms: int = field(default_factory=now_ms)
+    event: Literal["epoch_finished"] = "epoch_finished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The trial reached its end; its artifacts lie in the attempt's folder."""
+
+    final: Final
+    times: Times
+    notes: tuple[str, ...] = ()
+    timestamp_ms: int = field(default_factory=now_ms)
+    event: Literal["finished"] = "finished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The trial ended early: ``killed`` where someone asked for it, ``failed`` otherwise."""
+
+    status: Literal["failed", "killed"]
+    error: Error
+    times: Times | None = None
+    timestamp_ms: int = field(default_factory=now_ms)
+    event: Literal["failed"] = "failed"
+
+
+Event = Annotated[Started | Resumed | EpochFinished | Finished | Failed, Field(discriminator="event")]
+
+
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Event, config={"ser_json_inf_nan": "strings"})
+
+
+def event_to_json(event: Event) -> str:
+    """Return an event as one line of JSON."""
+    return _EVENTS.dump_json(event).decode()
+
+
+def event_from_json(line: str | bytes) -> Event:
+    """Return the event that :func:`event_to_json` wrote."""
+    return _EVENTS.validate_json(line)

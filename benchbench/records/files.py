@@ -1,0 +1,24 @@
+"""The names of the files that a trial, a grid or a timing leaves."""
+
+from __future__ import annotations
+
+EVENTS = "events.jsonl"
+CHECKPOINT = "checkpoint.pt"
+
+RECORD = "record.json"
+SPEC = "spec.toml"
+ENVIRONMENT = "environment.json"
+PER_CLASS = "per_label.csv"
+CONFUSION_MATRIX = "confusion_matrix.csv"
+PREDICTIONS = "predictions.csv"
+LAYERS = "layers.csv"
+SAMPLES = "samples.npz"
+"""Raw images: some of each class, and some of the test split with their predictions."""
+
+MODEL_FOLDER = "model"
+FIGURES_FOLDER = "figures"
+
+REPORT = "report.html"
+TRIALS = "trials.json"
+GRID = "grid.toml"
+TIMING = "timing.json"

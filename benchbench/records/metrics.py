@@ -1,0 +1,45 @@
+"""The names of the numbers of a finished trial, as MLflow, comparisons and reports use them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchbench.records.events import Final
+
+MAX_LABEL_METRICS = 20
+_MAX_LABEL_CHARACTERS = 200
+"""MLflow takes 250 for a metric's whole name, mlflow/utils/validation.py."""
+
+
+def label_slugs(labels: tuple[str, ...]) -> dict[str, str]:
+    """Return a metric name for each label, in characters that MLflow takes; no two are equal, case apart."""
+    slugs = {label: re.sub(r"[^\w\-]+", "_", label).strip("_")[:_MAX_LABEL_CHARACTERS] for label in labels}
+    taken = [slug.casefold() for slug in slugs.values()]
+    return {
+        # No slug has a dot of its own, so that one with a number behind a dot equals no other.
+        label: slug if slug and taken.count(slug.casefold()) == 1 else f"{slug or 'label'}.{number}"
+        for number, (label, slug) in enumerate(slugs.items())
+    }
+
+
+def final_values(final: Final) -> dict[str, float]:
+    """Return the metrics of the trained model; by label up to twenty labels, above that a table has them."""
+    values: dict[str, float] = {
+        "final_train_accuracy": final.train_accuracy,
+        "final_train_loss": final.train_loss,
+        "final_val_accuracy": final.val_accuracy,
+        "final_val_loss": final.val_loss,
+        "test_accuracy": final.test_accuracy,
+        "test_loss": final.test_loss,
+        "test_top5_accuracy": final.test_top5_accuracy,
+        "best_val_loss_epoch": final.best_val_loss_epoch,
+    }
+    if final.overfit_epoch is not None:
+        values["overfit_epoch"] = final.overfit_epoch
+    by_label = final.test_accuracy_per_label
+    if len(by_label) <= MAX_LABEL_METRICS:
+        slugs = label_slugs(tuple(by_label))
+        values |= {f"test_accuracy/{slugs[label]}": accuracy for label, accuracy in by_label.items()}
+    return values

@@ -1,0 +1,127 @@
+"""Records: what a trial leaves, its events folded together.
+
+:meth:`Record.of` can be called on any beginning of a journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import with_config
+
+from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
+from benchbench.records.adapter import adapter
+from benchbench.records.events import (
+    DataFacts,
+    Epoch,
+    EpochFinished,
+    Error,
+    Event,
+    Failed,
+    Final,
+    Finished,
+    Resumed,
+    Started,
+    Times,
+)
+from benchbench.records.machine import Machine  # noqa: TC001
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORMAT: Literal[1] = 1
+Status = Literal["running", "finished", "failed", "killed"]
+
+
+@dataclass(frozen=True)
+class MlflowRun:
+    """Where a trial stands in MLflow."""
+
+    tracking_uri: str
+    experiment_id: str
+    run_id: str
+
+
+@with_config(ser_json_inf_nan="strings")
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a trial leaves, whole or cut short."""
+
+    spec_id: str
+    spec: Spec
+    status: Status
+    data_digest: str
+    attempt: str
+    started_ms: int
+    ended_ms: int | None = None
+    epochs: tuple[Epoch, ...] = ()
+    final: Final | None = None
+    times: Times | None = None
+    error: Error | None = None
+    notes: tuple[str, ...] = ()
+    data: DataFacts
+    machine: Machine
+    acceleration: dict[str, str]
+    num_parameters: int
+    plugin_origins: dict[str, str]
+    plugin_sources: dict[str, str]
+    mlflow: MlflowRun | None = None
+    format: Literal[1] = FORMAT
+
+    @staticmethod
+    def of(events: Iterable[Event]) -> Record:
+        """Fold events, the first of which is :class:`Started`, into a record."""
+        events = iter(events)
+        started = next(events)
+        if not isinstance(started, Started):
+            raise TypeError(f"a journal begins with 'started', not {started.event!r}")
+        record = Record(
+            spec_id=started.spec.id,
+            spec=started.spec,
+            status="running",
+            data_digest=started.data.digest,
+            attempt=started.attempt,
+            started_ms=started.timestamp_ms,
+            data=started.data,
+            machine=started.machine,
+            acceleration=started.acceleration,
+            num_parameters=started.num_parameters,
+            plugin_origins=started.plugin_origins,
+            plugin_sources=started.plugin_sources,
+        )
+        for event in events:
+            record = record.then(event)
+        return record
+
+    def then(self, event: Event) -> Record:
+        """Return the record with one more event."""
+        match event:
+            case Resumed():
+                return replace(self, status="running", error=None, times=None, ended_ms=None)
+            case EpochFinished() if event.epoch.epoch > len(self.epochs):
+                return replace(self, epochs=(*self.epochs, event.epoch))
+            case Finished():
+                return replace(
+                    self,
+                    status="finished",
+                    final=event.final,
+                    times=event.times,
+                    notes=event.notes,
+                    ended_ms=event.timestamp_ms,
+                )
+            case Failed():
+                return replace(
+                    self, status=event.status, error=event.error, times=event.times, ended_ms=event.timestamp_ms
+                )
+            case _:
+                return self
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Return the record as JSON text."""
+        return adapter(Record).dump_json(self, indent=indent).decode()
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Record:
+        """Return the record that :meth:`to_json` wrote."""
+        return adapter(Record).validate_json(text)

@@ -1,0 +1,5 @@
+"""For authors of plugins: checks that a plugin keeps its promises."""
+
+from benchbench.testing.checks import check_dataset, check_model, check_optimizer, check_scheduler
+
+__all__ = ["check_dataset", "check_model", "check_optimizer", "check_scheduler"]

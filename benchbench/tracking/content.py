@@ -1,0 +1,179 @@
+"""What a trial's events are called in MLflow: params, tags, metrics and dataset inputs, as plain data."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchbench.records.events import EpochFinished, Failed, Finished
+from benchbench.records.metrics import final_values
+from benchbench.tracking.address import without_credentials
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from benchbench.config.spec import Spec
+    from benchbench.records.events import Event, Started, Times
+    from benchbench.records.record import Record
+
+ATTEMPT_TAG = "benchbench.attempt"
+SPEC_TAG = "benchbench.spec_id"
+DATA_TAG = "benchbench.data_digest"
+SOURCE_TAG = "benchbench.source."
+VERSION_TAG = "benchbench.version."
+STATUS_TAG = "benchbench.status"
+KIND_TAG = "benchbench.kind"
+"""What a run is that is neither a trial nor a grid."""
+
+ERROR_TAG = "benchbench.error"
+NOTE_TAG = "mlflow.note.content"
+PARENT_TAG = "mlflow.parentRunId"
+# The limits of MLflow's own store, mlflow/utils/validation.py.
+_MAX_PARAM_CHARACTERS = 6000
+_MAX_TAG_CHARACTERS = 8000
+_MAX_DIGEST_CHARACTERS = 36
+
+
+class Point(NamedTuple):
+    """One value of a metric."""
+
+    key: str
+    value: float
+    step: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class Input:
+    """One split, as an MLflow dataset input: ``source``, ``schema`` and ``profile`` are JSON texts."""
+
+    name: str
+    context: str
+    digest: str
+    source: str
+    schema: str
+    profile: str
+
+
+def run_name(spec: Spec) -> str:
+    """Return a name such as ``alexnet-sgd-tinyimage10-s0``."""
+    return f"{spec.model.name}-{spec.optimizer.name}-{spec.dataset.name}-s{spec.seed}"
+
+
+def params(spec: Spec) -> dict[str, str]:
+    """Return everything in the spec as texts."""
+    return {key: _text(value)[:_MAX_PARAM_CHARACTERS] for key, value in spec.flat().items()}
+
+
+def start_tags(started: Started) -> dict[str, str]:
+    """Return the facts of a trial that are not in its spec: where and with what it runs."""
+    machine = started.machine
+    tags = {
+        ATTEMPT_TAG: started.attempt,
+        SPEC_TAG: started.spec.id,
+        DATA_TAG: started.data.digest,
+        "benchbench.host": machine.hostname,
+        "benchbench.system": machine.system,
+        "benchbench.processor": machine.processor,
+        "benchbench.num_cores": str(machine.num_cores),
+        "benchbench.memory_bytes": str(machine.memory_bytes),
+        "benchbench.device": machine.device,
+        "benchbench.device_name": machine.device_name,
+        "benchbench.num_threads": str(machine.num_threads),
+        "benchbench.num_parameters": str(started.num_parameters),
+        "mlflow.user": _user(),
+        "mlflow.source.name": "bench",
+        "mlflow.source.type": "LOCAL",
+    }
+    if machine.git_commit:
+        tags["mlflow.source.git.commit"] = machine.git_commit
+    tags |= {f"{VERSION_TAG}{name}": version for name, version in machine.versions.items()}
+    tags |= {f"benchbench.acceleration.{name}": value for name, value in started.acceleration.items()}
+    tags |= {f"benchbench.plugin.{kind}": origin for kind, origin in started.plugin_origins.items()}
+    tags |= {f"{SOURCE_TAG}{kind}": digest for kind, digest in started.plugin_sources.items()}
+    return {key: _tag(value) for key, value in tags.items()}
+
+
+def end_tags(record: Record) -> dict[str, str]:
+    """Return how a trial ended, and the note that MLflow shows above the run."""
+    tags: dict[str, str] = {STATUS_TAG: record.status}
+    note = "\n\n".join(record.notes)
+    if record.error is not None and record.status != "finished":
+        tags[ERROR_TAG] = f"{record.error.kind}: {record.error.message}"
+        note = f"**{record.status}**: {record.error.message}\n\n{record.error.hint}".rstrip()
+        if record.error.traceback:
+            note += f"\n\n```\n{record.error.traceback}\n```"
+    if note:
+        tags[NOTE_TAG] = note
+    return {key: _tag(value) for key, value in tags.items()}
+
+
+def inputs(started: Started) -> list[Input]:
+    """Return the splits; the source is where the pictures came from, not the pictures."""
+    data = started.data
+    digests = [split.digest for split in data.splits.values()]
+    name = started.spec.dataset.name
+    return [
+        Input(
+            # MLflow keeps one input for each name and digest: equal splits would lose all contexts but one.
+            name=name if digests.count(split.digest) == 1 else f"{name}-{context}",
+            context=context,
+            digest=split.digest[:_MAX_DIGEST_CHARACTERS],
+            source=json.dumps({"uri": without_credentials(data.source)}),
+            schema=_schema(data.image_shape),
+            profile=json.dumps({"num_images": split.num_images, "num_labels": len(data.class_names)}),
+        )
+        for context, split in data.splits.items()
+    ]
+
+
+def points(event: Event, *, last_epoch: int) -> list[Point]:
+    """Return the metrics of an event, with its timestamp; what ends a trial counts for its last epoch."""
+    match event:
+        case EpochFinished():
+            values = asdict(event.epoch) | {f"system/{name}": value for name, value in event.system.items()}
+            step = int(values.pop("epoch"))
+            # Facts of the machine, as the others are.
+            values["system/peak_memory_megabytes"] = values.pop("peak_memory_bytes") / 1e6
+            values["system/contended"] = values.pop("contended")
+        case Finished():
+            values, step = final_values(event.final) | _seconds(event.times), last_epoch
+        case Failed(times=times) if times is not None:
+            values, step = _seconds(times), last_epoch
+        case _:
+            return []
+    return [Point(key, float(value), step, event.timestamp_ms) for key, value in values.items()]
+
+
+def _seconds(times: Times) -> dict[str, float]:
+    seconds = {f"time/{phase}_seconds": seconds for phase, seconds in asdict(times).items()}
+    return seconds | {"time/overhead_share": times.overhead_share, "time/not_training_share": times.not_training_share}
+
+
+def _schema(image_shape: tuple[int, int, int]) -> str:
+    """Return the form that mlflow.data.schema.TensorDatasetSchema writes and MLflow's pages read."""
+    features, targets = (
+        json.dumps([{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}}])
+        for dtype, shape in (("uint8", [-1, *image_shape]), ("int64", [-1]))
+    )
+    return json.dumps({"mlflow_tensorspec": {"features": features, "targets": targets}})
+
+
+def _text(value: JsonValue) -> str:
+    """Return a parameter's value as it is written on the command line: 0.001, true, none, text."""
+    if value is None:
+        return "none"
+    return without_credentials(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _tag(value: str) -> str:
+    return without_credentials(value)[:_MAX_TAG_CHARACTERS]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id may have no name
+        return "unknown"

@@ -1,0 +1,120 @@
+"""One journal on its way to its run: what MLflow has is not sent again, and sending it again would do no harm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchbench.records import files
+from benchbench.records.events import Started
+from benchbench.records.record import MlflowRun
+from benchbench.tracking import content, models
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Run
+
+    from benchbench.records.events import Event
+    from benchbench.records.record import Record
+
+_STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+# The limits of MLflow's own store, mlflow/utils/validation.py.
+_MAX_PARAMS = _MAX_TAGS = 100
+_MAX_METRICS = 1000 - _MAX_PARAMS - _MAX_TAGS
+
+
+class Delivery:
+    """Knows what its run had when it was found or made, and how many events were sent since."""
+
+    def __init__(self, client: MlflowClient, run: Run, *, tracking_uri: str) -> None:
+        self.run = MlflowRun(tracking_uri, run.info.experiment_id, run.info.run_id)
+        self._client = client
+        self._is_deleted = run.info.lifecycle_stage == "deleted"
+        self._status: str = run.info.status
+        self._params: dict[str, str] = dict(run.data.params)
+        self._tags: dict[str, str] = dict(run.data.tags)
+        self._num_inputs = len(run.inputs.dataset_inputs) if run.inputs else 0
+        self._num_events = 0
+
+    def send(self, events: list[Event], record: Record, artifacts: Path) -> None:
+        """Send the events that this object has not sent, and after the last of a trial its files and its end."""
+        if self._is_deleted:
+            return
+        if record.status == "running" and self._status != "RUNNING":
+            self._client.update_run(self.run.run_id, status="RUNNING")
+            self._send_values({}, {content.STATUS_TAG: "running"}, [])
+            self._status = "RUNNING"
+        new = events[self._num_events :]
+        params, tags = self._send_facts(new)
+        points = [point for event in new for point in content.points(event, last_epoch=len(record.epochs))]
+        if record.status != "running":
+            self._send_files(record, artifacts)
+            tags |= self._end_tags(record)
+        self._send_values(params, tags, points)
+        if record.status != "running":
+            self._client.set_terminated(self.run.run_id, status=_STATUS[record.status], end_time=record.ended_ms)
+        self._num_events = len(events)
+
+    def _send_facts(self, events: list[Event]) -> tuple[dict[str, str], dict[str, str]]:
+        """Send the dataset inputs, and return the params and tags of what began."""
+        params: dict[str, str] = {}
+        tags: dict[str, str] = {}
+        for event in events:
+            if isinstance(event, Started):
+                params, tags = content.params(event.spec), content.start_tags(event)
+                splits = content.inputs(event)
+                if len(splits) != self._num_inputs:
+                    self._client.log_inputs(self.run.run_id, [_dataset_input(split) for split in splits])
+        return params, tags
+
+    def _send_files(self, record: Record, artifacts: Path) -> None:
+        if (artifacts / files.MODEL_FOLDER).is_dir():
+            for path in artifacts.iterdir():
+                if path.is_dir() and path.name != files.MODEL_FOLDER:
+                    self._client.log_artifacts(self.run.run_id, str(path), path.name)
+                elif path.is_file():
+                    self._client.log_artifact(self.run.run_id, str(path))
+            models.send(self._client, self.run, record, folder=artifacts / files.MODEL_FOLDER)
+        elif artifacts.is_dir():
+            self._client.log_artifacts(self.run.run_id, str(artifacts))
+
+    def _end_tags(self, record: Record) -> dict[str, str]:
+        tags = content.end_tags(record)
+        if self._tags.get(content.ERROR_TAG) and content.ERROR_TAG not in tags:
+            # An earlier end of the trial, after which it was taken up.
+            return {content.ERROR_TAG: "", content.NOTE_TAG: ""} | tags
+        return tags
+
+    def _send_values(self, params: dict[str, str], tags: dict[str, str], points: list[content.Point]) -> None:
+        """Send what is new in as few calls as MLflow allows: each is a transaction of 20 ms."""
+        from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415 - imported with the store
+
+        new_params = [Param(key, value) for key, value in params.items() if self._params.get(key) != value]
+        new_tags = [RunTag(key, value) for key, value in tags.items() if self._tags.get(key) != value]
+        metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in points]
+        while new_params or new_tags or metrics:
+            self._client.log_batch(
+                self.run.run_id,
+                params=new_params[:_MAX_PARAMS],
+                tags=new_tags[:_MAX_TAGS],
+                metrics=metrics[:_MAX_METRICS],
+            )
+            new_params, new_tags = new_params[_MAX_PARAMS:], new_tags[_MAX_TAGS:]
+            metrics = metrics[_MAX_METRICS:]
+        self._params |= params
+        self._tags |= tags
+
+
+def _dataset_input(split: content.Input) -> DatasetInput:
+    from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415 - imported with the store
+
+    dataset = Dataset(
+        name=split.name,
+        digest=split.digest,
+        source_type="local",
+        source=split.source,
+        schema=split.schema,
+        profile=split.profile,
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", split.context)])

@@ -1,0 +1,65 @@
+"""MLflow as a guest: imported when first needed, without telemetry, silent, and not patient for minutes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.tracking.address import sqlite_path
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_OURS = {
+    # mlflow/telemetry/utils.py reads it once, when mlflow is imported.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+_DEFAULTS = {
+    # MLflow's own are 120 s and 7 retries: four minutes until a server that went away is noticed.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    # Reading a hundred records would draw a hundred bars.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+def mlflow_client(tracking_uri: str) -> MlflowClient:
+    """Return a client of the store; importing MLflow takes two seconds the first time."""
+    os.environ.update(_OURS)
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: PLC0415 - after the settings above, and not before it is needed
+
+    # Creating a database tells of 60 migrations, and every error is logged with a traceback before it is
+    # raised; we report errors ourselves, and a live display owns the terminal.
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        for name in ("mlflow", "alembic", "urllib3"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+    return mlflow.MlflowClient(tracking_uri)
+
+
+def make_database(tracking_uri: str) -> None:
+    """Make the database of a SQLite URI where there is none, whole or not at all.
+
+    MLflow makes it table by table, in seconds, and can never use one that it was killed in. So it is made elsewhere,
+    and a call that ends meanwhile, over a typo for example, leaves nothing beside the user's files. With a write-ahead
+    log `mlflow ui` reads while we write, and a commit waits for the disk once instead of three times.
+    """
+    path = sqlite_path(tracking_uri)
+    if path is None or path.exists():
+        return
+    with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
+        made = Path(folder) / path.name
+        mlflow_client(tracking_uri.replace(str(path), str(made), 1)).search_experiments()
+        if not path.exists():  # another call may have been faster
+            partial = path.with_name(f".{path.name}-{os.getpid()}")
+            shutil.copyfile(made, partial)
+            partial.replace(path)
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")

@@ -1,0 +1,139 @@
+"""Convolutions of pictures that are alike outside of a window: what all share is computed once a batch.
+
+A picture of 64x64 in the middle of 150x150 black pixels reaches 19x19 of the 36x36 outputs of AlexNet's first layer
+and, through ReLU and pooling, 14x14 of the 17x17 of its second. The others are the same for every picture: they follow
+from the weights alone, in both directions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+from benchbench.worker.batches import Span, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+MAX_SHARE = 0.8
+"""Of the work of a convolution of whole pictures; with more of it, taking it apart is not worth its while."""
+
+
+def conv2d(
+    images: Tensor,
+    window: Window,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: object,
+    padding: object,
+    convolve: Callable[[Tensor, Tensor, Tensor | None, tuple[int, int]], Tensor],
+) -> tuple[Tensor, Window] | None:
+    """Return what :func:`torch.nn.functional.conv2d` does of ``[N, C, S, S]``, or None where that is as fast.
+
+    And where the outputs of two pictures may differ. The convolution has no groups and is not dilated; ``convolve``
+    computes that of the windows, of images, weight, bias and strides without padding. Exact but for the order of sums:
+    the first picture gets the gradient of what all share, the sum of theirs, so nobody may ask for that of a picture.
+    """
+    axes = _axes(images, window, weight.shape[2:], stride, padding)
+    if axes is None:
+        return None
+    rows, columns = axes
+    if 1 + rows.share * columns.share * len(images) > MAX_SHARE * len(images):
+        return None
+    around = F.conv2d(images[:1], weight, bias, (rows.stride, columns.stride), (rows.padding, columns.padding))
+    inside = convolve(_needed(images, rows, columns), weight, bias, (rows.stride, columns.stride))
+    outputs = _Repeated.apply(around, len(images))
+    outputs[:, :, rows.seen.indices, columns.seen.indices] = inside
+    return outputs, Window(rows.seen, columns.seen)
+
+
+class _Repeated(torch.autograd.Function):
+    """One picture, as often as is asked for, channels last: the sum of whose gradients torch is ten times slower at."""
+
+    @staticmethod
+    def forward(_: Any, picture: Tensor, times: int) -> Tensor:
+        return picture.expand(times, -1, -1, -1).clone(memory_format=torch.channels_last)
+
+    @staticmethod
+    def backward(_: Any, *gradients: Any) -> tuple[Tensor, None]:
+        (gradient,) = gradients
+        return gradient.permute(0, 2, 3, 1).sum(0, keepdim=True).permute(0, 3, 1, 2), None
+
+
+def pooled(images: Tensor, window: Window, kernel_size: object, stride: object, padding: object) -> Window | None:
+    """Return where the outputs of two pictures may differ after pooling, or None where that cannot be said.
+
+    Without a stride, it is that of the kernel. Pooling is not dilated and ends within the pictures.
+    """
+    kernel = _pair(kernel_size)
+    axes = _axes(images, window, kernel, stride or kernel, padding) if kernel is not None else None
+    return Window(*(axis.seen for axis in axes)) if axes is not None else None
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """What slides along rows or columns: ``size`` inputs, those in ``span`` with a picture in them."""
+
+    span: Span
+    size: int
+    kernel: int
+    stride: int
+    padding: int
+
+    @property
+    def num_outputs(self) -> int:
+        """How many outputs there are."""
+        return (self.size + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def seen(self) -> Span:
+        """The outputs whose kernel reaches into the picture."""
+        first = -(-(self.span.start + self.padding - self.kernel + 1) // self.stride)
+        last = (self.span.stop - 1 + self.padding) // self.stride
+        return Span(max(first, 0), min(last + 1, self.num_outputs))
+
+    @property
+    def needed(self) -> Span:
+        """The inputs of those outputs; before 0, and from ``size`` on, they are padding."""
+        first, last = self.seen.start * self.stride, (self.seen.stop - 1) * self.stride
+        return Span(first - self.padding, last - self.padding + self.kernel)
+
+    @property
+    def share(self) -> float:
+        """How many of the outputs see the picture, of 1."""
+        return (self.seen.stop - self.seen.start) / self.num_outputs if self.num_outputs > 0 else 0
+
+
+def _axes(
+    images: Tensor, window: Window, kernel: Sequence[int], stride: object, padding: object
+) -> tuple[_Axis, _Axis] | None:
+    """Return rows and columns, or None where no output sees the picture, or stride and padding are no numbers."""
+    strides, paddings = _pair(stride), _pair(padding)
+    if strides is None or paddings is None:
+        return None
+    spans = (window.rows, window.columns)
+    rows, columns = (_Axis(*axis) for axis in zip(spans, images.shape[2:], kernel, strides, paddings, strict=True))
+    return (rows, columns) if min(rows.share, columns.share) > 0 else None
+
+
+def _needed(images: Tensor, rows: _Axis, columns: _Axis) -> Tensor:
+    """Return the inputs of the windows, with the padding among them."""
+    around = [pad for axis in (columns, rows) for pad in (-axis.needed.start, axis.needed.stop - axis.size)]
+    return F.pad(images, around)
+
+
+def _pair(value: object) -> tuple[int, int] | None:
+    """Return a stride or a padding for rows and columns, or None for a padding in words."""
+    match value:
+        case int():
+            return value, value
+        case (int() as rows, int() as columns):
+            return rows, columns
+        case _:
+            return None

@@ -1,0 +1,161 @@
+"""What takes over single layers of any module while it computes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from benchbench.worker.accelerate import border, linear, winograd, winograd_5x5
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+
+    from benchbench.worker.accelerate.linear import Products
+    from benchbench.worker.accelerate.optimizers import InPlaceSGD
+    from benchbench.worker.batches import Window
+
+
+class FastLayers(TorchFunctionMode):
+    """While this context is entered, some layers are computed otherwise; they stay what they are.
+
+    With ``products``, :func:`torch.nn.functional.linear` takes those that fit it, in fp32 also under autocast: the
+    weights would have to be read and written once more to be converted. Where ``sgd`` is given, it gets the weight
+    gradients. With ``window``, convolutions of ``images`` are taken apart: of this very tensor and of what ReLU and
+    pooling make of it, so that whatever else a model does to the pictures is safe. Only who asks for the gradient of
+    what lies between, and after the convolution, finds in the first picture what all share. ``with_winograd``,
+    convolutions of 3x3 and 5x5 are computed so.
+
+    Where hooks take what is saved for the backward pass, all is left to torch: activation checkpointing computes it
+    again after this context has ended, and wants the same tensors.
+    """
+
+    def __init__(
+        self,
+        products: Products | None = None,
+        sgd: InPlaceSGD | None = None,
+        images: Tensor | None = None,
+        window: Window | None = None,
+        *,
+        with_winograd: bool = False,
+    ) -> None:
+        super().__init__()
+        self._products = products
+        self._sgd = sgd
+        self._winograd = with_winograd
+        self._windows = WeakTensorKeyDictionary()
+        if images is not None and window is not None and not images.requires_grad:
+            self._follow(images, window)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Compute a layer here, or have torch do whatever it is."""
+        if func in _LAYERS and _has_saved_tensors_hooks():
+            return func(*args, **(kwargs or {}))
+        if func is F.linear and self._products is not None:
+            return self._linear(self._products, *args, **(kwargs or {}))
+        if func is F.conv2d:
+            return self._conv2d(*args, **(kwargs or {}))
+        if func is F.relu and self._windows:
+            return self._relu(*args, **(kwargs or {}))
+        if func is F.max_pool2d and self._windows:
+            return self._max_pool2d(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+    def _linear(self, products: Products, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
+        if not products.is_large(weight) or input.ndim != 2:  # noqa: PLR2004 - [N, I]
+            return F.linear(input, weight, bias)
+        with torch.autocast("cpu", enabled=False):
+            x = input.float()
+            if products.fits(x, weight):
+                sgd = self._sgd if self._sgd is not None and self._sgd.takes(weight) else None
+                return linear.linear(x, weight, bias, products, sgd)
+            return F.linear(x, weight, bias)
+
+    def _conv2d(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        if groups != 1 or dilation not in (1, (1, 1)):
+            return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
+        how = {"stride": stride, "padding": padding}
+        window = self._window_of(input)
+        if window is not None and not (self._winograd and winograd.fits(input, weight, **how)):
+            found = border.conv2d(input, window, weight, bias, **how, convolve=self._convolved)
+            if found is not None:
+                return self._follow(*found)
+        return self._convolved(input, weight, bias, stride, padding)
+
+    def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any = 0) -> Tensor:
+        how = {"stride": stride, "padding": padding}
+        if self._winograd and not torch.is_autocast_enabled("cpu"):
+            if winograd.fits(x, weight, **how):
+                return winograd.conv2d(x, weight, bias)
+            if winograd_5x5.fits(x, weight, **how):
+                return winograd_5x5.conv2d(x, weight, bias, padding=padding)
+        return F.conv2d(x, weight, bias, stride, padding)
+
+    def _relu(self, input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002, FBT001, FBT002 - as torch has it
+        window = self._window_of(input)
+        outputs = F.relu(input, inplace)
+        return outputs if window is None else self._follow(outputs, window)
+
+    def _max_pool2d(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: Any = False,  # noqa: FBT002 - as torch has it
+        return_indices: Any = False,  # noqa: FBT002
+    ) -> Any:
+        outputs = F.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        window = self._window_of(input)
+        if window is None or dilation not in (1, (1, 1)) or ceil_mode:
+            return outputs
+        found = border.pooled(input, window, kernel_size, stride, padding)
+        return outputs if found is None else self._follow(outputs, found)
+
+    def _follow(self, images: Tensor, window: Window) -> Tensor:
+        if not images.is_inference():
+            self._windows[images] = window, _version(images)
+        return images
+
+    def _window_of(self, images: Tensor) -> Window | None:
+        """Return where these may differ, unless they were changed since, or someone wants the gradient of each."""
+        window, version = self._windows.get(images, (None, 0))  # type: ignore[no-untyped-call]
+        return window if window is not None and version == _version(images) and not _is_watched(images) else None
+
+
+_LAYERS = (F.linear, F.conv2d, F.relu, F.max_pool2d)
+
+
+def _has_saved_tensors_hooks() -> bool:
+    return torch._C._autograd._top_saved_tensors_default_hooks(False) is not None  # noqa: SLF001 - the only way to ask
+
+
+def _is_watched(tensor: Tensor) -> bool:
+    is_asked = tensor.requires_grad and tensor.is_leaf
+    return is_asked or tensor.retains_grad or bool(tensor._backward_hooks)  # noqa: SLF001 - the only way to ask
+
+
+def _version(tensor: Tensor) -> int:
+    """Return how often a tensor was changed in place."""
+    return tensor._version  # noqa: SLF001 - the only way to ask, and what the autograd notes of torch's docs name

@@ -1,0 +1,175 @@
+"""The files that a worker leaves of a finished trial: tables of its predictions, pictures to draw, the model.
+
+::
+
+    <attempt>/artifacts/per_label.csv           label, pictures, correct, accuracy
+    <attempt>/artifacts/confusion_matrix.csv    a row for each true label, a column for each prediction
+    <attempt>/artifacts/predictions.csv         picture, label, prediction, probability, correct
+    <attempt>/artifacts/layers.csv              the network's layers, see benchbench.worker.layers
+    <attempt>/artifacts/samples.npz             raw pictures: some of each label, and some with their predictions
+    <attempt>/artifacts/model/                  an MLflow model folder
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchbench.records import files
+from benchbench.worker.export import save_model
+from benchbench.worker.layers import list_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from benchbench.plugin.base import Split, Splits
+    from benchbench.protocol.jobs import ArtifactLevel
+
+__all__ = ["Predictions", "save_layers", "save_model", "stage"]
+
+OTHER = "(other)"
+"""The prediction that is none of the labels: a model may have more outputs than there are labels."""
+
+_NUM_TEST_PICTURES = 16
+_NUM_PICTURES_PER_LABEL = 4
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model says of the test pictures, on the CPU.
+
+    probabilities: float32 ``[N, K]``, K at least the number of labels; labels: int64 ``[N]``, the true ones.
+    """
+
+    probabilities: Tensor
+    labels: Tensor
+
+
+def stage(folder: Path, *, predictions: Predictions, splits: Splits, level: ArtifactLevel) -> None:
+    """Write the tables into ``folder`` and, for ``full``, the pictures to draw."""
+    if level == "none":
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    table = _Table.of(predictions, splits)
+    _write_csv(folder / files.PER_CLASS, ("label", "pictures", "correct", "accuracy"), table.per_label())
+    _write_csv(folder / files.CONFUSION_MATRIX, ("label", *table.columns), table.confusion_matrix())
+    _write_csv(
+        folder / files.PREDICTIONS,
+        ("picture", "label", "prediction", "probability", "correct"),
+        table.predictions(splits.test),
+    )
+    if level == "full":
+        _save_samples(folder / files.SAMPLES, table, splits)
+
+
+def save_layers(path: Path, model: nn.Module, picture: Tensor) -> str | None:
+    """Write the network's layers as CSV and return None, or the reason why they cannot be listed.
+
+    picture: float32 ``[1, C, H, W]``. Shapes are such as ``64x36x36``, without the batch.
+    """
+    try:
+        layers = list_layers(model, picture)
+    except Exception as error:  # noqa: BLE001 - a plugin's code is passed here; a table is not worth the trial
+        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    rows = [("x".join(map(str, layer.output)), layer) for layer in layers]
+    _write_csv(
+        path,
+        ("layer", "kind", "output", "parameters", "multiply_adds"),
+        [(layer.name, layer.kind, output, layer.parameters, layer.multiply_adds) for output, layer in rows],
+    )
+    return None
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Each test picture's true label, predicted label and its probability, as numbers."""
+
+    class_names: tuple[str, ...]
+    truth: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probability: NDArray[np.float32]
+
+    @staticmethod
+    def of(predictions: Predictions, splits: Splits) -> _Table:
+        probability, predicted = predictions.probabilities.max(dim=1)
+        return _Table(
+            splits.class_names,
+            predictions.labels.numpy(),
+            # All outputs beyond the labels are one: none of them.
+            predicted.clamp(max=len(splits.class_names)).numpy(),
+            probability.numpy(),
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the predictions; the last is that of no label, where that occurs."""
+        has_other = bool((self.predicted == len(self.class_names)).any())
+        return (*self.class_names, OTHER) if has_other else self.class_names
+
+    def per_label(self) -> Iterable[tuple[object, ...]]:
+        for number, name in enumerate(self.class_names):
+            is_label = self.truth == number
+            pictures, correct = int(is_label.sum()), int((self.predicted[is_label] == number).sum())
+            yield name, pictures, correct, correct / pictures if pictures else ""
+
+    def confusion_matrix(self) -> Iterable[tuple[object, ...]]:
+        counts = np.zeros((len(self.class_names), len(self.columns)), dtype=np.int64)
+        np.add.at(counts, (self.truth, self.predicted), 1)
+        for name, row in zip(self.class_names, counts.tolist(), strict=True):
+            yield name, *row
+
+    def predictions(self, split: Split) -> Iterable[tuple[object, ...]]:
+        names = split.names or tuple(f"test {number}" for number in range(len(split)))
+        rows = zip(names, self.truth, self.predicted, self.probability, strict=True)
+        for name, truth, predicted, probability in rows:
+            right = "yes" if truth == predicted else "no"
+            yield name, self.columns[truth], self.columns[predicted], f"{probability:.6f}", right
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
+    chosen = choose_test_pictures(table.truth == table.predicted)
+    labels = splits.train.labels.numpy()
+    shown = np.concatenate(
+        [np.flatnonzero(labels == label)[:_NUM_PICTURES_PER_LABEL] for label in range(len(splits.class_names))]
+    )
+    np.savez_compressed(
+        path,
+        class_names=np.array(splits.class_names),
+        prediction_names=np.array(table.columns),
+        test_images=splits.test.images[chosen].numpy(),
+        test_labels=table.truth[chosen],
+        test_predictions=table.predicted[chosen],
+        test_probabilities=table.probability[chosen],
+        train_images=splits.train.images[shown].numpy(),
+        train_labels=labels[shown],
+    )
+
+
+def choose_test_pictures(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the numbers of sixteen pictures, or all of fewer: half right, half wrong where possible.
+
+    They are spread evenly over the split, so that a split sorted by label shows many labels.
+    """
+    right, wrong = np.flatnonzero(is_correct), np.flatnonzero(~is_correct)
+    half = _NUM_TEST_PICTURES // 2
+    num_right = min(len(right), max(half, _NUM_TEST_PICTURES - len(wrong)))
+    num_wrong = min(len(wrong), _NUM_TEST_PICTURES - num_right)
+    return np.concatenate([_spread(right, num_right), _spread(wrong, num_wrong)])
+
+
+def _spread(numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return numbers[(np.arange(count) * len(numbers) + len(numbers) // 2) // max(count, 1)]

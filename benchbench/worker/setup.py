@@ -1,0 +1,207 @@
+"""From a spec to live objects: everything that is done, and checked, before the first batch of a trial."""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from benchbench.config.kinds import KINDS
+from benchbench.data import cache as data_cache
+from benchbench.errors import BenchError, ModelError, SpecError, TrialError
+from benchbench.plugin.base import DataSpec, Split, Splits
+from benchbench.records import machine
+from benchbench.records.events import Started
+from benchbench.worker.accelerate import device_name, give_back_memory
+from benchbench.worker.batches import Batches, Preprocessing
+from benchbench.worker.train import Learner, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor, nn
+
+    from benchbench.config.spec import Spec
+    from benchbench.data.cache import Loaded
+    from benchbench.plugin.base import Dataset
+    from benchbench.plugin.registry import Registry
+    from benchbench.protocol.jobs import TrialOrder
+    from benchbench.worker.accelerate import Acceleration
+    from benchbench.worker.batches import Window
+
+
+class OutOfMemoryError(TrialError):
+    """The device or the machine has no memory left for the trial."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A trial that passed every check and stands before its first batch."""
+
+    splits: Splits
+    train: Batches
+    val: Batches
+    test: Batches
+    learner: Learner
+    started: Started
+
+
+def prepare(
+    order: TrialOrder, registry: Registry, acceleration: Acceleration, *, on_stage: Callable[[str], None]
+) -> Prepared:
+    """Load the data, seed, build and try the model, and build what trains it.
+
+    Raises a :class:`~benchbench.errors.BenchError` that says what does not fit.
+    """
+    spec, device = order.spec, acceleration.device
+    acceleration.apply()
+    on_stage(f"loading {spec.dataset.name}")
+    dataset = registry.create("dataset", spec.dataset)
+    loaded = data_cache.load(
+        dataset, Path(order.data_root), source_digest=registry.source_digest("dataset", dataset.name)
+    )
+    if loaded.warning:
+        on_stage(loaded.warning)
+    splits = _as_tensors(loaded)
+    _check_fit(spec, dataset, splits)
+    preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
+    train, val, test = (
+        Batches(
+            split,
+            preprocessing,
+            batch_size=spec.batch_size,
+            device=device,
+            memory_format=acceleration.memory_format,
+            after_reading=loaded.forget_pages,
+        )
+        for _, split in splits.items()
+    )
+    on_stage(f"building {spec.model.name}")
+    seed_everything(spec.seed)
+    window = train.window.joined(val.window).joined(test.window)
+    learner = _build(spec, registry, acceleration, train, window, num_classes=len(splits.class_names))
+    started = Started(
+        attempt=order.attempt,
+        spec=spec,
+        data=loaded.facts,
+        machine=machine.describe(
+            device=str(device), device_name=device_name(device), num_threads=torch.get_num_threads()
+        ),
+        acceleration=learner.acceleration.facts(),
+        num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
+        plugin_origins={kind: registry.origins[kind, spec.plugin(kind).name] for kind in KINDS},
+        plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
+        plugin_files=order.plugin_files,
+    )
+    give_back_memory()  # what building the model took and freed again lies in pieces, of no use to its steps
+    return Prepared(splits, train, val, test, learner, started)
+
+
+def _as_tensors(loaded: Loaded) -> Splits:
+    """Return the splits as tensors that share their memory with the arrays."""
+    parts = {
+        part: Split(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), arrays.names)
+        for part, arrays in loaded.splits.items()
+    }
+    return Splits(class_names=loaded.facts.class_names, **parts)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch on all devices, numpy's and Python's global generators, once for a trial."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - a plugin may use the global generator
+
+
+def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
+    if spec.batch_size > len(splits.train):
+        raise SpecError(
+            f"batch size {spec.batch_size} is larger than the training set of {len(splits.train)} pictures",
+            hint=f"--batch-size {len(splits.train)} at most",
+        )
+    num_channels = splits.train.images.shape[1]
+    for name, values in (("mean", dataset.mean), ("std", dataset.std)):
+        if len(values) not in (1, num_channels):
+            raise SpecError(
+                f"dataset.{name} has {len(values)} values for pictures of {num_channels} channels",
+                hint="one for each channel, or one for all",
+            )
+
+
+def _build(
+    spec: Spec, registry: Registry, acceleration: Acceleration, train: Batches, window: Window, *, num_classes: int
+) -> Learner:
+    model_plugin = registry.create("model", spec.model)
+    optimizer_plugin = registry.create("optimizer", spec.optimizer)
+    scheduler_plugin = registry.create("scheduler", spec.scheduler)
+    images, _ = next(train.in_order())
+    data = DataSpec(num_channels=images.shape[1], image_size=images.shape[2], num_classes=num_classes)
+    with _plugin_errors_named(f"model {spec.model.name!r}"):
+        model = acceleration.model(model_plugin.build(data))
+        _try(model, images[:2], acceleration, num_classes=num_classes, name=spec.model.name)
+    with _plugin_errors_named(f"optimizer {spec.optimizer.name!r}"):
+        optimizer = optimizer_plugin.build(model)
+        acceleration = acceleration.fitted(model, optimizer, batch_size=spec.batch_size, window=window)
+    with _plugin_errors_named(f"scheduler {spec.scheduler.name!r}"):
+        scheduler = scheduler_plugin.build(optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train))
+    schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric)
+    return Learner(model, optimizer, schedule, acceleration)
+
+
+def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_classes: int, name: str) -> None:
+    """Pass pictures through the fresh model, leaving it and the random generators as they were."""
+    devices = [acceleration.device] if acceleration.device.type == "cuda" else []
+    model.eval()
+    with torch.random.fork_rng(devices=devices), torch.no_grad(), acceleration.context():
+        logits = model(images)
+    if not isinstance(logits, torch.Tensor):
+        raise ModelError(f"model {name!r} returned {type(logits).__name__}, not a tensor of logits")
+    if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < num_classes:  # noqa: PLR2004 - [N, K]
+        raise ModelError(
+            f"model {name!r} gave an output of shape {list(logits.shape)} for {len(images)} pictures of"
+            f" {num_classes} labels",
+            hint=f"it must be [{len(images)}, {num_classes}], or wider",
+        )
+
+
+@contextmanager
+def _plugin_errors_named(what: str) -> Iterator[None]:
+    """Turn whatever a plugin raises while it builds into a message that names it."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise ModelError(f"{what} does not fit: {type(error).__name__}: {error}", hint="--debug shows where") from error
+
+
+@contextmanager
+def memory_errors_named() -> Iterator[None]:
+    """Turn the many ways of running out of memory into an :class:`OutOfMemoryError`."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        first_line = str(error).partition("\n")[0] or "the system has no more to give"
+        raise OutOfMemoryError(
+            f"out of memory: {first_line}", hint="a smaller --batch-size or dataset.image_size needs less"
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception means that memory ran out, on a device or here."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # torch's CPU allocator raises a plain RuntimeError, in words that differ between systems.
+    words = ("not enough memory", "can't allocate memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)

@@ -1,0 +1,186 @@
+"""The training loop: tensors, a module, an optimizer. It knows no plugins, no files and no MLflow.
+
+Inside the loop over batches nothing is logged, printed, looked up or synchronised: losses and hits are summed on
+the device and read once at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+from benchbench.errors import TrialError
+from benchbench.records.events import Epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+    from benchbench.worker.accelerate import Acceleration
+    from benchbench.worker.batches import Batches
+    from benchbench.worker.clock import Clock
+
+
+class Pulse(Protocol):
+    """The sign of life that a loop gives after every batch; it may raise to end the loop."""
+
+    def restart(self, *, num_trained: int) -> None:
+        """Count from here: a trial was taken up after this many training batches."""
+
+    def trained(self) -> None:
+        """Count a training batch."""
+
+    def evaluated(self) -> None:
+        """Count an evaluation batch."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A scheduler, when it is stepped, and the epoch metric that it is given, if any."""
+
+    scheduler: LRScheduler | ReduceLROnPlateau
+    step_every: Literal["epoch", "batch"] = "epoch"
+    metric: str | None = None
+
+    def after_batch(self) -> None:
+        """Step a scheduler that counts batches."""
+        if self.step_every == "batch":
+            self.scheduler.step()  # type: ignore[call-arg]
+
+    def after_epoch(self, epoch: Epoch) -> None:
+        """Step a scheduler that counts epochs."""
+        if self.metric is not None:
+            self.scheduler.step(getattr(epoch, self.metric))
+        elif self.step_every == "epoch":
+            self.scheduler.step()  # type: ignore[call-arg]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """All that changes while a trial trains."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    schedule: Schedule
+    acceleration: Acceleration
+
+    @cached_property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """What computes the logits of a training batch: the model, or the same compiled."""
+        return self.acceleration.forward(self.model)
+
+
+@dataclass(frozen=True)
+class TrainPass:
+    """A pass over the training pictures: mean loss and share of hits, each batch before its own step."""
+
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A pass over a split in eval mode: mean loss, share of hits, and logits float32 ``[N, K]`` on the CPU."""
+
+    loss: float
+    accuracy: float
+    logits: Tensor
+
+
+class NonFiniteLossError(TrialError):
+    """The training or validation loss became NaN or infinite."""
+
+
+def fit(
+    learner: Learner, train: Batches, val: Batches, *, seed: int, epochs: range, clock: Clock, pulse: Pulse
+) -> Iterator[Epoch]:
+    """Train for the given epochs (counted from 1), yielding each with its validation.
+
+    Raises :class:`NonFiniteLossError` after an epoch whose loss is not finite; that epoch is still yielded.
+    """
+    for number in epochs:
+        learning_rate = float(learner.optimizer.param_groups[0]["lr"])
+        train_before, eval_before = clock.seconds("train"), clock.seconds("eval")
+        with clock.phase("train"):
+            trained = train_epoch(learner, train.shuffled(seed=seed, epoch=number), pulse=pulse)
+        train_seconds = clock.seconds("train") - train_before
+        with clock.phase("eval"):
+            validated = evaluate(learner, val, pulse=pulse)
+        if clock.first_epoch_train_seconds == 0:
+            clock.first_epoch_train_seconds = train_seconds
+        epoch = Epoch(
+            epoch=number,
+            train_loss=trained.loss,
+            train_accuracy=trained.accuracy,
+            val_loss=validated.loss,
+            val_accuracy=validated.accuracy,
+            train_seconds=train_seconds,
+            eval_seconds=clock.seconds("eval") - eval_before,
+            images_per_second=train.num_images / train_seconds if train_seconds else 0.0,
+            learning_rate=learning_rate,
+        )
+        learner.schedule.after_epoch(epoch)
+        yield epoch
+        _check_finite(epoch)
+
+
+def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, pulse: Pulse) -> TrainPass:
+    """Take one step for each batch, with dropout on."""
+    learner.model.train()
+    # MPS has no float64; float32 sums of some thousand batch losses are good to six digits.
+    device = learner.acceleration.device
+    total_loss = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+    num_hits = torch.zeros((), dtype=torch.int64, device=device)
+    num_images = 0
+    for images, labels in batches:
+        learner.optimizer.zero_grad(set_to_none=True)
+        with learner.acceleration.context(images):
+            logits = learner.forward(images)
+            loss = F.cross_entropy(logits.float(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        learner.optimizer.step()
+        learner.schedule.after_batch()
+        total_loss += loss.detach() * len(labels)
+        num_hits += (logits.detach().argmax(dim=1) == labels).sum()
+        num_images += len(labels)
+        pulse.trained()
+    # The evaluation that follows needs the memory: gradients are as large as the weights.
+    learner.optimizer.zero_grad(set_to_none=True)
+    return TrainPass(loss=float(total_loss) / num_images, accuracy=int(num_hits) / num_images)
+
+
+@torch.no_grad()
+def evaluate(learner: Learner, batches: Batches, *, pulse: Pulse) -> Evaluation:
+    """Return loss, accuracy and logits in eval mode over pictures in their stored order, without flips."""
+    learner.model.eval()
+    kept: list[Tensor] = []
+    all_labels: list[Tensor] = []
+    for images, labels in batches.in_order():
+        with learner.acceleration.context(images):
+            kept.append(learner.model(images).float())
+        all_labels.append(labels)
+        pulse.evaluated()
+    logits, targets = torch.cat(kept), torch.cat(all_labels)
+    return Evaluation(
+        loss=float(F.cross_entropy(logits, targets)),
+        accuracy=int((logits.argmax(dim=1) == targets).sum()) / len(targets),
+        logits=logits.cpu(),
+    )
+
+
+def _check_finite(epoch: Epoch) -> None:
+    for name in ("train_loss", "val_loss"):
+        value = getattr(epoch, name)
+        if not math.isfinite(value):
+            raise NonFiniteLossError(
+                f"{name.replace('_', ' ')} became {value} in epoch {epoch.epoch}",
+                hint="a lower learning rate often helps, such as --lr with a tenth of the value",
+            )

@@ -1,0 +1,415 @@
+"""``bench compare`` on a real MLflow store of made trials, and the records read back from it."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from support import journals
+from support.made_records import LABELS, events, spec
+from support.paths import REPOSITORY
+from support.stores import Filler
+from typer.testing import CliRunner, Result
+
+import benchbench as bb
+from benchbench.cli.main import make_app
+from benchbench.errors import TrackingError
+from benchbench.records.journal import Claim, Journal
+from benchbench.tracking import Store
+from benchbench.tracking.quiet import mlflow_client
+from benchbench.tracking.records import load_predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+DOCUMENT = REPOSITORY / "docs" / "compare.md"
+GRID = """
+model = "alexnet"
+dataset = "squares"
+epochs = 3
+batch_size = 12
+seeds = [0, 1, 2]
+optimizer = { name = "sgd", lr = { grid = [0.001, 0.005] } }
+
+[compare]
+by = ["optimizer.lr"]
+metrics = ["test_accuracy", "train_seconds"]
+baseline = { "optimizer.lr" = 0.005 }
+targets = { val_accuracy = 0.7 }
+confidence = 0.9
+
+[[expected]]
+where = { "optimizer.lr" = 0.005 }
+metric = "test_accuracy"
+value = 0.60
+source = "Table 1"
+
+[[expected]]
+where = { "optimizer.lr" = 0.001 }
+metric = "test_accuracy"
+value = 0.95
+source = "Table 1"
+"""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A folder with a store in it, and the ids of two of its runs."""
+
+    folder: Path
+    runs: tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Filled]:
+    """A store with two configurations of three seeds and a failed trial, and experiments that cannot be compared."""
+    folder = tmp_path_factory.mktemp("filled")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    filler = Filler(folder / "journals")
+    with contextlib.chdir(folder):
+        uri = f"sqlite:///{folder}/mlflow.db"
+        store = Store.open(uri, "bench")
+        runs = []
+        for lr, accuracies, right in ((0.001, (0.50, 0.52, 0.57), "1" * 12), (0.005, (0.60, 0.63, 0.66), "1000" * 3)):
+            for seed, accuracy in enumerate(accuracies):
+                told = events(spec(seed, lr=lr), accuracy, seconds=10 + seed if lr == 0.001 else 21 + 2 * seed)
+                runs.append(filler.trial(store, told, right=right))
+        filler.trial(store, [*events(spec(3, lr=0.005))[:2], journals.failed()])
+        store.open_parent("table1", "which?")
+        filler.trial(Store.open(uri, "unfinished"), [*events(spec(0))[:2], journals.failed()])
+        newer = Store.open(uri, "newer")
+        run_id = filler.trial(newer, events(spec(0)))
+        text = json.dumps({"format": 2, "status": "finished"})
+        (folder / "record.json").write_text(text, encoding="utf-8")
+        newer.client.log_artifact(run_id, str(folder / "record.json"))
+        Store.open(uri, "nothing")
+        broken = Store.open(uri, "broken")
+        filler.trial(broken, events(spec(0)))
+        (path,) = (folder / "mlruns" / broken.experiment_id).glob("*/artifacts/record.json")
+        path.write_text('{"format": 1, "status": "finished"}', encoding="utf-8")
+        yield Filled(folder, (runs[0], runs[3]))
+
+
+@pytest.fixture
+def folder(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in the folder of the store, with a grid file beside it."""
+    monkeypatch.chdir(filled.folder)
+    (filled.folder / "table1.toml").write_text(GRID, encoding="utf-8")
+    return filled.folder
+
+
+def bench(*words: object) -> Result:
+    return CliRunner().invoke(make_app(), ["compare", *map(str, words)])
+
+
+def lines_of(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_table_has_a_row_for_each_configuration_and_says_how_it_was_made() -> None:
+    result = bench("bench", "--metric", "test_accuracy")
+    assert result.exit_code == 0, result.output
+    assert not result.stderr
+    text = result.stdout
+    assert "test_accuracy (%; difference in points; higher is better)" in text
+    low, high = (line for line in text.splitlines() if "(n=3)" in line)
+    assert re.search(r"0.001 +53.0 ± 3.6 \(n=3\) +44.0 .. 62.0 +baseline", low)
+    assert re.search(r"0.005 \* +63.0 ± 3.0 \(n=3\) +55.5 .. 70.5 +\+10.00 \[\+7.52, \+12.48\] +1 failed +better", high)
+    assert "paired t tests, verdicts corrected for 1 (Holm)" in text
+    assert "device: cpu, Some Processor, 2 threads" in text
+    assert "versions: python 3.11.7, torch 2.14.1" in text
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_grid_file_asks_its_question_of_its_own_trials() -> None:
+    result = bench("bench", "--grid", "table1.toml", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert [metric["name"] for metric in found["metrics"]] == [
+        "test_accuracy",
+        "train_seconds",
+        "epochs_to_val_accuracy=0.7",
+        "seconds_to_val_accuracy=0.7",
+    ]
+    assert found["confidence"] == 0.9
+    assert [row["is_baseline"] for row in found["rows"]] == [False, True]
+    # The failed trial's seed is not one of the grid's.
+    assert [row["statuses"] for row in found["rows"]] == [{"finished": 3}, {"finished": 3}]
+    assert found["rows"][0]["cells"]["train_seconds"]["verdict"]["kind"] == "better"
+    assert found["rows"][0]["cells"]["train_seconds"]["contrast"]["is_ratio"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_options_override_the_file_and_missing_trials_of_the_grid_are_told_of(tmp_path: Path) -> None:
+    grid = tmp_path / "more.toml"
+    grid.write_text(GRID.replace("[0, 1, 2]", "[0, 1, 2, 8]"), encoding="utf-8")
+    result = bench("bench", "--grid", grid, "--metric", "test_loss", "--baseline", "optimizer.lr=0.001", "--json")
+    assert result.exit_code == 0, result.output
+    assert "2 of 8 trials of the grid are not here" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["metrics"][0]["name"] == "test_loss"
+    assert found["rows"][0]["is_baseline"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_csv_is_read_by_pandas_with_numbers_as_they_are_kept() -> None:
+    result = bench("bench", "--metric", "test_accuracy", "--metric", "wall_seconds", "--format", "csv")
+    table = pd.read_csv(io.StringIO(result.stdout))
+    assert list(table["metric"]) == ["test_accuracy"] * 2 + ["wall_seconds"] * 2
+    assert table.loc[1, "mean"] == pytest.approx(0.63)
+    assert table.loc[1, "estimate_low"] == pytest.approx(0.0752, abs=1e-4)
+    assert table.loc[1, "num_failed"] == 1
+    assert table.loc[1, "verdict"] == "better"
+    assert table.loc[3, "change"] == "ratio"
+
+
+@pytest.mark.usefixtures("folder")
+def test_markdown_and_latex_have_a_table_for_each_metric() -> None:
+    metrics = ("--metric", "test_accuracy", "--metric", "train_seconds")
+    markdown = bench("bench", *metrics, "--format", "markdown").stdout
+    assert sum(line.startswith("| --- |") for line in markdown.splitlines()) == 2
+    assert "| 0.005 \\* | 63.0 ± 3.0 (n=3) |" in markdown
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
+    latex = bench("bench", *metrics, "--format", "latex").stdout
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 2
+    assert r"63.0 $\pm$ 3.0 (n=3)" in latex
+    assert r"test\_accuracy (\%;" in latex
+    assert not re.search(r"(?<!\\)[#_]|[±]", latex)
+
+
+@pytest.mark.usefixtures("folder")
+def test_published_numbers_are_judged_row_by_row() -> None:
+    result = bench("bench", "--grid", "table1.toml", "--expected")
+    assert result.exit_code == 0, result.output
+    first, second = (line for line in result.stdout.splitlines() if "Table 1" in line)
+    assert re.search(r"optimizer.lr=0.005 .* 63.0 ± 3.0 \(n=3\) +60.0 +52.9 .. 73.1 +reproduced", first)
+    assert "differs" in second
+    assert "1 of 2 differ; about 0.2 would by luck alone" in result.stdout
+    found = json.loads(bench("bench", "--grid", "table1.toml", "--expected", "--format", "json").stdout)
+    assert [row["judgement"] for row in found["rows"]] == ["reproduced", "differs"]
+    table = pd.read_csv(io.StringIO(bench("bench", "--grid", "table1.toml", "--expected", "--format", "csv").stdout))
+    assert list(table["theirs"]) == [0.60, 0.95]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_may_have_published_numbers_and_no_grid(tmp_path: Path) -> None:
+    path = tmp_path / "paper.toml"
+    path.write_text(GRID[GRID.index("[[expected]]") :], encoding="utf-8")
+    assert bench("bench", "--grid", path, "--expected").exit_code == 0
+    path.write_text("[comparee]\n", encoding="utf-8")
+    assert "did you mean 'compare'?" in bench("bench", "--grid", path).stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_two_trained_models_are_compared_by_their_predictions(filled: Filled) -> None:
+    first, second = (run_id[:12] for run_id in filled.runs)
+    result = bench("bench", "--models", first, second)
+    assert result.exit_code == 0, result.output
+    # Alone right on 9 pictures of 12, the other on none: p = 2 / 2^9.
+    assert "the first model is right more often on pictures like these (p = 0.0039)" in result.stdout
+    assert "not of their configurations" in result.stdout
+    found = json.loads(bench("bench", "--models", first, second, "--json").stdout)
+    assert (found["only_first"], found["only_second"], found["both"]) == (9, 0, 3)
+    assert found["p_value"] == pytest.approx(2 / 2**9)
+    assert list(csv.DictReader(io.StringIO(bench("bench", "--models", first, second, "--format", "csv").stdout)))
+
+
+BAD_INPUT = [
+    (["benhc"], "no experiment named 'benhc'", "did you mean 'bench'?"),
+    (["unfinished"], "no trial has finished: 1 failed", "bench runs list"),
+    (["nothing"], "the experiment 'nothing' has no trials", "bench grid FILE"),
+    (["newer"], "is of format 2, and this benchbench reads format 1", "delete the run"),
+    (["broken"], "cannot be read", "delete the run"),
+    (["bench", "--metric", "test_acc"], "no trial has a metric 'test_acc'", "test_accuracy"),
+    (["bench", "--metric", "zzz"], "no trial has a metric 'zzz'", "all metrics: final_train_accuracy"),
+    (["bench", "--by", "optimizer.momentum"], "it is 0.9 in all trials", "what varies: optimizer.lr"),
+    (["bench", "--by", "optimiser.lr"], "no trial has 'optimiser.lr'", "did you mean 'optimizer.lr'?"),
+    (["bench", "--baseline", "optimizer.lr=9"], "no row is the baseline", "rows: optimizer.lr=0.001"),
+    (["bench", "--baseline", "optimizer.lr"], "is not KEY=VALUE", "such as --baseline optimizer.lr=0.001"),
+    (["bench", "--target", "val_accuracy=50"], "accuracies are shares", "write 0.5 for 50 %"),
+    (["bench", "--target", "val_accuracy=high"], "'high' is no number", "val_accuracy=0.5"),
+    (["bench", "--target", "test_accuracy=0.5"], "not measured after every epoch", "did you mean"),
+    (["bench", "--confidence", "95"], "--confidence 95 is not between 0 and 1", "0.95"),
+    (["bench", "--format", "tex"], "--format 'tex': choose from table", "latex"),
+    (["bench", "--expected"], "no published results to compare with", "--grid FILE"),
+    (["bench", "--grid", "none.toml"], "no such file: none.toml", ""),
+    (["bench", "--models", "aaaa", "bbbb"], "no run of this experiment is 'aaaa'", ""),
+]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("words", "message", "hint"), BAD_INPUT, ids=lambda value: " ".join(value)[:30])
+def test_bad_input_ends_with_2_and_one_message(words: list[str], message: str, hint: str) -> None:
+    result = bench(*words)
+    assert result.exit_code == 2
+    assert not result.stdout
+    first, *rest = result.stderr.splitlines()
+    assert first.startswith("error: ")
+    assert message in first
+    assert hint in " ".join(rest)
+
+
+BAD_EXPECTED = [
+    ("value = 0.60", "value = 60.0", "[[expected]] 1: accuracies are shares from 0 to 1", "write 0.6 for 60 %"),
+    ('"optimizer.lr" = 0.001 }', '"optimizer.lr" = 0.3 }', "[[expected]] 2 is of no trial here", ""),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message", "hint"), BAD_EXPECTED)
+def test_published_numbers_without_a_counterpart_end_with_2(
+    old: str, new: str, message: str, hint: str, folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text((folder / "table1.toml").read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    result = bench("bench", "--grid", path, "--expected")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert hint in result.stderr
+
+
+def test_a_folder_without_a_store_says_so_and_makes_none(workdir: Path) -> None:
+    result = bench("bench")
+    assert result.exit_code == 2
+    assert "nothing was run here" in result.stderr
+    assert not (workdir / "mlflow.db").exists()
+
+
+def test_a_run_without_predictions_cannot_be_compared_as_a_model(filled: Filled, folder: Path) -> None:
+    failed = next(record for record in bb.load_records() if record.status == "failed")
+    assert failed.mlflow is not None
+    result = bench("bench", "--models", filled.runs[0], failed.mlflow.run_id)
+    assert result.exit_code == 2
+    assert "keeps no predictions" in result.stderr
+    assert folder.is_dir()
+
+
+@pytest.mark.usefixtures("folder")
+def test_records_come_back_whole_oldest_first_with_their_runs(filled: Filled) -> None:
+    records = bb.load_records("bench")
+    assert [record.spec.seed for record in records] == [0, 1, 2, 0, 1, 2, 3]
+    assert [record.status for record in records] == ["finished"] * 6 + ["failed"]
+    first = records[0]
+    assert first.mlflow is not None
+    assert first.mlflow.run_id == filled.runs[0]
+    assert first.final is not None
+    assert first.final.test_accuracy == 0.50
+    assert len(first.epochs) == 3
+    assert load_predictions(filled.runs[1]).is_correct == (True, False, False, False) * 3
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_frame_has_a_row_for_each_trial() -> None:
+    frame = bb.to_frame(bb.load_records("bench"))
+    assert len(frame) == 7
+    assert list(frame.groupby("optimizer.lr")["test_accuracy"].mean()) == pytest.approx([0.53, 0.63])
+    assert frame["train_seconds"].isna().tolist() == [False] * 6 + [True]
+    assert frame.loc[6, "error"] == "train loss became nan in epoch 2"
+    assert frame.loc[0, "model"] == "alexnet"
+    assert str(frame["started"].dtype).startswith("datetime64")
+
+
+def test_a_run_without_artifacts_is_read_from_its_journal_or_named(
+    workdir: Path, empty_database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    store = Store.open(f"sqlite:///{workdir}/mlflow.db")
+    told = events(spec(0), 0.5)
+    attempt: str = getattr(told[0], "attempt", "")
+    here = Filler(Journal.of(spec(0).id, attempt).folder.parent)
+    here.trial(store, told, has_record=False)
+    elsewhere = Filler(workdir / "elsewhere").trial(store, events(spec(1), 0.6), has_record=False)
+    with caplog.at_level(logging.WARNING, "benchbench"):
+        (record,) = bb.load_records()
+    assert record.attempt == attempt
+    assert record.final is not None
+    assert record.final.test_accuracy == 0.5
+    assert f"1 run(s) left no record: {elsewhere}" in caplog.text
+    result = bench()
+    assert result.exit_code == 0
+    assert f"left out, without a record: {elsewhere}" in result.stderr
+
+
+def test_what_a_trial_left_before_it_was_taken_up_again_is_not_its_record(workdir: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    store = Store.open(f"sqlite:///{workdir}/mlflow.db")
+    told = events(spec(0), 0.5)
+    attempt: str = getattr(told[0], "attempt", "")
+    journal = Journal.of(spec(0).id, attempt)
+    filler = Filler(journal.folder.parent)
+    filler.trial(store, [*told[:2], journals.failed(status="killed")])
+    for event in told[2:]:
+        journal.append(event)
+    store.deliver(journal)
+    (record,) = bb.load_records()
+    assert record.status == "finished"
+
+
+def test_trials_that_wait_for_mlflow_are_told_of(workdir: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    store = Store.open(f"sqlite:///{workdir}/mlflow.db")
+    Filler(workdir / "elsewhere").trial(store, events(spec(0), 0.5))
+    told = events(spec(1), 0.6)
+    journal = Journal.of(spec(1).id, getattr(told[0], "attempt", ""))
+    for event in told:
+        journal.append(event)
+    journal.set_claim(Claim.of_this_process(tracking_uri=store.tracking_uri, experiment="bench"))
+    result = bench()
+    assert result.exit_code == 0
+    assert "1 trial(s) not delivered to MLflow yet" in result.stderr
+
+
+def test_an_experiment_that_was_deleted_says_how_to_get_it_back(workdir: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    client = mlflow_client(f"sqlite:///{workdir}/mlflow.db")
+    client.delete_experiment(client.create_experiment("gone"))
+    with pytest.raises(TrackingError, match="the experiment 'gone' is deleted") as caught:
+        bb.load_records("gone")
+    assert "mlflow experiments restore" in caught.value.hint
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_table_in_the_document_is_what_is_printed() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    shown = re.findall(r"^\$ (bench compare .*)\n((?:(?!^\$|^```).*\n)+)", text, re.MULTILINE)
+    assert len(shown) >= 2
+    for command, output in shown:
+        assert lines_of(bench(*command.split()[2:]).stdout) == lines_of(output), f"{command} is out of date"
+
+
+def test_help_waits_for_no_library() -> None:
+    heavy = ["numpy", "scipy", "pandas", "mlflow", "torch", "statsmodels"]
+    code = (
+        "import sys; from benchbench.cli.main import make_app\n"
+        "from typer.testing import CliRunner\n"
+        "assert CliRunner().invoke(make_app(), ['compare', '--help']).exit_code == 0\n"
+        f"assert not set({heavy}) & set(sys.modules), set({heavy}) & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=dict(os.environ), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_metric_of_a_trial_with_many_labels_can_be_asked_for() -> None:
+    from support.made_records import by_label
+
+    from benchbench.compare.metrics import values_of
+
+    numbers: dict[str, Any] = values_of(by_label(0.001, 0, [0.5] * len(LABELS)))
+    assert sum(name.startswith("test_accuracy/") for name in numbers) == len(LABELS)

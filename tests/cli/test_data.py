@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.file_server import serving
+from support.picture_archives import jpeg, made_pictures, official, ready_cut, write_folder, write_zip
+from typer.testing import CliRunner
+
+from benchbench.cli.main import make_app
+from benchbench.paths import cache_folder
+from benchbench.plugin.catalog import Catalog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+PLUGIN = """
+import benchbench as bb
+
+class Fetched(bb.Dataset, name="fetched"):
+    download = bb.Download(url="{url}", file_name="fetched.zip", num_bytes={num_bytes}, md5="{md5}")
+
+    def load(self, root):
+        raise bb.DataError("not needed")
+
+@bb.hookimpl
+def benchbench_datasets():
+    return [Fetched]
+"""
+
+
+@pytest.fixture(scope="module")
+def known_plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder in which the shipped plugins are known already."""
+    folder = tmp_path_factory.mktemp("known")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(folder))
+        Catalog.read()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _plugins_are_known(known_plugins: Path) -> None:
+    shutil.copytree(known_plugins, cache_folder())
+
+
+def bench(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(make_app(), ["data", *map(str, arguments)])
+
+
+def answer(*arguments: str | Path) -> Any:
+    result = bench(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def plugin_file(folder: Path, url: str, content: bytes) -> Path:
+    path = folder / "fetched.py"
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    path.write_text(PLUGIN.format(url=url, num_bytes=len(content), md5=md5))
+    return path
+
+
+def test_list_says_what_is_here_and_how_to_get_what_is_not() -> None:
+    result = bench("list")
+    assert result.exit_code == 0
+    assert "not here; bench data fetch tinyimage10" in result.stdout
+    assert "248.1 MB" in result.stdout
+    assert "nothing to fetch" in result.stdout
+    assert str(cache_folder() / "decoded") in result.stdout.replace("\n", "")
+
+
+def test_list_knows_the_place_in_bench_data_and_the_size_of_the_decoded_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "some.zip"
+    archive.write_bytes(bytes(1000))
+    monkeypatch.setenv("BENCH_DATA", f"tinyimage10={archive}")
+    decoded = cache_folder() / "decoded" / "digits" / "key"
+    decoded.mkdir(parents=True)
+    (decoded / "train.images.npy").write_bytes(bytes(5000))
+    found = {dataset["name"]: dataset for dataset in answer("list")["datasets"]}
+    assert found["tinyimage10"]["path"] == str(archive)
+    assert found["tinyimage10"]["num_bytes"] == 1000
+    assert found["tinyimage10"]["download_bytes"] == 248_100_043
+    assert found["digits"] | {"path": None} == {
+        "name": "digits",
+        "path": None,
+        "num_bytes": None,
+        "download_bytes": None,
+        "decoded_bytes": 5000,
+    }
+
+
+def test_list_and_fetch_do_not_import_torch(tmp_path: Path) -> None:
+    with serving(b"pictures") as server:
+        plugin = plugin_file(tmp_path, server.url, b"pictures")
+        script = (
+            "import sys; from typer.testing import CliRunner; from benchbench.cli.main import make_app\n"
+            f"for arguments in (['list'], ['fetch', 'fetched']):\n"
+            f"    result = CliRunner().invoke(make_app(), ['data', *arguments, '--plugins', {str(plugin)!r}])\n"
+            "    assert result.exit_code == 0, result.output\n"
+            "assert 'torch' not in sys.modules"
+        )
+        subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"NO_PROXY": "*"})
+
+
+def test_fetch_says_where_the_file_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    with serving(b"pictures") as server:
+        plugin = plugin_file(tmp_path, server.url, b"pictures")
+        path = cache_folder() / "data" / "fetched.zip"
+        assert answer("fetch", "fetched", "--plugins", plugin) == {
+            "name": "fetched",
+            "path": str(path),
+            "num_bytes": 8,
+        }
+        assert path.read_bytes() == b"pictures"
+        again = bench("fetch", "fetched", "--plugins", plugin)
+        assert str(path) in again.stdout
+        assert len(server.asked_ranges) == 1
+
+
+def test_fetching_what_cannot_be_fetched_says_so() -> None:
+    result = bench("fetch", "digits")
+    assert result.exit_code == 2
+    assert "error: dataset 'digits' has nothing to download" in result.stderr
+
+
+def test_an_unknown_dataset_suggests_the_closest() -> None:
+    result = bench("verify", "tinyimage")
+    assert result.exit_code == 2
+    assert "did you mean 'tinyimage10'?" in result.stderr
+
+
+def test_verify_digits_counts_every_label() -> None:
+    found = answer("verify", "digits")
+    assert found["image_shape"] == [3, 64, 64]
+    assert len(found["digest"]) == 32
+    counts = [split["num_images_per_label"] for split in found["splits"].values()]
+    assert sum(sum(labels.values()) for labels in counts) == 1797
+    assert [list(labels) for labels in counts] == [list("0123456789")] * 3
+
+
+def test_verify_knows_the_real_archive(tinyimage10_zip: Path) -> None:
+    result = bench("verify", "tinyimage10", "--data", tinyimage10_zip)
+    assert result.exit_code == 0, result.output
+    assert "sha256 is as known" in result.stdout
+    assert "boa constrictor" in result.stdout
+    assert result.stdout.split()[-4:] == ["all", "4000", "500", "500"]
+
+
+def test_verify_of_a_folder_has_no_checksum_to_look_at(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "folder", ready_cut(made_pictures()))
+    found = answer("verify", "tinyimage10", "--data", folder)
+    assert found["checksum"] == "there is no archive to check"
+    assert found["source"] == str(folder)
+    assert found["splits"]["val"]["num_images_per_label"]["goldfish"] == 50
+
+
+def test_verify_of_a_renamed_archive_says_that_no_checksum_is_known(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "tinyimage10.zip", ready_cut(made_pictures())).rename(tmp_path / "mine.zip")
+    assert answer("verify", "tinyimage10", "--data", archive)["checksum"] == "none is known for mine.zip"
+
+
+@pytest.mark.parametrize(
+    ("file_name", "layout", "reason"),
+    [
+        ("tiny-imagenet-200.zip", official, "bytes, not 248,100,043"),
+        ("tinyimage10.zip", ready_cut, "has the wrong sha256 checksum"),
+    ],
+)
+def test_verify_of_an_archive_with_another_checksum_fails(
+    tmp_path: Path, file_name: str, layout: Any, reason: str
+) -> None:
+    archive = write_zip(tmp_path / file_name, layout(made_pictures()))
+    result = bench("verify", "tinyimage10", "--data", archive)
+    assert result.exit_code == 2
+    assert str(archive) in result.stderr
+    assert reason in result.stderr
+    assert result.stdout == ""
+
+
+def test_verify_names_a_picture_that_is_not_as_it_should_be(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, ready_cut(made_pictures()))
+    (folder / "val/n01443537/images/n01443537_7.JPEG").write_bytes(jpeg((1, 2, 3), size=(8, 8)))
+    result = bench("verify", "tinyimage10", "--data", f"tinyimage10={folder}")
+    assert result.exit_code == 2
+    assert "val/n01443537/images/n01443537_7.JPEG has 8x8 pixels, not 64x64" in result.stderr
+
+
+def test_verify_of_pictures_that_are_not_here_gives_the_ways_out() -> None:
+    result = bench("verify", "tinyimage10")
+    assert result.exit_code == 2
+    for way in ("--data PATH", "bench data fetch tinyimage10", "digits"):
+        assert way in result.stderr

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import stat
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchbench.data.archive import open_files
+from benchbench.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def zip_with(folder: Path, *members: str | zipfile.ZipInfo) -> Path:
+    path = folder / "pictures.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in members:
+            archive.writestr(member, b"0123456789")
+    return path
+
+
+def test_zip_and_folder_give_the_same_files(tmp_path: Path) -> None:
+    archive = zip_with(tmp_path, "a/one", "a/two", "a/b/three", "a/c/")
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(tmp_path / "folder")
+    for path in (archive, tmp_path / "folder"):
+        with open_files(path, max_file_bytes=10) as files:
+            assert {"one", "two"} <= files.files_in("a")
+            assert files.files_in("a/c") == files.files_in("nowhere") == frozenset()
+            assert files.read("a/b/three") == b"0123456789"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a/../../b", "leads out of the archive"),
+        ("..\\b", "leads out of the archive"),
+        ("/etc/passwd", "has an absolute path"),
+        ("\\server\\share", "has an absolute path"),
+        ("C:/windows", "has an absolute path"),
+    ],
+)
+def test_a_member_that_would_leave_the_archive_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    archive = zip_with(tmp_path, "fine", name)
+    with pytest.raises(DataError) as caught, open_files(archive, max_file_bytes=10):
+        pass
+    assert str(archive) in caught.value.message
+    assert repr(name) in caught.value.message
+    assert reason in caught.value.message
+
+
+def test_a_symbolic_link_in_a_zip_is_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("a/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    archive = zip_with(tmp_path, link)
+    with pytest.raises(DataError, match=r"'a/link' is a symbolic link"), open_files(archive, max_file_bytes=10):
+        pass
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    archive = zip_with(tmp_path, "a/one", "a/one")
+    with pytest.raises(DataError, match=r"a/one is in the archive twice"), open_files(archive, max_file_bytes=10):
+        pass
+
+
+def test_a_zip_that_was_cut_short_is_refused(tmp_path: Path) -> None:
+    archive = zip_with(tmp_path, "a/one", "a/two")
+    archive.write_bytes(archive.read_bytes()[:-30])
+    with (
+        pytest.raises(DataError, match=r"pictures\.zip is no whole zip archive"),
+        open_files(archive, max_file_bytes=10),
+    ):
+        pass
+
+
+def test_a_member_whose_bytes_changed_is_named(tmp_path: Path) -> None:
+    archive = zip_with(tmp_path, "a/one", "a/two")
+    archive.write_bytes(archive.read_bytes().replace(b"0123456789", b"0123456780", 1))
+    with open_files(archive, max_file_bytes=10) as files:
+        assert files.read("a/two") == b"0123456789"
+        with pytest.raises(DataError, match=r"pictures\.zip: a/one is damaged: Bad CRC"):
+            files.read("a/one")
+
+
+def test_a_member_that_swells_beyond_all_need_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("bomb", bytes(10_000_000))
+    with (
+        open_files(archive, max_file_bytes=1000) as files,
+        pytest.raises(DataError, match=r"bomb has 10,000,000 bytes"),
+    ):
+        files.read("bomb")
+
+
+def test_a_member_that_lies_about_its_size_is_not_read_beyond_it(tmp_path: Path) -> None:
+    archive = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("bomb", bytes(10_000_000))
+    real, told = (10_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little")
+    archive.write_bytes(archive.read_bytes().replace(real, told))
+    with open_files(archive, max_file_bytes=1000) as files, pytest.raises(DataError, match=r"bomb is damaged"):
+        files.read("bomb")
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    archive = zip_with(tmp_path, "a/one")
+    with open_files(archive, max_file_bytes=10) as files, pytest.raises(DataError, match=r"a/two is missing"):
+        files.read("a/two")
+    with open_files(tmp_path, max_file_bytes=10) as files, pytest.raises(DataError, match=r"cannot read .*a/two"):
+        files.read("a/two")

@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from support.digests import digest
+from support.paths import TESTS
+from support.squares import Squares, loads, square
+
+import benchbench as bb
+from benchbench import paths
+from benchbench.data import cache as data_cache
+from benchbench.data.checks import check_splits
+from benchbench.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "squares.txt"
+    path.write_text("6")
+    return path
+
+
+def entry_folder() -> Path:
+    (entry,) = data_cache.dataset_folder("squares").glob("*/entry.json")
+    return entry.parent
+
+
+def assert_same(found: data_cache.Loaded, expected: data_cache.Loaded) -> None:
+    assert found.facts == expected.facts
+    for mine, other in zip(found.splits.values(), expected.splits.values(), strict=True):
+        assert np.array_equal(mine.images, other.images)
+        assert np.array_equal(mine.labels, other.labels)
+        assert mine.names == other.names
+    assert found.splits.keys() == expected.splits.keys()
+
+
+def test_the_second_load_comes_from_the_cache_and_is_the_same(root: Path) -> None:
+    first = data_cache.load(Squares(), root)
+    second = data_cache.load(Squares(), root)
+    assert loads(root) == 1
+    assert_same(second, first)
+    assert_same(second, data_cache.decode(Squares(), root))
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells how much of a file is in memory")
+def test_pictures_that_were_read_can_leave_memory_and_be_read_again(root: Path) -> None:
+    data_cache.load(Squares(side=256), root)
+    loaded = data_cache.load(Squares(side=256), root)
+    pictures = {str(path) for path in entry_folder().glob("*.images.npy")}
+
+    def bytes_in_memory() -> int:
+        maps = psutil.Process().memory_maps()
+        return sum(found.rss for found in maps if found.path in pictures)
+
+    before = [split.images.copy() for split in loaded.splits.values()]
+    assert bytes_in_memory() >= sum(images.nbytes for images in before)
+    loaded.forget_pages()
+    assert bytes_in_memory() == 0
+    for images, split in zip(before, loaded.splits.values(), strict=True):
+        assert np.array_equal(split.images, images)
+
+
+def test_facts_name_source_shape_labels_and_numbers(root: Path) -> None:
+    facts = data_cache.load(Squares(side=5), root).facts
+    assert facts.source == str(root)
+    assert facts.image_shape == (3, 5, 5)
+    assert facts.class_names == ("dark", "bright")
+    assert {part: split.num_images for part, split in facts.splits.items()} == {"train": 6, "val": 6, "test": 6}
+
+
+def test_digests_depend_on_pictures_and_labels_alone_and_never_change(root: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.write_text("6")
+    facts = data_cache.load(Squares(), root).facts
+    assert data_cache.load(Squares(), elsewhere).facts.digest == facts.digest
+    # Finished trials are known by this digest, so another way of making it would run them all again.
+    assert facts.digest == "db531c0019144c56433983fcfc2baa72"
+    assert len({facts.digest, *(split.digest for split in facts.splits.values())}) == 4
+
+
+def test_writing_to_a_loaded_tensor_leaves_the_cache_alone(root: Path) -> None:
+    data_cache.load(Squares(), root)
+    data_cache.load(Squares(), root).splits["train"].images.fill(0)
+    assert data_cache.load(Squares(), root).splits["train"].images.flatten().tolist() == [10] * 288
+
+
+def test_another_size_or_time_of_the_file_means_loading_again(root: Path) -> None:
+    data_cache.load(Squares(), root)
+    root.write_text("8")
+    os.utime(root, ns=(1, 1))
+    assert data_cache.load(Squares(), root).facts.splits["train"].num_images == 8
+    root.write_text("08")
+    os.utime(root, ns=(1, 1))
+    data_cache.load(Squares(), root)
+    assert loads(root) == 3
+
+
+def test_a_changed_file_deep_in_a_folder_means_loading_again(tmp_path: Path) -> None:
+    class Nested(Squares, name="nested"):
+        def load(self, root: Path) -> bb.Splits:
+            return super().load(root / "deep" / "squares.txt")
+
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "squares.txt").write_text("6")
+    data_cache.load(Nested(), tmp_path)
+    (tmp_path / "deep" / "squares.txt").write_text("10")
+    assert len(data_cache.load(Nested(), tmp_path).splits["train"]) == 10
+
+
+def test_a_parameter_of_the_dataset_means_loading_again_but_one_of_preprocessing_does_not(root: Path) -> None:
+    data_cache.load(Squares(), root)
+    data_cache.load(Squares(image_size=99, flip=0.25, mean=(0.1,), std=(0.2,)), root)
+    assert loads(root) == 1
+    assert data_cache.load(Squares(side=5), root).facts.image_shape == (3, 5, 5)
+    assert loads(root) == 2
+
+
+def test_another_revision_or_source_of_the_plugin_means_loading_again(root: Path) -> None:
+    class Revised(Squares, name="squares", revision=2):
+        pass
+
+    data_cache.load(Squares(), root, source_digest="a")
+    data_cache.load(Squares(), root, source_digest="b")
+    data_cache.load(Revised(), root, source_digest="b")
+    assert loads(root) == 3
+
+
+def test_digest_is_known_without_loading_once_it_is_cached(root: Path) -> None:
+    assert data_cache.digest_of(Squares(), root) is None
+    facts = data_cache.load(Squares(), root).facts
+    assert data_cache.digest_of(Squares(), root) == facts.digest
+    assert data_cache.digest_of(Squares(), root, source_digest="another") is None
+    assert loads(root) == 1
+
+
+def cut_short(folder: Path) -> None:
+    path = folder / "val.images.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def lose_a_file(folder: Path) -> None:
+    (folder / "test.labels.npy").unlink()
+
+
+def garble_the_entry(folder: Path) -> None:
+    (folder / "entry.json").write_text('{"facts": ')
+
+
+def swap_two_files(folder: Path) -> None:
+    (folder / "train.labels.npy").replace(folder / "train.images.npy")
+
+
+def empty_a_file(folder: Path) -> None:
+    (folder / "train.images.npy").write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [cut_short, lose_a_file, garble_the_entry, swap_two_files, empty_a_file])
+def test_a_damaged_entry_is_made_again(root: Path, damage: Callable[[Path], None]) -> None:
+    expected = data_cache.decode(Squares(), root)
+    data_cache.load(Squares(), root)
+    damage(entry_folder())
+    assert_same(data_cache.load(Squares(), root), expected)
+    assert loads(root) == 3
+    assert_same(data_cache.load(Squares(), root), expected)
+    assert loads(root) == 3
+
+
+def test_what_a_killed_process_left_is_not_taken_for_whole(root: Path) -> None:
+    first = data_cache.load(Squares(), root)
+    folder = entry_folder()
+    folder.rename(folder.with_suffix(".partial"))
+    (folder.with_suffix(".partial") / "entry.json").unlink()
+    assert data_cache.digest_of(Squares(), root) is None
+    assert_same(data_cache.load(Squares(), root), first)
+    assert not folder.with_suffix(".partial").exists()
+
+
+def test_a_cache_folder_that_cannot_be_used_is_a_warning(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("in the way")
+    loaded = data_cache.load(Squares(), root)
+    assert len(loaded.splits["train"]) == 6
+    assert "not cached" in loaded.warning
+    assert loads(root) == 1
+
+
+@contextlib.contextmanager
+def no_files_larger_than(num_bytes: int) -> Iterator[None]:
+    """Let writing fail as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_a_warning_and_leaves_nothing(root: Path) -> None:
+    with no_files_larger_than(1000):
+        loaded = data_cache.load(Squares(side=50), root)
+    assert loaded.splits["train"].images.shape == (6, 3, 50, 50)
+    assert "not cached" in loaded.warning
+    assert not list(data_cache.dataset_folder("squares").glob("*/*"))
+    assert data_cache.load(Squares(side=50), root).warning == ""
+
+
+def test_two_processes_at_once_decode_once_and_agree(root: Path) -> None:
+    script = TESTS / "support" / "squares.py"
+    command = [sys.executable, str(script), str(root)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = {process.communicate(timeout=120)[0].strip() for process in both}
+    assert [process.returncode for process in both] == [0, 0]
+    assert answers == {data_cache.decode(Squares(), root).facts.digest}
+    assert loads(root) == 2  # one of the two, and the line above
+
+
+def test_only_the_entries_used_last_are_kept(root: Path) -> None:
+    for side in range(1, 4):
+        data_cache.load(Squares(side=side), root)
+        age_entries()
+    data_cache.load(Squares(side=1), root)
+    for side in range(4, 7):
+        age_entries()
+        data_cache.load(Squares(side=side), root)
+    kept = [side for side in range(1, 7) if data_cache.digest_of(Squares(side=side), root)]
+    assert kept == [1, 4, 5, 6]
+
+
+def age_entries() -> None:
+    """Make all entries a minute older, so that their order does not hang on the clock's resolution."""
+    for entry in data_cache.dataset_folder("squares").glob("*/entry.json"):
+        time = entry.stat().st_mtime - 60
+        os.utime(entry, (time, time))
+
+
+def test_cached_bytes_counts_what_lies_on_disk(root: Path) -> None:
+    assert data_cache.cached_bytes("squares") == 0
+    data_cache.load(Squares(side=100), root)
+    assert 18 * 30_000 < data_cache.cached_bytes("squares") < 19 * 30_000
+
+
+def test_the_cache_lies_below_the_cache_folder_whatever_the_name() -> None:
+    assert data_cache.dataset_folder("../../evil").parent == paths.cache_folder() / "decoded"
+
+
+def test_a_dataset_without_files_is_cached_whatever_the_path(tmp_path: Path) -> None:
+    class Unrooted(Squares, name="unrooted"):
+        def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002
+            return ()
+
+        def load(self, root: Path) -> bb.Splits:
+            root.touch()
+            part = square(2, side=3, shade=9)
+            return bb.Splits(part, part, part, ("dark", "bright"))
+
+    facts = data_cache.load(Unrooted(), tmp_path / "a").facts
+    assert facts.source == __name__
+    data_cache.load(Unrooted(), tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_a_plugin_raises_is_said_with_its_name(root: Path) -> None:
+    root.write_text("many")
+    with pytest.raises(DataError, match=r"'squares' cannot be loaded: ValueError: invalid literal"):
+        data_cache.load(Squares(), root)
+    with pytest.raises(DataError, match=r"'squares' cannot be loaded: FileNotFoundError"):
+        data_cache.load(Squares(), root.with_name("nowhere.txt"))
+
+
+GOOD = square(6, side=4, shade=1)
+BAD_SPLITS = {
+    "uint8 tensor [N, C, H, W], not float32 [6, 3, 4, 4]": replace(GOOD, images=GOOD.images.float()),
+    "uint8 tensor [N, C, H, W], not uint8 [6, 4, 4]": replace(GOOD, images=GOOD.images[:, 0]),
+    "uint8 tensor [N, C, H, W], not list": replace(GOOD, images=GOOD.images.tolist()),
+    "int64 tensor [N], not int32 [6]": replace(GOOD, labels=GOOD.labels.int()),
+    "int64 tensor [N], not int64 [6, 1]": replace(GOOD, labels=GOOD.labels[:, None]),
+    "has no images": bb.Split(GOOD.images[:0], GOOD.labels[:0]),
+    "has 6 images but 5 labels": replace(GOOD, labels=GOOD.labels[:5]),
+    "has 6 images but 5 names": replace(GOOD, names=GOOD.names[:5]),
+    "labels are 0..2, but there are names for 0..1": replace(GOOD, labels=torch.arange(6) // 2),
+    "labels are -1..1, but": replace(GOOD, labels=torch.arange(6) // 2 - 1),
+}
+
+
+@pytest.mark.parametrize("problem", BAD_SPLITS)
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_split_that_cannot_be_used_is_refused_by_name(problem: str, part: str) -> None:
+    splits = bb.Splits(GOOD, GOOD, GOOD, ("dark", "bright"))
+    check_splits("squares", splits)
+    with pytest.raises(DataError) as caught:
+        check_splits("squares", replace(splits, **{part: BAD_SPLITS[problem]}))
+    assert f"dataset 'squares' is wrong: {part} " in caught.value.message
+    assert problem in caught.value.message
+
+
+@pytest.mark.parametrize("class_names", [(), ("dark", "dark"), ("dark", "")])
+def test_names_of_labels_that_are_missing_or_repeated_are_refused(class_names: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match=r"class names"):
+        check_splits("squares", bb.Splits(GOOD, GOOD, GOOD, class_names))
+
+
+def test_splits_of_different_shapes_are_refused() -> None:
+    other = square(6, side=5, shade=1)
+    with pytest.raises(DataError, match=r"different shapes: \[\(3, 4, 4\), \(3, 5, 5\)\]"):
+        check_splits("squares", bb.Splits(GOOD, GOOD, other, ("dark", "bright")))
+
+
+def test_something_else_than_splits_is_refused() -> None:
+    with pytest.raises(DataError, match=r"returned tuple, not Splits"):
+        check_splits("squares", (GOOD, GOOD, GOOD))
+
+
+def test_digest_changes_with_a_pixel_a_label_and_the_shape() -> None:
+    def digest_with(split: bb.Split) -> str:
+        return digest(bb.Splits(split, split, split, ("dark", "bright")))
+
+    pixel = GOOD.images.clone()
+    pixel[0, 0, 0, 0] += 1
+    variants = [
+        GOOD,
+        replace(GOOD, images=pixel),
+        replace(GOOD, labels=1 - GOOD.labels),
+        replace(GOOD, images=GOOD.images.reshape(6, 3, 2, 8)),
+    ]
+    assert len({digest_with(split) for split in variants}) == 4
+    assert digest_with(replace(GOOD, images=GOOD.images.mT)) == digest_with(GOOD)

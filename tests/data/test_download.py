@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support.file_server import FileServer, serving
+
+from benchbench.data import download as fetching
+from benchbench.data.download import ensure, fetch, locate, parse_data_options
+from benchbench.errors import DataError, SpecError
+from benchbench.paths import cache_folder
+from benchbench.plugin.base import Download
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CONTENT = random.Random(0).randbytes(1_000_000)  # noqa: S311 - no secret
+MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with serving(CONTENT) as files:
+        yield files
+
+
+def download_from(url: str, *, num_bytes: int = len(CONTENT), md5: str = MD5) -> Download:
+    return Download(url=url, file_name="pictures.zip", num_bytes=num_bytes, md5=md5)
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
+
+
+def test_a_file_is_fetched_whole_and_nothing_else_is_left(server: FileServer, tmp_path: Path) -> None:
+    path = fetch(download_from(server.url), tmp_path / "new" / "folder")
+    assert path == tmp_path / "new" / "folder" / "pictures.zip"
+    assert path.read_bytes() == CONTENT
+    assert names_in(path.parent) == {"pictures.zip"}
+
+
+def test_progress_grows_to_the_whole(server: FileServer, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    fetch(download_from(server.url), tmp_path, on_progress=lambda here, total: seen.append((here, total)))
+    assert [here for here, _ in seen] == sorted(here for here, _ in seen)
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+
+
+def test_a_file_that_is_here_is_not_fetched_again(server: FileServer, tmp_path: Path) -> None:
+    first = fetch(download_from(server.url), tmp_path)
+    assert fetch(download_from(server.url), tmp_path) == first
+    assert len(server.asked_ranges) == 1
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(server: FileServer, tmp_path: Path) -> None:
+    server.cuts = [300_000, 300_000]
+    path = fetch(download_from(server.url), tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert server.asked_ranges[0] is None
+    starts = [int(asked.removeprefix("bytes=").removesuffix("-")) for asked in server.asked_ranges[1:] if asked]
+    assert 0 < starts[0] <= 300_000 < starts[1] <= 600_000
+
+
+def test_a_partial_file_of_an_earlier_call_is_taken_up(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "pictures.zip.partial").write_bytes(CONTENT[:123_456])
+    assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
+    assert server.asked_ranges == ["bytes=123456-"]
+
+
+def test_a_whole_partial_file_needs_no_server(tmp_path: Path) -> None:
+    (tmp_path / "pictures.zip.partial").write_bytes(CONTENT)
+    assert fetch(download_from("http://127.0.0.1:1/"), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_server_without_ranges_is_asked_for_the_whole(server: FileServer, tmp_path: Path) -> None:
+    server.knows_ranges = False
+    (tmp_path / "pictures.zip.partial").write_bytes(b"x" * 123_456)
+    assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_server_that_goes_on_elsewhere_is_asked_for_the_whole(server: FileServer, tmp_path: Path) -> None:
+    server.range_offset = 1
+    (tmp_path / "pictures.zip.partial").write_bytes(CONTENT[:123_456])
+    assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
+    assert server.asked_ranges == ["bytes=123456-", None]
+
+
+@pytest.mark.parametrize("size", [len(CONTENT) + 1, 3 * len(CONTENT)])
+def test_a_partial_file_longer_than_the_whole_is_thrown_away(server: FileServer, tmp_path: Path, size: int) -> None:
+    (tmp_path / "pictures.zip.partial").write_bytes(bytes(size))
+    assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_server_that_stumbles_is_asked_again(server: FileServer, tmp_path: Path) -> None:
+    server.statuses = [503, 500]
+    assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_file_that_is_not_on_the_server_is_said_at_once(server: FileServer, tmp_path: Path) -> None:
+    server.statuses = [404]
+    with pytest.raises(DataError, match=r"cannot download http://.*: the server answers 404 Not Found"):
+        fetch(download_from(server.url), tmp_path)
+    assert len(server.asked_ranges) == 1
+
+
+def test_a_file_with_another_checksum_is_refused_and_removed(server: FileServer, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"wrong MD5 checksum: {MD5}, not 0000"):
+        fetch(download_from(server.url, md5="0000"), tmp_path)
+    assert names_in(tmp_path) == set()
+
+
+def test_a_file_longer_than_expected_is_refused_before_it_fills_the_disk(server: FileServer, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is not the file expected: .* bytes, not 10$"):
+        fetch(download_from(server.url, num_bytes=10), tmp_path)
+    assert names_in(tmp_path) == set()
+
+
+def test_a_file_shorter_than_expected_is_given_up(server: FileServer, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot download http"):
+        fetch(download_from(server.url, num_bytes=len(CONTENT) + 1), tmp_path)
+    assert "pictures.zip" not in names_in(tmp_path)
+
+
+def test_what_came_before_the_connection_broke_for_good_stays(server: FileServer, tmp_path: Path) -> None:
+    server.cuts = [200_000, 0, 0, 0, 0]
+    with pytest.raises(DataError, match=r"cannot download"):
+        fetch(download_from(server.url), tmp_path)
+    assert names_in(tmp_path) == {"pictures.zip.partial"}
+    assert CONTENT.startswith((tmp_path / "pictures.zip.partial").read_bytes())
+    server.cuts = []
+    assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
+    assert server.asked_ranges[-1] != "bytes=0-"
+
+
+def test_an_interrupt_leaves_what_came_for_the_next_time(server: FileServer, tmp_path: Path) -> None:
+    def interrupt(here: int, total: int) -> None:
+        if here > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(download_from(server.url), tmp_path, on_progress=interrupt)
+    assert (tmp_path / "pictures.zip.partial").stat().st_size > len(CONTENT) // 2
+    assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
+    assert server.asked_ranges[1] is not None
+
+
+def test_two_processes_at_once_download_once(server: FileServer, tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib; from benchbench.data.download import fetch; from benchbench.plugin.base import Download;"
+        f"fetch(Download({server.url!r}, 'pictures.zip', {len(CONTENT)}, {MD5!r}), pathlib.Path(sys.argv[1]));"
+        "assert 'torch' not in sys.modules"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    assert (tmp_path / "pictures.zip").read_bytes() == CONTENT
+    assert len(server.asked_ranges) == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_said(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError, match=r"cannot write to .*file"):
+        fetch(download_from(server.url), tmp_path / "file")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_pictures_that_cannot_be_had_come_with_the_ways_out() -> None:
+    download = download_from(f"http://127.0.0.1:{free_port()}/pictures.zip")
+    with pytest.raises(DataError) as caught:
+        ensure("squares", download, {})
+    assert "pictures of squares are not here: cannot download http://127.0.0.1:" in caught.value.message
+    assert "refused" in caught.value.message
+    for way in ("--data PATH", "bench data fetch squares", "digits"):
+        assert way in caught.value.hint
+
+
+def test_ensure_fetches_into_the_cache_folder_only_what_is_nowhere(server: FileServer, tmp_path: Path) -> None:
+    download = download_from(server.url)
+    (tmp_path / "mine.zip").touch()
+    assert ensure("squares", download, {"": tmp_path / "mine.zip"}) == tmp_path / "mine.zip"
+    assert server.asked_ranges == []
+    fetched = ensure("squares", download, {})
+    assert fetched == cache_folder() / "data" / "pictures.zip"
+    assert fetched.read_bytes() == CONTENT
+    assert ensure("squares", download, {}) == fetched
+    assert len(server.asked_ranges) == 1
+
+
+def test_a_dataset_without_download_has_a_place_that_need_not_exist() -> None:
+    assert ensure("squares", None, {}) == cache_folder() / "data" / "squares"
+
+
+def test_data_options_are_read_with_and_without_names() -> None:
+    found = parse_data_options(["some/path", "tinyimage10=other path/x=y.zip"])
+    assert {name: str(path) for name, path in found.items()} == {
+        "": "some/path",
+        "tinyimage10": "other path/x=y.zip",
+    }
+    assert {name: str(path) for name, path in parse_data_options(["./a=b"]).items()} == {"": "a=b"}
+    assert parse_data_options([]) == {}
+
+
+def test_the_home_folder_is_known_after_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse_data_options(["squares=~/x"]) == {"squares": tmp_path / "x"}
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ([""], "has no path"),
+        (["squares="], "has no path"),
+        (["a", "b"], "twice for datasets without a name"),
+        (["x=a", "x=b"], "twice for the dataset 'x'"),
+    ],
+)
+def test_data_options_that_cannot_be_meant_are_refused(values: list[str], problem: str) -> None:
+    with pytest.raises(SpecError, match=problem):
+        parse_data_options(values)
+
+
+def test_a_name_goes_before_none_and_an_option_before_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {name: tmp_path / name for name in ("option", "named_option", "variable", "named_variable")}
+    for place in places.values():
+        place.touch()
+    monkeypatch.setenv("BENCH_DATA", os.pathsep.join([str(places["variable"]), f"b={places['named_variable']}"]))
+    given = {"": places["option"], "a": places["named_option"]}
+    assert locate("a", None, given) == places["named_option"]
+    assert locate("b", None, given) == places["option"]
+    assert locate("b", None, {}) == places["named_variable"]
+    assert locate("c", None, {"a": places["named_option"]}) == places["variable"]
+
+
+@pytest.mark.parametrize("origin", ["--data", "BENCH_DATA"])
+def test_a_given_path_that_is_not_there_is_named_with_where_it_was_given(
+    origin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"": tmp_path / "nowhere"} if origin == "--data" else {}
+    if origin == "BENCH_DATA":
+        monkeypatch.setenv("BENCH_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(DataError) as caught:
+        locate("squares", None, given)
+    assert str(tmp_path / "nowhere") in caught.value.message
+    assert f"({origin})" in caught.value.message
+
+
+def test_check_file_tells_a_wrong_size_from_a_wrong_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "pictures.zip"
+    path.write_bytes(CONTENT)
+    fetching.check_file(path, download_from(""))
+    with pytest.raises(DataError, match=r"has 1,000,000 bytes, not 5"):
+        fetching.check_file(path, download_from("", num_bytes=5))
+    with pytest.raises(DataError, match=r"wrong MD5"):
+        fetching.check_file(path, download_from("", md5="0"))

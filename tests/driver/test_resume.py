@@ -1,0 +1,181 @@
+"""A trial that was interrupted goes on as if it had never stopped."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.paths import PLUGINS
+
+from benchbench.config.spec import Draft
+from benchbench.plugin.registry import Registry
+from benchbench.protocol.heartbeat import SharedPulse
+from benchbench.protocol.jobs import TrialOrder
+from benchbench.records.events import EpochFinished, Event, Finished, Resumed, Started
+from benchbench.records.journal import Journal
+from benchbench.records.record import Record
+from benchbench.worker.checkpoint import Cadence
+from benchbench.worker.trial import _acceleration, _began, run_trial
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load([PLUGINS / "dropout.py"])
+
+
+@pytest.fixture
+def pulse(tmp_path: Path) -> Iterator[SharedPulse]:
+    shared = SharedPulse(tmp_path / "pulse")
+    yield shared
+    shared.close()
+
+
+def make_order(registry: Registry, folder: Path, **draft: Any) -> TrialOrder:
+    table = {
+        "model": "dropout",
+        "dataset": "digits",
+        "optimizer": {"name": "adam", "lr": 0.003},
+        "scheduler": "cosine",
+        "epochs": 4,
+        "batch_size": 100,
+    }
+    return TrialOrder(
+        spec=registry.resolve(Draft.from_toml(table | draft)),
+        attempt="1",
+        device="cpu",
+        data_root=str(folder),
+        folder=str(folder / "trial" / "1"),
+        checkpoint_every_seconds=0,
+        artifacts="none",
+    )
+
+
+def weights(order: TrialOrder) -> dict[str, torch.Tensor]:
+    return torch.load(Path(order.folder) / "checkpoint.pt", weights_only=True)["states"]["model"]
+
+
+def values(events: list[Event]) -> list[tuple[float, ...]]:
+    epochs = [event.epoch for event in events if isinstance(event, EpochFinished)]
+    return [
+        (epoch.epoch, epoch.train_loss, epoch.train_accuracy, epoch.val_loss, epoch.val_accuracy, epoch.learning_rate)
+        for epoch in epochs
+    ]
+
+
+def until(events: Iterator[Event], num_epochs: int) -> list[Event]:
+    """Take events up to the end of that epoch, as a process that is killed then would have sent them."""
+    return [next(events) for _ in range(1 + num_epochs)]
+
+
+@pytest.mark.parametrize("num_epochs", [0, 1, 3, 4])
+def test_a_trial_cut_off_anywhere_ends_with_the_same_weights_and_numbers(
+    registry: Registry, pulse: SharedPulse, tmp_path: Path, num_epochs: int
+) -> None:
+    whole_order = make_order(registry, tmp_path / "whole")
+    whole = list(run_trial(whole_order, registry, pulse=pulse))
+    order = make_order(registry, tmp_path / "cut")
+    cut = run_trial(order, registry, pulse=pulse)
+    before = until(cut, num_epochs)
+    cut.close()
+    torch.rand(13)
+
+    after = list(run_trial(replace(order, resume=True), registry, pulse=pulse))
+
+    assert isinstance(before[0], Started)
+    # The checkpoint is written after the event: the one of the epoch last seen was not.
+    assert isinstance(after[0], Resumed)
+    assert after[0].num_epochs == max(0, num_epochs - 1)
+    assert values(after) == values(whole)
+    finished, expected = after[-1], whole[-1]
+    assert isinstance(finished, Finished)
+    assert isinstance(expected, Finished)
+    assert finished.final == expected.final
+    ours, theirs = weights(order), weights(whole_order)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert Record.of([*before, *after]).status == "finished"
+    assert len(Record.of([*before, *after]).epochs) == 4
+
+
+def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
+    registry: Registry, pulse: SharedPulse, tmp_path: Path
+) -> None:
+    order = make_order(registry, tmp_path)
+    (began,) = until(run_trial(order, registry, pulse=pulse), 0)
+    assert isinstance(began, Started)
+    other = {"memory_format": "channels_last", "optimizer": "as built"}
+    assert began.acceleration | other != began.acceleration
+    assert began.machine.num_threads != 3
+    machine = replace(began.machine, num_threads=3)
+    Journal(Path(order.folder)).append(replace(began, acceleration=began.acceleration | other, machine=machine))
+    assert _acceleration(order, _began(order)).facts()["optimizer"] != "as built"
+    again = replace(order, resume=True)
+    resumed, *_ = run_trial(again, registry, pulse=pulse)
+    assert isinstance(resumed, Resumed)
+    assert resumed.machine.num_threads == 3
+    assert _acceleration(again, _began(again)).facts().items() >= other.items()
+
+
+def test_a_trial_that_goes_on_on_another_device_says_so(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:
+    order = make_order(registry, tmp_path)
+    (began,) = until(run_trial(order, registry, pulse=pulse), 0)
+    assert isinstance(began, Started)
+    machine = replace(began.machine, device="cuda:1")
+    facts = began.acceleration | {"device": "cuda:1"}
+    Journal(Path(order.folder)).append(replace(began, acceleration=facts, machine=machine))
+    resumed = next(run_trial(replace(order, resume=True), registry, pulse=pulse))
+    assert isinstance(resumed, Resumed)
+    assert resumed.note == "it began on cuda and goes on on cpu"
+
+
+def test_the_time_before_an_interruption_counts(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:
+    order = make_order(registry, tmp_path)
+    cut = run_trial(order, registry, pulse=pulse)
+    before = until(cut, 3)
+    cut.close()
+    *_, finished = run_trial(replace(order, resume=True), registry, pulse=pulse)
+    assert isinstance(finished, Finished)
+    kept = [event.epoch.train_seconds for event in before[1:3] if isinstance(event, EpochFinished)]
+    assert finished.times.train > sum(kept)
+    assert finished.times.first_epoch_train == kept[0]
+
+
+def test_a_damaged_checkpoint_starts_the_trial_again_and_says_so(
+    registry: Registry, pulse: SharedPulse, tmp_path: Path
+) -> None:
+    order = make_order(registry, tmp_path)
+    whole = list(run_trial(order, registry, pulse=pulse))
+    path = Path(order.folder) / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    again = list(run_trial(replace(order, resume=True), registry, pulse=pulse))
+    assert isinstance(again[0], Resumed)
+    assert again[0].num_epochs == 0
+    assert "is damaged" in again[0].note
+    assert "starts again" in again[0].note
+    assert values(again) == values(whole)
+
+
+def test_a_checkpoint_of_another_spec_is_not_taken(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:
+    list(run_trial(make_order(registry, tmp_path), registry, pulse=pulse))
+    other = make_order(registry, tmp_path, seed=1)
+    first = next(run_trial(replace(other, resume=True), registry, pulse=pulse))
+    assert isinstance(first, Resumed)
+    assert first.num_epochs == 0
+    assert "another version, spec or data" in first.note
+
+
+def test_checkpoints_are_due_when_asked_for_or_when_they_cost_little() -> None:
+    asked = Cadence(5)
+    assert not asked.is_due(4)
+    assert asked.is_due(5)
+    asked.written(5, cost_seconds=3)
+    assert not asked.is_due(9)
+    assert asked.is_due(10)
+
+    careful = Cadence(None)
+    assert not careful.is_due(59)
+    assert careful.is_due(60)
+    careful.written(60, cost_seconds=2)
+    assert not careful.is_due(259)
+    assert careful.is_due(260)

@@ -1,0 +1,156 @@
+"""Real worker processes: what they send, how their end is noticed, and that none outlives its driver."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from support.paths import PLUGINS
+
+from benchbench.config.spec import Draft
+from benchbench.errors import SpecError
+from benchbench.executors.local import LocalExecutor
+from benchbench.protocol.jobs import TrialOrder
+from benchbench.protocol.messages import Died, Output, Refused
+from benchbench.records.events import Failed, Finished
+from benchbench.records.record import Record
+
+PLUGIN_FILES = [str(PLUGINS / name) for name in ("tiny.py", "unruly.py")]
+ROOTS = {"digits": "nowhere"}
+NEEDED = ["benchbench:digits", "benchbench:sgd", "benchbench:constant", *PLUGIN_FILES]
+
+
+@pytest.fixture
+def executor() -> Iterator[LocalExecutor]:
+    with LocalExecutor(plugin_files=PLUGIN_FILES) as made:
+        made.use_origins(NEEDED)
+        yield made
+
+
+def draft(model: object = "tiny", **more: Any) -> Draft:
+    return Draft.from_toml({"model": model, "dataset": "digits", "epochs": 1, "batch_size": 100} | more)
+
+
+def unruly(vice: str) -> Draft:
+    return draft({"name": "unruly", "vice": vice})
+
+
+def orders(executor: LocalExecutor, folder: Path, *drafts: Draft) -> deque[TrialOrder]:
+    specs = [resolved.spec for resolved in executor.resolve(drafts, data_roots=ROOTS)]
+    return deque(
+        TrialOrder(
+            spec=spec,
+            attempt=str(number),
+            device="cpu",
+            data_root="nowhere",
+            folder=str(folder / spec.id[:16] / str(number)),
+            artifacts="none",
+        )
+        for number, spec in enumerate(specs)
+    )
+
+
+def test_one_worker_serves_trial_after_trial_and_survives_what_they_do(executor: LocalExecutor, tmp_path: Path) -> None:
+    heard: dict[str, list[object]] = {}
+    given = orders(executor, tmp_path, draft(), unruly("raises"), unruly("build"), unruly("meddles"), draft())
+    for order, message in executor.run(given):
+        heard.setdefault(order.attempt, []).append(message)
+    ends = [heard[attempt][-1] for attempt in sorted(heard)]
+    assert [type(end) for end in ends] == [Finished, Failed, Refused, Finished, Finished]
+    assert isinstance(ends[2], Refused)
+    assert "ValueError: this cannot be built" in ends[2].traceback
+    finals = [end.final for end in ends if isinstance(end, Finished)]
+    assert finals[0] == finals[2], "what ran between two equal trials must not change the second"
+
+
+def test_what_a_plugin_prints_is_output_and_never_an_answer(executor: LocalExecutor, tmp_path: Path) -> None:
+    messages = [message for _, message in executor.run(orders(executor, tmp_path, unruly("talks")))]
+    assert isinstance(messages[-1], Finished)
+    assert any(isinstance(message, Output) and "a plugin may well print" in message.text for message in messages)
+
+
+def test_a_killed_worker_is_told_of_and_a_fresh_one_goes_on(executor: LocalExecutor, tmp_path: Path) -> None:
+    given = orders(executor, tmp_path, unruly("dies"), draft())
+    heard = list(executor.run(given))
+    deaths = [message for order, message in heard if isinstance(message, Died) and order.attempt == "0"]
+    assert len(deaths) == 1
+    assert "killed by the system" in deaths[0].reason
+    assert isinstance(heard[-1][1], Finished)
+
+
+def test_two_workers_give_the_results_of_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    drafts = [draft(seed=seed) for seed in range(3)]
+
+    def finals(target: LocalExecutor) -> dict[str, object]:
+        ended = ((order.spec.id, said) for order, said in target.run(orders(target, tmp_path, *drafts)))
+        return {spec_id: said.final for spec_id, said in ended if isinstance(said, Finished)}
+
+    with LocalExecutor(jobs=2, plugin_files=PLUGIN_FILES) as pair, LocalExecutor(plugin_files=PLUGIN_FILES) as single:
+        pair.use_origins(NEEDED)
+        single.use_origins(NEEDED)
+        assert finals(pair) == finals(single)
+
+
+def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: LocalExecutor) -> None:
+    with pytest.raises(SpecError, match=r"optimizer\.lr"):
+        executor.resolve([draft(optimizer={"name": "sgd", "lr": "fast"})], data_roots=ROOTS)
+
+
+def test_a_stop_ends_the_running_trial_and_starts_no_other(executor: LocalExecutor, tmp_path: Path) -> None:
+    given = orders(executor, tmp_path, draft(epochs=10_000), draft())
+    told = []
+    for order, message in executor.run(given):
+        told.append((order, message))
+        if getattr(message, "event", "") == "started":
+            executor.stop()
+    assert isinstance(told[-1][1], Failed)
+    assert told[-1][1].status == "killed"
+    assert {order.attempt for order, _ in told} == {"0"}
+    assert len(given) == 1, "the second is still waiting"
+    assert Record.of(message for _, message in told if hasattr(message, "event")).status == "killed"
+
+
+def test_a_worker_ends_when_its_driver_is_killed_in_the_middle_of_a_trial(workdir: Path) -> None:
+    program = workdir / "driver.py"
+    program.write_text(
+        textwrap.dedent(f"""
+            from collections import deque
+
+            from benchbench.executors.local import LocalExecutor
+            from benchbench.protocol.jobs import TrialOrder
+            from benchbench.config.spec import Draft
+
+            table = {{"model": "tiny", "dataset": "digits", "epochs": 100_000}}
+            executor = LocalExecutor(plugin_files={PLUGIN_FILES!r})
+            executor.use_origins({NEEDED!r})
+            (resolved,) = executor.resolve([Draft.from_toml(table)], data_roots={ROOTS!r})
+            order = TrialOrder(resolved.spec, "1", "cpu", "x", "attempts/1", artifacts="none")
+            for _, message in executor.run(deque([order])):
+                print(getattr(message, "event", ""), flush=True)
+        """)
+    )
+    driver = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    assert any("epoch_finished" in line for line in driver.stdout)
+    (worker,) = psutil.Process(driver.pid).children()
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    driver.stdout.close()
+    _, alive = psutil.wait_procs([worker], timeout=20)
+    assert not alive
+
+
+def test_a_file_in_the_working_folder_is_never_imported_by_a_worker(workdir: Path) -> None:
+    (workdir / "torch.py").write_text("raise SystemExit('the working folder was imported')")
+    (workdir / "json.py").write_text("raise SystemExit('the working folder was imported')")
+    with LocalExecutor(plugin_files=PLUGIN_FILES) as made:
+        made.use_origins(NEEDED)
+        assert len(made.resolve([draft()], data_roots=ROOTS)) == 1

@@ -1,0 +1,251 @@
+"""Real Ray on this machine: the same results as local workers, and trials that end in every way."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.commands import Bench, trials
+from support.paths import PLUGINS
+
+from benchbench.config.spec import Draft
+from benchbench.errors import BenchError, DeviceError, SpecError
+from benchbench.executors.local import LocalExecutor
+from benchbench.executors.ray_share import Share, share_out
+from benchbench.protocol.jobs import TrialOrder
+from benchbench.protocol.messages import Died, Output, Refused
+from benchbench.records.events import Failed, Finished
+from benchbench.records.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchbench.executors import Executor
+
+pytest.importorskip("ray", reason="the extra benchbench[ray] is not installed")
+from benchbench.executors.ray import RayExecutor, connect
+
+PLUGIN_FILES = [str(PLUGINS / name) for name in ("tiny.py", "unruly.py")]
+NEEDED = ["benchbench:digits", "benchbench:sgd", "benchbench:constant", *PLUGIN_FILES]
+CLOCKS = (
+    "train_seconds",
+    "eval_seconds",
+    "images_per_second",
+    "peak_memory_bytes",
+    "contended",
+    "times",
+    "attempt",
+    "started_ms",
+    "ended_ms",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray() -> Iterator[None]:
+    """Start one small Ray for all tests: an executor uses what this process is connected to."""
+    import ray
+
+    ray.init(address="local", num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def executor() -> Iterator[RayExecutor]:
+    with RayExecutor(jobs=1, plugin_files=PLUGIN_FILES) as made:
+        made.use_origins(NEEDED)
+        yield made
+
+
+def draft(model: object = "tiny", **more: Any) -> Draft:
+    return Draft.from_toml({"model": model, "dataset": "digits", "epochs": 1, "batch_size": 100} | more)
+
+
+def unruly(vice: str) -> Draft:
+    return draft({"name": "unruly", "vice": vice})
+
+
+def orders(executor: Executor, folder: Path, *drafts: Draft) -> deque[TrialOrder]:
+    return deque(
+        TrialOrder(
+            spec=item.spec,
+            attempt=str(number),
+            device="cpu",
+            data_root="nowhere",
+            folder=str(folder / item.spec.id[:16] / str(number)),
+            artifacts="none",
+        )
+        for number, item in enumerate(executor.resolve(drafts, data_roots={"digits": "nowhere"}))
+    )
+
+
+def without_clocks(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: without_clocks(item) for key, item in value.items() if key not in CLOCKS}
+    return [without_clocks(item) for item in value] if isinstance(value, list) else value
+
+
+def records(executor: Executor, folder: Path, *drafts: Draft) -> dict[str, object]:
+    heard: dict[str, list[Any]] = {}
+    for order, message in executor.run(orders(executor, folder, *drafts)):
+        if hasattr(message, "event"):
+            heard.setdefault(order.spec.id, []).append(message)
+    return {key: without_clocks(json.loads(Record.of(events).to_json())) for key, events in heard.items()}
+
+
+def test_ray_and_one_or_two_local_workers_leave_equal_records(tmp_path: Path) -> None:
+    drafts = [draft(epochs=2, seed=seed) for seed in range(2)] + [unruly("raises")]
+    found = []
+    for executor in (
+        LocalExecutor(jobs=1, plugin_files=PLUGIN_FILES),
+        LocalExecutor(jobs=2, plugin_files=PLUGIN_FILES),
+        RayExecutor(jobs=2, plugin_files=PLUGIN_FILES),
+    ):
+        with executor:
+            executor.use_origins(NEEDED)
+            found.append(records(executor, tmp_path, *drafts))
+    assert len(found[0]) == len(drafts)
+    assert found[0] == found[1]
+    assert found[0] == found[2]
+
+
+def test_trials_that_fail_in_every_way_leave_the_next_one_alone(executor: RayExecutor, tmp_path: Path) -> None:
+    drafts = [unruly(vice) for vice in ("talks", "raises", "build", "dies", "meddles")]
+    heard: dict[str, list[object]] = {}
+    given = orders(executor, tmp_path, *drafts)
+    for order, message in executor.run(given.copy()):
+        heard.setdefault(order.attempt, []).append(message)
+    ends = [heard[order.attempt][-1] for order in given]
+    assert [type(end) for end in ends] == [Finished, Failed, Refused, Died, Finished]
+    assert any(isinstance(said, Output) and "a plugin may well print" in said.text for said in heard["0"])
+    assert isinstance(ends[2], Refused)
+    assert "ValueError: this cannot be built" in ends[2].traceback
+    assert isinstance(ends[3], Died)
+    assert "killed by the system" in ends[3].reason
+
+
+def test_a_stop_ends_the_running_trial_as_killed_and_starts_no_other(executor: RayExecutor, tmp_path: Path) -> None:
+    given = orders(executor, tmp_path, draft(epochs=100_000), draft())
+    told = []
+    for order, message in executor.run(given.copy()):
+        told.append((order, message))
+        if getattr(message, "event", "") == "epoch_finished" and executor.progress()[order.folder] > 0:
+            executor.stop()
+    assert isinstance(told[-1][1], Failed)
+    assert told[-1][1].status == "killed"
+    assert all(order is given[0] for order, _ in told)
+
+
+def test_a_kill_ends_the_running_trial_at_once(executor: RayExecutor, tmp_path: Path) -> None:
+    told = []
+    for _, message in executor.run(orders(executor, tmp_path, draft(epochs=100_000), draft())):
+        told.append(message)
+        if getattr(message, "event", "") == "started":
+            executor.kill()
+    assert isinstance(told[-1], Died)
+    assert "on request" in told[-1].reason
+
+
+def test_a_trial_that_waits_for_room_in_the_cluster_ends_when_a_stop_is_asked_for(
+    executor: RayExecutor, tmp_path: Path
+) -> None:
+    given = orders(executor, tmp_path, draft(epochs=100_000), draft(epochs=100_000, seed=1))
+    executor.jobs = 2  # one more than there is room for, and Ray chooses which of them gets it
+    told = []
+    for order, message in executor.run(given.copy()):
+        told.append((order, message))
+        if getattr(message, "event", "") == "epoch_finished" and sum(executor.progress().values()) > 0:
+            executor.stop()
+    ends = {order.attempt: message for order, message in told}
+    began, waited = sorted(ends, key=lambda attempt: isinstance(ends[attempt], Died))
+    assert isinstance(ends[began], Failed)
+    assert isinstance(ends[waited], Died)
+    assert [message for order, message in told if order.attempt == waited] == [ends[waited]], "it must not have begun"
+
+
+def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: RayExecutor, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"optimizer\.lr"):
+        orders(executor, tmp_path, draft(optimizer={"name": "sgd", "lr": "fast"}))
+
+
+def test_a_task_that_does_not_see_the_folder_of_the_trial_says_what_must_be_shared(
+    executor: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (order,) = orders(executor, tmp_path, draft())
+    with monkeypatch.context() as context:
+        context.setattr(Path, "mkdir", lambda *_, **__: None)  # as if the driver's disk were another
+        *_, (_, message) = executor.run(deque([order]))
+    assert isinstance(message, Refused)
+    assert "BENCH_STATE" in message.error.hint
+
+
+GRID = f"""
+name = "tiny"
+question = "Does a grid run on Ray?"
+model = "tiny"
+dataset = "digits"
+epochs = 1
+batch_size = 100
+seeds = [0, 1]
+optimizer = {{ name = "sgd", lr = 0.01 }}
+plugins = ["{PLUGIN_FILES[0]}"]
+"""
+
+
+def test_bench_grid_on_ray_tracks_its_trials_and_imports_nothing_from_the_working_folder(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tmp_path / "cache")
+    bench.write("tiny.toml", GRID)
+    bench.write("torch.py", "raise SystemExit('the working folder was imported')")
+    bench.write("benchbench.py", "raise SystemExit('the working folder was imported')")
+    done = bench("grid", "tiny.toml", "--executor", "ray", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [trial["status"] for trial in trials(done)] == ["finished", "finished"]
+    assert [run.info.status for run in bench.runs()] == ["FINISHED", "FINISHED"]
+
+
+def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "benchbench.executors.ray")
+    with pytest.raises(BenchError, match=r"benchbench\[ray\]"):
+        importlib.import_module("benchbench.executors.ray")
+
+
+@pytest.mark.parametrize("address", ["ray://localhost:10001", "localhost:1", "nonsense"])
+def test_an_address_that_is_of_no_use_is_an_error_that_names_it(address: str) -> None:
+    with pytest.raises(SpecError, match=address):
+        connect(address, jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "jobs", "use_gpus", "expected"),
+    [
+        ([(8, 0)], None, True, Share(jobs=1, cores=8, gpus=0)),
+        ([(8, 0)], 3, True, Share(jobs=3, cores=2, gpus=0)),
+        ([(2, 0)], 5, True, Share(jobs=2, cores=1, gpus=0)),
+        ([(16, 4)], None, True, Share(jobs=4, cores=4, gpus=1)),
+        ([(16, 4)], None, False, Share(jobs=1, cores=16, gpus=0)),
+        ([(16, 4)], 9, True, Share(jobs=4, cores=4, gpus=1)),
+        ([(0, 0), (16, 0), (4, 0)], None, True, Share(jobs=2, cores=8, gpus=0)),
+        ([(16, 2), (4, 0)], None, True, Share(jobs=2, cores=8, gpus=1)),
+    ],
+)
+def test_all_trials_get_the_same_cores_and_as_many_as_there_are(
+    *, nodes: list[tuple[int, int]], jobs: int | None, use_gpus: bool, expected: Share
+) -> None:
+    resources = [{"CPU": float(cores), "GPU": float(gpus)} for cores, gpus in nodes]
+    assert share_out(resources, jobs=jobs, use_gpus=use_gpus) == expected
+
+
+def test_a_cluster_without_a_processor_is_refused() -> None:
+    with pytest.raises(DeviceError, match="no node"):
+        share_out([{"memory": 1.0}], jobs=1, use_gpus=False)

@@ -1,0 +1,364 @@
+"""The registry: names to plugins, broken plugins kept apart, drafts to specs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+import typer
+from support.paths import PLUGINS
+
+from benchbench.config.kinds import KINDS, Kind
+from benchbench.config.spec import Draft, PluginDraft, Spec
+from benchbench.errors import BenchError, PluginError, SpecError
+from benchbench.plugin import discovery
+from benchbench.plugin.registry import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TINY = PLUGINS / "tiny.py"
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load([PLUGINS])
+
+
+def reasons(registry: Registry, file_name: str) -> str:
+    return "\n".join(item.reason for item in registry.broken if item.origin.endswith(f"/{file_name}"))
+
+
+def draft(**plugins: PluginDraft) -> Draft:
+    given = {"dataset": PluginDraft(name="digits"), "model": PluginDraft(name="tiny")} | plugins
+    return Draft(**given)
+
+
+def optimizer_params(registry: Registry, name: str, params: dict | None = None, **texts: str) -> dict:
+    asked = PluginDraft(name=name, params=params or {}, texts=texts)
+    return registry.resolve(draft(optimizer=asked)).optimizer.params
+
+
+def complaint(registry: Registry, name: str, params: dict | None = None, **texts: str) -> BenchError:
+    with pytest.raises(BenchError) as caught:
+        optimizer_params(registry, name, params, **texts)
+    return caught.value
+
+
+def package(folder: Path, name: str, source: str) -> None:
+    """Install a distribution of one module by writing what pip would write."""
+    module = f"{name}_bench_plugin"
+    (folder / f"{module}.py").write_text(source)
+    facts = folder / f"{name}-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(f"[benchbench]\nmain = {module}\n")
+    importlib.invalidate_caches()
+
+
+def test_every_kind_has_a_hook() -> None:
+    assert tuple(discovery.HOOK_OF_KIND) == KINDS == get_args(Kind)
+
+
+def test_shipped_plugins_are_found_under_distribution_and_entry(registry: Registry) -> None:
+    assert registry.origins["model", "alexnet"] == "benchbench:alexnet"
+    assert registry.origins["optimizer", "sgd"] == "benchbench:sgd"
+
+
+def test_shipped_plugins_are_all_well() -> None:
+    assert Registry.load().broken == []
+
+
+def test_the_example_of_the_design_is_loaded_from_a_loose_file(registry: Registry) -> None:
+    assert registry.get("model", "tiny").kind == "model"
+    assert registry.origins["model", "tiny"] == str(TINY)
+
+
+def test_one_broken_plugin_does_not_break_the_others(registry: Registry) -> None:
+    assert registry.broken
+    assert {("model", "alexnet"), ("model", "tiny"), ("model", "loud")} <= registry.plugins.keys()
+
+
+@pytest.mark.parametrize(
+    ("file_name", "reason"),
+    [
+        ("import_error.py", "No module named 'a_package_that_nobody_has'"),
+        ("import_error.py", "import_error.py, line 3"),
+        ("misspelt_hook.py", "no hook is named 'benchbench_model'; did you mean 'benchbench_models'?"),
+        ("unmarked_hook.py", "benchbench_models is not marked with @benchbench.hookimpl"),
+        ("wrong_arguments.py", "'config'"),
+        ("wrong_arguments.py", "there: none"),
+        ("returns_none.py", "must return a list of classes, not None"),
+        ("hook_raises.py", "no models today"),
+        ("exits.py", "ends Python (exit code 3)"),
+        ("no_hooks.py", "offers nothing"),
+        ("bad_classes.py", "model 'bad-default': bad default: width must be greater than or equal to 1"),
+        ("bad_classes.py", "model 'no-default': parameter 'width' has no default"),
+        ("bad_classes.py", "model 'NoName': it has no name"),
+        ("bad_classes.py", "model 'bad name': a name is made of"),
+        ("bad_classes.py", "model 'Reserved': no parameter can be called name"),
+        ("bad_classes.py", "model 'shadowing': no parameter can be called copy"),
+        ("bad_classes.py", "model 'idle': it has no build()"),
+        ("bad_classes.py", "model 'loose': its model_config must forbid unknown parameters"),
+        ("bad_classes.py", "returned Order, not a model but an optimizer"),
+        ("bad_classes.py", "not Kept()"),
+        ("bad_classes.py", "not 7"),
+    ],
+)
+def test_a_broken_plugin_is_reported_with_its_reason(registry: Registry, file_name: str, reason: str) -> None:
+    assert reason in reasons(registry, file_name)
+
+
+def test_a_bad_class_does_not_take_its_neighbours_with_it(registry: Registry) -> None:
+    assert registry.get("model", "kept").__name__ == "Kept"
+
+
+def test_a_clash_keeps_the_shipped_plugin_and_names_both_origins(registry: Registry) -> None:
+    assert registry.get("model", "alexnet").__name__ == "AlexNet"
+    assert "benchbench:alexnet" in reasons(registry, "clash.py")
+
+
+def test_a_module_with_a_clash_still_offers_its_other_plugins(registry: Registry) -> None:
+    assert registry.origins["optimizer", "bystander"].endswith("clash.py")
+
+
+def test_of_two_packages_with_one_name_the_first_by_name_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("zeta", "beta"):
+        package(tmp_path, name, TINY.read_text())
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry.load()
+    assert registry.origins["model", "tiny"] == "beta:main"
+    assert [item.origin for item in registry.broken] == ["zeta:main"]
+    assert "beta:main" in registry.broken[0].reason
+
+
+def test_a_package_that_does_not_parse_is_broken_and_the_rest_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package(tmp_path, "garbled", "def (:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry.load()
+    assert [item.origin for item in registry.broken] == ["garbled:main"]
+    assert "SyntaxError" in registry.broken[0].reason
+    assert ("optimizer", "sgd") in registry.plugins
+
+
+def test_only_the_origins_asked_for_are_loaded() -> None:
+    registry = Registry.load([PLUGINS], only={"benchbench:sgd", str(TINY)})
+    assert set(registry.plugins) == {("optimizer", "sgd"), ("model", "tiny")}
+    assert registry.broken == []
+
+
+def test_a_folder_stands_for_its_files_but_not_those_that_begin_with_an_underscore(tmp_path: Path) -> None:
+    for name in ("one.py", "_two.py", "three.txt"):
+        (tmp_path / name).write_text("")
+    assert [source.origin for source in discovery.find_sources([tmp_path])][-1] == str(tmp_path / "one.py")
+
+
+def test_a_file_named_twice_is_loaded_once() -> None:
+    registry = Registry.load([TINY, PLUGINS / ".." / "plugins" / "tiny.py"], only={str(TINY)})
+    assert registry.broken == []
+
+
+def test_a_plugin_path_that_is_not_there_is_a_mistake_of_the_user() -> None:
+    with pytest.raises(PluginError, match=r"no plugin file or folder 'nowhere\.py'"):
+        Registry.load(["nowhere.py"])
+
+
+def test_plugin_paths_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_PLUGINS", "a.py:b")
+    assert discovery.loose_files(["c.py", "b"]) == ("a.py", "b", "c.py")
+
+
+def test_a_loose_file_leaves_nothing_beside_it_and_nothing_on_the_path(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.py"
+    file.write_text(TINY.read_text())
+    path = list(sys.path)
+    Registry.load([file], only={str(file)})
+    assert [item.name for item in tmp_path.iterdir()] == ["tiny.py"]
+    assert sys.path == path
+
+
+def test_a_loose_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.py"
+    for width in (64, 65):
+        file.write_text(TINY.read_text().replace("64", str(width)))
+        registry = Registry.load([file], only={str(file)})
+        assert registry.get("model", "tiny")().model_dump() == {"width": width}
+
+
+def test_two_loose_files_of_one_name_do_not_replace_each_other(tmp_path: Path) -> None:
+    files = [tmp_path / folder / "net.py" for folder in ("one", "two")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(TINY.read_text().replace('name="tiny"', f'name="{file.parent.name}"'))
+    registry = Registry.load(files)
+    assert {("model", "one"), ("model", "two")} <= registry.plugins.keys()
+
+
+def test_the_source_digest_is_that_of_the_file_as_it_was_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.py"
+    file.write_text(TINY.read_text())
+    registry = Registry.load([file], only={str(file)})
+    before = registry.source_digest("model", "tiny")
+    file.write_text(TINY.read_text() + "# changed\n")
+    assert len(before) == 64
+    assert registry.source_digest("model", "tiny") == before
+    assert Registry.load([file], only={str(file)}).source_digest("model", "tiny") != before
+
+
+def test_listeners_and_commands_are_called_by_keyword(registry: Registry) -> None:
+    (origin, listener), (_, add_commands) = registry.listeners[-1], registry.commands[0]
+    app = typer.Typer()
+    listener(event="an event", record=None)
+    add_commands(app=app)
+    assert origin.endswith("listens.py")
+    assert [command.name for command in app.registered_commands] == ["hello"]
+
+
+def test_an_unknown_name_suggests_the_closest_one(registry: Registry) -> None:
+    with pytest.raises(PluginError) as caught:
+        registry.get("model", "alexnett")
+    assert caught.value.message == "no model named 'alexnett'"
+    assert caught.value.hint.startswith("did you mean 'alexnet'?  all models: bench list models")
+
+
+def test_an_unknown_name_mentions_the_broken_plugin_that_may_have_had_it() -> None:
+    file = PLUGINS / "import_error.py"
+    registry = Registry.load([file], only={str(file)})
+    with pytest.raises(PluginError) as caught:
+        registry.get("model", "wonder")
+    assert "import_error.py: ModuleNotFoundError" in caught.value.hint
+    assert "bench doctor" in caught.value.hint
+
+
+def test_resolving_writes_out_every_default(registry: Registry) -> None:
+    spec = registry.resolve(draft())
+    assert spec.flat()["optimizer.momentum"] == 0.9
+    assert spec.flat()["scheduler"] == "constant"
+    assert spec.flat()["dataset.image_size"] == 64
+
+
+def test_a_default_written_out_gives_the_same_spec_as_one_left_out(registry: Registry) -> None:
+    assert optimizer_params(registry, "adam", {"betas": [0.9, 0.999]}) == optimizer_params(registry, "adam")
+
+
+def test_an_integer_for_a_float_gives_the_same_spec_as_the_float(registry: Registry) -> None:
+    assert repr(optimizer_params(registry, "sgd", {"lr": 1})["lr"]) == "1.0"
+
+
+def test_a_spec_survives_its_own_toml(registry: Registry) -> None:
+    spec = registry.resolve(draft(model=PluginDraft(name="alexnet"), optimizer=PluginDraft(name="particular")))
+    assert resolve_toml(registry, spec) == spec
+
+
+def resolve_toml(registry: Registry, spec: Spec) -> Spec:
+    import tomllib
+
+    return registry.resolve(Draft.from_toml(tomllib.loads(spec.to_toml())))
+
+
+def test_create_gives_the_plugin_with_the_parameters_of_the_spec(registry: Registry) -> None:
+    spec = registry.resolve(draft(optimizer=PluginDraft(name="adam", params={"betas": [0.5, 0.6]})))
+    assert registry.create("optimizer", spec.optimizer).betas == (0.5, 0.6)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ({"low": "0.2"}, {"low": 0.2}),
+        ({"low": "1e-3"}, {"low": 0.001}),
+        ({"depth": "34"}, {"depth": 34}),
+        ({"mode": "fast"}, {"mode": "fast"}),
+        ({"milestones": "[3, 5]"}, {"milestones": [3, 5]}),
+        ({"limit": "7"}, {"limit": 7}),
+        ({"limit": "none"}, {"limit": None}),
+        ({"size": "auto"}, {"size": "auto"}),
+        ({"size": "12"}, {"size": 12}),
+        ({"label": "12"}, {"label": "12"}),
+        ({"label": "none"}, {"label": "none"}),
+    ],
+)
+def test_texts_from_the_command_line_become_values_of_the_declared_type(
+    registry: Registry, texts: dict[str, str], expected: dict
+) -> None:
+    params = optimizer_params(registry, "particular", None, **texts)
+    assert {key: params[key] for key in expected} == expected
+
+
+def test_a_text_overrides_a_value_from_toml_even_a_wrong_one(registry: Registry) -> None:
+    assert optimizer_params(registry, "sgd", {"lr": -1}, lr="0.5")["lr"] == 0.5
+
+
+def test_a_rule_between_parameters_is_applied_after_overriding(registry: Registry) -> None:
+    params = optimizer_params(registry, "particular", {"low": 0.95}, high="0.99")
+    assert (params["low"], params["high"]) == (0.95, 0.99)
+
+
+def test_an_error_that_a_plugin_raises_itself_passes_through(registry: Registry) -> None:
+    error = complaint(registry, "particular", {"low": 0.95})
+    assert isinstance(error, SpecError)
+    assert (error.message, error.hint) == ("low 0.95 is not below high 0.9", "swap them")
+
+
+def test_a_rule_of_the_plugin_is_named_with_its_parameter(registry: Registry) -> None:
+    error = complaint(registry, "particular", {"even": 3})
+    assert error.message == "optimizer.even: only even numbers will do (got 3)"
+
+
+def test_a_plugin_that_fails_while_checking_is_blamed_by_name(registry: Registry) -> None:
+    error = complaint(registry, "particular", {"even": 13})
+    assert isinstance(error, PluginError)
+    assert "optimizer 'particular' failed to check its parameters: ZeroDivisionError: unlucky" in error.message
+
+
+def test_an_unknown_parameter_suggests_the_closest_one(registry: Registry) -> None:
+    error = complaint(registry, "sgd", {"lrr": 1.0})
+    assert (error.message, error.hint) == ("optimizer 'sgd' has no parameter 'lrr'", "did you mean 'lr'?")
+
+
+def test_an_unknown_parameter_unlike_any_other_lists_them_all(registry: Registry) -> None:
+    error = complaint(registry, "sgd", None, zzz="1")
+    assert error.hint == "its parameters: lr, momentum, weight_decay, nesterov"
+
+
+def test_a_plugin_without_parameters_says_so(registry: Registry) -> None:
+    assert complaint(registry, "bystander", {"lr": 1.0}).hint == "it has none"
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "texts", "message"),
+    [
+        ("sgd", {"lr": -1}, {}, "optimizer.lr should be greater than 0, not -1"),
+        ("sgd", {}, {"lr": "-1"}, "optimizer.lr should be greater than 0, not -1"),
+        ("sgd", {"lr": "0.1"}, {}, 'optimizer.lr should be a valid number, not "0.1"'),
+        ("sgd", {"lr": True}, {}, "optimizer.lr should be a valid number, not true"),
+        ("sgd", {"nesterov": 1}, {}, "optimizer.nesterov should be a valid boolean, not 1"),
+        ("sgd", {}, {"lr": "fast"}, "optimizer.lr should be a valid number, not fast"),
+        ("sgd", {"momentum": 1.0}, {}, "optimizer.momentum should be less than 1, not 1.0"),
+        ("sgd", {"lr": 0}, {"momentum": "0.5"}, "optimizer.lr should be greater than 0, not 0"),
+        ("adam", {"betas": [0.5, 2]}, {}, "optimizer.betas[1] should be less than 1, not 2"),
+        ("adam", {}, {"betas": "[0.5, 2]"}, "optimizer.betas[1] should be less than 1, not 2"),
+        ("adam", {}, {"betas": "[0.5"}, "optimizer.betas: cannot read '[0.5'"),
+        ("particular", {"depth": 20}, {}, "optimizer.depth should be 18 or 34, not 20"),
+        ("particular", {}, {"depth": "20"}, "optimizer.depth should be 18 or 34, not 20"),
+        ("particular", {}, {"mode": "rash"}, "optimizer.mode should be 'fast' or 'safe', not rash"),
+        ("particular", {"limit": "7"}, {}, 'optimizer.limit should be a valid integer, not "7"'),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_limit(
+    registry: Registry, name: str, params: dict, texts: dict[str, str], message: str
+) -> None:
+    error = complaint(registry, name, params, **texts)
+    assert isinstance(error, SpecError)
+    assert error.message == message
+
+
+def test_several_wrong_values_are_all_named(registry: Registry) -> None:
+    error = complaint(registry, "sgd", {"lr": -1, "momentum": 2})
+    assert error.message == (
+        "optimizer.lr should be greater than 0, not -1; optimizer.momentum should be less than 1, not 2"
+    )
+    assert error.hint == "limits and defaults: bench show optimizer sgd"

@@ -1,0 +1,160 @@
+"""A trial's figures: what they say is looked up in their texts, that they are drawn in their files."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
+from PIL import Image
+from support import journals
+
+from benchbench.plugin.base import Split, Splits
+from benchbench.records.record import Record
+from benchbench.report import figures
+from benchbench.worker.artifacts import Predictions, stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from benchbench.records.journal import Journal
+
+
+def texts(figure: Figure) -> list[str]:
+    return [item.get_text() for item in figure.findobj(Text) if item.get_text() and item.get_visible()]
+
+
+def record(*, num_epochs: int = 3) -> Record:
+    events = [journals.epoch(number) for number in range(1, num_epochs + 1)]
+    return Record.of([journals.started(), *events, journals.finished()])
+
+
+def picture(*, label: str, prediction: str, num_channels: int = 3) -> figures.JudgedPicture:
+    return figures.JudgedPicture(np.zeros((num_channels, 4, 4), np.uint8), label, prediction, 0.97)
+
+
+def finished_journal(folder: Path, labels: tuple[str, ...], *, num_channels: int = 3) -> Journal:
+    journal = journals.write_journal(
+        folder, journals.started(labels=labels), journals.epoch(1), journals.epoch(2), journals.finished(labels=labels)
+    )
+    numbers = torch.arange(4 * len(labels)) % len(labels)
+    images = torch.zeros(len(numbers), num_channels, 8, 8, dtype=torch.uint8)
+    split = Split(images, numbers)
+    probabilities = torch.eye(len(labels))[(numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(labels)]
+    stage(
+        journal.artifacts,
+        predictions=Predictions(probabilities, numbers),
+        splits=Splits(split, split, split, labels),
+        level="full",
+    )
+    return journal
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_a_finished_trial_leaves_four_figures(tmp_path: Path, num_channels: int) -> None:
+    journal = finished_journal(tmp_path, journals.LABELS, num_channels=num_channels)
+    figures.draw(journal)
+    sizes = {}
+    for path in (journal.artifacts / "figures").iterdir():
+        with Image.open(path) as image:
+            sizes[path.name] = image.size
+    assert set(sizes) == {"curves.png", "accuracy_per_label.png", "confusion_matrix.png", "test_pictures.png"}
+    for width, height in sizes.values():
+        assert 300 < width < 2000
+        assert 200 < height < 2000
+
+
+def test_a_killed_trial_leaves_its_curves_alone(tmp_path: Path) -> None:
+    journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
+    figures.draw(journal)
+    assert [path.name for path in (journal.artifacts / "figures").iterdir()] == ["curves.png"]
+
+
+def test_a_trial_without_an_epoch_leaves_no_figure(tmp_path: Path) -> None:
+    journal = journals.write_journal(tmp_path, journals.started(), journals.failed())
+    figures.draw(journal)
+    assert not (journal.artifacts / "figures").exists()
+
+
+def test_drawing_changes_no_setting_of_matplotlib(tmp_path: Path) -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    figures.draw(finished_journal(tmp_path, journals.LABELS))
+    assert dict(mpl.rcParams) == before
+
+
+def test_the_curves_name_the_epoch_of_least_validation_loss() -> None:
+    found = texts(figures.curves(record()))
+    assert "least validation loss: 0.733, epoch 3" in found
+    assert {"training", "validation", "accuracy", "cross-entropy loss"} <= set(found)
+
+
+def test_the_curves_of_a_killed_trial_say_how_far_it_came() -> None:
+    killed = Record.of([journals.started(), journals.epoch(1), journals.failed(status="killed")])
+    assert "alexnet · sgd · squares · seed 7 · killed after 1 of 3 epochs" in texts(figures.curves(killed))
+
+
+def test_losses_that_are_no_numbers_leave_a_gap() -> None:
+    broken = Record.of([journals.started(), journals.epoch(1), journals.NAN_EPOCH, journals.failed()])
+    assert "least validation loss: 2.200, epoch 1" in texts(figures.curves(broken))
+    nothing = replace(
+        broken, epochs=tuple(replace(epoch, val_loss=math.nan, train_loss=math.inf) for epoch in broken.epochs)
+    )
+    assert not any("least" in text for text in texts(figures.curves(nothing)))
+
+
+def test_bars_come_in_the_order_of_the_labels_with_value_and_number() -> None:
+    rows = [
+        figures.LabelRow("goldfish", 50, 0.5),
+        figures.LabelRow("cat", 40, 1.0),
+        figures.LabelRow("dog", 0, math.nan),
+    ]
+    found = texts(figures.accuracy_per_label(rows, record()))
+    assert [text for text in found if text in ("goldfish", "cat", "dog")] == ["goldfish", "cat", "dog"]
+    assert {"50.0%   n=50", "100.0%   n=40", "no pictures"} <= set(found)
+
+
+def test_the_confusion_matrix_shows_counts_that_are_not_zero() -> None:
+    counts = np.array([[48, 2], [0, 31]])
+    found = texts(figures.confusion_matrix(("goldfish", "cat"), ("goldfish", "cat"), counts, record()))
+    assert {"48", "2", "31"} <= set(found)
+    assert "0" not in found
+
+
+def test_a_confusion_matrix_of_many_labels_names_some_of_them_and_counts_none() -> None:
+    labels = tuple(f"label {number}" for number in range(200))
+    found = texts(figures.confusion_matrix(labels, labels, np.eye(200, dtype=np.int64) * 7, record()))
+    assert "7" not in found
+    assert "label 0" in found
+    assert "label 1" not in found
+
+
+def test_a_right_prediction_is_green_and_a_wrong_one_red_and_both_say_so() -> None:
+    pictures = [picture(label="goldfish", prediction="goldfish"), picture(label="goldfish", prediction="bullfrog")]
+    figure = figures.judged_pictures(pictures, record())
+    shown = {item.get_text(): to_hex(item.get_color()) for axes in figure.axes for item in [axes.title]}
+    assert shown["goldfish ✓ 97%"] == figures.RIGHT_COLOR.lower()
+    assert shown["bullfrog ✗ 97%\nis goldfish"] == figures.WRONG_COLOR.lower()
+
+
+def test_labels_of_any_script_length_and_sign_can_be_drawn(tmp_path: Path) -> None:
+    labels = ("金魚", "costs $5 and $6", "a" * 200, "line\nbreak")
+    journal = finished_journal(tmp_path, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures.draw(journal)
+    assert len(list((journal.artifacts / "figures").iterdir())) == 4
+
+
+def test_long_names_are_cut() -> None:
+    assert figures.short("a" * 24) == "a" * 24
+    assert figures.short("a" * 25) == "a" * 23 + "…"

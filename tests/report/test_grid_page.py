@@ -1,0 +1,111 @@
+"""What MLflow shows of a whole grid: what is said, in which words, and what is never left out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from support import made_records
+
+from benchbench.config import grid_file
+from benchbench.report.grid_page import MAX_CHARACTERS, GridPage, grid_page, trials_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchbench.config.grid_file import GridFile
+    from benchbench.records.record import Record
+
+TEXT = """
+question = "Which rate?"
+model = "alexnet"
+dataset = "squares"
+optimizer = { name = "sgd", lr = { grid = [0.1, 0.2] } }
+seeds = [0, 1, 2]
+
+[compare]
+metrics = ["test_accuracy", "train_seconds"]
+baseline = { "optimizer.lr" = 0.2 }
+"""
+LOW, HIGH = made_records.configuration(0.1, [0.50, 0.52, 0.57]), made_records.configuration(0.2, [0.60, 0.63, 0.66])
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> GridFile:
+    (tmp_path / "rates.toml").write_text(TEXT)
+    return grid_file.load(tmp_path / "rates.toml")
+
+
+def page(grid: GridFile, records: list[Record], *, num_trials: int = 6) -> GridPage:
+    return grid_page(grid, TEXT, records, num_trials=num_trials)
+
+
+def test_the_description_has_question_results_and_verdicts_as_the_file_asks(grid: GridFile) -> None:
+    lines = page(grid, [*LOW, *HIGH]).note.splitlines()
+    assert lines[0] == "**Which rate?**"
+    assert "6 trials: 6 finished" in lines
+    assert any(
+        line.startswith("| `optimizer.lr=0.2` (best by validation) | 63.0 ± 3.0 (n=3) | 4.50 ± 0.00 (n=3) |")
+        for line in lines
+    )
+    verdict = next(line for line in lines if line.startswith("- `optimizer.lr=0.1`, test_accuracy: "))
+    assert "worse (p = " in verdict
+    assert "-10.00 [" in verdict
+    assert verdict.endswith("] points")
+    assert "Against `optimizer.lr=0.2`:" in lines
+
+
+def test_trials_that_did_not_finish_are_counted(grid: GridFile) -> None:
+    failed = made_records.ended(made_records.spec(2, lr=0.1), "failed")
+    text = page(grid, [*LOW[:2], failed, *HIGH[:2]]).note
+    assert "6 trials: 4 finished, 1 failed, 1 not started" in text
+    assert "(n=2) | 1 failed |" in text
+
+
+def test_without_results_the_reason_stands_in_their_place(grid: GridFile) -> None:
+    made = page(grid, [made_records.ended(made_records.spec(0, lr=0.1), "killed")])
+    assert "6 trials: 1 killed, 5 not started" in made.note
+    assert "Nothing is compared: no trial has finished: 1 killed" in made.note
+    nothing = page(grid, [])
+    assert "6 trials: 6 not started" in nothing.note
+    assert set(nothing.files) == {"grid.toml"}
+
+
+def test_one_configuration_has_results_and_no_verdicts(grid: GridFile) -> None:
+    alone = replace(grid, compare=grid.compare.model_copy(update={"baseline": {}}))
+    text = page(alone, LOW, num_trials=3).note
+    assert "53.0 ± 3.6 (n=3)" in text
+    assert "Against" not in text
+
+
+def test_a_question_without_an_answer_is_said_and_the_rest_stays(grid: GridFile) -> None:
+    odd = replace(grid, compare=grid.compare.model_copy(update={"metrics": ("tset_accuracy",)}))
+    made = page(odd, [*LOW, *HIGH])
+    assert "Nothing is compared: no trial has a metric 'tset_accuracy'" in made.note
+    assert set(made.files) == {"grid.toml", "trials.json"}
+
+
+def test_the_table_has_a_row_for_each_trial_best_first() -> None:
+    failed = made_records.ended(made_records.spec(2, lr=0.3), "failed")
+    table = json.loads(trials_table([*LOW, failed, *HIGH]))
+    assert table["columns"][:4] == ["optimizer.lr", "seed", "status", "num_epochs"]
+    assert [row[table["columns"].index("test_accuracy")] for row in table["data"]] == [
+        0.66,
+        0.63,
+        0.6,
+        0.57,
+        0.52,
+        0.5,
+        None,
+    ]
+
+
+def test_a_description_that_mlflow_would_not_take_loses_lines_and_says_how_many(grid: GridFile) -> None:
+    many = [record for place in range(150) for record in made_records.configuration(1 + place, [0.5, 0.6])]
+    asked = replace(grid, compare=grid.compare.model_copy(update={"baseline": {}}))
+    text = page(asked, many, num_trials=300).note
+    assert len(text) < MAX_CHARACTERS + 100
+    assert "lines more than fit here are left out" in text
+    assert "300 trials: 300 finished" in text

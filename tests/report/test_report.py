@@ -1,0 +1,222 @@
+"""The report of made trials: what it says, and that nothing in it is more than text."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from support import journals
+from support.made_records import ended, events, made, spec
+
+from benchbench.compare import compare_records
+from benchbench.errors import SpecError
+from benchbench.plugin.base import Split, Splits
+from benchbench.records.events import Error
+from benchbench.records.record import Record
+from benchbench.report import facts, page, pictures, sections
+from benchbench.report.labels import label_table
+from benchbench.report.material import Trial
+from benchbench.report.subject import Subject
+from benchbench.worker.artifacts import Predictions, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def subject(records: Sequence[Record], folder: Path, *, question: str = "Which rate?", grid_file: str = "") -> Subject:
+    material = tuple(Trial(record, folder / record.attempt) for record in records)
+    return Subject("bench", question, compare_records(records), material, (), grid_file)
+
+
+def keep(folder: Path, labels: tuple[str, ...], *, num_channels: int = 3) -> None:
+    """Write what a full run keeps of eight test pictures a label, every third of them taken for another."""
+    numbers = torch.arange(8 * len(labels)) % len(labels)
+    split = Split(torch.full((len(numbers), num_channels, 8, 8), 7, dtype=torch.uint8), numbers)
+    said = (numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(labels)
+    predictions = Predictions(torch.eye(len(labels))[said], numbers)
+    stage(folder, predictions=predictions, splits=Splits(split, split, split, labels), level="full")
+
+
+@pytest.fixture
+def two_rates(tmp_path: Path) -> Subject:
+    """Two rates of two seeds, of which the second is better, and a trial that failed."""
+    accuracies = {(0.1, 0): 0.5, (0.1, 1): 0.52, (0.2, 0): 0.78, (0.2, 1): 0.81}
+    records = [made(spec(seed, lr=lr), accuracy) for (lr, seed), accuracy in accuracies.items()]
+    error = Error(kind="NonFiniteLossError", message="train loss became nan", hint="")
+    failed = replace(ended(spec(2, lr=0.2), "failed"), error=error)
+    keep(tmp_path / records[3].attempt, journals.LABELS)
+    return subject([*records, failed], tmp_path)
+
+
+class Reader(HTMLParser):
+    """Collects the tags of a page with what they have, and the texts of its JSON."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.json = ""
+        self._is_json = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._is_json = tag == "script" and dict(attrs).get("type") == "application/json"
+
+    def handle_data(self, data: str) -> None:
+        if self._is_json:
+            self.json += data
+
+
+def texts(row: tuple[sections.Cell, ...]) -> list[str]:
+    return [cell.text for cell in row]
+
+
+def test_the_question_and_the_verdicts_come_before_everything_else(two_rates: Subject) -> None:
+    text = page.render(two_rates)
+    places = [text.index(part) for part in ("<h1>Which rate?</h1>", "better (p", 'id="trials"', 'id="chart-curves"')]
+    assert places == sorted(places)
+
+
+def test_trials_are_sorted_by_validation_with_the_best_marked_and_failed_ones_last(two_rates: Subject) -> None:
+    table = sections.trial_table(two_rates)
+    assert table.caption.startswith("5 trials: 4 finished, 1 failed.")
+    assert [row[0].text for row in table.rows] == ["1 *", "2", "3", "4", "5"]
+    assert texts(table.rows[0])[1:5] == ["0.2", "1", "finished", "81.0%"]
+    assert "failed: train loss became nan" in texts(table.rows[-1])
+
+
+def test_nothing_that_a_user_names_becomes_a_tag(tmp_path: Path) -> None:
+    labels = (EVIL, "bullfrog", "Persian cat")
+    told = events(spec(0))
+    told[0] = journals.started(labels=labels)
+    told[-1] = journals.finished(labels=labels)
+    record = Record.of(told)
+    failed = replace(ended(spec(1), "failed"), error=Error(kind="E", message=EVIL))
+    keep(tmp_path / record.attempt, labels)
+    text = page.render(subject([record, failed], tmp_path, question=EVIL, grid_file=EVIL))
+    assert "<script>alert" not in text
+    reader = Reader(text)
+    assert not any("onerror" in attributes for _, attributes in reader.tags)
+    assert len([tag for tag, _ in reader.tags if tag == "script"]) == 3
+    assert EVIL.replace("<", "&lt;").replace(">", "&gt;") in json.loads(reader.json)["charts"]["labels"]["data"][0]["y"]
+
+
+def test_the_page_refers_to_no_other_file_and_forbids_connections(two_rates: Subject) -> None:
+    reader = Reader(page.render(two_rates))
+    addresses = [
+        value
+        for _, attributes in reader.tags
+        for name, value in attributes.items()
+        if name in ("src", "href") and value
+    ]
+    assert addresses
+    assert {re.match("data:image/webp|#", address) is not None for address in addresses} == {True}
+    (policy,) = [attributes["content"] for _, attributes in reader.tags if "http-equiv" in attributes]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+
+
+def test_losses_that_are_no_numbers_leave_gaps_in_the_curves(tmp_path: Path) -> None:
+    told = [*events(spec(0))[:2], journals.NAN_EPOCH, journals.failed()]
+    text = page.render(subject([made(spec(1)), Record.of(told)], tmp_path))
+    data = json.loads(Reader(text).json)["charts"]["curves"]["data"]
+    assert [2.2, None] in [trace["y"] for trace in data]
+
+
+def test_a_report_is_made_of_trials_that_keep_no_files(tmp_path: Path) -> None:
+    text = page.render(subject([made(spec(0)), made(spec(1))], tmp_path))
+    assert 'id="chart-confusion"' not in text
+    assert "Training pictures" not in text
+
+
+def test_labels_have_student_intervals_over_seeds_and_wilsons_over_pictures(tmp_path: Path) -> None:
+    records = [made(spec(0)), made(spec(1)), made(spec(0, lr=0.2))]
+    assert records[0].final
+    other = replace(records[0].final, test_accuracy_per_label={"goldfish": 0.25, "bullfrog": 1 / 3})
+    records[0] = replace(records[0], final=other)
+    for record in records:
+        keep(tmp_path / record.attempt, journals.LABELS)
+    table = label_table(subject(records, tmp_path))
+    assert table.labels == journals.LABELS
+    assert table.pictures == (8, 8, 8)
+    seeds, single = table.columns
+    assert [cell.method for cell in seeds] == ["t", "Wilson", "Wilson"]
+    # Of 0 and 25 %: 12.5 ± 12.706 x 17.68 / sqrt(2), as far as there are such shares.
+    assert (seeds[0].low, seeds[0].high) == (0.0, 1.0)
+    # Wilson, of 0 in 8: 1.96 ** 2 / (8 + 1.96 ** 2).
+    assert (single[0].low, single[0].high) == (0.0, pytest.approx(0.3244, abs=1e-4))
+    assert single[0].text == "0.0 % (0.0 .. 32.4, Wilson)"
+
+
+def test_a_label_without_pictures_has_no_value(tmp_path: Path) -> None:
+    record = made(spec(0))
+    assert record.final
+    record = replace(record, final=replace(record.final, test_accuracy_per_label={"goldfish": 1.0}))
+    (column,) = label_table(subject([record], tmp_path)).columns
+    assert column[1].text == "no value"
+    assert math.isnan(column[1].accuracy)
+
+
+def test_what_differs_between_trials_includes_machine_and_packages(tmp_path: Path) -> None:
+    first, second = made(spec(0)), made(spec(0))
+    second = replace(second, machine=replace(second.machine, versions={"python": "3.13.0"}))
+    for record, version in ((first, "1.0"), (second, "2.0")):
+        (tmp_path / record.attempt).mkdir()
+        text = json.dumps({"installed": [f"scales=={version}", "same==3"]})
+        (tmp_path / record.attempt / "environment.json").write_text(text, encoding="utf-8")
+    known = [facts.facts_of(record, tmp_path / record.attempt) for record in (first, second)]
+    assert facts.differing(known) == ("version of python", "version of torch", "installed scales")
+    common = facts.common(known)
+    assert common["hostname"] == "testhost"
+    assert "installed same" not in common
+
+
+def test_the_command_that_repeats_a_trial_has_every_parameter_and_its_plugin_files(tmp_path: Path) -> None:
+    record = made(spec(3, lr=0.25))
+    (tmp_path / "spec.toml").write_text(record.spec.to_toml(plugins=("/plug ins/mine.py",)), encoding="utf-8")
+    command = facts.run_command(record, tmp_path)
+    assert command.startswith("bench run alexnet squares --optimizer sgd --scheduler constant --set dataset.flip=0.5")
+    assert "--set 'dataset.mean=[0.5]'" in command
+    assert "--set model.num_classes=none --set optimizer.lr=0.25" in command
+    assert command.endswith("--epochs 3 --batch-size 12 --seed 3 --precision fp32 --plugins '/plug ins/mine.py'")
+
+
+def test_a_report_that_cannot_be_made_leaves_the_old_one(two_rates: Subject, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old", encoding="utf-8")
+    broken = replace(two_rates, material=two_rates.material[:1])
+    with pytest.raises(SpecError):
+        page.write_report(broken, path)
+    assert path.read_text(encoding="utf-8") == "old"
+    page.write_report(two_rates, path)
+    assert path.stat().st_size > 1_000_000
+    assert [item.name for item in tmp_path.iterdir() if item.is_file()] == ["report.html"]
+
+
+@pytest.mark.parametrize(("shape", "size"), [((1, 8, 8), (8, 8)), ((3, 300, 150), (64, 128))])
+def test_pictures_in_the_page_are_whole_and_not_larger_than_they_need_be(
+    shape: tuple[int, int, int], size: tuple[int, int]
+) -> None:
+    import base64
+    import io
+
+    from PIL import Image
+
+    image = np.zeros(shape, np.uint8)
+    image[:, 0, 0] = 255
+    kind, _, data = pictures.address(image).partition(",")
+    assert kind == "data:image/webp;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as found:
+        assert found.size == size
+        if shape[1] == 8:
+            assert np.array_equal(np.asarray(found.convert("L")), image[0])

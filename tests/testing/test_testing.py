@@ -1,0 +1,260 @@
+"""The conformance checks: every shipped plugin passes, and each broken promise is named."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+import torch
+from support.paths import PLUGINS
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+import benchbench as bb
+from benchbench.plugin.registry import Registry
+from benchbench.testing import check_dataset, check_model, check_optimizer, check_scheduler
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TINY = PLUGINS / "tiny.py"
+SMALL = bb.DataSpec(num_channels=1, image_size=4, num_classes=3)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load([TINY])
+
+
+def test_the_digits_dataset_conforms(registry: Registry) -> None:
+    check_dataset(registry.get("dataset", "digits")())
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_alexnet_conforms(registry: Registry, num_channels: int) -> None:
+    check_model(registry.get("model", "alexnet")(), bb.DataSpec(num_channels, 63, 10))
+
+
+def test_the_tiny_example_conforms(registry: Registry) -> None:
+    check_model(registry.get("model", "tiny")())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet", "timm"])
+def test_models_of_timm_conform(registry: Registry, name: str) -> None:
+    check_model(registry.get("model", name)(), bb.DataSpec(3, 64, 10))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_shipped_optimizers_conform(registry: Registry, name: str) -> None:
+    check_optimizer(registry.get("optimizer", name)())
+
+
+@pytest.mark.parametrize("name", ["constant", "step", "cosine"])
+def test_shipped_schedulers_conform(registry: Registry, name: str) -> None:
+    check_scheduler(registry.get("scheduler", name)())
+
+
+def test_every_shipped_plugin_has_a_conformance_test(registry: Registry) -> None:
+    tested = {"digits", "alexnet", "tiny", "resnet", "timm", "sgd", "adam", "constant", "step", "cosine"}
+    # Their pictures are not at hand everywhere: tests/test_tinyimage10.py and test_tinyimage200.py have their checks.
+    assert {name for _, name in registry.plugins} == tested | {"tinyimage10", "tinyimage200"}
+
+
+class Pictures(bb.Dataset, name="pictures"):
+    """Three made-up splits, with something put wrong by ``change``."""
+
+    change: ClassVar[dict[str, Any]] = {}
+
+    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+        good = {"images": torch.zeros(4, 3, 8, 8, dtype=torch.uint8), "labels": torch.tensor([0, 1, 0, 1])}
+        test = bb.Split(**good | {key: value for key, value in self.change.items() if key != "class_names"})
+        return bb.Splits(bb.Split(**good), bb.Split(**good), test, self.change.get("class_names", ("a", "b")))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"images": torch.zeros(4, 3, 8, 8)}, "test pictures must be uint8, not torch.float32"),
+        ({"images": torch.zeros(4, 8, 8, dtype=torch.uint8)}, r"test pictures must be \[N, C, H, W\]"),
+        ({"images": torch.zeros(4, 1, 8, 8, dtype=torch.uint8)}, "differ in their number of channels"),
+        ({"labels": torch.tensor([0, 1, 0, 1], dtype=torch.int32)}, "test labels must be int64"),
+        ({"labels": torch.tensor([0, 1, 0, 2])}, "test labels go from 0 to 2, with 2 class names"),
+        ({"labels": torch.tensor([0, 1, 0])}, "test has 4 pictures and 3 labels"),
+        ({"names": ("one",)}, "test has 4 pictures and 1 names"),
+        ({"class_names": ("a", "a")}, "class names are not unique"),
+        ({"class_names": ()}, "there are no class names"),
+    ],
+)
+def test_a_broken_dataset_is_named_for_what_is_wrong(change: dict[str, Any], sentence: str) -> None:
+    broken = type("Broken", (Pictures,), {"change": change, "__annotations__": {"change": ClassVar[dict[str, Any]]}})
+    with pytest.raises(AssertionError, match=sentence):
+        check_dataset(broken())
+
+
+def test_a_well_made_dataset_conforms() -> None:
+    check_dataset(Pictures())
+
+
+class Net(nn.Module):
+    """A linear network whose ``forward`` the tests below put wrong."""
+
+    def __init__(self, num_outputs: int = 3) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, num_outputs)
+        self.unused = nn.Parameter(torch.zeros(1), requires_grad=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.linear(images.flatten(1))
+
+
+class FewOutputs(Net):
+    def __init__(self) -> None:
+        super().__init__(2)
+
+
+class Unreached(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+
+class Noisy(Net):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(super().forward(images))
+
+
+class LooksAround(Net):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images - images.mean(dim=0))
+
+
+class OneByOne(Net):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images).squeeze(0)
+
+
+class Unseeded(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        nn.init.constant_(self.linear.weight, next(COUNT))
+
+
+COUNT = itertools.count()
+ONLY_NET = Net()
+
+
+def only_net() -> nn.Module:
+    return ONLY_NET
+
+
+class Wrapped(bb.Model, name="wrapped"):
+    """Builds what ``make`` makes."""
+
+    make: ClassVar[Any] = Net
+
+    def build(self, data: bb.DataSpec) -> nn.Module:  # noqa: ARG002
+        module: nn.Module = type(self).make()
+        return module
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (FewOutputs, "the output has 2 columns for 3 labels"),
+        (Unreached, "no gradient reaches unused"),
+        (Noisy, "not the same twice"),
+        (LooksAround, "depends on the others in its batch"),
+        (OneByOne, r"the output for one picture is \[3\]"),
+        (Unseeded, "linear.weight is not the same in two builds from the same seed"),
+        (only_net, "shared by two builds"),
+    ],
+)
+def test_a_broken_model_is_named_for_what_is_wrong(make: Any, sentence: str) -> None:
+    broken = type("Broken", (Wrapped,), {"make": staticmethod(make), "__annotations__": {"make": ClassVar[Any]}})
+    with pytest.raises(AssertionError, match=sentence):
+        check_model(broken(), SMALL)
+
+
+def test_a_frozen_parameter_is_no_fault() -> None:
+    check_model(Wrapped(), SMALL)
+
+
+def test_checking_a_model_leaves_the_random_numbers_alone() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    check_model(Wrapped(), SMALL)
+    assert torch.equal(torch.rand(3), expected)
+
+
+class Still(bb.Optimizer, name="still"):
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=0.0)
+
+
+class Uphill(bb.Optimizer, name="uphill"):
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=0.1, maximize=True)
+
+
+class Forgetful(bb.Optimizer, name="forgetful"):
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        class Hidden(torch.optim.Adam):
+            def state_dict(self) -> dict[str, Any]:
+                return super().state_dict() | {"state": {}}
+
+        return Hidden(model.parameters(), lr=0.01)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "sentence"),
+    [
+        (Still(), "a step changes no parameter"),
+        (Uphill(), "do not lower the loss"),
+        (Forgetful(), "the next step changes 0.weight otherwise"),
+    ],
+)
+def test_a_broken_optimizer_is_named_for_what_is_wrong(optimizer: bb.Optimizer, sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check_optimizer(optimizer)
+
+
+class Plateau(bb.Scheduler, name="plateau"):
+    metric: ClassVar[str | None] = "val_loss"
+
+    def build(self, optimizer: torch.optim.Optimizer, **_: int) -> ReduceLROnPlateau:
+        return ReduceLROnPlateau(optimizer, patience=0)
+
+
+class Counting(bb.Scheduler, name="counting"):
+    def build(self, optimizer: torch.optim.Optimizer, **_: int) -> LambdaLR:
+        calls = itertools.count(1)
+        return LambdaLR(optimizer, lambda _: 1 / next(calls))
+
+
+class Negative(bb.Scheduler, name="negative"):
+    def build(self, optimizer: torch.optim.Optimizer, **_: int) -> LambdaLR:
+        return LambdaLR(optimizer, lambda step: 1.0 - step)
+
+
+def test_a_plateau_rule_is_given_its_metric() -> None:
+    check_scheduler(Plateau())
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "sentence"), [(Counting(), "taken up again after 2 steps"), (Negative(), "unusable learning rates")]
+)
+def test_a_broken_scheduler_is_named_for_what_is_wrong(scheduler: bb.Scheduler, sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check_scheduler(scheduler)
+
+
+class Changeable(Still, name="changeable"):
+    layers: list[int] = bb.param([1], "a list, which can change")
+
+
+def test_parameters_that_can_change_are_refused() -> None:
+    with pytest.raises(AssertionError, match="must be values that never change"):
+        check_optimizer(Changeable())

@@ -1,0 +1,103 @@
+"""Stores that cannot be used are found before MLflow is imported, and say what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchbench.errors import TrackingError
+from benchbench.records.record import MlflowRun
+from benchbench.tracking.address import find_store, how_to_open, sqlite_path, without_credentials
+
+
+def test_the_default_is_mlflows_own_in_the_working_folder(workdir: Path) -> None:
+    assert find_store() == f"sqlite:///{workdir}/mlflow.db"
+    assert list(workdir.iterdir()) == []
+
+
+def test_the_variable_of_mlflow_is_obeyed_and_an_argument_goes_before_it(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///by_variable.db")
+    assert find_store() == f"sqlite:///{workdir}/by_variable.db"
+    assert find_store("sqlite:///by_argument.db") == f"sqlite:///{workdir}/by_argument.db"
+    assert find_store("sqlite:////tmp/absolute.db?timeout=5") == "sqlite:////tmp/absolute.db?timeout=5"
+
+
+@pytest.mark.parametrize("experiment", ["0", "123456789"])
+def test_a_left_over_file_store_is_refused_with_two_ways_out(workdir: Path, experiment: str) -> None:
+    (workdir / "mlruns" / experiment).mkdir(parents=True)
+    (workdir / "mlruns" / experiment / "meta.yaml").touch()
+    with pytest.raises(TrackingError, match="holds runs of an older MLflow") as caught:
+        find_store()
+    assert "migrate-filestore" in caught.value.hint
+    assert "MLFLOW_TRACKING_URI=sqlite:///mlflow.db" in caught.value.hint
+    assert find_store("sqlite:///mlflow.db") == f"sqlite:///{workdir}/mlflow.db"
+
+
+def test_the_files_of_a_database_store_are_no_left_over(workdir: Path) -> None:
+    (workdir / "mlruns" / "1" / "abcdef").mkdir(parents=True)
+    assert find_store() == f"sqlite:///{workdir}/mlflow.db"
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "/somewhere/mlruns", "file:///somewhere/mlruns", "file:mlruns"])
+def test_a_folder_is_no_store(uri: str) -> None:
+    with pytest.raises(TrackingError, match="keep no runs in folders"):
+        find_store(uri)
+
+
+def test_a_folder_that_cannot_be_written_is_refused() -> None:
+    if not Path("/proc").is_dir():
+        pytest.skip("needs a folder in which not even root may write")
+    with pytest.raises(TrackingError, match=r"/proc/mlflow\.db cannot be written"):
+        find_store("sqlite:////proc/mlflow.db")
+
+
+def test_a_folder_that_is_not_there_is_refused_and_not_made(workdir: Path) -> None:
+    with pytest.raises(TrackingError, match="no such folder"):
+        find_store("sqlite:///missing/mlflow.db")
+    assert list(workdir.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_refused_and_kept(workdir: Path) -> None:
+    (workdir / "mlflow.db").write_text("not a database, and longer than a hundred bytes" * 5, encoding="utf-8")
+    before = (workdir / "mlflow.db").read_bytes()
+    with pytest.raises(TrackingError, match="not a database"):
+        find_store()
+    assert (workdir / "mlflow.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(uri: str) -> None:
+    with pytest.raises(TrackingError, match="names no file"):
+        find_store(uri)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://user:pass@host:5000/path", "http://host:5000/path"),
+        ("postgresql://user:p@ss@host/db", "postgresql://host/db"),
+        ("cannot reach https://token@host: gone", "cannot reach https://host: gone"),
+        ("mysql://host/db?user=a&password=b&x=1", "mysql://host/db?user=a&password=***&x=1"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("mail me@example.org", "mail me@example.org"),
+    ],
+)
+def test_credentials_are_taken_out_of_addresses(text: str, shown: str) -> None:
+    assert without_credentials(text) == shown
+
+
+def test_the_line_that_opens_a_run_fits_its_store(workdir: Path) -> None:
+    place = "#/experiments/1/runs/abc"
+    assert how_to_open(MlflowRun("http://u:p@host:5000", "1", "abc")) == f"http://host:5000/{place}"
+    default = MlflowRun(f"sqlite:///{workdir}/mlflow.db", "1", "abc")
+    assert how_to_open(default) == f"mlflow ui  then  http://127.0.0.1:5000/{place}"
+    elsewhere = MlflowRun("sqlite:////data/mlflow.db", "1", "abc")
+    assert "--backend-store-uri sqlite:////data/mlflow.db" in how_to_open(elsewhere)
+
+
+def test_only_sqlite_addresses_have_a_file() -> None:
+    assert sqlite_path("sqlite+pysqlite:///mlflow.db") == Path("mlflow.db")
+    assert sqlite_path("postgresql:///mlflow") is None

@@ -1,0 +1,74 @@
+"""What events are called in MLflow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow.entities import Metric
+from mlflow.utils.validation import _validate_metric_name
+from support import journals
+
+from benchbench.records.record import Record
+from benchbench.tracking import content
+
+
+def names(labels: tuple[str, ...]) -> set[str]:
+    event = journals.finished(labels=labels)
+    return {point.key for point in content.points(event, last_epoch=3) if point.key.startswith("test_accuracy/")}
+
+
+def test_accuracy_by_label_is_kept_up_to_twenty_labels() -> None:
+    assert len(names(tuple(f"label {number}" for number in range(20)))) == 20
+    assert names(tuple(f"label {number}" for number in range(21))) == set()
+
+
+def test_labels_become_names_that_can_be_read() -> None:
+    slugs = content.label_slugs(("goldfish, Carassius auratus", "jack-o'-lantern", "école"))
+    assert list(slugs.values()) == ["goldfish_Carassius_auratus", "jack-o_-lantern", "école"]
+
+
+def test_labels_that_would_be_called_the_same_are_numbered() -> None:
+    slugs = content.label_slugs(("a b", "a,b", "A B", "c", "", "a b.0"))
+    assert list(slugs.values()) == ["a_b.0", "a_b.1", "A_B.2", "c", "label.4", "a_b_0"]
+
+
+@given(st.lists(st.text(), unique=True, max_size=20))
+def test_any_labels_get_names_that_mlflow_takes_and_no_two_are_equal(labels: list[str]) -> None:
+    slugs = content.label_slugs(tuple(labels))
+    assert len({slug.casefold() for slug in slugs.values()}) == len(labels)
+    for slug in slugs.values():
+        _validate_metric_name(f"test_accuracy/{slug}")
+
+
+def test_the_epoch_from_which_a_trial_overfits_is_kept_where_there_is_one() -> None:
+    found = {point.key: point.value for point in content.points(journals.finished(overfit_epoch=2), last_epoch=3)}
+    assert found["overfit_epoch"] == 2
+
+
+def test_long_texts_are_cut_to_what_mlflow_takes() -> None:
+    spec = replace(journals.SPEC, model=replace(journals.SPEC.model, params={"text": "x" * 9000}))
+    assert len(content.params(spec)["model.text"]) == 6000
+    failed = replace(journals.failed(), error=replace(journals.failed().error, traceback="x" * 9000))
+    record = Record.of([journals.started(), failed])
+    assert max(len(value) for value in content.end_tags(record).values()) == 8000
+
+
+def test_every_point_can_be_a_metric() -> None:
+    for event in (journals.epoch(1), journals.finished(), journals.failed()):
+        for point in content.points(event, last_epoch=1):
+            assert Metric(point.key, point.value, point.timestamp_ms, point.step).step == 1
+
+
+def test_equal_splits_are_told_apart_by_name() -> None:
+    assert [split.name for split in content.inputs(journals.started())] == ["squares-train", "squares", "squares-test"]
+
+
+@pytest.mark.parametrize("value", [True, None, 1e-05, [0.9, 0.999], "adam"])
+def test_a_param_reads_as_it_is_written_on_the_command_line(value: object) -> None:
+    spec = replace(journals.SPEC, model=replace(journals.SPEC.model, params={"it": value}))
+    written = {True: "true", None: "none", 1e-05: "1e-05", "adam": "adam"}
+    expected = "[0.9, 0.999]" if isinstance(value, list) else written[value]
+    assert content.params(spec)["model.it"] == expected

@@ -1,0 +1,183 @@
+"""The tracker against a real ``mlflow server``: there, away, and back again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+import torch
+from support import journals
+from torch import nn
+
+from benchbench.errors import TrackingError
+from benchbench.tracking import Store, TrackerThread, how_to_open, is_delivered
+from benchbench.worker.artifacts import save_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+START_SECONDS = 120
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def server(folder: Path, port: int) -> Iterator[str]:
+    """Run an MLflow server that keeps everything in ``folder``, until it answers and until the block ends."""
+    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    places = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
+    with (folder / "server.log").open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command, *places], cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        # The server is a group of processes; asked politely, they take ten seconds to end.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(address, timeout=1).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.1)
+    pytest.fail(f"no server at {address}")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    with server(folder, free_port()) as address:
+        yield address
+
+
+def test_a_server_has_everything_that_was_delivered_to_it(
+    served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow.pytorch
+
+    journal = journals.write_journal(
+        tmp_path, journals.started(tmp_path.name), journals.epoch(1), journals.NAN_EPOCH, journals.finished()
+    )
+    (journal.artifacts / "figures").mkdir(parents=True)
+    (journal.artifacts / "figures" / "curves.png").write_bytes(b"png")
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).eval()
+    assert save_model(journal.artifacts / "model", network, torch.randn(2, 3, 2, 2), journals.LABELS) is None
+    store = Store.open(served)
+    run = store.deliver(journal)
+    assert Store.open(served).deliver(journal) == run
+
+    found = store.client.get_run(run.run_id)
+    assert found.info.status == "FINISHED"
+    assert found.data.params["optimizer.lr"] == "0.001"
+    assert found.data.tags["benchbench.spec_id"] == journals.SPEC.id
+    assert len(found.inputs.dataset_inputs) == 3
+    assert [point.step for point in store.client.get_metric_history(run.run_id, "train_loss")] == [1, 2]
+    assert len(store.client.get_metric_history(run.run_id, "val_loss")) == 2
+    assert [item.path for item in store.client.list_artifacts(run.run_id, "figures")] == ["figures/curves.png"]
+    (model,) = store.client.search_logged_models([run.experiment_id])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served)
+    images = torch.randn(5, 3, 2, 2)
+    torch.testing.assert_close(mlflow.pytorch.load_model(f"models:/{model.model_id}")(images), network(images))
+    assert how_to_open(run) == f"{served}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+
+
+@pytest.mark.slow
+def test_what_happens_while_the_server_is_away_arrives_once_when_it_is_back(
+    tmp_path: Path, empty_database: Path
+) -> None:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    port, away = free_port(), threading.Event()
+    told: list[str] = []
+
+    def on_trouble(text: str) -> None:
+        told.append(text)
+        away.set()
+
+    journal = journals.write_journal(tmp_path, journals.started(tmp_path.name))
+    with server(tmp_path, port) as address:
+        tracker = TrackerThread(address, on_trouble=on_trouble)
+        tracker.wait_open()
+        tracker.notify(journal)
+        wait_until(lambda: journal.mlflow_run() is not None)
+    for number in (1, 2):
+        journal.append(journals.epoch(number))
+        tracker.notify(journal)
+    assert away.wait(START_SECONDS)
+    journal.append(journals.finished())
+    tracker.notify(journal)
+    with server(tmp_path, port) as address:
+        assert tracker.close(START_SECONDS) == []
+        assert is_delivered(journal)
+        store = Store.open(address)
+        (found,) = store.client.search_runs([store.experiment_id])
+        assert found.info.status == "FINISHED"
+        assert [point.step for point in store.client.get_metric_history(found.info.run_id, "train_loss")] == [1, 2]
+    assert told[-1] == "the tracking store is back, and what waited is being delivered"
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail("waited in vain")
+
+
+def test_a_server_that_is_down_is_found_out_before_training() -> None:
+    address = f"http://user:secret@127.0.0.1:{free_port()}"
+    with pytest.raises(TrackingError, match="does not answer") as caught:
+        Store.open(address)
+    assert "secret" not in caught.value.message + caught.value.hint
+    assert "mlflow server" in caught.value.hint
+
+
+@contextmanager
+def answering(status: int) -> Iterator[str]:
+    """Run a web server that is no MLflow server."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as web:
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{web.server_port}"
+        web.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("status", "message"), [(404, "no MLflow server"), (401, "refuses access")])
+def test_what_answers_without_being_an_mlflow_server_to_us_is_named(status: int, message: str) -> None:
+    with answering(status) as address, pytest.raises(TrackingError, match=message):
+        Store.open(address)

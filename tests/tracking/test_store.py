@@ -1,0 +1,424 @@
+"""The tracker against real MLflow: what is sent is read back through MLflow's own client."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from mlflow.entities import ViewType
+from support import journals
+from torch import nn
+
+from benchbench.errors import TrackingError
+from benchbench.tracking import Store, is_delivered
+from benchbench.tracking.quiet import mlflow_client
+from benchbench.worker.artifacts import save_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow import MlflowClient
+
+    from benchbench.records.journal import Journal
+    from benchbench.records.record import MlflowRun
+
+
+@pytest.fixture
+def database(workdir: Path, empty_database: Path) -> str:
+    """The URI of a new SQLite store in the working folder."""
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    return f"sqlite:///{workdir}/mlflow.db"
+
+
+@pytest.fixture
+def store(database: str) -> Store:
+    return Store.open(database)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """A finished trial of three epochs with a table and a figure, under an attempt of its own."""
+    events = [journals.epoch(number) for number in (1, 2, 3)]
+    journal = journals.write_journal(tmp_path, journals.started(tmp_path.name), *events, journals.finished())
+    (journal.artifacts / "figures").mkdir(parents=True)
+    (journal.artifacts / "per_label.csv").write_text("label\ngoldfish\n", encoding="utf-8")
+    (journal.artifacts / "figures" / "curves.png").write_bytes(b"png")
+    return journal
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3)).eval()
+
+
+@pytest.fixture(scope="module")
+def model_folder(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "model"
+    assert save_model(folder, network, torch.randn(2, 3, 8, 8), journals.LABELS) is None
+    return folder
+
+
+def everything(client: MlflowClient, run: MlflowRun, attempt: str) -> dict[str, object]:
+    """Return all that MLflow has of an attempt, in a form that can be compared."""
+    found = client.search_runs([run.experiment_id], f"tags.`benchbench.attempt` = '{attempt}'", ViewType.ALL)
+    models = client.search_logged_models([run.experiment_id], f"tags.`benchbench.attempt` = '{attempt}'")
+    data = client.get_run(run.run_id).to_dictionary()
+    return {
+        "runs": [item.info.run_id for item in found],
+        "run": {key: data[key] for key in ("data", "inputs", "outputs")},
+        "end": (data["info"]["status"], data["info"]["end_time"]),
+        "points": {
+            key: [(point.step, point.value, point.timestamp) for point in client.get_metric_history(run.run_id, key)]
+            for key in data["data"]["metrics"]
+        },
+        "files": sorted(walk(client, run.run_id)),
+        "models": [(model.model_id, model.status, len(model.metrics)) for model in models],
+    }
+
+
+def walk(client: MlflowClient, run_id: str, folder: str = "") -> Iterator[str]:
+    for item in client.list_artifacts(run_id, folder or None):
+        if item.is_dir:
+            yield from walk(client, run_id, item.path)
+        else:
+            yield item.path
+
+
+def test_the_whole_spec_is_kept_as_params(store: Store, journal: Journal) -> None:
+    params = store.client.get_run(store.deliver(journal).run_id).data.params
+    assert params["model"] == "alexnet"
+    assert params["optimizer.lr"] == "0.001"
+    assert params["optimizer.nesterov"] == "false"
+    assert params["model.num_classes"] == "none"
+    assert params["dataset.mean"] == "[0.5]"
+    assert set(params) == set(journals.SPEC.flat())
+
+
+def test_the_facts_of_the_machine_are_tags(store: Store, journal: Journal) -> None:
+    run = store.client.get_run(store.deliver(journal).run_id)
+    assert run.info.run_name == "alexnet-sgd-squares-s7"
+    wanted = {
+        "benchbench.attempt": journal.folder.name,
+        "benchbench.spec_id": journals.SPEC.id,
+        "benchbench.data_digest": "d" * 64,
+        "benchbench.device": "cpu",
+        "benchbench.host": "testhost",
+        "benchbench.num_threads": "2",
+        "benchbench.version.torch": "2.14.1",
+        "benchbench.acceleration.compile": "off",
+        "benchbench.plugin.model": "benchbench:alexnet",
+        "benchbench.source.model": "a" * 64,
+        "benchbench.status": "finished",
+        "mlflow.source.git.commit": "0123456789abcdef",
+        "mlflow.source.name": "bench",
+        "mlflow.note.content": "a note",
+    }
+    assert wanted.items() <= run.data.tags.items()
+
+
+def test_each_epoch_is_one_step_of_every_metric(store: Store, journal: Journal) -> None:
+    run = store.deliver(journal)
+    history = store.client.get_metric_history(run.run_id, "val_loss")
+    assert [(point.step, point.value, point.timestamp) for point in history] == [
+        (number, 2.2 / number, journals.START_MS + 1000 * number) for number in (1, 2, 3)
+    ]
+    metrics = store.client.get_run(run.run_id).data.metrics
+    for name in ("train_loss", "train_accuracy", "val_accuracy", "train_seconds", "eval_seconds"):
+        assert name in metrics
+    assert metrics["images_per_second"] == 800
+    assert metrics["learning_rate"] == 0.001
+    assert metrics["system/cpu_utilization_percentage"] == 93
+
+
+def test_what_the_trained_model_reaches_is_kept_once_at_the_last_step(store: Store, journal: Journal) -> None:
+    run = store.deliver(journal)
+    metrics = store.client.get_run(run.run_id).data.metrics
+    wanted = {
+        "final_train_accuracy": 0.9,
+        "final_val_accuracy": 0.8,
+        "test_accuracy": 0.75,
+        "test_loss": 0.7,
+        "test_top5_accuracy": 1.0,
+        "best_val_loss_epoch": 3,
+        "time/train_seconds": 4.5,
+        "time/wall_seconds": 6.5,
+        "test_accuracy/goldfish": 0,
+        "test_accuracy/Persian_cat": 2 / 3,
+    }
+    assert wanted.items() <= metrics.items()
+    assert "overfit_epoch" not in metrics
+    (point,) = store.client.get_metric_history(run.run_id, "test_accuracy")
+    assert (point.step, point.timestamp) == (3, journals.START_MS + 10_000)
+
+
+def test_a_finished_trial_is_a_finished_run_that_ended_when_it_did(store: Store, journal: Journal) -> None:
+    info = store.client.get_run(store.deliver(journal).run_id).info
+    assert (info.status, info.start_time, info.end_time) == ("FINISHED", journals.START_MS, journals.START_MS + 10_000)
+
+
+def test_every_split_is_a_dataset_input_with_its_digest(store: Store, journal: Journal) -> None:
+    inputs = store.client.get_run(store.deliver(journal).run_id).inputs.dataset_inputs
+    found = {item.tags[0].value: item.dataset for item in inputs}
+    assert {context: dataset.digest for context, dataset in found.items()} == {
+        "train": "t" * 36,
+        "val": "v" * 36,
+        "test": "t" * 36,
+    }
+    assert found["val"].name == "squares"
+    assert '"num_images": 20' in found["val"].profile
+    assert "squares.zip" in found["val"].source
+
+
+def test_files_lie_in_the_run_as_they_lie_in_the_journal(store: Store, journal: Journal, tmp_path: Path) -> None:
+    run = store.deliver(journal)
+    assert sorted(walk(store.client, run.run_id)) == ["figures/curves.png", "per_label.csv"]
+    copy = Path(store.client.download_artifacts(run.run_id, "per_label.csv", str(tmp_path)))
+    assert copy.read_text(encoding="utf-8") == "label\ngoldfish\n"
+
+
+@pytest.mark.parametrize("address", ["models:/{model_id}", "runs:/{run_id}/model"])
+def test_the_model_loads_back_and_predicts_the_same_at_any_batch_size(
+    store: Store,
+    journal: Journal,
+    model_folder: Path,
+    network: nn.Module,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import mlflow.pytorch
+
+    shutil.copytree(model_folder, journal.artifacts / "model")
+    run = store.deliver(journal)
+    (output,) = store.client.get_run(run.run_id).outputs.model_outputs
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", run.tracking_uri)
+    uri = address.format(model_id=output.model_id, run_id=run.run_id)
+    model = mlflow.pytorch.load_model(uri)
+    for batch_size in (1, 3, 7):
+        images = torch.randn(batch_size, 3, 8, 8)
+        torch.testing.assert_close(model(images), network(images))
+    signature = mlflow.models.get_model_info(uri).signature
+    assert signature.inputs.inputs[0].shape == (-1, 3, 8, 8)
+    assert signature.outputs.inputs[0].shape == (-1, 3)
+
+
+def test_the_model_knows_its_run_and_its_metrics(store: Store, journal: Journal, model_folder: Path) -> None:
+    shutil.copytree(model_folder, journal.artifacts / "model")
+    run = store.deliver(journal)
+    (output,) = store.client.get_run(run.run_id).outputs.model_outputs
+    model = store.client.get_logged_model(output.model_id)
+    assert (model.name, model.source_run_id, model.status) == ("model", run.run_id, "READY")
+    assert model.params["optimizer.lr"] == "0.001"
+    assert {metric.key: metric.value for metric in model.metrics}["test_accuracy"] == 0.75
+    description = Path(model.artifact_location, "MLmodel").read_text(encoding="utf-8")
+    assert f"model_id: {output.model_id}" in description
+    assert f"run_id: {run.run_id}" in description
+    assert "model/MLmodel" not in set(walk(store.client, run.run_id))
+
+
+def test_nothing_arrives_twice_however_often_and_by_whomever_it_is_delivered(
+    store: Store, database: str, journal: Journal, model_folder: Path
+) -> None:
+    shutil.copytree(model_folder, journal.artifacts / "model")
+    run = store.deliver(journal)
+    once = everything(store.client, run, journal.folder.name)
+    assert len(once["runs"]) == len(once["models"]) == 1
+    assert store.deliver(journal) == run
+    assert Store.open(database).deliver(journal) == run
+    (journal.folder / "mlflow.json").unlink()
+    assert Store.open(database).deliver(journal) == run
+    assert everything(store.client, run, journal.folder.name) == once
+
+
+def test_a_delivery_that_broke_off_is_completed_by_the_next(
+    store: Store, database: str, journal: Journal, model_folder: Path
+) -> None:
+    shutil.copytree(model_folder, journal.artifacts / "model")
+    description = journal.artifacts / "model" / "MLmodel"
+    text = description.read_text(encoding="utf-8")
+    description.write_text("[ broken", encoding="utf-8")
+    with pytest.raises(TrackingError):
+        store.deliver(journal)
+    assert not is_delivered(journal)
+    description.write_text(text, encoding="utf-8")
+    run = Store.open(database).deliver(journal)
+    found = everything(store.client, run, journal.folder.name)
+    assert found["end"] == ("FINISHED", journals.START_MS + 10_000)
+    assert [(status, num_metrics) for _, status, num_metrics in found["models"]] == [("READY", 11)]
+    assert len(found["runs"]) == 1
+
+
+def test_a_growing_journal_is_followed_event_by_event(store: Store, tmp_path: Path) -> None:
+    journal = journals.write_journal(tmp_path, journals.started(tmp_path.name))
+    run = store.deliver(journal)
+    assert store.client.get_run(run.run_id).info.status == "RUNNING"
+    assert journal.mlflow_run() == run
+    for number in (1, 2):
+        journal.append(journals.epoch(number))
+        assert store.deliver(journal) == run
+        assert len(store.client.get_metric_history(run.run_id, "train_loss")) == number
+    assert not is_delivered(journal)
+    journal.append(journals.finished())
+    store.deliver(journal)
+    assert store.client.get_run(run.run_id).info.status == "FINISHED"
+    assert is_delivered(journal)
+
+
+def test_a_file_that_is_added_after_the_end_is_delivered_too(store: Store, journal: Journal) -> None:
+    run = store.deliver(journal)
+    assert is_delivered(journal)
+    (journal.artifacts / "record.json").write_text("{}", encoding="utf-8")
+    assert not is_delivered(journal)
+    store.deliver(journal)
+    assert "record.json" in set(walk(store.client, run.run_id))
+    assert is_delivered(journal)
+
+
+def test_what_was_delivered_stays_so_when_its_files_are_deleted_and_not_when_it_goes_on(
+    store: Store, journal: Journal
+) -> None:
+    store.deliver(journal)
+    shutil.rmtree(journal.artifacts)
+    assert is_delivered(journal)
+    journal.append(journals.epoch(4))
+    assert not is_delivered(journal)
+
+
+@pytest.mark.parametrize(("status", "expected"), [("failed", "FAILED"), ("killed", "KILLED")])
+def test_a_trial_that_broke_off_keeps_its_curve_and_says_why(
+    store: Store, tmp_path: Path, status: str, expected: str
+) -> None:
+    journal = journals.write_journal(
+        tmp_path, journals.started(tmp_path.name), journals.epoch(1), journals.failed(status=status)
+    )
+    run = store.client.get_run(store.deliver(journal).run_id)
+    assert (run.info.status, run.info.end_time) == (expected, journals.START_MS + 9_000)
+    assert run.data.metrics["train_loss"] == 2.0
+    assert run.data.metrics["time/wall_seconds"] == 3.5
+    assert run.data.tags["benchbench.status"] == status
+    assert run.data.tags["benchbench.error"] == "NonFiniteLossError: train loss became nan in epoch 2"
+    assert "a lower --lr helps" in run.data.tags["mlflow.note.content"]
+
+
+def test_a_trial_taken_up_again_runs_and_finishes_in_the_same_run(store: Store, database: str, tmp_path: Path) -> None:
+    journal = journals.write_journal(
+        tmp_path, journals.started(tmp_path.name), journals.epoch(1), journals.failed(status="killed")
+    )
+    run = store.deliver(journal)
+    journal.append(journals.epoch(2))
+    journal.append(journals.finished())
+    assert Store.open(database).deliver(journal) == run
+    found = store.client.get_run(run.run_id)
+    assert (found.info.status, found.info.end_time) == ("FINISHED", journals.START_MS + 10_000)
+    assert found.data.tags["benchbench.error"] == ""
+    assert found.data.tags["mlflow.note.content"] == "a note"
+
+
+def test_losses_that_are_no_numbers_are_kept_as_such_and_only_once(store: Store, database: str, tmp_path: Path) -> None:
+    endless = replace(journals.epoch(3), epoch=replace(journals.epoch(3).epoch, train_loss=float("inf")))
+    journal = journals.write_journal(
+        tmp_path, journals.started(tmp_path.name), journals.epoch(1), journals.NAN_EPOCH, endless, journals.failed()
+    )
+    run = store.deliver(journal)
+    Store.open(database).deliver(journal)
+    values = [point.value for point in store.client.get_metric_history(run.run_id, "val_loss")]
+    assert [value != value for value in values] == [False, True, False]  # noqa: PLR0124 - NaN alone differs from itself
+    assert len(store.client.get_metric_history(run.run_id, "train_loss")) == 3
+
+
+def test_a_run_that_was_deleted_stays_deleted(store: Store, database: str, journal: Journal) -> None:
+    run = store.deliver(journal)
+    store.client.delete_run(run.run_id)
+    assert Store.open(database).deliver(journal) == run
+    (journal.folder / "mlflow.json").unlink()
+    assert Store.open(database).deliver(journal) == run
+    assert store.client.get_run(run.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_no_credentials_reach_the_store(store: Store, journal: Journal) -> None:
+    run = store.deliver(journal)
+    assert "secret" not in str(store.client.get_run(run.run_id).to_dictionary())
+
+
+def test_a_journal_of_another_store_is_told_apart(store: Store, journal: Journal) -> None:
+    assert store.owns(journal)
+    run = store.deliver(journal)
+    assert store.owns(journal)
+    journal.set_mlflow_run(replace(run, tracking_uri="http://elsewhere:5000"))
+    assert not store.owns(journal)
+
+
+def test_many_who_open_the_same_new_experiment_get_one(database: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _: Store.open(database, "raced"), range(4)))
+    assert len({store.experiment_id for store in stores}) == 1
+    assert stores[0].experiment_id != "0"
+    tags = stores[0].client.get_experiment_by_name("raced").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_a_deleted_experiment_is_refused_with_the_way_to_bring_it_back(database: str) -> None:
+    store = Store.open(database, "gone")
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(TrackingError, match="'gone' is deleted") as caught:
+        Store.open(database, "gone")
+    assert f"mlflow experiments restore -x {store.experiment_id}" in caught.value.hint
+
+
+def test_the_experiment_of_mlflow_itself_is_refused(database: str) -> None:
+    with pytest.raises(TrackingError, match="MLflow's own"):
+        Store.open(database, "Default")
+
+
+def test_an_experiment_whose_files_only_a_server_can_write_is_refused(database: str) -> None:
+    mlflow_client(database).create_experiment("served", artifact_location="mlflow-artifacts:/9")
+    with pytest.raises(TrackingError, match="made by a tracking server"):
+        Store.open(database, "served")
+
+
+def test_a_database_of_another_mlflow_is_refused_with_the_way_to_upgrade_it(
+    tmp_path: Path, empty_database: Path
+) -> None:
+    other = tmp_path / "other.db"
+    shutil.copy(empty_database, other)
+    with contextlib.closing(sqlite3.connect(other)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0123456789ab'")
+        connection.commit()
+    with pytest.raises(TrackingError, match="cannot use the tracking store") as caught:
+        Store.open(f"sqlite:///{other}")
+    assert f"mlflow db upgrade sqlite:///{other}" in caught.value.hint
+
+
+def test_a_new_store_is_made_in_silence_and_without_leaving_the_working_folder(tmp_path: Path) -> None:
+    program = "from benchbench.tracking import Store; print(Store.open().tracking_uri)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == f"sqlite:///{tmp_path}/mlflow.db\n"
+    assert done.stderr == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_a_store_that_was_being_made_by_a_killed_process_leaves_nothing(tmp_path: Path) -> None:
+    program = "import mlflow; from benchbench.tracking import Store; print('begins', flush=True); Store.open()"
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begins\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    process.kill()
+    process.communicate()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_tracker_is_imported_without_mlflow() -> None:
+    program = "import sys, benchbench.tracking; print({'mlflow', 'torch', 'requests'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

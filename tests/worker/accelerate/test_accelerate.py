@@ -1,0 +1,207 @@
+"""Acceleration against plain torch: the same numbers, the same module, the same state."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from support.gradients import error, gradients
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from benchbench.errors import DeviceError
+from benchbench.worker.accelerate import Acceleration, accelerate, peak_bytes, reset_peak
+from benchbench.worker.accelerate.devices import has_bf16_convolutions, possible_precisions
+from benchbench.worker.accelerate.layers import FastLayers
+from benchbench.worker.accelerate.linear import MIN_WEIGHTS, PRODUCTS
+from benchbench.worker.batches import Span, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CPU = torch.device("cpu")
+ROWS, COLUMNS = 2048, 4096
+
+
+def large_layer() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(COLUMNS, ROWS)
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("batch_size", [2, 12, 32])
+def test_products_are_as_exact_as_plain_ones(name: str, batch_size: int) -> None:
+    layer, x = large_layer(), torch.randn(batch_size, COLUMNS).requires_grad_()
+    products = PRODUCTS[name]
+    assert products.fits(x, layer.weight)
+    exact = gradients(copy.deepcopy(layer).double(), x.double())
+    plain = gradients(layer, x)
+    with FastLayers(products):
+        ours = gradients(layer, x)
+        assert layer(x).is_contiguous(), "so that a view of it is what it is of torch's"
+    for found, usual, right in zip(ours, plain, exact, strict=True):
+        assert found.shape == usual.shape
+        assert error(found, right) < max(3 * error(usual, right), 1e-6)
+
+
+def test_products_pass_over_what_they_were_not_made_for() -> None:
+    products, layer = PRODUCTS["blocks"], large_layer()
+    assert not products.fits(torch.randn(1, COLUMNS), layer.weight)
+    assert not products.fits(torch.randn(1000, COLUMNS), layer.weight)
+    assert not products.fits(torch.randn(3, 5, COLUMNS), layer.weight)
+    assert not products.fits(torch.randn(4, COLUMNS).double(), layer.weight.double())
+    assert not products.fits(torch.randn(4, COLUMNS), torch.randn(COLUMNS, ROWS).t())
+    assert not products.fits(torch.randn(4, 100), torch.randn(100, 100))
+    odd = torch.randn(ROWS + 1, COLUMNS)
+    assert odd.numel() > MIN_WEIGHTS
+    assert not products.fits(torch.randn(4, COLUMNS), odd)
+    tokens = torch.randn(3, 5, COLUMNS)
+    with FastLayers(products):
+        assert torch.equal(layer(tokens), F.linear(tokens, layer.weight, layer.bias))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert layer(tokens).dtype == torch.bfloat16
+
+
+def test_large_layers_stay_in_full_precision_under_autocast() -> None:
+    layer, x = large_layer(), torch.randn(4, COLUMNS)
+    with torch.autocast("cpu", dtype=torch.bfloat16), FastLayers(PRODUCTS["blocks"]):
+        large, small = layer(x.bfloat16()), nn.Linear(8, 8)(torch.randn(4, 8))
+    assert large.dtype == torch.float32
+    assert small.dtype == torch.bfloat16
+
+
+def test_a_model_keeps_its_parameters_names_and_state() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 10))
+    before, state = dict(model.named_parameters()), {name: value.clone() for name, value in model.state_dict().items()}
+    acceleration = Acceleration(CPU, "fp32", linear="blocks", channels_last=True, fused=True, winograd=True)
+    assert acceleration.model(model) is model
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    fitted = acceleration.fitted(model, optimizer, batch_size=4)
+    assert all(dict(model.named_parameters())[name] is parameter for name, parameter in before.items())
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert fitted.facts()["linear"] == "torch", "no layer is large"
+    assert fitted.facts()["convolutions"] == "torch", "no layer is wide"
+    for wide in (nn.Conv2d(192, 192, 3, padding=1), nn.Conv2d(64, 192, 5, padding=2)):
+        facts = acceleration.fitted(wide, optimizer, batch_size=4).facts()
+        assert facts["convolutions"] == "winograd"
+    assert fitted.facts()["memory_format"] == "channels_last"
+
+
+@pytest.mark.parametrize(
+    ("make", "is_fused"),
+    [
+        (lambda weights: torch.optim.SGD(weights, lr=0.1), True),
+        (lambda weights: torch.optim.AdamW(weights, lr=0.1), True),
+        (lambda weights: torch.optim.SGD(weights, lr=0.1, foreach=True), False),
+        (lambda weights: torch.optim.RMSprop(weights, lr=0.1), False),
+        (lambda weights: Lazy(weights, lr=0.1), False),
+    ],
+    ids=["sgd", "adamw", "an author's choice", "no fused step", "a subclass"],
+)
+def test_known_optimizers_take_fused_steps(make: Callable[..., torch.optim.Optimizer], *, is_fused: bool) -> None:
+    model = nn.Linear(2, 2)
+    optimizer = make(model.parameters())
+    fitted = Acceleration(CPU, "fp32", fused=True).fitted(model, optimizer, batch_size=4)
+    assert fitted.fused is is_fused
+    assert bool(optimizer.param_groups[0].get("fused")) is is_fused
+    assert fitted.facts()["optimizer"] == ("fused" if is_fused else "as built")
+
+
+class Lazy(torch.optim.SGD):
+    """An optimizer of a stranger."""
+
+
+def test_an_interrupted_trial_goes_on_as_it_was_recorded() -> None:
+    began = Acceleration(CPU, "fp32", linear="pictures", channels_last=True, fused=False)
+    here = Acceleration(CPU, "fp32", linear="blocks", fused=True)
+    assert here.as_recorded(began.facts(), num_threads=7) == replace(began, num_threads=7)
+    elsewhere = began.facts() | {"device": "cuda:0"}
+    assert here.as_recorded(elsewhere, num_threads=7) == here
+
+
+def test_a_precision_without_arithmetic_is_refused_with_those_that_have_one() -> None:
+    assert ("bf16" in possible_precisions(CPU)) == has_bf16_convolutions()
+    with pytest.raises(DeviceError, match="tf32 is not possible on cpu") as caught:
+        accelerate(CPU, "tf32")
+    assert caught.value.hint.startswith("it can do fp32")
+
+
+@pytest.mark.parametrize(
+    ("has_kernels", "has_avx512", "has_instructions", "expected"),
+    [
+        (True, True, True, True),
+        (True, True, False, False),
+        (True, False, False, True),
+        (False, True, False, False),
+        (False, False, False, False),
+    ],
+    ids=["Zen 4", "Skylake", "ARM or AVX-NE-CONVERT", "no oneDNN", "AVX2"],
+)
+def test_bf16_by_conversion_is_no_arithmetic(
+    monkeypatch: pytest.MonkeyPatch, *, has_kernels: bool, has_avx512: bool, has_instructions: bool, expected: bool
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_kernels)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: has_avx512)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_instructions)
+    assert has_bf16_convolutions() is expected
+
+
+def test_a_border_is_recorded_where_something_is_convolved() -> None:
+    window = Window(Span(43, 107), Span(43, 107))
+    for layer, facts in ((nn.Conv2d(3, 8, 3), "once for all pictures"), (nn.Linear(3, 8), "torch")):
+        acceleration = Acceleration(CPU, "fp32", bordered=True)
+        fitted = acceleration.fitted(layer, torch.optim.SGD(layer.parameters(), lr=0.1), batch_size=4, window=window)
+        assert fitted.facts()["border"] == facts
+
+
+def test_the_peak_of_memory_is_that_since_it_was_reset() -> None:
+    reset_peak(CPU)
+    before = peak_bytes(CPU)
+    block = torch.ones(50_000_000)
+    during = peak_bytes(CPU)
+    del block
+    reset_peak(CPU)
+    if during == peak_bytes(CPU):
+        pytest.skip("this system's high-water mark cannot be reset")
+    assert during - before > 150e6
+    assert peak_bytes(CPU) < during - 100e6
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_a_gpu_takes_the_same_steps_accelerated(*, compiled: bool) -> None:
+    device = torch.device("cuda")
+    models = []
+    for acceleration in (Acceleration(device, "fp32"), accelerate(device, "fp32", compiled=compiled)):
+        torch.manual_seed(0)
+        model = acceleration.model(nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 900, 10)))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        fitted = acceleration.fitted(model, optimizer, batch_size=8)
+        forward, chance = fitted.forward(model), torch.Generator().manual_seed(1)
+        for _ in range(20):
+            images = torch.randn(8, 3, 32, 32, generator=chance).to(device, memory_format=fitted.memory_format)
+            optimizer.zero_grad()
+            with fitted.context():
+                loss = F.cross_entropy(forward(images), torch.arange(8, device=device))
+            loss.backward()
+            optimizer.step()
+        models.append(model)
+    assert fitted.channels_last
+    assert fitted.fused
+    for plain, ours in zip(*(model.parameters() for model in models), strict=True):
+        assert error(ours, plain.double()) < 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_the_peak_of_a_gpu_is_that_since_it_was_reset() -> None:
+    device = torch.device("cuda")
+    block = torch.ones(50_000_000, device=device)
+    during = peak_bytes(device)
+    del block
+    reset_peak(device)
+    assert peak_bytes(device) < during - 100e6

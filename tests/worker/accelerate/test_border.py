@@ -1,0 +1,208 @@
+"""Convolutions of pictures with a constant border: the same numbers, or torch's own."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from support.gradients import error, gradients
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from benchbench.worker.accelerate.layers import FastLayers
+from benchbench.worker.batches import Span, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MIDDLE = Window(Span(43, 107), Span(43, 107))
+
+
+def pictures(count: int, window: Window = MIDDLE, size: int = 150) -> torch.Tensor:
+    """Return pictures of which only a window differs, each channel with a border of its own colour."""
+    generator = torch.Generator().manual_seed(count)
+    images = torch.tensor([-2.1, -2.0, -1.8])[:, None, None].expand(count, 3, size, size).clone()
+    inside = images[:, :, window.rows.indices, window.columns.indices]
+    inside.copy_(torch.randn(inside.shape, generator=generator))
+    return images
+
+
+class Spy(torch.utils._python_dispatch.TorchDispatchMode):
+    """Notes the shapes of what torch convolves."""
+
+    def __init__(self, shapes: list[torch.Size]) -> None:
+        super().__init__()
+        self._shapes = shapes
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.convolution.default:
+            self._shapes.append(args[0].shape)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("layer", "window", "size"),
+    [
+        (nn.Conv2d(3, 64, 11, stride=4, padding=2), MIDDLE, 150),
+        (nn.Conv2d(3, 16, 7, stride=2, padding=3, bias=False), MIDDLE, 150),
+        (nn.Conv2d(3, 16, (5, 3), stride=(1, 2), padding=(0, 1)), Window(Span(9, 20), Span(3, 25)), 41),
+    ],
+    ids=["alexnet", "resnet", "not square"],
+)
+def test_a_border_is_convolved_once_for_all_pictures(layer: nn.Conv2d, window: Window, size: int) -> None:
+    images = pictures(5, window, size)
+    exact = gradients(copy.deepcopy(layer).double(), images.double())
+    usual = gradients(layer, images)
+    shapes: list[torch.Size] = []
+    with FastLayers(images=images, window=window), Spy(shapes):
+        layer(images)
+    assert shapes[0][0] == 1, "one picture stands for the border"
+    assert shapes[1][2:].numel() < images.shape[2:].numel() / 2, "of the others the middle alone is computed"
+    with FastLayers(images=images, window=window):
+        ours = gradients(layer, images)
+    for found, plain, right in zip(ours, usual, exact, strict=True):
+        assert error(found, right) < max(3 * error(plain, right), 1e-6)
+
+
+def first_layers(between: nn.Module | None = None) -> nn.Sequential:
+    """Return AlexNet's first two convolutions, and what lies between them."""
+    torch.manual_seed(0)
+    between = nn.Sequential(nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)) if between is None else between
+    return nn.Sequential(nn.Conv2d(3, 64, 11, stride=4, padding=2), between, nn.Conv2d(64, 192, 5, padding=2))
+
+
+@pytest.mark.parametrize("with_winograd", [False, True])
+def test_a_border_is_followed_through_relu_and_pooling(with_winograd: bool) -> None:  # noqa: FBT001
+    model, images = first_layers(), pictures(12)
+    exact = gradients(copy.deepcopy(model).double(), images.double())
+    usual = gradients(model, images)
+    shapes: list[torch.Size] = []
+    with FastLayers(images=images, window=MIDDLE, with_winograd=with_winograd), Spy(shapes):
+        model(images)
+    whole, apart = torch.Size([1, 64, 17, 17]), torch.Size([12, 64, 18, 18])
+    assert shapes[2:] == ([whole] if with_winograd else [whole, apart]), "14x14 of 17x17 outputs are each picture's own"
+    with FastLayers(images=images, window=MIDDLE, with_winograd=with_winograd):
+        ours = gradients(model, images)
+    for found, plain, right in zip(ours, usual, exact, strict=True):
+        assert error(found, right) < max(3 * error(plain, right), 1e-6)
+
+
+class OneBrighter(nn.Module):
+    """Changes the corner of one picture in place."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = F.max_pool2d(F.relu(x), 3, 2)
+        pooled[1, :, 0, 0] += 1
+        return pooled
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        OneBrighter(),
+        nn.Sequential(nn.Tanh(), nn.MaxPool2d(3, 2)),
+        nn.MaxPool2d(3, 2, ceil_mode=True),
+        nn.MaxPool2d(2, 2, dilation=2),
+    ],
+    ids=["changed in place", "another function", "pooled beyond the edge", "dilated"],
+)
+def test_a_border_is_followed_no_further_than_it_is_known(between: nn.Module) -> None:
+    model, images = first_layers(between), pictures(12)
+    right = model(images)
+    shapes: list[torch.Size] = []
+    with FastLayers(images=images, window=MIDDLE), Spy(shapes):
+        found = model(images)
+    assert error(found.detach(), right.detach()) < 1e-6
+    assert len(shapes) == 3, "the first layer in two parts, the second whole"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda images: images + torch.linspace(0, 1, 150),
+        lambda images: images.add_(torch.linspace(0, 1, 150)),
+        lambda images: images[:, :, 1:, 1:],
+    ],
+    ids=["another tensor", "in place", "a part"],
+)
+def test_pictures_that_a_model_changes_are_convolved_as_they_are(
+    change: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    torch.manual_seed(0)
+    layer, images = nn.Conv2d(3, 8, 11, stride=4), pictures(3)
+    right = layer(change(images.clone()))
+    with FastLayers(images=images, window=MIDDLE):
+        found = layer(change(images))
+    assert error(found.detach(), right.detach()) < 1e-6
+
+
+def test_a_second_layer_is_taken_apart_where_that_is_less_work() -> None:
+    model = first_layers()
+    for count, num_parts in ((12, 4), (8, 3), (1, 2)):
+        shapes: list[torch.Size] = []
+        images = pictures(count)
+        with FastLayers(images=images, window=MIDDLE), Spy(shapes):
+            model(images)
+        assert len(shapes) == num_parts, count
+
+
+@pytest.mark.parametrize("first", [nn.Identity(), nn.ReLU(), nn.MaxPool2d(3, 1)], ids=["picture", "relu", "pooled"])
+def test_each_picture_gets_a_gradient_of_its_own(first: nn.Module) -> None:
+    model, images = nn.Sequential(first, first_layers()), pictures(12).requires_grad_()
+    with FastLayers(images=images, window=MIDDLE):
+        model(images).square().sum().backward()
+    found, images.grad = images.grad, None
+    model(images).square().sum().backward()
+    right = images.grad
+    assert found is not None
+    assert right is not None
+    assert error(found, right) < 1e-6
+
+
+class Watched(nn.Module):
+    """Keeps the gradient of what passes through it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = F.max_pool2d(F.relu(x), 3, 2)
+        if self.seen.requires_grad:
+            self.seen.retain_grad()
+        return self.seen
+
+
+def test_gradients_that_a_model_keeps_are_each_pictures_own() -> None:
+    model, images = first_layers(Watched()), pictures(12)
+    found: list[torch.Tensor] = []
+    for window in (MIDDLE, None):
+        with FastLayers(images=images, window=window):
+            model(images).square().sum().backward()
+        found.append(model[1].seen.grad)
+    assert error(found[0], found[1]) < 1e-5
+
+
+def test_a_border_is_followed_without_gradients_and_in_inference_mode() -> None:
+    model, images = first_layers(), pictures(12)
+    with torch.no_grad():
+        right = model(images)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode(), FastLayers(images=images, window=MIDDLE, with_winograd=True):
+            assert error(model(images), right) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(3, 8, 3, padding="same"),
+        nn.Conv2d(3, 8, 5, dilation=2),
+        nn.Conv2d(3, 9, 3, groups=3),
+        nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(3, 8, 140, stride=10, padding=20),
+    ],
+    ids=["padding in words", "dilated", "grouped", "reflected", "nothing but picture"],
+)
+def test_other_convolutions_of_pictures_are_torchs_own(layer: nn.Conv2d) -> None:
+    images = pictures(2)
+    right = layer(images)
+    with FastLayers(images=images, window=MIDDLE, with_winograd=True):
+        assert torch.equal(layer(images), right)

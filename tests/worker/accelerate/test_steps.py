@@ -1,0 +1,233 @@
+"""Steps of optimizers without the gradients of large weights: the same weights and states as torch's."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from support.gradients import error
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.checkpoint import checkpoint
+
+from benchbench.worker.accelerate import Acceleration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CPU = torch.device("cpu")
+
+
+def wide(num_inputs: int = 2048) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(num_inputs, 2048), nn.Tanh(), nn.Linear(2048, 10))
+
+
+def trained(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    acceleration: Acceleration,
+    *,
+    steps: int = 4,
+    batch_size: int = 12,
+) -> Acceleration:
+    """Take some steps of so many vectors each, and return how they were computed."""
+    fitted = acceleration.fitted(model, optimizer, batch_size=batch_size)
+    chance = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        x = torch.randn(batch_size, 2048, generator=chance)
+        optimizer.zero_grad()
+        with fitted.context(x):
+            loss = F.cross_entropy(model(x), torch.arange(batch_size) % 10)
+        loss.backward()
+        optimizer.step()
+    return fitted
+
+
+IN_PLACE = Acceleration(CPU, "fp32", linear="blocks", fused=True, in_place=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"weight_decay": 0.1},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "dampening": 0.5, "weight_decay": 0.1},
+    ],
+    ids=lambda settings: ", ".join(settings) or "plain",
+)
+@pytest.mark.parametrize("batch_size", [12, 32])
+def test_steps_of_sgd_need_no_gradients_of_large_weights(settings: dict[str, float], batch_size: int) -> None:
+    ours, theirs = wide(), wide()
+    optimizers = [torch.optim.SGD(model.parameters(), lr=0.1, **settings) for model in (ours, theirs)]
+    fitted = trained(ours, optimizers[0], IN_PLACE, batch_size=batch_size)
+    trained(theirs, optimizers[1], Acceleration(CPU, "fp32"), batch_size=batch_size)
+    assert fitted.facts()["optimizer"] == "in place"
+    assert ours[0].weight.grad is None
+    assert ours[2].weight.grad is not None
+    for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert error(found, right) < 1e-6
+    states = [optimizer.state_dict()["state"] for optimizer in optimizers]
+    assert states[0].keys() == states[1].keys()
+    for number, right in states[1].items():
+        assert states[0][number].keys() == right.keys()
+        for key, value in right.items():
+            assert error(states[0][number][key], value) < 1e-6
+
+
+def test_steps_go_on_from_a_saved_state_and_with_another_learning_rate() -> None:
+    whole, parted = wide(), wide()
+    sgd = torch.optim.SGD(whole.parameters(), lr=0.1, momentum=0.9)
+    trained(whole, sgd, IN_PLACE, steps=2)
+    sgd.param_groups[0]["lr"] = 0.01
+    kept = copy.deepcopy((whole.state_dict(), sgd.state_dict()))
+    trained(whole, sgd, Acceleration(CPU, "fp32"), steps=2)
+    again = torch.optim.SGD(parted.parameters(), lr=0.1, momentum=0.9)
+    parted.load_state_dict(kept[0])
+    fitted = IN_PLACE.fitted(parted, again, batch_size=12)
+    again.load_state_dict(kept[1])
+    trained(parted, again, fitted, steps=2)
+    for found, right in zip(parted.parameters(), whole.parameters(), strict=True):
+        assert error(found, right) < 1e-6
+
+
+class Offloaded(nn.Module):
+    """Saves what the backward pass needs elsewhere, so that it gets other tensors back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = wide()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept.clone(), lambda kept: kept):
+            return self.layers(x)  # type: ignore[no-any-return]
+
+
+class Checkpointed(nn.Module):
+    """Computes its activations again in the backward pass."""
+
+    def __init__(self, *, use_reentrant: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(2048, 2048), nn.Linear(2048, 10)
+        self._use_reentrant = use_reentrant
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        again = checkpoint(lambda x: self.first(x).tanh(), self.first(x), use_reentrant=self._use_reentrant)
+        return self.last(again)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [Offloaded, partial(Checkpointed, use_reentrant=False), partial(Checkpointed, use_reentrant=True)],
+    ids=["saved elsewhere", "computed again", "computed again, reentrant"],
+)
+def test_models_that_do_not_keep_their_activations_take_the_same_steps(build: Callable[[], nn.Module]) -> None:
+    ours, theirs = build(), build()
+    trained(ours, torch.optim.SGD(ours.parameters(), lr=0.1, momentum=0.9), IN_PLACE)
+    trained(theirs, torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9), Acceleration(CPU, "fp32"))
+    for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert error(found, right) < 1e-6
+
+
+class Twice(nn.Module):
+    """Uses one layer two times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(2048, 2048)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(self.layer(x).tanh())[:, :10]  # type: ignore[no-any-return]
+
+
+def watched() -> nn.Module:
+    model = wide()
+    model[0].weight.register_hook(lambda gradient: 2 * gradient)
+    return model
+
+
+@pytest.mark.parametrize("build", [Twice, watched], ids=["shared", "hooked"])
+def test_weights_that_need_a_gradient_get_one(build: Callable[[], nn.Module]) -> None:
+    ours, theirs = build(), build()
+    trained(ours, torch.optim.SGD(ours.parameters(), lr=0.1, momentum=0.9), IN_PLACE)
+    trained(theirs, torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9), Acceleration(CPU, "fp32"))
+    for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert right.grad is not None
+        assert found.grad is not None
+        assert error(found, right) < 1e-6
+
+
+def with_a_hook(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Clip gradients before each step, as the author of an optimizer plugin may."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+
+    def clip(*_: Any) -> None:
+        nn.utils.clip_grad_norm_(weights, 0.01)
+
+    optimizer.register_step_pre_hook(clip)
+    return optimizer
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9, nesterov=True),
+        lambda weights: torch.optim.SGD(weights, lr=0.1, maximize=True),
+        lambda weights: torch.optim.Adam(weights, lr=0.1),
+        lambda weights: with_a_hook(torch.optim.SGD(weights, lr=0.1)),
+    ],
+    ids=["nesterov", "maximize", "adam", "hooked"],
+)
+def test_optimizers_that_need_the_gradient_itself_get_it(make: Callable[..., torch.optim.Optimizer]) -> None:
+    model = wide()
+    fitted = trained(model, make(model.parameters()), IN_PLACE, steps=1)
+    assert fitted.facts()["optimizer"] == "fused"
+    assert model[0].weight.grad is not None
+
+
+def test_a_gradient_that_no_step_took_is_forgotten() -> None:
+    model = wide()
+    before = model[0].weight.detach().clone()
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    fitted = IN_PLACE.fitted(model, sgd, batch_size=12)
+    with fitted.context():
+        model(torch.randn(12, 2048)).sum().backward()
+    sgd.zero_grad()
+    with fitted.context(), torch.no_grad():
+        model(torch.randn(12, 2048))
+    sgd.step()
+    assert torch.equal(model[0].weight, before)
+
+
+class Late(nn.Module):
+    """Has a block that takes part from the third step on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.late, self.last = nn.Linear(2048, 64), nn.Linear(64, 64), nn.Linear(64, 10)
+        self.num_steps = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.num_steps += 1
+        x = self.first(x).tanh()
+        return self.last(self.late(x) if self.num_steps > 2 else x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("dampening", [0.0, 0.5])
+def test_the_momentum_of_some_weights_may_begin_later(dampening: float) -> None:
+    ours, theirs = Late(), Late()
+    optimizers = [
+        torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, dampening=dampening, weight_decay=0.1)
+        for model in (ours, theirs)
+    ]
+    assert trained(ours, optimizers[0], IN_PLACE, steps=5).fused
+    trained(theirs, optimizers[1], Acceleration(CPU, "fp32"), steps=5)
+    for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert error(found, right) < 1e-6

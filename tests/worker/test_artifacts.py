@@ -1,0 +1,271 @@
+"""What a worker leaves of a finished trial: tables, pictures to draw, and the model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from support import journals
+from torch import nn
+
+from benchbench.config import spec as specs
+from benchbench.plugin.base import Split, Splits
+from benchbench.records.record import Record
+from benchbench.report import describe
+from benchbench.worker.artifacts import Predictions, choose_test_pictures, save_model, stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchbench.protocol.jobs import ArtifactLevel
+
+LABELS = ("goldfish", "cat, Persian")
+
+
+def split(labels: list[int], *, names: bool = True) -> Split:
+    images = torch.arange(len(labels), dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 4, 4).contiguous()
+    return Split(images, torch.tensor(labels), tuple(f"test_{row}.jpg" for row in range(len(labels))) if names else ())
+
+
+def splits(labels: list[int], *, names: bool = True) -> Splits:
+    return Splits(split([0, 0, 0, 0, 0, 1, 1]), split([0, 1]), split(labels, names=names), LABELS)
+
+
+def predictions(predicted: list[int], labels: list[int], *, num_outputs: int = 2) -> Predictions:
+    probabilities = torch.full((len(predicted), num_outputs), 0.25 / (num_outputs - 1))
+    probabilities[range(len(predicted)), predicted] = 0.75
+    return Predictions(probabilities, torch.tensor(labels))
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> Path:
+    """The artifacts of four test pictures, of which one was taken for another label."""
+    folder = tmp_path / "attempt" / "artifacts"
+    stage(folder, predictions=predictions([0, 1, 1, 1], [0, 0, 1, 1]), splits=splits([0, 0, 1, 1]), level="full")
+    return folder
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_the_table_by_label_counts_pictures_and_hits(staged: Path) -> None:
+    assert rows(staged / "per_label.csv") == [
+        ["label", "pictures", "correct", "accuracy"],
+        ["goldfish", "2", "1", "0.5"],
+        ["cat, Persian", "2", "2", "1.0"],
+    ]
+
+
+def test_a_row_of_the_confusion_matrix_is_a_true_label(staged: Path) -> None:
+    assert rows(staged / "confusion_matrix.csv") == [
+        ["label", "goldfish", "cat, Persian"],
+        ["goldfish", "1", "1"],
+        ["cat, Persian", "0", "2"],
+    ]
+
+
+def test_every_test_picture_has_a_line_with_its_prediction(staged: Path) -> None:
+    header, *lines = rows(staged / "predictions.csv")
+    assert header == ["picture", "label", "prediction", "probability", "correct"]
+    assert lines[1] == ["test_1.jpg", "goldfish", "cat, Persian", "0.750000", "no"]
+    assert [line[-1] for line in lines] == ["yes", "no", "yes", "yes"]
+
+
+def test_pictures_without_names_are_numbered(tmp_path: Path) -> None:
+    given = splits([0, 1], names=False)
+    stage(tmp_path / "artifacts", predictions=predictions([0, 1], [0, 1]), splits=given, level="light")
+    assert [row[0] for row in rows(tmp_path / "artifacts" / "predictions.csv")[1:]] == ["test 0", "test 1"]
+
+
+def test_an_output_beyond_the_labels_is_a_prediction_of_none_of_them(tmp_path: Path) -> None:
+    given = predictions([0, 7, 5], [0, 0, 1], num_outputs=9)
+    stage(tmp_path / "artifacts", predictions=given, splits=splits([0, 0, 1]), level="light")
+    assert rows(tmp_path / "artifacts" / "confusion_matrix.csv") == [
+        ["label", "goldfish", "cat, Persian", "(other)"],
+        ["goldfish", "1", "0", "1"],
+        ["cat, Persian", "0", "0", "1"],
+    ]
+    assert rows(tmp_path / "artifacts" / "predictions.csv")[2][2] == "(other)"
+
+
+def test_a_label_without_test_pictures_has_no_accuracy(tmp_path: Path) -> None:
+    stage(tmp_path / "artifacts", predictions=predictions([0], [0]), splits=splits([0]), level="light")
+    assert rows(tmp_path / "artifacts" / "per_label.csv")[2] == ["cat, Persian", "0", "0", ""]
+
+
+def test_a_full_run_keeps_pictures_of_each_label_and_some_with_their_predictions(staged: Path) -> None:
+    assert sorted(path.name for path in staged.iterdir()) == [
+        "confusion_matrix.csv",
+        "per_label.csv",
+        "predictions.csv",
+        "samples.npz",
+    ]
+    with np.load(staged / "samples.npz", allow_pickle=False) as samples:
+        assert samples["class_names"].tolist() == list(LABELS)
+        assert samples["test_images"].shape == (4, 3, 4, 4)
+        assert samples["test_images"].dtype == np.uint8
+        # Four training pictures of each label, the first ones.
+        assert samples["train_images"][:, 0, 0, 0].tolist() == [0, 1, 2, 3, 5, 6]
+        assert samples["train_labels"].tolist() == [0, 0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(("level", "expected"), [("none", False), ("light", True)])
+def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: bool) -> None:  # noqa: FBT001
+    folder = tmp_path / "attempt" / "artifacts"
+    stage(folder, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level=level)
+    assert (folder / "predictions.csv").exists() == expected
+    assert not (folder / "samples.npz").exists()
+
+
+def test_pictures_that_were_sent_and_deleted_here_count_as_kept(tmp_path: Path) -> None:
+    journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.finished())
+    assert not journal.has_samples()
+    stage(journal.artifacts, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level="full")
+    assert journal.has_samples()
+    (journal.folder / "delivered").write_text('{"events.jsonl": [1, 1], "artifacts/samples.npz": [1, 1]}', "utf-8")
+    journal.drop_artifacts()
+    assert journal.has_samples()
+
+
+@pytest.mark.parametrize(
+    ("num_right", "num_wrong", "expected_right", "expected_wrong"),
+    [(99, 99, 8, 8), (99, 2, 14, 2), (1, 99, 1, 15), (99, 0, 16, 0), (0, 99, 0, 16), (3, 2, 3, 2), (0, 0, 0, 0)],
+)
+def test_half_of_sixteen_pictures_are_right_where_possible(
+    num_right: int, num_wrong: int, expected_right: int, expected_wrong: int
+) -> None:
+    is_correct = np.array([True] * num_right + [False] * num_wrong, dtype=np.bool_)
+    chosen = choose_test_pictures(is_correct)
+    assert len(set(chosen.tolist())) == len(chosen)
+    assert (is_correct[chosen].sum(), (~is_correct[chosen]).sum()) == (expected_right, expected_wrong)
+
+
+class Specialised(nn.Module):
+    """A network that fits batches of two alone."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.reshape(2, -1)[:, :3]
+
+
+class Undecided(nn.Module):
+    """A network whose way depends on what it sees, which no graph can follow."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1)[:, :3] if images.sum() > 0 else -images.flatten(1)[:, :3]
+
+
+def small_network() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Dropout(), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(4 * 36, 5))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    assert save_model(folder, small_network(), torch.randn(2, 3, 8, 8), ("a: b", 'c "d" \U0001f600')) is None
+    return folder
+
+
+def test_a_saved_model_predicts_the_same_at_any_batch_size(exported: Path) -> None:
+    import mlflow.pytorch
+
+    model, network = mlflow.pytorch.load_model(str(exported)), small_network().eval()
+    for batch_size in (1, 3, 7):
+        images = torch.randn(batch_size, 3, 8, 8)
+        torch.testing.assert_close(model(images), network(images))
+    loaded = mlflow.pyfunc.load_model(str(exported))
+    assert loaded.predict(np.zeros((4, 3, 8, 8), dtype=np.float32)).shape == (4, 5)
+    assert loaded.metadata.metadata == {"class_names": ["a: b", 'c "d" \U0001f600']}
+
+
+def test_a_saved_model_is_described_as_mlflow_itself_describes_it(exported: Path, tmp_path: Path) -> None:
+    import mlflow.pytorch
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    inputs, outputs = (Schema([TensorSpec(np.dtype("float32"), shape)]) for shape in ((-1, 3, 8, 8), (-1, 5)))
+    mlflow.pytorch.save_model(
+        small_network().eval(),
+        tmp_path / "model",
+        signature=ModelSignature(inputs, outputs),
+        input_example=torch.randn(2, 3, 8, 8).numpy(),
+        pip_requirements=(exported / "requirements.txt").read_text(encoding="utf-8").split(),
+        metadata={"class_names": ["a: b", 'c "d" \U0001f600']},
+        serialization_format="pt2",
+    )
+    ours, theirs = (
+        yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8")) for folder in (exported, tmp_path / "model")
+    )
+    assert theirs["flavors"]["python_function"]["config"] == {"device": None}
+    theirs["flavors"]["python_function"]["config"] = {"device": "cpu"}
+    for key in ("flavors", "metadata", "mlflow_version", "model_id"):
+        assert ours[key] == theirs[key]
+    assert {key: json.loads(ours["signature"][key]) for key in ("inputs", "outputs")} == {
+        key: json.loads(theirs["signature"][key]) for key in ("inputs", "outputs")
+    }
+    # What is left are MLflow's notes on the example, which we do not keep, and on how a signature was found.
+    assert set(ours) <= set(theirs)
+    environment = yaml.safe_load((exported / "python_env.yaml").read_text(encoding="utf-8"))
+    their_environment = yaml.safe_load((tmp_path / "model" / "python_env.yaml").read_text(encoding="utf-8"))
+    assert environment["python"] == their_environment["python"]
+    assert environment["dependencies"] == their_environment["dependencies"]
+    conda, their_conda = (
+        yaml.safe_load((folder / "conda.yaml").read_text(encoding="utf-8")) for folder in (exported, tmp_path / "model")
+    )
+    assert (conda["name"], conda["channels"]) == (their_conda["name"], their_conda["channels"])
+    assert sorted(conda["dependencies"][-1]["pip"]) == sorted(their_conda["dependencies"][-1]["pip"])
+
+
+def test_saving_leaves_the_model_as_it_was(tmp_path: Path) -> None:
+    network = small_network().train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert save_model(tmp_path / "model", network, torch.randn(2, 3, 8, 8), ()) is None
+    assert network.training
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("network", [Specialised(), Undecided()])
+def test_a_model_that_cannot_be_exported_leaves_a_reason_and_no_folder(
+    tmp_path: Path, network: nn.Module, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reason = save_model(tmp_path / "model", network, torch.randn(2, 3, 8, 8), ())
+    assert reason
+    assert "\n" not in reason
+    assert not (tmp_path / "model").exists()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_spec_that_is_kept_repeats_the_trial(tmp_path: Path) -> None:
+    journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
+    describe(journal)
+    draft = specs.Draft.from_toml(specs.read_toml(journal.artifacts / "spec.toml"))
+    assert draft.plugins == ("/plugins/squares.py",)
+    assert draft.seed == 7
+    assert draft.optimizer.params == journals.SPEC.optimizer.params
+
+
+def test_the_record_and_the_environment_are_kept_of_a_killed_trial_too(tmp_path: Path) -> None:
+    journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
+    describe(journal)
+    assert Record.from_json((journal.artifacts / "record.json").read_bytes()) == journal.record()
+    environment = json.loads((journal.artifacts / "environment.json").read_text(encoding="utf-8"))
+    assert environment["processor"] == "Some Processor"
+    assert environment["versions"] == {"python": "3.11.7", "torch": "2.14.1"}
+    assert any(name.startswith("mlflow==") for name in environment["installed"])
+
+
+def test_the_drivers_side_imports_no_torch() -> None:
+    program = "import sys, benchbench.report.figures; print({'torch', 'mlflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,109 @@
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+
+from benchbench.plugin.base import Split
+from benchbench.worker.batches import Batches, Preprocessing, flip, pad_or_crop
+
+CPU = torch.device("cpu")
+PAPER = Preprocessing(150, 0.5, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def pictures(count: int, *, height: int = 64, width: int = 64) -> Split:
+    generator = torch.Generator().manual_seed(count)
+    images = torch.randint(256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
+    return Split(images, torch.arange(count))
+
+
+def batches(split: Split, preprocessing: Preprocessing = PAPER, *, batch_size: int = 4) -> Batches:
+    return Batches(split, preprocessing, batch_size=batch_size, device=CPU)
+
+
+@pytest.mark.parametrize("size", [150, 151, 64, 63, 48, 33])
+def test_pictures_are_bit_for_bit_those_of_torchvisions_transforms(size: int) -> None:
+    split = pictures(5)
+    theirs = transforms.Compose(
+        [
+            transforms.CenterCrop(size),
+            transforms.ToTensor(),
+            transforms.Normalize(PAPER.mean, PAPER.std),
+        ]
+    )
+    ours = Preprocessing(size, 0.0, PAPER.mean, PAPER.std)
+    (images, _), *_rest = batches(split, ours).in_order()
+    for image, pixels in zip(images[:5], split.images, strict=False):
+        assert torch.equal(image, theirs(Image.fromarray(pixels.permute(1, 2, 0).numpy())))
+
+
+@pytest.mark.parametrize("shape", [(64, 100), (100, 64), (200, 40), (151, 150)])
+def test_pictures_that_are_no_squares_are_cut_as_torchvision_cuts_them(shape: tuple[int, int]) -> None:
+    images = pictures(2, height=shape[0], width=shape[1]).images
+    assert torch.equal(pad_or_crop(images, 90), transforms.CenterCrop(90)(images))
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(64, 64, 150), (63, 40, 150), (64, 64, 151), (200, 20, 90)])
+def test_outside_of_their_window_all_pictures_are_black(height: int, width: int, size: int) -> None:
+    given = batches(pictures(6, height=height, width=width), Preprocessing(size, 0.5, (0.0,), (1.0,)))
+    window = given.window
+    for images, _ in [*given.in_order(), *given.shuffled(seed=0, epoch=1)]:
+        images[:, :, window.rows.indices, window.columns.indices] = 0
+        assert not images.any()
+    assert window.rows.stop - window.rows.start == min(height, size)
+    assert window.columns.stop - window.columns.start <= width + 1
+    assert window.has_border == (height < size)
+
+
+def test_an_epoch_shows_every_picture_once_with_its_own_label() -> None:
+    split = pictures(10)
+    plain = Preprocessing(64, 0.0, (0.0,), (1.0,))
+    seen = list(batches(split, plain).shuffled(seed=1, epoch=1))
+    assert [len(labels) for _, labels in seen] == [4, 4, 2]
+    labels = torch.cat([labels for _, labels in seen])
+    assert sorted(labels.tolist()) == list(range(10))
+    shown = torch.cat([images for images, _ in seen])
+    assert torch.equal((shown * 255).round().byte(), split.images[labels])
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    split = pictures(50)
+
+    def order(seed: int, epoch: int, batch_size: int = 4) -> list[int]:
+        given = batches(split, batch_size=batch_size).shuffled(seed=seed, epoch=epoch)
+        return torch.cat([labels for _, labels in given]).tolist()
+
+    first = order(0, 1)
+    torch.rand(7)
+    assert order(0, 1) == first
+    assert order(0, 1, batch_size=7) == first
+    assert order(0, 2) != first
+    assert order(1, 1) != first
+
+
+def test_about_half_of_the_training_pictures_are_flipped_and_none_of_the_others() -> None:
+    split = pictures(200, height=8, width=8)
+    plain = Preprocessing(8, 0.5, (0.0,), (1.0,))
+    flipped = 0
+    for images, labels in batches(split, plain).shuffled(seed=3, epoch=1):
+        pixels = (images * 255).round().byte()
+        for picture, stored in zip(pixels, split.images[labels], strict=True):
+            assert torch.equal(picture, stored) or torch.equal(picture, stored.flip(-1))
+            flipped += torch.equal(picture, stored.flip(-1))
+    assert 70 < flipped < 130
+    untouched = torch.cat([images for images, _ in batches(split, plain).in_order()])
+    assert torch.equal((untouched * 255).round().byte(), split.images)
+
+
+def test_flip_mirrors_the_chosen_pictures_left_to_right() -> None:
+    images = pictures(3).images
+    mirrored = flip(images, torch.tensor([True, False, True]))
+    assert torch.equal(mirrored[0], images[0].flip(-1))
+    assert torch.equal(mirrored[1], images[1])
+
+
+def test_one_mean_serves_all_channels() -> None:
+    one = Preprocessing(64, 0.0, (0.5,), (0.25,))
+    three = Preprocessing(64, 0.0, (0.5,) * 3, (0.25,) * 3)
+    split = pictures(3)
+    (left, _), (right, _) = next(batches(split, one).in_order()), next(batches(split, three).in_order())
+    assert torch.equal(left, right)

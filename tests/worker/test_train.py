@@ -1,0 +1,346 @@
+"""The training loop against one written by hand in plain PyTorch, with the same weights, pictures and dropout."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from benchbench_plugins.adam import Adam
+from benchbench_plugins.alexnet import AlexNet
+from benchbench_plugins.constant import Constant
+from benchbench_plugins.cosine import Cosine
+from benchbench_plugins.digits import Digits
+from benchbench_plugins.sgd import SGD
+from benchbench_plugins.step import Step
+from benchbench_plugins.timm_models import Timm
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+import benchbench as bb
+from benchbench.config.spec import Precision
+from benchbench.plugin.base import DataSpec, Split
+from benchbench.records.events import Epoch
+from benchbench.worker.accelerate import Acceleration, accelerate
+from benchbench.worker.batches import Batches, Preprocessing, Window, epoch_seed
+from benchbench.worker.clock import Clock
+from benchbench.worker.train import Learner, NonFiniteLossError, Schedule, evaluate, fit, train_epoch
+
+CPU = torch.device("cpu")
+PREPROCESSING = Preprocessing(63, 0.5, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+BATCH_SIZE = 4
+
+
+class QuietPulse:
+    def restart(self, *, num_trained: int) -> None:
+        self.num_trained = num_trained
+
+    def trained(self) -> None:
+        self.num_trained = getattr(self, "num_trained", 0) + 1
+
+    def evaluated(self) -> None:
+        pass
+
+
+def pictures(count: int, *, num_labels: int = 10, size: int = 63) -> Split:
+    generator = torch.Generator().manual_seed(7)
+    images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+    return Split(images, torch.randint(num_labels, (count,), generator=generator))
+
+
+def learner(
+    model: nn.Module,
+    optimizer: bb.Optimizer,
+    scheduler: bb.Scheduler | None = None,
+    *,
+    batch_size: int = BATCH_SIZE,
+    window: Window | None = None,
+    acceleration: Acceleration | None = None,
+) -> Learner:
+    made = optimizer.build(model)
+    rule = scheduler or Constant()
+    schedule = Schedule(rule.build(made, num_epochs=2, steps_per_epoch=3), rule.step_every, rule.metric)
+    acceleration = acceleration or accelerate(CPU, "fp32")
+    model = acceleration.model(model)
+    fitted = acceleration.fitted(model, made, batch_size=batch_size, window=window)
+    return Learner(model, made, schedule, fitted)
+
+
+def batches(split: Split, preprocessing: Preprocessing = PREPROCESSING, *, batch_size: int = BATCH_SIZE) -> Batches:
+    memory_format = accelerate(CPU, "fp32").memory_format
+    return Batches(split, preprocessing, batch_size=batch_size, device=CPU, memory_format=memory_format)
+
+
+def relative_difference(left: torch.Tensor, right: torch.Tensor) -> float:
+    return float((left - right).norm() / right.norm())
+
+
+def plain_loop(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    split: Split,
+    *,
+    seed: int,
+    border: int = 0,
+    batch_size: int = BATCH_SIZE,
+) -> None:
+    """Train as a person would write it, one picture at a time through the transforms."""
+    generator = torch.Generator().manual_seed(epoch_seed(seed, 1))
+    order = torch.randperm(len(split), generator=generator)
+    flips = torch.rand(len(split), generator=generator) < 0.5
+    mean, std = torch.tensor(PREPROCESSING.mean)[:, None, None], torch.tensor(PREPROCESSING.std)[:, None, None]
+    model.train()
+    for start in range(0, len(split), batch_size):
+        batch = []
+        for position in range(start, min(start + batch_size, len(split))):
+            picture = F.pad(split.images[order[position]].float() / 255, (border,) * 4)
+            if flips[position]:
+                picture = picture.flip(2)
+            batch.append((picture - mean) / std)
+        optimizer.zero_grad()
+        images = torch.stack(batch).to(next(model.parameters()).dtype)
+        loss = F.cross_entropy(model(images), split.labels[order[start : start + batch_size]])
+        loss.backward()
+        optimizer.step()
+
+
+def wide_model(*, dropout: float = 0.5) -> nn.Module:
+    """Return a network whose linear layers are so large that they are computed by our own products."""
+    first = nn.Sequential(nn.Conv2d(3, 16, 5, stride=4), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten())
+    return nn.Sequential(
+        first,
+        nn.Linear(784, 4096),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(4096, 2048),
+        nn.ReLU(),
+        nn.Linear(2048, 10),
+    )
+
+
+def deep_model() -> nn.Module:
+    """Return a network with convolutions of so many channels that they are not computed directly.
+
+    It is smooth: rounding decides which of two nearly equal inputs a ReLU or a maximum lets pass, and that grows.
+    """
+    return nn.Sequential(
+        *(nn.Conv2d(3, 192, 3, stride=2, padding=1), nn.Tanh(), nn.AvgPool2d(2)),
+        *(nn.Conv2d(192, 192, 3, padding=1), nn.Tanh()),
+        *(nn.Conv2d(192, 192, 3, padding=1), nn.Tanh(), nn.AvgPool2d(2)),
+        *(nn.Flatten(), nn.Linear(192 * 64, 10)),
+    )
+
+
+def resnet() -> nn.Module:
+    return Timm(architecture="resnet10t").build(DataSpec(3, 63, 10))
+
+
+def alexnet() -> nn.Module:
+    return AlexNet().build(DataSpec(3, 63, 10))
+
+
+def train_both(build: Callable[[], nn.Module], ours: bb.Optimizer, theirs: Callable[..., Any]) -> list[nn.Module]:
+    """Return two networks after 20 steps from the same weights: trained here, and by hand."""
+    split = pictures(20 * BATCH_SIZE - 1)
+    torch.manual_seed(0)
+    model = build()
+    twin = copy.deepcopy(model)
+    torch.manual_seed(1)
+    pulse = QuietPulse()
+    train_epoch(learner(model, ours), batches(split).shuffled(seed=5, epoch=1), pulse=pulse)
+    assert pulse.num_trained == 20
+    torch.manual_seed(1)
+    plain_loop(twin, theirs(twin.parameters()), split, seed=5)
+    return [model, twin]
+
+
+@pytest.mark.parametrize(
+    ("build", "ours", "theirs"),
+    [
+        (alexnet, SGD(), lambda weights: torch.optim.SGD(weights, lr=0.001, momentum=0.9)),
+        (resnet, SGD(), lambda weights: torch.optim.SGD(weights, lr=0.001, momentum=0.9)),
+        (wide_model, SGD(momentum=0.0), lambda weights: torch.optim.SGD(weights, lr=0.001)),
+        (
+            wide_model,
+            SGD(weight_decay=0.001, nesterov=True),
+            lambda weights: torch.optim.SGD(weights, lr=0.001, momentum=0.9, weight_decay=0.001, nesterov=True),
+        ),
+    ],
+    ids=["alexnet", "resnet", "without momentum", "nesterov and weight decay"],
+)
+def test_twenty_steps_equal_a_loop_written_by_hand(
+    build: Callable[[], nn.Module], ours: bb.Optimizer, theirs: Callable[..., torch.optim.Optimizer]
+) -> None:
+    model, twin = train_both(build, ours, theirs)
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point():
+            assert relative_difference(weight, twin.state_dict()[name]) < 1e-5, name
+
+
+@pytest.mark.parametrize(
+    ("build", "border", "batch_size"),
+    [(lambda: AlexNet(dropout=0.0).build(DataSpec(3, 150, 10)), 43, 12), (deep_model, 0, 4)],
+    ids=["the paper's trial", "many channels"],
+)
+def test_twenty_steps_are_as_exact_as_those_of_a_loop_written_by_hand(
+    build: Callable[[], nn.Module], border: int, batch_size: int
+) -> None:
+    """Direct convolutions may differ from double precision by more than 1e-5 themselves."""
+    split = pictures(20 * batch_size, size=64)
+    torch.manual_seed(0)
+    model = build()
+    twin, exact = copy.deepcopy(model), copy.deepcopy(model).double()
+    train = batches(split, replace(PREPROCESSING, image_size=64 + 2 * border), batch_size=batch_size)
+    target = learner(model, SGD(), batch_size=batch_size, window=train.window)
+    assert target.acceleration.bordered == (border > 0)
+    train_epoch(target, train.shuffled(seed=5, epoch=1), pulse=QuietPulse())
+    for other in (twin, exact):
+        sgd = torch.optim.SGD(other.parameters(), lr=0.001, momentum=0.9)
+        plain_loop(other, sgd, split, seed=5, border=border, batch_size=batch_size)
+    for name, right in exact.state_dict().items():
+        usual = relative_difference(twin.state_dict()[name].double(), right)
+        assert relative_difference(model.state_dict()[name].double(), right) <= max(2 * usual, 1e-7), name
+
+
+@pytest.mark.parametrize("build", [alexnet, wide_model])
+def test_twenty_steps_as_with_avx_512_equal_a_loop_written_by_hand(
+    monkeypatch: pytest.MonkeyPatch, build: Callable[[], nn.Module]
+) -> None:
+    """What is chosen there can be computed anywhere, if slowly."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert accelerate(CPU, "fp32").linear == "pictures"
+    model, twin = train_both(build, SGD(), lambda weights: torch.optim.SGD(weights, lr=0.001, momentum=0.9))
+    for name, weight in model.state_dict().items():
+        assert relative_difference(weight, twin.state_dict()[name]) < 1e-5, name
+
+
+def loss_curve(precision: Precision) -> list[float]:
+    """Return the mean losses of every ten steps of an epoch of handwritten digits, at a learning rate that learns."""
+    dataset = Digits()
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(3, 16, 5, stride=2, padding=2)
+    hidden = nn.Linear(4096, 1024)
+    model = nn.Sequential(
+        *(convolution, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()), *(hidden, nn.ReLU(), nn.Linear(1024, 10))
+    )
+    acceleration = replace(accelerate(CPU, "fp32"), precision=precision, winograd=False)
+    target = learner(model, SGD(lr=0.01), batch_size=16, acceleration=acceleration)
+    preprocessing = Preprocessing(64, 0.0, dataset.mean, dataset.std)
+    order = batches(dataset.load(Path()).train, preprocessing, batch_size=16).shuffled(seed=0, epoch=1)
+    losses = []
+    while steps := list(islice(order, 10)):
+        losses.append(train_epoch(target, steps, pulse=QuietPulse()).loss)
+    return losses
+
+
+BF16_BAND = 0.1
+
+
+def test_the_loss_curve_in_bf16_stays_in_a_band_of_that_in_fp32() -> None:
+    """torch converts where a processor has no bf16: the same numbers, only slower."""
+    usual, ours = loss_curve("fp32"), loss_curve("bf16")
+    assert usual[-1] < usual[0] / 3, "it learns"
+    assert usual != ours
+    assert max(abs(right - found) for right, found in zip(usual, ours, strict=True)) < BF16_BAND
+
+
+def test_twenty_steps_of_adam_are_as_exact_as_those_of_a_loop_written_by_hand() -> None:
+    """Adam makes whole steps of roundings near zero, so that both are compared with double precision."""
+    build = partial(wide_model, dropout=0.0)
+    model, twin = train_both(build, Adam(lr=0.0001), partial(torch.optim.Adam, lr=0.0001))
+    torch.manual_seed(0)
+    exact = build().double()
+    plain_loop(exact, torch.optim.Adam(exact.parameters(), lr=0.0001), pictures(20 * BATCH_SIZE - 1), seed=5)
+    for name, right in exact.state_dict().items():
+        usual = relative_difference(twin.state_dict()[name].double(), right)
+        assert relative_difference(model.state_dict()[name].double(), right) <= max(2 * usual, 1e-7), name
+
+
+def test_large_layers_are_computed_by_our_own_products() -> None:
+    facts, wanted = learner(wide_model(), SGD()).acceleration.facts(), accelerate(CPU, "fp32").facts()
+    assert facts["linear"] == wanted["linear"]
+    assert facts["optimizer"] == wanted["optimizer"]
+
+
+def small_model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.AvgPool2d(9), nn.Flatten(), nn.Dropout(0.5), nn.Linear(147, 10))
+
+
+def run_fit(target: Learner, split: Split, *, epochs: int = 2) -> list[Epoch]:
+    return list(
+        fit(
+            target,
+            batches(split),
+            batches(split),
+            seed=0,
+            epochs=range(1, epochs + 1),
+            clock=Clock(),
+            pulse=QuietPulse(),
+        )
+    )
+
+
+def test_a_fit_gives_one_entry_an_epoch_and_learns() -> None:
+    split = pictures(12)
+    epochs = run_fit(learner(small_model(), SGD(lr=0.01)), split, epochs=20)
+    assert [epoch.epoch for epoch in epochs] == list(range(1, 21))
+    assert epochs[-1].val_loss < epochs[0].val_loss
+    assert all(epoch.train_seconds > 0 and epoch.eval_seconds > 0 for epoch in epochs)
+
+
+def test_the_same_seed_repeats_itself_bit_for_bit() -> None:
+    split = pictures(12)
+    weights = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        target = learner(small_model(), Adam())
+        run_fit(target, split)
+        weights.append(target.model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_evaluation_is_the_mean_over_pictures_not_over_batches() -> None:
+    split = pictures(130)
+    target = learner(small_model(), SGD())
+    found = evaluate(target, batches(split), pulse=QuietPulse())
+    images = torch.cat([images for images, _ in batches(split).in_order()])
+    with torch.no_grad():
+        logits = target.model.eval()(images)
+    assert found.loss == pytest.approx(float(F.cross_entropy(logits, split.labels)), rel=1e-6)
+    assert found.accuracy == float((logits.argmax(1) == split.labels).double().mean())
+    assert found.logits.shape == (130, 10)
+
+
+def test_a_loss_that_is_no_number_ends_the_fit_after_its_epoch_is_told() -> None:
+    split = pictures(12)
+    curve = fit(
+        learner(small_model(), SGD(lr=1e38)),
+        batches(split),
+        batches(split),
+        seed=0,
+        epochs=range(1, 5),
+        clock=Clock(),
+        pulse=QuietPulse(),
+    )
+    told = [next(curve)]
+    with pytest.raises(NonFiniteLossError, match=r"loss became (nan|inf) in epoch 1") as caught:
+        told.extend(curve)
+    assert "learning rate" in caught.value.hint
+    assert len(told) == 1
+    assert not math.isfinite(told[0].train_loss)
+
+
+def test_the_step_rule_falls_after_its_epochs_and_the_cosine_after_every_batch() -> None:
+    split = pictures(12)
+    stepped = run_fit(learner(small_model(), SGD(lr=0.01), Step(step_size=1, gamma=0.1)), split)
+    assert [epoch.learning_rate for epoch in stepped] == pytest.approx([0.01, 0.001])
+    target = learner(small_model(), SGD(lr=0.01), Cosine())
+    halved = run_fit(target, split)
+    assert [epoch.learning_rate for epoch in halved] == pytest.approx([0.01, 0.005])
+    assert target.optimizer.param_groups[0]["lr"] == pytest.approx(0.0)

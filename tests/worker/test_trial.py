@@ -1,0 +1,233 @@
+"""One trial after another in this process: what it says, and how it ends when something goes wrong."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.paths import PLUGINS
+
+from benchbench.config.spec import Draft
+from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
+from benchbench.plugin.registry import Registry
+from benchbench.protocol.heartbeat import SharedPulse
+from benchbench.protocol.jobs import ArtifactLevel, TrialOrder
+from benchbench.records.events import Epoch, Event, Failed, Started
+from benchbench.records.record import Record
+from benchbench.worker.accelerate import possible_precisions
+from benchbench.worker.setup import OutOfMemoryError
+from benchbench.worker.trial import overfit_epoch, run_trial
+
+ADAM = {"name": "adam", "lr": 0.003}
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load([PLUGINS / "tiny.py", PLUGINS / "unruly.py"])
+
+
+@pytest.fixture
+def pulse(tmp_path: Path) -> Iterator[SharedPulse]:
+    shared = SharedPulse(tmp_path / "pulse")
+    yield shared
+    shared.close()
+
+
+def make_order(
+    registry: Registry, folder: Path, *, device: str = "cpu", artifacts: ArtifactLevel = "none", **draft: Any
+) -> TrialOrder:
+    table = {"model": "tiny", "dataset": "digits", "optimizer": ADAM, "epochs": 2, "batch_size": 100} | draft
+    return TrialOrder(
+        spec=registry.resolve(Draft.from_toml(table)),
+        attempt="attempt-1",
+        device=device,
+        data_root=str(folder),
+        folder=str(folder / "attempt"),
+        artifacts=artifacts,
+    )
+
+
+def unruly(vice: str, **more: Any) -> Mapping[str, Any]:
+    return {"model": {"name": "unruly", "vice": vice, **more}}
+
+
+def test_a_trial_says_started_then_each_epoch_then_finished(
+    registry: Registry, pulse: SharedPulse, tmp_path: Path
+) -> None:
+    events = list(run_trial(make_order(registry, tmp_path), registry, pulse=pulse))
+    assert [event.event for event in events] == ["started", "epoch_finished", "epoch_finished", "finished"]
+    record = Record.of(events)
+    assert record.status == "finished"
+    assert record.final is not None
+    assert record.final.test_accuracy > 0.6
+    assert set(record.final.test_accuracy_per_label) == set(record.data.class_names)
+    assert record.final.test_top5_accuracy >= record.final.test_accuracy
+    assert pulse.num_trained == 2 * 15
+    assert Record.from_json(record.to_json()) == record
+
+
+def test_the_phases_of_a_real_trial_add_up_to_its_wall_clock(
+    registry: Registry, pulse: SharedPulse, tmp_path: Path
+) -> None:
+    order = make_order(registry, tmp_path)
+    began = time.perf_counter()
+    *_, finished = run_trial(order, registry, pulse=pulse)
+    elapsed = time.perf_counter() - began
+    times = finished.times
+    phases = times.load + times.train + times.eval + times.checkpoint + times.other
+    assert phases == pytest.approx(times.wall)
+    assert phases == pytest.approx(elapsed, rel=0.01, abs=0.02)
+    assert times.train > times.first_epoch_train > 0
+
+
+def curve(events: list[Event]) -> list[tuple[float, ...]]:
+    epochs = Record.of(events).epochs
+    return [(epoch.train_loss, epoch.train_accuracy, epoch.val_loss, epoch.val_accuracy) for epoch in epochs]
+
+
+def test_a_trial_repeats_itself_bit_for_bit_whatever_ran_between(
+    registry: Registry, pulse: SharedPulse, tmp_path: Path
+) -> None:
+    first = list(run_trial(make_order(registry, tmp_path), registry, pulse=pulse))
+    between = make_order(registry, tmp_path, **unruly("meddles"))
+    list(run_trial(between, registry, pulse=pulse))
+    again = list(run_trial(make_order(registry, tmp_path), registry, pulse=pulse))
+    other_seed = list(run_trial(make_order(registry, tmp_path, seed=1), registry, pulse=pulse))
+    assert curve(first) == curve(again)
+    assert Record.of(first).final == Record.of(again).final
+    assert curve(first) != curve(other_seed)
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("vice", "message"),
+    [
+        ("raises", "RuntimeError: no 100 pictures please"),
+        ("nan", "train loss became nan in epoch 2"),
+        ("greedy", "out of memory"),
+    ],
+)
+def test_a_trial_that_goes_wrong_keeps_its_curve_and_says_why(
+    registry: Registry, pulse: SharedPulse, tmp_path: Path, vice: str, message: str
+) -> None:
+    order = make_order(registry, tmp_path, epochs=5, **unruly(vice, at=16))
+    events = list(run_trial(order, registry, pulse=pulse))
+    failed = events[-1]
+    assert isinstance(failed, Failed)
+    assert failed.status == "failed"
+    assert message in failed.error.message
+    assert Record.of(events).epochs[0].val_accuracy > 0
+
+
+def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
+    registry: Registry, pulse: SharedPulse, tmp_path: Path
+) -> None:
+    running = run_trial(make_order(registry, tmp_path, epochs=1000), registry, pulse=pulse)
+    told = [next(running), next(running)]
+    pulse.ask_to_stop()
+    told.extend(running)
+    assert [event.event for event in told] == ["started", "epoch_finished", "failed"]
+    assert told[-1].status == "killed"
+    assert pulse.num_trained == 15 + 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message", "hint"),
+    [
+        (unruly("narrow"), ModelError, r"shape \[2, 9\] for 2 pictures of 10 labels", "wider"),
+        (unruly("build"), ModelError, "model 'unruly' does not fit: ValueError: this cannot be built", "--debug"),
+        ({"batch_size": 1500}, SpecError, "batch size 1500 is larger than the training set of 14", "at most"),
+        ({"dataset": {"name": "digits", "mean": [0.1, 0.2]}}, SpecError, "dataset.mean has 2 values", "channel"),
+        ({"device": "cuda:99"}, DeviceError, "cuda:99", "cpu|counted"),
+        ({"device": "toaster"}, DeviceError, "no device is called 'toaster'", "cpu"),
+        ({"precision": "tf32"}, DeviceError, "tf32 is not possible on cpu", "fp32"),
+        (
+            {"optimizer": {"name": "sgd", "momentum": 0.0, "nesterov": True}},
+            SpecError,
+            "nesterov needs a momentum",
+            "--momentum",
+        ),
+    ],
+)
+def test_what_cannot_be_started_is_refused_before_the_first_event(
+    registry: Registry,
+    pulse: SharedPulse,
+    tmp_path: Path,
+    changed: Mapping[str, Any],
+    error: type[BenchError],
+    message: str,
+    hint: str,
+) -> None:
+    order = make_order(registry, tmp_path, **changed)
+    with pytest.raises(error, match=message) as caught:
+        next(run_trial(order, registry, pulse=pulse))
+    assert any(word in caught.value.hint for word in hint.split("|"))
+    assert caught.value.exit_code == 2
+
+
+def test_trying_the_model_leaves_weights_dropout_and_statistics_untouched(
+    registry: Registry, pulse: SharedPulse, tmp_path: Path
+) -> None:
+    order = make_order(registry, tmp_path)
+    started = next(run_trial(order, registry, pulse=pulse))
+    assert isinstance(started, Started)
+    after_trial_setup = torch.rand(1)
+    torch.manual_seed(order.spec.seed)
+    registry.create("model", order.spec.model).build(_data_spec())
+    assert torch.equal(torch.rand(1), after_trial_setup)
+
+
+def test_a_failure_that_only_the_worker_has_a_class_for_stays_a_failure() -> None:
+    told = BenchError.from_json(OutOfMemoryError("out of memory", hint="a smaller batch").to_json())
+    assert (told.message, told.hint, told.exit_code) == ("out of memory", "a smaller batch", 1)
+
+
+def _data_spec() -> Any:
+    from benchbench.plugin.base import DataSpec
+
+    return DataSpec(num_channels=3, image_size=64, num_classes=10)
+
+
+@pytest.mark.skipif("bf16" not in possible_precisions(torch.device("cpu")), reason="this processor has no bf16")
+def test_bf16_trains_too(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:
+    *_, finished = run_trial(make_order(registry, tmp_path, precision="bf16"), registry, pulse=pulse)
+    assert finished.event == "finished"
+    assert finished.final.test_accuracy > 0.6
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_a_gpu_trains_as_well_as_a_cpu(registry: Registry, pulse: SharedPulse, tmp_path: Path, precision: str) -> None:
+    order = make_order(registry, tmp_path, device="cuda", precision=precision)
+    *_, finished = run_trial(order, registry, pulse=pulse)
+    assert finished.event == "finished"
+    assert finished.final.test_accuracy > 0.6
+
+
+def epochs(*losses: tuple[float, float]) -> list[Epoch]:
+    return [
+        Epoch(
+            epoch=number,
+            train_loss=train,
+            train_accuracy=0.0,
+            val_loss=val,
+            val_accuracy=0.0,
+            train_seconds=1.0,
+            eval_seconds=1.0,
+            images_per_second=1.0,
+            learning_rate=0.1,
+        )
+        for number, (train, val) in enumerate(losses, start=1)
+    ]
+
+
+def test_overfitting_begins_where_validation_loss_stays_above_its_least() -> None:
+    falling = [(3.0, 3.0), (2.0, 2.0), (1.0, 1.0), (0.9, 1.1), (0.8, 1.02)]
+    assert overfit_epoch(epochs(*falling, (0.7, 1.2), (0.6, 1.3), (0.5, 1.1))) == 6
+    assert overfit_epoch(epochs(*falling, (0.7, 1.2), (0.6, 1.3))) is None, "two epochs are no trend"
+    assert overfit_epoch(epochs((3, 3), (2, 2), (1, 1), (0.9, 1.04), (0.8, 1.04), (0.7, 1.04))) is None
+    assert overfit_epoch(epochs((3, 3), (1, 1), (2, 2), (2, 2), (2, 2))) is None, "training got worse too"
+    assert overfit_epoch(epochs((3, 3), (2, 2), (2.5, 2.5))) is None
