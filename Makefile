@@ -1,4 +1,4 @@
-# make demo   install, and train a model on pictures that need no download
+# make demo   install, and train a model on images that need no download
 # make test   install, and run the tests
 # make survival   kill trials and grids at many random moments, and see them finish
 # make bench  time it against plain loops, Lightning and timm's loader, and write docs/benchmarks.md

@@ -5,7 +5,7 @@
     BenchError            a message and a hint; caught in one place, ``benchbench.cli.main``
     |-- PluginError       no such plugin, or one that cannot be loaded
     |-- SpecError         a parameter, option or TOML file that cannot be understood
-    |-- DataError         pictures that are missing, damaged or unsafe to read
+    |-- DataError         images that are missing, damaged or unsafe to read
     |-- DeviceError       a device or precision that this machine does not have
     |-- ModelError        a model that does not fit the data
     |-- TrackingError     MLflow's store cannot be used
@@ -58,7 +58,7 @@ class SpecError(BenchError):
 
 
 class DataError(BenchError):
-    """Pictures that are missing, damaged or unsafe to read."""
+    """Images that are missing, damaged or unsafe to read."""
 
 
 class DeviceError(BenchError):

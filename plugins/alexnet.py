@@ -20,10 +20,10 @@ class AlexNet(bb.Model, name="alexnet"):
     )
 
     def build(self, data: bb.DataSpec) -> nn.Module:
-        """Return the network; any picture of at least 63 pixels a side passes through it."""
+        """Return the network; any image of at least 63 pixels a side passes through it."""
         if data.image_size < MIN_IMAGE_SIZE:
             raise bb.ModelError(
-                f"alexnet needs pictures of at least {MIN_IMAGE_SIZE} pixels a side, not {data.image_size}",
+                f"alexnet needs images of at least {MIN_IMAGE_SIZE} pixels a side, not {data.image_size}",
                 hint=f"--set dataset.image_size={MIN_IMAGE_SIZE}",
             )
         features = nn.Sequential(

@@ -1,7 +1,7 @@
-"""Handwritten digits: the real pictures that scikit-learn brings along, so that nothing need be downloaded.
+"""Handwritten digits: the real images that scikit-learn brings along, so that nothing need be downloaded.
 
 E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998:
-its test part, 1,797 pictures of 8x8 with 17 shades of grey.
+its test part, 1,797 images of 8x8 with 17 shades of grey.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 NUM_LABELS = 10
 IMAGE_SIDE = 64
 BRIGHTEST = 16
-"""The value of full ink in the pictures as they come, which becomes 255."""
+"""The value of full ink in the images as they come, which becomes 255."""
 
 
 class Digits(bb.Dataset, name="digits"):
     """1,797 handwritten digits, always at hand: 80 % to train, 10 % to validate and 10 % to test on."""
 
     image_size: int = bb.param(
-        64, "side of the square that pictures are padded (with black) or cropped to", ge=1, le=4096
+        64, "side of the square that images are padded (with black) or cropped to", ge=1, le=4096
     )
-    flip: float = bb.param(0.0, "probability of a left-right flip of a training picture: digits have none", ge=0, le=1)
+    flip: float = bb.param(0.0, "probability of a left-right flip of a training image: digits have none", ge=0, le=1)
     mean: tuple[float, ...] = bb.param((0.305,), "subtracted from pixels scaled to 0..1: that of the training part")
     std: tuple[float, ...] = bb.param((0.325,), "divides pixels after that: that of the training part")
 
     def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002 - a base class names it
-        """Return nothing: the pictures are part of scikit-learn."""
+        """Return nothing: the images are part of scikit-learn."""
         return ()
 
     def load(self, root: Path) -> bb.Splits:  # noqa: ARG002 - a base class names it
-        """Return the pictures as 64x64 RGB, enlarged by linear interpolation."""
+        """Return the images as 64x64 RGB, enlarged by linear interpolation."""
         from sklearn.datasets import load_digits  # noqa: PLC0415 - a second, not needed once they are cached
 
         digits = load_digits()
@@ -64,9 +64,9 @@ def enlarge(
 
 
 def split_rows(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the rows of train, val and test: of ten pictures with a label, the fifth and the tenth leave.
+    """Return the rows of train, val and test: of ten images with a label, the fifth and the tenth leave.
 
-    The pictures come writer by writer; this spreads all writers over the three parts, whatever the seed.
+    The images come writer by writer; this spreads all writers over the three parts, whatever the seed.
     """
     ranks = torch.empty_like(labels)
     for label in range(NUM_LABELS):

@@ -38,7 +38,7 @@ def benchbench_event(event: bb.Event, record: bb.Record) -> None:
     journal = Journal.of(record.spec_id, record.attempt)
     events = [event]
     if record.attempt not in _writers:
-        # A trial that is taken up again is written anew from its journal: no step is missing, none is there twice.
+        # A trial that is resumed is written anew from its journal: no step is missing, none is there twice.
         events = list(journal.events())
         _writers[record.attempt] = _fresh_writer(Path(place) / _folder_name(record))
     writer = _writers[record.attempt]
@@ -117,8 +117,8 @@ def _figures(journal: Journal, record: bb.Record) -> Iterator[tuple[int, Any]]:
     from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415
 
     for path in sorted((journal.artifacts / "figures").glob("*.png")):
-        with Image.open(path) as picture:
-            width, height = picture.size
+        with Image.open(path) as image:
+            width, height = image.size
         image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=path.read_bytes())
         yield len(record.epochs), Summary(value=[Summary.Value(tag=path.stem, image=image)])
 

@@ -1,7 +1,7 @@
 """All 200 labels of Tiny ImageNet (Stanford CS231n), cut the way that ``tinyimage10`` cuts its ten.
 
 Only the training part of the official archive is used: its own test part has no labels, and this way the ten labels
-have the same pictures in the same splits here as there, so that results on them can be compared.
+have the same images in the same splits here as there, so that results on them can be compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchbench_plugins.tinyimage10 import (
     TinyImage10,
     check_present,
     decode,
-    picture_numbers,
+    image_numbers,
 )
 
 import benchbench as bb
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
-"""words.txt names all of WordNet, a few megabytes; a picture has a few kilobytes."""
+"""words.txt names all of WordNet, a few megabytes; an image has a few kilobytes."""
 
 HINT = f"--data tinyimage200=PATH of {OFFICIAL}.zip or its folder; bench data fetch tinyimage200"
 
@@ -39,9 +39,9 @@ class TinyImage200(bb.Dataset, name="tinyimage200"):
     num_labels: ClassVar[int] = 200
 
     image_size: int = bb.param(
-        150, "side of the square that pictures are padded (with black) or cropped to", ge=1, le=4096
+        150, "side of the square that images are padded (with black) or cropped to", ge=1, le=4096
     )
-    flip: float = bb.param(0.5, "probability of a left-right flip of a training picture", ge=0, le=1)
+    flip: float = bb.param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
     mean: tuple[float, ...] = bb.param(
         (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1: ImageNet's, by channel"
     )
@@ -53,7 +53,7 @@ class TinyImage200(bb.Dataset, name="tinyimage200"):
         return (place,) if place.is_file() else tuple(place / name for name in ("train", "wnids.txt", "words.txt"))
 
     def load(self, root: Path) -> bb.Splits:
-        """Return the pictures in the order of their WordNet ids, then of their numbers.
+        """Return the images in the order of their WordNet ids, then of their numbers.
 
         ``root`` is the official archive or its folder, or a folder with one in it.
         """
@@ -72,7 +72,7 @@ def find_archive(root: Path) -> Path:
         if place.is_file() or (place / "wnids.txt").is_file():
             return place
     found = f"has neither wnids.txt nor {OFFICIAL} nor {OFFICIAL}.zip" if root.is_dir() else "does not exist"
-    raise bb.DataError(f"no tinyimage200 pictures at {root}: it {found}", hint=HINT)
+    raise bb.DataError(f"no tinyimage200 images at {root}: it {found}", hint=HINT)
 
 
 def read_labels(files: Files, prefix: str, *, num_labels: int) -> dict[str, str]:
@@ -97,7 +97,7 @@ def _read_text(files: Files, name: str) -> str:
 
 def read_split(files: Files, prefix: str, wnids: tuple[str, ...], *, split: str) -> bb.Split:
     """Return one split, decoded into one array: 1 GB for the training part, which is not to be there twice."""
-    wanted = {wnid: [f"{wnid}_{number}.JPEG" for number in picture_numbers(split, wnid)] for wnid in wnids}
+    wanted = {wnid: [f"{wnid}_{number}.JPEG" for number in image_numbers(split, wnid)] for wnid in wnids}
     names = tuple(name for of_label in wanted.values() for name in of_label)
     pixels = np.empty((len(names), 3, IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8)
     row = 0
@@ -106,8 +106,8 @@ def read_split(files: Files, prefix: str, wnids: tuple[str, ...], *, split: str)
         check_present(files, folder, of_label, hint=HINT)
         for name in of_label:
             place = f"{folder}/{name}"
-            picture = decode(files.read(place), where=f"{files.path}: {place}", hint=HINT)
-            pixels[row] = picture.transpose(2, 0, 1)
+            image = decode(files.read(place), where=f"{files.path}: {place}", hint=HINT)
+            pixels[row] = image.transpose(2, 0, 1)
             row += 1
     labels = torch.arange(len(wnids)).repeat_interleave(len(names) // len(wnids))
     return bb.Split(images=torch.from_numpy(pixels), labels=labels, names=names)

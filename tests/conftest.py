@@ -1,4 +1,4 @@
-"""What every test stands on: state and caches of its own, and the real pictures where they are."""
+"""What every test stands on: state and caches of its own, and the real images where they are."""
 
 from __future__ import annotations
 

@@ -247,7 +247,7 @@ def test_no_hook_is_documented_that_there_is_not() -> None:
 def test_every_check_is_documented_with_its_arguments(check: Any) -> None:
     arguments = []
     for name, parameter in inspect.signature(check).parameters.items():
-        default = "PICTURES" if parameter.default is testing.PICTURES else parameter.default
+        default = "IMAGES" if parameter.default is testing.IMAGES else parameter.default
         arguments.append(name if default is parameter.empty else f"{name}={default}")
     assert f"`{check.__name__}({', '.join(arguments)})`" in TEXTS["docs/plugins.md"]
 
@@ -310,7 +310,7 @@ def test_every_field_that_a_trial_leaves_is_documented(kept: Any) -> None:
 @pytest.mark.slow
 def test_every_metric_and_tag_of_a_real_run_is_documented(run: Run, trained: Path) -> None:
     named = set(re.findall(r"`([\w./*<>]+)`", TEXTS["docs/records.md"]))
-    metrics = {re.sub(r"^test_accuracy/.*", "test_accuracy/<label>", key) for key in run.data.metrics}
+    metrics = {re.sub(r"^test_accuracy/.*", "test_accuracy/<class>", key) for key in run.data.metrics}
     groups = r"^(benchbench\.(?:version|acceleration|plugin|source))\..*"
     tags = {re.sub(groups, r"\1.*", key) for key in run.data.tags}
     assert metrics | tags <= named

@@ -12,7 +12,7 @@ from benchbench.cli.variants import Words, name_variants, read_variants
 from benchbench.config.differences import is_match, label, varying
 from benchbench.config.grid_file import GridFile, load
 from benchbench.plugin.registry import Registry
-from benchbench.records.metrics import label_slugs
+from benchbench.records.metrics import class_slugs
 
 if TYPE_CHECKING:
     from benchbench.config.spec import Spec
@@ -36,7 +36,7 @@ METRICS = {
     "overfit_epoch",
     "test_accuracy",
     "train_seconds",
-    *(f"test_accuracy/{slug}" for slug in label_slugs(tuple(LABELS.values())).values()),
+    *(f"test_accuracy/{slug}" for slug in class_slugs(tuple(LABELS.values())).values()),
 }
 every_experiment = pytest.mark.parametrize("name", NUM_TRIALS)
 

@@ -35,7 +35,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "--models",
             metavar="RUN RUN",
             show_default=False,
-            help="Compare two trained models instead, by what each says of every test picture.",
+            help="Compare two trained models instead, by what each says of every test image.",
         ),
     ] = None,
     form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")] = "table",

@@ -37,8 +37,8 @@ def show_comparison(comparison: Comparison, form: str) -> None:
     elif form == "csv":
         _print_csv(_flat_rows(comparison))
     else:
-        cautions = tuple(f"caution: {caution}" for caution in comparison.cautions)
-        _print_sheets(sheets.of_comparison(comparison), (*cautions, *comparison.facts), form)
+        warnings = tuple(f"warning: {warning}" for warning in comparison.warnings)
+        _print_sheets(sheets.of_comparison(comparison), (*warnings, *comparison.facts), form)
 
 
 def show_published(rows: Sequence[PublishedRow], confidence: float, form: str) -> None:
@@ -63,7 +63,7 @@ def show_models(found: ModelComparison, run_ids: Sequence[str], form: str) -> No
             (run_ids[0], f"{found.accuracies[0]:.1%}", str(found.only_first)),
             (run_ids[1], f"{found.accuracies[1]:.1%}", str(found.only_second)),
         )
-        both = f"{found.num_pictures} test pictures, both right on {found.both}, both wrong on {found.neither}"
+        both = f"{found.num_images} test images, both right on {found.both}, both wrong on {found.neither}"
         sheet = Sheet("two trained models", ("run", "test accuracy", "right where the other is wrong"), rows, (both,))
         _print_sheets([sheet], (f"McNemar's exact test: {found.verdict}",), form)
 

@@ -38,19 +38,19 @@ def list_datasets(
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
-    """List the datasets: where their pictures are, and how much space they and their decoded copies take."""
+    """List the datasets: where their images are, and how much space they and their decoded copies take."""
     from benchbench.data.cache import decoded_folder  # noqa: PLC0415 - help must not wait for it
 
     found = [describe(entry) for entry in _catalog(plugins).of_kind("dataset")]
     if as_json:
         _print_json({"datasets": found, "decoded_folder": str(decoded_folder())})
         return
-    print_table(("dataset", "pictures", "size", "decoded"), map(_list_row, found), numbers=("size", "decoded"))
+    print_table(("dataset", "images", "size", "decoded"), map(_list_row, found), numbers=("size", "decoded"))
     typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")
 
 
 def describe(entry: Entry) -> dict[str, Any]:
-    """Return where a dataset's pictures are and the space they take, as plain data."""
+    """Return where a dataset's images are and the space they take, as plain data."""
     from benchbench.data.cache import cached_bytes  # noqa: PLC0415 - help must not wait for these
     from benchbench.data.download import locate, parse_data_options  # noqa: PLC0415
 
@@ -71,7 +71,7 @@ def fetch_dataset(
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
-    """Download a dataset; one that was broken off is taken up again."""
+    """Download a dataset; one that was interrupted is resumed."""
     from rich.console import Console  # noqa: PLC0415 - help must not wait for these
 
     from benchbench.cli.downloads import download_bar  # noqa: PLC0415
@@ -79,7 +79,7 @@ def fetch_dataset(
 
     entry = _catalog(plugins).find("dataset", name)
     if entry.download is None:
-        raise DataError(f"dataset {name!r} has nothing to download", hint="bench data list shows where pictures are")
+        raise DataError(f"dataset {name!r} has nothing to download", hint="bench data list shows where images are")
     with download_bar(Console(stderr=True)) as on_progress:
         path = fetch(entry.download, data_folder(), on_progress=on_progress)
     num_bytes = path.stat().st_size
@@ -97,7 +97,7 @@ def verify_dataset(
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
-    """Check a dataset's archive, decode every picture, and count them."""
+    """Check a dataset's archive, decode every image, and count them."""
     from benchbench.config.spec import PluginSpec  # noqa: PLC0415
     from benchbench.data import cache as data_cache  # noqa: PLC0415 - help must not wait for these
     from benchbench.data.download import locate, parse_data_options, ways_out  # noqa: PLC0415
@@ -107,7 +107,7 @@ def verify_dataset(
     entry = _catalog(plugins).find("dataset", name)
     root = locate(name, entry.download, parse_data_options(data or ()))
     if entry.download and not root.exists():
-        raise DataError(f"the pictures of {name} are not here", hint=ways_out(name))
+        raise DataError(f"the images of {name} are not here", hint=ways_out(name))
     registry = Registry.load(loose_files(map(str, plugins or ())), only={entry.origin})
     dataset = registry.create("dataset", PluginSpec(name, entry.revision, {}))
     checksum = check_archive(entry, dataset.sources(root))
@@ -147,7 +147,7 @@ def _findings(name: str, loaded: Loaded, *, checksum: str) -> dict[str, Any]:
         "digest": facts.digest,
         "image_shape": facts.image_shape,
         "splits": {
-            part: {"num_images": split.num_images, "digest": split.digest, "num_images_per_label": counts[part]}
+            part: {"num_images": split.num_images, "digest": split.digest, "num_images_per_class": counts[part]}
             for part, split in facts.splits.items()
         },
     }
@@ -157,7 +157,7 @@ def _print_findings(name: str, loaded: Loaded, *, checksum: str) -> None:
     facts = loaded.facts
     typer.echo(f"{name}: {facts.source}")
     typer.echo(f"checksum: {checksum}")
-    typer.echo(f"digest of the pictures and labels: {facts.digest}")
+    typer.echo(f"digest of the images and labels: {facts.digest}")
     counts = _count_labels(loaded)
     rows = [(label, *(str(counts[part][label]) for part in counts)) for label in facts.class_names]
     totals = ("all", *(str(split.num_images) for split in facts.splits.values()))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from benchbench.protocol.jobs import TrialOrder
+    from benchbench.protocol.jobs import TrialJob
     from benchbench.records.events import Epoch, Event, Times
     from benchbench.records.record import Record
 
@@ -66,7 +66,7 @@ class Display:
             yield
         self._bar = None
 
-    def stage(self, order: TrialOrder, text: str) -> None:  # noqa: ARG002 - there is one trial only
+    def status(self, job: TrialJob, text: str) -> None:  # noqa: ARG002 - there is one trial only
         """Show what the trial is busy with: on the bar, or as a line where there is none."""
         if self._bar is None:
             self._print(Text(f"{text} ..."))
@@ -77,7 +77,7 @@ class Display:
         """Show a line that is no result."""
         self._print(Text(text, style="dim"))
 
-    def event(self, order: TrialOrder, event: Event, record: Record) -> None:  # noqa: ARG002 - see above
+    def event(self, job: TrialJob, event: Event, record: Record) -> None:  # noqa: ARG002 - see above
         """Show an event."""
         match event:
             case Started() | Resumed():
@@ -140,7 +140,7 @@ def epoch_line(epoch: Epoch, record: Record) -> str:
 def show_end(record: Record, console: Console, *, opens_with: str) -> None:
     """Print what a trial came to: accuracies, accuracy per label, times, and the line that opens it in MLflow."""
     if record.final is not None:
-        console.print(per_label_table(record))
+        console.print(per_class_table(record))
         final = record.final
         console.print(
             f"accuracy: train {final.train_accuracy:.1%}  val {final.val_accuracy:.1%}"
@@ -161,14 +161,14 @@ def show_end(record: Record, console: Console, *, opens_with: str) -> None:
         console.print(Text(opens_with), soft_wrap=True)
 
 
-def per_label_table(record: Record) -> Table:
+def per_class_table(record: Record) -> Table:
     """Return test accuracy per label, in the order of the labels."""
     assert record.final is not None  # noqa: S101 - asked for finished trials only
     table = Table(title="test accuracy per label", title_justify="left", box=None, pad_edge=False)
     table.add_column("label")
     table.add_column("accuracy", justify="right")
     table.add_column("")
-    for label, accuracy in record.final.test_accuracy_per_label.items():
+    for label, accuracy in record.final.test_accuracy_per_class.items():
         table.add_row(Text(label), f"{accuracy:.1%}", "#" * round(20 * accuracy))
     return table
 

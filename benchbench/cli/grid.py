@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A grid file, such as experiments/grid.toml.")],
-    jobs: Annotated[
+    num_jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="Trials at a time.", show_default="1, or one a GPU")
     ] = None,
     executor: Annotated[str, typer.Option("--executor", help="Where trials run: local or ray.")] = "local",
@@ -89,7 +89,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
             checkpoint_every_seconds=checkpoint_every,
             keep_checkpoints=keep_checkpoints,
             plugin_files=tuple(map(str, plugins or ())),
-            jobs=jobs,
+            num_jobs=num_jobs,
             executor=cast("Literal['local', 'ray']", executor),
             address=address,
         ),

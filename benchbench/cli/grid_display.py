@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from benchbench.protocol.jobs import TrialOrder
+    from benchbench.protocol.jobs import TrialJob
     from benchbench.records.events import Event
     from benchbench.records.record import Record
 
@@ -72,45 +72,45 @@ class GridDisplay:
             yield
         self._bars = None
 
-    def stage(self, order: TrialOrder, text: str) -> None:
+    def status(self, job: TrialJob, text: str) -> None:
         """Show what a trial is busy with, on its bar."""
-        if self._bars and order.folder in self._bars.trials:
-            label = self._labels.get(order.folder, "")
-            self._bars.update(self._bars.trials[order.folder], description=f"{label}  {text}")
+        if self._bars and job.folder in self._bars.trials:
+            label = self._labels.get(job.folder, "")
+            self._bars.update(self._bars.trials[job.folder], description=f"{label}  {text}")
 
     def note(self, text: str) -> None:
         """Show a line that is no result."""
         self._console.print(Text(text, style="dim"), soft_wrap=True)
 
-    def event(self, order: TrialOrder, event: Event, record: Record) -> None:
+    def event(self, job: TrialJob, event: Event, record: Record) -> None:
         """Show an event of a trial."""
         match event:
             case Started() | Resumed():
-                self._begin(order, record)
+                self._begin(job, record)
                 if isinstance(event, Resumed) and event.note:
                     self.note(event.note)
             case Finished() | Failed():
-                self._end(order, record)
+                self._end(job, record)
 
-    def _begin(self, order: TrialOrder, record: Record) -> None:
+    def _begin(self, job: TrialJob, record: Record) -> None:
         if self._bars:
             batches = math.ceil(record.data.splits["train"].num_images / record.spec.batch_size)
-            label = self._labels.get(order.folder, "")
-            self._bars.trials[order.folder] = self._bars.add_task(
+            label = self._labels.get(job.folder, "")
+            self._bars.trials[job.folder] = self._bars.add_task(
                 label, total=batches * record.spec.epochs, unit="batches"
             )
 
-    def _end(self, order: TrialOrder, record: Record) -> None:
+    def _end(self, job: TrialJob, record: Record) -> None:
         self._num_ended += 1
         left = len(self._labels) - self._num_ended
         seconds = (time.monotonic() - self._started) / self._num_ended * left
         ahead = f"  ({duration(seconds)} left)" if left else ""
         position = f"[{self._num_ended}/{len(self._labels)}]"
-        text = f"{position} {self._labels.get(order.folder, '')}: {trial_line(record)}{ahead}"
+        text = f"{position} {self._labels.get(job.folder, '')}: {trial_line(record)}{ahead}"
         self._console.print(Text(text), soft_wrap=True)
         if self._bars and self._total is not None:
-            if order.folder in self._bars.trials:
-                self._bars.remove_task(self._bars.trials.pop(order.folder))
+            if job.folder in self._bars.trials:
+                self._bars.remove_task(self._bars.trials.pop(job.folder))
             text = f"grid, {duration(seconds)} left" if left else "grid"
             self._bars.update(self._total, completed=self._num_ended, description=text)
 

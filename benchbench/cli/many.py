@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from benchbench.config.grid_file import GridFile
     from benchbench.driver.event_loop import Outcome
     from benchbench.driver.plan import Planned
-    from benchbench.protocol.jobs import TrialOrder
+    from benchbench.protocol.jobs import TrialJob
     from benchbench.report.grid_page import GridPage
 
 REPORTING = "benchbench.cli.reporting"
@@ -43,7 +43,7 @@ MAX_REPORTED = 200
 """Of more trials a report is made when it is asked for: the files of each take 0.1 s to fetch."""
 
 RETRIES = 1
-"""How often a trial whose worker was killed by the system is taken up again."""
+"""How often a trial whose worker was killed by the system is resumed."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def run_grid(grid: GridFile, options: Options, grid_options: GridOptions) -> Non
         if not grid_options.yes:
             state.check_unchanged(specs)
         plan = session.plan(resolved)
-        _show_plan(plan, console, jobs=session.executor.jobs)
+        _show_plan(plan, console, num_jobs=session.executor.num_jobs)
         if grid_options.dry_run or grid_options.verbose:
             _list_plan(plan, console, with_reasons=grid_options.verbose)
         ending = Ending([], is_interrupted=False)
@@ -116,7 +116,7 @@ def _run(
     session: Session,
     grid: GridFile,
     plan: Sequence[Planned],
-    page: Callable[[Sequence[TrialOrder]], GridPage],
+    page: Callable[[Sequence[TrialJob]], GridPage],
     *,
     display: GridDisplay,
     max_failures: int | None,
@@ -128,26 +128,24 @@ def _run(
         return Ending([], is_interrupted=False)
     names = _names(plan)
     parent = session.open_parent(grid.name, grid.question)
-    orders = [session.order(item) for item in todo]
+    jobs = [session.job(item) for item in todo]
     drive = session.drive(
         display, complete=best.complete, parent_run_id=parent, retries=RETRIES, max_failures=max_failures
     )
-    labels = {order.folder: label(order.spec, names) for order in orders}
+    labels = {job.folder: label(job.spec, names) for job in jobs}
     with display.shown(labels, session.executor.progress):
-        ending = drive.run(orders, session.executor)
+        ending = drive.run(jobs, session.executor)
     if has_report:
         _import_report()
-    best.keep_all(orders)
-    session.close_parent(parent, _status(ending, plan), partial(page, orders))
+    best.keep_all(jobs)
+    session.close_parent(parent, _status(ending, plan), partial(page, jobs))
     return ending
 
 
-def _page(
-    session: Session, grid: GridFile, text: str, plan: Sequence[Planned], orders: Sequence[TrialOrder]
-) -> GridPage:
+def _page(session: Session, grid: GridFile, text: str, plan: Sequence[Planned], jobs: Sequence[TrialJob]) -> GridPage:
     from benchbench.report.grid_page import grid_page  # noqa: PLC0415 - statistics, when the training is over
 
-    journals = {order.spec.id: Journal(Path(order.folder)) for order in orders}
+    journals = {job.spec.id: Journal(Path(job.folder)) for job in jobs}
     records = [session.record_of(item, journals.get(item.resolved.spec.id)) for item in plan]
     return grid_page(grid, text, list(filter(None, records)), num_trials=len(plan))
 
@@ -198,15 +196,15 @@ class _Best:
         journal = self._journal
         return journal is not None and journal.has_checkpoint() and (journal.is_cut_off() or not journal.has_samples())
 
-    def keep_all(self, orders: Sequence[TrialOrder]) -> None:
+    def keep_all(self, jobs: Sequence[TrialJob]) -> None:
         """Add figures and model to what the best trial keeps, where an earlier call has not done it."""
         if self._journal is None or not self.is_waiting:
             return
         if self._done is not None and self._journal is self._done.journal:
-            orders = [self._session.order(self._done)]
-        for order in orders:
-            if order.attempt == self._journal.attempt:
-                self._session.keep_all(order)
+            jobs = [self._session.job(self._done)]
+        for job in jobs:
+            if job.attempt == self._journal.attempt:
+                self._session.keep_all(job)
 
 
 def _status(ending: Ending, plan: Sequence[Planned]) -> Literal["finished", "failed", "killed"]:
@@ -217,19 +215,19 @@ def _status(ending: Ending, plan: Sequence[Planned]) -> Literal["finished", "fai
     return "failed" if is_cut_short or statuses & {"failed", "refused"} else "finished"
 
 
-def _show_plan(plan: Sequence[Planned], console: Console, *, jobs: int) -> None:
+def _show_plan(plan: Sequence[Planned], console: Console, *, num_jobs: int) -> None:
     counts = Counter(item.action for item in plan)
     stale = sum(bool(item.stale) and item.action == "skip" for item in plan)
     parts = [
         f"{len(plan)} trials: {counts['skip']} done",
         *([f"{stale} of them stale (--rerun-stale)"] if stale else []),
-        f"{counts['resume']} to take up again",
+        f"{counts['resume']} to resume",
         f"{counts['run']} to run",
     ]
     known = [item.wall_seconds for item in plan if item.wall_seconds]
     left = counts["resume"] + counts["run"]
     if known and left:
-        parts.append(f"about {duration(left * sum(known) / len(known) / jobs)} by earlier trials")
+        parts.append(f"about {duration(left * sum(known) / len(known) / num_jobs)} by earlier trials")
     console.print(", ".join(parts), soft_wrap=True)
 
 
@@ -253,7 +251,7 @@ def _show_outcomes(outcomes: Sequence[Outcome], names: tuple[str, ...]) -> None:
     best = max((final.val_accuracy for final in finals), default=None)
     rows = []
     for outcome in outcomes:
-        record, flat = outcome.record, outcome.order.spec.flat()
+        record, flat = outcome.record, outcome.job.spec.flat()
         final = record.final if record else None
         rows.append(
             (
@@ -269,7 +267,7 @@ def _show_outcomes(outcomes: Sequence[Outcome], names: tuple[str, ...]) -> None:
     for outcome in outcomes:
         error = outcome.error or (outcome.record and outcome.record.error)
         if error:
-            typer.echo(f"{outcome.status}: {label(outcome.order.spec, names)}: {error.message}", err=True)
+            typer.echo(f"{outcome.status}: {label(outcome.job.spec, names)}: {error.message}", err=True)
 
 
 def _planned_json(item: Planned) -> dict[str, Any]:
@@ -287,6 +285,6 @@ def _planned_json(item: Planned) -> dict[str, Any]:
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     if outcome.record is None:
         error = outcome.error.to_json() if outcome.error else None
-        return {"spec_id": outcome.order.spec.id, "status": outcome.status, "error": error}
-    record: dict[str, Any] = json.loads(Journal(Path(outcome.order.folder)).record().to_json())
+        return {"spec_id": outcome.job.spec.id, "status": outcome.status, "error": error}
+    record: dict[str, Any] = json.loads(Journal(Path(outcome.job.folder)).record().to_json())
     return record

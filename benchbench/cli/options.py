@@ -45,7 +45,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="[NAME=]PATH",
-        help="Where the pictures are, for all datasets or for one; may be repeated.",
+        help="Where the images are, for all datasets or for one; may be repeated.",
         show_default=False,
     ),
 ]

@@ -133,7 +133,7 @@ def find_models(records: Sequence[Record], run_ids: Iterable[str], *, confidence
 
     first, second = (_find_run(records, run_id) for run_id in run_ids)
     if first.data.splits["test"] != second.data.splits["test"]:
-        raise SpecError("the two models were not tested on the same pictures", hint="take two runs of one dataset")
+        raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")
     predictions = [load_predictions(run_id_of(record)) for record in (first, second)]
     return compare_models(*predictions, confidence=confidence)
 

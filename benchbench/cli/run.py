@@ -43,10 +43,10 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", "-e", help="Passes over the training pictures.", show_default="10")
+        int | None, typer.Option("--epochs", "-e", help="Passes over the training images.", show_default="10")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", help="Pictures a step.", show_default="32")
+        int | None, typer.Option("--batch-size", "-b", help="Images a step.", show_default="32")
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", "-s", help="Of weights, data order, flips and dropout.", show_default="0")

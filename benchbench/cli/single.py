@@ -18,7 +18,7 @@ from benchbench.tracking import how_to_open
 
 if TYPE_CHECKING:
     from benchbench.config.spec import Draft
-    from benchbench.protocol.jobs import TrialOrder
+    from benchbench.protocol.jobs import TrialJob
 
 
 def run_single(draft: Draft, options: Options, *, as_json: bool) -> None:
@@ -35,23 +35,23 @@ def run_single(draft: Draft, options: Options, *, as_json: bool) -> None:
         (planned,) = session.plan(session.resolve([draft]))
         session.settle([planned])
         if planned.action == "resume":
-            display.note(f"{planned.why}: taking it up again (--fresh starts anew)")
+            display.note(f"{planned.why}: resuming it (--fresh starts anew)")
         elif planned.action == "skip":
             display.note(f"{planned.why}: it is not trained again (--fresh starts anew)")
-        order = session.order(planned)
+        job = session.job(planned)
         if planned.action != "skip":
-            _train(session, order, display)
+            _train(session, job, display)
         session.close_tracker()
-    record = Journal.of(order.spec.id, order.attempt).record()
+    record = Journal.of(job.spec.id, job.attempt).record()
     show_end(record, console, opens_with=how_to_open(record.mlflow) if record.mlflow else "")
     if as_json:
         typer.echo(record.to_json())
     raise typer.Exit(shared.EXIT_CODES[record.status])
 
 
-def _train(session: Session, order: TrialOrder, display: Display) -> None:
-    with display.shown(lambda: session.executor.progress().get(order.folder, 0)):
-        ending = session.drive(display).run([order], session.executor)
+def _train(session: Session, job: TrialJob, display: Display) -> None:
+    with display.shown(lambda: session.executor.progress().get(job.folder, 0)):
+        ending = session.drive(display).run([job], session.executor)
     (outcome,) = ending.outcomes
     if outcome.error is not None:
         raise KeyboardInterrupt if ending.is_interrupted else outcome.error

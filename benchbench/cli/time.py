@@ -42,7 +42,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = None,
     batch_size: Annotated[
         str | None,
-        typer.Option("--batch-size", "-b", metavar="N[,N]", help="Pictures a step.", show_default="32, or the file's"),
+        typer.Option("--batch-size", "-b", metavar="N[,N]", help="Images a step.", show_default="32, or the file's"),
     ] = None,
     precision: Annotated[
         str | None,

@@ -14,7 +14,7 @@ from rich.console import Console
 from benchbench.cli import options as shared
 from benchbench.cli.downloads import download_bar
 from benchbench.cli.timed_display import TimedDisplay
-from benchbench.cli.timed_tables import cautions, print_timings
+from benchbench.cli.timed_tables import print_timings, warnings
 from benchbench.cli.variants import name_variants
 from benchbench.compare.timings import MIN_ROUNDS, compare_timings
 from benchbench.driver.event_loop import Interrupts
@@ -22,8 +22,8 @@ from benchbench.driver.session import Options, Session
 from benchbench.errors import SpecError, TrackingError, TrialError
 from benchbench.executors.local import LocalExecutor
 from benchbench.plugin.discovery import loose_files
-from benchbench.protocol.messages import Output, Stage
-from benchbench.protocol.timing import Round, TimeOrder, Timing, Warmed
+from benchbench.protocol.messages import Output, Status
+from benchbench.protocol.timing import Round, Timing, TimingJob, Warmed
 from benchbench.records import files
 from benchbench.report.timings import images_per_second, to_benchmark_json, to_json, to_text
 from benchbench.tracking import how_to_open
@@ -65,7 +65,7 @@ def run_timing(grid: GridFile, options: Options, plan: Plan) -> None:
         named = name_variants(specs, grid, by=plan.by, baseline=plan.baseline)
         # Opened before the first round, so that nothing of ours disturbs it.
         session.tracker.wait_open()
-        order = TimeOrder(
+        job = TimingJob(
             specs=named.specs,
             names=named.names,
             rounds=plan.rounds,
@@ -74,7 +74,7 @@ def run_timing(grid: GridFile, options: Options, plan: Plan) -> None:
             data_roots=session.data_roots,
             plugin_files=tuple(str(Path(file).absolute()) for file in files),
         )
-        timing = _time(order, executor, display)
+        timing = _time(job, executor, display)
         if len(timing.rounds) < MIN_ROUNDS:
             display.note(
                 f"stopped after {len(timing.rounds)} round(s): an interval takes {MIN_ROUNDS}, so nothing is kept"
@@ -92,17 +92,17 @@ def run_timing(grid: GridFile, options: Options, plan: Plan) -> None:
     raise typer.Exit(shared.EXIT_CODES["killed" if timing.is_stopped else "finished"])
 
 
-def _time(order: TimeOrder, executor: LocalExecutor, display: TimedDisplay) -> Timing:
+def _time(job: TimingJob, executor: LocalExecutor, display: TimedDisplay) -> Timing:
     """Return what was timed, whole rounds only."""
     warmed: list[Warmed] = []
     rounds: list[Round] = []
     interrupts = Interrupts(executor, display.note)
     try:
-        with interrupts.caught(), display.shown(order):
-            for message in executor.time(order):
+        with interrupts.caught(), display.shown(job):
+            for message in executor.time(job):
                 match message:
-                    case Stage():
-                        display.stage(message.text)
+                    case Status():
+                        display.status(message.text)
                     case Output():
                         display.note(message.text)
                     case Warmed():
@@ -114,7 +114,7 @@ def _time(order: TimeOrder, executor: LocalExecutor, display: TimedDisplay) -> T
     except TrialError:
         if not interrupts.count:
             raise
-    return Timing(order, tuple(warmed), tuple(rounds), is_stopped=len(rounds) < order.rounds)
+    return Timing(job, tuple(warmed), tuple(rounds), is_stopped=len(rounds) < job.rounds)
 
 
 def _save(path: Path, text: str) -> None:
@@ -132,7 +132,7 @@ def _log(
     call = TimedCall(
         timing=timing,
         name=grid.name,
-        note="\n\n".join(filter(None, (grid.question, *verdicts, *cautions(timing)))),
+        note="\n\n".join(filter(None, (grid.question, *verdicts, *warnings(timing)))),
         values={row.name: _values(timing, table, place) for place, row in enumerate(table.rows)},
         texts={
             files.TIMING: to_text(to_json(timing, table, name=grid.name, mlflow=None)),

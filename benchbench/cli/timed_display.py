@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from benchbench.protocol.timing import Round, TimeOrder
+    from benchbench.protocol.timing import Round, TimingJob
 
 
 class TimedDisplay:
@@ -33,15 +33,15 @@ class TimedDisplay:
         self._began = 0.0
 
     @contextmanager
-    def shown(self, order: TimeOrder) -> Iterator[None]:
+    def shown(self, job: TimingJob) -> Iterator[None]:
         """Show a bar of turns while the block runs, on a terminal; a warm-up is a turn too."""
-        self._order = order
+        self._order = job
         if not self._console.is_terminal:
             yield
             return
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn())
         with Progress(*columns, console=self._console, auto_refresh=False, expand=True) as self._bar:
-            self._task: TaskID = self._bar.add_task("", total=(order.rounds + 1) * len(order.names))
+            self._task: TaskID = self._bar.add_task("", total=(job.rounds + 1) * len(job.names))
             yield
         self._bar = None
 
@@ -49,7 +49,7 @@ class TimedDisplay:
         """Show a line that is no result."""
         self._console.print(Text(text, style="dim"), soft_wrap=True)
 
-    def stage(self, text: str) -> None:
+    def status(self, text: str) -> None:
         """Show what comes next: on the bar, or as a line before the first round."""
         if self._bar:
             self._bar.update(self._task, description=text, refresh=True)
@@ -68,11 +68,9 @@ class TimedDisplay:
             f"{name} {turn.epoch_seconds:.3g} s" for name, turn in zip(self._order.names, done.turns, strict=True)
         )
         left = (time.monotonic() - self._began) / done.number * (self._order.rounds - done.number)
-        contended = f"; contended: other processes took {done.other_cpu_share:.0%}" if done.is_contended else ""
+        noisy = f"; noisy: other processes took {done.other_cpu_fraction:.0%}" if done.is_noisy else ""
         ahead = f" ({duration(left)} left)" if done.number < self._order.rounds else ""
-        self._console.print(
-            Text(f"round {done.number}/{self._order.rounds}: {times}{contended}{ahead}"), soft_wrap=True
-        )
+        self._console.print(Text(f"round {done.number}/{self._order.rounds}: {times}{noisy}{ahead}"), soft_wrap=True)
         self._advance((done.number + 1) * len(self._order.names))
 
     def _advance(self, num_turns: int) -> None:

@@ -24,7 +24,7 @@ _METHODS = {
 
 
 def print_timings(timing: Timing, table: TimedTable) -> None:
-    """Print a row for each variant, the verdicts, how they were made, and the cautions."""
+    """Print a row for each variant, the verdicts, how they were made, and the warnings."""
     method = timing.warmed[0].memory_method
     numbers = ("seconds an epoch", "middle half", "images/s", f"memory, MB ({method})")
     columns = ("variant", *numbers, f"ratio [{percent(table.confidence)}]")
@@ -36,23 +36,23 @@ def print_timings(timing: Timing, table: TimedTable) -> None:
         f"n = {table.n} rounds by turns, each {turn_text(timing)}; ratios of times to {table.baseline}:"
         f" {_METHODS[table.method]}"
     )
-    for caution in cautions(timing):
-        typer.echo(f"caution: {caution}")
+    for warning in warnings(timing):
+        typer.echo(f"warning: {warning}")
     machine = timing.warmed[0].started.machine
     typer.echo(f"{machine.device}, {machine.device_name or machine.processor}, {machine.num_threads} threads")
 
 
-def cautions(timing: Timing) -> Iterator[str]:
+def warnings(timing: Timing) -> Iterator[str]:
     """Yield what makes the times hard to trust."""
     if timing.is_stopped:
-        yield f"stopped after {len(timing.rounds)} of {timing.order.rounds} rounds"
-    if timing.num_contended:
-        shares = max(done.other_cpu_share for done in timing.rounds)
+        yield f"stopped after {len(timing.rounds)} of {timing.job.rounds} rounds"
+    if timing.num_noisy:
+        shares = max(done.other_cpu_fraction for done in timing.rounds)
         yield (
-            f"{timing.num_contended} of {len(timing.rounds)} rounds were contended: other processes took up to"
+            f"{timing.num_noisy} of {len(timing.rounds)} rounds were noisy: other processes took up to"
             f" {shares:.0%} of the processor"
         )
-    for place, name in enumerate(timing.order.names):
+    for place, name in enumerate(timing.job.names):
         if not all(done.turns[place].is_finite for done in timing.rounds):
             yield f"the loss of {name} did not stay finite; its time is that of steps that learn nothing"
 

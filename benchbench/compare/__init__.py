@@ -6,11 +6,11 @@
     metrics.py          the numbers of a trial, their units, targets to reach
     configurations.py   trials into rows
     verdicts.py         what a difference says, in words
-    cautions.py         what else differs between the trials
+    warnings.py         what else differs between the trials
     comparison.py       all of it together: compare_records
     published.py        ours against published numbers
     timings.py          times of variants that took turns
-    models.py           two trained models on the same pictures
+    models.py           two trained models on the same images
     frame.py            records as a pandas table
 """
 

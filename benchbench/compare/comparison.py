@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchbench.compare.cautions import cautions, facts
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
 from benchbench.compare.metrics import Metric, Target, find_metrics, values_of
 from benchbench.compare.statistics import Contrast, Summary, contrast, permutation_p, summarise
 from benchbench.compare.verdicts import Judge, Verdict, not_compared
+from benchbench.compare.warnings import facts, warnings
 from benchbench.config.comparison import read_study
 from benchbench.errors import SpecError
 
@@ -66,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table with its verdicts. ``facts`` say where the trials ran, ``cautions`` what makes them hard to compare."""
+    """A table with its verdicts. ``facts`` say where the trials ran, ``warnings`` what makes them hard to compare."""
 
     by: tuple[str, ...]
     metrics: tuple[Metric, ...]
@@ -74,7 +74,7 @@ class Comparison:
     confidence: float
     num_comparisons: int
     facts: tuple[str, ...]
-    cautions: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def baseline(self) -> Row:
@@ -107,7 +107,7 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
         confidence=question.confidence,
         num_comparisons=sum(cell.contrast is not None and cell.contrast.p_value is not None for cell in cells),
         facts=facts(trials),
-        cautions=cautions(rows, metrics, keys),
+        warnings=warnings(rows, metrics, keys),
     )
 
 

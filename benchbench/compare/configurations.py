@@ -109,7 +109,7 @@ def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
         where = {key: flat[key] for key in keys.rows if key in flat}
         row = rows.setdefault(_text(record.spec, keys.rows), Configuration(where, {}))
         unit = label(record.spec, ("seed", *keys.pooled))
-        # The same spec on other pictures is another trial of its row.
+        # The same spec on other images is another trial of its row.
         row.trials[unit if unit not in row.trials else f"{unit} {record.data_digest}"] = record
     return list(rows.values())
 

@@ -1,7 +1,7 @@
 """What can be compared: every number of a finished trial by the name that MLflow shows it under, and a few more.
 
 =========================  ==========================================================================
-``final_…``, ``test_…``    the trained network on a split; ``test_accuracy/<label>`` for each label
+``final_…``, ``test_…``    the trained network on a split; ``test_accuracy/<class>`` for each label
 ``train_loss`` and so on   the last epoch's, as its training pass went
 ``train_seconds``          the whole phase, as ``time/train_seconds`` in MLflow; so for every phase
 ``seconds_per_epoch``      a training pass, the mean over all epochs but the first, which is slower
@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.errors import SpecError, closest
-from benchbench.records.metrics import final_values, label_slugs
+from benchbench.records.metrics import class_slugs, final_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Epoch
     from benchbench.records.record import Record
 
-Unit = Literal["share", "nats", "seconds", "images/s", "epochs", ""]
+Unit = Literal["fraction", "nats", "seconds", "images/s", "epochs", ""]
 Better = Literal["higher", "lower", "neither"]
 OF_AN_EPOCH = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 """What a target may be set for."""
@@ -53,7 +53,7 @@ class Metric:
         if name.startswith(("epochs_to_", "seconds_to_")):
             return Metric(name, "epochs" if name.startswith("epochs") else "seconds", "lower")
         if name.endswith("_accuracy") or name.startswith("test_accuracy/"):
-            return Metric(name, "share", "higher")
+            return Metric(name, "fraction", "higher")
         if name == "images_per_second":
             return Metric(name, "images/s", "higher")
         if name.endswith("_loss"):
@@ -103,8 +103,8 @@ def values_of(record: Record, targets: Iterable[Target] = ()) -> dict[str, float
     if record.status != "finished" or record.final is None:
         return {}
     final, later = record.final, record.epochs[1:] or record.epochs
-    by_label = final.test_accuracy_per_label
-    slugs = label_slugs(tuple(by_label))
+    by_label = final.test_accuracy_per_class
+    slugs = class_slugs(tuple(by_label))
     values: dict[str, float | None] = {
         **final_values(final),
         "overfit_epoch": final.overfit_epoch,
@@ -128,7 +128,7 @@ def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | Non
     for name, metric in found.items():
         if metric.name not in known:
             listed = [other for other in known if "/" not in other]
-            more = ", test_accuracy/<label>" if len(listed) < len(known) else ""
+            more = ", test_accuracy/<class>" if len(listed) < len(known) else ""
             raise SpecError(
                 f"no trial has a metric {name!r}",
                 hint=" ".join(filter(None, (closest(name, known), f"all metrics: {', '.join(listed)}{more}"))),
@@ -138,6 +138,6 @@ def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | Non
 
 def check_unit(metric: Metric, value: float, *, where: str) -> None:
     """Raise :class:`SpecError` for an accuracy that is no share, such as 54.6 where 0.546 is meant."""
-    if metric.unit == "share" and not 0 <= value <= 1:
+    if metric.unit == "fraction" and not 0 <= value <= 1:
         hint = f"write {value / 100:g} for {value:g} %" if 1 < value <= 100 else ""  # noqa: PLR2004 - percent
         raise SpecError(f"{where}: accuracies are shares from 0 to 1, and {value:g} is none", hint=hint)

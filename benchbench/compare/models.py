@@ -1,4 +1,4 @@
-"""Two trained models on the same test pictures: McNemar's exact test on which of them each gets right.
+"""Two trained models on the same test images: McNemar's exact test on which of them each gets right.
 
 McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
 Psychometrika 12, 1947; for classifiers Dietterich, "Approximate statistical tests for comparing supervised
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """How many of the pictures both models, only one of them, or neither gets right, and what follows."""
+    """How many of the images both models, only one of them, or neither gets right, and what follows."""
 
     both: int
     only_first: int
@@ -28,14 +28,14 @@ class ModelComparison:
     confidence: float
 
     @property
-    def num_pictures(self) -> int:
-        """Return the number of test pictures."""
+    def num_images(self) -> int:
+        """Return the number of test images."""
         return self.both + self.only_first + self.only_second + self.neither
 
     @property
     def accuracies(self) -> tuple[float, float]:
         """Return the test accuracies of the two."""
-        return (self.both + self.only_first) / self.num_pictures, (self.both + self.only_second) / self.num_pictures
+        return (self.both + self.only_first) / self.num_images, (self.both + self.only_second) / self.num_images
 
     @property
     def is_different(self) -> bool:
@@ -49,7 +49,7 @@ class ModelComparison:
         said = f"the {which} model is right more often" if self.is_different else "the two are not distinguishable"
         p = f"p = {self.p_value:.2g}" if self.p_value >= 0.001 else "p < 0.001"  # noqa: PLR2004 - what is printed
         return (
-            f"{said} on pictures like these ({p}); this speaks of these two trained models, not of their"
+            f"{said} on images like these ({p}); this speaks of these two trained models, not of their"
             " configurations, which need several seeds each"
         )
 
@@ -57,10 +57,10 @@ class ModelComparison:
 def compare_models(first: Predictions, second: Predictions, *, confidence: float = 0.95) -> ModelComparison:
     """Return the comparison of two models by their stored predictions.
 
-    Raises :class:`SpecError` where they were not made of the same pictures.
+    Raises :class:`SpecError` where they were not made of the same images.
     """
-    if (first.pictures, first.labels) != (second.pictures, second.labels):
-        raise SpecError("the two models were not tested on the same pictures", hint="take two runs of one dataset")
+    if (first.images, first.labels) != (second.images, second.labels):
+        raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")
     from scipy.stats import binomtest  # noqa: PLC0415 - half a second, for this alone
 
     pairs = list(zip(first.is_correct, second.is_correct, strict=True))

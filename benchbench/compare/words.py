@@ -16,7 +16,7 @@ _LARGE, _MIDDLE = 100, 10
 
 def unit(metric: Metric) -> str:
     """Return what the numbers of a metric are in."""
-    return "%" if metric.unit == "share" else metric.unit
+    return "%" if metric.unit == "fraction" else metric.unit
 
 
 def percent(share: float) -> str:
@@ -26,7 +26,7 @@ def percent(share: float) -> str:
 
 def number(value: float, metric: Metric, *, beside: float | None = None) -> str:
     """Return one value, in the unit of :func:`unit`, with the decimals of the one that it stands ``beside``."""
-    if metric.unit == "share":
+    if metric.unit == "fraction":
         return f"{PERCENT * value:.1f}"
     if metric.unit == "nats":
         return f"{value:.3f}"
@@ -83,7 +83,7 @@ def title(metric: Metric) -> str:
     parts = [unit(metric)] if metric.unit else []
     if metric.is_ratio:
         parts.append("ratio to the baseline")
-    elif metric.unit == "share":
+    elif metric.unit == "fraction":
         parts.append("difference in points")
     if metric.better != "neither":
         parts.append(f"{metric.better} is better")
@@ -110,7 +110,7 @@ def judgement(row: PublishedRow) -> str:
 def _change(change: float, metric: Metric) -> str:
     if metric.is_ratio:
         return f"{change:.3f}"
-    if metric.unit == "share":
+    if metric.unit == "fraction":
         return f"{PERCENT * change:+.2f}"
     if metric.unit == "nats":
         return f"{change:+.3f}"

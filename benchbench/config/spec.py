@@ -59,8 +59,8 @@ class Draft(_Text):
     model: PluginDraft
     optimizer: PluginDraft = PluginDraft(name="sgd")
     scheduler: PluginDraft = PluginDraft(name="constant")
-    epochs: int = Field(10, ge=1, description="passes over the training pictures")
-    batch_size: int = Field(32, ge=1, description="pictures a step")
+    epochs: int = Field(10, ge=1, description="passes over the training images")
+    batch_size: int = Field(32, ge=1, description="images a step")
     seed: int = Field(0, ge=0, lt=2**63, description="of weights, data order, flips and dropout")
     precision: Precision = Field("fp32", description="fp32, tf32 (CUDA) or bf16 (mixed)")
     plugins: tuple[str, ...] = Field((), strict=False, description="plugin files or folders to load as well")

@@ -1,10 +1,10 @@
-"""Datasets decoded once and mapped into memory after: a second load of 5,000 pictures takes milliseconds.
+"""Datasets decoded once and mapped into memory after: a second load of 5,000 images takes milliseconds.
 
 ::
 
     <cache folder>/decoded/<dataset>/<key>/
         train.images.npy  train.labels.npy   and so for val and test
-        entry.json                           digests, names of labels and pictures
+        entry.json                           digests, names of labels and images
 
 The key is made of all that the decoded images depend on, so an entry is never changed, only replaced when damaged.
 """
@@ -41,7 +41,7 @@ KEPT_ENTRIES = 4
 """Entries kept of one dataset; those used longest ago make room."""
 
 LOCK_SECONDS = 600
-"""How long another process may take to decode the same pictures before we decode them ourselves."""
+"""How long another process may take to decode the same images before we decode them ourselves."""
 
 _PARTS = ("train", "val", "test")
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 class Loaded:
     """A dataset in memory and what identifies it.
 
-    ``warning`` says why it could not be cached, or nothing. ``mappings`` are the files that its pictures are in.
+    ``warning`` says why it could not be cached, or nothing. ``mappings`` are the files that its images are in.
     """
 
     splits: dict[str, SplitArrays]
@@ -60,7 +60,7 @@ class Loaded:
     mappings: tuple[mmap.mmap, ...] = ()
 
     def forget_pages(self) -> None:
-        """Take what was read of the pictures out of this process; the system keeps it for whoever reads it next.
+        """Take what was read of the images out of this process; the system keeps it for whoever reads it next.
 
         So the memory of a trial does not grow with its dataset.
         """
@@ -81,11 +81,11 @@ _ENTRY = TypeAdapter(_Entry)
 
 
 def load(dataset: Dataset, root: Path, *, source_digest: str = "") -> Loaded:
-    """Return the dataset whose pictures are at ``root``, from the cache where it is there.
+    """Return the dataset whose images are at ``root``, from the cache where it is there.
 
     ``source_digest`` stands for the plugin's code; another one means decoding anew. A cache folder that
     cannot be used is a warning, never an error. Raises :class:`~benchbench.errors.DataError` where the
-    pictures are missing or damaged, or where the plugin returns what is no dataset.
+    images are missing or damaged, or where the plugin returns what is no dataset.
     """
     folder = _entry_folder(dataset, root, source_digest=source_digest)
     loaded = _read(folder)
@@ -102,7 +102,7 @@ def load(dataset: Dataset, root: Path, *, source_digest: str = "") -> Loaded:
             _write(fresh, folder)
             return _read(folder) or fresh
     except OSError as error:  # the lock's timeout is one as well
-        warning = f"decoded pictures are not cached: {error}"
+        warning = f"decoded images are not cached: {error}"
         _log.warning(warning)
     fresh = fresh or decode(dataset, root)
     return Loaded(fresh.splits, fresh.facts, warning)
@@ -125,7 +125,7 @@ def decode(dataset: Dataset, root: Path) -> Loaded:
 
 
 def digest_of(dataset: Dataset, root: Path, *, source_digest: str = "") -> str | None:
-    """Return the digest of the dataset if it is in the cache, without loading a picture."""
+    """Return the digest of the dataset if it is in the cache, without loading an image."""
     try:
         folder = _entry_folder(dataset, root, source_digest=source_digest)
         return _ENTRY.validate_json((folder / "entry.json").read_bytes()).facts.digest
@@ -149,7 +149,7 @@ def decoded_folder() -> Path:
 
 
 def _source(dataset: Dataset, root: Path) -> str:
-    """Return where the pictures came from: a file, a folder, or the plugin's own package."""
+    """Return where the images came from: a file, a folder, or the plugin's own package."""
     sources = dataset.sources(root)
     if not sources:
         return type(dataset).__module__

@@ -1,4 +1,4 @@
-"""Where a dataset's pictures are, and getting them from the net where they are not here yet."""
+"""Where a dataset's images are, and getting them from the net where they are not here yet."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def parse_data_options(values: Iterable[str]) -> dict[str, Path]:
 
 
 def locate(name: str, download: Download | None, given: Mapping[str, Path]) -> Path:
-    """Return where the pictures of dataset ``name`` are, or would be if they were fetched.
+    """Return where the images of dataset ``name`` are, or would be if they were fetched.
 
     ``given`` comes from ``--data`` and goes before the variable ``BENCH_DATA``, a name before none. Raises
     :class:`~benchbench.errors.DataError` where a given path does not exist.
@@ -67,7 +67,7 @@ def locate(name: str, download: Download | None, given: Mapping[str, Path]) -> P
     for origin, paths in (("--data", given), ("BENCH_DATA", from_environment)):
         path = paths.get(name) or paths.get("")
         if path and not path.exists():
-            raise DataError(f"no pictures of {name} at {path}: there is no such file or folder ({origin})")
+            raise DataError(f"no images of {name} at {path}: there is no such file or folder ({origin})")
         if path:
             return path
     return data_folder() / (download.file_name if download else name)
@@ -81,7 +81,7 @@ def data_folder() -> Path:
 def ensure(
     name: str, download: Download | None, given: Mapping[str, Path], on_progress: Progress | None = None
 ) -> Path:
-    """Return where the pictures of dataset ``name`` are, after fetching them if they are nowhere.
+    """Return where the images of dataset ``name`` are, after fetching them if they are nowhere.
 
     The path need not exist where the dataset has no download. Raises :class:`~benchbench.errors.DataError`.
     """
@@ -91,11 +91,11 @@ def ensure(
     try:
         return fetch(download, path.parent, on_progress=on_progress)
     except DataError as error:
-        raise DataError(f"the pictures of {name} are not here: {error.message}", hint=ways_out(name)) from None
+        raise DataError(f"the images of {name} are not here: {error.message}", hint=ways_out(name)) from None
 
 
 def ways_out(name: str) -> str:
-    """Return what to do where the pictures of a dataset are not here."""
+    """Return what to do where the images of a dataset are not here."""
     return (
         f"--data PATH to say where they are; bench data fetch {name} to download them; "
         "or the digits dataset, which is always here"
@@ -105,7 +105,7 @@ def ways_out(name: str) -> str:
 def fetch(download: Download, folder: Path, *, on_progress: Progress | None = None) -> Path:
     """Return the path of the downloaded file in ``folder``, whole and checked.
 
-    What was broken off is taken up again, in this call or the next. Two processes at once download it once.
+    What was interrupted is resumed, in this call or the next. Two processes at once download it once.
     Raises :class:`~benchbench.errors.DataError` where it cannot be had or its checksum is wrong.
     """
     target = folder / download.file_name
@@ -163,7 +163,7 @@ def _fill(partial: Path, download: Download, on_progress: Progress) -> None:
             if failures >= ATTEMPTS:
                 raise DataError(
                     f"cannot download {download.url}: {error}",
-                    hint="what came so far is kept, and taken up by the next try",
+                    hint="what came so far is kept, and resumed by the next try",
                 ) from None
             time.sleep(2**failures / 8)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from benchbench.errors import BenchError, TrialError
-from benchbench.protocol.messages import Died, Output, Refused, Stage
+from benchbench.protocol.messages import Died, Output, Refused, Status
 from benchbench.records.events import EpochFinished, Error, Event, Failed, Resumed, Started
 from benchbench.records.journal import WORKER_DIED, Claim, Journal
 from benchbench.records.record import Record
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
     from benchbench.driver.listeners import Listeners
     from benchbench.executors import Executor
-    from benchbench.protocol.jobs import TrialOrder
+    from benchbench.protocol.jobs import TrialJob
 
 
 class Watcher(Protocol):
     """Someone who looks on, such as the terminal."""
 
-    def stage(self, order: TrialOrder, text: str) -> None:
+    def status(self, job: TrialJob, text: str) -> None:
         """See what a trial is busy with."""
 
     def note(self, text: str) -> None:
         """See a line that is no result: a plugin's print, a trouble with tracking."""
 
-    def event(self, order: TrialOrder, event: Event, record: Record) -> None:
+    def event(self, job: TrialJob, event: Event, record: Record) -> None:
         """See an event, and the record with it."""
 
 
@@ -43,7 +43,7 @@ class Watcher(Protocol):
 class Outcome:
     """How a trial ended: with a record, or with the error that kept it from starting."""
 
-    order: TrialOrder
+    job: TrialJob
     record: Record | None = None
     error: BenchError | None = None
 
@@ -67,7 +67,7 @@ class Drive:
 
     ``claim`` says whose they are from their first event on. ``complete`` adds to the artifacts of a trial that has
     ended, in whatever way. ``deliver`` is told of a journal whenever it has grown, and must not wait. A trial whose
-    worker is killed by the system is taken up again ``retries`` times. No trial is started after ``max_failures``
+    worker is killed by the system is resumed ``retries`` times. No trial is started after ``max_failures``
     have failed.
     """
 
@@ -79,15 +79,15 @@ class Drive:
     retries: int = 0
     max_failures: int | None = None
 
-    def run(self, orders: Iterable[TrialOrder], executor: Executor) -> Ending:
-        """Run the orders and return how each ended.
+    def run(self, jobs: Iterable[TrialJob], executor: Executor) -> Ending:
+        """Run the jobs and return how each ended.
 
         SIGINT and SIGTERM stop the trials after their batch, a second one at once.
         """
-        running = _Running(self, deque(orders), Interrupts(executor, self.watcher.note))
+        running = _Running(self, deque(jobs), Interrupts(executor, self.watcher.note))
         with running.interrupts.caught():
-            for order, message in executor.run(running.waiting):
-                running.hear(order, message)
+            for job, message in executor.run(running.waiting):
+                running.hear(job, message)
                 if self.max_failures is not None and running.num_failures >= self.max_failures:
                     running.waiting.clear()
         return Ending(running.outcomes, running.interrupts.count > 0)
@@ -103,7 +103,7 @@ class _Running:
     """The trials of one call while they run."""
 
     drive: Drive
-    waiting: deque[TrialOrder]
+    waiting: deque[TrialJob]
     interrupts: Interrupts
     outcomes: list[Outcome] = field(default_factory=list)
     deaths: dict[str, int] = field(default_factory=dict)
@@ -113,54 +113,54 @@ class _Running:
     def num_failures(self) -> int:
         return sum(outcome.status in ("failed", "refused") for outcome in self.outcomes)
 
-    def hear(self, order: TrialOrder, message: Event | Stage | Output | Refused | Died) -> None:
+    def hear(self, job: TrialJob, message: Event | Status | Output | Refused | Died) -> None:
         match message:
-            case Stage():
-                self.drive.watcher.stage(order, message.text)
+            case Status():
+                self.drive.watcher.status(job, message.text)
             case Output():
                 self.drive.watcher.note(message.text)
             case Refused():
                 message.error.add_note(message.traceback)
-                self.outcomes.append(Outcome(order, error=message.error))
+                self.outcomes.append(Outcome(job, error=message.error))
             case Died():
-                self._hear_of_death(order, message)
+                self._hear_of_death(job, message)
             case _:
-                self._hear_event(order, message)
+                self._hear_event(job, message)
 
-    def _hear_of_death(self, order: TrialOrder, death: Died) -> None:
-        self.deaths[order.attempt] = self.deaths.get(order.attempt, 0) + 1
-        has_started = _journal(order).exists()
-        if not self.interrupts.count and self.deaths[order.attempt] <= self.drive.retries:
+    def _hear_of_death(self, job: TrialJob, death: Died) -> None:
+        self.deaths[job.attempt] = self.deaths.get(job.attempt, 0) + 1
+        has_started = _journal(job).exists()
+        if not self.interrupts.count and self.deaths[job.attempt] <= self.drive.retries:
             self.drive.watcher.note(f"{death.reason}; the trial is tried once more")
-            self.waiting.append(replace(order, resume=has_started))
+            self.waiting.append(replace(job, resume=has_started))
         elif has_started:
-            self._hear_event(order, _last_event(death, is_asked_for=self.interrupts.count > 0))
+            self._hear_event(job, _last_event(death, is_asked_for=self.interrupts.count > 0))
         else:
             text = "stopped before the trial began" if self.interrupts.count else death.reason
-            self.outcomes.append(Outcome(order, error=TrialError(text)))
+            self.outcomes.append(Outcome(job, error=TrialError(text)))
 
-    def _hear_event(self, order: TrialOrder, event: Event) -> None:
-        journal = _journal(order)
-        before = self._record(order, journal)
+    def _hear_event(self, job: TrialJob, event: Event) -> None:
+        journal = _journal(job)
+        before = self._record(job, journal)
         if before is not None and isinstance(event, EpochFinished) and event.epoch.epoch <= len(before.epochs):
             return  # trained again after an interruption: the journal has it, and what has it from there
         if isinstance(event, Started | Resumed):
             journal.set_claim(self.drive.claim)
         journal.append(event)
         record = before.then(event) if before else Record.of([event])
-        self.records[order.attempt] = record
-        self.drive.watcher.event(order, event, record)
+        self.records[job.attempt] = record
+        self.drive.watcher.event(job, event, record)
         if record.status != "running":
             self.drive.complete(journal)
         self.drive.deliver(journal)
         self.drive.listeners.tell(event, record)
         if record.status != "running":
-            self.outcomes.append(Outcome(order, self.records.pop(order.attempt)))
+            self.outcomes.append(Outcome(job, self.records.pop(job.attempt)))
 
-    def _record(self, order: TrialOrder, journal: Journal) -> Record | None:
-        if order.attempt not in self.records and journal.exists():
-            self.records[order.attempt] = journal.record()
-        return self.records.get(order.attempt)
+    def _record(self, job: TrialJob, journal: Journal) -> Record | None:
+        if job.attempt not in self.records and journal.exists():
+            self.records[job.attempt] = journal.record()
+        return self.records.get(job.attempt)
 
 
 class Interrupts:
@@ -190,8 +190,8 @@ class Interrupts:
             self._executor.kill()
 
 
-def _journal(order: TrialOrder) -> Journal:
-    return Journal(Path(order.folder))
+def _journal(job: TrialJob) -> Journal:
+    return Journal(Path(job.folder))
 
 
 def _last_event(death: Died, *, is_asked_for: bool) -> Failed:

@@ -97,7 +97,7 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, place: tuple[str, s
 
 
 def _attempts(item: Resolved, place: tuple[str, str]) -> Sequence[Journal]:
-    """Return the attempts at a spec with the same pictures and for the same place in MLflow, oldest first."""
+    """Return the attempts at a spec with the same images and for the same place in MLflow, oldest first."""
     found = []
     for journal in Journal.attempts(item.spec.id):
         claim = journal.claim()

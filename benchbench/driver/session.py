@@ -19,7 +19,7 @@ from benchbench.errors import SpecError, TrackingError
 from benchbench.executors.local import LocalExecutor
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.jobs import TrialOrder
+from benchbench.protocol.jobs import TrialJob
 from benchbench.records import machine
 from benchbench.records.events import Finished
 from benchbench.records.journal import Claim, GridEnd, Journal, mark_dead
@@ -57,7 +57,7 @@ class Options:
     checkpoint_every_seconds: float | None = None
     keep_checkpoints: bool = False
     plugin_files: tuple[str, ...] = ()
-    jobs: int | None = None
+    num_jobs: int | None = None
     executor: Literal["local", "ray"] = "local"
     address: str | None = None
 
@@ -99,7 +99,7 @@ class Session:
         return self._stack.__exit__(kind, error, trace)
 
     def resolve(self, drafts: Sequence[Draft]) -> list[Resolved]:
-        """Return what the drafts mean; plugins are looked up and pictures fetched where they have to be."""
+        """Return what the drafts mean; plugins are looked up and images fetched where they have to be."""
         self._catalog = Catalog.read(self._files)
         origins = set().union(*(self._catalog.origins_of(draft) for draft in drafts))
         self.executor.use_origins(origins)
@@ -139,12 +139,12 @@ class Session:
         self._close_parents()
         self.tracker.send_leftovers()
 
-    def order(self, planned: Planned) -> TrialOrder:
-        """Return the order for a planned trial."""
+    def job(self, planned: Planned) -> TrialJob:
+        """Return the job for a planned trial."""
         spec = planned.resolved.spec
         journal = planned.journal or Journal.of(spec.id, new_attempt())
         self._ours[journal.attempt] = journal
-        return TrialOrder(
+        return TrialJob(
             spec=spec,
             attempt=journal.attempt,
             device=self._options.device,
@@ -215,7 +215,7 @@ class Session:
         if self._options.artifacts == "full":
             figures.draw(journal)
 
-    def keep_all(self, order: TrialOrder) -> None:
+    def keep_all(self, job: TrialJob) -> None:
         """Add figures and model to what a finished trial keeps, from its last checkpoint.
 
         Where that cannot be done now, the checkpoint is kept for the next call.
@@ -224,8 +224,8 @@ class Session:
             return
         from benchbench.report import figures  # noqa: PLC0415 - matplotlib, when the training is over
 
-        journal = self._kept_back = Journal(Path(order.folder))
-        again = replace(order, resume=True, artifacts="full")
+        journal = self._kept_back = Journal(Path(job.folder))
+        again = replace(job, resume=True, artifacts="full")
         for _, message in self.executor.run(deque([again])):
             if isinstance(message, Finished):
                 figures.draw(journal)
@@ -314,9 +314,11 @@ def _executor(options: Options, plugin_files: tuple[str, ...]) -> Executor:
     if options.executor == "ray":
         from benchbench.executors.ray import RayExecutor  # noqa: PLC0415 - an extra
 
-        return RayExecutor(jobs=options.jobs, address=options.address, device=options.device, plugin_files=plugin_files)
+        return RayExecutor(
+            num_jobs=options.num_jobs, address=options.address, device=options.device, plugin_files=plugin_files
+        )
     if options.address is not None:
         raise SpecError("--address is of use with --executor ray only")
     gpus = 0 if options.device not in ("auto", "cuda") else machine.num_gpus()
-    jobs = options.jobs or max(1, gpus if options.jobs is None else 1)
-    return LocalExecutor(jobs=jobs, num_gpus=gpus, plugin_files=plugin_files)
+    num_jobs = options.num_jobs or max(1, gpus if options.num_jobs is None else 1)
+    return LocalExecutor(num_jobs=num_jobs, num_gpus=gpus, plugin_files=plugin_files)

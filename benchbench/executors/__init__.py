@@ -1,4 +1,4 @@
-"""Where trials run: orders go in, messages come out. An executor knows no journal, no MLflow and no terminal."""
+"""Where trials run: jobs go in, messages come out. An executor knows no journal, no MLflow and no terminal."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from benchbench.config.spec import Draft
-    from benchbench.protocol.jobs import Resolved, TrialOrder
-    from benchbench.protocol.messages import Died, Output, Refused, Stage
+    from benchbench.protocol.jobs import Resolved, TrialJob
+    from benchbench.protocol.messages import Died, Output, Refused, Status
     from benchbench.records.events import Event
 
 
 class Executor(Protocol):
-    """What drives trials: a context manager that runs ``jobs`` of them at a time.
+    """What drives trials: a context manager that runs ``num_jobs`` of them at a time.
 
     See :class:`benchbench.executors.local.LocalExecutor` and :class:`benchbench.executors.ray.RayExecutor`.
     """
 
-    jobs: int
+    num_jobs: int
 
     def __enter__(self) -> Self:
         """Return the executor."""
@@ -35,15 +35,15 @@ class Executor(Protocol):
         """Let workers load these plugin origins only, where the caller knows which are needed."""
 
     def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
-        """Return what the drafts mean with the plugins and pictures there are; raises what is wrong with the first.
+        """Return what the drafts mean with the plugins and images there are; raises what is wrong with the first.
 
-        ``data_roots`` are the files or folders of the pictures, by dataset.
+        ``data_roots`` are the files or folders of the images, by dataset.
         """
 
-    def run(self, orders: deque[TrialOrder]) -> Iterator[tuple[TrialOrder, Event | Stage | Output | Refused | Died]]:
+    def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, Event | Status | Output | Refused | Died]]:
         """Yield what each trial says; the last of a trial is its last event, a refusal, or a death.
 
-        Orders are taken from the left as there is room for them; more may be added while this runs.
+        Jobs are taken from the left as there is room for them; more may be added while this runs.
         """
 
     def progress(self) -> dict[str, int]:

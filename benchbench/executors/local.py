@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from benchbench.errors import TrialError
-from benchbench.protocol.heartbeat import SharedPulse
-from benchbench.protocol.jobs import TrialOrder
-from benchbench.protocol.messages import Died, Output, Refused, Stage, resolved_of, timing_of, understand
-from benchbench.protocol.timing import TimeOrder, TimingEnded
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.messages import Died, Output, Refused, Status, resolved_of, timing_of, understand
+from benchbench.protocol.timing import TimingEnded, TimingJob
 from benchbench.records.adapter import adapter
 from benchbench.records.events import Failed, Finished
 
@@ -50,12 +50,12 @@ class WorkerProcess:
     ) -> None:
         self.environment = environment
         self._folder = tempfile.TemporaryDirectory(prefix="bench-worker-")
-        self.pulse = SharedPulse(Path(self._folder.name) / "pulse")
+        self.heartbeat = Heartbeat(Path(self._folder.name) / "heartbeat")
         self._heard = heard
         self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
         # -P: the working folder is not a place to import from.
         self._process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
-            [sys.executable, "-P", "-u", "-m", "benchbench.worker.main", str(self.pulse.path)],
+            [sys.executable, "-P", "-u", "-m", "benchbench.worker.main", str(self.heartbeat.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -96,7 +96,7 @@ class WorkerProcess:
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
-        self.pulse.close()
+        self.heartbeat.close()
         self._folder.cleanup()
 
     def cause_of_death(self) -> str:
@@ -125,20 +125,20 @@ class WorkerProcess:
 
 
 class LocalExecutor:
-    """Runs trials on this machine, ``jobs`` at a time. Use as a context manager.
+    """Runs trials on this machine, ``num_jobs`` at a time. Use as a context manager.
 
     Workers start, and begin to import torch, as soon as the executor is made.
     """
 
-    def __init__(self, *, jobs: int = 1, num_gpus: int = 0, plugin_files: Iterable[str] = ()) -> None:
-        self.jobs = jobs
+    def __init__(self, *, num_jobs: int = 1, num_gpus: int = 0, plugin_files: Iterable[str] = ()) -> None:
+        self.num_jobs = num_jobs
         self._heard: queue.SimpleQueue[tuple[WorkerProcess, dict[str, Any] | None]] = queue.SimpleQueue()
         self._plugin_files = tuple(plugin_files)
         self._origins: tuple[str, ...] | None = None
         self._stopping = False
-        self._busy: dict[WorkerProcess, TrialOrder] = {}
+        self._busy: dict[WorkerProcess, TrialJob] = {}
         self._workers: list[WorkerProcess] = []
-        self._vacancies = list(itertools.islice(_environments(jobs, num_gpus), jobs))
+        self._vacancies = list(itertools.islice(_environments(num_jobs, num_gpus), num_jobs))
         self._hire()
 
     def __enter__(self) -> Self:
@@ -156,7 +156,7 @@ class LocalExecutor:
         self._origins = tuple(sorted(origins))
 
     def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
-        """Return what the drafts mean with the plugins and pictures there are; raises what is wrong with the first."""
+        """Return what the drafts mean with the plugins and images there are; raises what is wrong with the first."""
         plain = [draft.model_dump(mode="json") for draft in drafts]
         for worker in self._workers:
             self._prepare(worker, plain if worker is self._workers[0] else [], data_roots)
@@ -165,24 +165,24 @@ class LocalExecutor:
             resolved += self._resolved()
         return resolved
 
-    def run(self, orders: deque[TrialOrder]) -> Iterator[tuple[TrialOrder, Event | Stage | Output | Refused | Died]]:
-        """Yield what each trial says, with its order; those that wait start as workers become free."""
-        self._assign(orders)
+    def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, Event | Status | Output | Refused | Died]]:
+        """Yield what each trial says, with its job; those that wait start as workers become free."""
+        self._assign(jobs)
         while self._busy:
             worker, answer = self._heard.get()
-            order = self._busy.get(worker)
+            job = self._busy.get(worker)
             message = self._understand(worker, answer)
-            if order is not None and message is not None:
-                yield order, message
+            if job is not None and message is not None:
+                yield job, message
             if isinstance(message, Finished | Failed | Refused | Died):
                 self._busy.pop(worker, None)
             if isinstance(message, Died):
                 self._dismiss(worker)
-            self._assign(orders)
+            self._assign(jobs)
 
-    def time(self, order: TimeOrder) -> Iterator[TimingEvent | Stage | Output]:
+    def time(self, job: TimingJob) -> Iterator[TimingEvent | Status | Output]:
         """Yield what a timing says, to its end; raises what is wrong with it, or the death of the worker."""
-        self._workers[0].ask("time", order=adapter(TimeOrder).dump_python(order, mode="json"))
+        self._workers[0].ask("time", job=adapter(TimingJob).dump_python(job, mode="json"))
         while True:
             worker, answer = self._heard.get()
             if answer is None:
@@ -195,13 +195,13 @@ class LocalExecutor:
 
     def progress(self) -> dict[str, int]:
         """Return the batches trained so far in each running trial, by the folder of its attempt."""
-        return {order.folder: worker.pulse.num_trained for worker, order in tuple(self._busy.items())}
+        return {job.folder: worker.heartbeat.num_trained for worker, job in tuple(self._busy.items())}
 
     def stop(self) -> None:
         """Ask running trials to end after their batch, and start no more."""
         self._stopping = True
         for worker in self._workers:
-            worker.pulse.ask_to_stop()
+            worker.heartbeat.ask_to_stop()
 
     def kill(self) -> None:
         """End running trials at once."""
@@ -232,7 +232,7 @@ class LocalExecutor:
             if resolved is not None:
                 return resolved
 
-    def _assign(self, waiting: deque[TrialOrder]) -> None:
+    def _assign(self, waiting: deque[TrialJob]) -> None:
         """Give trials that wait to workers that have none; who died is replaced when there is work for another."""
         if not waiting or self._stopping:
             return
@@ -241,7 +241,7 @@ class LocalExecutor:
         for worker in self._workers:
             if waiting and worker not in self._busy:
                 self._busy[worker] = waiting.popleft()
-                worker.ask("run", order=adapter(TrialOrder).dump_python(self._busy[worker], mode="json"))
+                worker.ask("run", job=adapter(TrialJob).dump_python(self._busy[worker], mode="json"))
 
     def _hire(self) -> list[WorkerProcess]:
         """Start the workers that are missing, and return them."""
@@ -258,15 +258,15 @@ class LocalExecutor:
     @staticmethod
     def _understand(
         worker: WorkerProcess, answer: dict[str, Any] | None
-    ) -> Event | Stage | Output | Refused | Died | None:
+    ) -> Event | Status | Output | Refused | Died | None:
         return Died(worker.cause_of_death()) if answer is None else understand(answer)
 
 
-def _environments(jobs: int, num_gpus: int) -> Iterator[dict[str, str]]:
+def _environments(num_jobs: int, num_gpus: int) -> Iterator[dict[str, str]]:
     """Yield what each worker finds in its environment: a GPU of its own, and its share of the processor's threads."""
     shared: dict[str, str] = {}
-    if jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
-        shared["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
-    gpus = itertools.cycle(range(num_gpus)) if num_gpus > 1 and jobs > 1 else None
+    if num_jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
+        shared["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // num_jobs))
+    gpus = itertools.cycle(range(num_gpus)) if num_gpus > 1 and num_jobs > 1 else None
     for _ in itertools.count():
         yield shared | ({"CUDA_VISIBLE_DEVICES": str(next(gpus))} if gpus else {})

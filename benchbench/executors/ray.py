@@ -1,6 +1,6 @@
 """Trials as Ray tasks, on this machine or on a cluster, each with the processors and the GPU that it needs.
 
-On several hosts the folder of our state (``BENCH_STATE``), the pictures and loose plugin files must be on storage
+On several hosts the folder of our state (``BENCH_STATE``), the images and loose plugin files must be on storage
 that all of them share, under the same paths; benchbench and packaged plugins must be installed on each.
 The driver gives each task its own working folder and its ``BENCH_`` variables.
 """
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.executors.ray_share import share_out
-from benchbench.protocol.jobs import Resolved, TrialOrder
-from benchbench.protocol.messages import Died, Output, Refused, Stage, resolved_of, understand
+from benchbench.protocol.jobs import Resolved, TrialJob
+from benchbench.protocol.messages import Died, Output, Refused, Status, resolved_of, understand
 from benchbench.records.adapter import adapter
 from benchbench.records.events import Failed, Finished, Resumed, Started
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Draft
     from benchbench.records.events import Event
 
-    Message = Event | Stage | Output | Refused | Died
+    Message = Event | Status | Output | Refused | Died
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Events are small; Ray would set aside a third of the memory."""
@@ -62,34 +62,34 @@ ray.cloudpickle.register_pickle_by_value(ray_task)
 class _Task:
     """A trial that was handed to Ray, and what it says."""
 
-    order: TrialOrder
+    job: TrialJob
     answers: ray.ObjectRefGenerator
     has_spoken: bool = False
     has_ended: bool = False
 
 
 class RayExecutor:
-    """Runs trials as Ray tasks, ``jobs`` at a time. Use as a context manager.
+    """Runs trials as Ray tasks, ``num_jobs`` at a time. Use as a context manager.
 
     Ray is started on this machine, or, with an ``address``, only connected to; a Ray that this process uses already
-    is used and left as it is. ``jobs``: one for each GPU where ``device`` may be one and there are any, one for each
-    host otherwise. Threads: ``OMP_NUM_THREADS``, or the cores of the trial.
+    is used and left as it is. ``num_jobs``: one for each GPU where ``device`` may be one and there are any, one for
+    each host otherwise. Threads: ``OMP_NUM_THREADS``, or the cores of the trial.
     """
 
     def __init__(
         self,
         *,
-        jobs: int | None = None,
+        num_jobs: int | None = None,
         address: str | None = None,
         device: str = "auto",
         plugin_files: Iterable[str] = (),
     ) -> None:
         self._is_ours = not ray.is_initialized()
         if self._is_ours:
-            connect(address, jobs=jobs)
+            connect(address, num_jobs=num_jobs)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        self._share = share_out(nodes, jobs=jobs, use_gpus=device.partition(":")[0] in ("auto", "cuda"))
-        self.jobs = self._share.jobs
+        self._share = share_out(nodes, num_jobs=num_jobs, use_gpus=device.partition(":")[0] in ("auto", "cuda"))
+        self.num_jobs = self._share.num_jobs
         self._plugin_files = tuple(plugin_files)
         self._origins: tuple[str, ...] | None = None
         self._heard: queue.SimpleQueue[tuple[_Task | None, Message | None]] = queue.SimpleQueue()
@@ -114,7 +114,7 @@ class RayExecutor:
         self._origins = tuple(sorted(origins))
 
     def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
-        """Return what the drafts mean with the plugins and pictures there are; raises what is wrong with the first."""
+        """Return what the drafts mean with the plugins and images there are; raises what is wrong with the first."""
         plain = [draft.model_dump(mode="json") for draft in drafts]
         try:
             for reference in self._submit([self._preparation(plain, data_roots)], folder=""):
@@ -126,9 +126,9 @@ class RayExecutor:
             raise (end.error if isinstance(end, Refused) else TrialError(end.reason)) from error
         raise TrialError(_WITHOUT_A_WORD)
 
-    def run(self, orders: deque[TrialOrder]) -> Iterator[tuple[TrialOrder, Message]]:
-        """Yield what each trial says, with its order; those that wait are handed to Ray as others end."""
-        self._start(orders)
+    def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, Message]]:
+        """Yield what each trial says, with its job; those that wait are handed to Ray as others end."""
+        self._start(jobs)
         while self._running:
             task, message = self._heard.get()
             self._obey()
@@ -138,8 +138,8 @@ class RayExecutor:
                 self._running.remove(task)
             elif not task.has_ended:
                 task.has_ended = isinstance(message, Finished | Failed | Refused | Died)
-                yield task.order, message
-            self._start(orders)
+                yield task.job, message
+            self._start(jobs)
 
     def progress(self) -> dict[str, int]:
         """Return the batches trained in each running trial, by the folder of its attempt, as of a second ago."""
@@ -149,7 +149,7 @@ class RayExecutor:
             self._asked_for_progress = None if is_answered else asked
             if is_answered:
                 self._progress = ray.get(asked)
-        return {task.order.folder: self._progress.get(task.order.folder, 0) for task in tuple(self._running)}
+        return {task.job.folder: self._progress.get(task.job.folder, 0) for task in tuple(self._running)}
 
     def stop(self) -> None:
         """Ask running trials to end after the batch that they are in within a second, and start no more."""
@@ -190,14 +190,14 @@ class RayExecutor:
                 if not task.has_spoken:  # it waits for room, perhaps for hours
                     _cancel(task, force=False)
 
-    def _start(self, waiting: deque[TrialOrder]) -> None:
-        while waiting and len(self._running) < self.jobs and not self._is_stopping:
-            order = waiting.popleft()
+    def _start(self, waiting: deque[TrialJob]) -> None:
+        while waiting and len(self._running) < self.num_jobs and not self._is_stopping:
+            job = waiting.popleft()
             # A task that does not see this folder knows that the hosts do not share it.
-            Path(order.folder).parent.mkdir(parents=True, exist_ok=True)
-            request = {"do": "run", "order": adapter(TrialOrder).dump_python(order, mode="json")}
-            answers = self._submit([self._preparation([], {}), request], folder=order.folder)
-            task = _Task(order, answers)
+            Path(job.folder).parent.mkdir(parents=True, exist_ok=True)
+            request = {"do": "run", "job": adapter(TrialJob).dump_python(job, mode="json")}
+            answers = self._submit([self._preparation([], {}), request], folder=job.folder)
+            task = _Task(job, answers)
             self._running.add(task)
             threading.Thread(target=self._listen, args=(task,), daemon=True).start()
 
@@ -242,7 +242,7 @@ class RayExecutor:
 _WITHOUT_A_WORD = "the Ray task ended without a word"
 
 
-def connect(address: str | None, *, jobs: int | None) -> None:
+def connect(address: str | None, *, num_jobs: int | None) -> None:
     """Start Ray on this machine, or connect to the cluster at ``address``.
 
     Raises :class:`~benchbench.errors.SpecError` for an address where there is none.
@@ -250,7 +250,7 @@ def connect(address: str | None, *, jobs: int | None) -> None:
     if address is None:
         ray.init(
             address="local",  # never the cluster that RAY_ADDRESS may name
-            num_cpus=max(os.cpu_count() or 1, jobs or 1),
+            num_cpus=max(os.cpu_count() or 1, num_jobs or 1),
             object_store_memory=_OBJECT_STORE_BYTES,
             include_dashboard=False,
             log_to_driver=False,

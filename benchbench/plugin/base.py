@@ -63,7 +63,7 @@ class Plugin(BaseModel):
 class Split:
     """One part of a dataset.
 
-    images: uint8 ``[N, C, H, W]``; labels: int64 ``[N]``; names: where each picture came from, or empty.
+    images: uint8 ``[N, C, H, W]``; labels: int64 ``[N]``; names: where each image came from, or empty.
     """
 
     images: Tensor
@@ -98,7 +98,7 @@ class DataSpec:
 
     @property
     def num_inputs(self) -> int:
-        """Return the numbers in one picture: channels x height x width."""
+        """Return the numbers in one image: channels x height x width."""
         return self.num_channels * self.image_size**2
 
 
@@ -113,9 +113,9 @@ class Download:
 
 
 class Dataset(Plugin):
-    """Pictures and labels. ``load`` gives them raw; the fields below say how batches are made of them.
+    """Images and labels. ``load`` gives them raw; the fields below say how batches are made of them.
 
-    Set ``download`` where one public file holds the pictures; ``bench data fetch`` then gets it, and its path is
+    Set ``download`` where one public file holds the images; ``bench data fetch`` then gets it, and its path is
     the ``root`` of ``load``. What ``load`` returns is kept on disk and mapped into memory the next time, until
     the files under ``root``, the parameters, the ``revision`` or the plugin's source change.
     """
@@ -123,15 +123,15 @@ class Dataset(Plugin):
     kind: ClassVar[str] = "dataset"
     download: ClassVar[Download | None] = None
     sha256: ClassVar[dict[str, str]] = {}
-    """Of other files that hold the same pictures, by file name: what ``bench data verify`` compares with."""
+    """Of other files that hold the same images, by file name: what ``bench data verify`` compares with."""
 
-    image_size: int = param(32, "side of the square that pictures are padded (with black) or cropped to", ge=1, le=4096)
-    flip: float = param(0.5, "probability of a left-right flip of a training picture", ge=0, le=1)
+    image_size: int = param(32, "side of the square that images are padded (with black) or cropped to", ge=1, le=4096)
+    flip: float = param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
     mean: tuple[float, ...] = param((0.5,), "subtracted from pixels scaled to 0..1, one a channel or one for all")
     std: tuple[float, ...] = param((0.5,), "divides pixels after that, one a channel or one for all")
 
     def load(self, root: Path) -> Splits:
-        """Return the pictures found at ``root``, a file or folder (which need not exist where none is needed).
+        """Return the images found at ``root``, a file or folder (which need not exist where none is needed).
 
         Raises :class:`~benchbench.errors.DataError` where they are missing or damaged.
         """

@@ -22,7 +22,7 @@ class StoppedError(TrialError):
     """The trial was asked to stop."""
 
 
-class SharedPulse:
+class Heartbeat:
     """Batches trained and evaluated in the running trial, and whether it should stop.
 
     Both sides map the same file; each integer has one writer, and aligned 8-byte stores are whole.
@@ -50,7 +50,7 @@ class SharedPulse:
             raise StoppedError("stopped on request")
 
     def restart(self, *, num_trained: int) -> None:
-        """Begin a trial, after the batches already trained where it is taken up again."""
+        """Begin a trial, after the batches already trained where it is resumed."""
         self._slots[_TRAINED] = num_trained
         self._slots[_EVALUATED] = 0
 

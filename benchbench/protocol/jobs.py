@@ -15,7 +15,7 @@ ArtifactLevel = Literal["none", "light", "full"]
 class Resolved:
     """A spec with what decides whether an earlier trial of it still counts.
 
-    ``data_digest`` is that of the pictures there are now; ``sources`` the sha256 of the plugins' source files by kind.
+    ``data_digest`` is that of the images there are now; ``sources`` the sha256 of the plugins' source files by kind.
     """
 
     spec: Spec
@@ -24,7 +24,7 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class TrialOrder:
+class TrialJob:
     """A spec, and where and how to carry it out; plain data, so that any process can be asked to.
 
     ``folder`` is the attempt's own; ``resume`` takes it up where its checkpoint stands. ``artifacts``: ``none``;

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Status:
     """What a trial is busy with, for people to read."""
 
     text: str
@@ -46,13 +46,13 @@ class Died:
     reason: str
 
 
-def understand(answer: dict[str, Any]) -> Event | Stage | Output | Refused | None:
+def understand(answer: dict[str, Any]) -> Event | Status | Output | Refused | None:
     """Return what an answer says of a trial, or None where it is about something else."""
     match answer["say"]:
         case "event":
             return event_from_json(json.dumps(answer["event"]))
-        case "stage":
-            return Stage(answer["text"])
+        case "status":
+            return Status(answer["text"])
         case "output":
             return Output(answer["text"])
         case "refused":
@@ -60,13 +60,13 @@ def understand(answer: dict[str, Any]) -> Event | Stage | Output | Refused | Non
     return None
 
 
-def timing_of(answer: dict[str, Any]) -> TimingEvent | Stage | Output | None:
+def timing_of(answer: dict[str, Any]) -> TimingEvent | Status | Output | None:
     """Return what an answer says of a timing, or None where it is about something else; raises a refusal."""
     _raise_refusal(answer)
     if answer["say"] == "timing":
         return timing_event_from_plain(answer["event"])
     message = understand(answer)
-    return message if isinstance(message, Stage | Output) else None
+    return message if isinstance(message, Status | Output) else None
 
 
 def resolved_of(answer: dict[str, Any]) -> list[Resolved] | None:

@@ -1,6 +1,6 @@
 """What ``bench time`` asks a worker for, and what the worker says while variants take turns.
 
-Plain data, as orders and events of trials are: the driver reads it without torch.
+Plain data, as jobs and events of trials are: the driver reads it without torch.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pydantic import Field
 
 from benchbench.config.spec import Spec  # noqa: TC001
 from benchbench.records.adapter import adapter
-from benchbench.records.events import CONTENDED_SHARE, Started, now_ms
+from benchbench.records.events import NOISY_FRACTION, Started, now_ms
 
 
 @dataclass(frozen=True)
-class TimeOrder:
+class TimingJob:
     """The variants to time, and how.
 
-    ``names`` are what the variants are called, ``data_roots`` the pictures by dataset. A turn is ``steps`` training
+    ``names`` are what the variants are called, ``data_roots`` the images by dataset. A turn is ``steps`` training
     steps, or a whole epoch with its validation for None.
     """
 
@@ -37,7 +37,7 @@ class TimeOrder:
 class Warmed:
     """A variant has had its untimed turn.
 
-    ``peak_memory_bytes`` is what the variant added to the process at its highest: pictures, network, optimizer,
+    ``peak_memory_bytes`` is what the variant added to the process at its highest: images, network, optimizer,
     activations; not Python and torch. It was ``sampled`` from the process, or ``counted`` by the device's allocator.
     """
 
@@ -52,7 +52,7 @@ class Warmed:
 class Turn:
     """One timed turn. ``epoch_seconds`` are those of an epoch: measured, or scaled up from some steps.
 
-    ``images_per_second`` are training pictures by ``train_seconds``. ``is_finite`` tells of the losses.
+    ``images_per_second`` are training images by ``train_seconds``. ``is_finite`` tells of the losses.
     """
 
     epoch_seconds: float
@@ -66,19 +66,19 @@ class Turn:
 class Round:
     """A turn of each variant, in the order of the variants whatever the order in which they ran.
 
-    ``other_cpu_share`` is the share of the processor, all cores, that other processes took meanwhile.
+    ``other_cpu_fraction`` is the share of the processor, all cores, that other processes took meanwhile.
     """
 
     number: int
     turns: tuple[Turn, ...]
-    other_cpu_share: float
+    other_cpu_fraction: float
     timestamp_ms: int = field(default_factory=now_ms)
     event: Literal["round"] = "round"
 
     @property
-    def is_contended(self) -> bool:
+    def is_noisy(self) -> bool:
         """Tell whether other processes took so much that the times may be theirs."""
-        return self.other_cpu_share > CONTENDED_SHARE
+        return self.other_cpu_fraction > NOISY_FRACTION
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class TimingEnded:
 class Timing:
     """All that was said of an order: a warm-up of each variant, and the rounds that are whole."""
 
-    order: TimeOrder
+    job: TimingJob
     warmed: tuple[Warmed, ...]
     rounds: tuple[Round, ...]
     is_stopped: bool
@@ -103,13 +103,13 @@ class Timing:
         """Return the seconds of an epoch by variant, then by round."""
         return {
             name: tuple(done.turns[place].epoch_seconds for done in self.rounds)
-            for place, name in enumerate(self.order.names)
+            for place, name in enumerate(self.job.names)
         }
 
     @property
-    def num_contended(self) -> int:
+    def num_noisy(self) -> int:
         """Return how many rounds were disturbed."""
-        return sum(done.is_contended for done in self.rounds)
+        return sum(done.is_noisy for done in self.rounds)
 
 
 TimingEvent = Annotated[Warmed | Round | TimingEnded, Field(discriminator="event")]

@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter
 from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
 from benchbench.records.machine import Machine  # noqa: TC001
 
-CONTENDED_SHARE = 0.05
+NOISY_FRACTION = 0.05
 """How much of all cores' time other processes may take before times are not to be trusted; a tenth of one of two."""
 
 
@@ -25,7 +25,7 @@ def now_ms() -> int:
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """One split: its number of pictures and the digest of its pictures and labels."""
+    """One split: its number of images and the digest of its images and labels."""
 
     num_images: int
     digest: str
@@ -33,21 +33,21 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What was trained on. ``source`` is a file, folder or package; ``digest`` covers all pictures and labels."""
+    """What was trained on. ``source`` is a file, folder or package; ``digest`` covers all images and labels."""
 
     digest: str
     class_names: tuple[str, ...]
     splits: dict[str, SplitFacts]
     source: str
     image_shape: tuple[int, int, int]
-    """Of one picture as stored: channels, height, width."""
+    """Of one image as stored: channels, height, width."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch. Losses are means over pictures, accuracies shares 0..1, both of the training pass as it went.
+    """One epoch. Losses are means over images, accuracies shares 0..1, both of the training pass as it went.
 
-    ``peak_memory_bytes``: the most that the process, or torch on a GPU, had in use. ``contended``: whether other
+    ``peak_memory_bytes``: the most that the process, or torch on a GPU, had in use. ``noisy``: whether other
     processes took so much of the processor that the epoch's times say little.
     """
 
@@ -61,7 +61,7 @@ class Epoch:
     images_per_second: float
     learning_rate: float
     peak_memory_bytes: int = 0
-    contended: bool = False
+    noisy: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Final:
     test_accuracy: float
     test_loss: float
     test_top5_accuracy: float
-    test_accuracy_per_label: dict[str, float]
+    test_accuracy_per_class: dict[str, float]
     best_val_loss_epoch: int
     overfit_epoch: int | None
 
@@ -93,12 +93,12 @@ class Times:
     first_epoch_train: float = 0.0
 
     @property
-    def overhead_share(self) -> float:
+    def overhead_fraction(self) -> float:
         """Return the share of the wall clock that is neither training nor evaluation."""
         return 1 - (self.train + self.eval) / self.wall if self.wall else 0.0
 
     @property
-    def not_training_share(self) -> float:
+    def not_training_fraction(self) -> float:
         """Return the share of the wall clock that is not training."""
         return 1 - self.train / self.wall if self.wall else 0.0
 
@@ -136,7 +136,7 @@ class Started:
 class Resumed:
     """A trial that was interrupted goes on, after ``num_epochs`` epochs that need not be trained again.
 
-    ``note`` says why it is not taken up where it was, if it is not.
+    ``note`` says why it is not resumed where it was, if it is not.
     """
 
     num_epochs: int

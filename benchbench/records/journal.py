@@ -7,7 +7,7 @@
         <attempt>/
             claim.json       who runs it, and where its results go
             events.jsonl     one event a line, durable before anyone hears of it
-            checkpoint.pt    where it can be taken up again
+            checkpoint.pt    where it can be resumed
             mlflow.asked     there once a run is about to be made
             mlflow.json      the run it is written to, once that exists
             artifacts/       files for MLflow, as they will lie there
@@ -197,7 +197,7 @@ class Journal:
         return replace(Record.of(self.events()), mlflow=self.mlflow_run())
 
     def is_interrupted(self) -> bool:
-        """Tell whether the trial ended before its end through no fault of its own, and can be taken up again."""
+        """Tell whether the trial ended before its end through no fault of its own, and can be resumed."""
         record = self.record()
         if record.status == "running":
             claim = self.claim()
@@ -213,7 +213,7 @@ class Journal:
         return (self.folder / files.CHECKPOINT).exists()
 
     def has_samples(self) -> bool:
-        """Tell whether pictures were kept for the figures; they stay so when they were sent and deleted here."""
+        """Tell whether images were kept for the figures; they stay so when they were sent and deleted here."""
         return (self.artifacts / files.SAMPLES).exists() or "artifacts/samples.npz" in self.delivered()
 
     def delivered(self) -> dict[str, list[int]]:

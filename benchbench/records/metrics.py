@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchbench.records.events import Final
 
-MAX_LABEL_METRICS = 20
-_MAX_LABEL_CHARACTERS = 200
+MAX_CLASS_METRICS = 20
+_MAX_CLASS_CHARACTERS = 200
 """MLflow takes 250 for a metric's whole name, mlflow/utils/validation.py."""
 
 
-def label_slugs(labels: tuple[str, ...]) -> dict[str, str]:
+def class_slugs(labels: tuple[str, ...]) -> dict[str, str]:
     """Return a metric name for each label, in characters that MLflow takes; no two are equal, case apart."""
-    slugs = {label: re.sub(r"[^\w\-]+", "_", label).strip("_")[:_MAX_LABEL_CHARACTERS] for label in labels}
+    slugs = {label: re.sub(r"[^\w\-]+", "_", label).strip("_")[:_MAX_CLASS_CHARACTERS] for label in labels}
     taken = [slug.casefold() for slug in slugs.values()]
     return {
         # No slug has a dot of its own, so that one with a number behind a dot equals no other.
@@ -38,8 +38,8 @@ def final_values(final: Final) -> dict[str, float]:
     }
     if final.overfit_epoch is not None:
         values["overfit_epoch"] = final.overfit_epoch
-    by_label = final.test_accuracy_per_label
-    if len(by_label) <= MAX_LABEL_METRICS:
-        slugs = label_slugs(tuple(by_label))
+    by_label = final.test_accuracy_per_class
+    if len(by_label) <= MAX_CLASS_METRICS:
+        slugs = class_slugs(tuple(by_label))
         values |= {f"test_accuracy/{slugs[label]}": accuracy for label, accuracy in by_label.items()}
     return values

@@ -8,7 +8,7 @@
     subject.py      what a report is about
     sections.py     its tables; labels.py has the intervals by label, facts.py what differs between trials
     charts.py       what its charts have in common; curves.py and bars.py draw them
-    pictures.py     pictures inside a page
+    images.py     images inside a page
     page.py         all of it as one HTML file, with the template beside it
 """
 

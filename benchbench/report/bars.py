@@ -21,7 +21,7 @@ SHAPES = {"load": "/", "train": "", "eval": ".", "checkpoint": "x", "other": "-"
 _MAX_NUMBERED_LABELS = 24
 
 
-def accuracy_per_label(table: LabelTable, subject: Subject) -> Chart:
+def accuracy_per_class(table: LabelTable, subject: Subject) -> Chart:
     """Return the test accuracy of each label with its interval; the best configuration and the baseline at first."""
     figure = go.Figure()
     shown = [row.is_best or row.is_baseline for row in subject.comparison.rows]
@@ -61,7 +61,7 @@ def accuracy_per_label(table: LabelTable, subject: Subject) -> Chart:
 
 
 def confusion(path: Path) -> Chart:
-    """Return the test pictures of each true label by prediction, from ``confusion_matrix.csv``."""
+    """Return the test images of each true label by prediction, from ``confusion_matrix.csv``."""
     labels, predictions, counts = read_confusion_matrix(path)
     totals = counts.sum(axis=1, keepdims=True)
     is_numbered = len(labels) <= _MAX_NUMBERED_LABELS

@@ -22,7 +22,7 @@ _MACHINE = ("hostname", "system", "processor", "num_cores", "memory_bytes", "dev
 
 
 def facts_of(record: Record, artifacts: Path) -> Facts:
-    """Return, by their names, the spec, the pictures, the code, the machine and all that was installed there."""
+    """Return, by their names, the spec, the images, the code, the machine and all that was installed there."""
     return dict(_facts(record, artifacts))
 
 
@@ -65,8 +65,8 @@ def plugin_files(artifacts: Path) -> list[str]:
 def _facts(record: Record, artifacts: Path) -> Iterator[tuple[str, str]]:
     for key, value in record.spec.flat().items():
         yield key, value_text(value)
-    yield "pictures", record.data_digest
-    yield "pictures from", record.data.source
+    yield "images", record.data_digest
+    yield "images from", record.data.source
     yield "parameters of the network", f"{record.num_parameters:,}"
     for name in _MACHINE:
         yield name.replace("_", " "), str(getattr(record.machine, name))

@@ -1,4 +1,4 @@
-"""A trial's figures, drawn from its record, its tables and the pictures that the worker laid aside.
+"""A trial's figures, drawn from its record, its tables and the images that the worker laid aside.
 
 Every function returns a matplotlib Figure; there is no global state and no window.
 """
@@ -56,16 +56,16 @@ _NUM_COLUMNS = 4
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One line of ``per_label.csv``."""
+    """One line of ``per_class.csv``."""
 
     label: str
-    pictures: int
+    images: int
     accuracy: float
 
 
 @dataclass(frozen=True)
-class JudgedPicture:
-    """A test picture, uint8 ``[C, H, W]``, with what it shows and what the model took it for."""
+class PredictedImages:
+    """A test image, uint8 ``[C, H, W]``, with what it shows and what the model took it for."""
 
     image: NDArray[np.uint8]
     label: str
@@ -85,14 +85,14 @@ def draw(journal: Journal) -> None:
         if record.epochs:
             _save(curves(record), folder / files.FIGURES_FOLDER / "curves.png")
         if (folder / files.PER_CLASS).exists():
-            rows = read_per_label(folder / files.PER_CLASS)
-            _save(accuracy_per_label(rows, record), folder / files.FIGURES_FOLDER / "accuracy_per_label.png")
+            rows = read_per_class(folder / files.PER_CLASS)
+            _save(accuracy_per_class(rows, record), folder / files.FIGURES_FOLDER / "accuracy_per_class.png")
         if (folder / files.CONFUSION_MATRIX).exists():
             matrix = confusion_matrix(*read_confusion_matrix(folder / files.CONFUSION_MATRIX), record)
             _save(matrix, folder / files.FIGURES_FOLDER / "confusion_matrix.png")
         if (folder / files.SAMPLES).exists():
-            pictures = read_judged_pictures(folder / files.SAMPLES)
-            _save(judged_pictures(pictures, record), folder / files.FIGURES_FOLDER / "test_pictures.png")
+            images = read_predicted_images(folder / files.SAMPLES)
+            _save(predicted_images(images, record), folder / files.FIGURES_FOLDER / "test_images.png")
 
 
 @contextmanager
@@ -121,14 +121,14 @@ def curves(record: Record) -> Figure:
     return figure
 
 
-def accuracy_per_label(rows: list[LabelRow], record: Record) -> Figure:
-    """Return one bar a label, in the labels' order, with its value and its number of test pictures."""
+def accuracy_per_class(rows: list[LabelRow], record: Record) -> Figure:
+    """Return one bar a label, in the labels' order, with its value and its number of test images."""
     numbers = np.arange(len(rows))
     figure = Figure(figsize=(7, 1.3 + _row_inches(len(rows)) * len(rows)))
     axes = figure.subplots()
     axes.barh(numbers, [row.accuracy for row in rows], height=0.72, color=BAR_COLOR)
     for number, row in enumerate(rows):
-        value = "no pictures" if math.isnan(row.accuracy) else f"{row.accuracy:.1%}   n={row.pictures}"
+        value = "no images" if math.isnan(row.accuracy) else f"{row.accuracy:.1%}   n={row.images}"
         start = 0 if math.isnan(row.accuracy) else row.accuracy
         axes.text(start + 0.012, number, value, va="center", fontsize=_font_size(len(rows)), color="#202124")
     axes.set_yticks(numbers, [short(row.label) for row in rows], fontsize=_font_size(len(rows)))
@@ -145,7 +145,7 @@ def accuracy_per_label(rows: list[LabelRow], record: Record) -> Figure:
 def confusion_matrix(
     labels: tuple[str, ...], columns: tuple[str, ...], counts: NDArray[np.int64], record: Record
 ) -> Figure:
-    """Return the shares of each true label's test pictures by prediction, with the counts where they can be read."""
+    """Return the shares of each true label's test images by prediction, with the counts where they can be read."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     inches = min(2.2 + 0.52 * len(labels), 14.0)
     figure = Figure(figsize=(inches + 1.2, inches))
@@ -162,37 +162,35 @@ def confusion_matrix(
     axes.set_yticks(range(0, len(labels), every), [short(name) for name in labels[::every]], fontsize=size)
     axes.set_xlabel("prediction")
     axes.set_ylabel("true label")
-    axes.set_title(f"{title(record)}\ntest pictures by true label and prediction", fontweight="bold")
+    axes.set_title(f"{title(record)}\ntest images by true label and prediction", fontweight="bold")
     if len(labels) <= _MAX_NUMBERED_LABELS:
         for row, column in np.argwhere(counts):
             color = "white" if shares[row, column] > 0.55 else "#202124"  # noqa: PLR2004 - read on either blue
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=size)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true label's pictures")
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true label's images")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
     bar.outline.set_visible(False)
     return figure
 
 
-def judged_pictures(pictures: list[JudgedPicture], record: Record) -> Figure:
-    """Return test pictures, each with its prediction: in green with a check mark, or in red with a cross."""
-    num_rows = max(1, math.ceil(len(pictures) / _NUM_COLUMNS))
+def predicted_images(images: list[PredictedImages], record: Record) -> Figure:
+    """Return test images, each with its prediction: in green with a check mark, or in red with a cross."""
+    num_rows = max(1, math.ceil(len(images) / _NUM_COLUMNS))
     figure = Figure(figsize=(2.3 * _NUM_COLUMNS, 0.5 + 2.7 * num_rows))
-    figure.suptitle(f"{title(record)}: test pictures", x=0.01, ha="left", fontweight="bold")
+    figure.suptitle(f"{title(record)}: test images", x=0.01, ha="left", fontweight="bold")
     for axes in figure.subplots(num_rows, _NUM_COLUMNS, squeeze=False).flat:
         axes.axis("off")
-    for axes, picture in zip(figure.axes, pictures, strict=False):
-        show_picture(axes, picture.image)
-        axes.set_title(
-            verdict(picture), color=RIGHT_COLOR if picture.is_right else WRONG_COLOR, fontsize=9, loc="center"
-        )
+    for axes, image in zip(figure.axes, images, strict=False):
+        show_image(axes, image.image)
+        axes.set_title(verdict(image), color=RIGHT_COLOR if image.is_right else WRONG_COLOR, fontsize=9, loc="center")
     return figure
 
 
-def verdict(picture: JudgedPicture) -> str:
+def verdict(image: PredictedImages) -> str:
     """Return ``goldfish ✓ 97%``, or ``bullfrog ✗ 61%`` above ``is goldfish``."""
-    mark = "✓" if picture.is_right else "✗"
-    line = f"{short(picture.prediction)} {mark} {picture.probability:.0%}"
-    return line if picture.is_right else f"{line}\nis {short(picture.label)}"
+    mark = "✓" if image.is_right else "✗"
+    line = f"{short(image.prediction)} {mark} {image.probability:.0%}"
+    return line if image.is_right else f"{line}\nis {short(image.label)}"
 
 
 def title(record: Record) -> str:
@@ -209,12 +207,11 @@ def short(name: str) -> str:
     return name if len(name) <= _MAX_NAME_CHARACTERS else f"{name[: _MAX_NAME_CHARACTERS - 1]}…"
 
 
-def read_per_label(path: Path) -> list[LabelRow]:
-    """Return the lines of ``per_label.csv``; the accuracy of a label without pictures is NaN."""
+def read_per_class(path: Path) -> list[LabelRow]:
+    """Return the lines of ``per_class.csv``; the accuracy of a label without images is NaN."""
     with path.open(encoding="utf-8", newline="") as file:
         return [
-            LabelRow(row["label"], int(row["pictures"]), float(row["accuracy"] or "nan"))
-            for row in csv.DictReader(file)
+            LabelRow(row["label"], int(row["images"]), float(row["accuracy"] or "nan")) for row in csv.DictReader(file)
         ]
 
 
@@ -226,12 +223,12 @@ def read_confusion_matrix(path: Path) -> tuple[tuple[str, ...], tuple[str, ...],
     return tuple(row[0] for row in rows), tuple(header[1:]), counts
 
 
-def read_judged_pictures(path: Path) -> list[JudgedPicture]:
-    """Return the test pictures that the worker laid aside."""
+def read_predicted_images(path: Path) -> list[PredictedImages]:
+    """Return the test images that the worker laid aside."""
     with np.load(path, allow_pickle=False) as samples:
         labels, predictions = samples["class_names"], samples["prediction_names"]
         return [
-            JudgedPicture(image, str(labels[label]), str(predictions[prediction]), float(probability))
+            PredictedImages(image, str(labels[label]), str(predictions[prediction]), float(probability))
             for image, label, prediction, probability in zip(
                 samples["test_images"],
                 samples["test_labels"],
@@ -274,8 +271,8 @@ def _mark_best(loss: Axes, accuracy: Axes, epochs: tuple[Epoch, ...]) -> None:
         axes.plot(best.epoch, value, marker="*", markersize=12, color=VAL_COLOR, linestyle="", label=label, zorder=4)
 
 
-def show_picture(axes: Axes, image: NDArray[np.uint8]) -> None:
-    """Draw a picture, uint8 ``[C, H, W]``, in colour or grey."""
+def show_image(axes: Axes, image: NDArray[np.uint8]) -> None:
+    """Draw an image, uint8 ``[C, H, W]``, in colour or grey."""
     num_channels = len(image)
     if num_channels == 3:  # noqa: PLR2004 - red, green, blue
         axes.imshow(image.transpose(1, 2, 0), interpolation="nearest")

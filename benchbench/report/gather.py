@@ -18,7 +18,7 @@ FILES = (files.PER_CLASS, files.CONFUSION_MATRIX, files.PREDICTIONS, files.LAYER
 
 
 def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
-    """Return the trials with the files that their runs keep, fetched into ``folder``; pictures of the best alone.
+    """Return the trials with the files that their runs keep, fetched into ``folder``; images of the best alone.
 
     Raises :class:`~benchbench.errors.TrackingError` where the store cannot be read.
     """

@@ -91,13 +91,13 @@ def _verdicts(comparison: Comparison) -> Iterator[str]:
             yield from (_verdict(row, metric) for metric in comparison.metrics)
     yield ""
     yield f"{words.caption(comparison, comparison.metrics[0]).partition('; *')[0]}\n"
-    yield from (f"Caution: {caution}\n" for caution in comparison.cautions)
+    yield from (f"Warning_: {warning}\n" for warning in comparison.warnings)
 
 
 def _verdict(row: Row, metric: Metric) -> str:
     cell = row.cells[metric.name]
     change = words.difference(cell.contrast, metric)
-    unit = " times" if metric.is_ratio else " points" if metric.unit == "share" else ""
+    unit = " times" if metric.is_ratio else " points" if metric.unit == "fraction" else ""
     return f"- {_name(row)}, {metric.name}: {cell.verdict.words}{f'; {change}{unit}' if change else ''}"
 
 

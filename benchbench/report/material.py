@@ -21,7 +21,7 @@ class Trial:
     """A trial's record, and a local folder with what its run keeps among the files of docs/records.md.
 
     ``artifacts`` may lack any of them: trials that did not finish keep none, and ``--artifacts light`` keeps no
-    pictures.
+    images.
     """
 
     record: Record

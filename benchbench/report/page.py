@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from benchbench.compare import sheets
 from benchbench.records import files
-from benchbench.report import bars, curves, facts, pictures, sections
+from benchbench.report import bars, curves, facts, images, sections
 from benchbench.report.labels import label_table
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _content(subject: Subject) -> dict[str, Any]:
 
 def _charts(subject: Subject, table: LabelTable) -> Iterator[Chart]:
     yield curves.learning_curves(subject)
-    yield bars.accuracy_per_label(table, subject)
+    yield bars.accuracy_per_class(table, subject)
     yield bars.phases(subject)
     yield curves.epoch_seconds(subject)
     best = subject.best
@@ -103,15 +103,15 @@ def _charts(subject: Subject, table: LabelTable) -> Iterator[Chart]:
 
 
 def _of_best(subject: Subject) -> dict[str, Any]:
-    """Return the name of the best trial and the pictures that it keeps."""
+    """Return the name of the best trial and the images that it keeps."""
     best = subject.best
     if best is None:
-        return {"best": "", "label_pictures": [], "judged": []}
+        return {"best": "", "label_images": [], "judged": []}
     path = subject.artifacts(best) / files.SAMPLES
     return {
         "best": subject.trial_name(best),
-        "label_pictures": pictures.label_pictures(path) if path.exists() else [],
-        "judged": pictures.judged_pictures(path) if path.exists() else [],
+        "label_images": images.label_images(path) if path.exists() else [],
+        "judged": images.predicted_images(path) if path.exists() else [],
     }
 
 

@@ -3,12 +3,12 @@
 ::
 
     figure-1-architecture          layers, outputs, parameters, multiply-adds; one for each model
-    figure-2-samples               training pictures of each label
+    figure-2-samples               training images of each label
     figure-3-optimizers, ...       accuracy by what the optimizers differ in
     figure-4-batch-sizes, ...      accuracy by what else varies
     figure-5-accuracy              of all trials, training and validation
     figure-6-loss                  the same
-    figure-7-right, figure-8-wrong test pictures with the predictions of the best trial
+    figure-7-right, figure-8-wrong test images with the predictions of the best trial
     figure-9-labels                its test accuracy by label
 
 The best trial is the best by validation.

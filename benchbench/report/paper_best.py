@@ -14,11 +14,11 @@ from benchbench.records import files
 from benchbench.report.figures import (
     BAR_COLOR,
     QUIET_COLOR,
-    judged_pictures,
-    read_judged_pictures,
-    read_per_label,
+    predicted_images,
+    read_per_class,
+    read_predicted_images,
     short,
-    show_picture,
+    show_image,
     title,
 )
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchbench.report.material import Trial
 
 NO_TRIAL = "no trial has finished"
-NO_PICTURES = "kept no pictures: --artifacts full keeps them"
+NO_IMAGES = "kept no images: --artifacts full keeps them"
 CONFIDENCE = 0.95
 _MAX_LABELS = 50
 _MAX_LARGE = 24
@@ -37,26 +37,26 @@ _NUM_BLOCKS = 5
 
 
 def samples(trials: Iterable[Trial]) -> Figure | str:
-    """Return training pictures of each label, of the first trial that kept some."""
+    """Return training images of each label, of the first trial that kept some."""
     for trial in trials:
         path = trial.artifacts / files.SAMPLES
         if path.exists():
             return _samples(path, trial.record.spec.dataset.name)
-    return f"the trials {NO_PICTURES}"
+    return f"the trials {NO_IMAGES}"
 
 
 def predictions(best: Trial | None, *, is_right: bool) -> Figure | str:
-    """Return the test pictures that the best trial was right about, or wrong."""
+    """Return the test images that the best trial was right about, or wrong."""
     if best is None:
         return NO_TRIAL
     path = best.artifacts / files.SAMPLES
     if not path.exists():
-        return f"the best trial {NO_PICTURES}"
+        return f"the best trial {NO_IMAGES}"
     word = "right" if is_right else "wrong"
-    pictures = [picture for picture in read_judged_pictures(path) if picture.is_right == is_right]
-    if not pictures:
-        return f"no test picture that was kept was predicted {word}"
-    figure = judged_pictures(pictures, best.record)
+    images = [image for image in read_predicted_images(path) if image.is_right == is_right]
+    if not images:
+        return f"no test image that was kept was predicted {word}"
+    figure = predicted_images(images, best.record)
     figure.suptitle(f"{title(best.record)}: {word} predictions", x=0.01, ha="left", fontweight="bold")
     return figure
 
@@ -64,15 +64,15 @@ def predictions(best: Trial | None, *, is_right: bool) -> Figure | str:
 def labels(best: Trial | None) -> Figure | str:
     """Return the test accuracy of the best trial by label, with Wilson's intervals.
 
-    They are of this one trained model on more pictures, not of other seeds.
+    They are of this one trained model on more images, not of other seeds.
     """
     if best is None:
         return NO_TRIAL
     path = best.artifacts / files.PER_CLASS
     if not path.exists():
-        return "the best trial kept no per_label.csv"
-    rows = [row for row in read_per_label(path) if row.pictures]
-    found = [wilson(row.accuracy, row.pictures, confidence=CONFIDENCE) for row in rows]
+        return "the best trial kept no per_class.csv"
+    rows = [row for row in read_per_class(path) if row.images]
+    found = [wilson(row.accuracy, row.images, confidence=CONFIDENCE) for row in rows]
     low, high = (np.array([getattr(interval, end) for interval in found]) for end in ("low", "high"))
     inches, size = (0.3, 9) if len(rows) <= _MAX_LARGE else (0.14, 5)
     figure = Figure(figsize=(8, 1.5 + inches * len(rows)))
@@ -80,7 +80,7 @@ def labels(best: Trial | None) -> Figure | str:
     numbers, shares = np.arange(len(rows)), np.array([row.accuracy for row in rows])
     axes.errorbar(shares, numbers, xerr=(shares - low, high - shares), fmt="o", color=BAR_COLOR, capsize=3)
     for number, row in enumerate(rows):
-        words = f"{row.accuracy:.1%}  [{low[number]:.1%}, {high[number]:.1%}]  n={row.pictures}"
+        words = f"{row.accuracy:.1%}  [{low[number]:.1%}, {high[number]:.1%}]  n={row.images}"
         axes.text(1.03, number, words, va="center", fontsize=size, transform=axes.get_yaxis_transform())
     axes.set_yticks(numbers, [short(row.label) for row in rows], fontsize=size)
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -98,14 +98,14 @@ def _samples(path: Path, dataset: str) -> Figure:
     num_rows = math.ceil(len(shown) / _NUM_BLOCKS)
     figure = Figure(figsize=(2.2 * _NUM_BLOCKS, 0.45 + 1.27 * num_rows))
     count = f"{len(shown)} of {len(names)} labels" if len(shown) < len(names) else f"{len(names)} labels"
-    figure.suptitle(f"{dataset}: training pictures, {count}", x=0.01, ha="left", fontweight="bold")
+    figure.suptitle(f"{dataset}: training images, {count}", x=0.01, ha="left", fontweight="bold")
     outer = figure.subfigures(num_rows, _NUM_BLOCKS, squeeze=False)
     for number, block in enumerate(outer.flat):
         if number >= len(shown):
             continue
         block.suptitle(short(str(shown[number])), fontsize=9)
-        pictures = images[numbers == number]
-        for axes, image in zip(block.subplots(1, len(pictures), squeeze=False).flat, pictures, strict=True):
+        images = images[numbers == number]
+        for axes, image in zip(block.subplots(1, len(images), squeeze=False).flat, images, strict=True):
             axes.axis("off")
-            show_picture(axes, image)
+            show_image(axes, image)
     return figure

@@ -92,7 +92,7 @@ def _table(rows: Sequence[Row], record: Record) -> Figure:
     figure = Figure(figsize=(8, 0.9 + _ROW_INCHES * (len(cells) + 2)))
     figure.suptitle(_title(record), x=0.01, ha="left", fontweight="bold")
     figure.supxlabel(
-        f"for a picture of {record.data.image_shape[0]}x{side}x{side}; multiply-adds of matrix products, convolutions",
+        f"for an image of {record.data.image_shape[0]}x{side}x{side}; multiply-adds of matrix products, convolutions",
         x=0.01,
         ha="left",
         fontsize=8,

@@ -97,15 +97,15 @@ def label_cells(table: LabelTable, subject: Subject) -> Table:
     rows = tuple(
         (
             Cell(label),
-            Cell("" if pictures is None else str(pictures), pictures),
+            Cell("" if images is None else str(images), images),
             *(Cell(column[number].text, _order(column[number].accuracy)) for column in table.columns),
         )
-        for number, (label, pictures) in enumerate(zip(table.labels, table.pictures, strict=True))
+        for number, (label, images) in enumerate(zip(table.labels, table.images, strict=True))
     )
-    columns = ("label", "test pictures", *subject.names)
+    columns = ("label", "test images", *subject.names)
     caption = (
         f"Test accuracy by label with {100 * table.confidence:.6g} % intervals. t: Student's interval of the mean over"
-        " seeds. Wilson: of a single trial, or seeds that are all equal, Wilson's interval over the pictures."
+        " seeds. Wilson: of a single trial, or seeds that are all equal, Wilson's interval over the images."
     )
     return Table("labels-table", caption, columns, rows, frozenset(range(1, len(columns))))
 

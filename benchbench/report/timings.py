@@ -29,10 +29,10 @@ _FENCE = 1.5
 
 def turn_text(timing: Timing) -> str:
     """Return what one turn was, such as ``an epoch with its validation``."""
-    steps = timing.order.steps
+    steps = timing.job.steps
     if steps is None:
         return "an epoch with its validation"
-    return f"{steps} training steps, scaled to the pictures of an epoch, without validation"
+    return f"{steps} training steps, scaled to the images of an epoch, without validation"
 
 
 def to_json(timing: Timing, table: TimedTable, *, name: str, mlflow: MlflowRun | None) -> dict[str, Any]:
@@ -43,13 +43,13 @@ def to_json(timing: Timing, table: TimedTable, *, name: str, mlflow: MlflowRun |
         "name": name,
         "status": "killed" if timing.is_stopped else "finished",
         "turn": turn_text(timing),
-        "steps": timing.order.steps,
+        "steps": timing.job.steps,
         "n": table.n,
         "baseline": table.baseline,
         "confidence": table.confidence,
         "method": table.method,
-        "contended_rounds": [done.number for done in timing.rounds if done.is_contended],
-        "other_cpu_share": [done.other_cpu_share for done in timing.rounds],
+        "contended_rounds": [done.number for done in timing.rounds if done.is_noisy],
+        "other_cpu_fraction": [done.other_cpu_fraction for done in timing.rounds],
         "variants": [_variant(timing, row, place) for place, row in enumerate(table.rows)],
         "machine": asdict(started.machine),
         "mlflow": asdict(mlflow) if mlflow else None,
@@ -87,7 +87,7 @@ def _variant(timing: Timing, row: TimedRow, place: int) -> dict[str, Any]:
     ratio = row.ratio
     return {
         "name": row.name,
-        "spec": timing.order.specs[place].flat(),
+        "spec": timing.job.specs[place].flat(),
         "epoch_seconds": list(row.epoch_seconds),
         "train_seconds": [turn.train_seconds for turn in turns],
         "eval_seconds": [turn.eval_seconds for turn in turns],

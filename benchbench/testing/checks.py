@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from benchbench.plugin.base import Dataset, Model, Optimizer, Plugin, Scheduler, Split
 
-PICTURES = DataSpec(num_channels=3, image_size=64, num_classes=10)
+IMAGES = DataSpec(num_channels=3, image_size=64, num_classes=10)
 TOY_STEPS = 30
 NUM_EPOCHS, STEPS_PER_EPOCH = 4, 3
 
@@ -50,14 +50,14 @@ def check_dataset(dataset: Dataset, root: Path | None = None) -> None:
         same = torch.equal(split.images, split_again.images) and torch.equal(split.labels, split_again.labels)
         _require(same, f"{name} is not the same when loaded again")
     channels = {name: split.images.shape[1] for name, split in splits.items()}
-    _require(len(set(channels.values())) == 1, f"pictures differ in their number of channels: {channels}")
+    _require(len(set(channels.values())) == 1, f"images differ in their number of channels: {channels}")
     num_channels = channels["train"]
     for field in ("mean", "std"):
         count = len(getattr(dataset, field))
         _require(count in (1, num_channels), f"{field} has {count} numbers for {num_channels} channels")
 
 
-def check_model(model: Model, data: DataSpec = PICTURES) -> None:
+def check_model(model: Model, data: DataSpec = IMAGES) -> None:
     """Check the network that ``build(data)`` makes: output, batch sizes, gradients, and what seeds decide."""
     _check_config(model)
     with torch.random.fork_rng(devices=[]):
@@ -86,7 +86,7 @@ def check_optimizer(optimizer: Optimizer) -> None:
 
 
 def check_scheduler(scheduler: Scheduler) -> None:
-    """Check the learning rates of a whole trial, and that they are the same when it is taken up again."""
+    """Check the learning rates of a whole trial, and that they are the same when it is resumed."""
     _check_config(scheduler)
     _require(scheduler.step_every in ("epoch", "batch"), f"step_every is {scheduler.step_every!r}")
     num_steps = NUM_EPOCHS * (STEPS_PER_EPOCH if scheduler.step_every == "batch" else 1)
@@ -98,7 +98,7 @@ def check_scheduler(scheduler: Scheduler) -> None:
     again = [begun.step() for _ in range(half)]
     resumed.load(begun)
     again += [resumed.step() for _ in range(num_steps - half)]
-    _require(again == rates, f"taken up again after {half} steps, it gives {again} instead of {rates}")
+    _require(again == rates, f"resumed after {half} steps, it gives {again} instead of {rates}")
 
 
 def _require(is_so: bool, otherwise: str) -> None:  # noqa: FBT001 - read as a sentence
@@ -117,19 +117,19 @@ def _check_config(plugin: Plugin) -> None:
 
 def _check_split(name: str, split: Split, *, num_classes: int) -> None:
     images, labels = split.images, split.labels
-    _require(images.dtype == torch.uint8, f"{name} pictures must be uint8, not {images.dtype}")
-    _require(images.ndim == 4, f"{name} pictures must be [N, C, H, W], not {list(images.shape)}")  # noqa: PLR2004
+    _require(images.dtype == torch.uint8, f"{name} images must be uint8, not {images.dtype}")
+    _require(images.ndim == 4, f"{name} images must be [N, C, H, W], not {list(images.shape)}")  # noqa: PLR2004
     _require(labels.dtype == torch.int64, f"{name} labels must be int64, not {labels.dtype}")
     _require(labels.ndim == 1, f"{name} labels must be [N], not {list(labels.shape)}")
-    _require(len(images) == len(labels), f"{name} has {len(images)} pictures and {len(labels)} labels")
-    _require(len(images) > 0, f"{name} has no pictures")
+    _require(len(images) == len(labels), f"{name} has {len(images)} images and {len(labels)} labels")
+    _require(len(images) > 0, f"{name} has no images")
     low, high = int(labels.min()), int(labels.max())
     _require(
         low >= 0 and high < num_classes,
         f"{name} labels go from {low} to {high}, with {num_classes} class names",
     )
     num_names = len(split.names)
-    _require(num_names in (0, len(images)), f"{name} has {len(images)} pictures and {num_names} names")
+    _require(num_names in (0, len(images)), f"{name} has {len(images)} images and {num_names} names")
 
 
 def _build(model: Model, data: DataSpec) -> nn.Module:
@@ -152,14 +152,14 @@ def _check_outputs(network: nn.Module, images: Tensor, num_classes: int) -> None
         logits, again = network(images), network(images)
         alone = network(images[:1])
     _require(logits.ndim == 2, f"the output must be [N, K], not {list(logits.shape)}")  # noqa: PLR2004
-    _require(len(logits) == len(images), f"the output has {len(logits)} rows for {len(images)} pictures")
+    _require(len(logits) == len(images), f"the output has {len(logits)} rows for {len(images)} images")
     _require(logits.shape[1] >= num_classes, f"the output has {logits.shape[1]} columns for {num_classes} labels")
     _require(bool(logits.isfinite().all()), "the output of a fresh network is not finite")
     _require(torch.equal(logits, again), "the output in eval mode is not the same twice")
-    _require(list(alone.shape) == [1, logits.shape[1]], f"the output for one picture is {list(alone.shape)}")
+    _require(list(alone.shape) == [1, logits.shape[1]], f"the output for one image is {list(alone.shape)}")
     _require(
         torch.allclose(alone, logits[:1], rtol=1e-3, atol=1e-4),
-        "the output for a picture in eval mode depends on the others in its batch",
+        "the output for an image in eval mode depends on the others in its batch",
     )
 
 

@@ -111,7 +111,7 @@ def end_tags(record: Record) -> dict[str, str]:
 
 
 def inputs(started: Started) -> list[Input]:
-    """Return the splits; the source is where the pictures came from, not the pictures."""
+    """Return the splits; the source is where the images came from, not the images."""
     data = started.data
     digests = [split.digest for split in data.splits.values()]
     name = started.spec.dataset.name
@@ -137,7 +137,7 @@ def points(event: Event, *, last_epoch: int) -> list[Point]:
             step = int(values.pop("epoch"))
             # Facts of the machine, as the others are.
             values["system/peak_memory_megabytes"] = values.pop("peak_memory_bytes") / 1e6
-            values["system/contended"] = values.pop("contended")
+            values["system/noisy"] = values.pop("noisy")
         case Finished():
             values, step = final_values(event.final) | _seconds(event.times), last_epoch
         case Failed(times=times) if times is not None:
@@ -149,7 +149,10 @@ def points(event: Event, *, last_epoch: int) -> list[Point]:
 
 def _seconds(times: Times) -> dict[str, float]:
     seconds = {f"time/{phase}_seconds": seconds for phase, seconds in asdict(times).items()}
-    return seconds | {"time/overhead_share": times.overhead_share, "time/not_training_share": times.not_training_share}
+    return seconds | {
+        "time/overhead_fraction": times.overhead_fraction,
+        "time/not_training_fraction": times.not_training_fraction,
+    }
 
 
 def _schema(image_shape: tuple[int, int, int]) -> str:

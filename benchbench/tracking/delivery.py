@@ -82,7 +82,7 @@ class Delivery:
     def _end_tags(self, record: Record) -> dict[str, str]:
         tags = content.end_tags(record)
         if self._tags.get(content.ERROR_TAG) and content.ERROR_TAG not in tags:
-            # An earlier end of the trial, after which it was taken up.
+            # An earlier end of the trial, after which it was resumed.
             return {content.ERROR_TAG: "", content.NOTE_TAG: ""} | tags
         return tags
 

@@ -1,7 +1,7 @@
 """Finished work read back: the records of an experiment's trials.
 
 The ``record.json`` of a run comes first: it is there whoever reads, wherever the trial ran. A run that keeps no
-artifacts, or whose trial was taken up again since, is read from its journal where that is on this machine.
+artifacts, or whose trial was resumed since, is read from its journal where that is on this machine.
 """
 
 from __future__ import annotations
@@ -183,10 +183,10 @@ def load_predictions(run_id: str, *, tracking_uri: str | None = None) -> Predict
     with reading(tracking_uri) as client:
         text = artifact_text(client, client.get_run(run_id), files.PREDICTIONS)
     rows = [] if text is None else list(csv.DictReader(io.StringIO(text)))
-    if not rows or not rows[0].keys() >= {"picture", "label", "prediction"}:
+    if not rows or not rows[0].keys() >= {"image", "label", "prediction"}:
         raise TrackingError(
             f"the run {run_id} keeps no predictions",
             hint="finished trials keep them unless they ran with --artifacts none",
         )
-    pictures, labels, predictions = (tuple(row[name] for row in rows) for name in ("picture", "label", "prediction"))
-    return Predictions(pictures, labels, predictions)
+    images, labels, predictions = (tuple(row[name] for row in rows) for name in ("image", "label", "prediction"))
+    return Predictions(images, labels, predictions)

@@ -44,7 +44,7 @@ def log_timing(store: Store, call: TimedCall) -> MlflowRun:
     """
     with told(f"cannot write to the tracking store {store.tracking_uri}"):
         run_id = _create(store, call.name, call, {content.NOTE_TAG: call.note})
-        for place, name in enumerate(call.timing.order.names):
+        for place, name in enumerate(call.timing.job.names):
             _log_variant(store, call, place, name, parent=run_id)
         for name, text in call.texts.items():
             store.client.log_text(run_id, text, name)
@@ -58,8 +58,8 @@ def _log_variant(store: Store, call: TimedCall, place: int, name: str, *, parent
     timing, started = call.timing, call.timing.warmed[place].started
     tags = {key: value for key, value in content.start_tags(started).items() if key not in _OF_TRIALS}
     run_id = _create(store, name, call, tags | {content.PARENT_TAG: parent})
-    turn = "an epoch" if timing.order.steps is None else f"{timing.order.steps} steps"
-    params = content.params(timing.order.specs[place]) | {"rounds": str(len(timing.rounds)), "turn": turn}
+    turn = "an epoch" if timing.job.steps is None else f"{timing.job.steps} steps"
+    params = content.params(timing.job.specs[place]) | {"rounds": str(len(timing.rounds)), "turn": turn}
     store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
     metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in _points(call, place, name)]
     for begin in range(0, len(metrics), _MAX_METRICS):
@@ -71,7 +71,7 @@ def _points(call: TimedCall, place: int, name: str) -> Iterator[content.Point]:
     """Yield the turns of a variant, with the round as step, and what they came to."""
     rounds = call.timing.rounds
     for done in rounds:
-        values = asdict(done.turns[place]) | {"other_cpu_share": done.other_cpu_share, "contended": done.is_contended}
+        values = asdict(done.turns[place]) | {"other_cpu_fraction": done.other_cpu_fraction, "noisy": done.is_noisy}
         for key, value in values.items():
             if key != "is_finite":
                 yield content.Point(key, float(value), done.number, done.timestamp_ms)

@@ -1,12 +1,12 @@
-"""The files that a worker leaves of a finished trial: tables of its predictions, pictures to draw, the model.
+"""The files that a worker leaves of a finished trial: tables of its predictions, images to draw, the model.
 
 ::
 
-    <attempt>/artifacts/per_label.csv           label, pictures, correct, accuracy
+    <attempt>/artifacts/per_class.csv           label, images, correct, accuracy
     <attempt>/artifacts/confusion_matrix.csv    a row for each true label, a column for each prediction
-    <attempt>/artifacts/predictions.csv         picture, label, prediction, probability, correct
+    <attempt>/artifacts/predictions.csv         image, label, prediction, probability, correct
     <attempt>/artifacts/layers.csv              the network's layers, see benchbench.worker.layers
-    <attempt>/artifacts/samples.npz             raw pictures: some of each label, and some with their predictions
+    <attempt>/artifacts/samples.npz             raw images: some of each label, and some with their predictions
     <attempt>/artifacts/model/                  an MLflow model folder
 """
 
@@ -37,13 +37,13 @@ __all__ = ["Predictions", "save_layers", "save_model", "stage"]
 OTHER = "(other)"
 """The prediction that is none of the labels: a model may have more outputs than there are labels."""
 
-_NUM_TEST_PICTURES = 16
-_NUM_PICTURES_PER_LABEL = 4
+_NUM_TEST_IMAGES = 16
+_NUM_IMAGES_PER_CLASS = 4
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model says of the test pictures, on the CPU.
+    """What the model says of the test images, on the CPU.
 
     probabilities: float32 ``[N, K]``, K at least the number of labels; labels: int64 ``[N]``, the true ones.
     """
@@ -53,29 +53,29 @@ class Predictions:
 
 
 def stage(folder: Path, *, predictions: Predictions, splits: Splits, level: ArtifactLevel) -> None:
-    """Write the tables into ``folder`` and, for ``full``, the pictures to draw."""
+    """Write the tables into ``folder`` and, for ``full``, the images to draw."""
     if level == "none":
         return
     folder.mkdir(parents=True, exist_ok=True)
     table = _Table.of(predictions, splits)
-    _write_csv(folder / files.PER_CLASS, ("label", "pictures", "correct", "accuracy"), table.per_label())
+    _write_csv(folder / files.PER_CLASS, ("label", "images", "correct", "accuracy"), table.per_class())
     _write_csv(folder / files.CONFUSION_MATRIX, ("label", *table.columns), table.confusion_matrix())
     _write_csv(
         folder / files.PREDICTIONS,
-        ("picture", "label", "prediction", "probability", "correct"),
+        ("image", "label", "prediction", "probability", "correct"),
         table.predictions(splits.test),
     )
     if level == "full":
         _save_samples(folder / files.SAMPLES, table, splits)
 
 
-def save_layers(path: Path, model: nn.Module, picture: Tensor) -> str | None:
+def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
     """Write the network's layers as CSV and return None, or the reason why they cannot be listed.
 
-    picture: float32 ``[1, C, H, W]``. Shapes are such as ``64x36x36``, without the batch.
+    image: float32 ``[1, C, H, W]``. Shapes are such as ``64x36x36``, without the batch.
     """
     try:
-        layers = list_layers(model, picture)
+        layers = list_layers(model, image)
     except Exception as error:  # noqa: BLE001 - a plugin's code is passed here; a table is not worth the trial
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
     rows = [("x".join(map(str, layer.output)), layer) for layer in layers]
@@ -89,7 +89,7 @@ def save_layers(path: Path, model: nn.Module, picture: Tensor) -> str | None:
 
 @dataclass(frozen=True)
 class _Table:
-    """Each test picture's true label, predicted label and its probability, as numbers."""
+    """Each test image's true label, predicted label and its probability, as numbers."""
 
     class_names: tuple[str, ...]
     truth: NDArray[np.int64]
@@ -113,11 +113,11 @@ class _Table:
         has_other = bool((self.predicted == len(self.class_names)).any())
         return (*self.class_names, OTHER) if has_other else self.class_names
 
-    def per_label(self) -> Iterable[tuple[object, ...]]:
+    def per_class(self) -> Iterable[tuple[object, ...]]:
         for number, name in enumerate(self.class_names):
             is_label = self.truth == number
-            pictures, correct = int(is_label.sum()), int((self.predicted[is_label] == number).sum())
-            yield name, pictures, correct, correct / pictures if pictures else ""
+            images, correct = int(is_label.sum()), int((self.predicted[is_label] == number).sum())
+            yield name, images, correct, correct / images if images else ""
 
     def confusion_matrix(self) -> Iterable[tuple[object, ...]]:
         counts = np.zeros((len(self.class_names), len(self.columns)), dtype=np.int64)
@@ -141,10 +141,10 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object,
 
 
 def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
-    chosen = choose_test_pictures(table.truth == table.predicted)
+    chosen = choose_test_images(table.truth == table.predicted)
     labels = splits.train.labels.numpy()
     shown = np.concatenate(
-        [np.flatnonzero(labels == label)[:_NUM_PICTURES_PER_LABEL] for label in range(len(splits.class_names))]
+        [np.flatnonzero(labels == label)[:_NUM_IMAGES_PER_CLASS] for label in range(len(splits.class_names))]
     )
     np.savez_compressed(
         path,
@@ -159,15 +159,15 @@ def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
     )
 
 
-def choose_test_pictures(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the numbers of sixteen pictures, or all of fewer: half right, half wrong where possible.
+def choose_test_images(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the numbers of sixteen images, or all of fewer: half right, half wrong where possible.
 
     They are spread evenly over the split, so that a split sorted by label shows many labels.
     """
     right, wrong = np.flatnonzero(is_correct), np.flatnonzero(~is_correct)
-    half = _NUM_TEST_PICTURES // 2
-    num_right = min(len(right), max(half, _NUM_TEST_PICTURES - len(wrong)))
-    num_wrong = min(len(wrong), _NUM_TEST_PICTURES - num_right)
+    half = _NUM_TEST_IMAGES // 2
+    num_right = min(len(right), max(half, _NUM_TEST_IMAGES - len(wrong)))
+    num_wrong = min(len(wrong), _NUM_TEST_IMAGES - num_right)
     return np.concatenate([_spread(right, num_right), _spread(wrong, num_wrong)])
 
 

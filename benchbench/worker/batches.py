@@ -1,7 +1,7 @@
 """A split as batches on a device: every step works on a whole uint8 batch, and nothing is decoded twice.
 
-The order of pictures and their flips depend on seed and epoch alone: they are drawn on the CPU, whatever the
-device, so that a trial taken up in the middle sees what it would have seen.
+The order of images and their flips depend on seed and epoch alone: they are drawn on the CPU, whatever the
+device, so that a trial resumed in the middle sees what it would have seen.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 EVAL_BATCH_SIZE = 64
-"""Large enough for an AlexNet to be two to three times faster a picture than at batch 12, small enough for memory."""
+"""Large enough for an AlexNet to be two to three times faster an image than at batch 12, small enough for memory."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to a picture on its way into the network.
+    """What is done to an image on its way into the network.
 
     Pixels become ``(pixel / 255 - mean) / std``; ``mean`` and ``std`` have one value a channel or one for all.
     """
@@ -62,14 +62,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Window:
-    """Where pictures may differ; outside of these rows and columns they are alike, those of a dataset in one colour."""
+    """Where images may differ; outside of these rows and columns they are alike, those of a dataset in one colour."""
 
     rows: Span
     columns: Span
 
     @property
     def has_border(self) -> bool:
-        """Whether the first pixel of a picture is outside: its colour is then that of the border."""
+        """Whether the first pixel of an image is outside: its colour is then that of the border."""
         return self.rows.start > 0 and self.columns.start > 0
 
     def joined(self, other: Window) -> Window:
@@ -80,7 +80,7 @@ class Window:
 class Batches:
     """One split on a device, as float32 batches ``[n, C, S, S]`` with int64 labels ``[n]``.
 
-    The last batch holds what is left, so that every picture is seen. ``after_reading`` is called when the pictures
+    The last batch holds what is left, so that every image is seen. ``after_reading`` is called when the images
     of a batch have been read.
     """
 
@@ -109,12 +109,12 @@ class Batches:
 
     @property
     def num_images(self) -> int:
-        """Return the number of pictures in the split."""
+        """Return the number of images in the split."""
         return len(self._labels)
 
     @property
     def window(self) -> Window:
-        """Return where pictures may differ, flipped or not: all that is around them is black."""
+        """Return where images may differ, flipped or not: all that is around them is black."""
         size = self._preprocessing.image_size
         height, width = (min(length, size) for length in self._images.shape[2:])
         top, left = (size - height) // 2, (size - width) // 2
@@ -122,7 +122,7 @@ class Batches:
         return Window(Span(top, top + height), columns.joined(columns.mirrored(size)))
 
     def shuffled(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every picture once, in an order and with flips drawn for this seed and epoch."""
+        """Yield every image once, in an order and with flips drawn for this seed and epoch."""
         generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
         order = torch.randperm(self.num_images, generator=generator)
         flips = torch.rand(self.num_images, generator=generator) < self._preprocessing.flip
@@ -135,7 +135,7 @@ class Batches:
             yield self._normalise(flip(images, flips[chosen])), self._labels[index]
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every picture once, as stored and never flipped, in batches of :data:`EVAL_BATCH_SIZE`."""
+        """Yield every image once, as stored and never flipped, in batches of :data:`EVAL_BATCH_SIZE`."""
         for start in range(0, self.num_images, EVAL_BATCH_SIZE):
             chosen = slice(start, start + EVAL_BATCH_SIZE)
             images = self._normalise(self._square(self._images[chosen]))
@@ -157,7 +157,7 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 
 def pad_or_crop(images: Tensor, size: int) -> Tensor:
-    """Return ``[N, C, size, size]``: the middle of each picture, with black (0) around it where it is smaller.
+    """Return ``[N, C, size, size]``: the middle of each image, with black (0) around it where it is smaller.
 
     Splits odd differences as torchvision's CenterCrop does.
     """
@@ -172,7 +172,7 @@ def pad_or_crop(images: Tensor, size: int) -> Tensor:
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
-    """Return the batch with the chosen pictures (bool ``[N]``) mirrored left to right."""
+    """Return the batch with the chosen images (bool ``[N]``) mirrored left to right."""
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 

@@ -112,7 +112,7 @@ def save(path: Path, learner: Learner, epochs: tuple[EpochFinished, ...], *, sta
 
 
 def load(path: Path, *, started: Started) -> Checkpoint:
-    """Read the checkpoint of the same spec and pictures; raises :class:`CheckpointError` saying why it is of no use."""
+    """Read the checkpoint of the same spec and images; raises :class:`CheckpointError` saying why it is of no use."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found = (content["format"], content["spec_id"], content["data_digest"])

@@ -43,7 +43,7 @@ class Clock:
             self._switch(before)
 
     def add(self, times: Times) -> None:
-        """Count what was measured before, by a trial that is taken up again."""
+        """Count what was measured before, by a trial that is resumed."""
         for phase in self._seconds:
             self._seconds[phase] += getattr(times, phase)
         self.first_epoch_train_seconds = times.first_epoch_train

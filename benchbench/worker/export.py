@@ -47,7 +47,7 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, class_names: tup
 
 
 def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
-    """Return the graph of the model, after it was seen to compute the same for one picture and for more."""
+    """Return the graph of the model, after it was seen to compute the same for one image and for more."""
     import torch  # noqa: PLC0415 - the driver imports this module's neighbours
 
     with torch.no_grad(), _silent():

@@ -1,4 +1,4 @@
-"""What a network is made of: layers, their outputs, parameters and multiply-adds, seen while a picture passes."""
+"""What a network is made of: layers, their outputs, parameters and multiply-adds, seen while an image passes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ WHOLE = "(network)"
 class Layer:
     """A layer by its name in the network.
 
-    output: its shape without the batch, empty for one that no picture passes or that gives no tensor. parameters:
+    output: its shape without the batch, empty for one that no image passes or that gives no tensor. parameters:
     those that no layer above it in the list has. multiply_adds: of its matrix products and convolutions, for one
-    picture.
+    image.
     """
 
     name: str
@@ -32,16 +32,16 @@ class Layer:
     multiply_adds: int
 
 
-def list_layers(model: nn.Module, picture: Tensor) -> list[Layer]:
+def list_layers(model: nn.Module, image: Tensor) -> list[Layer]:
     """Return the layers in the order in which they are passed, those that are not passed at the end.
 
-    picture: float32 ``[1, C, H, W]``. Every parameter and multiply-add of the network is in exactly one row. Weights,
+    image: float32 ``[1, C, H, W]``. Every parameter and multiply-add of the network is in exactly one row. Weights,
     buffers and random generators are left as they are. Raises whatever a model raises that needs real numbers to pass
-    a picture.
+    an image.
     """
     outputs: dict[str, tuple[int, ...]] = {}
     names = dict(model.named_modules())
-    multiply_adds = _pass(model, picture, names, outputs)
+    multiply_adds = _pass(model, image, names, outputs)
     order = dict.fromkeys([*(name for name in outputs if name), *names])
     own = _Own(multiply_adds)
     rows = [own.layer(name, names[name], outputs.get(name, ())) for name in order]
@@ -49,7 +49,7 @@ def list_layers(model: nn.Module, picture: Tensor) -> list[Layer]:
 
 
 def _pass(
-    model: nn.Module, picture: Tensor, names: dict[str, nn.Module], outputs: dict[str, tuple[int, ...]]
+    model: nn.Module, image: Tensor, names: dict[str, nn.Module], outputs: dict[str, tuple[int, ...]]
 ) -> dict[str, int]:
     """Fill in the outputs and return the multiply-adds of each module, those of the modules in it included."""
     import torch  # noqa: PLC0415 - the driver imports this module's neighbours
@@ -71,7 +71,7 @@ def _pass(
         stack.enter_context(torch.no_grad())
         stack.enter_context(_eval_mode(names.values()))
         counter = stack.enter_context(FlopCounterMode(display=False))
-        torch.func.functional_call(model, state, (picture.to("meta"),))
+        torch.func.functional_call(model, state, (image.to("meta"),))
     root = type(model).__name__
     # A multiply-add is two floating point operations.
     counts = {name: sum(counts.values()) // 2 for name, counts in counter.get_flop_counts().items()}

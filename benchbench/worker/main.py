@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.config.spec import Draft
 from benchbench.errors import BenchError
-from benchbench.protocol.jobs import Resolved, TrialOrder
-from benchbench.protocol.timing import TimeOrder, timing_event_to_plain
+from benchbench.protocol.jobs import Resolved, TrialJob
+from benchbench.protocol.timing import TimingJob, timing_event_to_plain
 from benchbench.records.adapter import adapter
 from benchbench.records.events import event_to_json
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchbench.plugin.registry import Registry
-    from benchbench.protocol.heartbeat import SharedPulse
+    from benchbench.protocol.heartbeat import Heartbeat
 
 
 class Worker:
     """Answers requests one after another; ``send`` brings an answer to the driver."""
 
-    def __init__(self, send: Callable[[dict[str, Any]], None], pulse: SharedPulse) -> None:
+    def __init__(self, send: Callable[[dict[str, Any]], None], heartbeat: Heartbeat) -> None:
         self._send = send
-        self._pulse = pulse
+        self._pulse = heartbeat
         self._registry: Registry | None = None
 
     def answer(self, request: dict[str, Any]) -> None:
@@ -64,17 +64,17 @@ class Worker:
     def _run(self, request: dict[str, Any]) -> None:
         from benchbench.worker.trial import run_trial  # noqa: PLC0415
 
-        order = adapter(TrialOrder).validate_python(request["order"])
+        job = adapter(TrialJob).validate_python(request["job"])
         self._pulse.restart(num_trained=0)
-        for event in run_trial(order, self._loaded(), pulse=self._pulse, on_stage=self._on_stage):
+        for event in run_trial(job, self._loaded(), heartbeat=self._pulse, on_status=self._on_status):
             self._say("event", event=json.loads(event_to_json(event)))
 
     def _time(self, request: dict[str, Any]) -> None:
         from benchbench.worker.timing import time_variants  # noqa: PLC0415
 
-        order = adapter(TimeOrder).validate_python(request["order"])
+        job = adapter(TimingJob).validate_python(request["job"])
         self._pulse.restart(num_trained=0)
-        for event in time_variants(order, self._loaded(), pulse=self._pulse, on_stage=self._on_stage):
+        for event in time_variants(job, self._loaded(), heartbeat=self._pulse, on_status=self._on_status):
             self._say("timing", event=timing_event_to_plain(event))
 
     def _loaded(self) -> Registry:
@@ -82,8 +82,8 @@ class Worker:
             raise BenchError("a worker must resolve specs before it runs them")
         return self._registry
 
-    def _on_stage(self, text: str) -> None:
-        self._say("stage", text=text)
+    def _on_status(self, text: str) -> None:
+        self._say("status", text=text)
 
     def _say(self, what: str, **content: Any) -> None:
         self._send({"say": what} | content)
@@ -105,7 +105,7 @@ def main() -> None:
     requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
 
-    from benchbench.protocol.heartbeat import SharedPulse  # noqa: PLC0415
+    from benchbench.protocol.heartbeat import Heartbeat  # noqa: PLC0415
     from benchbench.worker.accelerate import keep_freed_memory  # noqa: PLC0415 - imports torch, after the reader runs
 
     keep_freed_memory()
@@ -115,7 +115,7 @@ def main() -> None:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
-    worker = Worker(send, SharedPulse(Path(sys.argv[1])))
+    worker = Worker(send, Heartbeat(Path(sys.argv[1])))
     while (request := requests.get()) is not None:
         worker.answer(request)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from benchbench.protocol.heartbeat import SharedPulse
+    from benchbench.protocol.heartbeat import Heartbeat
     from benchbench.worker.main import Worker
 
 BEAT_SECONDS = 1.0
@@ -60,9 +60,9 @@ def answer(requests: Sequence[Answer], surroundings: dict[str, Any], board: Any,
     The work is done in a thread of its own, so that this one can pass on what is said while it is said.
     """
     # Said before anything that takes long: until it is heard, the driver takes the task for one that waits for room.
-    yield {"say": "stage", "text": f"starting on {socket.gethostname()}"}
+    yield {"say": "status", "text": f"starting on {socket.gethostname()}"}
     _settle(**surroundings)
-    from benchbench.protocol.heartbeat import SharedPulse  # noqa: PLC0415
+    from benchbench.protocol.heartbeat import Heartbeat  # noqa: PLC0415
     from benchbench.worker.main import Worker  # noqa: PLC0415 - see above
 
     if folder and not Path(folder).parent.is_dir():
@@ -70,16 +70,16 @@ def answer(requests: Sequence[Answer], surroundings: dict[str, Any], board: Any,
         return
     said: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
     with tempfile.TemporaryDirectory(prefix="bench-task-") as place:
-        pulse = SharedPulse(Path(place) / "pulse")
-        thread = threading.Thread(target=_work, args=(Worker(said.put, pulse), requests, said.put))
+        heartbeat = Heartbeat(Path(place) / "heartbeat")
+        thread = threading.Thread(target=_work, args=(Worker(said.put, heartbeat), requests, said.put))
         thread.start()
         try:
-            yield from _pass_on(said, lambda: _beat(board, folder, pulse))
+            yield from _pass_on(said, lambda: _beat(board, folder, heartbeat))
         finally:
             # Whatever ends this task early ends the trial with it: the next task may get the same process.
-            pulse.ask_to_stop()
+            heartbeat.ask_to_stop()
             thread.join()
-            pulse.close()
+            heartbeat.close()
 
 
 def _settle(*, folder: str, unsafe_folders: Sequence[str], variables: dict[str, str]) -> None:
@@ -126,14 +126,14 @@ def _pass_on(said: queue.SimpleQueue[Answer | None], beat: Callable[[], None]) -
             next_beat = time.monotonic() + BEAT_SECONDS
 
 
-def _beat(board: Any, folder: str, pulse: SharedPulse) -> None:
+def _beat(board: Any, folder: str, heartbeat: Heartbeat) -> None:
     import ray  # noqa: PLC0415 - where this runs it is there already
 
     # A board that cannot be reached is no reason to stop training: Ray ends the task when the driver is gone.
     with suppress(ray.exceptions.RayError, TimeoutError):
         # Not ray.get: while a task waits in that, Ray lends its processors to another.
-        if board.beat.remote(folder, pulse.num_trained).future().result(timeout=PATIENCE_SECONDS):
-            pulse.ask_to_stop()
+        if board.beat.remote(folder, heartbeat.num_trained).future().result(timeout=PATIENCE_SECONDS):
+            heartbeat.ask_to_stop()
 
 
 class _Lines(io.TextIOBase):

@@ -1,4 +1,4 @@
-"""What drafts mean with the plugins and the pictures there are: specs, and the digests that belong to them."""
+"""What drafts mean with the plugins and the images there are: specs, and the digests that belong to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def resolve(drafts: Iterable[Draft], registry: Registry, *, data_roots: Mapping[str, str]) -> list[Resolved]:
-    """Return the drafts as specs, each with the digest of its pictures, which are decoded where they never were.
+    """Return the drafts as specs, each with the digest of its images, which are decoded where they never were.
 
     Raises a :class:`~benchbench.errors.BenchError` for what is wrong with the first bad draft.
     """

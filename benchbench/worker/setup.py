@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from benchbench.data.cache import Loaded
     from benchbench.plugin.base import Dataset
     from benchbench.plugin.registry import Registry
-    from benchbench.protocol.jobs import TrialOrder
+    from benchbench.protocol.jobs import TrialJob
     from benchbench.worker.accelerate import Acceleration
     from benchbench.worker.batches import Window
 
@@ -52,21 +52,21 @@ class Prepared:
 
 
 def prepare(
-    order: TrialOrder, registry: Registry, acceleration: Acceleration, *, on_stage: Callable[[str], None]
+    job: TrialJob, registry: Registry, acceleration: Acceleration, *, on_status: Callable[[str], None]
 ) -> Prepared:
     """Load the data, seed, build and try the model, and build what trains it.
 
     Raises a :class:`~benchbench.errors.BenchError` that says what does not fit.
     """
-    spec, device = order.spec, acceleration.device
+    spec, device = job.spec, acceleration.device
     acceleration.apply()
-    on_stage(f"loading {spec.dataset.name}")
+    on_status(f"loading {spec.dataset.name}")
     dataset = registry.create("dataset", spec.dataset)
     loaded = data_cache.load(
-        dataset, Path(order.data_root), source_digest=registry.source_digest("dataset", dataset.name)
+        dataset, Path(job.data_root), source_digest=registry.source_digest("dataset", dataset.name)
     )
     if loaded.warning:
-        on_stage(loaded.warning)
+        on_status(loaded.warning)
     splits = _as_tensors(loaded)
     _check_fit(spec, dataset, splits)
     preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
@@ -81,12 +81,12 @@ def prepare(
         )
         for _, split in splits.items()
     )
-    on_stage(f"building {spec.model.name}")
+    on_status(f"building {spec.model.name}")
     seed_everything(spec.seed)
     window = train.window.joined(val.window).joined(test.window)
     learner = _build(spec, registry, acceleration, train, window, num_classes=len(splits.class_names))
     started = Started(
-        attempt=order.attempt,
+        attempt=job.attempt,
         spec=spec,
         data=loaded.facts,
         machine=machine.describe(
@@ -96,7 +96,7 @@ def prepare(
         num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
         plugin_origins={kind: registry.origins[kind, spec.plugin(kind).name] for kind in KINDS},
         plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
-        plugin_files=order.plugin_files,
+        plugin_files=job.plugin_files,
     )
     give_back_memory()  # what building the model took and freed again lies in pieces, of no use to its steps
     return Prepared(splits, train, val, test, learner, started)
@@ -121,14 +121,14 @@ def seed_everything(seed: int) -> None:
 def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
     if spec.batch_size > len(splits.train):
         raise SpecError(
-            f"batch size {spec.batch_size} is larger than the training set of {len(splits.train)} pictures",
+            f"batch size {spec.batch_size} is larger than the training set of {len(splits.train)} images",
             hint=f"--batch-size {len(splits.train)} at most",
         )
     num_channels = splits.train.images.shape[1]
     for name, values in (("mean", dataset.mean), ("std", dataset.std)):
         if len(values) not in (1, num_channels):
             raise SpecError(
-                f"dataset.{name} has {len(values)} values for pictures of {num_channels} channels",
+                f"dataset.{name} has {len(values)} values for images of {num_channels} channels",
                 hint="one for each channel, or one for all",
             )
 
@@ -154,7 +154,7 @@ def _build(
 
 
 def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_classes: int, name: str) -> None:
-    """Pass pictures through the fresh model, leaving it and the random generators as they were."""
+    """Pass images through the fresh model, leaving it and the random generators as they were."""
     devices = [acceleration.device] if acceleration.device.type == "cuda" else []
     model.eval()
     with torch.random.fork_rng(devices=devices), torch.no_grad(), acceleration.context():
@@ -163,7 +163,7 @@ def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_cl
         raise ModelError(f"model {name!r} returned {type(logits).__name__}, not a tensor of logits")
     if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < num_classes:  # noqa: PLR2004 - [N, K]
         raise ModelError(
-            f"model {name!r} gave an output of shape {list(logits.shape)} for {len(images)} pictures of"
+            f"model {name!r} gave an output of shape {list(logits.shape)} for {len(images)} images of"
             f" {num_classes} labels",
             hint=f"it must be [{len(images)}, {num_classes}], or wider",
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import psutil
 import torch
 
-from benchbench.records.events import CONTENDED_SHARE
+from benchbench.records.events import NOISY_FRACTION
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -104,9 +104,9 @@ class ProcessorTime:
         return max(0.0, others) / (seconds * (psutil.cpu_count() or 1))
 
 
-def is_contended(system: dict[str, float]) -> bool:
+def is_noisy(system: dict[str, float]) -> bool:
     """Tell from the means of an epoch whether other processes took so much that its times say little."""
-    return system["other_processes_cpu_percentage"] > 100 * CONTENDED_SHARE
+    return system["other_processes_cpu_percentage"] > 100 * NOISY_FRACTION
 
 
 def gpu_sample(device: torch.device) -> dict[str, float]:

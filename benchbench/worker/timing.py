@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.protocol.heartbeat import StoppedError
-from benchbench.protocol.jobs import TrialOrder
+from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.timing import Round, TimingEnded, Turn, Warmed
 from benchbench.worker.accelerate import accelerate, choose_device
 from benchbench.worker.clock import Clock
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
     from benchbench.config.spec import Spec
     from benchbench.plugin.registry import Registry
-    from benchbench.protocol.timing import TimeOrder, TimingEvent
+    from benchbench.protocol.timing import TimingEvent, TimingJob
     from benchbench.worker.setup import Prepared
-    from benchbench.worker.train import Pulse
+    from benchbench.worker.train import Progress
 
 SETTLING_STEPS = 2
 """Untimed steps of each variant between the warm-up, which gives memory back, and the first round."""
 
 
 def time_variants(
-    order: TimeOrder, registry: Registry, *, pulse: Pulse, on_stage: Callable[[str], None] = lambda _: None
+    job: TimingJob, registry: Registry, *, heartbeat: Progress, on_status: Callable[[str], None] = lambda _: None
 ) -> Iterator[TimingEvent]:
     """Yield each variant as it is warm, each round, and the end.
 
@@ -46,15 +46,15 @@ def time_variants(
     :class:`~benchbench.errors.TrialError` for what goes wrong after it.
     """
     with memory_errors_named():
-        _rehearse(order, registry, pulse)
+        _rehearse(job, registry, heartbeat)
         variants = [
-            _Variant(order, spec, registry, on_stage=partial(_named, name, on_stage))
-            for name, spec in zip(order.names, order.specs, strict=True)
+            _Variant(job, spec, registry, on_status=partial(_named, name, on_status))
+            for name, spec in zip(job.names, job.specs, strict=True)
         ]
     try:
         with memory_errors_named():
-            yield from _warm_up(order, variants, pulse, on_stage)
-            yield from _rounds(order, variants, pulse, on_stage)
+            yield from _warm_up(job, variants, heartbeat, on_status)
+            yield from _rounds(job, variants, heartbeat, on_status)
     except StoppedError:
         yield TimingEnded(is_stopped=True)
     except BenchError as error:
@@ -68,27 +68,27 @@ def time_variants(
 class _Variant:
     """A variant that is ready to train, and stays so from turn to turn."""
 
-    def __init__(self, order: TimeOrder, spec: Spec, registry: Registry, *, on_stage: Callable[[str], None]) -> None:
-        acceleration = accelerate(choose_device(order.device), spec.precision)
+    def __init__(self, job: TimingJob, spec: Spec, registry: Registry, *, on_status: Callable[[str], None]) -> None:
+        acceleration = accelerate(choose_device(job.device), spec.precision)
         self._spec = spec
-        self._steps = order.steps
+        self._steps = job.steps
         self._clock = Clock(acceleration.synchronize())
         self._num_turns = 0
         self.footprint = Footprint(acceleration.device)
-        trial = TrialOrder(
+        trial = TrialJob(
             # A schedule may end with its last epoch, and there may be more turns than epochs.
-            spec=replace(spec, epochs=max(spec.epochs, order.rounds + 2)),
+            spec=replace(spec, epochs=max(spec.epochs, job.rounds + 2)),
             attempt="",
-            device=order.device,
-            data_root=order.data_roots[spec.dataset.name],
+            device=job.device,
+            data_root=job.data_roots[spec.dataset.name],
             folder="",
-            plugin_files=order.plugin_files,
+            plugin_files=job.plugin_files,
         )
         with self.footprint:
-            self.prepared = prepare(trial, registry, acceleration, on_stage=on_stage)
-        if order.steps and order.steps > self.steps_per_epoch:
+            self.prepared = prepare(trial, registry, acceleration, on_status=on_status)
+        if job.steps and job.steps > self.steps_per_epoch:
             raise SpecError(
-                f"--steps {order.steps} is more than an epoch has: {self.steps_per_epoch} at"
+                f"--steps {job.steps} is more than an epoch has: {self.steps_per_epoch} at"
                 f" batch size {spec.batch_size}",
                 hint="without --steps whole epochs are timed",
             )
@@ -97,10 +97,10 @@ class _Variant:
     def steps_per_epoch(self) -> int:
         return len(self.prepared.train)
 
-    def warm(self, pulse: Pulse) -> Warmed:
+    def warm(self, heartbeat: Progress) -> Warmed:
         """Take an untimed turn."""
         with self.footprint:
-            self.turn(pulse)
+            self.turn(heartbeat)
         return Warmed(
             started=replace(self.prepared.started, spec=self._spec),
             steps_per_epoch=self.steps_per_epoch,
@@ -108,17 +108,17 @@ class _Variant:
             memory_method=self.footprint.method,
         )
 
-    def settle(self, pulse: Pulse) -> None:
+    def settle(self, heartbeat: Progress) -> None:
         """Take a few steps that nobody times."""
-        self._train(min(SETTLING_STEPS, self.steps_per_epoch), pulse)
+        self._train(min(SETTLING_STEPS, self.steps_per_epoch), heartbeat)
 
-    def turn(self, pulse: Pulse) -> Turn:
+    def turn(self, heartbeat: Progress) -> Turn:
         """Train, and validate where a turn is a whole epoch."""
-        return self._epoch(pulse) if self._steps is None else self._train(self._steps, pulse)
+        return self._epoch(heartbeat) if self._steps is None else self._train(self._steps, heartbeat)
 
-    def _epoch(self, pulse: Pulse) -> Turn:
+    def _epoch(self, heartbeat: Progress) -> Turn:
         prepared, number = self._begin()
-        # Not asked for more than this epoch: a loss that is not finite ends a trial, and is a caution here.
+        # Not asked for more than this epoch: a loss that is not finite ends a trial, and is a warning here.
         epoch = next(
             fit(
                 prepared.learner,
@@ -127,7 +127,7 @@ class _Variant:
                 seed=self._spec.seed,
                 epochs=range(number, number + 1),
                 clock=self._clock,
-                pulse=pulse,
+                heartbeat=heartbeat,
             )
         )
         return Turn(
@@ -138,12 +138,12 @@ class _Variant:
             is_finite=math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss),
         )
 
-    def _train(self, steps: int, pulse: Pulse) -> Turn:
+    def _train(self, steps: int, heartbeat: Progress) -> Turn:
         prepared, number = self._begin()
         batches = islice(prepared.train.shuffled(seed=self._spec.seed, epoch=number), steps)
         before = self._clock.seconds("train")
         with self._clock.phase("train"):
-            trained = train_epoch(prepared.learner, batches, pulse=pulse)
+            trained = train_epoch(prepared.learner, batches, heartbeat=heartbeat)
         seconds = self._clock.seconds("train") - before
         num_images = min(steps * self._spec.batch_size, prepared.train.num_images)
         return Turn(
@@ -161,35 +161,35 @@ class _Variant:
         return self.prepared, self._num_turns
 
 
-def _named(name: str, on_stage: Callable[[str], None], text: str) -> None:
-    on_stage(f"{name}: {text}")
+def _named(name: str, on_status: Callable[[str], None], text: str) -> None:
+    on_status(f"{name}: {text}")
 
 
-def _rehearse(order: TimeOrder, registry: Registry, pulse: Pulse) -> None:
+def _rehearse(job: TimingJob, registry: Registry, heartbeat: Progress) -> None:
     """Take a few steps that count for nothing: what a process sets up once is not the first variant's memory."""
     with suppress(StoppedError):
-        _Variant(order, order.specs[0], registry, on_stage=lambda _: None).settle(pulse)
+        _Variant(job, job.specs[0], registry, on_status=lambda _: None).settle(heartbeat)
 
 
 def _warm_up(
-    order: TimeOrder, variants: list[_Variant], pulse: Pulse, on_stage: Callable[[str], None]
+    job: TimingJob, variants: list[_Variant], heartbeat: Progress, on_status: Callable[[str], None]
 ) -> Iterator[TimingEvent]:
-    for name, variant in zip(order.names, variants, strict=True):
-        on_stage(f"{name}: warming up")
-        yield variant.warm(pulse)
+    for name, variant in zip(job.names, variants, strict=True):
+        on_status(f"{name}: warming up")
+        yield variant.warm(heartbeat)
     for variant in variants:
-        variant.settle(pulse)
+        variant.settle(heartbeat)
 
 
 def _rounds(
-    order: TimeOrder, variants: list[_Variant], pulse: Pulse, on_stage: Callable[[str], None]
+    job: TimingJob, variants: list[_Variant], heartbeat: Progress, on_status: Callable[[str], None]
 ) -> Iterator[TimingEvent]:
     places = range(len(variants))
-    for number in range(1, order.rounds + 1):
+    for number in range(1, job.rounds + 1):
         turns: dict[int, Turn] = {}
         before = ProcessorTime.now()
         for place in places if number % 2 else reversed(places):
-            on_stage(f"round {number}/{order.rounds}: {order.names[place]}")
-            turns[place] = variants[place].turn(pulse)
+            on_status(f"round {number}/{job.rounds}: {job.names[place]}")
+            turns[place] = variants[place].turn(heartbeat)
         share = ProcessorTime.now().share_of_others(before)
-        yield Round(number, tuple(turns[place] for place in places), other_cpu_share=share)
+        yield Round(number, tuple(turns[place] for place in places), other_cpu_fraction=share)

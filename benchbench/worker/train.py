@@ -1,6 +1,6 @@
 """The training loop: tensors, a module, an optimizer. It knows no plugins, no files and no MLflow.
 
-Inside the loop over batches nothing is logged, printed, looked up or synchronised: losses and hits are summed on
+Inside the loop over batches nothing is logged, printed, looked up or synchronised: losses and correct are summed on
 the device and read once at the end.
 """
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from benchbench.worker.clock import Clock
 
 
-class Pulse(Protocol):
+class Progress(Protocol):
     """The sign of life that a loop gives after every batch; it may raise to end the loop."""
 
     def restart(self, *, num_trained: int) -> None:
-        """Count from here: a trial was taken up after this many training batches."""
+        """Count from here: a trial was resumed after this many training batches."""
 
     def trained(self) -> None:
         """Count a training batch."""
@@ -80,7 +80,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class TrainPass:
-    """A pass over the training pictures: mean loss and share of hits, each batch before its own step."""
+    """A pass over the training images: mean loss and share of correct, each batch before its own step."""
 
     loss: float
     accuracy: float
@@ -88,7 +88,7 @@ class TrainPass:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A pass over a split in eval mode: mean loss, share of hits, and logits float32 ``[N, K]`` on the CPU."""
+    """A pass over a split in eval mode: mean loss, share of correct, and logits float32 ``[N, K]`` on the CPU."""
 
     loss: float
     accuracy: float
@@ -100,7 +100,7 @@ class NonFiniteLossError(TrialError):
 
 
 def fit(
-    learner: Learner, train: Batches, val: Batches, *, seed: int, epochs: range, clock: Clock, pulse: Pulse
+    learner: Learner, train: Batches, val: Batches, *, seed: int, epochs: range, clock: Clock, heartbeat: Progress
 ) -> Iterator[Epoch]:
     """Train for the given epochs (counted from 1), yielding each with its validation.
 
@@ -110,10 +110,10 @@ def fit(
         learning_rate = float(learner.optimizer.param_groups[0]["lr"])
         train_before, eval_before = clock.seconds("train"), clock.seconds("eval")
         with clock.phase("train"):
-            trained = train_epoch(learner, train.shuffled(seed=seed, epoch=number), pulse=pulse)
+            trained = train_epoch(learner, train.shuffled(seed=seed, epoch=number), heartbeat=heartbeat)
         train_seconds = clock.seconds("train") - train_before
         with clock.phase("eval"):
-            validated = evaluate(learner, val, pulse=pulse)
+            validated = evaluate(learner, val, heartbeat=heartbeat)
         if clock.first_epoch_train_seconds == 0:
             clock.first_epoch_train_seconds = train_seconds
         epoch = Epoch(
@@ -132,7 +132,7 @@ def fit(
         _check_finite(epoch)
 
 
-def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, pulse: Pulse) -> TrainPass:
+def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, heartbeat: Progress) -> TrainPass:
     """Take one step for each batch, with dropout on."""
     learner.model.train()
     # MPS has no float64; float32 sums of some thousand batch losses are good to six digits.
@@ -151,15 +151,15 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, p
         total_loss += loss.detach() * len(labels)
         num_hits += (logits.detach().argmax(dim=1) == labels).sum()
         num_images += len(labels)
-        pulse.trained()
+        heartbeat.trained()
     # The evaluation that follows needs the memory: gradients are as large as the weights.
     learner.optimizer.zero_grad(set_to_none=True)
     return TrainPass(loss=float(total_loss) / num_images, accuracy=int(num_hits) / num_images)
 
 
 @torch.no_grad()
-def evaluate(learner: Learner, batches: Batches, *, pulse: Pulse) -> Evaluation:
-    """Return loss, accuracy and logits in eval mode over pictures in their stored order, without flips."""
+def evaluate(learner: Learner, batches: Batches, *, heartbeat: Progress) -> Evaluation:
+    """Return loss, accuracy and logits in eval mode over images in their stored order, without flips."""
     learner.model.eval()
     kept: list[Tensor] = []
     all_labels: list[Tensor] = []
@@ -167,7 +167,7 @@ def evaluate(learner: Learner, batches: Batches, *, pulse: Pulse) -> Evaluation:
         with learner.acceleration.context(images):
             kept.append(learner.model(images).float())
         all_labels.append(labels)
-        pulse.evaluated()
+        heartbeat.evaluated()
     logits, targets = torch.cat(kept), torch.cat(all_labels)
     return Evaluation(
         loss=float(F.cross_entropy(logits, targets)),

@@ -22,8 +22,8 @@ from benchbench.worker.accelerate import accelerate, choose_device, give_back_me
 from benchbench.worker.checkpoint import CheckpointError
 from benchbench.worker.clock import Clock
 from benchbench.worker.setup import memory_errors_named, prepare
-from benchbench.worker.system import SystemSampler, is_contended
-from benchbench.worker.train import Pulse, evaluate, fit
+from benchbench.worker.system import SystemSampler, is_noisy
+from benchbench.worker.train import Progress, evaluate, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.plugin.registry import Registry
-    from benchbench.protocol.jobs import TrialOrder
+    from benchbench.protocol.jobs import TrialJob
     from benchbench.records.events import Event
     from benchbench.worker.accelerate import Acceleration
     from benchbench.worker.setup import Prepared
@@ -45,7 +45,7 @@ OVERFIT_EPOCHS = 3
 
 
 def run_trial(
-    order: TrialOrder, registry: Registry, *, pulse: Pulse, on_stage: Callable[[str], None] = lambda _: None
+    job: TrialJob, registry: Registry, *, heartbeat: Progress, on_status: Callable[[str], None] = lambda _: None
 ) -> Iterator[Event]:
     """Yield the events of one trial: started or resumed, each epoch, and finished or failed.
 
@@ -53,25 +53,25 @@ def run_trial(
     after it, whatever happens is the last event. A trial that is resumed yields the epochs of its checkpoint again.
     """
     with memory_errors_named():
-        began = _began(order)
-        acceleration = _acceleration(order, began)
+        began = _began(job)
+        acceleration = _acceleration(job, began)
         give_back_memory()
         clock = Clock(acceleration.synchronize())
         with clock.phase("load"):
-            prepared = prepare(order, registry, acceleration, on_stage=on_stage)
-    with _alone(order):
-        yield from _Trial(order, prepared, began, clock=clock, pulse=pulse, on_stage=on_stage).run()
+            prepared = prepare(job, registry, acceleration, on_status=on_status)
+    with _alone(job):
+        yield from _Trial(job, prepared, began, clock=clock, heartbeat=heartbeat, on_status=on_status).run()
 
 
-def _began(order: TrialOrder) -> Started | None:
-    """Return how the trial began that is taken up again."""
-    event = next(Journal(Path(order.folder)).events(), None) if order.resume else None
+def _began(job: TrialJob) -> Started | None:
+    """Return how the trial began that is resumed."""
+    event = next(Journal(Path(job.folder)).events(), None) if job.resume else None
     return event if isinstance(event, Started) else None
 
 
-def _acceleration(order: TrialOrder, began: Started | None) -> Acceleration:
-    """Return how the trial is computed here; one that is taken up again goes on as it began."""
-    chosen = accelerate(choose_device(order.device), order.spec.precision, compiled=order.compiled)
+def _acceleration(job: TrialJob, began: Started | None) -> Acceleration:
+    """Return how the trial is computed here; one that is resumed goes on as it began."""
+    chosen = accelerate(choose_device(job.device), job.spec.precision, compiled=job.compiled)
     if began is None:
         return chosen
     return chosen.as_recorded(began.acceleration, num_threads=began.machine.num_threads)
@@ -100,22 +100,22 @@ class _Trial:
 
     def __init__(
         self,
-        order: TrialOrder,
+        job: TrialJob,
         prepared: Prepared,
         began: Started | None,
         *,
         clock: Clock,
-        pulse: Pulse,
-        on_stage: Callable[[str], None],
+        heartbeat: Progress,
+        on_status: Callable[[str], None],
     ) -> None:
-        self._order = order
+        self._order = job
         self._prepared = prepared
         self._began = began
         self._clock = clock
-        self._pulse = pulse
-        self._on_stage = on_stage
-        self._checkpoint = Path(order.folder) / files.CHECKPOINT
-        self._cadence = checkpoint.Cadence(order.checkpoint_every_seconds)
+        self._pulse = heartbeat
+        self._on_status = on_status
+        self._checkpoint = Path(job.folder) / files.CHECKPOINT
+        self._cadence = checkpoint.Cadence(job.checkpoint_every_seconds)
         self._epochs: list[EpochFinished] = []
 
     def run(self) -> Iterator[Event]:
@@ -149,7 +149,7 @@ class _Trial:
 
     def _train(self) -> Iterator[Event]:
         spec = self._order.spec
-        self._on_stage("training")
+        self._on_status("training")
         device = self._prepared.learner.acceleration.device
         reset_peak(device)
         with SystemSampler(device) as sampler:
@@ -160,10 +160,10 @@ class _Trial:
                 seed=spec.seed,
                 epochs=range(len(self._epochs) + 1, spec.epochs + 1),
                 clock=self._clock,
-                pulse=self._pulse,
+                heartbeat=self._pulse,
             ):
                 system = sampler.means()
-                told = replace(epoch, peak_memory_bytes=peak_bytes(device), contended=is_contended(system))
+                told = replace(epoch, peak_memory_bytes=peak_bytes(device), noisy=is_noisy(system))
                 self._epochs.append(EpochFinished(epoch=told, system=system))
                 reset_peak(device)
                 yield self._epochs[-1]
@@ -186,20 +186,20 @@ class _Trial:
         self._cadence.written(after.wall, cost_seconds=after.checkpoint - times.checkpoint)
 
     def _finish(self) -> Finished:
-        self._on_stage("evaluating on train, val and test")
+        self._on_status("evaluating on train, val and test")
         with self._clock.phase("eval"):
             final, test_logits = _final(self._prepared, [event.epoch for event in self._epochs], self._pulse)
         notes: tuple[str, ...] = ()
         if self._order.artifacts != "none":
-            self._on_stage("writing artifacts")
+            self._on_status("writing artifacts")
             notes = _stage_artifacts(self._order, self._prepared, test_logits)
         return Finished(final=final, times=self._clock.times(), notes=notes)
 
 
 @contextmanager
-def _alone(order: TrialOrder) -> Iterator[None]:
+def _alone(job: TrialJob) -> Iterator[None]:
     """Hold the lock of the trial: an orphan of an earlier call may still be ending."""
-    folder = Path(order.folder).parent
+    folder = Path(job.folder).parent
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", timeout=LOCK_SECONDS)
     try:
@@ -220,14 +220,14 @@ def _moved(began: Started | None, now: Started) -> str:
     return "" if len(set(devices)) == 1 else f"it began on {devices[0]} and goes on on {devices[1]}"
 
 
-def _final(prepared: Prepared, epochs: Sequence[Epoch], pulse: Pulse) -> tuple[Final, Tensor]:
-    """Return the accuracies of the trained model, and its logits ``[N, K]`` on the test pictures."""
+def _final(prepared: Prepared, epochs: Sequence[Epoch], heartbeat: Progress) -> tuple[Final, Tensor]:
+    """Return the accuracies of the trained model, and its logits ``[N, K]`` on the test images."""
     learner = prepared.learner
-    train = evaluate(learner, prepared.train, pulse=pulse)
-    val = evaluate(learner, prepared.val, pulse=pulse)
-    test = evaluate(learner, prepared.test, pulse=pulse)
+    train = evaluate(learner, prepared.train, heartbeat=heartbeat)
+    val = evaluate(learner, prepared.val, heartbeat=heartbeat)
+    test = evaluate(learner, prepared.test, heartbeat=heartbeat)
     labels = prepared.splits.test.labels
-    hits = test.logits.argmax(dim=1) == labels
+    correct = test.logits.argmax(dim=1) == labels
     top5 = test.logits.topk(min(5, test.logits.shape[1])).indices
     final = Final(
         train_accuracy=train.accuracy,
@@ -237,8 +237,8 @@ def _final(prepared: Prepared, epochs: Sequence[Epoch], pulse: Pulse) -> tuple[F
         test_accuracy=test.accuracy,
         test_loss=test.loss,
         test_top5_accuracy=float((top5 == labels[:, None]).any(dim=1).double().mean()),
-        test_accuracy_per_label={
-            name: float(hits[labels == number].double().mean())
+        test_accuracy_per_class={
+            name: float(correct[labels == number].double().mean())
             for number, name in enumerate(prepared.splits.class_names)
             if (labels == number).any()
         },
@@ -248,16 +248,16 @@ def _final(prepared: Prepared, epochs: Sequence[Epoch], pulse: Pulse) -> tuple[F
     return final, test.logits
 
 
-def _stage_artifacts(order: TrialOrder, prepared: Prepared, test_logits: Tensor) -> tuple[str, ...]:
+def _stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor) -> tuple[str, ...]:
     """Write what the run keeps; return notes on what could not be kept."""
-    folder = Path(order.folder) / "artifacts"
+    folder = Path(job.folder) / "artifacts"
     predictions = artifacts.Predictions(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
-    artifacts.stage(folder, predictions=predictions, splits=prepared.splits, level=order.artifacts)
+    artifacts.stage(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
     images, _ = next(prepared.test.in_order())
     model = prepared.learner.model
     problem = artifacts.save_layers(folder / files.LAYERS, model, images[:1])
     notes = [f"the layers were not listed: {problem}"] if problem else []
-    if order.artifacts == "full":
+    if job.artifacts == "full":
         problem = artifacts.save_model(folder / "model", model, images[:2].cpu(), prepared.splits.class_names)
         notes += [f"the model was not saved: {problem}"] if problem else []
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""What the benchmarks stand on: the pictures, the turns, and the table that all of them fill."""
+"""What the benchmarks stand on: the images, the turns, and the table that all of them fill."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 
 
 def _is_whole(reporter: pytest.TerminalReporter, config: pytest.Config) -> bool:
-    """Tell whether every benchmark there is ran, or has a row that says why not: without pictures none is made."""
+    """Tell whether every benchmark there is ran, or has a row that says why not: without images none is made."""
     num_ended = sum(len(reporter.stats.get(kind, ())) for kind in ("passed", "skipped"))
     return not reporter.stats.get("deselected") and num_ended == len(config.stash[ROWS])
 
@@ -68,9 +68,9 @@ def turns(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Turns:
 
 
 @pytest.fixture(scope="session")
-def pictures(tinyimage10_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the extracted pictures, with ``train`` and ``val`` in it."""
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tinyimage10_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the extracted images, with ``train`` and ``val`` in it."""
+    folder = tmp_path_factory.mktemp("images")
     with zipfile.ZipFile(tinyimage10_zip) as archive:
         archive.extractall(folder)
     return folder / "tinyimage10"

@@ -54,15 +54,15 @@ CASES = (
 
 
 @pytest.fixture(scope="session")
-def loop(tinyimage10_zip: Path, pictures: Path, shared_cache: Path) -> Loop:
+def loop(tinyimage10_zip: Path, images: Path, shared_cache: Path) -> Loop:
     """Return what runs a loop in a process of its own and returns the sample of an epoch."""
 
     def run(script: str, *options: str) -> Sample:
-        places = ("--folder", pictures, "--archive", tinyimage10_zip)
+        places = ("--folder", images, "--archive", tinyimage10_zip)
         found = reported(script, *places, *options, BENCH_CACHE=str(shared_cache))
         return found | {"seconds": NUM_TRAIN / found["images_per_second"] + found["eval_seconds"]}
 
-    run("ours.py", "--steps", "1")  # decodes the pictures, so that the first turn is like the others
+    run("ours.py", "--steps", "1")  # decodes the images, so that the first turn is like the others
     return run
 
 

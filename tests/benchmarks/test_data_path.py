@@ -16,15 +16,15 @@ pytestmark = pytest.mark.benchmark(timer=CLOCK)
 OTHERS = "ImageFolder, DataLoader"
 
 
-def test_pictures_are_decoded_loaded_and_batched(
-    turns: Turns, pictures: Path, tinyimage10_zip: Path, rows: list[Row | NotRun]
+def test_images_are_decoded_loaded_and_batched(
+    turns: Turns, images: Path, tinyimage10_zip: Path, rows: list[Row | NotRun]
 ) -> None:
-    places = ("--folder", pictures, "--archive", tinyimage10_zip)
-    plain = partial(reported, "plain_pictures.py", *places)
-    ours, others = turns(partial(reported, "our_pictures.py", *places), {OTHERS: plain}, rounds=5)
+    places = ("--folder", images, "--archive", tinyimage10_zip)
+    plain = partial(reported, "plain_images.py", *places)
+    ours, others = turns(partial(reported, "our_images.py", *places), {OTHERS: plain}, rounds=5)
     for what, measure in (
-        ("all 5,000 pictures decoded, the first time", "decode"),
+        ("all 5,000 images decoded, the first time", "decode"),
         ("ready for the first batch, every later time", "load"),
-        ("4,000 pictures as batches of 12, 150x150", "seconds"),
+        ("4,000 images as batches of 12, 150x150", "seconds"),
     ):
         rows.append(Row(what, OTHERS, column(ours, measure), column(others[OTHERS], measure)))

@@ -89,6 +89,6 @@ def test_enter_to_first_step(
         words = (sys.executable, LOOPS / "plain_first_step.py", f"sqlite:///{folder / 'mlflow.db'}", folder / "stepped")
         return seconds_until_marked(words, folder)
 
-    bench()  # the first call writes the list of plugins and the decoded pictures
+    bench()  # the first call writes the list of plugins and the decoded images
     ours, others = turns(bench, {WITH_MLFLOW: script}, rounds=5)
     rows.append(Row("Enter to first step, `digits`", WITH_MLFLOW, column(ours), column(others[WITH_MLFLOW])))

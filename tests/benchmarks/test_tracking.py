@@ -62,7 +62,7 @@ def test_a_trial_of_a_grid(
 ) -> None:
     few, many = NUM_TRIALS_QUICK if turns.quick else NUM_TRIALS
     measure = partial(seconds_a_trial, tmp_path, database=empty_database, cache=shared_cache)
-    measure(few)  # the first call writes the list of plugins and the decoded pictures
+    measure(few)  # the first call writes the list of plugins and the decoded images
     against = f"in a grid of {few}"
     ours, others = turns(partial(measure, many), {against: partial(measure, few)}, rounds=3)
     rows.append(Row(f"an empty trial, in a grid of {many}", against, column(ours), column(others[against])))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.file_server import serving
-from support.picture_archives import jpeg, made_pictures, official, ready_cut, write_folder, write_zip
+from support.image_archives import jpeg, made_images, official, ready_cut, write_folder, write_zip
 from typer.testing import CliRunner
 
 from benchbench.cli.main import make_app
@@ -101,8 +101,8 @@ def test_list_knows_the_place_in_bench_data_and_the_size_of_the_decoded_copy(
 
 
 def test_list_and_fetch_do_not_import_torch(tmp_path: Path) -> None:
-    with serving(b"pictures") as server:
-        plugin = plugin_file(tmp_path, server.url, b"pictures")
+    with serving(b"images") as server:
+        plugin = plugin_file(tmp_path, server.url, b"images")
         script = (
             "import sys; from typer.testing import CliRunner; from benchbench.cli.main import make_app\n"
             f"for arguments in (['list'], ['fetch', 'fetched']):\n"
@@ -115,15 +115,15 @@ def test_list_and_fetch_do_not_import_torch(tmp_path: Path) -> None:
 
 def test_fetch_says_where_the_file_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
-    with serving(b"pictures") as server:
-        plugin = plugin_file(tmp_path, server.url, b"pictures")
+    with serving(b"images") as server:
+        plugin = plugin_file(tmp_path, server.url, b"images")
         path = cache_folder() / "data" / "fetched.zip"
         assert answer("fetch", "fetched", "--plugins", plugin) == {
             "name": "fetched",
             "path": str(path),
             "num_bytes": 8,
         }
-        assert path.read_bytes() == b"pictures"
+        assert path.read_bytes() == b"images"
         again = bench("fetch", "fetched", "--plugins", plugin)
         assert str(path) in again.stdout
         assert len(server.asked_ranges) == 1
@@ -145,7 +145,7 @@ def test_verify_digits_counts_every_label() -> None:
     found = answer("verify", "digits")
     assert found["image_shape"] == [3, 64, 64]
     assert len(found["digest"]) == 32
-    counts = [split["num_images_per_label"] for split in found["splits"].values()]
+    counts = [split["num_images_per_class"] for split in found["splits"].values()]
     assert sum(sum(labels.values()) for labels in counts) == 1797
     assert [list(labels) for labels in counts] == [list("0123456789")] * 3
 
@@ -159,15 +159,15 @@ def test_verify_knows_the_real_archive(tinyimage10_zip: Path) -> None:
 
 
 def test_verify_of_a_folder_has_no_checksum_to_look_at(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "folder", ready_cut(made_pictures()))
+    folder = write_folder(tmp_path / "folder", ready_cut(made_images()))
     found = answer("verify", "tinyimage10", "--data", folder)
     assert found["checksum"] == "there is no archive to check"
     assert found["source"] == str(folder)
-    assert found["splits"]["val"]["num_images_per_label"]["goldfish"] == 50
+    assert found["splits"]["val"]["num_images_per_class"]["goldfish"] == 50
 
 
 def test_verify_of_a_renamed_archive_says_that_no_checksum_is_known(tmp_path: Path) -> None:
-    archive = write_zip(tmp_path / "tinyimage10.zip", ready_cut(made_pictures())).rename(tmp_path / "mine.zip")
+    archive = write_zip(tmp_path / "tinyimage10.zip", ready_cut(made_images())).rename(tmp_path / "mine.zip")
     assert answer("verify", "tinyimage10", "--data", archive)["checksum"] == "none is known for mine.zip"
 
 
@@ -181,7 +181,7 @@ def test_verify_of_a_renamed_archive_says_that_no_checksum_is_known(tmp_path: Pa
 def test_verify_of_an_archive_with_another_checksum_fails(
     tmp_path: Path, file_name: str, layout: Any, reason: str
 ) -> None:
-    archive = write_zip(tmp_path / file_name, layout(made_pictures()))
+    archive = write_zip(tmp_path / file_name, layout(made_images()))
     result = bench("verify", "tinyimage10", "--data", archive)
     assert result.exit_code == 2
     assert str(archive) in result.stderr
@@ -189,15 +189,15 @@ def test_verify_of_an_archive_with_another_checksum_fails(
     assert result.stdout == ""
 
 
-def test_verify_names_a_picture_that_is_not_as_it_should_be(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path, ready_cut(made_pictures()))
+def test_verify_names_a_image_that_is_not_as_it_should_be(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, ready_cut(made_images()))
     (folder / "val/n01443537/images/n01443537_7.JPEG").write_bytes(jpeg((1, 2, 3), size=(8, 8)))
     result = bench("verify", "tinyimage10", "--data", f"tinyimage10={folder}")
     assert result.exit_code == 2
     assert "val/n01443537/images/n01443537_7.JPEG has 8x8 pixels, not 64x64" in result.stderr
 
 
-def test_verify_of_pictures_that_are_not_here_gives_the_ways_out() -> None:
+def test_verify_of_images_that_are_not_here_gives_the_ways_out() -> None:
     result = bench("verify", "tinyimage10")
     assert result.exit_code == 2
     for way in ("--data PATH", "bench data fetch tinyimage10", "digits"):

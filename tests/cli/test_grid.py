@@ -126,7 +126,7 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
 
     dry = bench(*command, "--dry-run", "-v")
     assert dry.returncode == 0, dry.stderr
-    assert "4 trials: 0 done, 0 to take up again, 4 to run" in dry.stdout
+    assert "4 trials: 0 done, 0 to resume, 4 to run" in dry.stdout
     assert len(re.findall(r"run +optimizer.lr=.* seed=.*\(new\)", dry.stdout)) == 4
     assert bench.all_runs() == []
     assert bench.journals() == []
@@ -155,7 +155,7 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
 
     again = bench(*command)
     assert again.returncode == 0, again.stderr
-    assert "4 trials: 4 done, 0 to take up again, 0 to run" in again.stdout
+    assert "4 trials: 4 done, 0 to resume, 0 to run" in again.stdout
     assert len(bench.runs()) == 4
 
     grid.write_text(grid.read_text().replace("0.01]", "0.01, 0.001]"))
@@ -186,7 +186,7 @@ def test_a_changed_plugin_makes_trials_stale_and_a_raised_revision_runs_them_aga
 
     plugin.write_text(plugin.read_text() + "# a comment\n")
     done = bench(*command, "-v")
-    assert "2 done, 2 of them stale (--rerun-stale), 0 to take up again, 0 to run" in done.stdout
+    assert "2 done, 2 of them stale (--rerun-stale), 0 to resume, 0 to run" in done.stdout
     assert (
         len(re.findall(r"^  stale  .*\(finished, stale: dataset plugin changed, model", done.stdout, re.MULTILINE)) == 2
     )
@@ -195,23 +195,23 @@ def test_a_changed_plugin_makes_trials_stale_and_a_raised_revision_runs_them_aga
     assert bench(*command, "--rerun-stale").returncode == 0
     assert len(bench.runs()) == 4
     again = bench(*command, "--dry-run").stdout
-    assert "2 done, 0 to take up again" in again
+    assert "2 done, 0 to resume" in again
     assert len(re.findall(r"^  done +optimizer.lr=", again, re.MULTILINE)) == 2
 
     plugin.write_text(plugin.read_text().replace('name="line"', 'name="line", revision=2'))
     revised = bench(*command)
-    assert "0 done, 0 to take up again, 2 to run" in revised.stdout, revised.stderr
+    assert "0 done, 0 to resume, 2 to run" in revised.stdout, revised.stderr
     assert len(bench.runs()) == 6
 
 
-def test_other_pictures_are_never_taken_for_the_same(bench: Bench) -> None:
+def test_other_images_are_never_taken_for_the_same(bench: Bench) -> None:
     bench.write("grid.toml", HEAD + SGD)
-    bright = bench.write("pictures", "250")
-    command = ("grid", "grid.toml", *PLUGIN, "--artifacts", "none", "--data", "dots=pictures")
+    bright = bench.write("images", "250")
+    command = ("grid", "grid.toml", *PLUGIN, "--artifacts", "none", "--data", "dots=images")
     assert bench(*command).returncode == 0
     bright.write_text("150")
     other = bench(*command)
-    assert "0 done, 0 to take up again, 2 to run" in other.stdout, other.stderr
+    assert "0 done, 0 to resume, 2 to run" in other.stdout, other.stderr
     assert len({run.data.tags["benchbench.data_digest"] for run in bench.runs()}) == 2
     bright.write_text("250")
     assert "2 done" in bench(*command, "--dry-run").stdout
@@ -249,7 +249,7 @@ def test_an_interrupted_grid_goes_on_into_the_same_runs(bench: Bench) -> None:
     checkpoint = next(iter(bench.folder.glob(".bench/trials/*/*/checkpoint.pt")))
     os.truncate(checkpoint, 1000)
     dry = bench(*command, "--dry-run", "-v")
-    assert "0 done, 2 to take up again, 2 to run" in dry.stdout
+    assert "0 done, 2 to resume, 2 to run" in dry.stdout
     assert re.search(r"resume .*\(interrupted after epoch \d\)", dry.stdout)
     done = bench(*command)
     assert done.returncode == 0, done.stderr

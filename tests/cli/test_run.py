@@ -95,13 +95,13 @@ def test_a_run_is_shown_tracked_and_can_be_repeated_from_its_own_spec(bench: Ben
         "spec.toml",
         "record.json",
         "environment.json",
-        "per_label.csv",
+        "per_class.csv",
         "confusion_matrix.csv",
         "predictions.csv",
         "layers.csv",
         "figures/curves.png",
-        "figures/accuracy_per_label.png",
-        "figures/test_pictures.png",
+        "figures/accuracy_per_class.png",
+        "figures/test_images.png",
     }
 
     spec = bench.artifacts(run) / "spec.toml"
@@ -122,7 +122,7 @@ def test_json_is_the_only_thing_on_standard_output_and_names_the_run(bench: Benc
     assert record["status"] == "finished"
     assert record["spec"]["model"]["name"] == "tiny"
     assert len(record["epochs"]) == 1
-    assert set(record["final"]["test_accuracy_per_label"]) == set(record["data"]["class_names"])
+    assert set(record["final"]["test_accuracy_per_class"]) == set(record["data"]["class_names"])
     assert record["machine"]["versions"]["torch"]
     client = MlflowClient(record["mlflow"]["tracking_uri"])
     run = client.get_run(record["mlflow"]["run_id"])
@@ -173,7 +173,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_whole_group_and_still_ends_well(bench:
     assert [run.info.status for run in bench.runs()] == ["KILLED"]
 
 
-@pytest.mark.parametrize(("vice", "message"), [("dies", "killed by the system"), ("raises", "no 100 pictures please")])
+@pytest.mark.parametrize(("vice", "message"), [("dies", "killed by the system"), ("raises", "no 100 images please")])
 def test_a_trial_that_breaks_is_a_failed_run_with_its_curve(bench: Bench, vice: str, message: str) -> None:
     settings = ("--set", f"model.vice={vice}", "--set", "model.at=20", "--epochs", 5)
     done = bench("run", *UNRULY, *settings, "--json")
@@ -208,7 +208,7 @@ REFUSALS: dict[str, tuple[tuple[object, ...], str, str]] = {
     "no dataset given": (("alexnet",), "no dataset given", "bench list datasets"),
     "narrow model": ((*UNRULY, "--set", "model.vice=narrow"), "shape [2, 9]", "[2, 10]"),
     "model that cannot be built": ((*UNRULY, "--set", "model.vice=build"), "ValueError: this cannot", "--debug"),
-    "no pictures": (("tiny", "tinyimage10", *TINY[2:4], "--data", "nowhere.zip"), "nowhere.zip", ""),
+    "no images": (("tiny", "tinyimage10", *TINY[2:4], "--data", "nowhere.zip"), "nowhere.zip", ""),
 }
 
 

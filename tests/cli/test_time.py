@@ -20,8 +20,8 @@ from benchbench.cli.variants import Words, name_variants, read_variants
 from benchbench.compare.timings import compare_timings
 from benchbench.errors import DeviceError, SpecError, TrialError
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import SharedPulse
-from benchbench.protocol.timing import Round, TimeOrder, Timing, TimingEnded, Warmed
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.timing import Round, Timing, TimingEnded, TimingJob, Warmed
 from benchbench.report.timings import turn_text
 from benchbench.tracking.records import read_experiment
 from benchbench.worker.memory import SAMPLE_SECONDS, Footprint
@@ -85,14 +85,14 @@ def timing(
 ) -> list[TimingEvent]:
     """Return what a worker would say, in this process."""
     specs, names, _ = variants(registry, asked)
-    order = TimeOrder(specs, names, rounds, steps, "cpu", {"digits": "nowhere"})
-    pulse = SharedPulse(folder / "pulse")
+    job = TimingJob(specs, names, rounds, steps, "cpu", {"digits": "nowhere"})
+    heartbeat = Heartbeat(folder / "heartbeat")
     said = []
-    for event in time_variants(order, registry, pulse=pulse):
+    for event in time_variants(job, registry, heartbeat=heartbeat):
         said.append(event)
         if isinstance(event, Round) and event.number == stop_at:
-            pulse.ask_to_stop()
-    pulse.close()
+            heartbeat.ask_to_stop()
+    heartbeat.close()
     return said
 
 
@@ -162,19 +162,19 @@ def test_ctrl_c_ends_with_the_rounds_there_are_and_with_a_word_where_they_are_to
 
 
 def test_variants_take_turns_in_rounds_and_stay_what_they_are(registry: Registry, tmp_path: Path) -> None:
-    stages: list[str] = []
+    statuses: list[str] = []
     specs, names, _ = variants(registry, words(optimizer="sgd,adam", batch_size="100"))
-    order = TimeOrder(specs, names, 3, None, "cpu", {"digits": "nowhere"})
-    said = list(time_variants(order, registry, pulse=SharedPulse(tmp_path / "pulse"), on_stage=stages.append))
+    job = TimingJob(specs, names, 3, None, "cpu", {"digits": "nowhere"})
+    said = list(time_variants(job, registry, heartbeat=Heartbeat(tmp_path / "heartbeat"), on_status=statuses.append))
     assert [type(event) for event in said] == [Warmed, Warmed, Round, Round, Round, TimingEnded]
-    turns = [stage.partition(": ")[2] for stage in stages if stage.startswith("round")]
+    turns = [stage.partition(": ")[2] for stage in statuses if stage.startswith("round")]
     assert turns == ["sgd", "adam", "adam", "sgd", "sgd", "adam"]
     for event in said:
         if isinstance(event, Warmed):
             assert event.started.spec in specs
             assert event.steps_per_epoch == 15
         if isinstance(event, Round):
-            assert 0 <= event.other_cpu_share <= 1
+            assert 0 <= event.other_cpu_fraction <= 1
             for turn in event.turns:
                 assert turn.epoch_seconds == turn.train_seconds + turn.eval_seconds
                 assert turn.eval_seconds > 0
@@ -281,11 +281,11 @@ def test_contended_rounds_are_counted_and_a_turn_is_described(registry: Registry
     warmed = tuple(event for event in said if isinstance(event, Warmed))
     rounds = tuple(event for event in said if isinstance(event, Round))
     specs, names, _ = variants(registry, words(optimizer="sgd,adam"))
-    order = TimeOrder(specs, names, 3, 1, "cpu", {})
+    job = TimingJob(specs, names, 3, 1, "cpu", {})
     shares = (0.0, 0.5, 0.01)
     made = tuple(Round(done.number, done.turns, share) for done, share in zip(rounds, shares, strict=True))
-    found = Timing(order, warmed, made, is_stopped=False)
-    assert found.num_contended == 1
+    found = Timing(job, warmed, made, is_stopped=False)
+    assert found.num_noisy == 1
     assert turn_text(found).startswith("1 training steps")
     assert compare_timings(found.epoch_seconds, "sgd").n == 3
 
@@ -321,4 +321,4 @@ def test_errors_of_a_timing_cross_the_process_as_what_they_are(bench: Bench) -> 
     assert "it can do fp32" in done.stderr
     done = bench("time", "unruly", "digits", "--plugins", PLUGINS / "unruly.py", "-o", "sgd,adam", "--steps", 9)
     assert done.returncode == TrialError.exit_code == 1
-    assert "no 32 pictures please" in done.stderr
+    assert "no 32 images please" in done.stderr

@@ -366,22 +366,22 @@ def test_rows_that_pool_other_differences_are_pointed_out_and_paired_within_them
     assert cell.contrast is not None
     assert cell.contrast.n == (4, 4)
     assert cell.contrast.is_paired
-    assert any("pool trials that differ in batch_size" in caution for caution in comparison.cautions)
+    assert any("pool trials that differ in batch_size" in warning for warning in comparison.warnings)
 
 
 def test_what_differs_between_rows_and_is_not_asked_for_is_pointed_out() -> None:
     records = configuration(LOW, [0.5, 0.6]) + [made(spec(seed, lr=HIGH, batch_size=32)) for seed in range(2)]
-    assert compare_records(records, question(by=["batch_size"])).cautions == ("the rows also differ in optimizer.lr",)
+    assert compare_records(records, question(by=["batch_size"])).warnings == ("the rows also differ in optimizer.lr",)
 
 
 def test_times_of_two_machines_are_compared_with_a_warning_and_accuracies_without() -> None:
     records = configuration(LOW, [0.5, 0.6]) + configuration(HIGH, [0.5, 0.61])
     other = replace(records[0].machine, hostname="elsewhere")
     records[2:] = [replace(record, machine=other) for record in records[2:]]
-    assert compare_records(records).cautions == ()
-    (caution,) = compare_records(records, question(metrics=["seconds_per_epoch"])).cautions
-    assert "times of 2 machines" in caution
-    assert "elsewhere" in caution
+    assert compare_records(records).warnings == ()
+    (warning,) = compare_records(records, question(metrics=["seconds_per_epoch"])).warnings
+    assert "times of 2 machines" in warning
+    assert "elsewhere" in warning
 
 
 def test_other_code_data_and_versions_are_pointed_out() -> None:
@@ -393,10 +393,10 @@ def test_other_code_data_and_versions_are_pointed_out() -> None:
         plugin_sources={"model": "c" * 64},
         machine=replace(records[1].machine, versions=versions),
     )
-    cautions = " / ".join(compare_records(records).cautions)
-    assert "squares is not the same pictures in all trials" in cautions
-    assert "the code of model alexnet is not the same in all trials" in cautions
-    assert "trials ran with torch 2.14.1 and 9.9" in cautions
+    warnings = " / ".join(compare_records(records).warnings)
+    assert "squares is not the same images in all trials" in warnings
+    assert "the code of model alexnet is not the same in all trials" in warnings
+    assert "trials ran with torch 2.14.1 and 9.9" in warnings
 
 
 def test_the_baseline_may_be_named_as_it_is_typed() -> None:
@@ -484,9 +484,9 @@ def test_a_published_number_that_cannot_be_compared_is_refused(row: Expected, me
 
 
 def predictions(right: str) -> Predictions:
-    """Return predictions of as many pictures as there are digits, right where one is 1."""
-    pictures = tuple(f"test {number}" for number in range(len(right)))
-    return Predictions(pictures, ("a",) * len(right), tuple("a" if digit == "1" else "b" for digit in right))
+    """Return predictions of as many images as there are digits, right where one is 1."""
+    images = tuple(f"test {number}" for number in range(len(right)))
+    return Predictions(images, ("a",) * len(right), tuple("a" if digit == "1" else "b" for digit in right))
 
 
 def test_mcnemar_is_what_a_hand_computes() -> None:
@@ -503,14 +503,14 @@ def test_mcnemar_is_what_a_hand_computes() -> None:
     assert found.accuracies == (14 / 18, 6 / 18)
 
 
-def test_two_models_that_are_right_on_the_same_pictures_are_not_distinguishable() -> None:
+def test_two_models_that_are_right_on_the_same_images_are_not_distinguishable() -> None:
     found = compare_models(predictions("1100"), predictions("1100"))
     assert found.p_value == 1.0
     assert found.verdict.startswith("the two are not distinguishable")
 
 
-def test_models_tested_on_other_pictures_are_refused() -> None:
-    with pytest.raises(SpecError, match="not tested on the same pictures"):
+def test_models_tested_on_other_images_are_refused() -> None:
+    with pytest.raises(SpecError, match="not tested on the same images"):
         compare_models(predictions("110"), predictions("1100"))
 
 

@@ -46,10 +46,10 @@ def covers(row: TimedRow, truth: float) -> bool:
 @pytest.mark.parametrize(("n", "num_draws"), [(3, 2000), (5, 2000), (10, 2000), (BOOTSTRAP_ROUNDS, 300)])
 def test_the_interval_covers_the_truth_as_often_as_it_says(n: int, num_draws: int) -> None:
     generator = np.random.default_rng(n)
-    hits = sum(covers(row_of(drawn(generator, n, 0.8)), 0.8) for _ in range(num_draws))
+    correct = sum(covers(row_of(drawn(generator, n, 0.8)), 0.8) for _ in range(num_draws))
     expected, margin = 0.95, 3 * (0.95 * 0.05 / num_draws) ** 0.5
     slack = 0.02 if n >= BOOTSTRAP_ROUNDS else 0.0
-    assert expected - margin - slack <= hits / num_draws <= expected + margin
+    assert expected - margin - slack <= correct / num_draws <= expected + margin
 
 
 def test_of_tables_without_a_difference_few_name_one() -> None:

@@ -343,8 +343,8 @@ def test_a_syntax_error_is_given_with_line_and_column(grid: Callable[..., GridFi
 def test_a_file_that_is_not_there_or_no_text_is_refused(workdir: Path) -> None:
     with pytest.raises(SpecError, match=r"no such file: nowhere\.toml"):
         load(Path("nowhere.toml"))
-    (workdir / "picture.toml").write_bytes(b"\xff\xd8\xff")
-    for path in ("picture.toml", "."):
+    (workdir / "image.toml").write_bytes(b"\xff\xd8\xff")
+    for path in ("image.toml", "."):
         with pytest.raises(SpecError, match="cannot read"):
             load(Path(path))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def zip_with(folder: Path, *members: str | zipfile.ZipInfo) -> Path:
-    path = folder / "pictures.zip"
+    path = folder / "images.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for member in members:
             archive.writestr(member, b"0123456789")
@@ -70,7 +70,7 @@ def test_a_zip_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     archive = zip_with(tmp_path, "a/one", "a/two")
     archive.write_bytes(archive.read_bytes()[:-30])
     with (
-        pytest.raises(DataError, match=r"pictures\.zip is no whole zip archive"),
+        pytest.raises(DataError, match=r"images\.zip is no whole zip archive"),
         open_files(archive, max_file_bytes=10),
     ):
         pass
@@ -81,7 +81,7 @@ def test_a_member_whose_bytes_changed_is_named(tmp_path: Path) -> None:
     archive.write_bytes(archive.read_bytes().replace(b"0123456789", b"0123456780", 1))
     with open_files(archive, max_file_bytes=10) as files:
         assert files.read("a/two") == b"0123456789"
-        with pytest.raises(DataError, match=r"pictures\.zip: a/one is damaged: Bad CRC"):
+        with pytest.raises(DataError, match=r"images\.zip: a/one is damaged: Bad CRC"):
             files.read("a/one")
 
 

@@ -57,14 +57,14 @@ def test_the_second_load_comes_from_the_cache_and_is_the_same(root: Path) -> Non
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells how much of a file is in memory")
-def test_pictures_that_were_read_can_leave_memory_and_be_read_again(root: Path) -> None:
+def test_images_that_were_read_can_leave_memory_and_be_read_again(root: Path) -> None:
     data_cache.load(Squares(side=256), root)
     loaded = data_cache.load(Squares(side=256), root)
-    pictures = {str(path) for path in entry_folder().glob("*.images.npy")}
+    images = {str(path) for path in entry_folder().glob("*.images.npy")}
 
     def bytes_in_memory() -> int:
         maps = psutil.Process().memory_maps()
-        return sum(found.rss for found in maps if found.path in pictures)
+        return sum(found.rss for found in maps if found.path in images)
 
     before = [split.images.copy() for split in loaded.splits.values()]
     assert bytes_in_memory() >= sum(images.nbytes for images in before)
@@ -82,7 +82,7 @@ def test_facts_name_source_shape_labels_and_numbers(root: Path) -> None:
     assert {part: split.num_images for part, split in facts.splits.items()} == {"train": 6, "val": 6, "test": 6}
 
 
-def test_digests_depend_on_pictures_and_labels_alone_and_never_change(root: Path, tmp_path: Path) -> None:
+def test_digests_depend_on_images_and_labels_alone_and_never_change(root: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.txt"
     elsewhere.write_text("6")
     facts = data_cache.load(Squares(), root).facts

@@ -37,7 +37,7 @@ def server() -> Iterator[FileServer]:
 
 
 def download_from(url: str, *, num_bytes: int = len(CONTENT), md5: str = MD5) -> Download:
-    return Download(url=url, file_name="pictures.zip", num_bytes=num_bytes, md5=md5)
+    return Download(url=url, file_name="images.zip", num_bytes=num_bytes, md5=md5)
 
 
 def names_in(folder: Path) -> set[str]:
@@ -46,9 +46,9 @@ def names_in(folder: Path) -> set[str]:
 
 def test_a_file_is_fetched_whole_and_nothing_else_is_left(server: FileServer, tmp_path: Path) -> None:
     path = fetch(download_from(server.url), tmp_path / "new" / "folder")
-    assert path == tmp_path / "new" / "folder" / "pictures.zip"
+    assert path == tmp_path / "new" / "folder" / "images.zip"
     assert path.read_bytes() == CONTENT
-    assert names_in(path.parent) == {"pictures.zip"}
+    assert names_in(path.parent) == {"images.zip"}
 
 
 def test_progress_grows_to_the_whole(server: FileServer, tmp_path: Path) -> None:
@@ -74,32 +74,32 @@ def test_a_broken_connection_is_taken_up_where_it_broke(server: FileServer, tmp_
 
 
 def test_a_partial_file_of_an_earlier_call_is_taken_up(server: FileServer, tmp_path: Path) -> None:
-    (tmp_path / "pictures.zip.partial").write_bytes(CONTENT[:123_456])
+    (tmp_path / "images.zip.partial").write_bytes(CONTENT[:123_456])
     assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
     assert server.asked_ranges == ["bytes=123456-"]
 
 
 def test_a_whole_partial_file_needs_no_server(tmp_path: Path) -> None:
-    (tmp_path / "pictures.zip.partial").write_bytes(CONTENT)
+    (tmp_path / "images.zip.partial").write_bytes(CONTENT)
     assert fetch(download_from("http://127.0.0.1:1/"), tmp_path).read_bytes() == CONTENT
 
 
 def test_a_server_without_ranges_is_asked_for_the_whole(server: FileServer, tmp_path: Path) -> None:
     server.knows_ranges = False
-    (tmp_path / "pictures.zip.partial").write_bytes(b"x" * 123_456)
+    (tmp_path / "images.zip.partial").write_bytes(b"x" * 123_456)
     assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
 
 
 def test_a_server_that_goes_on_elsewhere_is_asked_for_the_whole(server: FileServer, tmp_path: Path) -> None:
     server.range_offset = 1
-    (tmp_path / "pictures.zip.partial").write_bytes(CONTENT[:123_456])
+    (tmp_path / "images.zip.partial").write_bytes(CONTENT[:123_456])
     assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
     assert server.asked_ranges == ["bytes=123456-", None]
 
 
 @pytest.mark.parametrize("size", [len(CONTENT) + 1, 3 * len(CONTENT)])
 def test_a_partial_file_longer_than_the_whole_is_thrown_away(server: FileServer, tmp_path: Path, size: int) -> None:
-    (tmp_path / "pictures.zip.partial").write_bytes(bytes(size))
+    (tmp_path / "images.zip.partial").write_bytes(bytes(size))
     assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
 
 
@@ -130,15 +130,15 @@ def test_a_file_longer_than_expected_is_refused_before_it_fills_the_disk(server:
 def test_a_file_shorter_than_expected_is_given_up(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot download http"):
         fetch(download_from(server.url, num_bytes=len(CONTENT) + 1), tmp_path)
-    assert "pictures.zip" not in names_in(tmp_path)
+    assert "images.zip" not in names_in(tmp_path)
 
 
 def test_what_came_before_the_connection_broke_for_good_stays(server: FileServer, tmp_path: Path) -> None:
     server.cuts = [200_000, 0, 0, 0, 0]
     with pytest.raises(DataError, match=r"cannot download"):
         fetch(download_from(server.url), tmp_path)
-    assert names_in(tmp_path) == {"pictures.zip.partial"}
-    assert CONTENT.startswith((tmp_path / "pictures.zip.partial").read_bytes())
+    assert names_in(tmp_path) == {"images.zip.partial"}
+    assert CONTENT.startswith((tmp_path / "images.zip.partial").read_bytes())
     server.cuts = []
     assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
     assert server.asked_ranges[-1] != "bytes=0-"
@@ -151,7 +151,7 @@ def test_an_interrupt_leaves_what_came_for_the_next_time(server: FileServer, tmp
 
     with pytest.raises(KeyboardInterrupt):
         fetch(download_from(server.url), tmp_path, on_progress=interrupt)
-    assert (tmp_path / "pictures.zip.partial").stat().st_size > len(CONTENT) // 2
+    assert (tmp_path / "images.zip.partial").stat().st_size > len(CONTENT) // 2
     assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
     assert server.asked_ranges[1] is not None
 
@@ -159,12 +159,12 @@ def test_an_interrupt_leaves_what_came_for_the_next_time(server: FileServer, tmp
 def test_two_processes_at_once_download_once(server: FileServer, tmp_path: Path) -> None:
     script = (
         "import sys, pathlib; from benchbench.data.download import fetch; from benchbench.plugin.base import Download;"
-        f"fetch(Download({server.url!r}, 'pictures.zip', {len(CONTENT)}, {MD5!r}), pathlib.Path(sys.argv[1]));"
+        f"fetch(Download({server.url!r}, 'images.zip', {len(CONTENT)}, {MD5!r}), pathlib.Path(sys.argv[1]));"
         "assert 'torch' not in sys.modules"
     )
     both = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
     assert [process.wait(timeout=60) for process in both] == [0, 0]
-    assert (tmp_path / "pictures.zip").read_bytes() == CONTENT
+    assert (tmp_path / "images.zip").read_bytes() == CONTENT
     assert len(server.asked_ranges) == 1
 
 
@@ -180,11 +180,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_pictures_that_cannot_be_had_come_with_the_ways_out() -> None:
-    download = download_from(f"http://127.0.0.1:{free_port()}/pictures.zip")
+def test_images_that_cannot_be_had_come_with_the_ways_out() -> None:
+    download = download_from(f"http://127.0.0.1:{free_port()}/images.zip")
     with pytest.raises(DataError) as caught:
         ensure("squares", download, {})
-    assert "pictures of squares are not here: cannot download http://127.0.0.1:" in caught.value.message
+    assert "images of squares are not here: cannot download http://127.0.0.1:" in caught.value.message
     assert "refused" in caught.value.message
     for way in ("--data PATH", "bench data fetch squares", "digits"):
         assert way in caught.value.hint
@@ -196,7 +196,7 @@ def test_ensure_fetches_into_the_cache_folder_only_what_is_nowhere(server: FileS
     assert ensure("squares", download, {"": tmp_path / "mine.zip"}) == tmp_path / "mine.zip"
     assert server.asked_ranges == []
     fetched = ensure("squares", download, {})
-    assert fetched == cache_folder() / "data" / "pictures.zip"
+    assert fetched == cache_folder() / "data" / "images.zip"
     assert fetched.read_bytes() == CONTENT
     assert ensure("squares", download, {}) == fetched
     assert len(server.asked_ranges) == 1
@@ -263,7 +263,7 @@ def test_a_given_path_that_is_not_there_is_named_with_where_it_was_given(
 
 
 def test_check_file_tells_a_wrong_size_from_a_wrong_checksum(tmp_path: Path) -> None:
-    path = tmp_path / "pictures.zip"
+    path = tmp_path / "images.zip"
     path.write_bytes(CONTENT)
     fetching.check_file(path, download_from(""))
     with pytest.raises(DataError, match=r"has 1,000,000 bytes, not 5"):

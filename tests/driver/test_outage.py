@@ -154,7 +154,7 @@ def test_a_checkpoint_that_finds_the_disk_full_leaves_the_last_good_one_to_go_on
 
     again = bench(*RUN)
     assert again.returncode == 0, again.stderr
-    assert f"interrupted after epoch {num_epochs + 1}: taking it up again" in again.stdout
+    assert f"interrupted after epoch {num_epochs + 1}: resuming it" in again.stdout
     (run,) = bench.runs()
     assert run.info.status == "FINISHED"
     assert [step for key, step, _ in bench.points(run) if key == "train_loss"] == list(range(1, 41))

@@ -11,8 +11,8 @@ from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import SharedPulse
-from benchbench.protocol.jobs import TrialOrder
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.jobs import TrialJob
 from benchbench.records.events import EpochFinished, Event, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record
@@ -26,13 +26,13 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def pulse(tmp_path: Path) -> Iterator[SharedPulse]:
-    shared = SharedPulse(tmp_path / "pulse")
+def heartbeat(tmp_path: Path) -> Iterator[Heartbeat]:
+    shared = Heartbeat(tmp_path / "heartbeat")
     yield shared
     shared.close()
 
 
-def make_order(registry: Registry, folder: Path, **draft: Any) -> TrialOrder:
+def make_job(registry: Registry, folder: Path, **draft: Any) -> TrialJob:
     table = {
         "model": "dropout",
         "dataset": "digits",
@@ -41,7 +41,7 @@ def make_order(registry: Registry, folder: Path, **draft: Any) -> TrialOrder:
         "epochs": 4,
         "batch_size": 100,
     }
-    return TrialOrder(
+    return TrialJob(
         spec=registry.resolve(Draft.from_toml(table | draft)),
         attempt="1",
         device="cpu",
@@ -52,8 +52,8 @@ def make_order(registry: Registry, folder: Path, **draft: Any) -> TrialOrder:
     )
 
 
-def weights(order: TrialOrder) -> dict[str, torch.Tensor]:
-    return torch.load(Path(order.folder) / "checkpoint.pt", weights_only=True)["states"]["model"]
+def weights(job: TrialJob) -> dict[str, torch.Tensor]:
+    return torch.load(Path(job.folder) / "checkpoint.pt", weights_only=True)["states"]["model"]
 
 
 def values(events: list[Event]) -> list[tuple[float, ...]]:
@@ -71,17 +71,17 @@ def until(events: Iterator[Event], num_epochs: int) -> list[Event]:
 
 @pytest.mark.parametrize("num_epochs", [0, 1, 3, 4])
 def test_a_trial_cut_off_anywhere_ends_with_the_same_weights_and_numbers(
-    registry: Registry, pulse: SharedPulse, tmp_path: Path, num_epochs: int
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, num_epochs: int
 ) -> None:
-    whole_order = make_order(registry, tmp_path / "whole")
-    whole = list(run_trial(whole_order, registry, pulse=pulse))
-    order = make_order(registry, tmp_path / "cut")
-    cut = run_trial(order, registry, pulse=pulse)
+    whole_job = make_job(registry, tmp_path / "whole")
+    whole = list(run_trial(whole_job, registry, heartbeat=heartbeat))
+    job = make_job(registry, tmp_path / "cut")
+    cut = run_trial(job, registry, heartbeat=heartbeat)
     before = until(cut, num_epochs)
     cut.close()
     torch.rand(13)
 
-    after = list(run_trial(replace(order, resume=True), registry, pulse=pulse))
+    after = list(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
 
     assert isinstance(before[0], Started)
     # The checkpoint is written after the event: the one of the epoch last seen was not.
@@ -92,49 +92,51 @@ def test_a_trial_cut_off_anywhere_ends_with_the_same_weights_and_numbers(
     assert isinstance(finished, Finished)
     assert isinstance(expected, Finished)
     assert finished.final == expected.final
-    ours, theirs = weights(order), weights(whole_order)
+    ours, theirs = weights(job), weights(whole_job)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert Record.of([*before, *after]).status == "finished"
     assert len(Record.of([*before, *after]).epochs) == 4
 
 
 def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
-    registry: Registry, pulse: SharedPulse, tmp_path: Path
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
-    order = make_order(registry, tmp_path)
-    (began,) = until(run_trial(order, registry, pulse=pulse), 0)
+    job = make_job(registry, tmp_path)
+    (began,) = until(run_trial(job, registry, heartbeat=heartbeat), 0)
     assert isinstance(began, Started)
     other = {"memory_format": "channels_last", "optimizer": "as built"}
     assert began.acceleration | other != began.acceleration
     assert began.machine.num_threads != 3
     machine = replace(began.machine, num_threads=3)
-    Journal(Path(order.folder)).append(replace(began, acceleration=began.acceleration | other, machine=machine))
-    assert _acceleration(order, _began(order)).facts()["optimizer"] != "as built"
-    again = replace(order, resume=True)
-    resumed, *_ = run_trial(again, registry, pulse=pulse)
+    Journal(Path(job.folder)).append(replace(began, acceleration=began.acceleration | other, machine=machine))
+    assert _acceleration(job, _began(job)).facts()["optimizer"] != "as built"
+    again = replace(job, resume=True)
+    resumed, *_ = run_trial(again, registry, heartbeat=heartbeat)
     assert isinstance(resumed, Resumed)
     assert resumed.machine.num_threads == 3
     assert _acceleration(again, _began(again)).facts().items() >= other.items()
 
 
-def test_a_trial_that_goes_on_on_another_device_says_so(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:
-    order = make_order(registry, tmp_path)
-    (began,) = until(run_trial(order, registry, pulse=pulse), 0)
+def test_a_trial_that_goes_on_on_another_device_says_so(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    job = make_job(registry, tmp_path)
+    (began,) = until(run_trial(job, registry, heartbeat=heartbeat), 0)
     assert isinstance(began, Started)
     machine = replace(began.machine, device="cuda:1")
     facts = began.acceleration | {"device": "cuda:1"}
-    Journal(Path(order.folder)).append(replace(began, acceleration=facts, machine=machine))
-    resumed = next(run_trial(replace(order, resume=True), registry, pulse=pulse))
+    Journal(Path(job.folder)).append(replace(began, acceleration=facts, machine=machine))
+    resumed = next(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
     assert isinstance(resumed, Resumed)
     assert resumed.note == "it began on cuda and goes on on cpu"
 
 
-def test_the_time_before_an_interruption_counts(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:
-    order = make_order(registry, tmp_path)
-    cut = run_trial(order, registry, pulse=pulse)
+def test_the_time_before_an_interruption_counts(registry: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
+    job = make_job(registry, tmp_path)
+    cut = run_trial(job, registry, heartbeat=heartbeat)
     before = until(cut, 3)
     cut.close()
-    *_, finished = run_trial(replace(order, resume=True), registry, pulse=pulse)
+    *_, finished = run_trial(replace(job, resume=True), registry, heartbeat=heartbeat)
     assert isinstance(finished, Finished)
     kept = [event.epoch.train_seconds for event in before[1:3] if isinstance(event, EpochFinished)]
     assert finished.times.train > sum(kept)
@@ -142,13 +144,13 @@ def test_the_time_before_an_interruption_counts(registry: Registry, pulse: Share
 
 
 def test_a_damaged_checkpoint_starts_the_trial_again_and_says_so(
-    registry: Registry, pulse: SharedPulse, tmp_path: Path
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
-    order = make_order(registry, tmp_path)
-    whole = list(run_trial(order, registry, pulse=pulse))
-    path = Path(order.folder) / "checkpoint.pt"
+    job = make_job(registry, tmp_path)
+    whole = list(run_trial(job, registry, heartbeat=heartbeat))
+    path = Path(job.folder) / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:1000])
-    again = list(run_trial(replace(order, resume=True), registry, pulse=pulse))
+    again = list(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
     assert isinstance(again[0], Resumed)
     assert again[0].num_epochs == 0
     assert "is damaged" in again[0].note
@@ -156,10 +158,10 @@ def test_a_damaged_checkpoint_starts_the_trial_again_and_says_so(
     assert values(again) == values(whole)
 
 
-def test_a_checkpoint_of_another_spec_is_not_taken(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:
-    list(run_trial(make_order(registry, tmp_path), registry, pulse=pulse))
-    other = make_order(registry, tmp_path, seed=1)
-    first = next(run_trial(replace(other, resume=True), registry, pulse=pulse))
+def test_a_checkpoint_of_another_spec_is_not_taken(registry: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
+    list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
+    other = make_job(registry, tmp_path, seed=1)
+    first = next(run_trial(replace(other, resume=True), registry, heartbeat=heartbeat))
     assert isinstance(first, Resumed)
     assert first.num_epochs == 0
     assert "another version, spec or data" in first.note

@@ -17,7 +17,7 @@ from support.paths import PLUGINS
 from benchbench.config.spec import Draft
 from benchbench.errors import SpecError
 from benchbench.executors.local import LocalExecutor
-from benchbench.protocol.jobs import TrialOrder
+from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import Died, Output, Refused
 from benchbench.records.events import Failed, Finished
 from benchbench.records.record import Record
@@ -42,10 +42,10 @@ def unruly(vice: str) -> Draft:
     return draft({"name": "unruly", "vice": vice})
 
 
-def orders(executor: LocalExecutor, folder: Path, *drafts: Draft) -> deque[TrialOrder]:
+def jobs(executor: LocalExecutor, folder: Path, *drafts: Draft) -> deque[TrialJob]:
     specs = [resolved.spec for resolved in executor.resolve(drafts, data_roots=ROOTS)]
     return deque(
-        TrialOrder(
+        TrialJob(
             spec=spec,
             attempt=str(number),
             device="cpu",
@@ -59,9 +59,9 @@ def orders(executor: LocalExecutor, folder: Path, *drafts: Draft) -> deque[Trial
 
 def test_one_worker_serves_trial_after_trial_and_survives_what_they_do(executor: LocalExecutor, tmp_path: Path) -> None:
     heard: dict[str, list[object]] = {}
-    given = orders(executor, tmp_path, draft(), unruly("raises"), unruly("build"), unruly("meddles"), draft())
-    for order, message in executor.run(given):
-        heard.setdefault(order.attempt, []).append(message)
+    given = jobs(executor, tmp_path, draft(), unruly("raises"), unruly("build"), unruly("meddles"), draft())
+    for job, message in executor.run(given):
+        heard.setdefault(job.attempt, []).append(message)
     ends = [heard[attempt][-1] for attempt in sorted(heard)]
     assert [type(end) for end in ends] == [Finished, Failed, Refused, Finished, Finished]
     assert isinstance(ends[2], Refused)
@@ -71,15 +71,15 @@ def test_one_worker_serves_trial_after_trial_and_survives_what_they_do(executor:
 
 
 def test_what_a_plugin_prints_is_output_and_never_an_answer(executor: LocalExecutor, tmp_path: Path) -> None:
-    messages = [message for _, message in executor.run(orders(executor, tmp_path, unruly("talks")))]
+    messages = [message for _, message in executor.run(jobs(executor, tmp_path, unruly("talks")))]
     assert isinstance(messages[-1], Finished)
     assert any(isinstance(message, Output) and "a plugin may well print" in message.text for message in messages)
 
 
 def test_a_killed_worker_is_told_of_and_a_fresh_one_goes_on(executor: LocalExecutor, tmp_path: Path) -> None:
-    given = orders(executor, tmp_path, unruly("dies"), draft())
+    given = jobs(executor, tmp_path, unruly("dies"), draft())
     heard = list(executor.run(given))
-    deaths = [message for order, message in heard if isinstance(message, Died) and order.attempt == "0"]
+    deaths = [message for job, message in heard if isinstance(message, Died) and job.attempt == "0"]
     assert len(deaths) == 1
     assert "killed by the system" in deaths[0].reason
     assert isinstance(heard[-1][1], Finished)
@@ -90,10 +90,13 @@ def test_two_workers_give_the_results_of_one(monkeypatch: pytest.MonkeyPatch, tm
     drafts = [draft(seed=seed) for seed in range(3)]
 
     def finals(target: LocalExecutor) -> dict[str, object]:
-        ended = ((order.spec.id, said) for order, said in target.run(orders(target, tmp_path, *drafts)))
+        ended = ((job.spec.id, said) for job, said in target.run(jobs(target, tmp_path, *drafts)))
         return {spec_id: said.final for spec_id, said in ended if isinstance(said, Finished)}
 
-    with LocalExecutor(jobs=2, plugin_files=PLUGIN_FILES) as pair, LocalExecutor(plugin_files=PLUGIN_FILES) as single:
+    with (
+        LocalExecutor(num_jobs=2, plugin_files=PLUGIN_FILES) as pair,
+        LocalExecutor(plugin_files=PLUGIN_FILES) as single,
+    ):
         pair.use_origins(NEEDED)
         single.use_origins(NEEDED)
         assert finals(pair) == finals(single)
@@ -105,15 +108,15 @@ def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: Loc
 
 
 def test_a_stop_ends_the_running_trial_and_starts_no_other(executor: LocalExecutor, tmp_path: Path) -> None:
-    given = orders(executor, tmp_path, draft(epochs=10_000), draft())
+    given = jobs(executor, tmp_path, draft(epochs=10_000), draft())
     told = []
-    for order, message in executor.run(given):
-        told.append((order, message))
+    for job, message in executor.run(given):
+        told.append((job, message))
         if getattr(message, "event", "") == "started":
             executor.stop()
     assert isinstance(told[-1][1], Failed)
     assert told[-1][1].status == "killed"
-    assert {order.attempt for order, _ in told} == {"0"}
+    assert {job.attempt for job, _ in told} == {"0"}
     assert len(given) == 1, "the second is still waiting"
     assert Record.of(message for _, message in told if hasattr(message, "event")).status == "killed"
 
@@ -125,14 +128,14 @@ def test_a_worker_ends_when_its_driver_is_killed_in_the_middle_of_a_trial(workdi
             from collections import deque
 
             from benchbench.executors.local import LocalExecutor
-            from benchbench.protocol.jobs import TrialOrder
+            from benchbench.protocol.jobs import TrialJob
             from benchbench.config.spec import Draft
 
             table = {{"model": "tiny", "dataset": "digits", "epochs": 100_000}}
             executor = LocalExecutor(plugin_files={PLUGIN_FILES!r})
             executor.use_origins({NEEDED!r})
             (resolved,) = executor.resolve([Draft.from_toml(table)], data_roots={ROOTS!r})
-            order = TrialOrder(resolved.spec, "1", "cpu", "x", "attempts/1", artifacts="none")
+            order = TrialJob(resolved.spec, "1", "cpu", "x", "attempts/1", artifacts="none")
             for _, message in executor.run(deque([order])):
                 print(getattr(message, "event", ""), flush=True)
         """)

@@ -17,7 +17,7 @@ from benchbench.config.spec import Draft
 from benchbench.errors import BenchError, DeviceError, SpecError
 from benchbench.executors.local import LocalExecutor
 from benchbench.executors.ray_share import Share, share_out
-from benchbench.protocol.jobs import TrialOrder
+from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import Died, Output, Refused
 from benchbench.records.events import Failed, Finished
 from benchbench.records.record import Record
@@ -37,7 +37,7 @@ CLOCKS = (
     "eval_seconds",
     "images_per_second",
     "peak_memory_bytes",
-    "contended",
+    "noisy",
     "times",
     "attempt",
     "started_ms",
@@ -62,7 +62,7 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def executor() -> Iterator[RayExecutor]:
-    with RayExecutor(jobs=1, plugin_files=PLUGIN_FILES) as made:
+    with RayExecutor(num_jobs=1, plugin_files=PLUGIN_FILES) as made:
         made.use_origins(NEEDED)
         yield made
 
@@ -75,9 +75,9 @@ def unruly(vice: str) -> Draft:
     return draft({"name": "unruly", "vice": vice})
 
 
-def orders(executor: Executor, folder: Path, *drafts: Draft) -> deque[TrialOrder]:
+def jobs(executor: Executor, folder: Path, *drafts: Draft) -> deque[TrialJob]:
     return deque(
-        TrialOrder(
+        TrialJob(
             spec=item.spec,
             attempt=str(number),
             device="cpu",
@@ -97,9 +97,9 @@ def without_clocks(value: object) -> object:
 
 def records(executor: Executor, folder: Path, *drafts: Draft) -> dict[str, object]:
     heard: dict[str, list[Any]] = {}
-    for order, message in executor.run(orders(executor, folder, *drafts)):
+    for job, message in executor.run(jobs(executor, folder, *drafts)):
         if hasattr(message, "event"):
-            heard.setdefault(order.spec.id, []).append(message)
+            heard.setdefault(job.spec.id, []).append(message)
     return {key: without_clocks(json.loads(Record.of(events).to_json())) for key, events in heard.items()}
 
 
@@ -107,9 +107,9 @@ def test_ray_and_one_or_two_local_workers_leave_equal_records(tmp_path: Path) ->
     drafts = [draft(epochs=2, seed=seed) for seed in range(2)] + [unruly("raises")]
     found = []
     for executor in (
-        LocalExecutor(jobs=1, plugin_files=PLUGIN_FILES),
-        LocalExecutor(jobs=2, plugin_files=PLUGIN_FILES),
-        RayExecutor(jobs=2, plugin_files=PLUGIN_FILES),
+        LocalExecutor(num_jobs=1, plugin_files=PLUGIN_FILES),
+        LocalExecutor(num_jobs=2, plugin_files=PLUGIN_FILES),
+        RayExecutor(num_jobs=2, plugin_files=PLUGIN_FILES),
     ):
         with executor:
             executor.use_origins(NEEDED)
@@ -122,10 +122,10 @@ def test_ray_and_one_or_two_local_workers_leave_equal_records(tmp_path: Path) ->
 def test_trials_that_fail_in_every_way_leave_the_next_one_alone(executor: RayExecutor, tmp_path: Path) -> None:
     drafts = [unruly(vice) for vice in ("talks", "raises", "build", "dies", "meddles")]
     heard: dict[str, list[object]] = {}
-    given = orders(executor, tmp_path, *drafts)
-    for order, message in executor.run(given.copy()):
-        heard.setdefault(order.attempt, []).append(message)
-    ends = [heard[order.attempt][-1] for order in given]
+    given = jobs(executor, tmp_path, *drafts)
+    for job, message in executor.run(given.copy()):
+        heard.setdefault(job.attempt, []).append(message)
+    ends = [heard[job.attempt][-1] for job in given]
     assert [type(end) for end in ends] == [Finished, Failed, Refused, Died, Finished]
     assert any(isinstance(said, Output) and "a plugin may well print" in said.text for said in heard["0"])
     assert isinstance(ends[2], Refused)
@@ -135,20 +135,20 @@ def test_trials_that_fail_in_every_way_leave_the_next_one_alone(executor: RayExe
 
 
 def test_a_stop_ends_the_running_trial_as_killed_and_starts_no_other(executor: RayExecutor, tmp_path: Path) -> None:
-    given = orders(executor, tmp_path, draft(epochs=100_000), draft())
+    given = jobs(executor, tmp_path, draft(epochs=100_000), draft())
     told = []
-    for order, message in executor.run(given.copy()):
-        told.append((order, message))
-        if getattr(message, "event", "") == "epoch_finished" and executor.progress()[order.folder] > 0:
+    for job, message in executor.run(given.copy()):
+        told.append((job, message))
+        if getattr(message, "event", "") == "epoch_finished" and executor.progress()[job.folder] > 0:
             executor.stop()
     assert isinstance(told[-1][1], Failed)
     assert told[-1][1].status == "killed"
-    assert all(order is given[0] for order, _ in told)
+    assert all(job is given[0] for job, _ in told)
 
 
 def test_a_kill_ends_the_running_trial_at_once(executor: RayExecutor, tmp_path: Path) -> None:
     told = []
-    for _, message in executor.run(orders(executor, tmp_path, draft(epochs=100_000), draft())):
+    for _, message in executor.run(jobs(executor, tmp_path, draft(epochs=100_000), draft())):
         told.append(message)
         if getattr(message, "event", "") == "started":
             executor.kill()
@@ -159,32 +159,32 @@ def test_a_kill_ends_the_running_trial_at_once(executor: RayExecutor, tmp_path: 
 def test_a_trial_that_waits_for_room_in_the_cluster_ends_when_a_stop_is_asked_for(
     executor: RayExecutor, tmp_path: Path
 ) -> None:
-    given = orders(executor, tmp_path, draft(epochs=100_000), draft(epochs=100_000, seed=1))
-    executor.jobs = 2  # one more than there is room for, and Ray chooses which of them gets it
+    given = jobs(executor, tmp_path, draft(epochs=100_000), draft(epochs=100_000, seed=1))
+    executor.num_jobs = 2  # one more than there is room for, and Ray chooses which of them gets it
     told = []
-    for order, message in executor.run(given.copy()):
-        told.append((order, message))
+    for job, message in executor.run(given.copy()):
+        told.append((job, message))
         if getattr(message, "event", "") == "epoch_finished" and sum(executor.progress().values()) > 0:
             executor.stop()
-    ends = {order.attempt: message for order, message in told}
+    ends = {job.attempt: message for job, message in told}
     began, waited = sorted(ends, key=lambda attempt: isinstance(ends[attempt], Died))
     assert isinstance(ends[began], Failed)
     assert isinstance(ends[waited], Died)
-    assert [message for order, message in told if order.attempt == waited] == [ends[waited]], "it must not have begun"
+    assert [message for job, message in told if job.attempt == waited] == [ends[waited]], "it must not have begun"
 
 
 def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: RayExecutor, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"optimizer\.lr"):
-        orders(executor, tmp_path, draft(optimizer={"name": "sgd", "lr": "fast"}))
+        jobs(executor, tmp_path, draft(optimizer={"name": "sgd", "lr": "fast"}))
 
 
 def test_a_task_that_does_not_see_the_folder_of_the_trial_says_what_must_be_shared(
     executor: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (order,) = orders(executor, tmp_path, draft())
+    (job,) = jobs(executor, tmp_path, draft())
     with monkeypatch.context() as context:
         context.setattr(Path, "mkdir", lambda *_, **__: None)  # as if the driver's disk were another
-        *_, (_, message) = executor.run(deque([order]))
+        *_, (_, message) = executor.run(deque([job]))
     assert isinstance(message, Refused)
     assert "BENCH_STATE" in message.error.hint
 
@@ -223,29 +223,29 @@ def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("address", ["ray://localhost:10001", "localhost:1", "nonsense"])
 def test_an_address_that_is_of_no_use_is_an_error_that_names_it(address: str) -> None:
     with pytest.raises(SpecError, match=address):
-        connect(address, jobs=1)
+        connect(address, num_jobs=1)
 
 
 @pytest.mark.parametrize(
     ("nodes", "jobs", "use_gpus", "expected"),
     [
-        ([(8, 0)], None, True, Share(jobs=1, cores=8, gpus=0)),
-        ([(8, 0)], 3, True, Share(jobs=3, cores=2, gpus=0)),
-        ([(2, 0)], 5, True, Share(jobs=2, cores=1, gpus=0)),
-        ([(16, 4)], None, True, Share(jobs=4, cores=4, gpus=1)),
-        ([(16, 4)], None, False, Share(jobs=1, cores=16, gpus=0)),
-        ([(16, 4)], 9, True, Share(jobs=4, cores=4, gpus=1)),
-        ([(0, 0), (16, 0), (4, 0)], None, True, Share(jobs=2, cores=8, gpus=0)),
-        ([(16, 2), (4, 0)], None, True, Share(jobs=2, cores=8, gpus=1)),
+        ([(8, 0)], None, True, Share(num_jobs=1, cores=8, gpus=0)),
+        ([(8, 0)], 3, True, Share(num_jobs=3, cores=2, gpus=0)),
+        ([(2, 0)], 5, True, Share(num_jobs=2, cores=1, gpus=0)),
+        ([(16, 4)], None, True, Share(num_jobs=4, cores=4, gpus=1)),
+        ([(16, 4)], None, False, Share(num_jobs=1, cores=16, gpus=0)),
+        ([(16, 4)], 9, True, Share(num_jobs=4, cores=4, gpus=1)),
+        ([(0, 0), (16, 0), (4, 0)], None, True, Share(num_jobs=2, cores=8, gpus=0)),
+        ([(16, 2), (4, 0)], None, True, Share(num_jobs=2, cores=8, gpus=1)),
     ],
 )
 def test_all_trials_get_the_same_cores_and_as_many_as_there_are(
-    *, nodes: list[tuple[int, int]], jobs: int | None, use_gpus: bool, expected: Share
+    *, nodes: list[tuple[int, int]], num_jobs: int | None, use_gpus: bool, expected: Share
 ) -> None:
     resources = [{"CPU": float(cores), "GPU": float(gpus)} for cores, gpus in nodes]
-    assert share_out(resources, jobs=jobs, use_gpus=use_gpus) == expected
+    assert share_out(resources, num_jobs=num_jobs, use_gpus=use_gpus) == expected
 
 
 def test_a_cluster_without_a_processor_is_refused() -> None:
     with pytest.raises(DeviceError, match="no node"):
-        share_out([{"memory": 1.0}], jobs=1, use_gpus=False)
+        share_out([{"memory": 1.0}], num_jobs=1, use_gpus=False)

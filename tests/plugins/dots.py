@@ -12,7 +12,7 @@ import benchbench as bb
 
 
 class Dots(bb.Dataset, name="dots"):
-    """Eighty dark pictures with a bright dot, left or right, as bright as the file at the root says, if any."""
+    """Eighty dark images with a bright dot, left or right, as bright as the file at the root says, if any."""
 
     image_size: int = bb.param(8, "pixels")
 

@@ -29,7 +29,7 @@ class Linear(nn.Module):
 
 class Raises(Linear):
     def misbehave(self, logits: torch.Tensor) -> torch.Tensor:
-        raise RuntimeError(f"no {len(logits)} pictures please")
+        raise RuntimeError(f"no {len(logits)} images please")
 
 
 class NotANumber(Linear):

@@ -37,8 +37,8 @@ def record(*, num_epochs: int = 3) -> Record:
     return Record.of([journals.started(), *events, journals.finished()])
 
 
-def picture(*, label: str, prediction: str, num_channels: int = 3) -> figures.JudgedPicture:
-    return figures.JudgedPicture(np.zeros((num_channels, 4, 4), np.uint8), label, prediction, 0.97)
+def image(*, label: str, prediction: str, num_channels: int = 3) -> figures.PredictedImages:
+    return figures.PredictedImages(np.zeros((num_channels, 4, 4), np.uint8), label, prediction, 0.97)
 
 
 def finished_journal(folder: Path, labels: tuple[str, ...], *, num_channels: int = 3) -> Journal:
@@ -66,7 +66,7 @@ def test_a_finished_trial_leaves_four_figures(tmp_path: Path, num_channels: int)
     for path in (journal.artifacts / "figures").iterdir():
         with Image.open(path) as image:
             sizes[path.name] = image.size
-    assert set(sizes) == {"curves.png", "accuracy_per_label.png", "confusion_matrix.png", "test_pictures.png"}
+    assert set(sizes) == {"curves.png", "accuracy_per_class.png", "confusion_matrix.png", "test_images.png"}
     for width, height in sizes.values():
         assert 300 < width < 2000
         assert 200 < height < 2000
@@ -118,9 +118,9 @@ def test_bars_come_in_the_order_of_the_labels_with_value_and_number() -> None:
         figures.LabelRow("cat", 40, 1.0),
         figures.LabelRow("dog", 0, math.nan),
     ]
-    found = texts(figures.accuracy_per_label(rows, record()))
+    found = texts(figures.accuracy_per_class(rows, record()))
     assert [text for text in found if text in ("goldfish", "cat", "dog")] == ["goldfish", "cat", "dog"]
-    assert {"50.0%   n=50", "100.0%   n=40", "no pictures"} <= set(found)
+    assert {"50.0%   n=50", "100.0%   n=40", "no images"} <= set(found)
 
 
 def test_the_confusion_matrix_shows_counts_that_are_not_zero() -> None:
@@ -139,8 +139,8 @@ def test_a_confusion_matrix_of_many_labels_names_some_of_them_and_counts_none() 
 
 
 def test_a_right_prediction_is_green_and_a_wrong_one_red_and_both_say_so() -> None:
-    pictures = [picture(label="goldfish", prediction="goldfish"), picture(label="goldfish", prediction="bullfrog")]
-    figure = figures.judged_pictures(pictures, record())
+    images = [image(label="goldfish", prediction="goldfish"), image(label="goldfish", prediction="bullfrog")]
+    figure = figures.predicted_images(images, record())
     shown = {item.get_text(): to_hex(item.get_color()) for axes in figure.axes for item in [axes.title]}
     assert shown["goldfish ✓ 97%"] == figures.RIGHT_COLOR.lower()
     assert shown["bullfrog ✗ 97%\nis goldfish"] == figures.WRONG_COLOR.lower()

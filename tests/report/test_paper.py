@@ -45,7 +45,7 @@ NAMES = {
 
 
 def kept(folder: Path, level: ArtifactLevel) -> Path:
-    """Return a folder with what a run keeps: of twelve test pictures, a third is taken for the next label."""
+    """Return a folder with what a run keeps: of twelve test images, a third is taken for the next label."""
     numbers = torch.arange(12) % 3
     split = Split(torch.zeros(12, 3, 8, 8, dtype=torch.uint8), numbers)
     guesses = torch.eye(3)[(numbers + (torch.arange(12) % 3 == 0)) % 3]
@@ -120,11 +120,11 @@ def test_what_there_is_no_material_for_is_left_out_with_its_reason(light: Path, 
         "figure-9-labels",
     }
     assert found.left_out == {
-        "figure-2-samples": "the trials kept no pictures: --artifacts full keeps them",
+        "figure-2-samples": "the trials kept no images: --artifacts full keeps them",
         "figure-3-optimizers": "optimizer is the same in all trials",
         "figure-4-batch-sizes": "batch size is the same in all trials",
-        "figure-7-right": "the best trial kept no pictures: --artifacts full keeps them",
-        "figure-8-wrong": "the best trial kept no pictures: --artifacts full keeps them",
+        "figure-7-right": "the best trial kept no images: --artifacts full keeps them",
+        "figure-8-wrong": "the best trial kept no images: --artifacts full keeps them",
     }
 
 
@@ -206,7 +206,7 @@ def test_right_and_wrong_predictions_have_their_colour_and_their_mark(full: Path
 
 
 def test_the_intervals_of_labels_are_those_of_wilson(tmp_path: Path) -> None:
-    (tmp_path / "per_label.csv").write_text("label,pictures,correct,accuracy\ngoldfish,50,46,0.92\nnone,0,0,\n")
+    (tmp_path / "per_class.csv").write_text("label,images,correct,accuracy\ngoldfish,50,46,0.92\nnone,0,0,\n")
     figure = paper_best.labels(Trial(made_records.made(made_records.spec()), tmp_path))
     # Newcombe's formula 3, Statistics in Medicine 17, 1998, for 46 of 50.
     assert "92.0%  [81.2%, 96.8%]  n=50" in texts(figure)

@@ -20,7 +20,7 @@ from benchbench.errors import SpecError
 from benchbench.plugin.base import Split, Splits
 from benchbench.records.events import Error
 from benchbench.records.record import Record
-from benchbench.report import facts, page, pictures, sections
+from benchbench.report import facts, images, page, sections
 from benchbench.report.labels import label_table
 from benchbench.report.material import Trial
 from benchbench.report.subject import Subject
@@ -39,7 +39,7 @@ def subject(records: Sequence[Record], folder: Path, *, question: str = "Which r
 
 
 def keep(folder: Path, labels: tuple[str, ...], *, num_channels: int = 3) -> None:
-    """Write what a full run keeps of eight test pictures a label, every third of them taken for another."""
+    """Write what a full run keeps of eight test images a label, every third of them taken for another."""
     numbers = torch.arange(8 * len(labels)) % len(labels)
     split = Split(torch.full((len(numbers), num_channels, 8, 8), 7, dtype=torch.uint8), numbers)
     said = (numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(labels)
@@ -136,19 +136,19 @@ def test_losses_that_are_no_numbers_leave_gaps_in_the_curves(tmp_path: Path) -> 
 def test_a_report_is_made_of_trials_that_keep_no_files(tmp_path: Path) -> None:
     text = page.render(subject([made(spec(0)), made(spec(1))], tmp_path))
     assert 'id="chart-confusion"' not in text
-    assert "Training pictures" not in text
+    assert "Training images" not in text
 
 
-def test_labels_have_student_intervals_over_seeds_and_wilsons_over_pictures(tmp_path: Path) -> None:
+def test_labels_have_student_intervals_over_seeds_and_wilsons_over_images(tmp_path: Path) -> None:
     records = [made(spec(0)), made(spec(1)), made(spec(0, lr=0.2))]
     assert records[0].final
-    other = replace(records[0].final, test_accuracy_per_label={"goldfish": 0.25, "bullfrog": 1 / 3})
+    other = replace(records[0].final, test_accuracy_per_class={"goldfish": 0.25, "bullfrog": 1 / 3})
     records[0] = replace(records[0], final=other)
     for record in records:
         keep(tmp_path / record.attempt, journals.LABELS)
     table = label_table(subject(records, tmp_path))
     assert table.labels == journals.LABELS
-    assert table.pictures == (8, 8, 8)
+    assert table.images == (8, 8, 8)
     seeds, single = table.columns
     assert [cell.method for cell in seeds] == ["t", "Wilson", "Wilson"]
     # Of 0 and 25 %: 12.5 ± 12.706 x 17.68 / sqrt(2), as far as there are such shares.
@@ -158,10 +158,10 @@ def test_labels_have_student_intervals_over_seeds_and_wilsons_over_pictures(tmp_
     assert single[0].text == "0.0 % (0.0 .. 32.4, Wilson)"
 
 
-def test_a_label_without_pictures_has_no_value(tmp_path: Path) -> None:
+def test_a_label_without_images_has_no_value(tmp_path: Path) -> None:
     record = made(spec(0))
     assert record.final
-    record = replace(record, final=replace(record.final, test_accuracy_per_label={"goldfish": 1.0}))
+    record = replace(record, final=replace(record.final, test_accuracy_per_class={"goldfish": 1.0}))
     (column,) = label_table(subject([record], tmp_path)).columns
     assert column[1].text == "no value"
     assert math.isnan(column[1].accuracy)
@@ -204,7 +204,7 @@ def test_a_report_that_cannot_be_made_leaves_the_old_one(two_rates: Subject, tmp
 
 
 @pytest.mark.parametrize(("shape", "size"), [((1, 8, 8), (8, 8)), ((3, 300, 150), (64, 128))])
-def test_pictures_in_the_page_are_whole_and_not_larger_than_they_need_be(
+def test_images_in_the_page_are_whole_and_not_larger_than_they_need_be(
     shape: tuple[int, int, int], size: tuple[int, int]
 ) -> None:
     import base64
@@ -214,7 +214,7 @@ def test_pictures_in_the_page_are_whole_and_not_larger_than_they_need_be(
 
     image = np.zeros(shape, np.uint8)
     image[:, 0, 0] = 255
-    kind, _, data = pictures.address(image).partition(",")
+    kind, _, data = images.address(image).partition(",")
     assert kind == "data:image/webp;base64"
     with Image.open(io.BytesIO(base64.b64decode(data))) as found:
         assert found.size == size

@@ -22,7 +22,7 @@ def splits() -> Splits:
     return Digits().load(NOWHERE)
 
 
-def test_digits_are_1797_rgb_pictures_of_64x64(splits: Splits) -> None:
+def test_digits_are_1797_rgb_images_of_64x64(splits: Splits) -> None:
     check_splits("digits", splits)
     assert sum(len(split) for _, split in splits.items()) == 1797
     for split in (splits.train, splits.val, splits.test):
@@ -39,18 +39,18 @@ def test_every_label_is_split_80_10_10(splits: Splits) -> None:
         assert (counts[part] / totals - share).abs().max() < 0.01
 
 
-def test_no_picture_is_in_two_splits(splits: Splits) -> None:
+def test_no_image_is_in_two_splits(splits: Splits) -> None:
     names = [name for _, split in splits.items() for name in split.names]
     assert sorted(names) == [f"digit_{row:04}" for row in range(1797)]
 
 
-def test_pictures_and_labels_are_those_of_scikit_learn_enlarged(splits: Splits) -> None:
+def test_images_and_labels_are_those_of_scikit_learn_enlarged(splits: Splits) -> None:
     original = load_digits()
     for split in (splits.train, splits.val, splits.test):
         rows = [int(name.removeprefix("digit_")) for name in split.names]
         assert split.labels.tolist() == original.target[rows].tolist()
-        pictures = split.images[:, 0].double()
-        centres = (pictures[:, 3::8, 3::8] + pictures[:, 4::8, 4::8]) / 2
+        images = split.images[:, 0].double()
+        centres = (images[:, 3::8, 3::8] + images[:, 4::8, 4::8]) / 2
         wanted = torch.from_numpy(original.images[rows]) * 255 / 16
         # The pixels nearest to the middle of each 8x8 block are a sixteenth of the way to the next block's.
         assert (centres - wanted).abs().max() < 255 / 8

@@ -9,12 +9,12 @@ import torch
 from benchbench_plugins.tinyimage10 import TinyImage10
 from PIL import Image
 from support.digests import digest
-from support.picture_archives import (
+from support.image_archives import (
     WNIDS,
+    images_in,
     jpeg,
-    made_pictures,
+    made_images,
     official,
-    pictures_in,
     ready_cut,
     write_folder,
     write_zip,
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> dict[str, bytes]:
-    return made_pictures()
+def images() -> dict[str, bytes]:
+    return made_images()
 
 
 @pytest.fixture(scope="module")
-def from_ready_cut_zip(pictures: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Splits:
-    path = write_zip(tmp_path_factory.mktemp("ready_cut") / "tinyimage10.zip", ready_cut(pictures))
+def from_ready_cut_zip(images: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Splits:
+    path = write_zip(tmp_path_factory.mktemp("ready_cut") / "tinyimage10.zip", ready_cut(images))
     return TinyImage10().load(path)
 
 
@@ -45,8 +45,8 @@ def load(root: Path) -> Splits:
     return TinyImage10().load(root)
 
 
-def test_the_dataset_keeps_the_promises_of_all_datasets(pictures: dict[str, bytes], tmp_path: Path) -> None:
-    check_dataset(TinyImage10(), write_zip(tmp_path / "tinyimage10.zip", ready_cut(pictures)))
+def test_the_dataset_keeps_the_promises_of_all_datasets(images: dict[str, bytes], tmp_path: Path) -> None:
+    check_dataset(TinyImage10(), write_zip(tmp_path / "tinyimage10.zip", ready_cut(images)))
 
 
 def assert_same(found: Splits, expected: Splits) -> None:
@@ -66,7 +66,7 @@ def test_defaults_are_the_preprocessing_of_the_paper() -> None:
     }
 
 
-def test_splits_have_400_50_and_50_pictures_a_label_in_order(from_ready_cut_zip: Splits) -> None:
+def test_splits_have_400_50_and_50_images_a_label_in_order(from_ready_cut_zip: Splits) -> None:
     check_splits("tinyimage10", from_ready_cut_zip)
     for (_, split), size in zip(from_ready_cut_zip.items(), (400, 50, 50), strict=True):
         assert split.images.shape == (10 * size, 3, 64, 64)
@@ -77,25 +77,25 @@ def test_splits_have_400_50_and_50_pictures_a_label_in_order(from_ready_cut_zip:
 
 
 @pytest.mark.parametrize("layout", ["ready_cut_folder", "official_zip", "official_folder", "folder_with_zip", "named"])
-def test_every_layout_gives_the_same_pictures_in_the_same_order(
-    layout: str, pictures: dict[str, bytes], from_ready_cut_zip: Splits, tmp_path: Path
+def test_every_layout_gives_the_same_images_in_the_same_order(
+    layout: str, images: dict[str, bytes], from_ready_cut_zip: Splits, tmp_path: Path
 ) -> None:
     match layout:
         case "ready_cut_folder":
-            root = write_folder(tmp_path / "any name", ready_cut(pictures))
+            root = write_folder(tmp_path / "any name", ready_cut(images))
         case "official_zip":
-            root = write_zip(tmp_path / "tiny-imagenet-200.zip", official(pictures))
+            root = write_zip(tmp_path / "tiny-imagenet-200.zip", official(images))
         case "official_folder":
-            root = write_folder(tmp_path / "any name", official(pictures))
+            root = write_folder(tmp_path / "any name", official(images))
         case "folder_with_zip":
-            root = write_zip(tmp_path / "tiny-imagenet-200.zip", official(pictures)).parent
+            root = write_zip(tmp_path / "tiny-imagenet-200.zip", official(images)).parent
         case _:
-            root = write_folder(tmp_path / "tiny-imagenet-200", official(pictures)).parent
+            root = write_folder(tmp_path / "tiny-imagenet-200", official(images)).parent
     assert_same(load(root), from_ready_cut_zip)
 
 
-def test_official_archive_of_the_real_pictures_gives_the_published_cut(tinyimage10_zip: Path, tmp_path: Path) -> None:
-    rebuilt = write_zip(tmp_path / "tiny-imagenet-200.zip", official(pictures_in(tinyimage10_zip)))
+def test_official_archive_of_the_real_images_gives_the_published_cut(tinyimage10_zip: Path, tmp_path: Path) -> None:
+    rebuilt = write_zip(tmp_path / "tiny-imagenet-200.zip", official(images_in(tinyimage10_zip)))
     assert_same(load(rebuilt), load(tinyimage10_zip))
 
 
@@ -107,10 +107,8 @@ def test_the_real_ready_cut_archive_and_its_folder_are_the_same(tinyimage10_zip:
     assert_same(load(tmp_path / "tinyimage10"), expected)
 
 
-def test_greyscale_pictures_of_the_real_archive_become_rgb(tinyimage10_zip: Path) -> None:
-    grey = {
-        name for name, picture in pictures_in(tinyimage10_zip).items() if Image.open(io.BytesIO(picture)).mode == "L"
-    }
+def test_greyscale_images_of_the_real_archive_become_rgb(tinyimage10_zip: Path) -> None:
+    grey = {name for name, image in images_in(tinyimage10_zip).items() if Image.open(io.BytesIO(image)).mode == "L"}
     assert len(grey) == 26
     splits = load(tinyimage10_zip)
     for split in (splits.train, splits.val, splits.test):
@@ -120,16 +118,16 @@ def test_greyscale_pictures_of_the_real_archive_become_rgb(tinyimage10_zip: Path
         assert torch.equal(green, blue)
 
 
-def test_only_what_is_read_counts_as_source(pictures: dict[str, bytes], tmp_path: Path) -> None:
+def test_only_what_is_read_counts_as_source(images: dict[str, bytes], tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "tinyimage10.zip", {"train/x": b""})
     assert TinyImage10().sources(tmp_path) == (archive,)
-    cut = write_folder(tmp_path / "cut", dict.fromkeys(ready_cut(pictures), b""))
+    cut = write_folder(tmp_path / "cut", dict.fromkeys(ready_cut(images), b""))
     assert len(TinyImage10().sources(cut)) == 30
-    whole = write_folder(tmp_path / "whole", dict.fromkeys(official(pictures), b""))
+    whole = write_folder(tmp_path / "whole", dict.fromkeys(official(images), b""))
     assert TinyImage10().sources(whole) == tuple(whole / f"train/{wnid}/images" for wnid in WNIDS)
 
 
-def test_a_folder_without_pictures_says_what_was_looked_for_and_the_ways_out(tmp_path: Path) -> None:
+def test_a_folder_without_images_says_what_was_looked_for_and_the_ways_out(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load(tmp_path)
     assert str(tmp_path) in caught.value.message
@@ -138,7 +136,7 @@ def test_a_folder_without_pictures_says_what_was_looked_for_and_the_ways_out(tmp
         assert way in caught.value.hint
 
 
-def test_pictures_of_something_else_are_not_taken_for_ours(tmp_path: Path) -> None:
+def test_images_of_something_else_are_not_taken_for_ours(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, {"train/cats/1.jpg": b"", "val/cats/2.jpg": b""})
     with pytest.raises(DataError, match=r"no folder such as train/n01443537/images"):
         load(folder)
@@ -149,15 +147,15 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
         load(tmp_path / "nowhere")
 
 
-def test_a_truncated_zip_is_refused(tmp_path: Path, pictures: dict[str, bytes]) -> None:
-    path = write_zip(tmp_path / "tinyimage10.zip", ready_cut(pictures))
+def test_a_truncated_zip_is_refused(tmp_path: Path, images: dict[str, bytes]) -> None:
+    path = write_zip(tmp_path / "tinyimage10.zip", ready_cut(images))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DataError, match=r"tinyimage10\.zip is no whole zip archive"):
         load(path)
 
 
-def test_a_zip_with_a_member_outside_is_refused(tmp_path: Path, pictures: dict[str, bytes]) -> None:
-    path = write_zip(tmp_path / "tinyimage10.zip", ready_cut(pictures) | {"../../evil": b""})
+def test_a_zip_with_a_member_outside_is_refused(tmp_path: Path, images: dict[str, bytes]) -> None:
+    path = write_zip(tmp_path / "tinyimage10.zip", ready_cut(images) | {"../../evil": b""})
     with pytest.raises(DataError, match=r"not safe to read: 'tinyimage10/\.\./\.\./evil'"):
         load(path)
 
@@ -165,20 +163,20 @@ def test_a_zip_with_a_member_outside_is_refused(tmp_path: Path, pictures: dict[s
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (jpeg((9, 9, 9))[:300], "is no readable JPEG picture"),
-        (b"", "is no readable JPEG picture"),
-        (b"GIF89a" + bytes(100), "is no readable JPEG picture"),
+        (jpeg((9, 9, 9))[:300], "is no readable JPEG image"),
+        (b"", "is no readable JPEG image"),
+        (b"GIF89a" + bytes(100), "is no readable JPEG image"),
         (jpeg((9, 9, 9), size=(64, 32)), "has 64x32 pixels, not 64x64"),
         (jpeg((9, 9, 9), size=(3000, 3000)), "has 3000x3000 pixels, not 64x64"),
         (bytes(300_000), "has 300,000 bytes"),
     ],
 )
 @pytest.mark.parametrize("as_zip", [True, False])
-def test_a_picture_that_cannot_be_used_is_named(
-    pictures: dict[str, bytes], tmp_path: Path, content: bytes, reason: str, *, as_zip: bool
+def test_a_image_that_cannot_be_used_is_named(
+    images: dict[str, bytes], tmp_path: Path, content: bytes, reason: str, *, as_zip: bool
 ) -> None:
     name = "train/n01443537/images/n01443537_123.JPEG"
-    members = {key: value for key, value in ready_cut(pictures).items() if "n01443537" in key} | {name: content}
+    members = {key: value for key, value in ready_cut(images).items() if "n01443537" in key} | {name: content}
     write = write_zip if as_zip else write_folder
     path = write(tmp_path / "tinyimage10.zip", members)
     with pytest.raises(DataError) as caught:
@@ -193,16 +191,16 @@ def test_a_picture_that_cannot_be_used_is_named(
     [(ready_cut, "test/n01774750/images"), (official, "train/n01774750/images")],
 )
 def test_a_label_whose_folder_is_missing_is_named(
-    pictures: dict[str, bytes], tmp_path: Path, layout: object, folder: str
+    images: dict[str, bytes], tmp_path: Path, layout: object, folder: str
 ) -> None:
-    members = {name: content for name, content in layout(pictures).items() if not name.startswith(folder)}
+    members = {name: content for name, content in layout(images).items() if not name.startswith(folder)}
     with pytest.raises(DataError, match=rf"the folder {folder} is missing or empty"):
         load(write_folder(tmp_path, members))
 
 
-def test_missing_pictures_are_counted_and_the_first_is_named(pictures: dict[str, bytes], tmp_path: Path) -> None:
-    members = ready_cut(pictures)
+def test_missing_images_are_counted_and_the_first_is_named(images: dict[str, bytes], tmp_path: Path) -> None:
+    members = ready_cut(images)
     del members["train/n01443537/images/n01443537_300.JPEG"]
     del members["train/n01443537/images/n01443537_200.JPEG"]
-    with pytest.raises(DataError, match=r"2 of 400 pictures are missing in .*, the first of them n01443537_200\.JPEG"):
+    with pytest.raises(DataError, match=r"2 of 400 images are missing in .*, the first of them n01443537_200\.JPEG"):
         load(write_folder(tmp_path, members))

@@ -7,7 +7,7 @@ import torch
 from benchbench_plugins.tinyimage10 import TinyImage10
 from benchbench_plugins.tinyimage200 import HINT, TinyImage200, find_archive
 from support.digests import digest
-from support.picture_archives import LATER_WNID, WNIDS, made_pictures, official, write_folder, write_zip
+from support.image_archives import LATER_WNID, WNIDS, made_images, official, write_folder, write_zip
 
 from benchbench.data.checks import check_splits
 from benchbench.errors import DataError
@@ -36,11 +36,11 @@ class Eleven(TinyImage200, name="eleven"):
 
 @pytest.fixture(scope="module")
 def members() -> dict[str, bytes]:
-    pictures = made_pictures()
+    images = made_images()
     later = {
-        name.replace(WNIDS[0], LATER_WNID): content for name, content in pictures.items() if name.startswith(WNIDS[0])
+        name.replace(WNIDS[0], LATER_WNID): content for name, content in images.items() if name.startswith(WNIDS[0])
     }
-    return official(pictures | later) | {"words.txt": WORDS.encode()}
+    return official(images | later) | {"words.txt": WORDS.encode()}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_the_dataset_keeps_the_promises_of_all_datasets(archive: Path) -> None:
     check_dataset(Eleven(), archive)
 
 
-def test_every_label_has_400_50_and_50_pictures_in_order(splits: Splits) -> None:
+def test_every_label_has_400_50_and_50_images_in_order(splits: Splits) -> None:
     check_splits("tinyimage200", splits)
     for (_, split), size in zip(splits.items(), (400, 50, 50), strict=True):
         assert split.images.shape == (11 * size, 3, 64, 64)
@@ -65,7 +65,7 @@ def test_every_label_has_400_50_and_50_pictures_in_order(splits: Splits) -> None
         assert len(set(split.names)) == 11 * size
 
 
-def test_the_ten_labels_have_the_pictures_that_tinyimage10_has(splits: Splits, archive: Path) -> None:
+def test_the_ten_labels_have_the_images_that_tinyimage10_has(splits: Splits, archive: Path) -> None:
     for (_, ours), (_, ten) in zip(splits.items(), TinyImage10().load(archive).items(), strict=True):
         assert ours.names[: len(ten)] == ten.names
         assert torch.equal(ours.images[: len(ten)], ten.images)
@@ -77,7 +77,7 @@ def test_labels_are_called_by_their_first_names_and_by_their_ids_where_two_share
     assert splits.class_names[-2:] == (f"spider ({WNIDS[-1]})", f"spider ({LATER_WNID})")
 
 
-def test_the_folder_gives_the_same_pictures(members: dict[str, bytes], splits: Splits, tmp_path: Path) -> None:
+def test_the_folder_gives_the_same_images(members: dict[str, bytes], splits: Splits, tmp_path: Path) -> None:
     assert digest(Eleven().load(write_folder(tmp_path, members))) == digest(splits)
 
 
@@ -119,11 +119,11 @@ def test_a_place_without_the_archive_is_named_with_the_ways_out(tmp_path: Path) 
         assert caught.value.hint == HINT
 
 
-def test_a_missing_picture_and_a_broken_one_are_named(members: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_missing_image_and_a_broken_one_are_named(members: dict[str, bytes], tmp_path: Path) -> None:
     name = f"train/{WNIDS[0]}/images/{WNIDS[0]}_123.JPEG"
     without = {key: value for key, value in members.items() if key != name}
-    with pytest.raises(DataError, match=rf"1 of 400 pictures are missing in .*{WNIDS[0]}.*_123\.JPEG") as caught:
+    with pytest.raises(DataError, match=rf"1 of 400 images are missing in .*{WNIDS[0]}.*_123\.JPEG") as caught:
         Eleven().load(write_zip(tmp_path / "tiny-imagenet-200.zip", without))
     assert caught.value.hint == HINT
-    with pytest.raises(DataError, match=rf"{WNIDS[0]}_123\.JPEG is no readable JPEG picture"):
+    with pytest.raises(DataError, match=rf"{WNIDS[0]}_123\.JPEG is no readable JPEG image"):
         Eleven().load(write_zip(tmp_path / "tiny-imagenet-200.zip", members | {name: b"GIF89a"}))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class FileServer:
-    """``cuts`` are the numbers of bytes after which the next connections are broken off."""
+    """``cuts`` are the numbers of bytes after which the next connections are interrupted."""
 
     content: bytes
     url: str = ""
@@ -30,7 +30,7 @@ def serving(content: bytes) -> Iterator[FileServer]:
     """Serve ``content`` on a free port of this machine."""
     files = FileServer(content)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(files))
-    files.url = f"http://127.0.0.1:{server.server_port}/pictures.zip"
+    files.url = f"http://127.0.0.1:{server.server_port}/images.zip"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

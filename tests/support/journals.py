@@ -108,7 +108,7 @@ def finished(*, labels: tuple[str, ...] = LABELS, overfit_epoch: int | None = No
             test_accuracy=0.75,
             test_loss=0.7,
             test_top5_accuracy=1.0,
-            test_accuracy_per_label={name: number / len(labels) for number, name in enumerate(labels)},
+            test_accuracy_per_class={name: number / len(labels) for number, name in enumerate(labels)},
             best_val_loss_epoch=3,
             overfit_epoch=overfit_epoch,
         ),

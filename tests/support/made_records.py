@@ -59,5 +59,5 @@ def by_label(lr: float, seed: int, accuracies: Iterable[float]) -> Record:
     """Return a trial with as many independent metrics as it has labels."""
     record = made(spec(seed, lr=lr))
     assert record.final is not None
-    per_label = dict(zip(LABELS, map(float, accuracies), strict=True))
-    return replace(record, final=replace(record.final, test_accuracy_per_label=per_label))
+    per_class = dict(zip(LABELS, map(float, accuracies), strict=True))
+    return replace(record, final=replace(record.final, test_accuracy_per_class=per_class))

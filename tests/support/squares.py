@@ -12,7 +12,7 @@ import benchbench as bb
 
 
 class Squares(bb.Dataset, name="squares"):
-    """As many pictures a split as the file says."""
+    """As many images a split as the file says."""
 
     side: int = bb.param(4, "pixels")
     seconds: float = bb.param(0.0, "how long loading takes")

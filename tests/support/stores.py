@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Event
     from benchbench.tracking import Store
 
-PREDICTIONS = "picture,label,prediction,probability,correct\n"
+PREDICTIONS = "image,label,prediction,probability,correct\n"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Filler:
         has_record: bool = True,
         parent: str | None = None,
     ) -> str:
-        """Deliver a trial and return its run id; ``right`` has a 1 for each test picture that its model is right on."""
+        """Deliver a trial and return its run id; ``right`` has a 1 for each test image that its model is right on."""
         journal = journals.write_journal(self.folder, *told)
         journal.set_claim(
             Claim.of_this_process(tracking_uri=store.tracking_uri, experiment=store.experiment, parent_run_id=parent)

@@ -58,11 +58,11 @@ def test_shipped_schedulers_conform(registry: Registry, name: str) -> None:
 
 def test_every_shipped_plugin_has_a_conformance_test(registry: Registry) -> None:
     tested = {"digits", "alexnet", "tiny", "resnet", "timm", "sgd", "adam", "constant", "step", "cosine"}
-    # Their pictures are not at hand everywhere: tests/test_tinyimage10.py and test_tinyimage200.py have their checks.
+    # Their images are not at hand everywhere: tests/test_tinyimage10.py and test_tinyimage200.py have their checks.
     assert {name for _, name in registry.plugins} == tested | {"tinyimage10", "tinyimage200"}
 
 
-class Pictures(bb.Dataset, name="pictures"):
+class Images(bb.Dataset, name="images"):
     """Three made-up splits, with something put wrong by ``change``."""
 
     change: ClassVar[dict[str, Any]] = {}
@@ -76,25 +76,25 @@ class Pictures(bb.Dataset, name="pictures"):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"images": torch.zeros(4, 3, 8, 8)}, "test pictures must be uint8, not torch.float32"),
-        ({"images": torch.zeros(4, 8, 8, dtype=torch.uint8)}, r"test pictures must be \[N, C, H, W\]"),
+        ({"images": torch.zeros(4, 3, 8, 8)}, "test images must be uint8, not torch.float32"),
+        ({"images": torch.zeros(4, 8, 8, dtype=torch.uint8)}, r"test images must be \[N, C, H, W\]"),
         ({"images": torch.zeros(4, 1, 8, 8, dtype=torch.uint8)}, "differ in their number of channels"),
         ({"labels": torch.tensor([0, 1, 0, 1], dtype=torch.int32)}, "test labels must be int64"),
         ({"labels": torch.tensor([0, 1, 0, 2])}, "test labels go from 0 to 2, with 2 class names"),
-        ({"labels": torch.tensor([0, 1, 0])}, "test has 4 pictures and 3 labels"),
-        ({"names": ("one",)}, "test has 4 pictures and 1 names"),
+        ({"labels": torch.tensor([0, 1, 0])}, "test has 4 images and 3 labels"),
+        ({"names": ("one",)}, "test has 4 images and 1 names"),
         ({"class_names": ("a", "a")}, "class names are not unique"),
         ({"class_names": ()}, "there are no class names"),
     ],
 )
 def test_a_broken_dataset_is_named_for_what_is_wrong(change: dict[str, Any], sentence: str) -> None:
-    broken = type("Broken", (Pictures,), {"change": change, "__annotations__": {"change": ClassVar[dict[str, Any]]}})
+    broken = type("Broken", (Images,), {"change": change, "__annotations__": {"change": ClassVar[dict[str, Any]]}})
     with pytest.raises(AssertionError, match=sentence):
         check_dataset(broken())
 
 
 def test_a_well_made_dataset_conforms() -> None:
-    check_dataset(Pictures())
+    check_dataset(Images())
 
 
 class Net(nn.Module):
@@ -166,7 +166,7 @@ class Wrapped(bb.Model, name="wrapped"):
         (Unreached, "no gradient reaches unused"),
         (Noisy, "not the same twice"),
         (LooksAround, "depends on the others in its batch"),
-        (OneByOne, r"the output for one picture is \[3\]"),
+        (OneByOne, r"the output for one image is \[3\]"),
         (Unseeded, "linear.weight is not the same in two builds from the same seed"),
         (only_net, "shared by two builds"),
     ],
@@ -244,7 +244,7 @@ def test_a_plateau_rule_is_given_its_metric() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "sentence"), [(Counting(), "taken up again after 2 steps"), (Negative(), "unusable learning rates")]
+    ("scheduler", "sentence"), [(Counting(), "resumed after 2 steps"), (Negative(), "unusable learning rates")]
 )
 def test_a_broken_scheduler_is_named_for_what_is_wrong(scheduler: bb.Scheduler, sentence: str) -> None:
     with pytest.raises(AssertionError, match=sentence):

@@ -26,18 +26,18 @@ def test_accuracy_by_label_is_kept_up_to_twenty_labels() -> None:
 
 
 def test_labels_become_names_that_can_be_read() -> None:
-    slugs = content.label_slugs(("goldfish, Carassius auratus", "jack-o'-lantern", "école"))
+    slugs = content.class_slugs(("goldfish, Carassius auratus", "jack-o'-lantern", "école"))
     assert list(slugs.values()) == ["goldfish_Carassius_auratus", "jack-o_-lantern", "école"]
 
 
 def test_labels_that_would_be_called_the_same_are_numbered() -> None:
-    slugs = content.label_slugs(("a b", "a,b", "A B", "c", "", "a b.0"))
+    slugs = content.class_slugs(("a b", "a,b", "A B", "c", "", "a b.0"))
     assert list(slugs.values()) == ["a_b.0", "a_b.1", "A_B.2", "c", "label.4", "a_b_0"]
 
 
 @given(st.lists(st.text(), unique=True, max_size=20))
 def test_any_labels_get_names_that_mlflow_takes_and_no_two_are_equal(labels: list[str]) -> None:
-    slugs = content.label_slugs(tuple(labels))
+    slugs = content.class_slugs(tuple(labels))
     assert len({slug.casefold() for slug in slugs.values()}) == len(labels)
     for slug in slugs.values():
         _validate_metric_name(f"test_accuracy/{slug}")

@@ -50,7 +50,7 @@ def journal(tmp_path: Path) -> Journal:
     events = [journals.epoch(number) for number in (1, 2, 3)]
     journal = journals.write_journal(tmp_path, journals.started(tmp_path.name), *events, journals.finished())
     (journal.artifacts / "figures").mkdir(parents=True)
-    (journal.artifacts / "per_label.csv").write_text("label\ngoldfish\n", encoding="utf-8")
+    (journal.artifacts / "per_class.csv").write_text("label\ngoldfish\n", encoding="utf-8")
     (journal.artifacts / "figures" / "curves.png").write_bytes(b"png")
     return journal
 
@@ -181,8 +181,8 @@ def test_every_split_is_a_dataset_input_with_its_digest(store: Store, journal: J
 
 def test_files_lie_in_the_run_as_they_lie_in_the_journal(store: Store, journal: Journal, tmp_path: Path) -> None:
     run = store.deliver(journal)
-    assert sorted(walk(store.client, run.run_id)) == ["figures/curves.png", "per_label.csv"]
-    copy = Path(store.client.download_artifacts(run.run_id, "per_label.csv", str(tmp_path)))
+    assert sorted(walk(store.client, run.run_id)) == ["figures/curves.png", "per_class.csv"]
+    copy = Path(store.client.download_artifacts(run.run_id, "per_class.csv", str(tmp_path)))
     assert copy.read_text(encoding="utf-8") == "label\ngoldfish\n"
 
 

@@ -1,4 +1,4 @@
-"""What a worker leaves of a finished trial: tables, pictures to draw, and the model."""
+"""What a worker leaves of a finished trial: tables, images to draw, and the model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchbench.config import spec as specs
 from benchbench.plugin.base import Split, Splits
 from benchbench.records.record import Record
 from benchbench.report import describe
-from benchbench.worker.artifacts import Predictions, choose_test_pictures, save_model, stage
+from benchbench.worker.artifacts import Predictions, choose_test_images, save_model, stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def predictions(predicted: list[int], labels: list[int], *, num_outputs: int = 2
 
 @pytest.fixture
 def staged(tmp_path: Path) -> Path:
-    """The artifacts of four test pictures, of which one was taken for another label."""
+    """The artifacts of four test images, of which one was taken for another label."""
     folder = tmp_path / "attempt" / "artifacts"
     stage(folder, predictions=predictions([0, 1, 1, 1], [0, 0, 1, 1]), splits=splits([0, 0, 1, 1]), level="full")
     return folder
@@ -57,9 +57,9 @@ def rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_the_table_by_label_counts_pictures_and_hits(staged: Path) -> None:
-    assert rows(staged / "per_label.csv") == [
-        ["label", "pictures", "correct", "accuracy"],
+def test_the_table_by_label_counts_images_and_hits(staged: Path) -> None:
+    assert rows(staged / "per_class.csv") == [
+        ["label", "images", "correct", "accuracy"],
         ["goldfish", "2", "1", "0.5"],
         ["cat, Persian", "2", "2", "1.0"],
     ]
@@ -73,14 +73,14 @@ def test_a_row_of_the_confusion_matrix_is_a_true_label(staged: Path) -> None:
     ]
 
 
-def test_every_test_picture_has_a_line_with_its_prediction(staged: Path) -> None:
+def test_every_test_image_has_a_line_with_its_prediction(staged: Path) -> None:
     header, *lines = rows(staged / "predictions.csv")
-    assert header == ["picture", "label", "prediction", "probability", "correct"]
+    assert header == ["image", "label", "prediction", "probability", "correct"]
     assert lines[1] == ["test_1.jpg", "goldfish", "cat, Persian", "0.750000", "no"]
     assert [line[-1] for line in lines] == ["yes", "no", "yes", "yes"]
 
 
-def test_pictures_without_names_are_numbered(tmp_path: Path) -> None:
+def test_images_without_names_are_numbered(tmp_path: Path) -> None:
     given = splits([0, 1], names=False)
     stage(tmp_path / "artifacts", predictions=predictions([0, 1], [0, 1]), splits=given, level="light")
     assert [row[0] for row in rows(tmp_path / "artifacts" / "predictions.csv")[1:]] == ["test 0", "test 1"]
@@ -97,15 +97,15 @@ def test_an_output_beyond_the_labels_is_a_prediction_of_none_of_them(tmp_path: P
     assert rows(tmp_path / "artifacts" / "predictions.csv")[2][2] == "(other)"
 
 
-def test_a_label_without_test_pictures_has_no_accuracy(tmp_path: Path) -> None:
+def test_a_label_without_test_images_has_no_accuracy(tmp_path: Path) -> None:
     stage(tmp_path / "artifacts", predictions=predictions([0], [0]), splits=splits([0]), level="light")
-    assert rows(tmp_path / "artifacts" / "per_label.csv")[2] == ["cat, Persian", "0", "0", ""]
+    assert rows(tmp_path / "artifacts" / "per_class.csv")[2] == ["cat, Persian", "0", "0", ""]
 
 
-def test_a_full_run_keeps_pictures_of_each_label_and_some_with_their_predictions(staged: Path) -> None:
+def test_a_full_run_keeps_images_of_each_label_and_some_with_their_predictions(staged: Path) -> None:
     assert sorted(path.name for path in staged.iterdir()) == [
         "confusion_matrix.csv",
-        "per_label.csv",
+        "per_class.csv",
         "predictions.csv",
         "samples.npz",
     ]
@@ -113,7 +113,7 @@ def test_a_full_run_keeps_pictures_of_each_label_and_some_with_their_predictions
         assert samples["class_names"].tolist() == list(LABELS)
         assert samples["test_images"].shape == (4, 3, 4, 4)
         assert samples["test_images"].dtype == np.uint8
-        # Four training pictures of each label, the first ones.
+        # Four training images of each label, the first ones.
         assert samples["train_images"][:, 0, 0, 0].tolist() == [0, 1, 2, 3, 5, 6]
         assert samples["train_labels"].tolist() == [0, 0, 0, 0, 1, 1]
 
@@ -126,7 +126,7 @@ def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: 
     assert not (folder / "samples.npz").exists()
 
 
-def test_pictures_that_were_sent_and_deleted_here_count_as_kept(tmp_path: Path) -> None:
+def test_images_that_were_sent_and_deleted_here_count_as_kept(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.finished())
     assert not journal.has_samples()
     stage(journal.artifacts, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level="full")
@@ -140,11 +140,11 @@ def test_pictures_that_were_sent_and_deleted_here_count_as_kept(tmp_path: Path) 
     ("num_right", "num_wrong", "expected_right", "expected_wrong"),
     [(99, 99, 8, 8), (99, 2, 14, 2), (1, 99, 1, 15), (99, 0, 16, 0), (0, 99, 0, 16), (3, 2, 3, 2), (0, 0, 0, 0)],
 )
-def test_half_of_sixteen_pictures_are_right_where_possible(
+def test_half_of_sixteen_images_are_right_where_possible(
     num_right: int, num_wrong: int, expected_right: int, expected_wrong: int
 ) -> None:
     is_correct = np.array([True] * num_right + [False] * num_wrong, dtype=np.bool_)
-    chosen = choose_test_pictures(is_correct)
+    chosen = choose_test_images(is_correct)
     assert len(set(chosen.tolist())) == len(chosen)
     assert (is_correct[chosen].sum(), (~is_correct[chosen]).sum()) == (expected_right, expected_wrong)
 

@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 PAPER = Preprocessing(150, 0.5, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def pictures(count: int, *, height: int = 64, width: int = 64) -> Split:
+def make_images(count: int, *, height: int = 64, width: int = 64) -> Split:
     generator = torch.Generator().manual_seed(count)
     images = torch.randint(256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
     return Split(images, torch.arange(count))
@@ -21,8 +21,8 @@ def batches(split: Split, preprocessing: Preprocessing = PAPER, *, batch_size: i
 
 
 @pytest.mark.parametrize("size", [150, 151, 64, 63, 48, 33])
-def test_pictures_are_bit_for_bit_those_of_torchvisions_transforms(size: int) -> None:
-    split = pictures(5)
+def test_images_are_bit_for_bit_those_of_torchvisions_transforms(size: int) -> None:
+    split = make_images(5)
     theirs = transforms.Compose(
         [
             transforms.CenterCrop(size),
@@ -37,14 +37,14 @@ def test_pictures_are_bit_for_bit_those_of_torchvisions_transforms(size: int) ->
 
 
 @pytest.mark.parametrize("shape", [(64, 100), (100, 64), (200, 40), (151, 150)])
-def test_pictures_that_are_no_squares_are_cut_as_torchvision_cuts_them(shape: tuple[int, int]) -> None:
-    images = pictures(2, height=shape[0], width=shape[1]).images
+def test_images_that_are_no_squares_are_cut_as_torchvision_cuts_them(shape: tuple[int, int]) -> None:
+    images = make_images(2, height=shape[0], width=shape[1]).images
     assert torch.equal(pad_or_crop(images, 90), transforms.CenterCrop(90)(images))
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(64, 64, 150), (63, 40, 150), (64, 64, 151), (200, 20, 90)])
-def test_outside_of_their_window_all_pictures_are_black(height: int, width: int, size: int) -> None:
-    given = batches(pictures(6, height=height, width=width), Preprocessing(size, 0.5, (0.0,), (1.0,)))
+def test_outside_of_their_window_all_images_are_black(height: int, width: int, size: int) -> None:
+    given = batches(make_images(6, height=height, width=width), Preprocessing(size, 0.5, (0.0,), (1.0,)))
     window = given.window
     for images, _ in [*given.in_order(), *given.shuffled(seed=0, epoch=1)]:
         images[:, :, window.rows.indices, window.columns.indices] = 0
@@ -54,8 +54,8 @@ def test_outside_of_their_window_all_pictures_are_black(height: int, width: int,
     assert window.has_border == (height < size)
 
 
-def test_an_epoch_shows_every_picture_once_with_its_own_label() -> None:
-    split = pictures(10)
+def test_an_epoch_shows_every_image_once_with_its_own_label() -> None:
+    split = make_images(10)
     plain = Preprocessing(64, 0.0, (0.0,), (1.0,))
     seen = list(batches(split, plain).shuffled(seed=1, epoch=1))
     assert [len(labels) for _, labels in seen] == [4, 4, 2]
@@ -66,7 +66,7 @@ def test_an_epoch_shows_every_picture_once_with_its_own_label() -> None:
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
-    split = pictures(50)
+    split = make_images(50)
 
     def order(seed: int, epoch: int, batch_size: int = 4) -> list[int]:
         given = batches(split, batch_size=batch_size).shuffled(seed=seed, epoch=epoch)
@@ -80,22 +80,22 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert order(1, 1) != first
 
 
-def test_about_half_of_the_training_pictures_are_flipped_and_none_of_the_others() -> None:
-    split = pictures(200, height=8, width=8)
+def test_about_half_of_the_training_images_are_flipped_and_none_of_the_others() -> None:
+    split = make_images(200, height=8, width=8)
     plain = Preprocessing(8, 0.5, (0.0,), (1.0,))
     flipped = 0
     for images, labels in batches(split, plain).shuffled(seed=3, epoch=1):
         pixels = (images * 255).round().byte()
-        for picture, stored in zip(pixels, split.images[labels], strict=True):
-            assert torch.equal(picture, stored) or torch.equal(picture, stored.flip(-1))
-            flipped += torch.equal(picture, stored.flip(-1))
+        for image, stored in zip(pixels, split.images[labels], strict=True):
+            assert torch.equal(image, stored) or torch.equal(image, stored.flip(-1))
+            flipped += torch.equal(image, stored.flip(-1))
     assert 70 < flipped < 130
     untouched = torch.cat([images for images, _ in batches(split, plain).in_order()])
     assert torch.equal((untouched * 255).round().byte(), split.images)
 
 
-def test_flip_mirrors_the_chosen_pictures_left_to_right() -> None:
-    images = pictures(3).images
+def test_flip_mirrors_the_chosen_images_left_to_right() -> None:
+    images = make_images(3).images
     mirrored = flip(images, torch.tensor([True, False, True]))
     assert torch.equal(mirrored[0], images[0].flip(-1))
     assert torch.equal(mirrored[1], images[1])
@@ -104,6 +104,6 @@ def test_flip_mirrors_the_chosen_pictures_left_to_right() -> None:
 def test_one_mean_serves_all_channels() -> None:
     one = Preprocessing(64, 0.0, (0.5,), (0.25,))
     three = Preprocessing(64, 0.0, (0.5,) * 3, (0.25,) * 3)
-    split = pictures(3)
+    split = make_images(3)
     (left, _), (right, _) = next(batches(split, one).in_order()), next(batches(split, three).in_order())
     assert torch.equal(left, right)

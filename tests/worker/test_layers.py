@@ -18,7 +18,7 @@ from benchbench.worker.layers import WHOLE, list_layers
 if TYPE_CHECKING:
     from pathlib import Path
 
-PICTURE = torch.zeros(1, 3, 8, 8)
+IMAGE = torch.zeros(1, 3, 8, 8)
 
 
 class Odd(nn.Module):
@@ -61,7 +61,7 @@ def test_alexnet_is_counted_as_the_paper_has_it() -> None:
 
 def test_every_parameter_and_product_of_an_odd_network_is_in_one_row() -> None:
     model = Odd()
-    layers = {layer.name: layer for layer in list_layers(model, PICTURE)}
+    layers = {layer.name: layer for layer in list_layers(model, IMAGE)}
     assert layers[WHOLE].parameters == layers[WHOLE].multiply_adds == 192 * 4
     assert layers["square"].multiply_adds == 2 * 16
     assert (layers["square"].parameters, layers["head"].parameters) == (16, 0)
@@ -76,7 +76,7 @@ def test_looking_changes_nothing() -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     state = torch.get_rng_state()
-    list_layers(model, PICTURE)
+    list_layers(model, IMAGE)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes
     assert torch.equal(torch.get_rng_state(), state)
@@ -90,15 +90,15 @@ def test_a_network_that_needs_real_numbers_leaves_a_reason_and_is_as_it_was(tmp_
             return super().forward(images if bool(images.sum() > 0) else -images)
 
     model = Decides(8, 2)
-    reason = save_layers(tmp_path / "layers.csv", model, PICTURE)
+    reason = save_layers(tmp_path / "layers.csv", model, IMAGE)
     assert reason is not None
     assert "\n" not in reason
     assert not (tmp_path / "layers.csv").exists()
-    assert model(PICTURE).shape == (1, 3, 8, 2)
+    assert model(IMAGE).shape == (1, 3, 8, 2)
 
 
 def test_the_table_is_a_file_with_shapes_as_they_are_read(tmp_path: Path) -> None:
-    assert save_layers(tmp_path / "layers.csv", nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()), PICTURE) is None
+    assert save_layers(tmp_path / "layers.csv", nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()), IMAGE) is None
     with (tmp_path / "layers.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
             ["layer", "kind", "output", "parameters", "multiply_adds"],

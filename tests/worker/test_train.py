@@ -1,4 +1,4 @@
-"""The training loop against one written by hand in plain PyTorch, with the same weights, pictures and dropout."""
+"""The training loop against one written by hand in plain PyTorch, with the same weights, images and dropout."""
 
 import copy
 import math
@@ -47,7 +47,7 @@ class QuietPulse:
         pass
 
 
-def pictures(count: int, *, num_labels: int = 10, size: int = 63) -> Split:
+def make_images(count: int, *, num_labels: int = 10, size: int = 63) -> Split:
     generator = torch.Generator().manual_seed(7)
     images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
     return Split(images, torch.randint(num_labels, (count,), generator=generator))
@@ -89,22 +89,22 @@ def plain_loop(
     border: int = 0,
     batch_size: int = BATCH_SIZE,
 ) -> None:
-    """Train as a person would write it, one picture at a time through the transforms."""
+    """Train as a person would write it, one image at a time through the transforms."""
     generator = torch.Generator().manual_seed(epoch_seed(seed, 1))
-    order = torch.randperm(len(split), generator=generator)
+    job = torch.randperm(len(split), generator=generator)
     flips = torch.rand(len(split), generator=generator) < 0.5
     mean, std = torch.tensor(PREPROCESSING.mean)[:, None, None], torch.tensor(PREPROCESSING.std)[:, None, None]
     model.train()
     for start in range(0, len(split), batch_size):
         batch = []
         for position in range(start, min(start + batch_size, len(split))):
-            picture = F.pad(split.images[order[position]].float() / 255, (border,) * 4)
+            image = F.pad(split.images[job[position]].float() / 255, (border,) * 4)
             if flips[position]:
-                picture = picture.flip(2)
-            batch.append((picture - mean) / std)
+                image = image.flip(2)
+            batch.append((image - mean) / std)
         optimizer.zero_grad()
         images = torch.stack(batch).to(next(model.parameters()).dtype)
-        loss = F.cross_entropy(model(images), split.labels[order[start : start + batch_size]])
+        loss = F.cross_entropy(model(images), split.labels[job[start : start + batch_size]])
         loss.backward()
         optimizer.step()
 
@@ -146,14 +146,14 @@ def alexnet() -> nn.Module:
 
 def train_both(build: Callable[[], nn.Module], ours: bb.Optimizer, theirs: Callable[..., Any]) -> list[nn.Module]:
     """Return two networks after 20 steps from the same weights: trained here, and by hand."""
-    split = pictures(20 * BATCH_SIZE - 1)
+    split = make_images(20 * BATCH_SIZE - 1)
     torch.manual_seed(0)
     model = build()
     twin = copy.deepcopy(model)
     torch.manual_seed(1)
-    pulse = QuietPulse()
-    train_epoch(learner(model, ours), batches(split).shuffled(seed=5, epoch=1), pulse=pulse)
-    assert pulse.num_trained == 20
+    heartbeat = QuietPulse()
+    train_epoch(learner(model, ours), batches(split).shuffled(seed=5, epoch=1), heartbeat=heartbeat)
+    assert heartbeat.num_trained == 20
     torch.manual_seed(1)
     plain_loop(twin, theirs(twin.parameters()), split, seed=5)
     return [model, twin]
@@ -191,14 +191,14 @@ def test_twenty_steps_are_as_exact_as_those_of_a_loop_written_by_hand(
     build: Callable[[], nn.Module], border: int, batch_size: int
 ) -> None:
     """Direct convolutions may differ from double precision by more than 1e-5 themselves."""
-    split = pictures(20 * batch_size, size=64)
+    split = make_images(20 * batch_size, size=64)
     torch.manual_seed(0)
     model = build()
     twin, exact = copy.deepcopy(model), copy.deepcopy(model).double()
     train = batches(split, replace(PREPROCESSING, image_size=64 + 2 * border), batch_size=batch_size)
     target = learner(model, SGD(), batch_size=batch_size, window=train.window)
     assert target.acceleration.bordered == (border > 0)
-    train_epoch(target, train.shuffled(seed=5, epoch=1), pulse=QuietPulse())
+    train_epoch(target, train.shuffled(seed=5, epoch=1), heartbeat=QuietPulse())
     for other in (twin, exact):
         sgd = torch.optim.SGD(other.parameters(), lr=0.001, momentum=0.9)
         plain_loop(other, sgd, split, seed=5, border=border, batch_size=batch_size)
@@ -213,7 +213,7 @@ def test_twenty_steps_as_with_avx_512_equal_a_loop_written_by_hand(
 ) -> None:
     """What is chosen there can be computed anywhere, if slowly."""
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert accelerate(CPU, "fp32").linear == "pictures"
+    assert accelerate(CPU, "fp32").linear == "images"
     model, twin = train_both(build, SGD(), lambda weights: torch.optim.SGD(weights, lr=0.001, momentum=0.9))
     for name, weight in model.state_dict().items():
         assert relative_difference(weight, twin.state_dict()[name]) < 1e-5, name
@@ -231,10 +231,10 @@ def loss_curve(precision: Precision) -> list[float]:
     acceleration = replace(accelerate(CPU, "fp32"), precision=precision, winograd=False)
     target = learner(model, SGD(lr=0.01), batch_size=16, acceleration=acceleration)
     preprocessing = Preprocessing(64, 0.0, dataset.mean, dataset.std)
-    order = batches(dataset.load(Path()).train, preprocessing, batch_size=16).shuffled(seed=0, epoch=1)
+    job = batches(dataset.load(Path()).train, preprocessing, batch_size=16).shuffled(seed=0, epoch=1)
     losses = []
-    while steps := list(islice(order, 10)):
-        losses.append(train_epoch(target, steps, pulse=QuietPulse()).loss)
+    while steps := list(islice(job, 10)):
+        losses.append(train_epoch(target, steps, heartbeat=QuietPulse()).loss)
     return losses
 
 
@@ -255,7 +255,7 @@ def test_twenty_steps_of_adam_are_as_exact_as_those_of_a_loop_written_by_hand() 
     model, twin = train_both(build, Adam(lr=0.0001), partial(torch.optim.Adam, lr=0.0001))
     torch.manual_seed(0)
     exact = build().double()
-    plain_loop(exact, torch.optim.Adam(exact.parameters(), lr=0.0001), pictures(20 * BATCH_SIZE - 1), seed=5)
+    plain_loop(exact, torch.optim.Adam(exact.parameters(), lr=0.0001), make_images(20 * BATCH_SIZE - 1), seed=5)
     for name, right in exact.state_dict().items():
         usual = relative_difference(twin.state_dict()[name].double(), right)
         assert relative_difference(model.state_dict()[name].double(), right) <= max(2 * usual, 1e-7), name
@@ -281,13 +281,13 @@ def run_fit(target: Learner, split: Split, *, epochs: int = 2) -> list[Epoch]:
             seed=0,
             epochs=range(1, epochs + 1),
             clock=Clock(),
-            pulse=QuietPulse(),
+            heartbeat=QuietPulse(),
         )
     )
 
 
 def test_a_fit_gives_one_entry_an_epoch_and_learns() -> None:
-    split = pictures(12)
+    split = make_images(12)
     epochs = run_fit(learner(small_model(), SGD(lr=0.01)), split, epochs=20)
     assert [epoch.epoch for epoch in epochs] == list(range(1, 21))
     assert epochs[-1].val_loss < epochs[0].val_loss
@@ -295,7 +295,7 @@ def test_a_fit_gives_one_entry_an_epoch_and_learns() -> None:
 
 
 def test_the_same_seed_repeats_itself_bit_for_bit() -> None:
-    split = pictures(12)
+    split = make_images(12)
     weights = []
     for _ in range(2):
         torch.manual_seed(3)
@@ -305,10 +305,10 @@ def test_the_same_seed_repeats_itself_bit_for_bit() -> None:
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_evaluation_is_the_mean_over_pictures_not_over_batches() -> None:
-    split = pictures(130)
+def test_evaluation_is_the_mean_over_images_not_over_batches() -> None:
+    split = make_images(130)
     target = learner(small_model(), SGD())
-    found = evaluate(target, batches(split), pulse=QuietPulse())
+    found = evaluate(target, batches(split), heartbeat=QuietPulse())
     images = torch.cat([images for images, _ in batches(split).in_order()])
     with torch.no_grad():
         logits = target.model.eval()(images)
@@ -318,7 +318,7 @@ def test_evaluation_is_the_mean_over_pictures_not_over_batches() -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_fit_after_its_epoch_is_told() -> None:
-    split = pictures(12)
+    split = make_images(12)
     curve = fit(
         learner(small_model(), SGD(lr=1e38)),
         batches(split),
@@ -326,7 +326,7 @@ def test_a_loss_that_is_no_number_ends_the_fit_after_its_epoch_is_told() -> None
         seed=0,
         epochs=range(1, 5),
         clock=Clock(),
-        pulse=QuietPulse(),
+        heartbeat=QuietPulse(),
     )
     told = [next(curve)]
     with pytest.raises(NonFiniteLossError, match=r"loss became (nan|inf) in epoch 1") as caught:
@@ -337,7 +337,7 @@ def test_a_loss_that_is_no_number_ends_the_fit_after_its_epoch_is_told() -> None
 
 
 def test_the_step_rule_falls_after_its_epochs_and_the_cosine_after_every_batch() -> None:
-    split = pictures(12)
+    split = make_images(12)
     stepped = run_fit(learner(small_model(), SGD(lr=0.01), Step(step_size=1, gamma=0.1)), split)
     assert [epoch.learning_rate for epoch in stepped] == pytest.approx([0.01, 0.001])
     target = learner(small_model(), SGD(lr=0.01), Cosine())

@@ -12,8 +12,8 @@ from support.paths import PLUGINS
 from benchbench.config.spec import Draft
 from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import SharedPulse
-from benchbench.protocol.jobs import ArtifactLevel, TrialOrder
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.jobs import ArtifactLevel, TrialJob
 from benchbench.records.events import Epoch, Event, Failed, Started
 from benchbench.records.record import Record
 from benchbench.worker.accelerate import possible_precisions
@@ -29,17 +29,17 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def pulse(tmp_path: Path) -> Iterator[SharedPulse]:
-    shared = SharedPulse(tmp_path / "pulse")
+def heartbeat(tmp_path: Path) -> Iterator[Heartbeat]:
+    shared = Heartbeat(tmp_path / "heartbeat")
     yield shared
     shared.close()
 
 
-def make_order(
+def make_job(
     registry: Registry, folder: Path, *, device: str = "cpu", artifacts: ArtifactLevel = "none", **draft: Any
-) -> TrialOrder:
+) -> TrialJob:
     table = {"model": "tiny", "dataset": "digits", "optimizer": ADAM, "epochs": 2, "batch_size": 100} | draft
-    return TrialOrder(
+    return TrialJob(
         spec=registry.resolve(Draft.from_toml(table)),
         attempt="attempt-1",
         device=device,
@@ -54,26 +54,26 @@ def unruly(vice: str, **more: Any) -> Mapping[str, Any]:
 
 
 def test_a_trial_says_started_then_each_epoch_then_finished(
-    registry: Registry, pulse: SharedPulse, tmp_path: Path
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
-    events = list(run_trial(make_order(registry, tmp_path), registry, pulse=pulse))
+    events = list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
     assert [event.event for event in events] == ["started", "epoch_finished", "epoch_finished", "finished"]
     record = Record.of(events)
     assert record.status == "finished"
     assert record.final is not None
     assert record.final.test_accuracy > 0.6
-    assert set(record.final.test_accuracy_per_label) == set(record.data.class_names)
+    assert set(record.final.test_accuracy_per_class) == set(record.data.class_names)
     assert record.final.test_top5_accuracy >= record.final.test_accuracy
-    assert pulse.num_trained == 2 * 15
+    assert heartbeat.num_trained == 2 * 15
     assert Record.from_json(record.to_json()) == record
 
 
 def test_the_phases_of_a_real_trial_add_up_to_its_wall_clock(
-    registry: Registry, pulse: SharedPulse, tmp_path: Path
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
-    order = make_order(registry, tmp_path)
+    job = make_job(registry, tmp_path)
     began = time.perf_counter()
-    *_, finished = run_trial(order, registry, pulse=pulse)
+    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
     elapsed = time.perf_counter() - began
     times = finished.times
     phases = times.load + times.train + times.eval + times.checkpoint + times.other
@@ -88,13 +88,13 @@ def curve(events: list[Event]) -> list[tuple[float, ...]]:
 
 
 def test_a_trial_repeats_itself_bit_for_bit_whatever_ran_between(
-    registry: Registry, pulse: SharedPulse, tmp_path: Path
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
-    first = list(run_trial(make_order(registry, tmp_path), registry, pulse=pulse))
-    between = make_order(registry, tmp_path, **unruly("meddles"))
-    list(run_trial(between, registry, pulse=pulse))
-    again = list(run_trial(make_order(registry, tmp_path), registry, pulse=pulse))
-    other_seed = list(run_trial(make_order(registry, tmp_path, seed=1), registry, pulse=pulse))
+    first = list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
+    between = make_job(registry, tmp_path, **unruly("meddles"))
+    list(run_trial(between, registry, heartbeat=heartbeat))
+    again = list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
+    other_seed = list(run_trial(make_job(registry, tmp_path, seed=1), registry, heartbeat=heartbeat))
     assert curve(first) == curve(again)
     assert Record.of(first).final == Record.of(again).final
     assert curve(first) != curve(other_seed)
@@ -104,16 +104,16 @@ def test_a_trial_repeats_itself_bit_for_bit_whatever_ran_between(
 @pytest.mark.parametrize(
     ("vice", "message"),
     [
-        ("raises", "RuntimeError: no 100 pictures please"),
+        ("raises", "RuntimeError: no 100 images please"),
         ("nan", "train loss became nan in epoch 2"),
         ("greedy", "out of memory"),
     ],
 )
 def test_a_trial_that_goes_wrong_keeps_its_curve_and_says_why(
-    registry: Registry, pulse: SharedPulse, tmp_path: Path, vice: str, message: str
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, vice: str, message: str
 ) -> None:
-    order = make_order(registry, tmp_path, epochs=5, **unruly(vice, at=16))
-    events = list(run_trial(order, registry, pulse=pulse))
+    job = make_job(registry, tmp_path, epochs=5, **unruly(vice, at=16))
+    events = list(run_trial(job, registry, heartbeat=heartbeat))
     failed = events[-1]
     assert isinstance(failed, Failed)
     assert failed.status == "failed"
@@ -122,21 +122,21 @@ def test_a_trial_that_goes_wrong_keeps_its_curve_and_says_why(
 
 
 def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
-    registry: Registry, pulse: SharedPulse, tmp_path: Path
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
-    running = run_trial(make_order(registry, tmp_path, epochs=1000), registry, pulse=pulse)
+    running = run_trial(make_job(registry, tmp_path, epochs=1000), registry, heartbeat=heartbeat)
     told = [next(running), next(running)]
-    pulse.ask_to_stop()
+    heartbeat.ask_to_stop()
     told.extend(running)
     assert [event.event for event in told] == ["started", "epoch_finished", "failed"]
     assert told[-1].status == "killed"
-    assert pulse.num_trained == 15 + 1
+    assert heartbeat.num_trained == 15 + 1
 
 
 @pytest.mark.parametrize(
     ("changed", "error", "message", "hint"),
     [
-        (unruly("narrow"), ModelError, r"shape \[2, 9\] for 2 pictures of 10 labels", "wider"),
+        (unruly("narrow"), ModelError, r"shape \[2, 9\] for 2 images of 10 labels", "wider"),
         (unruly("build"), ModelError, "model 'unruly' does not fit: ValueError: this cannot be built", "--debug"),
         ({"batch_size": 1500}, SpecError, "batch size 1500 is larger than the training set of 14", "at most"),
         ({"dataset": {"name": "digits", "mean": [0.1, 0.2]}}, SpecError, "dataset.mean has 2 values", "channel"),
@@ -153,29 +153,29 @@ def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
 )
 def test_what_cannot_be_started_is_refused_before_the_first_event(
     registry: Registry,
-    pulse: SharedPulse,
+    heartbeat: Heartbeat,
     tmp_path: Path,
     changed: Mapping[str, Any],
     error: type[BenchError],
     message: str,
     hint: str,
 ) -> None:
-    order = make_order(registry, tmp_path, **changed)
+    job = make_job(registry, tmp_path, **changed)
     with pytest.raises(error, match=message) as caught:
-        next(run_trial(order, registry, pulse=pulse))
+        next(run_trial(job, registry, heartbeat=heartbeat))
     assert any(word in caught.value.hint for word in hint.split("|"))
     assert caught.value.exit_code == 2
 
 
 def test_trying_the_model_leaves_weights_dropout_and_statistics_untouched(
-    registry: Registry, pulse: SharedPulse, tmp_path: Path
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
-    order = make_order(registry, tmp_path)
-    started = next(run_trial(order, registry, pulse=pulse))
+    job = make_job(registry, tmp_path)
+    started = next(run_trial(job, registry, heartbeat=heartbeat))
     assert isinstance(started, Started)
     after_trial_setup = torch.rand(1)
-    torch.manual_seed(order.spec.seed)
-    registry.create("model", order.spec.model).build(_data_spec())
+    torch.manual_seed(job.spec.seed)
+    registry.create("model", job.spec.model).build(_data_spec())
     assert torch.equal(torch.rand(1), after_trial_setup)
 
 
@@ -191,8 +191,8 @@ def _data_spec() -> Any:
 
 
 @pytest.mark.skipif("bf16" not in possible_precisions(torch.device("cpu")), reason="this processor has no bf16")
-def test_bf16_trains_too(registry: Registry, pulse: SharedPulse, tmp_path: Path) -> None:
-    *_, finished = run_trial(make_order(registry, tmp_path, precision="bf16"), registry, pulse=pulse)
+def test_bf16_trains_too(registry: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
+    *_, finished = run_trial(make_job(registry, tmp_path, precision="bf16"), registry, heartbeat=heartbeat)
     assert finished.event == "finished"
     assert finished.final.test_accuracy > 0.6
 
@@ -200,9 +200,11 @@ def test_bf16_trains_too(registry: Registry, pulse: SharedPulse, tmp_path: Path)
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
-def test_a_gpu_trains_as_well_as_a_cpu(registry: Registry, pulse: SharedPulse, tmp_path: Path, precision: str) -> None:
-    order = make_order(registry, tmp_path, device="cuda", precision=precision)
-    *_, finished = run_trial(order, registry, pulse=pulse)
+def test_a_gpu_trains_as_well_as_a_cpu(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, precision: str
+) -> None:
+    job = make_job(registry, tmp_path, device="cuda", precision=precision)
+    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
     assert finished.event == "finished"
     assert finished.final.test_accuracy > 0.6
 

@@ -7,13 +7,13 @@
     linear.py       products of large linear layers with small batches
     winograd.py     convolutions of 3x3
     winograd_5x5.py convolutions of 5x5
-    border.py       convolutions of pictures with a constant border
+    border.py       convolutions of images with a constant border
     layers.py       what takes over these layers while a model computes
     optimizers.py   fused steps, and steps without gradients
 
 Everything here follows from device, precision, instruction set, shapes and versions, never from a timing, so that the
 same spec computes the same numbers every time. Modules keep their names, parameters and state. What was done stands in
-the record, and a trial that is taken up again goes on with it, on whatever machine.
+the record, and a trial that is resumed goes on with it, on whatever machine.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Acceleration:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """The order in memory of pictures and of convolutions' weights."""
+        """The order in memory of images and of convolutions' weights."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def model(self, model: nn.Module) -> nn.Module:
@@ -103,7 +103,7 @@ class Acceleration:
     ) -> Acceleration:
         """Return what of this applies to a model and its optimizer, whose steps are fused from now on if they can be.
 
-        ``window`` is where the pictures of all splits may differ, if they have a constant border.
+        ``window`` is where the images of all splits may differ, if they have a constant border.
         Where no layer fits, none is looked at in every step.
         """
         large = self._large_weights(model, batch_size=batch_size)
@@ -142,7 +142,7 @@ class Acceleration:
 
     @contextmanager
     def context(self, images: torch.Tensor | None = None) -> Iterator[None]:
-        """Give the context that a forward pass runs in, of these pictures if they are of the trial's dataset."""
+        """Give the context that a forward pass runs in, of these images if they are of the trial's dataset."""
         is_mixed = self.precision == "bf16"
         with (
             torch.autocast(self.device.type, dtype=torch.bfloat16) if is_mixed else nullcontext(),
@@ -171,7 +171,7 @@ class Acceleration:
             "device": str(self.device),
             "linear": self.linear or "torch",
             "memory_format": "channels_last" if self.channels_last else "contiguous",
-            "border": "once for all pictures" if self.bordered else "torch",
+            "border": "once for all images" if self.bordered else "torch",
             "convolutions": "winograd" if self.winograd else "torch",
             "optimizer": "in place" if self.in_place else "fused" if self.fused else "as built",
             "model": "compiled" if self.compiled else "as built",
@@ -206,7 +206,7 @@ def accelerate(device: torch.device, precision: Precision, *, compiled: bool = F
     # Which of these wins was measured for each instruction set: docs/benchmarks.md.
     instructions = torch.backends.cpu.get_cpu_capability()
     plain = replace(plain, channels_last=instructions == "AVX512")
-    linear = {"AVX512": "pictures", "AVX2": "blocks"}.get(instructions, "")
+    linear = {"AVX512": "images", "AVX2": "blocks"}.get(instructions, "")
     if compiled:
         return plain
     has_winograd = instructions == "AVX2" and precision == "fp32"

@@ -1,7 +1,7 @@
-"""Convolutions of pictures that are alike outside of a window: what all share is computed once a batch.
+"""Convolutions of images that are alike outside of a window: what all share is computed once a batch.
 
-A picture of 64x64 in the middle of 150x150 black pixels reaches 19x19 of the 36x36 outputs of AlexNet's first layer
-and, through ReLU and pooling, 14x14 of the 17x17 of its second. The others are the same for every picture: they follow
+An image of 64x64 in the middle of 150x150 black pixels reaches 19x19 of the 36x36 outputs of AlexNet's first layer
+and, through ReLU and pooling, 14x14 of the 17x17 of its second. The others are the same for every image: they follow
 from the weights alone, in both directions.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_SHARE = 0.8
-"""Of the work of a convolution of whole pictures; with more of it, taking it apart is not worth its while."""
+"""Of the work of a convolution of whole images; with more of it, taking it apart is not worth its while."""
 
 
 def conv2d(
@@ -36,9 +36,9 @@ def conv2d(
 ) -> tuple[Tensor, Window] | None:
     """Return what :func:`torch.nn.functional.conv2d` does of ``[N, C, S, S]``, or None where that is as fast.
 
-    And where the outputs of two pictures may differ. The convolution has no groups and is not dilated; ``convolve``
+    And where the outputs of two images may differ. The convolution has no groups and is not dilated; ``convolve``
     computes that of the windows, of images, weight, bias and strides without padding. Exact but for the order of sums:
-    the first picture gets the gradient of what all share, the sum of theirs, so nobody may ask for that of a picture.
+    the first image gets the gradient of what all share, the sum of theirs, so nobody may ask for that of an image.
     """
     axes = _axes(images, window, weight.shape[2:], stride, padding)
     if axes is None:
@@ -54,11 +54,11 @@ def conv2d(
 
 
 class _Repeated(torch.autograd.Function):
-    """One picture, as often as is asked for, channels last: the sum of whose gradients torch is ten times slower at."""
+    """One image, as often as is asked for, channels last: the sum of whose gradients torch is ten times slower at."""
 
     @staticmethod
-    def forward(_: Any, picture: Tensor, times: int) -> Tensor:
-        return picture.expand(times, -1, -1, -1).clone(memory_format=torch.channels_last)
+    def forward(_: Any, image: Tensor, times: int) -> Tensor:
+        return image.expand(times, -1, -1, -1).clone(memory_format=torch.channels_last)
 
     @staticmethod
     def backward(_: Any, *gradients: Any) -> tuple[Tensor, None]:
@@ -67,9 +67,9 @@ class _Repeated(torch.autograd.Function):
 
 
 def pooled(images: Tensor, window: Window, kernel_size: object, stride: object, padding: object) -> Window | None:
-    """Return where the outputs of two pictures may differ after pooling, or None where that cannot be said.
+    """Return where the outputs of two images may differ after pooling, or None where that cannot be said.
 
-    Without a stride, it is that of the kernel. Pooling is not dilated and ends within the pictures.
+    Without a stride, it is that of the kernel. Pooling is not dilated and ends within the images.
     """
     kernel = _pair(kernel_size)
     axes = _axes(images, window, kernel, stride or kernel, padding) if kernel is not None else None
@@ -78,7 +78,7 @@ def pooled(images: Tensor, window: Window, kernel_size: object, stride: object, 
 
 @dataclass(frozen=True)
 class _Axis:
-    """What slides along rows or columns: ``size`` inputs, those in ``span`` with a picture in them."""
+    """What slides along rows or columns: ``size`` inputs, those in ``span`` with an image in them."""
 
     span: Span
     size: int
@@ -93,7 +93,7 @@ class _Axis:
 
     @property
     def seen(self) -> Span:
-        """The outputs whose kernel reaches into the picture."""
+        """The outputs whose kernel reaches into the image."""
         first = -(-(self.span.start + self.padding - self.kernel + 1) // self.stride)
         last = (self.span.stop - 1 + self.padding) // self.stride
         return Span(max(first, 0), min(last + 1, self.num_outputs))
@@ -106,14 +106,14 @@ class _Axis:
 
     @property
     def share(self) -> float:
-        """How many of the outputs see the picture, of 1."""
+        """How many of the outputs see the image, of 1."""
         return (self.seen.stop - self.seen.start) / self.num_outputs if self.num_outputs > 0 else 0
 
 
 def _axes(
     images: Tensor, window: Window, kernel: Sequence[int], stride: object, padding: object
 ) -> tuple[_Axis, _Axis] | None:
-    """Return rows and columns, or None where no output sees the picture, or stride and padding are no numbers."""
+    """Return rows and columns, or None where no output sees the image, or stride and padding are no numbers."""
     strides, paddings = _pair(stride), _pair(padding)
     if strides is None or paddings is None:
         return None

@@ -27,8 +27,8 @@ class FastLayers(TorchFunctionMode):
     With ``products``, :func:`torch.nn.functional.linear` takes those that fit it, in fp32 also under autocast: the
     weights would have to be read and written once more to be converted. Where ``sgd`` is given, it gets the weight
     gradients. With ``window``, convolutions of ``images`` are taken apart: of this very tensor and of what ReLU and
-    pooling make of it, so that whatever else a model does to the pictures is safe. Only who asks for the gradient of
-    what lies between, and after the convolution, finds in the first picture what all share. ``with_winograd``,
+    pooling make of it, so that whatever else a model does to the images is safe. Only who asks for the gradient of
+    what lies between, and after the convolution, finds in the first image what all share. ``with_winograd``,
     convolutions of 3x3 and 5x5 are computed so.
 
     Where hooks take what is saved for the backward pass, all is left to torch: activation checkpointing computes it

@@ -102,8 +102,8 @@ def _joined(blocks: Tensor) -> Tensor:
     return blocks.transpose(0, 1).reshape(blocks.shape[1], -1)
 
 
-class Pictures(Products):
-    """The weights as a picture of one column with I channels, and the batch as the filter: oneDNN on AVX-512.
+class Images(Products):
+    """The weights as an image of one column with I channels, and the batch as the filter: oneDNN on AVX-512.
 
     The view costs no copy; oneDNN's convolutions of 1x1 are products that read the weights once.
     """
@@ -112,28 +112,28 @@ class Pictures(Products):
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Convolve the weights with N filters of 1x1."""
-        return F.conv2d(_as_picture(weight), x[:, :, None, None]).view(len(x), -1).contiguous()
+        return F.conv2d(_as_image(weight), x[:, :, None, None]).view(len(x), -1).contiguous()
 
     def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
         """Take the gradient of those filters."""
         shape = (len(gradient), weight.shape[1], 1, 1)
         gradients = gradient.view(1, *gradient.shape, 1)
-        found: Tensor = conv2d_weight(_as_picture(weight), shape, gradients)  # type: ignore[no-untyped-call]
+        found: Tensor = conv2d_weight(_as_image(weight), shape, gradients)  # type: ignore[no-untyped-call]
         return found.view(shape[:2])
 
     def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """Convolve the gradient, as a picture with N channels, with I filters."""
-        found = F.conv2d(_as_picture(gradient.t().contiguous()), x.t().contiguous()[:, :, None, None])
+        """Convolve the gradient, as an image with N channels, with I filters."""
+        found = F.conv2d(_as_image(gradient.t().contiguous()), x.t().contiguous()[:, :, None, None])
         return found.view(x.shape[1], -1).t()
 
 
-def _as_picture(matrix: Tensor) -> Tensor:
+def _as_image(matrix: Tensor) -> Tensor:
     """View ``[O, I]`` as ``[1, I, O, 1]``, its channels last in memory."""
     rows, columns = matrix.shape
     return matrix.as_strided((1, columns, rows, 1), (rows * columns, 1, columns, columns))
 
 
-PRODUCTS: dict[str, Products] = {"blocks": Blocks(), "pictures": Pictures()}
+PRODUCTS: dict[str, Products] = {"blocks": Blocks(), "images": Images()}
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, sgd: InPlaceSGD | None) -> Tensor:

@@ -47,7 +47,7 @@ def are_batches_of_floats(x: Tensor, weight: Tensor) -> bool:
 
 
 def has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:
-    """Tell whether a convolution without groups and dilation is computed here, given pictures enough."""
+    """Tell whether a convolution without groups and dilation is computed here, given images enough."""
     return (
         weight.shape[2:] == (_KERNEL, _KERNEL)
         and stride in (1, (1, 1))

@@ -42,7 +42,7 @@ def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
 
 
 def has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:
-    """Tell whether a convolution without groups and dilation is computed here, given pictures enough."""
+    """Tell whether a convolution without groups and dilation is computed here, given images enough."""
     num_outputs, num_inputs, *kernel = weight.shape
     return (
         kernel == [_KERNEL, _KERNEL]

@@ -10,7 +10,7 @@ import torch
 from ours import prepared
 from work import WARMUP_STEPS, read_work
 
-from benchbench.protocol.heartbeat import SharedPulse
+from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.worker.accelerate import keep_freed_memory
 from benchbench.worker.train import train_epoch
 
@@ -21,10 +21,10 @@ if __name__ == "__main__":
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as place:
         trial = prepared(read_work(), Path(place))
-        pulse = SharedPulse(Path(place) / "pulse")
-        train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), pulse=pulse)
+        heartbeat = Heartbeat(Path(place) / "heartbeat")
+        train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), heartbeat=heartbeat)
         with torch.profiler.profile(record_shapes=True) as profile:
-            train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=2), STEPS), pulse=pulse)
+            train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=2), STEPS), heartbeat=heartbeat)
     averages = profile.key_averages(group_by_input_shape=True)
     total = sum(entry.self_cpu_time_total for entry in averages)
     print(f"{total / STEPS / 1000:7.1f} ms a step")

@@ -11,8 +11,8 @@ from work import LEARNING_RATE, MOMENTUM, WARMUP_STEPS, Work, read_work, report
 
 from benchbench.config.spec import Draft
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import SharedPulse
-from benchbench.protocol.jobs import TrialOrder
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.jobs import TrialJob
 from benchbench.worker.accelerate import accelerate, choose_device, keep_freed_memory
 from benchbench.worker.setup import Prepared, prepare
 from benchbench.worker.train import evaluate, train_epoch
@@ -39,15 +39,15 @@ def prepared(work: Work, folder: Path) -> Prepared:
     """Return the trial as it stands before its first batch."""
     draft = draft_of(work)
     registry = Registry.load(only={f"benchbench:{name}" for name in _plugins(draft)})
-    order = TrialOrder(
+    job = TrialJob(
         spec=registry.resolve(draft),
         attempt="benchmark",
         device="cpu",
         data_root=str(work.archive),
         folder=str(folder),
     )
-    acceleration = accelerate(choose_device(order.device), order.spec.precision)
-    return prepare(order, registry, acceleration, on_stage=lambda _: None)
+    acceleration = accelerate(choose_device(job.device), job.spec.precision)
+    return prepare(job, registry, acceleration, on_status=lambda _: None)
 
 
 def _plugins(draft: Draft) -> set[str]:
@@ -58,12 +58,12 @@ def _plugins(draft: Draft) -> set[str]:
 def run(work: Work, folder: Path) -> None:
     """Warm up, train, validate and report."""
     trial = prepared(work, folder)
-    learner, pulse = trial.learner, SharedPulse(folder / "pulse")
-    train_epoch(learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), pulse=pulse)
+    learner, heartbeat = trial.learner, Heartbeat(folder / "heartbeat")
+    train_epoch(learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), heartbeat=heartbeat)
     began = time.perf_counter()
-    train_epoch(learner, islice(trial.train.shuffled(seed=0, epoch=2), work.steps), pulse=pulse)
+    train_epoch(learner, islice(trial.train.shuffled(seed=0, epoch=2), work.steps), heartbeat=heartbeat)
     trained = time.perf_counter()
-    evaluate(learner, trial.val, pulse=pulse)
+    evaluate(learner, trial.val, heartbeat=heartbeat)
     finished = time.perf_counter()
     num_steps = len(trial.train) if work.steps is None else work.steps
     num_images = min(num_steps * work.batch_size, trial.train.num_images)

@@ -59,7 +59,7 @@ def autocast(work: Work) -> AbstractContextManager[object]:
 
 
 def make_loaders(work: Work) -> tuple[DataLoader[Batch], DataLoader[Batch]]:
-    """Return the training pictures, shuffled and flipped, and those for validation."""
+    """Return the training images, shuffled and flipped, and those for validation."""
     to_tensor = [transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
     crop = transforms.CenterCrop(work.image_size)
     flip = transforms.RandomHorizontalFlip()
@@ -72,7 +72,7 @@ def make_loaders(work: Work) -> tuple[DataLoader[Batch], DataLoader[Batch]]:
 
 
 def train_pass(work: Work, model: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable[Batch]) -> int:
-    """Take a step for each batch and return the number of pictures."""
+    """Take a step for each batch and return the number of images."""
     model.train()
     num_images, total_loss = 0, 0.0
     for images, labels in batches:
@@ -88,7 +88,7 @@ def train_pass(work: Work, model: nn.Module, optimizer: torch.optim.Optimizer, b
 
 @torch.no_grad()
 def evaluate(work: Work, model: nn.Module, batches: Iterable[Batch]) -> tuple[float, float]:
-    """Return mean loss and share of hits."""
+    """Return mean loss and share of correct."""
     model.eval()
     num_images, num_hits, total_loss = 0, 0, 0.0
     for images, labels in batches:

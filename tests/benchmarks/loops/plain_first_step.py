@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, TensorDataset
 if __name__ == "__main__":
     mlflow.set_tracking_uri(sys.argv[1])
     mlflow.set_experiment("bench")
-    pictures, labels = load_digits(return_X_y=True)
-    data = TensorDataset(torch.tensor(pictures, dtype=torch.float32), torch.tensor(labels))
+    images, labels = load_digits(return_X_y=True)
+    data = TensorDataset(torch.tensor(images, dtype=torch.float32), torch.tensor(labels))
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
     with mlflow.start_run():

@@ -32,7 +32,7 @@ class Classifier(L.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Log loss and hits of a batch."""
+        """Log loss and correct of a batch."""
         images, labels = batch
         logits = self.model(images)
         self.log("val_loss", F.cross_entropy(logits, labels))
@@ -55,7 +55,7 @@ class Stopwatch(L.Callback):
         self.began = time.perf_counter()
 
     def on_train_batch_end(self, _trainer: object, _module: object, _outputs: object, batch: Batch, _: int) -> None:
-        """Count pictures."""
+        """Count images."""
         self.num_images += len(batch[1])
 
     def on_validation_start(self, *_: object) -> None:

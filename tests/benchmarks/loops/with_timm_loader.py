@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def make_loader(work: Work, split: str, *, is_training: bool) -> Iterable[Batch]:
-    """Return timm's loader over pictures that are padded and flipped as everywhere else, and not resized."""
+    """Return timm's loader over images that are padded and flipped as everywhere else, and not resized."""
     dataset = ImageFolder(work.folder / split)
     loader: Iterable[Batch] = create_loader(
         dataset,

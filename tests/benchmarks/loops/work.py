@@ -19,7 +19,7 @@ LEARNING_RATE, MOMENTUM = 0.001, 0.9
 
 @dataclass(frozen=True)
 class Work:
-    """A network to train on the pictures, for an epoch or for some steps of it, and to validate after.
+    """A network to train on the images, for an epoch or for some steps of it, and to validate after.
 
     ``folder`` has the folders ``train`` and ``val``, a folder for each label in them; ``archive`` is the same as a zip.
     """
@@ -37,8 +37,8 @@ class Work:
 def read_work() -> Work:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="the extracted pictures, with train and val in it")
-    parser.add_argument("--archive", type=Path, required=True, help="the same pictures as a zip file")
+    parser.add_argument("--folder", type=Path, required=True, help="the extracted images, with train and val in it")
+    parser.add_argument("--archive", type=Path, required=True, help="the same images as a zip file")
     parser.add_argument("--model", choices=("alexnet", "resnet18"), default="alexnet")
     parser.add_argument("--image-size", type=int, default=150)
     parser.add_argument("--batch-size", type=int, default=12)
@@ -49,7 +49,7 @@ def read_work() -> Work:
 
 
 def report(*, train_seconds: float, num_images: int, eval_seconds: float) -> None:
-    """Print one line of JSON: seconds, training pictures a second, and the peak memory of this process in bytes."""
+    """Print one line of JSON: seconds, training images a second, and the peak memory of this process in bytes."""
     measured = {
         "train_seconds": train_seconds,
         "eval_seconds": eval_seconds,

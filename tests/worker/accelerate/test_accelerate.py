@@ -115,7 +115,7 @@ class Lazy(torch.optim.SGD):
 
 
 def test_an_interrupted_trial_goes_on_as_it_was_recorded() -> None:
-    began = Acceleration(CPU, "fp32", linear="pictures", channels_last=True, fused=False)
+    began = Acceleration(CPU, "fp32", linear="images", channels_last=True, fused=False)
     here = Acceleration(CPU, "fp32", linear="blocks", fused=True)
     assert here.as_recorded(began.facts(), num_threads=7) == replace(began, num_threads=7)
     elsewhere = began.facts() | {"device": "cuda:0"}
@@ -151,7 +151,7 @@ def test_bf16_by_conversion_is_no_arithmetic(
 
 def test_a_border_is_recorded_where_something_is_convolved() -> None:
     window = Window(Span(43, 107), Span(43, 107))
-    for layer, facts in ((nn.Conv2d(3, 8, 3), "once for all pictures"), (nn.Linear(3, 8), "torch")):
+    for layer, facts in ((nn.Conv2d(3, 8, 3), "once for all images"), (nn.Linear(3, 8), "torch")):
         acceleration = Acceleration(CPU, "fp32", bordered=True)
         fitted = acceleration.fitted(layer, torch.optim.SGD(layer.parameters(), lr=0.1), batch_size=4, window=window)
         assert fitted.facts()["border"] == facts

@@ -1,4 +1,4 @@
-"""Convolutions of pictures with a constant border: the same numbers, or torch's own."""
+"""Convolutions of images with a constant border: the same numbers, or torch's own."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MIDDLE = Window(Span(43, 107), Span(43, 107))
 
 
-def pictures(count: int, window: Window = MIDDLE, size: int = 150) -> torch.Tensor:
-    """Return pictures of which only a window differs, each channel with a border of its own colour."""
+def make_images(count: int, window: Window = MIDDLE, size: int = 150) -> torch.Tensor:
+    """Return images of which only a window differs, each channel with a border of its own colour."""
     generator = torch.Generator().manual_seed(count)
     images = torch.tensor([-2.1, -2.0, -1.8])[:, None, None].expand(count, 3, size, size).clone()
     inside = images[:, :, window.rows.indices, window.columns.indices]
@@ -51,14 +51,14 @@ class Spy(torch.utils._python_dispatch.TorchDispatchMode):
     ],
     ids=["alexnet", "resnet", "not square"],
 )
-def test_a_border_is_convolved_once_for_all_pictures(layer: nn.Conv2d, window: Window, size: int) -> None:
-    images = pictures(5, window, size)
+def test_a_border_is_convolved_once_for_all_images(layer: nn.Conv2d, window: Window, size: int) -> None:
+    images = make_images(5, window, size)
     exact = gradients(copy.deepcopy(layer).double(), images.double())
     usual = gradients(layer, images)
     shapes: list[torch.Size] = []
     with FastLayers(images=images, window=window), Spy(shapes):
         layer(images)
-    assert shapes[0][0] == 1, "one picture stands for the border"
+    assert shapes[0][0] == 1, "one image stands for the border"
     assert shapes[1][2:].numel() < images.shape[2:].numel() / 2, "of the others the middle alone is computed"
     with FastLayers(images=images, window=window):
         ours = gradients(layer, images)
@@ -75,14 +75,14 @@ def first_layers(between: nn.Module | None = None) -> nn.Sequential:
 
 @pytest.mark.parametrize("with_winograd", [False, True])
 def test_a_border_is_followed_through_relu_and_pooling(with_winograd: bool) -> None:  # noqa: FBT001
-    model, images = first_layers(), pictures(12)
+    model, images = first_layers(), make_images(12)
     exact = gradients(copy.deepcopy(model).double(), images.double())
     usual = gradients(model, images)
     shapes: list[torch.Size] = []
     with FastLayers(images=images, window=MIDDLE, with_winograd=with_winograd), Spy(shapes):
         model(images)
     whole, apart = torch.Size([1, 64, 17, 17]), torch.Size([12, 64, 18, 18])
-    assert shapes[2:] == ([whole] if with_winograd else [whole, apart]), "14x14 of 17x17 outputs are each picture's own"
+    assert shapes[2:] == ([whole] if with_winograd else [whole, apart]), "14x14 of 17x17 outputs are each image's own"
     with FastLayers(images=images, window=MIDDLE, with_winograd=with_winograd):
         ours = gradients(model, images)
     for found, plain, right in zip(ours, usual, exact, strict=True):
@@ -90,7 +90,7 @@ def test_a_border_is_followed_through_relu_and_pooling(with_winograd: bool) -> N
 
 
 class OneBrighter(nn.Module):
-    """Changes the corner of one picture in place."""
+    """Changes the corner of one image in place."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         pooled = F.max_pool2d(F.relu(x), 3, 2)
@@ -109,7 +109,7 @@ class OneBrighter(nn.Module):
     ids=["changed in place", "another function", "pooled beyond the edge", "dilated"],
 )
 def test_a_border_is_followed_no_further_than_it_is_known(between: nn.Module) -> None:
-    model, images = first_layers(between), pictures(12)
+    model, images = first_layers(between), make_images(12)
     right = model(images)
     shapes: list[torch.Size] = []
     with FastLayers(images=images, window=MIDDLE), Spy(shapes):
@@ -127,11 +127,11 @@ def test_a_border_is_followed_no_further_than_it_is_known(between: nn.Module) ->
     ],
     ids=["another tensor", "in place", "a part"],
 )
-def test_pictures_that_a_model_changes_are_convolved_as_they_are(
+def test_images_that_a_model_changes_are_convolved_as_they_are(
     change: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
     torch.manual_seed(0)
-    layer, images = nn.Conv2d(3, 8, 11, stride=4), pictures(3)
+    layer, images = nn.Conv2d(3, 8, 11, stride=4), make_images(3)
     right = layer(change(images.clone()))
     with FastLayers(images=images, window=MIDDLE):
         found = layer(change(images))
@@ -142,15 +142,15 @@ def test_a_second_layer_is_taken_apart_where_that_is_less_work() -> None:
     model = first_layers()
     for count, num_parts in ((12, 4), (8, 3), (1, 2)):
         shapes: list[torch.Size] = []
-        images = pictures(count)
+        images = make_images(count)
         with FastLayers(images=images, window=MIDDLE), Spy(shapes):
             model(images)
         assert len(shapes) == num_parts, count
 
 
-@pytest.mark.parametrize("first", [nn.Identity(), nn.ReLU(), nn.MaxPool2d(3, 1)], ids=["picture", "relu", "pooled"])
-def test_each_picture_gets_a_gradient_of_its_own(first: nn.Module) -> None:
-    model, images = nn.Sequential(first, first_layers()), pictures(12).requires_grad_()
+@pytest.mark.parametrize("first", [nn.Identity(), nn.ReLU(), nn.MaxPool2d(3, 1)], ids=["image", "relu", "pooled"])
+def test_each_image_gets_a_gradient_of_its_own(first: nn.Module) -> None:
+    model, images = nn.Sequential(first, first_layers()), make_images(12).requires_grad_()
     with FastLayers(images=images, window=MIDDLE):
         model(images).square().sum().backward()
     found, images.grad = images.grad, None
@@ -171,8 +171,8 @@ class Watched(nn.Module):
         return self.seen
 
 
-def test_gradients_that_a_model_keeps_are_each_pictures_own() -> None:
-    model, images = first_layers(Watched()), pictures(12)
+def test_gradients_that_a_model_keeps_are_each_images_own() -> None:
+    model, images = first_layers(Watched()), make_images(12)
     found: list[torch.Tensor] = []
     for window in (MIDDLE, None):
         with FastLayers(images=images, window=window):
@@ -182,7 +182,7 @@ def test_gradients_that_a_model_keeps_are_each_pictures_own() -> None:
 
 
 def test_a_border_is_followed_without_gradients_and_in_inference_mode() -> None:
-    model, images = first_layers(), pictures(12)
+    model, images = first_layers(), make_images(12)
     with torch.no_grad():
         right = model(images)
     for mode in (torch.no_grad, torch.inference_mode):
@@ -199,10 +199,10 @@ def test_a_border_is_followed_without_gradients_and_in_inference_mode() -> None:
         nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect"),
         nn.Conv2d(3, 8, 140, stride=10, padding=20),
     ],
-    ids=["padding in words", "dilated", "grouped", "reflected", "nothing but picture"],
+    ids=["padding in words", "dilated", "grouped", "reflected", "nothing but image"],
 )
-def test_other_convolutions_of_pictures_are_torchs_own(layer: nn.Conv2d) -> None:
-    images = pictures(2)
+def test_other_convolutions_of_images_are_torchs_own(layer: nn.Conv2d) -> None:
+    images = make_images(2)
     right = layer(images)
     with FastLayers(images=images, window=MIDDLE, with_winograd=True):
         assert torch.equal(layer(images), right)

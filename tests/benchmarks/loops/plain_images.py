@@ -1,4 +1,4 @@
-"""What reading the pictures takes with ImageFolder and DataLoader: all once, what precedes a batch, and a pass."""
+"""What reading the images takes with ImageFolder and DataLoader: all once, what precedes a batch, and a pass."""
 
 from __future__ import annotations
 

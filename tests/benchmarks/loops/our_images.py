@@ -1,4 +1,4 @@
-"""What reading the pictures takes with benchbench: decoding all once into an empty cache, loading them, and a pass."""
+"""What reading the images takes with benchbench: decoding all once into an empty cache, loading them, and a pass."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def facts(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(f"{name}: {' | '.join(dict.fromkeys(texts))}" for name, texts in lines if texts)
 
 
-def cautions(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Keys) -> tuple[str, ...]:
+def warnings(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Keys) -> tuple[str, ...]:
     """Return a sentence for each thing that makes the rows hard to compare."""
     records = [record for row in rows for record in row.finished.values()]
     return tuple(
@@ -47,7 +47,7 @@ def _on_rows(records: Sequence[Record], keys: Keys) -> Iterator[str]:
         yield f"the rows also differ in {', '.join(keys.confounded)}"
     for name in _names(record.spec.dataset.name for record in records):
         if len({record.data_digest for record in records if record.spec.dataset.name == name}) > 1:
-            yield f"{name} is not the same pictures in all trials"
+            yield f"{name} is not the same images in all trials"
 
 
 def _on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:
@@ -58,10 +58,10 @@ def _on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[
     ways = _names(", ".join(sorted(record.acceleration.values())) for record in records)
     if timed and len(ways) > 1:
         yield f"{', '.join(timed)}: steps were not computed in the same way: {'; '.join(ways)}"
-    contended = sum(epoch.contended for record in records for epoch in record.epochs)
-    if timed and contended:
+    noisy = sum(epoch.noisy for record in records for epoch in record.epochs)
+    if timed and noisy:
         total = sum(len(record.epochs) for record in records)
-        yield f"{', '.join(timed)}: other processes took the processor in {contended} of {total} epochs"
+        yield f"{', '.join(timed)}: other processes took the processor in {noisy} of {total} epochs"
 
 
 def _on_code(records: Sequence[Record]) -> Iterator[str]:

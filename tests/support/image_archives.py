@@ -1,4 +1,4 @@
-"""Archives and folders laid out like Tiny ImageNet's, of real pictures or of ones made here."""
+"""Archives and folders laid out like Tiny ImageNet's, of real images or of ones made here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WNIDS = sorted(VAL_FIRST + TEST_FIRST)
 LATER_WNID = "n01774999"
 
 
-def made_pictures() -> dict[str, bytes]:
+def made_images() -> dict[str, bytes]:
     """Return JPEG files of one colour each by name, a hundred colours in all."""
     files = [jpeg((number, 255 - number, 2 * number)) for number in range(100)]
     return {
@@ -33,27 +33,27 @@ def jpeg(colour: tuple[int, int, int], *, size: tuple[int, int] = (64, 64)) -> b
     return file.getvalue()
 
 
-def pictures_in(archive: Path) -> dict[str, bytes]:
+def images_in(archive: Path) -> dict[str, bytes]:
     """Return the JPEG files of a zip archive by their last names."""
     with zipfile.ZipFile(archive) as file:
         return {name.rpartition("/")[2]: file.read(name) for name in file.namelist() if name.endswith(".JPEG")}
 
 
-def ready_cut(pictures: dict[str, bytes]) -> dict[str, bytes]:
+def ready_cut(images: dict[str, bytes]) -> dict[str, bytes]:
     """Return the members of the archive that is cut into train, val and test."""
     members = {"words.txt": b"n01443537\tgoldfish, Carassius auratus\n"}
-    for name, picture in pictures.items():
+    for name, image in images.items():
         wnid, number = name.removesuffix(".JPEG").split("_")
         parts = ("val", "test") if wnid in VAL_FIRST else ("test", "val")
         part = "train" if int(number) >= 100 else parts[int(number) >= 50]
-        members[f"{part}/{wnid}/images/{name}"] = picture
+        members[f"{part}/{wnid}/images/{name}"] = image
     return members
 
 
-def official(pictures: dict[str, bytes]) -> dict[str, bytes]:
+def official(images: dict[str, bytes]) -> dict[str, bytes]:
     """Return the members of the archive as its makers laid it out, in no order, with a label more."""
-    one = next(iter(pictures.values()))
-    members = {f"train/{name.split('_')[0]}/images/{name}": pictures[name] for name in sorted(pictures, key=backwards)}
+    one = next(iter(images.values()))
+    members = {f"train/{name.split('_')[0]}/images/{name}": images[name] for name in sorted(images, key=backwards)}
     return members | {
         f"train/{LATER_WNID}/images/{LATER_WNID}_0.JPEG": one,
         f"train/{WNIDS[0]}/{WNIDS[0]}_boxes.txt": b"n01443537_0.JPEG\t0\t10\t63\t58\n",

@@ -1,0 +1,75 @@
+"""Images for a page: inside its text, so that it needs no other file."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from benchbench.report.figures import read_predicted_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MAX_PIXELS = 128
+"""The longer side of an image in a page; larger ones are made smaller."""
+
+MAX_IMAGES = 400
+"""Of thousands of labels the first ones are shown."""
+
+_LOSSLESS_PIXELS = 32
+_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class LabelImages:
+    """Some training images of one label, as addresses that hold the images themselves."""
+
+    label: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A test image and what the model took it for."""
+
+    address: str
+    label: str
+    prediction: str
+    probability: float
+    is_right: bool
+
+
+def label_images(path: Path) -> list[LabelImages]:
+    """Return the training images in ``samples.npz`` by their labels."""
+    with np.load(path, allow_pickle=False) as samples:
+        labels, images, names = samples["train_labels"], samples["train_images"], samples["class_names"]
+    shown = range(min(len(labels), MAX_IMAGES))
+    by_label: dict[int, list[str]] = {}
+    for number in shown:
+        by_label.setdefault(int(labels[number]), []).append(address(images[number]))
+    return [LabelImages(str(names[label]), tuple(found)) for label, found in by_label.items()]
+
+
+def predicted_images(path: Path) -> list[Judged]:
+    """Return the test images in ``samples.npz``, the right ones first, as they lie there."""
+    return [
+        Judged(address(found.image), found.label, found.prediction, found.probability, found.is_right)
+        for found in read_predicted_images(path)
+    ]
+
+
+def address(image: NDArray[np.uint8]) -> str:
+    """Return an image, uint8 ``[C, H, W]`` with one or three channels, as a ``data:`` address."""
+    thumbnail = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+    is_small = max(thumbnail.size) <= _LOSSLESS_PIXELS
+    thumbnail.thumbnail((MAX_PIXELS, MAX_PIXELS))
+    buffer = io.BytesIO()
+    thumbnail.save(buffer, "WEBP", lossless=is_small, quality=_QUALITY)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
