@@ -11,6 +11,6 @@ def cache_folder() -> Path:
     given = os.environ.get("BENCH_CACHE")
     if given:
         return Path(given)
-    import platformdirs  # noqa: PLC0415 - not needed where the variable is set
+    import platformdirs
 
     return platformdirs.user_cache_path("benchbench")

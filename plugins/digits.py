@@ -39,7 +39,7 @@ class Digits(bb.Dataset, name="digits"):
 
     def load(self, root: Path) -> bb.Splits:  # noqa: ARG002 - a base class names it
         """Return the images as 64x64 RGB, enlarged by linear interpolation."""
-        from sklearn.datasets import load_digits  # noqa: PLC0415 - a second, not needed once they are cached
+        from sklearn.datasets import load_digits
 
         digits = load_digits()
         images = torch.from_numpy(enlarge(digits.images)).unsqueeze(1).expand(-1, 3, -1, -1)

@@ -33,7 +33,7 @@ def benchbench_event(event: bb.Event, record: bb.Record) -> None:
     place = os.environ.get("BENCH_TENSORBOARD")
     if not place:
         return
-    from benchbench.records.journal import Journal  # noqa: PLC0415 - most calls do without all of this
+    from benchbench.records.journal import Journal
 
     journal = Journal.of(record.spec_id, record.attempt)
     events = [event]
@@ -55,9 +55,9 @@ def benchbench_event(event: bb.Event, record: bb.Record) -> None:
 
 def _fresh_writer(folder: Path) -> Any:
     try:
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # noqa: PLC0415 - an extra
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
     except ImportError:
-        from benchbench.errors import PluginError  # noqa: PLC0415
+        from benchbench.errors import PluginError
 
         raise PluginError(
             "BENCH_TENSORBOARD is set, and the package tensorboard is not installed",
@@ -70,19 +70,19 @@ def _fresh_writer(folder: Path) -> Any:
 
 def _folder_name(record: bb.Record) -> str:
     """Return such as ``alexnet-sgd-tinyimage10-s0-20260101-120000-0a1b2c3d``."""
-    from benchbench.tracking.content import run_name  # noqa: PLC0415
+    from benchbench.tracking.content import run_name
 
     return f"{run_name(record.spec)}-{record.attempt}"
 
 
 def _add(writer: Any, event: bb.Event, step: int, summary: Any) -> None:
-    from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415
+    from tensorboard.compat.proto.event_pb2 import Event
 
     writer.add_event(Event(wall_time=event.timestamp_ms / 1000, step=step, summary=summary))
 
 
 def _summaries(event: bb.Event, record: bb.Record) -> Iterator[tuple[int, Any]]:
-    from tensorboard.plugins.hparams.summary_v2 import hparams_pb  # noqa: PLC0415
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
     match event.event:
         case "started":
@@ -96,14 +96,14 @@ def _summaries(event: bb.Event, record: bb.Record) -> Iterator[tuple[int, Any]]:
 
 
 def _scalar(tag: str, value: float) -> Any:
-    from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415
+    from tensorboard.compat.proto.summary_pb2 import Summary
 
     return Summary(value=[Summary.Value(tag=tag, simple_value=value)])
 
 
 def _hparams(record: bb.Record) -> dict[str, bool | float | str]:
     """Return all that is in the spec; what is no number, truth or text is written as one."""
-    from benchbench.config.differences import value_text  # noqa: PLC0415
+    from benchbench.config.differences import value_text
 
     return {
         key: value if isinstance(value, bool | int | float | str) else value_text(value)
@@ -113,8 +113,8 @@ def _hparams(record: bb.Record) -> dict[str, bool | float | str]:
 
 def _figures(journal: Journal, record: bb.Record) -> Iterator[tuple[int, Any]]:
     """Yield the figures that the trial has when it ends."""
-    from PIL import Image  # noqa: PLC0415
-    from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415
+    from PIL import Image
+    from tensorboard.compat.proto.summary_pb2 import Summary
 
     for path in sorted((journal.artifacts / "figures").glob("*.png")):
         with Image.open(path) as image:
@@ -125,8 +125,8 @@ def _figures(journal: Journal, record: bb.Record) -> Iterator[tuple[int, Any]]:
 
 def _session_end(record: bb.Record) -> Any:
     """Return how the trial ended, for the page of hyperparameters."""
-    from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415
-    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2  # noqa: PLC0415
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
     status = api_pb2.STATUS_SUCCESS if record.status == "finished" else api_pb2.STATUS_FAILURE
     end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=(record.ended_ms or 0) / 1000)

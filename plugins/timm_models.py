@@ -9,7 +9,7 @@ import benchbench as bb
 
 def create(architecture: str, data: bb.DataSpec, *, pretrained: bool) -> nn.Module:
     """Return timm's network of that name with an output per label, or raise :class:`~benchbench.SpecError`."""
-    import timm  # noqa: PLC0415 - six seconds, needed by none but those who build one
+    import timm
 
     if not timm.is_model(architecture):
         near = timm.list_models(f"*{architecture}*")[:5]

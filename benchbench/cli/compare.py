@@ -44,9 +44,9 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
 ) -> None:
     """Compare the configurations of an experiment over their seeds: differences, intervals, and a verdict for each."""
     form = "json" if as_json else _format(form)
-    from benchbench.cli import compare_tables  # noqa: PLC0415 - help must not wait for these
-    from benchbench.cli.question import Study, Words, find_models, find_records  # noqa: PLC0415
-    from benchbench.compare import against_published, compare_records  # noqa: PLC0415
+    from benchbench.cli import compare_tables
+    from benchbench.cli.question import Study, Words, find_models, find_records
+    from benchbench.compare import against_published, compare_records
 
     study = Study.read(grid)
     question = study.question(Words.of(by, metrics, baseline, targets, confidence))

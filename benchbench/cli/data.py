@@ -39,7 +39,7 @@ def list_datasets(
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """List the datasets: where their images are, and how much space they and their decoded copies take."""
-    from benchbench.data.cache import decoded_folder  # noqa: PLC0415 - help must not wait for it
+    from benchbench.data.cache import decoded_folder
 
     found = [describe(entry) for entry in _catalog(plugins).of_kind("dataset")]
     if as_json:
@@ -51,8 +51,8 @@ def list_datasets(
 
 def describe(entry: Entry) -> dict[str, Any]:
     """Return where a dataset's images are and the space they take, as plain data."""
-    from benchbench.data.cache import cached_bytes  # noqa: PLC0415 - help must not wait for these
-    from benchbench.data.download import locate, parse_data_options  # noqa: PLC0415
+    from benchbench.data.cache import cached_bytes
+    from benchbench.data.download import locate, parse_data_options
 
     path = locate(entry.name, entry.download, parse_data_options(()))
     return {
@@ -72,10 +72,10 @@ def fetch_dataset(
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Download a dataset; one that was interrupted is resumed."""
-    from rich.console import Console  # noqa: PLC0415 - help must not wait for these
+    from rich.console import Console
 
-    from benchbench.cli.downloads import download_bar  # noqa: PLC0415
-    from benchbench.data.download import data_folder, fetch  # noqa: PLC0415
+    from benchbench.cli.downloads import download_bar
+    from benchbench.data.download import data_folder, fetch
 
     entry = _catalog(plugins).find("dataset", name)
     if entry.download is None:
@@ -98,11 +98,11 @@ def verify_dataset(
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Check a dataset's archive, decode every image, and count them."""
-    from benchbench.config.spec import PluginSpec  # noqa: PLC0415
-    from benchbench.data import cache as data_cache  # noqa: PLC0415 - help must not wait for these
-    from benchbench.data.download import locate, parse_data_options, ways_out  # noqa: PLC0415
-    from benchbench.plugin.discovery import loose_files  # noqa: PLC0415
-    from benchbench.plugin.registry import Registry  # noqa: PLC0415
+    from benchbench.config.spec import PluginSpec
+    from benchbench.data import cache as data_cache
+    from benchbench.data.download import locate, parse_data_options, ways_out
+    from benchbench.plugin.discovery import loose_files
+    from benchbench.plugin.registry import Registry
 
     entry = _catalog(plugins).find("dataset", name)
     root = locate(name, entry.download, parse_data_options(data or ()))
@@ -120,7 +120,7 @@ def verify_dataset(
 
 def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
     """Return what the checksum of a dataset's archive says, or raise :class:`~benchbench.errors.DataError`."""
-    from benchbench.data.download import check_file, file_digest  # noqa: PLC0415 - help must not wait for it
+    from benchbench.data.download import check_file, file_digest
 
     archive = sources[0] if len(sources) == 1 and sources[0].is_file() else None
     if archive is None:
@@ -165,7 +165,7 @@ def _print_findings(name: str, loaded: Loaded, *, checksum: str) -> None:
 
 
 def _count_labels(loaded: Loaded) -> dict[str, dict[str, int]]:
-    import numpy as np  # noqa: PLC0415 - help must not wait for it
+    import numpy as np
 
     names = loaded.facts.class_names
     return {
@@ -187,8 +187,8 @@ def _megabytes(num_bytes: int | None) -> str:
 
 
 def _catalog(plugins: Iterable[Path] | None) -> Catalog:
-    from benchbench.plugin.catalog import Catalog  # noqa: PLC0415 - help must not wait for these
-    from benchbench.plugin.discovery import loose_files  # noqa: PLC0415
+    from benchbench.plugin.catalog import Catalog
+    from benchbench.plugin.discovery import loose_files
 
     return Catalog.read(loose_files(map(str, plugins or ())))
 

@@ -43,7 +43,7 @@ def doctor(
 
     Exits with 1 where something that is here cannot be used.
     """
-    from benchbench.plugin.discovery import loose_files  # noqa: PLC0415 - help must not wait for these
+    from benchbench.plugin.discovery import loose_files
 
     findings = examine(loose_files(map(str, plugins or ())))
     if as_json:
@@ -57,11 +57,11 @@ def doctor(
 
 def examine(files: tuple[str, ...]) -> dict[str, Any]:
     """Return everything that ``bench doctor`` knows, as plain data."""
-    from benchbench.data.download import locate, parse_data_options  # noqa: PLC0415
-    from benchbench.paths import cache_folder  # noqa: PLC0415
-    from benchbench.plugin.catalog import Catalog  # noqa: PLC0415
-    from benchbench.records import machine  # noqa: PLC0415
-    from benchbench.tracking.address import find_store, without_credentials  # noqa: PLC0415
+    from benchbench.data.download import locate, parse_data_options
+    from benchbench.paths import cache_folder
+    from benchbench.plugin.catalog import Catalog
+    from benchbench.records import machine
+    from benchbench.tracking.address import find_store, without_credentials
 
     problems = []
     store = ""

@@ -71,10 +71,10 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """Run the trials of FILE: skip those that are done, take up those that were interrupted, run the rest."""
     if executor not in ("local", "ray"):
         raise SpecError(f"--executor {executor!r}: choose from local, ray")
-    from benchbench.cli.many import GridOptions, run_grid  # noqa: PLC0415
-    from benchbench.config import grid_file  # noqa: PLC0415 - help must not wait for these
-    from benchbench.driver.plan import Rules  # noqa: PLC0415
-    from benchbench.driver.session import Options  # noqa: PLC0415
+    from benchbench.cli.many import GridOptions, run_grid
+    from benchbench.config import grid_file
+    from benchbench.driver.plan import Rules
+    from benchbench.driver.session import Options
 
     given = {} if precision is None else {"precision": precision}
     run_grid(

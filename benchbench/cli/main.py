@@ -97,13 +97,13 @@ def _add_plugin_commands(app: typer.Typer, arguments: list[str]) -> None:
     word = next((argument for argument in arguments if not argument.startswith("-")), None)
     if word in ours:
         return
-    from benchbench.plugin.catalog import Catalog  # noqa: PLC0415 - known commands must not wait for it
-    from benchbench.plugin.discovery import loose_files  # noqa: PLC0415
+    from benchbench.plugin.catalog import Catalog
+    from benchbench.plugin.discovery import loose_files
 
     catalog = Catalog.read(loose_files()) if word else Catalog.kept(loose_files())
     if catalog is None or not catalog.commands:
         return
-    from benchbench.plugin.registry import Registry  # noqa: PLC0415
+    from benchbench.plugin.registry import Registry
 
     registry = Registry.load(loose_files(), only=catalog.commands)
     for origin, add_commands in registry.commands:

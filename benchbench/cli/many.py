@@ -143,7 +143,7 @@ def _run(
 
 
 def _page(session: Session, grid: GridFile, text: str, plan: Sequence[Planned], jobs: Sequence[TrialJob]) -> GridPage:
-    from benchbench.report.grid_page import grid_page  # noqa: PLC0415 - statistics, when the training is over
+    from benchbench.report.grid_page import grid_page
 
     journals = {job.spec.id: Journal(Path(job.folder)) for job in jobs}
     records = [session.record_of(item, journals.get(item.resolved.spec.id)) for item in plan]
@@ -157,8 +157,8 @@ def _import_report() -> None:
 
 def _report(grid: GridFile, plan: Sequence[Planned], experiment: str) -> None:
     """Put a report among the files of the grid's own run; where that cannot be done, say why."""
-    from benchbench.cli import reporting  # noqa: PLC0415 - scipy and plotly, when the training is over
-    from benchbench.tracking.records import read_experiment  # noqa: PLC0415
+    from benchbench.cli import reporting
+    from benchbench.tracking.records import read_experiment
 
     request = reporting.Request(experiment, grid.question, grid.compare, grid.expected, str(grid.path), grid.name)
     try:

@@ -121,16 +121,16 @@ def _kind(word: str) -> str:
 
 
 def _read_catalog(files: Iterable[str]) -> Catalog:
-    from rich.console import Console  # noqa: PLC0415 - help must not wait for these two
+    from rich.console import Console
 
-    from benchbench.plugin.catalog import Catalog  # noqa: PLC0415
+    from benchbench.plugin.catalog import Catalog
 
     with Console(stderr=True).status("looking for plugins"):
         return Catalog.read(loose_files(files))
 
 
 def _complete(kind: str, ctx: typer.Context, incomplete: str) -> Completion:
-    from benchbench.plugin.catalog import Catalog  # noqa: PLC0415 - only the shell asks
+    from benchbench.plugin.catalog import Catalog
 
     try:
         catalog = Catalog.read(loose_files(map(str, ctx.params.get("plugins") or ())))

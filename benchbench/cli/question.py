@@ -102,8 +102,8 @@ def _wheres(grid: grid_file.GridFile) -> tuple[dict[str, JsonValue], ...]:
 
 def find_records(experiment: str, study: Study) -> list[Record]:
     """Return the records that are meant; tells on standard error what is left out."""
-    from benchbench.compare.comparison import check_finished  # noqa: PLC0415 - help must not wait for these
-    from benchbench.tracking.records import read_experiment  # noqa: PLC0415
+    from benchbench.compare.comparison import check_finished
+    from benchbench.tracking.records import read_experiment
 
     loaded = read_experiment(experiment)
     if loaded.without_record:
@@ -128,8 +128,8 @@ def find_records(experiment: str, study: Study) -> list[Record]:
 
 def find_models(records: Sequence[Record], run_ids: Iterable[str], *, confidence: float) -> ModelComparison:
     """Return the comparison of two runs by their stored predictions; a run is named by the beginning of its id."""
-    from benchbench.compare import compare_models  # noqa: PLC0415 - help must not wait for these
-    from benchbench.tracking.records import load_predictions  # noqa: PLC0415
+    from benchbench.compare import compare_models
+    from benchbench.tracking.records import load_predictions
 
     first, second = (_find_run(records, run_id) for run_id in run_ids)
     if first.data.splits["test"] != second.data.splits["test"]:

@@ -49,8 +49,8 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
 ) -> None:
     """Write what an experiment answers into one HTML file that opens without a network."""
     _check_places(output, figures)
-    from benchbench.cli.question import Study, Words, find_records  # noqa: PLC0415 - help must not wait for these
-    from benchbench.cli.reporting import Request, make  # noqa: PLC0415
+    from benchbench.cli.question import Study, Words, find_records
+    from benchbench.cli.reporting import Request, make
 
     study = Study.read(grid)
     question = study.question(Words.of(by, metrics, baseline, targets, confidence))

@@ -81,7 +81,7 @@ def make(
 
 
 def _draw(trials: Sequence[Trial], folder: Path) -> tuple[tuple[Path, ...], Mapping[str, str]]:
-    from benchbench.report.paper import write_figures  # noqa: PLC0415 - matplotlib, only where asked for
+    from benchbench.report.paper import write_figures
 
     written = write_figures(trials, folder)
     return written.paths, written.left_out

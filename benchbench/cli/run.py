@@ -98,9 +98,9 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ]
     draft = _draft(table, settings)
 
-    from benchbench.cli.single import run_single  # noqa: PLC0415
-    from benchbench.driver.plan import Rules  # noqa: PLC0415
-    from benchbench.driver.session import Options  # noqa: PLC0415 - help must not wait for these
+    from benchbench.cli.single import run_single
+    from benchbench.driver.plan import Rules
+    from benchbench.driver.session import Options
 
     run_single(
         draft,
@@ -121,7 +121,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
 def _read_spec(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
-    from benchbench.config.spec import read_toml  # noqa: PLC0415 - pydantic
+    from benchbench.config.spec import read_toml
 
     return read_toml(path)
 
@@ -141,6 +141,6 @@ def _name_plugin(table: dict[str, Any], kind: str, name: str | None) -> None:
 
 
 def _draft(table: dict[str, Any], settings: list[str]) -> Draft:
-    from benchbench.config.spec import Draft, read_settings  # noqa: PLC0415 - pydantic
+    from benchbench.config.spec import Draft, read_settings
 
     return Draft.from_toml(table).with_texts(read_settings(settings))

@@ -30,7 +30,7 @@ def list_runs(
 
     Trials whose process ended without a word are marked as killed, and what waits is sent where MLflow answers.
     """
-    from benchbench.records.journal import Journal, mark_dead  # noqa: PLC0415 - help must not wait for these
+    from benchbench.records.journal import Journal, mark_dead
 
     mark_dead()
     journals = [journal for journal in Journal.all() if (claim := journal.claim()) and claim.experiment == experiment]
@@ -47,7 +47,7 @@ def list_runs(
 
 def describe(journal: Journal) -> dict[str, Any]:
     """Return the state of a trial as plain data."""
-    from benchbench.tracking import is_delivered  # noqa: PLC0415 - help must not wait for it
+    from benchbench.tracking import is_delivered
 
     record = journal.record()
     return {
@@ -69,9 +69,9 @@ def describe(journal: Journal) -> dict[str, Any]:
 
 def _send_leftovers(journals: list[Journal], experiment: str) -> None:
     """Deliver what waits; a store that is away is told of, and stops nobody from looking."""
-    from benchbench.errors import TrackingError  # noqa: PLC0415 - help must not wait for these
-    from benchbench.records.journal import GridEnd  # noqa: PLC0415
-    from benchbench.tracking import Store, is_delivered  # noqa: PLC0415
+    from benchbench.errors import TrackingError
+    from benchbench.records.journal import GridEnd
+    from benchbench.tracking import Store, is_delivered
 
     waiting = [journal for journal in journals if not is_delivered(journal) and journal.record().status != "running"]
     if not waiting and not GridEnd.all():
@@ -87,9 +87,9 @@ def _send_leftovers(journals: list[Journal], experiment: str) -> None:
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    from benchbench.cli.grid_display import duration  # noqa: PLC0415 - help must not wait for these
-    from benchbench.cli.tables import print_table  # noqa: PLC0415
-    from benchbench.records.events import now_ms  # noqa: PLC0415
+    from benchbench.cli.grid_display import duration
+    from benchbench.cli.tables import print_table
+    from benchbench.records.events import now_ms
 
     rows = [
         (

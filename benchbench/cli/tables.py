@@ -22,10 +22,10 @@ def print_table(
 
     Columns in ``numbers`` are aligned to the right; those in ``unbroken`` are never broken into lines.
     """
-    from rich import box  # noqa: PLC0415 - help must not wait for these
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:

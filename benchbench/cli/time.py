@@ -95,10 +95,10 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """
     if steps is not None and steps < 1:
         raise SpecError(f"--steps {steps}: a turn takes one step at least", hint="without --steps it is a whole epoch")
-    from benchbench.cli.timed import Plan, run_timing  # noqa: PLC0415
-    from benchbench.cli.variants import Words, read_variants  # noqa: PLC0415
-    from benchbench.compare.timings import check_rounds  # noqa: PLC0415
-    from benchbench.driver.session import Options  # noqa: PLC0415 - help must not wait for these
+    from benchbench.cli.timed import Plan, run_timing
+    from benchbench.cli.variants import Words, read_variants
+    from benchbench.compare.timings import check_rounds
+    from benchbench.driver.session import Options
 
     check_rounds(rounds)
     if save is not None and not save.parent.is_dir():

@@ -61,7 +61,7 @@ def compare_models(first: Predictions, second: Predictions, *, confidence: float
     """
     if (first.images, first.labels) != (second.images, second.labels):
         raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")
-    from scipy.stats import binomtest  # noqa: PLC0415 - half a second, for this alone
+    from scipy.stats import binomtest
 
     pairs = list(zip(first.is_correct, second.is_correct, strict=True))
     only_first, only_second = pairs.count((True, False)), pairs.count((False, True))

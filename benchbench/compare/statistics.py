@@ -167,7 +167,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Return the p values corrected for their number, in their order (Holm, Scandinavian J. of Statistics 6, 1979)."""
     if len(p_values) < 2:  # noqa: PLR2004 - nothing to correct for
         return list(p_values)
-    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - a second, for tables alone
+    from statsmodels.stats.multitest import multipletests
 
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
@@ -177,7 +177,7 @@ def seeds_needed(found: Contrast, *, level: float) -> int | None:
 
     None where it takes more than :data:`MAX_SEEDS`. Cohen, "Statistical Power Analysis", 1988, chapter 2.
     """
-    from statsmodels.stats.power import TTestIndPower, TTestPower  # noqa: PLC0415 - see above
+    from statsmodels.stats.power import TTestIndPower, TTestPower
 
     counts = np.arange(2, MAX_SEEDS + 1)
     test = TTestPower() if found.is_paired else TTestIndPower()

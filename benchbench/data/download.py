@@ -174,7 +174,7 @@ def _size(path: Path) -> int:
 
 def _receive(partial: Path, download: Download, on_progress: Progress) -> None:
     """Add to ``partial`` what one connection brings."""
-    import requests  # noqa: PLC0415 - a quarter of a second that only a download is worth
+    import requests
 
     num_bytes = _size(partial)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={num_bytes}-"} if num_bytes else {})

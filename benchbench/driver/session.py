@@ -201,7 +201,7 @@ class Session:
             return journal.record()
         if not planned.run_id:
             return None
-        from benchbench.tracking.records import read_run  # noqa: PLC0415 - most trials have a journal here
+        from benchbench.tracking.records import read_run
 
         return read_run(self.tracker.wait_open().client, planned.run_id)
 
@@ -209,7 +209,7 @@ class Session:
         """Add to a trial's artifacts what the worker leaves to this process."""
         if self._options.artifacts == "none":
             return
-        from benchbench.report import figures, provenance  # noqa: PLC0415 - matplotlib, when the training is over
+        from benchbench.report import figures, provenance
 
         provenance.describe(journal)
         if self._options.artifacts == "full":
@@ -222,7 +222,7 @@ class Session:
         """
         if self._options.artifacts != "light":
             return
-        from benchbench.report import figures  # noqa: PLC0415 - matplotlib, when the training is over
+        from benchbench.report import figures
 
         journal = self._kept_back = Journal(Path(job.folder))
         again = replace(job, resume=True, artifacts="full")
@@ -312,7 +312,7 @@ class Session:
 
 def _executor(options: Options, plugin_files: tuple[str, ...]) -> Executor:
     if options.executor == "ray":
-        from benchbench.executors.ray import RayExecutor  # noqa: PLC0415 - an extra
+        from benchbench.executors.ray import RayExecutor
 
         return RayExecutor(
             num_jobs=options.num_jobs, address=options.address, device=options.device, plugin_files=plugin_files

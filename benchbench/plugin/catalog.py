@@ -167,8 +167,8 @@ def _build(files: Sequence[str]) -> Catalog:
 
 
 def _ask(files: Sequence[str], *, without: Sequence[str]) -> Catalog | Broken:
-    import subprocess  # noqa: PLC0415 - these two are not needed where the answer is kept
-    import tempfile  # noqa: PLC0415
+    import subprocess
+    import tempfile
 
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         # A file, since plugins may print on standard output and standard error.
@@ -190,7 +190,7 @@ def _ask(files: Sequence[str], *, without: Sequence[str]) -> Catalog | Broken:
 
 def _answer(said: Path, request: dict[str, Any]) -> None:
     """Load the plugins and write what they are; each is announced first, for it may be the end of us."""
-    from benchbench.plugin.registry import Registry  # noqa: PLC0415 - imports what plugins import
+    from benchbench.plugin.registry import Registry
 
     with said.open("w", encoding="utf-8") as file:
 

@@ -57,7 +57,7 @@ class Entry:
         """Return what a dataset can be downloaded from, if anything."""
         if self.download_facts is None:
             return None
-        from benchbench.plugin.base import Download  # noqa: PLC0415 - brings pydantic, which listing does without
+        from benchbench.plugin.base import Download
 
         return Download(**self.download_facts)
 

@@ -68,14 +68,14 @@ class Claim:
     @staticmethod
     def of_this_process(*, tracking_uri: str, experiment: str, parent_run_id: str | None = None) -> Claim:
         """Return the claim of the process that asks."""
-        import psutil  # noqa: PLC0415 - 10 ms that a listing does without
+        import psutil
 
         started = psutil.Process().create_time()
         return Claim(tracking_uri, experiment, socket.gethostname(), os.getpid(), started, parent_run_id, is_open=True)
 
     def is_alive(self) -> bool:
         """Tell whether the driver still runs; one on another host is taken to, since nobody here can know."""
-        import psutil  # noqa: PLC0415
+        import psutil
 
         if self.hostname != socket.gethostname():
             return True

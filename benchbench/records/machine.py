@@ -31,7 +31,7 @@ class Machine:
 
 def describe(*, device: str, device_name: str, num_threads: int) -> Machine:
     """Return the facts of this machine, with the device and CPU threads that torch was given."""
-    import psutil  # noqa: PLC0415 - the worker alone needs it
+    import psutil
 
     return Machine(
         hostname=socket.gethostname(),

@@ -114,7 +114,7 @@ def _try_to_lock(path: Path) -> None:
 
 
 def _probe_server(uri: str) -> None:
-    import requests  # noqa: PLC0415 - 0.1 s, and only for a server
+    import requests
 
     shown = without_credentials(uri)
     hint = "start it with `mlflow server`, or unset MLFLOW_TRACKING_URI to keep results in ./mlflow.db"

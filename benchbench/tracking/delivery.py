@@ -88,7 +88,7 @@ class Delivery:
 
     def _send_values(self, params: dict[str, str], tags: dict[str, str], points: list[content.Point]) -> None:
         """Send what is new in as few calls as MLflow allows: each is a transaction of 20 ms."""
-        from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415 - imported with the store
+        from mlflow.entities import Metric, Param, RunTag
 
         new_params = [Param(key, value) for key, value in params.items() if self._params.get(key) != value]
         new_tags = [RunTag(key, value) for key, value in tags.items() if self._tags.get(key) != value]
@@ -107,7 +107,7 @@ class Delivery:
 
 
 def _dataset_input(split: content.Input) -> DatasetInput:
-    from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415 - imported with the store
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = Dataset(
         name=split.name,

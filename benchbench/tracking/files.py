@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def fetch(client: MlflowClient, run: Run, names: Collection[str], folder: Path) -> Path:
     """Return ``folder`` with those of these files in it that a run keeps at the top of its artifacts."""
-    from mlflow import artifacts  # noqa: PLC0415 - imported with the store
+    from mlflow import artifacts
 
     # By the run's own address: by its id, MLflow looks it up and searches its models for every file.
     root, uri = run.info.artifact_uri, client.tracking_uri

@@ -31,7 +31,7 @@ def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -
 
     Of several runs of one spec the newest counts.
     """
-    from mlflow.entities import ViewType  # noqa: PLC0415 - imported with the store
+    from mlflow.entities import ViewType
 
     is_finished = f"tags.`{content.STATUS_TAG}` = 'finished'"
     queries = [is_finished]

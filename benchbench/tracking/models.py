@@ -50,7 +50,7 @@ def _create(client: MlflowClient, run: MlflowRun, record: Record) -> LoggedModel
 
 def _send_description(client: MlflowClient, run: MlflowRun, model: LoggedModel, *, folder: Path) -> None:
     """Send the file MLmodel again, with the ids that the model has got (as mlflow.models.Model.log does)."""
-    from mlflow.models import Model  # noqa: PLC0415 - imported with the store
+    from mlflow.models import Model
 
     description = Model.load(str(folder / "MLmodel"))
     description.model_id = description.model_uuid = model.model_id
@@ -64,7 +64,7 @@ def _send_description(client: MlflowClient, run: MlflowRun, model: LoggedModel, 
 
 def _link(client: MlflowClient, run: MlflowRun, model: LoggedModel, record: Record) -> None:
     """Make the model an output of its run, and give it the run's final metrics."""
-    from mlflow.entities import LoggedModelOutput, Metric  # noqa: PLC0415 - imported with the store
+    from mlflow.entities import LoggedModelOutput, Metric
 
     step = len(record.epochs)
     outputs = client.get_run(run.run_id).outputs

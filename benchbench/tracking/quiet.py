@@ -34,7 +34,7 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
     os.environ.update(_OURS)
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    import mlflow  # noqa: PLC0415 - after the settings above, and not before it is needed
+    import mlflow
 
     # Creating a database tells of 60 migrations, and every error is logged with a traceback before it is
     # raised; we report errors ourselves, and a live display owns the terminal.

@@ -70,7 +70,7 @@ def read_experiment(
 ) -> Loaded:
     """Return the same, with what there is no record of; where specs are named, of their trials alone."""
     with reading(tracking_uri) as client:
-        from mlflow.entities import ViewType  # noqa: PLC0415 - imported with the store
+        from mlflow.entities import ViewType
 
         found = find_experiment(client, experiment)
         runs = list(search(client, found.experiment_id, "", ViewType.ACTIVE_ONLY))

@@ -125,8 +125,8 @@ class Store:
         return delivery
 
     def _find(self, known: MlflowRun | None, attempt: str, experiment_id: str) -> Run | None:
-        from mlflow.entities import ViewType  # noqa: PLC0415 - imported with the store
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+        from mlflow.entities import ViewType
+        from mlflow.exceptions import MlflowException
 
         if known is not None and known.tracking_uri == self.tracking_uri:
             try:
@@ -185,7 +185,7 @@ def _files(journal: Journal) -> dict[str, list[int]]:
 
 
 def _experiment(client: MlflowClient, name: str) -> Experiment:
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - imported with the store
+    from mlflow.exceptions import MlflowException
 
     if found := client.get_experiment_by_name(name):
         return found

@@ -53,7 +53,7 @@ def log_timing(store: Store, call: TimedCall) -> MlflowRun:
 
 
 def _log_variant(store: Store, call: TimedCall, place: int, name: str, *, parent: str) -> None:
-    from mlflow.entities import Metric, Param  # noqa: PLC0415 - imported with the store
+    from mlflow.entities import Metric, Param
 
     timing, started = call.timing, call.timing.warmed[place].started
     tags = {key: value for key, value in content.start_tags(started).items() if key not in _OF_TRIALS}

@@ -48,7 +48,7 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, class_names: tup
 
 def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
     """Return the graph of the model, after it was seen to compute the same for one image and for more."""
-    import torch  # noqa: PLC0415 - the driver imports this module's neighbours
+    import torch
 
     with torch.no_grad(), _silent():
         # DYNAMIC raises where the graph would fit one batch size only; AUTO, MLflow's choice, says nothing.
@@ -74,7 +74,7 @@ def _silent() -> Iterator[None]:
 
 
 def _write(folder: Path, program: ExportedProgram, example: Tensor, *, class_names: tuple[str, ...]) -> None:
-    import torch  # noqa: PLC0415 - see above
+    import torch
 
     (folder / "data").mkdir(parents=True)
     torch.export.save(program, folder / "data" / "model.pt2")
@@ -101,7 +101,7 @@ def _num_outputs(program: ExportedProgram) -> int:
 
 def _describe(example_shape: Sequence[int], num_outputs: int, class_names: tuple[str, ...]) -> dict[str, object]:
     """Return what the file MLmodel says: https://mlflow.org/docs/latest/ml/model/#mlmodel-file-structure."""
-    import torch  # noqa: PLC0415 - see above
+    import torch
 
     return {
         "flavors": {

@@ -52,8 +52,8 @@ def _pass(
     model: nn.Module, image: Tensor, names: dict[str, nn.Module], outputs: dict[str, tuple[int, ...]]
 ) -> dict[str, int]:
     """Fill in the outputs and return the multiply-adds of each module, those of the modules in it included."""
-    import torch  # noqa: PLC0415 - the driver imports this module's neighbours
-    from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
     def note(name: str, output: object) -> None:
         outputs[name] = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()

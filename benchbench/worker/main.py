@@ -53,7 +53,7 @@ class Worker:
             self._say("refused", error=refusal.to_json(), traceback=traceback.format_exc())
 
     def _resolve(self, request: dict[str, Any]) -> None:
-        from benchbench.worker.resolve import resolve  # noqa: PLC0415 - plugins import torch, after the reader runs
+        from benchbench.worker.resolve import resolve
 
         origins = request["origins"]
         self._registry = _load_registry(tuple(request["plugin_files"]), None if origins is None else tuple(origins))
@@ -62,7 +62,7 @@ class Worker:
         self._say("resolved", resolved=adapter(list[Resolved]).dump_python(resolved, mode="json"))
 
     def _run(self, request: dict[str, Any]) -> None:
-        from benchbench.worker.trial import run_trial  # noqa: PLC0415
+        from benchbench.worker.trial import run_trial
 
         job = adapter(TrialJob).validate_python(request["job"])
         self._pulse.restart(num_trained=0)
@@ -70,7 +70,7 @@ class Worker:
             self._say("event", event=json.loads(event_to_json(event)))
 
     def _time(self, request: dict[str, Any]) -> None:
-        from benchbench.worker.timing import time_variants  # noqa: PLC0415
+        from benchbench.worker.timing import time_variants
 
         job = adapter(TimingJob).validate_python(request["job"])
         self._pulse.restart(num_trained=0)
@@ -92,7 +92,7 @@ class Worker:
 @lru_cache(maxsize=1)
 def _load_registry(plugin_files: tuple[str, ...], origins: tuple[str, ...] | None) -> Registry:
     """Load plugins, once for all requests in a row that need the same."""
-    from benchbench.plugin.registry import Registry  # noqa: PLC0415
+    from benchbench.plugin.registry import Registry
 
     return Registry.load(plugin_files, only=origins)
 
@@ -105,8 +105,8 @@ def main() -> None:
     requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
 
-    from benchbench.protocol.heartbeat import Heartbeat  # noqa: PLC0415
-    from benchbench.worker.accelerate import keep_freed_memory  # noqa: PLC0415 - imports torch, after the reader runs
+    from benchbench.protocol.heartbeat import Heartbeat
+    from benchbench.worker.accelerate import keep_freed_memory
 
     keep_freed_memory()
     import benchbench.worker.trial  # noqa: F401, PLC0415 - while the driver is still busy with other things

@@ -62,8 +62,8 @@ def answer(requests: Sequence[Answer], surroundings: dict[str, Any], board: Any,
     # Said before anything that takes long: until it is heard, the driver takes the task for one that waits for room.
     yield {"say": "status", "text": f"starting on {socket.gethostname()}"}
     _settle(**surroundings)
-    from benchbench.protocol.heartbeat import Heartbeat  # noqa: PLC0415
-    from benchbench.worker.main import Worker  # noqa: PLC0415 - see above
+    from benchbench.protocol.heartbeat import Heartbeat
+    from benchbench.worker.main import Worker
 
     if folder and not Path(folder).parent.is_dir():
         yield _no_such_folder(Path(folder).parent)
@@ -88,13 +88,13 @@ def _settle(*, folder: str, unsafe_folders: Sequence[str], variables: dict[str, 
     os.environ.update(variables)
     with suppress(OSError):  # on a host without this folder relative paths lead nowhere, which is said where used
         os.chdir(folder)
-    from benchbench.worker.accelerate import keep_freed_memory  # noqa: PLC0415 - imports torch, which reads the variables
+    from benchbench.worker.accelerate import keep_freed_memory
 
     keep_freed_memory()
 
 
 def _no_such_folder(folder: Path) -> Answer:
-    from benchbench.errors import SpecError  # noqa: PLC0415
+    from benchbench.errors import SpecError
 
     error = SpecError(
         f"the Ray worker on {socket.gethostname()} does not see {folder}",
@@ -127,7 +127,7 @@ def _pass_on(said: queue.SimpleQueue[Answer | None], beat: Callable[[], None]) -
 
 
 def _beat(board: Any, folder: str, heartbeat: Heartbeat) -> None:
-    import ray  # noqa: PLC0415 - where this runs it is there already
+    import ray
 
     # A board that cannot be reached is no reason to stop training: Ray ends the task when the driver is gone.
     with suppress(ray.exceptions.RayError, TimeoutError):
