@@ -109,7 +109,7 @@ def main() -> None:
     from benchbench.worker.accelerate import keep_freed_memory
 
     keep_freed_memory()
-    import benchbench.worker.trial  # noqa: F401, PLC0415 - while the driver is still busy with other things
+    import benchbench.worker.trial  # noqa: F401 - while the driver is still busy with other things
 
     def send(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
