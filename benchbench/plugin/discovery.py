@@ -6,20 +6,16 @@ file.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import os
-import sys
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import PluginError, closest
+from benchbench.plugin.loose import load_file
 
 if TYPE_CHECKING:
-    import types
     from collections.abc import Collection, Iterable
     from importlib.metadata import EntryPoint
 
@@ -71,28 +67,10 @@ class LooseFile:
 
     def load(self) -> object:
         """Run the file as a module of its own and return it; leaves no ``__pycache__`` beside it."""
-        place = self.path.resolve()
-        name = f"benchbench_file_{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
-        spec = importlib.util.spec_from_file_location(name, place, loader=_UncachedLoader(name, str(place)))
-        if spec is None or spec.loader is None:
-            raise ImportError(f"cannot load {place}")
-        module = importlib.util.module_from_spec(spec)
-        # Postponed annotations are looked up in sys.modules while the classes are made.
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        return module
+        return load_file(self.path)
 
 
 Source = Packaged | LooseFile
-
-
-class _UncachedLoader(SourceFileLoader):
-    def get_code(self, fullname: str) -> types.CodeType | None:  # noqa: ARG002 - the signature of the base
-        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def find_sources(files: Iterable[str | Path] = ()) -> tuple[Source, ...]:
