@@ -23,7 +23,7 @@ from benchbench import errors, testing
 from benchbench.config import grid_file
 from benchbench.plugin import hooks
 from benchbench.plugin.registry import Registry
-from benchbench.records import machine, record
+from benchbench.records import events, machine, record
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -228,7 +228,7 @@ def test_the_output_of_cheap_commands_is_what_the_page_shows(
     assert printed(done.stdout) == printed(output), f"{block} is out of date"
 
 
-def test_the_page_of_commands_is_fresh(workdir: Path) -> None:
+def test_the_generated_pages_are_fresh(workdir: Path) -> None:
     done = call(sys.executable, str(REPOSITORY / "docs" / "generate.py"), "--check", folder=workdir)
     assert done.returncode == 0, done.stderr
 
@@ -285,18 +285,18 @@ def test_the_readme_and_make_demo_train_the_same() -> None:
 
 KEPT = [
     record.Record,
-    record.Epoch,
-    record.Final,
-    record.Times,
-    record.Error,
-    record.DataFacts,
-    record.SplitFacts,
+    events.Epoch,
+    events.Final,
+    events.Times,
+    events.Error,
+    events.DataFacts,
+    events.SplitFacts,
     record.MlflowRun,
-    record.Started,
-    record.Resumed,
-    record.EpochFinished,
-    record.Finished,
-    record.Failed,
+    events.Started,
+    events.Resumed,
+    events.EpochFinished,
+    events.Finished,
+    events.Failed,
     machine.Machine,
 ]
 

@@ -1,17 +1,19 @@
-"""Records to differences with intervals and verdicts: pure, nothing is read and nothing printed.
+"""Records to differences, confidence intervals and verdicts. Pure: it reads and prints nothing.
 
 ::
 
-    statistics.py       Student's t, Holm, how many seeds it takes
-    metrics.py          the numbers of a trial, their units, targets to reach
-    configurations.py   trials into rows
-    verdicts.py         what a difference says, in words
-    warnings.py         what else differs between the trials
-    comparison.py       all of it together: compare_records
-    published.py        ours against published numbers
-    timings.py          times of variants that took turns
-    models.py           two trained models on the same images
-    frame.py            records as a pandas table
+    comparison.py      compare_records: the whole comparison
+    configurations.py  trials grouped into rows
+    metrics.py         the numbers of a trial, their units, and targets
+    statistics.py      Student's t, Holm's correction, power
+    verdicts.py        what a difference says, in words
+    warnings.py        what else differs between the trials
+    words.py           numbers as text
+    sheets.py          comparisons as tables of text
+    published.py       our trials against published numbers
+    timings.py         timings against a baseline
+    models.py          two trained models on the same images: McNemar's test
+    frame.py           records as a pandas table
 """
 
 from benchbench.compare.comparison import Cell, Comparison, Row, compare_records

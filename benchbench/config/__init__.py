@@ -1,1 +1,11 @@
-"""What a trial or a grid is: specs, grid files, their axes, comparisons, and the kinds of plugin."""
+"""What the user asks for: specs, grid files and comparisons.
+
+::
+
+    kinds.py        the kinds of plugin
+    spec.py         drafts and specs, and the spec id
+    grid_file.py    grid files
+    axes.py         the axes of a grid
+    comparison.py   what a grid file compares
+    differences.py  what tells the trials of a grid apart
+"""

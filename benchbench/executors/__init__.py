@@ -1,4 +1,11 @@
-"""Where trials run: jobs go in, messages come out. An executor knows no journal, no MLflow and no terminal."""
+"""Where trials run: jobs go in, messages come out. Executors know no journal, MLflow or terminal.
+
+::
+
+    local.py      worker processes on this machine
+    ray.py        Ray tasks, here or on a cluster
+    ray_share.py  how many trials fit on a Ray cluster
+"""
 
 from __future__ import annotations
 

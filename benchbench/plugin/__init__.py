@@ -1,1 +1,13 @@
-"""The plugin contract: base classes, hooks, parameters, and how plugins are found and loaded."""
+"""The plugin contract, and how plugins are found and loaded.
+
+::
+
+    base.py         the base classes Dataset, Model, Optimizer and Scheduler
+    hooks.py        everything that can be plugged in
+    parameters.py   text to parameters
+    discovery.py    finds plugins without importing them
+    loading.py      loads one plugin module and checks it
+    registry.py     loaded plugins by name
+    description.py  plugins as plain data, for bench list and bench show
+    catalog.py      descriptions of all plugins, kept in the cache
+"""

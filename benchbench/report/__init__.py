@@ -1,15 +1,27 @@
-"""What is made of records: the files of a run, its figures, and the report on many.
+"""Records to tables, charts, figures and one HTML file.
 
 ::
 
-    provenance.py   the files that say how a trial was made
-    figures.py      the figures of one run
-    material.py     trials with the files that their runs keep; gather.py fetches them
-    subject.py      what a report is about
-    sections.py     its tables; labels.py has the intervals by label, facts.py what differs between trials
-    charts.py       what its charts have in common; curves.py and bars.py draw them
-    images.py     images inside a page
-    page.py         all of it as one HTML file, with the template beside it
+    page.py           the report as one HTML file
+    template/         the report's HTML, CSS and JavaScript
+    subject.py        what a report is about
+    material.py       trials with the files that their runs keep
+    gather.py         fetches that material from MLflow
+    sections.py       the tables of the report
+    labels.py         accuracy per class, with intervals
+    facts.py          what differs between trials, and the command that repeats one
+    charts.py         what all charts share
+    curves.py         charts over epochs
+    bars.py           bar charts and the confusion matrix
+    images.py         images inside the page
+    figures.py        the figures of a single run
+    provenance.py     the files that say how a trial was made
+    grid_page.py      what MLflow shows of a grid
+    timings.py        timings as JSON
+    paper.py          the paper's figures
+    paper_best.py     figures 2, 7, 8 and 9 of the paper
+    paper_curves.py   figures 3 to 6 of the paper
+    paper_network.py  figure 1 of the paper
 """
 
 from benchbench.report.provenance import describe

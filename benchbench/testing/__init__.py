@@ -1,4 +1,9 @@
-"""For authors of plugins: checks that a plugin keeps its promises."""
+"""For authors of plugins: checks that a plugin keeps its promises.
+
+::
+
+    checks.py  check_dataset, check_model, check_optimizer, check_scheduler
+"""
 
 from benchbench.testing.checks import check_dataset, check_model, check_optimizer, check_scheduler
 

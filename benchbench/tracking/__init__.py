@@ -1,17 +1,19 @@
-"""Journals in, MLflow runs out: the only package that talks to MLflow, and it imports MLflow when first used.
+"""Journals in, MLflow runs out. The only package that talks to MLflow, which it imports on first use.
 
 ::
 
-    address.py   where the store is, and whether it can be used: found out before MLflow is imported
-    content.py   what a trial's events are called in MLflow: plain data
-    quiet.py     MLflow imported: without telemetry, silent, not patient for minutes
+    address.py   where the store is, and whether it can be used
+    quiet.py     imports MLflow: without telemetry, log lines and long retries
     store.py     the store, and the run that a journal belongs to
-    delivery.py  a journal's events, files and end, sent to its run
-    files.py     files of runs, fetched
-    reports.py   what a report needs of the store, and the run that keeps it
+    delivery.py  sends a journal's events and files to its run
+    thread.py    sends journals while training goes on
+    content.py   names of params, tags and metrics in MLflow
     models.py    the trained model as an MLflow logged model
-    thread.py    delivery beside the training
-    timings.py   what `bench time` measured: a run for each variant, under one of their own
+    grids.py     the run of a grid, and which of its trials are done
+    timings.py   the runs of bench time
+    records.py   reads the records of an experiment
+    files.py     fetches files of runs
+    reports.py   what a report needs of the store
 """
 
 from benchbench.tracking.address import how_to_open
