@@ -12,11 +12,11 @@ import benchbench as bb
 
 
 class AlexNet(bb.Model, name="alexnet"):
-    """Five convolutions and three linear layers; 57 million parameters at 10 labels."""
+    """Five convolutions and three linear layers; 57 million parameters at 10 classes."""
 
     dropout: float = bb.param(0.5, "share of inputs dropped before each of the first two linear layers", ge=0, lt=1)
     num_classes: int | None = bb.param(
-        None, "outputs, where they should differ from the number of labels (the paper ran 200 for 10)", ge=1
+        None, "outputs, where they should differ from the number of classes (the paper ran 200 for 10)", ge=1
     )
 
     def build(self, data: bb.DataSpec) -> nn.Module:

@@ -17,7 +17,7 @@ import benchbench as bb
 if TYPE_CHECKING:
     from pathlib import Path
 
-NUM_LABELS = 10
+NUM_CLASSES = 10
 IMAGE_SIDE = 64
 BRIGHTEST = 16
 """The value of full ink in the images as they come, which becomes 255."""
@@ -69,7 +69,7 @@ def split_rows(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.
     The images come writer by writer; this spreads all writers over the three parts, whatever the seed.
     """
     ranks = torch.empty_like(labels)
-    for label in range(NUM_LABELS):
+    for label in range(NUM_CLASSES):
         rows = (labels == label).nonzero().squeeze(1)
         ranks[rows] = torch.arange(len(rows)) % 10
     is_val, is_test = ranks == 4, ranks == 9  # noqa: PLR2004

@@ -8,7 +8,7 @@ import benchbench as bb
 
 
 def create(architecture: str, data: bb.DataSpec, *, pretrained: bool) -> nn.Module:
-    """Return timm's network of that name with an output per label, or raise :class:`~benchbench.SpecError`."""
+    """Return timm's network of that name with an output per class, or raise :class:`~benchbench.SpecError`."""
     import timm
 
     if not timm.is_model(architecture):

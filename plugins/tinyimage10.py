@@ -1,6 +1,6 @@
-"""Ten labels of Tiny ImageNet, as in "Optimizing AlexNet on Tiny ImageNet10" (T. Alqadi and E. Lucas, 2020).
+"""Ten classes of Tiny ImageNet, as in "Optimizing AlexNet on Tiny ImageNet10" (T. Alqadi and E. Lucas, 2020).
 
-The images come from the training part of Tiny ImageNet (200 labels, Stanford CS231n). The paper's authors
+The images come from the training part of Tiny ImageNet (200 classes, Stanford CS231n). The paper's authors
 published their cut of it as one archive; the same cut is made here from the official one, image by image.
 """
 
@@ -20,7 +20,7 @@ from benchbench.data.archive import Files, open_files
 if TYPE_CHECKING:
     from pathlib import Path
 
-LABELS = {
+CLASSES = {
     "n01443537": "goldfish",
     "n01629819": "European fire salamander",
     "n01641577": "bullfrog",
@@ -35,7 +35,7 @@ LABELS = {
 """The first ten WordNet ids of Tiny ImageNet in sorted order, and the first name of each in words.txt."""
 
 VAL_BEFORE_TEST = frozenset({"n01443537", "n01698640", "n01768244", "n01774384"})
-"""Labels whose images 0-49 are for validation and 50-99 for the test; with the other six it is the reverse.
+"""Classes whose images 0-49 are for validation and 50-99 for the test; with the other six it is the reverse.
 
 No rule is known behind it: the published archive is cut this way, and the paper's results are of that cut.
 """
@@ -53,7 +53,7 @@ HINT = (
 
 
 class TinyImage10(bb.Dataset, name="tinyimage10"):
-    """5,000 photographs of 64x64 with 10 labels: 400 to train, 50 to validate and 50 to test on for each."""
+    """5,000 photographs of 64x64 with 10 classes: 400 to train, 50 to validate and 50 to test on for each."""
 
     download: ClassVar[bb.Download | None] = bb.Download(
         url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
@@ -75,24 +75,24 @@ class TinyImage10(bb.Dataset, name="tinyimage10"):
     std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "divides pixels after that: ImageNet's, by channel")
 
     def sources(self, root: Path) -> tuple[Path, ...]:
-        """Return the archive, or the folders of the ten labels and not those of the other 190."""
+        """Return the archive, or the folders of the ten classes and not those of the other 190."""
         place = find_images(root)
         if place.is_file():
             return (place,)
         with open_files(place, max_file_bytes=MAX_FILE_BYTES) as files:
             layout = find_layout(files)
-        folders = {layout.folder(split, wnid) for split in SPLITS for wnid in LABELS}
+        folders = {layout.folder(split, wnid) for split in SPLITS for wnid in CLASSES}
         return tuple(place / folder for folder in sorted(folders))
 
     def load(self, root: Path) -> bb.Splits:
-        """Return the images in the order of their labels, then of their numbers.
+        """Return the images in the order of their classes, then of their numbers.
 
         ``root`` is the ready-cut archive or its folder, the official ones, or a folder with one in it.
         """
         with open_files(find_images(root), max_file_bytes=MAX_FILE_BYTES) as files:
             layout = find_layout(files)
             train, val, test = (read_split(files, layout, split=split) for split in SPLITS)
-        return bb.Splits(train=train, val=val, test=test, class_names=tuple(LABELS.values()))
+        return bb.Splits(train=train, val=val, test=test, class_names=tuple(CLASSES.values()))
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Layout:
     is_cut: bool
 
     def folder(self, split: str, wnid: str) -> str:
-        """Return the folder of a label's images."""
+        """Return the folder of a class's images."""
         return f"{self.prefix}{split if self.is_cut else 'train'}/{wnid}/images"
 
 
@@ -124,17 +124,17 @@ def find_layout(files: Files) -> Layout:
     for prefix in ("", f"{READY_CUT}/", f"{OFFICIAL}/"):
         for is_cut, splits in ((True, ("val", "test")), (False, ("train",))):
             layout = Layout(prefix, is_cut)
-            if any(files.files_in(layout.folder(split, wnid)) for split in splits for wnid in LABELS):
+            if any(files.files_in(layout.folder(split, wnid)) for split in splits for wnid in CLASSES):
                 return layout
     raise bb.DataError(
         f"no tinyimage10 images in {files.path}: it has no folder such as "
-        f"train/{next(iter(LABELS))}/images, neither at its top nor in {READY_CUT} or {OFFICIAL}",
+        f"train/{next(iter(CLASSES))}/images, neither at its top nor in {READY_CUT} or {OFFICIAL}",
         hint=HINT,
     )
 
 
 def image_numbers(split: str, wnid: str) -> range:
-    """Return the numbers of a label's images in Tiny ImageNet that belong to a split."""
+    """Return the numbers of a class's images in Tiny ImageNet that belong to a split."""
     if split == "train":
         return range(100, 500)
     is_first = (split == "val") == (wnid in VAL_BEFORE_TEST)
@@ -144,7 +144,7 @@ def image_numbers(split: str, wnid: str) -> range:
 def read_split(files: Files, layout: Layout, *, split: str) -> bb.Split:
     """Return one split, decoded."""
     arrays, labels, names = [], [], []
-    for label, wnid in enumerate(LABELS):
+    for label, wnid in enumerate(CLASSES):
         wanted = [f"{wnid}_{number}.JPEG" for number in image_numbers(split, wnid)]
         folder = layout.folder(split, wnid)
         check_present(files, folder, wanted)
@@ -156,7 +156,7 @@ def read_split(files: Files, layout: Layout, *, split: str) -> bb.Split:
 
 
 def check_present(files: Files, folder: str, wanted: list[str], *, hint: str = HINT) -> None:
-    """Raise :class:`~benchbench.errors.DataError` where a label's folder or an image is missing."""
+    """Raise :class:`~benchbench.errors.DataError` where a class's folder or an image is missing."""
     present = files.files_in(folder)
     missing = [name for name in wanted if name not in present]
     if not present:
@@ -187,5 +187,5 @@ def decode(jpeg: bytes, *, where: str, hint: str = HINT) -> np.ndarray[tuple[int
 
 @bb.hookimpl
 def benchbench_datasets() -> list[type[bb.Dataset]]:
-    """Offer the ten labels."""
+    """Offer the ten classes."""
     return [TinyImage10]

@@ -1,6 +1,6 @@
-"""All 200 labels of Tiny ImageNet (Stanford CS231n), cut the way that ``tinyimage10`` cuts its ten.
+"""All 200 classes of Tiny ImageNet (Stanford CS231n), cut the way that ``tinyimage10`` cuts its ten.
 
-Only the training part of the official archive is used: its own test part has no labels, and this way the ten labels
+Only the training part of the official archive is used: its own test part has no labels, and this way the ten classes
 have the same images in the same splits here as there, so that results on them can be compared.
 """
 
@@ -33,10 +33,10 @@ HINT = f"--data tinyimage200=PATH of {OFFICIAL}.zip or its folder; bench data fe
 
 
 class TinyImage200(bb.Dataset, name="tinyimage200"):
-    """100,000 photographs of 64x64 with 200 labels: 400 to train, 50 to validate and 50 to test on for each."""
+    """100,000 photographs of 64x64 with 200 classes: 400 to train, 50 to validate and 50 to test on for each."""
 
     download: ClassVar[bb.Download | None] = TinyImage10.download
-    num_labels: ClassVar[int] = 200
+    num_classes: ClassVar[int] = 200
 
     image_size: int = bb.param(
         150, "side of the square that images are padded (with black) or cropped to", ge=1, le=4096
@@ -59,9 +59,9 @@ class TinyImage200(bb.Dataset, name="tinyimage200"):
         """
         with open_files(find_archive(root), max_file_bytes=MAX_FILE_BYTES) as files:
             prefix = "" if "wnids.txt" in files.files_in("") else f"{OFFICIAL}/"
-            labels = read_labels(files, prefix, num_labels=self.num_labels)
-            train, val, test = (read_split(files, prefix, tuple(labels), split=split) for split in SPLITS)
-        return bb.Splits(train=train, val=val, test=test, class_names=tuple(labels.values()))
+            class_names = read_classes(files, prefix, num_classes=self.num_classes)
+            train, val, test = (read_split(files, prefix, tuple(class_names), split=split) for split in SPLITS)
+        return bb.Splits(train=train, val=val, test=test, class_names=tuple(class_names.values()))
 
 
 def find_archive(root: Path) -> Path:
@@ -75,14 +75,14 @@ def find_archive(root: Path) -> Path:
     raise bb.DataError(f"no tinyimage200 images at {root}: it {found}", hint=HINT)
 
 
-def read_labels(files: Files, prefix: str, *, num_labels: int) -> dict[str, str]:
-    """Return the name of each label by its WordNet id, in sorted order.
+def read_classes(files: Files, prefix: str, *, num_classes: int) -> dict[str, str]:
+    """Return the name of each class by its WordNet id, in sorted order.
 
-    A label is called by its first name in words.txt, with the id where two labels share it.
+    A class is called by its first name in words.txt, with the id where two classes share it.
     """
     wnids = sorted(set(_read_text(files, f"{prefix}wnids.txt").split()))
-    if len(wnids) != num_labels:
-        raise bb.DataError(f"{files.path}: {prefix}wnids.txt has {len(wnids)} labels, not {num_labels}", hint=HINT)
+    if len(wnids) != num_classes:
+        raise bb.DataError(f"{files.path}: {prefix}wnids.txt has {len(wnids)} classes, not {num_classes}", hint=HINT)
     lines = (line.partition("\t") for line in _read_text(files, f"{prefix}words.txt").splitlines())
     words = {wnid: names.partition(",")[0].strip() for wnid, _, names in lines}
     names = [words.get(wnid) or wnid for wnid in wnids]
@@ -98,13 +98,13 @@ def _read_text(files: Files, name: str) -> str:
 def read_split(files: Files, prefix: str, wnids: tuple[str, ...], *, split: str) -> bb.Split:
     """Return one split, decoded into one array: 1 GB for the training part, which is not to be there twice."""
     wanted = {wnid: [f"{wnid}_{number}.JPEG" for number in image_numbers(split, wnid)] for wnid in wnids}
-    names = tuple(name for of_label in wanted.values() for name in of_label)
+    names = tuple(name for of_class in wanted.values() for name in of_class)
     pixels = np.empty((len(names), 3, IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8)
     row = 0
-    for wnid, of_label in wanted.items():
+    for wnid, of_class in wanted.items():
         folder = f"{prefix}train/{wnid}/images"
-        check_present(files, folder, of_label, hint=HINT)
-        for name in of_label:
+        check_present(files, folder, of_class, hint=HINT)
+        for name in of_class:
             place = f"{folder}/{name}"
             image = decode(files.read(place), where=f"{files.path}: {place}", hint=HINT)
             pixels[row] = image.transpose(2, 0, 1)
@@ -115,5 +115,5 @@ def read_split(files: Files, prefix: str, wnids: tuple[str, ...], *, split: str)
 
 @bb.hookimpl
 def benchbench_datasets() -> list[type[bb.Dataset]]:
-    """Offer all labels."""
+    """Offer all classes."""
     return [TinyImage200]

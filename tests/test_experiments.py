@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from benchbench_plugins.tinyimage10 import LABELS
+from benchbench_plugins.tinyimage10 import CLASSES
 from support.paths import REPOSITORY
 
 from benchbench.cli.variants import Words, name_variants, read_variants
-from benchbench.config.differences import is_match, label, varying
+from benchbench.config.differences import describe_spec, is_match, varying
 from benchbench.config.grid_file import GridFile, load
 from benchbench.plugin.registry import Registry
 from benchbench.records.metrics import class_slugs
@@ -21,7 +21,7 @@ FOLDER = REPOSITORY / "experiments"
 NUM_TRIALS = {
     "batch-size": 6,
     "grid": 4,
-    "labels": 6,
+    "classes": 6,
     "learning-rate": 10,
     "optimizers": 18,
     "resnet-vs-alexnet": 6,
@@ -36,7 +36,7 @@ METRICS = {
     "overfit_epoch",
     "test_accuracy",
     "train_seconds",
-    *(f"test_accuracy/{slug}" for slug in class_slugs(tuple(LABELS.values())).values()),
+    *(f"test_accuracy/{slug}" for slug in class_slugs(tuple(CLASSES.values())).values()),
 }
 every_experiment = pytest.mark.parametrize("name", NUM_TRIALS)
 
@@ -67,7 +67,7 @@ def test_an_experiment_states_its_question_and_its_trials_resolve(name: str, reg
     assert len(specs) == grid.num_trials == NUM_TRIALS[name]
     grid.check(specs)
     keys = varying(specs)
-    assert len({label(spec, keys) for spec in specs}) == len(specs)
+    assert len({describe_spec(spec, keys) for spec in specs}) == len(specs)
     assert set(grid.compare.by) <= {*keys, *grid.axes}
 
 
@@ -119,7 +119,7 @@ def test_a_timing_experiment_names_its_variants_and_compares_with_the_paper_s_ow
     assert named.baseline == names[0]
 
 
-def test_accuracies_by_label_are_those_of_all_ten_labels() -> None:
+def test_accuracies_by_class_are_those_of_all_ten_classes() -> None:
     rows = [row for row in experiment("table1-as-run").expected if row.metric.startswith("test_accuracy/")]
     assert len({row.metric for row in rows}) == 10
     assert all(0 <= row.value <= 1 for row in rows)

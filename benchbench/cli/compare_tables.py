@@ -122,7 +122,7 @@ def _flat_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
             yield {
                 "metric": metric.name,
                 "unit": metric.unit,
-                "configuration": row.label,
+                "configuration": row.name,
                 **{key: row.where.get(key) for key in comparison.by},
                 "is_baseline": row.is_baseline,
                 "is_best": row.is_best,
@@ -147,7 +147,7 @@ _STATUSES = ("finished", "failed", "killed", "running")
 
 def _flat_published(row: PublishedRow) -> dict[str, Any]:
     return {
-        "configuration": row.label,
+        "configuration": row.name,
         "metric": row.metric.name,
         "unit": row.metric.unit,
         "n": row.ours.n,

@@ -139,7 +139,7 @@ def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
 
 def _findings(name: str, loaded: Loaded, *, checksum: str) -> dict[str, Any]:
     facts = loaded.facts
-    counts = _count_labels(loaded)
+    counts = _count_classes(loaded)
     return {
         "name": name,
         "source": facts.source,
@@ -158,13 +158,13 @@ def _print_findings(name: str, loaded: Loaded, *, checksum: str) -> None:
     typer.echo(f"{name}: {facts.source}")
     typer.echo(f"checksum: {checksum}")
     typer.echo(f"digest of the images and labels: {facts.digest}")
-    counts = _count_labels(loaded)
-    rows = [(label, *(str(counts[part][label]) for part in counts)) for label in facts.class_names]
+    counts = _count_classes(loaded)
+    rows = [(class_name, *(str(counts[part][class_name]) for part in counts)) for class_name in facts.class_names]
     totals = ("all", *(str(split.num_images) for split in facts.splits.values()))
-    print_table(("label", *counts), [*rows, totals], numbers=tuple(counts))
+    print_table(("class", *counts), [*rows, totals], numbers=tuple(counts))
 
 
-def _count_labels(loaded: Loaded) -> dict[str, dict[str, int]]:
+def _count_classes(loaded: Loaded) -> dict[str, dict[str, int]]:
     import numpy as np
 
     names = loaded.facts.class_names

@@ -138,7 +138,7 @@ def epoch_line(epoch: Epoch, record: Record) -> str:
 
 
 def show_end(record: Record, console: Console, *, opens_with: str) -> None:
-    """Print what a trial came to: accuracies, accuracy per label, times, and the line that opens it in MLflow."""
+    """Print what a trial came to: accuracies, accuracy per class, times, and the line that opens it in MLflow."""
     if record.final is not None:
         console.print(per_class_table(record))
         final = record.final
@@ -162,14 +162,14 @@ def show_end(record: Record, console: Console, *, opens_with: str) -> None:
 
 
 def per_class_table(record: Record) -> Table:
-    """Return test accuracy per label, in the order of the labels."""
+    """Return test accuracy per class, in the order of the classes."""
     assert record.final is not None  # noqa: S101 - asked for finished trials only
-    table = Table(title="test accuracy per label", title_justify="left", box=None, pad_edge=False)
-    table.add_column("label")
+    table = Table(title="test accuracy per class", title_justify="left", box=None, pad_edge=False)
+    table.add_column("class")
     table.add_column("accuracy", justify="right")
     table.add_column("")
-    for label, accuracy in record.final.test_accuracy_per_class.items():
-        table.add_row(Text(label), f"{accuracy:.1%}", "#" * round(20 * accuracy))
+    for class_name, accuracy in record.final.test_accuracy_per_class.items():
+        table.add_row(Text(class_name), f"{accuracy:.1%}", "#" * round(20 * accuracy))
     return table
 
 

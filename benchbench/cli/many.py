@@ -20,7 +20,7 @@ from benchbench.cli import options as shared
 from benchbench.cli.downloads import download_bar
 from benchbench.cli.grid_display import GridDisplay, duration
 from benchbench.cli.tables import print_table
-from benchbench.config.differences import label, value_text, varying
+from benchbench.config.differences import describe_spec, value_text, varying
 from benchbench.driver.event_loop import Ending
 from benchbench.driver.grid_state import GridState
 from benchbench.driver.session import Options, Session
@@ -132,7 +132,7 @@ def _run(
     drive = session.drive(
         display, complete=best.complete, parent_run_id=parent, retries=RETRIES, max_failures=max_failures
     )
-    labels = {job.folder: label(job.spec, names) for job in jobs}
+    labels = {job.folder: describe_spec(job.spec, names) for job in jobs}
     with display.shown(labels, session.executor.progress):
         ending = drive.run(jobs, session.executor)
     if has_report:
@@ -237,7 +237,7 @@ def _list_plan(plan: Sequence[Planned], console: Console, *, with_reasons: bool)
     for item in plan:
         action = ("stale" if item.stale else "done") if item.action == "skip" else item.action
         reason = f"  ({item.why})" if with_reasons else ""
-        console.print(Text(f"  {action:6}  {label(item.resolved.spec, names)}{reason}"), soft_wrap=True)
+        console.print(Text(f"  {action:6}  {describe_spec(item.resolved.spec, names)}{reason}"), soft_wrap=True)
 
 
 def _names(plan: Sequence[Planned]) -> tuple[str, ...]:
@@ -267,7 +267,7 @@ def _show_outcomes(outcomes: Sequence[Outcome], names: tuple[str, ...]) -> None:
     for outcome in outcomes:
         error = outcome.error or (outcome.record and outcome.record.error)
         if error:
-            typer.echo(f"{outcome.status}: {label(outcome.job.spec, names)}: {error.message}", err=True)
+            typer.echo(f"{outcome.status}: {describe_spec(outcome.job.spec, names)}: {error.message}", err=True)
 
 
 def _planned_json(item: Planned) -> dict[str, Any]:

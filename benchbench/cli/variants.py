@@ -10,7 +10,7 @@ from benchbench.compare.configurations import find_keys, plain_key
 from benchbench.config import grid_file
 from benchbench.config.axes import AXIS, axis_keys
 from benchbench.config.comparison import read_study
-from benchbench.config.differences import is_match, label, value_text
+from benchbench.config.differences import describe_spec, is_match, value_text
 from benchbench.config.kinds import KINDS
 from benchbench.config.spec import read_settings
 from benchbench.errors import SpecError, closest
@@ -136,14 +136,14 @@ def _name(spec: Spec, keys: Sequence[str]) -> str:
     flat = spec.flat()
     if len(keys) == 1 and (keys[0] in KINDS or keys[0] == "precision"):
         return value_text(flat[keys[0]])
-    return label(spec, keys)
+    return describe_spec(spec, keys)
 
 
 def _baseline(
     specs: Sequence[Spec], names: Sequence[str], grid: GridFile, asked: str | None, keys: Sequence[str]
 ) -> str:
     if asked is not None:
-        long = {label(spec, keys): name for spec, name in zip(specs, names, strict=True)}
+        long = {describe_spec(spec, keys): name for spec, name in zip(specs, names, strict=True)}
         if asked in names or asked in long:
             return long.get(asked, asked)
         near = closest(asked, (*names, *long)) or f"variants: {'; '.join(names)}"

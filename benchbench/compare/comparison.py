@@ -55,7 +55,7 @@ class Cell:
 class Row:
     """One configuration: what makes it one, how its trials ended, its accuracy by validation, its cells by metric."""
 
-    label: str
+    name: str
     where: dict[str, JsonValue]
     statuses: dict[str, int]
     val_accuracy: float | None
@@ -150,7 +150,7 @@ class _Table:
         best = max(accuracies, key=lambda accuracy: -1.0 if accuracy is None else accuracy)
         return tuple(
             Row(
-                label=row.label,
+                name=row.name,
                 where=row.where,
                 statuses=row.statuses,
                 val_accuracy=accuracies[place],

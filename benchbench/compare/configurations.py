@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.config.differences import is_match, label, label_of, value_text, varying
+from benchbench.config.differences import describe_spec, describe_values, is_match, value_text, varying
 from benchbench.config.kinds import KINDS
 from benchbench.errors import SpecError, closest
 
@@ -28,9 +28,9 @@ class Configuration:
     trials: dict[str, Record]
 
     @property
-    def label(self) -> str:
+    def name(self) -> str:
         """Return such as ``optimizer.lr=0.001``."""
-        return label_of(self.where, self.where)
+        return describe_values(self.where, self.where)
 
     @property
     def finished(self) -> dict[str, Record]:
@@ -108,7 +108,7 @@ def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
         flat = record.spec.flat()
         where = {key: flat[key] for key in keys.rows if key in flat}
         row = rows.setdefault(_text(record.spec, keys.rows), Configuration(where, {}))
-        unit = label(record.spec, ("seed", *keys.pooled))
+        unit = describe_spec(record.spec, ("seed", *keys.pooled))
         # The same spec on other images is another trial of its row.
         row.trials[unit if unit not in row.trials else f"{unit} {record.data_digest}"] = record
     return list(rows.values())
@@ -127,9 +127,9 @@ def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue]) -> i
     if not where or len(found) == 1:
         return found[0]
     if not found:
-        raise SpecError(f"no row is the baseline {label_of(where, where)}", hint=f"rows: {_some(rows)}")
+        raise SpecError(f"no row is the baseline {describe_values(where, where)}", hint=f"rows: {_some(rows)}")
     raise SpecError(
-        f"the baseline {label_of(where, where)} is of {len(found)} rows",
+        f"the baseline {describe_values(where, where)} is of {len(found)} rows",
         hint=f"name one of them: {_some([rows[place] for place in found])}",
     )
 
@@ -143,7 +143,7 @@ def _has(spec: Spec, where: Mapping[str, JsonValue]) -> bool:
 
 
 def _some(rows: Sequence[Configuration], limit: int = 5) -> str:
-    names = [row.label for row in rows[:limit]]
+    names = [row.name for row in rows[:limit]]
     return "; ".join(names + (["..."] if len(rows) > limit else []))
 
 

@@ -1,7 +1,7 @@
 """What can be compared: every number of a finished trial by the name that MLflow shows it under, and a few more.
 
 =========================  ==========================================================================
-``final_…``, ``test_…``    the trained network on a split; ``test_accuracy/<class>`` for each label
+``final_…``, ``test_…``    the trained network on a split; ``test_accuracy/<class>`` for each class
 ``train_loss`` and so on   the last epoch's, as its training pass went
 ``train_seconds``          the whole phase, as ``time/train_seconds`` in MLflow; so for every phase
 ``seconds_per_epoch``      a training pass, the mean over all epochs but the first, which is slower
@@ -103,12 +103,12 @@ def values_of(record: Record, targets: Iterable[Target] = ()) -> dict[str, float
     if record.status != "finished" or record.final is None:
         return {}
     final, later = record.final, record.epochs[1:] or record.epochs
-    by_label = final.test_accuracy_per_class
-    slugs = class_slugs(tuple(by_label))
+    per_class = final.test_accuracy_per_class
+    slugs = class_slugs(tuple(per_class))
     values: dict[str, float | None] = {
         **final_values(final),
         "overfit_epoch": final.overfit_epoch,
-        **{f"test_accuracy/{slugs[label]}": accuracy for label, accuracy in by_label.items()},
+        **{f"test_accuracy/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()},
         **{f"{phase}_seconds": seconds for phase, seconds in (asdict(record.times) if record.times else {}).items()},
     }
     if later:

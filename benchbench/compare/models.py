@@ -59,7 +59,7 @@ def compare_models(first: Predictions, second: Predictions, *, confidence: float
 
     Raises :class:`SpecError` where they were not made of the same images.
     """
-    if (first.images, first.labels) != (second.images, second.labels):
+    if (first.images, first.classes) != (second.images, second.classes):
         raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")
     from scipy.stats import binomtest
 

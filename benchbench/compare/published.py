@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.metrics import check_unit, find_metrics, values_of
 from benchbench.compare.statistics import Interval, Summary, prediction_interval, summarise
-from benchbench.config.differences import is_match, label_of, varying
+from benchbench.config.differences import describe_values, is_match, varying
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class PublishedRow:
     from being judged.
     """
 
-    label: str
+    name: str
     metric: Metric
     source: str
     theirs: float
@@ -74,13 +74,13 @@ def against_published(
 
 def _matching(row: Expected, trials: Sequence[Record], where: str) -> list[Record]:
     found = [record for record in trials if is_match(record.spec, row.where)]
-    label = label_of(row.where, row.where)
+    name = describe_values(row.where, row.where)
     if not found:
-        raise SpecError(f"{where} is of no trial here: {label}", hint=f"{len(trials)} trials were looked at")
+        raise SpecError(f"{where} is of no trial here: {name}", hint=f"{len(trials)} trials were looked at")
     others = [key for key in varying([record.spec for record in found]) if key != "seed"]
     if others:
         raise SpecError(
-            f"{where} is of several configurations: {label}",
+            f"{where} is of several configurations: {name}",
             hint=f"they differ in {', '.join(others)}: say in `where` which is meant",
         )
     return found
@@ -102,7 +102,7 @@ def _row(
     if len(ours) < len(numbers):
         judgement, why, prediction = "not judged", f"{len(ours)} of {len(numbers)} trials have a value", None
     return PublishedRow(
-        label=label_of(row.where, row.where),
+        name=describe_values(row.where, row.where),
         metric=metric,
         source=row.source,
         theirs=row.value,

@@ -36,7 +36,7 @@ def of_published(rows: Sequence[PublishedRow], confidence: float) -> Sheet:
     columns = ("of", "metric", "ours", "theirs", f"{words.percent(confidence)} of one new run", "", "source")
     texts = tuple(
         (
-            row.label,
+            row.name,
             row.metric.name,
             " ".join(filter(None, (words.mean(row.ours, row.metric), words.statuses(row.statuses)))),
             words.number(row.theirs, row.metric),

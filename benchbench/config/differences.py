@@ -31,12 +31,12 @@ def varying(specs: Sequence[Spec]) -> tuple[str, ...]:
     return tuple(key for key, differs in varied.items() if differs)
 
 
-def label(spec: Spec, keys: Iterable[str]) -> str:
+def describe_spec(spec: Spec, keys: Iterable[str]) -> str:
     """Return ``optimizer.lr=0.001 seed=0``: the values of these keys, without those that the spec does not have."""
-    return label_of(spec.flat(), keys)
+    return describe_values(spec.flat(), keys)
 
 
-def label_of(flat: Mapping[str, JsonValue], keys: Iterable[str]) -> str:
+def describe_values(flat: Mapping[str, JsonValue], keys: Iterable[str]) -> str:
     """Return the same of values by their keys."""
     return " ".join(f"{key}={value_text(flat[key])}" for key in keys if key in flat)
 

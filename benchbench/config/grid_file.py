@@ -15,7 +15,7 @@ from pydantic import Field
 
 from benchbench.config.axes import AXIS, axis_keys, check_axis, choices, count, expand, without
 from benchbench.config.comparison import Part, check_names, read_part, read_study, refuse_unknown
-from benchbench.config.differences import is_match, label, label_of
+from benchbench.config.differences import describe_spec, describe_values, is_match
 from benchbench.config.kinds import KINDS
 from benchbench.config.spec import Draft, read_settings, read_toml
 from benchbench.errors import SpecError, closest
@@ -90,7 +90,7 @@ class GridFile:
         drafts = tuple(Draft.from_toml(table).with_texts(self.texts) for table in tables)
         twice = _first_repeat([draft.model_dump_json() for draft in drafts])
         if twice:
-            raise self._repeated(twice, len(drafts), label_of(_flat_trial(tables[twice[0]]), self.axes))
+            raise self._repeated(twice, len(drafts), describe_values(_flat_trial(tables[twice[0]]), self.axes))
         return drafts
 
     def check(self, specs: Sequence[Spec]) -> None:
@@ -101,7 +101,7 @@ class GridFile:
         """
         twice = _first_repeat([spec.id for spec in specs])
         if twice:
-            raise self._repeated(twice, len(specs), label(specs[twice[0]], self.axes))
+            raise self._repeated(twice, len(specs), describe_spec(specs[twice[0]], self.axes))
         known = list(dict.fromkeys(key for spec in specs for key in spec.flat()))
         for key in (*self.compare.by, *self.compare.baseline):
             if key not in known:
@@ -110,7 +110,7 @@ class GridFile:
             return
         for place, where in self._selections():
             if where and not any(is_match(spec, where) for spec in specs):
-                raise SpecError(f"{self.path}: {place} is of no trial: {label_of(where, where)}")
+                raise SpecError(f"{self.path}: {place} is of no trial: {describe_values(where, where)}")
 
     def _selections(self) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
         yield "compare.baseline", self.compare.baseline

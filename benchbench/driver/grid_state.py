@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from benchbench.config.differences import label, varying
+from benchbench.config.differences import describe_spec, varying
 from benchbench.errors import SpecError
 from benchbench.records.journal import ID_DIGITS, Journal, state_folder
 
@@ -58,7 +58,7 @@ class GridState:
         if not left:
             return
         spec = left[0].record().spec
-        example = label(spec, varying([spec, *specs]))
+        example = describe_spec(spec, varying([spec, *specs]))
         raise SpecError(
             f"{self.path} has changed since its last call: {len(left)} interrupted trial(s) are no longer in it,"
             f" such as {example}",

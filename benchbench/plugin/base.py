@@ -76,7 +76,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a dataset and the names of its labels, in the order of their numbers."""
+    """The three parts of a dataset and the names of its classes, in the order of their labels."""
 
     train: Split
     val: Split
@@ -147,7 +147,7 @@ class Dataset(Plugin):
 
 
 class Model(Plugin):
-    """A network. float32 ``[N, C, H, W]`` comes in, logits ``[N, K]`` go out, K at least the number of labels."""
+    """A network. float32 ``[N, C, H, W]`` comes in, logits ``[N, K]`` go out, K at least the number of classes."""
 
     kind: ClassVar[str] = "model"
 

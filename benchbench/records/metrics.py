@@ -13,19 +13,22 @@ _MAX_CLASS_CHARACTERS = 200
 """MLflow takes 250 for a metric's whole name, mlflow/utils/validation.py."""
 
 
-def class_slugs(labels: tuple[str, ...]) -> dict[str, str]:
-    """Return a metric name for each label, in characters that MLflow takes; no two are equal, case apart."""
-    slugs = {label: re.sub(r"[^\w\-]+", "_", label).strip("_")[:_MAX_CLASS_CHARACTERS] for label in labels}
+def class_slugs(class_names: tuple[str, ...]) -> dict[str, str]:
+    """Return a metric name for each class, in characters that MLflow takes; no two are equal, case apart."""
+    slugs = {
+        class_name: re.sub(r"[^\w\-]+", "_", class_name).strip("_")[:_MAX_CLASS_CHARACTERS]
+        for class_name in class_names
+    }
     taken = [slug.casefold() for slug in slugs.values()]
     return {
         # No slug has a dot of its own, so that one with a number behind a dot equals no other.
-        label: slug if slug and taken.count(slug.casefold()) == 1 else f"{slug or 'label'}.{number}"
-        for number, (label, slug) in enumerate(slugs.items())
+        class_name: slug if slug and taken.count(slug.casefold()) == 1 else f"{slug or 'class'}.{number}"
+        for number, (class_name, slug) in enumerate(slugs.items())
     }
 
 
 def final_values(final: Final) -> dict[str, float]:
-    """Return the metrics of the trained model; by label up to twenty labels, above that a table has them."""
+    """Return the metrics of the trained model; by class up to twenty classes, above that a table has them."""
     values: dict[str, float] = {
         "final_train_accuracy": final.train_accuracy,
         "final_train_loss": final.train_loss,
@@ -38,8 +41,8 @@ def final_values(final: Final) -> dict[str, float]:
     }
     if final.overfit_epoch is not None:
         values["overfit_epoch"] = final.overfit_epoch
-    by_label = final.test_accuracy_per_class
-    if len(by_label) <= MAX_CLASS_METRICS:
-        slugs = class_slugs(tuple(by_label))
-        values |= {f"test_accuracy/{slugs[label]}": accuracy for label, accuracy in by_label.items()}
+    per_class = final.test_accuracy_per_class
+    if len(per_class) <= MAX_CLASS_METRICS:
+        slugs = class_slugs(tuple(per_class))
+        values |= {f"test_accuracy/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()}
     return values

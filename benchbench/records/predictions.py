@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Predictions:
-    """The test images of a run by name, their labels, and what its model took them for, in the same order."""
+    """The test images of a run by name, their classes, and what its model took them for, in the same order."""
 
     images: tuple[str, ...]
-    labels: tuple[str, ...]
+    classes: tuple[str, ...]
     predictions: tuple[str, ...]
 
     @property
     def is_correct(self) -> tuple[bool, ...]:
         """Return for each image whether the model is right."""
-        return tuple(label == said for label, said in zip(self.labels, self.predictions, strict=True))
+        return tuple(true == said for true, said in zip(self.classes, self.predictions, strict=True))

@@ -8,7 +8,7 @@
     material.py       trials with the files that their runs keep
     gather.py         fetches that material from MLflow
     sections.py       the tables of the report
-    labels.py         accuracy per class, with intervals
+    classes.py        accuracy per class, with intervals
     facts.py          what differs between trials, and the command that repeats one
     charts.py         what all charts share
     curves.py         charts over epochs

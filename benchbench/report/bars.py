@@ -1,4 +1,4 @@
-"""Bars and the matrix: accuracy by label, what was taken for what, and where the time went."""
+"""Bars and the matrix: accuracy by class, what was taken for what, and where the time went."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from benchbench.report.figures import read_confusion_matrix, short
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchbench.report.labels import LabelTable
+    from benchbench.report.classes import ClassTable
     from benchbench.report.subject import Subject
 
 SHAPES = {"load": "/", "train": "", "eval": ".", "checkpoint": "x", "other": "-"}
-_MAX_NUMBERED_LABELS = 24
+_MAX_NUMBERED_CLASSES = 24
 
 
-def accuracy_per_class(table: LabelTable, subject: Subject) -> Chart:
-    """Return the test accuracy of each label with its interval; the best configuration and the baseline at first."""
+def accuracy_per_class(table: ClassTable, subject: Subject) -> Chart:
+    """Return the test accuracy of each class with its interval; the best configuration and the baseline at first."""
     figure = go.Figure()
     shown = [row.is_best or row.is_baseline for row in subject.comparison.rows]
-    labels = [charts.text(label) for label in table.labels]
+    class_names = [charts.text(class_name) for class_name in table.class_names]
     for number, (name, cells) in enumerate(zip(subject.names, table.columns, strict=True)):
         values = [cell.accuracy for cell in cells]
         figure.add_bar(
             orientation="h",
             x=[charts.finite(value) for value in values],
-            y=labels,
+            y=class_names,
             name=charts.name(name),
             visible=True if shown[number] else "legendonly",
             marker={
@@ -50,34 +50,34 @@ def accuracy_per_class(table: LabelTable, subject: Subject) -> Chart:
             hovertemplate="%{y}: %{customdata[0]}<extra>%{fullData.name}</extra>",
         )
     rows = min(sum(shown), 2)
-    charts.lay_out(figure, height=150 + len(labels) * (12 + 16 * rows))
+    charts.lay_out(figure, height=150 + len(class_names) * (12 + 16 * rows))
     figure.update_layout(
         barmode="group",
         bargap=0.25,
         yaxis={"autorange": "reversed", "type": "category", "dtick": 1},
         xaxis=charts.share(),
     )
-    return Chart.of("labels", figure)
+    return Chart.of("classes", figure)
 
 
 def confusion(path: Path) -> Chart:
-    """Return the test images of each true label by prediction, from ``confusion_matrix.csv``."""
-    labels, predictions, counts = read_confusion_matrix(path)
+    """Return the test images of each true class by prediction, from ``confusion_matrix.csv``."""
+    class_names, predictions, counts = read_confusion_matrix(path)
     totals = counts.sum(axis=1, keepdims=True)
-    is_numbered = len(labels) <= _MAX_NUMBERED_LABELS
+    is_numbered = len(class_names) <= _MAX_NUMBERED_CLASSES
     figure = go.Figure(
         go.Heatmap(
             z=(counts / np.maximum(totals, 1)).tolist(),
             x=[charts.text(short(name)) for name in predictions],
-            y=[charts.text(short(name)) for name in labels],
+            y=[charts.text(short(name)) for name in class_names],
             text=[[str(count or "") for count in row] for row in counts.tolist()] if is_numbered else None,
             texttemplate="%{text}" if is_numbered else None,
             customdata=[
                 [
-                    [charts.text(label), charts.text(prediction), f"{count} of {total}"]
+                    [charts.text(class_name), charts.text(prediction), f"{count} of {total}"]
                     for prediction, count in zip(predictions, row, strict=True)
                 ]
-                for label, row, (total,) in zip(labels, counts.tolist(), totals.tolist(), strict=True)
+                for class_name, row, (total,) in zip(class_names, counts.tolist(), totals.tolist(), strict=True)
             ],
             hovertemplate=(
                 "is %{customdata[0]}<br>taken for %{customdata[1]}<br>%{customdata[2]} (%{z:.1%})<extra></extra>"
@@ -88,13 +88,13 @@ def confusion(path: Path) -> Chart:
             zmax=1,
             xgap=1,
             ygap=1,
-            colorbar={"tickformat": ".0%", "title": {"text": "share of the label", "side": "right"}, "thickness": 12},
+            colorbar={"tickformat": ".0%", "title": {"text": "share of the class", "side": "right"}, "thickness": 12},
         )
     )
-    charts.lay_out(figure, height=190 + (26 if is_numbered else 12) * len(labels))
+    charts.lay_out(figure, height=190 + (26 if is_numbered else 12) * len(class_names))
     figure.update_layout(
         xaxis={"title": {"text": "prediction"}, "tickangle": -60, "type": "category", "showgrid": False},
-        yaxis={"title": {"text": "true label"}, "autorange": "reversed", "type": "category", "showgrid": False},
+        yaxis={"title": {"text": "true class"}, "autorange": "reversed", "type": "category", "showgrid": False},
     )
     return Chart.of("confusion", figure)
 

@@ -44,21 +44,21 @@ STYLE: Any = {  # the type of its keys differs between versions of matplotlib
     "grid.color": "#E4E6EA",
     "grid.linewidth": 0.8,
     "savefig.dpi": 120,
-    # A label may have a dollar sign in its name.
+    # A class may have a dollar sign in its name.
     "text.parse_math": False,
 }
-_MAX_NUMBERED_LABELS = 24
-_MAX_NAMED_LABELS = 100
+_MAX_NUMBERED_CLASSES = 24
+_MAX_NAMED_CLASSES = 100
 _MAX_MARKED_EPOCHS = 40
 _MAX_NAME_CHARACTERS = 24
 _NUM_COLUMNS = 4
 
 
 @dataclass(frozen=True)
-class LabelRow:
+class ClassRow:
     """One line of ``per_class.csv``."""
 
-    label: str
+    class_name: str
     images: int
     accuracy: float
 
@@ -68,14 +68,14 @@ class PredictedImages:
     """A test image, uint8 ``[C, H, W]``, with what it shows and what the model took it for."""
 
     image: NDArray[np.uint8]
-    label: str
+    class_name: str
     prediction: str
     probability: float
 
     @property
     def is_right(self) -> bool:
         """Tell whether the model was right."""
-        return self.label == self.prediction
+        return self.class_name == self.prediction
 
 
 def draw(journal: Journal) -> None:
@@ -121,8 +121,8 @@ def curves(record: Record) -> Figure:
     return figure
 
 
-def accuracy_per_class(rows: list[LabelRow], record: Record) -> Figure:
-    """Return one bar a label, in the labels' order, with its value and its number of test images."""
+def accuracy_per_class(rows: list[ClassRow], record: Record) -> Figure:
+    """Return one bar a class, in the classes' order, with its value and its number of test images."""
     numbers = np.arange(len(rows))
     figure = Figure(figsize=(7, 1.3 + _row_inches(len(rows)) * len(rows)))
     axes = figure.subplots()
@@ -131,43 +131,43 @@ def accuracy_per_class(rows: list[LabelRow], record: Record) -> Figure:
         value = "no images" if math.isnan(row.accuracy) else f"{row.accuracy:.1%}   n={row.images}"
         start = 0 if math.isnan(row.accuracy) else row.accuracy
         axes.text(start + 0.012, number, value, va="center", fontsize=_font_size(len(rows)), color="#202124")
-    axes.set_yticks(numbers, [short(row.label) for row in rows], fontsize=_font_size(len(rows)))
+    axes.set_yticks(numbers, [short(row.class_name) for row in rows], fontsize=_font_size(len(rows)))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, 1.18)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
-    axes.set_title(f"{title(record)}\ntest accuracy by label", fontweight="bold")
+    axes.set_title(f"{title(record)}\ntest accuracy by class", fontweight="bold")
     return figure
 
 
 def confusion_matrix(
-    labels: tuple[str, ...], columns: tuple[str, ...], counts: NDArray[np.int64], record: Record
+    class_names: tuple[str, ...], columns: tuple[str, ...], counts: NDArray[np.int64], record: Record
 ) -> Figure:
-    """Return the shares of each true label's test images by prediction, with the counts where they can be read."""
+    """Return the shares of each true class's test images by prediction, with the counts where they can be read."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    inches = min(2.2 + 0.52 * len(labels), 14.0)
+    inches = min(2.2 + 0.52 * len(class_names), 14.0)
     figure = Figure(figsize=(inches + 1.2, inches))
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    size = _font_size(len(labels))
+    size = _font_size(len(class_names))
     # Names that cannot stand side by side are left out, evenly.
-    every = math.ceil(len(labels) / _MAX_NAMED_LABELS)
+    every = math.ceil(len(class_names) / _MAX_NAMED_CLASSES)
     names = [short(name) for name in columns[::every]]
     axes.set_xticks(range(0, len(columns), every), names, rotation=90, fontsize=size)
-    axes.set_yticks(range(0, len(labels), every), [short(name) for name in labels[::every]], fontsize=size)
+    axes.set_yticks(range(0, len(class_names), every), [short(name) for name in class_names[::every]], fontsize=size)
     axes.set_xlabel("prediction")
-    axes.set_ylabel("true label")
-    axes.set_title(f"{title(record)}\ntest images by true label and prediction", fontweight="bold")
-    if len(labels) <= _MAX_NUMBERED_LABELS:
+    axes.set_ylabel("true class")
+    axes.set_title(f"{title(record)}\ntest images by true class and prediction", fontweight="bold")
+    if len(class_names) <= _MAX_NUMBERED_CLASSES:
         for row, column in np.argwhere(counts):
             color = "white" if shares[row, column] > 0.55 else "#202124"  # noqa: PLR2004 - read on either blue
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=size)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true label's images")
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class's images")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
     bar.outline.set_visible(False)
     return figure
@@ -190,7 +190,7 @@ def verdict(image: PredictedImages) -> str:
     """Return ``goldfish ✓ 97%``, or ``bullfrog ✗ 61%`` above ``is goldfish``."""
     mark = "✓" if image.is_right else "✗"
     line = f"{short(image.prediction)} {mark} {image.probability:.0%}"
-    return line if image.is_right else f"{line}\nis {short(image.label)}"
+    return line if image.is_right else f"{line}\nis {short(image.class_name)}"
 
 
 def title(record: Record) -> str:
@@ -203,20 +203,20 @@ def title(record: Record) -> str:
 
 
 def short(name: str) -> str:
-    """Return a label's name, cut where it is too long to be drawn."""
+    """Return a class's name, cut where it is too long to be drawn."""
     return name if len(name) <= _MAX_NAME_CHARACTERS else f"{name[: _MAX_NAME_CHARACTERS - 1]}…"
 
 
-def read_per_class(path: Path) -> list[LabelRow]:
-    """Return the lines of ``per_class.csv``; the accuracy of a label without images is NaN."""
+def read_per_class(path: Path) -> list[ClassRow]:
+    """Return the lines of ``per_class.csv``; the accuracy of a class without images is NaN."""
     with path.open(encoding="utf-8", newline="") as file:
         return [
-            LabelRow(row["label"], int(row["images"]), float(row["accuracy"] or "nan")) for row in csv.DictReader(file)
+            ClassRow(row["class"], int(row["images"]), float(row["accuracy"] or "nan")) for row in csv.DictReader(file)
         ]
 
 
 def read_confusion_matrix(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64]]:
-    """Return the true labels, the predictions and the counts ``[true, predicted]`` of ``confusion_matrix.csv``."""
+    """Return the true classes, the predictions and the counts ``[true, predicted]`` of ``confusion_matrix.csv``."""
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     counts = np.array([[int(value) for value in row[1:]] for row in rows], dtype=np.int64)
@@ -226,9 +226,9 @@ def read_confusion_matrix(path: Path) -> tuple[tuple[str, ...], tuple[str, ...],
 def read_predicted_images(path: Path) -> list[PredictedImages]:
     """Return the test images that the worker laid aside."""
     with np.load(path, allow_pickle=False) as samples:
-        labels, predictions = samples["class_names"], samples["prediction_names"]
+        class_names, predictions = samples["class_names"], samples["prediction_names"]
         return [
-            PredictedImages(image, str(labels[label]), str(predictions[prediction]), float(probability))
+            PredictedImages(image, str(class_names[label]), str(predictions[prediction]), float(probability))
             for image, label, prediction, probability in zip(
                 samples["test_images"],
                 samples["test_labels"],
@@ -281,8 +281,8 @@ def show_image(axes: Axes, image: NDArray[np.uint8]) -> None:
 
 
 def _row_inches(num_rows: int) -> float:
-    return 0.3 if num_rows <= _MAX_NUMBERED_LABELS else 0.14
+    return 0.3 if num_rows <= _MAX_NUMBERED_CLASSES else 0.14
 
 
-def _font_size(num_labels: int) -> int:
-    return 9 if num_labels <= _MAX_NUMBERED_LABELS else 5
+def _font_size(num_classes: int) -> int:
+    return 9 if num_classes <= _MAX_NUMBERED_CLASSES else 5

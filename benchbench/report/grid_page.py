@@ -106,7 +106,7 @@ def _column(metric: Metric) -> str:
 
 
 def _name(row: Row) -> str:
-    return f"`{row.label or 'all trials'}`"
+    return f"`{row.name or 'all trials'}`"
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -21,17 +21,17 @@ MAX_PIXELS = 128
 """The longer side of an image in a page; larger ones are made smaller."""
 
 MAX_IMAGES = 400
-"""Of thousands of labels the first ones are shown."""
+"""Of thousands of classes the first ones are shown."""
 
 _LOSSLESS_PIXELS = 32
 _QUALITY = 90
 
 
 @dataclass(frozen=True)
-class LabelImages:
-    """Some training images of one label, as addresses that hold the images themselves."""
+class ClassImages:
+    """Some training images of one class, as addresses that hold the images themselves."""
 
-    label: str
+    class_name: str
     addresses: tuple[str, ...]
 
 
@@ -40,27 +40,27 @@ class Judged:
     """A test image and what the model took it for."""
 
     address: str
-    label: str
+    class_name: str
     prediction: str
     probability: float
     is_right: bool
 
 
-def label_images(path: Path) -> list[LabelImages]:
-    """Return the training images in ``samples.npz`` by their labels."""
+def class_images(path: Path) -> list[ClassImages]:
+    """Return the training images in ``samples.npz`` by their classes."""
     with np.load(path, allow_pickle=False) as samples:
         labels, images, names = samples["train_labels"], samples["train_images"], samples["class_names"]
     shown = range(min(len(labels), MAX_IMAGES))
-    by_label: dict[int, list[str]] = {}
+    per_class: dict[int, list[str]] = {}
     for number in shown:
-        by_label.setdefault(int(labels[number]), []).append(address(images[number]))
-    return [LabelImages(str(names[label]), tuple(found)) for label, found in by_label.items()]
+        per_class.setdefault(int(labels[number]), []).append(address(images[number]))
+    return [ClassImages(str(names[label]), tuple(found)) for label, found in per_class.items()]
 
 
 def predicted_images(path: Path) -> list[Judged]:
     """Return the test images in ``samples.npz``, the right ones first, as they lie there."""
     return [
-        Judged(address(found.image), found.label, found.prediction, found.probability, found.is_right)
+        Judged(address(found.image), found.class_name, found.prediction, found.probability, found.is_right)
         for found in read_predicted_images(path)
     ]
 

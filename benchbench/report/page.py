@@ -17,14 +17,14 @@ from plotly.offline import get_plotlyjs
 from benchbench.compare import sheets
 from benchbench.records import files
 from benchbench.report import bars, curves, facts, images, sections
-from benchbench.report.labels import label_table
+from benchbench.report.classes import class_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from benchbench.report.charts import Chart
-    from benchbench.report.labels import LabelTable
+    from benchbench.report.classes import ClassTable
     from benchbench.report.subject import Subject
 
 _FOLDER = resources.files("benchbench.report") / "template"
@@ -76,14 +76,14 @@ class _Script:
 
 def _content(subject: Subject) -> dict[str, Any]:
     published, confidence = subject.published, subject.comparison.confidence
-    table = label_table(subject)
+    table = class_table(subject)
     charts = _charts(subject, table)
     return {
         "subject": subject,
         "sheets": sheets.of_comparison(subject.comparison),
         "published": sheets.of_published(published, confidence) if published else None,
         "trials": sections.trial_table(subject),
-        "labels": sections.label_cells(table, subject),
+        "classes": sections.class_cells(table, subject),
         "times": sections.time_table(subject),
         "charts": {chart.name: {"data": chart.data, "wide": chart.wide, "narrow": chart.narrow} for chart in charts},
         "grid_command": _grid_command(subject),
@@ -92,7 +92,7 @@ def _content(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _charts(subject: Subject, table: LabelTable) -> Iterator[Chart]:
+def _charts(subject: Subject, table: ClassTable) -> Iterator[Chart]:
     yield curves.learning_curves(subject)
     yield bars.accuracy_per_class(table, subject)
     yield bars.phases(subject)
@@ -106,11 +106,11 @@ def _of_best(subject: Subject) -> dict[str, Any]:
     """Return the name of the best trial and the images that it keeps."""
     best = subject.best
     if best is None:
-        return {"best": "", "label_images": [], "judged": []}
+        return {"best": "", "class_images": [], "judged": []}
     path = subject.artifacts(best) / files.SAMPLES
     return {
         "best": subject.trial_name(best),
-        "label_images": images.label_images(path) if path.exists() else [],
+        "class_images": images.class_images(path) if path.exists() else [],
         "judged": images.predicted_images(path) if path.exists() else [],
     }
 

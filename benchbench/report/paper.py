@@ -3,13 +3,13 @@
 ::
 
     figure-1-architecture          layers, outputs, parameters, multiply-adds; one for each model
-    figure-2-samples               training images of each label
+    figure-2-samples               training images of each class
     figure-3-optimizers, ...       accuracy by what the optimizers differ in
     figure-4-batch-sizes, ...      accuracy by what else varies
     figure-5-accuracy              of all trials, training and validation
     figure-6-loss                  the same
     figure-7-right, figure-8-wrong test images with the predictions of the best trial
-    figure-9-labels                its test accuracy by label
+    figure-9-classes                its test accuracy by class
 
 The best trial is the best by validation.
 """
@@ -80,7 +80,7 @@ def _drawings(trials: Sequence[Trial]) -> Iterator[Drawing]:
     best = ranked[0] if ranked and ranked[0].record.final else None
     yield "figure-7-right", paper_best.predictions(best, is_right=True)
     yield "figure-8-wrong", paper_best.predictions(best, is_right=False)
-    yield "figure-9-labels", paper_best.labels(best)
+    yield "figure-9-classes", paper_best.classes(best)
 
 
 def _architectures(ranked: Sequence[Trial]) -> Iterator[Drawing]:

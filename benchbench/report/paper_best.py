@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 NO_TRIAL = "no trial has finished"
 NO_IMAGES = "kept no images: --artifacts full keeps them"
 CONFIDENCE = 0.95
-_MAX_LABELS = 50
+_MAX_CLASSES = 50
 _MAX_LARGE = 24
 _NUM_BLOCKS = 5
 
 
 def samples(trials: Iterable[Trial]) -> Figure | str:
-    """Return training images of each label, of the first trial that kept some."""
+    """Return training images of each class, of the first trial that kept some."""
     for trial in trials:
         path = trial.artifacts / files.SAMPLES
         if path.exists():
@@ -61,8 +61,8 @@ def predictions(best: Trial | None, *, is_right: bool) -> Figure | str:
     return figure
 
 
-def labels(best: Trial | None) -> Figure | str:
-    """Return the test accuracy of the best trial by label, with Wilson's intervals.
+def classes(best: Trial | None) -> Figure | str:
+    """Return the test accuracy of the best trial by class, with Wilson's intervals.
 
     They are of this one trained model on more images, not of other seeds.
     """
@@ -82,11 +82,11 @@ def labels(best: Trial | None) -> Figure | str:
     for number, row in enumerate(rows):
         words = f"{row.accuracy:.1%}  [{low[number]:.1%}, {high[number]:.1%}]  n={row.images}"
         axes.text(1.03, number, words, va="center", fontsize=size, transform=axes.get_yaxis_transform())
-    axes.set_yticks(numbers, [short(row.label) for row in rows], fontsize=size)
+    axes.set_yticks(numbers, [short(row.class_name) for row in rows], fontsize=size)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(-0.02, 1.02)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_title(f"{title(best.record)}\ntest accuracy by label", fontweight="bold")
+    axes.set_title(f"{title(best.record)}\ntest accuracy by class", fontweight="bold")
     axes.set_xlabel(f"{CONFIDENCE:.0%} intervals (Wilson) of this trained model", color=QUIET_COLOR)
     return figure
 
@@ -94,10 +94,10 @@ def labels(best: Trial | None) -> Figure | str:
 def _samples(path: Path, dataset: str) -> Figure:
     with np.load(path, allow_pickle=False) as kept:
         names, images, numbers = kept["class_names"], kept["train_images"], kept["train_labels"]
-    shown = names[:_MAX_LABELS]
+    shown = names[:_MAX_CLASSES]
     num_rows = math.ceil(len(shown) / _NUM_BLOCKS)
     figure = Figure(figsize=(2.2 * _NUM_BLOCKS, 0.45 + 1.27 * num_rows))
-    count = f"{len(shown)} of {len(names)} labels" if len(shown) < len(names) else f"{len(names)} labels"
+    count = f"{len(shown)} of {len(names)} classes" if len(shown) < len(names) else f"{len(names)} classes"
     figure.suptitle(f"{dataset}: training images, {count}", x=0.01, ha="left", fontweight="bold")
     outer = figure.subfigures(num_rows, _NUM_BLOCKS, squeeze=False)
     for number, block in enumerate(outer.flat):

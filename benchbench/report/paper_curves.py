@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from benchbench.config.differences import label, value_text
+from benchbench.config.differences import describe_spec, value_text
 from benchbench.report.figures import QUIET_COLOR
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _draw_band(axes: Axes, means: pd.DataFrame, place: int, name: str) -> None:
 
 def _look(place: int, num_records: int, record: Record, keys: Sequence[str]) -> dict[str, object]:
     """Return how a trial's line is drawn, and what it is called."""
-    name = label(record.spec, keys) or label(record.spec, ("seed",))
+    name = describe_spec(record.spec, keys) or describe_spec(record.spec, ("seed",))
     if record.status != "finished":
         name += f" ({record.status})"
     if num_records <= _MAX_LINES:

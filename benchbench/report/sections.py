@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from benchbench.records.record import Record
-    from benchbench.report.labels import LabelTable
+    from benchbench.report.classes import ClassTable
     from benchbench.report.subject import Subject
 
 PHASES = ("load", "train", "eval", "checkpoint", "other", "wall")
@@ -92,22 +92,22 @@ def time_table(subject: Subject) -> Table:
     return Table("times", caption, columns, tuple(rows), frozenset(range(1, len(columns))))
 
 
-def label_cells(table: LabelTable, subject: Subject) -> Table:
-    """Return the accuracy of each label in each configuration."""
+def class_cells(table: ClassTable, subject: Subject) -> Table:
+    """Return the accuracy of each class in each configuration."""
     rows = tuple(
         (
-            Cell(label),
+            Cell(class_name),
             Cell("" if images is None else str(images), images),
             *(Cell(column[number].text, _order(column[number].accuracy)) for column in table.columns),
         )
-        for number, (label, images) in enumerate(zip(table.labels, table.images, strict=True))
+        for number, (class_name, images) in enumerate(zip(table.class_names, table.images, strict=True))
     )
-    columns = ("label", "test images", *subject.names)
+    columns = ("class", "test images", *subject.names)
     caption = (
-        f"Test accuracy by label with {100 * table.confidence:.6g} % intervals. t: Student's interval of the mean over"
+        f"Test accuracy by class with {100 * table.confidence:.6g} % intervals. t: Student's interval of the mean over"
         " seeds. Wilson: of a single trial, or seeds that are all equal, Wilson's interval over the images."
     )
-    return Table("labels-table", caption, columns, rows, frozenset(range(1, len(columns))))
+    return Table("classes-table", caption, columns, rows, frozenset(range(1, len(columns))))
 
 
 def _trial(record: Record, number: int, subject: Subject, *, is_best: bool) -> tuple[Cell, ...]:

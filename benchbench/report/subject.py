@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchbench.compare.configurations import find_keys, group
-from benchbench.config.differences import label, label_of, varying
+from benchbench.config.differences import describe_spec, describe_values, varying
 from benchbench.report.gather import best
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Subject:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Return a short name for each configuration: keys without their kinds where that tells them apart."""
-        return tuple(short_label(row.where, self.comparison.by) for row in self.rows)
+        return tuple(short_name(row.where, self.comparison.by) for row in self.rows)
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class Subject:
 
     def trial_name(self, record: Record) -> str:
         """Return such as ``optimizer.lr=0.001 seed=0``."""
-        return label(record.spec, self.keys)
+        return describe_spec(record.spec, self.keys)
 
     @property
     def counts(self) -> str:
@@ -80,7 +80,7 @@ class Subject:
         return f"{total}: {', '.join(f'{count} {status}' for status, count in statuses.items())}"
 
 
-def short_label(where: Mapping[str, JsonValue], keys: tuple[str, ...]) -> str:
+def short_name(where: Mapping[str, JsonValue], keys: tuple[str, ...]) -> str:
     """Return ``lr=0.001`` for ``optimizer.lr=0.001``, unless another key has the same last part."""
     last = [key.rpartition(".")[2] for key in keys]
     short = {
@@ -88,4 +88,4 @@ def short_label(where: Mapping[str, JsonValue], keys: tuple[str, ...]) -> str:
         for key, part in zip(keys, last, strict=True)
         if key in where
     }
-    return label_of(short, short) or "all trials"
+    return describe_values(short, short) or "all trials"

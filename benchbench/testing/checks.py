@@ -153,7 +153,7 @@ def _check_outputs(network: nn.Module, images: Tensor, num_classes: int) -> None
         alone = network(images[:1])
     _require(logits.ndim == 2, f"the output must be [N, K], not {list(logits.shape)}")  # noqa: PLR2004
     _require(len(logits) == len(images), f"the output has {len(logits)} rows for {len(images)} images")
-    _require(logits.shape[1] >= num_classes, f"the output has {logits.shape[1]} columns for {num_classes} labels")
+    _require(logits.shape[1] >= num_classes, f"the output has {logits.shape[1]} columns for {num_classes} classes")
     _require(bool(logits.isfinite().all()), "the output of a fresh network is not finite")
     _require(torch.equal(logits, again), "the output in eval mode is not the same twice")
     _require(list(alone.shape) == [1, logits.shape[1]], f"the output for one image is {list(alone.shape)}")

@@ -123,7 +123,7 @@ def inputs(started: Started) -> list[Input]:
             digest=split.digest[:_MAX_DIGEST_CHARACTERS],
             source=json.dumps({"uri": without_credentials(data.source)}),
             schema=_schema(data.image_shape),
-            profile=json.dumps({"num_images": split.num_images, "num_labels": len(data.class_names)}),
+            profile=json.dumps({"num_images": split.num_images, "num_classes": len(data.class_names)}),
         )
         for context, split in data.splits.items()
     ]

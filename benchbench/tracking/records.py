@@ -183,10 +183,10 @@ def load_predictions(run_id: str, *, tracking_uri: str | None = None) -> Predict
     with reading(tracking_uri) as client:
         text = artifact_text(client, client.get_run(run_id), files.PREDICTIONS)
     rows = [] if text is None else list(csv.DictReader(io.StringIO(text)))
-    if not rows or not rows[0].keys() >= {"image", "label", "prediction"}:
+    if not rows or not rows[0].keys() >= {"image", "class", "prediction"}:
         raise TrackingError(
             f"the run {run_id} keeps no predictions",
             hint="finished trials keep them unless they ran with --artifacts none",
         )
-    images, labels, predictions = (tuple(row[name] for row in rows) for name in ("image", "label", "prediction"))
-    return Predictions(images, labels, predictions)
+    images, classes, predictions = (tuple(row[name] for row in rows) for name in ("image", "class", "prediction"))
+    return Predictions(images, classes, predictions)

@@ -2,11 +2,11 @@
 
 ::
 
-    <attempt>/artifacts/per_class.csv           label, images, correct, accuracy
-    <attempt>/artifacts/confusion_matrix.csv    a row for each true label, a column for each prediction
-    <attempt>/artifacts/predictions.csv         image, label, prediction, probability, correct
+    <attempt>/artifacts/per_class.csv           class, images, correct, accuracy
+    <attempt>/artifacts/confusion_matrix.csv    a row for each true class, a column for each prediction
+    <attempt>/artifacts/predictions.csv         image, class, prediction, probability, correct
     <attempt>/artifacts/layers.csv              the network's layers, see benchbench.worker.layers
-    <attempt>/artifacts/samples.npz             raw images: some of each label, and some with their predictions
+    <attempt>/artifacts/samples.npz             raw images: some of each class, and some with their predictions
     <attempt>/artifacts/model/                  an MLflow model folder
 """
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Predictions", "save_layers", "save_model", "stage"]
 
 OTHER = "(other)"
-"""The prediction that is none of the labels: a model may have more outputs than there are labels."""
+"""The prediction that is none of the classes: a model may have more outputs than there are classes."""
 
 _NUM_TEST_IMAGES = 16
 _NUM_IMAGES_PER_CLASS = 4
@@ -45,7 +45,7 @@ _NUM_IMAGES_PER_CLASS = 4
 class Predictions:
     """What the model says of the test images, on the CPU.
 
-    probabilities: float32 ``[N, K]``, K at least the number of labels; labels: int64 ``[N]``, the true ones.
+    probabilities: float32 ``[N, K]``, K at least the number of classes; labels: int64 ``[N]``, the true ones.
     """
 
     probabilities: Tensor
@@ -58,11 +58,11 @@ def stage(folder: Path, *, predictions: Predictions, splits: Splits, level: Arti
         return
     folder.mkdir(parents=True, exist_ok=True)
     table = _Table.of(predictions, splits)
-    _write_csv(folder / files.PER_CLASS, ("label", "images", "correct", "accuracy"), table.per_class())
-    _write_csv(folder / files.CONFUSION_MATRIX, ("label", *table.columns), table.confusion_matrix())
+    _write_csv(folder / files.PER_CLASS, ("class", "images", "correct", "accuracy"), table.per_class())
+    _write_csv(folder / files.CONFUSION_MATRIX, ("class", *table.columns), table.confusion_matrix())
     _write_csv(
         folder / files.PREDICTIONS,
-        ("image", "label", "prediction", "probability", "correct"),
+        ("image", "class", "prediction", "probability", "correct"),
         table.predictions(splits.test),
     )
     if level == "full":
@@ -89,7 +89,7 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
 
 @dataclass(frozen=True)
 class _Table:
-    """Each test image's true label, predicted label and its probability, as numbers."""
+    """Each test image's true class, predicted class and its probability, as numbers."""
 
     class_names: tuple[str, ...]
     truth: NDArray[np.int64]
@@ -102,21 +102,21 @@ class _Table:
         return _Table(
             splits.class_names,
             predictions.labels.numpy(),
-            # All outputs beyond the labels are one: none of them.
+            # All outputs beyond the classes are one: none of them.
             predicted.clamp(max=len(splits.class_names)).numpy(),
             probability.numpy(),
         )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the names of the predictions; the last is that of no label, where that occurs."""
+        """Return the names of the predictions; the last is that of no class, where that occurs."""
         has_other = bool((self.predicted == len(self.class_names)).any())
         return (*self.class_names, OTHER) if has_other else self.class_names
 
     def per_class(self) -> Iterable[tuple[object, ...]]:
         for number, name in enumerate(self.class_names):
-            is_label = self.truth == number
-            images, correct = int(is_label.sum()), int((self.predicted[is_label] == number).sum())
+            is_class = self.truth == number
+            images, correct = int(is_class.sum()), int((self.predicted[is_class] == number).sum())
             yield name, images, correct, correct / images if images else ""
 
     def confusion_matrix(self) -> Iterable[tuple[object, ...]]:
@@ -162,7 +162,7 @@ def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
 def choose_test_images(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the numbers of sixteen images, or all of fewer: half right, half wrong where possible.
 
-    They are spread evenly over the split, so that a split sorted by label shows many labels.
+    They are spread evenly over the split, so that a split sorted by class shows many classes.
     """
     right, wrong = np.flatnonzero(is_correct), np.flatnonzero(~is_correct)
     half = _NUM_TEST_IMAGES // 2

@@ -164,7 +164,7 @@ def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_cl
     if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < num_classes:  # noqa: PLR2004 - [N, K]
         raise ModelError(
             f"model {name!r} gave an output of shape {list(logits.shape)} for {len(images)} images of"
-            f" {num_classes} labels",
+            f" {num_classes} classes",
             hint=f"it must be [{len(images)}, {num_classes}], or wider",
         )
 

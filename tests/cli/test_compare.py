@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 from support import journals
-from support.made_records import LABELS, events, spec
+from support.made_records import CLASSES, events, spec
 from support.paths import REPOSITORY
 from support.stores import Filler
 from typer.testing import CliRunner, Result
@@ -406,10 +406,10 @@ def test_help_waits_for_no_library() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_metric_of_a_trial_with_many_labels_can_be_asked_for() -> None:
-    from support.made_records import by_label
+def test_every_metric_of_a_trial_with_many_classes_can_be_asked_for() -> None:
+    from support.made_records import per_class
 
     from benchbench.compare.metrics import values_of
 
-    numbers: dict[str, Any] = values_of(by_label(0.001, 0, [0.5] * len(LABELS)))
-    assert sum(name.startswith("test_accuracy/") for name in numbers) == len(LABELS)
+    numbers: dict[str, Any] = values_of(per_class(0.001, 0, [0.5] * len(CLASSES)))
+    assert sum(name.startswith("test_accuracy/") for name in numbers) == len(CLASSES)

@@ -141,13 +141,13 @@ def test_an_unknown_dataset_suggests_the_closest() -> None:
     assert "did you mean 'tinyimage10'?" in result.stderr
 
 
-def test_verify_digits_counts_every_label() -> None:
+def test_verify_digits_counts_every_class() -> None:
     found = answer("verify", "digits")
     assert found["image_shape"] == [3, 64, 64]
     assert len(found["digest"]) == 32
     counts = [split["num_images_per_class"] for split in found["splits"].values()]
-    assert sum(sum(labels.values()) for labels in counts) == 1797
-    assert [list(labels) for labels in counts] == [list("0123456789")] * 3
+    assert sum(sum(class_names.values()) for class_names in counts) == 1797
+    assert [list(class_names) for class_names in counts] == [list("0123456789")] * 3
 
 
 def test_verify_knows_the_real_archive(tinyimage10_zip: Path) -> None:

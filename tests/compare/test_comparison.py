@@ -14,7 +14,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower, TTestPower
-from support.made_records import LABELS, by_label, configuration, ended, made, spec
+from support.made_records import CLASSES, configuration, ended, made, per_class, spec
 
 from benchbench.compare import Comparison, against_published, compare_models, compare_records
 from benchbench.compare.statistics import (
@@ -65,11 +65,11 @@ def many_draws(n: int, *, is_paired: bool) -> Comparison:
         draws = [draw + shared for draw in draws]
     seeds = range(n), range(n) if is_paired else range(100, 100 + n)
     records = [
-        by_label(lr, seed, row)
+        per_class(lr, seed, row)
         for lr, draw, numbers in zip((LOW, HIGH), draws, seeds, strict=True)
         for seed, row in zip(numbers, draw, strict=True)
     ]
-    metrics = [f"test_accuracy/{label.replace(' ', '_')}" for label in LABELS]
+    metrics = [f"test_accuracy/{class_name.replace(' ', '_')}" for class_name in CLASSES]
     return compare_records(records, question(metrics=metrics))
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchbench.config.differences import is_match, label, value_text, varying
+from benchbench.config.differences import describe_spec, is_match, value_text, varying
 from benchbench.config.spec import PluginSpec, Spec
 
 
@@ -23,7 +23,7 @@ def spec(*, seed: int = 0, optimizer: str = "sgd", **params: Any) -> Spec:
 def test_keys_that_differ_are_varying_in_the_order_of_a_spec() -> None:
     specs = [spec(seed=seed, lr=lr, momentum=0.9) for lr in (0.1, 0.2) for seed in (0, 1)]
     assert varying(specs) == ("optimizer.lr", "seed")
-    assert [label(one, varying(specs)) for one in specs] == [
+    assert [describe_spec(one, varying(specs)) for one in specs] == [
         "optimizer.lr=0.1 seed=0",
         "optimizer.lr=0.1 seed=1",
         "optimizer.lr=0.2 seed=0",
@@ -33,19 +33,19 @@ def test_keys_that_differ_are_varying_in_the_order_of_a_spec() -> None:
 
 def test_one_trial_or_none_varies_in_nothing() -> None:
     assert varying([]) == varying([spec(lr=0.1)]) == varying([spec(lr=0.1), spec(lr=0.1)]) == ()
-    assert label(spec(lr=0.1), ()) == ""
+    assert describe_spec(spec(lr=0.1), ()) == ""
 
 
 def test_parameters_that_only_one_plugin_has_are_told_by_its_name() -> None:
     specs = [spec(lr=0.1, momentum=0.9), spec(optimizer="adam", lr=0.1, eps=1e-8)]
     assert varying(specs) == ("optimizer",)
-    assert [label(one, varying(specs)) for one in specs] == ["optimizer=sgd", "optimizer=adam"]
+    assert [describe_spec(one, varying(specs)) for one in specs] == ["optimizer=sgd", "optimizer=adam"]
 
 
 def test_a_parameter_varies_between_trials_of_one_plugin() -> None:
     specs = [spec(lr=0.1), spec(optimizer="adam", lr=0.1, eps=1e-8), spec(optimizer="adam", lr=0.1, eps=1e-4)]
     assert varying(specs) == ("optimizer", "optimizer.eps")
-    assert [label(one, varying(specs)) for one in specs] == [
+    assert [describe_spec(one, varying(specs)) for one in specs] == [
         "optimizer=sgd",
         "optimizer=adam optimizer.eps=1e-08",
         "optimizer=adam optimizer.eps=0.0001",

@@ -37,22 +37,26 @@ def record(*, num_epochs: int = 3) -> Record:
     return Record.of([journals.started(), *events, journals.finished()])
 
 
-def image(*, label: str, prediction: str, num_channels: int = 3) -> figures.PredictedImages:
-    return figures.PredictedImages(np.zeros((num_channels, 4, 4), np.uint8), label, prediction, 0.97)
+def image(*, class_name: str, prediction: str, num_channels: int = 3) -> figures.PredictedImages:
+    return figures.PredictedImages(np.zeros((num_channels, 4, 4), np.uint8), class_name, prediction, 0.97)
 
 
-def finished_journal(folder: Path, labels: tuple[str, ...], *, num_channels: int = 3) -> Journal:
+def finished_journal(folder: Path, class_names: tuple[str, ...], *, num_channels: int = 3) -> Journal:
     journal = journals.write_journal(
-        folder, journals.started(labels=labels), journals.epoch(1), journals.epoch(2), journals.finished(labels=labels)
+        folder,
+        journals.started(class_names=class_names),
+        journals.epoch(1),
+        journals.epoch(2),
+        journals.finished(class_names=class_names),
     )
-    numbers = torch.arange(4 * len(labels)) % len(labels)
+    numbers = torch.arange(4 * len(class_names)) % len(class_names)
     images = torch.zeros(len(numbers), num_channels, 8, 8, dtype=torch.uint8)
     split = Split(images, numbers)
-    probabilities = torch.eye(len(labels))[(numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(labels)]
+    probabilities = torch.eye(len(class_names))[(numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(class_names)]
     stage(
         journal.artifacts,
         predictions=Predictions(probabilities, numbers),
-        splits=Splits(split, split, split, labels),
+        splits=Splits(split, split, split, class_names),
         level="full",
     )
     return journal
@@ -60,7 +64,7 @@ def finished_journal(folder: Path, labels: tuple[str, ...], *, num_channels: int
 
 @pytest.mark.parametrize("num_channels", [1, 3])
 def test_a_finished_trial_leaves_four_figures(tmp_path: Path, num_channels: int) -> None:
-    journal = finished_journal(tmp_path, journals.LABELS, num_channels=num_channels)
+    journal = finished_journal(tmp_path, journals.CLASSES, num_channels=num_channels)
     figures.draw(journal)
     sizes = {}
     for path in (journal.artifacts / "figures").iterdir():
@@ -88,7 +92,7 @@ def test_drawing_changes_no_setting_of_matplotlib(tmp_path: Path) -> None:
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    figures.draw(finished_journal(tmp_path, journals.LABELS))
+    figures.draw(finished_journal(tmp_path, journals.CLASSES))
     assert dict(mpl.rcParams) == before
 
 
@@ -112,11 +116,11 @@ def test_losses_that_are_no_numbers_leave_a_gap() -> None:
     assert not any("least" in text for text in texts(figures.curves(nothing)))
 
 
-def test_bars_come_in_the_order_of_the_labels_with_value_and_number() -> None:
+def test_bars_come_in_the_order_of_the_classes_with_value_and_number() -> None:
     rows = [
-        figures.LabelRow("goldfish", 50, 0.5),
-        figures.LabelRow("cat", 40, 1.0),
-        figures.LabelRow("dog", 0, math.nan),
+        figures.ClassRow("goldfish", 50, 0.5),
+        figures.ClassRow("cat", 40, 1.0),
+        figures.ClassRow("dog", 0, math.nan),
     ]
     found = texts(figures.accuracy_per_class(rows, record()))
     assert [text for text in found if text in ("goldfish", "cat", "dog")] == ["goldfish", "cat", "dog"]
@@ -130,25 +134,25 @@ def test_the_confusion_matrix_shows_counts_that_are_not_zero() -> None:
     assert "0" not in found
 
 
-def test_a_confusion_matrix_of_many_labels_names_some_of_them_and_counts_none() -> None:
-    labels = tuple(f"label {number}" for number in range(200))
-    found = texts(figures.confusion_matrix(labels, labels, np.eye(200, dtype=np.int64) * 7, record()))
+def test_a_confusion_matrix_of_many_classes_names_some_of_them_and_counts_none() -> None:
+    class_names = tuple(f"class {number}" for number in range(200))
+    found = texts(figures.confusion_matrix(class_names, class_names, np.eye(200, dtype=np.int64) * 7, record()))
     assert "7" not in found
-    assert "label 0" in found
-    assert "label 1" not in found
+    assert "class 0" in found
+    assert "class 1" not in found
 
 
 def test_a_right_prediction_is_green_and_a_wrong_one_red_and_both_say_so() -> None:
-    images = [image(label="goldfish", prediction="goldfish"), image(label="goldfish", prediction="bullfrog")]
+    images = [image(class_name="goldfish", prediction="goldfish"), image(class_name="goldfish", prediction="bullfrog")]
     figure = figures.predicted_images(images, record())
     shown = {item.get_text(): to_hex(item.get_color()) for axes in figure.axes for item in [axes.title]}
     assert shown["goldfish ✓ 97%"] == figures.RIGHT_COLOR.lower()
     assert shown["bullfrog ✗ 97%\nis goldfish"] == figures.WRONG_COLOR.lower()
 
 
-def test_labels_of_any_script_length_and_sign_can_be_drawn(tmp_path: Path) -> None:
-    labels = ("金魚", "costs $5 and $6", "a" * 200, "line\nbreak")
-    journal = finished_journal(tmp_path, labels)
+def test_classes_of_any_script_length_and_sign_can_be_drawn(tmp_path: Path) -> None:
+    class_names = ("金魚", "costs $5 and $6", "a" * 200, "line\nbreak")
+    journal = finished_journal(tmp_path, class_names)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figures.draw(journal)

@@ -40,12 +40,12 @@ NAMES = {
     "figure-6-loss",
     "figure-7-right",
     "figure-8-wrong",
-    "figure-9-labels",
+    "figure-9-classes",
 }
 
 
 def kept(folder: Path, level: ArtifactLevel) -> Path:
-    """Return a folder with what a run keeps: of twelve test images, a third is taken for the next label."""
+    """Return a folder with what a run keeps: of twelve test images, a third is taken for the next class."""
     numbers = torch.arange(12) % 3
     split = Split(torch.zeros(12, 3, 8, 8, dtype=torch.uint8), numbers)
     guesses = torch.eye(3)[(numbers + (torch.arange(12) % 3 == 0)) % 3]
@@ -53,7 +53,7 @@ def kept(folder: Path, level: ArtifactLevel) -> Path:
     stage(
         artifacts,
         predictions=Predictions(guesses, numbers),
-        splits=Splits(split, split, split, journals.LABELS),
+        splits=Splits(split, split, split, journals.CLASSES),
         level=level,
     )
     save_layers(artifacts / "layers.csv", nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()), torch.zeros(1, 3, 8, 8))
@@ -117,7 +117,7 @@ def test_what_there_is_no_material_for_is_left_out_with_its_reason(light: Path, 
         "figure-1-architecture",
         "figure-5-accuracy",
         "figure-6-loss",
-        "figure-9-labels",
+        "figure-9-classes",
     }
     assert found.left_out == {
         "figure-2-samples": "the trials kept no images: --artifacts full keeps them",
@@ -139,7 +139,7 @@ def test_trials_without_an_epoch_or_a_file_do_no_harm(tmp_path: Path) -> None:
     found = write_figures([Trial(record, tmp_path / "nowhere")], tmp_path / "figures")
     assert found.paths == ()
     assert found.left_out["figure-5-accuracy"] == "no trial has finished an epoch"
-    assert found.left_out["figure-9-labels"] == "no trial has finished"
+    assert found.left_out["figure-9-classes"] == "no trial has finished"
 
 
 def test_the_same_trials_make_the_same_files(light: Path, tmp_path: Path) -> None:
@@ -205,9 +205,9 @@ def test_right_and_wrong_predictions_have_their_colour_and_their_mark(full: Path
         assert all(mark in title.get_text() and to_hex(title.get_color()) == color.lower() for title in titles)
 
 
-def test_the_intervals_of_labels_are_those_of_wilson(tmp_path: Path) -> None:
-    (tmp_path / "per_class.csv").write_text("label,images,correct,accuracy\ngoldfish,50,46,0.92\nnone,0,0,\n")
-    figure = paper_best.labels(Trial(made_records.made(made_records.spec()), tmp_path))
+def test_the_intervals_of_classes_are_those_of_wilson(tmp_path: Path) -> None:
+    (tmp_path / "per_class.csv").write_text("class,images,correct,accuracy\ngoldfish,50,46,0.92\nnone,0,0,\n")
+    figure = paper_best.classes(Trial(made_records.made(made_records.spec()), tmp_path))
     # Newcombe's formula 3, Statistics in Medicine 17, 1998, for 46 of 50.
     assert "92.0%  [81.2%, 96.8%]  n=50" in texts(figure)
 

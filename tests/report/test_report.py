@@ -21,7 +21,7 @@ from benchbench.plugin.base import Split, Splits
 from benchbench.records.events import Error
 from benchbench.records.record import Record
 from benchbench.report import facts, images, page, sections
-from benchbench.report.labels import label_table
+from benchbench.report.classes import class_table
 from benchbench.report.material import Trial
 from benchbench.report.subject import Subject
 from benchbench.worker.artifacts import Predictions, stage
@@ -38,13 +38,13 @@ def subject(records: Sequence[Record], folder: Path, *, question: str = "Which r
     return Subject("bench", question, compare_records(records), material, (), grid_file)
 
 
-def keep(folder: Path, labels: tuple[str, ...], *, num_channels: int = 3) -> None:
-    """Write what a full run keeps of eight test images a label, every third of them taken for another."""
-    numbers = torch.arange(8 * len(labels)) % len(labels)
+def keep(folder: Path, class_names: tuple[str, ...], *, num_channels: int = 3) -> None:
+    """Write what a full run keeps of eight test images a class, every third of them taken for another."""
+    numbers = torch.arange(8 * len(class_names)) % len(class_names)
     split = Split(torch.full((len(numbers), num_channels, 8, 8), 7, dtype=torch.uint8), numbers)
-    said = (numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(labels)
-    predictions = Predictions(torch.eye(len(labels))[said], numbers)
-    stage(folder, predictions=predictions, splits=Splits(split, split, split, labels), level="full")
+    said = (numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(class_names)
+    predictions = Predictions(torch.eye(len(class_names))[said], numbers)
+    stage(folder, predictions=predictions, splits=Splits(split, split, split, class_names), level="full")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def two_rates(tmp_path: Path) -> Subject:
     records = [made(spec(seed, lr=lr), accuracy) for (lr, seed), accuracy in accuracies.items()]
     error = Error(kind="NonFiniteLossError", message="train loss became nan", hint="")
     failed = replace(ended(spec(2, lr=0.2), "failed"), error=error)
-    keep(tmp_path / records[3].attempt, journals.LABELS)
+    keep(tmp_path / records[3].attempt, journals.CLASSES)
     return subject([*records, failed], tmp_path)
 
 
@@ -96,19 +96,21 @@ def test_trials_are_sorted_by_validation_with_the_best_marked_and_failed_ones_la
 
 
 def test_nothing_that_a_user_names_becomes_a_tag(tmp_path: Path) -> None:
-    labels = (EVIL, "bullfrog", "Persian cat")
+    class_names = (EVIL, "bullfrog", "Persian cat")
     told = events(spec(0))
-    told[0] = journals.started(labels=labels)
-    told[-1] = journals.finished(labels=labels)
+    told[0] = journals.started(class_names=class_names)
+    told[-1] = journals.finished(class_names=class_names)
     record = Record.of(told)
     failed = replace(ended(spec(1), "failed"), error=Error(kind="E", message=EVIL))
-    keep(tmp_path / record.attempt, labels)
+    keep(tmp_path / record.attempt, class_names)
     text = page.render(subject([record, failed], tmp_path, question=EVIL, grid_file=EVIL))
     assert "<script>alert" not in text
     reader = Reader(text)
     assert not any("onerror" in attributes for _, attributes in reader.tags)
     assert len([tag for tag, _ in reader.tags if tag == "script"]) == 3
-    assert EVIL.replace("<", "&lt;").replace(">", "&gt;") in json.loads(reader.json)["charts"]["labels"]["data"][0]["y"]
+    assert (
+        EVIL.replace("<", "&lt;").replace(">", "&gt;") in json.loads(reader.json)["charts"]["classes"]["data"][0]["y"]
+    )
 
 
 def test_the_page_refers_to_no_other_file_and_forbids_connections(two_rates: Subject) -> None:
@@ -139,15 +141,15 @@ def test_a_report_is_made_of_trials_that_keep_no_files(tmp_path: Path) -> None:
     assert "Training images" not in text
 
 
-def test_labels_have_student_intervals_over_seeds_and_wilsons_over_images(tmp_path: Path) -> None:
+def test_classes_have_student_intervals_over_seeds_and_wilsons_over_images(tmp_path: Path) -> None:
     records = [made(spec(0)), made(spec(1)), made(spec(0, lr=0.2))]
     assert records[0].final
     other = replace(records[0].final, test_accuracy_per_class={"goldfish": 0.25, "bullfrog": 1 / 3})
     records[0] = replace(records[0], final=other)
     for record in records:
-        keep(tmp_path / record.attempt, journals.LABELS)
-    table = label_table(subject(records, tmp_path))
-    assert table.labels == journals.LABELS
+        keep(tmp_path / record.attempt, journals.CLASSES)
+    table = class_table(subject(records, tmp_path))
+    assert table.class_names == journals.CLASSES
     assert table.images == (8, 8, 8)
     seeds, single = table.columns
     assert [cell.method for cell in seeds] == ["t", "Wilson", "Wilson"]
@@ -158,11 +160,11 @@ def test_labels_have_student_intervals_over_seeds_and_wilsons_over_images(tmp_pa
     assert single[0].text == "0.0 % (0.0 .. 32.4, Wilson)"
 
 
-def test_a_label_without_images_has_no_value(tmp_path: Path) -> None:
+def test_a_class_without_images_has_no_value(tmp_path: Path) -> None:
     record = made(spec(0))
     assert record.final
     record = replace(record, final=replace(record.final, test_accuracy_per_class={"goldfish": 1.0}))
-    (column,) = label_table(subject([record], tmp_path)).columns
+    (column,) = class_table(subject([record], tmp_path)).columns
     assert column[1].text == "no value"
     assert math.isnan(column[1].accuracy)
 

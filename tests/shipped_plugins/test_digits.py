@@ -32,7 +32,7 @@ def test_digits_are_1797_rgb_images_of_64x64(splits: Splits) -> None:
         assert torch.equal(green, blue)
 
 
-def test_every_label_is_split_80_10_10(splits: Splits) -> None:
+def test_every_class_is_split_80_10_10(splits: Splits) -> None:
     counts = {part: split.labels.bincount(minlength=10) for part, split in splits.items()}
     totals = sum(counts.values())
     for part, share in (("train", 0.8), ("val", 0.1), ("test", 0.1)):

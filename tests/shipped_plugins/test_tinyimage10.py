@@ -66,7 +66,7 @@ def test_defaults_are_the_preprocessing_of_the_paper() -> None:
     }
 
 
-def test_splits_have_400_50_and_50_images_a_label_in_order(from_ready_cut_zip: Splits) -> None:
+def test_splits_have_400_50_and_50_images_a_class_in_order(from_ready_cut_zip: Splits) -> None:
     check_splits("tinyimage10", from_ready_cut_zip)
     for (_, split), size in zip(from_ready_cut_zip.items(), (400, 50, 50), strict=True):
         assert split.images.shape == (10 * size, 3, 64, 64)
@@ -190,7 +190,7 @@ def test_a_image_that_cannot_be_used_is_named(
     ("layout", "folder"),
     [(ready_cut, "test/n01774750/images"), (official, "train/n01774750/images")],
 )
-def test_a_label_whose_folder_is_missing_is_named(
+def test_a_class_whose_folder_is_missing_is_named(
     images: dict[str, bytes], tmp_path: Path, layout: object, folder: str
 ) -> None:
     members = {name: content for name, content in layout(images).items() if not name.startswith(folder)}

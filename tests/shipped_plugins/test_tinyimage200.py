@@ -29,9 +29,9 @@ WORDS = "\n".join(
 
 
 class Eleven(TinyImage200, name="eleven"):
-    """As many labels as the archive made here has."""
+    """As many classes as the archive made here has."""
 
-    num_labels = 11
+    num_classes = 11
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_the_dataset_keeps_the_promises_of_all_datasets(archive: Path) -> None:
     check_dataset(Eleven(), archive)
 
 
-def test_every_label_has_400_50_and_50_images_in_order(splits: Splits) -> None:
+def test_every_class_has_400_50_and_50_images_in_order(splits: Splits) -> None:
     check_splits("tinyimage200", splits)
     for (_, split), size in zip(splits.items(), (400, 50, 50), strict=True):
         assert split.images.shape == (11 * size, 3, 64, 64)
@@ -65,14 +65,14 @@ def test_every_label_has_400_50_and_50_images_in_order(splits: Splits) -> None:
         assert len(set(split.names)) == 11 * size
 
 
-def test_the_ten_labels_have_the_images_that_tinyimage10_has(splits: Splits, archive: Path) -> None:
+def test_the_ten_classes_have_the_images_that_tinyimage10_has(splits: Splits, archive: Path) -> None:
     for (_, ours), (_, ten) in zip(splits.items(), TinyImage10().load(archive).items(), strict=True):
         assert ours.names[: len(ten)] == ten.names
         assert torch.equal(ours.images[: len(ten)], ten.images)
         assert torch.equal(ours.labels[: len(ten)], ten.labels)
 
 
-def test_labels_are_called_by_their_first_names_and_by_their_ids_where_two_share_one(splits: Splits) -> None:
+def test_classes_are_called_by_their_first_names_and_by_their_ids_where_two_share_one(splits: Splits) -> None:
     assert splits.class_names[0] == "animal 0"
     assert splits.class_names[-2:] == (f"spider ({WNIDS[-1]})", f"spider ({LATER_WNID})")
 
@@ -99,12 +99,12 @@ def test_only_what_is_read_counts_as_source(members: dict[str, bytes], archive: 
     assert TinyImage200().sources(folder) == (folder / "train", folder / "wnids.txt", folder / "words.txt")
 
 
-def test_an_archive_of_another_number_of_labels_is_refused(archive: Path) -> None:
-    with pytest.raises(DataError, match=r"wnids\.txt has 11 labels, not 200"):
+def test_an_archive_of_another_number_of_classes_is_refused(archive: Path) -> None:
+    with pytest.raises(DataError, match=r"wnids\.txt has 11 classes, not 200"):
         TinyImage200().load(archive)
 
 
-def test_the_ready_cut_ten_labels_are_not_enough_and_the_ways_out_are_said(tmp_path: Path) -> None:
+def test_the_ready_cut_ten_classes_are_not_enough_and_the_ways_out_are_said(tmp_path: Path) -> None:
     ready_cut = {"train/n01443537/images/n01443537_100.JPEG": b"", "wnids.txt": "\n".join(WNIDS).encode()}
     with pytest.raises(DataError) as caught:
         TinyImage200().load(write_zip(tmp_path / "tinyimage10.zip", ready_cut))

@@ -51,7 +51,7 @@ def ready_cut(images: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def official(images: dict[str, bytes]) -> dict[str, bytes]:
-    """Return the members of the archive as its makers laid it out, in no order, with a label more."""
+    """Return the members of the archive as its makers laid it out, in no order, with a class more."""
     one = next(iter(images.values()))
     members = {f"train/{name.split('_')[0]}/images/{name}": images[name] for name in sorted(images, key=backwards)}
     return members | {

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from benchbench.records.events import Event
 
-LABELS = ("goldfish", "bullfrog", "Persian cat")
+CLASSES = ("goldfish", "bullfrog", "Persian cat")
 START_MS = 1_700_000_000_000
 SPEC = Spec(
     dataset=PluginSpec("squares", 1, {"flip": 0.5, "mean": [0.5], "image_size": 16}),
@@ -52,14 +52,14 @@ MACHINE = Machine(
 )
 
 
-def started(attempt: str = "20260101-000000-abcdef01", *, labels: tuple[str, ...] = LABELS) -> Started:
+def started(attempt: str = "20260101-000000-abcdef01", *, class_names: tuple[str, ...] = CLASSES) -> Started:
     """Return the first event of a trial."""
     return Started(
         attempt=attempt,
         spec=SPEC,
         data=DataFacts(
             digest="d" * 64,
-            class_names=labels,
+            class_names=class_names,
             splits={
                 "train": SplitFacts(10, "t" * 64),
                 "val": SplitFacts(20, "v" * 64),
@@ -97,7 +97,7 @@ def epoch(number: int, *, val_loss: float | None = None) -> EpochFinished:
     )
 
 
-def finished(*, labels: tuple[str, ...] = LABELS, overfit_epoch: int | None = None) -> Finished:
+def finished(*, class_names: tuple[str, ...] = CLASSES, overfit_epoch: int | None = None) -> Finished:
     """Return the last event of a trial of three epochs."""
     return Finished(
         final=Final(
@@ -108,7 +108,7 @@ def finished(*, labels: tuple[str, ...] = LABELS, overfit_epoch: int | None = No
             test_accuracy=0.75,
             test_loss=0.7,
             test_top5_accuracy=1.0,
-            test_accuracy_per_class={name: number / len(labels) for number, name in enumerate(labels)},
+            test_accuracy_per_class={name: number / len(class_names) for number, name in enumerate(class_names)},
             best_val_loss_epoch=3,
             overfit_epoch=overfit_epoch,
         ),

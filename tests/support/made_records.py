@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Event
     from benchbench.records.record import Status
 
-LABELS = tuple(f"label {number:04}" for number in range(2_000))
+CLASSES = tuple(f"class {number:04}" for number in range(2_000))
 _counter = iter(range(10_000_000))
 
 
@@ -55,9 +55,9 @@ def configuration(lr: float, accuracies: Sequence[float], *, first_seed: int = 0
     return [made(spec(seed, lr=lr), accuracy) for seed, accuracy in enumerate(accuracies, start=first_seed)]
 
 
-def by_label(lr: float, seed: int, accuracies: Iterable[float]) -> Record:
-    """Return a trial with as many independent metrics as it has labels."""
+def per_class(lr: float, seed: int, accuracies: Iterable[float]) -> Record:
+    """Return a trial with as many independent metrics as it has classes."""
     record = made(spec(seed, lr=lr))
     assert record.final is not None
-    per_class = dict(zip(LABELS, map(float, accuracies), strict=True))
+    per_class = dict(zip(CLASSES, map(float, accuracies), strict=True))
     return replace(record, final=replace(record.final, test_accuracy_per_class=per_class))

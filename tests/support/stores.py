@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Event
     from benchbench.tracking import Store
 
-PREDICTIONS = "image,label,prediction,probability,correct\n"
+PREDICTIONS = "image,class,prediction,probability,correct\n"
 
 
 @dataclass(frozen=True)

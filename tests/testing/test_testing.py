@@ -162,7 +162,7 @@ class Wrapped(bb.Model, name="wrapped"):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (FewOutputs, "the output has 2 columns for 3 labels"),
+        (FewOutputs, "the output has 2 columns for 3 classes"),
         (Unreached, "no gradient reaches unused"),
         (Noisy, "not the same twice"),
         (LooksAround, "depends on the others in its batch"),

@@ -15,30 +15,30 @@ from benchbench.records.record import Record
 from benchbench.tracking import content
 
 
-def names(labels: tuple[str, ...]) -> set[str]:
-    event = journals.finished(labels=labels)
+def names(class_names: tuple[str, ...]) -> set[str]:
+    event = journals.finished(class_names=class_names)
     return {point.key for point in content.points(event, last_epoch=3) if point.key.startswith("test_accuracy/")}
 
 
-def test_accuracy_by_label_is_kept_up_to_twenty_labels() -> None:
-    assert len(names(tuple(f"label {number}" for number in range(20)))) == 20
-    assert names(tuple(f"label {number}" for number in range(21))) == set()
+def test_accuracy_by_class_is_kept_up_to_twenty_classes() -> None:
+    assert len(names(tuple(f"class {number}" for number in range(20)))) == 20
+    assert names(tuple(f"class {number}" for number in range(21))) == set()
 
 
-def test_labels_become_names_that_can_be_read() -> None:
+def test_classes_become_names_that_can_be_read() -> None:
     slugs = content.class_slugs(("goldfish, Carassius auratus", "jack-o'-lantern", "école"))
     assert list(slugs.values()) == ["goldfish_Carassius_auratus", "jack-o_-lantern", "école"]
 
 
-def test_labels_that_would_be_called_the_same_are_numbered() -> None:
+def test_classes_that_would_be_called_the_same_are_numbered() -> None:
     slugs = content.class_slugs(("a b", "a,b", "A B", "c", "", "a b.0"))
-    assert list(slugs.values()) == ["a_b.0", "a_b.1", "A_B.2", "c", "label.4", "a_b_0"]
+    assert list(slugs.values()) == ["a_b.0", "a_b.1", "A_B.2", "c", "class.4", "a_b_0"]
 
 
 @given(st.lists(st.text(), unique=True, max_size=20))
-def test_any_labels_get_names_that_mlflow_takes_and_no_two_are_equal(labels: list[str]) -> None:
-    slugs = content.class_slugs(tuple(labels))
-    assert len({slug.casefold() for slug in slugs.values()}) == len(labels)
+def test_any_classes_get_names_that_mlflow_takes_and_no_two_are_equal(class_names: list[str]) -> None:
+    slugs = content.class_slugs(tuple(class_names))
+    assert len({slug.casefold() for slug in slugs.values()}) == len(class_names)
     for slug in slugs.values():
         _validate_metric_name(f"test_accuracy/{slug}")
 

@@ -86,7 +86,7 @@ def test_a_server_has_everything_that_was_delivered_to_it(
     (journal.artifacts / "figures").mkdir(parents=True)
     (journal.artifacts / "figures" / "curves.png").write_bytes(b"png")
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).eval()
-    assert save_model(journal.artifacts / "model", network, torch.randn(2, 3, 2, 2), journals.LABELS) is None
+    assert save_model(journal.artifacts / "model", network, torch.randn(2, 3, 2, 2), journals.CLASSES) is None
     store = Store.open(served)
     run = store.deliver(journal)
     assert Store.open(served).deliver(journal) == run

@@ -50,7 +50,7 @@ def journal(tmp_path: Path) -> Journal:
     events = [journals.epoch(number) for number in (1, 2, 3)]
     journal = journals.write_journal(tmp_path, journals.started(tmp_path.name), *events, journals.finished())
     (journal.artifacts / "figures").mkdir(parents=True)
-    (journal.artifacts / "per_class.csv").write_text("label\ngoldfish\n", encoding="utf-8")
+    (journal.artifacts / "per_class.csv").write_text("class\ngoldfish\n", encoding="utf-8")
     (journal.artifacts / "figures" / "curves.png").write_bytes(b"png")
     return journal
 
@@ -64,7 +64,7 @@ def network() -> nn.Module:
 @pytest.fixture(scope="module")
 def model_folder(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "model"
-    assert save_model(folder, network, torch.randn(2, 3, 8, 8), journals.LABELS) is None
+    assert save_model(folder, network, torch.randn(2, 3, 8, 8), journals.CLASSES) is None
     return folder
 
 
@@ -183,7 +183,7 @@ def test_files_lie_in_the_run_as_they_lie_in_the_journal(store: Store, journal: 
     run = store.deliver(journal)
     assert sorted(walk(store.client, run.run_id)) == ["figures/curves.png", "per_class.csv"]
     copy = Path(store.client.download_artifacts(run.run_id, "per_class.csv", str(tmp_path)))
-    assert copy.read_text(encoding="utf-8") == "label\ngoldfish\n"
+    assert copy.read_text(encoding="utf-8") == "class\ngoldfish\n"
 
 
 @pytest.mark.parametrize("address", ["models:/{model_id}", "runs:/{run_id}/model"])

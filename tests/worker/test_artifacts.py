@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from benchbench.protocol.jobs import ArtifactLevel
 
-LABELS = ("goldfish", "cat, Persian")
+CLASSES = ("goldfish", "cat, Persian")
 
 
 def split(labels: list[int], *, names: bool = True) -> Split:
@@ -35,7 +35,7 @@ def split(labels: list[int], *, names: bool = True) -> Split:
 
 
 def splits(labels: list[int], *, names: bool = True) -> Splits:
-    return Splits(split([0, 0, 0, 0, 0, 1, 1]), split([0, 1]), split(labels, names=names), LABELS)
+    return Splits(split([0, 0, 0, 0, 0, 1, 1]), split([0, 1]), split(labels, names=names), CLASSES)
 
 
 def predictions(predicted: list[int], labels: list[int], *, num_outputs: int = 2) -> Predictions:
@@ -46,7 +46,7 @@ def predictions(predicted: list[int], labels: list[int], *, num_outputs: int = 2
 
 @pytest.fixture
 def staged(tmp_path: Path) -> Path:
-    """The artifacts of four test images, of which one was taken for another label."""
+    """The artifacts of four test images, of which one was taken for another class."""
     folder = tmp_path / "attempt" / "artifacts"
     stage(folder, predictions=predictions([0, 1, 1, 1], [0, 0, 1, 1]), splits=splits([0, 0, 1, 1]), level="full")
     return folder
@@ -57,17 +57,17 @@ def rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_the_table_by_label_counts_images_and_hits(staged: Path) -> None:
+def test_the_table_by_class_counts_images_and_hits(staged: Path) -> None:
     assert rows(staged / "per_class.csv") == [
-        ["label", "images", "correct", "accuracy"],
+        ["class", "images", "correct", "accuracy"],
         ["goldfish", "2", "1", "0.5"],
         ["cat, Persian", "2", "2", "1.0"],
     ]
 
 
-def test_a_row_of_the_confusion_matrix_is_a_true_label(staged: Path) -> None:
+def test_a_row_of_the_confusion_matrix_is_a_true_class(staged: Path) -> None:
     assert rows(staged / "confusion_matrix.csv") == [
-        ["label", "goldfish", "cat, Persian"],
+        ["class", "goldfish", "cat, Persian"],
         ["goldfish", "1", "1"],
         ["cat, Persian", "0", "2"],
     ]
@@ -75,7 +75,7 @@ def test_a_row_of_the_confusion_matrix_is_a_true_label(staged: Path) -> None:
 
 def test_every_test_image_has_a_line_with_its_prediction(staged: Path) -> None:
     header, *lines = rows(staged / "predictions.csv")
-    assert header == ["image", "label", "prediction", "probability", "correct"]
+    assert header == ["image", "class", "prediction", "probability", "correct"]
     assert lines[1] == ["test_1.jpg", "goldfish", "cat, Persian", "0.750000", "no"]
     assert [line[-1] for line in lines] == ["yes", "no", "yes", "yes"]
 
@@ -86,23 +86,23 @@ def test_images_without_names_are_numbered(tmp_path: Path) -> None:
     assert [row[0] for row in rows(tmp_path / "artifacts" / "predictions.csv")[1:]] == ["test 0", "test 1"]
 
 
-def test_an_output_beyond_the_labels_is_a_prediction_of_none_of_them(tmp_path: Path) -> None:
+def test_an_output_beyond_the_classes_is_a_prediction_of_none_of_them(tmp_path: Path) -> None:
     given = predictions([0, 7, 5], [0, 0, 1], num_outputs=9)
     stage(tmp_path / "artifacts", predictions=given, splits=splits([0, 0, 1]), level="light")
     assert rows(tmp_path / "artifacts" / "confusion_matrix.csv") == [
-        ["label", "goldfish", "cat, Persian", "(other)"],
+        ["class", "goldfish", "cat, Persian", "(other)"],
         ["goldfish", "1", "0", "1"],
         ["cat, Persian", "0", "0", "1"],
     ]
     assert rows(tmp_path / "artifacts" / "predictions.csv")[2][2] == "(other)"
 
 
-def test_a_label_without_test_images_has_no_accuracy(tmp_path: Path) -> None:
+def test_a_class_without_test_images_has_no_accuracy(tmp_path: Path) -> None:
     stage(tmp_path / "artifacts", predictions=predictions([0], [0]), splits=splits([0]), level="light")
     assert rows(tmp_path / "artifacts" / "per_class.csv")[2] == ["cat, Persian", "0", "0", ""]
 
 
-def test_a_full_run_keeps_images_of_each_label_and_some_with_their_predictions(staged: Path) -> None:
+def test_a_full_run_keeps_images_of_each_class_and_some_with_their_predictions(staged: Path) -> None:
     assert sorted(path.name for path in staged.iterdir()) == [
         "confusion_matrix.csv",
         "per_class.csv",
@@ -110,10 +110,10 @@ def test_a_full_run_keeps_images_of_each_label_and_some_with_their_predictions(s
         "samples.npz",
     ]
     with np.load(staged / "samples.npz", allow_pickle=False) as samples:
-        assert samples["class_names"].tolist() == list(LABELS)
+        assert samples["class_names"].tolist() == list(CLASSES)
         assert samples["test_images"].shape == (4, 3, 4, 4)
         assert samples["test_images"].dtype == np.uint8
-        # Four training images of each label, the first ones.
+        # Four training images of each class, the first ones.
         assert samples["train_images"][:, 0, 0, 0].tolist() == [0, 1, 2, 3, 5, 6]
         assert samples["train_labels"].tolist() == [0, 0, 0, 0, 1, 1]
 

@@ -47,10 +47,10 @@ class QuietPulse:
         pass
 
 
-def make_images(count: int, *, num_labels: int = 10, size: int = 63) -> Split:
+def make_images(count: int, *, num_classes: int = 10, size: int = 63) -> Split:
     generator = torch.Generator().manual_seed(7)
     images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
-    return Split(images, torch.randint(num_labels, (count,), generator=generator))
+    return Split(images, torch.randint(num_classes, (count,), generator=generator))
 
 
 def learner(

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
-from work import LEARNING_RATE, MEAN, MOMENTUM, NUM_LABELS, STD, WARMUP_STEPS, Work, read_work, report
+from work import LEARNING_RATE, MEAN, MOMENTUM, NUM_CLASSES, STD, WARMUP_STEPS, Work, read_work, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +22,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 def alexnet() -> nn.Module:
-    """Return AlexNet without normalisation layers, with an output for each label."""
+    """Return AlexNet without normalisation layers, with an output for each class."""
     return nn.Sequential(
         *(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2)),
         *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2)),
@@ -32,7 +32,7 @@ def alexnet() -> nn.Module:
         *(nn.AdaptiveAvgPool2d(6), nn.Flatten()),
         *(nn.Dropout(0.5), nn.Linear(256 * 6 * 6, 4096), nn.ReLU(inplace=True)),
         *(nn.Dropout(0.5), nn.Linear(4096, 4096), nn.ReLU(inplace=True)),
-        nn.Linear(4096, NUM_LABELS),
+        nn.Linear(4096, NUM_CLASSES),
     )
 
 
@@ -42,7 +42,7 @@ def make_model(work: Work) -> nn.Module:
         return alexnet()
     import timm
 
-    model: nn.Module = timm.create_model(work.model, num_classes=NUM_LABELS)
+    model: nn.Module = timm.create_model(work.model, num_classes=NUM_CLASSES)
     return model
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 WARMUP_STEPS = 3
 """Steps before the clock starts: the first ones allocate, and choose their kernels."""
 
-NUM_LABELS = 10
+NUM_CLASSES = 10
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LEARNING_RATE, MOMENTUM = 0.001, 0.9
 
@@ -21,7 +21,7 @@ LEARNING_RATE, MOMENTUM = 0.001, 0.9
 class Work:
     """A network to train on the images, for an epoch or for some steps of it, and to validate after.
 
-    ``folder`` has the folders ``train`` and ``val``, a folder for each label in them; ``archive`` is the same as a zip.
+    ``folder`` has the folders ``train`` and ``val``, a folder for each class in them; ``archive`` is the same as a zip.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""How well each label is told, over seeds or over images."""
+"""How well each class is told, over seeds or over images."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LabelCell:
-    """The test accuracy of one label in one configuration, 0..1, with its interval, and how that was made.
+class ClassCell:
+    """The test accuracy of one class in one configuration, 0..1, with its interval, and how that was made.
 
     All three numbers are NaN where no trial has a value; the ends alone where there is no interval.
     """
@@ -39,49 +39,51 @@ class LabelCell:
 
 
 @dataclass(frozen=True)
-class LabelTable:
-    """Labels in their order, their numbers of test images, and a cell for each in each configuration."""
+class ClassTable:
+    """Classes in their order, their numbers of test images, and a cell for each in each configuration."""
 
-    labels: tuple[str, ...]
+    class_names: tuple[str, ...]
     images: tuple[int | None, ...]
-    columns: tuple[tuple[LabelCell, ...], ...]
+    columns: tuple[tuple[ClassCell, ...], ...]
     confidence: float
 
 
-def label_table(subject: Subject) -> LabelTable:
-    """Return the accuracies by label of all configurations that have finished trials, empty where there are none.
+def class_table(subject: Subject) -> ClassTable:
+    """Return the accuracies by class of all configurations that have finished trials, empty where there are none.
 
     Over seeds it is Student's interval of the mean, as in the comparison. A single trial, or seeds that all have the
     same value, has Wilson's interval over its images.
     """
     confidence = subject.comparison.confidence
     rows = [list(row.finished.values()) for row in subject.rows]
-    labels = tuple(dict.fromkeys(label for records in rows for record in records for label in record.data.class_names))
+    class_names = tuple(
+        dict.fromkeys(class_name for records in rows for record in records for class_name in record.data.class_names)
+    )
     counts = [_image_counts(subject, records) for records in rows]
     columns = tuple(
-        tuple(_cell(records, label, of_row.get(label), confidence) for label in labels)
+        tuple(_cell(records, class_name, of_row.get(class_name), confidence) for class_name in class_names)
         for records, of_row in zip(rows, counts, strict=True)
     )
-    images = {label: number for of_row in counts for label, number in of_row.items()}
-    return LabelTable(labels, tuple(images.get(label) for label in labels), columns, confidence)
+    images = {class_name: number for of_row in counts for class_name, number in of_row.items()}
+    return ClassTable(class_names, tuple(images.get(class_name) for class_name in class_names), columns, confidence)
 
 
-def _cell(records: Sequence[Record], label: str, num_images: int | None, confidence: float) -> LabelCell:
+def _cell(records: Sequence[Record], class_name: str, num_images: int | None, confidence: float) -> ClassCell:
     tables = [record.final.test_accuracy_per_class for record in records if record.final]
-    values = [table[label] for table in tables if label in table]
+    values = [table[class_name] for table in tables if class_name in table]
     summary = summarise(values, confidence=confidence)
     if summary.mean is None:
-        return LabelCell(math.nan, math.nan, math.nan, "")
+        return ClassCell(math.nan, math.nan, math.nan, "")
     if summary.interval is not None:
-        return LabelCell(summary.mean, max(summary.interval.low, 0.0), min(summary.interval.high, 1.0), "t")
+        return ClassCell(summary.mean, max(summary.interval.low, 0.0), min(summary.interval.high, 1.0), "t")
     if not num_images:
-        return LabelCell(summary.mean, math.nan, math.nan, "")
+        return ClassCell(summary.mean, math.nan, math.nan, "")
     found = wilson(summary.mean, num_images, confidence=confidence)
-    return LabelCell(summary.mean, found.low, found.high, "Wilson")
+    return ClassCell(summary.mean, found.low, found.high, "Wilson")
 
 
 def _image_counts(subject: Subject, records: Sequence[Record]) -> dict[str, int]:
-    """Return the number of test images of each label, from the first trial that keeps its table."""
+    """Return the number of test images of each class, from the first trial that keeps its table."""
     paths = (subject.artifacts(record) / files.PER_CLASS for record in records)
     found = next((path for path in paths if path.exists()), None)
-    return {} if found is None else {line.label: line.images for line in read_per_class(found)}
+    return {} if found is None else {line.class_name: line.images for line in read_per_class(found)}
