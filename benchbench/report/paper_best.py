@@ -104,8 +104,8 @@ def _samples(path: Path, dataset: str) -> Figure:
         if number >= len(shown):
             continue
         block.suptitle(short(str(shown[number])), fontsize=9)
-        images = images[numbers == number]
-        for axes, image in zip(block.subplots(1, len(images), squeeze=False).flat, images, strict=True):
+        chosen = images[numbers == number]
+        for axes, image in zip(block.subplots(1, len(chosen), squeeze=False).flat, chosen, strict=True):
             axes.axis("off")
             show_image(axes, image)
     return figure

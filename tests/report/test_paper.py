@@ -17,12 +17,13 @@ from torch import nn
 from benchbench.config.differences import varying
 from benchbench.config.spec import PluginSpec
 from benchbench.plugin.base import Split, Splits
+from benchbench.records.files import SAMPLES
 from benchbench.report import paper_best, paper_curves, paper_network
 from benchbench.report.figures import RIGHT_COLOR, WRONG_COLOR
 from benchbench.report.material import Trial
 from benchbench.report.paper import Written, write_figures
 from benchbench.report.paper_network import Row
-from benchbench.worker.artifacts import SAMPLES, Predictions, save_layers, stage
+from benchbench.worker.artifacts import Predictions, save_layers, stage
 
 if TYPE_CHECKING:
     from pathlib import Path
