@@ -19,24 +19,27 @@ import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
 import numpy as np
+import PIL
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from benchbench.data.checks import SplitArrays, check_splits, facts_of
-from benchbench.errors import BenchError, DataError
+from benchbench.errors import DataError
 from benchbench.paths import cache_folder
-from benchbench.plugin.base import Dataset
+from benchbench.plugin.base import Dataset, Splits
+from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.records.events import DataFacts  # noqa: TC001 - pydantic reads the annotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FORMAT = 1
+FORMAT = 2
 KEPT_ENTRIES = 4
 """Entries kept of one dataset; those used longest ago make room."""
 
@@ -110,18 +113,17 @@ def load(dataset: Dataset, root: Path, *, source_digest: str = "") -> Loaded:
 
 def decode(dataset: Dataset, root: Path) -> Loaded:
     """Return the dataset from its files, checked and digested, leaving the cache alone."""
-    try:
+    with failures_named(dataset, "in load()", unless=_may_be_out_of_memory):
         splits = dataset.load(root)
-    except (BenchError, MemoryError, RuntimeError):  # the last two may mean that memory ran out
-        raise
-    except Exception as error:
-        raise DataError(
-            f"dataset {dataset.name!r} cannot be loaded: {type(error).__name__}: {error}",
-            hint="--debug shows where",
-        ) from error
+    check_returned(splits, Splits, plugin=dataset, function=dataset.load)
     arrays = check_splits(dataset.name, splits)
     facts = facts_of(arrays, class_names=splits.class_names, source=_source(dataset, root))
     return Loaded(arrays, facts)
+
+
+def _may_be_out_of_memory(error: Exception) -> bool:
+    """Tell whether torch or the system may have run out of memory, of which the worker knows more to say."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower())
 
 
 def digest_of(dataset: Dataset, root: Path, *, source_digest: str = "") -> str | None:
@@ -135,7 +137,7 @@ def digest_of(dataset: Dataset, root: Path, *, source_digest: str = "") -> str |
 
 def cached_bytes(name: str) -> int:
     """Return the size on disk of what is cached of the dataset of that name."""
-    return sum(found.st_size for found in _stats(dataset_folder(name)))
+    return sum(status.st_size for _, status in _files(dataset_folder(name)))
 
 
 def dataset_folder(name: str) -> Path:
@@ -159,6 +161,7 @@ def _source(dataset: Dataset, root: Path) -> str:
 def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
     key = {
         "format": FORMAT,
+        "pillow": PIL.__version__,
         "dataset": dataset.name,
         "revision": dataset.revision,
         "params": dataset.model_dump(mode="json", exclude=set(Dataset.model_fields)),
@@ -169,25 +172,36 @@ def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
     return dataset_folder(dataset.name) / digest[:32]
 
 
-def _state(path: Path) -> tuple[str | int, ...]:
-    """Return what changes when a file does, or anything in a folder: path, files, bytes, newest time."""
-    sizes_and_times = [(found.st_size, found.st_mtime_ns) for found in _stats(path)]
-    sizes, times = zip(*sizes_and_times, strict=True) if sizes_and_times else ((), (0,))
-    return (str(path.resolve()), len(sizes), sum(sizes), max(times))
+def _state(path: Path) -> tuple[str, str]:
+    """Return a path and a digest of what changes with it: of each file its name, its size and its times.
+
+    Swapping two files of the same size and age leaves their modification times as they are; only the time of the
+    last change of their inodes tells.
+    """
+    digest = hashlib.sha256()
+    for name, status in sorted(_files(path), key=itemgetter(0)):
+        digest.update(json.dumps([name, status.st_size, status.st_mtime_ns, status.st_ctime_ns]).encode())
+    return (str(path.resolve()), digest.hexdigest())
 
 
-def _stats(path: Path) -> Iterator[os.stat_result]:
+def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield each file at or below a path by its name relative to it; what cannot be looked at is left out."""
     if not path.is_dir():
         with suppress(OSError):
-            yield path.stat()
+            yield "", path.stat()
         return
-    with suppress(OSError), os.scandir(path) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _stats(Path(entry.path))
-            else:
-                with suppress(OSError):
-                    yield entry.stat()
+    for folder, subfolders, names in os.walk(path, followlinks=True):
+        seen_from_here = Path(folder)
+        subfolders[:] = [name for name in subfolders if not _leads_back(seen_from_here / name)]
+        for name in names:
+            with suppress(OSError):
+                file = seen_from_here / name
+                yield file.relative_to(path).as_posix(), file.stat()
+
+
+def _leads_back(folder: Path) -> bool:
+    """Tell whether a folder is a link to one of those that it lies in, which would never end."""
+    return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("end").parents
 
 
 def _read(folder: Path) -> Loaded | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import PluginError
 from benchbench.paths import cache_folder
+from benchbench.plugin.code import loose_source_files
 from benchbench.plugin.description import Entry, describe
 from benchbench.plugin.discovery import HOOK_OF_KIND, Broken, Packaged, find_sources, no_such_plugin
 
@@ -103,7 +104,7 @@ def _fingerprint(sources: Iterable[Source]) -> str:
             packaged.append((source.origin, source.version, source.entry_point.value))
             paths.update(_python_files(source.entry_point.module))
         else:
-            paths.add(source.path.absolute())
+            paths.update(loose_source_files(source.path, source.path.parent))
     # Installing a package touches its site-packages, and may be what a broken plugin was waiting for.
     paths.update(Path(entry) for entry in sys.path if entry.endswith(("site-packages", "dist-packages")))
     order = [source.origin for source in sources]

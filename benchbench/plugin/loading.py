@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import inspect
 import re
-import traceback
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pluggy
 from pydantic import ValidationError
 
 from benchbench.config.spec import describe_validation
-from benchbench.errors import BenchError, closest
+from benchbench.errors import closest
 from benchbench.plugin import hooks, parameters
 from benchbench.plugin.base import Dataset, Model, Optimizer, Plugin, Scheduler
 from benchbench.plugin.discovery import HOOK_OF_KIND, Broken
+from benchbench.plugin.failures import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,8 +31,6 @@ BASES: dict[str, type[Plugin]] = {
 }
 _HOOK_NAMES = tuple(name for name in vars(hooks) if name.startswith("benchbench_"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-
-_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def load(source: Source) -> Loaded:
         manager.add_hookspecs(hooks)
         manager.register(module, name=origin)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module raises
-        return Loaded(origin, broken=(Broken(origin, explain(error)),))
+        return Loaded(origin, broken=(Broken(origin, _explain(error)),))
     found = [*_misspelt(module), *_classes(manager)]
     event, commands = manager.hook.benchbench_event, manager.hook.benchbench_commands
     if not found and not event.get_hookimpls() and not commands.get_hookimpls():
@@ -77,24 +74,8 @@ def _load_quietly(source: Source) -> object:
         return source.load()
 
 
-def explain(error: BaseException) -> str:
-    """Return one line on an exception from a plugin, with the file and line that raised it."""
-    if isinstance(error, pluggy.PluginValidationError):
-        return _on_hook(str(error))
-    if isinstance(error, BenchError):
-        return error.message
-    if isinstance(error, SystemExit):
-        text = f"ends Python (exit code {error.code}) instead of loading"
-    else:
-        text = ": ".join(filter(None, [type(error).__name__, str(error).partition("\n")[0]]))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_foreign(frame.filename)]
-    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
-
-
-def _is_foreign(file_name: str) -> bool:
-    path = Path(file_name)
-    machinery = {"importlib", "pluggy", "pydantic"}.intersection(path.parts)
-    return not machinery and not file_name.startswith("<") and _PACKAGE not in path.parents
+def _explain(error: BaseException) -> str:
+    return _on_hook(str(error)) if isinstance(error, pluggy.PluginValidationError) else explain(error)
 
 
 def _on_hook(complaint: str) -> str:

@@ -5,20 +5,19 @@ This imports what plugins import, torch above all, so it belongs to workers; the
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from benchbench.config.kinds import KINDS, Kind
 from benchbench.config.spec import PluginSpec, Spec
 from benchbench.plugin import parameters
-from benchbench.plugin.discovery import Broken, find_sources, no_such_plugin
+from benchbench.plugin.code import source_digest
+from benchbench.plugin.discovery import Broken, LooseFile, find_sources, no_such_plugin
 from benchbench.plugin.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
 
     from benchbench.config.spec import Draft
     from benchbench.plugin.base import Dataset, Model, Optimizer, Plugin, Scheduler
@@ -58,10 +57,11 @@ class Registry:
         """Load these and no others, one after another."""
         registry = Registry()
         for source in sources:
-            registry._add(load(source))
+            folder = source.path.parent if isinstance(source, LooseFile) else None
+            registry._add(load(source), loose_folder=folder)
         return registry
 
-    def _add(self, loaded: Loaded) -> None:
+    def _add(self, loaded: Loaded, *, loose_folder: Path | None) -> None:
         self.broken += loaded.broken
         for cls in loaded.classes:
             key = (cls.kind, cls.name)
@@ -71,7 +71,7 @@ class Registry:
                 continue
             self.plugins[key] = cls
             self.origins[key] = loaded.origin
-            self._source_digests[key] = _digest(cls)
+            self._source_digests[key] = source_digest(cls, loose_folder=loose_folder)
         if loaded.listener:
             self.listeners.append((loaded.origin, loaded.listener))
         if loaded.commands:
@@ -121,13 +121,6 @@ class Registry:
         return parameters.read(self.get(kind, spec.name), spec.params)
 
     def source_digest(self, kind: Kind, name: str) -> str:
-        """Return the sha256 of the plugin's source file as it was when loaded, or "" without a file."""
+        """Return the sha256 of the source files behind the plugin as they were when loaded, or "" without a file."""
         self.get(kind, name)
         return self._source_digests[kind, name]
-
-
-def _digest(cls: type[Plugin]) -> str:
-    try:
-        return hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()
-    except (OSError, TypeError):
-        return ""

@@ -6,15 +6,19 @@ import random
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from benchbench.config.kinds import KINDS
 from benchbench.data import cache as data_cache
 from benchbench.errors import BenchError, ModelError, SpecError, TrialError
 from benchbench.plugin.base import DataSpec, Split, Splits
+from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.records import machine
 from benchbench.records.events import Started
 from benchbench.worker.accelerate import device_name, give_back_memory
@@ -24,15 +28,20 @@ from benchbench.worker.train import Learner, Schedule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from benchbench.config.spec import Spec
     from benchbench.data.cache import Loaded
-    from benchbench.plugin.base import Dataset
+    from benchbench.plugin.base import Dataset, Model
+    from benchbench.plugin.base import Optimizer as OptimizerPlugin
+    from benchbench.plugin.base import Scheduler as SchedulerPlugin
     from benchbench.plugin.registry import Registry
     from benchbench.protocol.jobs import TrialJob
     from benchbench.worker.accelerate import Acceleration
     from benchbench.worker.batches import Window
+
+
+Built = TypeVar("Built")
 
 
 class OutOfMemoryError(TrialError):
@@ -141,45 +150,40 @@ def _build(
     scheduler_plugin = registry.create("scheduler", spec.scheduler)
     images, _ = next(train.in_order())
     data = DataSpec(num_channels=images.shape[1], image_size=images.shape[2], num_classes=num_classes)
-    with _plugin_errors_named(f"model {spec.model.name!r}"):
-        model = acceleration.model(model_plugin.build(data))
-        _try(model, images[:2], acceleration, num_classes=num_classes, name=spec.model.name)
-    with _plugin_errors_named(f"optimizer {spec.optimizer.name!r}"):
-        optimizer = optimizer_plugin.build(model)
-        acceleration = acceleration.fitted(model, optimizer, batch_size=spec.batch_size, window=window)
-    with _plugin_errors_named(f"scheduler {spec.scheduler.name!r}"):
-        scheduler = scheduler_plugin.build(optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train))
+    network = _built(model_plugin, nn.Module, data)
+    batch = images[:2]
+    with failures_named(model_plugin, f"on a batch of shape {list(batch.shape)}", unless=is_out_of_memory):
+        model = acceleration.model(network)
+        _try(model, batch, acceleration, num_classes=num_classes, plugin=model_plugin)
+    optimizer = _built(optimizer_plugin, Optimizer, model)
+    acceleration = acceleration.fitted(model, optimizer, batch_size=spec.batch_size, window=window)
+    scheduler = _built(scheduler_plugin, LRScheduler, optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train))
     schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric)
     return Learner(model, optimizer, schedule, acceleration)
 
 
-def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_classes: int, name: str) -> None:
+def _built(
+    plugin: Model | OptimizerPlugin | SchedulerPlugin, expected: type[Built], *arguments: object, **named: object
+) -> Built:
+    """Return what the plugin builds, or raise an error that names the plugin's file and line."""
+    with failures_named(plugin, "in build()", unless=is_out_of_memory):
+        built = plugin.build(*arguments, **named)  # type: ignore[arg-type]
+    return check_returned(built, expected, plugin=plugin, function=plugin.build)
+
+
+def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_classes: int, plugin: Model) -> None:
     """Pass images through the fresh model, leaving it and the random generators as they were."""
     devices = [acceleration.device] if acceleration.device.type == "cuda" else []
     model.eval()
     with torch.random.fork_rng(devices=devices), torch.no_grad(), acceleration.context():
         logits = model(images)
-    if not isinstance(logits, torch.Tensor):
-        raise ModelError(f"model {name!r} returned {type(logits).__name__}, not a tensor of logits")
+    check_returned(logits, torch.Tensor, plugin=plugin, function=type(model).forward)
     if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < num_classes:  # noqa: PLR2004 - [N, K]
         raise ModelError(
-            f"model {name!r} gave an output of shape {list(logits.shape)} for {len(images)} images of"
+            f"model {plugin.name!r} gave an output of shape {list(logits.shape)} for {len(images)} images of"
             f" {num_classes} classes",
             hint=f"it must be [{len(images)}, {num_classes}], or wider",
         )
-
-
-@contextmanager
-def _plugin_errors_named(what: str) -> Iterator[None]:
-    """Turn whatever a plugin raises while it builds into a message that names it."""
-    try:
-        yield
-    except BenchError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        raise ModelError(f"{what} does not fit: {type(error).__name__}: {error}", hint="--debug shows where") from error
 
 
 @contextmanager

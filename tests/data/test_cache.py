@@ -121,6 +121,65 @@ def test_a_changed_file_deep_in_a_folder_means_loading_again(tmp_path: Path) -> 
     assert len(data_cache.load(Nested(), tmp_path).splits["train"]) == 10
 
 
+class Shades(Squares, name="shades"):
+    """A folder of files whose names are the order of the images, and whose text is their shade."""
+
+    def load(self, root: Path) -> bb.Splits:
+        shades = [int(path.read_text()) for path in sorted(root.rglob("*.txt"))]
+        images = torch.tensor(shades, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 4, 4)
+        split = bb.Split(images.contiguous(), torch.arange(len(shades)) % 2)
+        return bb.Splits(split, split, split, ("even", "odd"))
+
+
+def write_shades(folder: Path, *shades: int) -> None:
+    """Write files of equal size and age."""
+    folder.mkdir()
+    for row, shade in enumerate(shades):
+        path = folder / f"{row}.txt"
+        path.write_text(str(shade))
+        os.utime(path, ns=(1, 1))
+
+
+def shades_of(root: Path) -> list[int]:
+    return data_cache.load(Shades(), root).splits["train"].images[:, 0, 0, 0].tolist()
+
+
+def test_two_files_that_change_places_mean_loading_again(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    write_shades(root, 10, 20)
+    assert shades_of(root) == [10, 20]
+    (root / "0.txt").rename(root / "x")
+    (root / "1.txt").rename(root / "0.txt")
+    (root / "x").rename(root / "1.txt")
+    assert shades_of(root) == [20, 10]
+
+
+def test_a_file_of_another_name_means_loading_again(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    write_shades(root, 10, 20)
+    assert shades_of(root) == [10, 20]
+    (root / "0.txt").rename(root / "2.txt")
+    assert shades_of(root) == [20, 10]
+
+
+def test_a_file_behind_a_link_to_a_folder_counts(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    root.mkdir()
+    write_shades(elsewhere, 10, 20)
+    (root / "link").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(elsewhere)
+    state = data_cache._state(root)
+    (elsewhere / "0.txt").write_text("99")
+    assert data_cache._state(root) != state
+
+
+def test_another_version_of_the_image_library_means_loading_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_cache.load(Squares(), root)
+    monkeypatch.setattr("PIL.__version__", "0.1")
+    data_cache.load(Squares(), root)
+    assert loads(root) == 2
+
+
 def test_a_parameter_of_the_dataset_means_loading_again_but_one_of_preprocessing_does_not(root: Path) -> None:
     data_cache.load(Squares(), root)
     data_cache.load(Squares(image_size=99, flip=0.25, mean=(0.1,), std=(0.2,)), root)
@@ -277,9 +336,9 @@ def test_a_dataset_without_files_is_cached_whatever_the_path(tmp_path: Path) -> 
 
 def test_what_a_plugin_raises_is_said_with_its_name(root: Path) -> None:
     root.write_text("many")
-    with pytest.raises(DataError, match=r"'squares' cannot be loaded: ValueError: invalid literal"):
+    with pytest.raises(DataError, match=r"'squares' failed in load\(\): ValueError: invalid literal.*line \d+\)"):
         data_cache.load(Squares(), root)
-    with pytest.raises(DataError, match=r"'squares' cannot be loaded: FileNotFoundError"):
+    with pytest.raises(DataError, match=r"'squares' failed in load\(\): FileNotFoundError"):
         data_cache.load(Squares(), root.with_name("nowhere.txt"))
 
 

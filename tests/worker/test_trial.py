@@ -137,7 +137,12 @@ def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
     ("changed", "error", "message", "hint"),
     [
         (unruly("narrow"), ModelError, r"shape \[2, 9\] for 2 images of 10 classes", "wider"),
-        (unruly("build"), ModelError, "model 'unruly' does not fit: ValueError: this cannot be built", "--debug"),
+        (
+            unruly("build"),
+            ModelError,
+            r"model 'unruly' failed in build\(\): ValueError: this cannot be built \(.*unruly\.py, line \d+\)",
+            "--debug",
+        ),
         ({"batch_size": 1500}, SpecError, "batch size 1500 is larger than the training set of 14", "at most"),
         ({"dataset": {"name": "digits", "mean": [0.1, 0.2]}}, SpecError, "dataset.mean has 2 values", "channel"),
         ({"device": "cuda:99"}, DeviceError, "cuda:99", "cpu|counted"),

@@ -1,0 +1,116 @@
+"""Errors in a plugin's own code, told in one sentence that names the plugin, its file and the line."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import sysconfig
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from benchbench.errors import BenchError, DataError, ModelError, PluginError
+from benchbench.plugin.code import source_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from benchbench.plugin.base import Plugin
+
+    Function = Callable[..., object]
+
+Returned = TypeVar("Returned")
+
+_ERRORS: dict[str, type[BenchError]] = {"dataset": DataError, "model": ModelError}
+_OURS = Path(__file__).parents[1]
+_STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
+
+TRACEBACK_HINT = "--debug shows the whole traceback"
+
+
+def _never(_: Exception) -> bool:
+    return False
+
+
+@contextmanager
+def failures_named(plugin: Plugin, action: str, *, unless: Callable[[Exception], bool] = _never) -> Iterator[None]:
+    """Turn whatever the plugin's code raises into an error that says what it did: ``failed in build()``.
+
+    Our own errors pass, and those for which ``unless`` is true.
+    """
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:
+        if unless(error):
+            raise
+        raise failure(plugin, f"failed {action}: {explain(error, source_files(type(plugin)))}") from error
+
+
+def check_returned(value: object, expected: type[Returned], *, plugin: Plugin, function: Function) -> Returned:
+    """Return the value that a function of the plugin returned, or raise an error if it is not what it must be."""
+    if isinstance(value, expected):
+        return value
+    name = f"{function.__name__}()"
+    problem = (
+        f"{name} returns nothing; is a return statement missing?"
+        if value is None
+        else f"{name} must return a {_public_name(expected)}, not {type(value).__name__}"
+    )
+    raise failure(plugin, f"{problem}{_place_of(function)}", hint="")
+
+
+def _public_name(cls: type) -> str:
+    """Return such as ``torch.optim.Optimizer``: the shortest path that the class can be imported from."""
+    parts = cls.__module__.split(".")
+    paths = (".".join(parts[:length]) for length in range(1, len(parts)))
+    known = (path for path in paths if getattr(sys.modules.get(path), cls.__name__, None) is cls)
+    return f"{next(known, cls.__module__)}.{cls.__name__}"
+
+
+def failure(plugin: Plugin, problem: str, *, hint: str = TRACEBACK_HINT) -> BenchError:
+    """Return the error for a plugin of this kind: ``model 'tiny': problem``."""
+    separator = " " if problem.startswith("failed") else ": "
+    message = f"{plugin.kind} {plugin.name!r}{separator}{problem}"
+    return _ERRORS.get(plugin.kind, PluginError)(message, hint=hint)
+
+
+def explain(error: BaseException, own_files: Iterable[Path] = ()) -> str:
+    """Return an exception in one line, with the last file and line of the plugin's own code that led to it."""
+    if isinstance(error, BenchError):
+        return error.message
+    if isinstance(error, SystemExit):
+        text = f"ends Python (exit code {error.code}) instead of loading"
+    else:
+        text = ": ".join(filter(None, [type(error).__name__, str(error).partition("\n")[0]]))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename)]
+    own = [frame for frame in frames if Path(frame.filename) in own_files or not _is_library(frame.filename)]
+    last = (own or frames)[-1:]
+    return text + "".join(_place(frame.filename, frame.lineno) for frame in last)
+
+
+def _is_outside(file_name: str) -> bool:
+    """Tell whether a line is neither ours nor of the machinery that imports and checks plugins."""
+    path = Path(file_name)
+    machinery = {"importlib", "pluggy", "pydantic"}.intersection(path.parts)
+    return not machinery and not file_name.startswith("<") and not path.is_relative_to(_OURS)
+
+
+def _is_library(file_name: str) -> bool:
+    path = Path(file_name)
+    return bool({"site-packages", "dist-packages"}.intersection(path.parts)) or path.is_relative_to(_STANDARD_LIBRARY)
+
+
+def _place_of(function: Function) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return _place(code.co_filename, code.co_firstlineno) if code else ""
+
+
+def _place(file_name: str, line: int | None) -> str:
+    """Return `` (file, line 3)``, the file as seen from the working folder if it lies in it."""
+    path = Path(file_name)
+    shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path
+    return f" ({shown}, line {line})"
