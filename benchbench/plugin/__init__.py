@@ -6,7 +6,10 @@
     hooks.py        everything that can be plugged in
     parameters.py   text to parameters
     discovery.py    finds plugins without importing them
+    loose.py        loose plugin files as modules
     loading.py      loads one plugin module and checks it
+    failures.py     errors in a plugin's code, with file and line
+    code.py         the source files behind a plugin
     registry.py     loaded plugins by name
     description.py  plugins as plain data, for bench list and bench show
     catalog.py      descriptions of all plugins, kept in the cache

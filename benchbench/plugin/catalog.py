@@ -104,7 +104,7 @@ def _fingerprint(sources: Iterable[Source]) -> str:
             packaged.append((source.origin, source.version, source.entry_point.value))
             paths.update(_python_files(source.entry_point.module))
         else:
-            paths.update(loose_source_files(source.path, source.path.parent))
+            paths.update(loose_source_files(source.path))
     # Installing a package touches its site-packages, and may be what a broken plugin was waiting for.
     paths.update(Path(entry) for entry in sys.path if entry.endswith(("site-packages", "dist-packages")))
     order = [source.origin for source in sources]

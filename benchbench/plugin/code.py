@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.plugin import loose
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,19 +22,19 @@ _DYNAMIC_IMPORTS = (b"import_module", b"__import__")
 """A module with one of these words may import any other module of its package."""
 
 
-def source_digest(cls: type, *, loose_folder: Path | None = None) -> str:
+def source_digest(cls: type) -> str:
     """Return the sha256 of the sources behind a plugin class, or "" if it was not made in a file."""
     digest = hashlib.sha256()
-    files = source_files(cls, loose_folder=loose_folder)
+    files = source_files(cls)
     for path in files:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest() if files else ""
 
 
-def source_files(cls: type, *, loose_folder: Path | None = None) -> tuple[Path, ...]:
+def source_files(cls: type) -> tuple[Path, ...]:
     """Return the file of a class and the modules of its package that it imports, directly or through others.
 
-    ``loose_folder`` is the folder of a loose plugin file, whose other modules count as its package.
+    For a loose file, the modules beside it count as its package.
     """
     try:
         path = Path(inspect.getfile(cls)).resolve()
@@ -40,8 +42,8 @@ def source_files(cls: type, *, loose_folder: Path | None = None) -> tuple[Path, 
         return ()
     if not path.is_file():
         return ()
-    if loose_folder and path.is_relative_to(loose_folder.resolve()):
-        return loose_source_files(path, loose_folder)
+    if cls.__module__.startswith(f"{loose.__name__}."):
+        return loose_source_files(path)
     package, *inner = cls.__module__.split(".")
     if not inner and path.name != "__init__.py":
         return (path,)  # one module by itself: what lies beside it in site-packages is not its own
@@ -49,9 +51,10 @@ def source_files(cls: type, *, loose_folder: Path | None = None) -> tuple[Path, 
     return _Package(root, package).files_behind(path)
 
 
-def loose_source_files(path: Path, folder: Path) -> tuple[Path, ...]:
-    """Return a loose file and the modules below ``folder`` that it imports, directly or through others."""
-    return _Package(folder.resolve(), "").files_behind(path.resolve())
+def loose_source_files(path: Path) -> tuple[Path, ...]:
+    """Return a loose file and the modules beside it that it imports, directly or through others."""
+    path = path.resolve()
+    return _Package(path.parent, "").files_behind(path)
 
 
 @dataclass(frozen=True)

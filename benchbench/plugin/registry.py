@@ -12,7 +12,7 @@ from benchbench.config.kinds import KINDS, Kind
 from benchbench.config.spec import PluginSpec, Spec
 from benchbench.plugin import parameters
 from benchbench.plugin.code import source_digest
-from benchbench.plugin.discovery import Broken, LooseFile, find_sources, no_such_plugin
+from benchbench.plugin.discovery import Broken, find_sources, no_such_plugin
 from benchbench.plugin.loading import load
 
 if TYPE_CHECKING:
@@ -57,11 +57,10 @@ class Registry:
         """Load these and no others, one after another."""
         registry = Registry()
         for source in sources:
-            folder = source.path.parent if isinstance(source, LooseFile) else None
-            registry._add(load(source), loose_folder=folder)
+            registry._add(load(source))
         return registry
 
-    def _add(self, loaded: Loaded, *, loose_folder: Path | None) -> None:
+    def _add(self, loaded: Loaded) -> None:
         self.broken += loaded.broken
         for cls in loaded.classes:
             key = (cls.kind, cls.name)
@@ -71,7 +70,7 @@ class Registry:
                 continue
             self.plugins[key] = cls
             self.origins[key] = loaded.origin
-            self._source_digests[key] = source_digest(cls, loose_folder=loose_folder)
+            self._source_digests[key] = source_digest(cls)
         if loaded.listener:
             self.listeners.append((loaded.origin, loaded.listener))
         if loaded.commands:

@@ -98,12 +98,12 @@ def test_a_neighbour_that_a_loose_file_imports_counts(tmp_path: Path) -> None:
 def test_a_neighbour_may_be_a_package_and_import_in_a_circle(tmp_path: Path) -> None:
     mine = write(tmp_path, mine="from nets import small") / "mine.py"
     write(tmp_path / "nets", __init__="from . import small", small="import nets", large="")
-    assert names(loose_source_files(mine, tmp_path)) == {"mine.py", "__init__.py", "small.py"}
+    assert names(loose_source_files(mine)) == {"mine.py", "__init__.py", "small.py"}
 
 
 def test_a_file_that_does_not_parse_counts_by_itself(tmp_path: Path) -> None:
     mine = write(tmp_path, mine="import (", other="") / "mine.py"
-    assert loose_source_files(mine, tmp_path) == (mine,)
+    assert loose_source_files(mine) == (mine,)
 
 
 def test_a_class_made_without_a_file_has_no_sources() -> None:
