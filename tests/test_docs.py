@@ -24,6 +24,7 @@ from benchbench.config import grid_file
 from benchbench.plugin import hooks
 from benchbench.plugin.registry import Registry
 from benchbench.records import events, machine, record
+from benchbench.testing.checks import IMAGES
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -247,7 +248,7 @@ def test_no_hook_is_documented_that_there_is_not() -> None:
 def test_every_check_is_documented_with_its_arguments(check: Any) -> None:
     arguments = []
     for name, parameter in inspect.signature(check).parameters.items():
-        default = "IMAGES" if parameter.default is testing.IMAGES else parameter.default
+        default = "IMAGES" if parameter.default is IMAGES else parameter.default
         arguments.append(name if default is parameter.empty else f"{name}={default}")
     assert f"`{check.__name__}({', '.join(arguments)})`" in TEXTS["docs/plugins.md"]
 
