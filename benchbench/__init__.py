@@ -1,15 +1,26 @@
 """benchbench trains image classifiers and tells whether one is really better, and what that costs.
 
-``import benchbench as bb`` gives plugin authors all they need; names are imported when first used.
+``import benchbench as bb`` has what the command ``bench`` has, ``bb.run``, ``bb.grid``, ``bb.time``, ``bb.compare`` and
+``bb.report``, and all that a plugin needs. Names are imported when they are first used.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from benchbench.compare.frame import to_frame
+    from benchbench.driver.compare import compare
+    from benchbench.driver.grid import grid
+    from benchbench.driver.interrupts import Interrupted
+    from benchbench.driver.report import report
+    from benchbench.driver.result import GridResult
+    from benchbench.driver.run import run
+    from benchbench.driver.time import TimingResult, time
+    from benchbench.driver.watcher import Watcher
     from benchbench.errors import BenchError, DataError, ModelError, SpecError
     from benchbench.plugin.base import Dataset, DataSpec, Download, Model, Optimizer, Scheduler, Split, Splits, param
     from benchbench.plugin.hooks import hookimpl
@@ -19,6 +30,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "benchbench.compare.frame": ("to_frame",),
+    "benchbench.driver.compare": ("compare",),
+    "benchbench.driver.grid": ("grid",),
+    "benchbench.driver.interrupts": ("Interrupted",),
+    "benchbench.driver.report": ("report",),
+    "benchbench.driver.result": ("GridResult",),
+    "benchbench.driver.run": ("run",),
+    "benchbench.driver.time": ("TimingResult", "time"),
+    "benchbench.driver.watcher": ("Watcher",),
     "benchbench.errors": ("BenchError", "DataError", "ModelError", "SpecError"),
     "benchbench.plugin.hooks": ("hookimpl",),
     "benchbench.plugin.base": (
@@ -45,6 +64,8 @@ __all__ = [
     "Dataset",
     "Download",
     "Event",
+    "GridResult",
+    "Interrupted",
     "Model",
     "ModelError",
     "Optimizer",
@@ -53,9 +74,16 @@ __all__ = [
     "SpecError",
     "Split",
     "Splits",
+    "TimingResult",
+    "Watcher",
+    "compare",
+    "grid",
     "hookimpl",
     "load_records",
     "param",
+    "report",
+    "run",
+    "time",
     "to_frame",
 ]
 
@@ -68,3 +96,20 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _function(name: str) -> property:
+    """Return what makes a name stand for its function, although a package has the same name.
+
+    The import of such a package sets it as an attribute here, which is passed over: ``from benchbench.compare import``
+    finds the package without it.
+    """
+    return property(lambda _: __getattr__(name), lambda _, package: None)  # noqa: ARG005 - the signature of a setter
+
+
+class _Module(ModuleType):
+    compare = _function("compare")
+    report = _function("report")
+
+
+sys.modules[__name__].__class__ = _Module

@@ -8,9 +8,9 @@ import pytest
 from benchbench_plugins.tinyimage10 import CLASSES
 from support.paths import REPOSITORY
 
-from benchbench.cli.variants import Words, name_variants, read_variants
 from benchbench.config.differences import describe_spec, is_match, varying
 from benchbench.config.grid_file import GridFile, load
+from benchbench.driver.variants import Wanted, name_variants, read_variants
 from benchbench.plugin.registry import Registry
 from benchbench.records.metrics import class_slugs
 
@@ -113,8 +113,8 @@ def test_table_1_as_run_has_the_wide_head_a_constant_rate_and_no_weight_decay(re
 def test_a_timing_experiment_names_its_variants_and_compares_with_the_paper_s_own(
     name: str, names: tuple[str, ...], registry: Registry
 ) -> None:
-    grid = read_variants(Words(str(FOLDER / f"{name}.toml"), None, None, None, None, ()))
-    named = name_variants(resolve(registry, grid), grid, by=(), baseline=None)
+    grid = read_variants(Wanted(target=str(FOLDER / f"{name}.toml")))
+    named = name_variants(resolve(registry, grid), grid)
     assert named.names == names
     assert named.baseline == names[0]
 

@@ -1,29 +1,19 @@
-"""The command line ``bench``: parse, call, print.
+"""The command line ``bench``: parse, call :mod:`benchbench.driver`, print.
 
 ::
 
-    main.py            puts the commands together, and catches every error
-    options.py         options that several commands share
-    tables.py          tables on standard output
-    run.py             bench run
-    single.py          one trial, from its options to its exit code
-    display.py         what you see while a trial runs
-    grid.py            bench grid
-    many.py            a grid, from its file to its exit code
-    grid_display.py    what you see while a grid runs
-    time.py            bench time
-    variants.py        the variants that bench time compares
-    timed.py           a timing, from its variants to its exit code
-    timed_display.py   what you see while variants are timed
-    timed_tables.py    timings as tables
-    compare.py         bench compare
-    question.py        what compare and report are asked, and the trials they read
-    compare_tables.py  comparisons as tables, LaTeX, CSV and JSON
-    report.py          bench report
-    reporting.py       writes a report, for bench report and bench grid
-    data.py            bench data
-    downloads.py       the progress bar of a download
-    plugins.py         bench list, bench show, and shell completion of names
-    runs.py            bench runs
-    doctor.py          bench doctor
+    main.py      puts the commands together, and catches every error
+    options.py   options that several commands share, and their completion in the shell
+    tables.py    tables and lines on standard output
+    progress.py  what you see while trials run or variants are timed
+    run.py       bench run
+    grid.py      bench grid
+    time.py      bench time
+    compare.py   bench compare
+    report.py    bench report
+    list.py      bench list
+    show.py      bench show
+    data.py      bench data
+    runs.py      bench runs
+    doctor.py    bench doctor
 """

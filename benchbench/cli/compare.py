@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from benchbench.cli import options
-from benchbench.errors import SpecError, closest
 
-FORMATS = ("table", "markdown", "csv", "latex", "json")
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchbench.compare import Comparison, ModelComparison, PublishedRow
+    from benchbench.compare.statistics import Interval
+    from benchbench.driver.compare import Published
+
+FORMAT = 1
+"""Of the JSON; raised when a key changes its meaning."""
+
+_STATUSES = ("finished", "failed", "killed", "running")
 
 
 def register(app: typer.Typer) -> None:
@@ -38,31 +48,119 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
             help="Compare two trained models instead, by what each says of every test image.",
         ),
     ] = None,
-    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")] = "table",
+    form: Annotated[
+        Literal["table", "markdown", "csv", "latex", "json"], typer.Option("--format", help="Of the output.")
+    ] = "table",
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Compare the configurations of an experiment over their seeds: differences, intervals, and a verdict for each."""
-    form = "json" if as_json else _format(form)
-    from benchbench.cli import compare_tables
-    from benchbench.cli.question import Study, Words, find_models, find_records
-    from benchbench.compare import against_published, compare_records
+    form = "json" if as_json else form
+    question = options.question_of(by, metrics, baseline, targets, confidence)
+    from benchbench.cli.tables import Notes
+    from benchbench.driver import compare as driver
 
-    study = Study.read(grid)
-    question = study.question(Words.of(by, metrics, baseline, targets, confidence))
-    if expected and not study.expected:
-        raise SpecError("no published results to compare with", hint="--grid FILE names a file with [[expected]] rows")
-    records = find_records(experiment, study)
     if models:
-        compare_tables.show_models(find_models(records, models, confidence=question.confidence), models, form)
+        found = driver.compare_models(*models, experiment=experiment, grid=grid, confidence=confidence, watcher=Notes())
+        show_models(found, models, form)
     elif expected:
-        rows = against_published(records, study.expected, confidence=question.confidence)
-        compare_tables.show_published(rows, question.confidence, form)
+        published = driver.compare_with_published(experiment, grid=grid, confidence=confidence, watcher=Notes())
+        show_published(published, form)
     else:
-        compare_tables.show_comparison(compare_records(records, question), form)
+        show_comparison(driver.compare(experiment, grid=grid, watcher=Notes(), **question), form)
 
 
-def _format(text: str) -> str:
-    if text not in FORMATS:
-        raise SpecError(f"--format {text!r}: choose from {', '.join(FORMATS)}", hint=closest(text, FORMATS))
-    return text
+def show_comparison(comparison: Comparison, form: str) -> None:
+    """Print a comparison, in all but the data formats a table for each metric."""
+    from benchbench.cli.tables import print_csv, print_json, print_sheets
+    from benchbench.compare import sheets
+
+    if form == "json":
+        print_json({"format": FORMAT} | asdict(comparison))
+    elif form == "csv":
+        print_csv(_flat_rows(comparison))
+    else:
+        warnings = tuple(f"warning: {warning}" for warning in comparison.warnings)
+        print_sheets(sheets.of_comparison(comparison), (*warnings, *comparison.facts), form)
+
+
+def show_published(published: Published, form: str) -> None:
+    """Print ours beside what was published."""
+    from benchbench.cli.tables import print_csv, print_json, print_sheets
+    from benchbench.compare import sheets
+
+    if form == "json":
+        print_json({"confidence": published.confidence, "rows": [asdict(row) for row in published.rows]})
+    elif form == "csv":
+        print_csv(map(_flat_published, published.rows))
+    else:
+        print_sheets([sheets.of_published(published.rows, published.confidence)], (), form)
+
+
+def show_models(models: ModelComparison, run_ids: Sequence[str], form: str) -> None:
+    """Print how two trained models compare."""
+    from benchbench.cli.tables import print_csv, print_json, print_sheets
+    from benchbench.compare.sheets import Sheet
+
+    flat = asdict(models) | {"accuracies": models.accuracies, "runs": list(run_ids), "verdict": models.verdict}
+    if form == "json":
+        print_json(flat)
+    elif form == "csv":
+        print_csv([flat | {"accuracies": " ".join(map(str, models.accuracies)), "runs": " ".join(run_ids)}])
+    else:
+        rows = (
+            (run_ids[0], f"{models.accuracies[0]:.1%}", str(models.only_first)),
+            (run_ids[1], f"{models.accuracies[1]:.1%}", str(models.only_second)),
+        )
+        both = f"{models.num_images} test images, both right on {models.both}, both wrong on {models.neither}"
+        sheet = Sheet("two trained models", ("run", "test accuracy", "right where the other is wrong"), rows, (both,))
+        print_sheets([sheet], (f"McNemar's exact test: {models.verdict}",), form)
+
+
+def _flat_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    """Yield one row for each metric and configuration, in the units of the records."""
+    for metric in comparison.metrics:
+        for row in comparison.rows:
+            cell = row.cells[metric.name]
+            change = cell.contrast
+            yield {
+                "metric": metric.name,
+                "unit": metric.unit,
+                "configuration": row.name,
+                **{key: row.where.get(key) for key in comparison.by},
+                "is_baseline": row.is_baseline,
+                "is_best": row.is_best,
+                **{f"num_{status}": row.statuses.get(status, 0) for status in _STATUSES},
+                "num_reached": cell.num_reached,
+                "mean": cell.summary.mean,
+                "std": cell.summary.std,
+                **_ends("mean", cell.summary.interval),
+                "median": cell.median,
+                "change": "ratio" if metric.is_ratio else "difference",
+                "estimate": change.estimate if change else None,
+                **_ends("estimate", change.interval if change else None),
+                "p_value": change.test_p if change else None,
+                "corrected_p": cell.verdict.corrected_p,
+                "verdict": cell.verdict.kind,
+                "words": cell.verdict.words,
+            }
+
+
+def _flat_published(row: PublishedRow) -> dict[str, Any]:
+    return {
+        "configuration": row.name,
+        "metric": row.metric.name,
+        "unit": row.metric.unit,
+        "n": row.ours.n,
+        "mean": row.ours.mean,
+        "std": row.ours.std,
+        "theirs": row.theirs,
+        **_ends("prediction", row.prediction),
+        "judgement": row.judgement,
+        "why": row.why,
+        "source": row.source,
+    }
+
+
+def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
+    return {f"{name}_low": interval.low if interval else None, f"{name}_high": interval.high if interval else None}

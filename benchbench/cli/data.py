@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchbench.cli import options
-from benchbench.cli.plugins import complete_dataset
+from benchbench.cli.options import complete_dataset
 from benchbench.cli.tables import print_table
 from benchbench.errors import DataError
 
@@ -74,14 +75,14 @@ def fetch_dataset(
     """Download a dataset; one that was interrupted is resumed."""
     from rich.console import Console
 
-    from benchbench.cli.downloads import download_bar
+    from benchbench.cli.progress import Display
     from benchbench.data.download import data_folder, fetch
 
     entry = _catalog(plugins).find("dataset", name)
     if entry.download is None:
         raise DataError(f"dataset {name!r} has nothing to download", hint="bench data list shows where images are")
-    with download_bar(Console(stderr=True)) as on_progress:
-        path = fetch(entry.download, data_folder(), on_progress=on_progress)
+    with Display(Console(stderr=True)) as display:
+        path = fetch(entry.download, data_folder(), on_progress=partial(display.downloading, name))
     num_bytes = path.stat().st_size
     if as_json:
         _print_json({"name": name, "path": str(path), "num_bytes": num_bytes})

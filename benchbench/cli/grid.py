@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from benchbench.cli import options
-from benchbench.errors import SpecError
+
+if TYPE_CHECKING:
+    from benchbench.driver.result import GridResult, Trial
 
 
 def register(app: typer.Typer) -> None:
@@ -20,9 +23,9 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A grid file, such as experiments/grid.toml.")],
     num_jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Trials at a time.", show_default="1, or one a GPU")
+        int | None, typer.Option("--jobs", "-j", min=1, help="Trials at a time.", show_default="1, or one per GPU")
     ] = None,
-    executor: Annotated[str, typer.Option("--executor", help="Where trials run: local or ray.")] = "local",
+    executor: Annotated[Literal["local", "ray"], typer.Option("--executor", help="Where trials run.")] = "local",
     address: Annotated[
         str | None, typer.Option("--address", help="Ray cluster; without it Ray is started on this machine.")
     ] = None,
@@ -40,11 +43,14 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     rerun_stale: Annotated[
         bool, typer.Option("--rerun-stale", help="Repeat trials that finished with other code or packages.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start interrupted trials anew.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin interrupted trials anew.")] = False,
+    resume_anyway: options.ResumeAnyway = False,
     yes: Annotated[
         bool,
         typer.Option(
-            "--yes", "-y", help="Take more than 10,000 trials; leave interrupted ones that FILE has no more behind."
+            "--yes",
+            "-y",
+            help="Accept more than 10,000 trials, and leave behind interrupted ones that are no longer in FILE.",
         ),
     ] = False,
     settings: Annotated[
@@ -52,52 +58,143 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option("--set", metavar="KIND.PARAM=VALUE", help="Set a parameter in every trial; may be repeated."),
     ] = None,
     device: options.Device = "auto",
-    precision: Annotated[str | None, typer.Option("--precision", help="Override the file's precision.")] = None,
+    precision: Annotated[
+        Literal["fp32", "tf32", "bf16"] | None, typer.Option("--precision", help="Override the file's precision.")
+    ] = None,
     data: options.Data = None,
     experiment: options.Experiment = "bench",
     plugins: options.Plugins = None,
     artifacts: Annotated[
-        str,
+        Literal["none", "light", "full"],
         typer.Option(
-            "--artifacts", help="What runs keep: none, light (tables; the best trial all) or full (figures, model)."
+            "--artifacts",
+            help="What runs keep: nothing, tables (and all of the best trial), or figures and the model too.",
         ),
     ] = "light",
+    accelerate: options.AccelerateChoice = "auto",
     compiled: options.Compile = False,
     checkpoint_every: options.CheckpointEvery = None,
     keep_checkpoints: options.KeepCheckpoints = False,
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
-    """Run the trials of FILE: skip those that are done, take up those that were interrupted, run the rest."""
-    if executor not in ("local", "ray"):
-        raise SpecError(f"--executor {executor!r}: choose from local, ray")
-    from benchbench.cli.many import GridOptions, run_grid
-    from benchbench.config import grid_file
-    from benchbench.driver.plan import Rules
-    from benchbench.driver.session import Options
+    """Run the trials of FILE: skip those that are done, resume those that were interrupted, run the rest."""
+    from rich.console import Console
 
-    given = {} if precision is None else {"precision": precision}
-    run_grid(
-        grid_file.load(file, settings or (), given=given),
-        Options(
-            device=device,
-            data=tuple(data or ()),
-            experiment=experiment,
-            artifacts=options.artifact_level(artifacts),
-            rules=Rules(again=again, rerun_stale=rerun_stale, fresh=fresh),
-            compiled=compiled,
-            checkpoint_every_seconds=checkpoint_every,
-            keep_checkpoints=keep_checkpoints,
-            plugin_files=tuple(map(str, plugins or ())),
-            num_jobs=num_jobs,
-            executor=cast("Literal['local', 'ray']", executor),
-            address=address,
-        ),
-        GridOptions(
-            dry_run=dry_run,
-            verbose=verbose,
-            max_failures=max_failures if keep_going else 1,
-            yes=yes,
-            as_json=as_json,
-        ),
+    from benchbench.cli.progress import GridDisplay
+    from benchbench.data.download import parse_data_options
+    from benchbench.driver.grid import grid as train
+    from benchbench.driver.interrupts import Interrupted
+
+    console = Console(stderr=as_json, highlight=False)
+    try:
+        with GridDisplay(console, lists_trials=dry_run or verbose, gives_reasons=verbose) as display:
+            result = train(
+                file,
+                precision=precision,
+                set=options.settings_of(settings),
+                jobs=num_jobs,
+                executor=executor,
+                address=address,
+                again=again,
+                rerun_stale=rerun_stale,
+                fresh=fresh,
+                resume_anyway=resume_anyway,
+                max_failures=max_failures if keep_going else 1,
+                dry_run=dry_run,
+                yes=yes,
+                watcher=display,
+                device=device,
+                data=dict(parse_data_options(data or ())),
+                experiment=experiment,
+                plugins=plugins or (),
+                artifacts=artifacts,
+                accelerate=accelerate,
+                compile=compiled,
+                checkpoint_every=checkpoint_every,
+                keep_checkpoints=keep_checkpoints,
+            )
+    except Interrupted as interrupted:
+        result = interrupted.result
+    if as_json:
+        typer.echo(json.dumps(to_json(result, dry_run=dry_run), indent=2))
+    if dry_run:
+        return
+    if not as_json:
+        show_trials(result)
+        show_ways_on(result, file, experiment)
+    raise typer.Exit(options.EXIT_CODES[result.status])
+
+
+def show_trials(result: GridResult) -> None:
+    """Print a row for each trial of this call; the best by validation is marked ``*``."""
+    from benchbench.cli.tables import print_table
+
+    trials = [trial for trial in result.trials if trial.is_new]
+    finals = [trial.record.final for trial in trials if trial.record and trial.record.final]
+    best = max((final.val_accuracy for final in finals), default=None)
+    if trials:
+        numbers = ("val accuracy", "test accuracy", "time")
+        rows = [_row(trial, result.varying, best) for trial in trials]
+        print_table((*result.varying, "status", *numbers), rows, numbers=numbers)
+    for trial in trials:
+        error = trial.error or (trial.record and trial.record.error)
+        if error:
+            typer.echo(f"{trial.status}: {result.label(trial)}: {error.message}", err=True)
+
+
+def show_ways_on(result: GridResult, file: Path, experiment: str) -> None:
+    """Print where the grid's run and report are, and the next command."""
+    from benchbench.tracking import how_to_open
+
+    if result.run:
+        typer.echo(f"the grid's run: {how_to_open(result.run)}")
+    if result.has_report:
+        typer.echo("its files have a report: report.html")
+    if result.status == "killed":
+        typer.echo("next: the same command resumes what was interrupted")
+    else:
+        typer.echo(f"next: bench compare {experiment} --grid {file}")
+        if not result.has_report:
+            typer.echo(f"      bench report {experiment} --grid {file}")
+
+
+def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:
+    """Return the trials of this call, or for a dry run the plan of all, as plain data."""
+    trials = map(_planned, result.trials) if dry_run else map(_trial, filter(lambda one: one.is_new, result.trials))
+    return {"grid": result.name, "trials": list(trials)}
+
+
+def _row(trial: Trial, names: tuple[str, ...], best: float | None) -> tuple[str, ...]:
+    from benchbench.cli.tables import duration
+    from benchbench.config.differences import value_text
+
+    record, flat = trial.record, trial.spec.flat()
+    final = record.final if record else None
+    return (
+        *(value_text(flat[name]) if name in flat else "" for name in names),
+        trial.status,
+        f"{final.val_accuracy:.1%}{'*' if final.val_accuracy == best else ' '}" if final else "",
+        f"{final.test_accuracy:.1%}" if final else "",
+        duration(record.times.wall) if record and record.times else "",
     )
+
+
+def _planned(trial: Trial) -> dict[str, Any]:
+    planned = trial.planned
+    return {
+        "spec_id": trial.spec.id,
+        "spec": trial.spec.flat(),
+        "data_digest": planned.resolved.data_digest,
+        "action": planned.action,
+        "why": planned.why,
+        "stale": planned.stale,
+    }
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    if trial.record is None:
+        error = trial.error.to_json() if trial.error else None
+        return {"spec_id": trial.spec.id, "status": trial.status, "error": error}
+    record: dict[str, Any] = json.loads(trial.record.to_json())
+    return record

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from benchbench.cli import compare, data, doctor, grid, options, plugins, report, run, runs, time
+from benchbench.cli import compare, data, doctor, grid, options, report, run, runs, show, time
+from benchbench.cli import list as list_
 from benchbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for module in (run, grid, time, runs, compare, report, plugins, data, doctor):
+    for module in (run, grid, time, runs, compare, report, list_, show, data, doctor):
         module.register(app)
     return app
 

@@ -1,23 +1,26 @@
-"""Options that several commands share, declared once."""
+"""Options that several commands share, what is typed for them, and its completion in the shell."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from benchbench.errors import SpecError, closest
+from benchbench.errors import BenchError, SpecError
 
 if TYPE_CHECKING:
-    from benchbench.protocol.jobs import ArtifactLevel
+    from collections.abc import Callable, Iterable, Sequence
 
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 """How ``bench`` ends, by how its trials did; wrong usage or input is 2, see :mod:`benchbench.errors`."""
 
 debug = False
 """Whether tracebacks are shown; set by ``--debug`` on any command."""
+
+Completion = list[tuple[str, str]]
 
 
 def _set_debug(value: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -29,6 +32,49 @@ def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
     if value:
         typer.echo(f"benchbench {importlib.metadata.version('benchbench')}")
         raise typer.Exit
+
+
+def complete_model(ctx: typer.Context, incomplete: str) -> Completion:
+    """Return the models that begin so, each with its summary."""
+    return complete_plugin("model", ctx, incomplete)
+
+
+def complete_dataset(ctx: typer.Context, incomplete: str) -> Completion:
+    """Return the datasets that begin so, each with its summary."""
+    return complete_plugin("dataset", ctx, incomplete)
+
+
+def complete_optimizer(ctx: typer.Context, incomplete: str) -> Completion:
+    """Return the optimizers that begin so, each with its summary."""
+    return complete_plugin("optimizer", ctx, incomplete)
+
+
+def complete_scheduler(ctx: typer.Context, incomplete: str) -> Completion:
+    """Return the schedulers that begin so, each with its summary."""
+    return complete_plugin("scheduler", ctx, incomplete)
+
+
+def complete_several(complete: Callable[[typer.Context, str], Completion]) -> Callable[..., Completion]:
+    """Return what completes the last of several names with commas between."""
+
+    def complete_last(ctx: typer.Context, incomplete: str) -> Completion:
+        before, comma, last = incomplete.rpartition(",")
+        named = before.split(",")
+        return [(before + comma + name, summary) for name, summary in complete(ctx, last) if name not in named]
+
+    return complete_last
+
+
+def complete_plugin(kind: str, ctx: typer.Context, incomplete: str) -> Completion:
+    """Return the plugins of a kind that begin so, each with its summary."""
+    from benchbench.plugin.catalog import Catalog
+    from benchbench.plugin.discovery import loose_files
+
+    try:
+        catalog = Catalog.read(loose_files(map(str, ctx.params.get("plugins") or ())))
+    except BenchError:
+        return []
+    return [(entry.name, entry.summary) for entry in catalog.of_kind(kind) if entry.name.startswith(incomplete)]
 
 
 Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show tracebacks of errors.")]
@@ -52,24 +98,33 @@ Data = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Experiment = Annotated[str, typer.Option("--experiment", help="MLflow experiment.", envvar="MLFLOW_EXPERIMENT_NAME")]
 Artifacts = Annotated[
-    str, typer.Option("--artifacts", help="What a run keeps: none, light (tables) or full (figures, model).")
+    Literal["none", "light", "full"],
+    typer.Option("--artifacts", help="What a run keeps: nothing, tables, or figures and the model too."),
+]
+AccelerateChoice = Annotated[
+    Literal["auto", "off"],
+    typer.Option("--accelerate", help="Use our faster kernels where they compute the same, or torch alone."),
 ]
 Compile = Annotated[
     bool,
-    typer.Option("--compile", help="Train through torch.compile: faster on a GPU once compiled, rounded otherwise."),
+    typer.Option("--compile", help="Train through torch.compile: often faster on a GPU, with other rounding."),
 ]
 CheckpointEvery = Annotated[
     float | None,
     typer.Option(
         "--checkpoint-every",
         metavar="SECONDS",
-        help="Write a checkpoint when this has passed since the last, at the end of an epoch; 0: every epoch.",
+        help="Write a checkpoint after an epoch if the last one is this old; 0: after every epoch.",
         min=0,
-        show_default="60, or more where that costs over 1 %",
+        show_default="60, or more if that costs over 1 %",
     ),
 ]
 KeepCheckpoints = Annotated[
-    bool, typer.Option("--keep-checkpoints", help="Keep the last checkpoint of trials that finished.")
+    bool, typer.Option("--keep-checkpoints", help="Keep the last checkpoint of finished trials.")
+]
+ResumeAnyway = Annotated[
+    bool,
+    typer.Option("--resume-anyway", help="Resume an interrupted trial even if one of its plugins has changed."),
 ]
 
 # What to compare: the same in bench compare and bench report.
@@ -121,9 +176,54 @@ StudyFile = Annotated[
 ]
 
 
-def artifact_level(text: str) -> ArtifactLevel:
-    """Return the level of that name, or raise :class:`~benchbench.errors.SpecError`."""
-    levels = ("none", "light", "full")
-    if text not in levels:
-        raise SpecError(f"--artifacts {text!r}: choose from {', '.join(levels)}", hint=closest(text, levels))
-    return cast("ArtifactLevel", text)
+def settings_of(texts: Iterable[str] | None) -> dict[str, object]:
+    """Return what ``--set`` was given, such as ``{"optimizer.lr": "0.1"}``; the last of a name counts."""
+    settings: dict[str, object] = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SpecError(f"--set {text!r} is not KIND.PARAM=VALUE", hint="such as --set model.dropout=0.3")
+        settings[key] = value
+    return settings
+
+
+def question_of(
+    by: Sequence[str] | None,
+    metrics: Sequence[str] | None,
+    baseline: Sequence[str] | None,
+    targets: Sequence[str] | None,
+    confidence: float | None,
+) -> dict[str, Any]:
+    """Return what is to be compared, as :func:`~benchbench.driver.compare.compare` takes it."""
+    pairs = [_pair(text, "--baseline", "optimizer.lr=0.001") for text in baseline or ()]
+    numbers = [_pair(text, "--target", "val_accuracy=0.5") for text in targets or ()]
+    return {
+        "by": by or (),
+        "metrics": metrics or (),
+        "baseline": {key: _json(value) for key, value in pairs},
+        "targets": {key: _number(value, key) for key, value in numbers},
+        "confidence": confidence,
+    }
+
+
+def _pair(text: str, option: str, example: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (equals and key.strip() and value.strip()):
+        raise SpecError(f"{option} {text!r} is not KEY=VALUE", hint=f"such as {option} {example}")
+    return key.strip(), value.strip()
+
+
+def _json(text: str) -> object:
+    """Return the value that is typed so: a number, true, a list, or else the text itself."""
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return text
+    return value
+
+
+def _number(text: str, metric: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SpecError(f"--target {metric}={text}: {text!r} is no number", hint="such as val_accuracy=0.5") from None

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from benchbench.cli import options
-from benchbench.cli.plugins import complete_dataset, complete_model, complete_optimizer, complete_scheduler
-from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from benchbench.config.spec import Draft
+    from rich.console import Console
+    from rich.table import Table
 
-KINDS = ("model", "dataset", "optimizer", "scheduler")
+    from benchbench.records.events import Times
+    from benchbench.records.record import Record
 
 
 def register(app: typer.Typer) -> None:
@@ -25,28 +25,28 @@ def register(app: typer.Typer) -> None:
 def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
     model: Annotated[
-        str | None, typer.Argument(help="Model plugin; bench list models.", autocompletion=complete_model)
+        str | None, typer.Argument(help="Model plugin; bench list models.", autocompletion=options.complete_model)
     ] = None,
     dataset: Annotated[
-        str | None, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=complete_dataset)
+        str | None, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=options.complete_dataset)
     ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
-            "--optimizer", "-o", help="Optimizer plugin.", show_default="sgd", autocompletion=complete_optimizer
+            "--optimizer", "-o", help="Optimizer plugin.", show_default="sgd", autocompletion=options.complete_optimizer
         ),
     ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
-            "--scheduler", help="Scheduler plugin.", show_default="constant", autocompletion=complete_scheduler
+            "--scheduler", help="Scheduler plugin.", show_default="constant", autocompletion=options.complete_scheduler
         ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", "-e", help="Passes over the training images.", show_default="10")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", help="Images a step.", show_default="32")
+        int | None, typer.Option("--batch-size", "-b", help="Images per step.", show_default="32")
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", "-s", help="Of weights, data order, flips and dropout.", show_default="0")
@@ -64,7 +64,8 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = None,
     device: options.Device = "auto",
     precision: Annotated[
-        str | None, typer.Option("--precision", help="fp32, tf32 or bf16.", show_default="fp32")
+        Literal["fp32", "tf32", "bf16"] | None,
+        typer.Option("--precision", help="Of the training passes.", show_default="fp32"),
     ] = None,
     data: options.Data = None,
     experiment: options.Experiment = "bench",
@@ -74,7 +75,9 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option("--spec", help="A TOML file to begin from, such as a run's spec.toml; options override it."),
     ] = None,
     artifacts: options.Artifacts = "full",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, also where the trial was interrupted.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, even if the trial was interrupted.")] = False,
+    resume_anyway: options.ResumeAnyway = False,
+    accelerate: options.AccelerateChoice = "auto",
     compiled: options.Compile = False,
     checkpoint_every: options.CheckpointEvery = None,
     keep_checkpoints: options.KeepCheckpoints = False,
@@ -85,62 +88,103 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
 
     For example: bench run alexnet digits --optimizer adam --lr 0.0003 --epochs 4
     """
-    table = _read_spec(spec)
-    for kind, name in zip(KINDS, (model, dataset, optimizer, scheduler), strict=True):
-        _name_plugin(table, kind, name)
-    given = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision}
-    table |= {key: value for key, value in given.items() if value is not None}
-    table["plugins"] = [*table.get("plugins", []), *map(str, plugins or ())]
+    from rich.console import Console
+
+    from benchbench.cli.progress import RunDisplay
+    from benchbench.data.download import parse_data_options
+    from benchbench.driver.interrupts import Interrupted
+    from benchbench.driver.run import run as train
+
     short_forms = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-    settings = [
-        *(f"optimizer.{key}={value!r}" for key, value in short_forms.items() if value is not None),
-        *(settings or ()),
-    ]
-    draft = _draft(table, settings)
-
-    from benchbench.cli.single import run_single
-    from benchbench.driver.plan import Rules
-    from benchbench.driver.session import Options
-
-    run_single(
-        draft,
-        Options(
-            device=device,
-            data=tuple(data or ()),
-            experiment=experiment,
-            artifacts=options.artifact_level(artifacts),
-            rules=Rules(again=True, fresh=fresh),
-            compiled=compiled,
-            checkpoint_every_seconds=checkpoint_every,
-            keep_checkpoints=keep_checkpoints,
-        ),
-        as_json=as_json,
-    )
-
-
-def _read_spec(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    from benchbench.config.spec import read_toml
-
-    return read_toml(path)
-
-
-def _name_plugin(table: dict[str, Any], kind: str, name: str | None) -> None:
-    """Put a plugin's name from the command line into the table; another plugin's parameters go."""
-    if name is None:
-        if kind in ("model", "dataset") and kind not in table:
-            raise SpecError(
-                f"no {kind} given",
-                hint=f"bench run MODEL DATASET, such as: bench run alexnet digits  (bench list {kind}s)",
+    short = {f"optimizer.{name}": value for name, value in short_forms.items() if value is not None}
+    console = Console(stderr=as_json, highlight=False)
+    try:
+        with RunDisplay(console) as display:
+            record = train(
+                model,
+                dataset,
+                optimizer=optimizer,
+                scheduler=scheduler,
+                epochs=epochs,
+                batch_size=batch_size,
+                seed=seed,
+                precision=precision,
+                set=short | options.settings_of(settings),
+                spec=spec,
+                fresh=fresh,
+                resume_anyway=resume_anyway,
+                watcher=display,
+                device=device,
+                data=dict(parse_data_options(data or ())),
+                experiment=experiment,
+                plugins=plugins or (),
+                artifacts=artifacts,
+                accelerate=accelerate,
+                compile=compiled,
+                checkpoint_every=checkpoint_every,
+                keep_checkpoints=keep_checkpoints,
             )
-        return
-    before = table.get(kind)
-    if not (isinstance(before, dict) and before.get("name") == name):
-        table[kind] = name
+    except Interrupted as interrupted:
+        if interrupted.result is None:
+            raise
+        record = interrupted.result
+    show_end(record, console)
+    if as_json:
+        typer.echo(record.to_json())
+    raise typer.Exit(options.EXIT_CODES[record.status])
 
 
-def _draft(table: dict[str, Any], settings: list[str]) -> Draft:
-    from benchbench.config.spec import Draft, read_settings
+def show_end(record: Record, console: Console) -> None:
+    """Print what a trial came to: accuracies, accuracy per class, times, and the line that opens it in MLflow."""
+    from rich.text import Text
 
-    return Draft.from_toml(table).with_texts(read_settings(settings))
+    from benchbench.tracking import how_to_open
+
+    if record.final is not None:
+        console.print(per_class_table(record))
+        final = record.final
+        console.print(
+            f"accuracy: train {final.train_accuracy:.1%}  val {final.val_accuracy:.1%}"
+            f"  test {final.test_accuracy:.1%}  (top 5: {final.test_top5_accuracy:.1%})",
+            style="bold",
+        )
+        overfits = f", overfits from epoch {final.overfit_epoch}" if final.overfit_epoch else ""
+        console.print(f"least validation loss in epoch {final.best_val_loss_epoch}{overfits}")
+    if record.times is not None:
+        console.print(times_line(record.times))
+    for note in record.notes:
+        console.print(Text(f"note: {note}"))
+    if record.error is not None:
+        console.print(Text(f"{record.status}: {record.error.message}", style="bold"), soft_wrap=True)
+        if record.error.hint:
+            console.print(Text(f"  {record.error.hint}"), soft_wrap=True)
+    if record.mlflow is not None:
+        console.print(Text(how_to_open(record.mlflow)), soft_wrap=True)
+
+
+def per_class_table(record: Record) -> Table:
+    """Return test accuracy per class, in the order of the classes."""
+    from rich.table import Table
+    from rich.text import Text
+
+    assert record.final is not None  # noqa: S101 - asked for finished trials only
+    table = Table(title="test accuracy per class", title_justify="left", box=None, pad_edge=False)
+    table.add_column("class")
+    table.add_column("accuracy", justify="right")
+    table.add_column("")
+    for class_name, accuracy in record.final.test_accuracy_per_class.items():
+        table.add_row(Text(class_name), f"{accuracy:.1%}", "#" * round(20 * accuracy))
+    return table
+
+
+def times_line(times: Times) -> str:
+    """Return where the time went, phase by phase."""
+    phases = {
+        "load": times.load,
+        "train": times.train,
+        "eval": times.eval,
+        "checkpoint": times.checkpoint,
+        "other": times.other,
+    }
+    parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in phases.items() if seconds)
+    return f"time: {times.wall:.1f} s ({parts})"

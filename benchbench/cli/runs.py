@@ -87,8 +87,7 @@ def _send_leftovers(journals: list[Journal], experiment: str) -> None:
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    from benchbench.cli.grid_display import duration
-    from benchbench.cli.tables import print_table
+    from benchbench.cli.tables import duration, print_table
     from benchbench.records.events import now_ms
 
     rows = [

@@ -1,14 +1,42 @@
-"""Tables on standard output, the same for all commands."""
+"""Tables and lines of text: to read, for a paper, and as data."""
 
 from __future__ import annotations
 
+import csv
+import json
+import math
 import sys
-from typing import TYPE_CHECKING, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from benchbench.driver.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from benchbench.compare.sheets import Sheet
+    from benchbench.driver.plan import Planned
+    from benchbench.records.events import Epoch
+    from benchbench.records.record import Record
 
 WIDTH_WITHOUT_TERMINAL = 160
+SECONDS_IN_A_MINUTE = 60
+
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"±": r"$\pm$", "<": "$<$", ">": "$>$"}
+)
+
+
+class Notes(Watcher):
+    """Prints notes on standard error, for commands that show nothing else while they work."""
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        typer.echo(text, err=True)
 
 
 def print_table(
@@ -35,3 +63,113 @@ def print_table(
         # As Text, since a text such as [0, 1] would be taken for markup.
         table.add_row(*map(Text, row))
     Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False).print(table)
+
+
+def print_sheets(sheets: Iterable[Sheet], below: Sequence[str], form: str) -> None:
+    """Print sheets as a ``table``, as ``markdown`` or as ``latex``, and the lines that stand below all of them."""
+    show = {"table": _print_sheet, "markdown": _print_markdown, "latex": _print_latex}[form]
+    for sheet in sheets:
+        show(sheet)
+    for line in below:
+        typer.echo(f"% {line.translate(_LATEX)}" if form == "latex" else line)
+
+
+def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print rows of the same keys as CSV."""
+    table = list(rows)
+    writer = csv.DictWriter(sys.stdout, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+
+
+def print_json(data: object) -> None:
+    """Print plain data as JSON; numbers that are not finite become texts, as in records."""
+    typer.echo(json.dumps(_plain(data), indent=2))
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time such as ``0:10:49``, or ``3.2 s`` below a minute."""
+    return f"{seconds:.1f} s" if seconds < SECONDS_IN_A_MINUTE else str(timedelta(seconds=round(seconds)))
+
+
+def headline(record: Record) -> str:
+    """Return one line that says what is trained on what: ``alexnet (57.0 M parameters) on digits ...``."""
+    spec, machine = record.spec, record.machine
+    threads = f", {machine.num_threads} threads" if machine.device == "cpu" else f" ({machine.device_name})"
+    return (
+        f"{spec.model.name} ({record.num_parameters / 1e6:.1f} M parameters) on {spec.dataset.name},"
+        f" {spec.optimizer.name}, batch {spec.batch_size}, seed {spec.seed};"
+        f" {machine.device}{threads}, {spec.precision}"
+    )
+
+
+def epoch_line(epoch: Epoch, record: Record) -> str:
+    """Return one line of losses and accuracies; ``*`` marks the best validation accuracy so far."""
+    best = epoch.val_accuracy >= max(before.val_accuracy for before in record.epochs)
+    width = len(str(record.spec.epochs))
+    return (
+        f"epoch {epoch.epoch:{width}}/{record.spec.epochs}"
+        f"  train {epoch.train_loss:.4f} {epoch.train_accuracy:6.1%}"
+        f"  val {epoch.val_loss:.4f} {epoch.val_accuracy:6.1%} {'*' if best else ' '}"
+        f"  {epoch.train_seconds + epoch.eval_seconds:.1f} s  {epoch.images_per_second:.0f} img/s"
+    )
+
+
+def trial_line(record: Record) -> str:
+    """Return how a trial ended: ``val 53.8 %  test 54.6 %  10:49``, or why it did not finish."""
+    seconds = duration(record.times.wall) if record.times else ""
+    if record.final is not None:
+        return f"val {record.final.val_accuracy:.1%}  test {record.final.test_accuracy:.1%}  {seconds}"
+    why = record.error.message.partition("\n")[0] if record.error else ""
+    return f"{record.status} after {len(record.epochs)} epochs: {why}  {seconds}".rstrip()
+
+
+def plan_line(plan: Sequence[Planned], *, num_jobs: int) -> str:
+    """Return how many trials are done and how many are left, such as ``4 trials: 1 done, 0 to resume, 3 to run``."""
+    actions = [item.action for item in plan]
+    stale = sum(bool(item.stale) and item.action == "skip" for item in plan)
+    parts = [
+        f"{len(plan)} trials: {actions.count('skip')} done",
+        *([f"{stale} of them stale (--rerun-stale)"] if stale else []),
+        f"{actions.count('resume')} to resume",
+        f"{actions.count('run')} to run",
+    ]
+    known = [item.wall_seconds for item in plan if item.wall_seconds]
+    left = len(plan) - actions.count("skip")
+    if known and left:
+        parts.append(f"about {duration(left * sum(known) / len(known) / num_jobs)} by earlier trials")
+    return ", ".join(parts)
+
+
+def _print_sheet(sheet: Sheet) -> None:
+    typer.echo(sheet.title)
+    print_table(sheet.columns, sheet.rows, numbers=[name for name in sheet.columns if "mean" in name])
+    for line in sheet.below:
+        typer.echo(line)
+    typer.echo()
+
+
+def _print_markdown(sheet: Sheet) -> None:
+    lines = [sheet.columns, tuple("---" for _ in sheet.columns), *sheet.rows]
+    typer.echo(f"**{sheet.title}**\n")
+    for line in lines:
+        typer.echo(f"| {' | '.join(cell.replace('|', chr(92) + '|').replace('*', chr(92) + '*') for cell in line)} |")
+    typer.echo("".join(f"\n{line}\n" for line in sheet.below))
+
+
+def _print_latex(sheet: Sheet) -> None:
+    caption = " ".join((f"{sheet.title}.", *sheet.below)).translate(_LATEX)
+    head, *lines = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in (sheet.columns, *sheet.rows)]
+    table = rf"\begin{{tabular}}{{{'l' * len(sheet.columns)}}}"
+    inside = (table, r"\hline", head, r"\hline", *lines, r"\hline", r"\end{tabular}")
+    typer.echo("\n".join((r"\begin{table}", rf"\caption{{{caption}}}", *inside, r"\end{table}")))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchbench.cli import options
-from benchbench.cli.plugins import complete_dataset, complete_model, complete_optimizer, complete_several
-from benchbench.errors import SpecError
+
+if TYPE_CHECKING:
+    from benchbench.compare.timings import TimedRow, TimedTable
+    from benchbench.protocol.timing import Timing
+
+_MEGABYTE = 1e6
+_METHODS = {
+    "Student's t": "geometric means of the rounds' ratios, intervals by Student's t",
+    "bootstrap": "medians of the rounds' ratios, intervals by percentile bootstrap",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -23,11 +30,12 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
         str,
         typer.Argument(
             help="A grid file, or a model plugin; several with commas between.",
-            autocompletion=complete_several(complete_model),
+            autocompletion=options.complete_several(options.complete_model),
         ),
     ],
     dataset: Annotated[
-        str | None, typer.Argument(help="Dataset plugin, where no file is given.", autocompletion=complete_dataset)
+        str | None,
+        typer.Argument(help="Dataset plugin, if no file is given.", autocompletion=options.complete_dataset),
     ] = None,
     optimizer: Annotated[
         str | None,
@@ -37,12 +45,12 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             metavar="NAME[,NAME]",
             help="Optimizer plugins.",
             show_default="sgd, or the file's",
-            autocompletion=complete_several(complete_optimizer),
+            autocompletion=options.complete_several(options.complete_optimizer),
         ),
     ] = None,
     batch_size: Annotated[
         str | None,
-        typer.Option("--batch-size", "-b", metavar="N[,N]", help="Images a step.", show_default="32, or the file's"),
+        typer.Option("--batch-size", "-b", metavar="N[,N]", help="Images per step.", show_default="32, or the file's"),
     ] = None,
     precision: Annotated[
         str | None,
@@ -50,6 +58,12 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "--precision", metavar="NAME[,NAME]", help="fp32, tf32 or bf16.", show_default="fp32, or the file's"
         ),
     ] = None,
+    accelerate: Annotated[
+        str,
+        typer.Option(
+            "--accelerate", metavar="NAME[,NAME]", help="auto, off (torch alone), or auto,off to compare them."
+        ),
+    ] = "auto",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KIND.PARAM=VALUE", help="Set a parameter in every variant; may be repeated."),
@@ -65,16 +79,16 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option(
             "--by",
             metavar="KEY",
-            help="What the variants may differ in, where that is more than one thing; may be repeated.",
+            help="What the variants may differ in, if that is more than one thing; may be repeated.",
             show_default=False,
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option("--rounds", help="Turns of each variant that are timed.")] = 10,
+    rounds: Annotated[int, typer.Option("--rounds", help="Measurements of each variant.")] = 10,
     steps: Annotated[
         int | None,
         typer.Option(
             "--steps",
-            help="Time this many training steps a turn, without validation.",
+            help="Measure this many training steps, without validation.",
             show_default="a whole epoch with its validation",
         ),
     ] = None,
@@ -82,37 +96,91 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     data: options.Data = None,
     experiment: options.Experiment = "bench",
     plugins: options.Plugins = None,
-    save: Annotated[
-        Path | None,
-        typer.Option("--save", metavar="FILE", help="Write a file that pytest-benchmark compare reads."),
-    ] = None,
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
-    """Time an epoch of each variant, by turns in one process, and say which is faster.
+    """Time an epoch of each variant, in interleaved rounds in one process, and say which is faster.
 
     For example: bench time alexnet digits --optimizer sgd,adam --steps 20
     """
-    if steps is not None and steps < 1:
-        raise SpecError(f"--steps {steps}: a turn takes one step at least", hint="without --steps it is a whole epoch")
-    from benchbench.cli.timed import Plan, run_timing
-    from benchbench.cli.variants import Words, read_variants
-    from benchbench.compare.timings import check_rounds
-    from benchbench.driver.session import Options
+    from rich.console import Console
 
-    check_rounds(rounds)
-    if save is not None and not save.parent.is_dir():
-        raise SpecError(f"--save {save}: no such folder: {save.parent}", hint="make it first")
-    if save is not None and save.is_dir():
-        raise SpecError(f"--save {save}: it is a folder", hint=f"--save {save / 'timing.json'}")
-    words = Words(file_or_model, dataset, optimizer, batch_size, precision, tuple(settings or ()))
-    run_timing(
-        read_variants(words),
-        Options(
-            device=device,
-            data=tuple(data or ()),
-            experiment=experiment,
-            plugin_files=tuple(map(str, plugins or ())),
-        ),
-        Plan(by=tuple(by or ()), baseline=baseline, rounds=rounds, steps=steps, save=save, as_json=as_json),
+    from benchbench.cli.progress import TimingDisplay
+    from benchbench.cli.tables import print_json
+    from benchbench.data.download import parse_data_options
+    from benchbench.driver.interrupts import Interrupted
+    from benchbench.driver.time import time as measure
+    from benchbench.tracking import how_to_open
+
+    try:
+        with TimingDisplay(Console(stderr=as_json, highlight=False)) as display:
+            result = measure(
+                file_or_model,
+                dataset,
+                optimizer=optimizer,
+                batch_size=batch_size,
+                precision=precision,
+                accelerate=accelerate,
+                set=options.settings_of(settings),
+                baseline=baseline,
+                by=by or (),
+                rounds=rounds,
+                steps=steps,
+                device=device,
+                data=dict(parse_data_options(data or ())),
+                experiment=experiment,
+                plugins=plugins or (),
+                watcher=display,
+            )
+    except Interrupted as interrupted:
+        if interrupted.result is None:
+            raise
+        result = interrupted.result
+    if as_json:
+        print_json(result.to_json())
+    else:
+        if result.question:
+            typer.echo(result.question)
+        print_timings(result.timing, result.table)
+        if result.run:
+            typer.echo(how_to_open(result.run))
+    raise typer.Exit(options.EXIT_CODES["killed" if result.timing.is_stopped else "finished"])
+
+
+def print_timings(timing: Timing, table: TimedTable) -> None:
+    """Print a row for each variant, the verdicts, how they were made, and the warnings."""
+    from benchbench.cli.tables import print_table
+    from benchbench.compare.words import percent
+    from benchbench.report.timings import timing_warnings, turn_text
+
+    method = timing.warmed[0].memory_method
+    numbers = ("seconds per epoch", "middle half", "images/s", f"memory, MB ({method})")
+    columns = ("variant", *numbers, f"ratio [{percent(table.confidence)}]")
+    print_table(columns, [_row(timing, row, variant) for variant, row in enumerate(table.rows)], numbers=numbers)
+    for row in table.rows:
+        if row.ratio:
+            typer.echo(row.verdict)
+    typer.echo(
+        f"n = {table.n} interleaved rounds, each {turn_text(timing)}; ratios of times to {table.baseline}:"
+        f" {_METHODS[table.method]}"
+    )
+    for warning in timing_warnings(timing):
+        typer.echo(f"warning: {warning}")
+    machine = timing.warmed[0].started.machine
+    typer.echo(f"{machine.device}, {machine.device_name or machine.processor}, {machine.num_threads} threads")
+
+
+def _row(timing: Timing, row: TimedRow, variant: int) -> tuple[str, ...]:
+    from benchbench.report.timings import images_per_second
+
+    ratio = f"{row.ratio.estimate:.3f}" if row.ratio else "baseline"
+    if row.ratio and row.ratio.interval:
+        ratio += f" [{row.ratio.interval.low:.3f}, {row.ratio.interval.high:.3f}]"
+    return (
+        row.name,
+        f"{row.median:.4g}",
+        f"{row.middle_half.low:.4g} .. {row.middle_half.high:.4g}",
+        f"{images_per_second(timing, variant):,.0f}",
+        f"{timing.warmed[variant].peak_memory_bytes / _MEGABYTE:,.0f}",
+        ratio,
     )

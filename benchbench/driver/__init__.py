@@ -1,10 +1,28 @@
-"""The application: plan trials, start them, keep what they say, and tell whoever watches.
+"""The application, and the Python API: ``run``, ``grid``, ``time``, ``compare`` and ``report``.
+
+They take plain values, return values, print nothing, and tell a watcher what goes on. The command line calls them.
 
 ::
 
-    session.py     one worker, one store, one display, and the trials that pass through
-    event_loop.py  every event goes to the journal, then to tracker, display and listeners
+    run.py         one trial, which is a grid of one
+    grid.py        all trials of a file that are not done yet
+    time.py        variants in interleaved rounds
+    compare.py     an experiment, compared
+    report.py      an experiment, as an HTML file
+    settings.py    where and how trials run: what decides no result
+    watcher.py     who looks on, such as the terminal
+    trials.py      trials from drafts to results: open, resolve, plan, train, deliver
+    opening.py     the executor and the tracker of a call
+    resolving.py   from drafts to specs; plugins and images are looked up
     plan.py        which trials are done, which resume, and which start anew
-    grid_state.py  what is kept of a grid between two calls
+    settling.py    what earlier calls left open
+    event_loop.py  every event goes to the journal, then to tracker, watcher and listeners
+    interrupts.py  Ctrl-C and SIGTERM while trials run
     listeners.py   plugins that are told of every event
+    artifacts.py   what is kept of trials, and of the best of a grid
+    delivery.py    the wait for MLflow at the end of a call
+    result.py      what a grid came to
+    grid_state.py  what is kept of a grid between two calls
+    variants.py    the variants that are timed, and their names
+    question.py    what a comparison is asked, and the trials that are meant
 """

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import uuid
 from collections import deque
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from benchbench.driver.interrupts import Interrupts
 from benchbench.errors import BenchError, TrialError
 from benchbench.protocol.messages import Died, Output, Refused, Status
 from benchbench.records.events import EpochFinished, Error, Event, Failed, Resumed, Started
@@ -18,25 +17,12 @@ from benchbench.records.journal import WORKER_DIED, Claim, Journal
 from benchbench.records.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from types import FrameType
+    from collections.abc import Callable, Iterable, Mapping
 
     from benchbench.driver.listeners import Listeners
+    from benchbench.driver.watcher import Watcher
     from benchbench.executors import Executor
     from benchbench.protocol.jobs import TrialJob
-
-
-class Watcher(Protocol):
-    """Someone who looks on, such as the terminal."""
-
-    def status(self, job: TrialJob, text: str) -> None:
-        """See what a trial is busy with."""
-
-    def note(self, text: str) -> None:
-        """See a line that is no result: a plugin's print, a trouble with tracking."""
-
-    def event(self, job: TrialJob, event: Event, record: Record) -> None:
-        """See an event, and the record with it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +41,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ending:
-    """How the trials ended, in the order in which they did; those that an interrupt kept from starting are not here."""
+    """How trials ended, in that order; those that an interrupt kept from starting are not here."""
 
     outcomes: list[Outcome]
     is_interrupted: bool
@@ -66,9 +52,9 @@ class Drive:
     """How trials are driven.
 
     ``claim`` says whose they are from their first event on. ``complete`` adds to the artifacts of a trial that has
-    ended, in whatever way. ``deliver`` is told of a journal whenever it has grown, and must not wait. A trial whose
-    worker is killed by the system is resumed ``retries`` times. No trial is started after ``max_failures``
-    have failed.
+    ended in any way. ``deliver`` is told of a journal whenever it has grown, and must not wait. ``resume_notes`` are
+    added to the events that resume trials, by attempt. A trial whose worker is killed by the system is resumed
+    ``retries`` times. No trial is started after ``max_failures`` have failed.
     """
 
     claim: Claim
@@ -76,6 +62,7 @@ class Drive:
     deliver: Callable[[Journal], None]
     watcher: Watcher
     listeners: Listeners
+    resume_notes: Mapping[str, str] = field(default_factory=dict)
     retries: int = 0
     max_failures: int | None = None
 
@@ -116,7 +103,7 @@ class _Running:
     def hear(self, job: TrialJob, message: Event | Status | Output | Refused | Died) -> None:
         match message:
             case Status():
-                self.drive.watcher.status(job, message.text)
+                self.drive.watcher.trial_status(job, message.text)
             case Output():
                 self.drive.watcher.note(message.text)
             case Refused():
@@ -134,7 +121,7 @@ class _Running:
             self.drive.watcher.note(f"{death.reason}; the trial is tried once more")
             self.waiting.append(replace(job, resume=has_started))
         elif has_started:
-            self._hear_event(job, _last_event(death, is_asked_for=self.interrupts.count > 0))
+            self._hear_event(job, _last_event(death, num_interrupts=self.interrupts.count))
         else:
             text = "stopped before the trial began" if self.interrupts.count else death.reason
             self.outcomes.append(Outcome(job, error=TrialError(text)))
@@ -143,7 +130,9 @@ class _Running:
         journal = _journal(job)
         before = self._record(job, journal)
         if before is not None and isinstance(event, EpochFinished) and event.epoch.epoch <= len(before.epochs):
-            return  # trained again after an interruption: the journal has it, and what has it from there
+            return  # trained again after an interruption: the journal has it already
+        if isinstance(event, Resumed) and job.attempt in self.drive.resume_notes:
+            event = replace(event, note="; ".join(filter(None, (self.drive.resume_notes[job.attempt], event.note))))
         if isinstance(event, Started | Resumed):
             journal.set_claim(self.drive.claim)
         journal.append(event)
@@ -163,39 +152,15 @@ class _Running:
         return self.records.get(job.attempt)
 
 
-class Interrupts:
-    """SIGINT and SIGTERM: the first asks for a stop, the second brings it about; ``note`` is told."""
-
-    def __init__(self, executor: Executor, note: Callable[[str], None]) -> None:
-        self.count = 0
-        self._executor = executor
-        self._note = note
-
-    @contextmanager
-    def caught(self) -> Iterator[None]:
-        """Catch them while the block runs."""
-        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
-        self.count += 1
-        if self.count == 1:
-            self._executor.stop()
-            self._note("stopping after this batch; once more stops at once")
-        else:
-            self._executor.kill()
-
-
 def _journal(job: TrialJob) -> Journal:
     return Journal(Path(job.folder))
 
 
-def _last_event(death: Died, *, is_asked_for: bool) -> Failed:
-    if is_asked_for:
+def _last_event(death: Died, *, num_interrupts: int) -> Failed:
+    if num_interrupts > 1:
         return Failed(status="killed", error=Error(kind="StoppedError", message="stopped at once on request"))
+    if num_interrupts:
+        message = f"its worker was ended before it could stop after its batch: {death.reason}"
+        return Failed(status="killed", error=Error(kind="StoppedError", message=message))
     hint = "if memory ran out, a smaller --batch-size or dataset.image_size needs less"
     return Failed(status="failed", error=Error(kind=WORKER_DIED, message=death.reason, hint=hint))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError, one_line
+from benchbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from benchbench.plugin.catalog import Catalog
     from benchbench.records.events import Event
     from benchbench.records.record import Record
 
@@ -33,6 +35,14 @@ class Listeners:
             except Exception as error:  # noqa: BLE001 - a listener may raise anything
                 self._listeners.remove((origin, listener))
                 self._on_trouble(f"listener {origin} failed and is passed over: {_words(error)}")
+
+
+def load_listeners(catalog: Catalog, files: Iterable[str], *, on_trouble: Callable[[str], None]) -> Listeners:
+    """Load the plugins that listen, and no others, into this process."""
+    if not catalog.listeners:
+        return Listeners([], on_trouble=on_trouble)
+    registry = Registry.load(files, only=catalog.listeners)
+    return Listeners(registry.listeners, on_trouble=on_trouble)
 
 
 def _words(error: Exception) -> str:

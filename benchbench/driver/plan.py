@@ -1,7 +1,7 @@
 """What is left to do: each resolved spec against what earlier calls finished or left half-done.
 
-Nothing here writes. A trial is done where MLflow has a finished run of the same spec id and data digest that nobody
-deleted, or where such a run is finished and waits to be delivered.
+Nothing here writes. A trial is done if MLflow has a finished run of the same spec id and data digest that nobody
+deleted, or if such a trial has finished here and waits to be delivered.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from benchbench.errors import SpecError
 from benchbench.records.finished import FinishedRun, Known
 from benchbench.records.journal import DELIVERED, Journal
 from benchbench.records.machine import package_versions
@@ -26,19 +27,25 @@ class Rules:
     """Which earlier trials count.
 
     ``again``: none that finished; ``rerun_stale``: none that finished with other code; ``fresh``: none that was
-    interrupted.
+    interrupted; ``resume_anyway``: one that was interrupted even if a plugin of it has changed since.
     """
 
     again: bool = False
     rerun_stale: bool = False
     fresh: bool = False
+    resume_anyway: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fresh and self.resume_anyway:
+            raise SpecError("--fresh begins anew and --resume-anyway goes on", hint="give one of them")
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What will be done with a trial, and why, in a few words; ``stale`` names what changed since it finished.
+    """What will be done with a trial, and why, in a few words.
 
-    ``run_id`` is that of the finished run that is not trained again, where MLflow has it.
+    ``stale`` names what changed since it finished, and ``changes`` the plugins that changed since it was interrupted.
+    ``run_id`` is that of the finished run that is not trained again, if MLflow has it.
     """
 
     resolved: Resolved
@@ -46,6 +53,7 @@ class Planned:
     why: str
     journal: Journal | None = None
     stale: tuple[str, ...] = ()
+    changes: str = ""
     wall_seconds: float | None = None
     val_accuracy: float | None = None
     run_id: str = ""
@@ -55,13 +63,26 @@ def plan(
     resolved: Iterable[Resolved], known: Known, *, rules: Rules, tracking_uri: str, experiment: str
 ) -> list[Planned]:
     """Return what is to be done for each spec, in their order."""
-    place = (tracking_uri, experiment)
-    return [_plan_one(item, known, rules=rules, place=place) for item in resolved]
+    destination = (tracking_uri, experiment)
+    return [_plan_one(item, known, rules=rules, destination=destination) for item in resolved]
+
+
+def check_resumable(planned: Iterable[Planned], rules: Rules) -> None:
+    """Raise :class:`~benchbench.errors.SpecError` if a plugin changed since a trial of the plan was interrupted."""
+    changed = [item for item in planned if item.action == "resume" and item.changes]
+    if changed and not rules.resume_anyway:
+        spec = changed[0].resolved.spec
+        which = f"{len(changed)} interrupted trials" if len(changed) > 1 else "an interrupted trial"
+        raise SpecError(
+            f"{which} cannot go on as begun: {changed[0].changes} ({spec.model.name} on {spec.dataset.name},"
+            f" seed {spec.seed})",
+            hint="--fresh begins anew; --resume-anyway goes on with the changed plugin, with a note in the record",
+        )
 
 
 def staleness(sources: Mapping[str, str], versions: Mapping[str, str], run: FinishedRun) -> tuple[str, ...]:
     """Return what differs between now and a finished run: plugin sources by kind, and package versions."""
-    changed = [f"{kind} plugin changed" for kind, digest in sources.items() if run.sources.get(kind, digest) != digest]
+    changed = [f"{kind} plugin changed" for kind in _changed(sources, run.sources)]
     moved = [
         f"{name} {run.versions[name]} -> {version}"
         for name, version in versions.items()
@@ -70,8 +91,8 @@ def staleness(sources: Mapping[str, str], versions: Mapping[str, str], run: Fini
     return (*changed, *moved)
 
 
-def _plan_one(item: Resolved, known: Known, *, rules: Rules, place: tuple[str, str]) -> Planned:
-    journals = [journal for journal in _attempts(item, place) if journal.attempt not in known.deleted_attempts]
+def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[str, str]) -> Planned:
+    journals = [journal for journal in _attempts(item, destination) if journal.attempt not in known.deleted_attempts]
     run = _finished(item, known, journals)
     if run is not None and not rules.again:
         stale = staleness(item.sources, package_versions(), run)
@@ -90,21 +111,33 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, place: tuple[str, s
     if journals and not rules.fresh and _is_finished(journals[-1]) and journals[-1].is_cut_off():
         return Planned(item, "skip", "finished by a call that was killed at its end", journal=journals[-1])
     if journals and not rules.fresh and journals[-1].is_interrupted():
-        num_epochs = len(journals[-1].record().epochs)
-        return Planned(item, "resume", f"interrupted after epoch {num_epochs}", journal=journals[-1])
+        return _resumed(item, journals[-1])
     why = "finished before; training again, as a new run" if run else "failed before" if journals else "new"
     return Planned(item, "run", why, wall_seconds=run.wall_seconds if run else None)
 
 
-def _attempts(item: Resolved, place: tuple[str, str]) -> Sequence[Journal]:
-    """Return the attempts at a spec with the same images and for the same place in MLflow, oldest first."""
-    found = []
+def _resumed(item: Resolved, journal: Journal) -> Planned:
+    record = journal.record()
+    kinds = _changed(item.sources, record.plugin_sources)
+    changes = f"{' and '.join(kinds)} plugin changed since epoch {len(record.epochs)}" if kinds else ""
+    why = f"interrupted after epoch {len(record.epochs)}" + (f"; {' and '.join(kinds)} plugin changed" if kinds else "")
+    return Planned(item, "resume", why, journal=journal, changes=changes)
+
+
+def _changed(sources: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
+    """Return the kinds of plugins whose source differs from an earlier one that is known."""
+    return [kind for kind, digest in sources.items() if before.get(kind, digest) != digest]
+
+
+def _attempts(item: Resolved, destination: tuple[str, str]) -> Sequence[Journal]:
+    """Return the attempts at a spec with the same images and for the same experiment in MLflow, oldest first."""
+    attempts = []
     for journal in Journal.attempts(item.spec.id):
         claim = journal.claim()
-        is_ours = claim is not None and (claim.tracking_uri, claim.experiment) == place
+        is_ours = claim is not None and (claim.tracking_uri, claim.experiment) == destination
         if is_ours and journal.record().data_digest == item.data_digest:
-            found.append(journal)
-    return found
+            attempts.append(journal)
+    return attempts
 
 
 def _finished(item: Resolved, known: Known, journals: Sequence[Journal]) -> FinishedRun | None:

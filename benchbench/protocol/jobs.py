@@ -9,6 +9,7 @@ from typing import Literal
 from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotation
 
 ArtifactLevel = Literal["none", "light", "full"]
+Accelerate = Literal["auto", "off"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class TrialJob:
 
     ``folder`` is the attempt's own; ``resume`` takes it up where its checkpoint stands. ``artifacts``: ``none``;
     ``light`` (tables); ``full`` (tables, figures and the model). ``compiled``: training passes go through
-    ``torch.compile``.
+    ``torch.compile``. ``accelerate``: ``auto``, or ``off`` for what a plain loop computes.
     """
 
     spec: Spec
@@ -42,3 +43,4 @@ class TrialJob:
     artifacts: ArtifactLevel = "full"
     plugin_files: tuple[str, ...] = ()
     compiled: bool = False
+    accelerate: Accelerate = "auto"

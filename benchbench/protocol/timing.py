@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field
 
 from benchbench.config.spec import Spec  # noqa: TC001
+from benchbench.protocol.jobs import Accelerate  # noqa: TC001
 from benchbench.records.adapter import adapter
 from benchbench.records.events import NOISY_FRACTION, Started, now_ms
 
@@ -21,7 +22,8 @@ class TimingJob:
     """The variants to time, and how.
 
     ``names`` are what the variants are called, ``data_roots`` the images by dataset. A turn is ``steps`` training
-    steps, or a whole epoch with its validation for None.
+    steps, or a whole epoch with its validation for None. ``accelerate`` is that of each variant; without any, all are
+    accelerated.
     """
 
     specs: tuple[Spec, ...]
@@ -31,6 +33,7 @@ class TimingJob:
     device: str
     data_roots: Mapping[str, str]
     plugin_files: tuple[str, ...] = ()
+    accelerate: tuple[Accelerate, ...] = ()
 
 
 @dataclass(frozen=True)

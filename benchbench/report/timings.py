@@ -1,30 +1,22 @@
-"""What ``bench time`` measured, as JSON of our own and as the JSON that ``pytest-benchmark compare`` reads."""
+"""What ``bench time`` measured: as plain data, and what makes it hard to trust."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy import stats
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from benchbench.compare.timings import TimedRow, TimedTable
-    from benchbench.protocol.timing import Timing, Warmed
+    from benchbench.protocol.timing import Timing
     from benchbench.records.record import MlflowRun
 
 FORMAT: Literal[1] = 1
-"""Of our own JSON; raised when a key changes its meaning."""
-
-BENCHMARK_FORMAT = "5.1.0"
-"""The version of pytest-benchmark whose keys are written."""
-
-_FENCE = 1.5
-"""Values further than this many interquartile ranges from the quartiles are outliers (Tukey)."""
+"""Of the JSON; raised when a key changes its meaning."""
 
 
 def turn_text(timing: Timing) -> str:
@@ -61,25 +53,19 @@ def images_per_second(timing: Timing, place: int) -> float:
     return float(np.median([done.turns[place].images_per_second for done in timing.rounds]))
 
 
-def to_benchmark_json(timing: Timing, table: TimedTable, *, name: str) -> dict[str, Any]:
-    """Return what a file of pytest-benchmark holds: each variant is a benchmark, each round one of its rounds."""
-    machine = timing.warmed[0].started.machine
-    return {
-        "machine_info": {
-            "node": machine.hostname,
-            "system": machine.system,
-            "cpu": {"brand_raw": machine.processor, "count": machine.num_cores},
-            "python_version": machine.versions.get("python", ""),
-            "benchbench": machine.versions,
-        },
-        "commit_info": {"id": machine.git_commit or ""},
-        "benchmarks": [
-            _benchmark(row, warmed, name=name, turn=turn_text(timing))
-            for row, warmed in zip(table.rows, timing.warmed, strict=True)
-        ],
-        "datetime": datetime.now(UTC).isoformat(),
-        "version": BENCHMARK_FORMAT,
-    }
+def timing_warnings(timing: Timing) -> Iterator[str]:
+    """Yield what makes the times hard to trust."""
+    if timing.is_stopped:
+        yield f"stopped after {len(timing.rounds)} of {timing.job.rounds} rounds"
+    if timing.num_noisy:
+        fraction = max(done.other_cpu_fraction for done in timing.rounds)
+        yield (
+            f"{timing.num_noisy} of {len(timing.rounds)} rounds were noisy: other processes took up to"
+            f" {fraction:.0%} of the processor"
+        )
+    for place, name in enumerate(timing.job.names):
+        if not all(done.turns[place].is_finite for done in timing.rounds):
+            yield f"the loss of {name} did not stay finite; its time is that of steps that learn nothing"
 
 
 def _variant(timing: Timing, row: TimedRow, place: int) -> dict[str, Any]:
@@ -104,53 +90,6 @@ def _variant(timing: Timing, row: TimedRow, place: int) -> dict[str, Any]:
         "corrected_p": row.corrected_p,
         "kind": row.kind,
         "verdict": row.verdict,
-    }
-
-
-def _benchmark(row: TimedRow, warmed: Warmed, *, name: str, turn: str) -> dict[str, Any]:
-    return {
-        "group": name,
-        "name": row.name,
-        "fullname": f"{name}::{row.name}",
-        "params": None,
-        "param": None,
-        "extra_info": {
-            "turn": turn,
-            "verdict": row.verdict,
-            "peak_memory_bytes": warmed.peak_memory_bytes,
-            "acceleration": warmed.started.acceleration,
-        },
-        "options": {"disable_gc": False, "timer": "perf_counter", "warmup": True},
-        "stats": _statistics(row.epoch_seconds),
-    }
-
-
-def _statistics(seconds: Sequence[float]) -> dict[str, Any]:
-    values = np.sort(seconds)
-    mean, std, median = float(values.mean()), float(values.std(ddof=1)), float(np.median(values))
-    first, third = (float(value) for value in np.quantile(values, (0.25, 0.75)))
-    iqr = float(stats.iqr(values))
-    inside = values[(values >= first - _FENCE * iqr) & (values <= third + _FENCE * iqr)]
-    beyond_std, beyond_fence = int((np.abs(values - mean) > std).sum()), len(values) - len(inside)
-    return {
-        "min": float(values[0]),
-        "max": float(values[-1]),
-        "mean": mean,
-        "stddev": std,
-        "rounds": len(values),
-        "median": median,
-        "iqr": iqr,
-        "q1": first,
-        "q3": third,
-        "iqr_outliers": beyond_fence,
-        "stddev_outliers": beyond_std,
-        "outliers": f"{beyond_std};{beyond_fence}",
-        "ld15iqr": float(inside[0]),
-        "hd15iqr": float(inside[-1]),
-        "ops": 1 / mean,
-        "total": float(values.sum()),
-        "data": list(seconds),
-        "iterations": 1,
     }
 
 

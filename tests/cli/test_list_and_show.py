@@ -13,7 +13,8 @@ import typer
 from support.paths import PLUGINS
 from typer.testing import CliRunner, Result
 
-from benchbench.cli.plugins import register
+from benchbench.cli import list as list_
+from benchbench.cli import show
 from benchbench.errors import PluginError, SpecError
 from benchbench.plugin.catalog import Catalog
 
@@ -35,7 +36,8 @@ def _one_cache_for_all(_own_folders: None, cache: Path, monkeypatch: pytest.Monk
 
 def bench(*words: str) -> Result:
     app = typer.Typer()
-    register(app)
+    list_.register(app)
+    show.register(app)
     return CliRunner().invoke(app, words)
 
 
@@ -174,7 +176,8 @@ def test_the_shell_completes_the_last_of_several_names() -> None:
 def test_listing_from_a_kept_catalog_imports_neither_torch_nor_mlflow() -> None:
     Catalog.read()
     program = (
-        "import sys, typer\nfrom benchbench.cli.plugins import register\napp = typer.Typer()\nregister(app)\n"
+        "import sys, typer\nfrom benchbench.cli import list as list_, show\napp = typer.Typer()\n"
+        "list_.register(app)\nshow.register(app)\n"
         "app(['list'], standalone_mode=False)\nprint([name for name in ('torch', 'mlflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)

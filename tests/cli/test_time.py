@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +13,8 @@ from support.paths import PLUGINS
 from typer.testing import CliRunner
 
 from benchbench.cli.main import make_app
-from benchbench.cli.variants import Words, name_variants, read_variants
 from benchbench.compare.timings import compare_timings
+from benchbench.driver.variants import Wanted, name_variants, read_accelerate, read_variants
 from benchbench.errors import DeviceError, SpecError, TrialError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
@@ -28,6 +25,8 @@ from benchbench.worker.memory import SAMPLE_SECONDS, Footprint
 from benchbench.worker.timing import time_variants
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchbench.config.spec import Spec
     from benchbench.protocol.timing import TimingEvent
 
@@ -50,8 +49,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="module")
 def timed(bench: Bench) -> dict[str, Any]:
-    """Return what a timing prints as JSON; it leaves a file and runs in MLflow as well."""
-    options = ("-b", 100, "--rounds", 4, "--steps", 3, "--baseline", "adam", "--save", "saved.json", "--json")
+    """Return what a timing prints as JSON; it leaves runs in MLflow as well."""
+    options = ("-b", 100, "--rounds", 4, "--steps", 3, "--baseline", "adam", "--json")
     done = bench(*TINY, "-o", "sgd,adam", *options)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -65,23 +64,20 @@ def registry() -> Registry:
 
 
 def variants(
-    registry: Registry, words: Words, *, by: tuple[str, ...] = (), baseline: str | None = None
+    registry: Registry, asked: Wanted, *, by: tuple[str, ...] = (), baseline: str | None = None
 ) -> tuple[tuple[Spec, ...], tuple[str, ...], str]:
-    grid = read_variants(words)
-    named = name_variants([registry.resolve(draft) for draft in grid.expand()], grid, by=by, baseline=baseline)
+    grid = read_variants(asked)
+    specs = [registry.resolve(draft) for draft in grid.expand()]
+    named = name_variants(specs, grid, accelerate=read_accelerate(asked), by=by, baseline=baseline)
     return named.specs, named.names, named.baseline
 
 
-def words(target: str = "tiny", dataset: str | None = "digits", **more: Any) -> Words:
-    return Words(
-        **({"optimizer": None, "batch_size": None, "precision": None, "settings": ()} | more),
-        target=target,
-        dataset=dataset,
-    )
+def words(target: str = "tiny", dataset: str | None = "digits", **more: Any) -> Wanted:
+    return Wanted(target=target, dataset=dataset, **more)
 
 
 def timing(
-    registry: Registry, folder: Path, asked: Words, *, steps: int | None, rounds: int = 3, stop_at: int = 0
+    registry: Registry, folder: Path, asked: Wanted, *, steps: int | None, rounds: int = 3, stop_at: int = 0
 ) -> list[TimingEvent]:
     """Return what a worker would say, in this process."""
     specs, names, _ = variants(registry, asked)
@@ -117,7 +113,7 @@ def test_each_variant_is_a_run_of_its_own_in_mlflow_with_a_point_for_each_round(
     runs = [run for run in bench.all_runs() if "mlflow.parentRunId" in run.data.tags]
     (parent,) = (run for run in bench.all_runs() if run.info.run_id not in {run.info.run_id for run in runs})
     assert parent.info.run_id == timed["mlflow"]["run_id"]
-    assert {"timing.json", "benchmark.json"} == bench.artifacts(parent)
+    assert bench.artifacts(parent) == {"timing.json"}
     assert {run.info.run_name for run in runs} == {"sgd", "adam"}
     for run in (parent, *runs):
         assert run.data.tags["benchbench.kind"] == "time"
@@ -139,16 +135,6 @@ def test_a_timing_is_no_trial_for_any_other_command(bench: Bench) -> None:
     assert bench.journals() == []
 
 
-@pytest.mark.usefixtures("timed")
-def test_pytest_benchmark_reads_the_saved_file(bench: Bench) -> None:
-    command = [sys.executable, "-m", "pytest_benchmark", "compare", str(bench.folder / "saved.json")]
-    done = subprocess.run(command, cwd=bench.folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "benchmark 'time tiny digits': 2 tests" in done.stdout
-    names = {line.split()[0] for line in done.stdout.splitlines() if line.startswith(("sgd", "adam"))}
-    assert names == {"sgd", "adam"}
-
-
 def test_ctrl_c_ends_with_the_rounds_there_are_and_with_a_word_where_they_are_too_few(bench: Bench) -> None:
     for begin, text in (("round 3/", "stopped after"), ("sgd: warming up", "an interval takes 3, so nothing is kept")):
         process = bench.start(*TINY, "-o", "sgd,adam", "--rounds", 5000, "--experiment", begin[:3])
@@ -158,7 +144,7 @@ def test_ctrl_c_ends_with_the_rounds_there_are_and_with_a_word_where_they_are_to
         output, errors = process.communicate(timeout=120)
         assert process.returncode == 130, errors
         assert text in output
-        assert ("seconds an epoch" in output) == (begin == "round 3/")
+        assert ("seconds per epoch" in output) == (begin == "round 3/")
 
 
 def test_variants_take_turns_in_rounds_and_stay_what_they_are(registry: Registry, tmp_path: Path) -> None:
@@ -205,10 +191,11 @@ def test_a_loss_that_is_not_finite_is_a_caution_and_no_end(registry: Registry, t
         (words(batch_size="12, 32,128"), ("batch_size=12", "batch_size=32", "batch_size=128")),
         (words(precision="fp32,bf16"), ("fp32", "bf16")),
         (words("tiny,unruly"), ("tiny", "unruly")),
+        (words(accelerate="off,auto"), ("accelerate=off", "accelerate=auto")),
     ],
 )
 def test_lists_with_commas_make_variants_that_are_called_by_what_differs(
-    asked: Words, names: tuple[str, ...], registry: Registry
+    asked: Wanted, names: tuple[str, ...], registry: Registry
 ) -> None:
     assert variants(registry, asked)[1:] == (names, names[0])
 
@@ -243,7 +230,7 @@ def test_a_file_gives_each_configuration_once_and_its_baseline_and_options_overr
     ],
 )
 def test_what_cannot_be_compared_is_refused_with_a_way_out(
-    asked: Words, more: dict[str, Any], message: str, registry: Registry
+    asked: Wanted, more: dict[str, Any], message: str, registry: Registry
 ) -> None:
     with pytest.raises(SpecError, match=message) as refused:
         variants(registry, asked, **more)
@@ -261,9 +248,9 @@ def test_several_things_that_differ_are_compared_where_all_are_named(registry: R
     ("arguments", "message"),
     [
         (("-o", "sgd,adam", "--rounds", "2"), "n = 2 is too small for an interval"),
-        (("-o", "sgd,adam", "--steps", "0"), "--steps 0: a turn takes one step at least"),
-        (("-o", "sgd,adam", "--save", "nowhere/x.json"), "no such folder"),
-        (("-o", "sgd,adam", "--save", "."), "it is a folder"),
+        (("-o", "sgd,adam", "--steps", "0"), "--steps 0: at least one step is timed"),
+        (("--accelerate", "auto,on"), "--accelerate 'on': choose from auto, off"),
+        (("--accelerate", "off,off"), "has a value twice"),
         ((), "one variant only"),
     ],
 )
@@ -304,14 +291,6 @@ def test_a_footprint_is_of_its_own_block_whatever_the_process_held_before() -> N
     assert len(before) == 3
     assert kept.numel()
     assert 135e6 < footprint.peak_bytes < 170e6
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
-def test_what_was_measured_is_shown_where_it_cannot_be_saved(bench: Bench) -> None:
-    done = bench(*TINY, "-o", "sgd,adam", "--rounds", 3, "--steps", 1, "--save", "/dev/full", "--json")
-    assert done.returncode == 2
-    assert json.loads(done.stdout)["n"] == 3
-    assert "--save /dev/full: No space left on device" in done.stderr
 
 
 def test_errors_of_a_timing_cross_the_process_as_what_they_are(bench: Bench) -> None:

@@ -1,0 +1,312 @@
+"""What you see while trials run or variants are timed: lines and, on a terminal, bars below them.
+
+The lines are the same with and without a terminal, and fit into 80 columns as far as the names in them do.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.text import Text
+
+from benchbench.cli.tables import duration, epoch_line, headline, plan_line, trial_line
+from benchbench.config.differences import describe_spec, varying
+from benchbench.driver.watcher import Watcher
+from benchbench.records.events import EpochFinished, Failed, Finished, Resumed, Started
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from rich.console import Console, RenderableType
+    from rich.progress import Task, TaskID
+
+    from benchbench.driver.plan import Planned
+    from benchbench.protocol.jobs import TrialJob
+    from benchbench.protocol.timing import Round, TimingJob
+    from benchbench.records.events import Event
+    from benchbench.records.record import Record
+
+BAR_WIDTH = 12
+"""Short, so that a terminal that is made narrower does not break the bars into lines."""
+
+
+class _Count(ProgressColumn):
+    """``batch 120/1500  0:01:10 left``; the time only if it is known and wanted."""
+
+    def render(self, task: Task) -> Text:
+        if task.total is None:
+            return Text(f"{task.elapsed or 0:.0f} s")
+        left = task.time_remaining if task.fields["has_time"] else None
+        time_left = f"  {duration(left)} left" if left else ""
+        return Text(f"{task.fields['unit']} {task.completed:.0f}/{task.total:.0f}{time_left}".lstrip())
+
+
+class _Bars(Progress):
+    """Bars by name; those named as the folder of a running trial read its batches whenever they are drawn."""
+
+    def __init__(self, console: Console, *, auto_refresh: bool = True) -> None:
+        self.num_trained: Callable[[], Mapping[str, int]] = dict
+        self._tasks_by_name: dict[str, TaskID] = {}
+        super().__init__(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=BAR_WIDTH),
+            _Count(),
+            console=console,
+            refresh_per_second=4,
+            auto_refresh=auto_refresh,
+            transient=True,
+        )
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        num_trained = self.num_trained()
+        for name, task in tuple(self._tasks_by_name.items()):
+            if name in num_trained:
+                self.update(task, completed=num_trained[name])
+        yield from super().get_renderables()
+
+    def show(
+        self,
+        name: str,
+        text: str | None = None,
+        *,
+        completed: float | None = None,
+        total: float | None = None,
+        unit: str = "",
+    ) -> None:
+        """Show a bar, or change it; without a total it only tells how long it has been there."""
+        if name not in self._tasks_by_name:
+            self._tasks_by_name[name] = self.add_task(text or name, total=total, unit=unit, has_time=unit == "batch")
+        self.update(self._tasks_by_name[name], description=text, completed=completed)
+
+    def hide(self, *names: str) -> None:
+        """Remove bars that are there."""
+        for name in names:
+            if name in self._tasks_by_name:
+                self.remove_task(self._tasks_by_name.pop(name))
+
+
+class Display(Watcher):
+    """Shows what all commands have in common. Use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars: _Bars | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars = _Bars(self._console)
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars:
+            self._bars.stop()
+        self._bars = None
+
+    def status(self, text: str) -> None:
+        """Show it on a bar."""
+        if self._bars:
+            self._bars.hide("download")
+            self._bars.show("status", text)
+
+    def note(self, text: str) -> None:
+        """Show it as a dim line."""
+        self._print(Text(text, style="dim"))
+
+    def downloading(self, dataset: str, num_bytes: int, total_bytes: int) -> None:
+        """Show it on a bar."""
+        if self._bars:
+            self._bars.hide("status")
+            text = f"downloading {dataset}"
+            self._bars.show("download", text, completed=num_bytes / 1e6, total=total_bytes / 1e6, unit="MB")
+
+    @contextmanager
+    def training(self, jobs: Sequence[TrialJob], num_trained: Callable[[], Mapping[str, int]]) -> Iterator[None]:
+        """Let the bars read the batches while the block runs."""
+        del jobs
+        if self._bars:
+            self._bars.num_trained = num_trained
+        try:
+            yield
+        finally:
+            if self._bars:
+                self._bars.num_trained = dict
+
+    def _print(self, line: RenderableType) -> None:
+        self._console.print(line, soft_wrap=True)
+
+
+class RunDisplay(Display):
+    """Shows one trial: a line for each epoch."""
+
+    def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:
+        """Say what is not begun from its beginning, and why."""
+        del num_jobs
+        for item in plan:
+            if item.action == "resume":
+                self.note(f"{item.why}: resuming it (--fresh starts anew)")
+            elif item.action == "skip":
+                self.note(f"{item.why}: it is not trained again (--fresh starts anew)")
+
+    def trial_status(self, job: TrialJob, text: str) -> None:
+        """Show what the trial is busy with: on its bar, or as a line if there is none."""
+        if self._bars is None:
+            self._print(Text(f"{text} ..."))
+        else:
+            self._bars.hide("status")
+            self._bars.show(job.folder, text)
+
+    def event(self, job: TrialJob, event: Event, record: Record) -> None:
+        """Show an event."""
+        match event:
+            case Started() | Resumed():
+                self._print(Text(headline(record), style="bold"))
+                if isinstance(event, Resumed):
+                    self.note(event.note or f"going on after epoch {event.num_epochs}")
+                if self._bars:
+                    self._bars.hide("status", job.folder)
+                    self._bars.show(job.folder, "training", total=_num_batches(record), unit="batch")
+            case EpochFinished():
+                self._print(Text(epoch_line(event.epoch, record)))
+                if self._bars:
+                    best = max(epoch.val_accuracy for epoch in record.epochs)
+                    text = f"epoch {len(record.epochs)}/{record.spec.epochs}  best val {best:.1%}"
+                    self._bars.show(job.folder, text)
+            case Finished() | Failed():
+                if self._bars:
+                    self._bars.hide(job.folder)
+                    self._bars.show("status", "drawing figures and sending to MLflow")
+
+
+class GridDisplay(Display):
+    """Shows a grid: its plan, then a line for each trial that ends."""
+
+    def __init__(self, console: Console, *, lists_trials: bool = False, gives_reasons: bool = False) -> None:
+        super().__init__(console)
+        self._lists_trials = lists_trials
+        self._gives_reasons = gives_reasons
+        self._names: Sequence[str] = ("seed",)
+        self._num_trials = self._num_ended = 0
+        self._started = 0.0
+
+    def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:
+        """Print how many trials are done, to resume and to run, and each of them if that is wanted."""
+        self._names = tuple(varying([item.resolved.spec for item in plan])) or ("seed",)
+        self._print(plan_line(plan, num_jobs=num_jobs))
+        if not self._lists_trials:
+            return
+        for item in plan:
+            action = ("stale" if item.stale else "done") if item.action == "skip" else item.action
+            reason = f"  ({item.why})" if self._gives_reasons else ""
+            self._print(Text(f"  {action:6}  {describe_spec(item.resolved.spec, self._names)}{reason}"))
+
+    @contextmanager
+    def training(self, jobs: Sequence[TrialJob], num_trained: Callable[[], Mapping[str, int]]) -> Iterator[None]:
+        """Show a bar of all trials while the block runs."""
+        self._num_trials, self._started = len(jobs), time.monotonic()
+        if self._bars:
+            self._bars.hide("status")
+            self._bars.show("grid", total=len(jobs), unit="trials")
+        with super().training(jobs, num_trained):
+            yield
+        if self._bars:
+            self._bars.hide("grid")
+            self._bars.show("status", "keeping the best model and sending to MLflow")
+
+    def trial_status(self, job: TrialJob, text: str) -> None:
+        """Show what a trial is busy with, on its bar."""
+        if self._bars:
+            self._bars.show(job.folder, f"{describe_spec(job.spec, self._names)}  {text}")
+
+    def event(self, job: TrialJob, event: Event, record: Record) -> None:
+        """Show an event of a trial."""
+        match event:
+            case Started() | Resumed():
+                if self._bars:
+                    self._bars.hide(job.folder)
+                    self._bars.show(job.folder, describe_spec(job.spec, self._names), total=_num_batches(record), unit="batch")
+                if isinstance(event, Resumed) and event.note:
+                    self.note(event.note)
+            case Finished() | Failed():
+                self._end(job, record)
+
+    def _end(self, job: TrialJob, record: Record) -> None:
+        self._num_ended += 1
+        left = self._num_trials - self._num_ended
+        seconds = (time.monotonic() - self._started) / self._num_ended * left
+        ahead = f"  ({duration(seconds)} left)" if left else ""
+        position = f"[{self._num_ended}/{self._num_trials}]"
+        self._print(Text(f"{position} {describe_spec(job.spec, self._names)}: {trial_line(record)}{ahead}"))
+        if self._bars:
+            self._bars.hide(job.folder)
+            text = f"grid, {duration(seconds)} left" if left else "grid"
+            self._bars.show("grid", text, completed=self._num_ended)
+
+
+class TimingDisplay(Display):
+    """Shows a timing: a line for each round.
+
+    While variants are timed, the bar is drawn between measurements and never by the clock, since drawing it would
+    take time from what is timed.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._job: TimingJob | None = None
+        self._num_warmed = 0
+        self._began = 0.0
+
+    @contextmanager
+    def timing(self, job: TimingJob) -> Iterator[None]:
+        """Show a bar of measurements while the block runs; a warm-up counts as one."""
+        self._job = job
+        if self._bars:
+            self._bars.stop()
+            self._bars = _Bars(self._console, auto_refresh=False)
+            self._bars.start()
+            self._bars.show("timing", total=(job.rounds + 1) * len(job.names))
+        yield
+        if self._bars:
+            self._bars.hide("timing")
+
+    def timing_status(self, text: str) -> None:
+        """Show what comes next: on the bar, or as a line before the first round."""
+        if self._bars:
+            self._bars.show("timing", text)
+            self._bars.refresh()
+        elif self._job and self._num_warmed < len(self._job.names):
+            self.note(text)
+
+    def warmed(self) -> None:
+        """Count a variant that is warmed up."""
+        self._num_warmed += 1
+        self._began = time.monotonic()
+        self._advance(self._num_warmed)
+
+    def round(self, finished: Round) -> None:
+        """Show such as ``round 3/10: sgd 61.2 s, adam 90.1 s (0:12:30 left)``."""
+        assert self._job is not None  # noqa: S101 - rounds come while the block of timing() runs
+        times = ", ".join(
+            f"{name} {turn.epoch_seconds:.3g} s" for name, turn in zip(self._job.names, finished.turns, strict=True)
+        )
+        left = (time.monotonic() - self._began) / finished.number * (self._job.rounds - finished.number)
+        noisy = f"; noisy: other processes took {finished.other_cpu_fraction:.0%}" if finished.is_noisy else ""
+        ahead = f" ({duration(left)} left)" if finished.number < self._job.rounds else ""
+        self._print(Text(f"round {finished.number}/{self._job.rounds}: {times}{noisy}{ahead}"))
+        self._advance((finished.number + 1) * len(self._job.names))
+
+    def _advance(self, num_measured: int) -> None:
+        if self._bars:
+            self._bars.show("timing", completed=num_measured)
+            self._bars.refresh()
+
+
+def _num_batches(record: Record) -> int:
+    return math.ceil(record.data.splits["train"].num_images / record.spec.batch_size) * record.spec.epochs

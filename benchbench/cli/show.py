@@ -1,0 +1,82 @@
+"""``bench show``: the parameters of a plugin."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchbench.cli import options
+from benchbench.cli.list import complete_kind, mention_broken, read_catalog, read_kind
+from benchbench.errors import SpecError
+
+if TYPE_CHECKING:
+    from benchbench.plugin.catalog import Catalog
+    from benchbench.plugin.description import Entry, Param
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("show")(show_plugin)
+
+
+def complete_name(ctx: typer.Context, incomplete: str) -> options.Completion:
+    """Return the plugins of the kind already typed that begin so."""
+    return options.complete_plugin(str(ctx.params.get("kind")).removesuffix("s"), ctx, incomplete)
+
+
+def show_plugin(
+    *,
+    kind: Annotated[
+        str,
+        typer.Argument(help="dataset, model, optimizer or scheduler; may be left out.", autocompletion=complete_kind),
+    ],
+    name: Annotated[
+        str | None, typer.Argument(help="The plugin's name; bench list.", autocompletion=complete_name)
+    ] = None,
+    plugins: options.Plugins = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """Show a plugin's parameters: type, default, limits and help."""
+    read = read_kind(kind) if name is not None else None
+    catalog = read_catalog(map(str, plugins or ()))
+    entry = catalog.find(read, name) if read and name else _find_name(catalog, kind)
+    if as_json:
+        typer.echo(json.dumps(entry.to_json(), indent=2))
+    else:
+        print_entry(entry)
+    mention_broken(catalog)
+
+
+def print_entry(entry: Entry) -> None:
+    """Print what is known of a plugin."""
+    from benchbench.cli.tables import print_table
+
+    typer.echo(f"{entry.kind} {entry.name}\n\n{entry.doc}\n")
+    if entry.params:
+        columns = ("parameter", "type", "default", "limits", "help")
+        print_table(columns, map(_param_row, entry.params), unbroken=("parameter",))
+        typer.echo(f"set one with: --set {entry.kind}.{entry.params[0].name}=VALUE")
+    else:
+        typer.echo("no parameters")
+    if entry.download_facts:
+        megabytes = entry.download_facts["num_bytes"] / 1e6
+        typer.echo(f"download: {entry.download_facts['url']} ({megabytes:.0f} MB)")
+    typer.echo(f"origin: {entry.origin}   revision: {entry.revision}")
+
+
+def _find_name(catalog: Catalog, name: str) -> Entry:
+    """Return the plugin of that name if there is just one, whatever its kind."""
+    entries = [entry for entry in catalog.entries if entry.name == name]
+    if len(entries) == 1:
+        return entries[0]
+    if entries:
+        raise SpecError(f"{name!r} is the name of several plugins", hint=f"bench show {entries[0].kind} {name}")
+    raise SpecError(f"no plugin named {name!r}", hint="bench show KIND NAME; bench list shows all of them")
+
+
+def _param_row(param: Param) -> tuple[str, str, str, str, str]:
+    default = param.default if isinstance(param.default, str) else json.dumps(param.default)
+    return (param.name, param.type, "none" if param.default is None else default, param.limits, param.help)

@@ -1,0 +1,111 @@
+"""``bench.compare``: whether a difference between the configurations of an experiment is more than luck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchbench.compare import against_published, compare_records
+from benchbench.compare import compare_models as compare_predictions
+from benchbench.driver.question import Study, find_records
+from benchbench.driver.settings import default_experiment
+from benchbench.driver.watcher import Watcher
+from benchbench.errors import SpecError, closest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Unpack
+
+    from benchbench.compare import Comparison, ModelComparison, PublishedRow
+    from benchbench.driver.question import QuestionOptions
+    from benchbench.records.record import Record
+
+
+@dataclass(frozen=True)
+class Published:
+    """Published results beside ours, with intervals of this confidence."""
+
+    rows: tuple[PublishedRow, ...]
+    confidence: float
+
+
+def compare(
+    experiment: str | None = None,
+    *,
+    grid: str | Path | None = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[QuestionOptions],
+) -> Comparison:
+    """Return the comparison of an experiment's configurations over their seeds.
+
+    ``experiment`` is an MLflow experiment, by default that of ``bench run``. ``grid`` is a grid file: its trials
+    alone are compared, and its question is asked. ``options`` override that question: ``by`` (keys that make a row,
+    such as ``optimizer.lr``), ``metrics``, ``baseline`` (values by key), ``targets`` (values to reach, by metric) and
+    ``confidence``. ``watcher`` is told what is left out.
+
+    Raises :class:`~benchbench.errors.BenchError` if there is nothing to compare or the question fits no trial.
+    """
+    study = Study.read(grid)
+    question = study.question(options)
+    return compare_records(_find(experiment, study, watcher), question)
+
+
+def compare_with_published(
+    experiment: str | None = None,
+    *,
+    grid: str | Path | None = None,
+    confidence: float | None = None,
+    watcher: Watcher | None = None,
+) -> Published:
+    """Return an experiment's results beside the published ones in the ``[[expected]]`` rows of a file."""
+    study = Study.read(grid)
+    if not study.expected:
+        raise SpecError("no published results to compare with", hint="--grid FILE names a file with [[expected]] rows")
+    level = study.question({"confidence": confidence}).confidence
+    return Published(against_published(_find(experiment, study, watcher), study.expected, confidence=level), level)
+
+
+def compare_models(
+    first: str,
+    second: str,
+    *,
+    experiment: str | None = None,
+    grid: str | Path | None = None,
+    confidence: float | None = None,
+    watcher: Watcher | None = None,
+) -> ModelComparison:
+    """Return how two trained models differ on the same test images, by their stored predictions.
+
+    The models are named by the beginning of their MLflow run ids.
+    """
+    from benchbench.tracking.records import load_predictions
+
+    study = Study.read(grid)
+    level = study.question({"confidence": confidence}).confidence
+    records = _find(experiment, study, watcher)
+    one, other = _find_run(records, first), _find_run(records, second)
+    if one.data.splits["test"] != other.data.splits["test"]:
+        raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")
+    predictions = [load_predictions(_run_id(record)) for record in (one, other)]
+    return compare_predictions(*predictions, confidence=level)
+
+
+def _find(experiment: str | None, study: Study, watcher: Watcher | None) -> list[Record]:
+    return find_records(experiment or default_experiment(), study, (watcher or Watcher()).note)
+
+
+def _run_id(record: Record) -> str:
+    return record.mlflow.run_id if record.mlflow else ""
+
+
+def _find_run(records: Sequence[Record], run_id: str) -> Record:
+    matching = [record for record in records if run_id and _run_id(record).startswith(run_id)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise SpecError(f"{run_id!r} is the beginning of {len(matching)} runs", hint="give more of it")
+    near = closest(run_id, map(_run_id, records))
+    raise SpecError(
+        f"no run of this experiment is {run_id!r}", hint=near or "bench runs list --json shows their run_id"
+    )

@@ -1,0 +1,129 @@
+"""``bench.grid``: run all trials of a TOML file that are not done yet."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+import threading
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from benchbench.config import grid_file
+from benchbench.driver.grid_state import GridState
+from benchbench.driver.interrupts import Interrupted
+from benchbench.driver.plan import Rules
+from benchbench.driver.settings import Settings, TrialOptions, setting_texts
+from benchbench.driver.trials import Trials, carry_out
+from benchbench.driver.watcher import Watcher
+from benchbench.errors import one_line
+from benchbench.records import files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchbench.config.grid_file import GridFile
+    from benchbench.config.spec import Spec
+    from benchbench.driver.result import GridResult
+    from benchbench.driver.settings import ExecutorName
+
+MAX_REPORTED = 200
+"""Of more trials a report is made only on request: the files of each take 0.1 s to fetch."""
+
+RETRIES = 1
+"""How often a trial whose worker was killed by the system is resumed."""
+
+
+def grid(  # noqa: PLR0913 - one argument for each option of the command
+    file: str | Path,
+    *,
+    precision: str | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002 - the word of the command line
+    jobs: int | None = None,
+    executor: ExecutorName = "local",
+    address: str | None = None,
+    again: bool = False,
+    rerun_stale: bool = False,
+    fresh: bool = False,
+    resume_anyway: bool = False,
+    max_failures: int | None = None,
+    dry_run: bool = False,
+    yes: bool = False,
+    watcher: Watcher | None = None,
+    **options: Unpack[TrialOptions],
+) -> GridResult:
+    """Run what is left of a grid file, and return all of its trials with what came of them.
+
+    Trials that are done are skipped, unless ``again`` is true, or ``rerun_stale`` and their plugins or packages have
+    changed. Interrupted ones are resumed, unless ``fresh`` is true; ``resume_anyway`` resumes them even if one of
+    their plugins has changed. ``set`` and ``precision`` hold for every trial and replace those of the file. ``jobs``
+    trials run at a time, by default one, or one on each GPU; with ``executor="ray"`` they run on the cluster at
+    ``address``. No trial is started after ``max_failures`` have failed. ``dry_run`` only plans. ``yes`` takes more
+    than 10,000 trials, and leaves interrupted trials behind that the file no longer has. ``options`` are those of
+    :class:`~benchbench.driver.settings.TrialOptions`; ``artifacts`` is ``light`` by default, and the best trial keeps
+    everything. Nothing is printed; ``watcher`` is told what goes on.
+
+    Raises :class:`~benchbench.errors.BenchError` for what is wrong before the first trial begins, and
+    :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C, which has the result so far.
+    """
+    path = Path(file)
+    given = {} if precision is None else {"precision": precision}
+    read = grid_file.load(path, setting_texts(set), given=given)
+    drafts = read.expand(allow_many=yes)
+    settings = Settings.of(
+        {"artifacts": "light", **options},
+        plugins=read.plugins,
+        rules=Rules(again=again, rerun_stale=rerun_stale, fresh=fresh, resume_anyway=resume_anyway),
+        num_jobs=jobs,
+        executor=executor,
+        address=address,
+    )
+    watcher, state = watcher or Watcher(), GridState(path)
+    has_report = settings.artifacts != "none" and len(drafts) <= MAX_REPORTED
+
+    def check(specs: list[Spec]) -> None:
+        read.check(specs)
+        if not yes:
+            state.check_unchanged(specs)
+
+    trials = Trials(
+        drafts=drafts,
+        check=check,
+        begin=state.begin,
+        grid=read,
+        grid_text=path.read_text(encoding="utf-8"),
+        dry_run=dry_run,
+        retries=RETRIES,
+        max_failures=max_failures,
+        on_trained=_import_report if has_report else lambda: None,
+    )
+    with nullcontext() if dry_run else state.locked():
+        result = carry_out(trials, settings, watcher)
+    is_complete = result.status != "killed" and result.is_delivered and any(trial.is_new for trial in result.trials)
+    if has_report and is_complete:
+        result = replace(result, has_report=_report(read, result, settings.experiment, watcher))
+    if result.is_interrupted:
+        raise Interrupted(result)
+    return result
+
+
+def _import_report() -> None:
+    """Import what a report takes, two seconds, beside the export of the best model: nothing is timed any more."""
+    module = "benchbench.driver.report"
+    threading.Thread(target=importlib.import_module, args=(module,), name="bench-report", daemon=True).start()
+
+
+def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watcher) -> bool:
+    """Put a report among the files of the grid's own run; if that fails, say why."""
+    from benchbench.driver import report
+    from benchbench.tracking.records import read_experiment
+
+    request = report.Request(experiment, grid.question, grid.compare, grid.expected, str(grid.path), grid.name)
+    try:
+        records = read_experiment(experiment, spec_ids={trial.spec.id for trial in result.trials}).records
+        with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
+            return report.make(request, records, Path(folder) / files.REPORT).run_id is not None
+    except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report
+        watcher.note(f"no report: {one_line(error)}")
+        return False

@@ -1,0 +1,56 @@
+"""SIGINT and SIGTERM while trials run: the first asks for a stop after the current batch, the second stops at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from benchbench.executors import Executor
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM stopped the call, after everything so far was saved.
+
+    ``result`` is what the call would have returned: a record, a grid result or a timing, or None if nothing began.
+    """
+
+    def __init__(self, result: Any = None) -> None:
+        super().__init__("interrupted")
+        self.result = result
+
+
+class Interrupts:
+    """Counts the signals and passes them on to an executor; ``note`` is told of the first."""
+
+    def __init__(self, executor: Executor, note: Callable[[str], None]) -> None:
+        self.count = 0
+        self._executor = executor
+        self._note = note
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Catch them while the block runs; does nothing outside the main thread, where Python allows no handlers."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                # None stands for a handler that was not set from Python, and cannot be set again from it.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
+        self.count += 1
+        if self.count == 1:
+            self._executor.stop()
+            self._note("stopping after this batch; once more stops at once")
+        else:
+            self._executor.kill()

@@ -1,0 +1,73 @@
+"""What a call opens: an executor, whose workers start at once, and a tracker, which opens the store beside them."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchbench.executors.local import LocalExecutor
+from benchbench.records import machine
+from benchbench.tracking import TrackerThread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchbench.driver.settings import Settings
+    from benchbench.driver.watcher import Watcher
+    from benchbench.executors import Executor
+
+IMPORT_SECONDS = 10.0
+"""How long the end of the program waits for a thread that still imports MLflow."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An executor and a tracker."""
+
+    executor: Executor
+    tracker: TrackerThread
+
+
+@contextmanager
+def opened(settings: Settings, watcher: Watcher) -> Iterator[Opened]:
+    """Give the executor of the settings and a tracker; the executor is closed at the end, with its workers."""
+    # The executor first: its workers import torch while this process is busy with the rest.
+    with open_executor(settings) as executor, tracking(settings, watcher) as tracker:
+        yield Opened(executor, tracker)
+
+
+@contextmanager
+def tracking(settings: Settings, watcher: Watcher) -> Iterator[TrackerThread]:
+    """Give a tracker that opens the store; trouble with it is a note. It ends with the block, whatever waits."""
+    tracker = TrackerThread(None, settings.experiment, on_trouble=watcher.note)
+    try:
+        yield tracker
+    finally:
+        tracker.close(0)
+
+
+def open_executor(settings: Settings) -> Executor:
+    """Return the executor that the settings name."""
+    if settings.executor == "ray":
+        from benchbench.executors.ray import RayExecutor
+
+        return RayExecutor(
+            num_jobs=settings.num_jobs,
+            address=settings.address,
+            device=settings.device,
+            plugin_files=settings.plugin_files,
+        )
+    gpus = 0 if settings.device not in ("auto", "cuda") else machine.num_gpus()
+    num_jobs = settings.num_jobs or max(1, gpus if settings.num_jobs is None else 1)
+    return LocalExecutor(num_jobs=num_jobs, num_gpus=gpus, plugin_files=settings.plugin_files)
+
+
+@atexit.register
+def _wait_for_imports() -> None:
+    """Let threads of ours come to an end: Python kills them in the middle of an import, which can crash C++."""
+    for thread in threading.enumerate():
+        if thread.daemon and thread.name.startswith("bench-"):
+            thread.join(IMPORT_SECONDS)

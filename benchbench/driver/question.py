@@ -1,0 +1,106 @@
+"""What a comparison is asked, by a file and by its caller, and the trials that are meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.config import grid_file
+from benchbench.config.comparison import SCALARS, read_study, refuse_unknown
+from benchbench.config.differences import is_match
+from benchbench.config.kinds import KINDS
+from benchbench.config.spec import read_toml
+from benchbench.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypedDict
+
+    from pydantic import JsonValue
+
+    from benchbench.config.comparison import Compare, Expected
+    from benchbench.records.record import Record
+
+    class QuestionOptions(TypedDict, total=False):
+        """What to compare: it overrides the question of a file. What is empty or None is not asked."""
+
+        by: Sequence[str]
+        metrics: Sequence[str]
+        baseline: Mapping[str, JsonValue]
+        targets: Mapping[str, float]
+        confidence: float | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a file asks: its question and published results and, if it is a grid, its name, words and trials."""
+
+    compare: Compare
+    expected: tuple[Expected, ...]
+    wheres: tuple[dict[str, JsonValue], ...] = ()
+    name: str = ""
+    text: str = ""
+
+    @staticmethod
+    def read(path: str | Path | None) -> Study:
+        """Return what the file asks; without one, the questions that need none."""
+        if path is None:
+            return Study(*read_study({}))
+        path = Path(path)
+        table = read_toml(path)
+        if not table.keys() & {"model", "dataset", "include"}:
+            refuse_unknown(table, ("compare", "expected"), prefix=f"{path}: ")
+            return Study(*read_study(table))
+        grid = grid_file.load(path)
+        return Study(grid.compare, grid.expected, _wheres(grid), grid.name, grid.question)
+
+    def question(self, options: QuestionOptions) -> Compare:
+        """Return the file's question with what the caller asks instead."""
+        confidence = options.get("confidence")
+        if confidence is not None and not 0 < confidence < 1:
+            raise SpecError(f"--confidence {confidence:g} is not between 0 and 1", hint="such as 0.95")
+        given: dict[str, object] = {
+            "by": tuple(options.get("by", ())),
+            "metrics": tuple(options.get("metrics", ())),
+            "baseline": dict(options.get("baseline", {})),
+            "targets": dict(options.get("targets", {})),
+            "confidence": confidence,
+        }
+        return self.compare.model_copy(update={key: value for key, value in given.items() if value})
+
+
+def _wheres(grid: grid_file.GridFile) -> tuple[dict[str, JsonValue], ...]:
+    """Return, for each trial of a grid, the values that its file gives it."""
+    wheres = []
+    for draft in grid.expand(allow_many=True):
+        where: dict[str, JsonValue] = {name: getattr(draft, name) for name in SCALARS}
+        for kind in KINDS:
+            plugin = draft.plugin(kind)
+            where |= {kind: plugin.name} | {f"{kind}.{param}": value for param, value in plugin.params.items()}
+        wheres.append(where)
+    return tuple(wheres)
+
+
+def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> list[Record]:
+    """Return the records that are meant; ``note`` is told what is left out."""
+    from benchbench.compare.comparison import check_finished
+    from benchbench.tracking.records import read_experiment
+
+    loaded = read_experiment(experiment)
+    if loaded.without_record:
+        note(f"left out, without a record: {', '.join(loaded.without_record)}")
+    if loaded.num_waiting:
+        note(f"{loaded.num_waiting} trial(s) not delivered to MLflow yet: bench runs list sends them")
+    if not loaded.records:
+        raise SpecError(
+            f"the experiment {experiment!r} has no trials", hint="bench grid FILE --experiment NAME runs some"
+        )
+    records = list(loaded.records)
+    if study.wheres:
+        records = [record for record in records if any(is_match(record.spec, where) for where in study.wheres)]
+        num_here = sum(any(is_match(record.spec, where) for record in records) for where in study.wheres)
+        if num_here < len(study.wheres):
+            note(f"{len(study.wheres) - num_here} of {len(study.wheres)} trials of the grid are not here")
+    check_finished(records)
+    return records

@@ -1,0 +1,53 @@
+"""From drafts to specs: plugins are looked up, images fetched, and a worker writes every default out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchbench.data.download import ensure
+from benchbench.plugin.catalog import Catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchbench.config.spec import Draft, Spec
+    from benchbench.driver.settings import Settings
+    from benchbench.driver.watcher import Watcher
+    from benchbench.executors import Executor
+    from benchbench.protocol.jobs import Resolved
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What drafts mean, with the catalog of plugins and the file or folder of the images by dataset."""
+
+    resolved: tuple[Resolved, ...]
+    catalog: Catalog
+    data_roots: dict[str, str]
+
+    @property
+    def specs(self) -> list[Spec]:
+        """Return the specs in the order of the drafts."""
+        return [item.spec for item in self.resolved]
+
+
+def resolve(drafts: Sequence[Draft], executor: Executor, settings: Settings, watcher: Watcher) -> Resolution:
+    """Return what the drafts mean.
+
+    Images that have to be are downloaded. Raises :class:`~benchbench.errors.BenchError` for the first bad draft.
+    """
+    watcher.status("looking up plugins")
+    catalog = Catalog.read(settings.plugin_files)
+    executor.use_origins(set().union(*(catalog.origins_of(draft) for draft in drafts)))
+    data_roots = {
+        name: _find_images(name, catalog, settings, watcher) for name in {draft.dataset.name for draft in drafts}
+    }
+    watcher.status("starting a worker, which loads torch, the plugins and the images")
+    return Resolution(tuple(executor.resolve(drafts, data_roots=data_roots)), catalog, data_roots)
+
+
+def _find_images(name: str, catalog: Catalog, settings: Settings, watcher: Watcher) -> str:
+    entry = catalog.find("dataset", name)
+    return str(ensure(entry.name, entry.download, settings.data, partial(watcher.downloading, name)))

@@ -1,0 +1,79 @@
+"""``bench.run``: train one model on one dataset, once. It is a grid of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from benchbench.config.spec import Draft, read_settings, read_toml
+from benchbench.driver.interrupts import Interrupted
+from benchbench.driver.plan import Rules
+from benchbench.driver.settings import Settings, TrialOptions, setting_texts
+from benchbench.driver.trials import Trials, carry_out
+from benchbench.driver.watcher import Watcher
+from benchbench.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchbench.records.record import Record
+
+
+def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
+    model: str | None = None,
+    dataset: str | None = None,
+    *,
+    optimizer: str | None = None,
+    scheduler: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    precision: str | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002 - the word of the command line
+    spec: str | Path | None = None,
+    fresh: bool = False,
+    resume_anyway: bool = False,
+    watcher: Watcher | None = None,
+    **options: Unpack[TrialOptions],
+) -> Record:
+    """Train a model on a dataset, track it in MLflow, and return the record.
+
+    What is not given is as in ``bench run``: SGD, a constant learning rate, 10 epochs, batches of 32, seed 0, fp32; or
+    as in ``spec``, a TOML file such as a run's ``spec.toml``. ``set`` gives parameters of plugins, such as
+    ``{"optimizer.lr": 0.01}``. A trial that was interrupted is resumed, unless ``fresh`` is true; ``resume_anyway``
+    resumes it even if one of its plugins has changed. ``options`` are those of
+    :class:`~benchbench.driver.settings.TrialOptions`. Nothing is printed; ``watcher`` is told what goes on.
+
+    The record's ``status`` is ``finished`` or ``failed``. Raises :class:`~benchbench.errors.BenchError` if the trial
+    cannot begin, and :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C.
+    """
+    table = {} if spec is None else read_toml(Path(spec))
+    for kind, name in (("model", model), ("dataset", dataset), ("optimizer", optimizer), ("scheduler", scheduler)):
+        _name_plugin(table, kind, name)
+    given = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision}
+    table |= {key: value for key, value in given.items() if value is not None}
+    draft = Draft.from_toml(table).with_texts(read_settings(setting_texts(set)))
+    rules = Rules(again=True, fresh=fresh, resume_anyway=resume_anyway)
+    settings = Settings.of(options, plugins=draft.plugins, rules=rules)
+    result = carry_out(Trials(drafts=(draft,)), settings, watcher or Watcher())
+    (trial,) = result.trials
+    if result.is_interrupted:
+        raise Interrupted(trial.record)
+    if trial.error is not None:
+        raise trial.error
+    assert trial.record is not None  # noqa: S101 - it ended, and was not refused
+    return trial.record
+
+
+def _name_plugin(table: dict[str, Any], kind: str, name: str | None) -> None:
+    """Put the name of a plugin into the table; the parameters of another plugin go."""
+    if name is None:
+        if kind in ("model", "dataset") and kind not in table:
+            raise SpecError(
+                f"no {kind} given",
+                hint=f"bench run MODEL DATASET, such as: bench run alexnet digits  (bench list {kind}s)",
+            )
+        return
+    before = table.get(kind)
+    if not (isinstance(before, dict) and before.get("name") == name):
+        table[kind] = name

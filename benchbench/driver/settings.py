@@ -1,0 +1,118 @@
+"""Where and how trials run: everything that decides no result."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+
+from benchbench.driver.plan import Rules
+from benchbench.errors import SpecError, closest
+from benchbench.plugin.discovery import loose_files
+from benchbench.protocol.jobs import Accelerate, ArtifactLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ExecutorName = Literal["local", "ray"]
+DEFAULT_EXPERIMENT = "bench"
+
+
+class TrialOptions(TypedDict, total=False):
+    """What :func:`~benchbench.driver.run.run` and ``grid`` take besides the trials themselves, all of it optional.
+
+    ``device``: ``auto`` (the default), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``data``: where the images are, one
+    path for all datasets or a path by dataset. ``experiment``: the MLflow experiment; ``MLFLOW_EXPERIMENT_NAME`` or
+    ``bench``. ``plugins``: files or folders to load as well. ``artifacts``: what a run keeps, ``none``, ``light``
+    (tables) or ``full`` (figures and the model). ``accelerate``: ``auto``, or ``off`` for what a plain loop computes.
+    ``compile``: train through ``torch.compile``. ``checkpoint_every``: seconds between checkpoints, 0 for every
+    epoch. ``keep_checkpoints``: keep the last checkpoint of finished trials.
+    """
+
+    device: str
+    data: str | Path | Mapping[str, str | Path]
+    experiment: str
+    plugins: Sequence[str | Path]
+    artifacts: ArtifactLevel
+    accelerate: Accelerate
+    compile: bool
+    checkpoint_every: float | None
+    keep_checkpoints: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The same, understood. Raises :class:`~benchbench.errors.SpecError` for a choice that there is not."""
+
+    device: str = "auto"
+    data: Mapping[str, Path] = field(default_factory=dict)
+    experiment: str = DEFAULT_EXPERIMENT
+    plugin_files: tuple[str, ...] = ()
+    artifacts: ArtifactLevel = "full"
+    accelerate: Accelerate = "auto"
+    compiled: bool = False
+    checkpoint_every_seconds: float | None = None
+    keep_checkpoints: bool = False
+    rules: Rules = field(default_factory=Rules)
+    num_jobs: int | None = None
+    executor: ExecutorName = "local"
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("artifacts", self.artifacts, get_args(ArtifactLevel))
+        check_choice("accelerate", self.accelerate, get_args(Accelerate))
+        check_choice("executor", self.executor, get_args(ExecutorName))
+        if self.address is not None and self.executor != "ray":
+            raise SpecError("--address is of use with --executor ray only")
+
+    @staticmethod
+    def of(options: TrialOptions, *, plugins: Sequence[str] = (), **more: Any) -> Settings:
+        """Return the settings of a call; ``plugins`` are those that the trials name themselves."""
+        given: dict[str, Any] = dict(options)
+        unknown = given.keys() - TrialOptions.__annotations__.keys()
+        if unknown:
+            name = min(unknown)
+            raise SpecError(f"there is no option {name!r}", hint=closest(name, TrialOptions.__annotations__))
+        given["data"] = data_paths(given.pop("data", None))
+        given["plugin_files"] = loose_files((*plugins, *map(str, given.pop("plugins", ()))))
+        given["experiment"] = given.get("experiment") or default_experiment()
+        for long, short in (("compiled", "compile"), ("checkpoint_every_seconds", "checkpoint_every")):
+            if short in given:
+                given[long] = given.pop(short)
+        return Settings(**given, **more)
+
+
+def default_experiment() -> str:
+    """Return the MLflow experiment of calls that name none."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
+
+
+def data_paths(data: str | Path | Mapping[str, str | Path] | None) -> dict[str, Path]:
+    """Return the path of the images by dataset; the name of one path for all is empty."""
+    if data is None:
+        return {}
+    given = {"": data} if isinstance(data, str | Path) else data
+    return {name: Path(path).expanduser() for name, path in given.items()}
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise :class:`~benchbench.errors.SpecError` for a value that is none of the choices."""
+    if value not in choices:
+        raise SpecError(f"{name} {value!r}: choose from {', '.join(choices)}", hint=closest(value, choices))
+
+
+def setting_texts(settings: Mapping[str, object] | None) -> list[str]:
+    """Return ``{"optimizer.lr": 0.01}`` as ``--set`` has it: ``["optimizer.lr=0.01"]``."""
+    return [f"{key}={_text(value)}" for key, value in (settings or {}).items()]
+
+
+def _text(value: object) -> str:
+    """Return a value as one would type it, which is how TOML writes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(repr(item) if isinstance(item, str) else _text(item) for item in value)}]"
+    return str(value)

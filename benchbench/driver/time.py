@@ -1,0 +1,179 @@
+"""``bench.time``: how long an epoch takes, and which of several variants is faster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchbench.compare.timings import MIN_ROUNDS, check_rounds, compare_timings
+from benchbench.driver.interrupts import Interrupted, Interrupts
+from benchbench.driver.opening import tracking
+from benchbench.driver.resolving import resolve
+from benchbench.driver.settings import Settings, setting_texts
+from benchbench.driver.variants import Wanted, name_variants, read_accelerate, read_variants
+from benchbench.driver.watcher import Watcher
+from benchbench.errors import SpecError, TrackingError, TrialError
+from benchbench.executors.local import LocalExecutor
+from benchbench.protocol.messages import Output, Status
+from benchbench.protocol.timing import Round, Timing, TimingJob, Warmed
+from benchbench.records.files import TIMING
+from benchbench.report.timings import images_per_second, timing_warnings, to_json, to_text
+from benchbench.tracking.timings import TimedCall, log_timing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchbench.compare.timings import TimedTable
+    from benchbench.config.grid_file import GridFile
+    from benchbench.records.record import MlflowRun
+    from benchbench.tracking import Store
+
+
+@dataclass(frozen=True)
+class TimingResult:
+    """What was measured, how the variants compare, and the run in MLflow that keeps it, if it could be kept."""
+
+    name: str
+    question: str
+    timing: Timing
+    table: TimedTable
+    run: MlflowRun | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return to_json(self.timing, self.table, name=self.name, mlflow=self.run)
+
+
+def time(  # noqa: PLR0913 - one argument for each option of the command
+    model: str | Path | Sequence[str],
+    dataset: str | None = None,
+    *,
+    optimizer: str | Sequence[str] | None = None,
+    batch_size: int | str | Sequence[int] | None = None,
+    precision: str | Sequence[str] | None = None,
+    accelerate: str | Sequence[str] = "auto",
+    set: Mapping[str, object] | None = None,  # noqa: A002 - the word of the command line
+    baseline: str | None = None,
+    by: Sequence[str] = (),
+    rounds: int = 10,
+    steps: int | None = None,
+    device: str = "auto",
+    data: str | Path | Mapping[str, str | Path] | None = None,
+    experiment: str | None = None,
+    plugins: Sequence[str | Path] = (),
+    watcher: Watcher | None = None,
+) -> TimingResult:
+    """Time an epoch of each variant, in interleaved rounds in one process, and return how they compare.
+
+    The variants come from a grid file, given as the only positional argument, or from several values of one of the
+    arguments: ``time("alexnet", "digits", optimizer=["sgd", "adam"])``; ``accelerate=["auto", "off"]`` compares our
+    acceleration with plain torch. Each round measures every variant once: ``steps`` training steps, or an epoch with
+    its validation. ``baseline`` is the name of the variant that the others are compared with, by default the first.
+    ``by`` names what the variants may differ in, if that is more than one thing. Nothing is printed; ``watcher`` is
+    told what goes on.
+
+    Raises :class:`~benchbench.errors.BenchError` for what is wrong before the first round, and
+    :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C; the result is in it if there are enough rounds.
+    """
+    if steps is not None and steps < 1:
+        raise SpecError(f"--steps {steps}: at least one step is timed", hint="without --steps it is a whole epoch")
+    check_rounds(rounds)
+    wanted = Wanted(
+        target=str(model) if isinstance(model, Path) else model,
+        dataset=dataset,
+        optimizer=optimizer,
+        batch_size=batch_size,
+        precision=precision,
+        accelerate=accelerate,
+        settings=tuple(setting_texts(set)),
+    )
+    grid = read_variants(wanted)
+    settings = Settings.of(
+        {"device": device, "data": data or {}, "experiment": experiment or "", "plugins": plugins},
+        plugins=grid.plugins,
+    )
+    watcher = watcher or Watcher()
+    files = settings.plugin_files
+    with LocalExecutor(plugin_files=files) as executor, tracking(settings, watcher) as tracker:
+        resolution = resolve(grid.expand(), executor, settings, watcher)
+        variants = name_variants(resolution.specs, grid, accelerate=read_accelerate(wanted), by=by, baseline=baseline)
+        # Opened before the first round, so that nothing of ours disturbs it.
+        watcher.status("opening the tracking store")
+        store = tracker.wait_open()
+        job = TimingJob(
+            specs=variants.specs,
+            names=variants.names,
+            rounds=rounds,
+            steps=steps,
+            device=settings.device,
+            data_roots=resolution.data_roots,
+            plugin_files=tuple(str(Path(file).absolute()) for file in files),
+            accelerate=variants.accelerate,
+        )
+        timing = _measure(job, executor, watcher)
+        table = compare_timings(timing.epoch_seconds, variants.baseline, confidence=grid.compare.confidence)
+        result = TimingResult(grid.name, grid.question, timing, table, _log(store, timing, table, grid, watcher))
+    if timing.is_stopped:
+        raise Interrupted(result)
+    return result
+
+
+def _measure(job: TimingJob, executor: LocalExecutor, watcher: Watcher) -> Timing:
+    """Return what was timed, complete rounds only; raises :class:`Interrupted` for too few of them."""
+    warmed: list[Warmed] = []
+    rounds: list[Round] = []
+    interrupts = Interrupts(executor, watcher.note)
+    try:
+        with interrupts.caught(), watcher.timing(job):
+            for message in executor.time(job):
+                match message:
+                    case Status():
+                        watcher.timing_status(message.text)
+                    case Output():
+                        watcher.note(message.text)
+                    case Warmed():
+                        warmed.append(message)
+                        watcher.warmed()
+                    case Round():
+                        rounds.append(message)
+                        watcher.round(message)
+    except TrialError:
+        if not interrupts.count:
+            raise
+    if len(rounds) < MIN_ROUNDS:
+        watcher.note(f"stopped after {len(rounds)} round(s): an interval takes {MIN_ROUNDS}, so nothing is kept")
+        raise Interrupted
+    return Timing(job, tuple(warmed), tuple(rounds), is_stopped=len(rounds) < job.rounds)
+
+
+def _log(store: Store, timing: Timing, table: TimedTable, grid: GridFile, watcher: Watcher) -> MlflowRun | None:
+    """Write the timing to MLflow; if that fails, it is a note and the result is returned anyway."""
+    verdicts = [row.verdict for row in table.rows if row.ratio]
+    call = TimedCall(
+        timing=timing,
+        name=grid.name,
+        note="\n\n".join(filter(None, (grid.question, *verdicts, *timing_warnings(timing)))),
+        values={row.name: _metrics(timing, table, variant) for variant, row in enumerate(table.rows)},
+        texts={TIMING: to_text(to_json(timing, table, name=grid.name, mlflow=None))},
+    )
+    try:
+        return log_timing(store, call)
+    except TrackingError as error:
+        watcher.note(f"not kept in MLflow: {error.message}")
+        return None
+
+
+def _metrics(timing: Timing, table: TimedTable, variant: int) -> dict[str, float]:
+    """Return the metrics of a variant over all rounds."""
+    row = table.rows[variant]
+    values = {
+        "median_epoch_seconds": row.median,
+        "median_images_per_second": images_per_second(timing, variant),
+        "peak_memory_bytes": float(timing.warmed[variant].peak_memory_bytes),
+    }
+    if row.ratio:
+        values["ratio_to_baseline"] = row.ratio.estimate
+    if row.ratio and row.ratio.interval:
+        values |= {"ratio_low": row.ratio.interval.low, "ratio_high": row.ratio.interval.high}
+    return values

@@ -1,0 +1,242 @@
+"""Trials from drafts to results, for one trial and for a grid alike: open, resolve, plan, train, deliver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.driver import delivery, settling
+from benchbench.driver.artifacts import Artifacts, Best
+from benchbench.driver.event_loop import Drive, Ending, new_attempt
+from benchbench.driver.listeners import load_listeners
+from benchbench.driver.opening import opened
+from benchbench.driver.plan import check_resumable, plan
+from benchbench.driver.resolving import resolve
+from benchbench.driver.result import GridResult, Trial
+from benchbench.protocol.jobs import TrialJob
+from benchbench.records.journal import Claim, GridEnd, Journal
+from benchbench.records.record import MlflowRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchbench.config.grid_file import GridFile
+    from benchbench.config.spec import Draft, Spec
+    from benchbench.driver.event_loop import Outcome
+    from benchbench.driver.opening import Opened
+    from benchbench.driver.plan import Planned
+    from benchbench.driver.resolving import Resolution
+    from benchbench.driver.settings import Settings
+    from benchbench.driver.watcher import Watcher
+    from benchbench.records.record import Record
+    from benchbench.report.grid_page import GridPage
+    from benchbench.tracking import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """The trials that are asked for.
+
+    ``check`` is told the specs before anything else is done with them, and ``begin`` before the first is trained.
+    ``grid`` is the file that they come from and ``grid_text`` what stands in it; with them the trials get a run of
+    their own in MLflow, and the best keeps its figures and model.
+    """
+
+    drafts: tuple[Draft, ...]
+    check: Callable[[list[Spec]], None] = lambda _: None
+    begin: Callable[[list[Spec]], None] = lambda _: None
+    grid: GridFile | None = None
+    grid_text: str = ""
+    dry_run: bool = False
+    retries: int = 0
+    max_failures: int | None = None
+    on_trained: Callable[[], None] = lambda: None
+
+    @property
+    def name(self) -> str:
+        """Return the name of the grid, or nothing."""
+        return self.grid.name if self.grid else ""
+
+
+def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResult:
+    """Do what is left to do of the trials, and return what came of all of them.
+
+    Raises :class:`~benchbench.errors.BenchError` for what is wrong before the first trial begins.
+    """
+    with opened(settings, watcher) as open_:
+        resolution = resolve(trials.drafts, open_.executor, settings, watcher)
+        trials.check(resolution.specs)
+        watcher.status("opening the tracking store")
+        store = open_.tracker.wait_open()
+        planned = plan(
+            resolution.resolved,
+            store.known({spec.id for spec in resolution.specs}),
+            rules=settings.rules,
+            tracking_uri=store.tracking_uri,
+            experiment=settings.experiment,
+        )
+        watcher.planned(planned, num_jobs=open_.executor.num_jobs)
+        if trials.dry_run:
+            return GridResult(trials.name, tuple(_trial(item, None, None) for item in planned))
+        check_resumable(planned, settings.rules)
+        trials.begin(resolution.specs)
+        return _Call(trials, settings, watcher, open_, resolution, tuple(planned)).run()
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call whose plan is made."""
+
+    trials: Trials
+    settings: Settings
+    watcher: Watcher
+    opened: Opened
+    resolution: Resolution
+    plan: tuple[Planned, ...]
+
+    def run(self) -> GridResult:
+        """Train what is planned and deliver it."""
+        artifacts = Artifacts(self.settings.artifacts, self.settings.keep_checkpoints)
+        taken_over = settling.settle(self.plan, self.opened.tracker, artifacts, self.watcher.note)
+        jobs = {item.resolved.spec.id: self._job(item) for item in self.plan if item.action != "skip"}
+        journals = {spec_id: Journal(Path(job.folder)) for spec_id, job in jobs.items()}
+        try:
+            if self.trials.grid is None:
+                return self._run_one(artifacts, jobs, journals)
+            return self._run_grid(self.trials.grid, artifacts, jobs, journals)
+        finally:
+            settling.close([*taken_over, *journals.values()])
+
+    def _run_one(self, artifacts: Artifacts, jobs: dict[str, TrialJob], journals: dict[str, Journal]) -> GridResult:
+        ending = self._train(list(jobs.values()), artifacts.complete, parent_run_id=None)
+        return self._result(ending, journals, is_delivered=self._deliver(artifacts))
+
+    def _run_grid(
+        self, grid: GridFile, artifacts: Artifacts, jobs: dict[str, TrialJob], journals: dict[str, Journal]
+    ) -> GridResult:
+        best = Best(artifacts, [item for item in self.plan if item.action == "skip"])
+        is_cut_off = any(item.journal and item.journal.is_cut_off() for item in self.plan)
+        if not jobs and not best.is_waiting and not is_cut_off:
+            ending = Ending([], is_interrupted=False)
+            return self._result(ending, journals, is_delivered=self._deliver(artifacts))
+        store = self.opened.tracker.wait_open()
+        run = MlflowRun(store.tracking_uri, store.experiment_id, store.open_parent(grid.name, grid.question))
+        ending = self._train(list(jobs.values()), best.complete, parent_run_id=run.run_id)
+        self.trials.on_trained()
+        best_jobs = [self._job(best.done_before)] if best.done_before else list(jobs.values())
+        kept_back = best.keep_all(best_jobs, self.opened)
+        end = GridEnd(run.tracking_uri, run.run_id, self._result(ending, journals).status)
+        end.keep()
+        page = partial(self._page, grid, store, journals)
+        is_delivered = self._deliver(artifacts, kept_back=kept_back, ended=(end, page))
+        return self._result(ending, journals, is_delivered=is_delivered, run=run)
+
+    def _deliver(
+        self,
+        artifacts: Artifacts,
+        *,
+        kept_back: Journal | None = None,
+        ended: tuple[GridEnd, Callable[[], GridPage]] | None = None,
+    ) -> bool:
+        """Wait for MLflow to have everything and clean up; return whether it has."""
+        tracker, note = self.opened.tracker, self.watcher.note
+        is_delivered = delivery.wait_for_deliveries(tracker, note)
+        if ended is not None:
+            delivery.describe_grid(*ended, note)
+        if is_delivered:
+            delivery.close_grids(tracker, note)
+        delivery.drop_delivered(tracker, artifacts, kept_back=kept_back)
+        return is_delivered
+
+    def _train(self, jobs: list[TrialJob], complete: Callable[[Journal], None], *, parent_run_id: str | None) -> Ending:
+        if not jobs:
+            return Ending([], is_interrupted=False)
+        executor, note = self.opened.executor, self.watcher.note
+        drive = Drive(
+            claim=Claim.of_this_process(
+                tracking_uri=self.opened.tracker.wait_open().tracking_uri,
+                experiment=self.settings.experiment,
+                parent_run_id=parent_run_id,
+            ),
+            complete=complete,
+            deliver=self.opened.tracker.notify,
+            watcher=self.watcher,
+            listeners=load_listeners(self.resolution.catalog, self.settings.plugin_files, on_trouble=note),
+            resume_notes={item.journal.attempt: item.changes for item in self.plan if item.journal and item.changes},
+            retries=self.trials.retries,
+            max_failures=self.trials.max_failures,
+        )
+        with self.watcher.training(jobs, executor.progress):
+            return drive.run(jobs, executor)
+
+    def _job(self, planned: Planned) -> TrialJob:
+        spec = planned.resolved.spec
+        journal = planned.journal or Journal.of(spec.id, new_attempt())
+        return TrialJob(
+            spec=spec,
+            attempt=journal.attempt,
+            device=self.settings.device,
+            data_root=self.resolution.data_roots[spec.dataset.name],
+            folder=str(journal.folder.absolute()),
+            resume=planned.action == "resume",
+            compiled=self.settings.compiled,
+            accelerate=self.settings.accelerate,
+            checkpoint_every_seconds=self.settings.checkpoint_every_seconds,
+            artifacts=self.settings.artifacts,
+            plugin_files=tuple(str(Path(file).absolute()) for file in self.settings.plugin_files),
+        )
+
+    def _result(
+        self,
+        ending: Ending,
+        journals: dict[str, Journal],
+        *,
+        is_delivered: bool = True,
+        run: MlflowRun | None = None,
+    ) -> GridResult:
+        outcomes = {outcome.job.spec.id: outcome for outcome in ending.outcomes}
+        return GridResult(
+            self.trials.name,
+            tuple(
+                _trial(item, outcomes.get(spec_id := item.resolved.spec.id), journals.get(spec_id))
+                for item in self.plan
+            ),
+            is_interrupted=ending.is_interrupted,
+            is_delivered=is_delivered,
+            run=run,
+        )
+
+    def _page(self, grid: GridFile, store: Store, journals: dict[str, Journal]) -> GridPage:
+        from benchbench.report.grid_page import grid_page
+
+        records = [_record(item, journals.get(item.resolved.spec.id), store) for item in self.plan]
+        known = [record for record in records if record is not None]
+        return grid_page(grid, self.trials.grid_text, known, num_trials=len(self.plan))
+
+
+def _trial(planned: Planned, outcome: Outcome | None, journal: Journal | None) -> Trial:
+    """Return what came of a planned trial; its record is read again, since MLflow's run is known only now."""
+    if planned.action == "skip":
+        here = planned.journal
+        return Trial(planned, "finished", record=here.record() if here and here.exists() else None)
+    if outcome is None:
+        return Trial(planned, "not started")
+    if outcome.record is None or journal is None:
+        return Trial(planned, "refused", is_new=True, error=outcome.error)
+    record = journal.record()
+    assert record.status != "running"  # noqa: S101 - an outcome with a record has ended
+    return Trial(planned, record.status, is_new=True, record=record)
+
+
+def _record(planned: Planned, journal: Journal | None, store: Store) -> Record | None:
+    """Return the record of a trial that began: from its journal, or else from the run that MLflow has."""
+    journal = journal or planned.journal
+    if journal is not None and journal.exists():
+        return journal.record()
+    if not planned.run_id:
+        return None
+    from benchbench.tracking.records import read_run
+
+    return read_run(store.client, planned.run_id)

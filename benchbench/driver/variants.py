@@ -1,0 +1,202 @@
+"""The variants that are timed, from a grid file or from lists of names, and what they are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from benchbench.compare.configurations import find_keys, plain_key
+from benchbench.config import grid_file
+from benchbench.config.axes import AXIS, axis_keys
+from benchbench.config.comparison import read_study
+from benchbench.config.differences import describe_spec, is_match, value_text
+from benchbench.config.kinds import KINDS
+from benchbench.config.spec import read_settings
+from benchbench.driver.settings import check_choice
+from benchbench.errors import SpecError, closest
+from benchbench.protocol.jobs import Accelerate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchbench.config.grid_file import GridFile
+    from benchbench.config.spec import Spec
+
+ACCELERATE = "accelerate"
+TO_VARY = "name two of something, such as --optimizer sgd,adam or --batch-size 12,32, or give a grid file with an axis"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The variants as they are asked for; where several values are possible, a text has commas between them."""
+
+    target: str | Sequence[str]
+    dataset: str | None = None
+    optimizer: str | Sequence[str] | None = None
+    batch_size: int | str | Sequence[int] | None = None
+    precision: str | Sequence[str] | None = None
+    accelerate: str | Sequence[str] = "auto"
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variants:
+    """The variants, whether each is accelerated, what each is called, and which is the baseline."""
+
+    specs: tuple[Spec, ...]
+    accelerate: tuple[Accelerate, ...]
+    names: tuple[str, ...]
+    baseline: str
+
+
+def read_variants(wanted: Wanted) -> GridFile:
+    """Return the grid of the variants with a single seed; raises :class:`SpecError` for what is not understood."""
+    given = {
+        "optimizer": _axis(wanted.optimizer, "--optimizer"),
+        "batch_size": _numbers(wanted.batch_size),
+        "precision": _axis(wanted.precision, "--precision"),
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    grid = _from_names(wanted, given) if wanted.dataset else _from_file(wanted, given)
+    grid = replace(grid, shared={**grid.shared, "seed": grid.seeds[0]})
+    if grid.num_trials * len(read_accelerate(wanted)) == 1:
+        raise SpecError("one variant only: there is nothing to compare its time with", hint=TO_VARY)
+    return grid
+
+
+def read_accelerate(wanted: Wanted) -> tuple[Accelerate, ...]:
+    """Return how the variants are accelerated; two values make two variants of each."""
+    values = _values(wanted.accelerate, "--accelerate")
+    for value in values:
+        check_choice("--accelerate", value, get_args(Accelerate))
+    if len(set(values)) < len(values):
+        raise SpecError(f"--accelerate {','.join(values)} has a value twice", hint="--accelerate auto,off")
+    return tuple(cast("Accelerate", value) for value in values)
+
+
+def name_variants(
+    specs: Sequence[Spec],
+    grid: GridFile,
+    *,
+    accelerate: Sequence[Accelerate] = ("auto",),
+    by: Sequence[str] = (),
+    baseline: str | None = None,
+) -> Variants:
+    """Return the variants with their names.
+
+    Raises :class:`SpecError` if they differ in more than one thing and ``by`` does not name it, and for a baseline
+    that none of them is.
+    """
+    grid.check(specs)
+    by = by or grid.compare.by
+    keys = find_keys(specs, [key for key in by if key != ACCELERATE])
+    besides = (*keys.pooled, *keys.confounded)
+    differing = (*keys.rows, *((ACCELERATE,) if len(accelerate) > 1 else ()))
+    if besides or (len(differing) > 1 and not (by and set(differing) <= {*by, *map(plain_key, by)})):
+        differing = (*differing, *besides)
+        raise SpecError(
+            f"the variants differ in {', '.join(differing)}:"
+            " a ratio of their times would not say which of these makes it",
+            hint=f"take axes out, or compare them as they are: {' '.join(f'--by {key}' for key in differing)}",
+        )
+    pairs = [(spec, value) for spec in specs for value in accelerate]
+    names = tuple(_name(spec, value, differing) for spec, value in pairs)
+    all_specs = tuple(spec for spec, _ in pairs)
+    long = [_long_name(spec, value, differing) for spec, value in pairs]
+    return Variants(
+        specs=all_specs,
+        accelerate=tuple(value for _, value in pairs),
+        names=names,
+        baseline=_baseline(all_specs, names, long, grid, baseline),
+    )
+
+
+def _from_file(wanted: Wanted, given: dict[str, Any]) -> GridFile:
+    path = Path(str(wanted.target))
+    if path.suffix != ".toml" and not path.is_file():
+        raise SpecError(
+            "no dataset given", hint="bench time MODEL DATASET --optimizer sgd,adam, or bench time FILE.toml"
+        )
+    return grid_file.load(path, wanted.settings, given=given)
+
+
+def _from_names(wanted: Wanted, given: dict[str, Any]) -> GridFile:
+    target = wanted.target if isinstance(wanted.target, str) else ",".join(wanted.target)
+    if Path(target).suffix == ".toml":
+        raise SpecError(
+            f"{target} names its dataset itself, and {wanted.dataset} was given besides",
+            hint=f"bench time {target}",
+        )
+    table: dict[str, Any] = {"model": _axis(target, "MODEL"), "dataset": wanted.dataset} | given
+    texts = read_settings(wanted.settings)
+    return grid_file.GridFile(
+        path=Path("command line"),
+        name=f"time {target} {wanted.dataset}",
+        question="",
+        shared=table,
+        axes=axis_keys(table),
+        compare=read_study({})[0],
+        expected=(),
+        texts=texts,
+        is_overridden=bool(texts),
+    )
+
+
+def _values(given: str | Sequence[str], option: str) -> list[str]:
+    values = [value.strip() for value in given.split(",")] if isinstance(given, str) else list(given)
+    if not values or not all(values):
+        raise SpecError(f"{option} {given!r} has an empty value", hint="such as sgd,adam")
+    return values
+
+
+def _axis(given: str | Sequence[str] | None, option: str) -> Any:
+    """Return one value, or an axis of several."""
+    if given is None:
+        return None
+    values = _values(given, option)
+    return values[0] if len(values) == 1 else {AXIS: values}
+
+
+def _numbers(given: int | str | Sequence[int] | None) -> Any:
+    if given is None or isinstance(given, int):
+        return given
+    values = _values(given, "--batch-size") if isinstance(given, str) else given
+    try:
+        numbers = [int(value) for value in values]
+    except ValueError:
+        raise SpecError(f"--batch-size {given!r}: not a whole number", hint="such as 12,32") from None
+    return numbers[0] if len(numbers) == 1 else {AXIS: numbers}
+
+
+def _name(spec: Spec, accelerate: str, keys: Sequence[str]) -> str:
+    """Return ``sgd`` or ``bf16`` if one text tells the variants apart, else ``batch_size=12 optimizer.lr=0.1``."""
+    if len(keys) == 1 and (keys[0] in KINDS or keys[0] == "precision"):
+        return value_text(spec.flat()[keys[0]])
+    return _long_name(spec, accelerate, keys)
+
+
+def _long_name(spec: Spec, accelerate: str, keys: Sequence[str]) -> str:
+    parts = [describe_spec(spec, [key for key in keys if key != ACCELERATE])]
+    if ACCELERATE in keys:
+        parts.append(f"{ACCELERATE}={accelerate}")
+    return " ".join(filter(None, parts))
+
+
+def _baseline(
+    specs: Sequence[Spec], names: Sequence[str], long_names: Sequence[str], grid: GridFile, asked: str | None
+) -> str:
+    if asked is not None:
+        long = dict(zip(long_names, names, strict=True))
+        if asked in names or asked in long:
+            return long.get(asked, asked)
+        near = closest(asked, (*names, *long)) or f"variants: {'; '.join(names)}"
+        raise SpecError(f"--baseline {asked!r} is none of the variants", hint=near)
+    where: Mapping[str, Any] = {plain_key(key): value for key, value in grid.compare.baseline.items()}
+    matching = {name: spec for spec, name in zip(specs, names, strict=True) if is_match(spec, where)}
+    if not where or len({spec.id for spec in matching.values()}) == 1:
+        return next(iter(matching))
+    raise SpecError(
+        f"{grid.path}: the baseline of [compare] is {len(matching)} of the variants",
+        hint=f"--baseline names one: {'; '.join(matching or names)}",
+    )

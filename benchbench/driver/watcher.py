@@ -1,0 +1,65 @@
+"""Someone who looks on while trials run or variants are timed, such as the terminal."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from benchbench.driver.plan import Planned
+    from benchbench.protocol.jobs import TrialJob
+    from benchbench.protocol.timing import Round, TimingJob
+    from benchbench.records.events import Event
+    from benchbench.records.record import Record
+
+
+class Watcher:
+    """What :func:`~benchbench.driver.run.run`, ``grid`` and ``time`` report while they work.
+
+    Every method does nothing: a subclass overrides those that it has a use for. :meth:`note` may be called from
+    another thread, the others are called from the thread that trains.
+    """
+
+    def status(self, text: str) -> None:
+        """See what goes on before the first trial, such as ``opening the tracking store``."""
+
+    def note(self, text: str) -> None:
+        """See a line that is no result, such as what a plugin prints or trouble with the tracking store."""
+
+    def downloading(self, dataset: str, num_bytes: int, total_bytes: int) -> None:
+        """See how much of a dataset has been downloaded."""
+
+    def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:
+        """See what will be done with each trial, ``num_jobs`` at a time."""
+
+    def training(
+        self, jobs: Sequence[TrialJob], num_trained: Callable[[], Mapping[str, int]]
+    ) -> AbstractContextManager[None]:
+        """Return a context in which the jobs run.
+
+        ``num_trained`` gives the batches trained so far in each running trial, by the folder of its attempt.
+        """
+        del jobs, num_trained
+        return nullcontext()
+
+    def trial_status(self, job: TrialJob, text: str) -> None:
+        """See what a trial is busy with."""
+
+    def event(self, job: TrialJob, event: Event, record: Record) -> None:
+        """See an event of a trial, and the record with it."""
+
+    def timing(self, job: TimingJob) -> AbstractContextManager[None]:
+        """Return a context in which the variants are timed."""
+        del job
+        return nullcontext()
+
+    def timing_status(self, text: str) -> None:
+        """See which variant is next."""
+
+    def warmed(self) -> None:
+        """See that a variant has had its warm-up."""
+
+    def round(self, finished: Round) -> None:
+        """See a round of all variants."""
