@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from benchbench.cli import compare, data, doctor, grid, options, report, run, runs, show, time
 from benchbench.cli import list as list_
-from benchbench.errors import BenchError
+from benchbench.errors import BenchError, SpecError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -29,6 +29,9 @@ class _Group(TyperGroup):
         except BenchError as error:
             complain(error)
             sys.exit(error.exit_code)
+        except typer.BadParameter as error:
+            complain(_usage_error(error))
+            sys.exit(SpecError.exit_code)
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             sys.exit(options.EXIT_CODES["killed"])
@@ -86,6 +89,12 @@ def complain(error: BenchError) -> None:
     typer.echo(f"error: {error.message}", err=True)
     if error.hint:
         typer.echo(f"  {error.hint}", err=True)
+
+
+def _usage_error(error: typer.BadParameter) -> SpecError:
+    """Return what typer says of an option or argument as an error of ours."""
+    command = error.ctx.command_path if error.ctx else "bench"
+    return SpecError(error.format_message().replace("Value error, ", ""), hint=f"{command} --help")
 
 
 def _root(*, version: options.Version = False, debug: options.Debug = False) -> None:
