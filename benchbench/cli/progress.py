@@ -231,7 +231,9 @@ class GridDisplay(Display):
             case Started() | Resumed():
                 if self._bars:
                     self._bars.hide(job.folder)
-                    self._bars.show(job.folder, describe_spec(job.spec, self._names), total=_num_batches(record), unit="batch")
+                    self._bars.show(
+                        job.folder, describe_spec(job.spec, self._names), total=_num_batches(record), unit="batch"
+                    )
                 if isinstance(event, Resumed) and event.note:
                     self.note(event.note)
             case Finished() | Failed():
