@@ -121,7 +121,7 @@ def test_fetch_says_where_the_file_went(tmp_path: Path, monkeypatch: pytest.Monk
         assert answer("fetch", "fetched", "--plugins", plugin) == {
             "name": "fetched",
             "path": str(path),
-            "num_bytes": 8,
+            "num_bytes": 6,
         }
         assert path.read_bytes() == b"images"
         again = bench("fetch", "fetched", "--plugins", plugin)
