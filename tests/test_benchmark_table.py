@@ -37,7 +37,7 @@ def test_a_gate_is_reached_or_missed_and_open_where_the_interval_holds_it(bound:
     assert cell(row, "goal") == "9.00 missed"
 
 
-def test_one_turn_gives_no_interval_and_decides_nothing() -> None:
+def test_one_round_gives_no_interval_and_decides_nothing() -> None:
     row = Row("epoch", "plain loop", (50.0,), (150.0,), aim=Aim(gate=2.0, goal=4.0))
     assert cell(row, "ratio [95 %]") == "3.00"
     assert (cell(row, "gate"), cell(row, "goal")) == ("2.00 reached?", "4.00 missed?")

@@ -1,4 +1,4 @@
-"""What the benchmarks stand on: the images, the turns, and the table that all of them fill."""
+"""Fixtures of all benchmarks: the images, interleaved rounds, and the table that they fill."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from benchmarks import page
+from benchmarks.interleaved_rounds import InterleavedRounds
 from benchmarks.ratios import NotRun, Row, markdown
-from benchmarks.turns import Turns
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -25,7 +25,7 @@ ROWS = pytest.StashKey[dict[str, list["Row | NotRun"]]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("benchmarks of benchbench")
-    group.addoption("--quick", action="store_true", help="one turn of a few steps; no page is written")
+    group.addoption("--quick", action="store_true", help="one round of a few steps; no page is written")
     group.addoption("--write-page", action="store_true", help=f"write the table to docs/{PAGE.name}")
 
 
@@ -35,10 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # below what pytest-benchmark prints
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    found = [row for rows in config.stash[ROWS].values() for row in rows]
-    if not found:
+    all_rows = [row for rows in config.stash[ROWS].values() for row in rows]
+    if not all_rows:
         return
-    table = markdown(found)
+    table = markdown(all_rows)
     terminalreporter.section("ratios")
     terminalreporter.write(f"{table}\n{BELOW}\n{page.facts(REPOSITORY)}\n")
     if config.option.quick or not config.option.write_page:
@@ -47,11 +47,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
         page.replace(PAGE, f"{table}\n{BELOW}\n\nMeasured on {page.facts(REPOSITORY)}")
         terminalreporter.write(f"written to {PAGE.relative_to(REPOSITORY)}\n")
     else:
-        terminalreporter.write(f"{PAGE.name} stays as it was: not every benchmark has a row\n")
+        terminalreporter.write(f"{PAGE.name} is unchanged: not every benchmark has a row\n")
 
 
 def _is_whole(reporter: pytest.TerminalReporter, config: pytest.Config) -> bool:
-    """Tell whether every benchmark there is ran, or has a row that says why not: without images none is made."""
+    """Tell whether every benchmark ran, or has a row that says why not."""
     num_ended = sum(len(reporter.stats.get(kind, ())) for kind in ("passed", "skipped"))
     return not reporter.stats.get("deselected") and num_ended == len(config.stash[ROWS])
 
@@ -63,8 +63,8 @@ def rows(request: pytest.FixtureRequest) -> list[Row | NotRun]:
 
 
 @pytest.fixture
-def turns(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Turns:
-    return Turns(benchmark, quick=request.config.option.quick)
+def rounds(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> InterleavedRounds:
+    return InterleavedRounds(benchmark, quick=request.config.option.quick)
 
 
 @pytest.fixture(scope="session")

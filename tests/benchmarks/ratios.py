@@ -1,4 +1,4 @@
-"""What the benchmarks found, as rows of one table: ours, another's, and the ratio of both."""
+"""The results of the benchmarks as rows of one table: ours, another's, and the ratio of both."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Aim:
 
 @dataclass(frozen=True)
 class Row:
-    """Both sides of one comparison, in the order of their turns: the first of ours goes with the first of theirs.
+    """Both sides of one comparison, round by round: the first of ours goes with the first of theirs.
 
     Seconds or bytes: less is better, so the ratio is theirs by ours.
     """
 
-    what: str
+    measured: str
     against: str
     ours: Sequence[float]
     theirs: Sequence[float]
@@ -50,7 +50,9 @@ class Row:
     @property
     def ratio(self) -> Contrast:
         """Return the geometric mean of the pairs' ratios, with Student's t interval of their logarithms."""
-        ours, theirs = ({str(turn): value for turn, value in enumerate(values)} for values in (self.ours, self.theirs))
+        ours, theirs = (
+            {str(number): value for number, value in enumerate(values)} for values in (self.ours, self.theirs)
+        )
         return contrast(theirs, ours, as_ratio=True, confidence=CONFIDENCE)
 
     def cells(self) -> tuple[str, ...]:
@@ -58,7 +60,7 @@ class Row:
         ratio = self.ratio
         gate, goal = (self.aim.gate, self.aim.goal) if self.aim else (None, None)
         return (
-            self.what,
+            self.measured,
             self._values(self.ours),
             self.against,
             self._values(self.theirs),
@@ -81,12 +83,12 @@ class Row:
 class NotRun:
     """A comparison that could not be made here, and why."""
 
-    what: str
+    measured: str
     why: str
 
     def cells(self) -> tuple[str, ...]:
         """Return the texts of the row; a gate that was not tried is not shown."""
-        return (self.what, "", "", "", f"not run: {self.why}", "", "", "")
+        return (self.measured, "", "", "", f"not run: {self.why}", "", "", "")
 
 
 def markdown(rows: Iterable[Row | NotRun]) -> str:
@@ -108,7 +110,7 @@ def _ratio(ratio: Contrast) -> str:
 
 
 def _judged(bound: float | None, ratio: Contrast) -> str:
-    """Return a bound and whether it is reached, with a question mark where other turns might say otherwise."""
+    """Return a bound and whether it is reached, with a question mark if other rounds might say otherwise."""
     if bound is None:
         return ""
     word = "reached" if ratio.estimate >= bound else "missed"

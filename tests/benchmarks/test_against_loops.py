@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from benchmarks.interleaved_rounds import CLOCK, InterleavedRounds, Sample, column, reported
 from benchmarks.ratios import Aim, NotRun, Row
-from benchmarks.turns import CLOCK, Sample, Turns, column, reported
 
 from benchbench.worker.accelerate import possible_precisions
 
@@ -58,11 +58,11 @@ def loop(tinyimage10_zip: Path, images: Path, shared_cache: Path) -> Loop:
     """Return what runs a loop in a process of its own and returns the sample of an epoch."""
 
     def run(script: str, *options: str) -> Sample:
-        places = ("--folder", images, "--archive", tinyimage10_zip)
-        found = reported(script, *places, *options, BENCH_CACHE=str(shared_cache))
-        return found | {"seconds": NUM_TRAIN / found["images_per_second"] + found["eval_seconds"]}
+        paths = ("--folder", images, "--archive", tinyimage10_zip)
+        sample = reported(script, *paths, *options, BENCH_CACHE=str(shared_cache))
+        return sample | {"seconds": NUM_TRAIN / sample["images_per_second"] + sample["eval_seconds"]}
 
-    run("ours.py", "--steps", "1")  # decodes the images, so that the first turn is like the others
+    run("ours.py", "--steps", "1")  # decodes the images, so that the first round is like the others
     return run
 
 
@@ -77,12 +77,14 @@ def can_bf16() -> bool:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_an_epoch_against_a_plain_loop(case: Case, turns: Turns, loop: Loop, rows: list[Row | NotRun]) -> None:
-    options = (*case.options, *steps(quick=turns.quick, is_whole=case.is_whole))
+def test_an_epoch_against_a_plain_loop(
+    case: Case, rounds: InterleavedRounds, loop: Loop, rows: list[Row | NotRun]
+) -> None:
+    options = (*case.options, *steps(quick=rounds.quick, is_whole=case.is_whole))
     sides = {PLAIN: partial(loop, "plain.py", *options)}
     if case.bf16 and can_bf16():
         sides["bf16"] = partial(loop, "ours.py", *options, "--precision", "bf16")
-    ours, others = turns(partial(loop, "ours.py", *options), sides, rounds=case.rounds)
+    ours, others = rounds(partial(loop, "ours.py", *options), sides, rounds=case.rounds)
 
     plain = others[PLAIN]
     rows.append(Row(f"epoch, {case.name}, fp32", PLAIN, column(ours), column(plain), aim=case.fp32))
@@ -96,15 +98,17 @@ def test_an_epoch_against_a_plain_loop(case: Case, turns: Turns, loop: Loop, row
     rows.append(Row(f"peak memory, {case.name}, fp32", PLAIN, ours_bytes, plain_bytes, "MiB", MEMORY))
 
 
-def test_a_bf16_epoch_against_a_plain_loop_with_autocast(turns: Turns, loop: Loop, rows: list[Row | NotRun]) -> None:
-    what = "epoch, AlexNet, batch 12, bf16"
+def test_a_bf16_epoch_against_a_plain_loop_with_autocast(
+    rounds: InterleavedRounds, loop: Loop, rows: list[Row | NotRun]
+) -> None:
+    measured = "epoch, AlexNet, batch 12, bf16"
     if not can_bf16():
-        rows.append(NotRun(f"{what}, against autocast", NO_BF16))
+        rows.append(NotRun(f"{measured}, against autocast", NO_BF16))
         pytest.skip(NO_BF16)
-    options = ("--precision", "bf16", *steps(quick=turns.quick))
+    options = ("--precision", "bf16", *steps(quick=rounds.quick))
     against = f"{PLAIN}, bf16 autocast"
-    ours, others = turns(partial(loop, "ours.py", *options), {against: partial(loop, "plain.py", *options)}, rounds=4)
-    rows.append(Row(what, against, column(ours), column(others[against])))
+    ours, others = rounds(partial(loop, "ours.py", *options), {against: partial(loop, "plain.py", *options)}, rounds=4)
+    rows.append(Row(measured, against, column(ours), column(others[against])))
 
 
 @pytest.mark.parametrize(
@@ -112,13 +116,13 @@ def test_a_bf16_epoch_against_a_plain_loop_with_autocast(turns: Turns, loop: Loo
     [("timm's loader", "timm", "with_timm_loader.py"), ("Lightning", "lightning", "with_lightning.py")],
 )
 def test_an_epoch_against_other_libraries(
-    name: str, module: str, script: str, turns: Turns, loop: Loop, rows: list[Row | NotRun]
+    name: str, module: str, script: str, rounds: InterleavedRounds, loop: Loop, rows: list[Row | NotRun]
 ) -> None:
-    what = "epoch, AlexNet, batch 12, fp32"
+    measured = "epoch, AlexNet, batch 12, fp32"
     if importlib.util.find_spec(module) is None:
         why = f"{module} is not installed; the extra benchbench[bench] has it"
-        rows.append(NotRun(f"{what}, against {name}", why))
+        rows.append(NotRun(f"{measured}, against {name}", why))
         pytest.skip(why)
-    options = steps(quick=turns.quick)
-    ours, others = turns(partial(loop, "ours.py", *options), {name: partial(loop, script, *options)}, rounds=3)
-    rows.append(Row(what, name, column(ours), column(others[name])))
+    options = steps(quick=rounds.quick)
+    ours, others = rounds(partial(loop, "ours.py", *options), {name: partial(loop, script, *options)}, rounds=3)
+    rows.append(Row(measured, name, column(ours), column(others[name])))

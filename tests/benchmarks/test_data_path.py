@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from benchmarks.interleaved_rounds import CLOCK, InterleavedRounds, column, reported
 from benchmarks.ratios import NotRun, Row
-from benchmarks.turns import CLOCK, Turns, column, reported
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,14 +17,14 @@ OTHERS = "ImageFolder, DataLoader"
 
 
 def test_images_are_decoded_loaded_and_batched(
-    turns: Turns, images: Path, tinyimage10_zip: Path, rows: list[Row | NotRun]
+    rounds: InterleavedRounds, images: Path, tinyimage10_zip: Path, rows: list[Row | NotRun]
 ) -> None:
-    places = ("--folder", images, "--archive", tinyimage10_zip)
-    plain = partial(reported, "plain_images.py", *places)
-    ours, others = turns(partial(reported, "our_images.py", *places), {OTHERS: plain}, rounds=5)
-    for what, measure in (
+    paths = ("--folder", images, "--archive", tinyimage10_zip)
+    plain = partial(reported, "plain_images.py", *paths)
+    ours, others = rounds(partial(reported, "our_images.py", *paths), {OTHERS: plain}, rounds=5)
+    for measured, measure in (
         ("all 5,000 images decoded, the first time", "decode"),
         ("ready for the first batch, every later time", "load"),
         ("4,000 images as batches of 12, 150x150", "seconds"),
     ):
-        rows.append(Row(what, OTHERS, column(ours, measure), column(others[OTHERS], measure)))
+        rows.append(Row(measured, OTHERS, column(ours, measure), column(others[OTHERS], measure)))

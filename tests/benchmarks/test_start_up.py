@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from benchmarks.interleaved_rounds import (
+    CLOCK,
+    LOOPS,
+    TIMEOUT_SECONDS,
+    InterleavedRounds,
+    Sample,
+    clean_environment,
+    column,
+)
 from benchmarks.ratios import NotRun, Row
-from benchmarks.turns import CLOCK, LOOPS, TIMEOUT_SECONDS, Sample, Turns, clean_environment, column
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,8 +73,8 @@ def seconds_until_marked(words: tuple[object, ...], folder: Path, **variables: s
     return {"seconds": seconds}
 
 
-def test_help(turns: Turns, shared_cache: Path, rows: list[Row | NotRun]) -> None:
-    ours, others = turns(
+def test_help(rounds: InterleavedRounds, shared_cache: Path, rows: list[Row | NotRun]) -> None:
+    ours, others = rounds(
         partial(seconds_of, (PROGRAM, "--help"), BENCH_CACHE=str(shared_cache)),
         {SCRIPT: partial(seconds_of, (sys.executable, LOOPS / "plain.py", "--help"))},
         rounds=5,
@@ -75,7 +83,7 @@ def test_help(turns: Turns, shared_cache: Path, rows: list[Row | NotRun]) -> Non
 
 
 def test_enter_to_first_step(
-    turns: Turns, folders: Callable[[], Path], shared_cache: Path, rows: list[Row | NotRun]
+    rounds: InterleavedRounds, folders: Callable[[], Path], shared_cache: Path, rows: list[Row | NotRun]
 ) -> None:
     def bench() -> Sample:
         folder = folders()
@@ -90,5 +98,5 @@ def test_enter_to_first_step(
         return seconds_until_marked(words, folder)
 
     bench()  # the first call writes the list of plugins and the decoded images
-    ours, others = turns(bench, {WITH_MLFLOW: script}, rounds=5)
+    ours, others = rounds(bench, {WITH_MLFLOW: script}, rounds=5)
     rows.append(Row("Enter to first step, `digits`", WITH_MLFLOW, column(ours), column(others[WITH_MLFLOW])))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from benchmarks.interleaved_rounds import CLOCK, TIMEOUT_SECONDS, InterleavedRounds, Sample, clean_environment, column
 from benchmarks.ratios import NotRun, Row
-from benchmarks.turns import CLOCK, TIMEOUT_SECONDS, Sample, Turns, clean_environment, column
 from support import journals
 
 from benchbench.tracking import content
@@ -41,14 +41,14 @@ batch_size = 20
 
 def seconds_a_trial(folder: Path, number: int, *, database: Path, cache: Path) -> Sample:
     """Return the seconds of ``bench grid``, from its start to its end, by the number of its trials."""
-    place = folder / f"{number}-{len(list(folder.iterdir()))}"
-    place.mkdir()
-    shutil.copy(database, place / "mlflow.db")
-    (place / "grid.toml").write_text(f"{GRID}seeds = {list(range(number))}\n", encoding="utf-8")
+    work_folder = folder / f"{number}-{len(list(folder.iterdir()))}"
+    work_folder.mkdir()
+    shutil.copy(database, work_folder / "mlflow.db")
+    (work_folder / "grid.toml").write_text(f"{GRID}seeds = {list(range(number))}\n", encoding="utf-8")
     began = time.perf_counter()
     subprocess.run(
         [str(PROGRAM), "grid", "grid.toml", "--plugins", str(DOTS)],
-        cwd=place,
+        cwd=work_folder,
         env=clean_environment() | {"BENCH_CACHE": str(cache)},
         capture_output=True,
         timeout=TIMEOUT_SECONDS,
@@ -58,18 +58,18 @@ def seconds_a_trial(folder: Path, number: int, *, database: Path, cache: Path) -
 
 
 def test_a_trial_of_a_grid(
-    turns: Turns, tmp_path: Path, empty_database: Path, shared_cache: Path, rows: list[Row | NotRun]
+    rounds: InterleavedRounds, tmp_path: Path, empty_database: Path, shared_cache: Path, rows: list[Row | NotRun]
 ) -> None:
-    few, many = NUM_TRIALS_QUICK if turns.quick else NUM_TRIALS
+    few, many = NUM_TRIALS_QUICK if rounds.quick else NUM_TRIALS
     measure = partial(seconds_a_trial, tmp_path, database=empty_database, cache=shared_cache)
     measure(few)  # the first call writes the list of plugins and the decoded images
     against = f"in a grid of {few}"
-    ours, others = turns(partial(measure, many), {against: partial(measure, few)}, rounds=3)
+    ours, others = rounds(partial(measure, many), {against: partial(measure, few)}, rounds=3)
     rows.append(Row(f"an empty trial, in a grid of {many}", against, column(ours), column(others[against])))
 
 
 def test_a_journal_on_its_way_to_mlflow(
-    turns: Turns, tmp_path: Path, empty_database: Path, rows: list[Row | NotRun]
+    rounds: InterleavedRounds, tmp_path: Path, empty_database: Path, rows: list[Row | NotRun]
 ) -> None:
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     store = Store.open(f"sqlite:///{tmp_path / 'mlflow.db'}")
@@ -87,9 +87,9 @@ def test_a_journal_on_its_way_to_mlflow(
         return {"seconds": time.perf_counter() - began}
 
     deliver()
-    ours, others = turns(deliver, {ONE_BY_ONE: one_by_one}, rounds=5)
-    what = f"a journal of {NUM_EPOCHS} epochs delivered to MLflow, SQLite"
-    rows.append(Row(what, ONE_BY_ONE, column(ours), column(others[ONE_BY_ONE])))
+    ours, others = rounds(deliver, {ONE_BY_ONE: one_by_one}, rounds=5)
+    measured = f"a journal of {NUM_EPOCHS} epochs delivered to MLflow, SQLite"
+    rows.append(Row(measured, ONE_BY_ONE, column(ours), column(others[ONE_BY_ONE])))
 
 
 def events(attempt: str) -> Iterator[Event]:

@@ -45,8 +45,8 @@ def measure_border(batch_size: int) -> None:
         "torch": step(lambda: F.conv2d(images, weight, stride=4, padding=2)),
         "border once": step(lambda: _apart(images, window, weight, stride=4)),
     }
-    found = milliseconds(ways)
-    print(f"11x11, black border      batch {batch_size:4}  {_line(found, 'border once')}")
+    times = milliseconds(ways)
+    print(f"11x11, black border      batch {batch_size:4}  {_line(times, 'border once')}")
 
 
 def measure_border_5x5(batch_size: int) -> None:
@@ -58,13 +58,13 @@ def measure_border_5x5(batch_size: int) -> None:
         "torch": step(lambda: F.conv2d(x, weight, padding=2)),
         "border once": step(lambda: _apart(x, window, weight)),
     }
-    found = milliseconds(ways)
-    print(f"5x5, border of 17x17     batch {batch_size:4}  {_line(found, 'border once')}")
+    times = milliseconds(ways)
+    print(f"5x5, border of 17x17     batch {batch_size:4}  {_line(times, 'border once')}")
 
 
 def _apart(images: Tensor, window: Window, weight: Tensor, *, stride: int = 1) -> Tensor:
-    found = border.conv2d(images, window, weight, None, stride=stride, padding=2, convolve=_convolve)
-    return F.conv2d(images, weight, stride=stride, padding=2) if found is None else found[0]
+    output = border.conv2d(images, window, weight, None, stride=stride, padding=2, convolve=_convolve)
+    return F.conv2d(images, weight, stride=stride, padding=2) if output is None else output[0]
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
@@ -82,8 +82,8 @@ def measure_5x5(channels: tuple[int, int], size: int, batch_size: int) -> None:
         "winograd": step(lambda: winograd_5x5.conv2d(x, weight, None)),
     }
     mark = "*" if winograd_5x5.fits(x, weight, stride=1, padding=0) else " "
-    found = milliseconds(ways)
-    print(f"5x5, {channels} channels, {size:2}x{size:<2} {mark} batch {batch_size:4}  {_line(found, 'winograd')}")
+    times = milliseconds(ways)
+    print(f"5x5, {channels} channels, {size:2}x{size:<2} {mark} batch {batch_size:4}  {_line(times, 'winograd')}")
 
 
 def measure_winograd(channels: int, size: int, batch_size: int) -> None:
@@ -95,12 +95,12 @@ def measure_winograd(channels: int, size: int, batch_size: int) -> None:
         "winograd": step(lambda: winograd.conv2d(x, weight, None)),
     }
     mark = "*" if winograd.fits(x, weight, stride=1, padding=1) else " "
-    found = milliseconds(ways)
-    print(f"3x3, {channels:3} channels, {size:2}x{size:<2} {mark} batch {batch_size:4}  {_line(found, 'winograd')}")
+    times = milliseconds(ways)
+    print(f"3x3, {channels:3} channels, {size:2}x{size:<2} {mark} batch {batch_size:4}  {_line(times, 'winograd')}")
 
 
-def _line(found: dict[str, float], ours: str) -> str:
-    return f"torch {found['torch']:6.1f}  {ours} {found[ours]:6.1f}  ms  ratio {found['torch'] / found[ours]:.2f}"
+def _line(times: dict[str, float], ours: str) -> str:
+    return f"torch {times['torch']:6.1f}  {ours} {times[ours]:6.1f}  ms  ratio {times['torch'] / times[ours]:.2f}"
 
 
 if __name__ == "__main__":

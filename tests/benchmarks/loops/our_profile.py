@@ -19,9 +19,9 @@ MIN_MILLISECONDS = 1.0
 
 if __name__ == "__main__":
     keep_freed_memory()
-    with tempfile.TemporaryDirectory() as place:
-        trial = prepared(read_work(), Path(place))
-        heartbeat = Heartbeat(Path(place) / "heartbeat")
+    with tempfile.TemporaryDirectory() as temporary:
+        trial = prepared(read_work(), Path(temporary))
+        heartbeat = Heartbeat(Path(temporary) / "heartbeat")
         train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), heartbeat=heartbeat)
         with torch.profiler.profile(record_shapes=True) as profile:
             train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=2), STEPS), heartbeat=heartbeat)

@@ -72,5 +72,5 @@ def run(work: Work, folder: Path) -> None:
 
 if __name__ == "__main__":
     keep_freed_memory()
-    with tempfile.TemporaryDirectory() as place:
-        run(read_work(), Path(place))
+    with tempfile.TemporaryDirectory() as temporary:
+        run(read_work(), Path(temporary))

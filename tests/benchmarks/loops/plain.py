@@ -88,16 +88,16 @@ def train_pass(work: Work, model: nn.Module, optimizer: torch.optim.Optimizer, b
 
 @torch.no_grad()
 def evaluate(work: Work, model: nn.Module, batches: Iterable[Batch]) -> tuple[float, float]:
-    """Return mean loss and share of correct."""
+    """Return mean loss and accuracy."""
     model.eval()
-    num_images, num_hits, total_loss = 0, 0, 0.0
+    num_images, num_correct, total_loss = 0, 0, 0.0
     for images, labels in batches:
         with autocast(work):
             logits = model(images)
         total_loss += F.cross_entropy(logits, labels).item() * len(labels)
-        num_hits += int((logits.argmax(dim=1) == labels).sum())
+        num_correct += int((logits.argmax(dim=1) == labels).sum())
         num_images += len(labels)
-    return total_loss / num_images, num_hits / num_images
+    return total_loss / num_images, num_correct / num_images
 
 
 def run(work: Work, train: Iterable[Batch], val: Iterable[Batch]) -> None:

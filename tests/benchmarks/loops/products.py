@@ -21,7 +21,7 @@ ROUNDS = 9
 
 
 def milliseconds(ways: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the median of each way over rounds in which all take turns, after one that no clock sees."""
+    """Return the median of each way over interleaved rounds, after one untimed round."""
     samples: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(1 + ROUNDS):
         for name, way in ways.items():

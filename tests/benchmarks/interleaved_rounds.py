@@ -1,4 +1,4 @@
-"""Two sides or more that are measured by turns, A B A B: a machine that drifts disturbs all of them alike."""
+"""Measure two or more sides in interleaved rounds, A B A B: a machine that slows down disturbs all of them alike."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 Sample = dict[str, float]
-"""What one turn of one side measured; ``seconds`` is what pytest-benchmark is told."""
+"""The measures of one side in one round. ``seconds`` is what pytest-benchmark is told."""
 
 LOOPS = Path(__file__).parent / "loops"
 TIMEOUT_SECONDS = 1800
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
-"""All that a measured process finds in its environment: no preloaded library, no thread counts, no tunables."""
+"""The only variables that a measured process inherits: no preloaded library, no thread counts, no tunables."""
 
 
 class ReportedClock:
-    """A clock that stands still but for what the measured side says it took: its start-up is not counted."""
+    """A clock that only advances by what the measured side reports, so that its start-up does not count."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -34,7 +34,7 @@ class ReportedClock:
         return self._seconds
 
     def add(self, seconds: float) -> None:
-        """Go on by so much."""
+        """Advance the clock."""
         self._seconds += seconds
 
 
@@ -42,8 +42,8 @@ CLOCK = ReportedClock()
 
 
 @dataclass(frozen=True)
-class Turns:
-    """Takes turns, and has pytest-benchmark note those of ours."""
+class InterleavedRounds:
+    """Runs all sides once a round, and has pytest-benchmark note our samples."""
 
     benchmark: BenchmarkFixture
     quick: bool
@@ -51,7 +51,7 @@ class Turns:
     def __call__(
         self, ours: Callable[[], Sample], others: Mapping[str, Callable[[], Sample]], *, rounds: int
     ) -> tuple[list[Sample], dict[str, list[Sample]]]:
-        """Return the samples of ours and those of each other side; in a quick run one of each."""
+        """Return our samples and those of each other side: one a round. A quick run has one round."""
         mine: list[Sample] = []
         theirs: dict[str, list[Sample]] = {name: [] for name in others}
 
