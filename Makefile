@@ -1,17 +1,22 @@
-# make demo   install, and train a model on images that need no download
-# make test   install, and run the tests
-# make survival   kill trials and grids at many random moments, and see them finish
-# make bench  time it against plain loops, Lightning and timm's loader, and write docs/benchmarks.md
-# make check  everything that must pass before a change lands
+# make demo      install, and train a model on images that need no download
+# make check     lint and the quick tests: run it before each commit
+# make test      all tests
+# make lowest    the quick tests with the lowest versions that pyproject.toml allows
+# make survival  kill trials and grids at many random moments, and check that they finish
+# make bench     time it against plain loops, Lightning and timm's loader, and write docs/benchmarks.md
+# make format    format the code
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
+PYTEST := python -m pytest -n 2 --dist worksteal
+QUICK := -m "not slow and not survival"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test survival bench check lint format coverage clean
+.PHONY: help demo check lint quick test lowest survival bench format coverage clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^PYTHON/q; s/^# //p' Makefile
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,8 +39,18 @@ demo: $(VENV)/installed
 	@echo "Look at it:    $(BIN)/mlflow ui"
 	@echo "Go on with:    $(BIN)/bench list    $(BIN)/bench run --help"
 
+quick: $(VENV)/installed-dev
+	$(BIN)/$(PYTEST) $(QUICK) $(PYTEST_ARGS)
+
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/$(PYTEST) $(PYTEST_ARGS)
+
+# Old releases warn about newer ones that they meet here: such warnings are no errors of ours.
+lowest: $(VENV)/installed-dev
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --extra all pyproject.toml --output-file $(VENV)/lowest.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --constraint $(VENV)/lowest.txt --editable '.[dev]'
+	$(LOWEST)/bin/$(PYTEST) $(QUICK) -o filterwarnings= $(PYTEST_ARGS)
 
 survival: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m survival $(PYTEST_ARGS)
@@ -43,7 +58,7 @@ survival: $(VENV)/installed-dev
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest tests/benchmarks --write-page --benchmark-columns=min,median,max,rounds $(BENCH_ARGS)
 
-check: lint test
+check: lint quick
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -61,4 +76,4 @@ coverage: $(VENV)/installed-dev
 	$(BIN)/coverage report
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info
