@@ -120,6 +120,7 @@ def figures_of_a_report(bench: Bench) -> set[str]:
     return {path.rpartition("/")[2] for path in json.loads(done.stdout)["figures"]}
 
 
+@pytest.mark.slow
 def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench) -> None:
     grid = bench.write("grid.toml", HEAD + SGD + "seeds = [0, 1]\n")
     command = ("grid", "grid.toml", *PLUGIN)
@@ -178,6 +179,7 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
     assert len(bench.runs()) == 5 + 2 + 6
 
 
+@pytest.mark.slow
 def test_a_changed_plugin_makes_trials_stale_and_a_raised_revision_runs_them_again(bench: Bench) -> None:
     bench.write("grid.toml", HEAD + SGD)
     plugin = bench.write("mine.py", (PLUGINS / "dots.py").read_text())
@@ -204,6 +206,7 @@ def test_a_changed_plugin_makes_trials_stale_and_a_raised_revision_runs_them_aga
     assert len(bench.runs()) == 6
 
 
+@pytest.mark.slow
 def test_other_images_are_never_taken_for_the_same(bench: Bench) -> None:
     bench.write("grid.toml", HEAD + SGD)
     bright = bench.write("images", "250")
@@ -217,6 +220,7 @@ def test_other_images_are_never_taken_for_the_same(bench: Bench) -> None:
     assert "2 done" in bench(*command, "--dry-run").stdout
 
 
+@pytest.mark.slow
 def test_an_interrupted_grid_goes_on_into_the_same_runs(bench: Bench) -> None:
     bench.write("grid.toml", HEAD.replace("epochs = 2", "epochs = 6") + SGD + "seeds = [0, 1]\n")
     command = ("grid", "grid.toml", *PLUGIN, "--jobs", 2, "--checkpoint-every", 0, "--set", "model.pause=0.3")
@@ -262,6 +266,7 @@ def test_an_interrupted_grid_goes_on_into_the_same_runs(bench: Bench) -> None:
     assert parent_of(bench)[1] == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_worker_that_the_system_kills_is_reported_and_its_trial_tried_once_more(bench: Bench) -> None:
     bench.write(
         "grid.toml", HEAD + SGD + f"model = {{ name = 'line', trap = '{bench.folder}/trap' }}\nseeds = [0, 1]\n"
@@ -277,6 +282,7 @@ def test_a_worker_that_the_system_kills_is_reported_and_its_trial_tried_once_mor
     assert bench.artifacts(parent) == {"grid.toml", "trials.json"}, "no report for --artifacts none"
 
 
+@pytest.mark.slow
 def test_failures_stop_a_grid_only_where_that_is_asked_for(bench: Bench) -> None:
     model = 'model = { name = "line", fails = { grid = [true, false] } }\n'
     bench.write("grid.toml", HEAD.replace('model = "line"\n', model) + "seeds = [0, 1]\n")

@@ -115,6 +115,7 @@ def test_a_run_is_shown_tracked_and_can_be_repeated_from_its_own_spec(bench: Ben
     assert len(bench.runs()) == 2
 
 
+@pytest.mark.slow
 def test_json_is_the_only_thing_on_standard_output_and_names_the_run(bench: Bench) -> None:
     done = bench("run", *TINY, "--epochs", 1, "--json", "--artifacts", "light", "--experiment", "mine")
     record = json.loads(done.stdout)
@@ -136,6 +137,7 @@ def first_epoch(process: subprocess.Popen[str]) -> None:
     assert any(line.startswith("epoch") for line in process.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_an_interrupted_run_is_killed_with_what_there_is(bench: Bench, number: signal.Signals) -> None:
     process = bench.start("run", *TINY, "--epochs", 10_000)
@@ -152,6 +154,7 @@ def test_an_interrupted_run_is_killed_with_what_there_is(bench: Bench, number: s
     assert not psutil.wait_procs(children, timeout=20)[1]
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_reaches_the_whole_group_and_still_ends_well(bench: Bench) -> None:
     terminal = pexpect.spawn(
         str(BENCH),
@@ -173,6 +176,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_whole_group_and_still_ends_well(bench:
     assert [run.info.status for run in bench.runs()] == ["KILLED"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("vice", "message"), [("dies", "killed by the system"), ("raises", "no 100 images please")])
 def test_a_trial_that_breaks_is_a_failed_run_with_its_curve(bench: Bench, vice: str, message: str) -> None:
     settings = ("--set", f"model.vice={vice}", "--set", "model.at=20", "--epochs", 5)
@@ -212,6 +216,7 @@ REFUSALS: dict[str, tuple[tuple[object, ...], str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "message", "hint"), REFUSALS.values(), ids=REFUSALS.keys())
 def test_bad_input_gets_one_message_exit_code_2_and_leaves_nothing(
     used: Bench, arguments: tuple[object, ...], message: str, hint: str
@@ -226,6 +231,7 @@ def test_bad_input_gets_one_message_exit_code_2_and_leaves_nothing(
     assert not list(used.folder.glob(".bench/trials/*"))
 
 
+@pytest.mark.slow
 def test_debug_shows_where_an_error_was_raised(used: Bench) -> None:
     done = used("run", *UNRULY, "--set", "model.vice=build", "--debug")
     assert done.returncode == 2
@@ -250,6 +256,7 @@ def test_a_left_over_file_store_is_refused(bench: Bench) -> None:
     assert not (bench.folder / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_a_listener_hears_every_event_and_one_that_fails_disturbs_nobody(bench: Bench) -> None:
     (bench.folder / "listener.py").write_text(
         "import benchbench as bb\n"
@@ -284,6 +291,7 @@ def test_a_plugins_command_stands_beside_ours(bench: Bench) -> None:
     assert "greet" in bench("--help", BENCH_PLUGINS="greet.py").stdout
 
 
+@pytest.mark.slow
 def test_the_driver_never_imports_torch(bench: Bench) -> None:
     program = (
         "import sys\n"

@@ -92,6 +92,7 @@ def timing(
     return said
 
 
+@pytest.mark.slow
 def test_json_has_every_round_of_every_variant_and_a_verdict(timed: dict[str, Any]) -> None:
     assert (timed["status"], timed["n"], timed["steps"], timed["baseline"]) == ("finished", 4, 3, "adam")
     assert "3 training steps" in timed["turn"]
@@ -135,6 +136,7 @@ def test_a_timing_is_no_trial_for_any_other_command(bench: Bench) -> None:
     assert bench.journals() == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_the_rounds_there_are_and_with_a_word_where_they_are_too_few(bench: Bench) -> None:
     for begin, text in (("round 3/", "stopped after"), ("sgd: warming up", "an interval takes 3, so nothing is kept")):
         process = bench.start(*TINY, "-o", "sgd,adam", "--rounds", 5000, "--experiment", begin[:3])
@@ -147,6 +149,7 @@ def test_ctrl_c_ends_with_the_rounds_there_are_and_with_a_word_where_they_are_to
         assert ("seconds per epoch" in output) == (begin == "round 3/")
 
 
+@pytest.mark.slow
 def test_variants_take_turns_in_rounds_and_stay_what_they_are(registry: Registry, tmp_path: Path) -> None:
     statuses: list[str] = []
     specs, names, _ = variants(registry, words(optimizer="sgd,adam", batch_size="100"))
@@ -167,6 +170,7 @@ def test_variants_take_turns_in_rounds_and_stay_what_they_are(registry: Registry
                 assert turn.images_per_second == pytest.approx(1442 / turn.train_seconds)
 
 
+@pytest.mark.slow
 def test_a_stop_keeps_the_whole_rounds(registry: Registry, tmp_path: Path) -> None:
     said = timing(registry, tmp_path, words(optimizer="sgd,adam"), steps=2, rounds=9, stop_at=2)
     assert [event.number for event in said if isinstance(event, Round)] == [1, 2]
@@ -178,6 +182,7 @@ def test_more_steps_than_an_epoch_has_are_refused_with_its_number(registry: Regi
         timing(registry, tmp_path, words(batch_size="12,100"), steps=30)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_a_caution_and_no_end(registry: Registry, tmp_path: Path) -> None:
     settings = ("model.vice=nan",)
     said = timing(registry, tmp_path, words("unruly", optimizer="sgd,adam", settings=settings), steps=5)
@@ -263,6 +268,7 @@ def test_bad_options_end_with_2_before_anything_is_made(
     assert list(workdir.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_contended_rounds_are_counted_and_a_turn_is_described(registry: Registry, tmp_path: Path) -> None:
     said = timing(registry, tmp_path, words(optimizer="sgd,adam"), steps=1)
     warmed = tuple(event for event in said if isinstance(event, Warmed))
@@ -293,6 +299,7 @@ def test_a_footprint_is_of_its_own_block_whatever_the_process_held_before() -> N
     assert 135e6 < footprint.peak_bytes < 170e6
 
 
+@pytest.mark.slow
 def test_errors_of_a_timing_cross_the_process_as_what_they_are(bench: Bench) -> None:
     done = bench(*TINY, "--precision", "fp32,tf32", "--device", "cpu")
     assert done.returncode == DeviceError.exit_code == 2

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from benchbench.records.journal import Journal
 
+pytestmark = pytest.mark.slow
 WAIT_SECONDS = 120
 EPOCHS = 4
 GRID = f"""
@@ -85,7 +86,6 @@ def assert_all_arrived_once(served: Bench, *, num_trials: int) -> None:
         assert served.client.list_artifacts(run.info.run_id)
 
 
-@pytest.mark.slow
 def test_a_grid_trains_on_while_its_server_is_away_and_all_arrives_once(served: Bench) -> None:
     with server(served.folder, port_of(served)):
         process = served.start(*COMMAND)
@@ -100,7 +100,6 @@ def test_a_grid_trains_on_while_its_server_is_away_and_all_arrives_once(served: 
         assert [run.info.status for run in served.parents()] == ["FINISHED"]
 
 
-@pytest.mark.slow
 def test_what_a_server_that_stays_away_did_not_get_is_sent_by_the_next_command(served: Bench) -> None:
     with server(served.folder, port_of(served)):
         process = served.start(*COMMAND)

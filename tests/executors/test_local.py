@@ -22,6 +22,7 @@ from benchbench.protocol.messages import Died, Output, Refused
 from benchbench.records.events import Failed, Finished
 from benchbench.records.record import Record
 
+pytestmark = pytest.mark.slow
 PLUGIN_FILES = [str(PLUGINS / name) for name in ("tiny.py", "unruly.py")]
 ROOTS = {"digits": "nowhere"}
 NEEDED = ["benchbench:digits", "benchbench:sgd", "benchbench:constant", *PLUGIN_FILES]

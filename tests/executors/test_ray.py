@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 pytest.importorskip("ray", reason="the extra benchbench[ray] is not installed")
 from benchbench.executors.ray import RayExecutor, connect
 
+pytestmark = pytest.mark.slow
 PLUGIN_FILES = [str(PLUGINS / name) for name in ("tiny.py", "unruly.py")]
 NEEDED = ["benchbench:digits", "benchbench:sgd", "benchbench:constant", *PLUGIN_FILES]
 CLOCKS = (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.slow
 GRID = """
 name = "dots"
 question = "Which learning rate finds the dot?"

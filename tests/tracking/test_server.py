@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
 START_SECONDS = 120
 
 
@@ -106,7 +107,6 @@ def test_a_server_has_everything_that_was_delivered_to_it(
     assert how_to_open(run) == f"{served}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
 
 
-@pytest.mark.slow
 def test_what_happens_while_the_server_is_away_arrives_once_when_it_is_back(
     tmp_path: Path, empty_database: Path
 ) -> None:
