@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,7 +69,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, cache: Path) -> Bench:
+def bench(tmp_path: Path, cache: Path, empty_database: Path) -> Bench:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     return Bench(tmp_path, cache)
 
 
@@ -79,6 +81,7 @@ def used(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Bench:
 
 
 def test_a_run_is_shown_tracked_and_can_be_repeated_from_its_own_spec(bench: Bench) -> None:
+    (bench.folder / "mlflow.db").unlink()  # as in the first call in a folder
     done = bench("run", *TINY, "--epochs", 2, "--seed", 7)
     assert done.returncode == 0, done.stderr
     assert re.search(r"epoch 2/2 +train [\d.]+ +[\d.]+% +val [\d.]+ +[\d.]+%", done.stdout)
@@ -247,6 +250,7 @@ def test_a_tracking_server_that_does_not_answer_is_found_before_training(used: B
 
 
 def test_a_left_over_file_store_is_refused(bench: Bench) -> None:
+    (bench.folder / "mlflow.db").unlink()  # as in the first call in a folder
     left_over = bench.folder / "mlruns" / "0" / "meta.yaml"
     left_over.parent.mkdir(parents=True)
     left_over.touch()

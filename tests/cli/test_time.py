@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,10 @@ optimizer = {{ grid = ["sgd", "adam"] }}
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("time"), tmp_path_factory.mktemp("cache"))
+def bench(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Bench:
+    folder = tmp_path_factory.mktemp("time")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    return Bench(folder, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
