@@ -159,6 +159,7 @@ def train_both(build: Callable[[], nn.Module], ours: bb.Optimizer, theirs: Calla
     return [model, twin]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "ours", "theirs"),
     [
@@ -182,6 +183,7 @@ def test_twenty_steps_equal_a_loop_written_by_hand(
             assert relative_difference(weight, twin.state_dict()[name]) < 1e-5, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "border", "batch_size"),
     [(lambda: AlexNet(dropout=0.0).build(DataSpec(3, 150, 10)), 43, 12), (deep_model, 0, 4)],
@@ -207,6 +209,7 @@ def test_twenty_steps_are_as_exact_as_those_of_a_loop_written_by_hand(
         assert relative_difference(model.state_dict()[name].double(), right) <= max(2 * usual, 1e-7), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [alexnet, wide_model])
 def test_twenty_steps_as_with_avx_512_equal_a_loop_written_by_hand(
     monkeypatch: pytest.MonkeyPatch, build: Callable[[], nn.Module]
@@ -241,6 +244,7 @@ def loss_curve(precision: Precision) -> list[float]:
 BF16_BAND = 0.1
 
 
+@pytest.mark.slow
 def test_the_loss_curve_in_bf16_stays_in_a_band_of_that_in_fp32() -> None:
     """torch converts where a processor has no bf16: the same numbers, only slower."""
     usual, ours = loss_curve("fp32"), loss_curve("bf16")
@@ -249,6 +253,7 @@ def test_the_loss_curve_in_bf16_stays_in_a_band_of_that_in_fp32() -> None:
     assert max(abs(right - found) for right, found in zip(usual, ours, strict=True)) < BF16_BAND
 
 
+@pytest.mark.slow
 def test_twenty_steps_of_adam_are_as_exact_as_those_of_a_loop_written_by_hand() -> None:
     """Adam makes whole steps of roundings near zero, so that both are compared with double precision."""
     build = partial(wide_model, dropout=0.0)
