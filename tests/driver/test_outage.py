@@ -13,7 +13,7 @@ import pytest
 import torch
 from support.commands import Bench, workers
 from support.paths import PLUGINS
-from test_tracker_server import free_port, server
+from support.tracking_server import free_port, server
 
 if TYPE_CHECKING:
     import subprocess

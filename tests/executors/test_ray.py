@@ -228,7 +228,7 @@ def test_an_address_that_is_of_no_use_is_an_error_that_names_it(address: str) ->
 
 
 @pytest.mark.parametrize(
-    ("nodes", "jobs", "use_gpus", "expected"),
+    ("nodes", "num_jobs", "use_gpus", "expected"),
     [
         ([(8, 0)], None, True, Share(num_jobs=1, cores=8, gpus=0)),
         ([(8, 0)], 3, True, Share(num_jobs=3, cores=2, gpus=0)),

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -15,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
 import torch
 from support import journals
+from support.tracking_server import free_port, server
 from torch import nn
 
 from benchbench.errors import TrackingError
@@ -29,43 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
-START_SECONDS = 120
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-@contextmanager
-def server(folder: Path, port: int) -> Iterator[str]:
-    """Run an MLflow server that keeps everything in ``folder``, until it answers and until the block ends."""
-    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    places = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
-    with (folder / "server.log").open("a", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command, *places], cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        # The server is a group of processes; asked politely, they take ten seconds to end.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(address, timeout=1).ok:
-                return
-        except requests.RequestException:
-            time.sleep(0.1)
-    pytest.fail(f"no server at {address}")
+WAIT_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -127,11 +86,11 @@ def test_what_happens_while_the_server_is_away_arrives_once_when_it_is_back(
     for number in (1, 2):
         journal.append(journals.epoch(number))
         tracker.notify(journal)
-    assert away.wait(START_SECONDS)
+    assert away.wait(WAIT_SECONDS)
     journal.append(journals.finished())
     tracker.notify(journal)
     with server(tmp_path, port) as address:
-        assert tracker.close(START_SECONDS) == []
+        assert tracker.close(WAIT_SECONDS) == []
         assert is_delivered(journal)
         store = Store.open(address)
         (found,) = store.client.search_runs([store.experiment_id])
@@ -141,7 +100,7 @@ def test_what_happens_while_the_server_is_away_arrives_once_when_it_is_back(
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         if condition():
             return
