@@ -1,16 +1,57 @@
-"""Where files that can be made again are kept."""
+"""Where files that can be made again are kept, and how a file is replaced."""
 
 from __future__ import annotations
 
 import os
+import tempfile
+import uuid
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
 
 def cache_folder() -> Path:
-    """Return the base of our caches: ``BENCH_CACHE``, or the user's cache folder; it need not exist."""
+    """Return the base of our caches: ``BENCH_CACHE``, or the user's cache folder; it need not exist.
+
+    A user without a home has it in the system's folder for temporary files.
+    """
     given = os.environ.get("BENCH_CACHE")
     if given:
         return Path(given)
     import platformdirs
 
-    return platformdirs.user_cache_path("benchbench")
+    folder = platformdirs.user_cache_path("benchbench")
+    return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / f"benchbench-{os.getuid()}"
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace a file: whoever reads it, now or after a crash, gets the old content or the new one, whole.
+
+    The folder is made if it is not there. Raises :class:`OSError` and leaves the old file if that fails.
+    """
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: Path, *, is_only_writer: bool = False) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes the place of ``path`` when the block ends without an error.
+
+    What a process leaves that is killed in the block is overwritten by the next one if there is only one writer.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The process id would not be unique: two containers may share the folder.
+    partial = path.with_name(f".{path.name}{'' if is_only_writer else f'.{uuid.uuid4().hex[:8]}'}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            # A rename may otherwise survive a power cut that the content does not.
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -53,7 +53,7 @@ def tinyimage10_zip() -> Path:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file with MLflow's tables and nothing in them: making one takes seconds, copying it none."""
-    from benchbench.tracking.quiet import mlflow_client
+    from benchbench.tracking.client import mlflow_client
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     mlflow_client(f"sqlite:///{path}").search_experiments()

@@ -30,7 +30,8 @@ def list_runs(
 
     Trials whose process ended without a word are marked as killed, and what waits is sent where MLflow answers.
     """
-    from benchbench.records.journal import Journal, mark_dead
+    from benchbench.records.journal import Journal
+    from benchbench.records.recovery import mark_dead
 
     mark_dead()
     journals = [journal for journal in Journal.all() if (claim := journal.claim()) and claim.experiment == experiment]
@@ -70,7 +71,7 @@ def describe(journal: Journal) -> dict[str, Any]:
 def _send_leftovers(journals: list[Journal], experiment: str) -> None:
     """Deliver what waits; a store that is away is told of, and stops nobody from looking."""
     from benchbench.errors import TrackingError
-    from benchbench.records.journal import GridEnd
+    from benchbench.records.grid_end import GridEnd
     from benchbench.tracking import Store, is_delivered
 
     waiting = [journal for journal in journals if not is_delivered(journal) and journal.record().status != "running"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from benchbench.records.predictions import Predictions
+    from benchbench.records.tracked import Predictions
 
 
 @dataclass(frozen=True)

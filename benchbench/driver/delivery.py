@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchbench.driver.artifacts import Artifacts
-    from benchbench.records.journal import GridEnd, Journal
+    from benchbench.records.grid_end import GridEnd
+    from benchbench.records.journal import Journal
     from benchbench.report.grid_page import GridPage
     from benchbench.tracking import TrackerThread
 
@@ -36,6 +37,11 @@ def wait_for_deliveries(tracker: TrackerThread, note: Callable[[str], None]) -> 
         note(
             f"{len(undelivered)} trial(s) not delivered to MLflow yet ({tracker.trouble});"
             " the next bench command sends them"
+        )
+    for journal in tracker.deleted():
+        note(
+            f"the run of a trial was deleted in MLflow: its results are only in {journal.folder}; restore the run,"
+            " and the next bench command sends them"
         )
     return not undelivered
 

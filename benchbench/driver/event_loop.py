@@ -13,7 +13,7 @@ from benchbench.driver.interrupts import Interrupts
 from benchbench.errors import BenchError, TrialError
 from benchbench.protocol.messages import Died, Output, Refused, Status
 from benchbench.records.events import EpochFinished, Error, Event, Failed, Resumed, Started
-from benchbench.records.journal import WORKER_DIED, Claim, Journal
+from benchbench.records.journal import WORKER_DIED, Journal
 from benchbench.records.record import Record
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from benchbench.driver.watcher import Watcher
     from benchbench.executors import Executor
     from benchbench.protocol.jobs import TrialJob
+    from benchbench.records.claim import Claim
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +11,9 @@ from filelock import FileLock, Timeout
 
 from benchbench.config.differences import describe_spec, varying
 from benchbench.errors import SpecError
-from benchbench.records.journal import ID_DIGITS, Journal, state_folder
+from benchbench.records.addresses import relative
+from benchbench.records.journal import ID_DIGITS, Journal
+from benchbench.records.state import read_state, state_folder, write_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,13 +43,11 @@ class GridState:
 
     def begin(self, specs: Sequence[Spec]) -> None:
         """Remember which trials the file has now."""
-        self._file("json").write_text(json.dumps([spec.id for spec in specs]), encoding="utf-8")
+        write_state(self._file("json"), [spec.id for spec in specs])
 
     def left_behind(self, specs: Sequence[Spec]) -> list[Journal]:
         """Return the interrupted trials that the file had at its last call and has no more."""
-        if not self._file("json").exists():
-            return []
-        gone = set(json.loads(self._file("json").read_text(encoding="utf-8"))) - {spec.id for spec in specs}
+        gone = set(read_state(self._file("json"), list[str]) or ()) - {spec.id for spec in specs}
         last = [attempts[-1] for spec_id in sorted(gone) if (attempts := Journal.attempts(spec_id))]
         return [journal for journal in last if journal.is_interrupted()]
 
@@ -66,5 +65,5 @@ class GridState:
         )
 
     def _file(self, ending: str) -> Path:
-        name = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:ID_DIGITS]
+        name = hashlib.sha256(str(relative(self.path.resolve())).encode()).hexdigest()[:ID_DIGITS]
         return state_folder() / "grids" / f"{name}.{ending}"

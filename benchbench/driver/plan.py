@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.errors import SpecError
-from benchbench.records.finished import FinishedRun, Known
-from benchbench.records.journal import DELIVERED, Journal
+from benchbench.records.journal import Journal
 from benchbench.records.machine import package_versions
+from benchbench.records.tracked import FinishedRun, Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,10 +60,10 @@ class Planned:
 
 
 def plan(
-    resolved: Iterable[Resolved], known: Known, *, rules: Rules, tracking_uri: str, experiment: str
+    resolved: Iterable[Resolved], known: Known, *, rules: Rules, tracking_uri: str, experiment_id: str
 ) -> list[Planned]:
     """Return what is to be done for each spec, in their order."""
-    destination = (tracking_uri, experiment)
+    destination = (tracking_uri, experiment_id)
     return [_plan_one(item, known, rules=rules, destination=destination) for item in resolved]
 
 
@@ -134,8 +134,8 @@ def _attempts(item: Resolved, destination: tuple[str, str]) -> Sequence[Journal]
     attempts = []
     for journal in Journal.attempts(item.spec.id):
         claim = journal.claim()
-        is_ours = claim is not None and (claim.tracking_uri, claim.experiment) == destination
-        if is_ours and journal.record().data_digest == item.data_digest:
+        is_ours = claim is not None and (claim.tracking_uri, claim.experiment_id) == destination
+        if is_ours and (record := journal.try_record()) and record.data_digest == item.data_digest:
             attempts.append(journal)
     return attempts
 
@@ -146,7 +146,7 @@ def _finished(item: Resolved, known: Known, journals: Sequence[Journal]) -> Fini
         return run
     for journal in reversed(journals):
         record = journal.record()
-        if record.status == "finished" and not (journal.folder / DELIVERED).exists():
+        if record.status == "finished" and not journal.is_marked_delivered():
             wall_seconds = record.times.wall if record.times else None
             val_accuracy = record.final.val_accuracy if record.final else None
             return FinishedRun("", record.plugin_sources, record.machine.versions, wall_seconds, val_accuracy)

@@ -18,7 +18,8 @@ from benchbench.records import files
 from benchbench.report.gather import gather
 from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
-from benchbench.tracking.reports import find_parent, log_report
+from benchbench.tracking.artifacts import log_report
+from benchbench.tracking.grids import find_parent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,4 +161,5 @@ def _parent(request: Request, records: Sequence[Record]) -> str | None:
     runs = [record.mlflow for record in records if record.mlflow]
     if not runs:
         return None
-    return find_parent([run.run_id for run in runs], runs[0].experiment_id, name=request.grid_name)
+    run_ids, file = [run.run_id for run in runs], Path(request.grid_file)
+    return find_parent(run_ids, runs[0].experiment_id, name=request.grid_name, file=file)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchbench.driver.delivery import close_grids
-from benchbench.records.journal import GridEnd, Journal, mark_dead
+from benchbench.records.grid_end import GridEnd
+from benchbench.records.journal import Journal
+from benchbench.records.recovery import mark_dead
 from benchbench.tracking import is_delivered
 
 if TYPE_CHECKING:

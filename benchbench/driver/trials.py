@@ -16,7 +16,10 @@ from benchbench.driver.plan import check_resumable, plan
 from benchbench.driver.resolving import resolve
 from benchbench.driver.result import GridResult, Trial
 from benchbench.protocol.jobs import TrialJob
-from benchbench.records.journal import Claim, GridEnd, Journal
+from benchbench.records.calls import calling
+from benchbench.records.claim import Claim
+from benchbench.records.grid_end import GridEnd
+from benchbench.records.journal import Journal
 from benchbench.records.record import MlflowRun
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from benchbench.driver.resolving import Resolution
     from benchbench.driver.settings import Settings
     from benchbench.driver.watcher import Watcher
+    from benchbench.records.calls import Call
     from benchbench.records.record import Record
     from benchbench.report.grid_page import GridPage
     from benchbench.tracking import Store
@@ -75,14 +79,15 @@ def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResul
             store.known({spec.id for spec in resolution.specs}),
             rules=settings.rules,
             tracking_uri=store.tracking_uri,
-            experiment=settings.experiment,
+            experiment_id=store.experiment_id,
         )
         watcher.planned(planned, num_jobs=open_.executor.num_jobs)
         if trials.dry_run:
             return GridResult(trials.name, tuple(_trial(item, None, None) for item in planned))
         check_resumable(planned, settings.rules)
         trials.begin(resolution.specs)
-        return _Call(trials, settings, watcher, open_, resolution, tuple(planned)).run()
+        with calling() as call:
+            return _Call(trials, settings, watcher, open_, resolution, tuple(planned), call).run()
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class _Call:
     opened: Opened
     resolution: Resolution
     plan: tuple[Planned, ...]
+    call: Call
 
     def run(self) -> GridResult:
         """Train what is planned and deliver it."""
@@ -122,7 +128,7 @@ class _Call:
             ending = Ending([], is_interrupted=False)
             return self._result(ending, journals, is_delivered=self._deliver(artifacts))
         store = self.opened.tracker.wait_open()
-        run = MlflowRun(store.tracking_uri, store.experiment_id, store.open_parent(grid.name, grid.question))
+        run = MlflowRun(store.tracking_uri, store.experiment_id, store.open_parent(grid.name, file=grid.path, question=grid.question))
         ending = self._train(list(jobs.values()), best.complete, parent_run_id=run.run_id)
         self.trials.on_trained()
         best_jobs = [self._job(best.done_before)] if best.done_before else list(jobs.values())
@@ -153,11 +159,13 @@ class _Call:
     def _train(self, jobs: list[TrialJob], complete: Callable[[Journal], None], *, parent_run_id: str | None) -> Ending:
         if not jobs:
             return Ending([], is_interrupted=False)
-        executor, note = self.opened.executor, self.watcher.note
+        executor, note, store = self.opened.executor, self.watcher.note, self.opened.tracker.wait_open()
         drive = Drive(
-            claim=Claim.of_this_process(
-                tracking_uri=self.opened.tracker.wait_open().tracking_uri,
-                experiment=self.settings.experiment,
+            claim=Claim(
+                tracking_uri=store.tracking_uri,
+                experiment=store.experiment,
+                experiment_id=store.experiment_id,
+                call=self.call,
                 parent_run_id=parent_run_id,
             ),
             complete=complete,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import PluginError
-from benchbench.paths import cache_folder
+from benchbench.paths import cache_folder, write_atomically
 from benchbench.plugin.code import loose_source_files
 from benchbench.plugin.description import Entry, describe
 from benchbench.plugin.discovery import HOOK_OF_KIND, Broken, Packaged, find_sources, no_such_plugin
@@ -145,11 +145,8 @@ def _read_kept(place: Path) -> Catalog | None:
 
 def _keep(catalog: Catalog, place: Path) -> None:
     """Write the catalog for the next time; where that cannot be, the next time takes as long."""
-    partial = place.with_suffix(f".{os.getpid()}.partial")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(catalog.to_json()), encoding="utf-8")
-        partial.replace(place)
+        write_atomically(place, json.dumps(catalog.to_json()))
         kept = sorted(place.parent.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
         for old in kept[KEPT_CATALOGS:]:
             old.unlink(missing_ok=True)

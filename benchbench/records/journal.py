@@ -5,85 +5,47 @@
     .bench/trials/<spec id, 16 digits>/
         lock                 held by the process that trains
         <attempt>/
-            claim.json       who runs it, and where its results go
+            claim.json       which call runs it, and where its results go
             events.jsonl     one event a line, durable before anyone hears of it
             checkpoint.pt    where it can be resumed
             mlflow.asked     there once a run is about to be made
             mlflow.json      the run it is written to, once that exists
+            mlflow.deleted   there if someone deleted that run
             artifacts/       files for MLflow, as they will lie there
             delivered        there once a trial has ended and MLflow has all of it
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import shutil
-import socket
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from benchbench.errors import TrialError
-from benchbench.records import files
-from benchbench.records.adapter import adapter
-from benchbench.records.events import Error, Event, Failed, event_from_json, event_to_json
+from benchbench.paths import write_atomically
+from benchbench.records import addresses, files
+from benchbench.records.claim import Claim
+from benchbench.records.events import Event, event_from_json, event_to_json
 from benchbench.records.record import MlflowRun, Record
+from benchbench.records.state import GOES_ON, pass_over, read_state, state_folder, write_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-_log = logging.getLogger(__name__)
-T = TypeVar("T")
 ID_DIGITS = 16
 WORKER_DIED = "WorkerDiedError"
 NO_FAULT = (WORKER_DIED, "CheckpointError")
 """The kinds of errors that are not the trial's own: it goes on when it is tried again."""
 
-GOES_ON = "make room and give the same command again: it goes on from the last good checkpoint"
-DELIVERED = "delivered"
-
-
-def state_folder() -> Path:
-    """Return the folder of our state: ``BENCH_STATE``, or ``.bench`` in the working folder."""
-    return Path(os.environ.get("BENCH_STATE") or ".bench")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Whose an attempt is: the driver that runs it, and the place in MLflow that its results go to."""
-
-    tracking_uri: str
-    experiment: str
-    hostname: str
-    pid: int
-    process_started: float
-    parent_run_id: str | None = None
-    is_open: bool = False
-    """Whether the driver has yet to tell how the trial ended, and to add its part to the artifacts."""
-
-    @staticmethod
-    def of_this_process(*, tracking_uri: str, experiment: str, parent_run_id: str | None = None) -> Claim:
-        """Return the claim of the process that asks."""
-        import psutil
-
-        started = psutil.Process().create_time()
-        return Claim(tracking_uri, experiment, socket.gethostname(), os.getpid(), started, parent_run_id, is_open=True)
-
-    def is_alive(self) -> bool:
-        """Tell whether the driver still runs; one on another host is taken to, since nobody here can know."""
-        import psutil
-
-        if self.hostname != socket.gethostname():
-            return True
-        try:
-            # Process numbers are used again; start times are not, to a hundredth of a second.
-            return abs(psutil.Process(self.pid).create_time() - self.process_started) < 1
-        except psutil.NoSuchProcess:
-            return False
+_UNREADABLE = "damaged, or another version of benchbench wrote it"
+_DELIVERED = "delivered"
+_DELETED = "mlflow.deleted"
+Delivered = dict[str, list[int]]
+"""Files by their names in the folder, with what changes whenever one is written anew."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +69,7 @@ class Journal:
     def all() -> Iterator[Journal]:
         """Yield the journals of all trials that were started, oldest attempt first within a trial.
 
-        One that another version wrote is passed over with a warning.
+        One that another version of benchbench wrote, or whose beginning is damaged, is passed over with a warning.
         """
         for path in sorted((state_folder() / "trials").glob("*/*/events.jsonl")):
             journal = Journal(path.parent)
@@ -115,7 +77,7 @@ class Journal:
                 if next(journal.events(), None) is not None:
                     yield journal
             except ValidationError:
-                _log.warning("passed over, since another version of benchbench wrote it: %s", path)
+                pass_over(path, _UNREADABLE)
 
     @property
     def attempt(self) -> str:
@@ -132,12 +94,13 @@ class Journal:
         return (self.folder / files.EVENTS).exists()
 
     def claim(self) -> Claim | None:
-        """Return whose attempt it is."""
-        return self._read("claim.json", Claim)
+        """Return whose attempt it is, or None if nobody knows."""
+        claim = read_state(self.folder / "claim.json", Claim)
+        return claim and claim.from_state()
 
     def set_claim(self, claim: Claim) -> None:
         """Say whose attempt it is."""
-        self._write("claim.json", claim)
+        write_state(self.folder / "claim.json", claim.to_state())
 
     def close_claim(self) -> None:
         """Say that the call which ran it came to its end."""
@@ -152,7 +115,8 @@ class Journal:
 
     def mlflow_run(self) -> MlflowRun | None:
         """Return the MLflow run that this attempt is written to, if one was made."""
-        return self._read("mlflow.json", MlflowRun)
+        run = read_state(self.folder / "mlflow.json", MlflowRun)
+        return run and replace(run, tracking_uri=addresses.from_state(run.tracking_uri))
 
     def ask_for_run(self) -> bool:
         """Remember that a run is about to be made, and return whether it had been before, so that it may be there."""
@@ -163,38 +127,46 @@ class Journal:
 
     def set_mlflow_run(self, run: MlflowRun) -> None:
         """Remember the MLflow run."""
-        self._write("mlflow.json", run)
+        write_state(self.folder / "mlflow.json", replace(run, tracking_uri=addresses.to_state(run.tracking_uri)))
 
     def append(self, event: Event) -> None:
         """Add an event; when this returns, it is on disk."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / files.EVENTS
-        # The first event makes the file, whole: one without any is no journal.
-        place = path if path.exists() else path.with_suffix(".partial")
-        if place is path:
-            self._drop_half_a_line(path)
-            (self.folder / DELIVERED).unlink(missing_ok=True)
+        line = event_to_json(event).encode() + b"\n"
         try:
-            with place.open("a" if place is path else "w", encoding="utf-8") as file:
-                file.write(event_to_json(event) + "\n")
+            if not path.exists():
+                # Whole or not at all: a journal without any event is none.
+                write_atomically(path, line)
+                return
+            (self.folder / _DELIVERED).unlink(missing_ok=True)
+            _drop_half_a_line(path)
+            with path.open("ab") as file:
+                file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise TrialError(f"the journal {path} cannot be written: {error.strerror}", hint=GOES_ON) from error
-        place.replace(path)
 
     def events(self) -> Iterator[Event]:
         """Yield the events so far; a last line that was cut off by a crash is not one."""
         path = self.folder / files.EVENTS
         if not path.exists():
             return
-        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-            if line.endswith("\n"):
-                yield event_from_json(line)
+        # Not str.splitlines: it also splits at characters that JSON may have within a line, such as U+2028.
+        *lines, _ = path.read_bytes().split(b"\n")
+        yield from map(event_from_json, lines)
 
     def record(self) -> Record:
-        """Return the record so far, with the MLflow run where there is one."""
-        return replace(Record.of(self.events()), mlflow=self.mlflow_run())
+        """Return the record so far, with the MLflow run if there is one and nobody deleted it."""
+        return replace(Record.of(self.events()), mlflow=None if self.is_deleted() else self.mlflow_run())
+
+    def try_record(self) -> Record | None:
+        """Return the record so far, or None if the journal is damaged; a warning names that one."""
+        try:
+            return self.record()
+        except ValueError:
+            pass_over(self.folder / files.EVENTS, _UNREADABLE)
+            return None
 
     def is_interrupted(self) -> bool:
         """Tell whether the trial ended before its end through no fault of its own, and can be resumed."""
@@ -216,80 +188,33 @@ class Journal:
         """Tell whether images were kept for the figures; they stay so when they were sent and deleted here."""
         return (self.artifacts / files.SAMPLES).exists() or "artifacts/samples.npz" in self.delivered()
 
-    def delivered(self) -> dict[str, list[int]]:
-        """Return the files that MLflow had when it had all of an ended trial, with what tells their versions apart."""
-        path = self.folder / DELIVERED
-        found: dict[str, list[int]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return found
+    def delivered(self) -> Delivered:
+        """Return the files that MLflow had when it had all of an ended trial."""
+        return read_state(self.folder / _DELIVERED, Delivered) or {}
+
+    def set_delivered(self, sent: Delivered) -> None:
+        """Remember that MLflow has all of an ended trial."""
+        write_state(self.folder / _DELIVERED, sent)
+        (self.folder / _DELETED).unlink(missing_ok=True)
+
+    def is_marked_delivered(self) -> bool:
+        """Tell whether MLflow once had all of the trial, which has ended."""
+        return (self.folder / _DELIVERED).exists()
+
+    def set_deleted(self) -> None:
+        """Remember that someone deleted the run in MLflow before it had all."""
+        (self.folder / _DELETED).touch()
+
+    def is_deleted(self) -> bool:
+        """Tell whether someone deleted the run in MLflow before it had all."""
+        return (self.folder / _DELETED).exists()
 
     def drop_checkpoint(self) -> None:
         """Delete the last checkpoint."""
         (self.folder / files.CHECKPOINT).unlink(missing_ok=True)
 
-    def _drop_half_a_line(self, path: Path) -> None:
-        if not path.exists():
-            return
-        text = path.read_bytes()
-        if text and not text.endswith(b"\n"):
-            os.truncate(path, text.rfind(b"\n") + 1)
 
-    def _read(self, name: str, kind: type[T]) -> T | None:
-        path = self.folder / name
-        return adapter(kind).validate_json(path.read_bytes()) if path.exists() else None
-
-    def _write(self, name: str, value: object) -> None:
-        """Replace a file whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f"{name}.partial"
-        partial.write_bytes(adapter(type(value)).dump_json(value))
-        partial.replace(self.folder / name)
-
-
-@dataclass(frozen=True)
-class GridEnd:
-    """How a grid ended, kept on disk until its own run in MLflow has been told.
-
-    ``note`` describes it in Markdown; ``files`` are texts by the names that they get among its run's artifacts.
-    """
-
-    tracking_uri: str
-    run_id: str
-    status: str
-    note: str = ""
-    files: dict[str, str] = field(default_factory=dict)
-
-    def keep(self) -> None:
-        """Write it down."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_bytes(adapter(GridEnd).dump_json(self))
-
-    def drop(self) -> None:
-        """Delete it: MLflow knows, or it is not true any more."""
-        self._path.unlink(missing_ok=True)
-
-    @staticmethod
-    def all() -> list[GridEnd]:
-        """Return those that MLflow has not been told of."""
-        paths = sorted((state_folder() / "grids").glob("*.end.json"))
-        return [adapter(GridEnd).validate_json(path.read_bytes()) for path in paths]
-
-    @property
-    def _path(self) -> Path:
-        return state_folder() / "grids" / f"{self.run_id}.end.json"
-
-
-def mark_dead() -> list[Journal]:
-    """Find trials whose process ended without a word, end them as killed, and return them.
-
-    Those of another host are left alone: nobody here can know.
-    """
-    dead = []
-    for journal in Journal.all():
-        if (journal.folder / DELIVERED).exists() or journal.record().status != "running":
-            continue
-        claim = journal.claim()
-        if claim is not None and not claim.is_alive():
-            error = Error(kind="DriverDiedError", message="the process that ran it ended without a word")
-            journal.append(Failed(status="killed", error=error))
-            dead.append(journal)
-    return dead
+def _drop_half_a_line(path: Path) -> None:
+    text = path.read_bytes()
+    if not text.endswith(b"\n"):
+        os.truncate(path, text.rfind(b"\n") + 1)

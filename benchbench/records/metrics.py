@@ -1,12 +1,13 @@
-"""The names of the numbers of a finished trial, as MLflow, comparisons and reports use them."""
+"""The names of a trial's numbers, as MLflow, comparisons and reports use them."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchbench.records.events import Final
+    from benchbench.records.events import EpochFinished, Final, Times
 
 MAX_CLASS_METRICS = 20
 _MAX_CLASS_CHARACTERS = 200
@@ -25,6 +26,16 @@ def class_slugs(class_names: tuple[str, ...]) -> dict[str, str]:
         class_name: slug if slug and taken.count(slug.casefold()) == 1 else f"{slug or 'class'}.{number}"
         for number, (class_name, slug) in enumerate(slugs.items())
     }
+
+
+def epoch_values(event: EpochFinished) -> dict[str, float]:
+    """Return the metrics of an epoch; what the machine did meanwhile has the prefix ``system/``."""
+    values = asdict(event.epoch) | {f"system/{name}": value for name, value in event.system.items()}
+    del values["epoch"]
+    # Facts of the machine, as the others are.
+    values["system/peak_memory_megabytes"] = values.pop("peak_memory_bytes") / 1e6
+    values["system/noisy"] = values.pop("noisy")
+    return {name: float(value) for name, value in values.items()}
 
 
 def final_values(final: Final) -> dict[str, float]:
@@ -46,3 +57,12 @@ def final_values(final: Final) -> dict[str, float]:
         slugs = class_slugs(tuple(per_class))
         values |= {f"test_accuracy/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()}
     return values
+
+
+def time_values(times: Times) -> dict[str, float]:
+    """Return the metrics of a trial's clock."""
+    seconds = {f"time/{phase}_seconds": seconds for phase, seconds in asdict(times).items()}
+    return seconds | {
+        "time/overhead_fraction": times.overhead_fraction,
+        "time/not_training_fraction": times.not_training_fraction,
+    }

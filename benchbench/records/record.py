@@ -71,11 +71,11 @@ class Record:
 
     @staticmethod
     def of(events: Iterable[Event]) -> Record:
-        """Fold events, the first of which is :class:`Started`, into a record."""
+        """Fold events into a record; raises :class:`ValueError` unless the first is :class:`Started`."""
         events = iter(events)
-        started = next(events)
+        started = next(events, None)
         if not isinstance(started, Started):
-            raise TypeError(f"a journal begins with 'started', not {started.event!r}")
+            raise ValueError("a journal begins with 'started'")  # noqa: TRY004 - a file has it, not a caller
         record = Record(
             spec_id=started.spec.id,
             spec=started.spec,

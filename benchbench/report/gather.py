@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.records import files
 from benchbench.report.material import Trial, val_accuracy
-from benchbench.tracking.reports import fetch_all
+from benchbench.tracking.artifacts import fetch_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

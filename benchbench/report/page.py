@@ -15,6 +15,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from benchbench.compare import sheets
+from benchbench.paths import write_atomically
 from benchbench.records import files
 from benchbench.report import bars, curves, facts, images, sections
 from benchbench.report.classes import class_table
@@ -32,12 +33,7 @@ _FOLDER = resources.files("benchbench.report") / "template"
 
 def write_report(subject: Subject, path: Path) -> None:
     """Write the report, whole or not at all; a file that is there is replaced."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(render(subject), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(path, render(subject))
 
 
 def render(subject: Subject) -> str:

@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from benchbench.paths import write_atomically
 from benchbench.records import files
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ def describe(journal: Journal) -> None:
     ``bench run --spec spec.toml`` repeats the trial.
     """
     folder, record = journal.artifacts, journal.record()
-    folder.mkdir(parents=True, exist_ok=True)
     started = next(iter(journal.events()))
     texts = {
         files.SPEC: record.spec.to_toml(plugins=getattr(started, "plugin_files", ())),
@@ -29,7 +29,7 @@ def describe(journal: Journal) -> None:
         files.RECORD: record.to_json() + "\n",
     }
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_atomically(folder / name, text)
 
 
 def environment(machine: Machine) -> str:

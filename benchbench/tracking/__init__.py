@@ -2,18 +2,20 @@
 
 ::
 
-    address.py   where the store is, and whether it can be used
-    quiet.py     imports MLflow: without telemetry, log lines and long retries
-    store.py     the store, and the run that a journal belongs to
-    delivery.py  sends a journal's events and files to its run
-    thread.py    sends journals while training goes on
-    content.py   names of params, tags and metrics in MLflow
-    models.py    the trained model as an MLflow logged model
-    grids.py     the run of a grid, and which of its trials are done
-    timings.py   the runs of bench time
-    records.py   reads the records of an experiment
-    files.py     fetches files of runs
-    reports.py   what a report needs of the store
+    address.py      where the store is, and whether it can be used
+    client.py       imports MLflow: without telemetry, log lines and long retries
+    experiments.py  finds, makes and checks experiments, also those that were renamed
+    moved.py        a database that was moved or copied with the files of its runs
+    store.py        the store, and the run that a journal belongs to
+    delivery.py     sends a journal's events and files to its run
+    thread.py       sends journals while training goes on
+    content.py      names of params and tags in MLflow
+    models.py       the trained model as an MLflow logged model
+    grids.py        the run of a grid, and which of its trials are done
+    timings.py      the runs of bench time
+    reading.py      opens a store that is only read
+    records.py      reads the records of an experiment
+    artifacts.py    fetches and adds files of runs
 """
 
 from benchbench.tracking.address import how_to_open

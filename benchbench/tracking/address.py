@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
+import shlex
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -11,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from benchbench.errors import TrackingError
+from benchbench.errors import TrackingError, closest
+from benchbench.records.addresses import sqlite_path, with_path
 
 if TYPE_CHECKING:
     from benchbench.records.record import MlflowRun
@@ -20,6 +23,10 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 """MLflow's own default since 3.7, the same for ``mlflow ui`` without arguments."""
 
 PROBE_SECONDS = 3
+_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+_DATABRICKS = ("databricks", "databricks-uc", "uc")
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9_.\-]+:\d+(/.*)?")
+_SQLITE_BEGINS = b"SQLite format 3\0"
 _USER_AND_PASSWORD = re.compile(r"(?<=://)[^/\s?#'\"]*@")
 _SECRET_IN_QUERY = re.compile(r"([?&](?:password|passwd|pwd|token)=)[^&\s'\"]+", re.IGNORECASE)
 
@@ -27,24 +34,35 @@ _SECRET_IN_QUERY = re.compile(r"([?&](?:password|passwd|pwd|token)=)[^&\s'\"]+",
 def find_store(tracking_uri: str | None = None) -> str:
     """Return the URI of the store: the one given, else ``MLFLOW_TRACKING_URI``, else MLflow's default.
 
-    The path of a SQLite file is made absolute. Raises :class:`TrackingError` where the store cannot be used.
+    The path of a SQLite file is made absolute. Raises :class:`TrackingError` if the store cannot be written.
     """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
-    if not uri:
-        _refuse_left_over_file_store()
-        uri = DEFAULT_URI
-    scheme = urlsplit(uri).scheme.split("+")[0]
-    if scheme == "sqlite":
-        return _sqlite_that_can_be_written(uri)
-    if scheme in ("http", "https"):
-        _probe_server(uri.rstrip("/"))
-        return uri.rstrip("/")
-    if scheme == "file" or (not scheme and uri not in ("databricks", "databricks-uc")):
+    uri = _named(tracking_uri)
+    path = sqlite_path(uri)
+    if path is None:
+        return uri
+    _check_folder(uri, path)
+    _check_writable(path)
+    return with_path(uri, path.absolute())
+
+
+def find_readable_store(tracking_uri: str | None = None) -> str:
+    """Return the same of a store that need only be read; raises :class:`TrackingError` if there is none."""
+    uri = _named(tracking_uri)
+    path = sqlite_path(uri)
+    if path is None:
+        return uri
+    if not path.exists():
         raise TrackingError(
-            f"the tracking URI {uri!r} is a folder, and MLflow 3.13 and later keep no runs in folders",
-            hint=f"unset MLFLOW_TRACKING_URI, or set it to {DEFAULT_URI} or to the address of a server",
+            f"nothing was run here: there is no tracking database {path.absolute()}",
+            hint=_absolute_hint(uri, path) or "start bench where you ran the trials, or set MLFLOW_TRACKING_URI",
         )
-    return uri
+    _check_database(path)
+    return with_path(uri, path.absolute())
+
+
+def is_writable(path: Path) -> bool:
+    """Tell whether a database, and the files that SQLite puts beside it, can be written."""
+    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
 
 
 def without_credentials(text: str) -> str:
@@ -53,22 +71,54 @@ def without_credentials(text: str) -> str:
 
 
 def how_to_open(run: MlflowRun) -> str:
-    """Return the line that opens a run in the browser: a URL, after ``mlflow ui`` where no server runs."""
-    place = f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    """Return the line that opens a run in the browser: a URL, after ``mlflow ui`` if no server runs."""
+    page = f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
     uri = without_credentials(run.tracking_uri)
     if uri.startswith(("http://", "https://")):
-        return f"{uri}/{place}"
+        return f"{uri}/{page}"
     is_default = sqlite_path(uri) == Path("mlflow.db").absolute()
-    command = "mlflow ui" if is_default else f"mlflow ui --backend-store-uri {uri}"
-    return f"{command}  then  http://127.0.0.1:5000/{place}"
+    command = "mlflow ui" if is_default else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+    return f"{command}  then  http://127.0.0.1:5000/{page}"
 
 
-def sqlite_path(uri: str) -> Path | None:
-    """Return the file of a SQLite URI, or None for any other URI."""
-    scheme, _, path = uri.partition(":///")
-    if scheme.split("+")[0] != "sqlite" or not path:
-        return None
-    return Path(path.partition("?")[0])
+def _named(tracking_uri: str | None) -> str:
+    """Return the address that was given, or the default; raises :class:`TrackingError` for what is none."""
+    uri = (tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "").strip()
+    if not uri:
+        _refuse_left_over_file_store()
+        return DEFAULT_URI
+    scheme = urlsplit(uri).scheme.split("+")[0]
+    if _HOST_AND_PORT.fullmatch(uri):
+        raise TrackingError(
+            f"the tracking URI {uri!r} does not say how to reach the server",
+            hint=f"MLFLOW_TRACKING_URI=http://{uri}",
+        )
+    if scheme == "sqlite":
+        path = sqlite_path(uri)
+        if path is None or path.name == ":memory:":
+            raise TrackingError(
+                f"the tracking URI {uri!r} names no file", hint=f"a SQLite store is written {DEFAULT_URI}"
+            )
+        return uri
+    if scheme in ("http", "https"):
+        return _server_that_answers(uri)
+    if scheme == "file" or (not scheme and uri not in _DATABRICKS):
+        raise TrackingError(
+            f"the tracking URI {uri!r} is a folder, and MLflow 3.13 and later keep no runs in folders",
+            hint=f"unset MLFLOW_TRACKING_URI, or set it to {DEFAULT_URI} or to the address of a server, http://HOST:PORT",
+        )
+    return _of_known_kind(uri, scheme)
+
+
+def _of_known_kind(uri: str, scheme: str) -> str:
+    plugins = importlib.metadata.entry_points(group="mlflow.tracking_store").names
+    known = {*_SCHEMES, *_DATABRICKS, *plugins}
+    if uri in known or scheme in known:
+        return uri
+    raise TrackingError(
+        f"the tracking URI {without_credentials(uri)!r} is of no kind that MLflow knows: {scheme}",
+        hint=closest(scheme, known) or "such as http://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE",
+    )
 
 
 def _refuse_left_over_file_store() -> None:
@@ -84,12 +134,23 @@ def _refuse_left_over_file_store() -> None:
             )
 
 
-def _sqlite_that_can_be_written(uri: str) -> str:
-    path = sqlite_path(uri)
-    if path is None or path.name == ":memory:":
-        raise TrackingError(f"the tracking URI {uri!r} names no file", hint=f"a SQLite store is written {DEFAULT_URI}")
+def _check_folder(uri: str, path: Path) -> None:
     if not path.parent.is_dir():
-        raise TrackingError(f"no such folder for the tracking database: {path.parent}", hint="make it first")
+        raise TrackingError(
+            f"no such folder for the tracking database: {path.parent}",
+            hint=_absolute_hint(uri, path) or "make it first",
+        )
+
+
+def _absolute_hint(uri: str, path: Path) -> str:
+    """Return what to write if a path is relative and was meant to be absolute."""
+    absolute = path.expanduser() if str(path).startswith("~") else Path("/") / path
+    if path.is_absolute() or not absolute.parent.is_dir():
+        return ""
+    return f"an absolute path takes four slashes: {with_path(uri, absolute)}"
+
+
+def _check_writable(path: Path) -> None:
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             _try_to_lock(path)
@@ -98,7 +159,16 @@ def _sqlite_that_can_be_written(uri: str) -> str:
             f"the tracking database {path} cannot be written: {error}",
             hint="start bench in a folder that you may write to, or set MLFLOW_TRACKING_URI",
         ) from error
-    return uri.replace(f":///{path}", f":///{path.absolute()}", 1)
+
+
+def _check_database(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(_SQLITE_BEGINS))
+    except OSError as error:
+        raise TrackingError(f"the tracking database {path} cannot be read: {error.strerror}") from error
+    if beginning != _SQLITE_BEGINS:
+        raise TrackingError(f"the tracking database {path} is not a database", hint="set MLFLOW_TRACKING_URI")
 
 
 def _try_to_lock(path: Path) -> None:
@@ -113,26 +183,61 @@ def _try_to_lock(path: Path) -> None:
                 raise
 
 
-def _probe_server(uri: str) -> None:
+def _server_that_answers(uri: str) -> str:
     import requests
 
-    shown = without_credentials(uri)
-    hint = "start it with `mlflow server`, or unset MLFLOW_TRACKING_URI to keep results in ./mlflow.db"
+    address = uri.partition("#")[0].rstrip("/")
+    shown = without_credentials(address)
+    if "#" in uri:
+        raise TrackingError(
+            f"the tracking URI {without_credentials(uri)!r} is the address of a page",
+            hint=f"that of the server is MLFLOW_TRACKING_URI={shown}",
+        )
     try:
-        answer = requests.get(f"{uri}/health", timeout=PROBE_SECONDS, auth=_login(), headers=_token(), verify=_trust())
+        answer = requests.get(
+            f"{address}/health", timeout=PROBE_SECONDS, auth=_login(), headers=_token(), verify=_trust()
+        )
     except requests.RequestException as error:
         reason = "in 3 seconds" if isinstance(error, requests.Timeout) else f"({type(error).__name__})"
-        raise TrackingError(f"the tracking server {shown} does not answer {reason}", hint=hint) from None
+        raise TrackingError(
+            f"the tracking server {shown} does not answer {reason}", hint=_server_hint(address, error)
+        ) from None
     if answer.status_code in (401, 403):
         raise TrackingError(
             f"the tracking server {shown} refuses access ({answer.status_code})",
-            hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+            hint=_proxy_hint(address)
+            or "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
         )
     if not answer.ok:
         raise TrackingError(
-            f"what answers at {shown} is no MLflow server, or not in order: {answer.status_code} for /health",
-            hint=hint,
+            f"there is no working MLflow server at {shown}: it answers {answer.status_code} for /health",
+            hint=_server_hint(address),
         )
+    return address
+
+
+def _server_hint(address: str, error: Exception | None = None) -> str:
+    """Return what to do about a server that cannot be reached."""
+    import requests
+
+    if isinstance(error, requests.exceptions.SSLError):
+        return (
+            "a server without TLS is reached by http://; for a certificate of your own set"
+            " MLFLOW_TRACKING_SERVER_CERT_PATH=FILE"
+        )
+    return (
+        _proxy_hint(address)
+        or "start it with `mlflow server`, or unset MLFLOW_TRACKING_URI to keep results in ./mlflow.db"
+    )
+
+
+def _proxy_hint(address: str) -> str:
+    """Return how to go around the proxy between us and a server, if there is one."""
+    import requests
+
+    host = urlsplit(address).hostname or ""
+    proxy = requests.utils.get_environ_proxies(address).get(urlsplit(address).scheme)
+    return f"the proxy {without_credentials(proxy)} is in between; NO_PROXY={host} goes around it" if proxy else ""
 
 
 # The three below read the variables that MLflow reads.

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import getpass
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchbench.records import metrics
 from benchbench.records.events import EpochFinished, Failed, Finished
-from benchbench.records.metrics import final_values
 from benchbench.tracking.address import without_credentials
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from benchbench.config.spec import Spec
-    from benchbench.records.events import Event, Started, Times
+    from benchbench.records.events import Event, Started
     from benchbench.records.record import Record
 
 ATTEMPT_TAG = "benchbench.attempt"
@@ -130,29 +130,18 @@ def inputs(started: Started) -> list[Input]:
 
 
 def points(event: Event, *, last_epoch: int) -> list[Point]:
-    """Return the metrics of an event, with its timestamp; what ends a trial counts for its last epoch."""
+    """Return the metrics of an event, with its timestamp; the step of what ends a trial is its last epoch."""
+    step = last_epoch
     match event:
         case EpochFinished():
-            values = asdict(event.epoch) | {f"system/{name}": value for name, value in event.system.items()}
-            step = int(values.pop("epoch"))
-            # Facts of the machine, as the others are.
-            values["system/peak_memory_megabytes"] = values.pop("peak_memory_bytes") / 1e6
-            values["system/noisy"] = values.pop("noisy")
+            values, step = metrics.epoch_values(event), event.epoch.epoch
         case Finished():
-            values, step = final_values(event.final) | _seconds(event.times), last_epoch
+            values = metrics.final_values(event.final) | metrics.time_values(event.times)
         case Failed(times=times) if times is not None:
-            values, step = _seconds(times), last_epoch
+            values = metrics.time_values(times)
         case _:
             return []
     return [Point(key, float(value), step, event.timestamp_ms) for key, value in values.items()]
-
-
-def _seconds(times: Times) -> dict[str, float]:
-    seconds = {f"time/{phase}_seconds": seconds for phase, seconds in asdict(times).items()}
-    return seconds | {
-        "time/overhead_fraction": times.overhead_fraction,
-        "time/not_training_fraction": times.not_training_fraction,
-    }
 
 
 def _schema(image_shape: tuple[int, int, int]) -> str:

@@ -1,4 +1,4 @@
-"""One journal on its way to its run: what MLflow has is not sent again, and sending it again would do no harm."""
+"""One journal on its way to its run: what MLflow has is not sent again, though that would do no harm."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_METRICS = 1000 - _MAX_PARAMS - _MAX_TAGS
 
 
 class Delivery:
-    """Knows what its run had when it was found or made, and how many events were sent since."""
+    """A run, what MLflow had of it when this object was made, and how many events were sent since."""
 
     def __init__(self, client: MlflowClient, run: Run, *, tracking_uri: str) -> None:
         self.run = MlflowRun(tracking_uri, run.info.experiment_id, run.info.run_id)
@@ -37,10 +37,13 @@ class Delivery:
         self._num_inputs = len(run.inputs.dataset_inputs) if run.inputs else 0
         self._num_events = 0
 
-    def send(self, events: list[Event], record: Record, artifacts: Path) -> None:
-        """Send the events that this object has not sent, and after the last of a trial its files and its end."""
+    def send(self, events: list[Event], record: Record, artifacts: Path) -> bool:
+        """Send the events that this object has not sent, and after the last of a trial its files and its end.
+
+        Does nothing and returns False if the run was deleted.
+        """
         if self._is_deleted:
-            return
+            return False
         if record.status == "running" and self._status != "RUNNING":
             self._client.update_run(self.run.run_id, status="RUNNING")
             self._send_values({}, {content.STATUS_TAG: "running"}, [])
@@ -55,6 +58,7 @@ class Delivery:
         if record.status != "running":
             self._client.set_terminated(self.run.run_id, status=_STATUS[record.status], end_time=record.ended_ms)
         self._num_events = len(events)
+        return True
 
     def _send_facts(self, events: list[Event]) -> tuple[dict[str, str], dict[str, str]]:
         """Send the dataset inputs, and return the params and tags of what began."""

@@ -1,4 +1,4 @@
-"""What MLflow knows of a grid: the run that stands above its trials, and which trials are done."""
+"""What MLflow knows about a grid: the run that stands above its trials, and which trials are done."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from benchbench.records.finished import FinishedRun, Known
+from benchbench.records import addresses
+from benchbench.records.tracked import FinishedRun, Known
 from benchbench.tracking import content
 from benchbench.tracking.address import without_credentials
+from benchbench.tracking.reading import reading, search
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from benchbench.records.journal import GridEnd
+    from benchbench.records.grid_end import GridEnd
 
 GRID_TAG = "benchbench.grid"
+FILE_TAG = "benchbench.grid_file"
+"""Two files may have the same name in them."""
+
 TABLES_TAG = "mlflow.loggedArtifacts"
 FEW_SPECS = 20
 """Up to this many specs are asked for one by one; for more, the whole experiment is read."""
-
-_PAGE = 1000
 
 
 def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -> Known:
@@ -47,22 +51,44 @@ def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -
     return Known(finished=finished, deleted_attempts=frozenset(attempts))
 
 
-def open_parent(client: MlflowClient, experiment_id: str, name: str, question: str) -> str:
-    """Return the id of the run of a grid, running: it is made, or opened again where there is one."""
-    found = find_parent(client, experiment_id, name)
-    if found is not None:
-        client.update_run(found, status="RUNNING")
-        return found
+def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Path, question: str) -> str:
+    """Return the id of the run of a grid, running: it is made, or opened again if there is one."""
+    run_id = _find(client, experiment_id, name, file)
+    if run_id is not None:
+        client.update_run(run_id, status="RUNNING")
+        return run_id
     # What stands here until the grid ends for the first time; afterwards its description does.
-    tags = {GRID_TAG: _tag_of(name)} | ({content.NOTE_TAG: question} if question else {})
-    run_id: str = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
-    return run_id
+    note = {content.NOTE_TAG: question} if question else {}
+    made = client.create_run(experiment_id, run_name=name, tags=_tags(name, file) | note)
+    return str(made.info.run_id)
 
 
-def find_parent(client: MlflowClient, experiment_id: str, name: str) -> str | None:
-    """Return the id of the run of the grid of that name, or None where there is none."""
-    found = client.search_runs([experiment_id], f"tags.`{GRID_TAG}` = '{_tag_of(name)}'", max_results=1)
-    return found[0].info.run_id if found else None
+def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", file: Path | None = None) -> str | None:
+    """Return the id of the run of a grid: the one of that name and file, or the one that all these runs are below.
+
+    Runs below none are passed over. None if there is no such run, or if it was deleted.
+    """
+    with reading() as store:
+        client = store.client
+        if name and file and (found := _find(client, experiment_id, name, file)):
+            return found
+        tags = [client.get_run(run_id).data.tags for run_id in run_ids]
+        parents = {tag[content.PARENT_TAG] for tag in tags if content.PARENT_TAG in tag}
+        if len(parents) != 1:
+            return None
+        parent = client.get_run(parents.pop())
+        return parent.info.run_id if parent.info.lifecycle_stage == "active" else None
+
+
+def _find(client: MlflowClient, experiment_id: str, name: str, file: Path) -> str | None:
+    query = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in _tags(name, file).items())
+    runs = client.search_runs([experiment_id], query, max_results=1)
+    return runs[0].info.run_id if runs else None
+
+
+def _tags(name: str, file: Path) -> dict[str, str]:
+    """Return what tells a grid from all others; the file relative to our folder, which may be moved."""
+    return {GRID_TAG: _searchable(name), FILE_TAG: _searchable(addresses.relative(file.resolve()).as_posix())}
 
 
 def close_parent(client: MlflowClient, end: GridEnd) -> None:
@@ -78,9 +104,9 @@ def close_parent(client: MlflowClient, end: GridEnd) -> None:
         client.set_tag(end.run_id, TABLES_TAG, json.dumps(tables))
 
 
-def _tag_of(name: str) -> str:
-    """Return a grid's name without what would end a text in MLflow's queries."""
-    return re.sub(r"['\"`]", "", name)
+def _searchable(text: str) -> str:
+    """Return a text without what would end a text in MLflow's queries."""
+    return re.sub(r"['\"`]", "", text)
 
 
 def _finished(run: Run) -> FinishedRun:
@@ -96,16 +122,3 @@ def _finished(run: Run) -> FinishedRun:
 
 def _under(tags: dict[str, str], prefix: str) -> dict[str, str]:
     return {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
-
-
-def search(client: MlflowClient, experiment_id: str, query: str, view: int) -> Iterator[Run]:
-    """Yield all runs of an experiment that a query finds, however many."""
-    token = None
-    while True:
-        page = client.search_runs(
-            [experiment_id], query, view, max_results=_PAGE, order_by=["attributes.start_time ASC"], page_token=token
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from benchbench.records.record import MlflowRun, Record
 
-"""The folder among a journal's artifacts, and the model's name in MLflow: ``runs:/<run id>/model``."""
-
 _READY: Literal["READY"] = "READY"
 
 

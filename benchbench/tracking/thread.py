@@ -24,8 +24,8 @@ class TrackerThread:
     """Opens the store at once and delivers journals as they are named. It never disturbs the training.
 
     A journal that cannot be delivered is tried again after a pause that doubles, until it is delivered or
-    :meth:`close` has waited long enough. ``on_trouble`` is given a text when deliveries begin to fail, fail
-    in a new way, or work again; it is called in this thread.
+    :meth:`close` has waited long enough. ``on_trouble`` is given a text if the store's folder was moved, and when
+    deliveries begin to fail, fail in a new way, or work again; it is called in this thread.
     """
 
     def __init__(
@@ -80,6 +80,11 @@ class TrackerThread:
         with self._changed:
             return [journal for journal in self._named.values() if is_delivered(journal)]
 
+    def deleted(self) -> list[Journal]:
+        """Return the journals that were named and whose runs someone deleted before MLflow had all."""
+        with self._changed:
+            return [journal for journal in self._named.values() if journal.is_deleted()]
+
     def close(self, timeout_seconds: float = 30.0) -> list[Journal]:
         """Wait until all is delivered, or nothing is for the time given, and return the journals that are not."""
         with self._changed:
@@ -101,6 +106,8 @@ class TrackerThread:
             self._opened.set_exception(error)
             return
         self._opened.set_result(store)
+        if store.note:
+            self._tell(store.note, trouble="")
         pauses = _pauses()
         while (waiting := self._next()) is not None:
             try:

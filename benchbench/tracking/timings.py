@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import content
-from benchbench.tracking.store import told
+from benchbench.tracking.reading import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,6 @@ A file is replaced whole or not at all. It holds tensors and plain values only a
 from __future__ import annotations
 
 import json
-import os
 import random
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,9 @@ import numpy as np
 import torch
 
 from benchbench.errors import TrialError
+from benchbench.paths import replacing
 from benchbench.records.events import EpochFinished, Times, event_from_json, event_to_json
-from benchbench.records.journal import GOES_ON
+from benchbench.records.state import GOES_ON
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,16 +93,10 @@ def save(path: Path, learner: Learner, epochs: tuple[EpochFinished, ...], *, sta
         "random_states": _random_states(),
         "times": asdict(times),
     }
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with replacing(path, is_only_writer=True) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
     except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
         # torch's zip writer reports a full disk as a RuntimeError of its own, while handling the real one.
         reason = error.__context__ if isinstance(error.__context__, OSError) else error
         raise CheckpointError(

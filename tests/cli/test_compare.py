@@ -26,9 +26,10 @@ from typer.testing import CliRunner, Result
 import benchbench as bb
 from benchbench.cli.main import make_app
 from benchbench.errors import TrackingError
-from benchbench.records.journal import Claim, Journal
+from benchbench.records.claim import Claim
+from benchbench.records.journal import Journal
 from benchbench.tracking import Store
-from benchbench.tracking.quiet import mlflow_client
+from benchbench.tracking.client import mlflow_client
 from benchbench.tracking.records import load_predictions
 
 if TYPE_CHECKING:
@@ -368,7 +369,7 @@ def test_trials_that_wait_for_mlflow_are_told_of(workdir: Path, empty_database: 
     journal = Journal.of(spec(1).id, getattr(told[0], "attempt", ""))
     for event in told:
         journal.append(event)
-    journal.set_claim(Claim.of_this_process(tracking_uri=store.tracking_uri, experiment="bench"))
+    journal.set_claim(Claim(store.tracking_uri, "bench", store.experiment_id))
     result = bench()
     assert result.exit_code == 0
     assert "1 trial(s) not delivered to MLflow yet" in result.stderr

@@ -30,7 +30,7 @@ from benchbench.compare.verdicts import DIFFERENT
 from benchbench.compare.words import difference, mean, value
 from benchbench.config.comparison import Compare, Expected, read_study
 from benchbench.errors import SpecError
-from benchbench.records.predictions import Predictions
+from benchbench.records.tracked import Predictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

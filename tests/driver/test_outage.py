@@ -146,7 +146,7 @@ def test_a_checkpoint_that_finds_the_disk_full_leaves_the_last_good_one_to_go_on
     assert "make room and give the same command again" in output + errors
     assert "Traceback" not in output + errors
     journal = only_journal(bench)
-    assert not list(journal.folder.glob("*.partial"))
+    assert not list(journal.folder.rglob("*.partial"))
     num_epochs = len(torch.load(journal.folder / "checkpoint.pt", weights_only=True)["epochs"])
     assert num_epochs == len(journal.record().epochs) - 1
     assert [run.info.status for run in bench.runs()] == ["FAILED"]

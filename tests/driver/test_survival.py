@@ -61,7 +61,7 @@ def has_ended(journal: Journal) -> bool:
 SIGNS: dict[str, Callable[[Bench], bool]] = {
     "start-up": lambda _: True,
     "training": any_journal(lambda journal: num_lines(journal) > EPOCHS // 3),
-    "checkpoint": exists("checkpoint.pt.partial"),
+    "checkpoint": exists(".checkpoint.pt.partial"),
     "evaluation": any_journal(lambda journal: num_lines(journal) > EPOCHS),
     "artifacts": exists("artifacts"),
     "finished": any_journal(has_ended),

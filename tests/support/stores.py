@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from support import journals
 
-from benchbench.records.journal import Claim
+from benchbench.records.claim import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,9 +36,7 @@ class Filler:
     ) -> str:
         """Deliver a trial and return its run id; ``right`` has a 1 for each test image that its model is right on."""
         journal = journals.write_journal(self.folder, *told)
-        journal.set_claim(
-            Claim.of_this_process(tracking_uri=store.tracking_uri, experiment=store.experiment, parent_run_id=parent)
-        )
+        journal.set_claim(Claim(store.tracking_uri, store.experiment, store.experiment_id, parent_run_id=parent))
         journal.artifacts.mkdir()
         rows = [f"test {place},a,{'a' if digit == '1' else 'b'},0.9,x" for place, digit in enumerate(right)]
         if rows:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mlflow.entities import Metric
-from mlflow.utils.validation import _validate_metric_name
 from support import journals
 
-from benchbench.records.metrics import class_slugs
 from benchbench.records.record import Record
 from benchbench.tracking import content
 
@@ -24,24 +20,6 @@ def names(class_names: tuple[str, ...]) -> set[str]:
 def test_accuracy_by_class_is_kept_up_to_twenty_classes() -> None:
     assert len(names(tuple(f"class {number}" for number in range(20)))) == 20
     assert names(tuple(f"class {number}" for number in range(21))) == set()
-
-
-def test_classes_become_names_that_can_be_read() -> None:
-    slugs = class_slugs(("goldfish, Carassius auratus", "jack-o'-lantern", "école"))
-    assert list(slugs.values()) == ["goldfish_Carassius_auratus", "jack-o_-lantern", "école"]
-
-
-def test_classes_that_would_be_called_the_same_are_numbered() -> None:
-    slugs = class_slugs(("a b", "a,b", "A B", "c", "", "a b.0"))
-    assert list(slugs.values()) == ["a_b.0", "a_b.1", "A_B.2", "c", "class.4", "a_b_0"]
-
-
-@given(st.lists(st.text(), unique=True, max_size=20))
-def test_any_classes_get_names_that_mlflow_takes_and_no_two_are_equal(class_names: list[str]) -> None:
-    slugs = class_slugs(tuple(class_names))
-    assert len({slug.casefold() for slug in slugs.values()}) == len(class_names)
-    for slug in slugs.values():
-        _validate_metric_name(f"test_accuracy/{slug}")
 
 
 def test_the_epoch_from_which_a_trial_overfits_is_kept_where_there_is_one() -> None:

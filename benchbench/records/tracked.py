@@ -1,4 +1,4 @@
-"""What a tracker knows of trials that ended before: what a plan of a grid is made from."""
+"""What a tracker tells about runs that it keeps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,21 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class Known:
-    """What MLflow knows of an experiment: finished runs, and the attempts whose runs were deleted."""
+    """The finished runs of an experiment, and the attempts whose runs were deleted."""
 
     finished: Mapping[Key, FinishedRun]
     deleted_attempts: Collection[str]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The test images of a run by name, their classes, and the ones that its model predicts, in the same order."""
+
+    images: tuple[str, ...]
+    classes: tuple[str, ...]
+    predictions: tuple[str, ...]
+
+    @property
+    def is_correct(self) -> tuple[bool, ...]:
+        """Return for each image whether the prediction is correct."""
+        return tuple(true == predicted for true, predicted in zip(self.classes, self.predictions, strict=True))

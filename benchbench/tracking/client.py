@@ -1,4 +1,4 @@
-"""MLflow as a guest: imported when first needed, without telemetry, silent, and not patient for minutes."""
+"""MLflow imported: when first needed, without telemetry, silent, and without waiting for minutes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.tracking.address import sqlite_path
+from benchbench.records.addresses import sqlite_path, with_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _OURS = {
     # mlflow/telemetry/utils.py reads it once, when mlflow is imported.
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # At the end of each run on a server it prints "View run ...", where our JSON may be.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # A call that returns has to mean that the server has it.
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
 }
 _DEFAULTS = {
     # MLflow's own are 120 s and 7 retries: four minutes until a server that went away is noticed.
@@ -45,18 +49,18 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
 
 
 def make_database(tracking_uri: str) -> None:
-    """Make the database of a SQLite URI where there is none, whole or not at all.
+    """Make the database of a SQLite URI if there is none, whole or not at all.
 
-    MLflow makes it table by table, in seconds, and can never use one that it was killed in. So it is made elsewhere,
-    and a call that ends meanwhile, over a typo for example, leaves nothing beside the user's files. With a write-ahead
-    log `mlflow ui` reads while we write, and a commit waits for the disk once instead of three times.
+    MLflow makes it table by table, in seconds, and can never use one if it was killed meanwhile. So we make it
+    elsewhere, and a call that ends early, over a typo for example, leaves nothing beside the user's files. With a
+    write-ahead log, `mlflow ui` reads while we write, and a commit waits for the disk once instead of three times.
     """
     path = sqlite_path(tracking_uri)
     if path is None or path.exists():
         return
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         made = Path(folder) / path.name
-        mlflow_client(tracking_uri.replace(str(path), str(made), 1)).search_experiments()
+        mlflow_client(with_path(tracking_uri, made)).search_experiments()
         if not path.exists():  # another call may have been faster
             partial = path.with_name(f".{path.name}-{os.getpid()}")
             shutil.copyfile(made, partial)

@@ -1,0 +1,149 @@
+"""Which calls of bench are alive.
+
+A call holds a lock for as long as it runs, and the system drops the lock when the process dies, whatever kills it.
+Clocks, process ids and host names decide nothing: each can change or mean something else in a container.
+
+Some shared filesystems do not pass locks on to other hosts. So a call also writes a growing number to a file, its
+heartbeat, and another host believes that a call is dead only if the lock is free and the number stands still.
+
+::
+
+    .bench/calls/
+        <call>.lock         held while the call runs
+        <call>.heartbeat    a number that grows
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import threading
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.errors import TrialError
+from benchbench.records.state import GOES_ON, state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BEAT_SECONDS = 2.0
+WATCH_SECONDS = 15.0
+"""How long the heartbeat of another host must stand still; one that grows is noticed at the next beat."""
+
+_POLL_SECONDS = 0.2
+_dead: set[Call] = set()
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of bench. ``kernel`` is the one that knows its lock; empty if the filesystem has no locks."""
+
+    id: str
+    kernel: str
+
+    def is_alive(self) -> bool:
+        """Tell whether the call still runs; takes a while only for one that died on another host."""
+        if self in _dead:
+            return False
+        if _is_locked(self._path("lock")):
+            return True
+        if self.kernel != this_kernel() and self._is_beating():
+            return True
+        _dead.add(self)
+        return False
+
+    def _is_beating(self) -> bool:
+        before = self._heartbeat()
+        deadline = time.monotonic() + WATCH_SECONDS
+        while before is not None and time.monotonic() < deadline:
+            if self._heartbeat() != before:
+                return True
+            time.sleep(_POLL_SECONDS)
+        return False
+
+    def _heartbeat(self) -> bytes | None:
+        # Opened each time: NFS asks the server for news when a file is opened, and not before.
+        with suppress(OSError):
+            return self._path("heartbeat").read_bytes()
+        return None
+
+    def _path(self, ending: str) -> Path:
+        return state_folder().absolute() / "calls" / f"{self.id}.{ending}"
+
+
+NOBODY = Call("", "")
+"""A call that ended long ago."""
+
+
+@contextmanager
+def calling() -> Iterator[Call]:
+    """Be alive until the block ends; raises :class:`TrialError` if the folder of our state cannot be written."""
+    name = uuid.uuid4().hex[:16]
+    folder = state_folder().absolute() / "calls"
+    lock, heartbeat = folder / f"{name}.lock", folder / f"{name}.heartbeat"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        heartbeat.write_bytes(b"0")
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise TrialError(f"{folder} cannot be written: {error.strerror}", hint=GOES_ON) from error
+    ended = threading.Event()
+    thread = threading.Thread(target=_beat, args=(heartbeat, ended), name="bench-heartbeat", daemon=True)
+    try:
+        call = Call(name, this_kernel() if _lock(descriptor) else "")
+        thread.start()
+        yield call
+    finally:
+        ended.set()
+        thread.join()
+        for path in (lock, heartbeat):
+            path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def this_kernel() -> str:
+    """Return what tells running systems apart: all containers of a host share it, and a restart changes it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return socket.gethostname()
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock the file; return False if its filesystem has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_locked(path: Path) -> bool:
+    """Tell whether someone holds the lock; asking changes nothing, also in a folder that may only be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a filesystem without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _beat(path: Path, ended: threading.Event) -> None:
+    number = 0
+    while not ended.wait(BEAT_SECONDS):
+        number += 1
+        with suppress(OSError):  # a full disk ends no trial here
+            path.write_bytes(b"%d" % number)

@@ -1,0 +1,36 @@
+"""Whose a trial is: the call of bench that runs it, and where in MLflow its results go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from benchbench.records import addresses
+from benchbench.records.calls import NOBODY, Call
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Whose an attempt at a trial is.
+
+    ``experiment`` is the experiment's name when the trial began. ``is_open`` says that the call has yet to tell how
+    the trial ended, and to add its part to the artifacts.
+    """
+
+    tracking_uri: str
+    experiment: str
+    experiment_id: str
+    call: Call = NOBODY
+    parent_run_id: str | None = None
+    is_open: bool = True
+
+    def is_alive(self) -> bool:
+        """Tell whether the call still runs."""
+        return self.call.is_alive()
+
+    def to_state(self) -> Claim:
+        """Return the claim as it is kept on disk."""
+        return replace(self, tracking_uri=addresses.to_state(self.tracking_uri))
+
+    def from_state(self) -> Claim:
+        """Return the claim that is kept on disk."""
+        return replace(self, tracking_uri=addresses.from_state(self.tracking_uri))

@@ -1,0 +1,45 @@
+"""How a grid ended, kept until its own run in MLflow has been told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from benchbench.records import addresses
+from benchbench.records.state import read_state, state_folder, write_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class GridEnd:
+    """How a grid ended.
+
+    ``note`` describes it in Markdown; ``files`` are texts by the names that they get among its run's artifacts.
+    """
+
+    tracking_uri: str
+    run_id: str
+    status: str
+    note: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+    def keep(self) -> None:
+        """Write it down."""
+        write_state(self._path, replace(self, tracking_uri=addresses.to_state(self.tracking_uri)))
+
+    def drop(self) -> None:
+        """Delete it: MLflow knows, or it is not true any more."""
+        self._path.unlink(missing_ok=True)
+
+    @staticmethod
+    def all() -> list[GridEnd]:
+        """Return those that MLflow has not been told of."""
+        paths = sorted((state_folder() / "grids").glob("*.end.json"))
+        ends = [end for path in paths if (end := read_state(path, GridEnd))]
+        return [replace(end, tracking_uri=addresses.from_state(end.tracking_uri)) for end in ends]
+
+    @property
+    def _path(self) -> Path:
+        return state_folder() / "grids" / f"{self.run_id}.end.json"

@@ -1,0 +1,20 @@
+"""Trials whose process died without a word."""
+
+from __future__ import annotations
+
+from benchbench.records.events import Error, Failed
+from benchbench.records.journal import Journal
+
+
+def mark_dead() -> list[Journal]:
+    """Find trials whose process ended without a word, end them as killed, and return them."""
+    dead = []
+    for journal in Journal.all():
+        record = None if journal.is_marked_delivered() else journal.try_record()
+        claim = journal.claim()
+        if record is None or record.status != "running" or claim is None or claim.is_alive():
+            continue
+        error = Error(kind="DriverDiedError", message="the process that ran it ended without a word")
+        journal.append(Failed(status="killed", error=error))
+        dead.append(journal)
+    return dead

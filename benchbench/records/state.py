@@ -1,0 +1,51 @@
+"""The folder of our state, and its small JSON files: replaced whole, and passed over if damaged."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from benchbench.errors import TrialError
+from benchbench.paths import write_atomically
+from benchbench.records.adapter import adapter
+
+_log = logging.getLogger(__name__)
+_named: set[Path] = set()
+T = TypeVar("T")
+
+GOES_ON = "make room and give the same command again: it goes on from the last good checkpoint"
+
+
+def state_folder() -> Path:
+    """Return the folder of our state: ``BENCH_STATE``, or ``.bench`` in the working folder."""
+    return Path(os.environ.get("BENCH_STATE") or ".bench")
+
+
+def read_state(path: Path, kind: type[T]) -> T | None:
+    """Return the value in a file, or None if there is no such file or it is damaged; a warning names that one."""
+    try:
+        return adapter(kind).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError):
+        pass_over(path, "damaged")
+        return None
+
+
+def write_state(path: Path, value: object) -> None:
+    """Replace a file; raises :class:`TrialError` if it cannot be written."""
+    try:
+        write_atomically(path, adapter(type(value)).dump_json(value))
+    except OSError as error:
+        raise TrialError(f"{path} cannot be written: {error.strerror}", hint=GOES_ON) from error
+
+
+def pass_over(path: Path, reason: str) -> None:
+    """Name a file that is not used, once in this process."""
+    if path not in _named:
+        _named.add(path)
+        _log.warning("passed over, since it is %s: %s (delete it to silence this)", reason, path)

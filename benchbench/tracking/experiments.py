@@ -1,0 +1,172 @@
+"""Experiments: found or made, checked before any training, and known again under another name."""
+
+from __future__ import annotations
+
+import shlex
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchbench.errors import TrackingError, closest
+from benchbench.records import addresses
+from benchbench.records.addresses import sqlite_path
+from benchbench.records.state import read_state, state_folder, write_state
+from benchbench.tracking.address import without_credentials
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment
+
+# Without this tag MLflow's pages ask first whether the experiment is about GenAI.
+_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+_NAMED = 5
+
+
+class _Remembered(NamedTuple):
+    """What tells an experiment from all others: an id alone is used again if the store is made anew."""
+
+    id: str
+    created_ms: int | None
+
+
+_Names = dict[str, dict[str, _Remembered]]
+"""Experiments by the address of their store and the name under which we used them."""
+
+
+def open_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
+    """Return an experiment that can be written to; it is made if there is none of that name.
+
+    Raises :class:`TrackingError` if it cannot be used, and if the experiment that had this name was renamed.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        _refuse_renamed(client, uri, name)
+        experiment = _make(client, uri, name)
+    check_experiment(client, uri, experiment)
+    _remember(uri, name, experiment)
+    return experiment
+
+
+def find_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
+    """Return an experiment; raises :class:`TrackingError` with a hint if there is none of that name."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        _refuse_renamed(client, uri, name)
+        names = [experiment.name for experiment in client.search_experiments()]
+        hint = closest(name, names) or f"experiments: {', '.join(names[:_NAMED])}"
+        raise TrackingError(f"no experiment named {name!r}", hint=hint)
+    if experiment.lifecycle_stage == "deleted":
+        raise TrackingError(f"the experiment {name!r} is deleted", hint=_restore_hint(experiment))
+    return experiment
+
+
+def same_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
+    """Return the experiment that had a name when we last used it, whatever it is called now; made if it is gone."""
+    return client.get_experiment_by_name(name) or renamed(client, uri, name) or _make(client, uri, name)
+
+
+def renamed(client: MlflowClient, uri: str, name: str) -> Experiment | None:
+    """Return the experiment that had a name when we last used it, or None if it is not there any more."""
+    from mlflow.exceptions import MlflowException
+
+    remembered = _names().get(addresses.to_state(without_credentials(uri)), {}).get(name)
+    if remembered is None:
+        return None
+    try:
+        experiment = client.get_experiment(remembered.id)
+    except MlflowException:
+        return None
+    is_same = experiment.creation_time == remembered.created_ms and experiment.lifecycle_stage == "active"
+    return experiment if is_same else None
+
+
+def remembered_id(uri: str, name: str) -> str | None:
+    """Return the id of the experiment that had a name when we last used it; MLflow is not asked."""
+    remembered = _names().get(addresses.to_state(without_credentials(uri)), {}).get(name)
+    return remembered.id if remembered else None
+
+
+def check_experiment(client: MlflowClient, uri: str, experiment: Experiment) -> None:
+    """Raise :class:`TrackingError` if runs cannot be written to an experiment."""
+    name, folder = experiment.name, experiment.artifact_location
+    if experiment.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"the experiment {name!r} is deleted", hint=f"{_restore_hint(experiment)}, --experiment NAME takes another"
+        )
+    if experiment.experiment_id == "0":
+        raise TrackingError(
+            f"the experiment {name!r} is MLflow's own and may keep its files out of reach",
+            hint="--experiment NAME takes another",
+        )
+    if sqlite_path(uri) is None:
+        _probe(client, uri, experiment)
+    elif folder.startswith("mlflow-artifacts:"):
+        raise TrackingError(
+            f"the experiment {name!r} was made by a tracking server, which alone can keep files in it",
+            hint="set MLFLOW_TRACKING_URI to the server's address, or take another with --experiment NAME",
+        )
+
+
+def _probe(client: MlflowClient, uri: str, experiment: Experiment) -> None:
+    """Write a tag and delete it: a user who may only read would learn of it at the end of the first epoch."""
+    tag = f"benchbench.probe.{uuid.uuid4().hex[:8]}"
+    try:
+        client.set_experiment_tag(experiment.experiment_id, tag, "1")
+        client.delete_experiment_tag(experiment.experiment_id, tag)
+    except Exception as error:  # of MLflow, requests or a database, whatever they make of it
+        reason = without_credentials(str(error)).partition("\n")[0]
+        raise TrackingError(
+            f"the experiment {experiment.name!r} on {without_credentials(uri)} cannot be written to: {reason}",
+            hint="ask for the permission to edit it, or take another with --experiment NAME",
+        ) from error
+
+
+def _make(client: MlflowClient, uri: str, name: str) -> Experiment:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_experiment(name, artifact_location=_artifact_location(uri), tags=_TAGS)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        raise TrackingError(f"the experiment {name!r} was made and is not there", hint="try again")
+    return experiment
+
+
+def _artifact_location(uri: str) -> str | None:
+    """Return where an experiment keeps its files if MLflow's own choice would be wrong.
+
+    MLflow takes the path of the working folder for one that is quoted, as in a URL.
+    """
+    folder = Path.cwd()
+    if uri.startswith(("http://", "https://")) or "%" not in str(folder):
+        return None
+    return addresses.quoted(folder / "mlruns" / uuid.uuid4().hex[:8])
+
+
+def _refuse_renamed(client: MlflowClient, uri: str, name: str) -> None:
+    experiment = renamed(client, uri, name)
+    if experiment is not None:
+        raise TrackingError(
+            f"the experiment {name!r} was renamed in MLflow: it is called {experiment.name!r} now",
+            hint=f"--experiment {shlex.quote(experiment.name)} goes on with it, --experiment OTHER-NAME begins another",
+        )
+
+
+def _remember(uri: str, name: str, experiment: Experiment) -> None:
+    names = _names()
+    ours = names.setdefault(addresses.to_state(without_credentials(uri)), {})
+    remembered = _Remembered(experiment.experiment_id, experiment.creation_time)
+    if ours.get(name) != remembered:
+        ours[name] = remembered
+        write_state(state_folder() / "experiments.json", names)
+
+
+def _names() -> _Names:
+    return read_state(state_folder() / "experiments.json", _Names) or {}
+
+
+def _restore_hint(experiment: Experiment) -> str:
+    return f"`mlflow experiments restore -x {experiment.experiment_id}` brings it back"
