@@ -61,12 +61,12 @@ def examine(files: tuple[str, ...]) -> dict[str, Any]:
     from benchbench.paths import cache_folder
     from benchbench.plugin.catalog import Catalog
     from benchbench.records import machine
-    from benchbench.tracking.address import find_store, without_credentials
+    from benchbench.tracking.store import check_store
 
     problems = []
     store = ""
     try:
-        store = without_credentials(find_store())
+        store = check_store()
     except BenchError as error:
         problems.append(f"tracking store: {error.message}  ({error.hint})")
     catalog = Catalog.read(files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -57,6 +58,10 @@ def make_app() -> typer.Typer:
 def main() -> None:
     """Run ``bench``; it exits with 0 all well, 1 a trial failed, 2 wrong usage or input, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or pipe that takes ASCII alone must not end a trial over the name of a class.
+            stream.reconfigure(errors="backslashreplace")
     app = make_app()
     try:
         _add_plugin_commands(app, sys.argv[1:])

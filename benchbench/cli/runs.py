@@ -34,7 +34,7 @@ def list_runs(
     from benchbench.records.recovery import mark_dead
 
     mark_dead()
-    journals = [journal for journal in Journal.all() if (claim := journal.claim()) and claim.experiment == experiment]
+    journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]
     _send_leftovers(journals, experiment)
     found = sorted(map(describe, journals), key=lambda row: row["started_ms"])
     if as_json:
@@ -44,6 +44,16 @@ def list_runs(
         typer.echo(f"no trials of experiment {experiment!r} were run from this folder")
         return
     _print(found)
+
+
+def _is_of(journal: Journal, experiment: str) -> bool:
+    """Tell whether a trial is of an experiment, whatever that was called when the trial began."""
+    from benchbench.tracking.experiments import remembered_id
+
+    claim = journal.claim()
+    if claim is None:
+        return False
+    return experiment == claim.experiment or remembered_id(claim.tracking_uri, experiment) == claim.experiment_id
 
 
 def describe(journal: Journal) -> dict[str, Any]:
@@ -64,6 +74,7 @@ def describe(journal: Journal) -> dict[str, Any]:
         "epochs": record.spec.epochs,
         "started_ms": record.started_ms,
         "delivered": is_delivered(journal),
+        "deleted": journal.is_deleted(),
         "run_id": record.mlflow.run_id if record.mlflow else None,
     }
 
@@ -98,7 +109,7 @@ def _print(found: list[dict[str, Any]]) -> None:
             row["status"] + (" (will resume)" if row["can_resume"] else ""),
             f"{row['epoch']}/{row['epochs']}",
             duration((now_ms() - row["started_ms"]) / 1000),
-            "yes" if row["delivered"] else "not yet",
+            "yes" if row["delivered"] else "deleted" if row["deleted"] else "not yet",
         )
         for row in found
     ]

@@ -123,7 +123,7 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
     try:
         records = read_experiment(experiment, spec_ids={trial.spec.id for trial in result.trials}).records
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
-            return report.make(request, records, Path(folder) / files.REPORT).run_id is not None
+            return report.make(request, records, Path(folder) / files.REPORT, note=watcher.note).run_id is not None
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report
         watcher.note(f"no report: {one_line(error)}")
         return False

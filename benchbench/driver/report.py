@@ -13,7 +13,7 @@ from benchbench.compare.configurations import one_per_trial
 from benchbench.driver.question import Study, find_records
 from benchbench.driver.settings import default_experiment
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import SpecError
+from benchbench.errors import SpecError, TrackingError
 from benchbench.records import files
 from benchbench.report.gather import gather
 from benchbench.report.page import write_report
@@ -22,7 +22,7 @@ from benchbench.tracking.artifacts import log_report
 from benchbench.tracking.grids import find_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Unpack
 
     from benchbench.config.comparison import Compare, Expected
@@ -105,15 +105,24 @@ def write_report_of(
     study = Study.read(grid)
     question = study.question(options)
     name = experiment or default_experiment()
-    records = find_records(name, study, (watcher or Watcher()).note)
+    note = (watcher or Watcher()).note
+    records = find_records(name, study, note)
     request = Request(name, study.text, question, study.expected, str(grid or ""), study.name)
-    return make(request, records, output, figures=figures, log=log)
+    return make(request, records, output, note=note, figures=figures, log=log)
 
 
 def make(
-    request: Request, records: Sequence[Record], path: Path, *, figures: Path | None = None, log: bool = True
+    request: Request,
+    records: Sequence[Record],
+    path: Path,
+    *,
+    note: Callable[[str], None],
+    figures: Path | None = None,
+    log: bool = True,
 ) -> Made:
     """Write the report, and figures if a folder for them is given; keep both with the grid's own run.
+
+    ``note`` is told if they cannot be kept there, as in a store that may only be read.
 
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
@@ -125,9 +134,7 @@ def make(
         subject = Subject(request.experiment, request.text, comparison, trials, published, request.grid_file)
         write_report(subject, path)
         drawn, left_out = _draw(trials, figures) if figures else ((), {})
-    run_id = _parent(request, records) if log else None
-    if run_id:
-        log_report(run_id, path, figures)
+    run_id = _keep(request, records, path, figures, note) if log else None
     return Made(path, subject.counts, drawn, left_out, run_id)
 
 
@@ -155,6 +162,20 @@ def _draw(trials: Sequence[Trial], folder: Path) -> tuple[tuple[Path, ...], Mapp
 
     written = write_figures(trials, folder)
     return written.paths, written.left_out
+
+
+def _keep(
+    request: Request, records: Sequence[Record], path: Path, figures: Path | None, note: Callable[[str], None]
+) -> str | None:
+    """Put the report among the files of the grid's run, and return that run's id."""
+    run_id = _parent(request, records)
+    try:
+        if run_id:
+            log_report(run_id, path, figures)
+    except TrackingError as error:
+        note(error.message)
+        return None
+    return run_id
 
 
 def _parent(request: Request, records: Sequence[Record]) -> str | None:

@@ -247,4 +247,4 @@ def _record(planned: Planned, journal: Journal | None, store: Store) -> Record |
         return None
     from benchbench.tracking.records import read_run
 
-    return read_run(store.client, planned.run_id)
+    return read_run(store, planned.run_id)

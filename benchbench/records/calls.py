@@ -47,20 +47,20 @@ class Call:
     id: str
     kernel: str
 
-    def is_alive(self) -> bool:
-        """Tell whether the call still runs; takes a while only for one that died on another host."""
+    def is_alive(self, *, watch_seconds: float = WATCH_SECONDS) -> bool:
+        """Tell whether the call still runs; takes so long only for one that died on another host."""
         if self in _dead:
             return False
         if _is_locked(self._path("lock")):
             return True
-        if self.kernel != this_kernel() and self._is_beating():
+        if self.kernel != this_kernel() and self._is_beating(watch_seconds):
             return True
         _dead.add(self)
         return False
 
-    def _is_beating(self) -> bool:
+    def _is_beating(self, watch_seconds: float) -> bool:
         before = self._heartbeat()
-        deadline = time.monotonic() + WATCH_SECONDS
+        deadline = time.monotonic() + watch_seconds
         while before is not None and time.monotonic() < deadline:
             if self._heartbeat() != before:
                 return True

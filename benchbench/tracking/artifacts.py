@@ -8,8 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from benchbench.records import files
-from benchbench.tracking.moved import current_address
-from benchbench.tracking.reading import reading
+from benchbench.tracking.address import find_store
+from benchbench.tracking.client import mlflow_client
+from benchbench.tracking.moved import current_address, follow_move
+from benchbench.tracking.reading import reading, told
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -51,8 +53,14 @@ def artifact_text(store: Reading, run: Run, name: str) -> str | None:
 
 
 def log_report(run_id: str, report: Path, figures: Path | None = None) -> None:
-    """Put a report among the files of a run as ``report.html``, and the figures beside it in ``figures``."""
-    with reading() as store, tempfile.TemporaryDirectory() as folder:
-        store.client.log_artifact(run_id, str(shutil.copy(report, Path(folder) / files.REPORT)))
+    """Put a report among the files of a run as ``report.html``, and the figures beside it in ``figures``.
+
+    Raises :class:`~benchbench.errors.TrackingError` if the store cannot be written.
+    """
+    uri = find_store()
+    with told("the report cannot be kept in MLflow"), tempfile.TemporaryDirectory() as folder:
+        follow_move(uri)
+        client = mlflow_client(uri)
+        client.log_artifact(run_id, str(shutil.copy(report, Path(folder) / files.REPORT)))
         if figures is not None:
-            store.client.log_artifacts(run_id, str(figures), files.FIGURES_FOLDER)
+            client.log_artifacts(run_id, str(figures), files.FIGURES_FOLDER)

@@ -45,7 +45,13 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-    return mlflow.MlflowClient(tracking_uri)
+    return mlflow.MlflowClient(_with_driver(tracking_uri))
+
+
+def _with_driver(tracking_uri: str) -> str:
+    """Name the driver of a SQLite address whose path is quoted: without one, MLflow makes a folder of that name."""
+    is_quoted = sqlite_path(tracking_uri) is not None and "%" in tracking_uri
+    return tracking_uri.replace("sqlite://", "sqlite+pysqlite://", 1) if is_quoted else tracking_uri
 
 
 def make_database(tracking_uri: str) -> None:

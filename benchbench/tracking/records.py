@@ -19,7 +19,6 @@ from benchbench.records.journal import Journal
 from benchbench.records.record import FORMAT, MlflowRun, Record
 from benchbench.records.tracked import Predictions
 from benchbench.tracking import content
-from benchbench.tracking.address import without_credentials
 from benchbench.tracking.artifacts import artifact_text
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import Reading, reading, search, told
@@ -28,8 +27,9 @@ from benchbench.tracking.store import DEFAULT_EXPERIMENT, leftovers
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from mlflow import MlflowClient
     from mlflow.entities import Run
+
+    from benchbench.tracking.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -86,10 +86,10 @@ def read_experiment(
     )
 
 
-def read_run(client: MlflowClient, run_id: str) -> Record | None:
+def read_run(store: Store, run_id: str) -> Record | None:
     """Return the record of a run, or None if it kept none and its journal is not here."""
     with told(f"cannot read the run {run_id}"):
-        return _record(Reading(client, without_credentials(client.tracking_uri)), client.get_run(run_id))
+        return _record(Reading(store.client, store.tracking_uri), store.client.get_run(run_id))
 
 
 def _record(store: Reading, run: Run) -> Record | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from benchbench.records import files
+from benchbench.records.addresses import sqlite_path
 from benchbench.records.events import Started
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
@@ -21,7 +22,7 @@ from benchbench.tracking import content, grids
 from benchbench.tracking.address import find_store, without_credentials
 from benchbench.tracking.client import make_database, mlflow_client
 from benchbench.tracking.delivery import Delivery
-from benchbench.tracking.experiments import open_experiment, same_experiment
+from benchbench.tracking.experiments import check_experiment, open_experiment, same_experiment
 from benchbench.tracking.moved import follow_move
 from benchbench.tracking.reading import other_version_hint, told
 
@@ -167,8 +168,7 @@ class Store:
         """Return the experiment that a journal goes to: that of the call which began it."""
         name = claim.experiment if claim else self.experiment
         if name not in self._experiment_ids:
-            uri = self.client.tracking_uri
-            self._experiment_ids[name] = same_experiment(self.client, uri, name).experiment_id
+            self._experiment_ids[name] = same_experiment(self.client, self.tracking_uri, name).experiment_id
         return self._experiment_ids[name]
 
 
@@ -198,3 +198,20 @@ def _files(journal: Journal) -> Delivered:
     return {
         path.relative_to(journal.folder).as_posix(): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths
     }
+
+
+def check_store(experiment: str = DEFAULT_EXPERIMENT) -> str:
+    """Return the address of the store; raises :class:`~benchbench.errors.TrackingError` if it cannot be used.
+
+    Leaves nothing: neither a database nor an experiment is made.
+    """
+    uri = find_store()
+    shown, database = without_credentials(uri), sqlite_path(uri)
+    if database is not None and not database.exists():
+        return shown
+    with told(f"cannot use the tracking store {shown}", hint=other_version_hint(uri)):
+        client = mlflow_client(uri)
+        there = client.get_experiment_by_name(experiment)
+        if there is not None:
+            check_experiment(client, uri, there)
+    return shown

@@ -136,7 +136,7 @@ def answering(status: int) -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize(("status", "message"), [(404, "no MLflow server"), (401, "refuses access")])
+@pytest.mark.parametrize(("status", "message"), [(404, "no working MLflow server"), (401, "refuses access")])
 def test_what_answers_without_being_an_mlflow_server_to_us_is_named(status: int, message: str) -> None:
     with answering(status) as address, pytest.raises(TrackingError, match=message):
         Store.open(address)
