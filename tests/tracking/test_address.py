@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from benchbench.errors import TrackingError
 from benchbench.records.record import MlflowRun
-from benchbench.tracking.address import find_store, how_to_open, sqlite_path, without_credentials
+from benchbench.tracking.address import find_readable_store, find_store, how_to_open, without_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_the_default_is_mlflows_own_in_the_working_folder(workdir: Path) -> None:
@@ -98,6 +102,52 @@ def test_the_line_that_opens_a_run_fits_its_store(workdir: Path) -> None:
     assert "--backend-store-uri sqlite:////data/mlflow.db" in how_to_open(elsewhere)
 
 
-def test_only_sqlite_addresses_have_a_file() -> None:
-    assert sqlite_path("sqlite+pysqlite:///mlflow.db") == Path("mlflow.db")
-    assert sqlite_path("postgresql:///mlflow") is None
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("localhost:5000", "MLFLOW_TRACKING_URI=http://localhost:5000"),
+        ("127.0.0.1:5000", "MLFLOW_TRACKING_URI=http://127.0.0.1:5000"),
+        ("my-server.org:5000/path", "MLFLOW_TRACKING_URI=http://my-server.org:5000/path"),
+        ("http://host:5000/#/experiments/1", "MLFLOW_TRACKING_URI=http://host:5000"),
+        ("http://me:secret@host:5000/#/compare", "MLFLOW_TRACKING_URI=http://host:5000"),
+        ("sqlite://mlflow.db", "sqlite:///mlflow.db"),
+        ("sqlite:mlflow.db", "sqlite:///mlflow.db"),
+        ("sqllite:///mlflow.db", "did you mean 'sqlite'?"),
+        ("postgres://host/db", "did you mean 'postgresql'?"),
+        ("htp://host:5000", "did you mean 'http'?"),
+        ("myserver", "http://HOST:PORT"),
+    ],
+)
+@pytest.mark.parametrize("find", [find_store, find_readable_store])
+def test_an_address_as_people_type_it_gets_a_hint_that_fits(
+    find: Callable[[str], str], typed: str, hint: str, workdir: Path
+) -> None:
+    with pytest.raises(TrackingError) as caught:
+        find(typed)
+    assert hint in caught.value.hint
+    assert "secret" not in caught.value.message
+    assert list(workdir.iterdir()) == []
+
+
+@pytest.mark.parametrize("find", [find_store, find_readable_store])
+def test_three_slashes_that_were_meant_as_an_absolute_path_are_told_of(
+    find: Callable[[str], str], workdir: Path
+) -> None:
+    with pytest.raises(TrackingError) as caught:
+        find(f"sqlite://{workdir}/mlflow.db")
+    assert caught.value.hint == f"an absolute path takes four slashes: sqlite:///{workdir}/mlflow.db"
+
+
+def test_a_proxy_in_between_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(TrackingError, match="does not answer") as caught:
+        find_store("http://mlflow.example.org:5000")
+    assert caught.value.hint == "the proxy http://127.0.0.1:9 is in between; NO_PROXY=mlflow.example.org goes around it"
+
+
+def test_what_is_read_must_be_there_and_be_a_database(workdir: Path) -> None:
+    with pytest.raises(TrackingError, match="nothing was run here"):
+        find_readable_store()
+    (workdir / "mlflow.db").write_text("no database", encoding="utf-8")
+    with pytest.raises(TrackingError, match="is not a database"):
+        find_readable_store()

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 import torch
 from support import journals
+from support.commands import Bench
+from support.paths import PLUGINS
 from support.tracking_server import free_port, server
 from torch import nn
 
 from benchbench.errors import TrackingError
 from benchbench.tracking import Store, TrackerThread, how_to_open, is_delivered
+from benchbench.tracking.store import check_store
 from benchbench.worker.artifacts import save_model
 
 if TYPE_CHECKING:
@@ -140,3 +145,72 @@ def answering(status: int) -> Iterator[str]:
 def test_what_answers_without_being_an_mlflow_server_to_us_is_named(status: int, message: str) -> None:
     with answering(status) as address, pytest.raises(TrackingError, match=message):
         Store.open(address)
+
+
+@contextmanager
+def read_only(address: str) -> Iterator[str]:
+    """Run a server that passes on what is asked of another and refuses what would change it."""
+
+    class Guard(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.pass_on("GET")
+
+        def do_POST(self) -> None:
+            self.pass_on("POST")
+
+        def do_DELETE(self) -> None:
+            self.pass_on("DELETE")
+
+        def pass_on(self, method: str) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if method != "GET" and not self.path.endswith("/search"):
+                self.answer(403, b'{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}')
+                return
+            headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
+            answer = requests.request(method, address + self.path, data=body, headers=headers, timeout=30)
+            self.answer(answer.status_code, answer.content)
+
+        def answer(self, status: int, content: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guard) as web:
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{web.server_port}"
+        web.shutdown()
+        thread.join()
+
+
+def test_an_experiment_that_may_only_be_read_is_found_out_before_training(
+    served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(served, "guarded")
+    tags = store.client.get_experiment(store.experiment_id).tags
+    assert Store.open(served, "guarded").experiment_id == store.experiment_id
+    assert store.client.get_experiment(store.experiment_id).tags == tags
+    with read_only(served) as address:
+        with pytest.raises(TrackingError, match=r"'guarded' on .* cannot be written to: .*Permission denied") as caught:
+            Store.open(address, "guarded")
+        assert "permission" in caught.value.hint
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        with pytest.raises(TrackingError, match="cannot be written to"):
+            check_store("guarded")
+    assert store.client.get_experiment(store.experiment_id).tags == tags
+    assert store.client.search_runs([store.experiment_id]) == []
+
+
+@pytest.mark.slow
+def test_the_json_of_a_trial_that_a_server_tracks_is_json(served: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tmp_path / "cache", {"MLFLOW_TRACKING_URI": served, "PYTHONIOENCODING": "ascii"})
+    plugin = PLUGINS / "tiny.py"
+    done = bench("run", "tiny", "digits", "--plugins", plugin, "-e", 1, "--artifacts", "none", "--json", LANG="C")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["mlflow"]["tracking_uri"] == served

@@ -1,0 +1,129 @@
+"""Who is alive: decided by locks that the system drops, and across hosts by a heartbeat."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from support import journals
+
+from benchbench.records.calls import BEAT_SECONDS, NOBODY, Call, calling, this_kernel
+from benchbench.records.claim import Claim
+from benchbench.records.journal import Journal
+from benchbench.records.recovery import mark_dead
+from benchbench.records.state import state_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOLD = """
+from benchbench.records.calls import calling
+with calling() as call:
+    print(call.id, flush=True)
+    input()
+"""
+ASK = """
+import sys
+from benchbench.records.calls import Call
+print(Call(*sys.argv[1:]).is_alive(watch_seconds=0))
+"""
+OTHER_KERNEL = "another host"
+
+
+def running(call: Call) -> Journal:
+    """Return the journal of a trial that a call runs."""
+    journal = Journal.of(journals.SPEC.id, "20260101-000000-abcdef01")
+    journal.append(journals.started())
+    journal.set_claim(Claim("sqlite:///mlflow.db", "bench", "1", call))
+    return journal
+
+
+def hold() -> tuple[subprocess.Popen[str], Call]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, Call(process.stdout.readline().strip(), this_kernel())
+
+
+def ask(call: Call, *prefix: str) -> str:
+    """Ask another process whether a call is alive."""
+    command = [*prefix, sys.executable, "-c", ASK, call.id, call.kernel]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_call_is_alive_until_it_ends_and_leaves_nothing() -> None:
+    with calling() as call:
+        assert call.is_alive()
+        assert ask(call) == "True"
+    assert not call.is_alive()
+    assert list((state_folder() / "calls").iterdir()) == []
+
+
+def test_a_call_that_is_killed_is_dead_at_once() -> None:
+    process, call = hold()
+    assert call.is_alive()
+    journal = running(call)
+    assert mark_dead() == []
+    process.kill()
+    process.communicate()
+    assert mark_dead() == [journal]
+    record = journal.record()
+    assert record.status == "killed"
+    assert record.error is not None
+    assert "ended without a word" in record.error.message
+
+
+def test_a_listing_in_another_container_leaves_a_living_trial_alone() -> None:
+    namespace = ("unshare", "--pid", "--uts", "--fork")
+    if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to make a PID namespace")
+    with calling() as call:
+        assert ask(call, *namespace) == "True"
+    assert ask(call, *namespace) == "False"
+
+
+def test_a_lock_counts_whatever_kernel_is_named() -> None:
+    with calling() as call:
+        assert replace(call, kernel=OTHER_KERNEL).is_alive(watch_seconds=0)
+
+
+def test_on_another_host_a_heartbeat_that_goes_on_is_a_living_call_and_one_that_stands_still_a_dead_one() -> None:
+    call = Call("0123456789abcdef", OTHER_KERNEL)
+    path = state_folder() / "calls" / f"{call.id}.heartbeat"
+    path.parent.mkdir(parents=True)
+    path.write_text("1", encoding="ascii")
+    beat = threading.Timer(0.3, path.write_text, ["2", "ascii"])
+    beat.start()
+    assert call.is_alive()
+    beat.join()
+    assert not call.is_alive(watch_seconds=0.5)
+
+
+def test_a_heartbeat_does_not_keep_a_dead_call_of_this_host_alive() -> None:
+    call = Call("0123456789abcdef", this_kernel())
+    path = state_folder() / "calls" / f"{call.id}.heartbeat"
+    path.parent.mkdir(parents=True)
+    path.write_text("1", encoding="ascii")
+    assert not call.is_alive()
+    assert not NOBODY.is_alive()
+
+
+def test_a_call_beats() -> None:
+    with calling() as call:
+        path = state_folder() / "calls" / f"{call.id}.heartbeat"
+        before = path.read_bytes()
+        threading.Event().wait(2 * BEAT_SECONDS)
+        assert path.read_bytes() != before
+
+
+def test_asking_writes_nothing(tmp_path: Path) -> None:
+    assert not Call("0123456789abcdef", OTHER_KERNEL).is_alive()
+    assert not state_folder().exists()
+    with calling() as call:
+        names = sorted((state_folder() / "calls").iterdir())
+        assert call.is_alive()
+        assert sorted((state_folder() / "calls").iterdir()) == names
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,135 @@
+"""Folders that are moved, copied, oddly named or read-only, with all that trials left in them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support import journals
+
+from benchbench.records.claim import Claim
+from benchbench.records.journal import Journal
+from benchbench.tracking import Store, is_delivered
+from benchbench.tracking.moved import find_move
+from benchbench.tracking.records import load_records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ATTEMPT = "20260101-000000-abcdef01"
+READ = "from benchbench import load_records; print(len(load_records()))"
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder for working folders, each of which keeps its own state."""
+    monkeypatch.delenv("BENCH_STATE")
+    return tmp_path
+
+
+def trained(folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
+    """Return a trial that was delivered from a working folder."""
+    folder.mkdir(parents=True)
+    shutil.copy(database, folder / "mlflow.db")
+    monkeypatch.chdir(folder)
+    store = Store.open()
+    journal = Journal.of(journals.SPEC.id, ATTEMPT)
+    for event in (journals.started(ATTEMPT), journals.epoch(1), journals.finished()):
+        journal.append(event)
+    journal.set_claim(Claim(store.tracking_uri, store.experiment, store.experiment_id))
+    journal.artifacts.mkdir()
+    (journal.artifacts / "record.json").write_text(journal.record().to_json(), encoding="utf-8")
+    store.deliver(journal)
+    shutil.rmtree(journal.artifacts)
+    return journal
+
+
+def files_under(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("name", ["x y", "x%20y", "50%25", "a#b", "a?b", "Bäume"])
+def test_a_folder_of_any_name_keeps_everything_in_itself(
+    name: str, base: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = trained(base / name, empty_database, monkeypatch)
+    assert [path.name for path in base.iterdir()] == [name]
+    assert is_delivered(journal)
+    (record,) = load_records()
+    assert record.status == "finished"
+    assert len(list((base / name / "mlruns").rglob("record.json"))) == 1
+
+
+def test_a_sibling_whose_name_is_the_same_unquoted_is_another_folder(
+    base: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(base / "x y", empty_database, monkeypatch)
+    (base / "x%20y").mkdir()
+    shutil.copy(empty_database, base / "x%20y" / "mlflow.db")
+    monkeypatch.chdir(base / "x%20y")
+    Store.open()
+    assert load_records() == []
+
+
+@pytest.mark.parametrize("is_copy", [False, True])
+def test_a_folder_that_was_moved_or_copied_goes_on_with_its_own_files(
+    *, is_copy: bool, base: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = trained(base / "old", empty_database, monkeypatch)
+    if is_copy:
+        shutil.copytree(base / "old", base / "new")
+    else:
+        (base / "old").rename(base / "new")
+    before = files_under(base / "old")
+    monkeypatch.chdir(base / "new")
+    (record,) = load_records()
+    assert record.status == "finished"
+
+    store = Store.open()
+    assert store.note.startswith(f"this folder was moved or copied from {base / 'old'}")
+    claim = journal.claim()
+    assert claim is not None
+    assert claim.tracking_uri == store.tracking_uri
+    run = journal.mlflow_run()
+    assert run is not None
+    folder = store.client.get_run(run.run_id).info.artifact_uri
+    assert folder.startswith(f"{base / 'new'}/mlruns/")
+    assert Store.open().note == ""
+    assert files_under(base / "old") == before
+    assert (base / "old").exists() == is_copy
+
+
+def test_a_database_that_was_never_moved_is_left_alone(tmp_path: Path) -> None:
+    """As with MLFLOW_TRACKING_URI: the database lies elsewhere than the files."""
+    (tmp_path / "work" / "mlruns" / "1").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    assert find_move(f"{tmp_path}/work/mlruns/1", tmp_path / "data" / "mlflow.db") is None
+    assert find_move(f"{tmp_path}/work/mlruns/1", tmp_path / "work" / "mlflow.db") is None
+    assert find_move("mlflow-artifacts:/1", tmp_path / "data" / "mlflow.db") is None
+    assert find_move("s3://bucket/mlruns/1", tmp_path / "data" / "mlflow.db") is None
+
+
+@pytest.mark.parametrize("has_log", [False, True])
+def test_a_folder_that_may_only_be_read_is_read_and_not_written(
+    *, has_log: bool, base: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
+        pytest.skip("root may write anywhere")
+    folder = base / "old"
+    trained(folder, empty_database, monkeypatch)
+    if has_log:
+        (folder / "mlflow.db-wal").touch()
+    before = files_under(folder)
+    script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$1" -c "$2"'
+    command = ["unshare", "--mount", "sh", "-c", script, str(folder), sys.executable, READ]
+    if os.geteuid() != 0:
+        folder.chmod(0o500)
+        command = [sys.executable, "-c", READ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    folder.chmod(0o700)
+    assert done.stdout == "1\n", done.stderr
+    assert files_under(folder) == before
