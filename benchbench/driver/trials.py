@@ -128,7 +128,11 @@ class _Call:
             ending = Ending([], is_interrupted=False)
             return self._result(ending, journals, is_delivered=self._deliver(artifacts))
         store = self.opened.tracker.wait_open()
-        run = MlflowRun(store.tracking_uri, store.experiment_id, store.open_parent(grid.name, file=grid.path, question=grid.question))
+        run = MlflowRun(
+            store.tracking_uri,
+            store.experiment_id,
+            store.open_parent(grid.name, file=grid.path, question=grid.question),
+        )
         ending = self._train(list(jobs.values()), best.complete, parent_run_id=run.run_id)
         self.trials.on_trained()
         best_jobs = [self._job(best.done_before)] if best.done_before else list(jobs.values())
