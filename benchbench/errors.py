@@ -1,4 +1,4 @@
-"""What can go wrong, said so that the reader knows what to do next.
+"""What can go wrong, and what to do about it.
 
 ::
 
@@ -86,5 +86,5 @@ def one_line(error: BaseException) -> str:
 
 def closest(word: str, known: Iterable[str]) -> str:
     """Return ``"did you mean 'x'?"`` for the known word nearest to ``word``, or ``""``."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"did you mean {found[0]!r}?" if found else ""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean {matches[0]!r}?" if matches else ""

@@ -1,6 +1,6 @@
-"""Events: what a trial says while it runs, and their JSON.
+"""Events: what a trial reports while it runs, and their JSON.
 
-Numbers that are not finite are written as the strings ``NaN``, ``Infinity`` and ``-Infinity``.
+Numbers that are not finite are the strings ``NaN``, ``Infinity`` and ``-Infinity``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the anno
 from benchbench.records.machine import Machine  # noqa: TC001
 
 NOISY_FRACTION = 0.05
-"""How much of all cores' time other processes may take before times are not to be trusted; a tenth of one of two."""
+"""The fraction of all cores' time that other processes may take before times are not to be trusted."""
 
 
 def now_ms() -> int:
@@ -45,7 +45,7 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch. Losses are means over images, accuracies shares 0..1, both of the training pass as it went.
+    """One epoch. Losses are means over images, accuracies fractions 0..1; those of training are taken as it goes.
 
     ``peak_memory_bytes``: the most that the process, or torch on a GPU, had in use. ``noisy``: whether other
     processes took so much of the processor that the epoch's times say little.
@@ -66,7 +66,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Final:
-    """The trained model, in eval mode and without flips, on each split; accuracies are shares 0..1."""
+    """The trained model, in eval mode and without flips, on each split; accuracies are fractions 0..1."""
 
     train_accuracy: float
     train_loss: float
@@ -94,18 +94,18 @@ class Times:
 
     @property
     def overhead_fraction(self) -> float:
-        """Return the share of the wall clock that is neither training nor evaluation."""
+        """Return the fraction of the wall clock that is neither training nor evaluation."""
         return 1 - (self.train + self.eval) / self.wall if self.wall else 0.0
 
     @property
     def not_training_fraction(self) -> float:
-        """Return the share of the wall clock that is not training."""
+        """Return the fraction of the wall clock that is not training."""
         return 1 - self.train / self.wall if self.wall else 0.0
 
 
 @dataclass(frozen=True)
 class Error:
-    """Why a trial ended early. ``traceback`` is empty where the message says it all."""
+    """Why a trial ended early. ``traceback`` is empty if the message says it all."""
 
     kind: str
     message: str
@@ -134,9 +134,9 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed:
-    """A trial that was interrupted goes on, after ``num_epochs`` epochs that need not be trained again.
+    """An interrupted trial goes on, after ``num_epochs`` epochs that need not be trained again.
 
-    ``note`` says why it is not resumed where it was, if it is not.
+    If it does not go on from its last checkpoint, ``note`` says why.
     """
 
     num_epochs: int
@@ -169,7 +169,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """The trial ended early: ``killed`` where someone asked for it, ``failed`` otherwise."""
+    """The trial ended early: ``killed`` if someone stopped it, ``failed`` otherwise."""
 
     status: Literal["failed", "killed"]
     error: Error

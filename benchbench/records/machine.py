@@ -49,17 +49,17 @@ def describe(*, device: str, device_name: str, num_threads: int) -> Machine:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that results may depend on, without importing them."""
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def processor_name() -> str:
-    """Return the processor's model name, or its architecture where the system does not tell."""
+    """Return the processor's model name, or its architecture if the system does not tell."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -69,7 +69,7 @@ def processor_name() -> str:
 
 
 def git_commit(folder: Path) -> str | None:
-    """Return the commit that is checked out in ``folder``, or None where there is none."""
+    """Return the commit that is checked out in ``folder``, or None if there is none."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"],  # noqa: S607 - the user's own git

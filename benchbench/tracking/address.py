@@ -122,7 +122,7 @@ def _of_known_kind(uri: str, scheme: str) -> str:
 
 
 def _refuse_left_over_file_store() -> None:
-    # MLflow itself goes back to the file store where it sees one, and then refuses it
+    # MLflow itself goes back to the file store if it sees one, and then refuses it
     # (mlflow/tracking/_tracking_service/utils.py, _has_existing_mlruns_data).
     for meta in Path("mlruns").glob("*/meta.yaml"):
         if meta.parent.name.isdigit():

@@ -70,8 +70,8 @@ def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", f
     """
     with reading() as store:
         client = store.client
-        if name and file and (found := _find(client, experiment_id, name, file)):
-            return found
+        if name and file and (run_id := _find(client, experiment_id, name, file)):
+            return run_id
         tags = [client.get_run(run_id).data.tags for run_id in run_ids]
         parents = {tag[content.PARENT_TAG] for tag in tags if content.PARENT_TAG in tag}
         if len(parents) != 1:

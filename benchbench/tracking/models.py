@@ -31,8 +31,8 @@ def send(client: MlflowClient, run: MlflowRun, record: Record, *, folder: Path) 
 
 def _find(client: MlflowClient, run: MlflowRun, attempt: str) -> LoggedModel | None:
     tagged = f"tags.`{content.ATTEMPT_TAG}` = '{attempt}'"
-    found = client.search_logged_models([run.experiment_id], tagged, max_results=1)
-    return found[0] if found else None
+    models = client.search_logged_models([run.experiment_id], tagged, max_results=1)
+    return models[0] if models else None
 
 
 def _create(client: MlflowClient, run: MlflowRun, record: Record) -> LoggedModel:
@@ -54,8 +54,8 @@ def _send_description(client: MlflowClient, run: MlflowRun, model: LoggedModel, 
     description.model_id = description.model_uuid = model.model_id
     description.run_id = run.run_id
     description.artifact_path = model.artifact_location
-    with tempfile.TemporaryDirectory(prefix="benchbench-") as place:
-        path = Path(place) / "MLmodel"
+    with tempfile.TemporaryDirectory(prefix="benchbench-") as temporary:
+        path = Path(temporary) / "MLmodel"
         description.save(str(path))
         client.log_model_artifact(model.model_id, str(path))
 

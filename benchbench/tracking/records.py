@@ -1,7 +1,7 @@
 """Finished work read back: the records of an experiment's trials.
 
 The ``record.json`` of a run comes first: it is there whoever reads, wherever the trial ran. A run that keeps no
-artifacts, or whose trial was resumed since, is read from its journal where that is on this machine.
+artifacts, or whose trial was resumed since, is read from its journal if that is on this machine.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Loaded:
 def load_records(experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | None = None) -> list[Record]:
     """Return the records of all trials of an experiment that MLflow has, whatever their status, oldest first.
 
-    Runs that left no record are named in a warning of the log. Raises :class:`TrackingError` where the store or the
+    Runs that left no record are named in a warning of the log. Raises :class:`TrackingError` if the store or the
     experiment cannot be read, and for a record that another version of benchbench wrote.
     """
     loaded = read_experiment(experiment, tracking_uri=tracking_uri)
@@ -139,7 +139,7 @@ def _first_line(error: Exception) -> str:
 def load_predictions(run_id: str, *, tracking_uri: str | None = None) -> Predictions:
     """Return the predictions that a run keeps.
 
-    Raises :class:`TrackingError` where it keeps none, as with ``--artifacts none`` and for trials that did not finish.
+    Raises :class:`TrackingError` if it keeps none, as with ``--artifacts none`` and for trials that did not finish.
     """
     with reading(tracking_uri) as store:
         text = artifact_text(store, store.client.get_run(run_id), files.PREDICTIONS)

@@ -153,8 +153,8 @@ class Store:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
         tagged = f"tags.`{content.ATTEMPT_TAG}` = '{attempt}'"
-        found = self.client.search_runs([experiment_id], tagged, ViewType.ALL, max_results=1)
-        return found[0] if found else None
+        runs = self.client.search_runs([experiment_id], tagged, ViewType.ALL, max_results=1)
+        return runs[0] if runs else None
 
     def _create(self, started: Started, experiment_id: str, claim: Claim | None) -> Run:
         tags = content.start_tags(started) | {content.STATUS_TAG: "running"}

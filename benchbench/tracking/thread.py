@@ -1,4 +1,4 @@
-"""Delivery beside the training: a thread that sends journals on, and keeps what it could not send in mind."""
+"""Delivery during training: a thread that sends journals to MLflow, and tries again what it could not send."""
 
 from __future__ import annotations
 

@@ -40,38 +40,38 @@ class TimedCall:
 def log_timing(store: Store, call: TimedCall) -> MlflowRun:
     """Write a timing and return the run that stands above its variants.
 
-    Raises :class:`~benchbench.errors.TrackingError` where it cannot be written whole.
+    Raises :class:`~benchbench.errors.TrackingError` if it cannot be written whole.
     """
     with told(f"cannot write to the tracking store {store.tracking_uri}"):
         run_id = _create(store, call.name, call, {content.NOTE_TAG: call.note})
-        for place, name in enumerate(call.timing.job.names):
-            _log_variant(store, call, place, name, parent=run_id)
+        for index, name in enumerate(call.timing.job.names):
+            _log_variant(store, call, index, name, parent=run_id)
         for name, text in call.texts.items():
             store.client.log_text(run_id, text, name)
         _end(store, run_id, call.timing)
     return MlflowRun(store.tracking_uri, store.experiment_id, run_id)
 
 
-def _log_variant(store: Store, call: TimedCall, place: int, name: str, *, parent: str) -> None:
+def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent: str) -> None:
     from mlflow.entities import Metric, Param
 
-    timing, started = call.timing, call.timing.warmed[place].started
+    timing, started = call.timing, call.timing.warmed[index].started
     tags = {key: value for key, value in content.start_tags(started).items() if key not in _OF_TRIALS}
     run_id = _create(store, name, call, tags | {content.PARENT_TAG: parent})
     turn = "an epoch" if timing.job.steps is None else f"{timing.job.steps} steps"
-    params = content.params(timing.job.specs[place]) | {"rounds": str(len(timing.rounds)), "turn": turn}
+    params = content.params(timing.job.specs[index]) | {"rounds": str(len(timing.rounds)), "turn": turn}
     store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
-    metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in _points(call, place, name)]
+    metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in _points(call, index, name)]
     for begin in range(0, len(metrics), _MAX_METRICS):
         store.client.log_batch(run_id, metrics=metrics[begin : begin + _MAX_METRICS])
     _end(store, run_id, timing)
 
 
-def _points(call: TimedCall, place: int, name: str) -> Iterator[content.Point]:
+def _points(call: TimedCall, index: int, name: str) -> Iterator[content.Point]:
     """Yield the turns of a variant, with the round as step, and what they came to."""
     rounds = call.timing.rounds
     for done in rounds:
-        values = asdict(done.turns[place]) | {"other_cpu_fraction": done.other_cpu_fraction, "noisy": done.is_noisy}
+        values = asdict(done.turns[index]) | {"other_cpu_fraction": done.other_cpu_fraction, "noisy": done.is_noisy}
         for key, value in values.items():
             if key != "is_finite":
                 yield content.Point(key, float(value), done.number, done.timestamp_ms)

@@ -1,0 +1,52 @@
+"""Files are replaced whole, and caches have a folder whoever the user is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+from benchbench.paths import replacing, write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    write_atomically(path, "old")
+    with contextlib.suppress(ValueError), replacing(path) as file:
+        file.write(b"ne")
+        raise ValueError
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_others_may_read_what_is_written_as_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        write_atomically(tmp_path / "state.json", b"new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_user_without_a_home_has_caches_in_the_folder_for_temporary_files(tmp_path: Path) -> None:
+    program = """
+import os, pwd
+os.environ.pop("HOME", None)
+def nobody(_): raise KeyError
+pwd.getpwuid = nobody
+from benchbench.paths import cache_folder
+print(cache_folder())
+"""
+    variables = {
+        key: value for key, value in os.environ.items() if key not in ("HOME", "BENCH_CACHE", "XDG_CACHE_HOME")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=variables, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{tempfile.gettempdir()}/benchbench-{os.getuid()}\n"
