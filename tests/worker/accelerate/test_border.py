@@ -66,6 +66,14 @@ def test_a_border_is_convolved_once_for_all_images(layer: nn.Conv2d, window: Win
         assert error(found, right) < max(3 * error(plain, right), 1e-6)
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_outputs_lie_in_memory_as_torchs_do(memory_format: torch.memory_format) -> None:
+    layer = nn.Conv2d(3, 8, 11, stride=4).to(memory_format=memory_format)
+    images = make_images(3).contiguous(memory_format=memory_format)
+    with FastLayers(images=images, window=MIDDLE):
+        assert layer(images).is_contiguous(memory_format=memory_format)
+
+
 def first_layers(between: nn.Module | None = None) -> nn.Sequential:
     """Return AlexNet's first two convolutions, and what lies between them."""
     torch.manual_seed(0)
