@@ -56,7 +56,7 @@ def conv2d(
 class _Repeated(torch.autograd.Function):
     """One image, repeated: torch is ten times slower at the sum of its gradients.
 
-    It keeps its memory format, because all layers that follow compute in that, and most are less exact in channels-last.
+    It keeps its memory format, because all layers that follow compute in that, and most are less exact channels-last.
     """
 
     @staticmethod
