@@ -26,12 +26,6 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; one that is there is replaced.")
     ] = Path(files.REPORT),
-    figures: Annotated[
-        Path | None,
-        typer.Option(
-            "--figures", metavar="DIR", show_default=False, help="Write figures for a paper into this folder."
-        ),
-    ] = None,
     log: Annotated[
         bool,
         typer.Option("--log/--no-log", help="Keep the report with the grid's own run in MLflow, if there is one."),
@@ -50,7 +44,7 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.cli.tables import Notes
     from benchbench.driver.report import write_report_of
 
-    made = write_report_of(experiment, output, figures=figures, log=log, grid=grid, watcher=Notes(), **question)
+    made = write_report_of(experiment, output, log=log, grid=grid, watcher=Notes(), **question)
     if as_json:
         typer.echo(json.dumps(made.to_json(), indent=2))
     else:
@@ -60,9 +54,5 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
 def show(made: Made) -> None:
     """Print what was written."""
     typer.echo(f"{made.path}  {made.counts}  {made.path.stat().st_size / 1e6:.1f} MB")
-    for path in made.figures:
-        typer.echo(path)
-    for name, reason in made.left_out.items():
-        typer.echo(f"{name} is left out: {reason}", err=True)
     if made.run_id:
         typer.echo(f"kept as report.html with the grid's run {made.run_id}")

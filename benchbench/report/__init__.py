@@ -5,8 +5,7 @@
     page.py           the report as one HTML file
     template/         the report's HTML, CSS and JavaScript
     subject.py        what a report is about
-    material.py       trials with the files that their runs keep
-    gather.py         fetches that material from MLflow
+    trials.py         the trials with the files that their runs keep
     sections.py       the tables of the report
     classes.py        accuracy per class, with intervals
     facts.py          what differs between trials, and the command that repeats one
@@ -18,10 +17,6 @@
     provenance.py     the files that say how a trial was made
     grid_page.py      what MLflow shows of a grid
     timings.py        timings as JSON
-    paper.py          the paper's figures
-    paper_best.py     figures 2, 7, 8 and 9 of the paper
-    paper_curves.py   figures 3 to 6 of the paper
-    paper_network.py  figure 1 of the paper
 """
 
 from benchbench.report.provenance import describe

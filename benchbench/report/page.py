@@ -112,7 +112,7 @@ def _of_best(subject: Subject) -> dict[str, Any]:
 
 
 def _grid_command(subject: Subject) -> str:
-    paths = [path for trial in subject.material for path in facts.plugin_files(trial.artifacts)]
+    paths = [path for trial in subject.trials for path in facts.plugin_files(trial.artifacts)]
     options = [word for path in dict.fromkeys(paths) for word in ("--plugins", path)]
     return shlex.join(["bench", "grid", subject.grid_file, *options])
 

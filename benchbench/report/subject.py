@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare.configurations import find_keys, group
 from benchbench.config.differences import describe_spec, describe_values, varying
-from benchbench.report.gather import best
+from benchbench.report.trials import best
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchbench.compare import Comparison, PublishedRow
     from benchbench.compare.configurations import Configuration
     from benchbench.records.record import Record
-    from benchbench.report.material import Trial
+    from benchbench.report.trials import Trial
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Subject:
     experiment: str
     question: str
     comparison: Comparison
-    material: tuple[Trial, ...]
+    trials: tuple[Trial, ...]
     published: tuple[PublishedRow, ...] = ()
     grid_file: str = ""
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
         """Return the records, in the order of the trials."""
-        return tuple(trial.record for trial in self.material)
+        return tuple(trial.record for trial in self.trials)
 
     @cached_property
     def rows(self) -> tuple[Configuration, ...]:
@@ -66,7 +66,7 @@ class Subject:
 
     def artifacts(self, record: Record) -> Path:
         """Return the folder with the files of a trial."""
-        return next(trial.artifacts for trial in self.material if trial.record is record)
+        return next(trial.artifacts for trial in self.trials if trial.record is record)
 
     def trial_name(self, record: Record) -> str:
         """Return such as ``optimizer.lr=0.001 seed=0``."""

@@ -52,8 +52,8 @@ def artifact_text(store: Reading, run: Run, name: str) -> str | None:
         return path.read_text(encoding="utf-8") if path.exists() else None
 
 
-def log_report(run_id: str, report: Path, figures: Path | None = None) -> None:
-    """Put a report among the files of a run as ``report.html``, and the figures beside it in ``figures``.
+def log_report(run_id: str, report: Path) -> None:
+    """Put a report among the files of a run as ``report.html``.
 
     Raises :class:`~benchbench.errors.TrackingError` if the store cannot be written.
     """
@@ -62,5 +62,3 @@ def log_report(run_id: str, report: Path, figures: Path | None = None) -> None:
         follow_move(uri)
         client = mlflow_client(uri)
         client.log_artifact(run_id, str(shutil.copy(report, Path(folder) / files.REPORT)))
-        if figures is not None:
-            client.log_artifacts(run_id, str(figures), files.FIGURES_FOLDER)

@@ -99,8 +99,6 @@ def test_a_report_is_kept_with_the_run_of_the_grid_unless_that_is_not_wanted(sto
         "report": str(path),
         "bytes": path.stat().st_size,
         "trials": "4 trials: 4 finished",
-        "figures": [],
-        "left_out": {},
         "run_id": store.parent,
     }
     assert kept(store) == {"report.html"}
@@ -134,7 +132,6 @@ def test_an_experiment_without_a_grid_keeps_no_report(tmp_path: Path) -> None:
         (("bench", "-o", "."), "-o . is a folder"),
         (("bench", "-o", "nowhere/report.html"), "there is no folder nowhere"),
         (("bench", "-o", "rates.toml/report.html"), "there is no folder rates.toml"),
-        (("bench", "--figures", "rates.toml"), "--figures rates.toml is not a folder"),
         (("bench", "--metric", "test_acuracy"), "did you mean 'test_accuracy'?"),
         (("bench", "--by", "epochs"), "cannot compare by 'epochs'"),
     ],

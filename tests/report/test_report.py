@@ -22,8 +22,8 @@ from benchbench.records.events import Error
 from benchbench.records.record import Record
 from benchbench.report import facts, images, page, sections
 from benchbench.report.classes import class_table
-from benchbench.report.material import Trial
 from benchbench.report.subject import Subject
+from benchbench.report.trials import Trial
 from benchbench.worker.artifacts import Predictions, stage
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 def subject(records: Sequence[Record], folder: Path, *, question: str = "Which rate?", grid_file: str = "") -> Subject:
-    material = tuple(Trial(record, folder / record.attempt) for record in records)
-    return Subject("bench", question, compare_records(records), material, (), grid_file)
+    trials = tuple(Trial(record, folder / record.attempt) for record in records)
+    return Subject("bench", question, compare_records(records), trials, (), grid_file)
 
 
 def keep(folder: Path, class_names: tuple[str, ...], *, num_channels: int = 3) -> None:
@@ -196,7 +196,7 @@ def test_the_command_that_repeats_a_trial_has_every_parameter_and_its_plugin_fil
 def test_a_report_that_cannot_be_made_leaves_the_old_one(two_rates: Subject, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text("old", encoding="utf-8")
-    broken = replace(two_rates, material=two_rates.material[:1])
+    broken = replace(two_rates, trials=two_rates.trials[:1])
     with pytest.raises(SpecError):
         page.write_report(broken, path)
     assert path.read_text(encoding="utf-8") == "old"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchbench.records.record import Record
-    from benchbench.report.material import Trial
+    from benchbench.report.trials import Trial
 
 _COLUMNS = ("layer", "kind", "output", "parameters", "multiply-adds")
 _WIDTHS = (0.28, 0.27, 0.15, 0.15, 0.15)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import paper_best
+import paper_curves
+import paper_network
 import pytest
 import torch
+from figures import Written, write_figures
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from paper_network import Row
 from PIL import Image
 from support import journals, made_records
 from torch import nn
@@ -18,11 +23,8 @@ from benchbench.config.differences import varying
 from benchbench.config.spec import PluginSpec
 from benchbench.plugin.base import Split, Splits
 from benchbench.records.files import SAMPLES
-from benchbench.report import paper_best, paper_curves, paper_network
 from benchbench.report.figures import RIGHT_COLOR, WRONG_COLOR
-from benchbench.report.material import Trial
-from benchbench.report.paper import Written, write_figures
-from benchbench.report.paper_network import Row
+from benchbench.report.trials import Trial
 from benchbench.worker.artifacts import Predictions, save_layers, stage
 
 if TYPE_CHECKING:

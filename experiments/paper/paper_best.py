@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from benchbench.report.material import Trial
+    from benchbench.report.trials import Trial
 
 NO_TRIAL = "no trial has finished"
 NO_IMAGES = "kept no images: --artifacts full keeps them"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Spec
 
 FOLDER = REPOSITORY / "experiments"
+PATHS = {path.stem: path for folder in (FOLDER, FOLDER / "paper") for path in folder.glob("*.toml")}
 NUM_TRIALS = {
     "batch-size": 6,
     "grid": 4,
@@ -47,7 +48,7 @@ def registry() -> Registry:
 
 
 def experiment(name: str) -> GridFile:
-    return load(FOLDER / f"{name}.toml")
+    return load(PATHS[name])
 
 
 def resolve(registry: Registry, grid: GridFile) -> list[Spec]:
@@ -55,7 +56,7 @@ def resolve(registry: Registry, grid: GridFile) -> list[Spec]:
 
 
 def test_every_file_is_looked_at_here() -> None:
-    assert {path.stem for path in FOLDER.glob("*.toml")} == set(NUM_TRIALS)
+    assert set(PATHS) == set(NUM_TRIALS)
 
 
 @every_experiment
@@ -113,7 +114,7 @@ def test_table_1_as_run_has_the_wide_head_a_constant_rate_and_no_weight_decay(re
 def test_a_timing_experiment_names_its_variants_and_compares_with_the_paper_s_own(
     name: str, names: tuple[str, ...], registry: Registry
 ) -> None:
-    grid = read_variants(Wanted(target=str(FOLDER / f"{name}.toml")))
+    grid = read_variants(Wanted(target=str(PATHS[name])))
     named = name_variants(resolve(registry, grid), grid)
     assert named.names == names
     assert named.baseline == names[0]

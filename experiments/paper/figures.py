@@ -1,4 +1,8 @@
-"""The figures of the paper "Optimizing AlexNet on Tiny ImageNet10" (Alqadi and Lucas, 2020), of any trials.
+"""The figures of the paper "Optimizing AlexNet on Tiny ImageNet10" (Alqadi and Lucas, 2020), of any experiment.
+
+::
+
+    python experiments/paper/figures.py EXPERIMENT -o FOLDER
 
 ::
 
@@ -9,31 +13,37 @@
     figure-5-accuracy              of all trials, training and validation
     figure-6-loss                  the same
     figure-7-right, figure-8-wrong test images with the predictions of the best trial
-    figure-9-classes                its test accuracy by class
+    figure-9-classes               its test accuracy by class
 
 The best trial is the best by validation.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+import paper_best
+import paper_curves
+import paper_network
 
+import benchbench as bb
 from benchbench.compare.configurations import one_per_trial
 from benchbench.config.differences import varying
-from benchbench.report import paper_best, paper_curves, paper_network
 from benchbench.report.figures import styled
-from benchbench.report.material import val_accuracy
+from benchbench.report.trials import gather, val_accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from matplotlib.figure import Figure
 
-    from benchbench.report.material import Trial
+    from benchbench.report.trials import Trial
 
     Drawing = tuple[str, Figure | str]
     """The name of a figure, and the figure or the reason why there is none."""
@@ -53,9 +63,8 @@ class Written:
 def write_figures(trials: Sequence[Trial], folder: Path) -> Written:
     """Write each figure that the trials have the material for, as PNG and SVG.
 
-    The folder is made where it is not there; files of the same names are replaced. Of several trials of one spec the
-    one counts that comparisons take, the newest that finished. Raises :class:`OSError` where the folder cannot be
-    written.
+    The folder is created if needed, and files of the same names are replaced. Of several trials with one spec, the
+    newest finished one counts, as in comparisons. Raises :class:`OSError` if the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
@@ -116,3 +125,24 @@ def _save(figure: Figure, path: Path) -> Path:
     metadata = {"Date": None} if path.suffix == ".svg" else {}
     figure.savefig(path, dpi=_DOTS_PER_INCH, metadata=metadata)
     return path
+
+
+def main() -> None:
+    """Write the figures of an experiment, and say which are left out and why."""
+    parser = argparse.ArgumentParser(description="Draw the figures of the paper from the trials of an experiment.")
+    parser.add_argument("experiment", help="an MLflow experiment with finished trials")
+    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), help="the folder to write to")
+    options = parser.parse_args()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            written = write_figures(gather(bb.load_records(options.experiment), Path(folder)), options.output)
+    except bb.BenchError as error:
+        sys.exit(f"error: {error}")
+    for path in written.paths:
+        print(path)
+    for name, reason in written.left_out.items():
+        print(f"{name} is left out: {reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The trials of a report, each with the files that its run keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchbench.records import files
+from benchbench.tracking.artifacts import fetch_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from benchbench.records.record import Record
+
+FILES = (files.PER_CLASS, files.CONFUSION_MATRIX, files.PREDICTIONS, files.LAYERS, files.SPEC, files.ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial's record, and the folder with the files that its run keeps.
+
+    The files are those of docs/records.md. Any of them may be missing from ``artifacts``: trials that did not finish
+    keep none, and ``--artifacts light`` keeps no images.
+    """
+
+    record: Record
+    artifacts: Path
+
+
+def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
+    """Fetch the files of all runs into ``folder``, but images of the best trial only, and return the trials.
+
+    Raises :class:`~benchbench.errors.TrackingError` if the store cannot be read.
+    """
+    run_ids = {record.attempt: record.mlflow.run_id for record in records if record.mlflow}
+    names: dict[str, tuple[str, ...]] = dict.fromkeys(run_ids.values(), FILES)
+    top = best(records)
+    if top is not None and top.attempt in run_ids:
+        names[run_ids[top.attempt]] = (*FILES, files.SAMPLES)
+    folders = fetch_all(names, folder)
+    return [Trial(record, folders.get(run_ids.get(record.attempt, ""), folder / "none")) for record in records]
+
+
+def best(records: Iterable[Record]) -> Record | None:
+    """Return the finished trial with the highest validation accuracy, the first one if several are equal."""
+    finished = [record for record in records if record.status == "finished" and record.final]
+    return max(finished, key=val_accuracy, default=None)
+
+
+def val_accuracy(record: Record) -> float:
+    """Return what trials are ranked by. Trials without results come last."""
+    return record.final.val_accuracy if record.final else -1.0
