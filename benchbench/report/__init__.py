@@ -9,6 +9,7 @@
     sections.py       the tables of the report
     classes.py        accuracy per class, with intervals
     facts.py          what differs between trials, and the command that repeats one
+    drawing.py        matplotlib in our style, as PNG and SVG
     charts.py         what all charts share
     curves.py         charts over epochs
     bars.py           bar charts and the confusion matrix

@@ -1,15 +1,15 @@
-"""Bars and the matrix: accuracy by class, what was taken for what, and where the time went."""
+"""Charts by class, by prediction and by phase."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import plotly.graph_objects as go
 
-from benchbench.report import charts
+from benchbench.report import charts, figures
 from benchbench.report.charts import Chart
-from benchbench.report.figures import read_confusion_matrix, short
+from benchbench.report.drawing import Figure, mark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,107 +17,76 @@ if TYPE_CHECKING:
     from benchbench.report.classes import ClassTable
     from benchbench.report.subject import Subject
 
-SHAPES = {"load": "/", "train": "", "eval": ".", "checkpoint": "x", "other": "-"}
-_MAX_NUMBERED_CLASSES = 24
+HATCHES = {"load": "//", "train": "", "eval": "\\\\", "checkpoint": "xx", "other": "--"}
 
 
 def accuracy_per_class(table: ClassTable, subject: Subject) -> Chart:
-    """Return the test accuracy of each class with its interval; the best configuration and the baseline at first."""
-    figure = go.Figure()
-    shown = [row.is_best or row.is_baseline for row in subject.comparison.rows]
-    class_names = [charts.text(class_name) for class_name in table.class_names]
-    for number, (name, cells) in enumerate(zip(subject.names, table.columns, strict=True)):
-        values = [cell.accuracy for cell in cells]
-        figure.add_bar(
-            orientation="h",
-            x=[charts.finite(value) for value in values],
-            y=class_names,
-            name=charts.name(name),
-            visible=True if shown[number] else "legendonly",
-            marker={
-                "color": charts.color(number),
-                "pattern": {"shape": ("", "/", ".", "x")[number % 4]},
-            },
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [cell.high - cell.accuracy for cell in cells],
-                "arrayminus": [cell.accuracy - cell.low for cell in cells],
-                "thickness": 1.2,
-                "width": 3,
-            },
-            customdata=[[cell.text] for cell in cells],
-            hovertemplate="%{y}: %{customdata[0]}<extra>%{fullData.name}</extra>",
-        )
-    rows = min(sum(shown), 2)
-    charts.lay_out(figure, height=150 + len(class_names) * (12 + 16 * rows))
-    figure.update_layout(
-        barmode="group",
-        bargap=0.25,
-        yaxis={"autorange": "reversed", "type": "category", "dtick": 1},
-        xaxis=charts.share(),
-    )
-    return Chart.of("classes", figure)
+    """Return the test accuracy of each class with its interval, for the best configuration and the baseline."""
+    shown = [number for number, row in enumerate(subject.comparison.rows) if row.is_best or row.is_baseline]
+    offsets = np.linspace(-0.18, 0.18, len(shown)) if len(shown) > 1 else np.zeros(1)
+
+    def draw(inches: float) -> Figure:
+        figure = Figure(figsize=(inches, 0.8 + 0.26 * len(table.class_names)))
+        axes = figure.subplots()
+        for series, (number, offset) in enumerate(zip(shown, offsets, strict=True)):
+            for place, (name, cell) in enumerate(zip(table.class_names, table.columns[number], strict=True)):
+                below, above = cell.accuracy - cell.low, cell.high - cell.accuracy
+                points = axes.errorbar(
+                    cell.accuracy,
+                    place + offset,
+                    xerr=None if math.isnan(below) else [[max(below, 0)], [max(above, 0)]],
+                    fmt=charts.MARKERS[series],
+                    color=charts.color(series),
+                    markersize=4,
+                    linewidth=1.2,
+                )
+                for bar in points[2]:
+                    bar.set_linestyle(charts.line(series)["linestyle"])
+                for artist in points.get_children():
+                    mark(artist, f"{name}, {subject.names[number]}: {cell.text}", series=series)
+        figures.name_rows(axes, table.class_names)
+        axes.set_xlim(-0.02, 1.02)
+        charts.fractions(axes.xaxis)
+        return figure
+
+    return Chart.of("classes", draw, [subject.names[number] for number in shown])
 
 
 def confusion(path: Path) -> Chart:
     """Return the test images of each true class by prediction, from ``confusion_matrix.csv``."""
-    class_names, predictions, counts = read_confusion_matrix(path)
-    totals = counts.sum(axis=1, keepdims=True)
-    is_numbered = len(class_names) <= _MAX_NUMBERED_CLASSES
-    figure = go.Figure(
-        go.Heatmap(
-            z=(counts / np.maximum(totals, 1)).tolist(),
-            x=[charts.text(short(name)) for name in predictions],
-            y=[charts.text(short(name)) for name in class_names],
-            text=[[str(count or "") for count in row] for row in counts.tolist()] if is_numbered else None,
-            texttemplate="%{text}" if is_numbered else None,
-            customdata=[
-                [
-                    [charts.text(class_name), charts.text(prediction), f"{count} of {total}"]
-                    for prediction, count in zip(predictions, row, strict=True)
-                ]
-                for class_name, row, (total,) in zip(class_names, counts.tolist(), totals.tolist(), strict=True)
-            ],
-            hovertemplate=(
-                "is %{customdata[0]}<br>taken for %{customdata[1]}<br>%{customdata[2]} (%{z:.1%})<extra></extra>"
-            ),
-            # From nothing to blue, on whatever the page's background is.
-            colorscale=[[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.65)"]],
-            zmin=0,
-            zmax=1,
-            xgap=1,
-            ygap=1,
-            colorbar={"tickformat": ".0%", "title": {"text": "share of the class", "side": "right"}, "thickness": 12},
-        )
-    )
-    charts.lay_out(figure, height=190 + (26 if is_numbered else 12) * len(class_names))
-    figure.update_layout(
-        xaxis={"title": {"text": "prediction"}, "tickangle": -60, "type": "category", "showgrid": False},
-        yaxis={"title": {"text": "true class"}, "autorange": "reversed", "type": "category", "showgrid": False},
-    )
-    return Chart.of("confusion", figure)
+    names, predictions, counts = figures.read_confusion_matrix(path)
+
+    def draw(inches: float) -> Figure:
+        return figures.confusion_matrix(names, predictions, counts, inches=inches)
+
+    # The cells are square, so that a wide window needs no wider matrix of a few classes.
+    wide = min(charts.WIDE_INCHES, 3.0 + 0.5 * len(names))
+    return Chart.of("confusion", draw, widths=(max(wide, charts.NARROW_INCHES + 0.1), charts.NARROW_INCHES))
 
 
 def phases(subject: Subject) -> Chart:
     """Return where the time of each configuration went: means over its finished trials."""
-    figure = go.Figure()
     rows = [(name, list(row.finished.values())) for row, name in zip(subject.rows, subject.names, strict=True)]
     rows = [(name, records) for name, records in rows if records]
-    for number, (phase, shape) in enumerate(SHAPES.items()):
-        figure.add_bar(
-            orientation="h",
-            x=[charts.mean(getattr(record.times, phase) for record in records if record.times) for _, records in rows],
-            y=[charts.name(name) for name, _ in rows],
-            name=phase,
-            marker={"color": charts.color(number), "pattern": {"shape": shape, "fgopacity": 0.6}},
-            hovertemplate="%{y}<br>" + phase + ": %{x:.2f} s<extra></extra>",
-        )
-    charts.lay_out(figure, height=170 + 34 * len(rows))
-    figure.update_layout(
-        barmode="stack",
-        xaxis={"title": {"text": "seconds"}},
-        yaxis={"autorange": "reversed", "type": "category"},
-        legend={"traceorder": "normal"},
-    )
-    return Chart.of("phases", figure)
+
+    def draw(inches: float) -> Figure:
+        figure = Figure(figsize=(inches, 1.2 + 0.34 * len(rows)))
+        axes = figure.subplots()
+        starts = np.zeros(len(rows))
+        for number, (phase, hatch) in enumerate(HATCHES.items()):
+            values = [
+                charts.mean(getattr(record.times, phase) for record in records if record.times) for _, records in rows
+            ]
+            seconds = np.nan_to_num(values)
+            bars = axes.barh(
+                range(len(rows)), seconds, left=starts, height=0.6, label=phase, color=charts.color(number), hatch=hatch
+            )
+            for bar, (name, _), value in zip(bars, rows, seconds, strict=True):
+                mark(bar, f"{name}, {phase}: {value:.2f} s")
+            starts += seconds
+        figures.name_rows(axes, [name for name, _ in rows])
+        axes.set_xlabel("seconds")
+        figure.legend(loc="outside upper left", ncols=3, frameon=False)
+        return figure
+
+    return Chart.of("phases", draw, widths=(charts.HALF_INCHES, charts.NARROW_INCHES))

@@ -1,63 +1,69 @@
-"""What the charts of a report have in common: told apart without colour as well, and by the same looks in each.
-
-Colours of text, grid and background are the page's, which knows whether it is dark.
-"""
+"""What all charts of a report share. Configurations differ in dashes and markers too, not by colour alone."""
 
 from __future__ import annotations
 
-import html
-import json
 import math
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from markupsafe import Markup
 
-    import plotly.graph_objects as go
+from benchbench.report.drawing import Figure, MaxNLocator, PercentFormatter, style_for_page, to_svg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from matplotlib.axes import Axes
 
 # Okabe and Ito, "Color Universal Design", 2008, those that can be seen on white and on black.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-DASHES = ("solid", "dash", "dot", "dashdot")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
-_NAME_CHARACTERS = 38
+DASHES = ((), (6, 3), (2, 2), (6, 2, 2, 2))
+MARKERS = ("o", "s", "D", "^", "X", "P")
+WIDE_INCHES, NARROW_INCHES, HALF_INCHES = 10.0, 4.4, 5.4
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a legend; pressing it hides what the chart marks with its number."""
+
+    number: int
+    name: str
+
+    @property
+    def color(self) -> str:
+        """Return the colour of the line."""
+        return color(self.number)
+
+    @property
+    def dashes(self) -> str:
+        """Return the dashes of the line, as SVG has them."""
+        return " ".join(map(str, dashes(self.number)))
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart: its name in the page, plotly's traces, and its layouts for a wide and a narrow page."""
+    """A chart as SVG for wide windows and for narrow ones, with its legend."""
 
-    name: str
-    data: list[dict[str, Any]]
-    wide: dict[str, Any]
-    narrow: dict[str, Any]
+    wide: Markup
+    narrow: Markup
+    legend: tuple[Entry, ...] = ()
 
     @staticmethod
-    def of(name: str, figure: go.Figure, narrow: go.Figure | None = None) -> Chart:
-        """Return the chart of a figure, whose layout is another one where the page is narrow."""
-        # Through plotly's own JSON, which has no NaN.
-        wide, small = (json.loads(made.to_json()) for made in (figure, narrow or figure))
-        return Chart(name, wide["data"], wide["layout"], small["layout"])
-
-
-def lay_out(figure: go.Figure, *, height: int) -> None:
-    """Give a figure its height and what all have in common; axes make room for their names."""
-    figure.update_layout(
-        template="none",
-        height=height,
-        margin={"l": 12, "r": 12, "t": 28, "b": 12},
-        legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0.01, "x": 0},
-        hoverlabel={"namelength": -1},
-        dragmode="zoom",
-    )
-    figure.update_xaxes(automargin=True)
-    figure.update_yaxes(automargin=True)
-
-
-def share() -> dict[str, Any]:
-    """Return an axis from 0 to 100 %."""
-    return {"tickformat": ".0%", "range": [0, 1.02]}
+    def of(
+        name: str,
+        draw: Callable[[float], Figure],
+        names: Sequence[str] = (),
+        *,
+        widths: tuple[float, float] = (WIDE_INCHES, NARROW_INCHES),
+    ) -> Chart:
+        """Return the chart that ``draw`` makes for a width in inches; ``names`` are those of its legend."""
+        with style_for_page():
+            # matplotlib escapes every text of a figure.
+            wide, narrow = (
+                Markup(to_svg(draw(inches), f"{name}-{inches}"))  # noqa: S704
+                for inches in widths
+            )
+        return Chart(wide, narrow, tuple(Entry(number, text) for number, text in enumerate(names)))
 
 
 def color(number: int) -> str:
@@ -65,33 +71,34 @@ def color(number: int) -> str:
     return COLORS[number % len(COLORS)]
 
 
-def line(number: int, *, width: float = 2.0) -> dict[str, Any]:
-    """Return the look of the lines of a configuration, by its number."""
-    return {"color": color(number), "dash": DASHES[number % len(DASHES)], "width": width}
+def dashes(number: int) -> tuple[int, ...]:
+    """Return the dashes of a configuration, by its number: the lengths of lines and gaps, or none."""
+    return DASHES[number % len(DASHES)]
 
 
-def faint(number: int) -> str:
-    """Return its colour for a band."""
-    red, green, blue = bytes.fromhex(color(number)[1:])
-    return f"rgba({red},{green},{blue},0.16)"
+def line(number: int, *, width: float = 1.5) -> dict[str, Any]:
+    """Return how matplotlib draws the lines of a configuration, by its number."""
+    style = (0, tuple(length / 1.5 for length in dashes(number))) if dashes(number) else "solid"
+    return {"color": color(number), "linestyle": style, "linewidth": width}
 
 
-def name(words: str) -> str:
-    """Return the name of a configuration for a legend, in lines that fit a narrow page."""
-    return "<br>".join(text(line) for line in textwrap.wrap(words, _NAME_CHARACTERS))
+def whole_epochs(axes: Axes) -> None:
+    """Name the horizontal axis, with ticks on whole epochs."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def text(words: str) -> str:
-    """Return a text that plotly shows as it is: it takes some of HTML's tags."""
-    return html.escape(words, quote=False)
+def fractions(axis: Any) -> None:
+    """Print the values of an axis as percentages."""
+    axis.set_major_formatter(PercentFormatter(1, decimals=None))
 
 
-def mean(values: Iterable[float]) -> float | None:
-    """Return the mean of values, None where there are none or it is not finite."""
-    found = list(values)
-    return finite(math.fsum(found) / len(found)) if found else None
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of values, or NaN, which is not drawn, if there are none or it is not finite."""
+    numbers = list(values)
+    return finite(math.fsum(numbers) / len(numbers)) if numbers else math.nan
 
 
-def finite(value: float) -> float | None:
-    """Return a value, or None for what cannot be drawn."""
-    return value if math.isfinite(value) else None
+def finite(value: float) -> float:
+    """Return a value, or NaN for what cannot be drawn."""
+    return value if math.isfinite(value) else math.nan

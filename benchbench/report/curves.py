@@ -1,18 +1,18 @@
-"""Curves over epochs: accuracy and loss of every trial, and the seconds that an epoch took."""
+"""Charts over epochs: accuracy and loss of every trial, and the seconds that an epoch took."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
+from typing import TYPE_CHECKING
 
 from benchbench.report import charts
 from benchbench.report.charts import Chart
+from benchbench.report.drawing import Figure, mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
 
     from benchbench.compare.configurations import Configuration
     from benchbench.records.record import Record
@@ -25,122 +25,110 @@ PANELS = (
     ("val_loss", "validation loss (nats)"),
 )
 MAX_SINGLE_LINES = 100
-"""Of more trials only means and bands are drawn: a browser draws each line for itself."""
+"""Above this number of trials only means and bands are drawn."""
 
 
 def learning_curves(subject: Subject) -> Chart:
-    """Return accuracy and loss of training and validation by epoch: every trial, and each configuration's mean.
+    """Return accuracy and loss of training and validation by epoch: every trial, and the mean of each configuration.
 
-    The bands are from the lowest to the highest of the finished trials of a configuration.
+    Bands reach from the lowest to the highest finished trial of a configuration.
     """
-    titles = [title for _, title in PANELS]
-    wide = make_subplots(2, 2, subplot_titles=titles, horizontal_spacing=0.09, vertical_spacing=0.13)
-    narrow = make_subplots(4, 1, subplot_titles=titles, vertical_spacing=0.06)
-    has_singles = len(subject.records) <= MAX_SINGLE_LINES
-    for number, (row, name) in enumerate(zip(subject.rows, subject.names, strict=True)):
-        for panel, (measure, _) in enumerate(PANELS):
-            for trace in _Lines(row, measure, number, name).traces(has_singles=has_singles):
-                trace.showlegend = trace.showlegend and panel == 0
-                wide.add_trace(trace, row=1 + panel // 2, col=1 + panel % 2)
-    for figure, height in ((wide, 640), (narrow, 1200)):
-        charts.lay_out(figure, height=height)
-        figure.update_xaxes(title_text="epoch", title_standoff=4)
-        for panel, (measure, _) in enumerate(PANELS):
-            axis = charts.share() if "accuracy" in measure else {"rangemode": "tozero"}
-            figure.update_layout({f"yaxis{panel + 1}": axis})
-    return Chart.of("curves", wide, narrow)
+
+    def draw(inches: float) -> Figure:
+        is_wide = inches >= charts.WIDE_INCHES
+        figure = Figure(figsize=(inches, 6.0 if is_wide else 11.0))
+        panels = figure.subplots(*((2, 2) if is_wide else (4, 1))).flat
+        for axes, (measure, title) in zip(panels, PANELS, strict=True):
+            _draw_panel(axes, subject, measure)
+            axes.set_title(title)
+        return figure
+
+    return Chart.of("curves", draw, subject.names)
 
 
 def epoch_seconds(subject: Subject) -> Chart:
     """Return the training seconds of each epoch: means over the finished trials of a configuration."""
-    figure = go.Figure()
-    for number, (row, name) in enumerate(zip(subject.rows, subject.names, strict=True)):
-        epochs, means, _, _ = _over_trials(list(row.finished.values()), "train_seconds")
-        figure.add_scatter(
-            x=epochs,
-            y=means,
-            mode="lines+markers",
-            name=charts.name(name),
-            line=charts.line(number),
-            marker={"symbol": charts.SYMBOLS[number % len(charts.SYMBOLS)], "size": 6},
-            hovertemplate="epoch %{x}: %{y:.3f} s<extra>%{fullData.name}</extra>",
-        )
-    charts.lay_out(figure, height=max(300, 170 + 34 * len(subject.rows)))
-    figure.update_layout(
-        xaxis={"title": {"text": "epoch"}}, yaxis={"title": {"text": "seconds"}, "rangemode": "tozero"}
-    )
-    return Chart.of("epochs", figure)
+
+    def draw(inches: float) -> Figure:
+        figure = Figure(figsize=(inches, 3.0))
+        axes = figure.subplots()
+        for number, row in enumerate(subject.rows):
+            over = _Values.of(list(row.finished.values()), "train_seconds")
+            (line,) = axes.plot(over.epochs, over.means, marker=_marker(number), markersize=3.5, **charts.line(number))
+            mark(line, subject.names[number], series=number)
+        charts.whole_epochs(axes)
+        axes.set_ylabel("seconds")
+        axes.set_ylim(bottom=0)
+        return figure
+
+    return Chart.of("epochs", draw, subject.names, widths=(charts.HALF_INCHES, charts.NARROW_INCHES))
+
+
+def _draw_panel(axes: Axes, subject: Subject, measure: str) -> None:
+    has_singles = len(subject.records) <= MAX_SINGLE_LINES
+    for number, row in enumerate(subject.rows):
+        _draw_lines(axes, row, measure, number, has_singles=has_singles)
+    charts.whole_epochs(axes)
+    if "accuracy" in measure:
+        charts.fractions(axes.yaxis)
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -0.01), min(high, 1.01))
+    else:
+        axes.set_ylim(bottom=0)
+
+
+def _draw_lines(axes: Axes, row: Configuration, measure: str, number: int, *, has_singles: bool) -> None:
+    """Draw a band, a line for each trial, and the mean; only the line if there is a single trial."""
+    finished = list(row.finished.values())
+    is_alone = len(finished) <= 1
+    if has_singles or is_alone:
+        width, alpha = (1.5, 1.0) if is_alone else (0.6, 0.6)
+        for unit, record in row.trials.items():
+            values = [charts.finite(getattr(epoch, measure)) for epoch in record.epochs]
+            epochs = [epoch.epoch for epoch in record.epochs]
+            # A trial that stopped after its first epoch is a point.
+            marker = _marker(number) if len(epochs) == 1 else ""
+            (line,) = axes.plot(
+                epochs, values, alpha=alpha, marker=marker, markersize=3, **charts.line(number, width=width)
+            )
+            mark(line, f"{row.name or 'all trials'}, {_trial_name(unit, record)}", series=number)
+    if is_alone:
+        return
+    over = _Values.of(finished, measure)
+    band = axes.fill_between(over.epochs, over.lows, over.highs, color=charts.color(number), alpha=0.15, linewidth=0)
+    mark(band, series=number)
+    (line,) = axes.plot(over.epochs, over.means, **charts.line(number, width=1.8))
+    mark(line, f"{row.name or 'all trials'}, mean of {len(finished)}", series=number)
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """The lines of one configuration in one panel; a mean stands for all of them in the legend."""
+class _Values:
+    """A measure by epoch over several trials."""
 
-    row: Configuration
-    measure: str
-    number: int
-    name: str
+    epochs: list[int]
+    means: list[float]
+    lows: list[float]
+    highs: list[float]
 
-    def traces(self, *, has_singles: bool) -> list[go.Scatter]:
-        """Return a band, a line for each trial, and the mean; of a single trial its line alone."""
-        finished = list(self.row.finished.values())
-        if len(finished) <= 1:
-            singles = self._singles(width=2.2, opacity=1.0)
-            singles[0].showlegend = True
-            return singles
-        epochs, means, lows, highs = _over_trials(finished, self.measure)
-        edge = {"x": epochs, "line": {"width": 0, "color": charts.color(self.number)}, "hoverinfo": "skip"}
-        return [
-            self._trace(y=lows, **edge),
-            self._trace(y=highs, fill="tonexty", fillcolor=charts.faint(self.number), **edge),
-            *(self._singles(width=1.0, opacity=0.55) if has_singles else []),
-            self._trace(
-                x=epochs,
-                y=means,
-                line=charts.line(self.number, width=2.4),
-                hovertemplate=self._hover(f"mean of {len(finished)}"),
-                showlegend=True,
-            ),
-        ]
-
-    def _singles(self, *, width: float, opacity: float) -> list[go.Scatter]:
-        return [
-            self._trace(
-                x=[epoch.epoch for epoch in record.epochs],
-                y=[charts.finite(getattr(epoch, self.measure)) for epoch in record.epochs],
-                line=charts.line(self.number, width=width),
-                opacity=opacity,
-                hovertemplate=self._hover(_unit(unit, record)),
-            )
-            for unit, record in self.row.trials.items()
-        ]
-
-    def _trace(self, **looks: Any) -> go.Scatter:
-        common = {"name": charts.name(self.name), "legendgroup": str(self.number), "mode": "lines"}
-        return go.Scatter(common | {"showlegend": False} | looks)
-
-    def _hover(self, which: str) -> str:
-        digits = ".1%" if "accuracy" in self.measure else ".4f"
-        return f"epoch %{{x}}: %{{y:{digits}}}<br>{which}<extra>{charts.name(self.name)}</extra>"
+    @staticmethod
+    def of(records: Sequence[Record], measure: str) -> _Values:
+        by_epoch: dict[int, list[float]] = {}
+        for record in records:
+            for epoch in record.epochs:
+                by_epoch.setdefault(epoch.epoch, []).append(getattr(epoch, measure))
+        values = by_epoch.values()
+        return _Values(
+            list(by_epoch),
+            [charts.mean(numbers) for numbers in values],
+            [charts.finite(min(numbers)) for numbers in values],
+            [charts.finite(max(numbers)) for numbers in values],
+        )
 
 
-def _over_trials(
-    records: Sequence[Record], measure: str
-) -> tuple[list[int], list[float | None], list[float | None], list[float | None]]:
-    """Return epochs, and of their values over the trials the means, the lowest and the highest."""
-    by_epoch: dict[int, list[float]] = {}
-    for record in records:
-        for epoch in record.epochs:
-            by_epoch.setdefault(epoch.epoch, []).append(getattr(epoch, measure))
-    values = by_epoch.values()
-    return (
-        list(by_epoch),
-        [charts.mean(of_one) for of_one in values],
-        [charts.finite(min(of_one)) for of_one in values],
-        [charts.finite(max(of_one)) for of_one in values],
-    )
+def _marker(number: int) -> str:
+    return charts.MARKERS[number % len(charts.MARKERS)]
 
 
-def _unit(unit: str, record: Record) -> str:
-    how = "" if record.status == "finished" else f", {record.status} after {len(record.epochs)} epochs"
-    return charts.text(unit) + how
+def _trial_name(unit: str, record: Record) -> str:
+    ending = "" if record.status == "finished" else f", {record.status} after {len(record.epochs)} epochs"
+    return unit + ending

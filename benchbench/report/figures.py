@@ -1,26 +1,30 @@
-"""A trial's figures, drawn from its record, its tables and the images that the worker laid aside.
-
-Every function returns a matplotlib Figure; there is no global state and no window.
-"""
+"""The figures of one trial, drawn from its record, its tables and the images that its worker kept."""
 
 from __future__ import annotations
 
 import csv
 import math
-import warnings
-from contextlib import contextmanager
+import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from benchbench.records import files
+from benchbench.report.drawing import (
+    QUIET_COLOR,
+    TEXT_COLOR,
+    Figure,
+    MaxNLocator,
+    PercentFormatter,
+    Rectangle,
+    mark,
+    save_png,
+    styled,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -32,21 +36,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito, "Color Universal Design", 2008: told apart by everyone, and in grey.
 TRAIN_COLOR, VAL_COLOR, BAR_COLOR = "#0072B2", "#D55E00", "#0072B2"
-RIGHT_COLOR, WRONG_COLOR, QUIET_COLOR = "#1A7F37", "#C62828", "#5F6368"
-STYLE: Any = {  # the type of its keys differs between versions of matplotlib
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "figure.constrained_layout.use": True,
-    "font.size": 9,
-    "grid.color": "#E4E6EA",
-    "grid.linewidth": 0.8,
-    "savefig.dpi": 120,
-    # A class may have a dollar sign in its name.
-    "text.parse_math": False,
-}
+RIGHT_COLOR, WRONG_COLOR = "#1A7F37", "#C62828"
 _MAX_NUMBERED_CLASSES = 24
 _MAX_NAMED_CLASSES = 100
 _MAX_MARKED_EPOCHS = 40
@@ -82,26 +72,21 @@ def draw(journal: Journal) -> None:
     """Write ``figures/*.png`` among the artifacts: all that can be drawn of what there is."""
     record, folder = journal.record(), journal.artifacts
     with styled():
-        if record.epochs:
-            _save(curves(record), folder / files.FIGURES_FOLDER / "curves.png")
-        if (folder / files.PER_CLASS).exists():
-            rows = read_per_class(folder / files.PER_CLASS)
-            _save(accuracy_per_class(rows, record), folder / files.FIGURES_FOLDER / "accuracy_per_class.png")
-        if (folder / files.CONFUSION_MATRIX).exists():
-            matrix = confusion_matrix(*read_confusion_matrix(folder / files.CONFUSION_MATRIX), record)
-            _save(matrix, folder / files.FIGURES_FOLDER / "confusion_matrix.png")
-        if (folder / files.SAMPLES).exists():
-            images = read_predicted_images(folder / files.SAMPLES)
-            _save(predicted_images(images, record), folder / files.FIGURES_FOLDER / "test_images.png")
+        for name, figure in _figures(record, folder):
+            save_png(figure, folder / files.FIGURES_FOLDER / f"{name}.png")
 
 
-@contextmanager
-def styled() -> Iterator[None]:
-    """Have figures drawn and saved in our style."""
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A script that the font lacks is drawn as boxes; the tables beside the figures have it right.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
+def _figures(record: Record, folder: Path) -> Iterator[tuple[str, Figure]]:
+    if record.epochs:
+        yield "curves", curves(record)
+    if (folder / files.PER_CLASS).exists():
+        yield "accuracy_per_class", accuracy_per_class(read_per_class(folder / files.PER_CLASS), record)
+    if (folder / files.CONFUSION_MATRIX).exists():
+        matrix = confusion_matrix(*read_confusion_matrix(folder / files.CONFUSION_MATRIX))
+        matrix.suptitle(f"{title(record)}: test images by true class and prediction", fontweight="bold")
+        yield "confusion_matrix", matrix
+    if (folder / files.SAMPLES).exists():
+        yield "test_images", predicted_images(read_predicted_images(folder / files.SAMPLES), record)
 
 
 def curves(record: Record) -> Figure:
@@ -130,46 +115,46 @@ def accuracy_per_class(rows: list[ClassRow], record: Record) -> Figure:
     for number, row in enumerate(rows):
         value = "no images" if math.isnan(row.accuracy) else f"{row.accuracy:.1%}   n={row.images}"
         start = 0 if math.isnan(row.accuracy) else row.accuracy
-        axes.text(start + 0.012, number, value, va="center", fontsize=_font_size(len(rows)), color="#202124")
-    axes.set_yticks(numbers, [short(row.class_name) for row in rows], fontsize=_font_size(len(rows)))
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.text(start + 0.012, number, value, va="center", fontsize=_font_size(len(rows)), color=TEXT_COLOR)
+    name_rows(axes, [row.class_name for row in rows])
     axes.set_xlim(0, 1.18)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
     axes.set_title(f"{title(record)}\ntest accuracy by class", fontweight="bold")
     return figure
 
 
 def confusion_matrix(
-    class_names: tuple[str, ...], columns: tuple[str, ...], counts: NDArray[np.int64], record: Record
+    class_names: Sequence[str], columns: Sequence[str], counts: NDArray[np.int64], *, inches: float | None = None
 ) -> Figure:
-    """Return the shares of each true class's test images by prediction, with the counts where they can be read."""
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    inches = min(2.2 + 0.52 * len(class_names), 14.0)
-    figure = Figure(figsize=(inches + 1.2, inches))
+    """Return how many test images of each true class were predicted as which class.
+
+    Cells are darker the larger their fraction of the true class; ``inches`` is the width of the figure.
+    """
+    totals = counts.sum(axis=1, keepdims=True)
+    inches = inches or min(3.2 + 0.52 * len(class_names), 15.0)
+    figure = Figure(figsize=(inches, inches))
     axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    size = _font_size(len(class_names))
+    is_numbered = len(class_names) <= _MAX_NUMBERED_CLASSES
+    size = min(_font_size(len(class_names)), 50 * inches / len(columns) / 2.6)
+    for row, column in np.argwhere(counts):
+        count, total = counts[row, column], totals[row, 0]
+        cell = Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, color=BAR_COLOR, alpha=0.08 + 0.62 * count / total)
+        mark(cell, f"{class_names[row]}, predicted as {columns[column]}: {count} of {total} ({count / total:.1%})")
+        axes.add_patch(cell)
+        if is_numbered:
+            axes.text(column, row, str(count), ha="center", va="center", color=TEXT_COLOR, fontsize=size)
     # Names that cannot stand side by side are left out, evenly.
     every = math.ceil(len(class_names) / _MAX_NAMED_CLASSES)
     names = [short(name) for name in columns[::every]]
     axes.set_xticks(range(0, len(columns), every), names, rotation=90, fontsize=size)
     axes.set_yticks(range(0, len(class_names), every), [short(name) for name in class_names[::every]], fontsize=size)
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(class_names) - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.tick_params(length=0)
     axes.set_xlabel("prediction")
     axes.set_ylabel("true class")
-    axes.set_title(f"{title(record)}\ntest images by true class and prediction", fontweight="bold")
-    if len(class_names) <= _MAX_NUMBERED_CLASSES:
-        for row, column in np.argwhere(counts):
-            color = "white" if shares[row, column] > 0.55 else "#202124"  # noqa: PLR2004 - read on either blue
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=size)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class's images")
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
-    bar.outline.set_visible(False)
     return figure
 
 
@@ -239,11 +224,6 @@ def read_predicted_images(path: Path) -> list[PredictedImages]:
         ]
 
 
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-
-
 def _draw_curve(axes: Axes, epochs: tuple[Epoch, ...], measure: str) -> None:
     numbers = [epoch.epoch for epoch in epochs]
     marker = "o" if len(epochs) <= _MAX_MARKED_EPOCHS else ""
@@ -278,6 +258,15 @@ def show_image(axes: Axes, image: NDArray[np.uint8]) -> None:
         axes.imshow(image.transpose(1, 2, 0), interpolation="nearest")
     else:
         axes.imshow(image[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a horizontal chart, the first at the top."""
+    lines = ["\n".join(textwrap.wrap(short(name), _MAX_NAME_CHARACTERS)) for name in names]
+    axes.set_yticks(range(len(names)), lines, fontsize=_font_size(len(names)))
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
 
 
 def _row_inches(num_rows: int) -> float:

@@ -91,7 +91,7 @@ def _verdicts(comparison: Comparison) -> Iterator[str]:
             yield from (_verdict(row, metric) for metric in comparison.metrics)
     yield ""
     yield f"{words.caption(comparison, comparison.metrics[0]).partition('; *')[0]}\n"
-    yield from (f"Warning_: {warning}\n" for warning in comparison.warnings)
+    yield from (f"Warning: {warning}\n" for warning in comparison.warnings)
 
 
 def _verdict(row: Row, metric: Metric) -> str:

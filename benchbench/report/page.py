@@ -6,13 +6,13 @@ import base64
 import hashlib
 import shlex
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from benchbench.compare import sheets
 from benchbench.paths import write_atomically
@@ -21,7 +21,6 @@ from benchbench.report import bars, curves, facts, images, sections
 from benchbench.report.classes import class_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from benchbench.report.charts import Chart
@@ -47,23 +46,22 @@ def render(subject: Subject) -> str:
     )
     # What is not a number in JSON is an error here, and not in the reader's browser.
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
-    scripts = [_Script(get_plotlyjs()), _Script((_FOLDER / "report.js").read_text(encoding="utf-8"))]
     return environment.get_template("report.html").render(
         _content(subject),
         style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        scripts=scripts,
+        script=_Script((_FOLDER / "report.js").read_text(encoding="utf-8")),
     )
 
 
 @dataclass(frozen=True)
 class _Script:
-    """A script, and the digest by which the page allows it and no other."""
+    """The script of the page, and the digest by which the page allows it and no other."""
 
     source: str
 
     @cached_property
     def text(self) -> Markup:
-        return Markup(self.source)  # noqa: S704 - our own file, or plotly's
+        return Markup(self.source)  # noqa: S704 - our own file
 
     @cached_property
     def digest(self) -> str:
@@ -73,29 +71,32 @@ class _Script:
 def _content(subject: Subject) -> dict[str, Any]:
     published, confidence = subject.published, subject.comparison.confidence
     table = class_table(subject)
-    charts = _charts(subject, table)
     return {
         "subject": subject,
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "sheets": sheets.of_comparison(subject.comparison),
         "published": sheets.of_published(published, confidence) if published else None,
         "trials": sections.trial_table(subject),
         "classes": sections.class_cells(table, subject),
         "times": sections.time_table(subject),
-        "charts": {chart.name: {"data": chart.data, "wide": chart.wide, "narrow": chart.narrow} for chart in charts},
+        "charts": _charts(subject, table),
         "grid_command": _grid_command(subject),
         **_of_best(subject),
         **_of_each(subject),
     }
 
 
-def _charts(subject: Subject, table: ClassTable) -> Iterator[Chart]:
-    yield curves.learning_curves(subject)
-    yield bars.accuracy_per_class(table, subject)
-    yield bars.phases(subject)
-    yield curves.epoch_seconds(subject)
+def _charts(subject: Subject, table: ClassTable) -> dict[str, Chart]:
+    made = {
+        "curves": curves.learning_curves(subject),
+        "classes": bars.accuracy_per_class(table, subject),
+        "phases": bars.phases(subject),
+        "epochs": curves.epoch_seconds(subject),
+    }
     best = subject.best
     if best is not None and (path := subject.artifacts(best) / files.CONFUSION_MATRIX).exists():
-        yield bars.confusion(path)
+        made["confusion"] = bars.confusion(path)
+    return made
 
 
 def _of_best(subject: Subject) -> dict[str, Any]:

@@ -35,7 +35,7 @@ import paper_network
 import benchbench as bb
 from benchbench.compare.configurations import one_per_trial
 from benchbench.config.differences import varying
-from benchbench.report.figures import styled
+from benchbench.report.drawing import styled
 from benchbench.report.trials import gather, val_accuracy
 
 if TYPE_CHECKING:

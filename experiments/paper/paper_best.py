@@ -6,14 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from benchbench.compare.statistics import wilson
 from benchbench.records import files
+from benchbench.report.drawing import QUIET_COLOR, Figure, PercentFormatter
 from benchbench.report.figures import (
     BAR_COLOR,
-    QUIET_COLOR,
     predicted_images,
     read_per_class,
     read_predicted_images,

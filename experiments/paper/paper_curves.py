@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from benchbench.config.differences import describe_spec, value_text
-from benchbench.report.figures import QUIET_COLOR
+from benchbench.report.drawing import QUIET_COLOR, Figure, MaxNLocator, PercentFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

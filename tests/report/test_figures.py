@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -129,14 +132,14 @@ def test_bars_come_in_the_order_of_the_classes_with_value_and_number() -> None:
 
 def test_the_confusion_matrix_shows_counts_that_are_not_zero() -> None:
     counts = np.array([[48, 2], [0, 31]])
-    found = texts(figures.confusion_matrix(("goldfish", "cat"), ("goldfish", "cat"), counts, record()))
+    found = texts(figures.confusion_matrix(("goldfish", "cat"), ("goldfish", "cat"), counts))
     assert {"48", "2", "31"} <= set(found)
     assert "0" not in found
 
 
 def test_a_confusion_matrix_of_many_classes_names_some_of_them_and_counts_none() -> None:
     class_names = tuple(f"class {number}" for number in range(200))
-    found = texts(figures.confusion_matrix(class_names, class_names, np.eye(200, dtype=np.int64) * 7, record()))
+    found = texts(figures.confusion_matrix(class_names, class_names, np.eye(200, dtype=np.int64) * 7))
     assert "7" not in found
     assert "class 0" in found
     assert "class 1" not in found
@@ -162,3 +165,21 @@ def test_classes_of_any_script_length_and_sign_can_be_drawn(tmp_path: Path) -> N
 def test_long_names_are_cut() -> None:
     assert figures.short("a" * 24) == "a" * 24
     assert figures.short("a" * 25) == "a" * 23 + "…"
+
+
+def test_a_backend_that_is_not_installed_does_not_keep_figures_from_being_drawn(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from benchbench.report import drawing;"
+        " drawing.save_png(drawing.Figure(), Path(sys.argv[1])); print(os.environ['MPLBACKEND'])"
+    )
+    path = tmp_path / "figures" / "empty.png"
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        env=os.environ | {"MPLBACKEND": "module://nowhere.backend_inline"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "module://nowhere.backend_inline"
+    assert path.stat().st_size > 0

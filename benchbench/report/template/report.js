@@ -1,43 +1,17 @@
 "use strict";
 
 const content = JSON.parse(document.getElementById("data").textContent);
-const isDark = matchMedia("(prefers-color-scheme: dark)");
-const isNarrow = matchMedia("(max-width: 700px)");
+// Charts: a name in the legend hides what is drawn of it, and shows it again.
 
-// Charts: plotly's layouts, in the colours of the page.
-
-function themed(layout) {
-  const style = getComputedStyle(document.documentElement);
-  const [text, page, panel, line] = ["--text", "--page", "--panel", "--line"].map((name) => style.getPropertyValue(name).trim());
-  const result = structuredClone(layout);
-  result.paper_bgcolor = result.plot_bgcolor = "rgba(0,0,0,0)";
-  result.font = { ...result.font, color: text, family: "system-ui, sans-serif", size: 12 };
-  result.hoverlabel = { ...result.hoverlabel, bgcolor: panel, bordercolor: text, font: { color: text } };
-  result.modebar = { bgcolor: "rgba(0,0,0,0)", color: text, activecolor: text };
-  result.autosize = true;
-  for (const [name, axis] of Object.entries(result)) {
-    if (/^[xy]axis\d*$/.test(name)) Object.assign(axis, { gridcolor: line, zerolinecolor: line, linecolor: page });
-  }
-  return result;
+for (const button of document.querySelectorAll(".legend button")) {
+  button.addEventListener("click", () => {
+    const isShown = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", isShown);
+    for (const part of button.closest(".chart").querySelectorAll(`[data-series="${button.value}"]`)) {
+      part.style.display = isShown ? "" : "none";
+    }
+  });
 }
-
-function themedTrace(trace) {
-  const color = getComputedStyle(document.documentElement).getPropertyValue("--text").trim();
-  if (trace.type === "heatmap") return { ...trace, textfont: { color } };
-  return trace.error_x ? { ...trace, error_x: { ...trace.error_x, color } } : trace;
-}
-
-function draw() {
-  for (const [name, chart] of Object.entries(content.charts)) {
-    const layout = themed(isNarrow.matches ? chart.narrow : chart.wide);
-    const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
-    Plotly.react(`chart-${name}`, chart.data.map(themedTrace), layout, options);
-  }
-}
-
-isDark.addEventListener("change", draw);
-isNarrow.addEventListener("change", draw);
-draw();
 
 // Tables: a heading sorts, first upwards, then downwards; what has no value stays at the end.
 

@@ -1,0 +1,128 @@
+"""matplotlib in our style and without windows: PNG files for a run, SVG for a page."""
+
+from __future__ import annotations
+
+import html
+import io
+import os
+import re
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+# Jupyter and Colab set MPLBACKEND for every program that they start. matplotlib refuses to be imported if the variable
+# names a backend that is not installed, so it is hidden meanwhile. No figure here needs a backend.
+_backend = os.environ.pop("MPLBACKEND", None)
+try:
+    import matplotlib as mpl
+finally:
+    if _backend is not None:
+        os.environ["MPLBACKEND"] = _backend
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402 - after the import above
+from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.patches import Rectangle  # noqa: E402
+from matplotlib.ticker import MaxNLocator, PercentFormatter  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from matplotlib.artist import Artist
+
+__all__ = [
+    "Figure",
+    "MaxNLocator",
+    "PercentFormatter",
+    "Rectangle",
+    "mark",
+    "save_png",
+    "style_for_page",
+    "styled",
+    "to_svg",
+]
+
+TEXT_COLOR, QUIET_COLOR, LINE_COLOR = "#1f2328", "#57606a", "#d0d7de"
+"""In a page these become the page's own colours, which depend on whether it is dark."""
+
+STYLE: Any = {  # the type of its keys differs between versions of matplotlib
+    "axes.axisbelow": True,
+    "axes.edgecolor": QUIET_COLOR,
+    "axes.grid": True,
+    "axes.labelcolor": TEXT_COLOR,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": TEXT_COLOR,
+    "axes.titlelocation": "left",
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "grid.color": LINE_COLOR,
+    "grid.linewidth": 0.6,
+    "savefig.dpi": 120,
+    "text.color": TEXT_COLOR,
+    # A class may have a dollar sign in its name.
+    "text.parse_math": False,
+    "xtick.color": TEXT_COLOR,
+    "ytick.color": TEXT_COLOR,
+}
+_PAGE: Any = {
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",  # texts stay texts, in the page's font
+}
+_VARIABLES = {TEXT_COLOR: "var(--text)", QUIET_COLOR: "var(--quiet)", LINE_COLOR: "var(--line)"}
+_MARK = "bench-mark:"
+
+
+@contextmanager
+def styled(**changes: Any) -> Iterator[None]:
+    """Draw and save figures in our style."""
+    with mpl.rc_context(STYLE | changes), warnings.catch_warnings():
+        # Characters that the font lacks are drawn as boxes. The tables beside the figures show them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+@contextmanager
+def style_for_page() -> Iterator[None]:
+    """Draw figures that become part of a page with :func:`to_svg`."""
+    with styled(**_PAGE):
+        yield
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG; its folder is created if needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure)
+    figure.savefig(path, format="png")
+
+
+def mark(artist: Artist, tip: str = "", *, series: int | None = None) -> None:
+    """Give part of a figure a text to show under the mouse, and the number by which the page can hide it."""
+    artist.set_gid(f"{_MARK}{'' if series is None else series}:{tip}")
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """Return a figure as an ``<svg>`` element in the colours of the page; ``name`` keeps its ids apart from others'."""
+    FigureCanvasSVG(figure)
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"\s*<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)  # would apply to the whole page
+    text = re.sub(rf'<g id="{_MARK}(\d*):([^"]*)">', _marked, text)
+    used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, variable)
+    return text
+
+
+def _marked(found: re.Match[str]) -> str:
+    series, tip = found.groups()
+    number = f' data-series="{series}"' if series else ""
+    # Of an attribute's escapes, the quotes are the only ones that a text does not need.
+    return f"<g{number}><title>{html.escape(html.unescape(tip), quote=False)}</title>" if tip else f"<g{number}>"
