@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import sys
@@ -16,19 +15,13 @@ from benchbench.driver.watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from benchbench.compare.sheets import Sheet
+    from benchbench.compare.tables import TextTable
     from benchbench.driver.plan import Planned
     from benchbench.records.events import Epoch
     from benchbench.records.record import Record
 
 WIDTH_WITHOUT_TERMINAL = 160
 SECONDS_IN_A_MINUTE = 60
-
-_LATEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"±": r"$\pm$", "<": "$<$", ">": "$>$"}
-)
 
 
 class Notes(Watcher):
@@ -65,21 +58,32 @@ def print_table(
     Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False).print(table)
 
 
-def print_sheets(sheets: Iterable[Sheet], below: Sequence[str], form: str) -> None:
-    """Print sheets as a ``table``, as ``markdown`` or as ``latex``, and the lines that stand below all of them."""
-    show = {"table": _print_sheet, "markdown": _print_markdown, "latex": _print_latex}[form]
-    for sheet in sheets:
-        show(sheet)
-    for line in below:
-        typer.echo(f"% {line.translate(_LATEX)}" if form == "latex" else line)
+def print_tables(tables: Iterable[TextTable], below: Sequence[str], form: str) -> None:
+    """Print tables as ``table``, ``markdown`` or ``latex``, and the lines below all of them."""
+    from benchbench.compare.tables import to_latex, to_markdown
+
+    texts = {"markdown": to_markdown, "latex": to_latex}
+    for table in tables:
+        if form in texts:
+            typer.echo(texts[form](table))
+        else:
+            _print_text_table(table)
+    print_lines(below, form)
+
+
+def print_lines(lines: Iterable[str], form: str) -> None:
+    """Print lines of text, which in LaTeX are comments."""
+    from benchbench.compare.tables import latex_text
+
+    for line in lines:
+        typer.echo(f"% {latex_text(line)}" if form == "latex" else line)
 
 
 def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print rows of the same keys as CSV."""
-    table = list(rows)
-    writer = csv.DictWriter(sys.stdout, list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
+    from benchbench.compare.tables import to_csv
+
+    typer.echo(to_csv(rows), nl=False)
 
 
 def print_json(data: object) -> None:
@@ -141,28 +145,12 @@ def plan_line(plan: Sequence[Planned], *, num_jobs: int) -> str:
     return ", ".join(parts)
 
 
-def _print_sheet(sheet: Sheet) -> None:
-    typer.echo(sheet.title)
-    print_table(sheet.columns, sheet.rows, numbers=[name for name in sheet.columns if "mean" in name])
-    for line in sheet.below:
+def _print_text_table(table: TextTable) -> None:
+    typer.echo(table.title)
+    print_table(table.columns, table.rows, numbers=[name for name in table.columns if "mean" in name])
+    for line in table.below:
         typer.echo(line)
     typer.echo()
-
-
-def _print_markdown(sheet: Sheet) -> None:
-    lines = [sheet.columns, tuple("---" for _ in sheet.columns), *sheet.rows]
-    typer.echo(f"**{sheet.title}**\n")
-    for line in lines:
-        typer.echo(f"| {' | '.join(cell.replace('|', chr(92) + '|').replace('*', chr(92) + '*') for cell in line)} |")
-    typer.echo("".join(f"\n{line}\n" for line in sheet.below))
-
-
-def _print_latex(sheet: Sheet) -> None:
-    caption = " ".join((f"{sheet.title}.", *sheet.below)).translate(_LATEX)
-    head, *lines = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in (sheet.columns, *sheet.rows)]
-    table = rf"\begin{{tabular}}{{{'l' * len(sheet.columns)}}}"
-    inside = (table, r"\hline", head, r"\hline", *lines, r"\hline", r"\end{tabular}")
-    typer.echo("\n".join((r"\begin{table}", rf"\caption{{{caption}}}", *inside, r"\end{table}")))
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,8 @@
     verdicts.py        what a difference says, in words
     warnings.py        what else differs between the trials
     words.py           numbers as text
-    sheets.py          comparisons as tables of text
+    tables.py          comparisons as text, Markdown, LaTeX and CSV
+    answer.py          the answer in one or two sentences
     published.py       our trials against published numbers
     timings.py         timings against a baseline
     models.py          two trained models on the same images: McNemar's test

@@ -31,10 +31,9 @@ Numbers = dict[str, float | None]
 class Cell:
     """One metric of one configuration.
 
-    ``values`` are those of its finished trials by their seeds, None where the trial never got there; such trials
-    went on for ``limit`` epochs or seconds at least. ``summary`` is of the trials that have a value, so that its mean
-    is not that of the configuration where some have none; ``median`` counts those as longer than any, and is None
-    where it is one of them.
+    ``values`` has the value of each finished trial by seed, or None if the trial never reached the target. Such trials
+    ran for at least ``limit`` epochs or seconds. ``summary`` only covers trials with a value. ``median`` counts trials
+    without one as longer than all others, and is None if the median trial has none.
     """
 
     metric: str
@@ -112,7 +111,7 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
 
 
 def check_finished(records: Sequence[Record]) -> None:
-    """Raise :class:`SpecError` where no trial has results."""
+    """Raise :class:`SpecError` if no trial has results."""
     if not any(record.status == "finished" for record in records):
         counts = {
             status: sum(record.status == status for record in records) for status in ("failed", "killed", "running")
@@ -198,7 +197,7 @@ def _whole(values: Numbers) -> Values:
 
 
 def _median(values: Numbers) -> float | None:
-    """Return the median with what never got there as longer than any; None where it is one of those."""
+    """Return the median, counting missing values as longer than all others; None if it is missing itself."""
     ordered = sorted(math.inf if value is None else value for value in values.values())
     if not ordered:
         return None

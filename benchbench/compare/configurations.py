@@ -64,7 +64,7 @@ def one_per_trial(records: Iterable[Record]) -> list[Record]:
 
 
 def plain_key(key: str) -> str:
-    """Return ``optimizer`` for ``optimizer.name``: a plugin's name stands under its kind alone."""
+    """Return ``optimizer`` for ``optimizer.name``: the key of a plugin's name is its kind."""
     kind, _, rest = key.partition(".")
     return kind if kind in KINDS and rest == "name" else key
 
@@ -81,7 +81,7 @@ def find_keys(specs: Sequence[Spec], by: Iterable[str]) -> Keys:
         texts = {json.dumps(spec.flat().get(key)) for spec in specs}
         if key == "seed" or len(texts) == 1:
             only = f"it is {texts.pop()} in all trials"
-            why = "trials that differ in it alone are one row" if key == "seed" else only
+            why = "trials that only differ in it are one row" if key == "seed" else only
             hint = f"what varies: {', '.join(varied)}" if varied else "the trials differ in their seeds at most"
             raise SpecError(f"cannot compare by {key!r}: {why}", hint=hint)
     rows = wanted or tuple(varied)
@@ -117,7 +117,7 @@ def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
 def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue]) -> int:
     """Return the position of the row whose trials all have these values; the first row for none.
 
-    Raises :class:`SpecError` where no row or more than one is meant.
+    Raises :class:`SpecError` if it matches no row, or more than one.
     """
     where = {plain_key(key): value for key, value in where.items()}
     specs = [record.spec for row in rows for record in row.trials.values()]
@@ -127,9 +127,9 @@ def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue]) -> i
     if not where or len(found) == 1:
         return found[0]
     if not found:
-        raise SpecError(f"no row is the baseline {describe_values(where, where)}", hint=f"rows: {_some(rows)}")
+        raise SpecError(f"no row matches the baseline {describe_values(where, where)}", hint=f"rows: {_some(rows)}")
     raise SpecError(
-        f"the baseline {describe_values(where, where)} is of {len(found)} rows",
+        f"the baseline {describe_values(where, where)} matches {len(found)} rows",
         hint=f"name one of them: {_some([rows[place] for place in found])}",
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row for each trial, in their order: ids, status, the flat spec, all its numbers, machine and times.
 
-    Numbers are missing where a trial has none; accuracies are shares from 0 to 1, times seconds.
+    Numbers that a trial does not have are missing. Accuracies are fractions from 0 to 1, and times are in seconds.
     """
     return pd.DataFrame([_row(record) for record in records])
 

@@ -5,9 +5,9 @@
 ``train_loss`` and so on   the last epoch's, as its training pass went
 ``train_seconds``          the whole phase, as ``time/train_seconds`` in MLflow; so for every phase
 ``seconds_per_epoch``      a training pass, the mean over all epochs but the first, which is slower
-``images_per_second``      the same epochs
-``overfit_epoch``          None where the trial does not overfit
-``epochs_to_…=…``          the first epoch that reached a target; None where none did
+``images_per_second``      images by seconds of the same epochs
+``overfit_epoch``          None if the trial does not overfit
+``epochs_to_…=…``          the first epoch that reached a target; None if none did
 ``seconds_to_…=…``         training and validation up to the end of that epoch
 =========================  ==========================================================================
 """
@@ -115,10 +115,17 @@ def values_of(record: Record, targets: Iterable[Target] = ()) -> dict[str, float
         last = record.epochs[-1]
         values |= {name: getattr(last, name) for name in (*OF_AN_EPOCH, "learning_rate")}
         values["seconds_per_epoch"] = math.fsum(epoch.train_seconds for epoch in later) / len(later)
-        values["images_per_second"] = math.fsum(epoch.images_per_second for epoch in later) / len(later)
+        values["images_per_second"] = _images_per_second(later)
     for target in targets:
         values |= target.values(record)
     return values
+
+
+def _images_per_second(epochs: Sequence[Epoch]) -> float:
+    """Return all images divided by all seconds. The mean of the epochs' rates would be something else."""
+    seconds = math.fsum(epoch.train_seconds for epoch in epochs)
+    images = math.fsum(epoch.images_per_second * epoch.train_seconds for epoch in epochs)
+    return images / seconds if seconds else 0.0
 
 
 def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | None]]) -> tuple[Metric, ...]:
@@ -137,7 +144,7 @@ def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | Non
 
 
 def check_unit(metric: Metric, value: float, *, where: str) -> None:
-    """Raise :class:`SpecError` for an accuracy that is no share, such as 54.6 where 0.546 is meant."""
+    """Raise :class:`SpecError` for an accuracy that is no fraction, such as 54.6 instead of 0.546."""
     if metric.unit == "fraction" and not 0 <= value <= 1:
         hint = f"write {value / 100:g} for {value:g} %" if 1 < value <= 100 else ""  # noqa: PLR2004 - percent
-        raise SpecError(f"{where}: accuracies are shares from 0 to 1, and {value:g} is none", hint=hint)
+        raise SpecError(f"{where}: accuracies are fractions from 0 to 1, not {value:g}", hint=hint)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """How many of the images both models, only one of them, or neither gets right, and what follows."""
+    """How many test images both models, only one of them, or neither classifies correctly, and the test's p value."""
 
     both: int
     only_first: int
@@ -39,25 +39,25 @@ class ModelComparison:
 
     @property
     def is_different(self) -> bool:
-        """Tell whether one of the two models is right more often."""
+        """Tell whether one of the two models is correct more often."""
         return self.p_value < 1 - self.confidence
 
     @property
     def verdict(self) -> str:
-        """Return what the test says, and of what."""
+        """Return what the test says, and what it is about."""
         which = "first" if self.only_first > self.only_second else "second"
-        said = f"the {which} model is right more often" if self.is_different else "the two are not distinguishable"
+        said = f"the {which} model is correct more often" if self.is_different else "the two are not distinguishable"
         p = f"p = {self.p_value:.2g}" if self.p_value >= 0.001 else "p < 0.001"  # noqa: PLR2004 - what is printed
         return (
-            f"{said} on images like these ({p}); this speaks of these two trained models, not of their"
-            " configurations, which need several seeds each"
+            f"{said} on images like these ({p}); this is about these two trained models, not about their"
+            " configurations, which take several seeds each"
         )
 
 
 def compare_models(first: Predictions, second: Predictions, *, confidence: float = 0.95) -> ModelComparison:
     """Return the comparison of two models by their stored predictions.
 
-    Raises :class:`SpecError` where they were not made of the same images.
+    Raises :class:`SpecError` if they are not predictions of the same images.
     """
     if (first.images, first.classes) != (second.images, second.classes):
         raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")

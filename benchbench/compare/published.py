@@ -1,7 +1,7 @@
 """Our trials against published numbers, row by row.
 
-A published number is one run, not a mean, so it is held against the prediction interval: where one more run of ours
-would fall (Hahn and Meeker, "Statistical Intervals", 1991, section 4.7).
+A published number is one run, not a mean. It is therefore compared with the prediction interval: the range in which
+one more run of ours would fall (Hahn and Meeker, "Statistical Intervals", 1991, section 4.7).
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ Judgement = Literal["reproduced", "within noise", "differs", "not judged"]
 class PublishedRow:
     """One published number beside ours.
 
-    ``prediction`` is the interval for one new run of ours; None where there is none. ``why`` is what keeps a row
-    from being judged.
+    ``prediction`` is the interval for one new run of ours, or None. ``why`` says why a row is not judged.
     """
 
     name: str
@@ -76,12 +75,12 @@ def _matching(row: Expected, trials: Sequence[Record], where: str) -> list[Recor
     found = [record for record in trials if is_match(record.spec, row.where)]
     name = describe_values(row.where, row.where)
     if not found:
-        raise SpecError(f"{where} is of no trial here: {name}", hint=f"{len(trials)} trials were looked at")
+        raise SpecError(f"{where} matches no trial: {name}", hint=f"{len(trials)} trials were looked at")
     others = [key for key in varying([record.spec for record in found]) if key != "seed"]
     if others:
         raise SpecError(
-            f"{where} is of several configurations: {name}",
-            hint=f"they differ in {', '.join(others)}: say in `where` which is meant",
+            f"{where} matches several configurations: {name}",
+            hint=f"they differ in {', '.join(others)}: add them to `where`",
         )
     return found
 

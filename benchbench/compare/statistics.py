@@ -23,7 +23,7 @@ Values = dict[str, float]
 """A metric's values by what trials are paired by, such as their seeds."""
 
 SAME = 1e-12
-"""Values that differ by less than this share of their size differ by rounding alone."""
+"""Values that differ by less than this fraction of their size only differ by rounding."""
 
 POWER = 0.8
 MAX_SEEDS = 100
@@ -41,21 +41,21 @@ class Interval:
         return self.low <= value <= self.high
 
 
-def wilson(share: float, total: int, *, confidence: float) -> Interval:
-    """Return Wilson's interval of a share, 0..1, that was found in ``total`` things; it lies in it to the last bit.
+def wilson(fraction: float, total: int, *, confidence: float) -> Interval:
+    """Return Wilson's interval of a fraction, 0..1, of ``total`` things. The fraction itself always lies in it.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
     Statistical Association 22, 1927.
     """
-    found = stats.binomtest(round(share * total), total).proportion_ci(confidence, method="wilson")
-    return Interval(min(float(found.low), share), max(float(found.high), share))
+    found = stats.binomtest(round(fraction * total), total).proportion_ci(confidence, method="wilson")
+    return Interval(min(float(found.low), fraction), max(float(found.high), fraction))
 
 
 @dataclass(frozen=True)
 class Summary:
     """The values of one configuration: how many, their mean, standard deviation and the mean's interval.
 
-    There is no mean without values, no deviation of one, and no interval where the values do not vary.
+    Without values there is no mean, with one value no deviation, and without variation no interval.
     """
 
     n: int
@@ -69,9 +69,9 @@ class Contrast:
     """One configuration against another.
 
     ``estimate`` is the difference of the means, or the ratio of the geometric means. ``p_value`` is that of the t
-    test whose interval this is, ``permutation_p`` that of a permutation test where there are enough trials for one.
+    test whose interval this is, and ``permutation_p`` that of a permutation test, if there are enough trials for one.
     Without spread there is neither interval nor p value. ``effect_size`` is Cohen's d: the difference in standard
-    deviations, of the differences where paired, and of both groups together where not.
+    deviations, of the differences if paired, and of both groups together if not.
     """
 
     estimate: float
@@ -116,7 +116,7 @@ def prediction_interval(values: Sequence[float], *, confidence: float) -> Interv
 def contrast(ours: Values, baseline: Values, *, as_ratio: bool, confidence: float) -> Contrast:
     """Return the difference or ratio of two configurations that have at least one value each.
 
-    Paired where both have values under the same keys, Welch's test where not. A ratio is a difference of
+    The test is paired if both have values under the same keys, and Welch's if not. A ratio is a difference of
     logarithms, so that A to B is the inverse of B to A, interval included; its values must be positive.
     """
     is_paired = ours.keys() == baseline.keys()
@@ -126,7 +126,7 @@ def contrast(ours: Values, baseline: Values, *, as_ratio: bool, confidence: floa
     if not (_differs_between_pairs(a, b) if is_paired else _varies(a, b)):
         return Contrast(estimate, as_ratio, is_paired, n)
     with warnings.catch_warnings():
-        # One side of Welch's test may well be constant; scipy fears for its variance, which is zero and right.
+        # One side of Welch's test may be constant. scipy warns of its variance, which is zero and correct.
         warnings.filterwarnings("ignore", message="Precision loss occurred in moment calculation")
         test = stats.ttest_rel(a, b) if is_paired else stats.ttest_ind(a, b, equal_var=False)
     low, high = (float(end) for end in test.confidence_interval(confidence))
@@ -143,7 +143,7 @@ def contrast(ours: Values, baseline: Values, *, as_ratio: bool, confidence: floa
 
 
 def permutation_p(ours: Values, baseline: Values, *, as_ratio: bool, level: float) -> float | None:
-    """Return the p value of an exact or random permutation test, or None where it could not reach ``level``.
+    """Return the p value of an exact or random permutation test, or None if it could not reach ``level``.
 
     Signs are flipped within pairs, or trials change sides. It supposes no normal distribution.
     """
@@ -175,7 +175,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def seeds_needed(found: Contrast, *, level: float) -> int | None:
     """Return with how many seeds each a t test would show a difference of this size in four cases of five.
 
-    None where it takes more than :data:`MAX_SEEDS`. Cohen, "Statistical Power Analysis", 1988, chapter 2.
+    None if it takes more than :data:`MAX_SEEDS`. Cohen, "Statistical Power Analysis", 1988, chapter 2.
     """
     from statsmodels.stats.power import TTestIndPower, TTestPower
 

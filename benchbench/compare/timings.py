@@ -37,7 +37,7 @@ Kind = Literal["baseline", "faster", "slower", "no difference"]
 class TimedRow:
     """One variant: the seconds of its epoch by round, their median and middle half, and its ratio to the baseline.
 
-    The ratio is below 1 where the variant is faster; the baseline has none. ``corrected_p`` is corrected for the
+    The ratio is below 1 if the variant is faster; the baseline has none. ``corrected_p`` is corrected for the
     number of comparisons.
     """
 
@@ -63,7 +63,7 @@ class TimedTable:
 
 
 def check_rounds(num_rounds: int) -> None:
-    """Raise :class:`SpecError` where there are too few rounds for an interval."""
+    """Raise :class:`SpecError` if there are too few rounds for an interval."""
     if num_rounds < MIN_ROUNDS:
         raise SpecError(
             f"n = {num_rounds} is too small for an interval: it takes {MIN_ROUNDS} rounds", hint="such as --rounds 10"

@@ -1,4 +1,4 @@
-"""What a comparison says, in words: nothing that the interval beside it does not bear out."""
+"""What a difference says, in words. A verdict never claims more than the interval beside it shows."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Judge:
         return Verdict("not distinguishable", f"{words}; {self._advice(found)}", corrected_p)
 
     def _taken_back(self, found: Contrast, corrected_p: float) -> Verdict:
-        """Return the verdict on a difference that would have stood alone."""
+        """Return the verdict on a difference that would count as one on its own."""
         kind: Kind = "not distinguishable after correction"
         if found.permutation_p is not None and found.permutation_p >= self.level:
             words = f"not distinguishable by a permutation test ({_p(found.permutation_p)})"
@@ -88,14 +88,14 @@ def direction(found: Contrast, better: Better) -> Kind:
 
 
 def not_compared(why: str) -> Verdict:
-    """Return the verdict where no test can be made."""
+    """Return the verdict if no test can be made."""
     return Verdict("not compared", f"not compared: {why}")
 
 
 def _without_test(found: Contrast) -> Verdict:
     if min(found.n) < 2:  # noqa: PLR2004 - no spread of one
         which = "one trial" if found.n[0] == 1 else "one trial of the baseline"
-        return not_compared(f"n = 1: {which} says nothing of the spread between seeds")
+        return not_compared(f"n = 1: {which} says nothing about the spread between seeds")
     if abs(found.estimate - (1.0 if found.is_ratio else 0.0)) < 1e-9:  # noqa: PLR2004 - rounding
         return Verdict("equal", f"equal in all trials ({_count(found.n)})")
     what = "the difference is the same for every seed" if found.is_paired else "no value varies between seeds"

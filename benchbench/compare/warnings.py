@@ -1,4 +1,4 @@
-"""What a reader of a comparison must know: where the trials ran, and what else than the configuration differs."""
+"""What a reader of a comparison must know: where the trials ran, and what differs besides the configuration."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def warnings(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Key
 
 def _on_rows(records: Sequence[Record], keys: Keys) -> Iterator[str]:
     if keys.pooled:
-        yield f"rows pool trials that differ in {', '.join(keys.pooled)}: their spread is not that of seeds alone"
+        yield f"rows pool trials that differ in {', '.join(keys.pooled)}: their spread is not only that of seeds"
     if keys.confounded:
         yield f"the rows also differ in {', '.join(keys.confounded)}"
     for name in _names(record.spec.dataset.name for record in records):

@@ -1,4 +1,4 @@
-"""Numbers of a comparison as texts: shares as %, their differences in points."""
+"""Numbers of a comparison as text: fractions as %, and their differences in points."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def unit(metric: Metric) -> str:
     return "%" if metric.unit == "fraction" else metric.unit
 
 
-def percent(share: float) -> str:
+def percent(fraction: float) -> str:
     """Return ``95 %``, with as many digits as it has."""
-    return f"{PERCENT * share:.6g} %"
+    return f"{PERCENT * fraction:.6g} %"
 
 
 def number(value: float, metric: Metric, *, beside: float | None = None) -> str:
-    """Return one value, in the unit of :func:`unit`, with the decimals of the one that it stands ``beside``."""
+    """Return one value, in the unit of :func:`unit`, with as many decimals as the value ``beside`` it."""
     if metric.unit == "fraction":
         return f"{PERCENT * value:.1f}"
     if metric.unit == "nats":
@@ -53,7 +53,7 @@ def mean(summary: Summary, metric: Metric) -> str:
 
 
 def value(cell: Cell, metric: Metric) -> str:
-    """Return the mean of a cell, or its median where some trials have no value, with how many have one."""
+    """Return the mean of a cell, or its median if some trials have no value, with how many have one."""
     if cell.num_reached == len(cell.values):
         return mean(cell.summary, metric)
     counts = f"({cell.num_reached} of {len(cell.values)})"
@@ -63,7 +63,7 @@ def value(cell: Cell, metric: Metric) -> str:
 
 
 def difference(found: Contrast | None, metric: Metric) -> str:
-    """Return ``+2.12 [-0.31, +4.55]``, or a ratio as ``1.250 [1.102, 1.418]``; the interval only where there is one."""
+    """Return ``+2.12 [-0.31, +4.55]``, or a ratio as ``1.250 [1.102, 1.418]``; the interval only if there is one."""
     if found is None:
         return ""
     texts = [_change(found.estimate, metric)]

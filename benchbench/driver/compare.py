@@ -1,4 +1,4 @@
-"""``bench.compare``: whether a difference between the configurations of an experiment is more than luck."""
+"""``bench.compare``: whether a difference between the configurations of an experiment is larger than the noise between seeds."""
 
 from __future__ import annotations
 

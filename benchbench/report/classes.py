@@ -1,4 +1,4 @@
-"""How well each class is told, over seeds or over images."""
+"""The accuracy of each class with its interval, over seeds or over images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ClassCell:
     """The test accuracy of one class in one configuration, 0..1, with its interval, and how that was made.
 
-    All three numbers are NaN where no trial has a value; the ends alone where there is no interval.
+    All three numbers are NaN if no trial has a value, and the ends are if there is no interval.
     """
 
     accuracy: float
@@ -49,7 +49,7 @@ class ClassTable:
 
 
 def class_table(subject: Subject) -> ClassTable:
-    """Return the accuracies by class of all configurations that have finished trials, empty where there are none.
+    """Return the accuracies by class of all configurations that have finished trials, empty if there are none.
 
     Over seeds it is Student's interval of the mean, as in the comparison. A single trial, or seeds that all have the
     same value, has Wilson's interval over its images.

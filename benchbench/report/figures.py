@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from benchbench.records.journal import Journal
     from benchbench.records.record import Record
 
-# Okabe and Ito, "Color Universal Design", 2008: told apart by everyone, and in grey.
+# Okabe and Ito, "Color Universal Design", 2008: everyone can tell them apart, also in grey.
 TRAIN_COLOR, VAL_COLOR, BAR_COLOR = "#0072B2", "#D55E00", "#0072B2"
 RIGHT_COLOR, WRONG_COLOR = "#1A7F37", "#C62828"
 _MAX_NUMBERED_CLASSES = 24
@@ -55,7 +55,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class PredictedImages:
-    """A test image, uint8 ``[C, H, W]``, with what it shows and what the model took it for."""
+    """A test image, uint8 ``[C, H, W]``, with its class and what the model predicted."""
 
     image: NDArray[np.uint8]
     class_name: str
@@ -179,7 +179,7 @@ def verdict(image: PredictedImages) -> str:
 
 
 def title(record: Record) -> str:
-    """Return what was trained, and how far, where it was not to the end."""
+    """Return what was trained, and how far if it was not to the end."""
     spec = record.spec
     name = f"{spec.model.name} · {spec.optimizer.name} · {spec.dataset.name} · seed {spec.seed}"
     if record.status == "finished":
@@ -188,7 +188,7 @@ def title(record: Record) -> str:
 
 
 def short(name: str) -> str:
-    """Return a class's name, cut where it is too long to be drawn."""
+    """Return a class's name, shortened if it is too long to be drawn."""
     return name if len(name) <= _MAX_NAME_CHARACTERS else f"{name[: _MAX_NAME_CHARACTERS - 1]}…"
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.compare import compare_records, words
+from benchbench.compare.answer import answer
 from benchbench.compare.frame import to_frame
+from benchbench.compare.tables import markdown_rows
 from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 from benchbench.records import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from benchbench.compare import Comparison, Row
     from benchbench.compare.metrics import Metric
@@ -37,7 +39,7 @@ class GridPage:
 def grid_page(grid: GridFile, text: str, records: Sequence[Record], *, num_trials: int) -> GridPage:
     """Return the page of a grid: its question, how its trials ended, the results and what may be concluded.
 
-    ``text`` is what stands in its file; ``records`` are of the trials that began, of ``num_trials`` in all.
+    ``text`` is the text of its file; ``records`` are those of the started trials, of ``num_trials`` in all.
     """
     texts = {files.GRID: text}
     if records:
@@ -66,6 +68,7 @@ def _lines(grid: GridFile, records: Sequence[Record], num_trials: int) -> Iterat
     except SpecError as error:
         yield f"Nothing is compared: {error.message}\n"
     else:
+        yield f"{' '.join(answer(comparison))}\n"
         yield from _table(comparison)
         yield from _verdicts(comparison)
     yield f"All trials are in `{files.TRIALS}`, the grid's file is `{files.GRID}`. `bench compare` says more.\n"
@@ -73,12 +76,12 @@ def _lines(grid: GridFile, records: Sequence[Record], num_trials: int) -> Iterat
 
 def _table(comparison: Comparison) -> Iterator[str]:
     columns = ("configuration", *map(_column, comparison.metrics), "not finished")
-    yield _line(columns)
-    yield _line("---" for _ in columns)
+    rows = []
     for row in comparison.rows:
         name = f"{_name(row)}{' (best by validation)' if row.is_best else ''}"
         values = (words.value(row.cells[metric.name], metric) for metric in comparison.metrics)
-        yield _line((name, *values, words.statuses(row.statuses)))
+        rows.append((name, *values, words.statuses(row.statuses)))
+    yield from markdown_rows(columns, rows).split("\n")
     yield "\nMean ± standard deviation (n) over seeds.\n"
 
 
@@ -109,12 +112,8 @@ def _name(row: Row) -> str:
     return f"`{row.name or 'all trials'}`"
 
 
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
 def _fitted(lines: list[str]) -> str:
-    """Return the lines, without the last rows of the table and of the verdicts where they are too many."""
+    """Return the lines, without the last rows of the table and of the verdicts if they are too many."""
     excess = len("\n".join(lines)) - MAX_CHARACTERS
     kept: list[str] = []
     for line in reversed(lines):

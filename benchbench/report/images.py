@@ -1,4 +1,4 @@
-"""Images for a page: inside its text, so that it needs no other file."""
+"""Images inside a page, so that it needs no other file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_PIXELS = 128
 """The longer side of an image in a page; larger ones are made smaller."""
 
 MAX_IMAGES = 400
-"""Of thousands of classes the first ones are shown."""
+"""With thousands of classes only the first ones are shown."""
 
 _LOSSLESS_PIXELS = 32
 _QUALITY = 90
@@ -37,7 +37,7 @@ class ClassImages:
 
 @dataclass(frozen=True)
 class Judged:
-    """A test image and what the model took it for."""
+    """A test image and what the model predicted."""
 
     address: str
     class_name: str

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchbench.compare import sheets
+from benchbench.compare import tables
+from benchbench.compare.answer import answer
 from benchbench.paths import write_atomically
 from benchbench.records import files
 from benchbench.report import bars, curves, facts, images, sections
@@ -74,8 +75,9 @@ def _content(subject: Subject) -> dict[str, Any]:
     return {
         "subject": subject,
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "sheets": sheets.of_comparison(subject.comparison),
-        "published": sheets.of_published(published, confidence) if published else None,
+        "answer": answer(subject.comparison),
+        "tables": tables.of_comparison(subject.comparison),
+        "published": tables.of_published(published, confidence) if published else None,
         "trials": sections.trial_table(subject),
         "classes": sections.class_cells(table, subject),
         "times": sections.time_table(subject),

@@ -25,7 +25,7 @@ PHASES = ("load", "train", "eval", "checkpoint", "other", "wall")
 
 @dataclass(frozen=True)
 class Cell:
-    """A text; ``order`` is the number that it is sorted by, where it is one."""
+    """A text; ``order`` is the number that it is sorted by, if it is one."""
 
     text: str
     order: float | None = None
@@ -54,13 +54,13 @@ def trial_table(subject: Subject) -> Table:
         "test accuracy",
         "epochs",
         "training time (s)",
-        "s an epoch",
+        "seconds per epoch",
         "run",
     )
     first = 1 + len(subject.keys)
     return Table(
         "trials",
-        f"{subject.counts}. * is the best by validation. Test numbers choose nothing. Press a heading to sort.",
+        f"{subject.counts}. * is the best by validation; test results are not used to choose. Press a heading to sort.",
         columns,
         tuple(
             _trial(record, number, subject, is_best=record is best) for number, record in enumerate(records, start=1)
@@ -84,10 +84,10 @@ def time_table(subject: Subject) -> Table:
                 _seconds(epochs, spread=True),
             )
         )
-    columns = ("configuration", "n", *PHASES, "s an epoch ± std")
+    columns = ("configuration", "n", *PHASES, "seconds per epoch ± std")
     caption = (
         "Seconds by phase, means over the finished trials. The phases add up to wall."
-        " s an epoch: training passes without the first, which is often slower."
+        " Seconds per epoch are of training passes without the first, which is often slower."
     )
     return Table("times", caption, columns, tuple(rows), frozenset(range(1, len(columns))))
 
@@ -148,8 +148,8 @@ def _numeric(records: Sequence[Record], keys: Sequence[str]) -> set[int]:
     }
 
 
-def _percent(share: float | None) -> Cell:
-    return Cell("") if share is None else Cell(f"{share:.1%}", _order(share))
+def _percent(fraction: float | None) -> Cell:
+    return Cell("") if fraction is None else Cell(f"{fraction:.1%}", _order(fraction))
 
 
 def _seconds(values: Sequence[float], *, spread: bool = False) -> Cell:

@@ -1,4 +1,4 @@
-"""What a report is about, and the words that its parts have in common."""
+"""What a report is about, and the names that its parts share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Subject:
     """The trials of an experiment, what was asked of them, and the answer.
 
-    Each trial is there once. ``grid_file`` is the path of the file that they came from, where there is one.
+    Each trial occurs once. ``grid_file`` is the path of the grid file that they came from, if there is one.
     """
 
     experiment: str
@@ -50,7 +50,7 @@ class Subject:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Return a short name for each configuration: keys without their kinds where that tells them apart."""
+        """Return a short name for each configuration: keys without their kinds if that tells them apart."""
         return tuple(short_name(row.where, self.comparison.by) for row in self.rows)
 
     @cached_property

@@ -104,7 +104,7 @@ def _architectures(ranked: Sequence[Trial]) -> Iterator[Drawing]:
 
 
 def _by_parameter(trials: Sequence[Trial], keys: Sequence[str]) -> Iterator[Drawing]:
-    """Yield a figure for each parameter that varies; those of the paper are missed where they do not."""
+    """Yield a figure for each parameter that varies; those of the paper are named if they do not."""
     for key in dict.fromkeys(("optimizer", "batch_size", *keys)):
         if key == "seed":
             continue

@@ -31,7 +31,7 @@ _SIZE = (10.0, 4.2)
 def by_parameter(trials: Sequence[Trial], keys: Sequence[str], key: str) -> Figure | str:
     """Return accuracy by epoch for each value of a parameter: means with bands of one standard deviation.
 
-    Means are of the trials that finished; how many did not stands in the legend.
+    Means are of the trials that finished. The legend has the number of those that did not.
     """
     values = {value_text(trial.record.spec.flat()[key]): None for trial in trials if key in trial.record.spec.flat()}
     groups = {value: [trial.record for trial in trials if _value(trial, key) == value] for value in values}
@@ -39,7 +39,7 @@ def by_parameter(trials: Sequence[Trial], keys: Sequence[str], key: str) -> Figu
     if frame["value"].nunique() < 2:  # noqa: PLR2004 - a difference takes two
         return f"fewer than two values of {key} have a finished trial"
     if len(groups) > _MAX_LINES:
-        return f"{key} has {len(groups)} values, more than lines can be told apart"
+        return f"{key} has {len(groups)} values, more than can be told apart"
     figure, panels = _panels(f"Accuracy by {key.replace('_', ' ')}", "accuracy")
     for place, (value, records) in enumerate(groups.items()):
         own = frame[frame["value"] == value].groupby("epoch")
@@ -52,7 +52,7 @@ def by_parameter(trials: Sequence[Trial], keys: Sequence[str], key: str) -> Figu
 def all_trials(ranked: Sequence[Trial], keys: Sequence[str], measure: str) -> Figure | str:
     """Return ``accuracy`` or ``loss`` by epoch of every trial that came so far; ``ranked`` has the best one first.
 
-    Where there are too many to tell apart, the best one alone has a colour.
+    If there are too many to tell apart, only the best one has a colour.
     """
     records = [trial.record for trial in ranked if trial.record.epochs]
     if not records:

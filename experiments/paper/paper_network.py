@@ -39,7 +39,7 @@ class Row:
 
 
 def architecture(trials: Iterable[Trial]) -> Figure | str:
-    """Return the layers of the first of the trials that kept them; where they are many, whole blocks of them."""
+    """Return the layers of the first of the trials that kept them; if they are many, blocks of them."""
     for trial in trials:
         path = trial.artifacts / files.LAYERS
         if path.exists():

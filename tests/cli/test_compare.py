@@ -201,7 +201,7 @@ def test_published_numbers_are_judged_row_by_row() -> None:
     first, second = (line for line in result.stdout.splitlines() if "Table 1" in line)
     assert re.search(r"optimizer.lr=0.005 .* 63.0 ± 3.0 \(n=3\) +60.0 +52.9 .. 73.1 +reproduced", first)
     assert "differs" in second
-    assert "1 of 2 differ; about 0.2 would by luck alone" in result.stdout
+    assert "1 of 2 differ; 0.2 are expected to differ by chance" in result.stdout
     found = json.loads(bench("bench", "--grid", "table1.toml", "--expected", "--format", "json").stdout)
     assert [row["judgement"] for row in found["rows"]] == ["reproduced", "differs"]
     table = pd.read_csv(io.StringIO(bench("bench", "--grid", "table1.toml", "--expected", "--format", "csv").stdout))
@@ -223,7 +223,7 @@ def test_two_trained_models_are_compared_by_their_predictions(filled: Filled) ->
     result = bench("bench", "--models", first, second)
     assert result.exit_code == 0, result.output
     # Alone right on 9 images of 12, the other on none: p = 2 / 2^9.
-    assert "the first model is right more often on images like these (p = 0.0039)" in result.stdout
+    assert "the first model is correct more often on images like these (p = 0.0039)" in result.stdout
     assert "not of their configurations" in result.stdout
     found = json.loads(bench("bench", "--models", first, second, "--json").stdout)
     assert (found["only_first"], found["only_second"], found["both"]) == (9, 0, 3)
@@ -241,9 +241,9 @@ BAD_INPUT = [
     (["bench", "--metric", "zzz"], "no trial has a metric 'zzz'", "all metrics: final_train_accuracy"),
     (["bench", "--by", "optimizer.momentum"], "it is 0.9 in all trials", "what varies: optimizer.lr"),
     (["bench", "--by", "optimiser.lr"], "no trial has 'optimiser.lr'", "did you mean 'optimizer.lr'?"),
-    (["bench", "--baseline", "optimizer.lr=9"], "no row is the baseline", "rows: optimizer.lr=0.001"),
+    (["bench", "--baseline", "optimizer.lr=9"], "no row matches the baseline", "rows: optimizer.lr=0.001"),
     (["bench", "--baseline", "optimizer.lr"], "is not KEY=VALUE", "such as --baseline optimizer.lr=0.001"),
-    (["bench", "--target", "val_accuracy=50"], "accuracies are shares", "write 0.5 for 50 %"),
+    (["bench", "--target", "val_accuracy=50"], "accuracies are fractions", "write 0.5 for 50 %"),
     (["bench", "--target", "val_accuracy=high"], "'high' is no number", "val_accuracy=0.5"),
     (["bench", "--target", "test_accuracy=0.5"], "not measured after every epoch", "did you mean"),
     (["bench", "--confidence", "95"], "--confidence 95 is not between 0 and 1", "0.95"),
@@ -267,8 +267,8 @@ def test_bad_input_ends_with_2_and_one_message(words: list[str], message: str, h
 
 
 BAD_EXPECTED = [
-    ("value = 0.60", "value = 60.0", "[[expected]] 1: accuracies are shares from 0 to 1", "write 0.6 for 60 %"),
-    ('"optimizer.lr" = 0.001 }', '"optimizer.lr" = 0.3 }', "[[expected]] 2 is of no trial here", ""),
+    ("value = 0.60", "value = 60.0", "[[expected]] 1: accuracies are fractions from 0 to 1", "write 0.6 for 60 %"),
+    ('"optimizer.lr" = 0.001 }', '"optimizer.lr" = 0.3 }', "[[expected]] 2 matches no trial", ""),
 ]
 
 

@@ -120,13 +120,13 @@ def test_any_two_trials_can_be_held_side_by_side(page: Page) -> None:
     rows = page.locator("#differences tbody tr").all_inner_texts()
     assert [row.split() for row in rows] == [["optimizer.lr", "0.1", "0.001"], ["seed", "0", "1"]]
     page.get_by_label("second trial").select_option("optimizer.lr=0.1 seed=0")
-    assert page.get_by_text("Nothing that is known differs").is_visible()
+    assert page.get_by_text("These two do not differ").is_visible()
 
 
-def test_right_and_wrong_predictions_are_told_in_words(page: Page) -> None:
+def test_correct_and_wrong_predictions_are_told_in_words(page: Page) -> None:
     words = page.locator(".judged figcaption").all_inner_texts()
     assert words
-    assert all(text.startswith(("✓ right", "✗ wrong")) for text in words)
+    assert all(text.startswith(("✓ correct", "✗ wrong")) for text in words)
     assert all(page.locator("img").evaluate_all("images => images.map(image => image.naturalWidth > 0 && image.alt)"))
 
 

@@ -1,0 +1,86 @@
+"""What a comparison answers, in one or two sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchbench.compare import words
+from benchbench.compare.verdicts import DIFFERENT
+
+if TYPE_CHECKING:
+    from benchbench.compare.comparison import Cell, Comparison, Row
+    from benchbench.compare.metrics import Metric
+    from benchbench.compare.statistics import Contrast
+
+
+def answer(comparison: Comparison) -> tuple[str, ...]:
+    """Return how the best configuration by validation compares with the baseline.
+
+    If the baseline is the best, the next best is compared with it. The first sentence is about the first metric, and
+    the second about the first time, if there is one.
+    """
+    baseline = comparison.baseline
+    others = [row for row in comparison.rows if not row.is_baseline and row.val_accuracy is not None]
+    if not others:
+        return (_alone(comparison.rows[0], comparison.metrics[0]),)
+    row = max(others, key=lambda other: other.val_accuracy or 0.0)
+    first, *rest = comparison.metrics
+    times = [metric for metric in rest if metric.is_ratio and not first.is_ratio]
+    return tuple(
+        _sentence(_name(row), _name(baseline), row.cells[metric.name], metric, comparison.confidence)
+        for metric in (first, *times[:1])
+    )
+
+
+def _alone(row: Row, metric: Metric) -> str:
+    cell = row.cells[metric.name]
+    unit = f" {words.unit(metric)}" if metric.unit else ""
+    return f"{_name(row)}: {metric.name} is {words.value(cell, metric)}{unit}. There is nothing to compare it with."
+
+
+def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, confidence: float) -> str:
+    contrast, verdict = cell.contrast, cell.verdict
+    if contrast is None or contrast.interval is None:
+        return f"{name} and {baseline}, {metric.name}: {verdict.words}."
+    low, high = (_size(end, contrast, metric) for end in (contrast.interval.low, contrast.interval.high))
+    seeds = f"{contrast.n[0]} and {contrast.n[1]}" if contrast.n[0] != contrast.n[1] else f"{contrast.n[0]}"
+    measure = f"{metric.name}, " if metric.is_ratio else ""
+    evidence = f"{measure}{words.percent(confidence)}: {low} to {high}; {seeds} seeds"
+    if verdict.kind in DIFFERENT:
+        return f"{name} {_difference(contrast, metric, baseline)} ({evidence})."
+    size = _size(contrast.estimate, contrast, metric)
+    return f"{name} and {baseline} are not distinguishable in {metric.name}: {_change(size, metric)} ({evidence})."
+
+
+def _difference(contrast: Contrast, metric: Metric, baseline: str) -> str:
+    size = _size(contrast.estimate, contrast, metric)
+    if metric.is_ratio and metric.unit == "seconds":
+        return f"takes {size} times as long as {baseline}"
+    if metric.is_ratio:
+        return f"has {size} times the {metric.name} of {baseline}"
+    is_higher = contrast.estimate > 0
+    plain = _size(abs(contrast.estimate), contrast, metric).lstrip("+")
+    if metric.name == "test_accuracy":
+        return f"is {plain} points {'more' if is_higher else 'less'} accurate than {baseline}"
+    return f"has a {'higher' if is_higher else 'lower'} {metric.name} than {baseline}, by {plain}{_unit(metric)}"
+
+
+def _change(size: str, metric: Metric) -> str:
+    return f"{size} times as much" if metric.is_ratio else f"{size}{_unit(metric)}"
+
+
+def _unit(metric: Metric) -> str:
+    unit = "points" if metric.unit == "fraction" else metric.unit
+    return f" {unit}" if unit else ""
+
+
+def _size(value: float, contrast: Contrast, metric: Metric) -> str:
+    if contrast.is_ratio:
+        return f"{value:.2f}"
+    if metric.unit == "fraction":
+        return f"{words.PERCENT * value:+.1f}"
+    return f"{value:+.3g}"
+
+
+def _name(row: Row) -> str:
+    return row.name or "all trials"
