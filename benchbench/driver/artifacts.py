@@ -11,7 +11,7 @@ from benchbench.records.events import Finished
 from benchbench.records.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from benchbench.driver.opening import Opened
     from benchbench.driver.plan import Planned
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artifacts:
-    """How much is kept of each trial."""
+    """How much is kept of each trial. ``note`` is told of a figure that cannot be drawn."""
 
     level: ArtifactLevel
     keep_checkpoints: bool
+    note: Callable[[str], None]
 
     def complete(self, journal: Journal) -> None:
         """Add to a trial's artifacts what the worker leaves to this process."""
@@ -33,7 +34,7 @@ class Artifacts:
 
         provenance.describe(journal)
         if self.level == "full":
-            figures.draw(journal)
+            figures.draw(journal, self.note)
 
     def drop_checkpoint(self, journal: Journal) -> None:
         """Delete the checkpoint of a finished trial, unless the user asked for it."""
@@ -82,17 +83,17 @@ class Best:
         if self._journal is None or not self.is_waiting or self._artifacts.level != "light":
             return None
         job = next((job for job in jobs if job.attempt == self._journal.attempt), None)
-        return None if job is None else _keep_all(job, opened)
+        return None if job is None else _keep_all(job, opened, self._artifacts.note)
 
 
-def _keep_all(job: TrialJob, opened: Opened) -> Journal | None:
+def _keep_all(job: TrialJob, opened: Opened, note: Callable[[str], None]) -> Journal | None:
     from benchbench.report import figures
 
     journal: Journal | None = Journal(Path(job.folder))
     again = replace(job, resume=True, artifacts="full")
     for _, message in opened.executor.run(deque([again])):
         if isinstance(message, Finished) and journal is not None:
-            figures.draw(journal)
+            figures.draw(journal, note)
             opened.tracker.notify(journal)
             journal = None
     return journal

@@ -1,4 +1,4 @@
-"""``bench.compare``: whether a difference between the configurations of an experiment is larger than the noise between seeds."""
+"""``bench.compare``: whether differences between configurations are larger than the noise between seeds."""
 
 from __future__ import annotations
 

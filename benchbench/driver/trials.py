@@ -104,7 +104,7 @@ class _Call:
 
     def run(self) -> GridResult:
         """Train what is planned and deliver it."""
-        artifacts = Artifacts(self.settings.artifacts, self.settings.keep_checkpoints)
+        artifacts = Artifacts(self.settings.artifacts, self.settings.keep_checkpoints, self.watcher.note)
         taken_over = settling.settle(self.plan, self.opened.tracker, artifacts, self.watcher.note)
         jobs = {item.resolved.spec.id: self._job(item) for item in self.plan if item.action != "skip"}
         journals = {spec_id: Journal(Path(job.folder)) for spec_id, job in jobs.items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchbench.errors import one_line
 from benchbench.records import files
 from benchbench.report.drawing import (
     QUIET_COLOR,
@@ -24,7 +25,7 @@ from benchbench.report.drawing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -68,12 +69,18 @@ class PredictedImages:
         return self.class_name == self.prediction
 
 
-def draw(journal: Journal) -> None:
-    """Write ``figures/*.png`` among the artifacts: all that can be drawn of what there is."""
-    record, folder = journal.record(), journal.artifacts
+def draw(journal: Journal, note: Callable[[str], None]) -> None:
+    """Write ``figures/*.png`` among the artifacts: all that can be drawn of what there is.
+
+    ``note`` is told of a figure that cannot be drawn: the trial is done, and its tables have the numbers.
+    """
+    folder = journal.artifacts / files.FIGURES_FOLDER
     with styled():
-        for name, figure in _figures(record, folder):
-            save_png(figure, folder / files.FIGURES_FOLDER / f"{name}.png")
+        for name, figure in _figures(journal.record(), journal.artifacts):
+            try:
+                save_png(figure, folder / f"{name}.png")
+            except Exception as error:  # noqa: BLE001 - matplotlib may fail over fonts, memory or a full disk
+                note(f"no figure {name}: {one_line(error)}")
 
 
 def _figures(record: Record, folder: Path) -> Iterator[tuple[str, Figure]]:

@@ -68,7 +68,7 @@ def finished_journal(folder: Path, class_names: tuple[str, ...], *, num_channels
 @pytest.mark.parametrize("num_channels", [1, 3])
 def test_a_finished_trial_leaves_four_figures(tmp_path: Path, num_channels: int) -> None:
     journal = finished_journal(tmp_path, journals.CLASSES, num_channels=num_channels)
-    figures.draw(journal)
+    figures.draw(journal, print)
     sizes = {}
     for path in (journal.artifacts / "figures").iterdir():
         with Image.open(path) as image:
@@ -81,13 +81,13 @@ def test_a_finished_trial_leaves_four_figures(tmp_path: Path, num_channels: int)
 
 def test_a_killed_trial_leaves_its_curves_alone(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
-    figures.draw(journal)
+    figures.draw(journal, print)
     assert [path.name for path in (journal.artifacts / "figures").iterdir()] == ["curves.png"]
 
 
 def test_a_trial_without_an_epoch_leaves_no_figure(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.failed())
-    figures.draw(journal)
+    figures.draw(journal, print)
     assert not (journal.artifacts / "figures").exists()
 
 
@@ -95,7 +95,7 @@ def test_drawing_changes_no_setting_of_matplotlib(tmp_path: Path) -> None:
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    figures.draw(finished_journal(tmp_path, journals.CLASSES))
+    figures.draw(finished_journal(tmp_path, journals.CLASSES), print)
     assert dict(mpl.rcParams) == before
 
 
@@ -158,7 +158,7 @@ def test_classes_of_any_script_length_and_sign_can_be_drawn(tmp_path: Path) -> N
     journal = finished_journal(tmp_path, class_names)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figures.draw(journal)
+        figures.draw(journal, print)
     assert len(list((journal.artifacts / "figures").iterdir())) == 4
 
 
@@ -183,3 +183,13 @@ def test_a_backend_that_is_not_installed_does_not_keep_figures_from_being_drawn(
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "module://nowhere.backend_inline"
     assert path.stat().st_size > 0
+
+
+def test_a_figure_that_cannot_be_drawn_is_a_note_and_the_others_are_drawn(tmp_path: Path) -> None:
+    journal = finished_journal(tmp_path, journals.CLASSES)
+    (journal.artifacts / "figures" / "curves.png").mkdir(parents=True)
+    notes: list[str] = []
+    figures.draw(journal, notes.append)
+    assert len(notes) == 1
+    assert notes[0].startswith("no figure curves: ")
+    assert (journal.artifacts / "figures" / "confusion_matrix.png").is_file()
