@@ -224,7 +224,7 @@ def test_two_trained_models_are_compared_by_their_predictions(filled: Filled) ->
     assert result.exit_code == 0, result.output
     # Alone right on 9 images of 12, the other on none: p = 2 / 2^9.
     assert "the first model is correct more often on images like these (p = 0.0039)" in result.stdout
-    assert "not of their configurations" in result.stdout
+    assert "not about their configurations" in result.stdout
     found = json.loads(bench("bench", "--models", first, second, "--json").stdout)
     assert (found["only_first"], found["only_second"], found["both"]) == (9, 0, 3)
     assert found["p_value"] == pytest.approx(2 / 2**9)

@@ -413,7 +413,7 @@ BAD_QUESTIONS = [
     (question(metrics=["test_acuracy"]), "no trial has a metric 'test_acuracy'", "did you mean 'test_accuracy'?"),
     (question(metrics=["nonsense"]), "no trial has a metric 'nonsense'", "all metrics: final_train_accuracy, "),
     (question(baseline={"optimizer.lr": 7}), "no row matches the baseline optimizer.lr=7", "rows: optimizer.lr=0.001;"),
-    (question(baseline={"model": "alexnet"}), "is of 2 rows", "name one of them"),
+    (question(baseline={"model": "alexnet"}), "matches 2 rows", "name one of them"),
     (question(baseline={"modell": "alexnet"}), "no trial has 'modell'", "did you mean 'model'?"),
     (question(targets={"val_accuracy": 50}), "accuracies are fractions", "write 0.5 for 50 %"),
     (question(targets={"test_accuracy": 0.5}), "not measured after every epoch", ""),
@@ -472,7 +472,7 @@ def test_a_published_number_is_not_judged_without_an_interval() -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (expected(54.6), r"\[\[expected\]\] 1: accuracies are fractions from 0 to 1, and 54.6 is none"),
+        (expected(54.6), r"\[\[expected\]\] 1: accuracies are fractions from 0 to 1, not 54.6"),
         (expected(0.5, where={"optimizer.lr": 7}), r"\[\[expected\]\] 1 matches no trial: optimizer.lr=7"),
         (expected(0.5, where={}), "matches several configurations"),
         (expected(0.5, metric="test_acc"), "no trial has a metric 'test_acc'"),
@@ -499,7 +499,7 @@ def test_mcnemar_is_what_a_hand_computes() -> None:
     assert found.p_value == pytest.approx(mcnemar([[5, 9], [1, 3]], exact=True).pvalue)
     assert found.is_different
     assert found.verdict.startswith("the first model is correct more often")
-    assert "not of their configurations" in found.verdict
+    assert "not about their configurations" in found.verdict
     assert found.accuracies == (14 / 18, 6 / 18)
 
 
