@@ -71,7 +71,8 @@ def report(
 ) -> Path:
     """Write what an experiment answers into one HTML file, and return its path.
 
-    With ``log`` the report is also kept with the grid's own run in MLflow, if there is one. The rest is as in :func:`~benchbench.driver.compare.compare`.
+    With ``log`` the report is also kept with the grid's own run in MLflow, if there is one.
+    The rest is as in :func:`~benchbench.driver.compare.compare`.
 
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
