@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from rich.progress import Task, TaskID
 
     from benchbench.driver.plan import Planned
-    from benchbench.protocol.jobs import TrialJob
-    from benchbench.protocol.timing import Round, TimingJob
+    from benchbench.protocol.jobs import TimingJob, TrialJob
+    from benchbench.protocol.timing import Round
     from benchbench.records.events import Event
     from benchbench.records.record import Record
 
@@ -296,7 +296,8 @@ class TimingDisplay(Display):
         """Show such as ``round 3/10: sgd 61.2 s, adam 90.1 s (0:12:30 left)``."""
         assert self._job is not None  # noqa: S101 - rounds come while the block of timing() runs
         times = ", ".join(
-            f"{name} {turn.epoch_seconds:.3g} s" for name, turn in zip(self._job.names, finished.turns, strict=True)
+            f"{name} {each.epoch_seconds:.3g} s"
+            for name, each in zip(self._job.names, finished.measurements, strict=True)
         )
         left = (time.monotonic() - self._began) / finished.number * (self._job.rounds - finished.number)
         noisy = f"; noisy: other processes took {finished.other_cpu_fraction:.0%}" if finished.is_noisy else ""

@@ -151,7 +151,7 @@ def print_timings(timing: Timing, table: TimedTable) -> None:
     """Print a row for each variant, the verdicts, how they were made, and the warnings."""
     from benchbench.cli.tables import print_table
     from benchbench.compare.words import percent
-    from benchbench.report.timings import timing_warnings, turn_text
+    from benchbench.report.timings import measurement_text, timing_warnings
 
     method = timing.warmed[0].memory_method
     numbers = ("seconds per epoch", "middle half", "images/s", f"memory, MB ({method})")
@@ -161,7 +161,7 @@ def print_timings(timing: Timing, table: TimedTable) -> None:
         if row.ratio:
             typer.echo(row.verdict)
     typer.echo(
-        f"n = {table.n} interleaved rounds, each {turn_text(timing)}; ratios of times to {table.baseline}:"
+        f"n = {table.n} interleaved rounds, each {measurement_text(timing)}; ratios of times to {table.baseline}:"
         f" {_METHODS[table.method]}"
     )
     for warning in timing_warnings(timing):

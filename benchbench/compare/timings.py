@@ -1,4 +1,4 @@
-"""Times of variants that took turns: ratios to a baseline with intervals, and what they say in a sentence.
+"""Times of variants measured in interleaved rounds: ratios to a baseline, intervals, and a sentence for each.
 
 A ratio is taken within each round, so that what slowed a whole round is in both its times. Below
 :data:`BOOTSTRAP_ROUNDS` the estimate is the geometric mean of the rounds' ratios with Student's t on their logarithms;

@@ -108,7 +108,6 @@ class _Running:
             case Output():
                 self.drive.watcher.note(message.text)
             case Refused():
-                message.error.add_note(message.traceback)
                 self.outcomes.append(Outcome(job, error=message.error))
             case Died():
                 self._hear_of_death(job, message)
@@ -124,7 +123,7 @@ class _Running:
         elif has_started:
             self._hear_event(job, _last_event(death, num_interrupts=self.interrupts.count))
         else:
-            text = "stopped before the trial began" if self.interrupts.count else death.reason
+            text = "stopped before the trial began" if death.is_requested else death.reason
             self.outcomes.append(Outcome(job, error=TrialError(text)))
 
     def _hear_event(self, job: TrialJob, event: Event) -> None:
@@ -158,8 +157,8 @@ def _journal(job: TrialJob) -> Journal:
 
 
 def _last_event(death: Died, *, num_interrupts: int) -> Failed:
-    if num_interrupts > 1:
-        return Failed(status="killed", error=Error(kind="StoppedError", message="stopped at once on request"))
+    if death.is_requested:
+        return Failed(status="killed", error=Error(kind="StoppedError", message=death.reason))
     if num_interrupts:
         message = f"its worker was ended before it could stop after its batch: {death.reason}"
         return Failed(status="killed", error=Error(kind="StoppedError", message=message))

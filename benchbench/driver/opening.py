@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchbench.executors.gpus import visible_gpus
 from benchbench.executors.local import LocalExecutor
-from benchbench.records import machine
 from benchbench.tracking import TrackerThread
 
 if TYPE_CHECKING:
@@ -60,9 +60,8 @@ def open_executor(settings: Settings) -> Executor:
             device=settings.device,
             plugin_files=settings.plugin_files,
         )
-    gpus = 0 if settings.device not in ("auto", "cuda") else machine.num_gpus()
-    num_jobs = settings.num_jobs or max(1, gpus if settings.num_jobs is None else 1)
-    return LocalExecutor(num_jobs=num_jobs, num_gpus=gpus, plugin_files=settings.plugin_files)
+    gpus = visible_gpus() if settings.device in ("auto", "cuda") else ()
+    return LocalExecutor(num_jobs=settings.num_jobs or max(1, len(gpus)), gpus=gpus, plugin_files=settings.plugin_files)
 
 
 @atexit.register

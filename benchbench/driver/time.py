@@ -15,8 +15,9 @@ from benchbench.driver.variants import Wanted, name_variants, read_accelerate, r
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, TrackingError, TrialError
 from benchbench.executors.local import LocalExecutor
+from benchbench.protocol.jobs import TimingJob
 from benchbench.protocol.messages import Output, Status
-from benchbench.protocol.timing import Round, Timing, TimingJob, Warmed
+from benchbench.protocol.timing import Round, Timing, Warmed
 from benchbench.records.files import TIMING
 from benchbench.report.timings import images_per_second, timing_warnings, to_json, to_text
 from benchbench.tracking.timings import TimedCall, log_timing

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from benchbench.driver.plan import Planned
-    from benchbench.protocol.jobs import TrialJob
-    from benchbench.protocol.timing import Round, TimingJob
+    from benchbench.protocol.jobs import TimingJob, TrialJob
+    from benchbench.protocol.timing import Round
     from benchbench.records.events import Event
     from benchbench.records.record import Record
 

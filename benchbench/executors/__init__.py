@@ -2,14 +2,16 @@
 
 ::
 
-    local.py      worker processes on this machine
-    ray.py        Ray tasks, here or on a cluster
-    ray_share.py  how many trials fit on a Ray cluster
+    local.py           worker processes on this machine, one for each trial that runs at a time
+    worker_process.py  one of them: started, listened to, and ended with all that it started
+    gpus.py            the GPUs that this process may use
+    ray.py             Ray tasks, here or on a cluster
+    ray_cluster.py     the cluster: started or connected to, and divided among trials
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
     from collections import deque
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from benchbench.protocol.jobs import Resolved, TrialJob
     from benchbench.protocol.messages import Died, Output, Refused, Status
     from benchbench.records.events import Event
+
+    TrialMessage: TypeAlias = Event | Status | Output | Refused | Died
 
 
 class Executor(Protocol):
@@ -39,18 +43,20 @@ class Executor(Protocol):
         """Close the executor; after an error trials that still run are ended first."""
 
     def use_origins(self, origins: Iterable[str]) -> None:
-        """Let workers load these plugin origins only, where the caller knows which are needed."""
+        """Let workers load these plugin origins only."""
 
     def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
-        """Return what the drafts mean with the plugins and images there are; raises what is wrong with the first.
+        """Return what the drafts mean with the plugins and images as they are now.
 
-        ``data_roots`` are the files or folders of the images, by dataset.
+        ``data_roots`` are the files or folders of the images, by dataset. Raises what is wrong with the first bad
+        draft.
         """
 
-    def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, Event | Status | Output | Refused | Died]]:
-        """Yield what each trial says; the last of a trial is its last event, a refusal, or a death.
+    def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
+        """Yield what each trial says, with its job.
 
-        Jobs are taken from the left as there is room for them; more may be added while this runs.
+        The last message of a trial is its last event, a refusal, or a death. Jobs are taken from the left when there
+        is room for them; more may be added while this runs.
         """
 
     def progress(self) -> dict[str, int]:

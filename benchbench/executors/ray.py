@@ -1,17 +1,15 @@
 """Trials as Ray tasks, on this machine or on a cluster, each with the processors and the GPU that it needs.
 
-On several hosts the folder of our state (``BENCH_STATE``), the images and loose plugin files must be on storage
-that all of them share, under the same paths; benchbench and packaged plugins must be installed on each.
+If there are several hosts, the folder of our state (``BENCH_STATE``), the images and loose plugin files must be on
+storage that all of them share, under the same paths; benchbench and packaged plugins must be installed on each.
 The driver gives each task its own working folder and its ``BENCH_`` variables.
 """
 
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import queue
-import socket
 import sys
 import threading
 from contextlib import suppress
@@ -19,23 +17,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from benchbench.errors import BenchError, SpecError, TrialError
-from benchbench.executors.ray_share import share_out
-from benchbench.protocol.jobs import Resolved, TrialJob
-from benchbench.protocol.messages import Died, Output, Refused, Status, resolved_of, understand
-from benchbench.records.adapter import adapter
+from benchbench.errors import BenchError, TrialError
+from benchbench.executors.ray_cluster import connect, divide, ray
+from benchbench.protocol.messages import (
+    Died,
+    Output,
+    Refused,
+    Resolve,
+    ResolvedSpecs,
+    RunTrial,
+    Status,
+    TrialEvent,
+    decode,
+    encode,
+)
 from benchbench.records.events import Failed, Finished, Resumed, Started
 
-# Ray reads these when it is imported. What its daemons have to say goes to standard output otherwise, among our JSON.
-os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-try:
-    import ray
-except ModuleNotFoundError as error:
-    raise BenchError("the ray executor needs the extra: pip install 'benchbench[ray]'") from error
-
-from ray import exceptions
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+exceptions = ray.exceptions
 
 if TYPE_CHECKING:
     from collections import deque
@@ -43,24 +41,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from benchbench.config.spec import Draft
-    from benchbench.records.events import Event
+    from benchbench.executors import TrialMessage
+    from benchbench.protocol.jobs import Resolved, TrialJob
+    from benchbench.protocol.messages import Request
 
-    Message = Event | Status | Output | Refused | Died
-
-_OBJECT_STORE_BYTES = 100 * 2**20
-"""Events are small; Ray would set aside a third of the memory."""
-
-_CONNECT_SECONDS = 5.0
-
-# By value, for the reason that its docstring gives.
-# Shipped to the cluster by value; named and not imported, as everything of worker/ is started and never imported.
+# Shipped by value, for the reason that its docstring gives; named and not imported, since nothing imports a worker.
 ray_task = importlib.import_module("benchbench.worker.ray_task")
 ray.cloudpickle.register_pickle_by_value(ray_task)
 
 
 @dataclass(eq=False)
 class _Task:
-    """A trial that was handed to Ray, and what it says."""
+    """A trial that was handed to Ray, and its answers."""
 
     job: TrialJob
     answers: ray.ObjectRefGenerator
@@ -72,8 +64,8 @@ class RayExecutor:
     """Runs trials as Ray tasks, ``num_jobs`` at a time. Use as a context manager.
 
     Ray is started on this machine, or, with an ``address``, only connected to; a Ray that this process uses already
-    is used and left as it is. ``num_jobs``: one for each GPU where ``device`` may be one and there are any, one for
-    each host otherwise. Threads: ``OMP_NUM_THREADS``, or the cores of the trial.
+    is used and left as it is. ``num_jobs``: one for each GPU if ``device`` may be one and there are any, one for
+    each host otherwise. Threads: ``OMP_NUM_THREADS``, or the processors of the trial.
     """
 
     def __init__(
@@ -88,17 +80,19 @@ class RayExecutor:
         if self._is_ours:
             connect(address, num_jobs=num_jobs)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        self._share = share_out(nodes, num_jobs=num_jobs, use_gpus=device.partition(":")[0] in ("auto", "cuda"))
-        self.num_jobs = self._share.num_jobs
+        self._slots = divide(nodes, num_jobs=num_jobs, use_gpus=device.partition(":")[0] in ("auto", "cuda"))
+        self.num_jobs = self._slots.num_jobs
         self._plugin_files = tuple(plugin_files)
         self._origins: tuple[str, ...] | None = None
-        self._heard: queue.SimpleQueue[tuple[_Task | None, Message | None]] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[tuple[_Task | None, TrialMessage | None]] = queue.SimpleQueue()
         self._running: set[_Task] = set()
         self._is_stopping = self._is_killing = self._is_told_to_stop = False
         self._progress: dict[str, int] = {}
         self._asked_for_progress: ray.ObjectRef[dict[str, int]] | None = None
         # The board shares the fate of the driver, not that of a host which only some trials run on.
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=True
+        )
         self._board = ray.remote(num_cpus=0, scheduling_strategy=here)(ray_task.Board).remote()
 
     def __enter__(self) -> Self:
@@ -110,23 +104,27 @@ class RayExecutor:
         self.close()
 
     def use_origins(self, origins: Iterable[str]) -> None:
-        """Let tasks load these plugin origins only, where the caller knows which are needed."""
+        """Let tasks load these plugin origins only."""
         self._origins = tuple(sorted(origins))
 
     def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
-        """Return what the drafts mean with the plugins and images there are; raises what is wrong with the first."""
-        plain = [draft.model_dump(mode="json") for draft in drafts]
+        """Return what the drafts mean with the plugins and images as they are now.
+
+        Raises what is wrong with the first bad draft.
+        """
         try:
-            for reference in self._submit([self._preparation(plain, data_roots)], folder=""):
-                resolved = resolved_of(ray.get(reference))
-                if resolved is not None:
-                    return resolved
+            for reference in self._submit([self._preparation(tuple(drafts), data_roots)], folder=""):
+                match decode(ray.get(reference)):
+                    case Refused() as refused:
+                        raise refused.error
+                    case ResolvedSpecs() as specs:
+                        return list(specs.resolved)
         except exceptions.RayError as error:
             end = _end_of(error, has_begun=False)
             raise (end.error if isinstance(end, Refused) else TrialError(end.reason)) from error
-        raise TrialError(_WITHOUT_A_WORD)
+        raise TrialError(_SILENT_END)
 
-    def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, Message]]:
+    def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
         """Yield what each trial says, with its job; those that wait are handed to Ray as others end."""
         self._start(jobs)
         while self._running:
@@ -181,7 +179,7 @@ class RayExecutor:
             self._is_killing = False
             for task in self._running:
                 _cancel(task, force=True)
-                self._heard.put((task, Died("stopped at once on request")))
+                self._heard.put((task, Died("stopped at once on request", is_requested=True)))
                 self._heard.put((task, None))
         elif self._is_stopping and not self._is_told_to_stop:
             self._is_told_to_stop = True
@@ -195,31 +193,25 @@ class RayExecutor:
             job = waiting.popleft()
             # A task that does not see this folder knows that the hosts do not share it.
             Path(job.folder).parent.mkdir(parents=True, exist_ok=True)
-            request = {"do": "run", "job": adapter(TrialJob).dump_python(job, mode="json")}
-            answers = self._submit([self._preparation([], {}), request], folder=job.folder)
+            answers = self._submit([self._preparation(), RunTrial(job)], folder=job.folder)
             task = _Task(job, answers)
             self._running.add(task)
             threading.Thread(target=self._listen, args=(task,), daemon=True).start()
 
-    def _preparation(self, drafts: list[Any], data_roots: Mapping[str, str]) -> dict[str, Any]:
-        return {
-            "do": "resolve",
-            "drafts": drafts,
-            "data_roots": dict(data_roots),
-            "plugin_files": self._plugin_files,
-            "origins": self._origins,
-        }
+    def _preparation(self, drafts: tuple[Draft, ...] = (), data_roots: Mapping[str, str] | None = None) -> Resolve:
+        return Resolve(drafts, data_roots or {}, self._plugin_files, self._origins)
 
-    def _submit(self, requests: Sequence[dict[str, Any]], *, folder: str) -> ray.ObjectRefGenerator:
-        needs = {"num_cpus": self._share.cores, "num_gpus": self._share.gpus} if folder else {"num_cpus": 1}
-        # What died is tried again by the driver, which has its journal, and not by Ray, which would begin anew.
+    def _submit(self, requests: Sequence[Request], *, folder: str) -> ray.ObjectRefGenerator:
+        needs = {"num_cpus": self._slots.cores, "num_gpus": self._slots.gpus} if folder else {"num_cpus": 1}
+        # The driver, which has the journal, tries again what died; Ray would begin anew.
         task = ray.remote(num_returns="streaming", max_retries=0, **needs)(ray_task.answer)
-        answers: ray.ObjectRefGenerator = task.remote(requests, self._surroundings(), self._board, folder)
+        texts = [encode(request) for request in requests]
+        answers: ray.ObjectRefGenerator = task.remote(texts, self._surroundings(), self._board, folder)
         return answers
 
     def _surroundings(self) -> dict[str, Any]:
         variables = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
-        variables["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(self._share.cores))
+        variables["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(self._slots.cores))
         folder = str(Path.cwd())
         program_folder = str(Path(sys.argv[0]).resolve().parent)
         return {"folder": folder, "unsafe_folders": [folder, program_folder], "variables": variables}
@@ -228,50 +220,25 @@ class RayExecutor:
         has_begun = False
         try:
             for reference in task.answers:
-                message = understand(ray.get(reference))
+                message = _as_trial_message(decode(ray.get(reference)))
                 task.has_spoken = True
                 has_begun = has_begun or isinstance(message, Started | Resumed)
                 if message is not None:
                     self._heard.put((task, message))
-            self._heard.put((task, Died(_WITHOUT_A_WORD)))
+            self._heard.put((task, Died(_SILENT_END)))
         except Exception as error:  # noqa: BLE001 - whatever Ray raises, the trial has ended
             self._heard.put((task, _end_of(error, has_begun=has_begun)))
         self._heard.put((task, None))
 
 
-_WITHOUT_A_WORD = "the Ray task ended without a word"
+_SILENT_END = "the Ray task ended without a result"
 
 
-def connect(address: str | None, *, num_jobs: int | None) -> None:
-    """Start Ray on this machine, or connect to the cluster at ``address``.
-
-    Raises :class:`~benchbench.errors.SpecError` for an address where there is none.
-    """
-    if address is None:
-        ray.init(
-            address="local",  # never the cluster that RAY_ADDRESS may name
-            num_cpus=max(os.cpu_count() or 1, num_jobs or 1),
-            object_store_memory=_OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-        return
-    if address.startswith("ray://"):
-        raise SpecError(
-            f"--address {address!r}: Ray clients cannot stream events",
-            hint="give HOST:PORT, or auto, on a machine that is a node of the cluster",
-        )
-    host, _, port = address.rpartition(":")
-    try:
-        if port.isdigit():
-            # Ray itself tries for more than three minutes.
-            socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        hint = "is there a cluster (ray start --head), and does its token authentication let you in?"
-        raise SpecError(f"--address {address!r}: {reason}", hint=hint) from error
+def _as_trial_message(message: object) -> TrialMessage | None:
+    """Return what a message says about a trial, or None if it is about something else."""
+    if isinstance(message, TrialEvent):
+        return message.event
+    return message if isinstance(message, Status | Output | Refused) else None
 
 
 def _cancel(task: _Task, *, force: bool) -> None:
@@ -280,13 +247,13 @@ def _cancel(task: _Task, *, force: bool) -> None:
 
 
 def _end_of(error: Exception, *, has_begun: bool) -> Refused | Died:
-    """Return what an error of Ray's means for the trial."""
+    """Return what an error that Ray raised means for the trial."""
     is_raised_inside = isinstance(error, exceptions.RayTaskError)
     if isinstance(error, exceptions.TaskCancelledError):
         return Died("the Ray task was cancelled")
     if is_raised_inside and not has_begun:
         hint = "the same versions of benchbench, its plugins and Python must be on every node"
-        return Refused(BenchError(_last_line(error), hint=hint), str(error))
+        return Refused.of(BenchError(_last_line(error), hint=hint), str(error))
     if isinstance(error, exceptions.WorkerCrashedError):
         return Died("the Ray worker was killed by the system or crashed, most often because memory ran out")
     if isinstance(error, exceptions.OutOfMemoryError):

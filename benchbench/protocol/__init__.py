@@ -2,8 +2,9 @@
 
 ::
 
-    jobs.py       what a worker is asked to do
-    messages.py   what it answers
-    heartbeat.py  progress and the request to stop, in a small shared file
-    timing.py     what bench time asks, and what the worker answers
+    jobs.py       what a worker is asked to carry out
+    timing.py     what it reports of a timing
+    messages.py   all messages, and how they are written and read
+    channel.py    the sockets that carry them between processes of one machine
+    heartbeat.py  progress and the request to stop, in shared memory
 """

@@ -1,4 +1,4 @@
-"""The few integers that a worker and the driver share while a trial runs, in a small mapped file.
+"""A few integers that a worker and the driver share through a small mapped file while a trial runs.
 
 The worker counts batches, which the display reads as often as it likes; the driver asks for a stop. Neither ever
 waits for the other.
@@ -23,9 +23,9 @@ class StoppedError(TrialError):
 
 
 class Heartbeat:
-    """Batches trained and evaluated in the running trial, and whether it should stop.
+    """The batches trained and evaluated in the running trial, and whether it should stop.
 
-    Both sides map the same file; each integer has one writer, and aligned 8-byte stores are whole.
+    Both sides map the same file. Only one side writes each integer, and aligned stores of 8 bytes are atomic.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,19 +38,17 @@ class Heartbeat:
         self._slots = memoryview(self._map).cast("q")
 
     def trained(self) -> None:
-        """Count a training batch; raises :class:`StoppedError` where a stop was asked for."""
+        """Count a training batch; raises :class:`StoppedError` after a request to stop."""
         self._slots[_TRAINED] += 1
-        if self._slots[_STOP]:
-            raise StoppedError("stopped on request")
+        self._check()
 
     def evaluated(self) -> None:
-        """Count an evaluation batch; raises :class:`StoppedError` where a stop was asked for."""
+        """Count an evaluation batch; raises :class:`StoppedError` after a request to stop."""
         self._slots[_EVALUATED] += 1
-        if self._slots[_STOP]:
-            raise StoppedError("stopped on request")
+        self._check()
 
     def restart(self, *, num_trained: int) -> None:
-        """Begin a trial, after the batches already trained where it is resumed."""
+        """Begin a trial, or resume one that has trained so many batches."""
         self._slots[_TRAINED] = num_trained
         self._slots[_EVALUATED] = 0
 
@@ -60,10 +58,14 @@ class Heartbeat:
 
     @property
     def num_trained(self) -> int:
-        """Return the training batches of the running trial so far."""
+        """The batches that the running trial has trained so far."""
         return int(self._slots[_TRAINED])
 
     def close(self) -> None:
         """Unmap the file."""
         self._slots.release()
         self._map.close()
+
+    def _check(self) -> None:
+        if self._slots[_STOP]:
+            raise StoppedError("stopped on request")

@@ -1,12 +1,12 @@
-"""What an executor is asked to carry out: a spec, and all that is not part of it."""
+"""What a worker is asked to carry out: specs, and all that is needed besides them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotation
+from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
 
 ArtifactLevel = Literal["none", "light", "full"]
 Accelerate = Literal["auto", "off"]
@@ -16,7 +16,7 @@ Accelerate = Literal["auto", "off"]
 class Resolved:
     """A spec with what decides whether an earlier trial of it still counts.
 
-    ``data_digest`` is that of the images there are now; ``sources`` the sha256 of the plugins' source files by kind.
+    ``data_digest`` is that of the images as they are now; ``sources`` has the sha256 of each plugin's source, by kind.
     """
 
     spec: Spec
@@ -26,9 +26,9 @@ class Resolved:
 
 @dataclass(frozen=True)
 class TrialJob:
-    """A spec, and where and how to carry it out; plain data, so that any process can be asked to.
+    """A trial to run: its spec, and where and how to run it.
 
-    ``folder`` is the attempt's own; ``resume`` takes it up where its checkpoint stands. ``artifacts``: ``none``;
+    ``folder`` belongs to the attempt; ``resume`` goes on from the checkpoint in it. ``artifacts``: ``none``;
     ``light`` (tables); ``full`` (tables, figures and the model). ``compiled``: training passes go through
     ``torch.compile``. ``accelerate``: ``auto``, or ``off`` for what a plain loop computes.
     """
@@ -44,3 +44,22 @@ class TrialJob:
     plugin_files: tuple[str, ...] = ()
     compiled: bool = False
     accelerate: Accelerate = "auto"
+
+
+@dataclass(frozen=True)
+class TimingJob:
+    """Variants to time in interleaved rounds.
+
+    ``names`` are those of the variants, ``data_roots`` the images by dataset. A measurement is ``steps`` training
+    steps, or, if that is None, an epoch with its validation. ``accelerate`` is that of each variant; without any, all
+    are accelerated.
+    """
+
+    specs: tuple[Spec, ...]
+    names: tuple[str, ...]
+    rounds: int
+    steps: int | None
+    device: str
+    data_roots: Mapping[str, str]
+    plugin_files: tuple[str, ...] = ()
+    accelerate: tuple[Accelerate, ...] = ()

@@ -1,82 +1,154 @@
-"""What the answers of a worker mean to the driver, whatever brought them here."""
+"""The messages between the driver and its workers, and how they are written and read.
+
+The driver sends requests. A worker answers each of them: :class:`Resolve` with :class:`ResolvedSpecs`,
+:class:`RunTrial` with one :class:`TrialEvent` after another, :class:`TimeVariants` with one :class:`TimingUpdate`
+after another, and any of them with :class:`Refused`. A :class:`Status` or an :class:`Output` may come at any time.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal, cast
 
+from pydantic import Field
+
+from benchbench.config.spec import Draft  # noqa: TC001
 from benchbench.errors import BenchError
-from benchbench.protocol.jobs import Resolved
-from benchbench.protocol.timing import timing_event_from_plain
+from benchbench.protocol.jobs import Resolved, TimingJob, TrialJob  # noqa: TC001
+from benchbench.protocol.timing import TimingEvent  # noqa: TC001
 from benchbench.records.adapter import adapter
-from benchbench.records.events import event_from_json
+from benchbench.records.events import Error, Event
 
-if TYPE_CHECKING:
-    from benchbench.protocol.timing import TimingEvent
-    from benchbench.records.events import Event
+
+@dataclass(frozen=True)
+class Resolve:
+    """Load plugins and return what the drafts mean; a worker must do this before it runs or times anything.
+
+    ``data_roots`` are the files or folders of the images, by dataset. Of all plugins only those of ``origins`` are
+    loaded, unless that is None.
+    """
+
+    drafts: tuple[Draft, ...]
+    data_roots: Mapping[str, str]
+    plugin_files: tuple[str, ...]
+    origins: tuple[str, ...] | None
+    message: Literal["resolve"] = "resolve"
+
+
+@dataclass(frozen=True)
+class RunTrial:
+    """Run a trial."""
+
+    job: TrialJob
+    message: Literal["run trial"] = "run trial"
+
+
+@dataclass(frozen=True)
+class TimeVariants:
+    """Time variants."""
+
+    job: TimingJob
+    message: Literal["time variants"] = "time variants"
+
+
+@dataclass(frozen=True)
+class ResolvedSpecs:
+    """What the drafts of a :class:`Resolve` mean, in their order."""
+
+    resolved: tuple[Resolved, ...]
+    message: Literal["resolved specs"] = "resolved specs"
+
+
+@dataclass(frozen=True)
+class TrialEvent:
+    """What happened in a trial."""
+
+    event: Event
+    message: Literal["trial event"] = "trial event"
+
+
+@dataclass(frozen=True)
+class TimingUpdate:
+    """What happened in a timing."""
+
+    event: TimingEvent
+    message: Literal["timing update"] = "timing update"
 
 
 @dataclass(frozen=True)
 class Status:
-    """What a trial is busy with, for people to read."""
+    """What a worker is busy with, for people to read."""
 
     text: str
+    message: Literal["status"] = "status"
 
 
 @dataclass(frozen=True)
 class Output:
-    """A line that a worker or a plugin in it printed."""
+    """A line that a worker, or a plugin in it, printed."""
 
     text: str
+    message: Literal["output"] = "output"
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A trial could not be started; ``traceback`` is where it was found."""
+    """A request could not be carried out, or a trial not be started."""
 
-    error: BenchError
-    traceback: str
+    reason: Error
+    message: Literal["refused"] = "refused"
+
+    @staticmethod
+    def of(error: BenchError, traceback: str) -> Refused:
+        """Return the refusal for an error."""
+        return Refused(Error(**error.to_json(), traceback=traceback))
+
+    @property
+    def error(self) -> BenchError:
+        """The error to raise or to show, with the traceback as its note."""
+        reason = self.reason
+        error = BenchError.from_json({"kind": reason.kind, "message": reason.message, "hint": reason.hint})
+        error.add_note(reason.traceback)
+        return error
+
+
+@dataclass(frozen=True)
+class Retiring:
+    """The worker will end after the trial that it has: its device no longer works."""
+
+    message: Literal["retiring"] = "retiring"
 
 
 @dataclass(frozen=True)
 class Died:
-    """The process that ran a trial is gone; ``reason`` says what is known."""
+    """The process that ran a trial is gone. An executor says this: the process itself no longer can.
+
+    ``is_requested``: the executor ended it, since it was asked to.
+    """
 
     reason: str
+    is_requested: bool = False
 
 
-def understand(answer: dict[str, Any]) -> Event | Status | Output | Refused | None:
-    """Return what an answer says of a trial, or None where it is about something else."""
-    match answer["say"]:
-        case "event":
-            return event_from_json(json.dumps(answer["event"]))
-        case "status":
-            return Status(answer["text"])
-        case "output":
-            return Output(answer["text"])
-        case "refused":
-            return Refused(BenchError.from_json(answer["error"]), answer["traceback"])
-    return None
+Request = Resolve | RunTrial | TimeVariants
+Answer = ResolvedSpecs | TrialEvent | TimingUpdate | Status | Output | Refused | Retiring
+Message = Annotated[Request | Answer, Field(discriminator="message")]
 
 
-def timing_of(answer: dict[str, Any]) -> TimingEvent | Status | Output | None:
-    """Return what an answer says of a timing, or None where it is about something else; raises a refusal."""
-    _raise_refusal(answer)
-    if answer["say"] == "timing":
-        return timing_event_from_plain(answer["event"])
-    message = understand(answer)
-    return message if isinstance(message, Status | Output) else None
+def encode(message: Request | Answer) -> str:
+    """Return a message as one line of JSON, without a line break at its end."""
+    text = json.dumps(_adapter().dump_python(message, mode="json"), ensure_ascii=False)
+    # A text may name a file whose name is no UTF-8. Python holds such bytes as surrogates, which JSON does not allow.
+    return text.encode("utf-8", "replace").decode()
 
 
-def resolved_of(answer: dict[str, Any]) -> list[Resolved] | None:
-    """Return the specs that an answer holds, or None where it is about something else; raises a refusal."""
-    _raise_refusal(answer)
-    return adapter(list[Resolved]).validate_python(answer["resolved"]) if answer["say"] == "resolved" else None
+def decode(line: str | bytes) -> Request | Answer:
+    """Return the message that :func:`encode` wrote."""
+    message: Request | Answer = _adapter().validate_json(line)
+    return message
 
 
-def _raise_refusal(answer: dict[str, Any]) -> None:
-    if answer["say"] == "refused":
-        error = BenchError.from_json(answer["error"])
-        error.add_note(answer["traceback"])
-        raise error
+def _adapter() -> Any:
+    return adapter(cast("type[Message]", Message))

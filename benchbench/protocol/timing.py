@@ -1,46 +1,23 @@
-"""What ``bench time`` asks a worker for, and what the worker says while variants take turns.
-
-Plain data, as jobs and events of trials are: the driver reads it without torch.
-"""
+"""What a worker reports while it times variants in interleaved rounds, and the whole of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from benchbench.config.spec import Spec  # noqa: TC001
-from benchbench.protocol.jobs import Accelerate  # noqa: TC001
-from benchbench.records.adapter import adapter
 from benchbench.records.events import NOISY_FRACTION, Started, now_ms
 
-
-@dataclass(frozen=True)
-class TimingJob:
-    """The variants to time, and how.
-
-    ``names`` are what the variants are called, ``data_roots`` the images by dataset. A turn is ``steps`` training
-    steps, or a whole epoch with its validation for None. ``accelerate`` is that of each variant; without any, all are
-    accelerated.
-    """
-
-    specs: tuple[Spec, ...]
-    names: tuple[str, ...]
-    rounds: int
-    steps: int | None
-    device: str
-    data_roots: Mapping[str, str]
-    plugin_files: tuple[str, ...] = ()
-    accelerate: tuple[Accelerate, ...] = ()
+if TYPE_CHECKING:
+    from benchbench.protocol.jobs import TimingJob
 
 
 @dataclass(frozen=True)
 class Warmed:
-    """A variant has had its untimed turn.
+    """A variant is warmed up.
 
-    ``peak_memory_bytes`` is what the variant added to the process at its highest: images, network, optimizer,
+    ``peak_memory_bytes`` is what the variant added to the process at its peak: images, network, optimizer,
     activations; not Python and torch. It was ``sampled`` from the process, or ``counted`` by the device's allocator.
     """
 
@@ -52,10 +29,10 @@ class Warmed:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One timed turn. ``epoch_seconds`` are those of an epoch: measured, or scaled up from some steps.
+class Measurement:
+    """One variant in one round. ``epoch_seconds`` are those of an epoch: measured, or scaled up from some steps.
 
-    ``images_per_second`` are training images by ``train_seconds``. ``is_finite`` tells of the losses.
+    ``images_per_second`` are training images by ``train_seconds``. ``is_finite`` is about the losses.
     """
 
     epoch_seconds: float
@@ -67,67 +44,56 @@ class Turn:
 
 @dataclass(frozen=True)
 class Round:
-    """A turn of each variant, in the order of the variants whatever the order in which they ran.
+    """One measurement of each variant. They are listed in the order of the variants, not in that of measuring.
 
-    ``other_cpu_fraction`` is the share of the processor, all cores, that other processes took meanwhile.
+    ``other_cpu_fraction`` is the fraction of all processors' time that other processes took meanwhile.
     """
 
     number: int
-    turns: tuple[Turn, ...]
+    measurements: tuple[Measurement, ...]
     other_cpu_fraction: float
     timestamp_ms: int = field(default_factory=now_ms)
     event: Literal["round"] = "round"
 
     @property
     def is_noisy(self) -> bool:
-        """Tell whether other processes took so much that the times may be theirs."""
+        """Whether other processes took so much of the processors that the times say little."""
         return self.other_cpu_fraction > NOISY_FRACTION
 
 
 @dataclass(frozen=True)
 class TimingEnded:
-    """All rounds are done, or a stop was asked for."""
+    """All rounds are done, or the timing was stopped."""
 
     is_stopped: bool
     event: Literal["ended"] = "ended"
 
 
+TimingEvent = Annotated[Warmed | Round | TimingEnded, Field(discriminator="event")]
+
+
 @dataclass(frozen=True)
 class Timing:
-    """All that was said of an order: a warm-up of each variant, and the rounds that are whole."""
+    """A timing: the job, each variant's warm-up, and the complete rounds."""
 
     job: TimingJob
     warmed: tuple[Warmed, ...]
     rounds: tuple[Round, ...]
     is_stopped: bool
 
+    def measurements(self, variant: int) -> tuple[Measurement, ...]:
+        """Return the measurements of a variant, given by its number, by round."""
+        return tuple(each.measurements[variant] for each in self.rounds)
+
     @property
     def epoch_seconds(self) -> dict[str, tuple[float, ...]]:
         """Return the seconds of an epoch by variant, then by round."""
         return {
-            name: tuple(done.turns[place].epoch_seconds for done in self.rounds)
-            for place, name in enumerate(self.job.names)
+            name: tuple(measurement.epoch_seconds for measurement in self.measurements(variant))
+            for variant, name in enumerate(self.job.names)
         }
 
     @property
     def num_noisy(self) -> int:
-        """Return how many rounds were disturbed."""
-        return sum(done.is_noisy for done in self.rounds)
-
-
-TimingEvent = Annotated[Warmed | Round | TimingEnded, Field(discriminator="event")]
-
-
-def timing_event_to_plain(event: TimingEvent) -> dict[str, Any]:
-    """Return an event as plain data."""
-    return cast("dict[str, Any]", _events().dump_python(event, mode="json"))
-
-
-def timing_event_from_plain(data: dict[str, Any]) -> TimingEvent:
-    """Return the event that :func:`timing_event_to_plain` described."""
-    event: TimingEvent = _events().validate_python(data)
-    return event
-
-
-def _events() -> Any:
-    return adapter(cast("type[TimingEvent]", TimingEvent))
+        """Return the number of noisy rounds."""
+        return sum(each.is_noisy for each in self.rounds)

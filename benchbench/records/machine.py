@@ -82,21 +82,3 @@ def git_commit(folder: Path) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None if answer.returncode == 0 else None
-
-
-def num_gpus() -> int:
-    """Return the number of NVIDIA GPUs that this process may use, without importing torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
-    try:
-        answer = subprocess.run(
-            ["nvidia-smi", "--list-gpus"],  # noqa: S607 - NVIDIA's own tool, wherever it is installed
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return 0
-    return len(answer.stdout.splitlines()) if answer.returncode == 0 else 0

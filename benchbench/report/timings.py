@@ -19,8 +19,8 @@ FORMAT: Literal[1] = 1
 """Of the JSON; raised when a key changes its meaning."""
 
 
-def turn_text(timing: Timing) -> str:
-    """Return what one turn was, such as ``an epoch with its validation``."""
+def measurement_text(timing: Timing) -> str:
+    """Return what was measured, such as ``an epoch with its validation``."""
     steps = timing.job.steps
     if steps is None:
         return "an epoch with its validation"
@@ -34,7 +34,7 @@ def to_json(timing: Timing, table: TimedTable, *, name: str, mlflow: MlflowRun |
         "format": FORMAT,
         "name": name,
         "status": "killed" if timing.is_stopped else "finished",
-        "turn": turn_text(timing),
+        "measurement": measurement_text(timing),
         "steps": timing.job.steps,
         "n": table.n,
         "baseline": table.baseline,
@@ -50,7 +50,7 @@ def to_json(timing: Timing, table: TimedTable, *, name: str, mlflow: MlflowRun |
 
 def images_per_second(timing: Timing, place: int) -> float:
     """Return the median of a variant's rounds."""
-    return float(np.median([done.turns[place].images_per_second for done in timing.rounds]))
+    return float(np.median([each.images_per_second for each in timing.measurements(place)]))
 
 
 def timing_warnings(timing: Timing) -> Iterator[str]:
@@ -64,26 +64,26 @@ def timing_warnings(timing: Timing) -> Iterator[str]:
             f" {fraction:.0%} of the processor"
         )
     for place, name in enumerate(timing.job.names):
-        if not all(done.turns[place].is_finite for done in timing.rounds):
+        if not all(each.is_finite for each in timing.measurements(place)):
             yield f"the loss of {name} did not stay finite; its time is that of steps that learn nothing"
 
 
 def _variant(timing: Timing, row: TimedRow, place: int) -> dict[str, Any]:
-    warmed, turns = timing.warmed[place], [done.turns[place] for done in timing.rounds]
+    warmed, measurements = timing.warmed[place], timing.measurements(place)
     ratio = row.ratio
     return {
         "name": row.name,
         "spec": timing.job.specs[place].flat(),
         "epoch_seconds": list(row.epoch_seconds),
-        "train_seconds": [turn.train_seconds for turn in turns],
-        "eval_seconds": [turn.eval_seconds for turn in turns],
+        "train_seconds": [each.train_seconds for each in measurements],
+        "eval_seconds": [each.eval_seconds for each in measurements],
         "median": row.median,
         "middle_half": asdict(row.middle_half),
         "images_per_second": images_per_second(timing, place),
         "steps_per_epoch": warmed.steps_per_epoch,
         "peak_memory_bytes": warmed.peak_memory_bytes,
         "memory_method": warmed.memory_method,
-        "is_finite": all(turn.is_finite for turn in turns),
+        "is_finite": all(each.is_finite for each in measurements),
         "acceleration": warmed.started.acceleration,
         "ratio": ratio.estimate if ratio else None,
         "interval": asdict(ratio.interval) if ratio and ratio.interval else None,

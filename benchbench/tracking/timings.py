@@ -58,8 +58,8 @@ def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent
     timing, started = call.timing, call.timing.warmed[index].started
     tags = {key: value for key, value in content.start_tags(started).items() if key not in _OF_TRIALS}
     run_id = _create(store, name, call, tags | {content.PARENT_TAG: parent})
-    turn = "an epoch" if timing.job.steps is None else f"{timing.job.steps} steps"
-    params = content.params(timing.job.specs[index]) | {"rounds": str(len(timing.rounds)), "turn": turn}
+    measurement = "an epoch" if timing.job.steps is None else f"{timing.job.steps} steps"
+    params = content.params(timing.job.specs[index]) | {"rounds": str(len(timing.rounds)), "measurement": measurement}
     store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
     metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in _points(call, index, name)]
     for begin in range(0, len(metrics), _MAX_METRICS):
@@ -68,10 +68,13 @@ def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent
 
 
 def _points(call: TimedCall, index: int, name: str) -> Iterator[content.Point]:
-    """Yield the turns of a variant, with the round as step, and what they came to."""
+    """Yield the measurements of a variant, with the round as step, and what they came to."""
     rounds = call.timing.rounds
     for done in rounds:
-        values = asdict(done.turns[index]) | {"other_cpu_fraction": done.other_cpu_fraction, "noisy": done.is_noisy}
+        values = asdict(done.measurements[index]) | {
+            "other_cpu_fraction": done.other_cpu_fraction,
+            "noisy": done.is_noisy,
+        }
         for key, value in values.items():
             if key != "is_finite":
                 yield content.Point(key, float(value), done.number, done.timestamp_ms)

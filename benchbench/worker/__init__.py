@@ -2,20 +2,21 @@
 
 ::
 
-    main.py        the worker process: reads jobs, writes messages
-    ray_task.py    the same as a Ray task
-    resolve.py     drafts to specs
-    setup.py       a spec to live objects, and every check before the first batch
-    trial.py       one trial from start to end
-    train.py       the training loop
-    batches.py     images in batches on the device
-    checkpoint.py  saves a trial's state, and restores it
-    clock.py       where the time goes
-    system.py      load of processor, memory and GPU during a trial
-    memory.py      how much memory a piece of work takes
-    layers.py      the table of a network's layers
-    artifacts.py   the files of a finished trial
-    export.py      the trained model as an MLflow model
-    timing.py      times variants in interleaved rounds
-    accelerate/    what makes a step fast
+    main.py         the worker process: reads jobs, writes messages
+    ray_task.py     the same as a Ray task
+    setup.py        a spec to live objects, and every check before the first batch
+    switches.py     torch's process-wide switches, put back before each trial
+    trial.py        one trial from start to end
+    train.py        the training loop
+    batches.py      images in batches on the device
+    checkpoint.py   saves a trial's state, and restores it
+    clock.py        where the time goes
+    system.py       load of processor, memory and GPU during a trial
+    memory.py       how much memory a piece of work takes
+    layers.py       the table of a network's layers
+    artifacts.py    the files of a finished trial
+    compilation.py  what torch.compile did in a trial
+    export.py       the trained model as an MLflow model
+    timing.py       times variants in interleaved rounds
+    accelerate/     what makes a step fast
 """

@@ -95,6 +95,7 @@ class Batches:
         after_reading: Callable[[], None] = lambda: None,
     ) -> None:
         self.batch_size = batch_size
+        self.eval_batch_size = EVAL_BATCH_SIZE
         self.device = device
         self._memory_format = memory_format
         self._after_reading = after_reading
@@ -135,9 +136,9 @@ class Batches:
             yield self._normalise(flip(images, flips[chosen])), self._labels[index]
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image once, as stored and never flipped, in batches of :data:`EVAL_BATCH_SIZE`."""
-        for start in range(0, self.num_images, EVAL_BATCH_SIZE):
-            chosen = slice(start, start + EVAL_BATCH_SIZE)
+        """Yield every image once, as stored and never flipped, in batches of ``eval_batch_size``."""
+        for start in range(0, self.num_images, self.eval_batch_size):
+            chosen = slice(start, start + self.eval_batch_size)
             images = self._normalise(self._square(self._images[chosen]))
             self._after_reading()
             yield images, self._labels[chosen]

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a trial needs to go on from the end of an epoch as if it had never stopped.
+"""Checkpoints: all that a trial needs to resume at the end of an epoch as if it had never stopped.
 
 A file is replaced whole or not at all. It holds tensors and plain values only and is read with torch's
 ``weights_only``, so that reading one never runs code.
@@ -8,37 +8,48 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from benchbench.errors import TrialError
+from benchbench.errors import SpecError, TrialError
 from benchbench.paths import replacing
 from benchbench.records.events import EpochFinished, Times, event_from_json, event_to_json
 from benchbench.records.state import GOES_ON
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
+
+    from torch import nn
 
     from benchbench.records.events import Started
     from benchbench.worker.train import Learner
 
-FORMAT = 1
-SHARE_OF_TIME = 0.01
-"""What writing checkpoints may cost, as a share of the wall clock, where no cadence is asked for."""
+FORMAT = 2
+FRACTION_OF_TIME = 0.01
+"""What writing checkpoints may cost of the wall clock, unless a cadence is asked for."""
 
 DEFAULT_SECONDS = 60.0
+
+
+FRESH = "--fresh trains from the beginning"
 
 
 class CheckpointError(TrialError):
     """A checkpoint that cannot be written, or cannot be used."""
 
 
+class UnreadableStateError(TrialError):
+    """The state of a trial holds values that a checkpoint cannot keep."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a trial stood at the end of an epoch. ``states`` are the state_dicts of model, optimizer and scheduler."""
+    """A trial at the end of an epoch. ``states`` are the state_dicts of model, optimizer and scheduler."""
 
     epochs: tuple[EpochFinished, ...]
     states: dict[str, Any]
@@ -46,15 +57,24 @@ class Checkpoint:
     times: Times
 
     def restore(self, learner: Learner) -> None:
-        """Bring the learner and all random generators to where they stood."""
-        learner.model.load_state_dict(self.states["model"])
-        learner.optimizer.load_state_dict(self.states["optimizer"])
-        learner.schedule.scheduler.load_state_dict(self.states["scheduler"])
-        _set_random_states(self.random_states)
+        """Bring the learner and all random generators to that state, whatever device they are on now.
+
+        Raises :class:`~benchbench.errors.SpecError` if the model, the optimizer or the scheduler is another.
+        """
+        _check_shapes(learner.model, self.states["model"])
+        try:
+            learner.model.load_state_dict(self.states["model"])
+            learner.optimizer.load_state_dict(self.states["optimizer"])
+            _take_strides(learner.optimizer)
+            learner.schedule.scheduler.load_state_dict(self.states["scheduler"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = str(error).partition("\n")[0]
+            raise SpecError(f"the checkpoint does not fit the plugins: {reason}", hint=FRESH) from error
+        _set_random_states(self.random_states, learner.acceleration.device)
 
 
 class Cadence:
-    """When the next checkpoint is due: ``every_seconds`` after the last, or, where None, when it costs little.
+    """When the next checkpoint is due: ``every_seconds`` after the last, or, if that is None, when it costs little.
 
     ``now`` is the trial's own time in seconds, whatever its zero.
     """
@@ -68,17 +88,26 @@ class Cadence:
         """Tell whether a checkpoint should be written at this end of an epoch."""
         if self._every_seconds is not None:
             return now - self._last >= self._every_seconds
-        return now - self._last >= max(DEFAULT_SECONDS, self._cost / SHARE_OF_TIME)
+        return now - self._last >= max(DEFAULT_SECONDS, self._cost / FRACTION_OF_TIME)
 
     def written(self, now: float, *, cost_seconds: float) -> None:
         """Take note of a checkpoint and of what it cost."""
         self._last, self._cost = now, cost_seconds
 
 
-def save(path: Path, learner: Learner, epochs: tuple[EpochFinished, ...], *, started: Started, times: Times) -> None:
+def save(
+    path: Path,
+    learner: Learner,
+    epochs: tuple[EpochFinished, ...],
+    *,
+    started: Started,
+    times: Times,
+    is_checked: bool = False,
+) -> None:
     """Write a checkpoint; when this returns it is on disk, and until then the one before it is.
 
-    Raises :class:`CheckpointError` where there is no room for it.
+    ``is_checked`` reads it back before it replaces the one before it. Raises :class:`UnreadableStateError` if that
+    fails, and :class:`CheckpointError` if the file cannot be written.
     """
     content = {
         "format": FORMAT,
@@ -90,26 +119,37 @@ def save(path: Path, learner: Learner, epochs: tuple[EpochFinished, ...], *, sta
             "optimizer": learner.optimizer.state_dict(),
             "scheduler": learner.schedule.scheduler.state_dict(),
         },
-        "random_states": _random_states(),
+        "random_states": _random_states(learner.acceleration.device),
         "times": asdict(times),
     }
     try:
         with replacing(path, is_only_writer=True) as file:
             torch.save(content, file)
+            if is_checked:
+                file.flush()
+                _read_back(Path(file.name))
     except (OSError, RuntimeError) as error:
         # torch's zip writer reports a full disk as a RuntimeError of its own, while handling the real one.
         reason = error.__context__ if isinstance(error.__context__, OSError) else error
-        raise CheckpointError(
-            f"the checkpoint {path} cannot be written: {reason}",
-            hint=GOES_ON,
+        raise CheckpointError(f"the checkpoint {path} cannot be written: {reason}", hint=GOES_ON) from error
+
+
+def _read_back(path: Path) -> None:
+    try:
+        torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    except Exception as error:
+        reason = next(iter(re.findall(r"GLOBAL ([\w.]+)", str(error))), "") or str(error).partition("\n")[0]
+        raise UnreadableStateError(
+            f"this trial cannot be resumed if it is interrupted: its state holds {reason}",
+            hint="let optimizer and scheduler keep numbers of Python and tensors of torch",
         ) from error
 
 
 def load(path: Path, *, started: Started) -> Checkpoint:
-    """Read the checkpoint of the same spec and images; raises :class:`CheckpointError` saying why it is of no use."""
+    """Read the checkpoint of the same spec and images; raises :class:`CheckpointError` if it cannot be used."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        found = (content["format"], content["spec_id"], content["data_digest"])
+        origin = (content["format"], content["spec_id"], content["data_digest"])
         checkpoint = Checkpoint(
             epochs=tuple(_epoch_events(content["epochs"])),
             states=content["states"],
@@ -119,7 +159,7 @@ def load(path: Path, *, started: Started) -> Checkpoint:
     except Exception as error:  # a damaged file makes torch raise many kinds
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"the checkpoint {path} is damaged: {type(error).__name__}: {reason}") from error
-    if found != (FORMAT, started.spec.id, started.data.digest):
+    if origin != (FORMAT, started.spec.id, started.data.digest):
         raise CheckpointError(f"the checkpoint {path} is of another version, spec or data")
     return checkpoint
 
@@ -128,20 +168,62 @@ def _epoch_events(lines: list[str]) -> list[EpochFinished]:
     return [event for event in map(event_from_json, lines) if isinstance(event, EpochFinished)]
 
 
-def _random_states() -> dict[str, Any]:
+def _check_shapes(model: nn.Module, states: Mapping[str, torch.Tensor]) -> None:
+    ours = {name: tuple(value.shape) for name, value in _tensors(model.state_dict()).items()}
+    theirs = {name: tuple(value.shape) for name, value in _tensors(states).items()}
+    for name in (*ours, *theirs):
+        if ours.get(name) != theirs.get(name):
+            raise SpecError(
+                f"the checkpoint does not fit the model: {name} is {_shape(theirs, name)} in it and"
+                f" {_shape(ours, name)} in the model",
+                hint=FRESH,
+            )
+
+
+def _tensors(states: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in states.items() if isinstance(value, torch.Tensor)}
+
+
+def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
+    return "x".join(map(str, shapes[name])) or "a number" if name in shapes else "missing"
+
+
+def _take_strides(optimizer: torch.optim.Optimizer) -> None:
+    """Give what the optimizer keeps of a parameter the order in memory of that parameter.
+
+    Fused steps read both as plain memory, and the checkpoint may be from a device that orders it otherwise.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+
+
+def _random_states(device: torch.device) -> dict[str, Any]:
     name, keys, *rest = np.random.get_state()  # noqa: NPY002 - the global generator that plugins may use
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "device_type": device.type,
+        "device": _device_random_state(device),
         "numpy": [name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *map(float, rest)],
         "python": json.dumps(random.getstate()),
     }
 
 
-def _set_random_states(states: dict[str, Any]) -> None:
+def _device_random_state(device: torch.device) -> torch.Tensor | None:
+    """Return the state of the device's own generator, if it has one. A trial on the CPU never asks for a GPU's."""
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else None
+
+
+def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(states["torch"])
-    if states["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"])
+    # Generators of different kinds of devices have nothing in common; those of two GPUs have.
+    if device.type == states["device_type"] == "cuda":
+        torch.cuda.set_rng_state(states["device"], device)
+    if device.type == states["device_type"] == "mps":
+        torch.mps.set_rng_state(states["device"])
     name, keys, position, has_gauss, cached = states["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), int(position), int(has_gauss), cached))  # noqa: NPY002
     version, internal, gauss = json.loads(states["python"])

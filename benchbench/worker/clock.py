@@ -32,15 +32,26 @@ class Clock:
         self._phase: Phase = "other"
         self._since = now()
         self.first_epoch_train_seconds = 0.0
+        self.failed_phase: Phase | None = None
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
-        """Count the time inside the block to ``phase``."""
+        """Count the time inside the block to ``phase``.
+
+        What the block raises, or the device did in it, leaves the phase's name in ``failed_phase``.
+        """
         before = self._switch(phase)
         try:
             yield
-        finally:
+        except BaseException:
+            self.failed_phase = phase
+            self._switch(before, is_failing=True)
+            raise
+        try:
             self._switch(before)
+        except BaseException:
+            self.failed_phase = phase
+            raise
 
     def add(self, times: Times) -> None:
         """Count what was measured before, by a trial that is resumed."""
@@ -52,18 +63,22 @@ class Clock:
         """Return what was counted to a phase so far; the current phase up to its last border."""
         return self._seconds[phase]
 
-    def times(self) -> Times:
-        """Return the seconds of all phases up to this moment."""
-        self._switch(self._phase)
+    def times(self, *, is_failing: bool = False) -> Times:
+        """Return the seconds of all phases up to this moment; without the device if that has failed."""
+        self._switch(self._phase, is_failing=is_failing)
         return Times(
             **self._seconds,
             wall=sum(self._seconds.values()),
             first_epoch_train=self.first_epoch_train_seconds,
         )
 
-    def _switch(self, phase: Phase) -> Phase:
-        self._synchronize()
-        now = self._now()
-        self._seconds[self._phase] += now - self._since
-        before, self._phase, self._since = self._phase, phase, now
+    def _switch(self, phase: Phase, *, is_failing: bool = False) -> Phase:
+        try:
+            # A device that has failed raises whenever it is waited for, and would hide the error that came first.
+            if not is_failing:
+                self._synchronize()
+        finally:
+            now = self._now()
+            self._seconds[self._phase] += now - self._since
+            before, self._phase, self._since = self._phase, phase, now
         return before

@@ -1,8 +1,9 @@
-"""The worker process: it alone imports torch, and does what the driver's lines of JSON ask for.
+"""The worker process: it alone imports torch, and does what the driver asks for.
 
-Started as ``python -P -m benchbench.worker.main``. Requests come on standard input and answers go to what
-was standard output; prints of plugins go to standard error instead. It ignores SIGINT, which a terminal sends to
-the whole group, and ends at once when its standard input closes, since then the driver is gone.
+Started as ``python -P -m benchbench.worker.main FILE_DESCRIPTOR HEARTBEAT_FILE``. The descriptor is a socket that
+carries requests and answers; what plugins print goes to the driver as output. A worker ignores SIGINT and SIGTERM,
+which a terminal or a scheduler sends to all processes: the driver asks it to stop. It ends when its driver is gone,
+with all processes that plugins have started.
 """
 
 from __future__ import annotations
@@ -11,71 +12,114 @@ import json
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 import time
 import traceback
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchbench.config.spec import Draft
+from benchbench.config.kinds import KINDS
 from benchbench.errors import BenchError
-from benchbench.protocol.jobs import Resolved, TrialJob
-from benchbench.protocol.timing import TimingJob, timing_event_to_plain
-from benchbench.records.adapter import adapter
-from benchbench.records.events import event_to_json
+from benchbench.protocol.channel import Channel
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.jobs import Resolved
+from benchbench.protocol.messages import (
+    Refused,
+    Resolve,
+    ResolvedSpecs,
+    Retiring,
+    RunTrial,
+    Status,
+    TimeVariants,
+    TimingUpdate,
+    TrialEvent,
+)
+from benchbench.records.events import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from benchbench.config.spec import Draft, PluginSpec
     from benchbench.plugin.registry import Registry
-    from benchbench.protocol.heartbeat import Heartbeat
+    from benchbench.protocol.jobs import TimingJob, TrialJob
+    from benchbench.protocol.messages import Answer, Request
+
+GRACE_SECONDS = 1.0
+"""How long an idle worker has to end by itself once its driver is gone; a busy one is ended then."""
+
+
+def device_works() -> bool:
+    """Tell whether the GPU that this process uses, if it uses one, still does what it is asked to."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return True
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Worker:
     """Answers requests one after another; ``send`` brings an answer to the driver."""
 
-    def __init__(self, send: Callable[[dict[str, Any]], None], heartbeat: Heartbeat) -> None:
+    def __init__(
+        self,
+        send: Callable[[Answer], None],
+        heartbeat: Heartbeat,
+        device_works: Callable[[], bool] = device_works,
+    ) -> None:
         self._send = send
-        self._pulse = heartbeat
+        self._device_works = device_works
+        self._heartbeat = heartbeat
         self._registry: Registry | None = None
 
-    def answer(self, request: dict[str, Any]) -> None:
+    def answer(self, request: Request) -> None:
         """Carry out one request; whatever goes wrong is an answer too."""
         try:
-            {"resolve": self._resolve, "run": self._run, "time": self._time}[request["do"]](request)
+            match request:
+                case Resolve():
+                    self._resolve(request)
+                case RunTrial():
+                    self._run(request.job)
+                case TimeVariants():
+                    self._time(request.job)
         except BenchError as error:
-            self._say("refused", error=error.to_json(), traceback=traceback.format_exc())
+            self._refuse(error)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the driver must hear of it
-            text = f"{type(error).__name__}: {error}"
-            refusal = BenchError(text, hint="--debug shows where")
-            self._say("refused", error=refusal.to_json(), traceback=traceback.format_exc())
+            self._refuse(BenchError(f"{type(error).__name__}: {error}", hint="--debug shows where"))
 
-    def _resolve(self, request: dict[str, Any]) -> None:
-        from benchbench.worker.resolve import resolve
+    def _resolve(self, request: Resolve) -> None:
+        self._registry = _load_registry(request.plugin_files, request.origins)
+        self._send(ResolvedSpecs(tuple(resolve(request.drafts, self._registry, data_roots=request.data_roots))))
 
-        origins = request["origins"]
-        self._registry = _load_registry(tuple(request["plugin_files"]), None if origins is None else tuple(origins))
-        drafts = [Draft.model_validate(draft, strict=False) for draft in request["drafts"]]
-        resolved = resolve(drafts, self._registry, data_roots=request["data_roots"])
-        self._say("resolved", resolved=adapter(list[Resolved]).dump_python(resolved, mode="json"))
-
-    def _run(self, request: dict[str, Any]) -> None:
+    def _run(self, job: TrialJob) -> None:
         from benchbench.worker.trial import run_trial
 
-        job = adapter(TrialJob).validate_python(request["job"])
-        self._pulse.restart(num_trained=0)
-        for event in run_trial(job, self._loaded(), heartbeat=self._pulse, on_status=self._on_status):
-            self._say("event", event=json.loads(event_to_json(event)))
+        self._heartbeat.restart(num_trained=0)
+        for event in run_trial(job, self._loaded(), heartbeat=self._heartbeat, on_status=self._on_status):
+            if isinstance(event, Failed):
+                self._retire_without_a_device()
+            self._send(TrialEvent(event))
 
-    def _time(self, request: dict[str, Any]) -> None:
+    def _time(self, job: TimingJob) -> None:
         from benchbench.worker.timing import time_variants
 
-        job = adapter(TimingJob).validate_python(request["job"])
-        self._pulse.restart(num_trained=0)
-        for event in time_variants(job, self._loaded(), heartbeat=self._pulse, on_status=self._on_status):
-            self._say("timing", event=timing_event_to_plain(event))
+        self._heartbeat.restart(num_trained=0)
+        for event in time_variants(job, self._loaded(), heartbeat=self._heartbeat, on_status=self._on_status):
+            self._send(TimingUpdate(event))
+
+    def _refuse(self, error: BenchError) -> None:
+        self._retire_without_a_device()
+        self._send(Refused.of(error, traceback.format_exc()))
+
+    def _retire_without_a_device(self) -> None:
+        """Ask to be replaced if the GPU is lost to this process, as it is after an illegal access to its memory."""
+        if not self._device_works():
+            self._send(Retiring())
 
     def _loaded(self) -> Registry:
         if self._registry is None:
@@ -83,50 +127,75 @@ class Worker:
         return self._registry
 
     def _on_status(self, text: str) -> None:
-        self._say("status", text=text)
-
-    def _say(self, what: str, **content: Any) -> None:
-        self._send({"say": what} | content)
+        self._send(Status(text))
 
 
 @lru_cache(maxsize=1)
 def _load_registry(plugin_files: tuple[str, ...], origins: tuple[str, ...] | None) -> Registry:
-    """Load plugins, once for all requests in a row that need the same."""
+    """Load plugins, once for consecutive requests that need the same."""
     from benchbench.plugin.registry import Registry
 
     return Registry.load(plugin_files, only=origins)
 
 
-def main() -> None:
-    """Serve until standard input closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+def resolve(drafts: Iterable[Draft], registry: Registry, *, data_roots: Mapping[str, str]) -> list[Resolved]:
+    """Return the drafts as specs, each with the digest of its images, which are decoded if they never were.
 
-    from benchbench.protocol.heartbeat import Heartbeat
+    Raises a :class:`~benchbench.errors.BenchError` for what is wrong with the first bad draft.
+    """
+    digests: dict[str, str] = {}
+    resolved = []
+    for spec in [registry.resolve(draft) for draft in drafts]:
+        key = json.dumps([spec.dataset.name, spec.dataset.params], sort_keys=True)
+        if key not in digests:
+            digests[key] = _data_digest(spec.dataset, registry, Path(data_roots[spec.dataset.name]))
+        sources: dict[str, str] = {kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS}
+        resolved.append(Resolved(spec, digests[key], sources))
+    return resolved
+
+
+def _data_digest(spec: PluginSpec, registry: Registry, root: Path) -> str:
+    from benchbench.data import cache as data_cache
+
+    dataset = registry.create("dataset", spec)
+    source_digest = registry.source_digest("dataset", spec.name)
+    known = data_cache.digest_of(dataset, root, source_digest=source_digest)
+    return known or data_cache.load(dataset, root, source_digest=source_digest).facts.digest
+
+
+def main() -> None:
+    """Serve until the driver sends no more."""
+    _ignore_signals()
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(channel, requests), daemon=True).start()
+
     from benchbench.worker.accelerate import keep_freed_memory
 
     keep_freed_memory()
     import benchbench.worker.trial  # noqa: F401 - while the driver is still busy with other things
 
-    def send(answer: dict[str, Any]) -> None:
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-    worker = Worker(send, Heartbeat(Path(sys.argv[1])))
+    worker = Worker(channel.send, Heartbeat(Path(sys.argv[2])))
     while (request := requests.get()) is not None:
         worker.answer(request)
 
 
-def _read_requests(requests: queue.SimpleQueue[dict[str, Any] | None]) -> None:
-    for line in sys.stdin:
-        requests.put(json.loads(line))
+def _ignore_signals() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Children inherit what is ignored, but no handler: Process.terminate() must end those of a plugin.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
+
+
+def _receive(channel: Channel, requests: queue.SimpleQueue[Request | None]) -> None:
+    for request in channel.messages():
+        requests.put(request)  # type: ignore[arg-type]
     requests.put(None)
-    # An idle worker has left by now. A busy one must not go on: nobody would hear of what it does.
-    time.sleep(1)
-    os._exit(0)
+    # An idle worker has ended by now. A busy one must not go on: nobody would hear of what it does.
+    time.sleep(GRACE_SECONDS)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What happens inside Ray: the task that answers like a worker process, and the board that all tasks look at.
 
-Ray makes its workers import from the driver's working folder, before anything else. This module is therefore
-shipped by value, and imports nothing of ours until the worker's path is clean.
+Ray makes its workers import from the driver's working folder before anything else. This module is therefore
+shipped by value, and imports nothing of ours until the worker's path is clean. Messages come and go as text.
 """
 
 from __future__ import annotations
@@ -22,26 +22,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from benchbench.protocol.heartbeat import Heartbeat
+    from benchbench.protocol.messages import Answer, Refused
     from benchbench.worker.main import Worker
 
 BEAT_SECONDS = 1.0
-"""How often a task tells the board how far it is, and asks whether to stop."""
+"""How often a task reports its progress to the board, and asks whether to stop."""
 
 PATIENCE_SECONDS = 10.0
 """How long a task waits for the board before it goes on without."""
 
-Answer = dict[str, Any]
-
 
 class Board:
-    """How many batches each trial has trained, and whether all are to stop; kept by one actor."""
+    """The number of batches that each trial has trained, and whether all are to stop; kept by one actor."""
 
     def __init__(self) -> None:
         self._num_trained: dict[str, int] = {}
         self._is_stopping = False
 
     def beat(self, folder: str, num_trained: int) -> bool:
-        """Note how far the trial of that folder is; return whether it should stop."""
+        """Note the progress of the trial in that folder; return whether it should stop."""
         self._num_trained[folder] = num_trained
         return self._is_stopping
 
@@ -54,27 +53,56 @@ class Board:
         return self._num_trained
 
 
-def answer(requests: Sequence[Answer], surroundings: dict[str, Any], board: Any, folder: str) -> Iterator[Answer]:
+def answer(requests: Sequence[str], surroundings: dict[str, Any], board: Any, folder: str) -> Iterator[str]:
     """Yield the answers to requests, as they come; ``folder`` is that of the trial's attempt, or empty.
 
-    The work is done in a thread of its own, so that this one can pass on what is said while it is said.
+    The work is done in a thread of its own, so that this one can pass on answers while the work goes on.
     """
-    # Said before anything that takes long: until it is heard, the driver takes the task for one that waits for room.
-    yield {"say": "status", "text": f"starting on {socket.gethostname()}"}
     _settle(**surroundings)
+    from benchbench.protocol.messages import Status, encode
+
+    # Before the long import of torch: until the driver hears of a task, it takes it for one that waits for room.
+    yield encode(Status(f"starting on {socket.gethostname()}"))
+    if folder and not Path(folder).parent.is_dir():
+        yield encode(_no_such_folder(Path(folder).parent))
+        return
+    from benchbench.worker.accelerate import keep_freed_memory
+
+    keep_freed_memory()
+    for each in _work(requests, board, folder):
+        yield encode(each)
+
+
+def _settle(*, folder: str, unsafe_folders: Sequence[str], variables: dict[str, str]) -> None:
+    """Make this process like a worker that the driver started itself."""
+    sys.path[:] = [entry for entry in sys.path if entry and entry not in unsafe_folders]
+    os.environ.update(variables)
+    with suppress(OSError):  # on a host without this folder a relative path is reported when it is used
+        os.chdir(folder)
+
+
+def _no_such_folder(folder: Path) -> Refused:
+    from benchbench.errors import SpecError
+    from benchbench.protocol.messages import Refused
+
+    error = SpecError(
+        f"the Ray worker on {socket.gethostname()} does not see {folder}",
+        hint="BENCH_STATE must name a folder that all hosts of the cluster share",
+    )
+    return Refused.of(error, "")
+
+
+def _work(requests: Sequence[str], board: Any, folder: str) -> Iterator[Answer]:
     from benchbench.protocol.heartbeat import Heartbeat
     from benchbench.worker.main import Worker
 
-    if folder and not Path(folder).parent.is_dir():
-        yield _no_such_folder(Path(folder).parent)
-        return
-    said: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
-    with tempfile.TemporaryDirectory(prefix="bench-task-") as place:
-        heartbeat = Heartbeat(Path(place) / "heartbeat")
-        thread = threading.Thread(target=_work, args=(Worker(said.put, heartbeat), requests, said.put))
+    answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
+    with tempfile.TemporaryDirectory(prefix="bench-task-") as scratch:
+        heartbeat = Heartbeat(Path(scratch) / "heartbeat")
+        thread = threading.Thread(target=_answer_all, args=(Worker(answers.put, heartbeat), requests, answers.put))
         thread.start()
         try:
-            yield from _pass_on(said, lambda: _beat(board, folder, heartbeat))
+            yield from _pass_on(answers, lambda: _beat(board, folder, heartbeat))
         finally:
             # Whatever ends this task early ends the trial with it: the next task may get the same process.
             heartbeat.ask_to_stop()
@@ -82,45 +110,26 @@ def answer(requests: Sequence[Answer], surroundings: dict[str, Any], board: Any,
             heartbeat.close()
 
 
-def _settle(*, folder: str, unsafe_folders: Sequence[str], variables: dict[str, str]) -> None:
-    """Make this process like a worker that the driver started itself, where it is not one already."""
-    sys.path[:] = [entry for entry in sys.path if entry and entry not in unsafe_folders]
-    os.environ.update(variables)
-    with suppress(OSError):  # on a host without this folder relative paths lead nowhere, which is said where used
-        os.chdir(folder)
-    from benchbench.worker.accelerate import keep_freed_memory
+def _answer_all(worker: Worker, requests: Sequence[str], put: Callable[[Answer | None], None]) -> None:
+    from benchbench.protocol.messages import decode
 
-    keep_freed_memory()
-
-
-def _no_such_folder(folder: Path) -> Answer:
-    from benchbench.errors import SpecError
-
-    error = SpecError(
-        f"the Ray worker on {socket.gethostname()} does not see {folder}",
-        hint="BENCH_STATE must name a folder that all hosts of the cluster share",
-    )
-    return {"say": "refused", "error": error.to_json(), "traceback": ""}
-
-
-def _work(worker: Worker, requests: Sequence[Answer], say: Callable[[Answer | None], None]) -> None:
-    lines = _Lines(say)
+    lines = _Lines(put)
     try:
         with redirect_stdout(lines), redirect_stderr(lines):
             for request in requests:
-                worker.answer(request)
+                worker.answer(decode(request))  # type: ignore[arg-type]
     finally:
-        say(None)
+        put(None)
 
 
-def _pass_on(said: queue.SimpleQueue[Answer | None], beat: Callable[[], None]) -> Iterator[Answer]:
+def _pass_on(answers: queue.SimpleQueue[Answer | None], beat: Callable[[], None]) -> Iterator[Answer]:
     next_beat = 0.0
     while True:
         with suppress(queue.Empty):
-            found = said.get(timeout=BEAT_SECONDS)
-            if found is None:
+            each = answers.get(timeout=BEAT_SECONDS)
+            if each is None:
                 return
-            yield found
+            yield each
         if time.monotonic() >= next_beat:
             beat()
             next_beat = time.monotonic() + BEAT_SECONDS
@@ -139,12 +148,14 @@ def _beat(board: Any, folder: str, heartbeat: Heartbeat) -> None:
 class _Lines(io.TextIOBase):
     """A text file whose lines become answers."""
 
-    def __init__(self, say: Callable[[Answer], None]) -> None:
-        self._say = say
+    def __init__(self, put: Callable[[Answer], None]) -> None:
+        self._put = put
         self._rest = ""
 
     def write(self, text: str) -> int:
+        from benchbench.protocol.messages import Output
+
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._say({"say": "output", "text": line})
+            self._put(Output(line))
         return len(text)

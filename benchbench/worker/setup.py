@@ -22,7 +22,8 @@ from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.records import machine
 from benchbench.records.events import Started
 from benchbench.worker.accelerate import device_name, give_back_memory
-from benchbench.worker.batches import Batches, Preprocessing
+from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
+from benchbench.worker.switches import Switches
 from benchbench.worker.train import Learner, Schedule
 
 if TYPE_CHECKING:
@@ -68,12 +69,14 @@ def prepare(
     Raises a :class:`~benchbench.errors.BenchError` that says what does not fit.
     """
     spec, device = job.spec, acceleration.device
-    acceleration.apply()
+    switches = Switches(acceleration.precision, num_threads=acceleration.num_threads)
+    switches.put_back()
     on_status(f"loading {spec.dataset.name}")
     dataset = registry.create("dataset", spec.dataset)
     loaded = data_cache.load(
         dataset, Path(job.data_root), source_digest=registry.source_digest("dataset", dataset.name)
     )
+    switches.put_back(dataset)
     if loaded.warning:
         on_status(loaded.warning)
     splits = _as_tensors(loaded)
@@ -93,7 +96,14 @@ def prepare(
     on_status(f"building {spec.model.name}")
     seed_everything(spec.seed)
     window = train.window.joined(val.window).joined(test.window)
-    learner = _build(spec, registry, acceleration, train, window, num_classes=len(splits.class_names))
+    learner = _build(
+        spec, registry, acceleration, train, window, num_classes=len(splits.class_names), switches=switches
+    )
+    eval_batch_size = _fit_eval_batch(learner, train)
+    for batches in (train, val, test):
+        batches.eval_batch_size = eval_batch_size
+    if switches.turned:
+        on_status(f"put back what plugins set in torch: {switches.turned}")
     started = Started(
         attempt=job.attempt,
         spec=spec,
@@ -101,7 +111,8 @@ def prepare(
         machine=machine.describe(
             device=str(device), device_name=device_name(device), num_threads=torch.get_num_threads()
         ),
-        acceleration=learner.acceleration.facts(),
+        acceleration=learner.acceleration.facts()
+        | {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"},
         num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
         plugin_origins={kind: registry.origins[kind, spec.plugin(kind).name] for kind in KINDS},
         plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
@@ -143,7 +154,14 @@ def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
 
 
 def _build(
-    spec: Spec, registry: Registry, acceleration: Acceleration, train: Batches, window: Window, *, num_classes: int
+    spec: Spec,
+    registry: Registry,
+    acceleration: Acceleration,
+    train: Batches,
+    window: Window,
+    *,
+    num_classes: int,
+    switches: Switches,
 ) -> Learner:
     model_plugin = registry.create("model", spec.model)
     optimizer_plugin = registry.create("optimizer", spec.optimizer)
@@ -151,13 +169,16 @@ def _build(
     images, _ = next(train.in_order())
     data = DataSpec(num_channels=images.shape[1], image_size=images.shape[2], num_classes=num_classes)
     network = _built(model_plugin, nn.Module, data)
+    switches.put_back(model_plugin)
     batch = images[:2]
     with failures_named(model_plugin, f"on a batch of shape {list(batch.shape)}", unless=is_out_of_memory):
         model = acceleration.model(network)
         _try(model, batch, acceleration, num_classes=num_classes, plugin=model_plugin)
     optimizer = _built(optimizer_plugin, Optimizer, model)
+    switches.put_back(optimizer_plugin)
     acceleration = acceleration.fitted(model, optimizer, batch_size=spec.batch_size, window=window)
     scheduler = _built(scheduler_plugin, LRScheduler, optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train))
+    switches.put_back(scheduler_plugin)
     schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric)
     return Learner(model, optimizer, schedule, acceleration)
 
@@ -186,9 +207,42 @@ def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_cl
         )
 
 
+def _fit_eval_batch(learner: Learner, train: Batches) -> int:
+    """Return how many images an evaluation batch has: fewer than usual if a GPU's memory is short."""
+    if learner.acceleration.device.type == "cpu":
+        return EVAL_BATCH_SIZE
+
+    @torch.no_grad()
+    def evaluate(size: int) -> None:
+        train.eval_batch_size = size
+        images, _ = next(train.in_order())
+        with torch.random.fork_rng(devices=[learner.acceleration.device]), learner.acceleration.context(images):
+            learner.model.eval()(images)
+
+    return largest_batch(evaluate)
+
+
+def largest_batch(evaluate: Callable[[int], None]) -> int:
+    """Return the largest of 64, 32, 16 and 8 images that ``evaluate`` has memory for; raises what it raises for 8."""
+    for size in (EVAL_BATCH_SIZE, EVAL_BATCH_SIZE // 2, EVAL_BATCH_SIZE // 4):
+        try:
+            evaluate(size)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            return size
+        give_back_memory()
+    evaluate(EVAL_BATCH_SIZE // 8)
+    return EVAL_BATCH_SIZE // 8
+
+
 @contextmanager
-def memory_errors_named() -> Iterator[None]:
-    """Turn the many ways of running out of memory into an :class:`OutOfMemoryError`."""
+def memory_errors_named(when: Callable[[], str] = lambda: "") -> Iterator[None]:
+    """Turn the many ways of running out of memory into an :class:`OutOfMemoryError`.
+
+    ``when`` is asked then for what needed the memory, such as ``in a training step of 32 images``.
+    """
     try:
         yield
     except BenchError:
@@ -198,7 +252,8 @@ def memory_errors_named() -> Iterator[None]:
             raise
         first_line = str(error).partition("\n")[0] or "the system has no more to give"
         raise OutOfMemoryError(
-            f"out of memory: {first_line}", hint="a smaller --batch-size or dataset.image_size needs less"
+            f"{' '.join(filter(None, ('out of memory', when())))}: {first_line}",
+            hint="a smaller --batch-size or dataset.image_size needs less",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What the machine was doing while a trial ran, sampled beside it in the process that does the work."""
+"""The load of the machine while a trial runs, sampled in the same process."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ import os
 import threading
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 import torch
 
 from benchbench.records.events import NOISY_FRACTION
+from benchbench.records.processors import allowed_processors, num_processors
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 MIN_SECONDS = 0.5
-"""Systems count processor time in hundredths of a second: below this, a share of it would be noise."""
+"""Systems count processor time in hundredths of a second: over less than this, a fraction of it is noise."""
 
 _MEGABYTE = 1e6
 
 
 class SystemSampler:
-    """Samples load and memory in a thread; :meth:`means` gives what came since it was last asked.
+    """Samples load and memory in a thread; :meth:`means` covers the time since the last call.
 
     Keys are MLflow's own, without the prefix ``system/``. Use as a context manager.
     """
@@ -51,12 +53,12 @@ class SystemSampler:
         self._thread.join()
 
     def means(self) -> dict[str, float]:
-        """Return the means of all samples since the last call, taking one now where there was none."""
+        """Return the means of all samples since the last call; takes one now if there is none."""
         with self._lock:
             taken, self._samples = self._samples, defaultdict(list)
         means = {key: sum(values) / len(values) for key, values in taken.items()} if taken else self._sample()
         now = ProcessorTime.now()
-        means["other_processes_cpu_percentage"] = 100 * now.share_of_others(self._since)
+        means["other_processes_cpu_percentage"] = 100 * now.fraction_of_others(self._since)
         self._since = now
         return means
 
@@ -80,7 +82,7 @@ class SystemSampler:
 
 @dataclass(frozen=True)
 class ProcessorTime:
-    """Seconds since the machine and our processes started: of all cores, busy ones, and those that we kept busy."""
+    """Seconds up to a moment: of the clock, of the processors that we may use being busy, and being busy for us."""
 
     clock: float
     busy: float
@@ -88,20 +90,30 @@ class ProcessorTime:
 
     @staticmethod
     def now() -> ProcessorTime:
-        """Return the times up to this moment; ours are this process's and its parent's, the driver."""
-        times = psutil.cpu_times()
-        # Time that the host of a virtual machine gave to others is neither idle nor ours.
-        idle = times.idle + getattr(times, "iowait", 0.0)
-        guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-        return ProcessorTime(time.monotonic(), sum(times) - idle - guests, sum(map(_seconds_of, _our_pids())))
+        """Return the times up to this moment; ours are those of this process and its parent, the driver."""
+        times = psutil.cpu_times(percpu=True)
+        busy = sum(_busy_seconds(times[number]) for number in allowed_processors() if number < len(times))
+        return ProcessorTime(time.monotonic(), busy, sum(map(_seconds_of, _our_pids())))
 
-    def share_of_others(self, before: ProcessorTime) -> float:
-        """Return the share 0..1 of all cores' time that other processes took since then; 0 where that is too short."""
+    def fraction_of_others(self, before: ProcessorTime) -> float:
+        """Return the fraction of our processors' time that other processes took from us since then, 0 to 1.
+
+        It is 0 if that was too short to tell.
+        """
         seconds = self.clock - before.clock
         if seconds < MIN_SECONDS:
             return 0.0
         others = (self.busy - before.busy) - (self.ours - before.ours)
-        return max(0.0, others) / (seconds * (psutil.cpu_count() or 1))
+        return disturbance(others / seconds, num_allowed=len(allowed_processors()), num_usable=num_processors())
+
+
+def disturbance(num_others: float, *, num_allowed: int, num_usable: float) -> float:
+    """Return the fraction of our processors that others took, if they kept ``num_others`` busy on average.
+
+    We may run on ``num_allowed`` processors, and keep ``num_usable`` of them busy: what is left is there for others.
+    """
+    taken = num_others - (num_allowed - num_usable)
+    return min(1.0, max(0.0, taken / num_usable))
 
 
 def is_noisy(system: dict[str, float]) -> bool:
@@ -110,29 +122,34 @@ def is_noisy(system: dict[str, float]) -> bool:
 
 
 def gpu_sample(device: torch.device) -> dict[str, float]:
-    """Return a CUDA device's memory in use and, where NVIDIA's library is installed, its utilization."""
+    """Return a CUDA device's memory in use and, if NVIDIA's library tells it, its utilization."""
     if device.type != "cuda":
         return {}
     index = device.index or 0
-    free, total = torch.cuda.mem_get_info(device)
-    sample = {
-        f"gpu_{index}_memory_usage_megabytes": (total - free) / _MEGABYTE,
-        f"gpu_{index}_memory_usage_percentage": 100 * (total - free) / total,
-    }
-    try:
+    sample: dict[str, float] = {}
+    # NVIDIA's library raises errors of its own, for a part of a GPU (MIG) or without permission. A trial trains on.
+    with suppress(Exception):
+        free, total = torch.cuda.mem_get_info(device)
+        sample[f"gpu_{index}_memory_usage_megabytes"] = (total - free) / _MEGABYTE
+        sample[f"gpu_{index}_memory_usage_percentage"] = 100 * (total - free) / total
         sample[f"gpu_{index}_utilization_percentage"] = float(torch.cuda.utilization(device))
-    except (ModuleNotFoundError, RuntimeError):
-        return sample
     return sample
 
 
 def _frequency() -> dict[str, float]:
-    """Return the mean clock of the cores, where the system tells: a processor that is too hot slows down."""
+    """Return the mean clock of the processors, if the system tells it: one that is too hot slows down."""
     try:
         megahertz = psutil.cpu_freq().current
     except (OSError, NotImplementedError, AttributeError):  # None where the system does not tell
         return {}
     return {"cpu_frequency_megahertz": megahertz} if megahertz else {}
+
+
+def _busy_seconds(times: Any) -> float:
+    # Time that the host of a virtual machine gave to others is neither idle nor ours.
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return float(sum(times) - idle - guests)
 
 
 def _our_pids() -> tuple[int, ...]:

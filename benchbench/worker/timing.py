@@ -1,7 +1,7 @@
-"""How long an epoch takes: variants by turns in one process, so that a machine that drifts disturbs all alike.
+"""How long an epoch takes: variants are measured in interleaved rounds in one process.
 
-All variants stay in memory. Each has an untimed turn first; then they take turns in rounds, in an order that is
-reversed from round to round, so that what comes first is not always the same.
+All variants stay in memory. Each is warmed up first; then each round measures every variant once, in an order that is
+reversed from round to round. So a machine that becomes slower or faster meanwhile affects all variants alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.jobs import TrialJob
-from benchbench.protocol.timing import Round, TimingEnded, Turn, Warmed
+from benchbench.protocol.timing import Measurement, Round, TimingEnded, Warmed
 from benchbench.worker.accelerate import accelerate, choose_device
 from benchbench.worker.clock import Clock
 from benchbench.worker.memory import Footprint
@@ -29,20 +29,21 @@ if TYPE_CHECKING:
 
     from benchbench.config.spec import Spec
     from benchbench.plugin.registry import Registry
-    from benchbench.protocol.timing import TimingEvent, TimingJob
+    from benchbench.protocol.jobs import TimingJob
+    from benchbench.protocol.timing import TimingEvent
     from benchbench.worker.setup import Prepared
     from benchbench.worker.train import Progress
 
 SETTLING_STEPS = 2
-"""Untimed steps of each variant between the warm-up, which gives memory back, and the first round."""
+"""Untimed steps of each variant before the first round: the warm-ups of the others have given memory back."""
 
 
 def time_variants(
     job: TimingJob, registry: Registry, *, heartbeat: Progress, on_status: Callable[[str], None] = lambda _: None
 ) -> Iterator[TimingEvent]:
-    """Yield each variant as it is warm, each round, and the end.
+    """Yield each variant when it is warmed up, each round, and the end.
 
-    Raises a :class:`~benchbench.errors.BenchError` before the first warm-up where a variant cannot be trained, and a
+    Raises a :class:`~benchbench.errors.BenchError` before the first warm-up if a variant cannot be trained, and a
     :class:`~benchbench.errors.TrialError` for what goes wrong after it.
     """
     with memory_errors_named():
@@ -66,17 +67,17 @@ def time_variants(
 
 
 class _Variant:
-    """A variant that is ready to train, and stays so from turn to turn."""
+    """A variant that is ready to train, and stays so from round to round."""
 
     def __init__(self, job: TimingJob, spec: Spec, registry: Registry, *, on_status: Callable[[str], None]) -> None:
         acceleration = accelerate(choose_device(job.device), spec.precision)
         self._spec = spec
         self._steps = job.steps
         self._clock = Clock(acceleration.synchronize())
-        self._num_turns = 0
+        self._num_measured = 0
         self.footprint = Footprint(acceleration.device)
         trial = TrialJob(
-            # A schedule may end with its last epoch, and there may be more turns than epochs.
+            # A schedule may end with its last epoch, and there may be more rounds than epochs.
             spec=replace(spec, epochs=max(spec.epochs, job.rounds + 2)),
             attempt="",
             device=job.device,
@@ -98,9 +99,9 @@ class _Variant:
         return len(self.prepared.train)
 
     def warm(self, heartbeat: Progress) -> Warmed:
-        """Take an untimed turn."""
+        """Do once what each round measures."""
         with self.footprint:
-            self.turn(heartbeat)
+            self.measure(heartbeat)
         return Warmed(
             started=replace(self.prepared.started, spec=self._spec),
             steps_per_epoch=self.steps_per_epoch,
@@ -109,14 +110,14 @@ class _Variant:
         )
 
     def settle(self, heartbeat: Progress) -> None:
-        """Take a few steps that nobody times."""
+        """Take a few untimed steps."""
         self._train(min(SETTLING_STEPS, self.steps_per_epoch), heartbeat)
 
-    def turn(self, heartbeat: Progress) -> Turn:
-        """Train, and validate where a turn is a whole epoch."""
+    def measure(self, heartbeat: Progress) -> Measurement:
+        """Train for the steps, or train and validate for an epoch."""
         return self._epoch(heartbeat) if self._steps is None else self._train(self._steps, heartbeat)
 
-    def _epoch(self, heartbeat: Progress) -> Turn:
+    def _epoch(self, heartbeat: Progress) -> Measurement:
         prepared, number = self._begin()
         # Not asked for more than this epoch: a loss that is not finite ends a trial, and is a warning here.
         epoch = next(
@@ -130,7 +131,7 @@ class _Variant:
                 heartbeat=heartbeat,
             )
         )
-        return Turn(
+        return Measurement(
             epoch_seconds=epoch.train_seconds + epoch.eval_seconds,
             train_seconds=epoch.train_seconds,
             eval_seconds=epoch.eval_seconds,
@@ -138,7 +139,7 @@ class _Variant:
             is_finite=math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss),
         )
 
-    def _train(self, steps: int, heartbeat: Progress) -> Turn:
+    def _train(self, steps: int, heartbeat: Progress) -> Measurement:
         prepared, number = self._begin()
         batches = islice(prepared.train.shuffled(seed=self._spec.seed, epoch=number), steps)
         before = self._clock.seconds("train")
@@ -146,7 +147,7 @@ class _Variant:
             trained = train_epoch(prepared.learner, batches, heartbeat=heartbeat)
         seconds = self._clock.seconds("train") - before
         num_images = min(steps * self._spec.batch_size, prepared.train.num_images)
-        return Turn(
+        return Measurement(
             epoch_seconds=seconds * prepared.train.num_images / num_images,
             train_seconds=seconds,
             eval_seconds=0.0,
@@ -155,10 +156,10 @@ class _Variant:
         )
 
     def _begin(self) -> tuple[Prepared, int]:
-        """Set what a variant before this one may have set otherwise; return what to train and the epoch's number."""
-        self._num_turns += 1
+        """Set what another variant may have set otherwise; return what to train and the number of the epoch."""
+        self._num_measured += 1
         self.prepared.learner.acceleration.apply()
-        return self.prepared, self._num_turns
+        return self.prepared, self._num_measured
 
 
 def _named(name: str, on_status: Callable[[str], None], text: str) -> None:
@@ -166,7 +167,7 @@ def _named(name: str, on_status: Callable[[str], None], text: str) -> None:
 
 
 def _rehearse(job: TimingJob, registry: Registry, heartbeat: Progress) -> None:
-    """Take a few steps that count for nothing: what a process sets up once is not the first variant's memory."""
+    """Take a few steps, so that what a process sets up once is not counted as memory of the first variant."""
     with suppress(StoppedError):
         _Variant(job, job.specs[0], registry, on_status=lambda _: None).settle(heartbeat)
 
@@ -184,12 +185,12 @@ def _warm_up(
 def _rounds(
     job: TimingJob, variants: list[_Variant], heartbeat: Progress, on_status: Callable[[str], None]
 ) -> Iterator[TimingEvent]:
-    places = range(len(variants))
-    for number in range(1, job.rounds + 1):
-        turns: dict[int, Turn] = {}
+    numbers = range(len(variants))
+    for round_number in range(1, job.rounds + 1):
+        measurements: dict[int, Measurement] = {}
         before = ProcessorTime.now()
-        for place in places if number % 2 else reversed(places):
-            on_status(f"round {number}/{job.rounds}: {job.names[place]}")
-            turns[place] = variants[place].turn(heartbeat)
-        share = ProcessorTime.now().share_of_others(before)
-        yield Round(number, tuple(turns[place] for place in places), other_cpu_fraction=share)
+        for number in numbers if round_number % 2 else reversed(numbers):
+            on_status(f"round {round_number}/{job.rounds}: {job.names[number]}")
+            measurements[number] = variants[number].measure(heartbeat)
+        fraction = ProcessorTime.now().fraction_of_others(before)
+        yield Round(round_number, tuple(measurements[number] for number in numbers), other_cpu_fraction=fraction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,14 +20,15 @@ from benchbench.records.events import Epoch, EpochFinished, Error, Failed, Final
 from benchbench.records.journal import Journal
 from benchbench.worker import artifacts, checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
-from benchbench.worker.checkpoint import CheckpointError
+from benchbench.worker.checkpoint import CheckpointError, UnreadableStateError
 from benchbench.worker.clock import Clock
+from benchbench.worker.compilation import describe_compiled, forget_compiled
 from benchbench.worker.setup import memory_errors_named, prepare
 from benchbench.worker.system import SystemSampler, is_noisy
 from benchbench.worker.train import Progress, evaluate, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Event
     from benchbench.worker.accelerate import Acceleration
     from benchbench.worker.setup import Prepared
+    from benchbench.worker.train import Evaluation
 
 LOCK_SECONDS = 15
 """How long to wait for another process that holds the trial; an orphan ends within two."""
@@ -49,12 +52,14 @@ def run_trial(
 ) -> Iterator[Event]:
     """Yield the events of one trial: started or resumed, each epoch, and finished or failed.
 
-    Raises a :class:`~benchbench.errors.BenchError` before the first event where the trial cannot be started;
+    Raises a :class:`~benchbench.errors.BenchError` before the first event if the trial cannot be started;
     after it, whatever happens is the last event. A trial that is resumed yields the epochs of its checkpoint again.
     """
     with memory_errors_named():
         began = _began(job)
         acceleration = _acceleration(job, began)
+        if acceleration.compiled:
+            forget_compiled()
         give_back_memory()
         clock = Clock(acceleration.synchronize())
         with clock.phase("load"):
@@ -64,13 +69,13 @@ def run_trial(
 
 
 def _began(job: TrialJob) -> Started | None:
-    """Return how the trial began that is resumed."""
+    """Return the first event of a trial that is resumed."""
     event = next(Journal(Path(job.folder)).events(), None) if job.resume else None
     return event if isinstance(event, Started) else None
 
 
 def _acceleration(job: TrialJob, began: Started | None) -> Acceleration:
-    """Return how the trial is computed here; one that is resumed goes on as it began."""
+    """Return how the trial is computed here; one that is resumed is computed as before."""
     chosen = accelerate(choose_device(job.device), job.spec.precision, compiled=job.compiled)
     if began is None:
         return chosen
@@ -80,9 +85,9 @@ def _acceleration(job: TrialJob, began: Started | None) -> Acceleration:
 def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
     """Return the epoch from which on a trial overfits, or None.
 
-    It is the first epoch after that of least validation loss, from which on to the end, and for three epochs at
-    least, the validation loss stays more than 5 % above the least, while the training loss ends below what it was at
-    the least.
+    It is the first epoch after that of the least validation loss from which on the validation loss stays more than
+    5 % above the least, to the end and for at least three epochs. The training loss must end below what it was in the
+    epoch of the least validation loss.
     """
     least = min(epochs, key=lambda epoch: epoch.val_loss)
     above = list(
@@ -108,21 +113,25 @@ class _Trial:
         heartbeat: Progress,
         on_status: Callable[[str], None],
     ) -> None:
-        self._order = job
+        self._job = job
         self._prepared = prepared
         self._began = began
         self._clock = clock
-        self._pulse = heartbeat
+        self._heartbeat = heartbeat
         self._on_status = on_status
         self._checkpoint = Path(job.folder) / files.CHECKPOINT
         self._cadence = checkpoint.Cadence(job.checkpoint_every_seconds)
         self._epochs: list[EpochFinished] = []
+        self._notes: list[str] = []
+        self._has_saved = False
+        self._can_resume = True
+        self._split = "val"
 
     def run(self) -> Iterator[Event]:
         """Yield all events of the trial."""
-        yield self._resume() if self._order.resume else self._prepared.started
+        yield self._resume() if self._job.resume else self._prepared.started
         try:
-            with memory_errors_named():
+            with memory_errors_named(self._memory_needed):
                 yield from self._epochs
                 yield from self._train()
                 yield self._finish()
@@ -130,25 +139,37 @@ class _Trial:
             yield Failed(
                 status="killed" if isinstance(error, StoppedError) else "failed",
                 error=_describe(error),
-                times=self._clock.times(),
+                times=self._clock.times(is_failing=True),
             )
 
+    def _memory_needed(self) -> str:
+        """Return what ran when an error was raised, as far as its need for memory goes."""
+        prepared = self._prepared
+        if self._clock.failed_phase == "train":
+            return f"in a training step of {prepared.train.batch_size} images"
+        if self._clock.failed_phase == "eval":
+            return f"evaluating {self._split} in batches of {prepared.val.eval_batch_size} images"
+        return ""
+
     def _resume(self) -> Resumed:
-        """Go back to the checkpoint, or to the beginning where there is none that can be used."""
+        """Go back to the checkpoint, or to the beginning if there is none that can be used.
+
+        Raises :class:`~benchbench.errors.SpecError` for a checkpoint of another model.
+        """
         started, note = self._prepared.started, _moved(self._began, self._prepared.started)
         if self._checkpoint.exists():
             try:
-                found = checkpoint.load(self._checkpoint, started=started)
-                found.restore(self._prepared.learner)
-                self._epochs = list(found.epochs)
-                self._clock.add(found.times)
+                saved = checkpoint.load(self._checkpoint, started=started)
+                saved.restore(self._prepared.learner)
+                self._epochs = list(saved.epochs)
+                self._clock.add(saved.times)
             except CheckpointError as error:
                 note = f"{error.message}; the trial starts again from its beginning"
-        self._pulse.restart(num_trained=len(self._epochs) * len(self._prepared.train))
+        self._heartbeat.restart(num_trained=len(self._epochs) * len(self._prepared.train))
         return Resumed(num_epochs=len(self._epochs), machine=started.machine, note=note)
 
     def _train(self) -> Iterator[Event]:
-        spec = self._order.spec
+        spec = self._job.spec
         self._on_status("training")
         device = self._prepared.learner.acceleration.device
         reset_peak(device)
@@ -160,45 +181,61 @@ class _Trial:
                 seed=spec.seed,
                 epochs=range(len(self._epochs) + 1, spec.epochs + 1),
                 clock=self._clock,
-                heartbeat=self._pulse,
+                heartbeat=self._heartbeat,
             ):
                 system = sampler.means()
                 told = replace(epoch, peak_memory_bytes=peak_bytes(device), noisy=is_noisy(system))
                 self._epochs.append(EpochFinished(epoch=told, system=system))
                 reset_peak(device)
                 yield self._epochs[-1]
-                self._save_checkpoint()
+                # An epoch that is not finite ends the trial: its weights are not worth the last good checkpoint.
+                if math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss):
+                    self._save_checkpoint()
 
     def _save_checkpoint(self) -> None:
-        is_last = len(self._epochs) == self._order.spec.epochs
+        is_last = len(self._epochs) == self._job.spec.epochs
         times = self._clock.times()
-        if not is_last and not self._cadence.is_due(times.wall):
+        if not self._can_resume or not (is_last or self._cadence.is_due(times.wall)):
             return
-        with self._clock.phase("checkpoint"):
-            checkpoint.save(
-                self._checkpoint,
-                self._prepared.learner,
-                tuple(self._epochs),
-                started=self._prepared.started,
-                times=times,
-            )
+        try:
+            with self._clock.phase("checkpoint"):
+                checkpoint.save(
+                    self._checkpoint,
+                    self._prepared.learner,
+                    tuple(self._epochs),
+                    started=self._prepared.started,
+                    times=times,
+                    is_checked=not self._has_saved,
+                )
+        except UnreadableStateError as error:
+            self._can_resume = False
+            self._notes.append(f"{error.message}; {error.hint}")
+            self._on_status(self._notes[-1])
+            return
+        self._has_saved = True
         after = self._clock.times()
         self._cadence.written(after.wall, cost_seconds=after.checkpoint - times.checkpoint)
 
     def _finish(self) -> Finished:
         self._on_status("evaluating on train, val and test")
         with self._clock.phase("eval"):
-            final, test_logits = _final(self._prepared, [event.epoch for event in self._epochs], self._pulse)
-        notes: tuple[str, ...] = ()
-        if self._order.artifacts != "none":
+            evaluations = {split: self._evaluate(split) for split in ("train", "val", "test")}
+        final = _final(self._prepared, [event.epoch for event in self._epochs], evaluations)
+        if self._prepared.learner.acceleration.compiled:
+            self._notes.append(describe_compiled())
+        if self._job.artifacts != "none":
             self._on_status("writing artifacts")
-            notes = _stage_artifacts(self._order, self._prepared, test_logits)
-        return Finished(final=final, times=self._clock.times(), notes=notes)
+            self._notes += _stage_artifacts(self._job, self._prepared, evaluations["test"].logits)
+        return Finished(final=final, times=self._clock.times(), notes=tuple(self._notes))
+
+    def _evaluate(self, split: str) -> Evaluation:
+        self._split = split
+        return evaluate(self._prepared.learner, getattr(self._prepared, split), heartbeat=self._heartbeat)
 
 
 @contextmanager
 def _alone(job: TrialJob) -> Iterator[None]:
-    """Hold the lock of the trial: an orphan of an earlier call may still be ending."""
+    """Hold the lock of the trial: a worker of an earlier call may still be ending."""
     folder = Path(job.folder).parent
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", timeout=LOCK_SECONDS)
@@ -215,21 +252,18 @@ def _alone(job: TrialJob) -> Iterator[None]:
 
 
 def _moved(began: Started | None, now: Started) -> str:
-    """Return a note on a trial that goes on otherwise than it began, since it is on another kind of device."""
+    """Return a note on a trial that is resumed on another kind of device."""
     devices = [event.machine.device.partition(":")[0] for event in (began, now) if event]
-    return "" if len(set(devices)) == 1 else f"it began on {devices[0]} and goes on on {devices[1]}"
+    return "" if len(set(devices)) == 1 else f"it began on {devices[0]} and is resumed on {devices[1]}"
 
 
-def _final(prepared: Prepared, epochs: Sequence[Epoch], heartbeat: Progress) -> tuple[Final, Tensor]:
-    """Return the accuracies of the trained model, and its logits ``[N, K]`` on the test images."""
-    learner = prepared.learner
-    train = evaluate(learner, prepared.train, heartbeat=heartbeat)
-    val = evaluate(learner, prepared.val, heartbeat=heartbeat)
-    test = evaluate(learner, prepared.test, heartbeat=heartbeat)
+def _final(prepared: Prepared, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
+    """Return what the trained model achieves on each split."""
+    train, val, test = (evaluations[split] for split in ("train", "val", "test"))
     labels = prepared.splits.test.labels
     correct = test.logits.argmax(dim=1) == labels
     top5 = test.logits.topk(min(5, test.logits.shape[1])).indices
-    final = Final(
+    return Final(
         train_accuracy=train.accuracy,
         train_loss=train.loss,
         val_accuracy=val.accuracy,
@@ -245,10 +279,9 @@ def _final(prepared: Prepared, epochs: Sequence[Epoch], heartbeat: Progress) -> 
         best_val_loss_epoch=min(epochs, key=lambda epoch: epoch.val_loss).epoch,
         overfit_epoch=overfit_epoch(epochs),
     )
-    return final, test.logits
 
 
-def _stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor) -> tuple[str, ...]:
+def _stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor) -> list[str]:
     """Write what the run keeps; return notes on what could not be kept."""
     folder = Path(job.folder) / "artifacts"
     predictions = artifacts.Predictions(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
@@ -260,7 +293,7 @@ def _stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor) -> 
     if job.artifacts == "full":
         problem = artifacts.save_model(folder / "model", model, images[:2].cpu(), prepared.splits.class_names)
         notes += [f"the model was not saved: {problem}"] if problem else []
-    return tuple(notes)
+    return notes
 
 
 def _describe(error: Exception) -> Error:

@@ -19,8 +19,9 @@ from benchbench.driver.variants import Wanted, name_variants, read_accelerate, r
 from benchbench.errors import DeviceError, SpecError, TrialError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
-from benchbench.protocol.timing import Round, Timing, TimingEnded, TimingJob, Warmed
-from benchbench.report.timings import turn_text
+from benchbench.protocol.jobs import TimingJob
+from benchbench.protocol.timing import Round, Timing, TimingEnded, Warmed
+from benchbench.report.timings import measurement_text
 from benchbench.tracking.records import read_experiment
 from benchbench.worker.memory import SAMPLE_SECONDS, Footprint
 from benchbench.worker.timing import time_variants
@@ -98,7 +99,7 @@ def timing(
 @pytest.mark.slow
 def test_json_has_every_round_of_every_variant_and_a_verdict(timed: dict[str, Any]) -> None:
     assert (timed["status"], timed["n"], timed["steps"], timed["baseline"]) == ("finished", 4, 3, "adam")
-    assert "3 training steps" in timed["turn"]
+    assert "3 training steps" in timed["measurement"]
     sgd, adam = timed["variants"]
     assert (sgd["name"], adam["name"]) == ("sgd", "adam")
     assert adam["kind"] == "baseline"
@@ -153,24 +154,26 @@ def test_ctrl_c_ends_with_the_rounds_there_are_and_with_a_word_where_they_are_to
 
 
 @pytest.mark.slow
-def test_variants_take_turns_in_rounds_and_stay_what_they_are(registry: Registry, tmp_path: Path) -> None:
+def test_rounds_measure_every_variant_in_an_order_that_is_reversed_each_time(
+    registry: Registry, tmp_path: Path
+) -> None:
     statuses: list[str] = []
     specs, names, _ = variants(registry, words(optimizer="sgd,adam", batch_size="100"))
     job = TimingJob(specs, names, 3, None, "cpu", {"digits": "nowhere"})
     said = list(time_variants(job, registry, heartbeat=Heartbeat(tmp_path / "heartbeat"), on_status=statuses.append))
     assert [type(event) for event in said] == [Warmed, Warmed, Round, Round, Round, TimingEnded]
-    turns = [stage.partition(": ")[2] for stage in statuses if stage.startswith("round")]
-    assert turns == ["sgd", "adam", "adam", "sgd", "sgd", "adam"]
+    measured = [status.partition(": ")[2] for status in statuses if status.startswith("round")]
+    assert measured == ["sgd", "adam", "adam", "sgd", "sgd", "adam"]
     for event in said:
         if isinstance(event, Warmed):
             assert event.started.spec in specs
             assert event.steps_per_epoch == 15
         if isinstance(event, Round):
             assert 0 <= event.other_cpu_fraction <= 1
-            for turn in event.turns:
-                assert turn.epoch_seconds == turn.train_seconds + turn.eval_seconds
-                assert turn.eval_seconds > 0
-                assert turn.images_per_second == pytest.approx(1442 / turn.train_seconds)
+            for measurement in event.measurements:
+                assert measurement.epoch_seconds == measurement.train_seconds + measurement.eval_seconds
+                assert measurement.eval_seconds > 0
+                assert measurement.images_per_second == pytest.approx(1442 / measurement.train_seconds)
 
 
 @pytest.mark.slow
@@ -189,7 +192,7 @@ def test_more_steps_than_an_epoch_has_are_refused_with_its_number(registry: Regi
 def test_a_loss_that_is_not_finite_is_a_caution_and_no_end(registry: Registry, tmp_path: Path) -> None:
     settings = ("model.vice=nan",)
     said = timing(registry, tmp_path, words("unruly", optimizer="sgd,adam", settings=settings), steps=5)
-    assert not any(turn.is_finite for event in said if isinstance(event, Round) for turn in event.turns)
+    assert not any(each.is_finite for event in said if isinstance(event, Round) for each in event.measurements)
 
 
 @pytest.mark.parametrize(
@@ -279,10 +282,10 @@ def test_contended_rounds_are_counted_and_a_turn_is_described(registry: Registry
     specs, names, _ = variants(registry, words(optimizer="sgd,adam"))
     job = TimingJob(specs, names, 3, 1, "cpu", {})
     shares = (0.0, 0.5, 0.01)
-    made = tuple(Round(done.number, done.turns, share) for done, share in zip(rounds, shares, strict=True))
+    made = tuple(Round(done.number, done.measurements, share) for done, share in zip(rounds, shares, strict=True))
     found = Timing(job, warmed, made, is_stopped=False)
     assert found.num_noisy == 1
-    assert turn_text(found).startswith("1 training steps")
+    assert measurement_text(found).startswith("1 training steps")
     assert compare_timings(found.epoch_seconds, "sgd").n == 3
 
 

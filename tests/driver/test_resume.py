@@ -128,7 +128,7 @@ def test_a_trial_that_goes_on_on_another_device_says_so(
     Journal(Path(job.folder)).append(replace(began, acceleration=facts, machine=machine))
     resumed = next(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
     assert isinstance(resumed, Resumed)
-    assert resumed.note == "it began on cuda and goes on on cpu"
+    assert resumed.note == "it began on cuda and is resumed on cpu"
 
 
 def test_the_time_before_an_interruption_counts(registry: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_one_worker_serves_trial_after_trial_and_survives_what_they_do(executor:
     ends = [heard[attempt][-1] for attempt in sorted(heard)]
     assert [type(end) for end in ends] == [Finished, Failed, Refused, Finished, Finished]
     assert isinstance(ends[2], Refused)
-    assert "ValueError: this cannot be built" in ends[2].traceback
+    assert "ValueError: this cannot be built" in ends[2].reason.traceback
     finals = [end.final for end in ends if isinstance(end, Finished)]
     assert finals[0] == finals[2], "what ran between two equal trials must not change the second"
 

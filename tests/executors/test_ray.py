@@ -16,7 +16,6 @@ from support.paths import PLUGINS
 from benchbench.config.spec import Draft
 from benchbench.errors import BenchError, DeviceError, SpecError
 from benchbench.executors.local import LocalExecutor
-from benchbench.executors.ray_share import Share, share_out
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import Died, Output, Refused
 from benchbench.records.events import Failed, Finished
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
     from benchbench.executors import Executor
 
 pytest.importorskip("ray", reason="the extra benchbench[ray] is not installed")
-from benchbench.executors.ray import RayExecutor, connect
+from benchbench.executors.ray import RayExecutor
+from benchbench.executors.ray_cluster import Slots, connect, divide
 
 pytestmark = pytest.mark.slow
 PLUGIN_FILES = [str(PLUGINS / name) for name in ("tiny.py", "unruly.py")]
@@ -130,7 +130,7 @@ def test_trials_that_fail_in_every_way_leave_the_next_one_alone(executor: RayExe
     assert [type(end) for end in ends] == [Finished, Failed, Refused, Died, Finished]
     assert any(isinstance(said, Output) and "a plugin may well print" in said.text for said in heard["0"])
     assert isinstance(ends[2], Refused)
-    assert "ValueError: this cannot be built" in ends[2].traceback
+    assert "ValueError: this cannot be built" in ends[2].reason.traceback
     assert isinstance(ends[3], Died)
     assert "killed by the system" in ends[3].reason
 
@@ -230,23 +230,23 @@ def test_an_address_that_is_of_no_use_is_an_error_that_names_it(address: str) ->
 @pytest.mark.parametrize(
     ("nodes", "num_jobs", "use_gpus", "expected"),
     [
-        ([(8, 0)], None, True, Share(num_jobs=1, cores=8, gpus=0)),
-        ([(8, 0)], 3, True, Share(num_jobs=3, cores=2, gpus=0)),
-        ([(2, 0)], 5, True, Share(num_jobs=2, cores=1, gpus=0)),
-        ([(16, 4)], None, True, Share(num_jobs=4, cores=4, gpus=1)),
-        ([(16, 4)], None, False, Share(num_jobs=1, cores=16, gpus=0)),
-        ([(16, 4)], 9, True, Share(num_jobs=4, cores=4, gpus=1)),
-        ([(0, 0), (16, 0), (4, 0)], None, True, Share(num_jobs=2, cores=8, gpus=0)),
-        ([(16, 2), (4, 0)], None, True, Share(num_jobs=2, cores=8, gpus=1)),
+        ([(8, 0)], None, True, Slots(num_jobs=1, cores=8, gpus=0)),
+        ([(8, 0)], 3, True, Slots(num_jobs=3, cores=2, gpus=0)),
+        ([(2, 0)], 5, True, Slots(num_jobs=2, cores=1, gpus=0)),
+        ([(16, 4)], None, True, Slots(num_jobs=4, cores=4, gpus=1)),
+        ([(16, 4)], None, False, Slots(num_jobs=1, cores=16, gpus=0)),
+        ([(16, 4)], 9, True, Slots(num_jobs=4, cores=4, gpus=1)),
+        ([(0, 0), (16, 0), (4, 0)], None, True, Slots(num_jobs=2, cores=8, gpus=0)),
+        ([(16, 2), (4, 0)], None, True, Slots(num_jobs=2, cores=8, gpus=1)),
     ],
 )
 def test_all_trials_get_the_same_cores_and_as_many_as_there_are(
-    *, nodes: list[tuple[int, int]], num_jobs: int | None, use_gpus: bool, expected: Share
+    *, nodes: list[tuple[int, int]], num_jobs: int | None, use_gpus: bool, expected: Slots
 ) -> None:
     resources = [{"CPU": float(cores), "GPU": float(gpus)} for cores, gpus in nodes]
-    assert share_out(resources, num_jobs=num_jobs, use_gpus=use_gpus) == expected
+    assert divide(resources, num_jobs=num_jobs, use_gpus=use_gpus) == expected
 
 
 def test_a_cluster_without_a_processor_is_refused() -> None:
     with pytest.raises(DeviceError, match="no node"):
-        share_out([{"memory": 1.0}], num_jobs=1, use_gpus=False)
+        divide([{"memory": 1.0}], num_jobs=1, use_gpus=False)

@@ -48,6 +48,19 @@ class Dies(Linear):
         return logits
 
 
+class LosesGpu(Linear):
+    """As after an illegal access to a GPU's memory: every call that waits for the GPU raises."""
+
+    def misbehave(self, logits: torch.Tensor) -> torch.Tensor:
+        def refuse(*_: object) -> None:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+        torch.cuda.is_initialized = lambda: True
+        torch.cuda.synchronize = refuse
+        refuse()
+        return logits
+
+
 class Talks(Linear):
     def misbehave(self, logits: torch.Tensor) -> torch.Tensor:
         print('{"say": "done"} is what a plugin may well print')
@@ -73,11 +86,17 @@ class Unruly(bb.Model, name="unruly"):
             raise ValueError("this cannot be built")
         if self.vice == "narrow":
             return Linear(data, at=self.at, num_outputs=data.num_classes - 1)
+        if self.vice == "switches":
+            network = Linear(data, at=self.at)
+            torch.set_num_threads(1)
+            torch.set_default_dtype(torch.float64)
+            return network
         kinds = {
             "raises": Raises,
             "nan": NotANumber,
             "greedy": Greedy,
             "dies": Dies,
+            "loses_gpu": LosesGpu,
             "talks": Talks,
             "meddles": Meddles,
         }

@@ -1,5 +1,7 @@
 from contextlib import suppress
 
+import pytest
+
 from benchbench.worker.clock import Clock
 
 
@@ -63,3 +65,44 @@ def test_work_still_queued_on_the_device_is_counted_in_its_own_phase() -> None:
         time.sleep(1)
         queued[0] = 5.0
     assert clock.times().train == 6
+
+
+def test_an_error_of_the_device_is_raised_at_the_end_of_its_phase_and_the_times_stay_readable() -> None:
+    time = FakeTime()
+    is_lost = [False]
+
+    def synchronize() -> None:
+        if is_lost[0]:
+            raise RuntimeError("an illegal memory access was encountered")
+
+    clock = Clock(synchronize, now=time)
+
+    def train() -> None:
+        with clock.phase("train"):
+            time.sleep(3)
+            is_lost[0] = True
+
+    with pytest.raises(RuntimeError, match="illegal"):
+        train()
+    time.sleep(1)
+    times = clock.times(is_failing=True)
+    assert (times.train, times.other, clock.failed_phase) == (3, 1, "train")
+
+
+def test_the_error_that_came_first_is_raised_and_not_what_the_device_says_of_it() -> None:
+    is_lost = [False]
+
+    def synchronize() -> None:
+        if is_lost[0]:
+            raise RuntimeError("an illegal memory access was encountered")
+
+    clock = Clock(synchronize)
+
+    def evaluate() -> None:
+        with clock.phase("eval"):
+            is_lost[0] = True
+            raise ValueError("first")
+
+    with pytest.raises(ValueError, match="first"):
+        evaluate()
+    assert clock.failed_phase == "eval"

@@ -32,6 +32,7 @@ from benchbench.worker.accelerate.layers import FastLayers
 from benchbench.worker.accelerate.linear import PRODUCTS
 from benchbench.worker.accelerate.memory import give_back_memory, keep_freed_memory, peak_bytes, reset_peak
 from benchbench.worker.accelerate.optimizers import InPlaceSGD, fuse, fuse_even_steps
+from benchbench.worker.switches import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -79,14 +80,7 @@ class Acceleration:
 
     def apply(self) -> None:
         """Set torch's process-wide switches for this trial; all of them, so that none is left from the one before."""
-        tf32 = self.precision == "tf32"
-        torch.set_num_threads(self.num_threads)
-        torch.set_grad_enabled(True)
-        torch.use_deterministic_algorithms(False)
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cuda.matmul.allow_tf32 = tf32
-        torch.backends.cudnn.allow_tf32 = tf32
-        torch.set_default_dtype(torch.float32)
+        put_back(self.precision, num_threads=self.num_threads)
 
     @property
     def memory_format(self) -> torch.memory_format:

@@ -1,0 +1,129 @@
+"""A worker process of this machine: started, asked, listened to, and ended with all that it started itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.protocol.channel import Channel
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.messages import Died, Output
+
+if TYPE_CHECKING:
+    import queue
+
+    from benchbench.protocol.messages import Answer, Request
+
+_LAST_WORDS = 5
+"""Lines of a dead worker's output that its error message repeats."""
+
+_CLOSE_SECONDS = 10.0
+_OUTPUT_SECONDS = 2.0
+"""How long to wait for the rest of a dead worker's output: a daemon of a plugin's may keep the pipe open."""
+
+
+class WorkerProcess:
+    """A worker and the threads that listen to it; what it says is put on ``heard`` as ``(worker, answer)``.
+
+    An answer of None means that the process has ended. It has a process group of its own, which is killed when it
+    ends: processes that a plugin started end with the worker.
+    """
+
+    def __init__(
+        self, heard: queue.SimpleQueue[tuple[WorkerProcess, Answer | None]], environment: dict[str, str]
+    ) -> None:
+        self.environment = environment
+        self.is_retiring = False
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-worker-")
+        self.heartbeat = Heartbeat(Path(self._folder.name) / "heartbeat")
+        self._heard = heard
+        self._is_killed = False
+        self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours)
+        with theirs:
+            # -P: the working folder is not a place to import from.
+            command = [sys.executable, "-P", "-u", "-m", "benchbench.worker.main"]
+            self._process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
+                [*command, str(theirs.fileno()), str(self.heartbeat.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs.fileno(),),
+                process_group=0,
+                env=os.environ | environment,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+        self._output = threading.Thread(target=self._hear_output, daemon=True)
+        self._answers = threading.Thread(target=self._hear_answers, daemon=True)
+        self._output.start()
+        self._answers.start()
+
+    def ask(self, request: Request) -> None:
+        """Send a request; one to a worker that has just died is dropped, since its death is heard anyway."""
+        with suppress(ConnectionError):
+            self._channel.send(request)
+
+    def kill(self) -> None:
+        """End the process and its children at once."""
+        self._is_killed = True
+        if self._process.returncode is None:
+            self._kill_group()
+
+    def close(self) -> None:
+        """Let the process end by itself, and make sure that it does."""
+        self._channel.finish()
+        try:
+            self._process.wait(timeout=_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._answers.join()
+        self._channel.close()
+        # Closing a file that another thread reads would wait for that thread.
+        if self._process.stdout is not None and not self._output.is_alive():
+            self._process.stdout.close()
+        self.heartbeat.close()
+        self._folder.cleanup()
+
+    def death(self) -> Died:
+        """Return why the process ended, as far as the system and its last words tell."""
+        code = self._process.wait()
+        if self._is_killed:
+            return Died("stopped at once on request", is_requested=True)
+        if code == -signal.SIGKILL:
+            reason = "the worker was killed by the system (SIGKILL), most often because memory ran out"
+        elif code < 0:
+            reason = f"the worker was ended by signal {signal.Signals(-code).name}"
+        else:
+            reason = f"the worker ended unexpectedly with exit code {code}"
+        return Died("\n".join([reason, *self._last_words]))
+
+    def _hear_output(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        for line in self._process.stdout:
+            self._last_words.append(line.rstrip())
+            self._heard.put((self, Output(line.rstrip())))
+
+    def _hear_answers(self) -> None:
+        for answer in self._channel.messages():
+            self._heard.put((self, answer))  # type: ignore[arg-type]
+        self._process.wait()
+        self._kill_group()
+        self._output.join(_OUTPUT_SECONDS)
+        self._heard.put((self, None))
+
+    def _kill_group(self) -> None:
+        # macOS refuses to signal a group that has nothing but zombies left.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)

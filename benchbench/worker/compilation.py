@@ -1,0 +1,38 @@
+"""What ``torch.compile`` did in a trial, for its record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def forget_compiled() -> None:
+    """Forget what earlier trials compiled: torch stops to compile, silently, after a few variants of one function."""
+    import torch
+    from torch._dynamo.utils import counters
+
+    torch.compiler.reset()
+    counters.clear()
+
+
+def describe_compiled() -> str:
+    """Return what was compiled since :func:`forget_compiled`, such as ``torch.compile made 2 graphs``."""
+    from torch._dynamo.utils import counters
+
+    return describe(counters)
+
+
+def describe(counters: Mapping[str, Mapping[str, int]]) -> str:
+    """Return what Dynamo's counters say."""
+    num_graphs = counters.get("stats", {}).get("unique_graphs", 0)
+    num_breaks = sum(counters.get("graph_break", {}).values())
+    frames = counters.get("frames", {})
+    num_plain = frames.get("total", 0) - frames.get("ok", 0)
+    parts = [f"torch.compile made {num_graphs} graph{'' if num_graphs == 1 else 's'}"]
+    if num_breaks:
+        parts.append(f"with {num_breaks} graph break{'' if num_breaks == 1 else 's'}")
+    if num_plain:
+        parts.append(f"and left {num_plain} function{'' if num_plain == 1 else 's'} to Python")
+    return " ".join(parts)

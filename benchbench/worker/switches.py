@@ -1,0 +1,136 @@
+"""Torch's process-wide switches, which plugins may turn: put back before each trial and after each build.
+
+Otherwise a plugin that asks for TF32 would change an fp32 trial, and the trials after its own as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchbench.config.spec import Precision
+    from benchbench.plugin.base import Plugin
+
+_IEEE, _TF32 = "ieee", "tf32"
+
+
+class Switches:
+    """The switches as one trial needs them, and which of them plugins set otherwise while it was prepared."""
+
+    def __init__(self, precision: Precision, *, num_threads: int) -> None:
+        self._precision = precision
+        self._num_threads = num_threads
+        self._turned: list[str] = []
+
+    def put_back(self, plugin: Plugin | None = None) -> None:
+        """Set every switch as the trial needs it. What is set otherwise is the doing of ``plugin``, if given."""
+        names = put_back(self._precision, num_threads=self._num_threads)
+        if plugin is not None and names:
+            self._turned.append(f"{', '.join(names)} by {plugin.kind} {plugin.name}")
+
+    @property
+    def turned(self) -> str:
+        """What plugins had set otherwise, such as ``default_dtype by model tiny``."""
+        return "; ".join(self._turned)
+
+
+@dataclass(frozen=True)
+class _Switch:
+    """A switch by its name in torch, and the value that it should have."""
+
+    name: str
+    value: object
+    read: Callable[[], object]
+    write: Callable[[Any], object]
+
+
+def put_back(precision: Precision, *, num_threads: int) -> tuple[str, ...]:
+    """Set every switch as a trial of this precision needs it; return the names of those that were set otherwise."""
+    switches = tuple(_switches(precision, num_threads))
+    changed = tuple(switch.name for switch in switches if _is_changed(switch))
+    for switch in switches:
+        switch.write(switch.value)
+    return changed
+
+
+def _is_changed(switch: _Switch) -> bool:
+    try:
+        return switch.read() != switch.value
+    except RuntimeError:  # torch refuses to read a switch that its old and its new names set to different values
+        return True
+
+
+def _switches(precision: Precision, num_threads: int) -> Iterator[_Switch]:
+    yield _Switch("num_threads", num_threads, torch.get_num_threads, torch.set_num_threads)
+    yield _Switch("default_dtype", torch.float32, torch.get_default_dtype, torch.set_default_dtype)
+    yield _Switch("default_device", None, _default_device, torch.set_default_device)
+    yield _Switch("grad_enabled", True, torch.is_grad_enabled, torch.set_grad_enabled)
+    yield _Switch("anomaly_detection", False, torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly)
+    yield _Switch(
+        "deterministic_algorithms",
+        False,
+        torch.are_deterministic_algorithms_enabled,
+        torch.use_deterministic_algorithms,
+    )
+    for kind in ("cpu", "cuda"):
+        yield _Switch(
+            f"autocast.{kind}",
+            False,
+            partial(torch.is_autocast_enabled, kind),
+            partial(torch.set_autocast_enabled, kind),
+        )
+    yield from _precisions(is_tf32=precision == "tf32")
+    for path, value in _BACKENDS.items():
+        yield _attribute(path, value)
+
+
+def _default_device() -> torch.device | None:
+    device = torch.get_default_device()
+    return None if device.type == "cpu" else device
+
+
+_BACKENDS = {
+    "mkldnn.enabled": True,
+    "mkldnn.deterministic": False,
+    "cudnn.enabled": True,
+    "cudnn.benchmark": False,
+    "cudnn.deterministic": False,
+    "cuda.matmul.allow_fp16_reduced_precision_reduction": True,
+    "cuda.matmul.allow_bf16_reduced_precision_reduction": True,
+}
+"""Torch's own defaults."""
+
+
+def _precisions(*, is_tf32: bool) -> Iterator[_Switch]:
+    """Yield what decides in which precision float32 is multiplied: by its old names, then, if there are, its new ones.
+
+    Setting an old name changes several new ones, so that the new ones come last.
+    """
+    matmul = "high" if is_tf32 else "highest"
+    yield _Switch(
+        "float32_matmul_precision", matmul, torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+    )
+    if not hasattr(torch.backends, "fp32_precision"):
+        yield _attribute("cuda.matmul.allow_tf32", is_tf32)
+        yield _attribute("cudnn.allow_tf32", is_tf32)
+        return
+    yield _attribute("fp32_precision", "none")
+    for path in ("cuda.matmul", "cudnn.conv", "cudnn.rnn"):
+        yield _attribute(f"{path}.fp32_precision", _TF32 if is_tf32 else _IEEE)
+    for path in ("mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn"):
+        yield _attribute(f"{path}.fp32_precision", _IEEE)
+
+
+def _attribute(path: str, value: object) -> _Switch:
+    """Return the switch that is an attribute below ``torch.backends``."""
+    *parents, name = path.split(".")
+    owner: Any = torch.backends
+    for parent in parents:
+        owner = getattr(owner, parent)
+    return _Switch(path, value, partial(getattr, owner, name), partial(setattr, owner, name))

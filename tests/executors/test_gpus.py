@@ -1,0 +1,47 @@
+"""Which GPU each worker gets, from what the environment says."""
+
+from itertools import islice
+
+import pytest
+
+from benchbench.executors.gpus import visible_gpus
+from benchbench.executors.local import worker_environments
+
+MIG = "MIG-1a2b3c4d-0000-0000-0000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("listed", "names"),
+    [
+        ("4,5", ("4", "5")),
+        (" 2 , 0 ", ("2", "0")),
+        (f"GPU-8932f937,{MIG}", ("GPU-8932f937", MIG)),
+        ("-1", ()),
+        ("", ()),
+        ("1,-1,0", ("1",)),
+        ("NoDevFiles", ()),
+    ],
+)
+def test_workers_may_use_the_gpus_that_are_visible(listed: str, names: tuple[str, ...]) -> None:
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": listed}) == names
+
+
+def gpus_of_workers(num_jobs: int, gpus: tuple[str, ...]) -> list[str | None]:
+    made = islice(worker_environments(num_jobs, gpus), num_jobs)
+    return [environment.get("CUDA_VISIBLE_DEVICES") for environment in made]
+
+
+def test_each_worker_gets_one_of_them_and_never_another_persons() -> None:
+    assert gpus_of_workers(2, ("4", "5")) == ["4", "5"]
+    assert gpus_of_workers(3, ("4", "5")) == ["4", "5", "4"]
+    assert gpus_of_workers(1, ("4", "5")) == [None]
+    assert gpus_of_workers(2, ("4",)) == [None, None]
+    assert gpus_of_workers(2, ()) == [None, None]
+
+
+def test_processors_are_divided_among_workers_unless_their_number_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert "OMP_NUM_THREADS" not in next(worker_environments(1, ()))
+    assert int(next(worker_environments(10_000, ()))["OMP_NUM_THREADS"]) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert next(worker_environments(2, ())) == {}

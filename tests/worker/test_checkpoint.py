@@ -1,0 +1,138 @@
+"""Checkpoints between devices, of other models, and of states that cannot be kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from support.journals import started
+from torch import nn
+
+from benchbench.errors import SpecError
+from benchbench.records.events import Times
+from benchbench.worker import checkpoint
+from benchbench.worker.accelerate import Acceleration
+from benchbench.worker.checkpoint import CheckpointError, UnreadableStateError
+from benchbench.worker.train import Learner, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CPU = torch.device("cpu")
+
+
+def learner(*, channels: int = 4, memory_format: torch.memory_format = torch.contiguous_format) -> Learner:
+    """Return a convolution after two steps of Adam."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, channels, 3), nn.Flatten(), nn.Linear(channels * 36, 2))
+    model.to(memory_format=memory_format)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer)
+    made = Learner(model, optimizer, Schedule(scheduler), Acceleration(CPU, "fp32"))
+    step(made, 2)
+    return made
+
+
+def step(learner: Learner, number: int) -> None:
+    for _ in range(number):
+        learner.optimizer.zero_grad()
+        learner.model(torch.ones(2, 3, 8, 8)).square().sum().backward()
+        learner.optimizer.step()
+
+
+def save(path: Path, learner: Learner, *, is_checked: bool = True) -> None:
+    checkpoint.save(path, learner, (), started=started(), times=Times(), is_checked=is_checked)
+
+
+def test_states_take_the_order_in_memory_of_their_parameters(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    before = learner()
+    save(path, before)
+    after = learner(memory_format=torch.channels_last)
+    checkpoint.load(path, started=started()).restore(after)
+    weight = after.model[0].weight  # type: ignore[index]
+    for name in ("exp_avg", "exp_avg_sq"):
+        state = after.optimizer.state[weight][name]
+        assert state.stride() == weight.stride() != before.model[0].weight.stride()  # type: ignore[index]
+        assert torch.equal(state, before.optimizer.state[before.model[0].weight][name])  # type: ignore[index]
+    for each in (before, after):
+        step(each, 3)
+    torch.testing.assert_close(after.model[0].weight, before.model[0].weight)  # type: ignore[index]
+
+
+def test_a_checkpoint_of_another_model_is_refused_in_one_line_and_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save(path, learner())
+    wider = learner(channels=5)
+    weights = {name: value.clone() for name, value in wider.model.state_dict().items()}
+    with pytest.raises(SpecError, match=r"0\.weight is 4x3x3x3 in it and 5x3x3x3 in the model$") as refused:
+        checkpoint.load(path, started=started()).restore(wider)
+    assert "--fresh" in refused.value.hint
+    assert all(torch.equal(value, weights[name]) for name, value in wider.model.state_dict().items())
+
+
+def test_a_state_that_cannot_be_read_back_is_found_when_it_is_written_and_the_checkpoint_before_stays(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    made = learner()
+    save(path, made)
+    kept = path.read_bytes()
+    made.optimizer.param_groups[0]["lr"] = np.float64(0.01)
+    with pytest.raises(UnreadableStateError, match=r"its state holds numpy\S*scalar") as refused:
+        save(path, made)
+    assert "numbers of Python" in refused.value.hint
+    assert path.read_bytes() == kept
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_file_is_no_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save(path, learner())
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        checkpoint.load(path, started=started())
+
+
+def test_a_checkpoint_from_a_gpu_is_restored_on_the_cpu(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save(path, learner())
+    content = torch.load(path, weights_only=True)
+    content["random_states"] |= {"device_type": "cuda", "device": torch.zeros(16, dtype=torch.uint8)}
+    torch.save(content, path)
+    torch.rand(7)
+    checkpoint.load(path, started=started()).restore(learner())
+    assert torch.equal(torch.get_rng_state(), content["random_states"]["torch"])
+
+
+def test_a_trial_on_the_cpu_leaves_a_gpu_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    made = learner()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", refuse("CUDA was initialised"))
+    save(path, made)
+    checkpoint.load(path, started=started()).restore(made)
+
+
+def refuse(reason: str) -> Callable[[], None]:
+    def raise_it() -> None:
+        raise AssertionError(reason)
+
+    return raise_it
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_the_generator_of_a_gpu_is_restored(tmp_path: Path) -> None:
+    device = torch.device("cuda:0")
+    torch.cuda.manual_seed(7)
+    path = tmp_path / "checkpoint.pt"
+    made = learner()
+    on_gpu = Learner(made.model.to(device), made.optimizer, made.schedule, Acceleration(device, "fp32"))
+    save(path, on_gpu)
+    expected = torch.rand(3, device=device)
+    checkpoint.load(path, started=started()).restore(on_gpu)
+    assert torch.equal(torch.rand(3, device=device), expected)

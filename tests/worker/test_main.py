@@ -1,0 +1,67 @@
+"""What a worker answers, asked in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.paths import PLUGINS
+
+from benchbench.config.spec import Draft
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.messages import Refused, Resolve, ResolvedSpecs, Retiring, RunTrial, Status, TrialEvent
+from benchbench.worker.main import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from benchbench.protocol.messages import Answer
+
+FILES = (str(PLUGINS / "tiny.py"), str(PLUGINS / "unruly.py"))
+
+
+@pytest.fixture
+def heartbeat(tmp_path: Path) -> Iterator[Heartbeat]:
+    shared = Heartbeat(tmp_path / "heartbeat")
+    yield shared
+    shared.close()
+
+
+def answers(heartbeat: Heartbeat, folder: Path, *, works: bool, **model: Any) -> list[Answer]:
+    """Return what a worker says when it is asked to resolve and to run one trial, but for its status."""
+    said: list[Answer] = []
+    worker = Worker(said.append, heartbeat, device_works=lambda: works)
+    draft = Draft.from_toml({"model": {"name": "unruly"} | model, "dataset": "digits", "epochs": 1, "batch_size": 100})
+    worker.answer(Resolve((draft,), {"digits": "nowhere"}, FILES, None))
+    resolved = said.pop()
+    assert isinstance(resolved, ResolvedSpecs)
+    (one,) = resolved.resolved
+    worker.answer(RunTrial(TrialJob(one.spec, "1", "cpu", "nowhere", str(folder / "trial" / "1"), artifacts="none")))
+    return [answer for answer in said if not isinstance(answer, Status)]
+
+
+def test_a_worker_whose_gpu_is_lost_says_that_it_retires_before_the_trial_ends(
+    heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    *_, retiring, failed = answers(heartbeat, tmp_path, works=False, vice="raises")
+    assert retiring == Retiring()
+    assert isinstance(failed, TrialEvent)
+    assert failed.event.event == "failed"
+    *_, retiring, refused = answers(heartbeat, tmp_path, works=False, vice="build")
+    assert retiring == Retiring()
+    assert isinstance(refused, Refused)
+
+
+def test_a_worker_whose_device_works_goes_on(heartbeat: Heartbeat, tmp_path: Path) -> None:
+    assert Retiring() not in answers(heartbeat, tmp_path, works=True, vice="raises")
+
+
+def test_a_worker_that_was_not_prepared_refuses_to_run(heartbeat: Heartbeat) -> None:
+    said: list[Answer] = []
+    job = TrialJob(None, "1", "cpu", "nowhere", "nowhere")  # type: ignore[arg-type]
+    Worker(said.append, heartbeat).answer(RunTrial(job))
+    (refused,) = said
+    assert isinstance(refused, Refused)
+    assert "must resolve" in refused.error.message

@@ -1,0 +1,101 @@
+"""What plugins switch in torch for the whole process is put back, and said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from support.paths import PLUGINS
+
+from benchbench.config.spec import Draft
+from benchbench.plugin.registry import Registry
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.jobs import TrialJob
+from benchbench.records.events import Started
+from benchbench.worker.switches import put_back
+from benchbench.worker.trial import run_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+HAS_NEW_NAMES = hasattr(torch.backends, "fp32_precision")
+needs_new_names = pytest.mark.skipif(not HAS_NEW_NAMES, reason="this torch has no fp32_precision")
+
+
+def set_backend(path: str, value: object) -> Callable[[], None]:
+    *parents, name = path.split(".")
+
+    def turn() -> None:
+        owner: Any = torch.backends
+        for parent in parents:
+            owner = getattr(owner, parent)
+        setattr(owner, name, value)
+
+    return turn
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    num_threads = torch.get_num_threads()
+    put_back("fp32", num_threads=num_threads)
+    yield
+    put_back("fp32", num_threads=num_threads)
+
+
+@pytest.mark.parametrize(
+    ("turn", "name"),
+    [
+        (lambda: torch.set_num_threads(1), "num_threads"),
+        (lambda: torch.set_default_dtype(torch.float64), "default_dtype"),
+        (lambda: torch.set_default_device("meta"), "default_device"),
+        (lambda: torch.set_grad_enabled(False), "grad_enabled"),
+        (lambda: torch.autograd.set_detect_anomaly(True), "anomaly_detection"),
+        (lambda: torch.use_deterministic_algorithms(True, warn_only=True), "deterministic_algorithms"),
+        (lambda: torch.set_autocast_enabled("cpu", True), "autocast.cpu"),
+        (lambda: torch.set_float32_matmul_precision("high"), "float32_matmul_precision"),
+        (set_backend("cudnn.benchmark", value=True), "cudnn.benchmark"),
+        (set_backend("mkldnn.enabled", value=False), "mkldnn.enabled"),
+        pytest.param(set_backend("fp32_precision", "tf32"), "fp32_precision", marks=needs_new_names),
+        pytest.param(set_backend("mkldnn.conv.fp32_precision", "bf16"), "mkldnn.conv", marks=needs_new_names),
+        pytest.param(set_backend("cudnn.conv.fp32_precision", "tf32"), "cudnn.conv", marks=needs_new_names),
+    ],
+)
+def test_every_switch_is_put_back_and_named(turn: Callable[[], None], name: str) -> None:
+    num_threads = torch.get_num_threads()
+    turn()
+    assert any(changed.startswith(name) for changed in put_back("fp32", num_threads=num_threads))
+    assert put_back("fp32", num_threads=num_threads) == ()
+
+
+def test_only_a_tf32_trial_multiplies_in_tf32() -> None:
+    put_back("tf32", num_threads=2)
+    assert torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
+    for precision in ("fp32", "bf16"):
+        put_back(precision, num_threads=2)
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert not torch.backends.cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_a_build_that_turns_switches_changes_no_number_and_the_record_names_it(tmp_path: Path) -> None:
+    registry = Registry.load([PLUGINS / "unruly.py"])
+    heartbeat = Heartbeat(tmp_path / "heartbeat")
+
+    def losses(vice: str) -> tuple[Started, list[float]]:
+        table = {"model": {"name": "unruly", "vice": vice, "at": 10**6}, "dataset": "digits", "batch_size": 100}
+        spec = registry.resolve(Draft.from_toml(table | {"epochs": 1}))
+        job = TrialJob(spec, "1", "cpu", str(tmp_path), str(tmp_path / vice / "1"), artifacts="none")
+        started, *others = run_trial(job, registry, heartbeat=heartbeat)
+        assert isinstance(started, Started)
+        return started, [event.epoch.train_loss for event in others if event.event == "epoch_finished"]
+
+    calm, expected = losses("raises")
+    turned, got = losses("switches")
+    assert got == expected
+    assert calm.acceleration["put_back"] == "nothing"
+    assert turned.acceleration["put_back"] == "num_threads, default_dtype by model unruly"
+    assert calm.machine.num_threads == turned.machine.num_threads
+    heartbeat.close()

@@ -1,0 +1,70 @@
+"""What other processes and GPUs do beside a trial."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from benchbench.records.processors import allowed_processors, num_processors, quota
+from benchbench.worker.system import disturbance, gpu_sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("num_others", "num_allowed", "num_usable", "expected"),
+    [
+        (0.2, 2, 2.0, 0.1),
+        (62.0, 64, 2.0, 0.0),  # a container of two processors on a large host: there is room for the others
+        (63.0, 64, 2.0, 0.5),
+        (90.0, 64, 2.0, 1.0),
+        (-0.01, 2, 2.0, 0.0),
+    ],
+)
+def test_others_disturb_when_they_take_processors_that_we_may_use(
+    num_others: float, num_allowed: int, num_usable: float, expected: float
+) -> None:
+    assert disturbance(num_others, num_allowed=num_allowed, num_usable=num_usable) == pytest.approx(expected)
+
+
+def test_the_smallest_quota_of_a_control_group_and_those_above_it_counts(tmp_path: Path) -> None:
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    assert quota(tmp_path, "/outer/inner") == float("inf")
+    (tmp_path / "cpu.max").write_text("800000 100000\n")
+    (inner.parent / "cpu.max").write_text("150000 100000\n")
+    (inner / "cpu.max").write_text("max 100000\n")
+    assert quota(tmp_path, "/outer/inner") == 1.5
+    assert quota(tmp_path, "/") == 8
+    assert quota(tmp_path, "/elsewhere") == 8
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_a_process_that_is_bound_to_one_processor_may_use_one() -> None:
+    before = os.sched_getaffinity(0)
+    one = min(before)
+    os.sched_setaffinity(0, {one})
+    try:
+        assert allowed_processors() == (one,)
+        assert num_processors() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def test_a_gpu_that_tells_nothing_costs_its_metrics_and_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NvmlError(Exception):
+        """As NVIDIA's library raises: no RuntimeError."""
+
+    def refuse(_: object) -> float:
+        raise NvmlError("insufficient permissions")
+
+    gpu = torch.device("cuda:3")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (25, 100))
+    monkeypatch.setattr(torch.cuda, "utilization", refuse)
+    assert gpu_sample(gpu) == {"gpu_3_memory_usage_megabytes": 75e-6, "gpu_3_memory_usage_percentage": 75}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", refuse)
+    assert gpu_sample(gpu) == {}
