@@ -108,17 +108,18 @@ _BACKENDS = {
 
 
 def _precisions(*, is_tf32: bool) -> Iterator[_Switch]:
-    """Yield what decides in which precision float32 is multiplied: by its old names, then, if there are, its new ones.
+    """Yield what decides in which precision float32 is multiplied: by its old names, then by its new ones, if any.
 
-    Setting an old name changes several new ones, so that the new ones come last.
+    Setting an old name changes several new ones, so that the new ones come last. Both must say the same: torch refuses
+    to read an old name that the new ones contradict.
     """
     matmul = "high" if is_tf32 else "highest"
     yield _Switch(
         "float32_matmul_precision", matmul, torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
     )
+    yield _attribute("cuda.matmul.allow_tf32", is_tf32)
+    yield _attribute("cudnn.allow_tf32", is_tf32)
     if not hasattr(torch.backends, "fp32_precision"):
-        yield _attribute("cuda.matmul.allow_tf32", is_tf32)
-        yield _attribute("cudnn.allow_tf32", is_tf32)
         return
     yield _attribute("fp32_precision", "none")
     for path in ("cuda.matmul", "cudnn.conv", "cudnn.rnn"):

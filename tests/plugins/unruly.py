@@ -3,6 +3,7 @@
 import os
 import signal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -40,6 +41,24 @@ class NotANumber(Linear):
 class Greedy(Linear):
     def misbehave(self, logits: torch.Tensor) -> torch.Tensor:
         return logits + torch.ones(2**48).sum()
+
+
+class GreedyInEval(Linear):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        # The first pass in eval mode is the one that tries the model.
+        self.passes = getattr(self, "passes", 0) + (not self.training)
+        logits = super().forward(images)
+        return logits if self.training or self.passes == 1 else logits + torch.ones(2**48).sum()
+
+
+class NumpyState(Linear):
+    """Keeps a number of numpy's in its state, which torch does not read back."""
+
+    def get_extra_state(self) -> object:
+        return np.float64(1)
+
+    def set_extra_state(self, state: object) -> None:
+        pass
 
 
 class Dies(Linear):
@@ -95,6 +114,8 @@ class Unruly(bb.Model, name="unruly"):
             "raises": Raises,
             "nan": NotANumber,
             "greedy": Greedy,
+            "greedy_in_eval": GreedyInEval,
+            "numpy": NumpyState,
             "dies": Dies,
             "loses_gpu": LosesGpu,
             "talks": Talks,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from benchbench.protocol.jobs import ArtifactLevel, TrialJob
 from benchbench.records.events import Epoch, Event, Failed, Started
 from benchbench.records.record import Record
 from benchbench.worker.accelerate import possible_precisions
-from benchbench.worker.setup import OutOfMemoryError
+from benchbench.worker.setup import OutOfMemoryError, largest_batch
 from benchbench.worker.trial import overfit_epoch, run_trial
 
 ADAM = {"name": "adam", "lr": 0.003}
@@ -106,7 +107,7 @@ def test_a_trial_repeats_itself_bit_for_bit_whatever_ran_between(
     [
         ("raises", "RuntimeError: no 100 images please"),
         ("nan", "train loss became nan in epoch 2"),
-        ("greedy", "out of memory"),
+        ("greedy", "out of memory in a training step of 100 images: "),
     ],
 )
 def test_a_trial_that_goes_wrong_keeps_its_curve_and_says_why(
@@ -119,6 +120,37 @@ def test_a_trial_that_goes_wrong_keeps_its_curve_and_says_why(
     assert failed.status == "failed"
     assert message in failed.error.message
     assert Record.of(events).epochs[0].val_accuracy > 0
+
+
+def test_memory_that_an_evaluation_lacks_is_said_with_its_split_and_batch(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    *_, failed = run_trial(make_job(registry, tmp_path, **unruly("greedy_in_eval")), registry, heartbeat=heartbeat)
+    assert isinstance(failed, Failed)
+    assert failed.error.message.startswith("out of memory evaluating val in batches of 64 images: ")
+
+
+def test_an_epoch_that_is_not_finite_leaves_the_last_good_checkpoint(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    job = make_job(registry, tmp_path, epochs=5, **unruly("nan", at=16))
+    *_, failed = run_trial(replace(job, checkpoint_every_seconds=0), registry, heartbeat=heartbeat)
+    assert isinstance(failed, Failed)
+    content = torch.load(Path(job.folder) / "checkpoint.pt", weights_only=True)
+    assert len(content["epochs"]) == 1
+    assert all(bool(value.isfinite().all()) for value in content["states"]["model"].values())
+
+
+def test_a_state_that_no_checkpoint_can_hold_is_said_once_and_the_trial_goes_on(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    job = replace(make_job(registry, tmp_path, **unruly("numpy")), checkpoint_every_seconds=0)
+    *_, finished = run_trial(job, registry, heartbeat=heartbeat, on_status=said.append)
+    (note,) = finished.notes
+    assert note.startswith("this trial cannot be resumed if it is interrupted: its state holds numpy")
+    assert said.count(note) == 1
+    assert not (Path(job.folder) / "checkpoint.pt").exists()
 
 
 def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
@@ -200,6 +232,32 @@ def test_bf16_trains_too(registry: Registry, heartbeat: Heartbeat, tmp_path: Pat
     *_, finished = run_trial(make_job(registry, tmp_path, precision="bf16"), registry, heartbeat=heartbeat)
     assert finished.event == "finished"
     assert finished.final.test_accuracy > 0.6
+
+
+@pytest.mark.parametrize(("fits", "expected"), [(1000, 64), (40, 32), (16, 16), (9, 8)])
+def test_an_evaluation_batch_shrinks_until_there_is_memory_for_it(fits: int, expected: int) -> None:
+    def evaluate(size: int) -> None:
+        if size > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert largest_batch(evaluate) == expected
+
+
+def test_an_evaluation_batch_of_eight_is_the_smallest_and_other_errors_are_raised_at_once() -> None:
+    sizes: list[int] = []
+
+    def evaluate(size: int) -> None:
+        sizes.append(size)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def fail(_: int) -> None:
+        raise ValueError("no memory is lacking")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        largest_batch(evaluate)
+    assert sizes == [64, 32, 16, 8]
+    with pytest.raises(ValueError, match="lacking"):
+        largest_batch(fail)
 
 
 @pytest.mark.gpu
