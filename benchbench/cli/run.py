@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -130,7 +131,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         record = interrupted.result
     show_end(record, console)
     if as_json:
-        typer.echo(record.to_json())
+        typer.echo(json.dumps(json.loads(record.to_json()), indent=2))
     raise typer.Exit(options.EXIT_CODES[record.status])
 
 

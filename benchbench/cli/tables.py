@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
+from pydantic_core import to_json
 
 from benchbench.driver.watcher import Watcher
 
@@ -88,7 +88,9 @@ def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def print_json(data: object) -> None:
     """Print plain data as JSON; numbers that are not finite become texts, as in records."""
-    typer.echo(json.dumps(_plain(data), indent=2))
+    plain = json.loads(to_json(data, inf_nan_mode="strings"))
+    # In ASCII, which every terminal and pipe takes.
+    typer.echo(json.dumps(plain, indent=2))
 
 
 def duration(seconds: float) -> str:
@@ -151,13 +153,3 @@ def _print_text_table(table: TextTable) -> None:
     for line in table.below:
         typer.echo(line)
     typer.echo()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value

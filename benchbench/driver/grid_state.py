@@ -30,16 +30,24 @@ class GridState:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the file's lock, so that no other call runs the same; raises :class:`SpecError` where one does."""
-        lock = self._file("lock")
-        lock.parent.mkdir(parents=True, exist_ok=True)
+        """Hold the file's lock, so that no other call runs the same; raises :class:`SpecError` if one does."""
+        lock = FileLock(self._file("lock"), timeout=0)
         try:
-            with FileLock(lock, timeout=0):
-                yield
+            state_folder().joinpath("grids").mkdir(parents=True, exist_ok=True)
+            lock.acquire()
         except Timeout:
             raise SpecError(
                 f"{self.path} is being run by another process", hint="bench runs list shows how far it is"
             ) from None
+        except OSError as error:
+            raise SpecError(
+                f"the folder {state_folder()} cannot be written: {error.strerror}",
+                hint="start bench in a folder that you may write to, or set BENCH_STATE",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def begin(self, specs: Sequence[Spec]) -> None:
         """Remember which trials the file has now."""

@@ -56,6 +56,7 @@ def close(journals: Sequence[Journal]) -> None:
 def _complete(journal: Journal, tracker: TrackerThread, artifacts: Artifacts) -> None:
     """Do what a call that was killed left undone after the end of a trial."""
     # Drawing takes so long that a trial may be delivered before its figures are there.
-    if journal.record().status == "finished" and (artifacts.level == "full" or not is_delivered(journal)):
+    record = journal.try_record()
+    if record and record.status == "finished" and (artifacts.level == "full" or not is_delivered(journal)):
         artifacts.complete(journal)
         tracker.notify(journal)

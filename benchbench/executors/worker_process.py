@@ -60,7 +60,8 @@ class WorkerProcess:
                 stderr=subprocess.STDOUT,
                 pass_fds=(theirs.fileno(),),
                 process_group=0,
-                env=os.environ | environment,
+                # Plugins print what they like, whatever the terminal can show.
+                env=os.environ | {"PYTHONIOENCODING": "utf-8:backslashreplace"} | environment,
                 text=True,
                 encoding="utf-8",
                 errors="replace",

@@ -170,7 +170,9 @@ class Journal:
 
     def is_interrupted(self) -> bool:
         """Tell whether the trial ended before its end through no fault of its own, and can be resumed."""
-        record = self.record()
+        record = self.try_record()
+        if record is None:
+            return False
         if record.status == "running":
             claim = self.claim()
             return claim is None or not claim.is_alive()

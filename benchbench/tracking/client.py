@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.paths import write_atomically
 from benchbench.records.addresses import sqlite_path, with_path
 
 if TYPE_CHECKING:
@@ -68,8 +68,6 @@ def make_database(tracking_uri: str) -> None:
         made = Path(folder) / path.name
         mlflow_client(with_path(tracking_uri, made)).search_experiments()
         if not path.exists():  # another call may have been faster
-            partial = path.with_name(f".{path.name}-{os.getpid()}")
-            shutil.copyfile(made, partial)
-            partial.replace(path)
+            write_atomically(path, made.read_bytes())
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
