@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # Without this tag MLflow's pages ask first whether the experiment is about GenAI.
 _TAGS = {"mlflow.experimentKind": "custom_model_development"}
+_PROBE_TAG = "benchbench.probe"
 _NAMED = 5
 
 
@@ -109,16 +111,16 @@ def check_experiment(client: MlflowClient, uri: str, experiment: Experiment) -> 
 
 def _probe(client: MlflowClient, uri: str, experiment: Experiment) -> None:
     """Write a tag and delete it: a user who may only read would learn of it at the end of the first epoch."""
-    tag = f"benchbench.probe.{uuid.uuid4().hex[:8]}"
     try:
-        client.set_experiment_tag(experiment.experiment_id, tag, "1")
-        client.delete_experiment_tag(experiment.experiment_id, tag)
+        client.set_experiment_tag(experiment.experiment_id, _PROBE_TAG, "1")
     except Exception as error:  # of MLflow, requests or a database, whatever they make of it
         reason = without_credentials(str(error)).partition("\n")[0]
         raise TrackingError(
             f"the experiment {experiment.name!r} on {without_credentials(uri)} cannot be written to: {reason}",
             hint="ask for the permission to edit it, or take another with --experiment NAME",
         ) from error
+    with suppress(Exception):  # an old server cannot delete it, and another call may have done so
+        client.delete_experiment_tag(experiment.experiment_id, _PROBE_TAG)
 
 
 def _make(client: MlflowClient, uri: str, name: str) -> Experiment:
