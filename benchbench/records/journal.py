@@ -45,7 +45,7 @@ _UNREADABLE = "damaged, or another version of benchbench wrote it"
 _DELIVERED = "delivered"
 _DELETED = "mlflow.deleted"
 Delivered = dict[str, list[int]]
-"""Files by their names in the folder, with what changes whenever one is written anew."""
+"""Files by their names in the folder, with their size and checksum."""
 
 
 @dataclass(frozen=True)

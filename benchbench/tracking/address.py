@@ -155,8 +155,9 @@ def _check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             _try_to_lock(path)
     except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise TrackingError(
-            f"the tracking database {path} cannot be written: {error}",
+            f"the tracking database {path} cannot be written: {reason}",
             hint="start bench in a folder that you may write to, or set MLFLOW_TRACKING_URI",
         ) from error
 

@@ -7,6 +7,7 @@ attempt.
 
 from __future__ import annotations
 
+import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT_EXPERIMENT = "bench"
 LOCK_SECONDS = 60
+_BLOCK_BYTES = 1 << 20
 
 
 class Store:
@@ -193,11 +195,17 @@ def leftovers(tracking_uri: str) -> Iterator[Journal]:
 
 
 def _files(journal: Journal) -> Delivered:
-    """Return what is to be delivered: names, with what changes whenever a file is written anew."""
+    """Return what is to be delivered: names, with size and checksum, which a copy of the folder has as well."""
     paths = [journal.folder / files.EVENTS, *(path for path in journal.artifacts.rglob("*") if path.is_file())]
-    return {
-        path.relative_to(journal.folder).as_posix(): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths
-    }
+    return {path.relative_to(journal.folder).as_posix(): [path.stat().st_size, _checksum(path)] for path in paths}
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            value = zlib.crc32(block, value)
+    return value
 
 
 def check_store(experiment: str = DEFAULT_EXPERIMENT) -> str:

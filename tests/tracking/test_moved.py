@@ -90,6 +90,8 @@ def test_a_folder_that_was_moved_or_copied_goes_on_with_its_own_files(
         (base / "old").rename(base / "new")
     before = files_under(base / "old")
     monkeypatch.chdir(base / "new")
+    os.utime(journal.folder / "events.jsonl")  # as cp does
+    assert is_delivered(journal)
     (record,) = load_records()
     assert record.status == "finished"
 
