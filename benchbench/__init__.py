@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from benchbench.driver.time import TimingResult, time
     from benchbench.driver.watcher import Watcher
     from benchbench.errors import BenchError, DataError, ModelError, SpecError
-    from benchbench.plugin.base import Dataset, DataSpec, Download, Model, Optimizer, Scheduler, Split, Splits, param
+    from benchbench.plugin.base import param
+    from benchbench.plugin.dataset import Dataset, Download, Split, Splits
     from benchbench.plugin.hooks import hookimpl
+    from benchbench.plugin.model import DataSpec, Model
+    from benchbench.plugin.optimizer import Optimizer
+    from benchbench.plugin.scheduler import Scheduler
     from benchbench.records.events import Event
     from benchbench.records.record import Record
     from benchbench.tracking.records import load_records
@@ -40,17 +44,11 @@ _HOMES = {
     "benchbench.driver.watcher": ("Watcher",),
     "benchbench.errors": ("BenchError", "DataError", "ModelError", "SpecError"),
     "benchbench.plugin.hooks": ("hookimpl",),
-    "benchbench.plugin.base": (
-        "DataSpec",
-        "Dataset",
-        "Download",
-        "Model",
-        "Optimizer",
-        "Scheduler",
-        "Split",
-        "Splits",
-        "param",
-    ),
+    "benchbench.plugin.base": ("param",),
+    "benchbench.plugin.dataset": ("Dataset", "Download", "Split", "Splits"),
+    "benchbench.plugin.model": ("DataSpec", "Model"),
+    "benchbench.plugin.optimizer": ("Optimizer",),
+    "benchbench.plugin.scheduler": ("Scheduler",),
     "benchbench.records.events": ("Event",),
     "benchbench.records.record": ("Record",),
     "benchbench.tracking.records": ("load_records",),

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from torch import nn
 
 import benchbench as bb
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+"""The names under which timm's weights are on the hub."""
+
+PROBE_SECONDS = 5.0
+"""How long the hub may take to answer. Without this probe its client retries for over a minute."""
+
 
 def create(architecture: str, data: bb.DataSpec, *, pretrained: bool) -> nn.Module:
-    """Return timm's network of that name with an output per class, or raise :class:`~benchbench.SpecError`."""
+    """Return timm's network of that name with an output per class.
+
+    Raises :class:`~benchbench.SpecError` for an unknown name and :class:`~benchbench.ModelError` if pretrained
+    weights cannot be downloaded.
+    """
     import timm
 
     if not timm.is_model(architecture):
@@ -17,14 +32,73 @@ def create(architecture: str, data: bb.DataSpec, *, pretrained: bool) -> nn.Modu
             f"timm has no architecture {architecture!r}",
             hint=f"near it: {', '.join(near)}" if near else 'python -c "import timm; print(timm.list_models())"',
         )
-    model: nn.Module = timm.create_model(
-        architecture, pretrained=pretrained, num_classes=data.num_classes, in_chans=data.num_channels
-    )
+    options: dict[str, Any] = {"num_classes": data.num_classes, "in_chans": data.num_channels}
+    if pretrained:
+        options |= _pretrained_options(architecture)
+    try:
+        model: nn.Module = timm.create_model(architecture, **options)
+    except OSError as error:  # of the hub's client and of torch.hub
+        raise _no_weights(architecture, str(error)) from error
     return model
 
 
+def _pretrained_options(architecture: str) -> dict[str, Any]:
+    """Return the options that load pretrained weights, from the hub's cache if they are there."""
+    import timm
+
+    config = timm.get_pretrained_cfg(architecture)
+    if config is None or not config.has_weights:
+        raise bb.SpecError(f"timm has no pretrained weights for {architecture!r}", hint="pretrained = false")
+    if not config.hf_hub_id:
+        return {"pretrained": True}
+    path = _cached(config.hf_hub_id)
+    if path is None:
+        _probe_hub(architecture)
+        return {"pretrained": True}
+    return {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
+
+
+def _cached(hub_id: str) -> Path | None:
+    """Return the file of weights in the cache of the hub's client, if there is one."""
+    from pathlib import Path
+
+    from huggingface_hub import try_to_load_from_cache
+
+    repo_id, _, revision = hub_id.partition("@")
+    for name in WEIGHT_FILES:
+        path = try_to_load_from_cache(repo_id, name, revision=revision or None)
+        if isinstance(path, str):
+            return Path(path)
+    return None
+
+
+def _probe_hub(architecture: str) -> None:
+    """Raise :class:`~benchbench.ModelError` within seconds if the hub cannot be reached."""
+    import requests
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise _no_weights(architecture, "HF_HUB_OFFLINE is set")
+    try:
+        requests.head(constants.ENDPOINT, timeout=PROBE_SECONDS)
+    except requests.RequestException as error:
+        raise _no_weights(architecture, f"{constants.ENDPOINT} cannot be reached ({type(error).__name__})") from error
+
+
+def _no_weights(architecture: str, reason: str) -> bb.ModelError:
+    from huggingface_hub import constants
+
+    return bb.ModelError(
+        f"the pretrained weights of {architecture} are not here and cannot be downloaded: {reason}",
+        hint=(
+            "run this once on a machine with a network and copy its folder "
+            f"{constants.HF_HUB_CACHE} here, or train from random weights: pretrained = false"
+        ),
+    )
+
+
 class Timm(bb.Model, name="timm"):
-    """An architecture of timm by name, with weights trained elsewhere if asked for."""
+    """An architecture of timm by name, with pretrained weights if asked for."""
 
     architecture: str = bb.param("mobilenetv3_small_100", "as timm.list_models() names it")
     pretrained: bool = bb.param(False, "start from downloaded weights instead of random ones")

@@ -15,9 +15,10 @@ import torch
 from PIL.JpegImagePlugin import JpegImageFile
 
 import benchbench as bb
-from benchbench.data.archive import Files, open_files
+from benchbench.data.archive import Files, find_prefix, open_files
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 CLASSES = {
@@ -46,6 +47,7 @@ MAX_FILE_BYTES = 256 * 1024
 """The largest of the 5,000 files has 2,923 bytes; 64x64 pixels cannot honestly need much more."""
 
 READY_CUT, OFFICIAL = "tinyimage10", "tiny-imagenet-200"
+ARCHIVES = (f"{READY_CUT}.zip", f"{OFFICIAL}.zip")
 HINT = (
     f"--data PATH of {READY_CUT}.zip, of {OFFICIAL}.zip, or of the folder of either; "
     "bench data fetch tinyimage10; or the digits dataset"
@@ -75,19 +77,19 @@ class TinyImage10(bb.Dataset, name="tinyimage10"):
     std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "divides pixels after that: ImageNet's, by channel")
 
     def sources(self, root: Path) -> tuple[Path, ...]:
-        """Return the archive, or the folders of the ten classes and not those of the other 190."""
-        place = find_images(root)
-        if place.is_file():
-            return (place,)
-        with open_files(place, max_file_bytes=MAX_FILE_BYTES) as files:
+        """Return the archive, or the folders of the ten classes without those of the other 190."""
+        path = find_images(root)
+        if path.is_file():
+            return (path,)
+        with open_files(path, max_file_bytes=MAX_FILE_BYTES) as files:
             layout = find_layout(files)
         folders = {layout.folder(split, wnid) for split in SPLITS for wnid in CLASSES}
-        return tuple(place / folder for folder in sorted(folders))
+        return tuple(path / folder for folder in sorted(folders))
 
     def load(self, root: Path) -> bb.Splits:
-        """Return the images in the order of their classes, then of their numbers.
+        """Return the images in the order of their labels, then of their numbers.
 
-        ``root`` is the ready-cut archive or its folder, the official ones, or a folder with one in it.
+        ``root`` is the ready-cut archive or its folder, the official ones, or a folder that one of them lies in.
         """
         with open_files(find_images(root), max_file_bytes=MAX_FILE_BYTES) as files:
             layout = find_layout(files)
@@ -97,40 +99,61 @@ class TinyImage10(bb.Dataset, name="tinyimage10"):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an archive or folder has its images; ``is_cut`` where a folder stands for each split."""
+    """Where an archive or a folder has its images.
+
+    ``is_cut`` is true if there is a folder for each split. ``inner`` is ``/images``, or empty if the images lie
+    directly in the folder of their class.
+    """
 
     prefix: str
     is_cut: bool
+    inner: str
 
     def folder(self, split: str, wnid: str) -> str:
         """Return the folder of a class's images."""
-        return f"{self.prefix}{split if self.is_cut else 'train'}/{wnid}/images"
+        return f"{self.prefix}{split if self.is_cut else 'train'}/{wnid}{self.inner}"
 
 
 def find_images(root: Path) -> Path:
-    """Return the archive or folder that is meant by ``root``, which may be the folder that it lies in."""
+    """Return the archive or folder that ``root`` stands for; ``root`` may be the folder that an archive lies in."""
     if root.is_file():
         return root
-    inside = (READY_CUT, f"{READY_CUT}.zip", OFFICIAL, f"{OFFICIAL}.zip")
-    for place in (root, *(root / name for name in inside)):
-        if place.is_file() or (place / "train").is_dir():
-            return place
-    found = f"has neither a train folder nor any of {', '.join(inside)}" if root.is_dir() else "does not exist"
-    raise bb.DataError(f"no tinyimage10 images at {root}: it {found}", hint=HINT)
+    if not root.is_dir():
+        raise bb.DataError(f"no tinyimage10 images at {root}: it does not exist", hint=HINT)
+    with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
+        if find_prefix(files, lambda prefix: _layout_at(files, prefix) is not None) is not None:
+            return root
+    archives = [root / name for name in ARCHIVES if (root / name).is_file()]
+    return archives[0] if archives else root
 
 
 def find_layout(files: Files) -> Layout:
     """Return how the images are laid out, or raise :class:`~benchbench.errors.DataError`."""
-    for prefix in ("", f"{READY_CUT}/", f"{OFFICIAL}/"):
-        for is_cut, splits in ((True, ("val", "test")), (False, ("train",))):
-            layout = Layout(prefix, is_cut)
-            if any(files.files_in(layout.folder(split, wnid)) for split in splits for wnid in CLASSES):
-                return layout
-    raise bb.DataError(
-        f"no tinyimage10 images in {files.path}: it has no folder such as "
-        f"train/{next(iter(CLASSES))}/images, neither at its top nor in {READY_CUT} or {OFFICIAL}",
-        hint=HINT,
-    )
+    prefix = find_prefix(files, lambda prefix: _layout_at(files, prefix) is not None)
+    layout = None if prefix is None else _layout_at(files, prefix)
+    if layout is None:
+        raise bb.DataError(
+            f"no tinyimage10 images in {files.path}: it has no folder such as train/{next(iter(CLASSES))}/images"
+            f" and none of {', '.join(ARCHIVES)}",
+            hint=HINT,
+        )
+    return layout
+
+
+def _layout_at(files: Files, prefix: str) -> Layout | None:
+    """Return the layout of the images below a prefix, if there are any.
+
+    In the official archive a widespread script sorts the files of ``val`` into folders of classes. Their names,
+    ``val_0.JPEG``, tell them from those of the ready-cut archive.
+    """
+    for is_cut, split in ((True, "val"), (True, "test"), (False, "train")):
+        for inner in ("/images", ""):
+            layout = Layout(prefix, is_cut, inner)
+            for wnid in CLASSES:
+                names = files.files_in(layout.folder(split, wnid))
+                if any(image_stem(name).startswith(f"{wnid}_") for name in names):
+                    return layout
+    return None
 
 
 def image_numbers(split: str, wnid: str) -> range:
@@ -145,31 +168,46 @@ def read_split(files: Files, layout: Layout, *, split: str) -> bb.Split:
     """Return one split, decoded."""
     arrays, labels, names = [], [], []
     for label, wnid in enumerate(CLASSES):
-        wanted = [f"{wnid}_{number}.JPEG" for number in image_numbers(split, wnid)]
+        stems = [f"{wnid}_{number}" for number in image_numbers(split, wnid)]
         folder = layout.folder(split, wnid)
-        check_present(files, folder, wanted)
-        arrays += [decode(files.read(f"{folder}/{name}"), where=f"{files.path}: {folder}/{name}") for name in wanted]
-        labels += [label] * len(wanted)
-        names += wanted
+        paths = find_image_files(files, folder, stems)
+        arrays += [decode(files.read(path), file=f"{files.path}: {path}") for path in paths]
+        labels += [label] * len(stems)
+        names += [f"{stem}.JPEG" for stem in stems]
     images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
     return bb.Split(images=images, labels=torch.tensor(labels), names=tuple(names))
 
 
-def check_present(files: Files, folder: str, wanted: list[str], *, hint: str = HINT) -> None:
-    """Raise :class:`~benchbench.errors.DataError` where a class's folder or an image is missing."""
-    present = files.files_in(folder)
-    missing = [name for name in wanted if name not in present]
-    if not present:
+def find_image_files(files: Files, folder: str, stems: Sequence[str], *, hint: str = HINT) -> list[str]:
+    """Return the path of each image by the name without its suffix, which may be ``.JPEG``, ``.jpg`` and the like.
+
+    Raises :class:`~benchbench.errors.DataError` if a folder or an image is missing, or there twice.
+    """
+    names: dict[str, list[str]] = {}
+    for name in sorted(files.files_in(folder)):
+        names.setdefault(image_stem(name), []).append(name)
+    if not names:
         raise bb.DataError(f"{files.path}: the folder {folder} is missing or empty", hint=hint)
+    missing = [stem for stem in stems if stem not in names]
     if missing:
         raise bb.DataError(
-            f"{files.path}: {len(missing)} of {len(wanted)} images are missing in {folder}, "
-            f"the first of them {missing[0]}",
+            f"{files.path}: {len(missing)} of {len(stems)} images are missing in {folder}, "
+            f"the first of them {missing[0]}.JPEG",
             hint=hint,
         )
+    for stem in stems:
+        if len(names[stem]) > 1:
+            raise bb.DataError(f"{files.path}: {folder} has one image twice: {' and '.join(names[stem])}", hint=hint)
+    return [f"{folder}/{names[stem][0]}" for stem in stems]
 
 
-def decode(jpeg: bytes, *, where: str, hint: str = HINT) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def image_stem(name: str) -> str:
+    """Return the name of a JPEG file without its suffix, or "" for any other file."""
+    stem, _, suffix = name.rpartition(".")
+    return stem if suffix.lower() in ("jpeg", "jpg", "jpe") else ""
+
+
+def decode(jpeg: bytes, *, file: str, hint: str = HINT) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Return an image as uint8 ``[64, 64, 3]``, or raise :class:`~benchbench.errors.DataError` naming it.
 
     The JPEG reader is used by itself: ``Image.open`` would try other formats, and warn of large images
@@ -180,9 +218,9 @@ def decode(jpeg: bytes, *, where: str, hint: str = HINT) -> np.ndarray[tuple[int
         if image.size == (IMAGE_SIDE, IMAGE_SIDE):
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise bb.DataError(f"{where} is no readable JPEG image: {error}", hint=hint) from None
+        raise bb.DataError(f"{file} is no readable JPEG image: {error}", hint=hint) from None
     width, height = image.size
-    raise bb.DataError(f"{where} has {width}x{height} pixels, not {IMAGE_SIDE}x{IMAGE_SIDE}", hint=hint)
+    raise bb.DataError(f"{file} has {width}x{height} pixels, not {IMAGE_SIDE}x{IMAGE_SIDE}", hint=hint)
 
 
 @bb.hookimpl

@@ -15,13 +15,14 @@ from benchbench_plugins.tinyimage10 import (
     OFFICIAL,
     SPLITS,
     TinyImage10,
-    check_present,
     decode,
+    find_image_files,
     image_numbers,
 )
 
 import benchbench as bb
-from benchbench.data.archive import Files, open_files
+from benchbench.config.text import decode_text
+from benchbench.data.archive import Files, find_prefix, open_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,36 +50,55 @@ class TinyImage200(bb.Dataset, name="tinyimage200"):
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the archive, or what is read of its folder."""
-        place = find_archive(root)
-        return (place,) if place.is_file() else tuple(place / name for name in ("train", "wnids.txt", "words.txt"))
+        path = find_archive(root)
+        if path.is_file():
+            return (path,)
+        with open_files(path, max_file_bytes=MAX_FILE_BYTES) as files:
+            prefix = _find_prefix(files)
+        return tuple(path / prefix / name for name in ("train", "wnids.txt", "words.txt"))
 
     def load(self, root: Path) -> bb.Splits:
         """Return the images in the order of their WordNet ids, then of their numbers.
 
-        ``root`` is the official archive or its folder, or a folder with one in it.
+        ``root`` is the official archive or its folder, or a folder that one of them lies in.
         """
         with open_files(find_archive(root), max_file_bytes=MAX_FILE_BYTES) as files:
-            prefix = "" if "wnids.txt" in files.files_in("") else f"{OFFICIAL}/"
+            prefix = _find_prefix(files)
             class_names = read_classes(files, prefix, num_classes=self.num_classes)
             train, val, test = (read_split(files, prefix, tuple(class_names), split=split) for split in SPLITS)
         return bb.Splits(train=train, val=val, test=test, class_names=tuple(class_names.values()))
 
 
 def find_archive(root: Path) -> Path:
-    """Return the official archive or its folder, which may lie in ``root``."""
+    """Return the official archive, or a folder that its files lie in; ``root`` may be the folder of the archive."""
     if root.is_file():
         return root
-    for place in (root, root / OFFICIAL, root / f"{OFFICIAL}.zip"):
-        if place.is_file() or (place / "wnids.txt").is_file():
-            return place
-    found = f"has neither wnids.txt nor {OFFICIAL} nor {OFFICIAL}.zip" if root.is_dir() else "does not exist"
-    raise bb.DataError(f"no tinyimage200 images at {root}: it {found}", hint=HINT)
+    if not root.is_dir():
+        raise bb.DataError(f"no tinyimage200 images at {root}: it does not exist", hint=HINT)
+    with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
+        if find_prefix(files, lambda prefix: _has_wnids(files, prefix)) is not None:
+            return root
+    archive = root / f"{OFFICIAL}.zip"
+    if archive.is_file():
+        return archive
+    raise bb.DataError(f"no tinyimage200 images at {root}: it has neither wnids.txt nor {OFFICIAL}.zip", hint=HINT)
+
+
+def _find_prefix(files: Files) -> str:
+    prefix = find_prefix(files, lambda prefix: _has_wnids(files, prefix))
+    if prefix is None:
+        raise bb.DataError(f"no tinyimage200 images in {files.path}: wnids.txt is missing", hint=HINT)
+    return prefix
+
+
+def _has_wnids(files: Files, prefix: str) -> bool:
+    return "wnids.txt" in files.files_in(prefix.rstrip("/"))
 
 
 def read_classes(files: Files, prefix: str, *, num_classes: int) -> dict[str, str]:
     """Return the name of each class by its WordNet id, in sorted order.
 
-    A class is called by its first name in words.txt, with the id where two classes share it.
+    A class is called by its first name in words.txt, with the id if two classes share a name.
     """
     wnids = sorted(set(_read_text(files, f"{prefix}wnids.txt").split()))
     if len(wnids) != num_classes:
@@ -92,21 +112,21 @@ def read_classes(files: Files, prefix: str, *, num_classes: int) -> dict[str, st
 
 
 def _read_text(files: Files, name: str) -> str:
-    return files.read(name).decode("utf-8", errors="replace")
+    return decode_text(files.read(name), name=f"{files.path}: {name}")
 
 
 def read_split(files: Files, prefix: str, wnids: tuple[str, ...], *, split: str) -> bb.Split:
-    """Return one split, decoded into one array: 1 GB for the training part, which is not to be there twice."""
-    wanted = {wnid: [f"{wnid}_{number}.JPEG" for number in image_numbers(split, wnid)] for wnid in wnids}
-    names = tuple(name for of_class in wanted.values() for name in of_class)
+    """Return one split, decoded into one array, since the training part takes 1 GB."""
+    stems = {wnid: [f"{wnid}_{number}" for number in image_numbers(split, wnid)] for wnid in wnids}
+    names = tuple(f"{stem}.JPEG" for of_class in stems.values() for stem in of_class)
     pixels = np.empty((len(names), 3, IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8)
     row = 0
-    for wnid, of_class in wanted.items():
-        folder = f"{prefix}train/{wnid}/images"
-        check_present(files, folder, of_class, hint=HINT)
-        for name in of_class:
-            place = f"{folder}/{name}"
-            image = decode(files.read(place), where=f"{files.path}: {place}", hint=HINT)
+    for wnid, of_class in stems.items():
+        folder = f"{prefix}train/{wnid}"
+        if "images" in files.files_in(folder):
+            folder += "/images"
+        for path in find_image_files(files, folder, of_class, hint=HINT):
+            image = decode(files.read(path), file=f"{files.path}: {path}", hint=HINT)
             pixels[row] = image.transpose(2, 0, 1)
             row += 1
     labels = torch.arange(len(wnids)).repeat_interleave(len(names) // len(wnids))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchbench.data.cache import Loaded
+    from benchbench.data.locations import DataPaths
     from benchbench.plugin.catalog import Catalog
     from benchbench.plugin.description import Entry
 
@@ -41,8 +42,11 @@ def list_datasets(
 ) -> None:
     """List the datasets: where their images are, and how much space they and their decoded copies take."""
     from benchbench.data.cache import decoded_folder
+    from benchbench.data.locations import DataPaths
 
-    found = [describe(entry) for entry in _catalog(plugins).of_kind("dataset")]
+    entries = _catalog(plugins).of_kind("dataset")
+    paths = DataPaths.of({}, known=[entry.name for entry in entries])
+    found = [describe(entry, paths) for entry in entries]
     if as_json:
         _print_json({"datasets": found, "decoded_folder": str(decoded_folder())})
         return
@@ -50,12 +54,11 @@ def list_datasets(
     typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")
 
 
-def describe(entry: Entry) -> dict[str, Any]:
+def describe(entry: Entry, paths: DataPaths) -> dict[str, Any]:
     """Return where a dataset's images are and the space they take, as plain data."""
     from benchbench.data.cache import cached_bytes
-    from benchbench.data.download import locate, parse_data_options
 
-    path = locate(entry.name, entry.download, parse_data_options(()))
+    path = paths.locate(entry.name, entry.download)
     return {
         "name": entry.name,
         "path": str(path) if path.exists() else None,
@@ -76,7 +79,8 @@ def fetch_dataset(
     from rich.console import Console
 
     from benchbench.cli.progress import Display
-    from benchbench.data.download import data_folder, fetch
+    from benchbench.data.download import fetch
+    from benchbench.data.locations import data_folder
 
     entry = _catalog(plugins).find("dataset", name)
     if entry.download is None:
@@ -101,12 +105,15 @@ def verify_dataset(
     """Check a dataset's archive, decode every image, and count them."""
     from benchbench.config.spec import PluginSpec
     from benchbench.data import cache as data_cache
-    from benchbench.data.download import locate, parse_data_options, ways_out
+    from benchbench.data.download import ways_out
+    from benchbench.data.locations import DataPaths, parse_data_options
     from benchbench.plugin.discovery import loose_files
     from benchbench.plugin.registry import Registry
 
-    entry = _catalog(plugins).find("dataset", name)
-    root = locate(name, entry.download, parse_data_options(data or ()))
+    catalog = _catalog(plugins)
+    entry = catalog.find("dataset", name)
+    known = [other.name for other in catalog.of_kind("dataset")]
+    root = DataPaths.of(parse_data_options(data or ()), known=known, used=[name]).locate(name, entry.download)
     if entry.download and not root.exists():
         raise DataError(f"the images of {name} are not here", hint=ways_out(name))
     registry = Registry.load(loose_files(map(str, plugins or ())), only={entry.origin})

@@ -57,7 +57,7 @@ def doctor(
 
 def examine(files: tuple[str, ...]) -> dict[str, Any]:
     """Return everything that ``bench doctor`` knows, as plain data."""
-    from benchbench.data.download import locate, parse_data_options
+    from benchbench.data.locations import DataPaths
     from benchbench.paths import cache_folder
     from benchbench.plugin.catalog import Catalog
     from benchbench.records import machine
@@ -72,10 +72,12 @@ def examine(files: tuple[str, ...]) -> dict[str, Any]:
     catalog = Catalog.read(files)
     problems += [f"plugin {broken.origin}: {broken.reason}" for broken in catalog.broken]
     data = {}
-    for entry in catalog.entries:
-        if entry.kind == "dataset" and entry.download:
-            place = locate(entry.name, entry.download, parse_data_options(()))
-            data[entry.name] = str(place) if place.exists() else None
+    datasets = catalog.of_kind("dataset")
+    paths = DataPaths.of({}, known=[entry.name for entry in datasets])
+    for entry in datasets:
+        if entry.download:
+            path = paths.locate(entry.name, entry.download)
+            data[entry.name] = str(path) if path.exists() else None
     return {
         "versions": {"python": platform.python_version()} | machine.package_versions(),
         "processor": machine.processor_name(),

@@ -82,7 +82,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from rich.console import Console
 
     from benchbench.cli.progress import GridDisplay
-    from benchbench.data.download import parse_data_options
+    from benchbench.data.locations import parse_data_options
     from benchbench.driver.grid import grid as train
     from benchbench.driver.interrupts import Interrupted
 
@@ -105,7 +105,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 yes=yes,
                 watcher=display,
                 device=device,
-                data=dict(parse_data_options(data or ())),
+                data=parse_data_options(data or ()),
                 experiment=experiment,
                 plugins=plugins or (),
                 artifacts=artifacts,

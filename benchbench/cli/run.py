@@ -92,7 +92,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from rich.console import Console
 
     from benchbench.cli.progress import RunDisplay
-    from benchbench.data.download import parse_data_options
+    from benchbench.data.locations import parse_data_options
     from benchbench.driver.interrupts import Interrupted
     from benchbench.driver.run import run as train
 
@@ -116,7 +116,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 resume_anyway=resume_anyway,
                 watcher=display,
                 device=device,
-                data=dict(parse_data_options(data or ())),
+                data=parse_data_options(data or ()),
                 experiment=experiment,
                 plugins=plugins or (),
                 artifacts=artifacts,

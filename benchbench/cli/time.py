@@ -107,7 +107,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
 
     from benchbench.cli.progress import TimingDisplay
     from benchbench.cli.tables import print_json
-    from benchbench.data.download import parse_data_options
+    from benchbench.data.locations import parse_data_options
     from benchbench.driver.interrupts import Interrupted
     from benchbench.driver.time import time as measure
     from benchbench.tracking import how_to_open
@@ -127,7 +127,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 rounds=rounds,
                 steps=steps,
                 device=device,
-                data=dict(parse_data_options(data or ())),
+                data=parse_data_options(data or ()),
                 experiment=experiment,
                 plugins=plugins or (),
                 watcher=display,

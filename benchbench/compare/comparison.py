@@ -11,7 +11,7 @@ from benchbench.compare.metrics import Metric, Target, find_metrics, values_of
 from benchbench.compare.statistics import Contrast, Summary, contrast, permutation_p, summarise
 from benchbench.compare.verdicts import Judge, Verdict, not_compared
 from benchbench.compare.warnings import facts, warnings
-from benchbench.config.comparison import read_study
+from benchbench.config.comparison import read_comparison
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
     since what was chosen for its luck would make the others look worse than they are.
     Raises :class:`SpecError` for a question that these trials have no answer to.
     """
-    question = question or read_study({})[0]
+    question = question or read_comparison({})[0]
     trials = one_per_trial(records)
     check_finished(trials)
     keys = find_keys([record.spec for record in trials], question.by)

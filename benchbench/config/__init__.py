@@ -7,5 +7,7 @@
     grid_file.py    grid files
     axes.py         the axes of a grid
     comparison.py   what a grid file compares
-    differences.py  what tells the trials of a grid apart
+    differences.py  the keys in which trials differ
+    text.py         reads text and TOML files
+    validation.py   checks tables, and puts pydantic's complaints in sentences
 """

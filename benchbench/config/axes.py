@@ -1,6 +1,6 @@
-"""Axes in the table of a trial: ``{ grid = [0.1, 0.01] }`` in the place of a value.
+"""Axes in the table of a trial: ``{ grid = [0.1, 0.01] }`` instead of a value.
 
-They stand in the table itself or in the tables of its plugins, and no deeper. A plugin that is a value of an axis may
+An axis can be in the table itself or in the table of a plugin, but no deeper. A plugin that is a value of an axis can
 have axes of its own.
 """
 
@@ -28,20 +28,20 @@ def is_axis(value: object) -> bool:
 
 
 def check_axis(key: str, value: Any) -> None:
-    """Raise :class:`SpecError` where ``value`` is an axis without values."""
+    """Raise :class:`SpecError` if ``value`` is an axis without values."""
     if not is_axis(value):
         return
     items = value[AXIS]
     if not isinstance(items, list):
         raise SpecError(f"the axis {key} must be a list of values, not {items!r}", hint=f"{key} = {{ grid = [1, 2] }}")
     if not items:
-        raise SpecError(f"the axis {key} has no values", hint="give it one or more, or leave it out")
+        raise SpecError(f"the axis {key} has no values", hint="give it one value or more, or leave it out")
     for item in items:
         check_axis(key, item)
 
 
 def expand(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a table for each trial, the last axis fastest."""
+    """Yield a table for each trial; the last axis varies fastest."""
     yield from _choices(dict(table), depth=_DEPTH)
 
 
@@ -51,7 +51,7 @@ def count(table: Mapping[str, Any]) -> int:
 
 
 def choices(value: Any) -> Iterator[Any]:
-    """Yield the values of an axis, or the one value that is none; their own parameters may still be axes."""
+    """Yield the values of an axis, or the value itself if it is no axis. Their parameters may still be axes."""
     yield from _choices(value, depth=0)
 
 
@@ -76,7 +76,7 @@ def _count(value: Any, *, depth: int) -> int:
 
 def axis_keys(table: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the keys that are axes, such as ``optimizer.lr``, and the parameters of plugins that are on an axis."""
-    return tuple(dict.fromkeys(key for place, value in table.items() for key in _keys_at(place, value)))
+    return tuple(dict.fromkeys(key for name, value in table.items() for key in _keys_at(name, value)))
 
 
 def _keys_at(key: str, value: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What tells the trials of a grid apart, in as few words as will do."""
+"""The keys in which trials differ, and short labels made of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def varying(specs: Sequence[Spec]) -> tuple[str, ...]:
     """Return the keys of :meth:`Spec.flat() <benchbench.config.spec.Spec.flat>` in which the trials differ.
 
-    A parameter counts where it differs between trials of the same plugin: that Adam has betas and SGD has none is
-    said by their names. Two different specs always differ in one of these keys.
+    A parameter counts if it differs between trials of the same plugin. Parameters that only one of two plugins has do
+    not: the plugins' names tell those trials apart. Two different specs always differ in one of these keys.
     """
     seen: dict[tuple[str, JsonValue], str] = {}
     varied: dict[str, bool] = {}
@@ -37,19 +37,19 @@ def describe_spec(spec: Spec, keys: Iterable[str]) -> str:
 
 
 def describe_values(flat: Mapping[str, JsonValue], keys: Iterable[str]) -> str:
-    """Return the same of values by their keys."""
+    """Return the same for a table of values."""
     return " ".join(f"{key}={value_text(flat[key])}" for key in keys if key in flat)
 
 
 def value_text(value: JsonValue) -> str:
-    """Return a value as it is typed, a text without quotes and nothing as ``none``."""
+    """Return a value as a user types it: text without quotes, and None as ``none``."""
     if value is None:
         return "none"
     return value if value and isinstance(value, str) else json.dumps(value)
 
 
 def is_match(spec: Spec, where: Mapping[str, JsonValue]) -> bool:
-    """Tell whether the spec has all these values; ``"none"`` stands for the None that TOML has no word for."""
+    """Tell whether the spec has all these values; ``"none"`` matches None, which TOML cannot write."""
     flat = spec.flat()
     return all(
         key in flat and (flat[key] == value or (flat[key] is None and value == "none")) for key, value in where.items()

@@ -1,8 +1,8 @@
 """Grid files: many trials in one TOML file, and the question that they answer.
 
-An axis is marked, since a bare list may be a value: ``lr = { grid = [0.1, 0.01] }``. It may stand for a parameter,
-a whole plugin, the epochs, the batch size or the precision; a plugin that is a value of an axis may have axes of its
-own. ``seeds = [0, 1]`` is the axis of seeds. A parameter that is itself a table of the one key ``grid`` cannot be set.
+An axis is written ``lr = { grid = [0.1, 0.01] }``, since a bare list may be a value. A parameter, a whole plugin, the
+epochs, the batch size and the precision can be an axis, and a plugin on an axis can have axes of its own.
+``seeds = [0, 1]`` is the axis of seeds. A parameter whose value is a table with the single key ``grid`` cannot be set.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from benchbench.config.axes import AXIS, axis_keys, check_axis, choices, count, expand, without
-from benchbench.config.comparison import Part, check_names, read_part, read_study, refuse_unknown
+from benchbench.config.comparison import check_names, read_comparison
 from benchbench.config.differences import describe_spec, describe_values, is_match
 from benchbench.config.kinds import KINDS
-from benchbench.config.spec import Draft, read_settings, read_toml
+from benchbench.config.spec import Draft, read_settings
+from benchbench.config.text import read_toml
+from benchbench.config.validation import Table, read_table, refuse_unknown_keys
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Spec
 
 MAX_TRIALS = 10_000
-"""More in one grid are more likely a slip than a wish."""
+"""A grid of more trials is more likely a mistake than a wish."""
 
 
-class _Head(Part):
+class _Head(Table):
+    """The keys of a grid file that describe the grid as a whole."""
+
     name: str = Field("", min_length=1)
     question: str = ""
     include: tuple[str, ...] = Field((), strict=False)
@@ -47,8 +51,9 @@ _KEYS = (*_Head.model_fields, *Draft.model_fields, "seeds", "compare", "expected
 class GridFile:
     """A grid as its file and the command line describe it.
 
-    ``shared`` is the table of a trial with its axes still in it, and ``axes`` are the keys that they are of, such as
-    ``optimizer.lr``. ``texts`` are the settings of the command line, by kind and parameter.
+    ``shared`` is the table of a trial that still has the axes in it; ``axes`` are their keys, such as
+    ``optimizer.lr``. ``texts`` are the settings of the command line, by kind and parameter. ``is_overridden`` is true
+    if the command line changed what the file says.
     """
 
     path: Path
@@ -77,14 +82,14 @@ class GridFile:
         return count(self.shared)
 
     def expand(self, *, allow_many: bool = False) -> tuple[Draft, ...]:
-        """Return the trials in the order in which the file has its axes, the last one fastest, seeds faster still.
+        """Return the trials in the order of the file's axes: the last axis varies fastest, and seeds faster still.
 
-        Raises :class:`SpecError` where a trial is there twice, or for more than :data:`MAX_TRIALS`.
+        Raises :class:`SpecError` if a trial occurs twice, or for more than :data:`MAX_TRIALS`.
         """
         if self.num_trials > MAX_TRIALS and not allow_many:
             raise SpecError(
                 f"{self.path}: {self.num_trials:,} trials, more than {MAX_TRIALS:,}",
-                hint="--yes takes them all the same",
+                hint="--yes runs them anyway",
             )
         tables = list(expand(self.shared))
         drafts = tuple(Draft.from_toml(table).with_texts(self.texts) for table in tables)
@@ -94,10 +99,10 @@ class GridFile:
         return drafts
 
     def check(self, specs: Sequence[Spec]) -> None:
-        """Look at the grid as its plugins understood it.
+        """Check the grid once its plugins have resolved it.
 
-        Raises :class:`SpecError` where two trials are equal once their defaults are written out, where ``compare``
-        names what no trial has, and where the file has a baseline or an expected result of no trial.
+        Raises :class:`SpecError` if two trials are equal with all defaults written out, if ``compare`` names a key
+        that no trial has, or if the baseline or an expected result selects no trial.
         """
         twice = _first_repeat([spec.id for spec in specs])
         if twice:
@@ -121,7 +126,7 @@ class GridFile:
         first, second = (position + 1 for position in twice)
         return SpecError(
             f"{self.path}: trials {first} and {second} of {num_trials} are the same: {values}",
-            hint="take a value that is there twice out of its axis; seeds = [0, 1, 2] repeats every configuration",
+            hint="remove the repeated value from its axis; seeds = [0, 1, 2] repeats every configuration",
         )
 
 
@@ -137,7 +142,7 @@ def load(path: Path, settings: Iterable[str] = (), *, given: Mapping[str, Any] |
     table = _read(path)
     shared = {key: value for key, value in table.items() if key in Draft.model_fields}
     with _in_file(path):
-        compare, expected = read_study(table)
+        compare, expected = read_comparison(table)
         check_names(compare, expected, axis_keys(shared))
         shared = _merge(shared, given)
         for kind in ("model", "dataset"):
@@ -173,18 +178,18 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the table of a file, checked by itself, over those of the files that it includes."""
     chain = (*above, path.resolve())
     if path.resolve() in above:
-        raise SpecError(f"{path} includes itself: {' -> '.join(place.name for place in chain)}")
+        raise SpecError(f"{path} includes itself: {' -> '.join(file.name for file in chain)}")
     table = read_toml(path)
     with _in_file(path):
-        refuse_unknown(table, _KEYS)
+        refuse_unknown_keys(table, _KEYS)
         head = {key: table[key] for key in _Head.model_fields if key in table}
-        included = read_part(_Head, head).include
+        included = read_table(_Head, head).include
         for name in included:
             if not (path.parent / name).is_file():
                 raise SpecError(f"no such file to include: {name!r}", hint="names are relative to the file")
         table = _with_seed(table)
         _check_values({key: value for key, value in table.items() if key in Draft.model_fields})
-        read_study(table)
+        read_comparison(table)
     merged: dict[str, Any] = {}
     for name in included:
         merged = _merge(merged, _read(path.parent / name, chain))
@@ -204,7 +209,7 @@ def _with_seed(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both tables; what ``own`` has counts, and of the same plugin what ``own`` has of its parameters."""
+    """Return both tables as one, in which ``own`` counts before ``base``; so do parameters of the same plugin."""
     merged = {**base, **own}
     for kind in KINDS:
         below, above = (_as_table(table.get(kind)) for table in (base, own))
@@ -230,7 +235,7 @@ def _flat_trial(table: Mapping[str, Any]) -> dict[str, JsonValue]:
 
 
 def _first_repeat(identities: Iterable[Hashable]) -> tuple[int, int] | None:
-    """Return the positions of the first two that are the same."""
+    """Return the positions of the first two items that are equal."""
     seen: dict[Hashable, int] = {}
     for position, identity in enumerate(identities):
         if identity in seen:

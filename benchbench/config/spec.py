@@ -1,43 +1,38 @@
-"""What a trial is: drafts (what was asked for) and specs (what was meant, with every default written out).
+"""Drafts and specs of trials: what a user asked for, and the same with every default written out.
 
-A draft comes from TOML and the command line and names plugins by name; resolving it against the installed plugins
-(``registry.resolve``) gives a :class:`Spec`, which is plain data and identifies the trial.
+A :class:`Draft` comes from TOML and the command line and names its plugins. ``Registry.resolve`` makes a :class:`Spec`
+of it, which is plain data and identifies the trial.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from benchbench.config.kinds import KINDS, Kind
+from benchbench.config.validation import Table, describe_errors, describe_validation, refuse_unknown_keys
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
 
-class _Text(BaseModel):
-    """Base of what is read from text: frozen, strict about types, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class PluginDraft(_Text):
+class PluginDraft(Table):
     """One plugin as asked for: typed parameters from TOML, and texts from ``--set`` that override them."""
 
+    model_config = ConfigDict(allow_inf_nan=True)  # the plugin checks its parameters
+
     name: str
-    params: dict[str, JsonValue] = {}
-    texts: dict[str, str] = {}
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    texts: dict[str, str] = Field(default_factory=dict)
 
     @classmethod
     def from_toml(cls, value: object, *, kind: Kind) -> Self:
@@ -45,35 +40,37 @@ class PluginDraft(_Text):
         if isinstance(value, str):
             return cls(name=value)
         if isinstance(value, dict) and isinstance(value.get("name"), str):
-            return cls(name=value["name"], params={key: value[key] for key in value if key != "name"})
+            params = {key: value[key] for key in value if key != "name"}
+            try:
+                return cls(name=value["name"], params=params)
+            except ValidationError as error:
+                details = error.errors(include_url=False)
+                raise SpecError(describe_errors(details, name_of=lambda loc: f"{kind}.{loc[1]}")) from None
         raise SpecError(
             f"{kind} must be a name or a table with a name, not {value!r}",
             hint=f'{kind} = "NAME"  or  {kind} = {{ name = "NAME", PARAMETER = VALUE }}',
         )
 
 
-class Draft(_Text):
-    """A trial as asked for, before its plugins are known. Its defaults are those of ``bench run``."""
+class Draft(Table):
+    """A trial as asked for, before its plugins are loaded. Its defaults are those of ``bench run``."""
 
     dataset: PluginDraft
     model: PluginDraft
     optimizer: PluginDraft = PluginDraft(name="sgd")
     scheduler: PluginDraft = PluginDraft(name="constant")
     epochs: int = Field(10, ge=1, description="passes over the training images")
-    batch_size: int = Field(32, ge=1, description="images a step")
-    seed: int = Field(0, ge=0, lt=2**63, description="of weights, data order, flips and dropout")
+    batch_size: int = Field(32, ge=1, description="images per step")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of weights, data order, flips and dropout")
     precision: Precision = Field("fp32", description="fp32, tf32 (CUDA) or bf16 (mixed)")
     plugins: tuple[str, ...] = Field((), strict=False, description="plugin files or folders to load as well")
 
     @classmethod
     def from_toml(cls, table: dict[str, Any]) -> Self:
         """Read the table of a TOML file; raises :class:`SpecError` naming the key that is wrong."""
-        for key in table:
-            if key not in cls.model_fields:
-                raise SpecError(
-                    f"unknown key {key!r}",
-                    hint=closest(key, cls.model_fields) or "keys: " + ", ".join(cls.model_fields),
-                )
+        refuse_unknown_keys(table, cls.model_fields)
+        if isinstance(seeds := table.get("seed"), list):
+            raise SpecError(f"seed must be one whole number, not {seeds}", hint=f"did you mean seeds = {seeds}?")
         try:
             given = {
                 key: PluginDraft.from_toml(value, kind=key) if key in KINDS else value for key, value in table.items()
@@ -97,7 +94,7 @@ class Draft(_Text):
 
 @dataclass(frozen=True)
 class PluginSpec:
-    """One plugin as meant: every parameter with its value, and the revision of its author's code."""
+    """One resolved plugin: its name, the revision of its code, and the value of every parameter."""
 
     name: str
     revision: int
@@ -144,7 +141,7 @@ class Spec:
         }
 
     def to_toml(self, *, plugins: tuple[str, ...] = ()) -> str:
-        """Return the TOML that ``bench run --spec`` repeats the trial from."""
+        """Return the TOML file with which ``bench run --spec`` repeats the trial."""
         table: dict[str, Any] = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -161,9 +158,9 @@ class Spec:
 
 
 def read_settings(settings: Iterable[str]) -> dict[Kind, dict[str, str]]:
-    """Return what ``--set`` was given: ``["model.dropout=0.3"]`` gives ``{"model": {"dropout": "0.3"}}``.
+    """Return the values of ``--set``: ``["model.dropout=0.3"]`` gives ``{"model": {"dropout": "0.3"}}``.
 
-    Raises :class:`SpecError` for a text of another form or another kind of plugin.
+    Raises :class:`SpecError` for text in another form and for an unknown kind of plugin.
     """
     texts: dict[Kind, dict[str, str]] = {}
     for setting in settings:
@@ -181,44 +178,6 @@ def _split_setting(setting: str) -> tuple[Kind, str, str]:
         if name == kind:
             return kind, key, value.strip()
     raise SpecError(
-        f"--set {setting!r}: no kind of plugin is called {name!r}",
+        f"--set {setting!r}: there is no kind of plugin {name!r}",
         hint=closest(name, KINDS) or f"kinds: {', '.join(KINDS)}",
     )
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the table in a TOML file; the paths in its ``plugins`` are taken as relative to the file.
-
-    Raises :class:`SpecError` with file, line and column.
-    """
-    table = _parse_toml(path)
-    if isinstance(files := table.get("plugins"), list):
-        table["plugins"] = [str(path.parent / file) if isinstance(file, str) else file for file in files]
-    return table
-
-
-def _parse_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read {path}: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path}: {error}") from None
-
-
-def describe_validation(error: ValidationError) -> str:
-    """Return pydantic's complaints as one line: ``lr must be greater than 0 (got -1)``."""
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}{_wish(item['msg'])}"
-        + ("" if item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r})")
-        for item in error.errors(include_url=False)
-    )
-
-
-def _wish(message: str) -> str:
-    """Return pydantic's words as what follows the name of a value."""
-    if message.startswith("Input should "):
-        return f" must {message.removeprefix('Input should ')}"
-    return f": {message.removeprefix('Value error, ')}"

@@ -2,8 +2,9 @@
 
 ::
 
-    download.py  finds a dataset's images, or downloads them
-    archive.py   reads files from a zip archive or a folder
-    checks.py    checks what a dataset plugin returns, and computes its digest
-    cache.py     images decoded once and mapped into memory
+    locations.py  where the images of each dataset are
+    download.py   downloads a dataset's public file
+    archive.py    reads files from a zip archive or a folder
+    checks.py     checks what a dataset plugin returns, and computes its digest
+    cache.py      images decoded once and mapped into memory
 """

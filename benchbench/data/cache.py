@@ -32,7 +32,7 @@ from pydantic import TypeAdapter, ValidationError
 from benchbench.data.checks import SplitArrays, check_splits, facts_of
 from benchbench.errors import DataError
 from benchbench.paths import cache_folder
-from benchbench.plugin.base import Dataset, Splits
+from benchbench.plugin.dataset import Dataset, Splits
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.records.events import DataFacts  # noqa: TC001 - pydantic reads the annotation
 
@@ -164,7 +164,7 @@ def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
         "pillow": PIL.__version__,
         "dataset": dataset.name,
         "revision": dataset.revision,
-        "params": dataset.model_dump(mode="json", exclude=set(Dataset.model_fields)),
+        "params": dataset.model_dump(mode="json", exclude=set(Dataset.model_fields) - dataset.load_uses),
         "source_digest": source_digest,
         "sources": [_state(path) for path in dataset.sources(root)],
     }

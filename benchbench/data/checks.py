@@ -1,6 +1,7 @@
-"""What a dataset plugin returned: whether it is what a dataset must be, and what identifies it.
+"""Checks of what a dataset plugin returned, and the digest that identifies it.
 
-A plugin may return torch's tensors or numpy's arrays. From here on they are arrays, so that nothing here needs torch.
+A plugin may return torch's tensors or numpy's arrays. After the checks they are arrays, so that nothing here needs
+torch.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchbench.errors import DataError
-from benchbench.plugin.base import Split, Splits
 from benchbench.records.events import DataFacts, SplitFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
+
+    from benchbench.plugin.dataset import Dataset, Split, Splits
 
 DIGEST_LENGTH = 32
 """Hexadecimal digits kept of a sha256; MLflow takes no more than 36 characters."""
@@ -39,31 +41,37 @@ class SplitArrays:
 def check_splits(name: str, splits: Splits) -> dict[str, SplitArrays]:
     """Return what dataset ``name`` loaded as arrays, by ``train``, ``val`` and ``test``.
 
-    Raises :class:`~benchbench.errors.DataError` if it cannot be used.
+    Raises :class:`~benchbench.errors.DataError` with everything that is wrong with it.
     """
-    if not isinstance(splits, Splits):
-        raise _wrong(name, f"load() returned {type(splits).__name__}, not Splits")
-    class_names = splits.class_names
-    if not class_names or len(set(class_names)) < len(class_names) or not all(class_names):
-        raise _wrong(name, f"its class names are not all there and different: {list(class_names)}")
-    for part, split in splits.items():
-        for problem in _problems(split, num_classes=len(class_names)):
-            raise _wrong(name, f"{part} {problem}")
-    shapes = {tuple(split.images.shape[1:]) for _, split in splits.items()}
-    if len(shapes) > 1:
-        raise _wrong(name, f"its splits have images of different shapes: {sorted(shapes)}")
+    problems = list(splits_problems(splits))
+    if problems:
+        raise DataError(f"dataset {name!r} is wrong: {'; '.join(problems)}", hint="the plugin's author can mend this")
     return {
         part: SplitArrays(_array(split.images), _array(split.labels), tuple(split.names))
         for part, split in splits.items()
     }
 
 
-def _wrong(name: str, problem: str) -> DataError:
-    return DataError(f"dataset {name!r} is wrong: {problem}", hint="this is for the author of the plugin to mend")
+def splits_problems(splits: Splits) -> Iterator[str]:
+    """Yield a sentence for each thing that is wrong with what a dataset loaded; nothing if it can be used."""
+    names = splits.class_names
+    if not names or not all(names):
+        yield f"every class needs a name: {list(names)}"
+    elif len(set(names)) < len(names):
+        yield f"two classes have the same name: {sorted({name for name in names if names.count(name) > 1})}"
+    shapes = {}
+    for part, split in splits.items():
+        problem = next(_split_problems(split, num_classes=len(names)), "")
+        if problem:
+            yield f"{part} {problem}"
+        else:
+            shapes[part] = list(split.images.shape[1:])
+    if len(set(map(tuple, shapes.values()))) > 1:
+        yield f"the splits have images of different shapes: {shapes}"
 
 
-def _problems(split: Split, *, num_classes: int) -> Iterator[str]:
-    """Yield what is wrong with a split; after the first, the others may not make sense."""
+def _split_problems(split: Split, *, num_classes: int) -> Iterator[str]:
+    """Yield what is wrong with a split; after the first problem, the others may make no sense."""
     images, labels = split.images, split.labels
     if not _is(images, "uint8", num_dimensions=4):
         yield f"images must be a uint8 tensor [N, C, H, W], not {_describe(images)}"
@@ -75,9 +83,18 @@ def _problems(split: Split, *, num_classes: int) -> Iterator[str]:
         yield f"has {len(images)} images but {len(labels)} labels"
     if split.names and len(split.names) != len(images):
         yield f"has {len(images)} images but {len(split.names)} names"
-    least, largest = int(labels.min()), int(labels.max())
-    if least < 0 or largest >= num_classes:
-        yield f"labels are {least}..{largest}, but there are names for 0..{num_classes - 1}"
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= num_classes:
+        yield f"has labels {lowest}..{highest}, but {num_classes} class names, for 0..{num_classes - 1}"
+
+
+def channels_problem(dataset: Dataset, *, num_channels: int) -> str:
+    """Return what is wrong with ``mean`` or ``std`` for images of so many channels, or ""."""
+    for field in ("mean", "std"):
+        count = len(getattr(dataset, field))
+        if count not in (1, num_channels):
+            return f"dataset.{field} has {count} values for images of {num_channels} channels"
+    return ""
 
 
 def _is(value: object, dtype: str, *, num_dimensions: int) -> bool:
@@ -85,7 +102,7 @@ def _is(value: object, dtype: str, *, num_dimensions: int) -> bool:
 
 
 def _dtype(value: object) -> str:
-    """Return ``uint8`` for a tensor's or an array's type of number, and nothing for what is neither."""
+    """Return such as ``uint8`` for a tensor or an array, and "" for anything else."""
     if not (hasattr(value, "dtype") and hasattr(value, "shape") and hasattr(value, "__array__")):
         return ""
     return str(value.dtype).removeprefix("torch.")
@@ -97,12 +114,12 @@ def _describe(value: Any) -> str:
 
 
 def _array(value: Any) -> NDArray[Any]:
-    """Return a tensor or an array as an array whose values lie in order."""
+    """Return a tensor or an array as a contiguous array."""
     return np.ascontiguousarray(value)
 
 
 def facts_of(splits: Mapping[str, SplitArrays], *, class_names: tuple[str, ...], source: str) -> DataFacts:
-    """Return what identifies the splits: digests over dtype, shape and bytes of their images and labels."""
+    """Return the facts that identify the splits: digests of dtype, shape and bytes of their images and labels."""
     facts = {part: SplitFacts(len(split), digest_of_split(split)) for part, split in splits.items()}
     channels, height, width = splits["train"].images.shape[1:]
     return DataFacts(

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.config import grid_file
-from benchbench.config.comparison import SCALARS, read_study, refuse_unknown
+from benchbench.config.comparison import SCALARS, read_comparison
 from benchbench.config.differences import is_match
 from benchbench.config.kinds import KINDS
-from benchbench.config.spec import read_toml
+from benchbench.config.text import read_toml
+from benchbench.config.validation import refuse_unknown_keys
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ class Study:
     def read(path: str | Path | None) -> Study:
         """Return what the file asks; without one, the questions that need none."""
         if path is None:
-            return Study(*read_study({}))
+            return Study(*read_comparison({}))
         path = Path(path)
         table = read_toml(path)
         if not table.keys() & {"model", "dataset", "include"}:
-            refuse_unknown(table, ("compare", "expected"), prefix=f"{path}: ")
-            return Study(*read_study(table))
+            refuse_unknown_keys(table, ("compare", "expected"), prefix=f"{path}: ")
+            return Study(*read_comparison(table))
         grid = grid_file.load(path)
         return Study(grid.compare, grid.expected, _wheres(grid), grid.name, grid.question)
 

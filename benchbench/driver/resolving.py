@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchbench.data.download import ensure
+from benchbench.data.locations import DataPaths
 from benchbench.plugin.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from benchbench.driver.settings import Settings
     from benchbench.driver.watcher import Watcher
     from benchbench.executors import Executor
+    from benchbench.plugin.description import Entry
     from benchbench.protocol.jobs import Resolved
 
 
@@ -41,13 +43,12 @@ def resolve(drafts: Sequence[Draft], executor: Executor, settings: Settings, wat
     watcher.status("looking up plugins")
     catalog = Catalog.read(settings.plugin_files)
     executor.use_origins(set().union(*(catalog.origins_of(draft) for draft in drafts)))
-    data_roots = {
-        name: _find_images(name, catalog, settings, watcher) for name in {draft.dataset.name for draft in drafts}
-    }
+    used = {draft.dataset.name for draft in drafts}
+    paths = DataPaths.of(settings.data, known=[entry.name for entry in catalog.of_kind("dataset")], used=used)
+    data_roots = {name: _find_images(catalog.find("dataset", name), paths, watcher) for name in used}
     watcher.status("starting a worker, which loads torch, the plugins and the images")
     return Resolution(tuple(executor.resolve(drafts, data_roots=data_roots)), catalog, data_roots)
 
 
-def _find_images(name: str, catalog: Catalog, settings: Settings, watcher: Watcher) -> str:
-    entry = catalog.find("dataset", name)
-    return str(ensure(entry.name, entry.download, settings.data, partial(watcher.downloading, name)))
+def _find_images(entry: Entry, paths: DataPaths, watcher: Watcher) -> str:
+    return str(ensure(entry.name, entry.download, paths, partial(watcher.downloading, entry.name)))

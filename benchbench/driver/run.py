@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from benchbench.config.spec import Draft, read_settings, read_toml
+from benchbench.config.spec import Draft, read_settings
+from benchbench.config.text import read_toml
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
 from benchbench.driver.settings import Settings, TrialOptions, setting_texts

@@ -2,7 +2,11 @@
 
 ::
 
-    base.py         the base classes Dataset, Model, Optimizer and Scheduler
+    base.py         the base class of all plugins, and their parameters
+    dataset.py      the base class of datasets, and the images that they return
+    model.py        the base class of models, and what they are told of the data
+    optimizer.py    the base class of optimizers
+    scheduler.py    the base class of schedulers
     hooks.py        everything that can be plugged in
     parameters.py   text to parameters
     discovery.py    finds plugins without importing them

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-    from benchbench.plugin.base import Download, Plugin
+    from benchbench.plugin.base import Plugin
+    from benchbench.plugin.dataset import Download
 
 _LIMITS = {
     "gt": "> {}",
@@ -57,7 +58,7 @@ class Entry:
         """Return what a dataset can be downloaded from, if anything."""
         if self.download_facts is None:
             return None
-        from benchbench.plugin.base import Download
+        from benchbench.plugin.dataset import Download
 
         return Download(**self.download_facts)
 

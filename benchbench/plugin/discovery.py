@@ -92,6 +92,7 @@ def no_such_plugin(kind: str, name: str, known: Collection[str], broken: Iterabl
     """Return the error for an unknown name: the closest one, and the broken plugins that may be why."""
     hints = [closest(name, known), f"all {kind}s: bench list {kind}s"]
     suspects = [item for item in broken if _may_offer(item.origin, name)]
+    hints.append("a plugin in a file of your own: --plugins FILE")
     hints += [f"broken: {item.origin}: {item.reason}; bench doctor" for item in suspects]
     return PluginError(f"no {kind} named {name!r}", hint="  ".join(hint for hint in hints if hint))
 

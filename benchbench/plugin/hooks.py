@@ -13,7 +13,10 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from benchbench.plugin.base import Dataset, Model, Optimizer, Scheduler
+    from benchbench.plugin.dataset import Dataset
+    from benchbench.plugin.model import Model
+    from benchbench.plugin.optimizer import Optimizer
+    from benchbench.plugin.scheduler import Scheduler
     from benchbench.records.events import Event
     from benchbench.records.record import Record
 

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 import pluggy
 from pydantic import ValidationError
 
-from benchbench.config.spec import describe_validation
+from benchbench.config.validation import describe_validation
 from benchbench.errors import closest
 from benchbench.plugin import hooks, parameters
-from benchbench.plugin.base import Dataset, Model, Optimizer, Plugin, Scheduler
+from benchbench.plugin.base import Plugin
+from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import HOOK_OF_KIND, Broken
 from benchbench.plugin.failures import explain
+from benchbench.plugin.model import Model
+from benchbench.plugin.optimizer import Optimizer
+from benchbench.plugin.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,17 +1,19 @@
-"""From text to a plugin's parameters: strict about types in TOML and JSON, lax about what was typed."""
+"""Plugins with parameters from TOML, JSON and ``--set``: strict about types in files, lenient about typed text."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections import defaultdict
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from benchbench.config.validation import describe_errors
 from benchbench.errors import BenchError, PluginError, SpecError, closest
 from benchbench.plugin.base import Plugin, allows_none
+from benchbench.plugin.failures import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -42,15 +44,29 @@ def read(cls: type[AnyPlugin], params: Mapping[str, JsonValue], texts: Mapping[s
 
 
 def from_json(cls: type[AnyPlugin], params: Mapping[str, JsonValue]) -> AnyPlugin:
-    """Return the plugin with these parameters, types taken strictly; pydantic's errors pass through.
+    """Return the plugin with these parameters, strict about their types; pydantic's errors pass through.
 
-    They go through JSON, where a list is the only way to write a tuple, so that a list is taken for one.
+    The parameters go through JSON, in which a tuple is written as a list.
     """
     return cls.model_validate_json(json.dumps(_with_none(cls, params)), strict=True)
 
 
+def to_json(config: Plugin) -> dict[str, JsonValue]:
+    """Return the parameters as plain data, in which values that are equal look the same: -0.0 is written 0.0."""
+    params: dict[str, JsonValue] = _without_negative_zero(config.model_dump(mode="json"))
+    return params
+
+
+def _without_negative_zero(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_negative_zero(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_negative_zero(item) for item in value]
+    return value + 0.0 if isinstance(value, float) else value
+
+
 def _with_none(cls: type[Plugin], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the text ``none`` as None where None is allowed: TOML and command lines have no other word."""
+    """Read the text ``none`` as None if the parameter allows it: TOML and command lines have no other word for it."""
     fields = cls.model_fields
     return {
         key: None if value == "none" and key in fields and allows_none(fields[key].annotation) else value
@@ -99,7 +115,8 @@ def _refuse_unknown(cls: type[Plugin], keys: Iterable[str]) -> None:
             known = ", ".join(cls.model_fields)
             raise SpecError(
                 f"{cls.kind} {cls.name!r} has no parameter {key!r}",
-                hint=closest(key, cls.model_fields) or (f"its parameters: {known}" if known else "it has none"),
+                hint=closest(key, cls.model_fields)
+                or (f"its parameters: {known}" if known else "it has no parameters"),
             )
 
 
@@ -113,42 +130,26 @@ def _checking(cls: type[Plugin]) -> Iterator[None]:
     except ValidationError as error:
         raise _complaint(cls, error.errors(include_url=False)) from None
     except Exception as error:
-        raise PluginError(
-            f"{cls.kind} {cls.name!r} failed to check its parameters: {type(error).__name__}: {error}"
-        ) from error
+        raise PluginError(f"{cls.kind} {cls.name!r} failed to check its parameters: {explain(error)}") from error
 
 
 def _field_errors(error: Exception, *, besides: Mapping[str, str]) -> list[ErrorDetails]:
-    """Return the complaints on single parameters that will not be overridden."""
+    """Return the complaints about single parameters that are not overridden."""
     details = error.errors(include_url=False) if isinstance(error, ValidationError) else []
     return [item for item in details if item["loc"] and item["loc"][0] not in besides]
 
 
 def _complaint(cls: type[Plugin], details: Iterable[ErrorDetails], texts: Mapping[str, str] | None = None) -> SpecError:
-    """Return one error for all complaints: ``optimizer.lr should be greater than 0, not -1``."""
-    complaints: dict[str, list[str]] = defaultdict(list)
-    values: dict[str, str] = {}
-    for item in details:
-        label = _label(cls, item["loc"])
-        complaints[label].append(item["msg"].removeprefix("Value error, "))
-        typed = texts.get(str(item["loc"][0])) if texts and len(item["loc"]) == 1 else None
-        values[label] = typed if typed is not None else json.dumps(item["input"], default=str)
+    """Return one error for all complaints: ``optimizer.lr must be greater than 0, not -1``."""
     return SpecError(
-        "; ".join(_sentence(label, messages, values[label]) for label, messages in complaints.items()),
+        describe_errors(details, name_of=partial(_name_of, cls), typed=texts),
         hint=f"limits and defaults: bench show {cls.kind} {cls.name}",
     )
 
 
-def _label(cls: type[Plugin], place: tuple[int | str, ...]) -> str:
-    if not place:
+def _name_of(cls: type[Plugin], location: tuple[int | str, ...]) -> str:
+    if not location:
         return f"{cls.kind} {cls.name!r}"
-    # Words after the first are pydantic's names for the members of a union.
-    positions = "".join(f"[{part}]" for part in place[1:] if isinstance(part, int))
-    return f"{cls.kind}.{place[0]}{positions}"
-
-
-def _sentence(label: str, messages: list[str], value: str) -> str:
-    wishes = [message.removeprefix("Input ").partition(", unable to")[0] for message in messages]
-    if all(message.startswith("Input should ") for message in messages):
-        return f"{label} {' or '.join(dict.fromkeys(wishes))}, not {value}"
-    return f"{label}: {'; '.join(dict.fromkeys(messages))} (got {value})"
+    # After the first, words are pydantic's names for the members of a union.
+    positions = "".join(f"[{part}]" for part in location[1:] if isinstance(part, int))
+    return f"{cls.kind}.{location[0]}{positions}"

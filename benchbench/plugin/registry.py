@@ -1,6 +1,6 @@
-"""Plugins by name: each is loaded by itself, and one that cannot be used never keeps the others from it.
+"""Loaded plugins by name. Each is loaded by itself, so that a broken plugin does not affect the others.
 
-This imports what plugins import, torch above all, so it belongs to workers; the driver reads the catalog.
+Loading plugins imports torch, so only workers use the registry. The driver reads the catalog.
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchbench.config.spec import Draft
-    from benchbench.plugin.base import Dataset, Model, Optimizer, Plugin, Scheduler
+    from benchbench.plugin.base import Plugin
+    from benchbench.plugin.dataset import Dataset
     from benchbench.plugin.discovery import Source
     from benchbench.plugin.loading import Loaded
+    from benchbench.plugin.model import Model
+    from benchbench.plugin.optimizer import Optimizer
+    from benchbench.plugin.scheduler import Scheduler
 
 Key = tuple[str, str]
 """Kind and name."""
@@ -30,7 +34,7 @@ Key = tuple[str, str]
 
 @dataclass
 class Registry:
-    """The plugins that were found, by ``(kind, name)``, and what could not be used.
+    """Plugins by ``(kind, name)``, and those that are broken.
 
     ``listeners`` and ``commands`` are pairs of an origin and a function that takes the arguments of the hook
     ``benchbench_event`` or ``benchbench_commands`` by keyword.
@@ -84,7 +88,7 @@ class Registry:
         raise no_such_plugin(kind, name, known, self.broken)
 
     def resolve(self, draft: Draft) -> Spec:
-        """Return what the draft means, every default written out.
+        """Return the draft as a spec, with every default written out.
 
         Raises :class:`~benchbench.errors.PluginError` for a plugin that is not there and
         :class:`~benchbench.errors.SpecError` for a parameter that is unknown, ill-typed or out of range.
@@ -104,7 +108,7 @@ class Registry:
     def _plugin_spec(self, kind: Kind, draft: Draft) -> PluginSpec:
         asked = draft.plugin(kind)
         config = parameters.read(self.get(kind, asked.name), asked.params, asked.texts)
-        return PluginSpec(asked.name, config.revision, config.model_dump(mode="json"))
+        return PluginSpec(asked.name, config.revision, parameters.to_json(config))
 
     @overload
     def create(self, kind: Literal["dataset"], spec: PluginSpec) -> Dataset: ...
@@ -116,7 +120,7 @@ class Registry:
     def create(self, kind: Literal["scheduler"], spec: PluginSpec) -> Scheduler: ...
 
     def create(self, kind: Kind, spec: PluginSpec) -> Plugin:
-        """Return the plugin with the parameters of a resolved spec, whatever revision that was made with."""
+        """Return the plugin with the parameters of a resolved spec, which may be of another revision."""
         return parameters.read(self.get(kind, spec.name), spec.params)
 
     def source_digest(self, kind: Kind, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Checks that a plugin keeps its promises, for the tests of its author.
+"""Checks for the tests of a plugin's author.
 
 ::
 
@@ -8,7 +8,8 @@
     def test_my_model():
         check_model(MyModel())
 
-Each raises AssertionError with a sentence that says what is wrong.
+Each raises AssertionError with a sentence that says what is wrong. The rules for images and for a model's output are
+those of a trial.
 """
 
 from __future__ import annotations
@@ -22,15 +23,22 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchbench.data.checks import channels_problem, splits_problems
 from benchbench.plugin import parameters
-from benchbench.plugin.base import DataSpec
+from benchbench.plugin.dataset import Splits
+from benchbench.plugin.failures import check_returned
+from benchbench.plugin.model import DataSpec, logits_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from benchbench.plugin.base import Dataset, Model, Optimizer, Plugin, Scheduler, Split
+    from benchbench.plugin.base import Plugin
+    from benchbench.plugin.dataset import Dataset
+    from benchbench.plugin.model import Model
+    from benchbench.plugin.optimizer import Optimizer
+    from benchbench.plugin.scheduler import Scheduler
 
 IMAGES = DataSpec(num_channels=3, image_size=64, num_classes=10)
 TOY_STEPS = 30
@@ -38,27 +46,21 @@ NUM_EPOCHS, STEPS_PER_EPOCH = 4, 3
 
 
 def check_dataset(dataset: Dataset, root: Path | None = None) -> None:
-    """Check what ``load(root)`` returns: types, shapes, labels, names, and that it is the same every time."""
+    """Check what ``load(root)`` returns: types, shapes, labels and names, and that it never changes."""
     _check_config(dataset)
     root = root or Path(dataset.download.file_name if dataset.download else dataset.name)
-    splits, again = dataset.load(root), dataset.load(root)
-    names = splits.class_names
-    _require(len(names) > 0, "there are no class names")
-    _require(len(set(names)) == len(names), f"class names are not unique: {names}")
-    for (name, split), (_, split_again) in zip(splits.items(), again.items(), strict=True):
-        _check_split(name, split, num_classes=len(names))
-        same = torch.equal(split.images, split_again.images) and torch.equal(split.labels, split_again.labels)
+    splits = check_returned(dataset.load(root), Splits, plugin=dataset, function=dataset.load)
+    problems = "; ".join(splits_problems(splits))
+    _require(not problems, problems)
+    for (name, split), (_, again) in zip(splits.items(), dataset.load(root).items(), strict=True):
+        same = torch.equal(split.images, again.images) and torch.equal(split.labels, again.labels)
         _require(same, f"{name} is not the same when loaded again")
-    channels = {name: split.images.shape[1] for name, split in splits.items()}
-    _require(len(set(channels.values())) == 1, f"images differ in their number of channels: {channels}")
-    num_channels = channels["train"]
-    for field in ("mean", "std"):
-        count = len(getattr(dataset, field))
-        _require(count in (1, num_channels), f"{field} has {count} numbers for {num_channels} channels")
+    problem = channels_problem(dataset, num_channels=splits.train.images.shape[1])
+    _require(not problem, problem)
 
 
 def check_model(model: Model, data: DataSpec = IMAGES) -> None:
-    """Check the network that ``build(data)`` makes: output, batch sizes, gradients, and what seeds decide."""
+    """Check the network that ``build(data)`` makes: its output, batch sizes, gradients, and that seeds decide it."""
     _check_config(model)
     with torch.random.fork_rng(devices=[]):
         network, twin = _build(model, data), _build(model, data)
@@ -70,7 +72,7 @@ def check_model(model: Model, data: DataSpec = IMAGES) -> None:
 
 
 def check_optimizer(optimizer: Optimizer) -> None:
-    """Check that steps change the parameters and lower a loss, and that the state survives being saved."""
+    """Check that steps change the parameters and lower the loss, and that the state can be saved and loaded."""
     _check_config(optimizer)
     with torch.random.fork_rng(devices=[]):
         toy = _Toy()
@@ -86,7 +88,7 @@ def check_optimizer(optimizer: Optimizer) -> None:
 
 
 def check_scheduler(scheduler: Scheduler) -> None:
-    """Check the learning rates of a whole trial, and that they are the same when it is resumed."""
+    """Check the learning rates of a whole trial, and that a resumed trial has the same."""
     _check_config(scheduler)
     _require(scheduler.step_every in ("epoch", "batch"), f"step_every is {scheduler.step_every!r}")
     num_steps = NUM_EPOCHS * (STEPS_PER_EPOCH if scheduler.step_every == "batch" else 1)
@@ -115,26 +117,9 @@ def _check_config(plugin: Plugin) -> None:
     _require(again == plugin, f"its parameters change when written as JSON and read back: {plugin!r} to {again!r}")
 
 
-def _check_split(name: str, split: Split, *, num_classes: int) -> None:
-    images, labels = split.images, split.labels
-    _require(images.dtype == torch.uint8, f"{name} images must be uint8, not {images.dtype}")
-    _require(images.ndim == 4, f"{name} images must be [N, C, H, W], not {list(images.shape)}")  # noqa: PLR2004
-    _require(labels.dtype == torch.int64, f"{name} labels must be int64, not {labels.dtype}")
-    _require(labels.ndim == 1, f"{name} labels must be [N], not {list(labels.shape)}")
-    _require(len(images) == len(labels), f"{name} has {len(images)} images and {len(labels)} labels")
-    _require(len(images) > 0, f"{name} has no images")
-    low, high = int(labels.min()), int(labels.max())
-    _require(
-        low >= 0 and high < num_classes,
-        f"{name} labels go from {low} to {high}, with {num_classes} class names",
-    )
-    num_names = len(split.names)
-    _require(num_names in (0, len(images)), f"{name} has {len(images)} images and {num_names} names")
-
-
 def _build(model: Model, data: DataSpec) -> nn.Module:
     torch.manual_seed(0)
-    return model.build(data)
+    return check_returned(model.build(data), nn.Module, plugin=model, function=model.build)
 
 
 def _check_twins(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
@@ -151,9 +136,8 @@ def _check_outputs(network: nn.Module, images: Tensor, num_classes: int) -> None
     with torch.no_grad():
         logits, again = network(images), network(images)
         alone = network(images[:1])
-    _require(logits.ndim == 2, f"the output must be [N, K], not {list(logits.shape)}")  # noqa: PLR2004
-    _require(len(logits) == len(images), f"the output has {len(logits)} rows for {len(images)} images")
-    _require(logits.shape[1] >= num_classes, f"the output has {logits.shape[1]} columns for {num_classes} classes")
+    problem = logits_problem(logits.shape, num_images=len(images), num_classes=num_classes)
+    _require(not problem, problem)
     _require(bool(logits.isfinite().all()), "the output of a fresh network is not finite")
     _require(torch.equal(logits, again), "the output in eval mode is not the same twice")
     _require(list(alone.shape) == [1, logits.shape[1]], f"the output for one image is {list(alone.shape)}")
@@ -173,7 +157,7 @@ def _check_gradients(network: nn.Module, images: Tensor, num_classes: int) -> No
 
 
 class _Toy:
-    """A small problem that any optimizer makes progress on, the same in every detail each time."""
+    """A small problem that any optimizer makes progress on. It is the same in every detail each time."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -205,7 +189,7 @@ def _check_optimizer_state(optimizer: Optimizer, toy: _Toy, steps: torch.optim.O
 
 
 class _Schedule:
-    """A scheduler at work on an optimizer of one parameter."""
+    """A scheduler with an optimizer of one parameter."""
 
     def __init__(self, plugin: Scheduler) -> None:
         self._uses_metric = plugin.metric is not None
@@ -222,7 +206,7 @@ class _Schedule:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def load(self, other: _Schedule) -> None:
-        """Go on from where the other one is."""
+        """Continue from the state of another one."""
         self.optimizer.load_state_dict(_saved_and_loaded(other.optimizer.state_dict()))
         self.scheduler.load_state_dict(_saved_and_loaded(other.scheduler.state_dict()))
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from benchbench.plugin.base import Split, Splits
+    from benchbench.plugin.dataset import Split, Splits
     from benchbench.protocol.jobs import ArtifactLevel
 
 __all__ = ["Predictions", "save_layers", "save_model", "stage"]

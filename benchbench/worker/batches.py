@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchbench.plugin.base import Split
+    from benchbench.plugin.dataset import Split
 
 
 EVAL_BATCH_SIZE = 64

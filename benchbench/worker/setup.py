@@ -16,9 +16,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from benchbench.config.kinds import KINDS
 from benchbench.data import cache as data_cache
-from benchbench.errors import BenchError, ModelError, SpecError, TrialError
-from benchbench.plugin.base import DataSpec, Split, Splits
-from benchbench.plugin.failures import check_returned, failures_named
+from benchbench.data.checks import channels_problem
+from benchbench.errors import BenchError, SpecError, TrialError
+from benchbench.plugin.dataset import Split, Splits
+from benchbench.plugin.failures import check_returned, failure, failures_named
+from benchbench.plugin.model import DataSpec, logits_problem
 from benchbench.records import machine
 from benchbench.records.events import Started
 from benchbench.worker.accelerate import device_name, give_back_memory
@@ -33,10 +35,11 @@ if TYPE_CHECKING:
 
     from benchbench.config.spec import Spec
     from benchbench.data.cache import Loaded
-    from benchbench.plugin.base import Dataset, Model
-    from benchbench.plugin.base import Optimizer as OptimizerPlugin
-    from benchbench.plugin.base import Scheduler as SchedulerPlugin
+    from benchbench.plugin.dataset import Dataset
+    from benchbench.plugin.model import Model
+    from benchbench.plugin.optimizer import Optimizer as OptimizerPlugin
     from benchbench.plugin.registry import Registry
+    from benchbench.plugin.scheduler import Scheduler as SchedulerPlugin
     from benchbench.protocol.jobs import TrialJob
     from benchbench.worker.accelerate import Acceleration
     from benchbench.worker.batches import Window
@@ -144,13 +147,9 @@ def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
             f"batch size {spec.batch_size} is larger than the training set of {len(splits.train)} images",
             hint=f"--batch-size {len(splits.train)} at most",
         )
-    num_channels = splits.train.images.shape[1]
-    for name, values in (("mean", dataset.mean), ("std", dataset.std)):
-        if len(values) not in (1, num_channels):
-            raise SpecError(
-                f"dataset.{name} has {len(values)} values for images of {num_channels} channels",
-                hint="one for each channel, or one for all",
-            )
+    problem = channels_problem(dataset, num_channels=splits.train.images.shape[1])
+    if problem:
+        raise SpecError(problem, hint="one for each channel, or one for all")
 
 
 def _build(
@@ -199,12 +198,9 @@ def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_cl
     with torch.random.fork_rng(devices=devices), torch.no_grad(), acceleration.context():
         logits = model(images)
     check_returned(logits, torch.Tensor, plugin=plugin, function=type(model).forward)
-    if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < num_classes:  # noqa: PLR2004 - [N, K]
-        raise ModelError(
-            f"model {plugin.name!r} gave an output of shape {list(logits.shape)} for {len(images)} images of"
-            f" {num_classes} classes",
-            hint=f"it must be [{len(images)}, {num_classes}], or wider",
-        )
+    problem = logits_problem(logits.shape, num_images=len(images), num_classes=num_classes)
+    if problem:
+        raise failure(plugin, problem, hint="")
 
 
 def _fit_eval_batch(learner: Learner, train: Batches) -> int:

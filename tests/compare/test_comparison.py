@@ -28,7 +28,7 @@ from benchbench.compare.statistics import (
 )
 from benchbench.compare.verdicts import DIFFERENT
 from benchbench.compare.words import difference, mean, value
-from benchbench.config.comparison import Compare, Expected, read_study
+from benchbench.config.comparison import Compare, Expected, read_comparison
 from benchbench.errors import SpecError
 from benchbench.records.tracked import Predictions
 
@@ -43,7 +43,7 @@ TRUE_MEANS = 0.55, 0.60
 
 
 def question(**changes: Any) -> Compare:
-    return read_study({"compare": changes})[0]
+    return read_comparison({"compare": changes})[0]
 
 
 def only_cell(comparison: Comparison, metric: str = "test_accuracy") -> Cell:
@@ -444,7 +444,7 @@ def test_one_configuration_is_described_and_compared_with_nothing() -> None:
 
 def expected(published: float, **changes: Any) -> Expected:
     row = {"where": {"optimizer.lr": LOW}, "metric": "test_accuracy", "value": published, "source": "Table 1"}
-    return read_study({"expected": [row | changes]})[1][0]
+    return read_comparison({"expected": [row | changes]})[1][0]
 
 
 def published(value: float, accuracies: Sequence[float], **changes: Any) -> PublishedRow:

@@ -259,7 +259,7 @@ REFUSALS: dict[str, tuple[str, str, str]] = {
         "[[expected]] 1: unknown key 'values'",
         "did you mean 'value'?",
     ),
-    "expected without a value": ("[[expected]]\nmetric = 'a'", "[[expected]] 1: value: Field required", ""),
+    "expected without a value": ("[[expected]]\nmetric = 'a'", "[[expected]] 1: value is missing", ""),
     "expected that is no row": ("expected = 3", "expected must be rows", ""),
     "expected of texts": ("expected = ['a']", "[[expected]] 1: must be a table, not 'a'", ""),
     "compare that is no table": ("compare = 'lr'", "[compare]: must be a table, not 'lr'", ""),
@@ -273,9 +273,9 @@ REFUSALS: dict[str, tuple[str, str, str]] = {
         "'optimizer.lr' is no axis of this grid",
         "axes: none",
     ),
-    "compare by nothing": ("[compare]\nby = ['optimiser.lr']", "nothing is called 'optimiser.lr'", "'optimizer'"),
-    "baseline of nothing": ("[compare]\nbaseline = { batchsize = 1 }", "called 'batchsize'", "'batch_size'"),
-    "confidence": ("[compare]\nconfidence = 95", "[compare]: confidence must be less than 1 (got 95)", ""),
+    "compare by nothing": ("[compare]\nby = ['optimiser.lr']", "no trial has 'optimiser.lr'", "'optimizer'"),
+    "baseline of nothing": ("[compare]\nbaseline = { batchsize = 1 }", "no trial has 'batchsize'", "'batch_size'"),
+    "confidence": ("[compare]\nconfidence = 95", "[compare]: confidence must be less than 1, not 95", ""),
     "no values": ("epochs = { grid = [] }", "the axis epochs has no values", "leave it out"),
     "no values of a parameter": (
         "optimizer = { name = 'sgd', lr = { grid = [] } }",
@@ -295,23 +295,35 @@ REFUSALS: dict[str, tuple[str, str, str]] = {
     "no seeds": ("seeds = []", "the axis seed has no values", ""),
     "seeds that are no list": ("seeds = 3", "seeds must be a list, not 3", "seeds = [0, 1, 2]"),
     "seed and seeds": ("seeds = [1]\nseed = 1", "seed and seeds are both given", ""),
-    "seed of a wrong type": ("seeds = [0, true]", "seed must be a valid integer (got True)", ""),
-    "negative seed": ("seeds = [0, -1]", "seed must be greater than or equal to 0 (got -1)", ""),
+    "seed of a wrong type": ("seeds = [0, true]", "seed must be a valid integer, not true", ""),
+    "negative seed": ("seeds = [0, -1]", "seed must be greater than or equal to 0, not -1", ""),
     "epochs of a wrong type": ("epochs = { grid = [1, true] }", "epochs must be a valid integer", ""),
     "no such precision": (
         "precision = { grid = ['fp8'] }",
         "precision must be 'fp32'",
         "",
     ),
-    "plugins on an axis": ("plugins = { grid = [['a.py']] }", "plugins must be a valid tuple", ""),
-    "plugins of numbers": ("plugins = [1]", "plugins.0 must be a valid string (got 1)", ""),
+    "plugins on an axis": ("plugins = { grid = [['a.py']] }", "plugins must be a list of paths, not {", "my_plugin.py"),
+    "plugins of numbers": ("plugins = [1]", "plugins must be a list of paths, not [1]", "my_plugin.py"),
+    "plugins of one text": (
+        "plugins = 'tiny.py'",
+        "plugins must be a list of paths, not 'tiny.py'",
+        'plugins = ["tiny.py"]',
+    ),
+    "plugins of a number": ("plugins = 3", "plugins must be a list of paths, not 3", "my_plugin.py"),
+    "seed of several": ("seed = [0, 1]", "seed must be one whole number, not [0, 1]", "did you mean seeds = [0, 1]?"),
+    "infinite target": (
+        "[compare]\ntargets = { val_accuracy = inf }",
+        "targets.val_accuracy must be a finite number",
+        "",
+    ),
     "nameless plugin": ("optimizer = { lr = 0.1 }", "optimizer must be a name or a table with a name", "NAME"),
     "nameless plugin on an axis": ("optimizer = { grid = ['sgd', 1] }", "optimizer must be a name", "not 1"),
-    "a date": ("optimizer = { name = 'sgd', lr = 2020-01-01 }", "params.lr", ""),
-    "name of a wrong type": ("name = 3", "name must be a valid string (got 3)", ""),
-    "empty name": ("name = ''", "name: String should have at least 1 character", ""),
+    "a date": ("optimizer = { name = 'sgd', lr = 2020-01-01 }", "optimizer.lr", "2020-01-01"),
+    "name of a wrong type": ("name = 3", "name must be a valid string, not 3", ""),
+    "empty name": ("name = ''", "name must have at least 1 character", ""),
     "included file is not there": ("include = ['bsae.toml']", "no such file to include: 'bsae.toml'", "relative"),
-    "include of a text": ("include = 'base.toml'", "include must be a valid tuple (got 'base.toml')", ""),
+    "include of a text": ("include = 'base.toml'", 'include must be a list, not "base.toml"', ""),
     "includes itself": ("include = ['grid.toml']", "grid.toml includes itself: grid.toml -> grid.toml", ""),
 }
 
@@ -338,6 +350,24 @@ def test_a_file_without_model_or_dataset_is_refused(write: WriteGrid, given: str
 def test_a_syntax_error_is_given_with_line_and_column(grid: Callable[..., GridFile]) -> None:
     with pytest.raises(SpecError, match=r"grid\.toml: Invalid value \(at line 3, column 10\)"):
         grid("epochs = ]")
+
+
+@pytest.mark.parametrize("name", ["grid.toml", "base.toml"])
+def test_a_byte_order_mark_is_no_part_of_a_file(write: WriteGrid, workdir: Path, name: str) -> None:
+    write(BASIS, "base.toml")
+    path = write('include = ["base.toml"]\nepochs = 2')
+    content = (workdir / name).read_bytes()
+    (workdir / name).write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    (draft,) = load(path).expand()
+    assert draft.epochs == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_file_in_utf_16_is_refused_by_that_name(workdir: Path, encoding: str) -> None:
+    (workdir / "grid.toml").write_bytes(f"\ufeff{BASIS}".encode(encoding))
+    with pytest.raises(SpecError, match=r"cannot read grid\.toml: it is UTF-16, not UTF-8") as caught:
+        load(Path("grid.toml"))
+    assert "save it as" in caught.value.hint
 
 
 def test_a_file_that_is_not_there_or_no_text_is_refused(workdir: Path) -> None:
@@ -372,7 +402,7 @@ def test_files_that_include_each_other_are_refused(write: WriteGrid) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [("model.dropout", "not KIND.PARAM=VALUE"), ("modle.dropout=1", "no kind of plugin is called 'modle'")],
+    [("model.dropout", "not KIND.PARAM=VALUE"), ("modle.dropout=1", "there is no kind of plugin 'modle'")],
 )
 def test_a_setting_of_another_form_is_refused(grid: Callable[..., GridFile], setting: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
@@ -403,7 +433,7 @@ def test_an_axis_value_of_a_wrong_type_is_found_by_its_plugin(
     grid: Callable[..., GridFile], registry: Registry
 ) -> None:
     found = grid('scheduler = { name = "step", step_size = { grid = [1, true] } }')
-    with pytest.raises(SpecError, match=r"scheduler\.step_size should be a valid integer, not true"):
+    with pytest.raises(SpecError, match=r"scheduler\.step_size must be a valid integer, not true"):
         resolve(registry, found)
 
 
@@ -422,8 +452,8 @@ def test_a_baseline_or_an_expected_result_is_of_some_trial(grid: Callable[..., G
     text = 'optimizer = { name = "sgd", lr = { grid = [0.1, 0.2] } }\n'
     row = '[[expected]]\nmetric = "test_accuracy"\nvalue = 1\nwhere = { optimizer.lr = 0.3 }'
     for lines, message in (
-        (row, r"\[\[expected\]\] 1 is of no trial: optimizer\.lr=0\.3"),
-        ("[compare]\nbaseline = { optimizer.lr = 0.3 }", r"compare\.baseline is of no trial: optimizer\.lr=0\.3"),
+        (row, r"\[\[expected\]\] 1 selects no trial: optimizer\.lr=0\.3"),
+        ("[compare]\nbaseline = { optimizer.lr = 0.3 }", r"compare\.baseline selects no trial: optimizer\.lr=0\.3"),
     ):
         found = grid(text + lines)
         with pytest.raises(SpecError, match=message):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import benchbench as bb
 from benchbench.config.axes import expand
 from benchbench.config.kinds import KINDS
-from benchbench.config.spec import Draft, PluginDraft, Spec, read_settings, read_toml
+from benchbench.config.spec import Draft, PluginDraft, Spec, read_settings
+from benchbench.config.text import read_toml
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 
@@ -40,6 +41,7 @@ class Box(bb.Scheduler, name="box"):
 REGISTRY.plugins["scheduler", "box"] = Box
 
 shares = st.floats(0, 1, exclude_max=True)
+stds = st.floats(1e-6, 1e6)
 positives = st.floats(1e-12, 1e6)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(1, 1000)
@@ -71,8 +73,8 @@ boxes = plugin(
 )
 schedulers = st.one_of(plugin("constant"), plugin("step", step_size=counts, gamma=st.floats(0.01, 1)), boxes)
 datasets = st.one_of(
-    plugin("digits", image_size=counts, flip=shares, mean=st.lists(finite, min_size=1, max_size=3)),
-    plugin("tinyimage10", image_size=counts, std=st.lists(finite, min_size=1, max_size=3)),
+    plugin("digits", image_size=counts, flip=shares, mean=st.lists(shares, min_size=1, max_size=3)),
+    plugin("tinyimage10", image_size=counts, std=st.lists(stds, min_size=1, max_size=3)),
 )
 trials = st.fixed_dictionaries(
     {"model": models, "dataset": datasets},
@@ -199,6 +201,59 @@ def test_a_whole_number_stands_for_the_float_that_it_equals() -> None:
     assert len(ids) == 1
 
 
+@pytest.mark.parametrize(("one", "other"), [("1e-3", "0.001"), ("1", "1.0"), ("-0.0", "0.0"), ("1_0.5", "10.5")])
+def test_equal_numbers_are_one_trial_however_they_are_written(one: str, other: str) -> None:
+    def spec_id(number: str, key: str) -> str:
+        box = f'{{ name = "box", {key} }}'
+        text = f'model = "alexnet"\ndataset = "digits"\nscheduler = {box.replace("NUMBER", number)}'
+        return resolve(tomllib.loads(text)).id
+
+    for key in ("number = NUMBER", "limit = NUMBER", "rows = [[NUMBER]]"):
+        assert spec_id(one, key) == spec_id(other, key)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "key", "text", "message"),
+    [
+        ("optimizer", "sgd", "lr", "inf", "optimizer.lr must be a finite number, not inf"),
+        ("optimizer", "sgd", "lr", "nan", "optimizer.lr must be a finite number, not nan"),
+        ("optimizer", "sgd", "lr", "1e999", "optimizer.lr must be a finite number, not 1e999"),
+        ("optimizer", "adam", "betas", "[0.5, nan]", "optimizer.betas[1] must be a finite number, not NaN"),
+        ("dataset", "digits", "mean", "[inf]", "dataset.mean[0] must be a finite number, not Infinity"),
+        ("dataset", "digits", "std", "[0.5, 0.0]", "dataset.std: needs one magnitude or more, each between 1e-06 and"),
+        (
+            "dataset",
+            "tinyimage10",
+            "std",
+            "[1e-300]",
+            "dataset.std: needs one magnitude or more, each between 1e-06 and",
+        ),
+        ("dataset", "digits", "std", "[]", "dataset.std: needs one magnitude or more"),
+        ("dataset", "digits", "mean", "[1e300]", "dataset.mean: needs one magnitude or more, each of 1e+06 at most"),
+    ],
+)
+def test_numbers_that_end_in_nan_are_refused_by_name_before_training(
+    kind: str, name: str, key: str, text: str, message: str
+) -> None:
+    plain = {"model": "alexnet", "dataset": "digits"}
+    typed = Draft.from_toml(plain | {kind: name}).with_texts(read_settings([f"{kind}.{key}={text}"]))
+    with pytest.raises(SpecError) as caught:
+        REGISTRY.resolve(typed)
+    assert caught.value.message.startswith(message)
+    written = Draft.from_toml(plain | {kind: {"name": name} | tomllib.loads(f"{key} = {text}")})
+    with pytest.raises(SpecError, match=f"{kind}.{key}"):
+        REGISTRY.resolve(written)
+
+
+def test_a_parameter_may_allow_infinity() -> None:
+    class Open(bb.Scheduler, name="open"):
+        limit: float = bb.param(math.inf, "may be infinite", allow_inf_nan=True)
+
+    REGISTRY.plugins["scheduler", "open"] = Open
+    plain = {"model": "alexnet", "dataset": "digits", "scheduler": "open"}
+    assert resolve(plain).scheduler.params == {"limit": math.inf}
+
+
 def test_plugin_files_are_not_part_of_the_id() -> None:
     plain = {"model": "alexnet", "dataset": "digits"}
     assert resolve(plain | {"plugins": ["mine.py"]}).id == resolve(plain).id
@@ -229,7 +284,7 @@ def test_a_setting_that_is_no_setting_is_refused_with_an_example(setting: str) -
 
 def test_a_value_that_no_parameter_can_have_is_refused() -> None:
     table = tomllib.loads('model = "alexnet"\ndataset = "digits"\noptimizer = { name = "sgd", lr = 2020-01-01 }')
-    with pytest.raises(SpecError, match=r"params\.lr"):
+    with pytest.raises(SpecError, match=r"optimizer\.lr"):
         Draft.from_toml(table)
 
 

@@ -352,8 +352,8 @@ BAD_SPLITS = {
     "has no images": bb.Split(GOOD.images[:0], GOOD.labels[:0]),
     "has 6 images but 5 labels": replace(GOOD, labels=GOOD.labels[:5]),
     "has 6 images but 5 names": replace(GOOD, names=GOOD.names[:5]),
-    "labels are 0..2, but there are names for 0..1": replace(GOOD, labels=torch.arange(6) // 2),
-    "labels are -1..1, but": replace(GOOD, labels=torch.arange(6) // 2 - 1),
+    "has labels 0..2, but 2 class names, for 0..1": replace(GOOD, labels=torch.arange(6) // 2),
+    "has labels -1..1, but": replace(GOOD, labels=torch.arange(6) // 2 - 1),
 }
 
 
@@ -370,19 +370,33 @@ def test_a_split_that_cannot_be_used_is_refused_by_name(problem: str, part: str)
 
 @pytest.mark.parametrize("class_names", [(), ("dark", "dark"), ("dark", "")])
 def test_names_of_labels_that_are_missing_or_repeated_are_refused(class_names: tuple[str, ...]) -> None:
-    with pytest.raises(DataError, match=r"class names"):
+    with pytest.raises(DataError, match=r"every class needs a name|two classes have the same name"):
         check_splits("squares", bb.Splits(GOOD, GOOD, GOOD, class_names))
 
 
 def test_splits_of_different_shapes_are_refused() -> None:
     other = square(6, side=5, shade=1)
-    with pytest.raises(DataError, match=r"different shapes: \[\(3, 4, 4\), \(3, 5, 5\)\]"):
+    with pytest.raises(DataError, match=r"different shapes: .*\[3, 4, 4\].*\[3, 5, 5\]"):
         check_splits("squares", bb.Splits(GOOD, GOOD, other, ("dark", "bright")))
 
 
-def test_something_else_than_splits_is_refused() -> None:
-    with pytest.raises(DataError, match=r"returned tuple, not Splits"):
-        check_splits("squares", (GOOD, GOOD, GOOD))
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    splits = bb.Splits(
+        replace(GOOD, labels=GOOD.labels[:5]), GOOD, replace(GOOD, images=GOOD.images.float()), ("a", "a")
+    )
+    with pytest.raises(DataError) as caught:
+        check_splits("squares", splits)
+    for problem in ("two classes have the same name: ['a']", "train has 6 images but 5 labels", "test images must be"):
+        assert problem in caught.value.message
+
+
+def test_a_load_without_a_return_is_refused_with_its_line(root: Path) -> None:
+    class Forgetful(Squares, name="forgetful"):
+        def load(self, root: Path) -> None:
+            super().load(root)
+
+    with pytest.raises(DataError, match=r"'forgetful': load\(\) returns nothing; .*return.*test_cache\.py, line \d+\)"):
+        data_cache.load(Forgetful(), root)
 
 
 def test_digest_changes_with_a_pixel_a_label_and_the_shape() -> None:

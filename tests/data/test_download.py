@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import socket
 import subprocess
@@ -12,10 +11,11 @@ import pytest
 from support.file_server import FileServer, serving
 
 from benchbench.data import download as fetching
-from benchbench.data.download import ensure, fetch, locate, parse_data_options
-from benchbench.errors import DataError, SpecError
+from benchbench.data.download import ensure, fetch
+from benchbench.data.locations import DataPaths
+from benchbench.errors import DataError
 from benchbench.paths import cache_folder
-from benchbench.plugin.base import Download
+from benchbench.plugin.dataset import Download
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +158,8 @@ def test_an_interrupt_leaves_what_came_for_the_next_time(server: FileServer, tmp
 
 def test_two_processes_at_once_download_once(server: FileServer, tmp_path: Path) -> None:
     script = (
-        "import sys, pathlib; from benchbench.data.download import fetch; from benchbench.plugin.base import Download;"
+        "import sys, pathlib; from benchbench.data.download import fetch;"
+        "from benchbench.plugin.dataset import Download;"
         f"fetch(Download({server.url!r}, 'images.zip', {len(CONTENT)}, {MD5!r}), pathlib.Path(sys.argv[1]));"
         "assert 'torch' not in sys.modules"
     )
@@ -183,7 +184,7 @@ def free_port() -> int:
 def test_images_that_cannot_be_had_come_with_the_ways_out() -> None:
     download = download_from(f"http://127.0.0.1:{free_port()}/images.zip")
     with pytest.raises(DataError) as caught:
-        ensure("squares", download, {})
+        ensure("squares", download, DataPaths())
     assert "images of squares are not here: cannot download http://127.0.0.1:" in caught.value.message
     assert "refused" in caught.value.message
     for way in ("--data PATH", "bench data fetch squares", "digits"):
@@ -193,73 +194,17 @@ def test_images_that_cannot_be_had_come_with_the_ways_out() -> None:
 def test_ensure_fetches_into_the_cache_folder_only_what_is_nowhere(server: FileServer, tmp_path: Path) -> None:
     download = download_from(server.url)
     (tmp_path / "mine.zip").touch()
-    assert ensure("squares", download, {"": tmp_path / "mine.zip"}) == tmp_path / "mine.zip"
+    assert ensure("squares", download, DataPaths({"": tmp_path / "mine.zip"})) == tmp_path / "mine.zip"
     assert server.asked_ranges == []
-    fetched = ensure("squares", download, {})
+    fetched = ensure("squares", download, DataPaths())
     assert fetched == cache_folder() / "data" / "images.zip"
     assert fetched.read_bytes() == CONTENT
-    assert ensure("squares", download, {}) == fetched
+    assert ensure("squares", download, DataPaths()) == fetched
     assert len(server.asked_ranges) == 1
 
 
 def test_a_dataset_without_download_has_a_place_that_need_not_exist() -> None:
-    assert ensure("squares", None, {}) == cache_folder() / "data" / "squares"
-
-
-def test_data_options_are_read_with_and_without_names() -> None:
-    found = parse_data_options(["some/path", "tinyimage10=other path/x=y.zip"])
-    assert {name: str(path) for name, path in found.items()} == {
-        "": "some/path",
-        "tinyimage10": "other path/x=y.zip",
-    }
-    assert {name: str(path) for name, path in parse_data_options(["./a=b"]).items()} == {"": "a=b"}
-    assert parse_data_options([]) == {}
-
-
-def test_the_home_folder_is_known_after_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert parse_data_options(["squares=~/x"]) == {"squares": tmp_path / "x"}
-
-
-@pytest.mark.parametrize(
-    ("values", "problem"),
-    [
-        ([""], "has no path"),
-        (["squares="], "has no path"),
-        (["a", "b"], "twice for datasets without a name"),
-        (["x=a", "x=b"], "twice for the dataset 'x'"),
-    ],
-)
-def test_data_options_that_cannot_be_meant_are_refused(values: list[str], problem: str) -> None:
-    with pytest.raises(SpecError, match=problem):
-        parse_data_options(values)
-
-
-def test_a_name_goes_before_none_and_an_option_before_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    places = {name: tmp_path / name for name in ("option", "named_option", "variable", "named_variable")}
-    for place in places.values():
-        place.touch()
-    monkeypatch.setenv("BENCH_DATA", os.pathsep.join([str(places["variable"]), f"b={places['named_variable']}"]))
-    given = {"": places["option"], "a": places["named_option"]}
-    assert locate("a", None, given) == places["named_option"]
-    assert locate("b", None, given) == places["option"]
-    assert locate("b", None, {}) == places["named_variable"]
-    assert locate("c", None, {"a": places["named_option"]}) == places["variable"]
-
-
-@pytest.mark.parametrize("origin", ["--data", "BENCH_DATA"])
-def test_a_given_path_that_is_not_there_is_named_with_where_it_was_given(
-    origin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = {"": tmp_path / "nowhere"} if origin == "--data" else {}
-    if origin == "BENCH_DATA":
-        monkeypatch.setenv("BENCH_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(DataError) as caught:
-        locate("squares", None, given)
-    assert str(tmp_path / "nowhere") in caught.value.message
-    assert f"({origin})" in caught.value.message
+    assert ensure("squares", None, DataPaths()) == cache_folder() / "data" / "squares"
 
 
 def test_check_file_tells_a_wrong_size_from_a_wrong_checksum(tmp_path: Path) -> None:

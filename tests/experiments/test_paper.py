@@ -21,7 +21,7 @@ from torch import nn
 
 from benchbench.config.differences import varying
 from benchbench.config.spec import PluginSpec
-from benchbench.plugin.base import Split, Splits
+from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.files import SAMPLES
 from benchbench.report.figures import RIGHT_COLOR, WRONG_COLOR
 from benchbench.report.trials import Trial

@@ -14,8 +14,8 @@ from support.paths import PLUGINS
 from benchbench.config.spec import Draft, PluginDraft
 from benchbench.errors import PluginError
 from benchbench.paths import cache_folder
-from benchbench.plugin.base import Download
 from benchbench.plugin.catalog import KEPT_CATALOGS, Catalog
+from benchbench.plugin.dataset import Download
 from benchbench.plugin.description import describe, type_text
 from benchbench.plugin.registry import Registry
 

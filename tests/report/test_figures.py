@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from PIL import Image
 from support import journals
 
-from benchbench.plugin.base import Split, Splits
+from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
 from benchbench.report import figures
 from benchbench.worker.artifacts import Predictions, stage

@@ -17,7 +17,7 @@ from support.made_records import ended, events, made, spec
 
 from benchbench.compare import compare_records
 from benchbench.errors import SpecError
-from benchbench.plugin.base import Split, Splits
+from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.events import Error
 from benchbench.records.record import Record
 from benchbench.report import facts, images, page, sections

@@ -12,7 +12,7 @@ from support.digests import digest
 from benchbench.data.checks import check_splits
 
 if TYPE_CHECKING:
-    from benchbench.plugin.base import Splits
+    from benchbench.plugin.dataset import Splits
 
 NOWHERE = Path("nowhere")
 

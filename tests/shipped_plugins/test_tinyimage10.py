@@ -25,9 +25,10 @@ from benchbench.errors import DataError
 from benchbench.testing import check_dataset
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from benchbench.plugin.base import Splits
+    from benchbench.plugin.dataset import Splits
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,16 @@ def test_splits_have_400_50_and_50_images_a_class_in_order(from_ready_cut_zip: S
     assert from_ready_cut_zip.class_names[:2] == ("goldfish", "European fire salamander")
 
 
+def sorted_by_class(members: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the official archive after the well-known script that sorts its validation images into classes."""
+    moved = {f"val/{WNIDS[0]}/images/val_0.JPEG": members["val/images/val_0.JPEG"]}
+    return {name: content for name, content in members.items() if not name.startswith("val/")} | moved
+
+
+def renamed(members: dict[str, bytes], old: str, new: str) -> dict[str, bytes]:
+    return {name.replace(old, new): content for name, content in members.items()}
+
+
 @pytest.mark.parametrize("layout", ["ready_cut_folder", "official_zip", "official_folder", "folder_with_zip", "named"])
 def test_every_layout_gives_the_same_images_in_the_same_order(
     layout: str, images: dict[str, bytes], from_ready_cut_zip: Splits, tmp_path: Path
@@ -92,6 +103,36 @@ def test_every_layout_gives_the_same_images_in_the_same_order(
         case _:
             root = write_folder(tmp_path / "tiny-imagenet-200", official(images)).parent
     assert_same(load(root), from_ready_cut_zip)
+
+
+REARRANGED: dict[str, Callable[[dict[str, bytes]], dict[str, bytes]]] = {
+    "one folder deeper": lambda images: renamed(official(images), "train/", "tiny-imagenet-200/train/"),
+    "with backslashes": lambda images: renamed(official(images), "/", "\\"),
+    "without the folders called images": lambda images: renamed(official(images), "/images/", "/"),
+    "sorted by class": lambda images: sorted_by_class(official(images)),
+    "jpg": lambda images: renamed(ready_cut(images), ".JPEG", ".jpg"),
+    "jpeg": lambda images: renamed(ready_cut(images), ".JPEG", ".jpeg"),
+    "JPG": lambda images: renamed(official(images), ".JPEG", ".JPG"),
+}
+
+
+@pytest.mark.parametrize("change", REARRANGED)
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_an_archive_that_was_rearranged_gives_the_same_images(
+    change: str, images: dict[str, bytes], from_ready_cut_zip: Splits, tmp_path: Path, *, as_zip: bool
+) -> None:
+    if change == "with backslashes" and not as_zip:
+        pytest.skip("a folder has no names with backslashes")
+    members = REARRANGED[change](images)
+    root = write_zip(tmp_path / "again.zip", members) if as_zip else write_folder(tmp_path / "again", members).parent
+    assert_same(load(root), from_ready_cut_zip)
+
+
+def test_an_image_that_is_there_twice_is_named(images: dict[str, bytes], tmp_path: Path) -> None:
+    name = "train/n01443537/images/n01443537_300"
+    members = ready_cut(images) | {f"{name}.jpg": jpeg((1, 2, 3))}
+    with pytest.raises(DataError, match=r"one image twice: n01443537_300\.JPEG and n01443537_300\.jpg"):
+        load(write_folder(tmp_path, members))
 
 
 def test_official_archive_of_the_real_images_gives_the_published_cut(tinyimage10_zip: Path, tmp_path: Path) -> None:
@@ -131,7 +172,7 @@ def test_a_folder_without_images_says_what_was_looked_for_and_the_ways_out(tmp_p
     with pytest.raises(DataError) as caught:
         load(tmp_path)
     assert str(tmp_path) in caught.value.message
-    assert "tinyimage10.zip, tiny-imagenet-200" in caught.value.message
+    assert "none of tinyimage10.zip, tiny-imagenet-200.zip" in caught.value.message
     for way in ("--data PATH", "bench data fetch tinyimage10", "digits"):
         assert way in caught.value.hint
 

@@ -16,7 +16,8 @@ from support import journals
 from torch import nn
 
 from benchbench.config import spec as specs
-from benchbench.plugin.base import Split, Splits
+from benchbench.config.text import read_toml
+from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
 from benchbench.report import describe
 from benchbench.worker.artifacts import Predictions, choose_test_images, save_model, stage
@@ -249,7 +250,7 @@ def test_a_model_that_cannot_be_exported_leaves_a_reason_and_no_folder(
 def test_the_spec_that_is_kept_repeats_the_trial(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
     describe(journal)
-    draft = specs.Draft.from_toml(specs.read_toml(journal.artifacts / "spec.toml"))
+    draft = specs.Draft.from_toml(read_toml(journal.artifacts / "spec.toml"))
     assert draft.plugins == ("/plugins/squares.py",)
     assert draft.seed == 7
     assert draft.optimizer.params == journals.SPEC.optimizer.params

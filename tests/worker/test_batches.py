@@ -3,7 +3,7 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from benchbench.plugin.base import Split
+from benchbench.plugin.dataset import Split
 from benchbench.worker.batches import Batches, Preprocessing, flip, pad_or_crop
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchbench.config.spec import PluginSpec
-from benchbench.plugin.base import DataSpec
+from benchbench.plugin.model import DataSpec
 from benchbench.plugin.registry import Registry
 from benchbench.worker.artifacts import save_layers
 from benchbench.worker.layers import WHOLE, list_layers

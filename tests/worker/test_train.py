@@ -24,7 +24,8 @@ from torch.nn import functional as F  # noqa: N812
 
 import benchbench as bb
 from benchbench.config.spec import Precision
-from benchbench.plugin.base import DataSpec, Split
+from benchbench.plugin.dataset import Split
+from benchbench.plugin.model import DataSpec
 from benchbench.records.events import Epoch
 from benchbench.worker.accelerate import Acceleration, accelerate
 from benchbench.worker.batches import Batches, Preprocessing, Window, epoch_seed

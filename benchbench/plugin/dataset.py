@@ -1,0 +1,103 @@
+"""The base class of datasets, and the images that they return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import ValidationInfo, field_validator
+
+from benchbench.plugin.base import Plugin, param
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+MAX_MAGNITUDE = 1e6
+"""The largest ``mean``, and the inverse of the smallest ``std``; both scale pixels between 0 and 1."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a dataset.
+
+    images: uint8 ``[N, C, H, W]``; labels: int64 ``[N]``; names: a name for each image, or empty.
+    """
+
+    images: Tensor
+    labels: Tensor
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a dataset and the names of its classes, in the order of their labels."""
+
+    train: Split
+    val: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+    def items(self) -> tuple[tuple[str, Split], ...]:
+        """Return ``(name, split)`` for train, val and test."""
+        return (("train", self.train), ("val", self.val), ("test", self.test))
+
+
+@dataclass(frozen=True)
+class Download:
+    """The public file that a dataset is downloaded from."""
+
+    url: str
+    file_name: str
+    num_bytes: int
+    md5: str
+
+
+class Dataset(Plugin):
+    """Images and labels. ``load`` returns the raw images; the fields below say how batches are made of them.
+
+    Set ``download`` if one public file holds the images. ``bench data fetch`` then downloads it, and its path is the
+    ``root`` of ``load``. The decoded images are kept on disk and mapped into memory the next time, until the files
+    under ``root``, the parameters, the ``revision`` or the plugin's source change.
+    """
+
+    kind: ClassVar[str] = "dataset"
+    download: ClassVar[Download | None] = None
+    sha256: ClassVar[dict[str, str]] = {}
+    """Checksums of other files that hold the same images, by file name; ``bench data verify`` compares them."""
+
+    load_uses: ClassVar[frozenset[str]] = frozenset()
+    """Which of the fields below ``load`` reads. The images are decoded anew if one of them changes."""
+
+    image_size: int = param(32, "side of the square that images are padded (with black) or cropped to", ge=1, le=4096)
+    flip: float = param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
+    mean: tuple[float, ...] = param((0.5,), "subtracted from pixels scaled to 0..1, one a channel or one for all")
+    std: tuple[float, ...] = param((0.5,), "divides pixels after that, one a channel or one for all")
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _check_magnitudes(cls, numbers: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        """Refuse numbers that make every pixel infinite or NaN in 32-bit floats."""
+        least = 1 / MAX_MAGNITUDE if info.field_name == "std" else 0.0
+        if not numbers or not all(least <= abs(number) <= MAX_MAGNITUDE for number in numbers):
+            limits = f"between {least:g} and {MAX_MAGNITUDE:g}" if least else f"of {MAX_MAGNITUDE:g} at most"
+            raise ValueError(f"needs one magnitude or more, each {limits}")
+        return numbers
+
+    def load(self, root: Path) -> Splits:
+        """Return the images at ``root``, a file or folder. It need not exist if the dataset needs no files.
+
+        Raises :class:`~benchbench.errors.DataError` if images are missing or damaged.
+        """
+        raise NotImplementedError
+
+    def sources(self, root: Path) -> tuple[Path, ...]:
+        """Return the files and folders that ``load`` reads. The decoded images are kept until one of them changes.
+
+        A folder counts with everything below it. Override this if ``load`` reads only a part of ``root``, or nothing.
+        """
+        return (root,)

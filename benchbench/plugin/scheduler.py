@@ -1,0 +1,26 @@
+"""The base class of schedulers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from benchbench.plugin.base import Plugin
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer as TorchOptimizer
+    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+
+class Scheduler(Plugin):
+    """A rule that changes the learning rate during training."""
+
+    kind: ClassVar[str] = "scheduler"
+    step_every: ClassVar[Literal["epoch", "batch"]] = "epoch"
+    metric: ClassVar[str | None] = None
+    """The epoch metric that ``step()`` is given, such as ``val_loss`` for a plateau rule."""
+
+    def build(
+        self, optimizer: TorchOptimizer, *, num_epochs: int, steps_per_epoch: int
+    ) -> LRScheduler | ReduceLROnPlateau:
+        """Return a torch scheduler. It is stepped after every epoch or batch, as ``step_every`` says."""
+        raise NotImplementedError

@@ -1,0 +1,307 @@
+"""Folders of one's own images: what counts as a class, how they are split, and what every format becomes."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from benchbench_plugins.imagefolder import ImageFolder
+from PIL import Image
+from support.digests import digest
+
+from benchbench.data import cache as data_cache
+from benchbench.errors import BenchError, DataError, SpecError
+from benchbench.plugin import parameters
+from benchbench.testing import check_dataset
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchbench.plugin.dataset import Splits
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def dataset(**params: Any) -> ImageFolder:
+    return ImageFolder(**({"image_size": 8} | params))
+
+
+def save(path: Path, colour: tuple[int, ...] = RED, *, size: tuple[int, int] = (12, 8), mode: str = "RGB") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path)
+    return path
+
+
+def write(root: Path, numbers: dict[str, int], *, suffix: str = ".png") -> Path:
+    """Write so many images into each of these folders, no two of one colour."""
+    for folder, number in numbers.items():
+        for row in range(number):
+            save(root / folder / f"{row}{suffix}", (10 * row % 256, len(folder), 7))
+    return root
+
+
+def load(root: Path, **params: Any) -> Splits:
+    return dataset(**params).load(root)
+
+
+def sizes(splits: Splits) -> list[int]:
+    return [len(split) for _, split in splits.items()]
+
+
+def pixels_of(path: Path, **params: Any) -> torch.Tensor:
+    """Return what one image file becomes: ``[3, 8, 8]``."""
+    root = path.parent / "images"
+    for part in ("train", "val", "test"):
+        for name in ("a", "b"):
+            target = root / part / name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    return load(root, **params).train.images[0]
+
+
+def refusal(root: Path, **params: Any) -> BenchError:
+    with pytest.raises(BenchError) as caught:
+        load(root, **params)
+    return caught.value
+
+
+def test_it_keeps_the_promises_of_all_datasets(tmp_path: Path) -> None:
+    check_dataset(dataset(), write(tmp_path, {"cats": 5, "dogs": 5}))
+
+
+def test_every_class_is_split_by_its_fractions(tmp_path: Path) -> None:
+    splits = load(write(tmp_path, {"cats": 20, "dogs": 10}), val_fraction=0.2, test_fraction=0.1)
+    assert splits.class_names == ("cats", "dogs")
+    assert sizes(splits) == [21, 6, 3]
+    assert [split.labels.bincount().tolist() for _, split in splits.items()] == [[14, 7], [4, 2], [2, 1]]
+    names = [name for _, split in splits.items() for name in split.names]
+    assert len(set(names)) == 30
+
+
+def test_the_split_is_always_the_same_until_its_seed_changes(tmp_path: Path) -> None:
+    root = write(tmp_path, {"cats": 20, "dogs": 10})
+    assert load(root).test.names == load(root).test.names
+    assert digest(load(root)) == digest(load(root))
+    assert load(root, split_seed=1).test.names != load(root).test.names
+
+
+def test_an_image_that_is_added_moves_few_others(tmp_path: Path) -> None:
+    root = write(tmp_path, {"cats": 40, "dogs": 40})
+    before = set(load(root).test.names)
+    save(root / "cats" / "new.png")
+    assert len(before - set(load(root).test.names)) <= 1
+
+
+def test_folders_of_splits_are_taken_as_they_are(tmp_path: Path) -> None:
+    root = write(tmp_path, {"Train/a": 3, "Train/b": 3, "valid/a": 2, "valid/b": 1, "test/a": 1, "test/b": 1})
+    splits = load(root)
+    assert sizes(splits) == [6, 3, 2]
+    assert set(splits.val.names) == {"valid/a/0.png", "valid/a/1.png", "valid/b/0.png"}
+
+
+def test_a_missing_test_folder_is_taken_from_the_training_images(tmp_path: Path) -> None:
+    root = write(tmp_path, {"train/a": 10, "train/b": 10, "val/a": 2, "val/b": 2})
+    splits = load(root, test_fraction=0.2)
+    assert sizes(splits) == [16, 4, 4]
+    assert all(name.startswith("train/") for name in splits.test.names)
+    assert not set(splits.train.names) & set(splits.test.names)
+
+
+def test_a_zip_archive_gives_what_the_folder_gives(tmp_path: Path) -> None:
+    root = write(tmp_path / "photos", {"cats": 4, "dogs": 4})
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for path in root.rglob("*.png"):
+            archive.write(path, path.relative_to(tmp_path))
+    assert digest(load(tmp_path / "photos.zip")) == digest(load(root))
+    assert digest(load(tmp_path)) == digest(load(root))
+
+
+def test_what_is_no_image_is_passed_over(tmp_path: Path) -> None:
+    root = write(tmp_path, {"cats": 4, "dogs": 4, "__MACOSX/cats": 2, ".git/x": 2})
+    for name in ("cats/Thumbs.db", "cats/.DS_Store", "cats/._0.png", "dogs/notes.txt", "labels.csv"):
+        (root / name).write_bytes(b"?")
+    (root / "empty").mkdir()
+    splits = load(root)
+    assert splits.class_names == ("cats", "dogs")
+    assert sum(sizes(splits)) == 8
+
+
+def test_images_may_lie_deeper_and_have_suffixes_of_any_case(tmp_path: Path) -> None:
+    root = write(tmp_path, {"cats/2024": 3, "dogs": 3})
+    save(root / "dogs" / "9.JPG")
+    save(root / "dogs" / "10.Jpeg")
+    splits = load(root)
+    assert sum(sizes(splits)) == 8
+
+
+def test_a_link_to_a_folder_is_a_class(tmp_path: Path) -> None:
+    elsewhere = write(tmp_path / "elsewhere", {"dogs": 4})
+    root = write(tmp_path / "photos", {"cats": 4})
+    (root / "dogs").symlink_to(elsewhere / "dogs")
+    assert load(root).class_names == ("cats", "dogs")
+
+
+def test_classes_of_any_language_are_read_alike_from_every_system(tmp_path: Path) -> None:
+    names = ("Żółw", "猫", "a b", "🐕", "e\u0301cureuil")
+    splits = load(write(tmp_path, dict.fromkeys(names, 3)))
+    assert set(splits.class_names) == {"Żółw", "猫", "a b", "🐕", "\u00e9cureuil"}
+
+
+MODES: dict[str, tuple[str, str, Any, tuple[int, int, int]]] = {
+    "png": ("RGB", "x.png", GREEN, GREEN),
+    "bmp": ("RGB", "x.bmp", GREEN, GREEN),
+    "gif": ("P", "x.gif", 0, (0, 0, 0)),
+    "webp": ("RGB", "x.webp", WHITE, WHITE),
+    "tiff": ("RGB", "x.tiff", BLUE, BLUE),
+    "greyscale": ("L", "x.png", 77, (77, 77, 77)),
+    "black and white": ("1", "x.png", 1, WHITE),
+    "16 bits": ("I;16", "x.png", 0x8080, (128, 128, 128)),
+    "CMYK": ("CMYK", "x.tif", (0, 0, 0, 0), WHITE),
+    "opaque": ("RGBA", "x.png", (0, 0, 255, 255), BLUE),
+    "transparent": ("RGBA", "x.png", (0, 0, 255, 0), (1, 2, 3)),
+    "grey and transparent": ("LA", "x.png", (77, 0), (1, 2, 3)),
+    "floats": ("F", "x.tif", 0.5, (127, 127, 127)),
+}
+
+
+@pytest.mark.parametrize("kind", MODES)
+@pytest.mark.parametrize("fit", ["resize", "crop", "pad"])
+def test_every_format_becomes_rgb(tmp_path: Path, kind: str, fit: str) -> None:
+    mode, name, colour, expected = MODES[kind]
+    path = save(tmp_path / name, colour, size=(8, 8), mode=mode)
+    found = pixels_of(path, fit=fit, background=(1, 2, 3))
+    assert found.shape == (3, 8, 8)
+    assert (found.flatten(1).float() - torch.tensor(expected)[:, None]).abs().max() <= 2
+
+
+def test_a_transparent_colour_of_a_palette_shows_the_background(tmp_path: Path) -> None:
+    image = Image.new("P", (8, 8), 0)
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.save(tmp_path / "x.png", transparency=0)
+    assert pixels_of(tmp_path / "x.png", background=BLUE)[:, 0, 0].tolist() == list(BLUE)
+
+
+def test_the_orientation_in_the_exif_data_is_applied(tmp_path: Path) -> None:
+    image = Image.new("RGB", (16, 8), RED)
+    image.paste(BLUE, (8, 0, 16, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter, so that what was left is above
+    image.save(tmp_path / "x.png", exif=exif)
+    found = pixels_of(tmp_path / "x.png", fit="pad")
+    assert found[:, 1, 4].tolist() == list(RED)
+    assert found[:, 6, 4].tolist() == list(BLUE)
+
+
+def test_the_first_frame_of_an_animation_is_the_image(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8), BLUE)
+    first.save(tmp_path / "x.webp", save_all=True, append_images=[second], lossless=True)
+    assert pixels_of(tmp_path / "x.webp")[:, 4, 4].tolist() == list(RED)
+
+
+def striped(path: Path) -> Path:
+    """Write an image of 24 x 8 pixels: red, green and blue from left to right."""
+    image = Image.new("RGB", (24, 8), GREEN)
+    image.paste(RED, (0, 0, 8, 8))
+    image.paste(BLUE, (16, 0, 24, 8))
+    image.save(path)
+    return path
+
+
+def test_resize_and_crop_take_the_centre_and_pad_keeps_all(tmp_path: Path) -> None:
+    path = striped(tmp_path / "x.png")
+    for fit in ("resize", "crop"):
+        assert pixels_of(path, fit=fit)[:, 4, 4].tolist() == list(GREEN)
+        assert set(pixels_of(path, fit=fit)[0].flatten().tolist()) == {0}
+    padded = pixels_of(path, fit="pad", background=WHITE)
+    assert padded[:, 0, 0].tolist() == list(WHITE)
+    assert padded[0, 4, 0] > 200
+    assert padded[2, 4, 7] > 200
+
+
+def test_a_small_image_is_enlarged_by_resize_and_framed_by_the_others(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.png", RED, size=(4, 4))
+    assert pixels_of(path, fit="resize")[:, 0, 0].tolist() == list(RED)
+    for fit in ("crop", "pad"):
+        found = pixels_of(path, fit=fit, background=BLUE)
+        assert found[:, 0, 0].tolist() == list(BLUE)
+        assert found[:, 4, 4].tolist() == list(RED)
+
+
+def test_a_large_photograph_is_scaled_without_losing_its_middle(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 255, 800).astype(np.uint8), (600, 1))
+    Image.fromarray(np.stack([ramp] * 3, axis=2)).save(tmp_path / "x.jpg", quality=95)
+    row = pixels_of(tmp_path / "x.jpg")[0, 4].float()
+    expected = torch.linspace(255 * 137 / 800, 255 * 663 / 800, 8)
+    assert (row - expected).abs().max() < 12
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """Return a folder with three files that cannot be read among sixteen that can."""
+    root = write(tmp_path, {"cats": 8, "dogs": 8})
+    whole = save(tmp_path / "whole.jpg", size=(80, 80)).read_bytes()
+    (root / "cats" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (root / "cats" / "empty.png").write_bytes(b"")
+    (root / "dogs" / "phone.HEIC").write_bytes(b"ftypheic")
+    (tmp_path / "whole.jpg").unlink()
+    return root
+
+
+def test_damaged_files_are_all_named_at_once_with_a_way_out(damaged: Path) -> None:
+    error = refusal(damaged)
+    assert isinstance(error, DataError)
+    assert "3 images cannot be read" in error.message
+    for name in ("cats/cut.jpg", "cats/empty.png", "dogs/phone.HEIC"):
+        assert name in error.message
+    assert "dataset.on_damaged=skip" in error.hint
+
+
+def test_damaged_files_can_be_left_out(damaged: Path) -> None:
+    splits = load(damaged, on_damaged="skip")
+    assert sum(sizes(splits)) == 16
+    assert not any("cut" in name for _, split in splits.items() for name in split.names)
+
+
+def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
+    root = write(tmp_path, {"cats": 3, "dogs": 3})
+    for row in range(30):
+        (root / "cats" / f"broken{row}.png").write_bytes(b"\x89PNG")
+    message = refusal(root).message
+    assert "30 images cannot be read" in message
+    assert message.endswith(", and 10 more")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({}, "has no folders with images in them"),
+        ({"cats": 5}, "has one class only: cats"),
+        ({"cats": 5, "dogs": 2}, "too few images to train, validate and test on: dogs"),
+        ({"train/a": 3, "train/b": 3, "val/c": 1}, "val has classes that train has not: c"),
+        ({"train/a": 3, "train/b": 3, "test": 3}, "test has no folders of classes"),
+    ],
+)
+def test_a_layout_that_cannot_be_meant_is_refused(tmp_path: Path, numbers: dict[str, int], message: str) -> None:
+    assert message in refusal(write(tmp_path, numbers)).message
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    error = refusal(tmp_path / "nowhere")
+    assert "nowhere: it does not exist" in error.message
+    assert "one folder per class" in error.hint
+
+
+def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
+    with pytest.raises(SpecError, match="leave no images for training"):
+        parameters.read(ImageFolder, {"val_fraction": 0.5, "test_fraction": 0.5})
+
+
+def test_another_image_size_decodes_anew_and_another_flip_does_not(tmp_path: Path) -> None:
+    root = write(tmp_path, {"cats": 4, "dogs": 4})
+    first = data_cache.load(dataset(), root)
+    assert data_cache.load(dataset(image_size=16), root).facts.image_shape == (3, 16, 16)
+    assert data_cache.digest_of(dataset(flip=0.0), root) == first.facts.digest
+    assert data_cache.digest_of(dataset(image_size=32), root) is None

@@ -1,0 +1,69 @@
+"""Pretrained weights: from the hub's cache, or a quick refusal with ways out."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from benchbench_plugins.resnet import ResNet
+from benchbench_plugins.timm_models import Timm
+from huggingface_hub import constants
+
+import benchbench as bb
+from benchbench.errors import ModelError, SpecError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DATA = bb.DataSpec(num_channels=3, image_size=32, num_classes=5)
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty cache of a hub that cannot be reached."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    return tmp_path
+
+
+@pytest.mark.parametrize("model", [ResNet(pretrained=True), Timm(architecture="resnet18", pretrained=True)])
+def test_pretrained_weights_without_a_network_are_refused_within_seconds(hub_cache: Path, model: bb.Model) -> None:
+    started = time.monotonic()
+    with pytest.raises(ModelError) as caught:
+        model.build(DATA)
+    assert time.monotonic() - started < 15
+    assert "pretrained weights of resnet18 are not here and cannot be downloaded" in caught.value.message
+    assert str(hub_cache) in caught.value.hint
+    assert "pretrained = false" in caught.value.hint
+
+
+def test_a_client_that_is_set_offline_is_not_tried(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="HF_HUB_OFFLINE is set"):
+        ResNet(pretrained=True).build(DATA)
+    assert not list(hub_cache.iterdir())
+
+
+def test_weights_in_the_cache_need_no_network(hub_cache: Path) -> None:
+    import timm
+
+    original = timm.create_model("resnet18")
+    config = timm.get_pretrained_cfg("resnet18")
+    assert config is not None
+    folder = hub_cache / f"models--{config.hf_hub_id.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("0" * 40)
+    (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    torch.save(original.state_dict(), folder / "snapshots" / ("0" * 40) / "pytorch_model.bin")
+    network = ResNet(pretrained=True).build(DATA)
+    assert torch.equal(network.get_parameter("conv1.weight"), original.get_parameter("conv1.weight"))
+    assert network.get_parameter("fc.weight").shape[0] == 5
+
+
+def test_an_architecture_without_weights_is_refused_by_name(hub_cache: Path) -> None:
+    with pytest.raises(SpecError, match="timm has no pretrained weights for 'botnet50ts_256'"):
+        Timm(architecture="botnet50ts_256", pretrained=True).build(DATA)
+    assert not list(hub_cache.iterdir())
