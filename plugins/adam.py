@@ -17,7 +17,7 @@ class Adam(bb.Optimizer, name="adam"):
     """Adam, with the paper's defaults; weight decay is an L2 penalty, as in the original."""
 
     lr: float = bb.param(0.001, "learning rate", gt=0)
-    betas: tuple[Beta, Beta] = bb.param((0.9, 0.999), "decay of the running means of gradient and its square")
+    betas: tuple[Beta, Beta] = bb.param((0.9, 0.999), "decay of the running means of the gradient and of its square")
     eps: float = bb.param(1e-8, "added to the denominator", gt=0)
     weight_decay: float = bb.param(0.0, "L2 penalty added to the gradient", ge=0)
 

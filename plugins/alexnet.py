@@ -14,13 +14,13 @@ import benchbench as bb
 class AlexNet(bb.Model, name="alexnet"):
     """Five convolutions and three linear layers; 57 million parameters at 10 classes."""
 
-    dropout: float = bb.param(0.5, "share of inputs dropped before each of the first two linear layers", ge=0, lt=1)
+    dropout: float = bb.param(0.5, "fraction of inputs dropped before each of the first two linear layers", ge=0, lt=1)
     num_classes: int | None = bb.param(
-        None, "outputs, where they should differ from the number of classes (the paper ran 200 for 10)", ge=1
+        None, "number of outputs, if not the number of classes (the paper used 200 for 10)", ge=1
     )
 
     def build(self, data: bb.DataSpec) -> nn.Module:
-        """Return the network; any image of at least 63 pixels a side passes through it."""
+        """Return the network. Images need 63 pixels a side or more."""
         if data.image_size < MIN_IMAGE_SIZE:
             raise bb.ModelError(
                 f"alexnet needs images of at least {MIN_IMAGE_SIZE} pixels a side, not {data.image_size}",
@@ -54,7 +54,7 @@ class AlexNet(bb.Model, name="alexnet"):
 
 
 MIN_IMAGE_SIZE = 63
-"""The smallest side that leaves the third pooling layer one pixel to give."""
+"""The smallest side for which the last pooling layer still has one output."""
 
 
 @bb.hookimpl

@@ -1,4 +1,4 @@
-"""Handwritten digits: the real images that scikit-learn brings along, so that nothing need be downloaded.
+"""Handwritten digits: real images that come with scikit-learn, so that nothing needs to be downloaded.
 
 E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998:
 its test part, 1,797 images of 8x8 with 17 shades of grey.
@@ -24,14 +24,20 @@ BRIGHTEST = 16
 
 
 class Digits(bb.Dataset, name="digits"):
-    """1,797 handwritten digits, always at hand: 80 % to train, 10 % to validate and 10 % to test on."""
+    """1,797 handwritten digits that need no download: 80 % to train, 10 % to validate and 10 % to test on."""
 
     image_size: int = bb.param(
-        64, "side of the square that images are padded (with black) or cropped to", ge=1, le=4096
+        64, "side of the square that images are padded to (with black) or cropped to", ge=1, le=4096
     )
-    flip: float = bb.param(0.0, "probability of a left-right flip of a training image: digits have none", ge=0, le=1)
-    mean: tuple[float, ...] = bb.param((0.305,), "subtracted from pixels scaled to 0..1: that of the training part")
-    std: tuple[float, ...] = bb.param((0.325,), "divides pixels after that: that of the training part")
+    flip: float = bb.param(
+        0.0, "probability of a left-right flip of a training image; a flipped digit is no digit", ge=0, le=1
+    )
+    mean: tuple[float, ...] = bb.param(
+        (0.305,), "subtracted from pixels scaled to 0..1; the mean of the training images"
+    )
+    std: tuple[float, ...] = bb.param(
+        (0.325,), "divides pixels after that; the standard deviation of the training images"
+    )
 
     def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002 - a base class names it
         """Return nothing: the images are part of scikit-learn."""
@@ -56,7 +62,7 @@ def enlarge(
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Return ``[N, 8, 8]`` of 0..16 as uint8 ``[N, 64, 64]``.
 
-    Pillow does it, whose arithmetic on bytes is in integers: the same on every machine.
+    Pillow computes with integers here, so the result is the same on every machine.
     """
     pixels = np.rint(images * (255 / BRIGHTEST)).astype(np.uint8)
     size = (IMAGE_SIDE, IMAGE_SIDE)

@@ -65,9 +65,9 @@ class ImageFolder(bb.Dataset, name="imagefolder"):
     image_size: int = bb.param(128, "side of the square that images are fitted into", ge=1, le=4096)
     flip: float = bb.param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
     mean: tuple[float, ...] = bb.param(
-        (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1: ImageNet's, by channel"
+        (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"
     )
-    std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "divides pixels after that: ImageNet's, by channel")
+    std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "divides pixels after that; ImageNet's, per channel")
     fit: Fit = bb.param("resize", "resize (shorter side, then the centre), crop (the centre) or pad (the whole image)")
     background: tuple[Byte, Byte, Byte] = bb.param((255, 255, 255), "RGB colour of transparent pixels and of padding")
     val_fraction: float = bb.param(0.1, "part of each class for validation, if there is no val folder", gt=0, lt=1)
@@ -124,9 +124,12 @@ class ImageFolder(bb.Dataset, name="imagefolder"):
 
 def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dict[str, list[Item]]]:
     """Return the names of the classes, and the image files of train, val and test."""
-    prefix = find_prefix(files, lambda prefix: bool(_class_folders(files, prefix) or _part_folders(files, prefix)))
+    # A single folder with images below it is the folder of an archive, rather than a class.
+    prefix = find_prefix(files, lambda prefix: len(_class_folders(files, prefix)) > 1)
     if prefix is None:
-        raise bb.DataError(f"{files.path} has no folders with images in them", hint=LAYOUT_HINT)
+        one = ", ".join(_class_folders(files, ""))
+        problem = f"has one class only: {one}" if one else "has no folders with images in them"
+        raise bb.DataError(f"{files.path} {problem}", hint=LAYOUT_HINT)
     parts = _part_folders(files, prefix) or {"train": prefix}
     folders = {part: _class_folders(files, folder) for part, folder in parts.items()}
     class_names = _class_names(files, folders)
@@ -172,7 +175,7 @@ def _class_names(files: Files, folders: Mapping[str, Mapping[str, str]]) -> tupl
     """Return the classes, which are those of the training part; the other parts may have no others."""
     known = folders["train"]
     if len(known) == 1:
-        raise bb.DataError(f"{files.path} has one class only: {next(iter(known))}", hint=LAYOUT_HINT)
+        raise bb.DataError(f"{files.path}: train has one class only: {next(iter(known))}", hint=LAYOUT_HINT)
     for part, of_part in folders.items():
         unknown = sorted(set(of_part) - set(known))
         if unknown:

@@ -13,7 +13,7 @@ import benchbench as bb
 class ResNet(bb.Model, name="resnet"):
     """A residual network; 11 million parameters with 18 layers."""
 
-    layers: Literal[18, 34, 50, 101, 152] = bb.param(18, "depth")
+    layers: Literal[18, 34, 50, 101, 152] = bb.param(18, "number of layers")
     pretrained: bool = bb.param(False, "start from downloaded weights instead of random ones")
 
     def build(self, data: bb.DataSpec) -> nn.Module:

@@ -12,9 +12,9 @@ class SGD(bb.Optimizer, name="sgd"):
     """Stochastic gradient descent, with the paper's best learning rate and momentum as defaults."""
 
     lr: float = bb.param(0.001, "learning rate", gt=0)
-    momentum: float = bb.param(0.9, "share of the last step kept in the next", ge=0, lt=1)
+    momentum: float = bb.param(0.9, "fraction of the last step that is kept in the next", ge=0, lt=1)
     weight_decay: float = bb.param(0.0, "L2 penalty added to the gradient", ge=0)
-    nesterov: bool = bb.param(False, "look ahead along the momentum (needs one)")
+    nesterov: bool = bb.param(False, "use Nesterov momentum; needs a momentum above 0")
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return :class:`torch.optim.SGD` over all parameters."""

@@ -100,7 +100,7 @@ def _no_weights(architecture: str, reason: str) -> bb.ModelError:
 class Timm(bb.Model, name="timm"):
     """An architecture of timm by name, with pretrained weights if asked for."""
 
-    architecture: str = bb.param("mobilenetv3_small_100", "as timm.list_models() names it")
+    architecture: str = bb.param("mobilenetv3_small_100", "name in timm.list_models()")
     pretrained: bool = bb.param(False, "start from downloaded weights instead of random ones")
 
     def build(self, data: bb.DataSpec) -> nn.Module:

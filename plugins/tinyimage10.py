@@ -68,13 +68,13 @@ class TinyImage10(bb.Dataset, name="tinyimage10"):
     }
 
     image_size: int = bb.param(
-        150, "side of the square that images are padded (with black) or cropped to", ge=1, le=4096
+        150, "side of the square that images are padded to (with black) or cropped to", ge=1, le=4096
     )
     flip: float = bb.param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
     mean: tuple[float, ...] = bb.param(
-        (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1: ImageNet's, by channel"
+        (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"
     )
-    std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "divides pixels after that: ImageNet's, by channel")
+    std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "divides pixels after that; ImageNet's, per channel")
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the archive, or the folders of the ten classes without those of the other 190."""

@@ -97,6 +97,18 @@ def channels_problem(dataset: Dataset, *, num_channels: int) -> str:
     return ""
 
 
+def cut_problem(dataset: Dataset, image_shape: tuple[int, ...]) -> str:
+    """Return what ``image_size`` would cut off stored images of shape ``[C, H, W]``, or "" if it cuts nothing.
+
+    A dataset whose parameter ``fit`` is ``crop`` asks for it.
+    """
+    _, height, width = image_shape
+    size = dataset.image_size
+    if max(height, width) <= size or getattr(dataset, "fit", "") == "crop":
+        return ""
+    return f"dataset.image_size {size} would cut the stored images of {height}x{width} pixels"
+
+
 def _is(value: object, dtype: str, *, num_dimensions: int) -> bool:
     return _dtype(value) == dtype and len(getattr(value, "shape", ())) == num_dimensions
 

@@ -1,7 +1,7 @@
-"""What is known of the plugins without loading them: names, parameters and help, looked up once and kept.
+"""Names, parameters and help of all plugins, kept in the cache so that listing them does not load them.
 
-Loading the plugins takes seconds, since they import torch. So ``python -m benchbench.plugin.catalog`` does it in a
-process of its own, and its answer is good until a package, a plugin's file or a module behind it changes.
+Loading the plugins takes seconds, since they import torch. ``python -m benchbench.plugin.catalog`` does that in a
+process of its own. Its answer is kept until a package, a plugin's file or a module that it imports changes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from benchbench.plugin.registry import Registry
 
 KEPT_CATALOGS = 16
-"""Files in the cache; each change of a plugin leaves one behind."""
+"""How many catalogs the cache keeps; each change of a plugin makes another one."""
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """All plugins, sorted by kind and name; those that are broken; the origins that have the other hooks."""
+    """All plugins, sorted by kind and name, the broken ones, and the origins of listeners and commands."""
 
     entries: tuple[Entry, ...] = ()
     broken: tuple[Broken, ...] = ()
@@ -43,23 +43,23 @@ class Catalog:
 
     @staticmethod
     def read(files: Iterable[str | Path] = (), *, fresh: bool = False) -> Catalog:
-        """Return what is installed and in ``files``; takes seconds after a change, or where ``fresh`` is set.
+        """Return the installed plugins and those in ``files``. It takes seconds after a change, or if ``fresh``.
 
-        Raises :class:`PluginError` for a path that is not there.
+        Raises :class:`PluginError` for a path that does not exist.
         """
         paths = [str(file) for file in files]
-        place = _place(paths)
-        kept = None if fresh else _read_kept(place)
+        path = _path_of(paths)
+        kept = None if fresh else _read_kept(path)
         if kept is not None:
             return kept
         catalog = _build(paths)
-        _keep(catalog, place)
+        _keep(catalog, path)
         return catalog
 
     @staticmethod
     def kept(files: Iterable[str | Path] = ()) -> Catalog | None:
-        """Return what an earlier look found, at once, or None where there was none since the last change."""
-        return _read_kept(_place([str(file) for file in files]))
+        """Return the catalog that is in the cache, or None if there is none since the last change."""
+        return _read_kept(_path_of([str(file) for file in files]))
 
     def find(self, kind: str, name: str) -> Entry:
         """Return a plugin's entry; raises :class:`PluginError` with the closest name."""
@@ -91,12 +91,12 @@ class Catalog:
         )
 
 
-def _place(paths: Sequence[str]) -> Path:
+def _path_of(paths: Sequence[str]) -> Path:
     return cache_folder() / "catalog" / f"{_fingerprint(find_sources(paths))}.json"
 
 
 def _fingerprint(sources: Iterable[Source]) -> str:
-    """Return a digest of all that the catalog depends on, as far as that can be told from file times."""
+    """Return a digest of what the catalog depends on, as far as file times tell."""
     packaged: list[object] = []
     paths = set(Path(__file__).parent.glob("*.py"))
     for source in sources:
@@ -105,7 +105,7 @@ def _fingerprint(sources: Iterable[Source]) -> str:
             paths.update(_python_files(source.entry_point.module))
         else:
             paths.update(loose_source_files(source.path))
-    # Installing a package touches its site-packages, and may be what a broken plugin was waiting for.
+    # Installing a package changes the folder of site-packages, and may mend a broken plugin.
     paths.update(Path(entry) for entry in sys.path if entry.endswith(("site-packages", "dist-packages")))
     order = [source.origin for source in sources]
     facts = json.dumps([sys.version, sys.prefix, order, packaged, sorted(map(_stamp, paths))])
@@ -136,18 +136,18 @@ def _stamp(path: Path) -> tuple[str, int, int]:
     return (str(path), status.st_mtime_ns, status.st_size)
 
 
-def _read_kept(place: Path) -> Catalog | None:
+def _read_kept(path: Path) -> Catalog | None:
     try:
-        return Catalog.from_json(json.loads(place.read_bytes()))
+        return Catalog.from_json(json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _keep(catalog: Catalog, place: Path) -> None:
-    """Write the catalog for the next time; where that cannot be, the next time takes as long."""
+def _keep(catalog: Catalog, path: Path) -> None:
+    """Write the catalog for the next time. If it cannot be written, the next time takes as long."""
     try:
-        write_atomically(place, json.dumps(catalog.to_json()))
-        kept = sorted(place.parent.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        write_atomically(path, json.dumps(catalog.to_json()))
+        kept = sorted(path.parent.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
         for old in kept[KEPT_CATALOGS:]:
             old.unlink(missing_ok=True)
     except OSError:
@@ -155,7 +155,7 @@ def _keep(catalog: Catalog, place: Path) -> None:
 
 
 def _build(files: Sequence[str]) -> Catalog:
-    """Ask another process; a plugin that takes that process down with it is left out the next time."""
+    """Ask another process. A plugin that ends that process is left out when it is asked again."""
     crashed: list[Broken] = []
     while True:
         answer = _ask(files, without=[item.origin for item in crashed])
@@ -170,13 +170,13 @@ def _ask(files: Sequence[str], *, without: Sequence[str]) -> Catalog | Broken:
 
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         # A file, since plugins may print on standard output and standard error.
-        said = Path(folder) / "said.jsonl"
+        answers = Path(folder) / "answers.jsonl"
         request = json.dumps({"files": list(files), "without": list(without)})
-        command = [sys.executable, "-P", "-m", "benchbench.plugin.catalog", str(said), request]
+        command = [sys.executable, "-P", "-m", "benchbench.plugin.catalog", str(answers), request]
         done = subprocess.run(  # noqa: S603 - our own module
             command, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
-        lines = said.read_text(encoding="utf-8").splitlines() if said.exists() else []
+        lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []
     last = json.loads(lines[-1]) if lines else {}
     if "catalog" in last:
         return Catalog.from_json(last["catalog"])
@@ -186,11 +186,11 @@ def _ask(files: Sequence[str], *, without: Sequence[str]) -> Catalog | Broken:
     return Broken(last["loading"], f"ends Python while it loads (exit code {done.returncode})")
 
 
-def _answer(said: Path, request: dict[str, Any]) -> None:
-    """Load the plugins and write what they are; each is announced first, for it may be the end of us."""
+def _answer(answers: Path, request: dict[str, Any]) -> None:
+    """Load the plugins and write their descriptions. Each is announced first, since it may end this process."""
     from benchbench.plugin.registry import Registry
 
-    with said.open("w", encoding="utf-8") as file:
+    with answers.open("w", encoding="utf-8") as file:
 
         def announced() -> Iterator[Source]:
             for source in find_sources(request["files"]):

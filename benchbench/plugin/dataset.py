@@ -73,10 +73,12 @@ class Dataset(Plugin):
     load_uses: ClassVar[frozenset[str]] = frozenset()
     """Which of the fields below ``load`` reads. The images are decoded anew if one of them changes."""
 
-    image_size: int = param(32, "side of the square that images are padded (with black) or cropped to", ge=1, le=4096)
+    image_size: int = param(
+        32, "side of the square that images are padded to (with black) or cropped to", ge=1, le=4096
+    )
     flip: float = param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
-    mean: tuple[float, ...] = param((0.5,), "subtracted from pixels scaled to 0..1, one a channel or one for all")
-    std: tuple[float, ...] = param((0.5,), "divides pixels after that, one a channel or one for all")
+    mean: tuple[float, ...] = param((0.5,), "subtracted from pixels scaled to 0..1; one per channel, or one for all")
+    std: tuple[float, ...] = param((0.5,), "divides pixels after that; one per channel, or one for all")
 
     @field_validator("mean", "std")
     @classmethod

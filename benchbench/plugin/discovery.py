@@ -1,7 +1,6 @@
-"""Where plugins come from: entry points and loose files, found without importing any of them.
+"""Finds plugins, in entry points and loose files, without importing them.
 
-Every plugin module is known by its origin: ``distribution:entry`` for an entry point, its path for a loose
-file.
+The origin of a plugin module is ``distribution:entry`` for an entry point, and its path for a loose file.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ HOOK_OF_KIND = {
 
 @dataclass(frozen=True)
 class Broken:
-    """A plugin, or a part of one, that cannot be used, and why (one line)."""
+    """A plugin, or a part of one, that cannot be used, and the reason in one line."""
 
     origin: str
     reason: str
@@ -38,7 +37,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Packaged:
-    """A plugin that an installed distribution offers as an entry point."""
+    """A plugin that is an entry point of an installed distribution."""
 
     distribution: str
     version: str
@@ -56,7 +55,7 @@ class Packaged:
 
 @dataclass(frozen=True)
 class LooseFile:
-    """A plugin file that was named by its path."""
+    """A plugin file that the user named by its path."""
 
     path: Path
 
@@ -76,8 +75,8 @@ Source = Packaged | LooseFile
 def find_sources(files: Iterable[str | Path] = ()) -> tuple[Source, ...]:
     """Return all plugins, in the order in which they claim names: ours, other packages by name, then files.
 
-    A folder stands for every ``*.py`` directly in it, by name, without those that begin with ``_``.
-    Raises :class:`PluginError` for a path that is not there.
+    A folder stands for every ``*.py`` directly in it that does not begin with ``_``.
+    Raises :class:`PluginError` for a path that does not exist.
     """
     return (*_packaged(), *_loose(files))
 
@@ -98,26 +97,26 @@ def no_such_plugin(kind: str, name: str, known: Collection[str], broken: Iterabl
 
 
 def _packaged() -> list[Packaged]:
-    found = [
+    plugins = [
         Packaged(entry.dist.name, entry.dist.version, entry)
         for entry in entry_points(group=GROUP)
         if entry.dist is not None
     ]
     # Ours come first, so that installing a package never changes what a shipped name means.
-    return sorted(found, key=lambda source: (source.distribution != GROUP, source.origin))
+    return sorted(plugins, key=lambda source: (source.distribution != GROUP, source.origin))
 
 
 def _loose(files: Iterable[str | Path]) -> list[LooseFile]:
-    found: dict[Path, LooseFile] = {}
+    loose: dict[Path, LooseFile] = {}
     for given in map(Path, files):
         if not given.exists():
             raise PluginError(f"no plugin file or folder {str(given)!r}", hint="see --plugins and BENCH_PLUGINS")
         paths = sorted(given.glob("[!_]*.py")) if given.is_dir() else [given]
         for path in paths:
-            found.setdefault(path.resolve(), LooseFile(path))
-    return list(found.values())
+            loose.setdefault(path.resolve(), LooseFile(path))
+    return list(loose.values())
 
 
 def _may_offer(origin: str, name: str) -> bool:
-    # A file was asked for by the same person who now asks for the name, so it is always a suspect.
+    # The user named the file and now asks for a plugin, so any broken file may be where it should have been.
     return origin.endswith(".py") or name in origin.rpartition(":")[2]

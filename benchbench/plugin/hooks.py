@@ -1,7 +1,7 @@
-"""Everything that can be plugged in: the complete list of hooks.
+"""The complete list of hooks.
 
-A plugin module (or package) marks functions of these names with ``@benchbench.hookimpl``. Each may take fewer
-arguments than shown here, but no others. Which hooks a module has is checked when it is loaded.
+A plugin module marks functions of these names with ``@benchbench.hookimpl``. They may leave out arguments that are
+shown here, but take no others. Hooks are checked when the module is loaded.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def benchbench_datasets() -> list[type[Dataset]]:  # type: ignore[empty-body]
-    """Return dataset classes. Called once, when plugins are looked for."""
+    """Return dataset classes. Called once, when plugins are loaded."""
 
 
 @hookspec
 def benchbench_models() -> list[type[Model]]:  # type: ignore[empty-body]
-    """Return model classes. Called once, when plugins are looked for."""
+    """Return model classes. Called once, when plugins are loaded."""
 
 
 @hookspec
 def benchbench_optimizers() -> list[type[Optimizer]]:  # type: ignore[empty-body]
-    """Return optimizer classes. Called once, when plugins are looked for."""
+    """Return optimizer classes. Called once, when plugins are loaded."""
 
 
 @hookspec
 def benchbench_schedulers() -> list[type[Scheduler]]:  # type: ignore[empty-body]
-    """Return scheduler classes. Called once, when plugins are looked for."""
+    """Return scheduler classes. Called once, when plugins are loaded."""
 
 
 @hookspec
 def benchbench_event(event: Event, record: Record) -> None:
-    """Hear what a trial says, after it is safely in the journal. Called in the driver process.
+    """Receive an event of a trial, after it is written to the journal. Called in the driver process.
 
-    ``record`` is all that is known of the trial so far, this event included. An exception raised here is
-    reported once, and the listener is passed over from then on; the trial goes on.
+    ``record`` describes the trial so far, this event included. If an exception is raised here, it is reported once
+    and the listener is not called again; the trial goes on.
     """
 
 

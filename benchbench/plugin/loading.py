@@ -1,4 +1,4 @@
-"""Load one plugin module and look it over: its hooks, its classes, their names and defaults."""
+"""Loads one plugin module and checks its hooks, its classes, their names and their defaults."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 @dataclass(frozen=True)
 class Loaded:
-    """What one module offers. ``listener`` and ``commands`` take the arguments of their hooks by keyword."""
+    """The plugins of one module. ``listener`` and ``commands`` take the arguments of their hooks by keyword."""
 
     origin: str
     classes: tuple[type[Plugin], ...] = ()
@@ -49,7 +49,7 @@ class Loaded:
 
 
 def load(source: Source) -> Loaded:
-    """Import a plugin module and return what of it can be used and what cannot; raises nothing."""
+    """Import a plugin module and return what can be used of it and what is broken. Raises nothing."""
     origin = source.origin
     try:
         module = _load_quietly(source)
@@ -58,22 +58,22 @@ def load(source: Source) -> Loaded:
         manager.register(module, name=origin)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module raises
         return Loaded(origin, broken=(Broken(origin, _explain(error)),))
-    found = [*_misspelt(module), *_classes(manager)]
+    offered = [*_misspelt(module), *_classes(manager)]
     event, commands = manager.hook.benchbench_event, manager.hook.benchbench_commands
-    if not found and not event.get_hookimpls() and not commands.get_hookimpls():
-        found = ["offers nothing: mark a function such as benchbench_models with @benchbench.hookimpl"]
+    if not offered and not event.get_hookimpls() and not commands.get_hookimpls():
+        offered = ["offers nothing: mark a function such as benchbench_models with @benchbench.hookimpl"]
     return Loaded(
         origin,
-        classes=tuple(item for item in found if not isinstance(item, str)),
+        classes=tuple(item for item in offered if not isinstance(item, str)),
         listener=event if event.get_hookimpls() else None,
         commands=commands if commands.get_hookimpls() else None,
-        broken=tuple(Broken(origin, item) for item in found if isinstance(item, str)),
+        broken=tuple(Broken(origin, item) for item in offered if isinstance(item, str)),
     )
 
 
 def _load_quietly(source: Source) -> object:
     with warnings.catch_warnings():
-        # What pydantic warns of here is reported as broken below, in one place and in our words.
+        # Pydantic warns here of parameters that _problem reports.
         warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
         return source.load()
 
@@ -92,7 +92,7 @@ def _on_hook(complaint: str) -> str:
 
 
 def _misspelt(module: object) -> Iterator[str]:
-    """Yield what is wrong with functions that look like hooks: pluggy would pass them over in silence."""
+    """Yield what is wrong with functions that look like hooks, which pluggy would ignore."""
     for attribute in dir(module):
         function = inspect.getattr_static(module, attribute)
         mark = getattr(function, f"{hooks.PROJECT}_impl", None)
@@ -118,11 +118,11 @@ def _classes(manager: pluggy.PluginManager) -> Iterator[type[Plugin] | str]:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's hook raises
             yield f"{hook}: {explain(error)}"
             continue
-        offered = returned[0] if returned else None
-        if not isinstance(offered, list | tuple):
-            yield f"{hook} must return a list of classes, not {_shown(offered)}"
+        classes = returned[0] if returned else None
+        if not isinstance(classes, list | tuple):
+            yield f"{hook} must return a list of classes, not {_shown(classes)}"
             continue
-        yield from (_checked(item, kind, hook) for item in offered)
+        yield from (_checked(item, kind, hook) for item in classes)
 
 
 def _checked(item: object, kind: str, hook: str) -> type[Plugin] | str:
@@ -147,7 +147,7 @@ def _problem(cls: type[Plugin], base: type[Plugin]) -> str:
     rules = (
         (
             taken,
-            f"no parameter can be called {', '.join(taken)}: in every {base.kind} that means something else",
+            f"no parameter can be called {', '.join(taken)}: it has another meaning in every {base.kind}",
         ),
         (not vars(cls).get("name"), f'it has no name; class {cls.__name__}({base.__name__}, name="...")'),
         (

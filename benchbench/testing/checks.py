@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchbench.data.checks import channels_problem, splits_problems
+from benchbench.data.checks import channels_problem, cut_problem, splits_problems
 from benchbench.plugin import parameters
 from benchbench.plugin.dataset import Splits
 from benchbench.plugin.failures import check_returned
@@ -55,7 +55,8 @@ def check_dataset(dataset: Dataset, root: Path | None = None) -> None:
     for (name, split), (_, again) in zip(splits.items(), dataset.load(root).items(), strict=True):
         same = torch.equal(split.images, again.images) and torch.equal(split.labels, again.labels)
         _require(same, f"{name} is not the same when loaded again")
-    problem = channels_problem(dataset, num_channels=splits.train.images.shape[1])
+    image_shape = tuple(splits.train.images.shape[1:])
+    problem = channels_problem(dataset, num_channels=image_shape[0]) or cut_problem(dataset, image_shape)
     _require(not problem, problem)
 
 

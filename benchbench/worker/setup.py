@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from benchbench.config.kinds import KINDS
 from benchbench.data import cache as data_cache
-from benchbench.data.checks import channels_problem
+from benchbench.data.checks import channels_problem, cut_problem
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.plugin.failures import check_returned, failure, failures_named
@@ -150,6 +150,10 @@ def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
     problem = channels_problem(dataset, num_channels=splits.train.images.shape[1])
     if problem:
         raise SpecError(problem, hint="one for each channel, or one for all")
+    image_shape = tuple(splits.train.images.shape[1:])
+    problem = cut_problem(dataset, image_shape)
+    if problem:
+        raise SpecError(problem, hint=f"--set dataset.image_size={max(image_shape[1:])} keeps all of them")
 
 
 def _build(

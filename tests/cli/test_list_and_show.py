@@ -102,7 +102,7 @@ def test_show_tells_type_default_limits_help_origin_and_revision() -> None:
     text = bench("show", "optimizer", "sgd").stdout
     rows = table_rows(text)
     assert rows["momentum"][:6] == ["momentum", "float", "0.9", ">=", "0,", "<"]
-    assert "share of the last step kept in the next" in text
+    assert "fraction of the last step that is kept in the next" in text
     assert "--set optimizer.lr=VALUE" in text
     assert rows["origin:"] == ["origin:", "benchbench:sgd", "revision:", "1"]
 

@@ -58,8 +58,8 @@ def test_shipped_schedulers_conform(registry: Registry, name: str) -> None:
 
 def test_every_shipped_plugin_has_a_conformance_test(registry: Registry) -> None:
     tested = {"digits", "alexnet", "tiny", "resnet", "timm", "sgd", "adam", "constant", "step", "cosine"}
-    # Their images are not at hand everywhere: tests/test_tinyimage10.py and test_tinyimage200.py have their checks.
-    assert {name for _, name in registry.plugins} == tested | {"tinyimage10", "tinyimage200"}
+    # These need images: tests/shipped_plugins/ makes some and checks the plugins there.
+    assert {name for _, name in registry.plugins} == tested | {"imagefolder", "tinyimage10", "tinyimage200"}
 
 
 class Images(bb.Dataset, name="images"):
@@ -91,6 +91,11 @@ def test_a_broken_dataset_is_named_for_what_is_wrong(change: dict[str, Any], sen
     broken = type("Broken", (Images,), {"change": change, "__annotations__": {"change": ClassVar[dict[str, Any]]}})
     with pytest.raises(AssertionError, match=sentence):
         check_dataset(broken())
+
+
+def test_a_dataset_whose_image_size_cuts_its_images_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"dataset\.image_size 4 would cut the stored images of 8x8 pixels"):
+        check_dataset(Images(image_size=4))
 
 
 def test_a_well_made_dataset_conforms() -> None:

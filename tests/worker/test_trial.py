@@ -176,6 +176,12 @@ def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
             "--debug",
         ),
         ({"batch_size": 1500}, SpecError, "batch size 1500 is larger than the training set of 14", "at most"),
+        (
+            {"dataset": {"name": "digits", "image_size": 32}},
+            SpecError,
+            "dataset.image_size 32 would cut the stored images of 64x64 pixels",
+            "dataset.image_size=64",
+        ),
         ({"dataset": {"name": "digits", "mean": [0.1, 0.2]}}, SpecError, "dataset.mean has 2 values", "channel"),
         ({"device": "cuda:99"}, DeviceError, "cuda:99", "cpu|counted"),
         ({"device": "toaster"}, DeviceError, "no device is called 'toaster'", "cpu"),
