@@ -46,9 +46,10 @@ LAYOUT_HINT = "--data imagefolder=PATH of a folder with one folder per class, or
 
 @dataclass(frozen=True)
 class Item:
-    """One image file, by its name in the folder or archive."""
+    """One image file. ``name`` is its path below the folder of the dataset."""
 
     path: str
+    name: str
     label: int
 
 
@@ -98,7 +99,7 @@ class ImageFolder(bb.Dataset, name="imagefolder"):
             parts[part] = bb.Split(
                 images=torch.from_numpy(images[[first + row for row in rows]]),
                 labels=torch.tensor([members[row].label for row in rows], dtype=torch.int64),
-                names=tuple(members[row].path for row in rows),
+                names=tuple(members[row].name for row in rows),
             )
             first += len(members)
         return bb.Splits(class_names=class_names, **parts)
@@ -134,7 +135,12 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
     folders = {part: _class_folders(files, folder) for part, folder in parts.items()}
     class_names = _class_names(files, folders)
     items = {
-        part: {name: _items(files, path, class_names.index(name)) for name, path in sorted(of_part.items())}
+        part: {
+            name: [
+                Item(path, path.removeprefix(prefix), class_names.index(name)) for path in _image_files(files, folder)
+            ]
+            for name, folder in sorted(of_part.items())
+        }
         for part, of_part in folders.items()
     }
     for part, fraction in (("test", dataset.test_fraction), ("val", dataset.val_fraction)):
@@ -185,14 +191,10 @@ def _class_names(files: Files, folders: Mapping[str, Mapping[str, str]]) -> tupl
     return tuple(sorted(known))
 
 
-def _items(files: Files, folder: str, label: int) -> list[Item]:
-    return [Item(path, label) for path in sorted(_image_files(files, folder))]
-
-
 def _image_files(files: Files, folder: str, *, depth: int = MAX_DEPTH) -> Iterator[str]:
-    """Yield the paths of the images in a folder and below it."""
+    """Yield the paths of the images in a folder and below it, in the order of their names."""
     subfolders = files.folders_in(folder)
-    for name in files.files_in(folder):
+    for name in sorted(files.files_in(folder)):
         if not _is_shown(name):
             continue
         if name not in subfolders:
@@ -219,9 +221,9 @@ def _readable_suffixes() -> frozenset[str]:
 def _take(items: list[Item], number: int, *, seed: int) -> list[Item]:
     """Remove so many items from a list and return them, at least one.
 
-    A digest of its path decides whether an image is taken, so that one that is added later moves few others.
+    A digest of its name decides whether an image is taken, so that one that is added later moves few others.
     """
-    by_digest = sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item.path}".encode(errors="replace")).digest())
+    by_digest = sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item.name}".encode(errors="replace")).digest())
     taken = set(by_digest[: max(1, number)])
     kept, picked = ([item for item in items if (item in taken) is is_taken] for is_taken in (False, True))
     items[:] = kept
