@@ -113,9 +113,9 @@ class GridFile:
                 raise SpecError(f"{self.path}: [compare] names {key!r}, which no trial has", hint=closest(key, known))
         if self.is_overridden:
             return
-        for place, where in self._selections():
-            if where and not any(is_match(spec, where) for spec in specs):
-                raise SpecError(f"{self.path}: {place} is of no trial: {describe_values(where, where)}")
+        for name, selection in self._selections():
+            if selection and not any(is_match(spec, selection) for spec in specs):
+                raise SpecError(f"{self.path}: {name} selects no trial: {describe_values(selection, selection)}")
 
     def _selections(self) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
         yield "compare.baseline", self.compare.baseline
