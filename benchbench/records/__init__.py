@@ -12,7 +12,7 @@
     claim.py       which call runs a trial, and where its results go
     calls.py       which calls are alive: locks and heartbeats
     recovery.py    trials whose process died
-    grid_end.py    how a grid ended, until MLflow has been told
+    grid_end.py    how a grid ended, until MLflow knows
     tracked.py     what a tracker tells about runs
     state.py       the folder of our state, and its JSON files
     addresses.py   SQLite addresses to paths and back

@@ -1,4 +1,4 @@
-"""How a grid ended, kept until its own run in MLflow has been told."""
+"""How a grid ended, kept until its own run in MLflow says so."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class GridEnd:
 
     @staticmethod
     def all() -> list[GridEnd]:
-        """Return those that MLflow has not been told of."""
+        """Return those that MLflow does not know yet."""
         paths = sorted((state_folder() / "grids").glob("*.end.json"))
         ends = [end for path in paths if (end := read_state(path, GridEnd))]
         return [replace(end, tracking_uri=addresses.from_state(end.tracking_uri)) for end in ends]

@@ -39,7 +39,7 @@ def epoch_values(event: EpochFinished) -> dict[str, float]:
 
 
 def final_values(final: Final) -> dict[str, float]:
-    """Return the metrics of the trained model; by class up to twenty classes, above that a table has them."""
+    """Return the metrics of the trained model; those of single classes for up to twenty classes."""
     values: dict[str, float] = {
         "final_train_accuracy": final.train_accuracy,
         "final_train_loss": final.train_loss,

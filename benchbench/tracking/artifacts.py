@@ -11,7 +11,7 @@ from benchbench.records import files
 from benchbench.tracking.address import find_store
 from benchbench.tracking.client import mlflow_client
 from benchbench.tracking.moved import current_address, follow_move
-from benchbench.tracking.reading import reading, told
+from benchbench.tracking.reading import as_tracking_error, reading
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -58,7 +58,7 @@ def log_report(run_id: str, report: Path) -> None:
     Raises :class:`~benchbench.errors.TrackingError` if the store cannot be written.
     """
     uri = find_store()
-    with told("the report cannot be kept in MLflow"), tempfile.TemporaryDirectory() as folder:
+    with as_tracking_error("the report cannot be kept in MLflow"), tempfile.TemporaryDirectory() as folder:
         follow_move(uri)
         client = mlflow_client(uri)
         client.log_artifact(run_id, str(shutil.copy(report, Path(folder) / files.REPORT)))

@@ -25,7 +25,7 @@ _OURS = {
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
 }
 _DEFAULTS = {
-    # MLflow's own are 120 s and 7 retries: four minutes until a server that went away is noticed.
+    # MLflow's own are 120 s and 7 retries: it would take four minutes to notice that a server is gone.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     # Reading a hundred records would draw a hundred bars.

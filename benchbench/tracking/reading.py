@@ -36,7 +36,10 @@ def reading(tracking_uri: str | None = None) -> Iterator[Reading]:
     """Give a store that must be there; raises :class:`TrackingError` for whatever goes wrong with it."""
     uri = find_readable_store(tracking_uri)
     shown = without_credentials(uri)
-    with told(f"cannot read the tracking store {shown}", hint=other_version_hint(uri)), _opened(uri) as client:
+    with (
+        as_tracking_error(f"cannot read the tracking store {shown}", hint=other_version_hint(uri)),
+        _opened(uri) as client,
+    ):
         yield Reading(client, shown)
 
 
@@ -80,7 +83,7 @@ def other_version_hint(uri: str) -> str:
 
 
 @contextmanager
-def told(summary: str, *, hint: str = "") -> Iterator[None]:
+def as_tracking_error(summary: str, *, hint: str = "") -> Iterator[None]:
     """Turn whatever MLflow, its database or its server raises into one line that begins with the summary."""
     try:
         yield

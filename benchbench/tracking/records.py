@@ -21,7 +21,7 @@ from benchbench.records.tracked import Predictions
 from benchbench.tracking import content
 from benchbench.tracking.artifacts import artifact_text
 from benchbench.tracking.experiments import find_experiment
-from benchbench.tracking.reading import Reading, reading, search, told
+from benchbench.tracking.reading import Reading, as_tracking_error, reading, search
 from benchbench.tracking.store import DEFAULT_EXPERIMENT, leftovers
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def read_experiment(
 
 def read_run(store: Store, run_id: str) -> Record | None:
     """Return the record of a run, or None if it kept none and its journal is not here."""
-    with told(f"cannot read the run {run_id}"):
+    with as_tracking_error(f"cannot read the run {run_id}"):
         return _record(Reading(store.client, store.tracking_uri), store.client.get_run(run_id))
 
 

@@ -25,7 +25,7 @@ from benchbench.tracking.client import make_database, mlflow_client
 from benchbench.tracking.delivery import Delivery
 from benchbench.tracking.experiments import check_experiment, open_experiment, same_experiment
 from benchbench.tracking.moved import follow_move
-from benchbench.tracking.reading import other_version_hint, told
+from benchbench.tracking.reading import as_tracking_error, other_version_hint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -69,7 +69,7 @@ class Store:
         """
         uri = find_store(tracking_uri)
         shown = without_credentials(uri)
-        with told(f"cannot use the tracking store {shown}", hint=other_version_hint(uri)):
+        with as_tracking_error(f"cannot use the tracking store {shown}", hint=other_version_hint(uri)):
             make_database(uri)
             client = mlflow_client(uri)
             note = follow_move(uri)
@@ -84,12 +84,12 @@ class Store:
         could be sent.
         """
         lock = FileLock(journal.folder / "delivery.lock", timeout=LOCK_SECONDS)
-        with told(f"cannot write to the tracking store {self.tracking_uri}"), lock:
+        with as_tracking_error(f"cannot write to the tracking store {self.tracking_uri}"), lock:
             sent = _files(journal)
             events = list(journal.events())
             record = Record.of(events)
-            # Forgotten while it is used: what fails half-way is begun anew.
-            delivery = self._deliveries.pop(journal.attempt, None) or self._take_up(journal, events[0])
+            # Forgotten while it is used: after an error we send everything again.
+            delivery = self._deliveries.pop(journal.attempt, None) or self._begin_delivery(journal, events[0])
             if not self._send(delivery, events, record, journal):
                 journal.set_deleted()
             elif record.status == "running":
@@ -113,25 +113,25 @@ class Store:
         return False
 
     def known(self, spec_ids: Collection[str]) -> Known:
-        """Return the finished runs of these specs, and which attempts at anything had their runs deleted."""
-        with told(f"cannot read the tracking store {self.tracking_uri}"):
+        """Return the finished runs of these specs, and all attempts whose runs were deleted."""
+        with as_tracking_error(f"cannot read the tracking store {self.tracking_uri}"):
             return grids.known(self.client, self.experiment_id, spec_ids)
 
     def open_parent(self, name: str, *, file: Path, question: str) -> str:
         """Return the id of the run of a grid, running: it is made, or opened again if there is one."""
-        with told(f"cannot write to the tracking store {self.tracking_uri}"):
+        with as_tracking_error(f"cannot write to the tracking store {self.tracking_uri}"):
             return grids.open_parent(self.client, self.experiment_id, name, file=file, question=question)
 
     def close_parents(self) -> None:
         """End the runs of grids whose :class:`GridEnd` is kept, and describe them."""
-        with told(f"cannot write to the tracking store {self.tracking_uri}"):
+        with as_tracking_error(f"cannot write to the tracking store {self.tracking_uri}"):
             for end in GridEnd.all():
                 if end.tracking_uri != self.tracking_uri:
                     continue
                 grids.close_parent(self.client, end)
                 end.drop()
 
-    def _take_up(self, journal: Journal, started: Event) -> Delivery:
+    def _begin_delivery(self, journal: Journal, started: Event) -> Delivery:
         assert isinstance(started, Started)  # noqa: S101 - Record.of has seen to it
         known, claim = journal.mlflow_run(), journal.claim()
         experiment_id = self._experiment_of(claim)
@@ -217,7 +217,7 @@ def check_store(experiment: str = DEFAULT_EXPERIMENT) -> str:
     shown, database = without_credentials(uri), sqlite_path(uri)
     if database is not None and not database.exists():
         return shown
-    with told(f"cannot use the tracking store {shown}", hint=other_version_hint(uri)):
+    with as_tracking_error(f"cannot use the tracking store {shown}", hint=other_version_hint(uri)):
         client = mlflow_client(uri)
         there = client.get_experiment_by_name(experiment)
         if there is not None:

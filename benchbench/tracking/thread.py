@@ -102,7 +102,7 @@ class TrackerThread:
     def _run(self) -> None:
         try:
             store = Store.open(*self._address)
-        except Exception as error:  # noqa: BLE001 - whoever waits for the store is told
+        except Exception as error:  # noqa: BLE001 - whoever waits for the store gets it
             self._opened.set_exception(error)
             return
         self._opened.set_result(store)

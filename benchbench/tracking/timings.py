@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import content
-from benchbench.tracking.reading import told
+from benchbench.tracking.reading import as_tracking_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ def log_timing(store: Store, call: TimedCall) -> MlflowRun:
 
     Raises :class:`~benchbench.errors.TrackingError` if it cannot be written whole.
     """
-    with told(f"cannot write to the tracking store {store.tracking_uri}"):
+    with as_tracking_error(f"cannot write to the tracking store {store.tracking_uri}"):
         run_id = _create(store, call.name, call, {content.NOTE_TAG: call.note})
         for index, name in enumerate(call.timing.job.names):
             _log_variant(store, call, index, name, parent=run_id)
