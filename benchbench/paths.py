@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,11 @@ def cache_folder() -> Path:
         return Path(given)
     import platformdirs
 
-    folder = platformdirs.user_cache_path("benchbench")
-    return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / f"benchbench-{os.getuid()}"
+    with suppress(RuntimeError):  # newer versions raise it if there is no home, older ones return ~/.cache
+        folder = platformdirs.user_cache_path("benchbench")
+        if folder.is_absolute():
+            return folder
+    return Path(tempfile.gettempdir()) / f"benchbench-{os.getuid()}"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
