@@ -1,11 +1,11 @@
-"""Where files that can be made again are kept, and how a file is replaced."""
+"""Where caches are, users without a home, and files that are replaced whole."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +15,25 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """Return the base of our caches: ``BENCH_CACHE``, or the user's cache folder; it need not exist.
-
-    A user without a home has it in the system's folder for temporary files.
-    """
+    """Return the base of our caches: ``BENCH_CACHE``, or the user's cache folder; it need not exist."""
     given = os.environ.get("BENCH_CACHE")
     if given:
         return Path(given)
     import platformdirs
 
-    with suppress(RuntimeError):  # newer versions raise it if there is no home, older ones return ~/.cache
-        folder = platformdirs.user_cache_path("benchbench")
-        if folder.is_absolute():
-            return folder
-    return Path(tempfile.gettempdir()) / f"benchbench-{os.getuid()}"
+    ensure_home()
+    return platformdirs.user_cache_path("benchbench")
+
+
+def ensure_home() -> None:
+    """Give a user without a home one, in the folder for temporary files: MLflow looks for it when it is imported.
+
+    Such users are common in containers that are started with a user id of their own.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(Path(tempfile.gettempdir()) / f"benchbench-{os.getuid()}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -34,14 +34,16 @@ def test_others_may_read_what_is_written_as_the_umask_says(tmp_path: Path) -> No
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_user_without_a_home_has_caches_in_the_folder_for_temporary_files(tmp_path: Path) -> None:
+def test_a_user_without_a_home_has_caches_and_mlflow(tmp_path: Path) -> None:
     program = """
 import os, pwd
 os.environ.pop("HOME", None)
 def nobody(_): raise KeyError
 pwd.getpwuid = nobody
 from benchbench.paths import cache_folder
+from benchbench.tracking.client import mlflow_client
 print(cache_folder())
+mlflow_client("sqlite:///mlflow.db")
 """
     variables = {
         key: value for key, value in os.environ.items() if key not in ("HOME", "BENCH_CACHE", "XDG_CACHE_HOME")
@@ -49,4 +51,4 @@ print(cache_folder())
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=variables, capture_output=True, text=True, check=True
     )
-    assert done.stdout == f"{tempfile.gettempdir()}/benchbench-{os.getuid()}\n"
+    assert done.stdout == f"{tempfile.gettempdir()}/benchbench-{os.getuid()}/.cache/benchbench\n"

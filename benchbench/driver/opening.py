@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.executors.gpus import visible_gpus
 from benchbench.executors.local import LocalExecutor
+from benchbench.paths import ensure_home
 from benchbench.tracking import TrackerThread
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Opened:
 @contextmanager
 def opened(settings: Settings, watcher: Watcher) -> Iterator[Opened]:
     """Give the executor of the settings and a tracker; the executor is closed at the end, with its workers."""
+    ensure_home()
     # The executor first: its workers import torch while this process is busy with the rest.
     with open_executor(settings) as executor, tracking(settings, watcher) as tracker:
         yield Opened(executor, tracker)

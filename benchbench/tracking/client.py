@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.paths import write_atomically
+from benchbench.paths import ensure_home, write_atomically
 from benchbench.records.addresses import sqlite_path, with_path
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
     os.environ.update(_OURS)
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    ensure_home()
     import mlflow
 
     # Creating a database tells of 60 migrations, and every error is logged with a traceback before it is
