@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -142,39 +141,29 @@ def test_a_folder_that_may_only_be_read_is_read_and_not_written(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("is_copy", [False, True])
-def test_an_interrupted_trial_resumes_after_its_folder_was_moved_or_copied(
-    *, is_copy: bool, tmp_path: Path, empty_database: Path
-) -> None:
+def test_an_interrupted_trial_resumes_after_its_folder_was_moved(tmp_path: Path, empty_database: Path) -> None:
     old, new, cache = tmp_path / "old", tmp_path / "new", tmp_path / "cache"
     old.mkdir()
     shutil.copy(empty_database, old / "mlflow.db")
     options = ("-b", 100, "--lr", 0.01, "--artifacts", "light", "--checkpoint-every", 0)
-    command = ("run", "tiny", "digits", "--plugins", PLUGINS / "tiny.py", "-e", 40, *options)
+    command = ("run", "tiny", "digits", "--plugins", PLUGINS / "tiny.py", "-e", 20, *options)
     bench = Bench(old, cache)
     process = bench.start(*command)
-    while not bench.journals() or not any(journal.has_checkpoint() for journal in bench.journals()):
+    while not any(journal.has_checkpoint() for journal in bench.journals()):
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    if is_copy:
-        shutil.copytree(old, new)
-    else:
-        old.rename(new)
-    before = files_under(old)
+    old.rename(new)
 
     moved = Bench(new, cache)
-    listed = json.loads(moved("runs", "list", "--json").stdout)["trials"]
-    assert [(trial["status"], trial["can_resume"]) for trial in listed] == [("killed", True)]
     done = moved(*command)
     assert done.returncode == 0, done.stderr
     (journal,) = moved.journals()
     (resumed,) = [event for event in journal.events() if event.event == "resumed"]
     assert resumed.num_epochs > 0
-    assert len(journal.record().epochs) == 40
+    assert len(journal.record().epochs) == 20
     (run,) = moved.runs()
     assert run.info.status == "FINISHED"
     assert "record.json" in moved.artifacts(run)
-    assert files_under(old) == before
-    assert old.exists() == is_copy
+    assert not old.exists()
