@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.errors import SpecError, closest
-from benchbench.records.metrics import class_slugs, final_values
+from benchbench.records.metrics import OF_AN_EPOCH, class_slugs, final_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 Unit = Literal["fraction", "nats", "seconds", "images/s", "epochs", ""]
 Better = Literal["higher", "lower", "neither"]
-OF_AN_EPOCH = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-"""What a target may be set for."""
 
 
 @dataclass(frozen=True)

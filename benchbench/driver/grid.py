@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from benchbench.config import grid_file
+from benchbench.config.text import read_text
 from benchbench.driver.grid_state import GridState
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
@@ -19,6 +20,7 @@ from benchbench.driver.trials import Trials, carry_out
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import one_line
 from benchbench.records import files
+from benchbench.records.metrics import check_question
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +72,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     path = Path(file)
     given = {} if precision is None else {"precision": precision}
     read = grid_file.load(path, setting_texts(set), given=given)
+    check_question(read.compare, read.expected)
     drafts = read.expand(allow_many=yes)
     settings = Settings.of(
         {"artifacts": "light", **options},
@@ -92,7 +95,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
         check=check,
         begin=state.begin,
         grid=read,
-        grid_text=path.read_text(encoding="utf-8"),
+        grid_text=read_text(path),
         dry_run=dry_run,
         retries=RETRIES,
         max_failures=max_failures,

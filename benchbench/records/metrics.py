@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
+from benchbench.errors import SpecError, closest
+from benchbench.records.events import Final, Times
+
 if TYPE_CHECKING:
-    from benchbench.records.events import EpochFinished, Final, Times
+    from collections.abc import Iterable
+
+    from benchbench.config.comparison import Compare, Expected
+    from benchbench.records.events import EpochFinished
+
+OF_AN_EPOCH = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+"""What is measured after every epoch, so that a target can be set for it."""
 
 MAX_CLASS_METRICS = 20
 _MAX_CLASS_CHARACTERS = 200
@@ -66,3 +75,31 @@ def time_values(times: Times) -> dict[str, float]:
         "time/overhead_fraction": times.overhead_fraction,
         "time/not_training_fraction": times.not_training_fraction,
     }
+
+
+def known_metrics() -> tuple[str, ...]:
+    """Return the names of all numbers that a finished trial can have, without those of single classes and targets."""
+    finals = [field.name for field in fields(Final) if not field.name.endswith("per_class")]
+    return (
+        *(f"final_{name}" if name.startswith(("train_", "val_")) else name for name in finals),
+        *(f"{field.name}_seconds" for field in fields(Times)),
+        *OF_AN_EPOCH,
+        *("learning_rate", "seconds_per_epoch", "images_per_second"),
+    )
+
+
+def check_question(compare: Compare, expected: Iterable[Expected] = ()) -> None:
+    """Check the metrics and targets that a grid file names, before anything is trained.
+
+    Raises :class:`~benchbench.errors.SpecError` with the closest name for a metric that no trial can have.
+    """
+    for name in compare.targets:
+        if name not in OF_AN_EPOCH:
+            hint = closest(name, OF_AN_EPOCH) or f"choose from {', '.join(OF_AN_EPOCH)}"
+            raise SpecError(f"no target can be set for {name!r}: it is not measured after every epoch", hint=hint)
+    known = known_metrics()
+    for name in (*compare.metrics, *(row.metric for row in expected)):
+        plain = name.removeprefix("time/")
+        if plain not in known and not plain.startswith(("test_accuracy/", "epochs_to_", "seconds_to_")):
+            hint = closest(name, known) or f"metrics: {', '.join(known)}, test_accuracy/<class>"
+            raise SpecError(f"no trial has a metric {name!r}", hint=hint)

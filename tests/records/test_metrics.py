@@ -1,27 +1,38 @@
-"""The names of metrics."""
+"""Names of metrics that a grid file may use, known before anything is trained."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-from mlflow.utils.validation import _validate_metric_name
+import pytest
+from support.made_records import made, spec
 
-from benchbench.records.metrics import class_slugs
-
-
-def test_classes_become_names_that_can_be_read() -> None:
-    slugs = class_slugs(("goldfish, Carassius auratus", "jack-o'-lantern", "école"))
-    assert list(slugs.values()) == ["goldfish_Carassius_auratus", "jack-o_-lantern", "école"]
+from benchbench.compare.metrics import values_of
+from benchbench.config.comparison import read_comparison
+from benchbench.errors import SpecError
+from benchbench.records.metrics import check_question, known_metrics
 
 
-def test_classes_that_would_have_the_same_name_are_numbered() -> None:
-    slugs = class_slugs(("a b", "a,b", "A B", "c", "", "a b.0"))
-    assert list(slugs.values()) == ["a_b.0", "a_b.1", "A_B.2", "c", "class.4", "a_b_0"]
+def test_every_number_of_a_finished_trial_is_a_known_metric() -> None:
+    names = {name for name in values_of(made(spec())) if not name.startswith("test_accuracy/")}
+    assert names == set(known_metrics())
 
 
-@given(st.lists(st.text(), unique=True, max_size=20))
-def test_any_classes_get_names_that_mlflow_takes_and_no_two_are_equal(class_names: list[str]) -> None:
-    slugs = class_slugs(tuple(class_names))
-    assert len({slug.casefold() for slug in slugs.values()}) == len(class_names)
-    for slug in slugs.values():
-        _validate_metric_name(f"test_accuracy/{slug}")
+def test_known_metrics_pass_with_and_without_the_prefix_of_mlflow() -> None:
+    metrics = ["test_accuracy", "test_accuracy/goldfish", "time/train_seconds", "epochs_to_val_accuracy=0.5"]
+    check_question(*read_comparison({"compare": {"metrics": metrics, "targets": {"val_accuracy": 0.5}}}))
+
+
+@pytest.mark.parametrize(
+    ("table", "message", "hint"),
+    [
+        ({"compare": {"metrics": ["test_acuracy"]}}, "no trial has a metric 'test_acuracy'", "'test_accuracy'"),
+        ({"expected": [{"metric": "trian_seconds", "value": 1.0}]}, "metric 'trian_seconds'", "'train_seconds'"),
+        ({"compare": {"targets": {"val_acuracy": 0.5}}}, "no target can be set for 'val_acuracy'", "'val_accuracy'"),
+    ],
+)
+def test_a_metric_that_no_trial_has_is_refused_with_the_closest_one(
+    table: dict[str, object], message: str, hint: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        check_question(*read_comparison(table))
+    assert message in caught.value.message
+    assert hint in caught.value.hint
