@@ -1,4 +1,4 @@
-"""Datasets decoded once and mapped into memory after: a second load of 5,000 images takes milliseconds.
+"""Keeps decoded datasets on disk and maps them into memory: loading 5,000 images again takes milliseconds.
 
 ::
 
@@ -6,7 +6,7 @@
         train.images.npy  train.labels.npy   and so for val and test
         entry.json                           digests, names of labels and images
 
-The key is made of all that the decoded images depend on, so an entry is never changed, only replaced when damaged.
+The key is made of everything that the decoded images depend on. An entry never changes; a damaged one is replaced.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 KEPT_ENTRIES = 4
-"""Entries kept of one dataset; those used longest ago make room."""
+"""Entries kept of one dataset; the least recently used ones are deleted."""
 
 LOCK_SECONDS = 600
-"""How long another process may take to decode the same images before we decode them ourselves."""
+"""How long another process may decode the same images before this one decodes them itself."""
 
 _PARTS = ("train", "val", "test")
 _log = logging.getLogger(__name__)
@@ -52,9 +52,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A dataset in memory and what identifies it.
+    """A dataset in memory, and the facts that identify it.
 
-    ``warning`` says why it could not be cached, or nothing. ``mappings`` are the files that its images are in.
+    ``warning`` says why it could not be cached, if so. ``mappings`` are the mapped files of its images.
     """
 
     splits: dict[str, SplitArrays]
@@ -63,9 +63,9 @@ class Loaded:
     mappings: tuple[mmap.mmap, ...] = ()
 
     def forget_pages(self) -> None:
-        """Take what was read of the images out of this process; the system keeps it for whoever reads it next.
+        """Release the memory of images that were read, so that a trial's memory does not grow with its dataset.
 
-        So the memory of a trial does not grow with its dataset.
+        The system may keep them in its own cache.
         """
         if hasattr(mmap, "MADV_DONTNEED"):
             for mapping in self.mappings:
@@ -74,7 +74,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What ``entry.json`` holds."""
+    """The content of ``entry.json``."""
 
     facts: DataFacts
     names: dict[str, tuple[str, ...]]
@@ -84,11 +84,11 @@ _ENTRY = TypeAdapter(_Entry)
 
 
 def load(dataset: Dataset, root: Path, *, source_digest: str = "") -> Loaded:
-    """Return the dataset whose images are at ``root``, from the cache where it is there.
+    """Return the dataset whose images are at ``root``, from the cache if it has them.
 
-    ``source_digest`` stands for the plugin's code; another one means decoding anew. A cache folder that
-    cannot be used is a warning, never an error. Raises :class:`~benchbench.errors.DataError` where the
-    images are missing or damaged, or where the plugin returns what is no dataset.
+    ``source_digest`` stands for the plugin's code; with another one, images are decoded again. A cache folder that
+    cannot be used is a warning, not an error. Raises :class:`~benchbench.errors.DataError` if images are missing or
+    damaged, or if the plugin returns something that is no dataset.
     """
     folder = _entry_folder(dataset, root, source_digest=source_digest)
     loaded = _read(folder)
@@ -112,7 +112,7 @@ def load(dataset: Dataset, root: Path, *, source_digest: str = "") -> Loaded:
 
 
 def decode(dataset: Dataset, root: Path) -> Loaded:
-    """Return the dataset from its files, checked and digested, leaving the cache alone."""
+    """Return the dataset from its files, checked and with its digest, without using the cache."""
     with failures_named(dataset, "in load()", unless=_may_be_out_of_memory):
         splits = dataset.load(root)
     check_returned(splits, Splits, plugin=dataset, function=dataset.load)
@@ -151,7 +151,7 @@ def decoded_folder() -> Path:
 
 
 def _source(dataset: Dataset, root: Path) -> str:
-    """Return where the images came from: a file, a folder, or the plugin's own package."""
+    """Return where the images came from: a file, a folder, or the plugin's module if it needs no files."""
     sources = dataset.sources(root)
     if not sources:
         return type(dataset).__module__
@@ -191,11 +191,11 @@ def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:
             yield "", path.stat()
         return
     for folder, subfolders, names in os.walk(path, followlinks=True):
-        seen_from_here = Path(folder)
-        subfolders[:] = [name for name in subfolders if not _leads_back(seen_from_here / name)]
+        parent = Path(folder)
+        subfolders[:] = [name for name in subfolders if not _leads_back(parent / name)]
         for name in names:
             with suppress(OSError):
-                file = seen_from_here / name
+                file = parent / name
                 yield file.relative_to(path).as_posix(), file.stat()
 
 
@@ -205,7 +205,7 @@ def _leads_back(folder: Path) -> bool:
 
 
 def _read(folder: Path) -> Loaded | None:
-    """Return an entry with its tensors mapped into memory, or None where there is none or it is damaged."""
+    """Return an entry with its arrays mapped into memory, or None if there is none or it is damaged."""
     try:
         entry = _ENTRY.validate_json((folder / "entry.json").read_bytes())
         mappings: list[mmap.mmap] = []
@@ -218,7 +218,7 @@ def _read(folder: Path) -> Loaded | None:
 
 
 def _read_split(folder: Path, part: str, *, entry: _Entry, mappings: list[mmap.mmap]) -> SplitArrays:
-    """Return a split that is mapped into memory, adding the mapping of its images to those of the others."""
+    """Return a split mapped into memory, and add the mapping of its images to ``mappings``."""
     images = _map(folder / f"{part}.images.npy")
     labels = _map(folder / f"{part}.labels.npy")
     num_images = entry.facts.splits[part].num_images
@@ -231,8 +231,8 @@ def _read_split(folder: Path, part: str, *, entry: _Entry, mappings: list[mmap.m
 
 def _map(path: Path) -> np.ndarray[Any, Any]:
     # Copy on write: torch warns of tensors that cannot be written to, and the file must never change.
-    found: np.ndarray[Any, Any] = np.load(path, mmap_mode="c", allow_pickle=False)
-    return found
+    array: np.ndarray[Any, Any] = np.load(path, mmap_mode="c", allow_pickle=False)
+    return array
 
 
 def _write(loaded: Loaded, folder: Path) -> None:
@@ -264,7 +264,7 @@ def _flush(file: BinaryIO) -> None:
 
 
 def _drop_old_entries(folder: Path) -> None:
-    """Delete what was used longest ago: who has it mapped keeps it, who is about to read it decodes again."""
+    """Delete the least recently used entries. A process that has one mapped keeps it; others decode it again."""
     with suppress(OSError):  # another process may drop the same ones
         entries = sorted(folder.glob("*/entry.json"), key=lambda path: path.stat().st_mtime_ns)
         for entry in entries[:-KEPT_ENTRIES]:

@@ -1,4 +1,4 @@
-"""Plugins in words: what ``bench list`` and ``bench show`` say of them, as plain data."""
+"""Descriptions of plugins as plain data, for ``bench list`` and ``bench show``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter: ``default`` as JSON has it, the rest as people read it."""
+    """One parameter: its default as JSON, and the rest as text for people."""
 
     name: str
     type: str
@@ -41,7 +41,7 @@ class Param:
 
 @dataclass(frozen=True)
 class Entry:
-    """One plugin. ``summary`` is the first line of its docstring, ``doc`` all of it."""
+    """One plugin. ``summary`` is the first line of its docstring, and ``doc`` all of it."""
 
     kind: str
     name: str
@@ -55,7 +55,7 @@ class Entry:
 
     @property
     def download(self) -> Download | None:
-        """Return what a dataset can be downloaded from, if anything."""
+        """Return the file that a dataset is downloaded from, or None."""
         if self.download_facts is None:
             return None
         from benchbench.plugin.dataset import Download
@@ -73,8 +73,8 @@ class Entry:
 
 
 def describe(cls: type[Plugin], origin: str) -> Entry:
-    """Return what there is to say about a plugin class."""
-    # People read it in a terminal, where a name in code style needs one mark, not two.
+    """Return the description of a plugin class."""
+    # In a terminal, one backtick around a name reads better than two.
     doc = inspect.cleandoc(cls.__doc__ or "").replace("``", "`")
     defaults = cls().model_dump(mode="json")
     download: Download | None = getattr(cls, "download", None)
@@ -92,7 +92,7 @@ def describe(cls: type[Plugin], origin: str) -> Entry:
 
 
 def type_text(annotation: object) -> str:
-    """Return a type as users write values of it: ``int | none``, ``18 | 34``, ``tuple[float, float]``."""
+    """Return a type in the words in which users write its values: ``int | none``, ``18 | 34``."""
     origin, args = get_origin(annotation), get_args(annotation)
     if annotation in (None, types.NoneType, ...):
         return "..." if annotation is ... else "none"
