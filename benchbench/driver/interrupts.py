@@ -1,7 +1,12 @@
-"""SIGINT and SIGTERM while trials run: the first asks for a stop after the current batch, the second stops at once."""
+"""Signals while trials run.
+
+The first SIGINT or SIGTERM asks for a stop after the current batch, the second stops at once. SIGTSTP (Ctrl-Z) suspends
+the workers with this process: they have process groups of their own, so that the terminal does not do it.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -40,6 +45,7 @@ class Interrupts:
             yield
             return
         before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._suspend)
         try:
             yield
         finally:
@@ -54,3 +60,8 @@ class Interrupts:
             self._note("stopping after this batch; once more stops at once")
         else:
             self._executor.kill()
+
+    def _suspend(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._executor.suspend()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._executor.wake()

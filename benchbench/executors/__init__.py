@@ -65,6 +65,12 @@ class Executor(Protocol):
     def stop(self) -> None:
         """Ask running trials to end after their batch, and start no more."""
 
+    def suspend(self) -> None:
+        """Suspend what runs on this machine, as Ctrl-Z does to this process, until :meth:`wake`."""
+
+    def wake(self) -> None:
+        """Let what was suspended go on."""
+
     def kill(self) -> None:
         """End running trials at once."""
 

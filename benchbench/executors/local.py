@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import queue
+import signal
 from typing import TYPE_CHECKING, Self
 
 from benchbench.errors import TrialError
@@ -128,6 +129,16 @@ class LocalExecutor:
         self._is_stopping = True
         for worker in self._workers:
             worker.heartbeat.ask_to_stop()
+
+    def suspend(self) -> None:
+        """Suspend the workers, as Ctrl-Z does to this process, until :meth:`wake`."""
+        for worker in self._workers:
+            worker.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let the workers go on."""
+        for worker in self._workers:
+            worker.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End running trials at once."""

@@ -152,12 +152,18 @@ class RayExecutor:
     def stop(self) -> None:
         """Ask running trials to end after the batch that they are in within a second, and start no more."""
         self._is_stopping = True
-        self._wake()
+        self._rouse()
+
+    def suspend(self) -> None:
+        """Leave the trials alone: they belong to Ray, and may run on other hosts."""
+
+    def wake(self) -> None:
+        """Leave the trials alone."""
 
     def kill(self) -> None:
         """End running trials at once."""
         self._is_stopping = self._is_killing = True
-        self._wake()
+        self._rouse()
 
     def close(self) -> None:
         """End what still runs, and the Ray that was started for it."""
@@ -169,7 +175,7 @@ class RayExecutor:
         if self._is_ours:
             ray.shutdown()
 
-    def _wake(self) -> None:
+    def _rouse(self) -> None:
         # Signal handlers call this at any point, also within a call of Ray, which must not be entered twice.
         self._heard.put((None, None))
 

@@ -79,8 +79,12 @@ class WorkerProcess:
     def kill(self) -> None:
         """End the process and its children at once."""
         self._is_killed = True
+        self.send_signal(signal.SIGKILL)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the process and its children, if it has not ended."""
         if self._process.returncode is None:
-            self._kill_group()
+            self._signal_group(number)
 
     def close(self) -> None:
         """Let the process end by itself, and make sure that it does."""
@@ -120,11 +124,11 @@ class WorkerProcess:
         for answer in self._channel.messages():
             self._heard.put((self, answer))  # type: ignore[arg-type]
         self._process.wait()
-        self._kill_group()
+        self._signal_group(signal.SIGKILL)
         self._output.join(_OUTPUT_SECONDS)
         self._heard.put((self, None))
 
-    def _kill_group(self) -> None:
+    def _signal_group(self, number: int) -> None:
         # macOS refuses to signal a group that has nothing but zombies left.
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self._process.pid, number)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from support.commands import Bench
+from support.commands import Bench, workers
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
@@ -173,3 +173,25 @@ def runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_ctrl_z_suspends_the_workers_too_until_the_call_goes_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tmp_path / "cache")
+    process = bench.start("run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000)
+    assert process.stdout is not None
+    assert any("epoch" in line and "train" in line for line in process.stdout)
+    (worker,) = workers(process)
+    process.send_signal(signal.SIGTSTP)
+    assert comes_true(lambda: worker.status() == psutil.STATUS_STOPPED)
+    process.send_signal(signal.SIGCONT)
+    assert comes_true(lambda: worker.status() != psutil.STATUS_STOPPED)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+
+
+def comes_true(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + SECONDS
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
