@@ -1,4 +1,4 @@
-"""The files that a worker leaves of a finished trial: tables of its predictions, images to draw, the model.
+"""The files that a worker writes of a finished trial: tables of its predictions, images to draw, the model.
 
 ::
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Predictions", "save_layers", "save_model", "stage"]
 
 OTHER = "(other)"
-"""The prediction that is none of the classes: a model may have more outputs than there are classes."""
+"""A prediction of none of the classes: a model may have more outputs than there are classes."""
 
 _NUM_TEST_IMAGES = 16
 _NUM_IMAGES_PER_CLASS = 4
@@ -43,7 +43,7 @@ _NUM_IMAGES_PER_CLASS = 4
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model says of the test images, on the CPU.
+    """The model's predictions for the test images, on the CPU.
 
     probabilities: float32 ``[N, K]``, K at least the number of classes; labels: int64 ``[N]``, the true ones.
     """
@@ -109,7 +109,7 @@ class _Table:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the names of the predictions; the last is that of no class, where that occurs."""
+        """Return the names of the predictions; the last stands for no class, if that occurs."""
         has_other = bool((self.predicted == len(self.class_names)).any())
         return (*self.class_names, OTHER) if has_other else self.class_names
 
@@ -160,7 +160,7 @@ def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
 
 
 def choose_test_images(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the numbers of sixteen images, or all of fewer: half right, half wrong where possible.
+    """Return the numbers of sixteen images, or all of fewer: half right, half wrong if possible.
 
     They are spread evenly over the split, so that a split sorted by class shows many classes.
     """

@@ -15,7 +15,7 @@ Phase = Literal["load", "train", "eval", "checkpoint", "other"]
 
 
 class Clock:
-    """A stopwatch that is always in exactly one phase, ``other`` unless told.
+    """A stopwatch that is always in exactly one phase, ``other`` unless it is told another.
 
     ``synchronize`` waits for the device and is called at phase borders only: work that was queued in a phase is
     counted in it, and nothing waits inside the batch loop. ``now`` is in seconds.
@@ -38,7 +38,7 @@ class Clock:
     def phase(self, phase: Phase) -> Iterator[None]:
         """Count the time inside the block to ``phase``.
 
-        What the block raises, or the device did in it, leaves the phase's name in ``failed_phase``.
+        If the block raises, or the device fails in it, ``failed_phase`` is this phase afterwards.
         """
         before = self._switch(phase)
         try:
@@ -54,17 +54,17 @@ class Clock:
             raise
 
     def add(self, times: Times) -> None:
-        """Count what was measured before, by a trial that is resumed."""
+        """Add the times that a resumed trial took before."""
         for phase in self._seconds:
             self._seconds[phase] += getattr(times, phase)
         self.first_epoch_train_seconds = times.first_epoch_train
 
     def seconds(self, phase: Phase) -> float:
-        """Return what was counted to a phase so far; the current phase up to its last border."""
+        """Return the seconds of a phase so far; of the current phase, those up to its last border."""
         return self._seconds[phase]
 
     def times(self, *, is_failing: bool = False) -> Times:
-        """Return the seconds of all phases up to this moment; without the device if that has failed."""
+        """Return the seconds of all phases until now; ``is_failing``: without waiting for a device that has failed."""
         self._switch(self._phase, is_failing=is_failing)
         return Times(
             **self._seconds,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 TOLERANCE = 1e-4
-"""How far a logit of the graph may be from the model's, absolutely and as a share; both run on one CPU."""
+"""How far a logit of the graph may be from the model's, absolute and relative; both run on one CPU."""
 
 
 def save_model(folder: Path, model: nn.Module, example: Tensor, class_names: tuple[str, ...]) -> str | None:
@@ -47,11 +47,11 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, class_names: tup
 
 
 def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
-    """Return the graph of the model, after it was seen to compute the same for one image and for more."""
+    """Return the graph of the model, after a check that it computes the same for one image and for several."""
     import torch
 
     with torch.no_grad(), _silent():
-        # DYNAMIC raises where the graph would fit one batch size only; AUTO, MLflow's choice, says nothing.
+        # DYNAMIC raises if the graph would fit one batch size only; AUTO, MLflow's choice, says nothing.
         dynamic_shapes = ({0: torch.export.Dim.DYNAMIC},)
         program = torch.export.export(model, (example,), dynamic_shapes=dynamic_shapes)
         graph = program.module()
@@ -62,7 +62,7 @@ def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep torch from showing the whole graph where it cannot export one: the reason is returned."""
+    """Keep torch from printing the whole graph if it cannot export it: the reason is returned."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     unread = io.StringIO()
@@ -100,13 +100,13 @@ def _num_outputs(program: ExportedProgram) -> int:
 
 
 def _describe(example_shape: Sequence[int], num_outputs: int, class_names: tuple[str, ...]) -> dict[str, object]:
-    """Return what the file MLmodel says: https://mlflow.org/docs/latest/ml/model/#mlmodel-file-structure."""
+    """Return the content of the file MLmodel: https://mlflow.org/docs/latest/ml/model/#mlmodel-file-structure."""
     import torch
 
     return {
         "flavors": {
             "python_function": {
-                # MLflow writes null, and then loads the graph to the GPU where there is one, which it refuses
+                # MLflow writes null, and then loads the graph to the GPU if there is one, which it refuses
                 # to be moved to.
                 "config": {"device": "cpu"},
                 "data": "data",

@@ -1,4 +1,4 @@
-"""What a network is made of: layers, their outputs, parameters and multiply-adds, seen while an image passes."""
+"""The layers of a network with their outputs, parameters and multiply-adds, recorded while an image passes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 WHOLE = "(network)"
-"""The name of the row for what the network does outside all of its layers."""
+"""The name of the row for what the network computes outside of its layers."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Layer:
 
 
 def list_layers(model: nn.Module, image: Tensor) -> list[Layer]:
-    """Return the layers in the order in which they are passed, those that are not passed at the end.
+    """Return the layers in the order in which an image passes them, then those that it does not pass.
 
     image: float32 ``[1, C, H, W]``. Every parameter and multiply-add of the network is in exactly one row. Weights,
     buffers and random generators are left as they are. Raises whatever a model raises that needs real numbers to pass
@@ -51,7 +51,7 @@ def list_layers(model: nn.Module, image: Tensor) -> list[Layer]:
 def _pass(
     model: nn.Module, image: Tensor, names: dict[str, nn.Module], outputs: dict[str, tuple[int, ...]]
 ) -> dict[str, int]:
-    """Fill in the outputs and return the multiply-adds of each module, those of the modules in it included."""
+    """Fill in the outputs and return the multiply-adds of each module, including those of its submodules."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -80,7 +80,7 @@ def _pass(
 
 @dataclass
 class _Own:
-    """What is a module's own, apart from the modules in it: it gives every parameter to the first that has it."""
+    """Splits parameters and multiply-adds among modules: each parameter counts once, for the first that has it."""
 
     multiply_adds: dict[str, int]
     seen: set[int] = field(default_factory=set)

@@ -1,7 +1,7 @@
-"""How much memory one piece of work takes in a process that does many.
+"""How much memory one piece of work takes in a process that does several.
 
 The system's high-water mark is of the whole process and outlives the work, and freed memory may stay with the
-process. So what is free is given back first, and the work counted from there.
+process. So free memory is given back first, and the work is counted from there.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Footprint:
 
     @property
     def method(self) -> Literal["sampled", "counted"]:
-        """Return how the peak is found."""
+        """How the peak is measured."""
         return "counted" if self._device.type == "cuda" else "sampled"
 
     @property
     def peak_bytes(self) -> int:
-        """Return the most that all blocks so far held at a time."""
+        """The most that the blocks so far held at one time."""
         return self._peak
 
     def __enter__(self) -> Self:
@@ -69,7 +69,7 @@ class Footprint:
         self._left += self._held() - self._before
 
     def _held(self) -> int:
-        """Return what is in use now, after what is free was given back."""
+        """Give back what is free and return what is in use."""
         gc.collect()
         if self.method == "counted":
             return int(torch.cuda.memory_allocated(self._device))

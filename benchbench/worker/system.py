@@ -140,7 +140,7 @@ def _frequency() -> dict[str, float]:
     """Return the mean clock of the processors, if the system tells it: one that is too hot slows down."""
     try:
         megahertz = psutil.cpu_freq().current
-    except (OSError, NotImplementedError, AttributeError):  # None where the system does not tell
+    except (OSError, NotImplementedError, AttributeError):  # None if the system does not tell
         return {}
     return {"cpu_frequency_megahertz": megahertz} if megahertz else {}
 
