@@ -40,7 +40,7 @@ def to_json(timing: Timing, table: TimedTable, *, name: str, mlflow: MlflowRun |
         "baseline": table.baseline,
         "confidence": table.confidence,
         "method": table.method,
-        "contended_rounds": [done.number for done in timing.rounds if done.is_noisy],
+        "noisy_rounds": [done.number for done in timing.rounds if done.is_noisy],
         "other_cpu_fraction": [done.other_cpu_fraction for done in timing.rounds],
         "variants": [_variant(timing, row, place) for place, row in enumerate(table.rows)],
         "machine": asdict(started.machine),

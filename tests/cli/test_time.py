@@ -275,7 +275,7 @@ def test_bad_options_end_with_2_before_anything_is_made(
 
 
 @pytest.mark.slow
-def test_contended_rounds_are_counted_and_a_turn_is_described(registry: Registry, tmp_path: Path) -> None:
+def test_noisy_rounds_are_counted_and_a_measurement_is_described(registry: Registry, tmp_path: Path) -> None:
     said = timing(registry, tmp_path, words(optimizer="sgd,adam"), steps=1)
     warmed = tuple(event for event in said if isinstance(event, Warmed))
     rounds = tuple(event for event in said if isinstance(event, Round))
