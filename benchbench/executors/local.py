@@ -77,6 +77,7 @@ class LocalExecutor:
 
         Raises what is wrong with the first bad draft.
         """
+        self._hire()
         first, *others = self._workers
         first.ask(self._preparation(tuple(drafts), data_roots))
         for worker in others:

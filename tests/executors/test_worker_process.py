@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FILES = [str(PLUGINS / name) for name in ("tiny.py", "processes.py", "unruly.py")]
 NEEDED = ["benchbench:sgd", "benchbench:constant", "benchbench:digits", *FILES]
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @pytest.fixture
