@@ -49,7 +49,8 @@ def artifact_text(store: Reading, run: Run, name: str) -> str | None:
     """Return a text among the artifacts of a run, or None if it has no such file."""
     with tempfile.TemporaryDirectory() as folder:
         path = fetch(store, run, (name,), Path(folder)) / name
-        return path.read_text(encoding="utf-8") if path.exists() else None
+        # Not as text: a line end within a quoted cell is part of it.
+        return path.read_bytes().decode() if path.exists() else None
 
 
 def log_report(run_id: str, report: Path) -> None:
