@@ -116,8 +116,8 @@ def check_finished(records: Sequence[Record]) -> None:
         counts = {
             status: sum(record.status == status for record in records) for status in ("failed", "killed", "running")
         }
-        what = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "there are no trials"
-        raise SpecError(f"no trial has finished: {what}", hint="bench runs list shows how far they are")
+        endings = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "there are no trials"
+        raise SpecError(f"no trial has finished: {endings}", hint="bench runs list shows how far they are")
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class _Table:
 
     def cells(self, metrics: Sequence[Metric]) -> list[Cell]:
         """Return all cells, row by row; their verdicts are corrected for the number of all comparisons."""
-        cells = [self._cell(place, metric) for place in range(len(self.configurations)) for metric in metrics]
+        cells = [self._cell(number, metric) for number in range(len(self.configurations)) for metric in metrics]
         num_comparisons = sum(cell.contrast is not None and cell.contrast.p_value is not None for cell in cells)
         judge = Judge(1 - self.confidence, max(num_comparisons, 1))
         judged = [self._with_permutation(cell, judge) for cell in cells]
@@ -145,35 +145,35 @@ class _Table:
 
     def rows(self, cells: Sequence[Cell], metrics: Sequence[Metric]) -> tuple[Row, ...]:
         """Return the rows with their cells; the best is the one of the highest mean accuracy by validation."""
-        accuracies = [self._val_accuracy(place) for place in range(len(self.configurations))]
+        accuracies = [self._val_accuracy(number) for number in range(len(self.configurations))]
         best = max(accuracies, key=lambda accuracy: -1.0 if accuracy is None else accuracy)
         return tuple(
             Row(
                 name=row.name,
                 where=row.where,
                 statuses=row.statuses,
-                val_accuracy=accuracies[place],
-                is_baseline=place == self.baseline,
-                is_best=accuracies[place] is not None and place == accuracies.index(best),
-                cells={cell.metric: cell for cell in cells[place * len(metrics) : (place + 1) * len(metrics)]},
+                val_accuracy=accuracies[number],
+                is_baseline=number == self.baseline,
+                is_best=accuracies[number] is not None and number == accuracies.index(best),
+                cells={cell.metric: cell for cell in cells[number * len(metrics) : (number + 1) * len(metrics)]},
             )
-            for place, row in enumerate(self.configurations)
+            for number, row in enumerate(self.configurations)
         )
 
-    def _cell(self, place: int, metric: Metric) -> Cell:
-        values = self._values(place, metric)
+    def _cell(self, number: int, metric: Metric) -> Cell:
+        values = self._values(number, metric)
         known = [value for value in values.values() if value is not None]
-        limit = _limit(values, self.configurations[place].finished, metric)
+        limit = _limit(values, self.configurations[number].finished, metric)
         summary = summarise([value for value in known if math.isfinite(value)], confidence=self.confidence)
         cell = Cell(metric.name, values, limit, summary, _median(values), None, Verdict("baseline", "baseline"))
-        if place == self.baseline:
+        if number == self.baseline:
             return cell
         others = self._values(self.baseline, metric)
         why = _obstacle(values, others, metric)
         if why:
             return replace(cell, verdict=not_compared(why))
-        found = contrast(_whole(values), _whole(others), as_ratio=metric.is_ratio, confidence=self.confidence)
-        return replace(cell, contrast=found)
+        change = contrast(_whole(values), _whole(others), as_ratio=metric.is_ratio, confidence=self.confidence)
+        return replace(cell, contrast=change)
 
     def _with_permutation(self, cell: Cell, judge: Judge) -> Cell:
         if cell.contrast is None or cell.contrast.p_value is None:
@@ -183,12 +183,12 @@ class _Table:
         p_value = permutation_p(_whole(cell.values), others, as_ratio=as_ratio, level=level)
         return replace(cell, contrast=replace(cell.contrast, permutation_p=p_value))
 
-    def _values(self, place: int, metric: Metric) -> Numbers:
-        finished = self.configurations[place].finished
+    def _values(self, number: int, metric: Metric) -> Numbers:
+        finished = self.configurations[number].finished
         return {unit: self.numbers[record.attempt].get(metric.name) for unit, record in finished.items()}
 
-    def _val_accuracy(self, place: int) -> float | None:
-        finals = [record.final.val_accuracy for record in self.configurations[place].finished.values() if record.final]
+    def _val_accuracy(self, number: int) -> float | None:
+        finals = [record.final.val_accuracy for record in self.configurations[number].finished.values() if record.final]
         return math.fsum(finals) / len(finals) if finals else None
 
 

@@ -123,14 +123,16 @@ def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue]) -> i
     specs = [record.spec for row in rows for record in row.trials.values()]
     for key in where:
         check_key(key, specs)
-    found = [place for place, row in enumerate(rows) if all(_has(record.spec, where) for record in row.trials.values())]
-    if not where or len(found) == 1:
-        return found[0]
-    if not found:
+    matching = [
+        number for number, row in enumerate(rows) if all(_has(record.spec, where) for record in row.trials.values())
+    ]
+    if not where or len(matching) == 1:
+        return matching[0]
+    if not matching:
         raise SpecError(f"no row matches the baseline {describe_values(where, where)}", hint=f"rows: {_some(rows)}")
     raise SpecError(
-        f"the baseline {describe_values(where, where)} matches {len(found)} rows",
-        hint=f"name one of them: {_some([rows[place] for place in found])}",
+        f"the baseline {describe_values(where, where)} matches {len(matching)} rows",
+        hint=f"name one of them: {_some([rows[number] for number in matching])}",
     )
 
 

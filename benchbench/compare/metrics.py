@@ -129,8 +129,8 @@ def _images_per_second(epochs: Sequence[Epoch]) -> float:
 def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | None]]) -> tuple[Metric, ...]:
     """Return the metrics of these names, each once; raises :class:`SpecError` for one that no trial has."""
     known = list(dict.fromkeys(name for table in tables for name in table))
-    found = {name: Metric.named(name) for name in names}
-    for name, metric in found.items():
+    by_name = {name: Metric.named(name) for name in names}
+    for name, metric in by_name.items():
         if metric.name not in known:
             listed = [other for other in known if "/" not in other]
             more = ", test_accuracy/<class>" if len(listed) < len(known) else ""
@@ -138,7 +138,7 @@ def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | Non
                 f"no trial has a metric {name!r}",
                 hint=" ".join(filter(None, (closest(name, known), f"all metrics: {', '.join(listed)}{more}"))),
             )
-    return tuple({metric.name: metric for metric in found.values()}.values())
+    return tuple({metric.name: metric for metric in by_name.values()}.values())
 
 
 def check_unit(metric: Metric, value: float, *, where: str) -> None:

@@ -63,8 +63,8 @@ def against_published(
     values = {record.attempt: values_of(record) for record in trials}
     known = [table for table in values.values() if table]
     rows = []
-    for place, row in enumerate(expected, start=1):
-        where = f"[[expected]] {place}"
+    for number, row in enumerate(expected, start=1):
+        where = f"[[expected]] {number}"
         (metric,) = find_metrics([row.metric], known)
         check_unit(metric, row.value, where=where)
         rows.append(_row(row, metric, _matching(row, trials, where), values, confidence))
@@ -72,17 +72,17 @@ def against_published(
 
 
 def _matching(row: Expected, trials: Sequence[Record], where: str) -> list[Record]:
-    found = [record for record in trials if is_match(record.spec, row.where)]
+    matching = [record for record in trials if is_match(record.spec, row.where)]
     name = describe_values(row.where, row.where)
-    if not found:
+    if not matching:
         raise SpecError(f"{where} matches no trial: {name}", hint=f"{len(trials)} trials were looked at")
-    others = [key for key in varying([record.spec for record in found]) if key != "seed"]
+    others = [key for key in varying([record.spec for record in matching]) if key != "seed"]
     if others:
         raise SpecError(
             f"{where} matches several configurations: {name}",
             hint=f"they differ in {', '.join(others)}: add them to `where`",
         )
-    return found
+    return matching
 
 
 def _row(

@@ -47,8 +47,8 @@ def wilson(fraction: float, total: int, *, confidence: float) -> Interval:
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
     Statistical Association 22, 1927.
     """
-    found = stats.binomtest(round(fraction * total), total).proportion_ci(confidence, method="wilson")
-    return Interval(min(float(found.low), fraction), max(float(found.high), fraction))
+    ends = stats.binomtest(round(fraction * total), total).proportion_ci(confidence, method="wilson")
+    return Interval(min(float(ends.low), fraction), max(float(ends.high), fraction))
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
-def seeds_needed(found: Contrast, *, level: float) -> int | None:
+def seeds_needed(difference: Contrast, *, level: float) -> int | None:
     """Return with how many seeds each a t test would show a difference of this size in four cases of five.
 
     None if it takes more than :data:`MAX_SEEDS`. Cohen, "Statistical Power Analysis", 1988, chapter 2.
@@ -180,8 +180,8 @@ def seeds_needed(found: Contrast, *, level: float) -> int | None:
     from statsmodels.stats.power import TTestIndPower, TTestPower
 
     counts = np.arange(2, MAX_SEEDS + 1)
-    test = TTestPower() if found.is_paired else TTestIndPower()
-    enough = np.flatnonzero(test.power(found.effect_size, counts, level) >= POWER)
+    test = TTestPower() if difference.is_paired else TTestIndPower()
+    enough = np.flatnonzero(test.power(difference.effect_size, counts, level) >= POWER)
     return int(counts[enough[0]]) if len(enough) else None
 
 

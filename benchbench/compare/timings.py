@@ -84,8 +84,8 @@ def compare_timings(seconds: Mapping[str, Sequence[float]], baseline: str, *, co
     }
     corrected = Judge.correct(list(contrasts.values()))
     rows = []
-    for (name, found), corrected_p in zip(contrasts.items(), corrected, strict=True):
-        kind = _kind(found, corrected_p, level)
+    for (name, ratio), corrected_p in zip(contrasts.items(), corrected, strict=True):
+        kind = _kind(ratio, corrected_p, level)
         low, median, high = (float(value) for value in np.quantile(seconds[name], (0.25, 0.5, 0.75)))
         rows.append(
             TimedRow(
@@ -93,10 +93,10 @@ def compare_timings(seconds: Mapping[str, Sequence[float]], baseline: str, *, co
                 epoch_seconds=tuple(seconds[name]),
                 median=median,
                 middle_half=Interval(low, high),
-                ratio=found,
+                ratio=ratio,
                 corrected_p=corrected_p,
                 kind=kind,
-                verdict=_sentence(name, baseline, found, kind) + _taken_back(found, kind, level, len(seconds) - 1),
+                verdict=_sentence(name, baseline, ratio, kind) + _taken_back(ratio, kind, level, len(seconds) - 1),
             )
         )
     return TimedTable(tuple(rows), baseline, n, confidence, _method(n))
@@ -109,9 +109,9 @@ def _method(n: int) -> Method:
 def _contrast(ours: Sequence[float], baseline: Sequence[float], *, confidence: float) -> Contrast:
     """Return the ratio of two variants by rounds."""
     a, b = (dict(zip(map(str, range(len(values))), values, strict=True)) for values in (ours, baseline))
-    found = contrast(a, b, as_ratio=True, confidence=confidence)
-    if found.interval is None or _method(len(ours)) == "Student's t":
-        return found
+    ratio = contrast(a, b, as_ratio=True, confidence=confidence)
+    if ratio.interval is None or _method(len(ours)) == "Student's t":
+        return ratio
     logs = np.log(ours) - np.log(baseline)
     ends = stats.bootstrap(
         (logs,),
@@ -122,7 +122,7 @@ def _contrast(ours: Sequence[float], baseline: Sequence[float], *, confidence: f
         rng=np.random.default_rng(0),
     ).confidence_interval
     return replace(
-        found,
+        ratio,
         estimate=math.exp(np.median(logs)),
         interval=Interval(math.exp(ends.low), math.exp(ends.high)),
         p_value=float(stats.wilcoxon(logs).pvalue),
@@ -130,29 +130,29 @@ def _contrast(ours: Sequence[float], baseline: Sequence[float], *, confidence: f
     )
 
 
-def _kind(found: Contrast | None, corrected_p: float | None, level: float) -> Kind:
-    if found is None:
+def _kind(ratio: Contrast | None, corrected_p: float | None, level: float) -> Kind:
+    if ratio is None:
         return "baseline"
-    if found.interval is None or 1.0 in found.interval or corrected_p is None or corrected_p >= level:
+    if ratio.interval is None or 1.0 in ratio.interval or corrected_p is None or corrected_p >= level:
         return "no difference"
-    return "faster" if found.estimate < 1 else "slower"
+    return "faster" if ratio.estimate < 1 else "slower"
 
 
-def _sentence(name: str, baseline: str, found: Contrast | None, kind: Kind) -> str:
-    if found is None:
+def _sentence(name: str, baseline: str, ratio: Contrast | None, kind: Kind) -> str:
+    if ratio is None:
         return "baseline"
-    if kind == "no difference" or found.interval is None:
-        return f"{name} and {baseline}: no difference detectable at n = {found.n[0]}"
-    low, high = found.interval.low, found.interval.high
-    times, low, high = (found.estimate, low, high) if kind == "slower" else (1 / found.estimate, 1 / high, 1 / low)
+    if kind == "no difference" or ratio.interval is None:
+        return f"{name} and {baseline}: no difference detectable at n = {ratio.n[0]}"
+    low, high = ratio.interval.low, ratio.interval.high
+    times, low, high = (ratio.estimate, low, high) if kind == "slower" else (1 / ratio.estimate, 1 / high, 1 / low)
     digits = 2 if round(low, 2) > 1 else 4
     return f"{name} is {times:.{digits}f}x [{low:.{digits}f}, {high:.{digits}f}] {kind} than {baseline}"
 
 
-def _taken_back(found: Contrast | None, kind: Kind, level: float, num_comparisons: int) -> str:
+def _taken_back(ratio: Contrast | None, kind: Kind, level: float, num_comparisons: int) -> str:
     """Return why there is no verdict of a difference beside an interval that has none, or an empty text."""
-    if kind != "no difference" or found is None or found.interval is None or 1.0 in found.interval:
+    if kind != "no difference" or ratio is None or ratio.interval is None or 1.0 in ratio.interval:
         return ""
-    if found.p_value is not None and found.p_value < level:
+    if ratio.p_value is not None and ratio.p_value < level:
         return f" after correction for {num_comparisons} comparisons"
     return " by Wilcoxon's signed-rank test"

@@ -39,9 +39,9 @@ def number(value: float, metric: Metric, *, beside: float | None = None) -> str:
     return f"{value:.4g}"
 
 
-def interval(found: Interval | None, metric: Metric) -> str:
+def interval(ends: Interval | None, metric: Metric) -> str:
     """Return ``52.1 .. 55.0``, or an empty text."""
-    return f"{number(found.low, metric, beside=found.high)} .. {number(found.high, metric)}" if found else ""
+    return f"{number(ends.low, metric, beside=ends.high)} .. {number(ends.high, metric)}" if ends else ""
 
 
 def mean(summary: Summary, metric: Metric) -> str:
@@ -62,13 +62,13 @@ def value(cell: Cell, metric: Metric) -> str:
     return f"> {number(cell.limit, metric)} {counts}" if cell.limit is not None else counts
 
 
-def difference(found: Contrast | None, metric: Metric) -> str:
+def difference(contrast: Contrast | None, metric: Metric) -> str:
     """Return ``+2.12 [-0.31, +4.55]``, or a ratio as ``1.250 [1.102, 1.418]``; the interval only if there is one."""
-    if found is None:
+    if contrast is None:
         return ""
-    texts = [_change(found.estimate, metric)]
-    if found.interval:
-        low, high = (_change(end, metric) for end in (found.interval.low, found.interval.high))
+    texts = [_change(contrast.estimate, metric)]
+    if contrast.interval:
+        low, high = (_change(end, metric) for end in (contrast.interval.low, contrast.interval.high))
         texts.append(f"[{low}, {high}]")
     return " ".join(texts)
 
@@ -94,7 +94,9 @@ def caption(comparison: Comparison, metric: Metric) -> str:
     """Return how the numbers of a metric's table were made."""
     cells = [row.cells[metric.name] for row in comparison.rows]
     contrasts = [cell.contrast for cell in cells if cell.contrast is not None]
-    tests = {"paired t tests" if found.is_paired else "Welch's t tests" for found in contrasts if found.interval}
+    tests = {
+        "paired t tests" if contrast.is_paired else "Welch's t tests" for contrast in contrasts if contrast.interval
+    }
     parts = [f"± standard deviation; {percent(comparison.confidence)} intervals, Student's t"]
     if tests:
         parts.append(f"{' and '.join(sorted(tests))}, verdicts corrected for {comparison.num_comparisons} (Holm)")

@@ -29,11 +29,11 @@ def accuracy_per_class(table: ClassTable, subject: Subject) -> Chart:
         figure = Figure(figsize=(inches, 0.8 + 0.26 * len(table.class_names)))
         axes = figure.subplots()
         for series, (number, offset) in enumerate(zip(shown, offsets, strict=True)):
-            for place, (name, cell) in enumerate(zip(table.class_names, table.columns[number], strict=True)):
+            for position, (name, cell) in enumerate(zip(table.class_names, table.columns[number], strict=True)):
                 below, above = cell.accuracy - cell.low, cell.high - cell.accuracy
                 points = axes.errorbar(
                     cell.accuracy,
-                    place + offset,
+                    position + offset,
                     xerr=None if math.isnan(below) else [[max(below, 0)], [max(above, 0)]],
                     fmt=charts.MARKERS[series],
                     color=charts.color(series),

@@ -78,12 +78,12 @@ def _cell(records: Sequence[Record], class_name: str, num_images: int | None, co
         return ClassCell(summary.mean, max(summary.interval.low, 0.0), min(summary.interval.high, 1.0), "t")
     if not num_images:
         return ClassCell(summary.mean, math.nan, math.nan, "")
-    found = wilson(summary.mean, num_images, confidence=confidence)
-    return ClassCell(summary.mean, found.low, found.high, "Wilson")
+    interval = wilson(summary.mean, num_images, confidence=confidence)
+    return ClassCell(summary.mean, interval.low, interval.high, "Wilson")
 
 
 def _image_counts(subject: Subject, records: Sequence[Record]) -> dict[str, int]:
     """Return the number of test images of each class, from the first trial that keeps its table."""
     paths = (subject.artifacts(record) / files.PER_CLASS for record in records)
-    found = next((path for path in paths if path.exists()), None)
-    return {} if found is None else {line.class_name: line.images for line in read_per_class(found)}
+    kept = next((path for path in paths if path.exists()), None)
+    return {} if kept is None else {line.class_name: line.images for line in read_per_class(kept)}

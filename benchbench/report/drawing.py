@@ -115,14 +115,14 @@ def to_svg(figure: Figure, name: str) -> str:
     text = re.sub(r"\s*<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)  # would apply to the whole page
     text = re.sub(rf'<g id="{_MARK}(\d*):([^"]*)">', _marked, text)
     used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))
-    text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
+    text = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", text)
     for color, variable in _VARIABLES.items():
         text = text.replace(color, variable)
     return text
 
 
-def _marked(found: re.Match[str]) -> str:
-    series, tip = found.groups()
+def _marked(match: re.Match[str]) -> str:
+    series, tip = match.groups()
     number = f' data-series="{series}"' if series else ""
     # Of an attribute's escapes, the quotes are the only ones that a text does not need.
     return f"<g{number}><title>{html.escape(html.unescape(tip), quote=False)}</title>" if tip else f"<g{number}>"

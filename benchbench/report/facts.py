@@ -58,8 +58,8 @@ def plugin_files(artifacts: Path) -> list[str]:
     path = artifacts / files.SPEC
     if not path.exists():
         return []
-    found: list[str] = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", [])
-    return found
+    paths: list[str] = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", [])
+    return paths
 
 
 def _facts(record: Record, artifacts: Path) -> Iterator[tuple[str, str]]:
@@ -89,5 +89,5 @@ def _installed(artifacts: Path) -> list[str]:
     path = artifacts / files.ENVIRONMENT
     if not path.exists():
         return []
-    found: list[str] = json.loads(path.read_text(encoding="utf-8")).get("installed", [])
-    return found
+    packages: list[str] = json.loads(path.read_text(encoding="utf-8")).get("installed", [])
+    return packages

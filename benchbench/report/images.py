@@ -54,14 +54,14 @@ def class_images(path: Path) -> list[ClassImages]:
     per_class: dict[int, list[str]] = {}
     for number in shown:
         per_class.setdefault(int(labels[number]), []).append(address(images[number]))
-    return [ClassImages(str(names[label]), tuple(found)) for label, found in per_class.items()]
+    return [ClassImages(str(names[label]), tuple(addresses)) for label, addresses in per_class.items()]
 
 
 def predicted_images(path: Path) -> list[Judged]:
     """Return the test images in ``samples.npz``, the right ones first, as they lie there."""
     return [
-        Judged(address(found.image), found.class_name, found.prediction, found.probability, found.is_right)
-        for found in read_predicted_images(path)
+        Judged(address(image.image), image.class_name, image.prediction, image.probability, image.is_right)
+        for image in read_predicted_images(path)
     ]
 
 

@@ -39,9 +39,9 @@ def environment(machine: Machine) -> str:
 
 @functools.cache  # 0.3 s, for each trial of a grid
 def _installed() -> list[str]:
-    found = {
+    packages = {
         f"{package.metadata['Name']}=={package.version}"
         for package in importlib.metadata.distributions()
         if package.metadata["Name"]
     }
-    return sorted(found, key=str.lower)
+    return sorted(packages, key=str.lower)

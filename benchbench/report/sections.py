@@ -142,8 +142,8 @@ def _numeric(records: Sequence[Record], keys: Sequence[str]) -> set[int]:
     """Return the columns of keys that are numbers in all trials."""
     flats = [record.spec.flat() for record in records]
     return {
-        place
-        for place, key in enumerate(keys, start=1)
+        number
+        for number, key in enumerate(keys, start=1)
         if all(_value(flat.get(key), is_there=key in flat).order is not None for flat in flats)
     }
 

@@ -56,8 +56,8 @@ class Subject:
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """Return what tells the trials apart, seeds included."""
-        found = varying([record.spec for record in self.records])
-        return (*(key for key in found if key != "seed"), "seed")
+        varied = varying([record.spec for record in self.records])
+        return (*(key for key in varied if key != "seed"), "seed")
 
     @property
     def best(self) -> Record | None:

@@ -42,15 +42,15 @@ def to_json(timing: Timing, table: TimedTable, *, name: str, mlflow: MlflowRun |
         "method": table.method,
         "noisy_rounds": [done.number for done in timing.rounds if done.is_noisy],
         "other_cpu_fraction": [done.other_cpu_fraction for done in timing.rounds],
-        "variants": [_variant(timing, row, place) for place, row in enumerate(table.rows)],
+        "variants": [_variant(timing, row, number) for number, row in enumerate(table.rows)],
         "machine": asdict(started.machine),
         "mlflow": asdict(mlflow) if mlflow else None,
     }
 
 
-def images_per_second(timing: Timing, place: int) -> float:
+def images_per_second(timing: Timing, number: int) -> float:
     """Return the median of a variant's rounds."""
-    return float(np.median([each.images_per_second for each in timing.measurements(place)]))
+    return float(np.median([each.images_per_second for each in timing.measurements(number)]))
 
 
 def timing_warnings(timing: Timing) -> Iterator[str]:
@@ -63,23 +63,23 @@ def timing_warnings(timing: Timing) -> Iterator[str]:
             f"{timing.num_noisy} of {len(timing.rounds)} rounds were noisy: other processes took up to"
             f" {fraction:.0%} of the processor"
         )
-    for place, name in enumerate(timing.job.names):
-        if not all(each.is_finite for each in timing.measurements(place)):
+    for number, name in enumerate(timing.job.names):
+        if not all(each.is_finite for each in timing.measurements(number)):
             yield f"the loss of {name} did not stay finite; its time is that of steps that learn nothing"
 
 
-def _variant(timing: Timing, row: TimedRow, place: int) -> dict[str, Any]:
-    warmed, measurements = timing.warmed[place], timing.measurements(place)
+def _variant(timing: Timing, row: TimedRow, number: int) -> dict[str, Any]:
+    warmed, measurements = timing.warmed[number], timing.measurements(number)
     ratio = row.ratio
     return {
         "name": row.name,
-        "spec": timing.job.specs[place].flat(),
+        "spec": timing.job.specs[number].flat(),
         "epoch_seconds": list(row.epoch_seconds),
         "train_seconds": [each.train_seconds for each in measurements],
         "eval_seconds": [each.eval_seconds for each in measurements],
         "median": row.median,
         "middle_half": asdict(row.middle_half),
-        "images_per_second": images_per_second(timing, place),
+        "images_per_second": images_per_second(timing, number),
         "steps_per_epoch": warmed.steps_per_epoch,
         "peak_memory_bytes": warmed.peak_memory_bytes,
         "memory_method": warmed.memory_method,

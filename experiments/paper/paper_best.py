@@ -70,8 +70,8 @@ def classes(best: Trial | None) -> Figure | str:
     if not path.exists():
         return "the best trial kept no per_class.csv"
     rows = [row for row in read_per_class(path) if row.images]
-    found = [wilson(row.accuracy, row.images, confidence=CONFIDENCE) for row in rows]
-    low, high = (np.array([getattr(interval, end) for interval in found]) for end in ("low", "high"))
+    intervals = [wilson(row.accuracy, row.images, confidence=CONFIDENCE) for row in rows]
+    low, high = (np.array([getattr(interval, end) for interval in intervals]) for end in ("low", "high"))
     inches, size = (0.3, 9) if len(rows) <= _MAX_LARGE else (0.14, 5)
     figure = Figure(figsize=(8, 1.5 + inches * len(rows)))
     axes = figure.subplots()

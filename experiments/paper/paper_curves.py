@@ -41,10 +41,10 @@ def by_parameter(trials: Sequence[Trial], keys: Sequence[str], key: str) -> Figu
     if len(groups) > _MAX_LINES:
         return f"{key} has {len(groups)} values, more than can be told apart"
     figure, panels = _panels(f"Accuracy by {key.replace('_', ' ')}", "accuracy")
-    for place, (value, records) in enumerate(groups.items()):
+    for number, (value, records) in enumerate(groups.items()):
         own = frame[frame["value"] == value].groupby("epoch")
         for split, axes in panels.items():
-            _draw_band(axes, own[split].agg(["mean", "std"]), place, _count(value, records))
+            _draw_band(axes, own[split].agg(["mean", "std"]), number, _count(value, records))
     _end(figure, panels["val"], _pooled(groups, keys, key))
     return figure
 
@@ -61,8 +61,8 @@ def all_trials(ranked: Sequence[Trial], keys: Sequence[str], measure: str) -> Fi
         f"{measure.capitalize()} of {len(records)} trial{'s' if len(records) > 1 else ''}", measure
     )
     for split, axes in panels.items():
-        for place, record in enumerate(records):
-            _draw_trial(axes, record, f"{split}_{measure}", _look(place, len(records), record, keys))
+        for number, record in enumerate(records):
+            _draw_trial(axes, record, f"{split}_{measure}", _look(number, len(records), record, keys))
         if measure == "loss":
             _fit_losses(axes, [getattr(epoch, f"{split}_loss") for record in records for epoch in record.epochs])
     is_cut_short = any(record.status != "finished" for record in records)
@@ -124,24 +124,24 @@ def _panels(title: str, measure: str) -> tuple[Figure, dict[str, Axes]]:
     return figure, panels
 
 
-def _draw_band(axes: Axes, means: pd.DataFrame, place: int, name: str) -> None:
+def _draw_band(axes: Axes, means: pd.DataFrame, number: int, name: str) -> None:
     epochs, middle = means.index.to_numpy(), means["mean"].to_numpy()
-    color, dashes = COLORS[place % len(COLORS)], DASHES[place % len(DASHES)]
+    color, dashes = COLORS[number % len(COLORS)], DASHES[number % len(DASHES)]
     axes.plot(epochs, middle, color=color, linestyle=dashes, marker=_marker(len(epochs)), markersize=3.5, label=name)
     spread = means["std"].fillna(0).to_numpy()
     axes.fill_between(epochs, middle - spread, middle + spread, color=color, alpha=0.15, linewidth=0)
 
 
-def _look(place: int, num_records: int, record: Record, keys: Sequence[str]) -> dict[str, object]:
+def _look(number: int, num_records: int, record: Record, keys: Sequence[str]) -> dict[str, object]:
     """Return how a trial's line is drawn, and what it is called."""
     name = describe_spec(record.spec, keys) or describe_spec(record.spec, ("seed",))
     if record.status != "finished":
         name += f" ({record.status})"
     if num_records <= _MAX_LINES:
-        return {"color": COLORS[place % len(COLORS)], "linestyle": DASHES[place % len(DASHES)], "label": name}
-    if place == 0:
+        return {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number % len(DASHES)], "label": name}
+    if number == 0:
         return {"color": COLORS[0], "linewidth": 2.2, "label": name}
-    others = f"{num_records - 1} others" if place == 1 else None
+    others = f"{num_records - 1} others" if number == 1 else None
     return {"color": QUIET_COLOR, "linewidth": 0.7, "alpha": 0.5, "label": others}
 
 

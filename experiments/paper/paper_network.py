@@ -59,11 +59,11 @@ def read_layers(path: Path) -> list[Row]:
 def blocks(rows: Sequence[Row], max_rows: int = _MAX_ROWS) -> list[Row]:
     """Return the rows, or those in the same module as one, of the finest division into ``max_rows`` at most."""
     depth = max((row.layer.count(".") + 1 for row in rows), default=1)
-    found = list(rows)
-    while len(found) > max_rows and depth > 1:
+    shown = list(rows)
+    while len(shown) > max_rows and depth > 1:
         depth -= 1
-        found = [_merged(name, list(group)) for name, group in groupby(rows, partial(_beginning, depth))]
-    return found
+        shown = [_merged(name, list(group)) for name, group in groupby(rows, partial(_beginning, depth))]
+    return shown
 
 
 def _beginning(depth: int, row: Row) -> str:
