@@ -90,7 +90,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
                 told = events(spec(seed, lr=lr), accuracy, seconds=10 + seed if lr == 0.001 else 21 + 2 * seed)
                 runs.append(filler.trial(store, told, right=right))
         filler.trial(store, [*events(spec(3, lr=0.005))[:2], journals.failed()])
-        store.open_parent("table1", "which?")
+        store.open_parent("table1", file=folder / "table1.toml", question="which?")
         filler.trial(Store.open(uri, "unfinished"), [*events(spec(0))[:2], journals.failed()])
         newer = Store.open(uri, "newer")
         run_id = filler.trial(newer, events(spec(0)))
