@@ -21,6 +21,7 @@ finally:
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402 - after the import above
 from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: E402
+from matplotlib.colors import to_rgba  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.patches import Rectangle  # noqa: E402
 from matplotlib.ticker import MaxNLocator, PercentFormatter  # noqa: E402
@@ -40,6 +41,7 @@ __all__ = [
     "save_png",
     "style_for_page",
     "styled",
+    "to_rgba",
     "to_svg",
 ]
 

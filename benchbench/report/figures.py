@@ -22,6 +22,7 @@ from benchbench.report.drawing import (
     mark,
     save_png,
     styled,
+    to_rgba,
 )
 
 if TYPE_CHECKING:
@@ -144,13 +145,19 @@ def confusion_matrix(
     axes = figure.subplots()
     is_numbered = len(class_names) <= _MAX_NUMBERED_CLASSES
     size = min(_font_size(len(class_names)), 50 * inches / len(columns) / 2.6)
-    for row, column in np.argwhere(counts):
-        count, total = counts[row, column], totals[row, 0]
-        cell = Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, color=BAR_COLOR, alpha=0.08 + 0.62 * count / total)
-        mark(cell, f"{class_names[row]}, predicted as {columns[column]}: {count} of {total} ({count / total:.1%})")
-        axes.add_patch(cell)
-        if is_numbered:
+    opacities = np.where(counts > 0, 0.08 + 0.62 * counts / np.maximum(totals, 1), 0.0)
+    if is_numbered:
+        for row, column in np.argwhere(counts):
+            count, total = counts[row, column], totals[row, 0]
+            cell = Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, color=BAR_COLOR, alpha=opacities[row, column])
+            mark(cell, f"{class_names[row]}, predicted as {columns[column]}: {count} of {total} ({count / total:.1%})")
+            axes.add_patch(cell)
             axes.text(column, row, str(count), ha="center", va="center", color=TEXT_COLOR, fontsize=size)
+    else:
+        # Thousands of cells as one image: drawn one by one they take a minute and megabytes.
+        cells = np.full((*counts.shape, 4), to_rgba(BAR_COLOR))
+        cells[..., 3] = opacities
+        axes.imshow(cells, interpolation="nearest")
     # Names that cannot stand side by side are left out, evenly.
     every = math.ceil(len(class_names) / _MAX_NAMED_CLASSES)
     names = [short(name) for name in columns[::every]]
