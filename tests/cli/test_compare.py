@@ -247,7 +247,7 @@ BAD_INPUT = [
     (["bench", "--target", "val_accuracy=high"], "'high' is no number", "val_accuracy=0.5"),
     (["bench", "--target", "test_accuracy=0.5"], "not measured after every epoch", "did you mean"),
     (["bench", "--confidence", "95"], "--confidence 95 is not between 0 and 1", "0.95"),
-    (["bench", "--format", "tex"], "'--format': 'tex' is not one of 'table'", "latex"),
+    (["bench", "--format", "tex"], "'--format': 'tex' is not one of 'table'", "bench compare --help"),
     (["bench", "--expected"], "no published results to compare with", "--grid FILE"),
     (["bench", "--grid", "none.toml"], "no such file: none.toml", ""),
     (["bench", "--models", "aaaa", "bbbb"], "no run of this experiment is 'aaaa'", ""),
