@@ -1,4 +1,4 @@
-"""``bench doctor``: what benchbench finds on this machine, and what it cannot use."""
+"""``bench doctor``: what is on this machine, and what of it cannot be used."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _DEVICES = """
 import json, torch
+import benchbench.worker.main, benchbench.worker.trial
 from benchbench.worker.accelerate import available_devices, device_name, possible_precisions
 found = [torch.device(name) for name in available_devices()]
 print(json.dumps({
@@ -39,9 +40,9 @@ def doctor(
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
-    """Say what is here: versions, devices, cores, tracking store, plugins found and broken, data found.
+    """Check versions, devices, cores, the tracking store, plugins and data.
 
-    Exits with 1 where something that is here cannot be used.
+    Exits with 1 if something that is here cannot be used.
     """
     from benchbench.plugin.discovery import loose_files
 
@@ -69,6 +70,9 @@ def examine(files: tuple[str, ...]) -> dict[str, Any]:
         store = check_store()
     except BenchError as error:
         problems.append(f"tracking store: {error.message}  ({error.hint})")
+    devices, reason = _devices()
+    if reason:
+        problems.append(f"worker: it cannot start: {reason}")
     catalog = Catalog.read(files)
     problems += [f"plugin {broken.origin}: {broken.reason}" for broken in catalog.broken]
     data = {}
@@ -82,7 +86,7 @@ def examine(files: tuple[str, ...]) -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | machine.package_versions(),
         "processor": machine.processor_name(),
         "cores": os.cpu_count(),
-        **_devices(),
+        **devices,
         "tracking_store": store,
         "cache": str(cache_folder()),
         "plugins": {f"{entry.kind} {entry.name}": entry.origin for entry in catalog.entries},
@@ -94,7 +98,8 @@ def examine(files: tuple[str, ...]) -> dict[str, Any]:
 def describe(findings: dict[str, Any]) -> Iterator[str]:
     """Yield the findings as lines of text."""
     yield "versions   " + ", ".join(f"{name} {version}" for name, version in findings["versions"].items())
-    yield f"processor  {findings['processor']}, {findings['cores']} cores, {findings['threads']} threads for torch"
+    threads = f", {findings['threads']} threads for torch" if findings["threads"] else ""
+    yield f"processor  {findings['processor']}, {findings['cores']} cores{threads}"
     for device in findings["devices"]:
         name = f" ({device['name']})" if device["name"] else ""
         yield f"device     {device['device']}{name}: {', '.join(device['precisions'])}"
@@ -102,19 +107,20 @@ def describe(findings: dict[str, Any]) -> Iterator[str]:
     yield f"cache      {findings['cache']}"
     for name, origin in findings["plugins"].items():
         yield f"plugin     {name}  ({origin})"
-    for name, place in findings["data"].items():
-        yield f"data       {name}: {place or f'not here; bench data fetch {name}'}"
+    for name, path in findings["data"].items():
+        yield f"data       {name}: {path or f'not here; bench data fetch {name}'}"
     for problem in findings["problems"]:
         yield f"problem    {problem}"
     yield "all is well" if not findings["problems"] else f"{len(findings['problems'])} problem(s)"
 
 
-def _devices() -> dict[str, Any]:
-    """Ask a process of its own, since this one does without torch."""
+def _devices() -> tuple[dict[str, Any], str]:
+    """Return the devices and threads, or why no worker can tell: it is asked in a process of its own, with torch."""
     answer = subprocess.run(  # noqa: S603 - our own interpreter and code
         [sys.executable, "-P", "-c", _DEVICES], capture_output=True, text=True, check=False
     )
     if answer.returncode:
-        return {"devices": [], "threads": 0}
-    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    return found
+        lines = answer.stderr.strip().splitlines()
+        return {"devices": [], "threads": 0}, lines[-1] if lines else f"exit code {answer.returncode}"
+    devices: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    return devices, ""

@@ -71,6 +71,7 @@ class Draft(Table):
         refuse_unknown_keys(table, cls.model_fields)
         if isinstance(seeds := table.get("seed"), list):
             raise SpecError(f"seed must be one whole number, not {seeds}", hint=f"did you mean seeds = {seeds}?")
+        _check_plugin_files(table.get("plugins", ()))
         try:
             given = {
                 key: PluginDraft.from_toml(value, kind=key) if key in KINDS else value for key, value in table.items()
@@ -155,6 +156,11 @@ class Spec:
             params = {key: "none" if value is None else value for key, value in plugin.params.items()}
             table[kind] = {"name": plugin.name} | params
         return f"# spec id {self.id}\n" + tomli_w.dumps(table)
+
+
+def _check_plugin_files(files: object) -> None:
+    if not (isinstance(files, list | tuple) and all(isinstance(file, str) for file in files)):
+        raise SpecError(f"plugins must be a list of files or folders, not {files!r}", hint='plugins = ["mine.py"]')
 
 
 def read_settings(settings: Iterable[str]) -> dict[Kind, dict[str, str]]:

@@ -68,12 +68,16 @@ class Settings:
 
     @staticmethod
     def of(options: TrialOptions, *, plugins: Sequence[str] = (), **more: Any) -> Settings:
-        """Return the settings of a call; ``plugins`` are those that the trials name themselves."""
+        """Return the settings of a call; ``plugins`` are those that the trials name themselves.
+
+        Raises :class:`TypeError` for an option that there is not, as Python does.
+        """
         given: dict[str, Any] = dict(options)
         unknown = given.keys() - TrialOptions.__annotations__.keys()
         if unknown:
             name = min(unknown)
-            raise SpecError(f"there is no option {name!r}", hint=closest(name, TrialOptions.__annotations__))
+            near = closest(name, TrialOptions.__annotations__)
+            raise TypeError(f"there is no option {name!r}" + (f"; {near}" if near else ""))
         given["data"] = data_paths(given.pop("data", None))
         given["plugin_files"] = loose_files((*plugins, *map(str, given.pop("plugins", ()))))
         given["experiment"] = given.get("experiment") or default_experiment()

@@ -98,7 +98,8 @@ class Record:
         """Return the record with one more event."""
         match event:
             case Resumed():
-                return replace(self, status="running", error=None, times=None, ended_ms=None)
+                notes = (*self.notes, event.note) if event.note else self.notes
+                return replace(self, status="running", error=None, times=None, ended_ms=None, notes=notes)
             case EpochFinished() if event.epoch.epoch > len(self.epochs):
                 return replace(self, epochs=(*self.epochs, event.epoch))
             case Finished():
@@ -107,7 +108,7 @@ class Record:
                     status="finished",
                     final=event.final,
                     times=event.times,
-                    notes=event.notes,
+                    notes=(*self.notes, *event.notes),
                     ended_ms=event.timestamp_ms,
                 )
             case Failed():

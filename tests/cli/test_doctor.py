@@ -1,0 +1,35 @@
+"""``bench doctor``: what is here, and what of it cannot be used."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from typer.testing import CliRunner
+
+from benchbench.cli.main import make_app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_what_works_is_listed_without_a_problem(workdir: Path) -> None:
+    done = CliRunner().invoke(make_app(), ["doctor", "--json"])
+    assert done.exit_code == 0, done.output
+    findings = json.loads(done.stdout)
+    assert findings["problems"] == []
+    assert "cpu" in [device["device"] for device in findings["devices"]]
+    assert findings["plugins"]["model alexnet"] == "benchbench:alexnet"
+    assert list(workdir.iterdir()) == []
+
+
+def test_a_worker_that_cannot_start_is_a_problem(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workdir / "broken").mkdir()
+    (workdir / "broken" / "torch.py").write_text("raise ImportError('no torch today')\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(workdir / "broken"))
+    done = CliRunner().invoke(make_app(), ["doctor"])
+    assert done.exit_code == 1
+    assert "problem    worker: it cannot start: ImportError: no torch today" in done.stdout
+    assert "all is well" not in done.stdout

@@ -1,0 +1,78 @@
+"""What is seen while trials run: the same lines everywhere, and bars on a terminal."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from io import StringIO
+
+from rich.console import Console
+from support import journals
+
+from benchbench.cli.progress import GridDisplay, RunDisplay
+from benchbench.cli.tables import epoch_line
+from benchbench.protocol.jobs import TrialJob
+from benchbench.records.record import Record
+
+JOB = TrialJob(journals.SPEC, "1", "cpu", "images", "folder")
+
+
+def terminal() -> Console:
+    return Console(file=StringIO(), force_terminal=True, width=80, height=40)
+
+
+def shown(console: Console) -> str:
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_an_epoch_is_one_line_of_80_columns() -> None:
+    started = journals.started()
+    record = Record.of([replace(started, spec=replace(started.spec, epochs=350)), journals.epoch(1)])
+    epoch = replace(
+        record.epochs[0],
+        train_loss=12.3456,
+        val_loss=12.3456,
+        train_accuracy=1,
+        val_accuracy=1,
+        train_seconds=1234.5,
+        images_per_second=12345,
+    )
+    line = epoch_line(epoch, replace(record, epochs=(epoch,)))
+    assert line == "epoch   1/350  train 12.3456 100.0%  val 12.3456 100.0% *  1234.8 s  12345 img/s"
+    assert len(line) <= 80
+
+
+def test_a_terminal_shows_at_once_what_goes_on_before_the_first_trial() -> None:
+    console = terminal()
+    with RunDisplay(console) as display:
+        display.status("looking up plugins")
+        display.downloading("tinyimage10", 5_000_000, 10_000_000)
+    assert "looking up plugins" in shown(console)
+    assert "downloading tinyimage10" in shown(console)
+    assert "MB 5/10" in shown(console)
+
+
+def test_lines_are_the_same_with_and_without_a_terminal() -> None:
+    lines = []
+    for console in (terminal(), Console(file=StringIO(), width=80)):
+        record = Record.of([journals.started()])
+        with RunDisplay(console) as display, display.training([JOB], lambda: {"folder": 3}):
+            display.event(JOB, journals.started(), record)
+            display.event(JOB, journals.epoch(1), record.then(journals.epoch(1)))
+        lines.append([line for line in shown(console).splitlines() if "epoch 1/3  train" in line])
+    assert len(lines[1]) == 1
+    assert lines[1][0] in lines[0][0]
+
+
+def test_a_grid_shows_a_line_for_each_trial_and_the_batches_of_those_that_run() -> None:
+    console = terminal()
+    record = Record.of([journals.started()])
+    with GridDisplay(console) as display, display.training([JOB], lambda: {"folder": 2}):
+        display.trial_status(JOB, "building alexnet")
+        display.event(JOB, journals.started(), record)
+        time.sleep(0.5)  # bars are drawn four times a second
+        display.event(JOB, journals.finished(), record.then(journals.finished()))
+    text = shown(console)
+    assert "batch 2/3" in text
+    assert "[1/1] seed=7: val 80.0%  test 75.0%" in text

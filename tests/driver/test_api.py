@@ -1,0 +1,202 @@
+"""The Python API: functions that take plain values, return values, and print nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from support.paths import PLUGINS
+
+import benchbench as bb
+from benchbench.records.events import EpochFinished
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchbench.protocol.jobs import TrialJob
+
+GRID = f"""
+name = "dots"
+question = "Which learning rate finds the dot?"
+model = "line"
+dataset = "dots"
+epochs = 2
+batch_size = 20
+plugins = ["{PLUGINS / "dots.py"}"]
+seeds = [0, 1]
+optimizer = {{ name = "sgd", lr = {{ grid = [0.1, 0.01] }} }}
+"""
+LINE: dict[str, Any] = {"batch_size": 20, "epochs": 2, "artifacts": "none"}
+DOTS: dict[str, Any] = LINE | {"plugins": [PLUGINS / "dots.py"]}
+
+
+class Notebook(bb.Watcher):
+    """Keeps what it is told, and asks for a stop after an epoch if that is wanted."""
+
+    def __init__(self, *, stop_after: int = 0) -> None:
+        self.notes: list[str] = []
+        self.events: list[str] = []
+        self._stop_after = stop_after
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def event(self, job: TrialJob, event: bb.Event, record: bb.Record) -> None:
+        self.events.append(event.event)
+        assert record.spec == job.spec
+        if isinstance(event, EpochFinished) and event.epoch.epoch == self._stop_after:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _prepared(workdir: Path, cache: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    monkeypatch.setenv("BENCH_CACHE", str(cache))
+
+
+def test_a_run_is_a_record_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    watcher = Notebook()
+    record = bb.run("line", "dots", optimizer="adam", set={"optimizer.lr": 0.01}, watcher=watcher, **DOTS)
+    assert capfd.readouterr() == ("", "")
+    assert record.status == "finished"
+    assert record.spec.optimizer.params["lr"] == 0.01
+    assert record.mlflow is not None
+    assert watcher.events == ["started", "epoch_finished", "epoch_finished", "finished"]
+    assert [loaded.spec_id for loaded in bb.load_records()] == [record.spec_id]
+
+
+def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path) -> None:
+    (workdir / "grid.toml").write_text(GRID, encoding="utf-8")
+    plan = bb.grid("grid.toml", dry_run=True)
+    assert plan.counts == {"not started": 4}
+
+    result = bb.grid("grid.toml", jobs=2)
+    assert (result.status, result.is_interrupted, dict(result.counts)) == ("finished", False, {"finished": 4})
+    assert result.run is not None
+    assert result.has_report
+    assert len(result.records) == 4
+    assert {result.label(trial) for trial in result.trials} == {
+        f"optimizer.lr={rate} seed={seed}" for rate in (0.1, 0.01) for seed in (0, 1)
+    }
+    again = bb.grid("grid.toml")
+    assert [trial.planned.action for trial in again.trials] == ["skip"] * 4
+    assert not any(trial.is_new for trial in again.trials)
+
+    comparison = bb.compare(grid="grid.toml", metrics=["test_accuracy"])
+    assert [row.name for row in comparison.rows] == ["optimizer.lr=0.1", "optimizer.lr=0.01"]
+    path = bb.report(grid="grid.toml", output="answer.html")
+    assert "Which learning rate finds the dot?" in path.read_text(encoding="utf-8")
+
+
+def test_names_of_functions_stay_functions_whatever_is_imported() -> None:
+
+    assert callable(bb.compare)
+    assert callable(bb.report)
+    from benchbench.compare import compare_records
+    from benchbench.report.page import write_report
+
+    assert callable(compare_records)
+    assert callable(write_report)
+
+
+def test_what_is_wrong_is_raised_before_anything_is_made(workdir: Path) -> None:
+    before = set(workdir.iterdir())
+    with pytest.raises(bb.BenchError, match="no model named 'lin'"):
+        bb.run("lin", "dots", **DOTS)
+    with pytest.raises(bb.BenchError, match="choose from none, light, full"):
+        bb.run("line", "dots", **DOTS | {"artifacts": "all"})
+    with pytest.raises(bb.BenchError, match="batch size 5000"):
+        bb.run("line", "dots", **DOTS | {"batch_size": 5000})
+    with pytest.raises(TypeError, match="no option 'artefacts'; did you mean 'artifacts'"):
+        bb.run("line", "dots", artefacts="none", **DOTS)
+    assert set(workdir.iterdir()) == before
+    assert bb.load_records() == []
+
+
+def test_a_trial_that_fails_is_a_record_too() -> None:
+    record = bb.run("line", "dots", set={"model.fails": True}, **DOTS)
+    assert record.status == "failed"
+    assert record.error is not None
+    assert "this one fails" in record.error.message
+
+
+def test_trials_run_in_any_thread() -> None:
+    records: list[bb.Record] = []
+    thread = threading.Thread(target=lambda: records.append(bb.run("line", "dots", **DOTS)))
+    thread.start()
+    thread.join()
+    assert [record.status for record in records] == ["finished"]
+
+
+def test_a_script_needs_no_guard_and_prints_only_what_it_prints(workdir: Path) -> None:
+    (workdir / "script.py").write_text(
+        "import benchbench as bb\n"
+        f"record = bb.run('line', 'dots', plugins=[{str(PLUGINS / 'dots.py')!r}], batch_size=20, epochs=1)\n"
+        "print(record.status)\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "finished\n", "")
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_call_goes_on() -> None:
+    slow = DOTS | {"epochs": 6, "checkpoint_every": 0, "set": {"model.pause": 0.1}}
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(bb.Interrupted) as stopped:
+        bb.run("line", "dots", watcher=Notebook(stop_after=2), **slow)
+    assert isinstance(stopped.value, KeyboardInterrupt)
+    assert stopped.value.result.status == "killed"
+    assert signal.getsignal(signal.SIGINT) is before
+    assert not [child for child in psutil.Process().children() if "benchbench.worker" in " ".join(child.cmdline())]
+
+    watcher = Notebook()
+    record = bb.run("line", "dots", watcher=watcher, **slow)
+    assert watcher.events[0] == "resumed"
+    assert record.status == "finished"
+    assert record.attempt == stopped.value.result.attempt
+    assert [record.attempt for record in bb.load_records()] == [record.attempt]
+
+
+def test_a_plugin_that_changed_since_an_interruption_is_no_silent_mixture(workdir: Path) -> None:
+    plugin = workdir / "dots.py"
+    shutil.copy(PLUGINS / "dots.py", plugin)
+    slow = LINE | {"epochs": 6, "checkpoint_every": 0, "set": {"model.pause": 0.1}, "plugins": ["dots.py"]}
+    with pytest.raises(bb.Interrupted):
+        bb.run("line", "dots", watcher=Notebook(stop_after=2), **slow)
+    plugin.write_text(plugin.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
+
+    with pytest.raises(bb.SpecError, match="model plugin changed since epoch") as refused:
+        bb.run("line", "dots", **slow)
+    assert "--fresh" in refused.value.hint
+    assert "--resume-anyway" in refused.value.hint
+    record = bb.run("line", "dots", resume_anyway=True, **slow)
+    assert any("model plugin changed since epoch" in note for note in record.notes)
+    assert len(bb.load_records()) == 1
+
+
+def test_a_timing_compares_variants() -> None:
+    asked: dict[str, Any] = {"plugins": [PLUGINS / "dots.py"], "batch_size": 20, "rounds": 3, "steps": 2}
+    result = bb.time("line", "dots", optimizer=["sgd", "adam"], **asked)
+    assert result.table.baseline == "sgd"
+    assert [row.name for row in result.table.rows] == ["sgd", "adam"]
+    assert result.run is not None
+    assert result.to_json()["n"] == 3
+
+
+def test_a_timing_can_compare_acceleration_with_plain_torch() -> None:
+    asked: dict[str, Any] = {"plugins": [PLUGINS / "dots.py"], "batch_size": 20, "rounds": 3, "steps": 2}
+    result = bb.time("line", "dots", accelerate=["off", "auto"], **asked)
+    assert result.timing.job.accelerate == ("off", "auto")
+    assert [row.name for row in result.table.rows] == ["accelerate=off", "accelerate=auto"]
