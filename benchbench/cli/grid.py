@@ -150,13 +150,14 @@ def show_ways_on(result: GridResult, file: Path, experiment: str) -> None:
     if result.run:
         typer.echo(f"the grid's run: {how_to_open(result.run)}")
     if result.has_report:
-        typer.echo("its files have a report: report.html")
+        typer.echo("among its files: report.html")
     if result.status == "killed":
-        typer.echo("next: the same command resumes what was interrupted")
-    else:
-        typer.echo(f"next: bench compare {experiment} --grid {file}")
-        if not result.has_report:
-            typer.echo(f"      bench report {experiment} --grid {file}")
+        typer.echo("next: the same command again, to resume")
+        return
+    arguments = f"{experiment} --grid {file}" if experiment != "bench" else f"--grid {file}"
+    typer.echo(f"next: bench compare {arguments}")
+    if not result.has_report:
+        typer.echo(f"      bench report {arguments}")
 
 
 def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:

@@ -87,12 +87,12 @@ def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResul
         check_resumable(planned, settings.rules)
         trials.begin(resolution.specs)
         with calling() as call:
-            return _Call(trials, settings, watcher, open_, resolution, tuple(planned), call).run()
+            return _Work(trials, settings, watcher, open_, resolution, tuple(planned), call).run()
 
 
 @dataclass(frozen=True)
-class _Call:
-    """A call whose plan is made."""
+class _Work:
+    """What is left to do of a call, once its plan is made."""
 
     trials: Trials
     settings: Settings
