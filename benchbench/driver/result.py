@@ -71,7 +71,7 @@ class GridResult:
     def status(self) -> Literal["finished", "failed", "killed"]:
         """Return ``killed`` if an interrupt ended the grid early, ``failed`` if a trial did not finish."""
         statuses = self.counts.keys()
-        if "killed" in statuses or ("not started" in statuses and self.is_interrupted):
+        if "killed" in statuses or (self.is_interrupted and statuses & {"not started", "refused"}):
             return "killed"
         return "finished" if statuses <= {"finished"} else "failed"
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Bench:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # a group of its own, as jobs of a scheduler have
         )
 
     def runs(self) -> list[Run]:
@@ -141,14 +142,21 @@ def first_epoch(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_an_interrupted_run_is_killed_with_what_there_is(bench: Bench, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [(signal.SIGINT, os.kill), (signal.SIGTERM, os.kill), (signal.SIGTERM, os.killpg)],
+    ids=["SIGINT", "SIGTERM", "SIGTERM to the group"],
+)
+def test_an_interrupted_run_is_killed_with_what_there_is(
+    bench: Bench, number: signal.Signals, send: Callable[[int, int], None]
+) -> None:
     process = bench.start("run", *TINY, "--epochs", 10_000)
     first_epoch(process)
     children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(number)
-    process.communicate(timeout=60)
+    send(process.pid, number)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "stopped on request" in output, "after its batch, not at once"
     (run,) = bench.runs()
     assert run.info.status == "KILLED"
     assert run.data.metrics["train_loss"] > 0
