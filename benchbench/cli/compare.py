@@ -58,8 +58,10 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.driver import compare as driver
 
     if models:
-        found = driver.compare_models(*models, experiment=experiment, grid=grid, confidence=confidence, watcher=Notes())
-        show_models(found, models, form)
+        comparison = driver.compare_models(
+            *models, experiment=experiment, grid=grid, confidence=confidence, watcher=Notes()
+        )
+        show_models(comparison, models, form)
     elif expected:
         published = driver.compare_with_published(experiment, grid=grid, confidence=confidence, watcher=Notes())
         show_published(published, form)

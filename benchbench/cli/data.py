@@ -1,4 +1,4 @@
-"""``bench data``: which datasets are here, fetching those that are not, and checking them."""
+"""``bench data``: list datasets, download and check them."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def list_datasets(
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
-    """List the datasets: where their images are, and how much space they and their decoded copies take."""
+    """List the datasets: where their images are, and the space that they and their decoded copies take."""
     from benchbench.data.cache import decoded_folder
     from benchbench.data.locations import DataPaths
 
     entries = _catalog(plugins).of_kind("dataset")
     paths = DataPaths.of({}, known=[entry.name for entry in entries])
-    found = [describe(entry, paths) for entry in entries]
+    datasets = [describe(entry, paths) for entry in entries]
     if as_json:
-        _print_json({"datasets": found, "decoded_folder": str(decoded_folder())})
+        _print_json({"datasets": datasets, "decoded_folder": str(decoded_folder())})
         return
-    print_table(("dataset", "images", "size", "decoded"), map(_list_row, found), numbers=("size", "decoded"))
+    print_table(("dataset", "images", "size", "decoded"), map(_list_row, datasets), numbers=("size", "decoded"))
     typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")
 
 
@@ -139,9 +139,9 @@ def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
     wanted = entry.sha256.get(archive.name)
     if wanted is None:
         return f"none is known for {archive.name}"
-    found = file_digest(archive, "sha256")
-    if found != wanted:
-        raise DataError(f"{archive} has the wrong sha256 checksum: {found}, not {wanted}", hint="get it again")
+    digest = file_digest(archive, "sha256")
+    if digest != wanted:
+        raise DataError(f"{archive} has the wrong sha256 checksum: {digest}, not {wanted}", hint="get it again")
     return "sha256 is as known"
 
 
@@ -182,12 +182,12 @@ def _count_classes(loaded: Loaded) -> dict[str, dict[str, int]]:
     }
 
 
-def _list_row(found: dict[str, Any]) -> tuple[str, str, str, str]:
-    name, path = found["name"], found["path"]
+def _list_row(dataset: dict[str, Any]) -> tuple[str, str, str, str]:
+    name, path = dataset["name"], dataset["path"]
     if path is None:
-        path = f"not here; bench data fetch {name}" if found["download_bytes"] else "nothing to fetch"
-    num_bytes = found["num_bytes"] or (0 if found["path"] else found["download_bytes"])
-    return (name, path, _megabytes(num_bytes), _megabytes(found["decoded_bytes"]))
+        path = f"not here; bench data fetch {name}" if dataset["download_bytes"] else "nothing to fetch"
+    num_bytes = dataset["num_bytes"] or (0 if dataset["path"] else dataset["download_bytes"])
+    return (name, path, _megabytes(num_bytes), _megabytes(dataset["decoded_bytes"]))
 
 
 def _megabytes(num_bytes: int | None) -> str:
@@ -201,5 +201,5 @@ def _catalog(plugins: Iterable[Path] | None) -> Catalog:
     return Catalog.read(loose_files(map(str, plugins or ())))
 
 
-def _print_json(found: object) -> None:
-    typer.echo(json.dumps(found, indent=2))
+def _print_json(data: object) -> None:
+    typer.echo(json.dumps(data, indent=2))

@@ -21,9 +21,9 @@ _DEVICES = """
 import json, torch
 import benchbench.worker.main, benchbench.worker.trial
 from benchbench.worker.accelerate import available_devices, device_name, possible_precisions
-found = [torch.device(name) for name in available_devices()]
+devices = [torch.device(name) for name in available_devices()]
 print(json.dumps({
-    "devices": [{"device": str(d), "name": device_name(d), "precisions": possible_precisions(d)} for d in found],
+    "devices": [{"device": str(d), "name": device_name(d), "precisions": possible_precisions(d)} for d in devices],
     "threads": torch.get_num_threads(),
 }))
 """

@@ -1,4 +1,4 @@
-"""``bench``: puts the commands together and is the one place where errors are caught."""
+"""``bench``: the commands put together, and the one place that catches errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Group(TyperGroup):
-    """The top of ``bench``, which tells of errors in one way: what is wrong, what to do, exit code."""
+    """The top of ``bench``, which prints every error in one way: what is wrong, what to do, exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _leave_threads(end: SystemExit) -> None:
-    """End at once where something still goes on in the background, such as the import of MLflow after a typo.
+    """End at once if something still goes on in the background, such as the import of MLflow after a typo.
 
     Python ends such threads when it shuts down, and C++ in the middle of an import takes that for a crash (SIGABRT).
     """
@@ -107,7 +107,7 @@ def _root(*, version: options.Version = False, debug: options.Debug = False) -> 
 
 
 def _add_plugin_commands(app: typer.Typer, arguments: list[str]) -> None:
-    """Add commands of plugins where they may be meant: for help if they are known already, and for a word unknown."""
+    """Add the commands of plugins: for help if the plugins are known already, and for a command that is not ours."""
     ours = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
     word = next((argument for argument in arguments if not argument.startswith("-")), None)
     if word in ours:

@@ -28,7 +28,7 @@ def list_runs(
 ) -> None:
     """List the trials of an experiment: their state, how far they are, how old, and what MLflow does not have yet.
 
-    Trials whose process ended without a word are marked as killed, and what waits is sent where MLflow answers.
+    Trials whose process ended without a word are marked as killed, and what waits is sent if MLflow answers.
     """
     from benchbench.records.journal import Journal
     from benchbench.records.recovery import mark_dead
@@ -36,14 +36,14 @@ def list_runs(
     mark_dead()
     journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]
     _send_leftovers(journals, experiment)
-    found = sorted(map(describe, journals), key=lambda row: row["started_ms"])
+    trials = sorted(map(describe, journals), key=lambda row: row["started_ms"])
     if as_json:
-        typer.echo(json.dumps({"experiment": experiment, "trials": found}, indent=2))
+        typer.echo(json.dumps({"experiment": experiment, "trials": trials}, indent=2))
         return
-    if not found:
+    if not trials:
         typer.echo(f"no trials of experiment {experiment!r} were run from this folder")
         return
-    _print(found)
+    _print(trials)
 
 
 def _is_of(journal: Journal, experiment: str) -> bool:
@@ -98,7 +98,7 @@ def _send_leftovers(journals: list[Journal], experiment: str) -> None:
         typer.echo(f"not delivered: {error.message}", err=True)
 
 
-def _print(found: list[dict[str, Any]]) -> None:
+def _print(trials: list[dict[str, Any]]) -> None:
     from benchbench.cli.tables import duration, print_table
     from benchbench.records.events import now_ms
 
@@ -111,6 +111,6 @@ def _print(found: list[dict[str, Any]]) -> None:
             duration((now_ms() - row["started_ms"]) / 1000),
             "yes" if row["delivered"] else "deleted" if row["deleted"] else "not yet",
         )
-        for row in found
+        for row in trials
     ]
     print_table(("spec", "trial", "state", "epochs", "age", "in MLflow"), rows, numbers=("epochs", "age"))

@@ -60,7 +60,7 @@ class GridState:
         return [journal for journal in last if journal.is_interrupted()]
 
     def check_unchanged(self, specs: Sequence[Spec]) -> None:
-        """Raise :class:`SpecError` where the file, as it is now, would leave interrupted trials behind."""
+        """Raise :class:`SpecError` if the file, as it is now, would leave interrupted trials behind."""
         left = self.left_behind(specs)
         if not left:
             return

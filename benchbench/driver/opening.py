@@ -43,7 +43,7 @@ def opened(settings: Settings, watcher: Watcher) -> Iterator[Opened]:
 
 @contextmanager
 def tracking(settings: Settings, watcher: Watcher) -> Iterator[TrackerThread]:
-    """Give a tracker that opens the store; trouble with it is a note. It ends with the block, whatever waits."""
+    """Give a tracker that opens the store; trouble with it is a note. It ends with the block, delivered or not."""
     tracker = TrackerThread(None, settings.experiment, on_trouble=watcher.note)
     try:
         yield tracker

@@ -29,7 +29,7 @@ TO_VARY = "name two of something, such as --optimizer sgd,adam or --batch-size 1
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """The variants as they are asked for; where several values are possible, a text has commas between them."""
+    """The variants as they are asked for; a text may have several values with commas between."""
 
     target: str | Sequence[str]
     dataset: str | None = None
