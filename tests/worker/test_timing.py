@@ -1,0 +1,133 @@
+"""Timing in the worker: interleaved rounds of variants, and the memory that each needs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support.paths import PLUGINS
+
+from benchbench.compare.timings import compare_timings
+from benchbench.config.spec import Draft
+from benchbench.errors import SpecError
+from benchbench.plugin.registry import Registry
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.jobs import TimingJob
+from benchbench.protocol.timing import Round, Timing, TimingEnded, Warmed
+from benchbench.report.timings import measurement_text
+from benchbench.worker.memory import SAMPLE_SECONDS, Footprint
+from benchbench.worker.timing import time_variants
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchbench.config.spec import Spec
+    from benchbench.protocol.timing import TimingEvent
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load([PLUGINS / "tiny.py", PLUGINS / "unruly.py"])
+
+
+def variants(registry: Registry, *, model: object = "tiny", batch_sizes: tuple[int, ...] = (32,)) -> tuple[Spec, ...]:
+    """Return SGD and Adam at each batch size."""
+    return tuple(
+        registry.resolve(
+            Draft.from_toml({"model": model, "dataset": "digits", "optimizer": optimizer, "batch_size": batch_size})
+        )
+        for batch_size in batch_sizes
+        for optimizer in ("sgd", "adam")
+    )
+
+
+def job_of(specs: tuple[Spec, ...], *, rounds: int = 3, steps: int | None) -> TimingJob:
+    names = tuple(f"{spec.optimizer.name} {spec.batch_size}" for spec in specs)
+    return TimingJob(specs, names, rounds, steps, "cpu", {"digits": "nowhere"})
+
+
+def timing(registry: Registry, folder: Path, job: TimingJob, *, stop_at: int = 0) -> list[TimingEvent]:
+    """Return what a worker reports, in this process."""
+    heartbeat = Heartbeat(folder / "heartbeat")
+    reported = []
+    for event in time_variants(job, registry, heartbeat=heartbeat):
+        reported.append(event)
+        if isinstance(event, Round) and event.number == stop_at:
+            heartbeat.ask_to_stop()
+    heartbeat.close()
+    return reported
+
+
+@pytest.mark.slow
+def test_rounds_measure_every_variant_in_an_order_that_is_reversed_each_time(
+    registry: Registry, tmp_path: Path
+) -> None:
+    statuses: list[str] = []
+    specs = variants(registry, batch_sizes=(100,))
+    job = job_of(specs, steps=None)
+    said = list(time_variants(job, registry, heartbeat=Heartbeat(tmp_path / "heartbeat"), on_status=statuses.append))
+    assert [type(event) for event in said] == [Warmed, Warmed, Round, Round, Round, TimingEnded]
+    measured = [status.partition(": ")[2] for status in statuses if status.startswith("round")]
+    assert measured == ["sgd 100", "adam 100", "adam 100", "sgd 100", "sgd 100", "adam 100"]
+    for event in said:
+        if isinstance(event, Warmed):
+            assert event.started.spec in specs
+            assert event.steps_per_epoch == 15
+        if isinstance(event, Round):
+            assert 0 <= event.other_cpu_fraction <= 1
+            for measurement in event.measurements:
+                assert measurement.epoch_seconds == measurement.train_seconds + measurement.eval_seconds
+                assert measurement.eval_seconds > 0
+                assert measurement.images_per_second == pytest.approx(1442 / measurement.train_seconds)
+
+
+@pytest.mark.slow
+def test_a_stop_keeps_the_whole_rounds(registry: Registry, tmp_path: Path) -> None:
+    said = timing(registry, tmp_path, job_of(variants(registry), rounds=9, steps=2), stop_at=2)
+    assert [event.number for event in said if isinstance(event, Round)] == [1, 2]
+    assert said[-1] == TimingEnded(is_stopped=True)
+
+
+def test_more_steps_than_an_epoch_has_are_refused_with_its_number(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="--steps 30 is more than an epoch has: 15 at batch size 100"):
+        timing(registry, tmp_path, job_of(variants(registry, batch_sizes=(12, 100)), steps=30))
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_is_a_warning_and_no_end(registry: Registry, tmp_path: Path) -> None:
+    specs = variants(registry, model={"name": "unruly", "vice": "nan"})
+    said = timing(registry, tmp_path, job_of(specs, steps=5))
+    assert not any(each.is_finite for event in said if isinstance(event, Round) for each in event.measurements)
+
+
+@pytest.mark.slow
+def test_noisy_rounds_are_counted_and_a_measurement_is_described(registry: Registry, tmp_path: Path) -> None:
+    job = job_of(variants(registry), steps=1)
+    said = timing(registry, tmp_path, job)
+    warmed = tuple(event for event in said if isinstance(event, Warmed))
+    rounds = tuple(event for event in said if isinstance(event, Round))
+    fractions = (0.0, 0.5, 0.01)
+    made = tuple(
+        Round(done.number, done.measurements, fraction) for done, fraction in zip(rounds, fractions, strict=True)
+    )
+    timed = Timing(job, warmed, made, is_stopped=False)
+    assert timed.num_noisy == 1
+    assert measurement_text(timed).startswith("1 training steps")
+    assert compare_timings(timed.epoch_seconds, "sgd 32").n == 3
+
+
+def test_a_footprint_is_of_its_own_block_whatever_the_process_held_before() -> None:
+    import torch
+
+    before = [torch.ones(20_000_000) for _ in range(3)]
+    footprint = Footprint(torch.device("cpu"))
+    with footprint:
+        kept = torch.ones(10_000_000)
+    with footprint:
+        passing = torch.ones(25_000_000)
+        time.sleep(5 * SAMPLE_SECONDS)  # memory is sampled: a peak of less than that may be missed
+        del passing
+    assert len(before) == 3
+    assert kept.numel()
+    assert 135e6 < footprint.peak_bytes < 170e6
