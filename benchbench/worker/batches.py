@@ -6,6 +6,7 @@ device, so that a trial resumed in the middle sees what it would have seen.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from dataclasses import dataclass
@@ -104,6 +105,12 @@ class Batches:
         self._preprocessing = preprocessing
         self._mean = _per_channel(preprocessing.mean, device)
         self._std = _per_channel(preprocessing.std, device)
+
+    def in_format(self, memory_format: torch.memory_format) -> Batches:
+        """Return batches of the same images in another order in memory."""
+        other = copy.copy(self)
+        other._memory_format = memory_format  # noqa: SLF001 - a copy of this
+        return other
 
     def __len__(self) -> int:
         return math.ceil(self.num_images / self.batch_size)

@@ -81,3 +81,12 @@ class Footprint:
             self._highest = max(self._highest, self._process.memory_info().rss)
             if self._ended.wait(SAMPLE_SECONDS):
                 return
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception means that memory ran out, on a device or here."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # torch's CPU allocator raises a plain RuntimeError, in words that differ between systems.
+    words = ("not enough memory", "can't allocate memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)

@@ -19,19 +19,19 @@ from benchbench.data import cache as data_cache
 from benchbench.data.checks import channels_problem, cut_problem
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.plugin.dataset import Split, Splits
-from benchbench.plugin.failures import check_returned, failure, failures_named
-from benchbench.plugin.model import DataSpec, logits_problem
+from benchbench.plugin.failures import check_returned, failures_named
+from benchbench.plugin.model import DataSpec
 from benchbench.records import machine
 from benchbench.records.events import Started
-from benchbench.worker.accelerate import device_name, give_back_memory
+from benchbench.worker.accelerate import Case, Proof, device_name, give_back_memory
 from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
+from benchbench.worker.memory import is_out_of_memory
+from benchbench.worker.model_check import ModelCheck
 from benchbench.worker.switches import Switches
 from benchbench.worker.train import Learner, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from torch import Tensor
 
     from benchbench.config.spec import Spec
     from benchbench.data.cache import Loaded
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from benchbench.plugin.scheduler import Scheduler as SchedulerPlugin
     from benchbench.protocol.jobs import TrialJob
     from benchbench.worker.accelerate import Acceleration
-    from benchbench.worker.batches import Window
 
 
 Built = TypeVar("Built")
@@ -91,16 +90,20 @@ def prepare(
             preprocessing,
             batch_size=spec.batch_size,
             device=device,
-            memory_format=acceleration.memory_format,
             after_reading=loaded.forget_pages,
         )
         for _, split in splits.items()
     )
     on_status(f"building {spec.model.name}")
     seed_everything(spec.seed)
-    window = train.window.joined(val.window).joined(test.window)
     learner = _build(
-        spec, registry, acceleration, train, window, num_classes=len(splits.class_names), switches=switches
+        spec,
+        registry,
+        acceleration,
+        (train, val, test),
+        num_classes=len(splits.class_names),
+        switches=switches,
+        on_status=on_status,
     )
     eval_batch_size = _fit_eval_batch(learner, train)
     for batches in (train, val, test):
@@ -122,6 +125,8 @@ def prepare(
         plugin_files=job.plugin_files,
     )
     give_back_memory()  # what building the model took and freed again lies in pieces, of no use to its steps
+    memory_format = learner.acceleration.memory_format
+    train, val, test = (batches.in_format(memory_format) for batches in (train, val, test))
     return Prepared(splits, train, val, test, learner, started)
 
 
@@ -160,30 +165,45 @@ def _build(
     spec: Spec,
     registry: Registry,
     acceleration: Acceleration,
-    train: Batches,
-    window: Window,
+    splits: tuple[Batches, Batches, Batches],
     *,
     num_classes: int,
     switches: Switches,
+    on_status: Callable[[str], None],
 ) -> Learner:
     model_plugin = registry.create("model", spec.model)
     optimizer_plugin = registry.create("optimizer", spec.optimizer)
     scheduler_plugin = registry.create("scheduler", spec.scheduler)
-    images, _ = next(train.in_order())
+    train, val, test = splits
+    window = train.window.joined(val.window).joined(test.window)
+    images, _ = next(train.shuffled(seed=spec.seed, epoch=1))
     data = DataSpec(num_channels=images.shape[1], image_size=images.shape[2], num_classes=num_classes)
-    network = _built(model_plugin, nn.Module, data)
+    model = _built(model_plugin, nn.Module, data).to(acceleration.device)
     switches.put_back(model_plugin)
-    batch = images[:2]
-    with failures_named(model_plugin, f"on a batch of shape {list(batch.shape)}", unless=is_out_of_memory):
-        model = acceleration.model(network)
-        _try(model, batch, acceleration, num_classes=num_classes, plugin=model_plugin)
-    optimizer = _built(optimizer_plugin, Optimizer, model)
+    check = ModelCheck(model, images, acceleration, num_classes=num_classes, plugin=model_plugin)
+    check.run(num_images=train.num_images)
+    case = Case(model, _built(optimizer_plugin, Optimizer, model), spec.batch_size, window)
     switches.put_back(optimizer_plugin)
-    acceleration = acceleration.fitted(model, optimizer, batch_size=spec.batch_size, window=window)
-    scheduler = _built(scheduler_plugin, LRScheduler, optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train))
+    acceleration = _proven(acceleration.fitted(case), case, train, seed=spec.seed, on_status=on_status).applied(case)
+    scheduler = _built(
+        scheduler_plugin, LRScheduler, case.optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train)
+    )
     switches.put_back(scheduler_plugin)
     schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric)
-    return Learner(model, optimizer, schedule, acceleration)
+    return Learner(model, case.optimizer, schedule, acceleration)
+
+
+def _proven(
+    acceleration: Acceleration, case: Case, train: Batches, *, seed: int, on_status: Callable[[str], None]
+) -> Acceleration:
+    """Return the acceleration without what does not compute the same as torch alone."""
+    if acceleration.levers:
+        on_status("comparing a step with and without acceleration")
+    images, labels = next(train.shuffled(seed=seed, epoch=1))
+    proven = Proof(case, images, labels, seed).proven(acceleration)
+    if proven.dropped:
+        on_status(f"not accelerated: {proven.note}")
+    return proven
 
 
 def _built(
@@ -193,18 +213,6 @@ def _built(
     with failures_named(plugin, "in build()", unless=is_out_of_memory):
         built = plugin.build(*arguments, **named)  # type: ignore[arg-type]
     return check_returned(built, expected, plugin=plugin, function=plugin.build)
-
-
-def _try(model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_classes: int, plugin: Model) -> None:
-    """Pass images through the fresh model, leaving it and the random generators as they were."""
-    devices = [acceleration.device] if acceleration.device.type == "cuda" else []
-    model.eval()
-    with torch.random.fork_rng(devices=devices), torch.no_grad(), acceleration.context():
-        logits = model(images)
-    check_returned(logits, torch.Tensor, plugin=plugin, function=type(model).forward)
-    problem = logits_problem(logits.shape, num_images=len(images), num_classes=num_classes)
-    if problem:
-        raise failure(plugin, problem, hint="")
 
 
 def _fit_eval_batch(learner: Learner, train: Batches) -> int:
@@ -255,12 +263,3 @@ def memory_errors_named(when: Callable[[], str] = lambda: "") -> Iterator[None]:
             f"{' '.join(filter(None, ('out of memory', when())))}: {first_line}",
             hint="a smaller --batch-size or dataset.image_size needs less",
         ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an exception means that memory ran out, on a device or here."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    # torch's CPU allocator raises a plain RuntimeError, in words that differ between systems.
-    words = ("not enough memory", "can't allocate memory", "out of memory")
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)

@@ -27,7 +27,6 @@ from benchbench.worker.train import fit, train_epoch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchbench.config.spec import Spec
     from benchbench.plugin.registry import Registry
     from benchbench.protocol.jobs import TimingJob
     from benchbench.protocol.timing import TimingEvent
@@ -49,8 +48,8 @@ def time_variants(
     with memory_errors_named():
         _rehearse(job, registry, heartbeat)
         variants = [
-            _Variant(job, spec, registry, on_status=partial(_named, name, on_status))
-            for name, spec in zip(job.names, job.specs, strict=True)
+            _Variant(job, number, registry, on_status=partial(_named, name, on_status))
+            for number, name in enumerate(job.names)
         ]
     try:
         with memory_errors_named():
@@ -69,8 +68,10 @@ def time_variants(
 class _Variant:
     """A variant that is ready to train, and stays so from round to round."""
 
-    def __init__(self, job: TimingJob, spec: Spec, registry: Registry, *, on_status: Callable[[str], None]) -> None:
-        acceleration = accelerate(choose_device(job.device), spec.precision)
+    def __init__(self, job: TimingJob, number: int, registry: Registry, *, on_status: Callable[[str], None]) -> None:
+        spec = job.specs[number]
+        mode = job.accelerate[number] if job.accelerate else "auto"
+        acceleration = accelerate(choose_device(job.device), spec.precision, mode=mode)
         self._spec = spec
         self._steps = job.steps
         self._clock = Clock(acceleration.synchronize())
@@ -169,7 +170,7 @@ def _named(name: str, on_status: Callable[[str], None], text: str) -> None:
 def _rehearse(job: TimingJob, registry: Registry, heartbeat: Progress) -> None:
     """Take a few steps, so that what a process sets up once is not counted as memory of the first variant."""
     with suppress(StoppedError):
-        _Variant(job, job.specs[0], registry, on_status=lambda _: None).settle(heartbeat)
+        _Variant(job, 0, registry, on_status=lambda _: None).settle(heartbeat)
 
 
 def _warm_up(

@@ -1,7 +1,7 @@
 """The training loop: tensors, a module, an optimizer. It knows no plugins, no files and no MLflow.
 
-Inside the loop over batches nothing is logged, printed, looked up or synchronised: losses and correct are summed on
-the device and read once at the end.
+Inside the loop over batches nothing is logged, printed, looked up or synchronised: losses and numbers of correct
+images are summed on the device and read once at the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """The sign of life that a loop gives after every batch; it may raise to end the loop."""
+    """What a loop calls after every batch; it may raise to end the loop."""
 
     def restart(self, *, num_trained: int) -> None:
         """Count from here: a trial was resumed after this many training batches."""
@@ -80,7 +80,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class TrainPass:
-    """A pass over the training images: mean loss and share of correct, each batch before its own step."""
+    """A pass over the training images: mean loss and fraction correct, of each batch before its own step."""
 
     loss: float
     accuracy: float
@@ -88,7 +88,7 @@ class TrainPass:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A pass over a split in eval mode: mean loss, share of correct, and logits float32 ``[N, K]`` on the CPU."""
+    """A pass over a split in eval mode: mean loss, fraction correct, and logits float32 ``[N, K]`` on the CPU."""
 
     loss: float
     accuracy: float
@@ -138,7 +138,7 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, h
     # MPS has no float64; float32 sums of some thousand batch losses are good to six digits.
     device = learner.acceleration.device
     total_loss = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
-    num_hits = torch.zeros((), dtype=torch.int64, device=device)
+    num_correct = torch.zeros((), dtype=torch.int64, device=device)
     num_images = 0
     for images, labels in batches:
         learner.optimizer.zero_grad(set_to_none=True)
@@ -149,12 +149,12 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, h
         learner.optimizer.step()
         learner.schedule.after_batch()
         total_loss += loss.detach() * len(labels)
-        num_hits += (logits.detach().argmax(dim=1) == labels).sum()
+        num_correct += (logits.detach().argmax(dim=1) == labels).sum()
         num_images += len(labels)
         heartbeat.trained()
     # The evaluation that follows needs the memory: gradients are as large as the weights.
     learner.optimizer.zero_grad(set_to_none=True)
-    return TrainPass(loss=float(total_loss) / num_images, accuracy=int(num_hits) / num_images)
+    return TrainPass(loss=float(total_loss) / num_images, accuracy=int(num_correct) / num_images)
 
 
 @torch.no_grad()

@@ -76,7 +76,8 @@ def _began(job: TrialJob) -> Started | None:
 
 def _acceleration(job: TrialJob, began: Started | None) -> Acceleration:
     """Return how the trial is computed here; one that is resumed is computed as before."""
-    chosen = accelerate(choose_device(job.device), job.spec.precision, compiled=job.compiled)
+    device = choose_device(job.device)
+    chosen = accelerate(device, job.spec.precision, mode=job.accelerate, compiled=job.compiled)
     if began is None:
         return chosen
     return chosen.as_recorded(began.acceleration, num_threads=began.machine.num_threads)

@@ -27,7 +27,8 @@ from benchbench.config.spec import Precision
 from benchbench.plugin.dataset import Split
 from benchbench.plugin.model import DataSpec
 from benchbench.records.events import Epoch
-from benchbench.worker.accelerate import Acceleration, accelerate
+from benchbench.worker.accelerate import Acceleration, Case, accelerate
+from benchbench.worker.accelerate.levers import Winograd
 from benchbench.worker.batches import Batches, Preprocessing, Window, epoch_seed
 from benchbench.worker.clock import Clock
 from benchbench.worker.train import Learner, NonFiniteLossError, Schedule, evaluate, fit, train_epoch
@@ -67,9 +68,8 @@ def learner(
     rule = scheduler or Constant()
     schedule = Schedule(rule.build(made, num_epochs=2, steps_per_epoch=3), rule.step_every, rule.metric)
     acceleration = acceleration or accelerate(CPU, "fp32")
-    model = acceleration.model(model)
-    fitted = acceleration.fitted(model, made, batch_size=batch_size, window=window)
-    return Learner(model, made, schedule, fitted)
+    case = Case(model, made, batch_size, window)
+    return Learner(model, made, schedule, acceleration.fitted(case).applied(case))
 
 
 def batches(split: Split, preprocessing: Preprocessing = PREPROCESSING, *, batch_size: int = BATCH_SIZE) -> Batches:
@@ -200,7 +200,7 @@ def test_twenty_steps_are_as_exact_as_those_of_a_loop_written_by_hand(
     twin, exact = copy.deepcopy(model), copy.deepcopy(model).double()
     train = batches(split, replace(PREPROCESSING, image_size=64 + 2 * border), batch_size=batch_size)
     target = learner(model, SGD(), batch_size=batch_size, window=train.window)
-    assert target.acceleration.bordered == (border > 0)
+    assert (target.acceleration.facts()["border"] == "torch") == (border == 0)
     train_epoch(target, train.shuffled(seed=5, epoch=1), heartbeat=QuietPulse())
     for other in (twin, exact):
         sgd = torch.optim.SGD(other.parameters(), lr=0.001, momentum=0.9)
@@ -217,7 +217,7 @@ def test_twenty_steps_as_with_avx_512_equal_a_loop_written_by_hand(
 ) -> None:
     """What is chosen there can be computed anywhere, if slowly."""
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert accelerate(CPU, "fp32").linear == "images"
+    assert accelerate(CPU, "fp32").facts()["linear"] == "images"
     model, twin = train_both(build, SGD(), lambda weights: torch.optim.SGD(weights, lr=0.001, momentum=0.9))
     for name, weight in model.state_dict().items():
         assert relative_difference(weight, twin.state_dict()[name]) < 1e-5, name
@@ -232,7 +232,9 @@ def loss_curve(precision: Precision) -> list[float]:
     model = nn.Sequential(
         *(convolution, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()), *(hidden, nn.ReLU(), nn.Linear(1024, 10))
     )
-    acceleration = replace(accelerate(CPU, "fp32"), precision=precision, winograd=False)
+    fp32 = accelerate(CPU, "fp32")
+    levers = tuple(lever for lever in fp32.levers if not isinstance(lever, Winograd))
+    acceleration = replace(fp32, precision=precision, levers=levers)
     target = learner(model, SGD(lr=0.01), batch_size=16, acceleration=acceleration)
     preprocessing = Preprocessing(64, 0.0, dataset.mean, dataset.std)
     job = batches(dataset.load(Path()).train, preprocessing, batch_size=16).shuffled(seed=0, epoch=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -12,12 +14,11 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from benchbench.worker.accelerate import border, linear, winograd, winograd_5x5
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from torch import Tensor
 
-    from benchbench.worker.accelerate.linear import Products
-    from benchbench.worker.accelerate.optimizers import InPlaceSGD
+    from benchbench.worker.accelerate.products import Products
     from benchbench.worker.batches import Window
 
 
@@ -25,28 +26,30 @@ class FastLayers(TorchFunctionMode):
     """While this context is entered, some layers are computed otherwise; they stay what they are.
 
     With ``products``, :func:`torch.nn.functional.linear` takes those that fit it, in fp32 also under autocast: the
-    weights would have to be read and written once more to be converted. Where ``sgd`` is given, it gets the weight
-    gradients. With ``window``, convolutions of ``images`` are taken apart: of this very tensor and of what ReLU and
-    pooling make of it, so that whatever else a model does to the images is safe. Only who asks for the gradient of
-    what lies between, and after the convolution, finds in the first image what all share. ``with_winograd``,
-    convolutions of 3x3 and 5x5 are computed so.
+    weights would have to be read and written once more to be converted. The gradients of the ``factored`` weights are
+    computed only if somebody looks at them. ``with_winograd``, convolutions of 3x3 and 5x5 are computed so.
 
-    Where hooks take what is saved for the backward pass, all is left to torch: activation checkpointing computes it
-    again after this context has ended, and wants the same tensors.
+    With ``window``, convolutions of ``images`` are taken apart: of this very tensor and of what ReLU and pooling make
+    of it, so that whatever else a model does to the images is safe. The gradient of what lies between two of them has
+    that of all borders in the first image, so that :func:`torch.autograd.grad` of it raises.
+
+    If hooks take what is saved for the backward pass, all is left to torch: activation checkpointing computes it again
+    after this context has ended, and wants the same tensors. So it is inside of ``torch.func`` and in forward-mode
+    differentiation, which autograd functions do not take part in.
     """
 
     def __init__(
         self,
         products: Products | None = None,
-        sgd: InPlaceSGD | None = None,
         images: Tensor | None = None,
         window: Window | None = None,
         *,
+        factored: Collection[Tensor] = (),
         with_winograd: bool = False,
     ) -> None:
         super().__init__()
         self._products = products
-        self._sgd = sgd
+        self._factored = factored
         self._winograd = with_winograd
         self._windows = WeakTensorKeyDictionary()
         if images is not None and window is not None and not images.requires_grad:
@@ -60,7 +63,9 @@ class FastLayers(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Compute a layer here, or have torch do whatever it is."""
-        if func in _LAYERS and _has_saved_tensors_hooks():
+        if func is torch.autograd.grad:
+            self._refuse_shared(args[1])
+        if func not in _LAYERS or not _PLAIN.issuperset(types) or _is_transformed():
             return func(*args, **(kwargs or {}))
         if func is F.linear and self._products is not None:
             return self._linear(self._products, *args, **(kwargs or {}))
@@ -75,11 +80,12 @@ class FastLayers(TorchFunctionMode):
     def _linear(self, products: Products, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
         if not products.is_large(weight) or input.ndim != 2:  # noqa: PLR2004 - [N, I]
             return F.linear(input, weight, bias)
+        is_mixed = torch.is_autocast_enabled("cpu")
         with torch.autocast("cpu", enabled=False):
-            x = input.float()
-            if products.fits(x, weight):
-                sgd = self._sgd if self._sgd is not None and self._sgd.takes(weight) else None
-                return linear.linear(x, weight, bias, products, sgd)
+            x = input.float() if is_mixed else input
+            if products.fits(x, weight, bias):
+                is_factored = any(weight is other for other in self._factored)
+                return linear.linear(x, weight, bias, products, factored=is_factored)
             return F.linear(x, weight, bias)
 
     def _conv2d(
@@ -133,6 +139,15 @@ class FastLayers(TorchFunctionMode):
         found = border.pooled(input, window, kernel_size, stride, padding)
         return outputs if found is None else self._follow(outputs, found)
 
+    def _refuse_shared(self, inputs: Sequence[object]) -> None:
+        """Raise if the gradient of what lies between two convolutions is asked for: the border's is in one image."""
+        asked = [tensor for tensor in inputs if isinstance(tensor, torch.Tensor) and tensor in self._windows]
+        if any(not tensor.is_leaf for tensor in asked):
+            raise RuntimeError(
+                "the gradient of an activation is asked for, but convolutions share the border of all images;"
+                " --accelerate off computes each of its own"
+            )
+
     def _follow(self, images: Tensor, window: Window) -> Tensor:
         if not images.is_inference():
             self._windows[images] = window, _version(images)
@@ -144,11 +159,18 @@ class FastLayers(TorchFunctionMode):
         return window if window is not None and version == _version(images) and not _is_watched(images) else None
 
 
+_PLAIN = frozenset((torch.Tensor, nn.Parameter))
+"""Types of tensors; others have rules of their own."""
+
 _LAYERS = (F.linear, F.conv2d, F.relu, F.max_pool2d)
 
 
-def _has_saved_tensors_hooks() -> bool:
-    return torch._C._autograd._top_saved_tensors_default_hooks(False) is not None  # noqa: SLF001 - the only way to ask
+def _is_transformed() -> bool:
+    """Tell whether something takes saved tensors elsewhere, or differentiates otherwise than backward."""
+    # Nothing public tells any of these.
+    has_hooks = torch._C._autograd._top_saved_tensors_default_hooks(False) is not None  # noqa: SLF001
+    is_functional = torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001
+    return has_hooks or is_functional or forward_ad._current_level >= 0  # noqa: SLF001
 
 
 def _is_watched(tensor: Tensor) -> bool:

@@ -1,175 +1,52 @@
-"""Products of large linear layers with small batches, faster than by the library that torch gives them to.
-
-A step of a linear layer reads its weights three times and writes them once; at small batches MKL reads them several
-times slower than memory gives them. Here the same products are split, or put in other words, so that they are not.
-Every product is one of fp32 numbers, summed in another order.
-"""
+"""A linear layer in torch's autograd, computed by products of our own."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional as F  # noqa: N812 - torch's own idiom
-from torch.nn.grad import conv2d_weight
+
+from benchbench.worker.accelerate.factored import FactoredGradient, Factors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchbench.worker.accelerate.optimizers import InPlaceSGD
-
-MIN_WEIGHTS = 2**22
-"""16 MB: smaller ones stay in the processor's cache."""
-
-NUM_BLOCKS = 32
-MAX_GRADIENT_BATCH = 16
+    from benchbench.worker.accelerate.products import Products
 
 
-class Products(ABC):
-    """The three products of a linear layer, and the layers that they are for.
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, *, factored: bool = False) -> Tensor:
+    """Return :func:`torch.nn.functional.linear` of ``[N, I]`` by these products.
 
-    x ``[N, I]``, weight ``[O, I]``, gradient of the output ``[N, O]``. What they fit is told by shape, batch and type
-    of number alone.
+    If ``factored``, the gradient of the weight is a :class:`FactoredGradient`.
     """
-
-    max_batch: ClassVar[int]
-
-    @abstractmethod
-    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Return ``x @ weight.T``."""
-
-    @abstractmethod
-    def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
-        """Return ``gradient @ weight``."""
-
-    @abstractmethod
-    def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """Return ``gradient.T @ x``."""
-
-    def add_weight_gradient(self, total: Tensor, gradient: Tensor, x: Tensor, *, beta: float, alpha: float) -> None:
-        """Make ``beta * total + alpha * gradient.T @ x`` of ``total`` ``[O, I]``, in one pass over it."""
-        if len(x) > MAX_GRADIENT_BATCH:
-            total.addmm_(gradient.t(), x, beta=beta, alpha=alpha)
-            return
-        rows = gradient.t().reshape(NUM_BLOCKS, -1, len(x))
-        total.view(NUM_BLOCKS, -1, x.shape[1]).baddbmm_(rows, x.expand(NUM_BLOCKS, -1, -1), beta=beta, alpha=alpha)
-
-    def fits_layer(self, layer: torch.nn.Linear, *, batch_size: int) -> bool:
-        """Tell whether full batches of a layer that is given vectors are computed here."""
-        return self.is_large(layer.weight) and 1 < batch_size <= self.max_batch
-
-    def fits(self, x: Tensor, weight: Tensor) -> bool:
-        """Tell whether a call is computed here."""
-        return (
-            self.is_large(weight)
-            and x.ndim == 2  # noqa: PLR2004 - [N, I]
-            and 1 < len(x) <= self.max_batch
-            and weight.is_contiguous()
-        )
-
-    def is_large(self, weight: Tensor) -> bool:
-        """Tell whether these are weights that are read from memory and not from a cache."""
-        is_plain = weight.ndim == 2 and weight.device.type == "cpu" and weight.dtype == torch.float32  # noqa: PLR2004
-        return is_plain and weight.numel() >= MIN_WEIGHTS and all(size % NUM_BLOCKS == 0 for size in weight.shape)
-
-
-class Blocks(Products):
-    """The weights in blocks, as a batch of smaller products: for processors with AVX2 (docs/benchmarks.md)."""
-
-    max_batch = 128
-
-    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Multiply blocks of rows."""
-        blocks = weight.view(NUM_BLOCKS, -1, weight.shape[1]).transpose(1, 2)
-        return _joined(torch.bmm(x.expand(NUM_BLOCKS, -1, -1), blocks))
-
-    def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
-        """Multiply blocks of columns."""
-        blocks = weight.view(len(weight), NUM_BLOCKS, -1).permute(1, 0, 2)
-        return _joined(torch.bmm(gradient.expand(NUM_BLOCKS, -1, -1), blocks))
-
-    def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """Make blocks of rows, where the batch is so small that it pays."""
-        if len(x) > MAX_GRADIENT_BATCH:
-            return gradient.t() @ x
-        blocks = gradient.t().reshape(NUM_BLOCKS, -1, len(x))
-        return torch.bmm(blocks, x.expand(NUM_BLOCKS, -1, -1)).view(-1, x.shape[1])
-
-
-def _joined(blocks: Tensor) -> Tensor:
-    """Return ``[B, N, K]`` side by side, ``[N, B * K]``."""
-    return blocks.transpose(0, 1).reshape(blocks.shape[1], -1)
-
-
-class Images(Products):
-    """The weights as an image of one column with I channels, and the batch as the filter: oneDNN on AVX-512.
-
-    The view costs no copy; oneDNN's convolutions of 1x1 are products that read the weights once.
-    """
-
-    max_batch = 32
-
-    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Convolve the weights with N filters of 1x1."""
-        return F.conv2d(_as_image(weight), x[:, :, None, None]).view(len(x), -1).contiguous()
-
-    def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
-        """Take the gradient of those filters."""
-        shape = (len(gradient), weight.shape[1], 1, 1)
-        gradients = gradient.view(1, *gradient.shape, 1)
-        found: Tensor = conv2d_weight(_as_image(weight), shape, gradients)  # type: ignore[no-untyped-call]
-        return found.view(shape[:2])
-
-    def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """Convolve the gradient, as an image with N channels, with I filters."""
-        found = F.conv2d(_as_image(gradient.t().contiguous()), x.t().contiguous()[:, :, None, None])
-        return found.view(x.shape[1], -1).t()
-
-
-def _as_image(matrix: Tensor) -> Tensor:
-    """View ``[O, I]`` as ``[1, I, O, 1]``, its channels last in memory."""
-    rows, columns = matrix.shape
-    return matrix.as_strided((1, columns, rows, 1), (rows * columns, 1, columns, columns))
-
-
-PRODUCTS: dict[str, Products] = {"blocks": Blocks(), "images": Images()}
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, sgd: InPlaceSGD | None) -> Tensor:
-    """Return :func:`torch.nn.functional.linear` of ``[N, I]`` by these products; ``sgd`` takes the weight gradient."""
-    return _Linear.apply(x, weight, bias, products, sgd)  # type: ignore[no-any-return]
+    return _Linear.apply(x, weight, bias, products, factored)  # type: ignore[no-any-return]
 
 
 class _Linear(torch.autograd.Function):
-    """The weight gradient may be left to the optimizer."""
-
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, sgd: InPlaceSGD | None
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, factored: bool) -> Tensor:  # noqa: FBT001 - apply() has no keywords
         ctx.save_for_backward(x, weight)
-        # Hooks on saved tensors may give back others; the optimizer knows its weights by themselves.
-        ctx.products, ctx.sgd, ctx.weight = products, sgd, weight
-        found = products.forward(x, weight)
-        return found if bias is None else found.add_(bias)
+        ctx.products, ctx.factored = products, factored
+        outputs = products.forward(x, weight)
+        return outputs if bias is None else outputs.add_(bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         gradient = gradient.contiguous()
-        of_x, of_weight, of_bias, _, _ = ctx.needs_input_grad
-        found = None
-        if of_weight:
-            if ctx.sgd is not None:
-                ctx.sgd.keep(ctx.weight, gradient, x)
-            else:
-                found = ctx.products.weight_gradient(gradient, x)
+        of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
         return (
             ctx.products.input_gradient(gradient, weight) if of_x else None,
-            found,
+            _weight_gradient(ctx, gradient, x) if of_weight else None,
             gradient.sum(0) if of_bias else None,
             None,
             None,
         )
+
+
+def _weight_gradient(ctx: Any, gradient: Tensor, x: Tensor) -> Tensor:
+    # With a graph of the backward pass (create_graph=True), the product has to be part of it.
+    if ctx.factored and not torch.is_grad_enabled():
+        return FactoredGradient(Factors(ctx.products, gradient, x))
+    return ctx.products.weight_gradient(gradient, x)  # type: ignore[no-any-return]

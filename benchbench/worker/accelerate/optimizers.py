@@ -1,135 +1,186 @@
-"""Optimizers that update all weights in one pass over memory."""
+"""Optimizers that update all weights in one pass over memory, whenever torch's own step would do the same."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
+
+from benchbench.worker.accelerate.factored import FactoredGradient
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterable
 
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from benchbench.worker.accelerate.linear import Products
+    from benchbench.worker.accelerate.products import Products
 
 FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 """Have a fused step on CPUs and CUDA: torch 2.6, "torch.optim", Algorithms. Their subclasses may compute otherwise."""
 
 
-def fuse(optimizer: Optimizer, device: torch.device) -> bool:
-    """Let an optimizer take its steps fused, and tell whether it does.
+def can_fuse(optimizer: Optimizer) -> bool:
+    """Tell whether an optimizer has a fused step.
 
-    It stays as it was built where its author chose an implementation, and for weights that are not plain floats.
-    The state is the same either way.
+    It stays as it was built if its author chose an implementation, and for weights that are not plain floats: fused
+    steps walk raw memory.
     """
     groups = optimizer.param_groups
-    weights = [weight for group in groups for weight in group["params"]]
     is_open = all(
         group.get("fused") is None and group.get("foreach") is None and not group.get("differentiable")
         for group in groups
     )
-    is_plain = all(weight.is_floating_point() and not weight.is_sparse for weight in weights)
-    if type(optimizer) not in FUSED or device.type not in ("cpu", "cuda") or not (is_open and is_plain):
-        return False
-    for group in groups:
-        group.update(fused=True, foreach=False)
-    return True
+    return type(optimizer) in FUSED and is_open and all(map(_is_plain, _weights(optimizer)))
 
 
-def fuse_even_steps(optimizer: Optimizer) -> None:
-    """Have a fused optimizer's steps fused only where the momentum of all weights begins at once: torch has no other.
+def can_update_in_place(optimizer: Optimizer) -> bool:
+    """Tell whether an optimizer has steps that need no gradient of a large weight.
 
-    It is asked for last, after what may still make gradients when a step begins.
+    Nesterov's momentum needs it, and so do hooks.
     """
-    if isinstance(optimizer, torch.optim.SGD):
-        optimizer.register_step_pre_hook(_fuse_if_even)
+    is_hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks  # noqa: SLF001 - the only way to ask
+    return type(optimizer) is torch.optim.SGD and not is_hooked and all(map(_is_linear, optimizer.param_groups))
 
 
-def _fuse_if_even(optimizer: Optimizer, *_: Any) -> None:
+def own_weights(optimizer: Optimizer, weights: Iterable[Tensor]) -> list[Tensor]:
+    """Return those of the weights that the optimizer updates and that share their memory with no other."""
+    updated = _weights(optimizer)
+    storages = [weight.untyped_storage().data_ptr() for weight in updated]
+    own = [weight for weight, storage in zip(updated, storages, strict=True) if storages.count(storage) == 1]
+    return [weight for weight in weights if weight.is_leaf and any(weight is other for other in own)]
+
+
+def keep_implementation(optimizer: Optimizer) -> None:
+    """Have an optimizer take its steps as it does now after a state was loaded into it, whatever took them before."""
+
+    def adapt(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+        groups = [
+            saved | {key: group[key] for key in ("fused", "foreach") if key in group}
+            for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=False)
+        ]
+        # Of another number of groups torch complains itself.
+        return state | {"param_groups": groups + state["param_groups"][len(groups) :]}
+
+    optimizer.register_load_state_dict_pre_hook(adapt)
+
+
+def fuse(optimizer: Optimizer, products: Products | None = None) -> None:
+    """Have an optimizer take its steps fused; with products, in place on large weights with factored gradients."""
+    steps = _Steps(products)
     for group in optimizer.param_groups:
-        weights = [weight for weight in group["params"] if weight.grad is not None]
-        has_momentum = {optimizer.state.get(weight, {}).get("momentum_buffer") is not None for weight in weights}
-        group["fused"] = not group["momentum"] or len(has_momentum) <= 1
+        group.update(fused=True, foreach=False)
+    optimizer.register_step_pre_hook(steps.before)
+    optimizer.register_step_post_hook(steps.after)
 
 
-class InPlaceSGD:
-    """Steps of SGD on large weights whose gradients are never made: products are added to the momentum at once.
+class _Steps:
+    """Fused steps of an optimizer, and in-place steps on large weights whose gradients nobody has looked at.
 
-    The gradient of a linear layer is ``gradient.T @ x``, of the output's gradient ``[N, O]`` and the input ``[N, I]``;
-    both are kept until the optimizer steps. So ``[O, I]`` numbers are neither written nor read again, nor need memory.
-    Momentum and weights are those of :class:`torch.optim.SGD` but for rounding; the state has the same names.
+    A step is torch's own if it is not the plain one: if it has a closure, if another hook sees the gradients later
+    than this, and for a group whose gradients and states do not lie in memory as its weights do.
+
+    In place, products are added to the momentum at once, so that a gradient ``[O, I]`` is neither written nor read
+    again, nor needs memory. Momentum and weights are those of :class:`torch.optim.SGD` but for rounding; the state
+    has the same names.
     """
 
-    def __init__(self, optimizer: torch.optim.SGD, products: Products, weights: Collection[Tensor]) -> None:
+    def __init__(self, products: Products | None) -> None:
         self._products = products
-        self._ids = {id(weight) for weight in weights}
-        self._kept: dict[int, list[tuple[Tensor, Tensor]]] = {}
-        optimizer.register_step_pre_hook(self._make_what_is_usual)
-        optimizer.register_step_post_hook(self._step)
+        self._updated: list[tuple[Tensor, Tensor]] = []
 
-    @staticmethod
-    def fits(optimizer: Optimizer) -> TypeGuard[torch.optim.SGD]:
-        """Tell whether these are the steps of an optimizer: Nesterov's and hooks need the gradient itself."""
-        is_hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks  # noqa: SLF001 - the only way to ask
-        return (
-            type(optimizer) is torch.optim.SGD
-            and not is_hooked
-            and not any(group["nesterov"] or group["maximize"] for group in optimizer.param_groups)
-        )
+    def before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Do what is done in place, and say which groups torch's own step takes fused."""
+        has_closure = any(value is not None for value in (*args[1:], *kwargs.values()))
+        is_plain = not has_closure and _last_hook(optimizer) == self.before
+        for group in optimizer.param_groups:
+            if is_plain and self._products is not None and _is_linear(group):
+                self._update_in_place(optimizer, group, self._products)
+            for weight in group["params"]:
+                if isinstance(weight.grad, FactoredGradient):
+                    weight.grad = weight.grad.factors.product()
+            group["fused"] = is_plain and _lie_alike(optimizer, group)
 
-    def takes(self, weight: Tensor) -> bool:
-        """Tell whether the gradient of a weight may be left to this."""
-        return torch.is_grad_enabled() and id(weight) in self._ids and not _has_hooks(weight)
-
-    def keep(self, weight: Tensor, gradient: Tensor, x: Tensor) -> None:
-        """Keep the factors of a gradient for the next step."""
-        self._kept.setdefault(id(weight), []).append((gradient, x))
-
-    def drop(self) -> None:
-        """Forget what no step took, as ``zero_grad`` does."""
-        self._kept.clear()
-
-    def _make_what_is_usual(self, optimizer: Optimizer, *_: Any) -> None:
-        """Make the gradients of weights that were used more than once."""
-        for _group, weight in self._weights(optimizer):
-            kept = self._kept[id(weight)]
-            if len(kept) == 1 and weight.grad is None:
-                continue
-            for gradient, x in self._kept.pop(id(weight)):
-                found = self._products.weight_gradient(gradient, x)
-                weight.grad = found if weight.grad is None else weight.grad.add_(found)
+    def after(self, *_: Any) -> None:
+        """Give back the gradients that torch's own step must not see."""
+        for weight, gradient in self._updated:
+            weight.grad = gradient
+        self._updated.clear()
 
     @torch.no_grad()
-    def _step(self, optimizer: Optimizer, *_: Any) -> None:
-        for group, weight in self._weights(optimizer):
-            ((gradient, x),) = self._kept.pop(id(weight))
-            lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
-            if not momentum:
-                self._products.add_weight_gradient(weight, gradient, x, beta=1 - lr * decay, alpha=-lr)
-                continue
-            state = optimizer.state[weight]
-            buffer = state.get("momentum_buffer")
-            beta, alpha = momentum, 1 - group["dampening"]
-            if buffer is None:
-                buffer = state["momentum_buffer"] = torch.empty_like(weight)
-                beta, alpha = 0, 1
-            self._products.add_weight_gradient(buffer, gradient, x, beta=beta, alpha=alpha)
-            if decay:
-                buffer.add_(weight, alpha=alpha * decay)
-            weight.add_(buffer, alpha=-lr)
-
-    def _weights(self, optimizer: Optimizer) -> list[tuple[dict[str, Any], Tensor]]:
-        """Return the weights whose gradients are kept, each with its group."""
-        return [
-            (group, weight)
-            for group in optimizer.param_groups
-            for weight in group["params"]
-            if id(weight) in self._kept
-        ]
+    def _update_in_place(self, optimizer: Optimizer, group: dict[str, Any], products: Products) -> None:
+        for weight in group["params"]:
+            gradient, buffer = weight.grad, optimizer.state.get(weight, {}).get("momentum_buffer")
+            is_open = isinstance(gradient, FactoredGradient) and not gradient.factors.is_computed
+            if is_open and weight.is_contiguous() and (buffer is None or _lies_as(buffer, weight)):
+                _step(optimizer, group, weight, products)
+                self._updated.append((weight, gradient))
+                weight.grad = None
 
 
-def _has_hooks(weight: Tensor) -> bool:
-    """Tell whether somebody has asked to see the gradient (``register_hook`` and its like)."""
-    return bool(getattr(weight, "_backward_hooks", None) or getattr(weight, "_post_accumulate_grad_hooks", None))
+def _step(optimizer: Optimizer, group: dict[str, Any], weight: Tensor, products: Products) -> None:
+    """Take a step of SGD on one weight with a factored gradient."""
+    gradient, x = weight.grad.factors.gradient, weight.grad.factors.x  # type: ignore[union-attr]
+    lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
+    if not momentum:
+        products.add_weight_gradient(weight, gradient, x, beta=1 - lr * decay, alpha=-lr)
+        return
+    buffer = optimizer.state[weight].get("momentum_buffer")
+    beta, alpha = momentum, 1 - group["dampening"]
+    if buffer is None:
+        buffer = optimizer.state[weight]["momentum_buffer"] = torch.empty_like(weight)
+        beta, alpha = 0, 1
+    products.add_weight_gradient(buffer, gradient, x, beta=beta, alpha=alpha)
+    if decay:
+        buffer.add_(weight, alpha=alpha * decay)
+    weight.add_(buffer, alpha=-lr)
+
+
+def _weights(optimizer: Optimizer) -> list[Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
+
+
+def _is_linear(group: dict[str, Any]) -> bool:
+    """Tell whether steps of SGD add a multiple of the gradient to the momentum, and of that to the weight."""
+    return not (group["nesterov"] or group["maximize"] or group["differentiable"])
+
+
+def _is_plain(weight: Tensor) -> bool:
+    """Tell whether a weight is a dense block of floats in memory, in any order of its dimensions."""
+    if type(weight) not in (torch.Tensor, nn.Parameter) or weight.layout is not torch.strided:
+        return False
+    order = sorted(range(weight.ndim), key=weight.stride, reverse=True)
+    return weight.is_floating_point() and weight.permute(order).is_contiguous()
+
+
+def _last_hook(optimizer: Optimizer) -> object:
+    return next(reversed(optimizer._optimizer_step_pre_hooks.values()))  # noqa: SLF001 - the only way to ask
+
+
+def _lie_alike(optimizer: Optimizer, group: dict[str, Any]) -> bool:
+    """Tell whether a fused step does what torch's step by step does.
+
+    Gradients and states must lie in memory as their weights do, and the momentum of all weights must begin at once.
+    """
+    begun = set()
+    for weight in group["params"]:
+        if weight.grad is None:
+            continue
+        state = optimizer.state.get(weight, {})
+        states = [value for key, value in state.items() if key != "step" and value is not None]
+        if not all(_lies_as(other, weight) for other in (weight.grad, *states)):
+            return False
+        begun.add(bool(states))
+    return len(begun) <= 1 or not group.get("momentum")
+
+
+def _lies_as(other: Tensor, weight: Tensor) -> bool:
+    """Tell whether two tensors have their numbers in the same order in memory."""
+    if other.layout is not torch.strided or other.dtype != weight.dtype or other.shape != weight.shape:
+        return False
+    if other.stride() == weight.stride():
+        return True
+    # The stride of a single row or column says nothing.
+    strides = zip(weight.shape, other.stride(), weight.stride(), strict=True)
+    return all(size == 1 or left == right for size, left, right in strides)

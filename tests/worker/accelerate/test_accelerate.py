@@ -13,10 +13,19 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from benchbench.errors import DeviceError
-from benchbench.worker.accelerate import Acceleration, accelerate, peak_bytes, reset_peak
+from benchbench.worker.accelerate import Acceleration, Case, accelerate, peak_bytes, reset_peak
 from benchbench.worker.accelerate.devices import has_bf16_convolutions, possible_precisions
 from benchbench.worker.accelerate.layers import FastLayers
-from benchbench.worker.accelerate.linear import MIN_WEIGHTS, PRODUCTS
+from benchbench.worker.accelerate.levers import (
+    ChannelsLast,
+    FusedSteps,
+    Lever,
+    LinearProducts,
+    SharedBorder,
+    StepsInPlace,
+    Winograd,
+)
+from benchbench.worker.accelerate.products import MIN_WEIGHTS, PRODUCTS
 from benchbench.worker.batches import Span, Window
 
 if TYPE_CHECKING:
@@ -76,16 +85,17 @@ def test_large_layers_stay_in_full_precision_under_autocast() -> None:
 def test_a_model_keeps_its_parameters_names_and_state() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 10))
     before, state = dict(model.named_parameters()), {name: value.clone() for name, value in model.state_dict().items()}
-    acceleration = Acceleration(CPU, "fp32", linear="blocks", channels_last=True, fused=True, winograd=True)
-    assert acceleration.model(model) is model
+    levers = (LinearProducts("blocks"), Winograd(), ChannelsLast(), FusedSteps())
+    acceleration = Acceleration(CPU, "fp32", levers=levers)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    fitted = acceleration.fitted(model, optimizer, batch_size=4)
+    case = Case(model, optimizer, 4)
+    fitted = acceleration.fitted(case).applied(case)
     assert all(dict(model.named_parameters())[name] is parameter for name, parameter in before.items())
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert fitted.facts()["linear"] == "torch", "no layer is large"
     assert fitted.facts()["convolutions"] == "torch", "no layer is wide"
     for wide in (nn.Conv2d(192, 192, 3, padding=1), nn.Conv2d(64, 192, 5, padding=2)):
-        facts = acceleration.fitted(wide, optimizer, batch_size=4).facts()
+        facts = acceleration.fitted(Case(wide, optimizer, 4)).facts()
         assert facts["convolutions"] == "winograd"
     assert fitted.facts()["memory_format"] == "channels_last"
 
@@ -104,8 +114,8 @@ def test_a_model_keeps_its_parameters_names_and_state() -> None:
 def test_known_optimizers_take_fused_steps(make: Callable[..., torch.optim.Optimizer], *, is_fused: bool) -> None:
     model = nn.Linear(2, 2)
     optimizer = make(model.parameters())
-    fitted = Acceleration(CPU, "fp32", fused=True).fitted(model, optimizer, batch_size=4)
-    assert fitted.fused is is_fused
+    case = Case(model, optimizer, 4)
+    fitted = Acceleration(CPU, "fp32", levers=(FusedSteps(),)).fitted(case).applied(case)
     assert bool(optimizer.param_groups[0].get("fused")) is is_fused
     assert fitted.facts()["optimizer"] == ("fused" if is_fused else "as built")
 
@@ -114,12 +124,29 @@ class Lazy(torch.optim.SGD):
     """An optimizer of a stranger."""
 
 
-def test_an_interrupted_trial_goes_on_as_it_was_recorded() -> None:
-    began = Acceleration(CPU, "fp32", linear="images", channels_last=True, fused=False)
-    here = Acceleration(CPU, "fp32", linear="blocks", fused=True)
+@pytest.mark.parametrize(
+    "levers",
+    [
+        (),
+        (FusedSteps(),),
+        (LinearProducts("images"), SharedBorder(), Winograd(), ChannelsLast()),
+        (LinearProducts("images"), FusedSteps(), StepsInPlace("images")),
+    ],
+)
+def test_an_interrupted_trial_goes_on_as_it_was_recorded(levers: tuple[Lever, ...]) -> None:
+    began = Acceleration(CPU, "fp32", levers=levers)
+    here = Acceleration(CPU, "fp32", levers=(LinearProducts("blocks"), Winograd(), FusedSteps()))
     assert here.as_recorded(began.facts(), num_threads=7) == replace(began, num_threads=7)
     elsewhere = began.facts() | {"device": "cuda:0"}
     assert here.as_recorded(elsewhere, num_threads=7) == here
+
+
+def test_off_is_what_a_loop_by_hand_computes() -> None:
+    off = accelerate(CPU, "fp32", mode="off")
+    assert not off.levers
+    assert off.memory_format == torch.contiguous_format
+    assert off.facts()["accelerate"] == "off"
+    assert set(off.facts().values()) == {"off", "fp32", "cpu", "torch", "contiguous", "as built"}
 
 
 def test_a_precision_without_arithmetic_is_refused_with_those_that_have_one() -> None:
@@ -152,8 +179,8 @@ def test_bf16_by_conversion_is_no_arithmetic(
 def test_a_border_is_recorded_where_something_is_convolved() -> None:
     window = Window(Span(43, 107), Span(43, 107))
     for layer, facts in ((nn.Conv2d(3, 8, 3), "once for all images"), (nn.Linear(3, 8), "torch")):
-        acceleration = Acceleration(CPU, "fp32", bordered=True)
-        fitted = acceleration.fitted(layer, torch.optim.SGD(layer.parameters(), lr=0.1), batch_size=4, window=window)
+        case = Case(layer, torch.optim.SGD(layer.parameters(), lr=0.1), 4, window)
+        fitted = Acceleration(CPU, "fp32", levers=(SharedBorder(),)).fitted(case)
         assert fitted.facts()["border"] == facts
 
 
@@ -178,9 +205,10 @@ def test_a_gpu_takes_the_same_steps_accelerated(*, compiled: bool) -> None:
     models = []
     for acceleration in (Acceleration(device, "fp32"), accelerate(device, "fp32", compiled=compiled)):
         torch.manual_seed(0)
-        model = acceleration.model(nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 900, 10)))
+        model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 900, 10)).to(device)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-        fitted = acceleration.fitted(model, optimizer, batch_size=8)
+        case = Case(model, optimizer, 8)
+        fitted = acceleration.fitted(case).applied(case)
         forward, chance = fitted.forward(model), torch.Generator().manual_seed(1)
         for _ in range(20):
             images = torch.randn(8, 3, 32, 32, generator=chance).to(device, memory_format=fitted.memory_format)
@@ -190,8 +218,8 @@ def test_a_gpu_takes_the_same_steps_accelerated(*, compiled: bool) -> None:
             loss.backward()
             optimizer.step()
         models.append(model)
-    assert fitted.channels_last
-    assert fitted.fused
+    assert fitted.facts()["memory_format"] == "channels_last"
+    assert fitted.facts()["optimizer"] == "fused"
     for plain, ours in zip(*(model.parameters() for model in models), strict=True):
         assert error(ours, plain.double()) < 1e-5
 

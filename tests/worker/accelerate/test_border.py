@@ -189,6 +189,16 @@ def test_gradients_that_a_model_keeps_are_each_images_own() -> None:
     assert error(found[0], found[1]) < 1e-5
 
 
+def test_a_gradient_of_activations_is_refused_rather_than_wrong() -> None:
+    model, images = first_layers(), make_images(12)
+    with FastLayers(images=images, window=MIDDLE):
+        activations = model[:2](images)
+        loss = model[2](activations).square().sum()
+        with pytest.raises(RuntimeError, match="--accelerate off"):
+            torch.autograd.grad(loss, activations)
+        torch.autograd.grad(loss, model[0].weight)
+
+
 def test_a_border_is_followed_without_gradients_and_in_inference_mode() -> None:
     model, images = first_layers(), make_images(12)
     with torch.no_grad():

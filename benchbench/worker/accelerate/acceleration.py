@@ -1,0 +1,182 @@
+"""What is accelerated in one trial, and the context that its passes run in."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from benchbench.errors import DeviceError
+from benchbench.worker.accelerate.devices import possible_precisions
+from benchbench.worker.accelerate.levers import (
+    ChannelsLast,
+    FusedSteps,
+    Layers,
+    LinearProducts,
+    SharedBorder,
+    StepsInPlace,
+    Winograd,
+)
+from benchbench.worker.accelerate.optimizers import keep_implementation
+from benchbench.worker.accelerate.products import PRODUCTS
+from benchbench.worker.switches import put_back
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from torch import nn
+
+    from benchbench.config.spec import Precision
+    from benchbench.protocol.jobs import Accelerate
+    from benchbench.worker.accelerate.levers import Case, Lever
+
+_NUM_THREADS: int = torch.get_num_threads()
+"""What torch chose when it was imported, before any plugin could change it."""
+
+_TORCH = {
+    "linear": "torch",
+    "memory_format": "contiguous",
+    "border": "torch",
+    "convolutions": "torch",
+    "optimizer": "as built",
+}
+"""What a record says if no lever is used."""
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """How the steps of one trial are computed: by torch alone, but for the levers.
+
+    ``dropped`` are levers that the proof found wrong, each with the reason. ``num_threads`` are those of operators on
+    the CPU. ``layers`` is set once the levers are applied.
+    """
+
+    device: torch.device
+    precision: Precision
+    mode: Accelerate = "auto"
+    levers: tuple[Lever, ...] = ()
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    compiled: bool = False
+    num_threads: int = _NUM_THREADS
+    layers: Layers = field(default_factory=Layers)
+
+    def apply(self) -> None:
+        """Set torch's process-wide switches for this trial; all of them, so that none is left from the one before."""
+        put_back(self.precision, num_threads=self.num_threads)
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The order in memory of images."""
+        is_last = any(isinstance(lever, ChannelsLast) for lever in self.levers)
+        return torch.channels_last if is_last else torch.contiguous_format
+
+    def fitted(self, case: Case) -> Acceleration:
+        """Return this with those levers alone that fit a trial."""
+        return replace(self, levers=tuple(lever for lever in self.levers if lever.fits(case)))
+
+    def without(self, dropped: Mapping[str, str], levers: Iterable[Lever]) -> Acceleration:
+        """Return this with these levers, after others were dropped for a reason."""
+        return replace(self, levers=tuple(levers), dropped=dropped)
+
+    def applied(self, case: Case) -> Acceleration:
+        """Change the model and the optimizer as the levers want it, and return how layers are computed from now on."""
+        keep_implementation(case.optimizer)
+        layers = self.layers
+        for lever in {lever.fact: lever for lever in self.levers}.values():
+            layers = lever.apply(case, layers)
+        return replace(self, layers=layers)
+
+    def forward(self, model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return what computes the logits of training batches."""
+        if not self.compiled:
+            return model
+        mode = "reduce-overhead" if self.device.type == "cuda" else "default"
+        return torch.compile(model, mode=mode)
+
+    @contextmanager
+    def context(self, images: torch.Tensor | None = None) -> Iterator[None]:
+        """Give the context that a forward pass runs in, of these images if they are of the trial's dataset."""
+        is_mixed = self.precision == "bf16"
+        with (
+            torch.autocast(self.device.type, dtype=torch.bfloat16) if is_mixed else nullcontext(),
+            self.layers.context(images) or nullcontext(),
+        ):
+            yield
+
+    def synchronize(self) -> Callable[[], None]:
+        """Return what waits until the device has done all that it was given."""
+        if self.device.type == "cuda":
+            return lambda: torch.cuda.synchronize(self.device)
+        if self.device.type == "mps":
+            return torch.mps.synchronize
+        return lambda: None
+
+    def facts(self) -> dict[str, str]:
+        """Return what was done, for the record."""
+        return {
+            "accelerate": self.mode,
+            "precision": self.precision,
+            "device": str(self.device),
+            **_TORCH,
+            **{lever.fact: lever.name for lever in self.levers},
+            **({"dropped": self.note} if self.dropped else {}),
+            "model": "compiled" if self.compiled else "as built",
+        }
+
+    @property
+    def note(self) -> str:
+        """What was dropped and why, for people to read; empty if nothing was."""
+        return "; ".join(f"{name}: {reason}" for name, reason in self.dropped.items())
+
+    def as_recorded(self, facts: Mapping[str, str], *, num_threads: int) -> Acceleration:
+        """Return the acceleration of an interrupted trial, if this device can go on with it."""
+        if torch.device(facts["device"]).type != self.device.type:
+            return self
+        return replace(
+            self,
+            mode="off" if facts["accelerate"] == "off" else "auto",
+            levers=tuple(lever for lever in _all_levers(facts["linear"]) if lever.is_recorded(facts)),
+            compiled=facts["model"] == "compiled",
+            num_threads=num_threads,
+        )
+
+
+def accelerate(
+    device: torch.device, precision: Precision, *, mode: Accelerate = "auto", compiled: bool = False
+) -> Acceleration:
+    """Return how to compute on this device, or raise :class:`DeviceError` for a precision that it cannot do."""
+    possible = possible_precisions(device)
+    if precision not in possible:
+        raise DeviceError(f"precision {precision} is not possible on {device}", hint=f"it can do {', '.join(possible)}")
+    levers = _chosen(device, precision, compiled=compiled) if mode == "auto" else ()
+    return Acceleration(device, precision, mode, levers, compiled=compiled)
+
+
+def _chosen(device: torch.device, precision: Precision, *, compiled: bool) -> tuple[Lever, ...]:
+    """Return the levers that win on a device: docs/benchmarks.md has the measurements."""
+    if device.type == "cuda":
+        return (ChannelsLast(), FusedSteps())
+    if device.type != "cpu":
+        return ()
+    instructions = torch.backends.cpu.get_cpu_capability()
+    levers: tuple[Lever, ...] = (FusedSteps(),)
+    # Channels last sum in another order: batch normalization loses up to two digits, which only bf16 does not notice.
+    if instructions == "AVX512" and precision == "bf16":
+        levers = (ChannelsLast(), *levers)
+    if compiled:
+        return levers
+    levers = (SharedBorder(), *levers)
+    if instructions == "AVX2" and precision == "fp32":
+        levers = (Winograd(), *levers)
+    products = {"AVX512": "images", "AVX2": "blocks"}.get(instructions)
+    return levers if products is None else (LinearProducts(products), *levers, StepsInPlace(products))
+
+
+def _all_levers(linear: str) -> tuple[Lever, ...]:
+    """Return every lever, with these products in large linear layers if there are such."""
+    levers = (SharedBorder(), Winograd(), ChannelsLast())
+    if linear not in PRODUCTS:
+        return (*levers, FusedSteps())
+    return (LinearProducts(linear), *levers, FusedSteps(), StepsInPlace(linear))

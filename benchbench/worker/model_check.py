@@ -1,0 +1,118 @@
+"""A fresh model tried on images, in eval mode and in training mode, before anything is trained."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from benchbench.errors import BenchError, ModelError
+from benchbench.plugin.failures import check_returned, failure, failures_named
+from benchbench.plugin.model import logits_problem
+from benchbench.worker.memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from benchbench.plugin.model import Model
+    from benchbench.worker.accelerate import Acceleration
+
+
+class ModelCheck:
+    """A model, and how it is run. ``images`` is a full batch of those that it will be trained on."""
+
+    def __init__(
+        self, model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_classes: int, plugin: Model
+    ) -> None:
+        self._model = model
+        self._images = images
+        self._acceleration = acceleration
+        self._num_classes = num_classes
+        self._plugin = plugin
+
+    def run(self, *, num_images: int) -> None:
+        """Raise a :class:`ModelError` if the model cannot be trained on so many images.
+
+        Weights, buffers and random generators stay as they are.
+        """
+        self._check_output(self._model, self._images[:2], training=False)
+        batch_size = len(self._images)
+        last = num_images % batch_size or batch_size
+        try:
+            self._check_training(last)
+        except BenchError as error:
+            if last == batch_size or not self._trains(batch_size):
+                raise
+            better = _size_without_rest(num_images, batch_size, last)
+            raise ModelError(
+                f"model {self._plugin.name!r} cannot be trained on the last batch of an epoch, which has"
+                f" {last} image{'s' if last > 1 else ''}: {error.message}",
+                hint=f"--batch-size {better} leaves more for the last batch" if better else error.hint,
+            ) from error
+
+    def _trains(self, batch_size: int) -> bool:
+        try:
+            self._check_training(batch_size)
+        except BenchError:
+            return False
+        return True
+
+    def _check_training(self, batch_size: int) -> None:
+        self._check_output(_copied(self._model), self._images[:batch_size], training=True)
+
+    def _check_output(self, model: nn.Module, images: Tensor, *, training: bool) -> None:
+        devices = [self._acceleration.device] if self._acceleration.device.type == "cuda" else []
+        buffers = {name: value.clone() for name, value in model.named_buffers() if value.numel()} if training else {}
+        mode = "training" if training else "eval"
+        action = f"in {mode} mode on a batch of shape {list(images.shape)}"
+        with (
+            self._size_hinted(images),
+            failures_named(self._plugin, action, unless=is_out_of_memory),
+            torch.random.fork_rng(devices=devices),
+            torch.no_grad(),
+            self._acceleration.context(),
+        ):
+            logits = model.train(training)(images)
+        for name, value in buffers.items():
+            model.get_buffer(name).copy_(value)
+        self._check_logits(logits, images, mode=mode)
+
+    @contextmanager
+    def _size_hinted(self, images: Tensor) -> Iterator[None]:
+        try:
+            yield
+        except BenchError as error:
+            shape = f"{images.shape[2]}x{images.shape[3]}"
+            size = f"if the model takes no images of {shape}: --set dataset.image_size=SIZE"
+            raise type(error)(error.message, hint=f"{size}; {error.hint}") from error.__cause__
+
+    def _check_logits(self, logits: object, images: Tensor, *, mode: str) -> None:
+        if isinstance(logits, tuple | list | dict) and mode == "training":
+            kind = type(logits).__name__
+            raise ModelError(
+                f"model {self._plugin.name!r} returns a {kind} in training mode, not a tensor of logits",
+                hint="only logits are trained: build the network without auxiliary outputs, or return the first alone",
+            )
+        output = check_returned(logits, torch.Tensor, plugin=self._plugin, function=type(self._model).forward)
+        problem = logits_problem(output.shape, num_images=len(images), num_classes=self._num_classes)
+        if problem:
+            raise failure(self._plugin, problem, hint="")
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """Return a copy, or the model itself if it cannot be copied."""
+    try:
+        return copy.deepcopy(model)
+    except Exception:  # noqa: BLE001 - a stranger's model may hold anything
+        return model
+
+
+def _size_without_rest(num_images: int, batch_size: int, last: int) -> int | None:
+    """Return the batch size closest to this one that leaves more images for the last batch, if there is one."""
+    sizes = [size for size in range(2, num_images + 1) if (num_images % size or size) > last]
+    return min(sizes, key=lambda size: abs(size - batch_size), default=None)

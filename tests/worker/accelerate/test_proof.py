@@ -1,0 +1,340 @@
+"""The proof before a trial: it keeps what is right, drops what is not, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import copy
+import random
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from benchbench.worker.accelerate import (
+    Acceleration,
+    Case,
+    Proof,
+    accelerate,
+    give_back_memory,
+    peak_bytes,
+    reset_peak,
+    winograd,
+)
+from benchbench.worker.accelerate.levers import (
+    ChannelsLast,
+    FusedSteps,
+    Layers,
+    Lever,
+    LinearProducts,
+    SharedBorder,
+    StepsInPlace,
+    Winograd,
+)
+from benchbench.worker.accelerate.products import PRODUCTS, Blocks, Images
+from benchbench.worker.batches import Span, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from benchbench.config.spec import Precision
+
+CPU = torch.device("cpu")
+MIDDLE = Window(Span(10, 22), Span(10, 22))
+
+
+def convolutional() -> nn.Module:
+    """Return a network for which every lever does something."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(nn.Conv2d(3, 192, 5, stride=2, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(192, 192, 3, padding=1), nn.BatchNorm2d(192), nn.ReLU(), nn.AvgPool2d(2), nn.Dropout2d(0.2)),
+        *(nn.Flatten(), nn.Linear(192 * 16, 1408), nn.Dropout(0.5), nn.Linear(1408, 10)),
+    )
+
+
+def sgd(weights: Any) -> torch.optim.Optimizer:
+    return torch.optim.SGD(weights, lr=0.1, momentum=0.9, weight_decay=0.01)
+
+
+def proof(model: nn.Module, make: Callable[..., torch.optim.Optimizer] = sgd, *, batch_size: int = 8) -> Proof:
+    images = torch.full((batch_size, 3, 32, 32), -2.0)
+    generator = torch.Generator().manual_seed(0)
+    inside = images[:, :, 10:22, 10:22]
+    inside.copy_(torch.randn(inside.shape, generator=generator))
+    case = Case(model, make(model.parameters()), batch_size, MIDDLE)
+    return Proof(case, images, torch.arange(batch_size) % 10, 0)
+
+
+EVERYTHING = (
+    LinearProducts("blocks"),
+    SharedBorder(),
+    Winograd(),
+    FusedSteps(),
+    StepsInPlace("blocks"),
+)
+
+
+def test_what_is_right_is_kept() -> None:
+    given = proof(convolutional())
+    acceleration = Acceleration(CPU, "fp32", levers=EVERYTHING).fitted(given.case)
+    assert acceleration.levers == EVERYTHING
+    proven = given.proven(acceleration)
+    assert proven.note == ""
+    assert proven.levers == EVERYTHING
+
+
+@pytest.mark.parametrize("make", [sgd, partial(torch.optim.SGD, lr=0.1), partial(torch.optim.Adam, lr=0.001)])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_this_machine_chooses_is_right(precision: Precision, make: Callable[..., torch.optim.Optimizer]) -> None:
+    given = proof(convolutional(), make)
+    # torch converts to bf16 where a processor has none.
+    acceleration = replace(accelerate(CPU, "fp32"), precision=precision).fitted(given.case)
+    proven = given.proven(acceleration)
+    assert proven.note == ""
+    assert proven.levers == acceleration.levers
+
+
+class BrokenProducts(Blocks):
+    """Forgets the last block of rows of the weight gradient."""
+
+    def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
+        product = super().weight_gradient(gradient, x)
+        product[-len(product) // 32 :] = 0
+        return product
+
+
+class BrokenUpdates(Images):
+    """Adds a gradient that is a little too large."""
+
+    def add_weight_gradient(self, total: Tensor, gradient: Tensor, x: Tensor, *, beta: float, alpha: float) -> None:
+        super().add_weight_gradient(total, gradient, x, beta=beta, alpha=1.0001 * alpha)
+
+
+@dataclass(frozen=True)
+class BrokenFusion(FusedSteps):
+    """Has another weight decay."""
+
+    def apply(self, case: Case, layers: Layers) -> Layers:
+        for group in case.optimizer.param_groups:
+            group["weight_decay"] *= 1.01
+        return super().apply(case, layers)
+
+
+@dataclass(frozen=True)
+class BrokenOrder(ChannelsLast):
+    """Swaps rows and columns of kernels."""
+
+    def apply(self, case: Case, layers: Layers) -> Layers:
+        case.model[0].weight.data = case.model[0].weight.data.transpose(2, 3)  # type: ignore[index,union-attr,operator]
+        return layers
+
+
+@dataclass(frozen=True)
+class BrokenBorder(SharedBorder):
+    """Takes too small a window for that of the images."""
+
+    def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002
+        return replace(layers, window=Window(Span(13, 22), Span(10, 22)))
+
+
+def test_broken_products_are_dropped_with_the_steps_that_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRODUCTS, "blocks", BrokenProducts())
+    given = proof(convolutional())
+    proven = given.proven(Acceleration(CPU, "fp32", levers=EVERYTHING))
+    assert proven.levers == (SharedBorder(), Winograd(), FusedSteps())
+    assert "gradient of 9.weight differs by" in proven.dropped["blocks"]
+    assert proven.facts()["linear"] == "torch"
+    assert proven.facts()["optimizer"] == "fused"
+    assert proven.facts()["dropped"] == proven.note
+
+
+def test_broken_steps_in_place_are_dropped_and_steps_stay_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRODUCTS, "images", BrokenUpdates())
+    levers = (LinearProducts("images"), FusedSteps(), StepsInPlace("images"))
+    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=levers))
+    assert proven.levers == levers[:2]
+    assert "9.weight" in proven.dropped["in place"]
+
+
+def test_a_broken_transform_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = winograd._B.clone()
+    broken[3, 2] += 0.01
+    monkeypatch.setattr(winograd, "_B", broken)
+    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=EVERYTHING))
+    assert list(proven.dropped) == ["winograd"]
+
+
+@pytest.mark.parametrize("lever", [BrokenFusion(), BrokenOrder(), BrokenBorder()], ids=lambda lever: lever.fact)
+def test_another_broken_lever_is_dropped_alone(lever: Lever) -> None:
+    levers = (LinearProducts("blocks"), lever)
+    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=levers))
+    assert proven.levers == levers[:1]
+    assert list(proven.dropped) == [lever.name]
+
+
+class Lenet(nn.Module):
+    """Views the output of a convolution as vectors, as tutorials do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.last = nn.Conv2d(3, 8, 5), nn.Linear(8 * 28 * 28, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return self.last(x.view(x.size(0), -1))  # type: ignore[no-any-return]
+
+
+class LenetInEvaluation(Lenet):
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return self.last(x.flatten(1) if self.training else x.view(x.size(0), -1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("build", [Lenet, LenetInEvaluation])
+def test_a_view_is_no_reason_to_refuse_a_model(build: Callable[[], nn.Module]) -> None:
+    levers = (SharedBorder(), ChannelsLast(), FusedSteps())
+    proven = proof(build()).proven(Acceleration(CPU, "fp32", levers=levers))
+    assert proven.levers == (SharedBorder(), FusedSteps())
+    assert "view" in proven.dropped["channels_last"]
+
+
+class LooksAtActivations(nn.Module):
+    """Weighs its activations by their gradients, which it asks for in the forward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.again = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            activations = F.relu(self.conv(x))
+            (gradient,) = torch.autograd.grad(self.again(activations).square().mean(), activations)
+        return self.again(activations * gradient).mean((2, 3))  # type: ignore[no-any-return]
+
+
+def test_a_border_is_not_shared_if_a_model_looks_at_gradients_of_activations() -> None:
+    levers = (SharedBorder(), FusedSteps())
+    proven = proof(LooksAtActivations()).proven(Acceleration(CPU, "fp32", levers=levers))
+    assert proven.levers == levers[1:]
+
+
+class Volumes(nn.Module):
+    """Has convolutions of three dimensions, of two, and layers that know their inputs only when they see them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.LazyConv2d(8, 3), nn.ReLU(), nn.Unflatten(1, (1, 8)), nn.Conv3d(1, 4, 3))
+        self.last = nn.LazyLinear(10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.layers(x).flatten(1))  # type: ignore[no-any-return]
+
+
+def test_lazy_layers_and_volumes_are_accelerated_where_that_is_possible() -> None:
+    model = Volumes()
+    with torch.no_grad():
+        model(torch.zeros(1, 3, 32, 32))
+    given = proof(model)
+    proven = given.proven(accelerate(CPU, "fp32").without({}, (ChannelsLast(), FusedSteps())).fitted(given.case))
+    assert proven.note == ""
+
+
+class Careless(nn.Module):
+    """Draws from every generator, counts its passes and has running statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm, self.last = nn.BatchNorm2d(3), nn.Linear(3 * 32 * 32, 10)
+        self.num_passes = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.num_passes += 1
+        scale = 1 + random.random() + float(np.random.rand())  # noqa: NPY002, S311
+        x = self.norm(x) * (scale + torch.rand(()))
+        self.kept = x  # such a model cannot be copied again
+        return self.last(x.flatten(1))  # type: ignore[no-any-return]
+
+
+def random_numbers() -> tuple[float, float, float]:
+    return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002, S311
+
+
+@pytest.mark.parametrize("make", [sgd, partial(torch.optim.Adam, lr=0.1)])
+def test_nothing_of_a_proof_is_left_behind(make: Callable[..., torch.optim.Optimizer]) -> None:
+    model = Careless()
+    given = proof(model, make)
+    state = copy.deepcopy(model.state_dict())
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
+    expected = random_numbers()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
+    proven = given.proven(Acceleration(CPU, "fp32", levers=(FusedSteps(),)))
+    assert random_numbers() == expected
+    assert proven.note == ""
+    assert model.num_passes == 0
+    assert model.training
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert all(weight.grad is None for weight in model.parameters())
+    assert not given.case.optimizer.state
+    assert not given.case.optimizer._optimizer_step_pre_hooks
+    assert not any(weight._post_accumulate_grad_hooks for weight in model.parameters())
+
+
+class Uncopyable(nn.Module):
+    """Keeps a tensor of its graph, which torch does not copy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(3 * 32 * 32, 10)
+        self.kept = self.last.weight * 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(x.flatten(1))  # type: ignore[no-any-return]
+
+
+def test_without_a_proof_torch_computes() -> None:
+    given = proof(Uncopyable())
+    proven = given.proven(Acceleration(CPU, "fp32", levers=(FusedSteps(),)))
+    assert not proven.levers
+    assert "there is no proof" in proven.note
+
+
+class Noisy(nn.Module):
+    """Has a gradient that is zero but for roundings: of the bias in front of a normalization."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(3, 16, 7, stride=2), nn.BatchNorm2d(16), nn.Tanh(), nn.Flatten())
+        self.last = nn.Linear(16 * 13 * 13, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.layers(x))  # type: ignore[no-any-return]
+
+
+def test_roundings_of_a_gradient_that_is_zero_are_no_difference() -> None:
+    proven = proof(Noisy()).proven(Acceleration(CPU, "fp32", levers=(SharedBorder(), FusedSteps())))
+    assert proven.note == ""
+
+
+@pytest.mark.parametrize("levers", [(), (LinearProducts("blocks"), StepsInPlace("blocks"))], ids=["torch", "in place"])
+def test_a_proof_needs_memory_for_a_copy_and_the_largest_gradient(levers: tuple[Lever, ...]) -> None:
+    """Gradients of all layers at once would be a second copy, and states of the optimizer a third."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 2048), *(nn.Linear(2048, 2048) for _ in range(7)))
+    num_bytes = sum(4 * weight.numel() for weight in model.parameters())
+    given = proof(nn.Sequential(model, nn.Linear(2048, 10)))
+    give_back_memory()
+    reset_peak(CPU)
+    before = peak_bytes(CPU)
+    proven = given.proven(Acceleration(CPU, "fp32", levers=(FusedSteps(), *levers)))
+    assert proven.note == ""
+    assert peak_bytes(CPU) - before < 1.8 * num_bytes

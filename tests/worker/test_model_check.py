@@ -1,0 +1,95 @@
+"""A fresh model tried in both modes: what cannot be trained is told before the first step, with a way out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import benchbench as bb
+from benchbench.errors import ModelError
+from benchbench.worker.accelerate import accelerate
+from benchbench.worker.model_check import ModelCheck
+
+CPU = torch.device("cpu")
+
+
+class Given(bb.Model, name="given"):
+    """A model of a test; the check only wants its name."""
+
+    def build(self, data: bb.DataSpec) -> nn.Module:
+        raise NotImplementedError
+
+
+class WithHeads(nn.Module):
+    """Returns auxiliary outputs in training mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(12, 10)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        logits = self.last(x.flatten(1))
+        return (logits, logits) if self.training else logits
+
+
+class FixedSize(nn.Module):
+    """Takes images of one size, as vision transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(12, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[2] == 224, f"Input height ({x.shape[2]}) doesn't match model (224)."
+        return self.last(x.flatten(1))  # type: ignore[no-any-return]
+
+
+def normalizing() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 10), nn.BatchNorm1d(10), nn.Dropout())
+
+
+def check(model: nn.Module, *, num_images: int = 12, batch_size: int = 4) -> None:
+    images = torch.randn(batch_size, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    ModelCheck(model, images, accelerate(CPU, "fp32"), num_classes=10, plugin=Given()).run(num_images=num_images)
+
+
+def test_outputs_besides_the_logits_are_refused_with_a_way_out() -> None:
+    with pytest.raises(ModelError, match="model 'given' returns a tuple in training mode") as caught:
+        check(WithHeads())
+    assert "without auxiliary outputs" in caught.value.hint
+
+
+def test_a_last_batch_of_one_image_is_refused_if_the_model_cannot_normalize_it() -> None:
+    with pytest.raises(
+        ModelError, match=r"the last batch of an epoch, which has 1 image: .*more than 1 value"
+    ) as caught:
+        check(normalizing(), num_images=13)
+    assert "--batch-size 5" in caught.value.hint
+    check(normalizing(), num_images=14)
+    check(nn.Sequential(nn.Flatten(), nn.Linear(12, 10)), num_images=13)
+
+
+def test_images_of_another_size_than_a_model_takes_are_refused_with_a_way_out() -> None:
+    with pytest.raises(ModelError, match=r"doesn't match model \(224\)") as caught:
+        check(FixedSize())
+    assert "--set dataset.image_size=SIZE" in caught.value.hint
+
+
+def test_a_check_leaves_the_model_and_the_random_generators_as_they_were() -> None:
+    model = normalizing()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(1)
+    expected = torch.rand(())
+    torch.manual_seed(1)
+    check(model)
+    assert torch.rand(()) == expected
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_layers_that_wait_for_their_inputs_know_them_afterwards() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+    check(model)
+    assert model[1].weight.shape == (10, 12)
