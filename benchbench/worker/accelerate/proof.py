@@ -189,7 +189,7 @@ class _Pass:
         if self.values.keys() != other.values.keys():
             names = sorted(self.values.keys() ^ other.values.keys())
             raise ProofError(f"only one of two steps has a {names[0]}")
-        differences = {name: _norm(other.values[name] - value) for name, value in self.values.items()}
+        differences = {name: _distance(other.values[name], value) for name, value in self.values.items()}
         return {
             name: difference
             for name, difference in differences.items()
@@ -200,7 +200,7 @@ class _Pass:
         """Raise if another pass is much farther than this from a precise one in any of these."""
         for name, difference in names.items():
             right = precise.values.get(name, torch.tensor(torch.nan))
-            own, theirs = _norm(self.values[name] - right), _norm(other.values[name] - right)
+            own, theirs = _distance(self.values[name], right), _distance(other.values[name], right)
             slack = BOUNDS[precision] * (_norm(right) + self._noise_of(name))
             is_rounding = own <= OWN_ERRORS[precision] * (_norm(right) + self._noise_of(name))
             if not (is_rounding and theirs <= max(2 * own, slack)):
@@ -286,8 +286,7 @@ def _sampled(tensor: Tensor) -> Tensor:
         step = next(step for step in count(17) if gcd(step, size) == 1)
         # Not of a flat copy: the order in memory may be any.
         numbers = numbers[torch.unravel_index(torch.arange(0, size, step, device=numbers.device), numbers.shape)]
-    numbers = numbers.flatten().cpu()
-    return numbers.double() if numbers.is_floating_point() else numbers.clone()
+    return numbers.flatten().cpu().clone()
 
 
 def _some_rows(gradient: Tensor) -> Tensor | Factors:
@@ -310,6 +309,10 @@ def _rows_like(weight: Tensor, gradient: Tensor | Factors) -> Tensor:
 
 def _norm(tensor: Tensor) -> float:
     return float(tensor.double().norm())
+
+
+def _distance(left: Tensor, right: Tensor) -> float:
+    return _norm(left.double() - right.double())
 
 
 def _told(error: Exception) -> str:

@@ -337,4 +337,4 @@ def test_a_proof_needs_memory_for_a_copy_and_the_largest_gradient(levers: tuple[
     before = peak_bytes(CPU)
     proven = given.proven(Acceleration(CPU, "fp32", levers=(FusedSteps(), *levers)))
     assert proven.note == ""
-    assert peak_bytes(CPU) - before < 1.8 * num_bytes
+    assert peak_bytes(CPU) - before < 1.9 * num_bytes
