@@ -6,7 +6,7 @@ from support.made_records import configuration, ended, spec
 
 from benchbench.compare import compare_records
 from benchbench.compare.answer import answer
-from benchbench.config.comparison import read_study
+from benchbench.config.comparison import read_comparison
 
 
 def test_the_answer_says_how_much_better_the_best_configuration_is_with_interval_and_seeds() -> None:
@@ -31,7 +31,7 @@ def test_a_difference_that_is_not_shown_is_called_so() -> None:
 
 
 def test_the_first_time_has_a_sentence_of_its_own() -> None:
-    question = read_study({"compare": {"metrics": ["test_accuracy", "train_seconds"]}})[0]
+    question = read_comparison({"compare": {"metrics": ["test_accuracy", "train_seconds"]}})[0]
     records = configuration(0.1, [0.50, 0.52, 0.51]) + configuration(0.2, [0.60, 0.63, 0.61])
     assert [sentence.partition(" (")[0] for sentence in answer(compare_records(records, question))] == [
         "optimizer.lr=0.2 is 10.3 points more accurate than optimizer.lr=0.1",
