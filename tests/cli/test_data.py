@@ -197,8 +197,18 @@ def test_verify_names_a_image_that_is_not_as_it_should_be(tmp_path: Path) -> Non
     assert "val/n01443537/images/n01443537_7.JPEG has 8x8 pixels, not 64x64" in result.stderr
 
 
+def test_a_name_in_data_that_is_not_the_datasets_is_refused() -> None:
+    for name, message in (
+        ("tinyimag10", "there is no dataset 'tinyimag10'\n  did you mean 'tinyimage10'?"),
+        ("tinyimage200", "no trial uses dataset 'tinyimage200'\n  used: tinyimage10"),
+    ):
+        result = bench("verify", "tinyimage10", "--data", f"{name}=images.zip")
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
 def test_verify_of_images_that_are_not_here_gives_the_ways_out() -> None:
     result = bench("verify", "tinyimage10")
     assert result.exit_code == 2
-    for way in ("--data PATH", "bench data fetch tinyimage10", "digits"):
+    for way in ("--data tinyimage10=PATH", "bench data fetch tinyimage10", "digits"):
         assert way in result.stderr

@@ -187,7 +187,7 @@ def test_images_that_cannot_be_had_come_with_the_ways_out() -> None:
         ensure("squares", download, DataPaths())
     assert "images of squares are not here: cannot download http://127.0.0.1:" in caught.value.message
     assert "refused" in caught.value.message
-    for way in ("--data PATH", "bench data fetch squares", "digits"):
+    for way in ("--data squares=PATH", "bench data fetch squares", "digits"):
         assert way in caught.value.hint
 
 

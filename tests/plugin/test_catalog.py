@@ -75,7 +75,7 @@ def test_parameters_are_described_in_words(catalog: Catalog) -> None:
     betas = params["betas"]
     assert (betas.type, betas.default) == ("tuple[float, float]", [0.9, 0.999])
     assert betas.limits == "each >= 0, each < 1"
-    assert betas.help == "decay of the running means of gradient and its square"
+    assert betas.help == "decay of the running means of the gradient and of its square"
     assert params["lr"].limits == "> 0"
 
 
