@@ -47,7 +47,7 @@ test: $(VENV)/installed-dev
 
 # Old releases warn about newer ones that they meet here: such warnings are no errors of ours.
 lowest: $(VENV)/installed-dev
-	$(BIN)/uv pip compile --quiet --resolution lowest-direct --extra all pyproject.toml --output-file $(VENV)/lowest.txt
+	$(BIN)/uv pip compile --quiet --upgrade --resolution lowest-direct --extra all pyproject.toml --output-file $(VENV)/lowest.txt
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --constraint $(VENV)/lowest.txt --editable '.[dev]'
 	$(LOWEST)/bin/$(PYTEST) $(QUICK) -o filterwarnings= $(PYTEST_ARGS)
