@@ -19,9 +19,6 @@ from benchbench.worker.accelerate import (
     Case,
     Proof,
     accelerate,
-    give_back_memory,
-    peak_bytes,
-    reset_peak,
     winograd,
 )
 from benchbench.worker.accelerate.levers import (
@@ -324,17 +321,3 @@ class Noisy(nn.Module):
 def test_roundings_of_a_gradient_that_is_zero_are_no_difference() -> None:
     proven = proof(Noisy()).proven(Acceleration(CPU, "fp32", levers=(SharedBorder(), FusedSteps())))
     assert proven.note == ""
-
-
-@pytest.mark.parametrize("levers", [(), (LinearProducts("blocks"), StepsInPlace("blocks"))], ids=["torch", "in place"])
-def test_a_proof_needs_memory_for_a_copy_and_the_largest_gradient(levers: tuple[Lever, ...]) -> None:
-    """Gradients of all layers at once would be a second copy, and states of the optimizer a third."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 2048), *(nn.Linear(2048, 2048) for _ in range(7)))
-    num_bytes = sum(4 * weight.numel() for weight in model.parameters())
-    given = proof(nn.Sequential(model, nn.Linear(2048, 10)))
-    give_back_memory()
-    reset_peak(CPU)
-    before = peak_bytes(CPU)
-    proven = given.proven(Acceleration(CPU, "fp32", levers=(FusedSteps(), *levers)))
-    assert proven.note == ""
-    assert peak_bytes(CPU) - before < 1.9 * num_bytes
