@@ -91,7 +91,10 @@ def _switches(precision: Precision, num_threads: int) -> Iterator[_Switch]:
 
 
 def _default_device() -> torch.device | None:
-    device = torch.get_default_device()
+    try:
+        device = torch.get_default_device()
+    except AttributeError:  # torch 2.8 cannot say it once the default was set to None
+        return None
     return None if device.type == "cpu" else device
 
 
