@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.cli import options
-from benchbench.records import files
+from benchbench.records import file_names
 
 if TYPE_CHECKING:
     from benchbench.driver.report import Made
@@ -25,7 +25,7 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     experiment: options.Experiments = "bench",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; one that is there is replaced.")
-    ] = Path(files.REPORT),
+    ] = Path(file_names.REPORT),
     log: Annotated[
         bool,
         typer.Option("--log/--no-log", help="Keep the report with the grid's own run in MLflow, if there is one."),

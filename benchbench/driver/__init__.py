@@ -19,10 +19,10 @@ They take plain values, return values, print nothing, and tell a watcher what go
     event_loop.py  every event goes to the journal, then to tracker, watcher and listeners
     interrupts.py  Ctrl-C and SIGTERM while trials run
     listeners.py   plugins that are told of every event
-    artifacts.py   what is kept of trials, and of the best of a grid
+    completion.py  what is kept of trials, and of the best of a grid
     delivery.py    the wait for MLflow at the end of a call
     result.py      what a grid came to
-    grid_state.py  what is kept of a grid between two calls
+    grid_lock.py   a grid file's lock, and the trials that it had at its last call
     variants.py    the variants that are timed, and their names
     question.py    what a comparison is asked, and the trials that are meant
 """

@@ -10,7 +10,7 @@ from benchbench.errors import TrackingError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchbench.driver.artifacts import Artifacts
+    from benchbench.driver.completion import Artifacts
     from benchbench.records.grid_end import GridEnd
     from benchbench.records.journal import Journal
     from benchbench.report.grid_page import GridPage

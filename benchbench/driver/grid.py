@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Unpack
 
 from benchbench.config import grid_file
 from benchbench.config.text import read_text
-from benchbench.driver.grid_state import GridState
+from benchbench.driver.grid_lock import GridLock
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
 from benchbench.driver.settings import Settings, TrialOptions, setting_texts
 from benchbench.driver.trials import Trials, carry_out
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import one_line
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.records.metrics import check_question
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
         executor=executor,
         address=address,
     )
-    watcher, state = watcher or Watcher(), GridState(path)
+    watcher, state = watcher or Watcher(), GridLock(path)
     has_report = settings.artifacts != "none" and len(drafts) <= MAX_REPORTED
 
     def check(specs: list[Spec]) -> None:
@@ -126,7 +126,7 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
     try:
         records = read_experiment(experiment, spec_ids={trial.spec.id for trial in result.trials}).records
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
-            return report.make(request, records, Path(folder) / files.REPORT, note=watcher.note).run_id is not None
+            return report.make(request, records, Path(folder) / file_names.REPORT, note=watcher.note).run_id is not None
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report
         watcher.note(f"no report: {one_line(error)}")
         return False

@@ -14,12 +14,12 @@ from benchbench.driver.question import Study, find_records
 from benchbench.driver.settings import default_experiment
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, TrackingError
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
-from benchbench.report.trials import gather
-from benchbench.tracking.artifacts import log_report
+from benchbench.report.trial_files import gather
 from benchbench.tracking.grids import find_parent
+from benchbench.tracking.run_files import log_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ class Made:
 
 def report(
     experiment: str | None = None,
-    output: str | Path = files.REPORT,
+    output: str | Path = file_names.REPORT,
     *,
     log: bool = True,
     grid: str | Path | None = None,
@@ -82,7 +82,7 @@ def report(
 
 def write_report_of(
     experiment: str | None = None,
-    output: str | Path = files.REPORT,
+    output: str | Path = file_names.REPORT,
     *,
     log: bool = True,
     grid: str | Path | None = None,

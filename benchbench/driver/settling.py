@@ -13,7 +13,7 @@ from benchbench.tracking import is_delivered
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchbench.driver.artifacts import Artifacts
+    from benchbench.driver.completion import Artifacts
     from benchbench.driver.plan import Planned
     from benchbench.tracking import TrackerThread
 

@@ -18,7 +18,7 @@ from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TimingJob
 from benchbench.protocol.messages import Output, Status
 from benchbench.protocol.timing import Round, Timing, Warmed
-from benchbench.records.files import TIMING
+from benchbench.records.file_names import TIMING
 from benchbench.report.timings import images_per_second, timing_warnings, to_json, to_text
 from benchbench.tracking.timings import TimedCall, log_timing
 

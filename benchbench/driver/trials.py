@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.driver import delivery, settling
-from benchbench.driver.artifacts import Artifacts, Best
+from benchbench.driver.completion import Artifacts, Best
 from benchbench.driver.event_loop import Drive, Ending, new_attempt
 from benchbench.driver.listeners import load_listeners
 from benchbench.driver.opening import opened

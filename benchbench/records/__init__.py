@@ -7,7 +7,7 @@
     machine.py     device, threads, hardware and versions
     processors.py  the processors that this process may use
     metrics.py     names of metrics
-    files.py       names of files
+    file_names.py  names of files
     journal.py     the folder of a trial: its events on disk
     claim.py       which call runs a trial, and where its results go
     calls.py       which calls are alive: locks and heartbeats

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from benchbench.errors import TrialError
 from benchbench.paths import write_atomically
-from benchbench.records import addresses, files
+from benchbench.records import addresses, file_names
 from benchbench.records.claim import Claim
 from benchbench.records.events import Event, event_from_json, event_to_json
 from benchbench.records.record import MlflowRun, Record
@@ -91,7 +91,7 @@ class Journal:
 
     def exists(self) -> bool:
         """Tell whether the trial was started."""
-        return (self.folder / files.EVENTS).exists()
+        return (self.folder / file_names.EVENTS).exists()
 
     def claim(self) -> Claim | None:
         """Return whose attempt it is, or None if nobody knows."""
@@ -131,7 +131,7 @@ class Journal:
 
     def append(self, event: Event) -> None:
         """Add an event; when this returns, it is on disk."""
-        path = self.folder / files.EVENTS
+        path = self.folder / file_names.EVENTS
         line = event_to_json(event).encode() + b"\n"
         try:
             if not path.exists():
@@ -149,7 +149,7 @@ class Journal:
 
     def events(self) -> Iterator[Event]:
         """Yield the events so far; a last line that was cut off by a crash is not one."""
-        path = self.folder / files.EVENTS
+        path = self.folder / file_names.EVENTS
         if not path.exists():
             return
         # Not str.splitlines: it also splits at characters that JSON may have within a line, such as U+2028.
@@ -165,7 +165,7 @@ class Journal:
         try:
             return self.record()
         except ValueError:
-            pass_over(self.folder / files.EVENTS, _UNREADABLE)
+            pass_over(self.folder / file_names.EVENTS, _UNREADABLE)
             return None
 
     def is_interrupted(self) -> bool:
@@ -184,11 +184,11 @@ class Journal:
 
     def has_checkpoint(self) -> bool:
         """Tell whether the last checkpoint is still there."""
-        return (self.folder / files.CHECKPOINT).exists()
+        return (self.folder / file_names.CHECKPOINT).exists()
 
     def has_samples(self) -> bool:
         """Tell whether images were kept for the figures; they stay so when they were sent and deleted here."""
-        return (self.artifacts / files.SAMPLES).exists() or "artifacts/samples.npz" in self.delivered()
+        return (self.artifacts / file_names.SAMPLES).exists() or "artifacts/samples.npz" in self.delivered()
 
     def delivered(self) -> Delivered:
         """Return the files that MLflow had when it had all of an ended trial."""
@@ -213,7 +213,7 @@ class Journal:
 
     def drop_checkpoint(self) -> None:
         """Delete the last checkpoint."""
-        (self.folder / files.CHECKPOINT).unlink(missing_ok=True)
+        (self.folder / file_names.CHECKPOINT).unlink(missing_ok=True)
 
 
 def _drop_half_a_line(path: Path) -> None:

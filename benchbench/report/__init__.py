@@ -5,8 +5,8 @@
     page.py           the report as one HTML file
     template/         the report's HTML, CSS and JavaScript
     subject.py        what a report is about
-    trials.py         the trials with the files that their runs keep
-    sections.py       the tables of the report
+    trial_files.py    the trials with the files that their runs keep
+    tables.py         the tables of the report
     classes.py        accuracy per class, with intervals
     facts.py          what differs between trials, and the command that repeats one
     drawing.py        matplotlib in our style, as PNG and SVG

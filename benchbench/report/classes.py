@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.compare.statistics import summarise, wilson
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.report.figures import read_per_class
 
 if TYPE_CHECKING:
@@ -84,6 +84,6 @@ def _cell(records: Sequence[Record], class_name: str, num_images: int | None, co
 
 def _image_counts(subject: Subject, records: Sequence[Record]) -> dict[str, int]:
     """Return the number of test images of each class, from the first trial that keeps its table."""
-    paths = (subject.artifacts(record) / files.PER_CLASS for record in records)
+    paths = (subject.artifacts(record) / file_names.PER_CLASS for record in records)
     kept = next((path for path in paths if path.exists()), None)
     return {} if kept is None else {line.class_name: line.images for line in read_per_class(kept)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.config.differences import value_text
 from benchbench.config.kinds import KINDS
-from benchbench.records import files
+from benchbench.records import file_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ def run_command(record: Record, artifacts: Path) -> str:
 
 def plugin_files(artifacts: Path) -> list[str]:
     """Return the paths of the plugin files that a trial was run with, as its ``spec.toml`` has them."""
-    path = artifacts / files.SPEC
+    path = artifacts / file_names.SPEC
     if not path.exists():
         return []
     paths: list[str] = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", [])
@@ -86,7 +86,7 @@ def _named(prefix: str, table: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _installed(artifacts: Path) -> list[str]:
-    path = artifacts / files.ENVIRONMENT
+    path = artifacts / file_names.ENVIRONMENT
     if not path.exists():
         return []
     packages: list[str] = json.loads(path.read_text(encoding="utf-8")).get("installed", [])

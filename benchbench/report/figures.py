@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.errors import one_line
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.report.drawing import (
     QUIET_COLOR,
     TEXT_COLOR,
@@ -75,7 +75,7 @@ def draw(journal: Journal, note: Callable[[str], None]) -> None:
 
     ``note`` is told of a figure that cannot be drawn: the trial is done, and its tables have the numbers.
     """
-    folder = journal.artifacts / files.FIGURES_FOLDER
+    folder = journal.artifacts / file_names.FIGURES_FOLDER
     with styled():
         for name, figure in _figures(journal.record(), journal.artifacts):
             try:
@@ -87,14 +87,14 @@ def draw(journal: Journal, note: Callable[[str], None]) -> None:
 def _figures(record: Record, folder: Path) -> Iterator[tuple[str, Figure]]:
     if record.epochs:
         yield "curves", curves(record)
-    if (folder / files.PER_CLASS).exists():
-        yield "accuracy_per_class", accuracy_per_class(read_per_class(folder / files.PER_CLASS), record)
-    if (folder / files.CONFUSION_MATRIX).exists():
-        matrix = confusion_matrix(*read_confusion_matrix(folder / files.CONFUSION_MATRIX))
+    if (folder / file_names.PER_CLASS).exists():
+        yield "accuracy_per_class", accuracy_per_class(read_per_class(folder / file_names.PER_CLASS), record)
+    if (folder / file_names.CONFUSION_MATRIX).exists():
+        matrix = confusion_matrix(*read_confusion_matrix(folder / file_names.CONFUSION_MATRIX))
         matrix.suptitle(f"{title(record)}: test images by true class and prediction", fontweight="bold")
         yield "confusion_matrix", matrix
-    if (folder / files.SAMPLES).exists():
-        yield "test_images", predicted_images(read_predicted_images(folder / files.SAMPLES), record)
+    if (folder / file_names.SAMPLES).exists():
+        yield "test_images", predicted_images(read_predicted_images(folder / file_names.SAMPLES), record)
 
 
 def curves(record: Record) -> Figure:

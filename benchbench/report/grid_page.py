@@ -12,7 +12,7 @@ from benchbench.compare.frame import to_frame
 from benchbench.compare.tables import markdown_rows
 from benchbench.config.differences import varying
 from benchbench.errors import SpecError
-from benchbench.records import files
+from benchbench.records import file_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,9 +41,9 @@ def grid_page(grid: GridFile, text: str, records: Sequence[Record], *, num_trial
 
     ``text`` is the text of its file; ``records`` are those of the started trials, of ``num_trials`` in all.
     """
-    texts = {files.GRID: text}
+    texts = {file_names.GRID: text}
     if records:
-        texts[files.TRIALS] = trials_table(records)
+        texts[file_names.TRIALS] = trials_table(records)
     return GridPage(_fitted(list(_lines(grid, records, num_trials))), texts)
 
 
@@ -71,7 +71,8 @@ def _lines(grid: GridFile, records: Sequence[Record], num_trials: int) -> Iterat
         yield f"{' '.join(answer(comparison))}\n"
         yield from _table(comparison)
         yield from _verdicts(comparison)
-    yield f"All trials are in `{files.TRIALS}`, the grid's file is `{files.GRID}`. `bench compare` says more.\n"
+    names = f"All trials are in `{file_names.TRIALS}`, the grid's file is `{file_names.GRID}`."
+    yield f"{names} `bench compare` says more.\n"
 
 
 def _table(comparison: Comparison) -> Iterator[str]:

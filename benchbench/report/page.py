@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchbench.compare import tables
 from benchbench.compare.answer import answer
+from benchbench.compare.tables import of_comparison, of_published
 from benchbench.paths import write_atomically
-from benchbench.records import files
-from benchbench.report import bars, curves, facts, images, sections
+from benchbench.records import file_names
+from benchbench.report import bars, curves, facts, images, tables
 from benchbench.report.classes import class_table
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def _content(subject: Subject) -> dict[str, Any]:
         "subject": subject,
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "answer": answer(subject.comparison),
-        "tables": tables.of_comparison(subject.comparison),
-        "published": tables.of_published(published, confidence) if published else None,
-        "trials": sections.trial_table(subject),
-        "classes": sections.class_cells(table, subject),
-        "times": sections.time_table(subject),
+        "tables": of_comparison(subject.comparison),
+        "published": of_published(published, confidence) if published else None,
+        "trials": tables.trial_table(subject),
+        "classes": tables.class_cells(table, subject),
+        "times": tables.time_table(subject),
         "charts": _charts(subject, table),
         "grid_command": _grid_command(subject),
         **_of_best(subject),
@@ -96,7 +96,7 @@ def _charts(subject: Subject, table: ClassTable) -> dict[str, Chart]:
         "epochs": curves.epoch_seconds(subject),
     }
     best = subject.best
-    if best is not None and (path := subject.artifacts(best) / files.CONFUSION_MATRIX).exists():
+    if best is not None and (path := subject.artifacts(best) / file_names.CONFUSION_MATRIX).exists():
         made["confusion"] = bars.confusion(path)
     return made
 
@@ -106,7 +106,7 @@ def _of_best(subject: Subject) -> dict[str, Any]:
     best = subject.best
     if best is None:
         return {"best": "", "class_images": [], "judged": []}
-    path = subject.artifacts(best) / files.SAMPLES
+    path = subject.artifacts(best) / file_names.SAMPLES
     return {
         "best": subject.trial_name(best),
         "class_images": images.class_images(path) if path.exists() else [],

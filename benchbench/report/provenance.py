@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from benchbench.paths import write_atomically
-from benchbench.records import files
+from benchbench.records import file_names
 
 if TYPE_CHECKING:
     from benchbench.records.journal import Journal
@@ -24,9 +24,9 @@ def describe(journal: Journal) -> None:
     folder, record = journal.artifacts, journal.record()
     started = next(iter(journal.events()))
     texts = {
-        files.SPEC: record.spec.to_toml(plugins=getattr(started, "plugin_files", ())),
-        files.ENVIRONMENT: environment(record.machine),
-        files.RECORD: record.to_json() + "\n",
+        file_names.SPEC: record.spec.to_toml(plugins=getattr(started, "plugin_files", ())),
+        file_names.ENVIRONMENT: environment(record.machine),
+        file_names.RECORD: record.to_json() + "\n",
     }
     for name, text in texts.items():
         write_atomically(folder / name, text)

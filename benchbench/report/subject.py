@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare.configurations import find_keys, group
 from benchbench.config.differences import describe_spec, describe_values, varying
-from benchbench.report.trials import best
+from benchbench.report.trial_files import best
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchbench.compare import Comparison, PublishedRow
     from benchbench.compare.configurations import Configuration
     from benchbench.records.record import Record
-    from benchbench.report.trials import Trial
+    from benchbench.report.trial_files import Trial
 
 
 @dataclass(frozen=True)

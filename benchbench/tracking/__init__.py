@@ -15,7 +15,7 @@
     timings.py      the runs of bench time
     reading.py      opens a store that is only read
     records.py      reads the records of an experiment
-    artifacts.py    fetches and adds files of runs
+    run_files.py    fetches and adds files of runs
 """
 
 from benchbench.tracking.address import how_to_open

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.records.events import Started
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import content, models
@@ -73,13 +73,13 @@ class Delivery:
         return params, tags
 
     def _send_files(self, record: Record, artifacts: Path) -> None:
-        if (artifacts / files.MODEL_FOLDER).is_dir():
+        if (artifacts / file_names.MODEL_FOLDER).is_dir():
             for path in artifacts.iterdir():
-                if path.is_dir() and path.name != files.MODEL_FOLDER:
+                if path.is_dir() and path.name != file_names.MODEL_FOLDER:
                     self._client.log_artifacts(self.run.run_id, str(path), path.name)
                 elif path.is_file():
                     self._client.log_artifact(self.run.run_id, str(path))
-            models.send(self._client, self.run, record, folder=artifacts / files.MODEL_FOLDER)
+            models.send(self._client, self.run, record, folder=artifacts / file_names.MODEL_FOLDER)
         elif artifacts.is_dir():
             self._client.log_artifacts(self.run.run_id, str(artifacts))
 

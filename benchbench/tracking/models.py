@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.records.metrics import final_values
 from benchbench.tracking import content
 
@@ -38,7 +38,7 @@ def _find(client: MlflowClient, run: MlflowRun, attempt: str) -> LoggedModel | N
 def _create(client: MlflowClient, run: MlflowRun, record: Record) -> LoggedModel:
     return client.create_logged_model(
         run.experiment_id,
-        name=files.MODEL_FOLDER,
+        name=file_names.MODEL_FOLDER,
         source_run_id=run.run_id,
         tags={content.ATTEMPT_TAG: record.attempt},
         params=content.params(record.spec),

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.errors import TrackingError
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.records.journal import Journal
 from benchbench.records.record import FORMAT, MlflowRun, Record
 from benchbench.records.tracked import Predictions
 from benchbench.tracking import content
-from benchbench.tracking.artifacts import artifact_text
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import Reading, as_tracking_error, reading, search
+from benchbench.tracking.run_files import artifact_text
 from benchbench.tracking.store import DEFAULT_EXPERIMENT, leftovers
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def read_run(store: Store, run_id: str) -> Record | None:
 
 def _record(store: Reading, run: Run) -> Record | None:
     address = MlflowRun(store.tracking_uri, run.info.experiment_id, run.info.run_id)
-    text = artifact_text(store, run, files.RECORD)
+    text = artifact_text(store, run, file_names.RECORD)
     kept = None if text is None else _parse(text, run)
     if kept is None or kept.status != run.data.tags.get(content.STATUS_TAG):
         kept = _from_journal(run) or kept
@@ -142,7 +142,7 @@ def load_predictions(run_id: str, *, tracking_uri: str | None = None) -> Predict
     Raises :class:`TrackingError` if it keeps none, as with ``--artifacts none`` and for trials that did not finish.
     """
     with reading(tracking_uri) as store:
-        text = artifact_text(store, store.client.get_run(run_id), files.PREDICTIONS)
+        text = artifact_text(store, store.client.get_run(run_id), file_names.PREDICTIONS)
     rows = [] if text is None else list(csv.DictReader(io.StringIO(text)))
     if not rows or not rows[0].keys() >= {"image", "class", "prediction"}:
         raise TrackingError(

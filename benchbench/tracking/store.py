@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.records.addresses import sqlite_path
 from benchbench.records.events import Started
 from benchbench.records.grid_end import GridEnd
@@ -196,7 +196,7 @@ def leftovers(tracking_uri: str) -> Iterator[Journal]:
 
 def _files(journal: Journal) -> Delivered:
     """Return what is to be delivered: names, with size and checksum, which a copy of the folder has as well."""
-    paths = [journal.folder / files.EVENTS, *(path for path in journal.artifacts.rglob("*") if path.is_file())]
+    paths = [journal.folder / file_names.EVENTS, *(path for path in journal.artifacts.rglob("*") if path.is_file())]
     return {path.relative_to(journal.folder).as_posix(): [path.stat().st_size, _checksum(path)] for path in paths}
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.worker.export import save_model
 from benchbench.worker.layers import list_layers
 
@@ -58,15 +58,15 @@ def stage(folder: Path, *, predictions: Predictions, splits: Splits, level: Arti
         return
     folder.mkdir(parents=True, exist_ok=True)
     table = _Table.of(predictions, splits)
-    _write_csv(folder / files.PER_CLASS, ("class", "images", "correct", "accuracy"), table.per_class())
-    _write_csv(folder / files.CONFUSION_MATRIX, ("class", *table.columns), table.confusion_matrix())
+    _write_csv(folder / file_names.PER_CLASS, ("class", "images", "correct", "accuracy"), table.per_class())
+    _write_csv(folder / file_names.CONFUSION_MATRIX, ("class", *table.columns), table.confusion_matrix())
     _write_csv(
-        folder / files.PREDICTIONS,
+        folder / file_names.PREDICTIONS,
         ("image", "class", "prediction", "probability", "correct"),
         table.predictions(splits.test),
     )
     if level == "full":
-        _save_samples(folder / files.SAMPLES, table, splits)
+        _save_samples(folder / file_names.SAMPLES, table, splits)
 
 
 def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:

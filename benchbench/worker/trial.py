@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.errors import BenchError, SpecError
 from benchbench.protocol.heartbeat import StoppedError
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.records.events import Epoch, EpochFinished, Error, Failed, Final, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.worker import artifacts, checkpoint
@@ -120,7 +120,7 @@ class _Trial:
         self._clock = clock
         self._heartbeat = heartbeat
         self._on_status = on_status
-        self._checkpoint = Path(job.folder) / files.CHECKPOINT
+        self._checkpoint = Path(job.folder) / file_names.CHECKPOINT
         self._cadence = checkpoint.Cadence(job.checkpoint_every_seconds)
         self._epochs: list[EpochFinished] = []
         self._notes: list[str] = []
@@ -289,7 +289,7 @@ def _stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor) -> 
     artifacts.stage(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
     images, _ = next(prepared.test.in_order())
     model = prepared.learner.model
-    problem = artifacts.save_layers(folder / files.LAYERS, model, images[:1])
+    problem = artifacts.save_layers(folder / file_names.LAYERS, model, images[:1])
     notes = [f"the layers were not listed: {problem}"] if problem else []
     if job.artifacts == "full":
         problem = artifacts.save_model(folder / "model", model, images[:2].cpu(), prepared.splits.class_names)

@@ -36,14 +36,14 @@ import benchbench as bb
 from benchbench.compare.configurations import one_per_trial
 from benchbench.config.differences import varying
 from benchbench.report.drawing import styled
-from benchbench.report.trials import gather, val_accuracy
+from benchbench.report.trial_files import gather, val_accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
-    from benchbench.report.trials import Trial
+    from benchbench.report.trial_files import Trial
 
     Drawing = tuple[str, Figure | str]
     """The name of a figure, and the figure or the reason why there is none."""

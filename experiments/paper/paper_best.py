@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.compare.statistics import wilson
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.report.drawing import QUIET_COLOR, Figure, PercentFormatter
 from benchbench.report.figures import (
     BAR_COLOR,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from benchbench.report.trials import Trial
+    from benchbench.report.trial_files import Trial
 
 NO_TRIAL = "no trial has finished"
 NO_IMAGES = "kept no images: --artifacts full keeps them"
@@ -37,7 +37,7 @@ _NUM_BLOCKS = 5
 def samples(trials: Iterable[Trial]) -> Figure | str:
     """Return training images of each class, of the first trial that kept some."""
     for trial in trials:
-        path = trial.artifacts / files.SAMPLES
+        path = trial.artifacts / file_names.SAMPLES
         if path.exists():
             return _samples(path, trial.record.spec.dataset.name)
     return f"the trials {NO_IMAGES}"
@@ -47,7 +47,7 @@ def predictions(best: Trial | None, *, is_right: bool) -> Figure | str:
     """Return the test images that the best trial was right about, or wrong."""
     if best is None:
         return NO_TRIAL
-    path = best.artifacts / files.SAMPLES
+    path = best.artifacts / file_names.SAMPLES
     if not path.exists():
         return f"the best trial {NO_IMAGES}"
     word = "right" if is_right else "wrong"
@@ -66,7 +66,7 @@ def classes(best: Trial | None) -> Figure | str:
     """
     if best is None:
         return NO_TRIAL
-    path = best.artifacts / files.PER_CLASS
+    path = best.artifacts / file_names.PER_CLASS
     if not path.exists():
         return "the best trial kept no per_class.csv"
     rows = [row for row in read_per_class(path) if row.images]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from benchbench.records.record import Record
-    from benchbench.report.trials import Trial
+    from benchbench.report.trial_files import Trial
 
 # Okabe and Ito's colours that can be seen on white. Seven and four have no common divisor, so 28 lines differ.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

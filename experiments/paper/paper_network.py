@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.report.figures import short
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchbench.records.record import Record
-    from benchbench.report.trials import Trial
+    from benchbench.report.trial_files import Trial
 
 _COLUMNS = ("layer", "kind", "output", "parameters", "multiply-adds")
 _WIDTHS = (0.28, 0.27, 0.15, 0.15, 0.15)
@@ -41,10 +41,10 @@ class Row:
 def architecture(trials: Iterable[Trial]) -> Figure | str:
     """Return the layers of the first of the trials that kept them; if they are many, blocks of them."""
     for trial in trials:
-        path = trial.artifacts / files.LAYERS
+        path = trial.artifacts / file_names.LAYERS
         if path.exists():
             return _table(read_layers(path), trial.record)
-    return f"no trial kept its {files.LAYERS}"
+    return f"no trial kept its {file_names.LAYERS}"
 
 
 def read_layers(path: Path) -> list[Row]:

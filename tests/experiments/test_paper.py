@@ -22,9 +22,9 @@ from torch import nn
 from benchbench.config.differences import varying
 from benchbench.config.spec import PluginSpec
 from benchbench.plugin.dataset import Split, Splits
-from benchbench.records.files import SAMPLES
+from benchbench.records.file_names import SAMPLES
 from benchbench.report.figures import RIGHT_COLOR, WRONG_COLOR
-from benchbench.report.trials import Trial
+from benchbench.report.trial_files import Trial
 from benchbench.worker.artifacts import Predictions, save_layers, stage
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from benchbench.errors import SpecError
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.events import Error
 from benchbench.records.record import Record
-from benchbench.report import facts, images, page, sections
+from benchbench.report import facts, images, page, tables
 from benchbench.report.classes import class_table
 from benchbench.report.subject import Subject
-from benchbench.report.trials import Trial
+from benchbench.report.trial_files import Trial
 from benchbench.worker.artifacts import Predictions, stage
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Reader(HTMLParser):
             self.json += data
 
 
-def texts(row: tuple[sections.Cell, ...]) -> list[str]:
+def texts(row: tuple[tables.Cell, ...]) -> list[str]:
     return [cell.text for cell in row]
 
 
@@ -88,7 +88,7 @@ def test_the_question_and_the_verdicts_come_before_everything_else(two_rates: Su
 
 
 def test_trials_are_sorted_by_validation_with_the_best_marked_and_failed_ones_last(two_rates: Subject) -> None:
-    table = sections.trial_table(two_rates)
+    table = tables.trial_table(two_rates)
     assert table.caption.startswith("5 trials: 4 finished, 1 failed.")
     assert [row[0].text for row in table.rows] == ["1 *", "2", "3", "4", "5"]
     assert texts(table.rows[0])[1:5] == ["0.2", "1", "finished", "81.0%"]

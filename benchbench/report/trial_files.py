@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.records import files
-from benchbench.tracking.artifacts import fetch_all
+from benchbench.records import file_names
+from benchbench.tracking.run_files import fetch_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
     from benchbench.records.record import Record
 
-FILES = (files.PER_CLASS, files.CONFUSION_MATRIX, files.PREDICTIONS, files.LAYERS, files.SPEC, files.ENVIRONMENT)
+FILES = (
+    file_names.PER_CLASS,
+    file_names.CONFUSION_MATRIX,
+    file_names.PREDICTIONS,
+    file_names.LAYERS,
+    file_names.SPEC,
+    file_names.ENVIRONMENT,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
     names: dict[str, tuple[str, ...]] = dict.fromkeys(run_ids.values(), FILES)
     top = best(records)
     if top is not None and top.attempt in run_ids:
-        names[run_ids[top.attempt]] = (*FILES, files.SAMPLES)
+        names[run_ids[top.attempt]] = (*FILES, file_names.SAMPLES)
     folders = fetch_all(names, folder)
     return [Trial(record, folders.get(run_ids.get(record.attempt, ""), folder / "none")) for record in records]
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from benchbench.records import files
+from benchbench.records import file_names
 from benchbench.tracking.address import find_store
 from benchbench.tracking.client import mlflow_client
 from benchbench.tracking.moved import current_address, follow_move
@@ -62,4 +62,4 @@ def log_report(run_id: str, report: Path) -> None:
     with as_tracking_error("the report cannot be kept in MLflow"), tempfile.TemporaryDirectory() as folder:
         follow_move(uri)
         client = mlflow_client(uri)
-        client.log_artifact(run_id, str(shutil.copy(report, Path(folder) / files.REPORT)))
+        client.log_artifact(run_id, str(shutil.copy(report, Path(folder) / file_names.REPORT)))

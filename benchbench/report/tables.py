@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchbench.compare.metrics import values_of
 from benchbench.compare.statistics import summarise
 from benchbench.config.differences import value_text
-from benchbench.report.trials import val_accuracy
+from benchbench.report.trial_files import val_accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
