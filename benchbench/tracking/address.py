@@ -145,7 +145,7 @@ def _check_folder(uri: str, path: Path) -> None:
 def _absolute_hint(uri: str, path: Path) -> str:
     """Return what to write if a path is relative and was meant to be absolute."""
     absolute = path.expanduser() if str(path).startswith("~") else Path("/") / path
-    if path.is_absolute() or not absolute.parent.is_dir():
+    if path.is_absolute() or len(path.parts) == 1 or not absolute.parent.is_dir():
         return ""
     return f"an absolute path takes four slashes: {with_path(uri, absolute)}"
 
