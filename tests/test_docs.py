@@ -146,9 +146,9 @@ def run(trained: Path) -> Run:
     client = MlflowClient(f"sqlite:///{trained / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("bench")
     assert experiment is not None
-    (only,) = client.search_runs([experiment.experiment_id])
-    found: Run = only
-    return found
+    # The examples of the Python API train more of them.
+    first: Run = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])[0]
+    return first
 
 
 def test_every_page_is_looked_at() -> None:

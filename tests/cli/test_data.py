@@ -189,7 +189,7 @@ def test_verify_of_an_archive_with_another_checksum_fails(
     assert result.stdout == ""
 
 
-def test_verify_names_a_image_that_is_not_as_it_should_be(tmp_path: Path) -> None:
+def test_verify_names_an_image_that_is_not_as_it_should_be(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, ready_cut(made_images()))
     (folder / "val/n01443537/images/n01443537_7.JPEG").write_bytes(jpeg((1, 2, 3), size=(8, 8)))
     result = bench("verify", "tinyimage10", "--data", f"tinyimage10={folder}")

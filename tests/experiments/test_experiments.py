@@ -21,7 +21,7 @@ FOLDER = REPOSITORY / "experiments"
 PATHS = {path.stem: path for folder in (FOLDER, FOLDER / "paper") for path in folder.glob("*.toml")}
 NUM_TRIALS = {
     "batch-size": 6,
-    "grid": 4,
+    "grid": 6,
     "classes": 6,
     "learning-rate": 10,
     "optimizers": 18,

@@ -35,6 +35,7 @@ class Linear(nn.Module):
         super().__init__()
         self.layer = nn.Linear(data.num_inputs, data.num_classes)
         self.pause, self.trap, self.fails = pause, Path(trap), fails
+        self.first_weight = self.layer.weight.detach().clone()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if self.training:
@@ -44,7 +45,7 @@ class Linear(nn.Module):
     def misbehave(self) -> None:
         if self.pause:
             time.sleep(self.pause)
-        if self.fails:
+        if self.fails and not torch.equal(self.layer.weight, self.first_weight):
             raise ValueError("this one fails")
         if self.trap.is_file():
             self.trap.unlink()
@@ -56,7 +57,7 @@ class Line(bb.Model, name="line"):
 
     pause: float = bb.param(0.0, "seconds that each training step waits")
     trap: str = bb.param(".", "the process that first trains while this file is there dies, and the file goes")
-    fails: bool = bb.param(False, "whether the first training step raises")
+    fails: bool = bb.param(False, "whether the second training step raises")
 
     def build(self, data: bb.DataSpec) -> nn.Module:
         return Linear(data, pause=self.pause, trap=self.trap, fails=self.fails)

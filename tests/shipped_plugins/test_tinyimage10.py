@@ -213,7 +213,7 @@ def test_a_zip_with_a_member_outside_is_refused(tmp_path: Path, images: dict[str
     ],
 )
 @pytest.mark.parametrize("as_zip", [True, False])
-def test_a_image_that_cannot_be_used_is_named(
+def test_an_image_that_cannot_be_used_is_named(
     images: dict[str, bytes], tmp_path: Path, content: bytes, reason: str, *, as_zip: bool
 ) -> None:
     name = "train/n01443537/images/n01443537_123.JPEG"

@@ -128,6 +128,6 @@ def test_two_runs_are_compared_with_their_params_and_curves(page: Page, server: 
     curves.nth(len(server.trials) - 1).wait_for(state="attached")
 
 
-def test_a_image_among_the_artifacts_is_shown(page: Page, server: Server) -> None:
+def test_an_image_among_the_artifacts_is_shown(page: Page, server: Server) -> None:
     page.goto(f"{server.address}/runs/{server.trials[0].info.run_id}/artifacts/figures/curves.png")
     page.wait_for_function("[...document.images].some(image => image.naturalWidth > 300)")

@@ -21,7 +21,6 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)  # without vector instructions on a busy machine it takes minutes
 @pytest.mark.timeout(1200)  # it runs six tests, each with a limit of its own
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_twenty_steps_are_exact_with_each_instruction_set(name: str) -> None:
