@@ -110,10 +110,10 @@ def test_a_folder_that_was_moved_or_copied_goes_on_with_its_own_files(
 
 def test_a_database_that_was_never_moved_is_left_alone(tmp_path: Path) -> None:
     """As with MLFLOW_TRACKING_URI: the database lies elsewhere than the files."""
-    (tmp_path / "work" / "mlruns" / "1").mkdir(parents=True)
+    (tmp_path / "project" / "mlruns" / "1").mkdir(parents=True)
     (tmp_path / "data").mkdir()
-    assert find_move(f"{tmp_path}/work/mlruns/1", tmp_path / "data" / "mlflow.db") is None
-    assert find_move(f"{tmp_path}/work/mlruns/1", tmp_path / "work" / "mlflow.db") is None
+    assert find_move(f"{tmp_path}/project/mlruns/1", tmp_path / "data" / "mlflow.db") is None
+    assert find_move(f"{tmp_path}/project/mlruns/1", tmp_path / "project" / "mlflow.db") is None
     assert find_move("mlflow-artifacts:/1", tmp_path / "data" / "mlflow.db") is None
     assert find_move("s3://bucket/mlruns/1", tmp_path / "data" / "mlflow.db") is None
 
