@@ -27,7 +27,7 @@ WAIT_SECONDS = 120
 EPOCHS = 4
 GRID = f"""
 name = "dots"
-model = {{ name = "line", pause = 0.2 }}
+model = {{ name = "line", pause = 0.5 }}
 dataset = "dots"
 epochs = {EPOCHS}
 batch_size = 20
