@@ -216,7 +216,8 @@ def test_bench_grid_on_ray_tracks_its_trials_and_imports_nothing_from_the_workin
 
 def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "benchbench.executors.ray")
+    for name in ("ray", "ray_cluster"):
+        monkeypatch.delitem(sys.modules, f"benchbench.executors.{name}")
     with pytest.raises(BenchError, match=r"benchbench\[ray\]"):
         importlib.import_module("benchbench.executors.ray")
 
