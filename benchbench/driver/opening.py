@@ -38,7 +38,12 @@ def opened(settings: Settings, watcher: Watcher) -> Iterator[Opened]:
     ensure_home()
     # The executor first: its workers import torch while this process is busy with the rest.
     with open_executor(settings) as executor, tracking(settings, watcher) as tracker:
-        yield Opened(executor, tracker)
+        try:
+            yield Opened(executor, tracker)
+        except BaseException:
+            # At once, since the tracker may need seconds to end.
+            executor.kill()
+            raise
 
 
 @contextmanager
