@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -27,6 +25,7 @@ from benchbench.worker.accelerate import Case, Proof, device_name, give_back_mem
 from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
 from benchbench.worker.memory import is_out_of_memory
 from benchbench.worker.model_check import ModelCheck
+from benchbench.worker.seeds import seed_everything
 from benchbench.worker.switches import Switches
 from benchbench.worker.train import Learner, Schedule
 
@@ -137,13 +136,6 @@ def _as_tensors(loaded: Loaded) -> Splits:
         for part, arrays in loaded.splits.items()
     }
     return Splits(class_names=loaded.facts.class_names, **parts)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed torch on all devices, numpy's and Python's global generators, once for a trial."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - a plugin may use the global generator
 
 
 def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:

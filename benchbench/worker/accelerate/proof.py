@@ -13,8 +13,6 @@ is tried on some rows of each weight, since it treats all numbers alike.
 from __future__ import annotations
 
 import copy
-import random
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import count
@@ -29,10 +27,9 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from benchbench.worker.accelerate.acceleration import Acceleration
 from benchbench.worker.accelerate.factored import FactoredGradient, Factors
 from benchbench.worker.accelerate.optimizers import FUSED
+from benchbench.worker.seeds import random_states_kept, seed_everything
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
     from torch.optim import Optimizer
 
@@ -75,7 +72,7 @@ class Proof:
         """Return the acceleration with those levers alone that compute what torch computes."""
         if not acceleration.levers:
             return acceleration
-        with _random_states_kept(acceleration.device):
+        with random_states_kept(acceleration.device):
             try:
                 plain = self._pass(replace(acceleration, levers=()))
             except Exception as error:  # noqa: BLE001 - the model is a stranger's; without a copy there is no proof
@@ -213,7 +210,7 @@ class _Pass:
 
 
 def _computed(model: nn.Module, images: Tensor, labels: Tensor, acceleration: Acceleration, *, seed: int) -> _Pass:
-    _seed(seed)
+    seed_everything(seed)
     result = _Pass()
     for name, weight in model.named_parameters():
         if weight.requires_grad:
@@ -317,24 +314,3 @@ def _distance(left: Tensor, right: Tensor) -> float:
 
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-
-
-def _seed(seed: int) -> None:
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - a plugin may use the global generator
-
-
-@contextmanager
-def _random_states_kept(device: torch.device) -> Iterator[None]:
-    """Put all global random generators back afterwards."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    mps = torch.mps.get_rng_state() if device.type == "mps" else None
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        if mps is not None:
-            torch.mps.set_rng_state(mps)

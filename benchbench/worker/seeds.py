@@ -1,0 +1,35 @@
+"""All random generators that a trial uses: torch's, numpy's and Python's."""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch on all devices, and the global generators of numpy and Python."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - a plugin may use the global generator
+
+
+@contextmanager
+def random_states_kept(device: torch.device) -> Iterator[None]:
+    """Put all global random generators back afterwards."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    mps = torch.mps.get_rng_state() if device.type == "mps" else None
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        if mps is not None:
+            torch.mps.set_rng_state(mps)
