@@ -13,7 +13,7 @@ _adapters: dict[object, TypeAdapter[Any]] = {}
 
 
 def adapter(kind: type[T]) -> TypeAdapter[T]:
-    """Return what reads and writes values of a type as JSON; building one takes up to 25 ms, so each is kept."""
+    """Return what reads and writes values of a type as JSON; building one may take 25 ms, so each is kept."""
     if kind not in _adapters:
         _adapters[kind] = TypeAdapter(kind)
     return _adapters[kind]
