@@ -12,6 +12,7 @@ from benchbench.cli import options
 
 if TYPE_CHECKING:
     from benchbench.driver.result import GridResult, Trial
+    from benchbench.records.events import Rank
 
 
 def register(app: typer.Typer) -> None:
@@ -132,7 +133,7 @@ def show_trials(result: GridResult) -> None:
 
     trials = [trial for trial in result.trials if trial.is_new]
     finals = [trial.record.final for trial in trials if trial.record and trial.record.final]
-    best = max((final.val_accuracy for final in finals), default=None)
+    best = max((final.rank for final in finals), default=None)
     if trials:
         numbers = ("val accuracy", "test accuracy", "time")
         rows = [_row(trial, result.varying, best) for trial in trials]
@@ -166,7 +167,7 @@ def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:
     return {"grid": result.name, "trials": list(trials)}
 
 
-def _row(trial: Trial, names: tuple[str, ...], best: float | None) -> tuple[str, ...]:
+def _row(trial: Trial, names: tuple[str, ...], best: Rank | None) -> tuple[str, ...]:
     from benchbench.cli.tables import duration
     from benchbench.config.differences import value_text
 
@@ -175,7 +176,7 @@ def _row(trial: Trial, names: tuple[str, ...], best: float | None) -> tuple[str,
     return (
         *(value_text(flat[name]) if name in flat else "" for name in names),
         trial.status,
-        f"{final.val_accuracy:.1%}{'*' if final.val_accuracy == best else ' '}" if final else "",
+        f"{final.val_accuracy:.1%}{'*' if final.rank == best else ' '}" if final else "",
         f"{final.test_accuracy:.1%}" if final else "",
         duration(record.times.wall) if record and record.times else "",
     )

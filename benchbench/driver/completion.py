@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.records.events import Finished
+from benchbench.records.events import WORST_RANK, Finished
 from benchbench.records.journal import Journal
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Best:
 
     def __init__(self, artifacts: Artifacts, done: Sequence[Planned]) -> None:
         self._artifacts = artifacts
-        self._done = max(done, key=lambda item: item.val_accuracy or 0.0, default=None)
-        self._val_accuracy = (self._done.val_accuracy or 0.0) if self._done else -1.0
+        self._done = max(done, key=lambda item: item.rank, default=None)
+        self._rank = self._done.rank if self._done else WORST_RANK
         self._journal = self._done.journal if self._done else None
 
     def complete(self, journal: Journal) -> None:
@@ -58,8 +58,8 @@ class Best:
         if final is None:
             return
         beaten: Journal | None = journal
-        if final.val_accuracy > self._val_accuracy:
-            beaten, self._journal, self._val_accuracy = self._journal, journal, final.val_accuracy
+        if final.rank > self._rank:
+            beaten, self._journal, self._rank = self._journal, journal, final.rank
         if beaten is not None:
             self._artifacts.drop_checkpoint(beaten)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.errors import SpecError
+from benchbench.records.events import WORST_RANK, Rank
 from benchbench.records.journal import Journal
 from benchbench.records.machine import package_versions
 from benchbench.records.tracked import FinishedRun, Known
@@ -55,7 +56,7 @@ class Planned:
     stale: tuple[str, ...] = ()
     changes: str = ""
     wall_seconds: float | None = None
-    val_accuracy: float | None = None
+    rank: Rank = WORST_RANK
     run_id: str = ""
 
 
@@ -104,7 +105,7 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[
                 journal=next((journal for journal in reversed(journals) if _is_finished(journal)), None),
                 stale=stale,
                 wall_seconds=run.wall_seconds,
-                val_accuracy=run.val_accuracy,
+                rank=run.rank,
                 run_id=run.run_id,
             )
         return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, wall_seconds=run.wall_seconds)
@@ -148,8 +149,7 @@ def _finished(item: Resolved, known: Known, journals: Sequence[Journal]) -> Fini
         record = journal.record()
         if record.status == "finished" and not journal.is_marked_delivered():
             wall_seconds = record.times.wall if record.times else None
-            val_accuracy = record.final.val_accuracy if record.final else None
-            return FinishedRun("", record.plugin_sources, record.machine.versions, wall_seconds, val_accuracy)
+            return FinishedRun("", record.plugin_sources, record.machine.versions, wall_seconds, record.rank)
     return None
 
 

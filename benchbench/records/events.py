@@ -14,6 +14,10 @@ from pydantic import Field, TypeAdapter
 from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
 from benchbench.records.machine import Machine  # noqa: TC001
 
+Rank = tuple[float, float]
+"""What trials are ranked by: validation accuracy, then the lower validation loss."""
+WORST_RANK: Rank = (-1.0, float("-inf"))
+"""The rank of a trial without results."""
 NOISY_FRACTION = 0.05
 """The fraction of all cores' time that other processes may take before times are not to be trusted."""
 
@@ -64,6 +68,11 @@ class Epoch:
     noisy: bool = False
 
 
+def rank(val_accuracy: float, val_loss: float) -> Rank:
+    """Return the rank of a trial of this accuracy and loss, so that equal accuracies have one order everywhere."""
+    return (val_accuracy, -val_loss)
+
+
 @dataclass(frozen=True)
 class Final:
     """The trained model, in eval mode and without flips, on each split; accuracies are fractions 0..1."""
@@ -78,6 +87,11 @@ class Final:
     test_accuracy_per_class: dict[str, float]
     best_val_loss_epoch: int
     overfit_epoch: int | None
+
+    @property
+    def rank(self) -> Rank:
+        """Return the place of the trial among others; the best has the highest."""
+        return rank(self.val_accuracy, self.val_loss)
 
 
 @dataclass(frozen=True)

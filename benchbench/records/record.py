@@ -13,6 +13,7 @@ from pydantic import with_config
 from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
 from benchbench.records.adapter import adapter
 from benchbench.records.events import (
+    WORST_RANK,
     DataFacts,
     Epoch,
     EpochFinished,
@@ -29,6 +30,8 @@ from benchbench.records.machine import Machine  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from benchbench.records.events import Rank
 
 FORMAT: Literal[1] = 1
 Status = Literal["running", "finished", "failed", "killed"]
@@ -68,6 +71,11 @@ class Record:
     plugin_sources: dict[str, str]
     mlflow: MlflowRun | None = None
     format: Literal[1] = FORMAT
+
+    @property
+    def rank(self) -> Rank:
+        """Return what trials are ranked by; those without results come last."""
+        return self.final.rank if self.final else WORST_RANK
 
     @staticmethod
     def of(events: Iterable[Event]) -> Record:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchbench.records.events import WORST_RANK
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from benchbench.records.events import Rank
 
 Key = tuple[str, str]
 """Spec id and data digest."""
@@ -14,13 +18,13 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A finished run: its plugins' source digests by kind, package versions, seconds, and final accuracy."""
+    """A finished run: its plugins' source digests by kind, package versions, seconds, and rank."""
 
     run_id: str
     sources: Mapping[str, str]
     versions: Mapping[str, str]
     wall_seconds: float | None = None
-    val_accuracy: float | None = None
+    rank: Rank = WORST_RANK
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,10 @@ def grid_page(grid: GridFile, text: str, records: Sequence[Record], *, num_trial
 def trials_table(records: Sequence[Record]) -> str:
     """Return a row for each trial, the best by validation first, in the form of MLflow's tables: JSON, split."""
     keys = [key for key in varying([record.spec for record in records]) if key != "seed"]
+    ordered = sorted(records, key=lambda record: record.rank, reverse=True)
     # Columns that no trial has, of a grid without results, are empty.
-    frame = to_frame(records).reindex(columns=[*keys, "seed", *_RESULTS, "run_id"])
-    ordered = frame.sort_values("final_val_accuracy", ascending=False, kind="stable")
-    return str(ordered.to_json(orient="split", index=False, double_precision=6))
+    frame = to_frame(ordered).reindex(columns=[*keys, "seed", *_RESULTS, "run_id"])
+    return str(frame.to_json(orient="split", index=False, double_precision=6))
 
 
 def _lines(grid: GridFile, records: Sequence[Record], num_trials: int) -> Iterator[str]:

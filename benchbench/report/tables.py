@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from benchbench.compare.metrics import values_of
 from benchbench.compare.statistics import summarise
 from benchbench.config.differences import value_text
-from benchbench.report.trial_files import val_accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +44,7 @@ class Table:
 def trial_table(subject: Subject) -> Table:
     """Return every trial, the best by validation first and marked, those without results last."""
     best = subject.best
-    records = sorted(subject.records, key=val_accuracy, reverse=True)
+    records = sorted(subject.records, key=lambda record: record.rank, reverse=True)
     columns = (
         "trial",
         *subject.keys,

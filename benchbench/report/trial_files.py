@@ -51,11 +51,6 @@ def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
 
 
 def best(records: Iterable[Record]) -> Record | None:
-    """Return the finished trial with the highest validation accuracy, the first one if several are equal."""
+    """Return the finished trial with the highest rank, if there is one."""
     finished = [record for record in records if record.status == "finished" and record.final]
-    return max(finished, key=val_accuracy, default=None)
-
-
-def val_accuracy(record: Record) -> float:
-    """Return what trials are ranked by. Trials without results come last."""
-    return record.final.val_accuracy if record.final else -1.0
+    return max(finished, key=lambda record: record.rank, default=None)

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from benchbench.records import addresses
+from benchbench.records.events import rank
 from benchbench.records.tracked import FinishedRun, Known
 from benchbench.tracking import content
 from benchbench.tracking.address import without_credentials
@@ -116,7 +117,7 @@ def _finished(run: Run) -> FinishedRun:
         sources=_under(tags, content.SOURCE_TAG),
         versions=_under(tags, content.VERSION_TAG),
         wall_seconds=metrics.get("time/wall_seconds"),
-        val_accuracy=metrics.get("final_val_accuracy"),
+        rank=rank(metrics.get("final_val_accuracy", -1.0), metrics.get("final_val_loss", float("inf"))),
     )
 
 

@@ -11,6 +11,7 @@ from support import made_records
 
 from benchbench.config import grid_file
 from benchbench.report.grid_page import MAX_CHARACTERS, GridPage, grid_page, trials_table
+from benchbench.report.trial_files import best
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,17 @@ def test_the_description_has_question_results_and_verdicts_as_the_file_asks(grid
     assert "-10.00 [" in verdict
     assert verdict.endswith("] points")
     assert "Against `optimizer.lr=0.2`:" in lines
+
+
+def test_of_equal_accuracies_the_lower_loss_is_the_best_in_whatever_order_trials_end() -> None:
+    (first, second, third) = made_records.configuration(0.1, [0.5, 0.5, 0.4])
+    assert second.final is not None
+    second = replace(second, final=replace(second.final, val_loss=second.final.val_loss - 0.1))
+    for records in ([first, second, third], [third, second, first]):
+        assert best(records) is second
+        rows = json.loads(trials_table(records))
+        seeds = [row[rows["columns"].index("seed")] for row in rows["data"]]
+        assert seeds == [1, 0, 2]
 
 
 def test_trials_that_did_not_finish_are_counted(grid: GridFile) -> None:
