@@ -11,7 +11,6 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -69,4 +68,4 @@ def _save_page(page: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

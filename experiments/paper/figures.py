@@ -36,7 +36,7 @@ import benchbench as bb
 from benchbench.compare.configurations import one_per_trial
 from benchbench.config.differences import varying
 from benchbench.report.drawing import styled
-from benchbench.report.trial_files import gather, val_accuracy
+from benchbench.report.trial_files import gather
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -80,7 +80,7 @@ def write_figures(trials: Sequence[Trial], folder: Path) -> Written:
 
 def _drawings(trials: Sequence[Trial]) -> Iterator[Drawing]:
     keys = varying([trial.record.spec for trial in trials])
-    ranked = sorted(trials, key=lambda trial: val_accuracy(trial.record), reverse=True)
+    ranked = sorted(trials, key=lambda trial: trial.record.rank, reverse=True)
     yield from _architectures(ranked)
     yield "figure-2-samples", paper_best.samples(ranked)
     yield from _by_parameter(trials, keys)
