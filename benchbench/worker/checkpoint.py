@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from benchbench.records.events import EpochFinished, Times, event_from_json, eve
 from benchbench.records.state import GOES_ON
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import nn
 
@@ -62,15 +63,18 @@ class Checkpoint:
         Raises :class:`~benchbench.errors.SpecError` if the model, the optimizer or the scheduler is another.
         """
         _check_shapes(learner.model, self.states["model"])
-        try:
+        with _misfits_named():
             learner.model.load_state_dict(self.states["model"])
             learner.optimizer.load_state_dict(self.states["optimizer"])
             _take_strides(learner.optimizer)
             learner.schedule.scheduler.load_state_dict(self.states["scheduler"])
-        except (RuntimeError, ValueError, KeyError) as error:
-            reason = str(error).partition("\n")[0]
-            raise SpecError(f"the checkpoint does not fit the plugins: {reason}", hint=FRESH) from error
         _set_random_states(self.random_states, learner.acceleration.device)
+
+    def restore_model(self, model: nn.Module) -> None:
+        """Bring the model alone to that state; raises :class:`~benchbench.errors.SpecError` if it is another."""
+        _check_shapes(model, self.states["model"])
+        with _misfits_named():
+            model.load_state_dict(self.states["model"])
 
 
 class Cadence:
@@ -145,8 +149,8 @@ def _read_back(path: Path) -> None:
         ) from error
 
 
-def load(path: Path, *, started: Started) -> Checkpoint:
-    """Read the checkpoint of the same spec and images; raises :class:`CheckpointError` if it cannot be used."""
+def load(path: Path, *, spec_id: str, data_digest: str) -> Checkpoint:
+    """Read the checkpoint of this spec and these images; raises :class:`CheckpointError` if it cannot be used."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         origin = (content["format"], content["spec_id"], content["data_digest"])
@@ -159,9 +163,18 @@ def load(path: Path, *, started: Started) -> Checkpoint:
     except Exception as error:  # a damaged file makes torch raise many kinds
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"the checkpoint {path} is damaged: {type(error).__name__}: {reason}") from error
-    if origin != (FORMAT, started.spec.id, started.data.digest):
+    if origin != (FORMAT, spec_id, data_digest):
         raise CheckpointError(f"the checkpoint {path} is of another version, spec or data")
     return checkpoint
+
+
+@contextmanager
+def _misfits_named() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SpecError(f"the checkpoint does not fit the plugins: {reason}", hint=FRESH) from error
 
 
 def _epoch_events(lines: list[str]) -> list[EpochFinished]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,8 +20,9 @@ from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.plugin.model import DataSpec
-from benchbench.records import machine
-from benchbench.records.events import Started
+from benchbench.records import file_names, machine
+from benchbench.records.events import EpochFinished, Started, Times
+from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Case, Proof, device_name, give_back_memory
 from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
 from benchbench.worker.memory import is_out_of_memory
@@ -52,7 +54,10 @@ class OutOfMemoryError(TrialError):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A trial that passed every check and stands before its first batch."""
+    """A trial that passed every check and stands before its first batch.
+
+    One that is resumed stands behind ``epochs``, which took ``times``. If it begins anew, ``note`` says why.
+    """
 
     splits: Splits
     train: Batches
@@ -60,12 +65,15 @@ class Prepared:
     test: Batches
     learner: Learner
     started: Started
+    epochs: tuple[EpochFinished, ...] = ()
+    times: Times = field(default_factory=Times)
+    note: str = ""
 
 
 def prepare(
     job: TrialJob, registry: Registry, acceleration: Acceleration, *, on_status: Callable[[str], None]
 ) -> Prepared:
-    """Load the data, seed, build and try the model, and build what trains it.
+    """Load the data, seed, build and try the model, build what trains it, and go back to the checkpoint, if any.
 
     Raises a :class:`~benchbench.errors.BenchError` that says what does not fit.
     """
@@ -80,6 +88,7 @@ def prepare(
     switches.put_back(dataset)
     if loaded.warning:
         on_status(loaded.warning)
+    saved, note = _saved(job, data_digest=loaded.facts.digest)
     splits = _as_tensors(loaded)
     _check_fit(spec, dataset, splits)
     preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
@@ -102,7 +111,7 @@ def prepare(
         (train, val, test),
         num_classes=len(splits.class_names),
         switches=switches,
-        on_status=on_status,
+        prove=partial(_proven, train=train, seed=spec.seed, saved=saved, on_status=on_status),
     )
     eval_batch_size = _fit_eval_batch(learner, train)
     for batches in (train, val, test):
@@ -123,10 +132,26 @@ def prepare(
         plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
         plugin_files=job.plugin_files,
     )
-    give_back_memory()  # what building the model took and freed again lies in pieces, of no use to its steps
     memory_format = learner.acceleration.memory_format
     train, val, test = (batches.in_format(memory_format) for batches in (train, val, test))
-    return Prepared(splits, train, val, test, learner, started)
+    prepared = Prepared(splits, train, val, test, learner, started, note=note)
+    if saved is not None:
+        saved.restore(learner)
+        prepared = replace(prepared, epochs=saved.epochs, times=saved.times)
+        del saved
+    give_back_memory()  # what building the model took and freed again lies in pieces, of no use to its steps
+    return prepared
+
+
+def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | None, str]:
+    """Return the checkpoint of a trial that is resumed, or why it begins anew, if there was one."""
+    path = Path(job.folder) / file_names.CHECKPOINT
+    if not job.resume or not path.exists():
+        return None, ""
+    try:
+        return checkpoint.load(path, spec_id=job.spec.id, data_digest=data_digest), ""
+    except checkpoint.CheckpointError as error:
+        return None, f"{error.message}; the trial starts again from its beginning"
 
 
 def _as_tensors(loaded: Loaded) -> Splits:
@@ -161,7 +186,7 @@ def _build(
     *,
     num_classes: int,
     switches: Switches,
-    on_status: Callable[[str], None],
+    prove: Callable[[Acceleration, Case], Acceleration],
 ) -> Learner:
     model_plugin = registry.create("model", spec.model)
     optimizer_plugin = registry.create("optimizer", spec.optimizer)
@@ -176,7 +201,7 @@ def _build(
     check.run(num_images=train.num_images)
     case = Case(model, _built(optimizer_plugin, Optimizer, model), spec.batch_size, window)
     switches.put_back(optimizer_plugin)
-    acceleration = _proven(acceleration.fitted(case), case, train, seed=spec.seed, on_status=on_status).applied(case)
+    acceleration = prove(acceleration.fitted(case), case).applied(case)
     scheduler = _built(
         scheduler_plugin, LRScheduler, case.optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train)
     )
@@ -186,9 +211,17 @@ def _build(
 
 
 def _proven(
-    acceleration: Acceleration, case: Case, train: Batches, *, seed: int, on_status: Callable[[str], None]
+    acceleration: Acceleration,
+    case: Case,
+    *,
+    train: Batches,
+    seed: int,
+    saved: checkpoint.Checkpoint | None,
+    on_status: Callable[[str], None],
 ) -> Acceleration:
-    """Return the acceleration without what does not compute the same as torch alone."""
+    """Return the acceleration without what does not compute the same as torch alone, from the weights of now."""
+    if saved is not None:
+        saved.restore_model(case.model)
     if acceleration.levers:
         on_status("comparing a step with and without acceleration")
     images, labels = next(train.shuffled(seed=seed, epoch=1))

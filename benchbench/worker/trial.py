@@ -20,7 +20,7 @@ from benchbench.records.events import Epoch, EpochFinished, Error, Failed, Final
 from benchbench.records.journal import Journal
 from benchbench.worker import artifacts, checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
-from benchbench.worker.checkpoint import CheckpointError, UnreadableStateError
+from benchbench.worker.checkpoint import UnreadableStateError
 from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
 from benchbench.worker.setup import memory_errors_named, prepare
@@ -55,16 +55,16 @@ def run_trial(
     Raises a :class:`~benchbench.errors.BenchError` before the first event if the trial cannot be started;
     after it, whatever happens is the last event. A trial that is resumed yields the epochs of its checkpoint again.
     """
-    with memory_errors_named():
-        began = _began(job)
-        acceleration = _acceleration(job, began)
-        if acceleration.compiled:
-            forget_compiled()
-        give_back_memory()
-        clock = Clock(acceleration.synchronize())
-        with clock.phase("load"):
-            prepared = prepare(job, registry, acceleration, on_status=on_status)
     with _alone(job):
+        with memory_errors_named():
+            began = _began(job)
+            acceleration = _acceleration(job, began)
+            if acceleration.compiled:
+                forget_compiled()
+            give_back_memory()
+            clock = Clock(acceleration.synchronize())
+            with clock.phase("load"):
+                prepared = prepare(job, registry, acceleration, on_status=on_status)
         yield from _Trial(job, prepared, began, clock=clock, heartbeat=heartbeat, on_status=on_status).run()
 
 
@@ -153,21 +153,20 @@ class _Trial:
         return ""
 
     def _resume(self) -> Resumed:
-        """Go back to the checkpoint, or to the beginning if there is none that can be used.
-
-        Raises :class:`~benchbench.errors.SpecError` for a checkpoint of another model.
-        """
-        started, note = self._prepared.started, _moved(self._began, self._prepared.started)
-        if self._checkpoint.exists():
-            try:
-                saved = checkpoint.load(self._checkpoint, started=started)
-                saved.restore(self._prepared.learner)
-                self._epochs = list(saved.epochs)
-                self._clock.add(saved.times)
-            except CheckpointError as error:
-                note = f"{error.message}; the trial starts again from its beginning"
-        self._heartbeat.restart(num_trained=len(self._epochs) * len(self._prepared.train))
-        return Resumed(num_epochs=len(self._epochs), machine=started.machine, note=note)
+        """Count what was done before, and tell what is not as it was when the trial began."""
+        prepared = self._prepared
+        self._epochs = list(prepared.epochs)
+        self._clock.add(prepared.times)
+        self._heartbeat.restart(num_trained=len(self._epochs) * len(prepared.train))
+        dropped = prepared.learner.acceleration.note
+        notes = (
+            _moved(self._began, prepared.started),
+            f"no longer accelerated: {dropped}" if dropped else "",
+            prepared.note,
+        )
+        return Resumed(
+            num_epochs=len(self._epochs), machine=prepared.started.machine, note="; ".join(filter(None, notes))
+        )
 
     def _train(self) -> Iterator[Event]:
         spec = self._job.spec

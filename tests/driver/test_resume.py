@@ -16,6 +16,8 @@ from benchbench.protocol.jobs import TrialJob
 from benchbench.records.events import EpochFinished, Event, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record
+from benchbench.worker.accelerate import Case
+from benchbench.worker.accelerate.levers import FusedSteps, Layers
 from benchbench.worker.checkpoint import Cadence
 from benchbench.worker.trial import _acceleration, _began, run_trial
 
@@ -129,6 +131,31 @@ def test_a_trial_that_goes_on_on_another_device_says_so(
     resumed = next(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
     assert isinstance(resumed, Resumed)
     assert resumed.note == "it began on cuda and is resumed on cpu"
+
+
+def test_a_step_that_is_wrong_with_the_weights_of_the_checkpoint_is_left_to_torch_and_told(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: list[float] = []
+    fuse = FusedSteps.apply
+
+    def wrong_for_other_weights(lever: FusedSteps, case: Case, layers: Layers) -> Layers:
+        norms.append(float(next(case.model.parameters()).detach().norm()))
+        if norms[-1] != norms[0]:
+            case.optimizer.param_groups[0]["lr"] *= 1.01
+        return fuse(lever, case, layers)
+
+    monkeypatch.setattr(FusedSteps, "apply", wrong_for_other_weights)
+    job = make_job(registry, tmp_path)
+    cut = run_trial(job, registry, heartbeat=heartbeat)
+    events = until(cut, 2)
+    cut.close()
+    assert isinstance(events[0], Started)
+    assert events[0].acceleration["optimizer"] == "fused"
+    events += run_trial(replace(job, resume=True), registry, heartbeat=heartbeat)
+    (resumed,) = [event for event in events if isinstance(event, Resumed)]
+    assert resumed.note.startswith("no longer accelerated: fused: the weight")
+    assert resumed.note in Record.of(events).notes
 
 
 def test_the_time_before_an_interruption_counts(registry: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:

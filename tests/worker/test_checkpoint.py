@@ -14,7 +14,7 @@ from benchbench.errors import SpecError
 from benchbench.records.events import Times
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Acceleration
-from benchbench.worker.checkpoint import CheckpointError, UnreadableStateError
+from benchbench.worker.checkpoint import Checkpoint, CheckpointError, UnreadableStateError
 from benchbench.worker.train import Learner, Schedule
 
 if TYPE_CHECKING:
@@ -47,12 +47,16 @@ def save(path: Path, learner: Learner, *, is_checked: bool = True) -> None:
     checkpoint.save(path, learner, (), started=started(), times=Times(), is_checked=is_checked)
 
 
+def load(path: Path) -> Checkpoint:
+    return checkpoint.load(path, spec_id=started().spec.id, data_digest=started().data.digest)
+
+
 def test_states_take_the_order_in_memory_of_their_parameters(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     before = learner()
     save(path, before)
     after = learner(memory_format=torch.channels_last)
-    checkpoint.load(path, started=started()).restore(after)
+    load(path).restore(after)
     weight = after.model[0].weight  # type: ignore[index]
     for name in ("exp_avg", "exp_avg_sq"):
         state = after.optimizer.state[weight][name]
@@ -69,7 +73,7 @@ def test_a_checkpoint_of_another_model_is_refused_in_one_line_and_changes_nothin
     wider = learner(channels=5)
     weights = {name: value.clone() for name, value in wider.model.state_dict().items()}
     with pytest.raises(SpecError, match=r"0\.weight is 4x3x3x3 in it and 5x3x3x3 in the model$") as refused:
-        checkpoint.load(path, started=started()).restore(wider)
+        load(path).restore(wider)
     assert "--fresh" in refused.value.hint
     assert all(torch.equal(value, weights[name]) for name, value in wider.model.state_dict().items())
 
@@ -94,7 +98,7 @@ def test_a_damaged_file_is_no_checkpoint(tmp_path: Path) -> None:
     save(path, learner())
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(CheckpointError, match="is damaged"):
-        checkpoint.load(path, started=started())
+        load(path)
 
 
 def test_a_checkpoint_from_a_gpu_is_restored_on_the_cpu(tmp_path: Path) -> None:
@@ -104,7 +108,7 @@ def test_a_checkpoint_from_a_gpu_is_restored_on_the_cpu(tmp_path: Path) -> None:
     content["random_states"] |= {"device_type": "cuda", "device": torch.zeros(16, dtype=torch.uint8)}
     torch.save(content, path)
     torch.rand(7)
-    checkpoint.load(path, started=started()).restore(learner())
+    load(path).restore(learner())
     assert torch.equal(torch.get_rng_state(), content["random_states"]["torch"])
 
 
@@ -114,7 +118,7 @@ def test_a_trial_on_the_cpu_leaves_a_gpu_alone(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "_lazy_init", refuse("CUDA was initialised"))
     save(path, made)
-    checkpoint.load(path, started=started()).restore(made)
+    load(path).restore(made)
 
 
 def refuse(reason: str) -> Callable[[], None]:
@@ -134,5 +138,5 @@ def test_the_generator_of_a_gpu_is_restored(tmp_path: Path) -> None:
     on_gpu = Learner(made.model.to(device), made.optimizer, made.schedule, Acceleration(device, "fp32"))
     save(path, on_gpu)
     expected = torch.rand(3, device=device)
-    checkpoint.load(path, started=started()).restore(on_gpu)
+    load(path).restore(on_gpu)
     assert torch.equal(torch.rand(3, device=device), expected)
