@@ -1,9 +1,10 @@
 # make demo      install, and train a model on images that need no download
-# make check     lint and the quick tests: run it before each commit
+# make check     lint, the site and the quick tests: run it before each commit
 # make test      all tests
 # make lowest    the quick tests with the lowest versions that pyproject.toml allows
 # make survival  kill trials and grids at many random moments, and check that they finish
 # make bench     time it against plain loops, Lightning and timm's loader, and write docs/benchmarks.md
+# make docs      build the site into build/docs
 # make format    format the code
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,7 @@ PYTEST := python -m pytest -n 2 --dist worksteal
 QUICK := -m "not slow and not survival"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint quick test lowest survival bench format coverage clean
+.PHONY: help demo check lint docs quick test lowest survival bench format coverage clean
 
 help:
 	@sed -n '/^PYTHON/q; s/^# //p' Makefile
@@ -59,7 +60,10 @@ survival: $(VENV)/installed-dev
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest tests/benchmarks --write-page --benchmark-columns=min,median,max,rounds $(BENCH_ARGS)
 
-check: lint quick
+check: lint docs quick
+
+docs: $(VENV)/installed-dev
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -37,6 +37,9 @@ TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
 CHEAP = ("bench --version", "bench list", "bench show", "bench data verify")
 """Commands whose output is compared with what a page says it is."""
 
+OF_OTHER_PROGRAMS = {"--help", "--check", "--backend-store-uri", "--benchmark-json"}
+"""Options of typer, of our own scripts, of MLflow and of pytest."""
+
 OF_THE_USER = {"BENCH_DATA", "BENCH_PLUGINS", "BENCH_TENSORBOARD", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}
 
 CHECKS: dict[str, Any] = {
@@ -232,6 +235,15 @@ def test_the_output_of_cheap_commands_is_what_the_page_shows(
 def test_the_generated_pages_are_fresh(workdir: Path) -> None:
     done = call(sys.executable, str(REPOSITORY / "docs" / "generate.py"), "--check", folder=workdir)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_option_that_a_page_names_is_one_of_bench() -> None:
+    known = set(re.findall(r"--[a-z][a-z-]*", TEXTS["docs/cli.md"])) | OF_OTHER_PROGRAMS
+    for page in TEXTS.keys() - {"CHANGELOG.md"}:
+        in_text = re.findall(r"`((?:bench |--)[^`\n]*)`", TEXTS[page])
+        in_examples = re.findall(r"^(?:\$ )?(bench .*)", TEXTS[page], re.MULTILINE)
+        named = {option for text in (*in_text, *in_examples) for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", text)}
+        assert named <= known, page
 
 
 @pytest.mark.parametrize("name", HOOKS)
