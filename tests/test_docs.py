@@ -24,7 +24,7 @@ from benchbench.config import grid_file
 from benchbench.plugin import hooks
 from benchbench.plugin.registry import Registry
 from benchbench.records import events, machine, record
-from benchbench.testing.checks import IMAGES
+from benchbench.testing.model import IMAGES
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -14,6 +14,7 @@
     list.py      bench list
     show.py      bench show
     data.py      bench data
+    plugin.py    bench plugin
     runs.py      bench runs
     doctor.py    bench doctor
 """

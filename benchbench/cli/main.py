@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from benchbench.cli import compare, data, doctor, grid, options, report, run, runs, show, time
+from benchbench.cli import compare, data, doctor, grid, options, plugin, report, run, runs, show, time
 from benchbench.cli import list as list_
 from benchbench.errors import BenchError, SpecError
 
@@ -50,7 +50,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for module in (run, grid, time, runs, compare, report, list_, show, data, doctor):
+    for module in (run, grid, time, runs, compare, report, list_, show, data, plugin, doctor):
         module.register(app)
     return app
 

@@ -4,25 +4,26 @@ They take plain values, return values, print nothing, and tell a watcher what go
 
 ::
 
-    run.py         one trial, which is a grid of one
-    grid.py        all trials of a file that are not done yet
-    time.py        variants in interleaved rounds
-    compare.py     an experiment, compared
-    report.py      an experiment, as an HTML file
-    settings.py    where and how trials run: what decides no result
-    watcher.py     who looks on, such as the terminal
-    trials.py      trials from drafts to results: open, resolve, plan, train, deliver
-    opening.py     the executor and the tracker of a call
-    resolving.py   from drafts to specs; plugins and images are looked up
-    plan.py        which trials are done, which resume, and which start anew
-    settling.py    what earlier calls left open
-    event_loop.py  every event goes to the journal, then to tracker, watcher and listeners
-    interrupts.py  Ctrl-C and SIGTERM while trials run
-    listeners.py   plugins that are told of every event
-    completion.py  what is kept of trials, and of the best of a grid
-    delivery.py    the wait for MLflow at the end of a call
-    result.py      what a grid came to
-    grid_lock.py   a grid file's lock, and the trials that it had at its last call
-    variants.py    the variants that are timed, and their names
-    question.py    what a comparison is asked, and the trials that are meant
+    run.py           one trial, which is a grid of one
+    grid.py          all trials of a file that are not done yet
+    time.py          variants in interleaved rounds
+    compare.py       an experiment, compared
+    report.py        an experiment, as an HTML file
+    settings.py      where and how trials run: what decides no result
+    watcher.py       who looks on, such as the terminal
+    trials.py        trials from drafts to results: open, resolve, plan, train, deliver
+    opening.py       the executor and the tracker of a call
+    resolving.py     from drafts to specs; plugins and images are looked up
+    plan.py          which trials are done, which resume, and which start anew
+    settling.py      what earlier calls left open
+    event_loop.py    every event goes to the journal, then to tracker, watcher and listeners
+    interrupts.py    Ctrl-C and SIGTERM while trials run
+    listeners.py     plugins that are told of every event
+    completion.py    what is kept of trials, and of the best of a grid
+    delivery.py      the wait for MLflow at the end of a call
+    result.py        what a grid came to
+    grid_lock.py     a grid file's lock, and the trials that it had at its last call
+    variants.py      the variants that are timed, and their names
+    question.py      what a comparison is asked, and the trials that are meant
+    plugin_check.py  plugins checked in a process of their own
 """

@@ -2,9 +2,36 @@
 
 ::
 
-    checks.py  check_dataset, check_model, check_optimizer, check_scheduler
+    checking.py       single checks, and how all of them are carried out
+    parameters.py     checks of the parameters of any plugin
+    dataset.py        checks of a dataset
+    model.py          checks of a model
+    optimizer.py      checks of an optimizer
+    scheduler.py      checks of a scheduler
+    saved.py          states as a checkpoint keeps them
+    kits.py           which checks each kind of plugin has
+    importing.py      checks of what a plugin's module does when it is imported
+    rebuilding.py     a plugin built again in a process of its own
+    main.py           the process of bench plugin check
+
+Names are imported when they are first used: pytest loads its plugins at every start, and torch takes seconds.
 """
 
-from benchbench.testing.checks import check_dataset, check_model, check_optimizer, check_scheduler
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchbench.testing.dataset import check_dataset
+    from benchbench.testing.model import check_model
+    from benchbench.testing.optimizer import check_optimizer
+    from benchbench.testing.scheduler import check_scheduler
 
 __all__ = ["check_dataset", "check_model", "check_optimizer", "check_scheduler"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{name.removeprefix('check_')}"), name)

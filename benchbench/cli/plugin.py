@@ -1,0 +1,71 @@
+"""``bench plugin``: begin a plugin, and check one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchbench.cli import options
+
+if TYPE_CHECKING:
+    from benchbench.protocol.plugin_checks import Report
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(help="Write a plugin of your own, and check it.", no_args_is_help=True)
+    group.command("check")(check_plugin)
+    app.add_typer(group, name="plugin")
+
+
+def check_plugin(
+    *,
+    words: Annotated[
+        list[str], typer.Argument(metavar="NAME|PATH|PACKAGE", help="Plugins, files, folders or installed packages.")
+    ],
+    plugins: options.Plugins = None,
+    data: options.Data = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """Check that plugins do what every plugin of their kind must do, and say how to mend what they do not.
+
+    Exits with 1 if a check fails.
+    """
+    from rich.console import Console
+
+    from benchbench.cli.tables import print_json
+    from benchbench.data.locations import parse_data_options
+    from benchbench.driver.plugin_check import check_plugins
+    from benchbench.plugin.discovery import loose_files
+
+    with Console(stderr=True).status("looking for plugins") as status:
+        reports = check_plugins(
+            words,
+            files=loose_files(map(str, plugins or ())),
+            data=parse_data_options(data or ()),
+            on_checking=lambda subject: status.update(f"checking {subject}"),
+        )
+    num_failed = sum(report.num_failed for report in reports)
+    if as_json:
+        print_json({"reports": [asdict(report) for report in reports], "num_failed": num_failed})
+    else:
+        for report in reports:
+            _print_report(report)
+        typer.echo(f"{num_failed} check(s) failed" if num_failed else "all is well")
+    if num_failed:
+        raise typer.Exit(1)
+
+
+def _print_report(report: Report) -> None:
+    from benchbench.cli.tables import print_table
+
+    typer.echo(f"{report.subject}  ({report.origin})" if report.origin else report.subject)
+    rows = [(item.check, item.result, item.problem, item.fix) for item in report.outcomes]
+    print_table(("check", "result", "problem", "fix"), rows, unbroken=("check", "result"))
+    if options.debug:
+        for outcome in report.outcomes:
+            if outcome.traceback:
+                typer.echo(f"{report.subject}, {outcome.check}:\n{outcome.traceback}", err=True)

@@ -1,0 +1,149 @@
+"""Plugins checked in a process of their own, by name, file, folder or package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.errors import PluginError, closest
+from benchbench.plugin.catalog import Catalog
+from benchbench.plugin.discovery import Packaged, find_sources
+from benchbench.protocol.plugin_checks import CheckRequest, Outcome, Progress, Report
+from benchbench.records.adapter import adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from benchbench.plugin.discovery import Source
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one word of the user means: modules by their origins, and the plugins in them if not all are meant."""
+
+    origins: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def check_plugins(
+    words: Iterable[str],
+    *,
+    files: Iterable[str] = (),
+    data: Mapping[str, Path] | None = None,
+    on_checking: Callable[[str], None] = lambda _: None,
+) -> tuple[Report, ...]:
+    """Return a report of each module and plugin that is meant: names, packages, files, or folders of either.
+
+    ``files`` are loose files in which names are looked for too. Raises :class:`~benchbench.errors.PluginError` for a
+    word that means nothing.
+    """
+    targets = [find_target(word, tuple(files)) for word in words]
+    reports: list[Report] = []
+    for target in targets:
+        named = {name: str(path) for name, path in (data or {}).items()}
+        request = CheckRequest(target.origins, target.files, target.names, named)
+        reports += [report for report in _check(request, on_checking) if report not in reports]
+    return tuple(reports)
+
+
+def find_target(word: str, files: tuple[str, ...] = ()) -> Target:
+    """Return what a word means: a path if it looks like one or exists, else a plugin, an origin or a package."""
+    path = Path(word)
+    if path.suffix == ".py" or os.sep in word or path.is_dir():
+        return _of_package(path) if (path / "pyproject.toml").exists() else _of_files(word)
+    catalog = Catalog.read(files)
+    entries = [entry for entry in catalog.entries if word == entry.name]
+    if entries:
+        return Target(tuple(dict.fromkeys(entry.origin for entry in entries)), files, (word,))
+    sources = find_sources(files)
+    origins = tuple(source.origin for source in sources if word in _names_of(source))
+    if not origins:
+        known = {entry.name for entry in catalog.entries}.union(*map(_names_of, sources))
+        hint = closest(word, known) or "bench list shows all plugins"
+        raise PluginError(
+            f"no plugin or package is called {word!r}", hint=f"{hint}  a file or folder of your own: ./{word}"
+        )
+    return Target(origins, files)
+
+
+def _names_of(source: Source) -> set[str]:
+    return {source.origin, source.distribution} if isinstance(source, Packaged) else {source.origin}
+
+
+def _of_files(word: str) -> Target:
+    packaged = {source.origin for source in find_sources()}
+    return Target(tuple(source.origin for source in find_sources([word]) if source.origin not in packaged), (word,))
+
+
+def _of_package(folder: Path) -> Target:
+    """Return the plugins of an installed package whose source is in ``folder``."""
+    try:
+        name = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    except (tomllib.TOMLDecodeError, KeyError, UnicodeDecodeError) as error:
+        raise PluginError(f"{folder / 'pyproject.toml'} does not name a package: {error}") from None
+    sources = [source for source in find_sources() if isinstance(source, Packaged)]
+    origins = tuple(source.origin for source in sources if _normal(source.distribution) == _normal(name))
+    if not origins:
+        raise PluginError(
+            f"the package {name} is not installed, or has no entry point in the group benchbench",
+            hint=f"pip install -e {folder}",
+        )
+    return Target(origins)
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Report]:
+    """Return the reports of the process that carries out a request, in the order in which it began them."""
+    reports: dict[tuple[str, str], Report] = {}
+    checking = ""
+    with tempfile.TemporaryFile() as output:
+        read, write = os.pipe()
+        command = [sys.executable, "-P", "-m", "benchbench.testing.main", str(write)]
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [*command, adapter(CheckRequest).dump_json(request).decode()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(write,),
+        )
+        os.close(write)
+        try:
+            for progress in _answers(read):
+                if progress.checking:
+                    checking = progress.checking
+                    on_checking(checking)
+                if progress.report is not None:
+                    _add(reports, progress.report)
+        finally:
+            if process.poll() is None and sys.exc_info()[0] is not None:
+                process.kill()
+            code = process.wait()
+        output.seek(0)
+        last_line = output.read().decode(errors="replace").strip().rpartition("\n")[2]
+    if code:
+        problem = f"the process that checks {checking or 'it'} ended with exit code {code}: {last_line}"
+        outcome = Outcome("ends nothing", "failed", problem.removesuffix(": "), "never end Python, nor crash it")
+        _add(reports, Report(checking or "process", "", (outcome,)))
+    return list(reports.values())
+
+
+def _answers(descriptor: int) -> Iterator[Progress]:
+    with os.fdopen(descriptor, "rb") as lines:
+        for line in lines:
+            yield adapter(Progress).validate_json(line)
+
+
+def _add(reports: dict[tuple[str, str], Report], report: Report) -> None:
+    key = (report.subject, report.origin)
+    before = reports[key].outcomes if key in reports else ()
+    reports[key] = replace(report, outcomes=(*before, *report.outcomes))

@@ -1,0 +1,54 @@
+"""What the process that checks plugins is asked, and what it answers: one JSON object a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Result = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check came to. ``fix`` says what to do about ``problem``; both are empty if it passed."""
+
+    check: str
+    result: Result
+    problem: str = ""
+    fix: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All checks of one plugin, such as ``model convnet``, or of one module."""
+
+    subject: str
+    origin: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def num_failed(self) -> int:
+        """How many checks failed."""
+        return sum(outcome.result == "failed" for outcome in self.outcomes)
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """Which plugins to check: those of these origins and, if ``names`` is not empty, of these names alone.
+
+    ``files`` are loose files. ``data`` has the paths of images by dataset, "" standing for all of them.
+    """
+
+    origins: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    data: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of the answer: what is checked next, or a report."""
+
+    checking: str = ""
+    report: Report | None = None

@@ -1,0 +1,88 @@
+"""Single checks, and how all of them are carried out, so that an author reads of everything at once."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from benchbench.errors import BenchError
+from benchbench.plugin.code import source_files
+from benchbench.plugin.failures import TRACEBACK_HINT, explain
+from benchbench.protocol.plugin_checks import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from benchbench.plugin.base import Plugin
+
+Subject = TypeVar("Subject")
+
+
+class BrokenPromiseError(AssertionError):
+    """Something that a plugin does not do as it must; ``fix`` says what its author can do."""
+
+    def __init__(self, problem: str, *, fix: str = "") -> None:
+        super().__init__(problem)
+        self.fix = fix
+
+
+@dataclass(frozen=True)
+class Check(Generic[Subject]):
+    """A check by its name; it makes no sense if one of those in ``needs`` failed."""
+
+    name: str
+    function: Callable[[Subject], None]
+    needs: tuple[str, ...] = ()
+
+
+def check(*, needs: tuple[str, ...] = ()) -> Callable[[Callable[[Subject], None]], Check[Subject]]:
+    """Make a check of a function that raises for what is wrong; its name is that of the function."""
+
+    def made(function: Callable[[Subject], None]) -> Check[Subject]:
+        return Check(function.__name__.replace("_", " "), function, needs)
+
+    return made
+
+
+def require(is_so: bool, problem: str, *, fix: str) -> None:  # noqa: FBT001 - read as a sentence
+    """Raise :class:`BrokenPromiseError` with the problem and its fix unless something is so."""
+    if not is_so:
+        raise BrokenPromiseError(problem, fix=fix)
+
+
+def outcomes(checks: Iterable[Check[Subject]], subject: Subject, plugin: Plugin | None = None) -> Iterator[Outcome]:
+    """Yield what each check of a subject comes to. Those that need one that failed are skipped."""
+    missing: set[str] = set()
+    for item in checks:
+        reason = next((name for name in item.needs if name in missing), "")
+        outcome = Outcome(item.name, "skipped", f"it needs: {reason}") if reason else _outcome(item, subject, plugin)
+        if outcome.result != "passed":
+            missing.add(item.name)
+        yield outcome
+
+
+def _outcome(item: Check[Subject], subject: Subject, plugin: Plugin | None) -> Outcome:
+    try:
+        item.function(subject)
+    except BrokenPromiseError as error:
+        return Outcome(item.name, "failed", str(error), error.fix)
+    except BenchError as error:
+        fix = "" if error.hint == TRACEBACK_HINT else error.hint
+        return Outcome(item.name, "failed", error.message, fix or "see that line", _told(error.__cause__))
+    except Exception as error:  # noqa: BLE001 - the plugin's code is a stranger's
+        own = source_files(type(plugin)) if plugin is not None else ()
+        return Outcome(item.name, "failed", explain(error, own), "see that line", _told(error))
+    return Outcome(item.name, "passed")
+
+
+def _told(error: BaseException | None) -> str:
+    return "".join(traceback.format_exception(error)) if error is not None else ""
+
+
+def raise_failures(subject: str, done: Iterable[Outcome]) -> None:
+    """Raise one AssertionError that names every check that failed, with its fix."""
+    failed = [outcome for outcome in done if outcome.result == "failed"]
+    if failed:
+        lines = [f"  {outcome.check}: {outcome.problem}\n    fix: {outcome.fix}" for outcome in failed]
+        raise AssertionError("\n".join([f"{subject} fails {len(failed)} check(s):", *lines]))

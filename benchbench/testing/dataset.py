@@ -1,0 +1,206 @@
+"""Checks of a dataset: what ``load`` returns, and whether it is always the same."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchbench.data.checks import SplitArrays, channels_problem, check_splits, cut_problem, facts_of, splits_problems
+from benchbench.plugin.dataset import Splits
+from benchbench.plugin.failures import check_returned, failures_named
+from benchbench.testing import parameters
+from benchbench.testing.checking import BrokenPromiseError, check, outcomes, raise_failures, require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchbench.plugin.dataset import Dataset
+    from benchbench.protocol.plugin_checks import Outcome
+
+MAX_SHARED = 0.01
+"""Up to which fraction of the images of a split may also be in another one, or of one colour: real sets have some."""
+
+
+class DatasetSubject:
+    """A dataset, and what it loaded from ``root``."""
+
+    def __init__(self, dataset: Dataset, root: Path) -> None:
+        self.dataset = dataset
+        self.root = root
+
+    def load(self) -> Splits:
+        """Return what the plugin loads now."""
+        with failures_named(self.dataset, "in load()"):
+            splits = self.dataset.load(self.root)
+        return check_returned(splits, Splits, plugin=self.dataset, function=self.dataset.load)
+
+    @cached_property
+    def splits(self) -> Splits:
+        """What it loaded the first time."""
+        return self.load()
+
+    @cached_property
+    def arrays(self) -> dict[str, SplitArrays]:
+        """The same as arrays, checked."""
+        return check_splits(self.dataset.name, self.splits)
+
+    @cached_property
+    def digests(self) -> dict[str, list[bytes]]:
+        """A digest of each image, by split."""
+        return {
+            part: [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in split.images]
+            for part, split in self.arrays.items()
+        }
+
+
+@check()
+def loads(subject: DatasetSubject) -> None:
+    """Check that ``load`` returns :class:`Splits`."""
+    _ = subject.splits
+
+
+@check(needs=("loads",))
+def images_and_labels(subject: DatasetSubject) -> None:
+    """Check that types, shapes, the range of labels, and the names of classes and images are as they must be."""
+    problems = "; ".join(splits_problems(subject.splits))
+    fix = "images are uint8 [N, C, H, W] of one shape, labels int64 [N] from 0, class_names in their order"
+    require(not problems, problems, fix=fix)
+
+
+@check(needs=("images and labels",))
+def classes(subject: DatasetSubject) -> None:
+    """Check that every class has images to train on."""
+    labels = set(subject.arrays["train"].labels.tolist())
+    empty = [name for number, name in enumerate(subject.splits.class_names) if number not in labels]
+    fix = "split class by class, or leave out the names of classes that have no images"
+    require(not empty, f"there are no training images of {_some(list(map(repr, empty)))}", fix=fix)
+
+
+@check(needs=("images and labels",))
+def image_names(subject: DatasetSubject) -> None:
+    """Check that names of images, if there are any, are texts."""
+    for part, split in subject.arrays.items():
+        names: tuple[object, ...] = split.names
+        wrong = [repr(name) for name in names if not isinstance(name, str) or not name]
+        require(not wrong, f"{part} has names that are no texts: {_some(wrong)}", fix="name each image by its path")
+
+
+@check(needs=("images and labels",))
+def image_content(subject: DatasetSubject) -> None:
+    """Check that images are not of a single colour, and not all alike."""
+    for part, split in subject.arrays.items():
+        flat = split.images.reshape(len(split), -1)
+        plain = float((flat.min(axis=1) == flat.max(axis=1)).mean())
+        problem = f"{plain:.0%} of the {part} images have one value in all pixels"
+        require(plain <= MAX_SHARED, problem, fix="look whether pixels are scaled to 0..255 before they become uint8")
+        is_varied = len(split) == 1 or len(set(subject.digests[part])) > 1
+        require(is_varied, f"all {part} images are alike", fix="look at the index that load() uses for each image")
+
+
+@check(needs=("images and labels",))
+def disjoint_splits(subject: DatasetSubject) -> None:
+    """Check that no image is in two splits, by its pixels: accuracy on images seen in training says nothing."""
+    problems = []
+    for one, other in (("val", "train"), ("test", "train"), ("test", "val")):
+        known = set(subject.digests[other])
+        shared = sum(digest in known for digest in subject.digests[one])
+        if shared > MAX_SHARED * len(subject.digests[one]):
+            problems.append(f"{shared} of {len(subject.digests[one])} {one} images are in {other} as well")
+    fix = "shuffle once with a fixed seed, then cut into three parts; drop images that occur twice"
+    require(not problems, "; ".join(problems), fix=fix)
+
+
+@check(needs=("images and labels",))
+def same_images_again(subject: DatasetSubject) -> None:
+    """Check that ``load`` returns the same images and labels in the same order each time."""
+    first, again = subject.arrays, check_splits(subject.dataset.name, subject.load())
+    digests = [_digest(subject, arrays) for arrays in (first, again)]
+    if digests[0] != digests[1]:
+        changed = [part for part in first if not _equal(first[part], again[part])]
+        raise BrokenPromiseError(
+            f"{', '.join(changed)} is not the same when loaded again",
+            fix="sort what a folder or set gives, and draw from a generator of your own with a fixed seed",
+        )
+
+
+@check(needs=("images and labels",))
+def image_size(subject: DatasetSubject) -> None:
+    """Check that ``image_size`` keeps the whole of the stored images."""
+    shape = _shape(subject)
+    fix = f'give image_size the default {max(shape[1:])}, or declare a parameter fit with the default "crop"'
+    problem = cut_problem(subject.dataset, shape)
+    require(not problem, problem, fix=fix)
+
+
+@check(needs=("images and labels",))
+def mean_and_std(subject: DatasetSubject) -> None:
+    """Check that ``mean`` and ``std`` have a value for each channel, or one for all."""
+    problem = channels_problem(subject.dataset, num_channels=_shape(subject)[0])
+    require(not problem, problem, fix="one value for each channel, or one for all")
+
+
+@check(needs=("loads",))
+def sources(subject: DatasetSubject) -> None:
+    """Check that ``sources`` returns paths, by whose times the decoded images are known to be fresh."""
+    paths: Any = subject.dataset.sources(subject.root)
+    is_paths = isinstance(paths, tuple | list) and all(isinstance(path, Path) for path in paths)
+    require(is_paths, f"sources() returns {paths!r}", fix="return a tuple of Path, such as (root,)")
+
+
+CHECKS = (
+    loads,
+    images_and_labels,
+    classes,
+    image_names,
+    image_content,
+    disjoint_splits,
+    same_images_again,
+    image_size,
+    mean_and_std,
+    sources,
+)
+
+
+def dataset_outcomes(dataset: Dataset, root: Path | None = None) -> Iterator[Outcome]:
+    """Yield what each check of a dataset comes to."""
+    yield from outcomes(parameters.CHECKS, dataset, dataset)
+    yield from outcomes(CHECKS, DatasetSubject(dataset, root or default_root(dataset)), dataset)
+
+
+def default_root(dataset: Dataset) -> Path:
+    """Return the path that ``load`` is given if none was named."""
+    return Path(dataset.download.file_name if dataset.download else dataset.name)
+
+
+def check_dataset(dataset: Dataset, root: Path | None = None) -> None:
+    """Check what ``load(root)`` returns: types, shapes, labels, names, splits without common images, and no change.
+
+    Raises AssertionError with everything that is wrong, each with its fix.
+    """
+    raise_failures(f"dataset {dataset.name}", dataset_outcomes(dataset, root))
+
+
+def loaded_digest(dataset: Dataset, root: Path) -> str:
+    """Return the digest of the images and labels that the dataset loads in this process."""
+    subject = DatasetSubject(dataset, root)
+    return _digest(subject, subject.arrays)
+
+
+def _digest(subject: DatasetSubject, arrays: dict[str, SplitArrays]) -> str:
+    return facts_of(arrays, class_names=subject.splits.class_names, source="").digest
+
+
+def _equal(one: SplitArrays, other: SplitArrays) -> bool:
+    return np.array_equal(one.images, other.images) and np.array_equal(one.labels, other.labels)
+
+
+def _shape(subject: DatasetSubject) -> tuple[int, ...]:
+    return tuple(subject.arrays["train"].images.shape[1:])
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004

@@ -1,0 +1,130 @@
+"""Checks of what a plugin's module does when it is imported, in a process that has torch already."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from benchbench.plugin.loading import load
+from benchbench.protocol.plugin_checks import Outcome
+from benchbench.testing.checking import check, outcomes, require
+from benchbench.worker.switches import put_back
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchbench.plugin.discovery import Source
+    from benchbench.plugin.loading import Loaded
+
+QUICK_SECONDS = 3.0
+"""How long an import may take. Each start of a worker pays for it."""
+
+
+@dataclass
+class Imported:
+    """A module that was imported while somebody watched."""
+
+    loaded: Loaded
+    seconds: float
+    printed: str
+    changed: list[str] = field(default_factory=list)
+    generators: list[str] = field(default_factory=list)
+
+
+def watch(source: Source) -> Imported:
+    """Import a module, and note what else its import does."""
+    num_threads = torch.get_num_threads()
+    put_back("fp32", num_threads=num_threads)
+    folder, path, generators = os.getcwd(), list(sys.path), _generators()  # noqa: PTH109 - compared as text
+    with _captured() as printed:
+        begin = time.perf_counter()
+        loaded = load(source)
+        seconds = time.perf_counter() - begin
+    changed = list(put_back("fp32", num_threads=num_threads))
+    if os.getcwd() != folder:  # noqa: PTH109
+        os.chdir(folder)
+        changed.append("the working folder")
+    if sys.path != path:
+        sys.path[:] = path
+        changed.append("sys.path")
+    after = _generators()
+    moved = [name for name in generators if generators[name] != after[name]]
+    return Imported(loaded, seconds, printed[0], changed, moved)
+
+
+def _generators() -> dict[str, object]:
+    numpy = np.random.get_state(legacy=False)  # noqa: NPY002 - a plugin may seed the global generator
+    return {"random": random.getstate(), "numpy": repr(numpy), "torch": torch.get_rng_state().numpy().tobytes()}
+
+
+@contextmanager
+def _captured() -> Iterator[list[str]]:
+    """Collect what is written to the standard streams, also by libraries that do not go through Python."""
+    printed: list[str] = [""]
+    streams = (sys.stdout, sys.stderr)
+    for stream in streams:
+        stream.flush()
+    kept = [os.dup(number) for number in (1, 2)]
+    with tempfile.TemporaryFile() as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+        try:
+            yield printed
+        finally:
+            for stream in streams:
+                stream.flush()
+            for number, copy in zip((1, 2), kept, strict=True):
+                os.dup2(copy, number)
+                os.close(copy)
+            file.seek(0)
+            printed[0] = file.read().decode(errors="replace")
+
+
+@check()
+def imports_quickly(imported: Imported) -> None:
+    """Check that the import takes less than three seconds, torch not counted."""
+    problem = f"its import takes {imported.seconds:.1f} s"
+    fix = "import what takes long inside build() or load(), and compute nothing at import"
+    require(imported.seconds <= QUICK_SECONDS, problem, fix=fix)
+
+
+@check()
+def prints_nothing(imported: Imported) -> None:
+    """Check that the import prints nothing."""
+    first = imported.printed.strip().partition("\n")[0]
+    require(not first, f"its import prints {first[:80]!r}", fix="remove the print, or use the logging module")
+
+
+@check()
+def seeds_nothing(imported: Imported) -> None:
+    """Check that the import neither seeds global random generators nor draws from them."""
+    problem = f"its import seeds, or draws from, the global generator of {', '.join(imported.generators)}"
+    require(not imported.generators, problem, fix="draw in build() or load(), from a generator of your own")
+
+
+@check()
+def leaves_switches_alone(imported: Imported) -> None:
+    """Check that the import turns no switch of the whole process."""
+    problem = f"its import changes {', '.join(imported.changed)}, which other plugins use as well"
+    require(not imported.changed, problem, fix="leave it out: trials set threads, precision and dtype themselves")
+
+
+CHECKS = (imports_quickly, prints_nothing, seeds_nothing, leaves_switches_alone)
+
+
+def import_outcomes(imported: Imported) -> Iterator[Outcome]:
+    """Yield what the checks of a module come to; everything that is broken in it is told by itself."""
+    for broken in imported.loaded.broken:
+        yield Outcome("loads", "failed", broken.reason, "docs/plugins.md lists what makes a plugin broken")
+    if not imported.loaded.broken:
+        yield Outcome("loads", "passed")
+    yield from outcomes(CHECKS, imported)

@@ -1,0 +1,78 @@
+"""Which checks each kind of plugin has, and what tells whether it is rebuilt alike in another process."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from benchbench.testing.dataset import dataset_outcomes, default_root, loaded_digest
+from benchbench.testing.model import IMAGES, ModelSubject, model_outcomes
+from benchbench.testing.optimizer import Toy, optimizer_outcomes
+from benchbench.testing.scheduler import Schedule, scheduler_outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from benchbench.plugin.base import Plugin
+    from benchbench.protocol.plugin_checks import Outcome
+
+_OUTCOMES: dict[str, Callable[[Any], Iterator[Outcome]]] = {
+    "model": model_outcomes,
+    "optimizer": optimizer_outcomes,
+    "scheduler": scheduler_outcomes,
+}
+
+
+def plugin_outcomes(plugin: Any, root: Path | None = None) -> Iterator[Outcome]:
+    """Yield what each check of a plugin of any kind comes to; ``root`` has the images of a dataset."""
+    if plugin.kind == "dataset":
+        yield from dataset_outcomes(plugin, root)
+    else:
+        yield from _OUTCOMES[plugin.kind](plugin)
+
+
+def fingerprint(plugin: Any, root: Path | None = None) -> str:
+    """Return what the plugin builds or loads from the same seed, shortened to a digest."""
+    return _FINGERPRINTS.get(plugin.kind, _of_parameters)(plugin, root)
+
+
+def _of_dataset(plugin: Any, root: Path | None) -> str:
+    return loaded_digest(plugin, root or default_root(plugin))
+
+
+def _of_model(plugin: Any, _: Path | None) -> str:
+    return _of_tensors(ModelSubject(plugin, IMAGES).build().state_dict().values())
+
+
+def _of_optimizer(plugin: Any, _: Path | None) -> str:
+    toy = Toy(plugin)
+    toy.step()
+    toy.step()
+    return _of_tensors(toy.network.state_dict().values())
+
+
+def _of_scheduler(plugin: Any, _: Path | None) -> str:
+    schedule = Schedule(plugin)
+    return str(schedule.steps(schedule.num_steps))
+
+
+def _of_parameters(plugin: Plugin, _: Path | None) -> str:
+    return repr(plugin)
+
+
+def _of_tensors(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+_FINGERPRINTS: dict[str, Callable[[Any, Path | None], str]] = {
+    "dataset": _of_dataset,
+    "model": _of_model,
+    "optimizer": _of_optimizer,
+    "scheduler": _of_scheduler,
+}

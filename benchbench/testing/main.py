@@ -1,0 +1,100 @@
+"""The process of ``bench plugin check``: it alone imports torch and the plugins that are checked.
+
+Started as ``python -P -m benchbench.testing.main FILE_DESCRIPTOR REQUEST``. It writes one JSON object a line to the
+descriptor: what it checks next, so that a plugin that ends the process is known, and reports.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.data.download import ways_out
+from benchbench.data.locations import VARIABLE, DataPaths, parse_data_options
+from benchbench.errors import BenchError, DataError
+from benchbench.plugin.dataset import Dataset
+from benchbench.plugin.discovery import find_sources
+from benchbench.protocol.plugin_checks import CheckRequest, Outcome, Progress, Report
+from benchbench.records.adapter import adapter
+from benchbench.testing.importing import import_outcomes, watch
+from benchbench.testing.kits import fingerprint, plugin_outcomes
+from benchbench.testing.rebuilding import NAME, Built, rebuilt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchbench.plugin.base import Plugin
+    from benchbench.plugin.discovery import Source
+
+
+def check_all(request: CheckRequest) -> Iterator[Progress]:
+    """Yield what is checked next, and at last a report of each module and plugin."""
+    reports: list[Report] = []
+    built: dict[str, Built] = {}
+    for source in find_sources(request.files):
+        if source.origin in request.origins:
+            for progress in _check_module(source, request, built):
+                reports += [progress.report] if progress.report else []
+                yield progress
+    yield Progress("the plugins in another process")
+    answers = dict(zip(built, rebuilt(list(built.values()), request.files), strict=True))
+    for report in reports:
+        key = f"{report.subject} of {report.origin}"
+        if key in answers:
+            yield Progress(report=replace(report, outcomes=(answers[key],)))
+
+
+def _check_module(source: Source, request: CheckRequest, built: dict[str, Built]) -> Iterator[Progress]:
+    yield Progress(f"the import of {source.origin}")
+    imported = watch(source)
+    yield Progress(report=Report("module", source.origin, tuple(import_outcomes(imported))))
+    for cls in imported.loaded.classes:
+        if request.names and cls.name not in request.names:
+            continue
+        subject = f"{cls.kind} {cls.name}"
+        yield Progress(f"{subject} of {source.origin}")
+        plugin = cls()
+        outcomes = tuple(_outcomes(plugin, source.origin, request, built))
+        yield Progress(report=Report(subject, source.origin, outcomes))
+
+
+def _outcomes(plugin: Plugin, origin: str, request: CheckRequest, built: dict[str, Built]) -> Iterator[Outcome]:
+    try:
+        root = _root(plugin, request) if isinstance(plugin, Dataset) else None
+    except BenchError as error:
+        yield Outcome("loads", "failed", error.message, error.hint or "--data PATH names the images")
+        return
+    yield from plugin_outcomes(plugin, root)
+    try:
+        digest = fingerprint(plugin, root)
+    except Exception:  # noqa: BLE001 - the checks above have told what is wrong with it
+        yield Outcome(NAME, "skipped", "it cannot be built")
+    else:
+        built[f"{plugin.kind} {plugin.name} of {origin}"] = Built(plugin, origin, root, digest)
+
+
+def _root(dataset: Dataset, request: CheckRequest) -> Path:
+    """Return where the images of a dataset are."""
+    variable = parse_data_options(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)), source=VARIABLE)
+    paths = DataPaths({name: Path(path) for name, path in (request.data or {}).items()}, variable)
+    path = paths.locate(dataset.name, dataset.download)
+    if dataset.download and not path.exists():
+        raise DataError(f"the images of {dataset.name} are not here", hint=ways_out(dataset.name))
+    return path
+
+
+def main() -> None:
+    """Carry out the request, and end at once: a thread that a plugin started must not keep the answer waiting."""
+    request = adapter(CheckRequest).validate_json(sys.argv[2])
+    with os.fdopen(int(sys.argv[1]), "wb", buffering=0) as answers:
+        for progress in check_all(request):
+            answers.write(adapter(Progress).dump_json(progress) + b"\n")
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A plugin built again in a process of its own, from plain data, as every worker does it.
+
+Started as ``python -P -m benchbench.testing.rebuilding ANSWERS REQUEST``. Names in sets and dicts of hashes come in
+another order there, which is what makes the same plugin load other images.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchbench.plugin import parameters
+from benchbench.plugin.discovery import find_sources
+from benchbench.plugin.failures import explain
+from benchbench.plugin.loading import load
+from benchbench.protocol.plugin_checks import Outcome
+from benchbench.testing.kits import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchbench.plugin.base import Plugin
+
+NAME = "rebuilt in a worker"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A plugin with its origin, the images that it loads, and the fingerprint that it had."""
+
+    plugin: Plugin
+    origin: str
+    root: Path | None
+    fingerprint: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what another process builds it from."""
+        cls = type(self.plugin)
+        params = parameters.to_json(self.plugin)
+        root = str(self.root) if self.root else None
+        return {"origin": self.origin, "kind": cls.kind, "name": cls.name, "params": params, "root": root}
+
+
+def rebuilt(built: Sequence[Built], files: Iterable[str]) -> list[Outcome]:
+    """Return for each plugin whether another process builds the same."""
+    if not built:
+        return []
+    request = json.dumps({"files": list(files), "plugins": [item.to_json() for item in built]})
+    with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
+        answers = Path(folder) / "answers.json"
+        command = [sys.executable, "-P", "-m", "benchbench.testing.rebuilding", str(answers), request]
+        done = subprocess.run(  # noqa: S603 - our own module
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []
+    found = [json.loads(line) for line in lines]
+    died = {"problem": f"the process that rebuilds it ended with exit code {done.returncode}"}
+    found += [died] * (len(built) - len(found))
+    return [_outcome(item, answer) for item, answer in zip(built, found, strict=True)]
+
+
+def _outcome(item: Built, answer: dict[str, str]) -> Outcome:
+    if "problem" in answer:
+        fix = "it may only need its parameters, its module and its files"
+        return Outcome(NAME, "failed", f"it cannot be rebuilt: {answer['problem']}", fix)
+    if answer["fingerprint"] != item.fingerprint:
+        problem = f"another process {'loads' if item.plugin.kind == 'dataset' else 'builds'} something else"
+        fix = "look for sets, hash(), the time, process ids and global generators: sort, and use the seed"
+        return Outcome(NAME, "failed", problem, fix)
+    return Outcome(NAME, "passed")
+
+
+def _rebuild(request: dict[str, Any], item: dict[str, Any]) -> dict[str, str]:
+    source = next(source for source in find_sources(request["files"]) if source.origin == item["origin"])
+    classes = {(cls.kind, cls.name): cls for cls in load(source).classes}
+    plugin = parameters.read(classes[item["kind"], item["name"]], item["params"])
+    return {"fingerprint": fingerprint(plugin, Path(item["root"]) if item["root"] else None)}
+
+
+def main() -> None:
+    """Write a fingerprint, or a problem, for each plugin."""
+    request = json.loads(sys.argv[2])
+    with Path(sys.argv[1]).open("w", encoding="utf-8") as file:
+        for item in request["plugins"]:
+            try:
+                answer = _rebuild(request, item)
+            except Exception as error:  # noqa: BLE001 - a stranger's plugin may raise anything
+                answer = {"problem": explain(error)}
+            print(json.dumps(answer), file=file, flush=True)
+    # A thread that a plugin started must not keep the answer waiting.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

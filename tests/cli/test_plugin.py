@@ -1,0 +1,64 @@
+"""``bench plugin``: a plugin is begun, and checked, from the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from support.commands import Bench
+from support.paths import PLUGINS
+from typer.testing import CliRunner
+
+from benchbench.cli.main import make_app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(make_app(), [*map(str, words)])
+
+
+@pytest.mark.slow
+def test_checking_a_file_tells_of_all_its_plugins_and_what_is_wrong(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tmp_path / "cache")
+    done = bench("plugin", "check", PLUGINS / "prints.py", "--json")
+    assert done.returncode == 1, done.stderr
+    answer = json.loads(done.stdout)
+    module, model = answer["reports"]
+    assert (module["subject"], model["subject"]) == ("module", "model loud")
+    failed = [
+        outcome for report in answer["reports"] for outcome in report["outcomes"] if outcome["result"] == "failed"
+    ]
+    assert [(item["check"], item["problem"]) for item in failed] == [
+        ("prints nothing", 'its import prints \'{"catalog": "mine"}\'')
+    ]
+    assert {"logits", "rebuilt in a worker"} <= {outcome["check"] for outcome in model["outcomes"]}
+
+
+@pytest.mark.slow
+def test_a_shipped_plugin_passes_by_name(tmp_path: Path) -> None:
+    done = Bench(tmp_path, tmp_path / "cache")("plugin", "check", "cosine")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all is well" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_plugin_that_ends_python_is_told_of() -> None:
+    result = call("plugin", "check", PLUGINS / "_crashes.py")
+    assert result.exit_code == 1
+    assert "the import of" in result.output
+    assert "exit code 7" in result.output
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("alexnett", "no plugin or package is called 'alexnett'"), ("./nowhere.py", "no plugin file or folder")],
+)
+def test_a_word_that_means_nothing_is_a_mistake_of_the_user(word: str, message: str) -> None:
+    result = call("plugin", "check", word)
+    assert result.exit_code == 2
+    assert message in result.output
