@@ -117,6 +117,7 @@ def _quick_corrections() -> Iterator[None]:
     gc.unfreeze()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5])
 def test_no_more_null_tables_than_promised_hold_a_false_verdict(n: int) -> None:
     random = np.random.default_rng(n)

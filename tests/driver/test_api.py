@@ -77,6 +77,7 @@ def test_a_run_is_a_record_and_prints_nothing(capfd: pytest.CaptureFixture[str])
     assert [loaded.spec_id for loaded in bb.load_records()] == [record.spec_id]
 
 
+@pytest.mark.slow
 def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path) -> None:
     (workdir / "grid.toml").write_text(GRID, encoding="utf-8")
     plan = bb.grid("grid.toml", dry_run=True)
@@ -125,6 +126,7 @@ def test_what_is_wrong_is_raised_before_anything_is_made(workdir: Path) -> None:
     assert bb.load_records() == []
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_is_a_record_too() -> None:
     record = bb.run("line", "dots", set={"model.fails": True}, **DOTS)
     assert record.status == "failed"
@@ -132,6 +134,7 @@ def test_a_trial_that_fails_is_a_record_too() -> None:
     assert "this one fails" in record.error.message
 
 
+@pytest.mark.slow
 def test_trials_run_in_any_thread() -> None:
     records: list[bb.Record] = []
     thread = threading.Thread(target=lambda: records.append(bb.run("line", "dots", **DOTS)))
@@ -140,6 +143,7 @@ def test_trials_run_in_any_thread() -> None:
     assert [record.status for record in records] == ["finished"]
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_guard_and_prints_only_what_it_prints(workdir: Path) -> None:
     (workdir / "script.py").write_text(
         "import benchbench as bb\n"
@@ -169,6 +173,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_call_goes_on() -> None:
     assert [record.attempt for record in bb.load_records()] == [record.attempt]
 
 
+@pytest.mark.slow
 def test_a_plugin_that_changed_since_an_interruption_is_no_silent_mixture(workdir: Path) -> None:
     plugin = workdir / "dots.py"
     shutil.copy(PLUGINS / "dots.py", plugin)
@@ -186,6 +191,7 @@ def test_a_plugin_that_changed_since_an_interruption_is_no_silent_mixture(workdi
     assert len(bb.load_records()) == 1
 
 
+@pytest.mark.slow
 def test_a_timing_compares_variants() -> None:
     asked: dict[str, Any] = {"plugins": [PLUGINS / "dots.py"], "batch_size": 20, "rounds": 3, "steps": 2}
     result = bb.time("line", "dots", optimizer=["sgd", "adam"], **asked)
@@ -195,6 +201,7 @@ def test_a_timing_compares_variants() -> None:
     assert result.to_json()["n"] == 3
 
 
+@pytest.mark.slow
 def test_a_timing_can_compare_acceleration_with_plain_torch() -> None:
     asked: dict[str, Any] = {"plugins": [PLUGINS / "dots.py"], "batch_size": 20, "rounds": 3, "steps": 2}
     result = bb.time("line", "dots", accelerate=["off", "auto"], **asked)

@@ -71,7 +71,10 @@ def until(events: Iterator[Event], num_epochs: int) -> list[Event]:
     return [next(events) for _ in range(1 + num_epochs)]
 
 
-@pytest.mark.parametrize("num_epochs", [0, 1, 3, 4])
+@pytest.mark.parametrize(
+    "num_epochs",
+    [pytest.param(0, marks=pytest.mark.slow), 1, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4))],
+)
 def test_a_trial_cut_off_anywhere_ends_with_the_same_weights_and_numbers(
     registry: Registry, heartbeat: Heartbeat, tmp_path: Path, num_epochs: int
 ) -> None:
@@ -158,6 +161,7 @@ def test_a_step_that_is_wrong_with_the_weights_of_the_checkpoint_is_left_to_torc
     assert resumed.note in Record.of(events).notes
 
 
+@pytest.mark.slow
 def test_the_time_before_an_interruption_counts(registry: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
     job = make_job(registry, tmp_path)
     cut = run_trial(job, registry, heartbeat=heartbeat)
@@ -170,6 +174,7 @@ def test_the_time_before_an_interruption_counts(registry: Registry, heartbeat: H
     assert finished.times.first_epoch_train == kept[0]
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_starts_the_trial_again_and_says_so(
     registry: Registry, heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
@@ -185,6 +190,7 @@ def test_a_damaged_checkpoint_starts_the_trial_again_and_says_so(
     assert values(again) == values(whole)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_spec_is_not_taken(registry: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
     list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
     other = make_job(registry, tmp_path, seed=1)

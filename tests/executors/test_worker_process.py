@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
 FILES = [str(PLUGINS / name) for name in ("tiny.py", "processes.py", "unruly.py")]
 NEEDED = ["benchbench:sgd", "benchbench:constant", "benchbench:digits", *FILES]
 SECONDS = 60.0
