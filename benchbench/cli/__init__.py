@@ -5,6 +5,7 @@
     main.py      puts the commands together, and catches every error
     options.py   options that several commands share, and their completion in the shell
     tables.py    tables and lines on standard output
+    bars.py      bars below the lines of a terminal
     progress.py  what you see while trials run or variants are timed
     run.py       bench run
     grid.py      bench grid

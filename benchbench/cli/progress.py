@@ -10,20 +10,19 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.text import Text
 
+from benchbench.cli.bars import Bars
 from benchbench.cli.tables import duration, epoch_line, headline, plan_line, trial_line
 from benchbench.config.differences import describe_spec, varying
 from benchbench.driver.watcher import Watcher
 from benchbench.records.events import EpochFinished, Failed, Finished, Resumed, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from rich.console import Console, RenderableType
-    from rich.progress import Task, TaskID
 
     from benchbench.driver.plan import Planned
     from benchbench.protocol.jobs import TimingJob, TrialJob
@@ -31,75 +30,17 @@ if TYPE_CHECKING:
     from benchbench.records.events import Event
     from benchbench.records.record import Record
 
-BAR_WIDTH = 12
-"""Short, so that a terminal that is made narrower does not break the bars into lines."""
-
-
-class _Count(ProgressColumn):
-    """``batch 120/1500  0:01:10 left``; the time only if it is known and wanted."""
-
-    def render(self, task: Task) -> Text:
-        if task.total is None:
-            return Text(f"{task.elapsed or 0:.0f} s")
-        left = task.time_remaining if task.fields["has_time"] else None
-        time_left = f"  {duration(left)} left" if left else ""
-        return Text(f"{task.fields['unit']} {task.completed:.0f}/{task.total:.0f}{time_left}".lstrip())
-
-
-class _Bars(Progress):
-    """Bars by name; those named as the folder of a running trial read its batches whenever they are drawn."""
-
-    def __init__(self, console: Console, *, auto_refresh: bool = True) -> None:
-        self.num_trained: Callable[[], Mapping[str, int]] = dict
-        self._tasks_by_name: dict[str, TaskID] = {}
-        super().__init__(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=BAR_WIDTH),
-            _Count(),
-            console=console,
-            refresh_per_second=4,
-            auto_refresh=auto_refresh,
-            transient=True,
-        )
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        num_trained = self.num_trained()
-        for name, task in tuple(self._tasks_by_name.items()):
-            if name in num_trained:
-                self.update(task, completed=num_trained[name])
-        yield from super().get_renderables()
-
-    def show(
-        self,
-        name: str,
-        text: str | None = None,
-        *,
-        completed: float | None = None,
-        total: float | None = None,
-        unit: str = "",
-    ) -> None:
-        """Show a bar, or change it; without a total it only tells how long it has been there."""
-        if name not in self._tasks_by_name:
-            self._tasks_by_name[name] = self.add_task(text or name, total=total, unit=unit, has_time=unit == "batch")
-        self.update(self._tasks_by_name[name], description=text, completed=completed)
-
-    def hide(self, *names: str) -> None:
-        """Remove bars that are there."""
-        for name in names:
-            if name in self._tasks_by_name:
-                self.remove_task(self._tasks_by_name.pop(name))
-
 
 class Display(Watcher):
     """Shows what all commands have in common. Use as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bars: _Bars | None = None
+        self._bars: Bars | None = None
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._bars = _Bars(self._console)
+            self._bars = Bars(self._console)
             self._bars.start()
         return self
 
@@ -271,7 +212,7 @@ class TimingDisplay(Display):
         self._job = job
         if self._bars:
             self._bars.stop()
-            self._bars = _Bars(self._console, auto_refresh=False)
+            self._bars = Bars(self._console, auto_refresh=False)
             self._bars.start()
             self._bars.show("timing", total=(job.rounds + 1) * len(job.names))
         yield
