@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchbench.cli import options
+from benchbench.cli.list import complete_kind, read_kind
+from benchbench.config.kinds import KINDS
 
 if TYPE_CHECKING:
     from benchbench.protocol.plugin_checks import Report
@@ -16,8 +19,38 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="Write a plugin of your own, and check it.", no_args_is_help=True)
+    group.command("new")(new_plugin)
     group.command("check")(check_plugin)
     app.add_typer(group, name="plugin")
+
+
+def new_plugin(
+    *,
+    kind: Annotated[str, typer.Argument(help=", ".join(KINDS) + ".", autocompletion=complete_kind)],
+    name: Annotated[str, typer.Argument(help="What the plugin will be called, such as my-net.")],
+    as_file: Annotated[bool, typer.Option("--file", help="Write one loose file, without package and tests.")] = False,
+    folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """Write a plugin that works as it stands, to begin from: a package that pip installs, with its tests.
+
+    For example: bench plugin new model my-net
+    """
+    from benchbench.driver.new_plugin import NewPlugin, new_file, new_package
+
+    kind = read_kind(kind)
+    path = (new_file if as_file else new_package)(kind, name, folder)
+    plugin = NewPlugin(kind, name)
+    typer.echo(f"wrote {path}")
+    for line in _steps(path, plugin.use, as_file=as_file):
+        typer.echo(f"  {line}")
+
+
+def _steps(path: Path, use: str, *, as_file: bool) -> tuple[str, ...]:
+    """Return the commands to go on with."""
+    if as_file:
+        return (f"bench plugin check {path}", f"{use} --plugins {path}")
+    return (f"pip install -e '{path}[test]'", f"pytest {path}", f"bench plugin check {path}", use)
 
 
 def check_plugin(

@@ -26,4 +26,6 @@ They take plain values, return values, print nothing, and tell a watcher what go
     variants.py      the variants that are timed, and their names
     question.py      what a comparison is asked, and the trials that are meant
     plugin_check.py  plugins checked in a process of their own
+    new_plugin.py    a new plugin, as a package or a file
+    templates/       the texts of new plugins
 """

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Result = Literal["passed", "failed", "skipped"]
 
@@ -31,6 +34,18 @@ class Report:
     def num_failed(self) -> int:
         """How many checks failed."""
         return sum(outcome.result == "failed" for outcome in self.outcomes)
+
+
+def failures_text(reports: Iterable[Report]) -> str:
+    """Return everything that is wrong, each with its fix, or "" if all is well."""
+    lines: list[str] = []
+    for report in reports:
+        failed = [outcome for outcome in report.outcomes if outcome.result == "failed"]
+        if failed:
+            origin = f" ({report.origin})" if report.origin else ""
+            lines.append(f"{report.subject}{origin} fails {len(failed)} check(s):")
+            lines += [f"  {outcome.check}: {outcome.problem}\n    fix: {outcome.fix}" for outcome in failed]
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@
     importing.py      checks of what a plugin's module does when it is imported
     rebuilding.py     a plugin built again in a process of its own
     main.py           the process of bench plugin check
+    pytest_plugin.py  the fixture check_plugin
 
 Names are imported when they are first used: pytest loads its plugins at every start, and torch takes seconds.
 """

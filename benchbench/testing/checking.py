@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from benchbench.errors import BenchError
 from benchbench.plugin.code import source_files
 from benchbench.plugin.failures import TRACEBACK_HINT, explain
-from benchbench.protocol.plugin_checks import Outcome
+from benchbench.protocol.plugin_checks import Outcome, Report, failures_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -82,7 +82,6 @@ def _told(error: BaseException | None) -> str:
 
 def raise_failures(subject: str, done: Iterable[Outcome]) -> None:
     """Raise one AssertionError that names every check that failed, with its fix."""
-    failed = [outcome for outcome in done if outcome.result == "failed"]
-    if failed:
-        lines = [f"  {outcome.check}: {outcome.problem}\n    fix: {outcome.fix}" for outcome in failed]
-        raise AssertionError("\n".join([f"{subject} fails {len(failed)} check(s):", *lines]))
+    failures = failures_text([Report(subject, "", tuple(done))])
+    if failures:
+        raise AssertionError(failures)
