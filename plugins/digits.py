@@ -26,9 +26,7 @@ BRIGHTEST = 16
 class Digits(bb.Dataset, name="digits"):
     """1,797 handwritten digits that need no download: 80 % to train, 10 % to validate and 10 % to test on."""
 
-    image_size: int = bb.param(
-        64, "side of the square that images are padded to (with black) or cropped to", ge=1, le=4096
-    )
+    image_size: int = bb.param(64, "side of the square that images become", ge=1, le=4096)
     flip: float = bb.param(
         0.0, "probability of a left-right flip of a training image; a flipped digit is no digit", ge=0, le=1
     )

@@ -65,7 +65,8 @@ class Bars(Progress):
     ) -> None:
         """Show a bar, or change it; without a total it only tells how long it has been there."""
         if name not in self._tasks_by_name:
-            self._tasks_by_name[name] = self.add_task(text or name, total=total, unit=unit, has_time=unit == "batch")
+            has_time = unit in ("batch", "image")
+            self._tasks_by_name[name] = self.add_task(text or name, total=total, unit=unit, has_time=has_time)
         self.update(self._tasks_by_name[name], description=text, completed=completed)
 
     def hide(self, *names: str) -> None:

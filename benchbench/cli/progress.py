@@ -101,8 +101,14 @@ class RunDisplay(Display):
         if self._bars is None:
             self._print(Text(f"{text} ..."))
         else:
-            self._bars.hide("status")
+            self._bars.hide("status", "pieces")
             self._bars.show(job.folder, text)
+
+    def trial_progress(self, job: TrialJob, text: str, done: int, total: int) -> None:
+        """Show it on a bar."""
+        if self._bars:
+            self._bars.hide("status", job.folder)
+            self._bars.show("pieces", text, completed=done, total=total, unit="image")
 
     def event(self, job: TrialJob, event: Event, record: Record) -> None:
         """Show an event."""
@@ -164,7 +170,14 @@ class GridDisplay(Display):
     def trial_status(self, job: TrialJob, text: str) -> None:
         """Show what a trial is busy with, on its bar."""
         if self._bars:
+            self._bars.hide(f"pieces of {job.folder}")
             self._bars.show(job.folder, f"{describe_spec(job.spec, self._names)}  {text}")
+
+    def trial_progress(self, job: TrialJob, text: str, done: int, total: int) -> None:
+        """Show it on a bar."""
+        if self._bars:
+            self._bars.hide(job.folder)
+            self._bars.show(f"pieces of {job.folder}", text, completed=done, total=total, unit="image")
 
     def event(self, job: TrialJob, event: Event, record: Record) -> None:
         """Show an event of a trial."""
@@ -226,6 +239,12 @@ class TimingDisplay(Display):
             self._bars.refresh()
         elif self._job and self._num_warmed < len(self._job.names):
             self.note(text)
+
+    def timing_progress(self, text: str, done: int, total: int) -> None:
+        """Show it on the bar."""
+        if self._bars:
+            self._bars.show("timing", f"{text} {done}/{total}")
+            self._bars.refresh()
 
     def warmed(self) -> None:
         """Count a variant that is warmed up."""

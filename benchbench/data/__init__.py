@@ -2,9 +2,12 @@
 
 ::
 
-    locations.py  where the images of each dataset are
-    download.py   downloads a dataset's public file
-    archive.py    reads files from a zip archive or a folder
-    checks.py     checks what a dataset plugin returns, and computes its digest
-    cache.py      images decoded once and mapped into memory
+    locations.py    where the images of each dataset are
+    download.py     downloads a dataset's public file
+    archive.py      reads files from a zip archive or a folder
+    fit.py          how an image becomes a square
+    decoding.py     decodes images in parallel, row by row into files
+    image_files.py  from image files to squares of pixels
+    checks.py       checks what a dataset plugin returns, and computes its digest
+    cache.py        images decoded once and mapped into memory
 """

@@ -64,6 +64,13 @@ def open_files(path: Path, *, max_file_bytes: int) -> Iterator[Files]:
         yield _ZipFiles(path, archive, max_file_bytes=max_file_bytes)
 
 
+def reader(path: Path, *, max_file_bytes: int) -> Callable[[str], bytes]:
+    """Return what reads a file of an archive or a folder by its name, for as long as it is used, by any thread."""
+    if path.is_dir():
+        return _FolderFiles(path, max_file_bytes=max_file_bytes).read
+    return _ZipFiles(path, zipfile.ZipFile(path), max_file_bytes=max_file_bytes).read
+
+
 class _FolderFiles:
     def __init__(self, path: Path, *, max_file_bytes: int) -> None:
         self.path = path

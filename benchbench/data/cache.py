@@ -17,7 +17,7 @@ import logging
 import mmap
 import os
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -26,10 +26,12 @@ from urllib.parse import quote
 
 import numpy as np
 import PIL
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from benchbench.data.checks import SplitArrays, check_splits, facts_of
+from benchbench.data.decoding import decode_lazy
+from benchbench.data.fit import fit_splits
 from benchbench.errors import DataError
 from benchbench.paths import cache_folder
 from benchbench.plugin.dataset import Dataset, Splits
@@ -38,6 +40,8 @@ from benchbench.records.events import DataFacts  # noqa: TC001 - pydantic reads 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from benchbench.data.decoding import Progress
 
 FORMAT = 2
 KEPT_ENTRIES = 4
@@ -83,12 +87,13 @@ class _Entry:
 _ENTRY = TypeAdapter(_Entry)
 
 
-def load(dataset: Dataset, root: Path, *, source_digest: str = "") -> Loaded:
+def load(dataset: Dataset, root: Path, *, source_digest: str = "", on_progress: Progress | None = None) -> Loaded:
     """Return the dataset whose images are at ``root``, from the cache if it has them.
 
-    ``source_digest`` stands for the plugin's code; with another one, images are decoded again. A cache folder that
-    cannot be used is a warning, not an error. Raises :class:`~benchbench.errors.DataError` if images are missing or
-    damaged, or if the plugin returns something that is no dataset.
+    ``source_digest`` stands for the plugin's code; with another one, images are decoded again. ``on_progress`` hears
+    how many images are decoded. A cache folder that cannot be used is a warning, not an error. Raises
+    :class:`~benchbench.errors.DataError` if images are missing or damaged, or if the plugin returns something that is
+    no dataset.
     """
     folder = _entry_folder(dataset, root, source_digest=source_digest)
     loaded = _read(folder)
@@ -101,24 +106,31 @@ def load(dataset: Dataset, root: Path, *, source_digest: str = "") -> Loaded:
             loaded = _read(folder)  # another process may have been faster
             if loaded:
                 return loaded
-            fresh = decode(dataset, root)
-            _write(fresh, folder)
+            with _dropped_if_disk_fails(folder):
+                fresh = decode(dataset, root, folder=_partial(folder), on_progress=on_progress)
+                _write(fresh, folder)
             return _read(folder) or fresh
     except OSError as error:  # the lock's timeout is one as well
         warning = f"decoded images are not cached: {error}"
         _log.warning(warning)
-    fresh = fresh or decode(dataset, root)
+    fresh = fresh or decode(dataset, root, on_progress=on_progress)
     return Loaded(fresh.splits, fresh.facts, warning)
 
 
-def decode(dataset: Dataset, root: Path) -> Loaded:
-    """Return the dataset from its files, checked and with its digest, without using the cache."""
+def decode(dataset: Dataset, root: Path, *, folder: Path | None = None, on_progress: Progress | None = None) -> Loaded:
+    """Return the dataset from its files, resized if it asks for that, checked and with its digest.
+
+    Images that are decoded lazily become files in ``folder``, or arrays in memory without one.
+    """
     with failures_named(dataset, "in load()", unless=_may_be_out_of_memory):
         splits = dataset.load(root)
     check_returned(splits, Splits, plugin=dataset, function=dataset.load)
-    arrays = check_splits(dataset.name, splits)
-    facts = facts_of(arrays, class_names=splits.class_names, source=_source(dataset, root))
-    return Loaded(arrays, facts)
+    check_splits(dataset.name, splits)
+    decoded = decode_lazy(fit_splits(splits, dataset), folder, on_progress)
+    facts = facts_of(
+        decoded.splits, class_names=splits.class_names, source=_source(dataset, root), skipped=decoded.skipped
+    )
+    return Loaded(decoded.splits, facts)
 
 
 def _may_be_out_of_memory(error: Exception) -> bool:
@@ -164,12 +176,17 @@ def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
         "pillow": PIL.__version__,
         "dataset": dataset.name,
         "revision": dataset.revision,
-        "params": dataset.model_dump(mode="json", exclude=set(Dataset.model_fields) - dataset.load_uses),
+        "params": dataset.model_dump(mode="json", exclude=set(Dataset.model_fields) - _used(dataset)),
         "source_digest": source_digest,
         "sources": [_state(path) for path in dataset.sources(root)],
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return dataset_folder(dataset.name) / digest[:32]
+
+
+def _used(dataset: Dataset) -> frozenset[str]:
+    """Return the fields of the base class that the decoded images depend on."""
+    return dataset.load_uses | ({"image_size", "fit"} if dataset.fit == "resize" else frozenset())
 
 
 def _state(path: Path) -> tuple[str, str]:
@@ -235,26 +252,44 @@ def _map(path: Path) -> np.ndarray[Any, Any]:
     return array
 
 
-def _write(loaded: Loaded, folder: Path) -> None:
-    """Put an entry in its place, whole or not at all. The lock must be held."""
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+@contextmanager
+def _dropped_if_disk_fails(folder: Path) -> Iterator[None]:
+    """Delete the partial folder of an entry if it cannot be written; anything else may resume it."""
     try:
-        partial.mkdir()
-        for part, split in loaded.splits.items():
-            for kind, array in (("images", split.images), ("labels", split.labels)):
-                with (partial / f"{part}.{kind}.npy").open("wb") as file:
-                    np.save(file, array, allow_pickle=False)
-                    _flush(file)
-        names = {part: split.names for part, split in loaded.splits.items()}
-        with (partial / "entry.json").open("wb") as file:
-            file.write(_ENTRY.dump_json(_Entry(loaded.facts, names)))
-            _flush(file)
-        shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been read
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        yield
+    except OSError:
+        shutil.rmtree(_partial(folder), ignore_errors=True)
+        raise
+
+
+def _partial(folder: Path) -> Path:
+    """Return the folder of an entry that is not whole yet."""
+    return folder.with_suffix(".partial")
+
+
+def _write(loaded: Loaded, folder: Path) -> None:
+    """Put an entry in its place, whole or not at all. The lock must be held.
+
+    Images that were decoded lazily are in its partial folder already.
+    """
+    partial = _partial(folder)
+    for part, split in loaded.splits.items():
+        for kind, array in (("images", split.images), ("labels", split.labels)):
+            if not isinstance(array, np.memmap):
+                _save(array, partial / f"{part}.{kind}.npy")
+    names = {part: split.names for part, split in loaded.splits.items()}
+    with (partial / "entry.json").open("wb") as file:
+        file.write(_ENTRY.dump_json(_Entry(loaded.facts, names)))
+        _flush(file)
+    shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been read
+    partial.rename(folder)
     _drop_old_entries(folder.parent)
+
+
+def _save(array: np.ndarray[Any, Any], path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+        _flush(file)
 
 
 def _flush(file: BinaryIO) -> None:
@@ -269,3 +304,6 @@ def _drop_old_entries(folder: Path) -> None:
         entries = sorted(folder.glob("*/entry.json"), key=lambda path: path.stat().st_mtime_ns)
         for entry in entries[:-KEPT_ENTRIES]:
             shutil.rmtree(entry.parent, ignore_errors=True)
+        for partial in folder.glob("*.partial"):
+            with suppress(Timeout), FileLock(partial.with_suffix(".lock"), timeout=0):
+                shutil.rmtree(partial, ignore_errors=True)  # interrupted, and something was loaded since

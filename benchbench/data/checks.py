@@ -1,7 +1,6 @@
 """Checks of what a dataset plugin returned, and the digest that identifies it.
 
-A plugin may return torch's tensors or numpy's arrays. After the checks they are arrays, so that nothing here needs
-torch.
+A plugin may return torch's tensors or numpy's arrays; nothing here needs torch to look at them.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from benchbench.errors import DataError
+from benchbench.plugin.dataset import LazyImages
 from benchbench.records.events import DataFacts, SplitFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from benchbench.plugin.dataset import Dataset, Split, Splits
@@ -38,18 +37,11 @@ class SplitArrays:
         return len(self.labels)
 
 
-def check_splits(name: str, splits: Splits) -> dict[str, SplitArrays]:
-    """Return what dataset ``name`` loaded as arrays, by ``train``, ``val`` and ``test``.
-
-    Raises :class:`~benchbench.errors.DataError` with everything that is wrong with it.
-    """
+def check_splits(name: str, splits: Splits) -> None:
+    """Raise :class:`~benchbench.errors.DataError` with everything that is wrong with what dataset ``name`` loaded."""
     problems = list(splits_problems(splits))
     if problems:
         raise DataError(f"dataset {name!r} is wrong: {'; '.join(problems)}", hint="the plugin's author can mend this")
-    return {
-        part: SplitArrays(_array(split.images), _array(split.labels), tuple(split.names))
-        for part, split in splits.items()
-    }
 
 
 def splits_problems(splits: Splits) -> Iterator[str]:
@@ -98,13 +90,13 @@ def channels_problem(dataset: Dataset, *, num_channels: int) -> str:
 
 
 def cut_problem(dataset: Dataset, image_shape: tuple[int, ...]) -> str:
-    """Return what ``image_size`` would cut off stored images of shape ``[C, H, W]``, or "" if it cuts nothing.
+    """Return what ``image_size`` would cut off stored images of shape ``[C, H, W]``, or "".
 
-    A dataset whose parameter ``fit`` is ``crop`` asks for it.
+    ``fit = "crop"`` asks for it, and ``fit = "resize"`` resizes the images before.
     """
     _, height, width = image_shape
     size = dataset.image_size
-    if max(height, width) <= size or getattr(dataset, "fit", "") == "crop":
+    if max(height, width) <= size or dataset.fit != "pad":
         return ""
     return f"dataset.image_size {size} would cut the stored images of {height}x{width} pixels"
 
@@ -113,9 +105,10 @@ def _is(value: object, dtype: str, *, num_dimensions: int) -> bool:
     return _dtype(value) == dtype and len(getattr(value, "shape", ())) == num_dimensions
 
 
-def _dtype(value: object) -> str:
+def _dtype(value: Any) -> str:
     """Return such as ``uint8`` for a tensor or an array, and "" for anything else."""
-    if not (hasattr(value, "dtype") and hasattr(value, "shape") and hasattr(value, "__array__")):
+    is_array = hasattr(value, "dtype") and hasattr(value, "shape") and hasattr(value, "__array__")
+    if not (is_array or isinstance(value, LazyImages)):
         return ""
     return str(value.dtype).removeprefix("torch.")
 
@@ -125,12 +118,9 @@ def _describe(value: Any) -> str:
     return f"{dtype} {list(value.shape)}" if dtype else type(value).__name__
 
 
-def _array(value: Any) -> NDArray[Any]:
-    """Return a tensor or an array as a contiguous array."""
-    return np.ascontiguousarray(value)
-
-
-def facts_of(splits: Mapping[str, SplitArrays], *, class_names: tuple[str, ...], source: str) -> DataFacts:
+def facts_of(
+    splits: Mapping[str, SplitArrays], *, class_names: tuple[str, ...], source: str, skipped: tuple[str, ...] = ()
+) -> DataFacts:
     """Return the facts that identify the splits: digests of dtype, shape and bytes of their images and labels."""
     facts = {part: SplitFacts(len(split), digest_of_split(split)) for part, split in splits.items()}
     channels, height, width = splits["train"].images.shape[1:]
@@ -140,6 +130,7 @@ def facts_of(splits: Mapping[str, SplitArrays], *, class_names: tuple[str, ...],
         splits=facts,
         source=source,
         image_shape=(channels, height, width),
+        skipped=skipped,
     )
 
 

@@ -103,6 +103,8 @@ class _Running:
 
     def hear(self, job: TrialJob, message: Event | Status | Output | Refused | Died) -> None:
         match message:
+            case Status(total=total) if total:
+                self.drive.watcher.trial_progress(job, message.text, message.done, total)
             case Status():
                 self.drive.watcher.trial_status(job, message.text)
             case Output():

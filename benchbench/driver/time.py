@@ -129,6 +129,8 @@ def _measure(job: TimingJob, executor: LocalExecutor, watcher: Watcher) -> Timin
         with interrupts.caught(), watcher.timing(job):
             for message in executor.time(job):
                 match message:
+                    case Status(total=total) if total:
+                        watcher.timing_progress(message.text, message.done, total)
                     case Status():
                         watcher.timing_status(message.text)
                     case Output():

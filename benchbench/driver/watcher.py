@@ -47,6 +47,9 @@ class Watcher:
     def trial_status(self, job: TrialJob, text: str) -> None:
         """See what a trial is busy with."""
 
+    def trial_progress(self, job: TrialJob, text: str, done: int, total: int) -> None:
+        """See how many images a trial has decoded before it begins, or other work of many pieces."""
+
     def event(self, job: TrialJob, event: Event, record: Record) -> None:
         """See an event of a trial, and the record with it."""
 
@@ -57,6 +60,9 @@ class Watcher:
 
     def timing_status(self, text: str) -> None:
         """See which variant is next."""
+
+    def timing_progress(self, text: str, done: int, total: int) -> None:
+        """See how much of such work is done before the variants are timed."""
 
     def warmed(self) -> None:
         """See that a variant has had its warm-up."""

@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from pydantic import ValidationInfo, field_validator
 
 from benchbench.plugin.base import Plugin, param
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
+
+Fit: TypeAlias = Literal["resize", "crop", "pad"]
+"""How stored images become squares of ``image_size``."""
 
 MAX_MAGNITUDE = 1e6
 """The largest ``mean``, and the inverse of the smallest ``std``; both scale pixels between 0 and 1."""
 
 
 @dataclass(frozen=True)
+class LazyImages:
+    """Images that are decoded one by one, in parallel, straight into the cache: memory never holds them all.
+
+    ``read`` returns one image as uint8 ``[C, H, W]`` by its row. Several threads call it at once. Images for which it
+    raises an error are damaged: all of them are named together, by ``files``, and the dataset is refused, or goes
+    without them if ``skip_damaged`` is true. ``hint`` tells a user what to do about them.
+    """
+
+    read: Callable[[int], NDArray[np.uint8]]
+    shape: tuple[int, int, int, int]
+    """``(N, C, H, W)``."""
+
+    files: tuple[str, ...]
+    skip_damaged: bool = False
+    hint: str = ""
+    dtype: ClassVar[str] = "uint8"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+@dataclass(frozen=True)
 class Split:
     """One part of a dataset.
 
-    images: uint8 ``[N, C, H, W]``; labels: int64 ``[N]``; names: a name for each image, or empty.
+    images: uint8 ``[N, C, H, W]``; labels: int64 ``[N]``; names: a name for each image, or empty. Both may be torch's
+    tensors or numpy's arrays; images that do not fit into memory are :class:`LazyImages`.
     """
 
-    images: Tensor
-    labels: Tensor
+    images: Tensor | NDArray[np.uint8] | LazyImages
+    labels: Tensor | NDArray[np.int64]
     names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -63,6 +92,8 @@ class Dataset(Plugin):
     Set ``download`` if one public file holds the images. ``bench data fetch`` then downloads it, and its path is the
     ``root`` of ``load``. The decoded images are kept on disk and mapped into memory the next time, until the files
     under ``root``, the parameters, the ``revision`` or the plugin's source change.
+
+    With ``fit = "resize"``, images of another size are resized after ``load``, before they are kept.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -73,8 +104,9 @@ class Dataset(Plugin):
     load_uses: ClassVar[frozenset[str]] = frozenset()
     """Which of the fields below ``load`` reads. The images are decoded anew if one of them changes."""
 
-    image_size: int = param(
-        32, "side of the square that images are padded to (with black) or cropped to", ge=1, le=4096
+    image_size: int = param(32, "side of the square that images become", ge=1, le=4096)
+    fit: Fit = param(
+        "pad", "pad (black around the image), crop (its centre) or resize (its shorter side, then the centre)"
     )
     flip: float = param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
     mean: tuple[float, ...] = param((0.5,), "subtracted from pixels scaled to 0..1; one per channel, or one for all")

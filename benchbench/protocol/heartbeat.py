@@ -40,12 +40,17 @@ class Heartbeat:
     def trained(self) -> None:
         """Count a training batch; raises :class:`StoppedError` after a request to stop."""
         self._slots[_TRAINED] += 1
-        self._check()
+        self.check()
 
     def evaluated(self) -> None:
         """Count an evaluation batch; raises :class:`StoppedError` after a request to stop."""
         self._slots[_EVALUATED] += 1
-        self._check()
+        self.check()
+
+    def check(self) -> None:
+        """Raise :class:`StoppedError` after a request to stop."""
+        if self._slots[_STOP]:
+            raise StoppedError("stopped on request")
 
     def restart(self, *, num_trained: int) -> None:
         """Begin a trial, or resume one that has trained so many batches."""
@@ -65,7 +70,3 @@ class Heartbeat:
         """Unmap the file."""
         self._slots.release()
         self._map.close()
-
-    def _check(self) -> None:
-        if self._slots[_STOP]:
-            raise StoppedError("stopped on request")

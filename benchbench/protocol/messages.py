@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import Field
 
@@ -79,9 +79,11 @@ class TimingUpdate:
 
 @dataclass(frozen=True)
 class Status:
-    """What a worker is busy with, for people to read."""
+    """What a worker is busy with, for people to read; of ``total`` pieces, ``done`` are done, if it counts them."""
 
     text: str
+    done: int = 0
+    total: int = 0
     message: Literal["status"] = "status"
 
 
@@ -130,6 +132,17 @@ class Died:
 
     reason: str
     is_requested: bool = False
+
+
+class OnStatus(Protocol):
+    """What a worker calls to say what it is busy with."""
+
+    def __call__(self, text: str, done: int = 0, total: int = 0, /) -> None:
+        """Say it; the numbers are those of :class:`Status`."""
+
+
+def no_status(text: str, done: int = 0, total: int = 0, /) -> None:
+    """Say nothing."""
 
 
 Request = Resolve | RunTrial | TimeVariants

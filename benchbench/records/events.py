@@ -46,6 +46,9 @@ class DataFacts:
     image_shape: tuple[int, int, int]
     """Of one image as stored: channels, height, width."""
 
+    skipped: tuple[str, ...] = ()
+    """Damaged files that were left out."""
+
 
 @dataclass(frozen=True)
 class Epoch:

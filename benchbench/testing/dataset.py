@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchbench.data.checks import SplitArrays, channels_problem, check_splits, cut_problem, facts_of, splits_problems
+from benchbench.data.decoding import decode_lazy
 from benchbench.plugin.dataset import Splits
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.testing import parameters
@@ -46,7 +47,12 @@ class DatasetSubject:
     @cached_property
     def arrays(self) -> dict[str, SplitArrays]:
         """The same as arrays, checked."""
-        return check_splits(self.dataset.name, self.splits)
+        return self.arrays_of(self.splits)
+
+    def arrays_of(self, splits: Splits) -> dict[str, SplitArrays]:
+        """Return what was loaded as arrays, checked."""
+        check_splits(self.dataset.name, splits)
+        return decode_lazy(dict(splits.items()), None).splits
 
     @cached_property
     def digests(self) -> dict[str, list[bytes]]:
@@ -117,7 +123,7 @@ def disjoint_splits(subject: DatasetSubject) -> None:
 @check(needs=("images and labels",))
 def same_images_again(subject: DatasetSubject) -> None:
     """Check that ``load`` returns the same images and labels in the same order each time."""
-    first, again = subject.arrays, check_splits(subject.dataset.name, subject.load())
+    first, again = subject.arrays, subject.arrays_of(subject.load())
     digests = [_digest(subject, arrays) for arrays in (first, again)]
     if digests[0] != digests[1]:
         changed = [part for part in first if not _equal(first[part], again[part])]
@@ -131,7 +137,7 @@ def same_images_again(subject: DatasetSubject) -> None:
 def image_size(subject: DatasetSubject) -> None:
     """Check that ``image_size`` keeps the whole of the stored images."""
     shape = _shape(subject)
-    fix = f'give image_size the default {max(shape[1:])}, or declare a parameter fit with the default "crop"'
+    fix = f'give image_size the default {max(shape[1:])}, or fit the default "resize" or "crop"'
     problem = cut_problem(subject.dataset, shape)
     require(not problem, problem, fix=fix)
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from benchbench.plugin.dataset import Split, Splits
     from benchbench.protocol.jobs import ArtifactLevel
+    from benchbench.worker.splits import Split, Splits
 
 __all__ = ["Predictions", "save_layers", "save_model", "stage"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchbench.plugin.dataset import Split
+    from benchbench.worker.splits import Split
 
 
 EVAL_BATCH_SIZE = 64

@@ -126,8 +126,10 @@ class Worker:
             raise BenchError("a worker must resolve specs before it runs them")
         return self._registry
 
-    def _on_status(self, text: str) -> None:
-        self._send(Status(text))
+    def _on_status(self, text: str, done: int = 0, total: int = 0) -> None:
+        self._send(Status(text, done, total))
+        if total:
+            self._heartbeat.check()  # such work may take minutes, and nothing else asks meanwhile
 
 
 @lru_cache(maxsize=1)

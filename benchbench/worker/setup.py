@@ -17,7 +17,6 @@ from benchbench.config.kinds import KINDS
 from benchbench.data import cache as data_cache
 from benchbench.data.checks import channels_problem, cut_problem
 from benchbench.errors import BenchError, SpecError, TrialError
-from benchbench.plugin.dataset import Split, Splits
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.plugin.model import DataSpec
 from benchbench.records import file_names, machine
@@ -28,6 +27,7 @@ from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
 from benchbench.worker.memory import is_out_of_memory
 from benchbench.worker.model_check import ModelCheck
 from benchbench.worker.seeds import seed_everything
+from benchbench.worker.splits import Splits
 from benchbench.worker.switches import Switches
 from benchbench.worker.train import Learner, Schedule
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from benchbench.plugin.registry import Registry
     from benchbench.plugin.scheduler import Scheduler as SchedulerPlugin
     from benchbench.protocol.jobs import TrialJob
+    from benchbench.protocol.messages import OnStatus
     from benchbench.worker.accelerate import Acceleration
 
 
@@ -70,9 +71,7 @@ class Prepared:
     note: str = ""
 
 
-def prepare(
-    job: TrialJob, registry: Registry, acceleration: Acceleration, *, on_status: Callable[[str], None]
-) -> Prepared:
+def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on_status: OnStatus) -> Prepared:
     """Load the data, seed, build and try the model, build what trains it, and go back to the checkpoint, if any.
 
     Raises a :class:`~benchbench.errors.BenchError` that says what does not fit.
@@ -83,13 +82,16 @@ def prepare(
     on_status(f"loading {spec.dataset.name}")
     dataset = registry.create("dataset", spec.dataset)
     loaded = data_cache.load(
-        dataset, Path(job.data_root), source_digest=registry.source_digest("dataset", dataset.name)
+        dataset,
+        Path(job.data_root),
+        source_digest=registry.source_digest("dataset", dataset.name),
+        on_progress=partial(on_status, f"decoding {dataset.name}"),
     )
     switches.put_back(dataset)
-    if loaded.warning:
-        on_status(loaded.warning)
+    for text in filter(None, (loaded.warning, _skipped(loaded))):
+        on_status(text)
     saved, note = _saved(job, data_digest=loaded.facts.digest)
-    splits = _as_tensors(loaded)
+    splits = Splits.of(loaded)
     _check_fit(spec, dataset, splits)
     preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
     train, val, test = (
@@ -154,13 +156,10 @@ def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | 
         return None, f"{error.message}; the trial starts again from its beginning"
 
 
-def _as_tensors(loaded: Loaded) -> Splits:
-    """Return the splits as tensors that share their memory with the arrays."""
-    parts = {
-        part: Split(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), arrays.names)
-        for part, arrays in loaded.splits.items()
-    }
-    return Splits(class_names=loaded.facts.class_names, **parts)
+def _skipped(loaded: Loaded) -> str:
+    """Return how many damaged files were left out, or ""."""
+    skipped = loaded.facts.skipped
+    return f"left out {len(skipped)} damaged files, the first of them {skipped[0]}" if skipped else ""
 
 
 def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
@@ -175,7 +174,11 @@ def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
     image_shape = tuple(splits.train.images.shape[1:])
     problem = cut_problem(dataset, image_shape)
     if problem:
-        raise SpecError(problem, hint=f"--set dataset.image_size={max(image_shape[1:])} keeps all of them")
+        side = max(image_shape[1:])
+        raise SpecError(
+            problem,
+            hint=f"--set dataset.image_size={side} keeps all of them; dataset.fit=resize or crop makes them fit",
+        )
 
 
 def _build(
@@ -217,7 +220,7 @@ def _proven(
     train: Batches,
     seed: int,
     saved: checkpoint.Checkpoint | None,
-    on_status: Callable[[str], None],
+    on_status: OnStatus,
 ) -> Acceleration:
     """Return the acceleration without what does not compute the same as torch alone, from the weights of now."""
     if saved is not None:

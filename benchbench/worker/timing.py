@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.messages import no_status
 from benchbench.protocol.timing import Measurement, Round, TimingEnded, Warmed
 from benchbench.worker.accelerate import accelerate, choose_device
 from benchbench.worker.clock import Clock
@@ -25,10 +26,11 @@ from benchbench.worker.system import ProcessorTime
 from benchbench.worker.train import fit, train_epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from benchbench.plugin.registry import Registry
     from benchbench.protocol.jobs import TimingJob
+    from benchbench.protocol.messages import OnStatus
     from benchbench.protocol.timing import TimingEvent
     from benchbench.worker.setup import Prepared
     from benchbench.worker.train import Progress
@@ -38,7 +40,7 @@ SETTLING_STEPS = 2
 
 
 def time_variants(
-    job: TimingJob, registry: Registry, *, heartbeat: Progress, on_status: Callable[[str], None] = lambda _: None
+    job: TimingJob, registry: Registry, *, heartbeat: Progress, on_status: OnStatus = no_status
 ) -> Iterator[TimingEvent]:
     """Yield each variant when it is warmed up, each round, and the end.
 
@@ -68,7 +70,7 @@ def time_variants(
 class _Variant:
     """A variant that is ready to train, and stays so from round to round."""
 
-    def __init__(self, job: TimingJob, number: int, registry: Registry, *, on_status: Callable[[str], None]) -> None:
+    def __init__(self, job: TimingJob, number: int, registry: Registry, *, on_status: OnStatus) -> None:
         spec = job.specs[number]
         mode = job.accelerate[number] if job.accelerate else "auto"
         acceleration = accelerate(choose_device(job.device), spec.precision, mode=mode)
@@ -163,18 +165,18 @@ class _Variant:
         return self.prepared, self._num_measured
 
 
-def _named(name: str, on_status: Callable[[str], None], text: str) -> None:
-    on_status(f"{name}: {text}")
+def _named(name: str, on_status: OnStatus, text: str, done: int = 0, total: int = 0) -> None:
+    on_status(f"{name}: {text}", done, total)
 
 
 def _rehearse(job: TimingJob, registry: Registry, heartbeat: Progress) -> None:
     """Take a few steps, so that what a process sets up once is not counted as memory of the first variant."""
     with suppress(StoppedError):
-        _Variant(job, 0, registry, on_status=lambda _: None).settle(heartbeat)
+        _Variant(job, 0, registry, on_status=no_status).settle(heartbeat)
 
 
 def _warm_up(
-    job: TimingJob, variants: list[_Variant], heartbeat: Progress, on_status: Callable[[str], None]
+    job: TimingJob, variants: list[_Variant], heartbeat: Progress, on_status: OnStatus
 ) -> Iterator[TimingEvent]:
     for name, variant in zip(job.names, variants, strict=True):
         on_status(f"{name}: warming up")
@@ -184,7 +186,7 @@ def _warm_up(
 
 
 def _rounds(
-    job: TimingJob, variants: list[_Variant], heartbeat: Progress, on_status: Callable[[str], None]
+    job: TimingJob, variants: list[_Variant], heartbeat: Progress, on_status: OnStatus
 ) -> Iterator[TimingEvent]:
     numbers = range(len(variants))
     for round_number in range(1, job.rounds + 1):

@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.errors import BenchError, SpecError
 from benchbench.protocol.heartbeat import StoppedError
+from benchbench.protocol.messages import no_status
 from benchbench.records import file_names
 from benchbench.records.events import Epoch, EpochFinished, Error, Failed, Final, Finished, Resumed, Started
 from benchbench.records.journal import Journal
@@ -28,12 +29,13 @@ from benchbench.worker.system import SystemSampler, is_noisy
 from benchbench.worker.train import Progress, evaluate, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
     from benchbench.plugin.registry import Registry
     from benchbench.protocol.jobs import TrialJob
+    from benchbench.protocol.messages import OnStatus
     from benchbench.records.events import Event
     from benchbench.worker.accelerate import Acceleration
     from benchbench.worker.setup import Prepared
@@ -48,7 +50,7 @@ OVERFIT_EPOCHS = 3
 
 
 def run_trial(
-    job: TrialJob, registry: Registry, *, heartbeat: Progress, on_status: Callable[[str], None] = lambda _: None
+    job: TrialJob, registry: Registry, *, heartbeat: Progress, on_status: OnStatus = no_status
 ) -> Iterator[Event]:
     """Yield the events of one trial: started or resumed, each epoch, and finished or failed.
 
@@ -112,7 +114,7 @@ class _Trial:
         *,
         clock: Clock,
         heartbeat: Progress,
-        on_status: Callable[[str], None],
+        on_status: OnStatus,
     ) -> None:
         self._job = job
         self._prepared = prepared

@@ -76,3 +76,24 @@ def test_a_grid_shows_a_line_for_each_trial_and_the_batches_of_those_that_run() 
     text = shown(console)
     assert "batch 2/3" in text
     assert "[1/1] seed=7: val 80.0%  test 75.0%" in text
+
+
+def test_decoding_has_a_bar_of_images_until_the_trial_goes_on() -> None:
+    for display_class in (RunDisplay, GridDisplay):
+        console = terminal()
+        with display_class(console) as display:
+            display.trial_progress(JOB, "decoding photos", 120, 5000)
+            display._bars.refresh()
+            assert "decoding photos" in shown(console)
+            assert "image 120/5000" in shown(console)
+            display.trial_status(JOB, "building alexnet")
+            console.file.truncate(0)
+            display._bars.refresh()
+            assert "decoding photos" not in shown(console)
+
+
+def test_decoding_prints_no_lines_without_a_terminal() -> None:
+    console = Console(file=StringIO(), width=80)
+    with RunDisplay(console) as display:
+        display.trial_progress(JOB, "decoding photos", 120, 5000)
+    assert not shown(console)

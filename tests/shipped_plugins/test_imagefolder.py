@@ -10,7 +10,7 @@ import pytest
 import torch
 from benchbench_plugins.imagefolder import ImageFolder
 from PIL import Image
-from support.digests import digest
+from support.digests import decoded, digest
 
 from benchbench.data import cache as data_cache
 from benchbench.errors import BenchError, DataError, SpecError
@@ -20,7 +20,7 @@ from benchbench.testing import check_dataset
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchbench.plugin.dataset import Splits
+    from benchbench.worker.splits import Splits
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -44,7 +44,7 @@ def write(root: Path, numbers: dict[str, int], *, suffix: str = ".png") -> Path:
 
 
 def load(root: Path, **params: Any) -> Splits:
-    return dataset(**params).load(root)
+    return decoded(dataset(**params), root)
 
 
 def sizes(splits: Splits) -> list[int]:
@@ -69,7 +69,12 @@ def refusal(root: Path, **params: Any) -> BenchError:
 
 
 def test_it_keeps_the_promises_of_all_datasets(tmp_path: Path) -> None:
-    check_dataset(dataset(), write(tmp_path, {"cats": 5, "dogs": 5}))
+    for folder in ("cats", "dogs"):
+        for row in range(5):
+            image = Image.linear_gradient("L").rotate(len(folder) + 20 * row + (45 if folder == "cats" else 0))
+            (tmp_path / folder).mkdir(exist_ok=True)
+            image.save(tmp_path / folder / f"{row}.png")
+    check_dataset(dataset(), tmp_path)
 
 
 def test_every_class_is_split_by_its_fractions(tmp_path: Path) -> None:

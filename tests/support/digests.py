@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from benchbench.data import cache as data_cache
 from benchbench.data.checks import check_splits, facts_of
+from benchbench.data.decoding import decode_lazy
+from benchbench.worker.splits import Splits
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import benchbench as bb
 
 
-def digest(splits: bb.Splits) -> str:
-    """Return the digest under which the splits are recorded."""
-    return facts_of(check_splits("dataset", splits), class_names=splits.class_names, source="").digest
+def decoded(dataset: bb.Dataset, root: Path) -> Splits:
+    """Return a dataset as tensors, decoded without the cache."""
+    return Splits.of(data_cache.decode(dataset, root))
+
+
+def digest(splits: Any) -> str:
+    """Return the digest under which splits are recorded: those of a plugin or of a worker."""
+    check_splits("dataset", splits)
+    return facts_of(decode_lazy(dict(splits.items()), None).splits, class_names=splits.class_names, source="").digest

@@ -1,0 +1,85 @@
+"""How an image becomes a square: the one place where images are resized."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from benchbench.plugin.dataset import LazyImages
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchbench.plugin.dataset import Dataset, Fit, Split, Splits
+
+Colour = tuple[int, int, int]
+BLACK: Colour = (0, 0, 0)
+
+_RGB = 3
+
+
+def fit_image(image: Image.Image, side: int, *, fit: Fit, background: Colour = BLACK) -> Image.Image:
+    """Return an RGB image as a square of ``side`` pixels.
+
+    ``resize`` scales the shorter side to ``side``, with antialiasing, and takes the centre. ``crop`` takes the centre
+    as it is. ``pad`` scales an image down if it is too large. The last two fill what is left over with the background.
+    """
+    if fit == "resize":
+        return _resized(image, side)
+    if fit == "pad":
+        image.thumbnail((side, side), resample=Image.Resampling.BICUBIC)
+    square = Image.new("RGB", (side, side), background)
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
+
+
+def fit_splits(splits: Splits, dataset: Dataset) -> dict[str, Split]:
+    """Return the splits, their images resized if ``fit`` says so and they have another size.
+
+    ``crop`` and ``pad`` change no pixel, so they are left to the batches.
+    """
+    side = dataset.image_size
+    return {
+        part: replace(split, images=resize_images(np.ascontiguousarray(split.images), side))
+        if dataset.fit == "resize" and tuple(split.images.shape[2:]) != (side, side)
+        else split
+        for part, split in splits.items()
+    }
+
+
+def resize_images(images: NDArray[np.uint8], side: int) -> LazyImages:
+    """Return images ``[N, C, H, W]`` resized to ``[N, C, side, side]`` when they are read.
+
+    Pillow computes with integers here, so the pixels are the same on every machine.
+    """
+
+    def read(row: int) -> NDArray[np.uint8]:
+        return _resize_array(images[row], side)
+
+    number, channels = images.shape[:2]
+    return LazyImages(read, (number, channels, side, side), tuple(f"image {row}" for row in range(number)))
+
+
+def pad_or_crop(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return images ``[N, C, H, W]`` as the network sees them: the centre of each, with black where it is smaller."""
+    height, width = images.shape[2:]
+    top, left = round((max(height, side) - side) / 2), round((max(width, side) - side) / 2)
+    images = images[:, :, top : top + side, left : left + side]
+    height, width = side - images.shape[2], side - images.shape[3]
+    rows, columns = (height // 2, height - height // 2), (width // 2, width - width // 2)
+    return np.pad(images, ((0, 0), (0, 0), rows, columns))
+
+
+def _resize_array(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    if len(image) == _RGB:
+        resized = _resized(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), side)
+        return np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1)
+    channels = (np.asarray(_resized(Image.fromarray(channel), side), dtype=np.uint8) for channel in image)
+    return np.stack(list(channels))
+
+
+def _resized(image: Image.Image, side: int) -> Image.Image:
+    return ImageOps.fit(image, (side, side), method=Image.Resampling.BICUBIC)

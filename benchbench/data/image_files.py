@@ -1,0 +1,120 @@
+"""From image files that Pillow reads to squares of RGB pixels, and what datasets of such files have in common."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+from pydantic import Field
+
+from benchbench.data.fit import fit_image
+from benchbench.plugin.base import param
+from benchbench.plugin.dataset import Dataset, Fit, LazyImages, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+Colour = tuple[int, int, int]
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+UNREADABLE = frozenset({".heic", ".heif", ".svg", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf"})
+"""Suffixes of images that Pillow cannot read. They are named, where other files are passed over."""
+
+NO_IMAGES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
+"""Formats in Pillow's list that it cannot decode by itself."""
+
+MAX_FILE_BYTES = 1 << 30
+
+_SIXTEEN_BITS = 257
+"""65,535 / 255: what scales 16 bits to 8."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image file. ``name`` is what it is called in the dataset."""
+
+    path: str
+    name: str
+    label: int
+
+
+class ImageFiles(Dataset):
+    """What datasets of image files have in common: parameters, and splits whose images are decoded when needed."""
+
+    load_uses: ClassVar[frozenset[str]] = frozenset({"image_size", "fit"})
+
+    image_size: int = param(128, "side of the square that images become", ge=1, le=4096)
+    fit: Fit = param("resize", "resize (shorter side, then the centre), crop (the centre) or pad (the whole image)")
+    flip: float = param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
+    mean: tuple[float, ...] = param(
+        (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"
+    )
+    std: tuple[float, ...] = param((0.229, 0.224, 0.225), "divides pixels after that; ImageNet's, per channel")
+    background: tuple[Byte, Byte, Byte] = param((255, 255, 255), "RGB colour of transparent pixels and of padding")
+    on_damaged: Literal["stop", "skip"] = param("stop", "what to do about files that cannot be read")
+
+    def split(self, items: Sequence[Item], read: Callable[[str], bytes]) -> Split:
+        """Return a split of these files; ``read`` returns the bytes of a file, and may be called by any thread."""
+
+        def decode_row(row: int) -> Pixels:
+            content = read(items[row].path)
+            return decode(content, side=self.image_size, fit=self.fit, background=self.background).transpose(2, 0, 1)
+
+        images = LazyImages(
+            decode_row,
+            (len(items), 3, self.image_size, self.image_size),
+            tuple(item.path for item in items),
+            skip_damaged=self.on_damaged == "skip",
+            hint="--set dataset.on_damaged=skip leaves them out",
+        )
+        labels = np.array([item.label for item in items], dtype=np.int64)
+        return Split(images, labels, tuple(item.name for item in items))
+
+
+def suffix_of(name: str) -> str:
+    """Return such as ``.jpg``, in lower case."""
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a name in an archive is no path of this system
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Return the suffixes of all images, also of those that Pillow cannot read."""
+    suffixes = Image.registered_extensions()
+    readable = (suffix for suffix, name in suffixes.items() if name in Image.OPEN and name not in NO_IMAGES)
+    return UNREADABLE.union(readable)
+
+
+def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels:
+    """Return the first frame of an image file as uint8 ``[side, side, 3]``.
+
+    The orientation in its EXIF data is applied, and transparent pixels show the background. Raises what Pillow raises
+    for a damaged file.
+    """
+    with Image.open(io.BytesIO(content)) as image:
+        if fit != "crop":
+            image.draft(None, (2 * side, 2 * side))  # a JPEG file is decoded at a fraction of its size, and faster
+        whole = to_rgb(ImageOps.exif_transpose(image), background)
+        square = fit_image(whole, side, fit=fit, background=background)
+    return np.asarray(square, dtype=np.uint8)
+
+
+def to_rgb(image: Image.Image, background: Colour) -> Image.Image:
+    """Return the image in RGB: 16 bits scaled to 8, and transparent pixels over the background."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        image = Image.fromarray(np.clip(values // _SIXTEEN_BITS, 0, 255).astype(np.uint8))
+    elif image.mode == "F":
+        values = np.nan_to_num(np.asarray(image))
+        scale = 255 if values.size and values.max() <= 1 else 1
+        image = Image.fromarray(np.clip(values * scale, 0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        below = Image.new("RGBA", over.size, (*background, 255))
+        image = Image.alpha_composite(below, over)
+    return image.convert("RGB")
