@@ -32,6 +32,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     baseline: options.Baseline = None,
     targets: options.Targets = None,
     confidence: options.Confidence = None,
+    margin: options.Margin = None,
     grid: options.StudyFile = None,
     expected: Annotated[
         bool, typer.Option("--expected", help="Compare with the published results in FILE of --grid instead.")
@@ -53,7 +54,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
 ) -> None:
     """Compare the configurations of an experiment over their seeds: differences, intervals, and a verdict for each."""
     form = "json" if as_json else form
-    question = options.question_of(by, metrics, baseline, targets, confidence)
+    question = options.question_of(by, metrics, baseline, targets, confidence, margin)
     from benchbench.cli.tables import Notes
     from benchbench.driver import compare as driver
 

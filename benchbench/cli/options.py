@@ -165,6 +165,15 @@ Targets = Annotated[
 Confidence = Annotated[
     float | None, typer.Option("--confidence", help="Of intervals and verdicts.", show_default="0.95")
 ]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        metavar="POINTS",
+        show_default=False,
+        help="Also test whether accuracies are the same within so many points, such as 0.5.",
+    ),
+]
 StudyFile = Annotated[
     Path | None,
     typer.Option(
@@ -193,6 +202,7 @@ def question_of(
     baseline: Sequence[str] | None,
     targets: Sequence[str] | None,
     confidence: float | None,
+    margin: float | None,
 ) -> dict[str, Any]:
     """Return what is to be compared, as :func:`~benchbench.driver.compare.compare` takes it."""
     pairs = [_pair(text, "--baseline", "optimizer.lr=0.001") for text in baseline or ()]
@@ -203,6 +213,7 @@ def question_of(
         "baseline": {key: _json(value) for key, value in pairs},
         "targets": {key: _number(value, key) for key, value in numbers},
         "confidence": confidence,
+        "margin": margin,
     }
 
 

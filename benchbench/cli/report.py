@@ -35,12 +35,13 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     baseline: options.Baseline = None,
     targets: options.Targets = None,
     confidence: options.Confidence = None,
+    margin: options.Margin = None,
     grid: options.StudyFile = None,
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Write what an experiment answers into one HTML file that opens without a network."""
-    question = options.question_of(by, metrics, baseline, targets, confidence)
+    question = options.question_of(by, metrics, baseline, targets, confidence, margin)
     from benchbench.cli.tables import Notes
     from benchbench.driver.report import write_report_of
 

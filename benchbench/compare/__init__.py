@@ -5,7 +5,12 @@
     comparison.py      compare_records: the whole comparison
     configurations.py  trials grouped into rows
     metrics.py         the numbers of a trial, their units, and targets
-    statistics.py      Student's t, Holm's correction, power
+    cells.py           one metric of one row, against the baseline
+    contrasts.py       the test that decides: pairs of seeds or Welch's
+    learning.py        how many seeds learned
+    intervals.py       of means and fractions, within what is possible
+    corrections.py     Holm's and Bonferroni's, for many comparisons
+    power.py           how many seeds would show a difference
     verdicts.py        what a difference says, in words
     warnings.py        what else differs between the trials
     words.py           numbers as text
@@ -17,7 +22,8 @@
     frame.py           records as a pandas table
 """
 
-from benchbench.compare.comparison import Cell, Comparison, Row, compare_records
+from benchbench.compare.cells import Cell
+from benchbench.compare.comparison import Comparison, Row, compare_records
 from benchbench.compare.models import ModelComparison, compare_models
 from benchbench.compare.published import PublishedRow, against_published
 

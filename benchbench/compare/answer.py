@@ -8,9 +8,10 @@ from benchbench.compare import words
 from benchbench.compare.verdicts import DIFFERENT
 
 if TYPE_CHECKING:
-    from benchbench.compare.comparison import Cell, Comparison, Row
+    from benchbench.compare.cells import Cell
+    from benchbench.compare.comparison import Comparison, Row
+    from benchbench.compare.contrasts import Contrast
     from benchbench.compare.metrics import Metric
-    from benchbench.compare.statistics import Contrast
 
 
 def answer(comparison: Comparison) -> tuple[str, ...]:
@@ -26,9 +27,22 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
     row = max(others, key=lambda other: other.val_accuracy or 0.0)
     first, *rest = comparison.metrics
     times = [metric for metric in rest if metric.is_ratio and not first.is_ratio]
-    return tuple(
+    sentences = [
         _sentence(_name(row), _name(baseline), row.cells[metric.name], metric, comparison.confidence)
         for metric in (first, *times[:1])
+    ]
+    return (
+        tuple(sentences)
+        if row.learning.all_learned and baseline.learning.all_learned
+        else (*sentences, _learned(row, baseline))
+    )
+
+
+def _learned(row: Row, baseline: Row) -> str:
+    ours, theirs = row.learning, baseline.learning
+    return (
+        f"{_name(row)} learned in {ours.num_learned} of {ours.num_ended} seeds,"
+        f" {_name(baseline)} in {theirs.num_learned} of {theirs.num_ended}."
     )
 
 
@@ -48,6 +62,8 @@ def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, confidence: 
     evidence = f"{measure}{words.percent(confidence)}: {low} to {high}; {seeds} seeds"
     if verdict.kind in DIFFERENT:
         return f"{name} {_difference(contrast, metric, baseline)} ({evidence})."
+    if verdict.kind == "equivalent":
+        return f"{name} and {baseline} are {verdict.words.partition(' (')[0]} in {metric.name} ({evidence})."
     size = _size(contrast.estimate, contrast, metric)
     return f"{name} and {baseline} are not distinguishable in {metric.name}: {_change(size, metric)} ({evidence})."
 

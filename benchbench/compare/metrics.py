@@ -24,6 +24,7 @@ from benchbench.records.metrics import OF_AN_EPOCH, class_slugs, final_values
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from benchbench.compare.intervals import Scale
     from benchbench.records.events import Epoch
     from benchbench.records.record import Record
 
@@ -43,6 +44,18 @@ class Metric:
     def is_ratio(self) -> bool:
         """Tell whether two values are compared by their ratio: twice as long means the same on any machine."""
         return self.unit in ("seconds", "images/s")
+
+    @property
+    def is_quality(self) -> bool:
+        """Tell whether it says how well a trial learned, and so means nothing for one that did not."""
+        return self.unit in ("fraction", "nats")
+
+    @property
+    def scale(self) -> Scale:
+        """Return what its values may be."""
+        if self.is_ratio:
+            return "ratio"
+        return "fraction" if self.unit == "fraction" else "positive" if self.unit in ("nats", "epochs") else "plain"
 
     @staticmethod
     def named(name: str) -> Metric:

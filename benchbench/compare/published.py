@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.intervals import Interval, Summary, prediction_interval, summarise
 from benchbench.compare.metrics import check_unit, find_metrics, values_of
-from benchbench.compare.statistics import Interval, Summary, prediction_interval, summarise
 from benchbench.config.differences import describe_values, is_match, varying
 from benchbench.errors import SpecError
 
@@ -95,8 +95,8 @@ def _row(
     numbers = [values[record.attempt].get(metric.name) for record in trials if record.status == "finished"]
     ours = [number for number in numbers if number is not None and math.isfinite(number)]
     statuses = [record.status for record in trials]
-    summary = summarise(ours, confidence=confidence)
-    prediction = prediction_interval(ours, confidence=confidence)
+    summary = summarise(ours, confidence=confidence, scale=metric.scale)
+    prediction = prediction_interval(ours, confidence=confidence, scale=metric.scale)
     judgement, why = _judge(row.value, summary, prediction)
     if len(ours) < len(numbers):
         judgement, why, prediction = "not judged", f"{len(ours)} of {len(numbers)} trials have a value", None

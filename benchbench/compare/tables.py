@@ -11,10 +11,11 @@ from benchbench.config.differences import value_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from benchbench.compare.comparison import Cell, Comparison, Row
+    from benchbench.compare.cells import Cell
+    from benchbench.compare.comparison import Comparison, Row
+    from benchbench.compare.intervals import Interval
     from benchbench.compare.metrics import Metric
     from benchbench.compare.published import PublishedRow
-    from benchbench.compare.statistics import Interval
 
 _STATUSES = ("finished", "failed", "killed", "running")
 _MARKDOWN = str.maketrans({"|": r"\|", "*": r"\*"})
@@ -36,8 +37,13 @@ class TextTable:
 
 
 def of_comparison(comparison: Comparison) -> list[TextTable]:
-    """Return a table for each metric, with a row for each configuration and its verdict in the last column."""
-    return [_of_metric(comparison, metric) for metric in comparison.metrics]
+    """Return a table for each metric, with a row for each configuration and its verdict in the last column.
+
+    If a seed failed, was killed or did not learn, a last table says how many of each configuration learned.
+    """
+    tables = [_of_metric(comparison, metric) for metric in comparison.metrics]
+    all_learned = all(row.learning.all_learned for row in comparison.rows)
+    return tables if all_learned else [*tables, _of_learning(comparison)]
 
 
 def of_published(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
@@ -79,6 +85,9 @@ def flat_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
                 "is_baseline": row.is_baseline,
                 "is_best": row.is_best,
                 **{f"num_{status}": row.statuses.get(status, 0) for status in _STATUSES},
+                "num_learned": row.learning.num_learned,
+                "num_ended": row.learning.num_ended,
+                "learned_p": row.learning.corrected_p,
                 "num_reached": cell.num_reached,
                 "mean": cell.summary.mean,
                 "std": cell.summary.std,
@@ -87,8 +96,15 @@ def flat_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
                 "change": "ratio" if metric.is_ratio else "difference",
                 "estimate": change.estimate if change else None,
                 **_ends("estimate", change.interval if change else None),
-                "p_value": change.test_p if change else None,
+                "test": change.test if change else None,
+                "num_tested": change.n[0] if change else None,
+                "num_tested_baseline": change.n[1] if change else None,
+                "left_out": "; ".join(change.left_out) if change else None,
+                "correlation": change.correlation if change else None,
+                "p_value": change.p_value if change else None,
                 "corrected_p": cell.verdict.corrected_p,
+                "equivalence_p": cell.verdict.equivalence_p,
+                "permutation_p": change.permutation_p if change else None,
                 "verdict": cell.verdict.kind,
                 "words": cell.verdict.words,
             }
@@ -157,6 +173,7 @@ def _of_metric(comparison: Comparison, metric: Metric) -> TextTable:
         "mean ± std (n)",
         f"{confidence} of the mean",
         f"{change} [{confidence}]",
+        "test",
         *(("not finished",) if has_unfinished else ()),
         "verdict",
     )
@@ -167,14 +184,36 @@ def _of_metric(comparison: Comparison, metric: Metric) -> TextTable:
     return TextTable(words.title(metric), columns, rows, (words.caption(comparison, metric),))
 
 
-def _texts(row: Row, cell: Cell, metric: Metric, by: Sequence[str], *, has_unfinished: bool) -> tuple[str, ...]:
+def _of_learning(comparison: Comparison) -> TextTable:
+    confidence = words.percent(comparison.confidence)
+    columns = (*(comparison.by or ("configuration",)), "learned", f"{confidence} of the fraction", "others", "verdict")
+    rows = tuple(
+        (
+            *_names(row, comparison.by),
+            f"{row.learning.num_learned} of {row.learning.num_ended}",
+            words.fractions(row.learning.interval),
+            words.statuses(row.learning.others),
+            row.learning.verdict,
+        )
+        for row in comparison.rows
+    )
+    below = "seeds that finished and are better than guessing (%); Wilson's intervals, Fisher's exact test"
+    return TextTable("seeds that learned", columns, rows, (below,))
+
+
+def _names(row: Row, by: Sequence[str]) -> list[str]:
     names = [value_text(row.where[key]) if key in row.where else "" for key in by] or ["all"]
     names[0] += " *" if row.is_best else ""
+    return names
+
+
+def _texts(row: Row, cell: Cell, metric: Metric, by: Sequence[str], *, has_unfinished: bool) -> tuple[str, ...]:
     return (
-        *names,
+        *_names(row, by),
         words.value(cell, metric),
         words.interval(cell.summary.interval, metric) if cell.limit is None else "",
         words.difference(cell.contrast, metric),
+        words.test(cell.contrast),
         *((words.statuses(row.statuses),) if has_unfinished else ()),
         cell.verdict.words,
     )

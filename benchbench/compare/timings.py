@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import stats
 
-from benchbench.compare.statistics import MAX_RESAMPLES, Interval, contrast
-from benchbench.compare.verdicts import Judge
+from benchbench.compare.contrasts import MAX_RESAMPLES, contrast
+from benchbench.compare.corrections import holm
+from benchbench.compare.intervals import Interval
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchbench.compare.statistics import Contrast
+    from benchbench.compare.contrasts import Contrast
 
 MIN_ROUNDS = 3
 """Two rounds have an interval in name only: its ends are 12.7 standard errors away."""
@@ -82,9 +83,11 @@ def compare_timings(seconds: Mapping[str, Sequence[float]], baseline: str, *, co
         name: None if name == baseline else _contrast(ours, seconds[baseline], confidence=confidence)
         for name, ours in seconds.items()
     }
-    corrected = Judge.correct(list(contrasts.values()))
+    p_values = {name: ratio.p_value for name, ratio in contrasts.items() if ratio and ratio.p_value is not None}
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     rows = []
-    for (name, ratio), corrected_p in zip(contrasts.items(), corrected, strict=True):
+    for name, ratio in contrasts.items():
+        corrected_p = corrected.get(name)
         kind = _kind(ratio, corrected_p, level)
         low, median, high = (float(value) for value in np.quantile(seconds[name], (0.25, 0.5, 0.75)))
         rows.append(
@@ -125,8 +128,8 @@ def _contrast(ours: Sequence[float], baseline: Sequence[float], *, confidence: f
         ratio,
         estimate=math.exp(np.median(logs)),
         interval=Interval(math.exp(ends.low), math.exp(ends.high)),
+        test="Wilcoxon's signed-rank",
         p_value=float(stats.wilcoxon(logs).pvalue),
-        permutation_p=None,
     )
 
 

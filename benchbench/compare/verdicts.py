@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from benchbench.compare.statistics import MAX_SEEDS, holm, seeds_needed
+from benchbench.compare.contrasts import MIN_VALUES, equivalence_p
+from benchbench.compare.corrections import bonferroni, holm
+from benchbench.compare.power import advise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchbench.compare.contrasts import Contrast
+    from benchbench.compare.learning import Learning
     from benchbench.compare.metrics import Better
-    from benchbench.compare.statistics import Contrast
 
 Kind = Literal[
     "baseline",
@@ -19,69 +22,93 @@ Kind = Literal[
     "worse",
     "higher",
     "lower",
+    "equivalent",
     "not distinguishable",
     "not distinguishable after correction",
     "equal",
     "not compared",
 ]
 DIFFERENT: tuple[Kind, ...] = ("better", "worse", "higher", "lower")
+POINTS = 100
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of the kinds, in a sentence that says why. ``corrected_p`` is the p value after Holm's correction."""
+    """One of the kinds, in a sentence that says why.
+
+    ``corrected_p`` is the p value of the difference after correction, and ``equivalence_p`` that of the claim that the
+    difference is smaller than the margin, if there is one.
+    """
 
     kind: Kind
     words: str
     corrected_p: float | None = None
+    equivalence_p: float | None = None
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges the contrasts of one table: ``level`` is the chance of any false verdict in all of it."""
+    """Judges the contrasts of one table: ``level`` is the chance of any false verdict in all of it.
+
+    With a ``margin``, in the units of the values, differences may also be shown to be smaller than it. In each
+    comparison only one of the two claims can be false, so that Bonferroni's correction for the number of comparisons
+    covers both; Holm's would not.
+    """
 
     level: float
     num_comparisons: int
+    margin: float | None = None
 
-    @staticmethod
-    def correct(contrasts: Sequence[Contrast | None]) -> list[float | None]:
-        """Return the corrected p value of each contrast that has one."""
-        p_values = [contrast.test_p if contrast else None for contrast in contrasts]
-        corrected = iter(holm([p for p in p_values if p is not None]))
+    def correct(self, p_values: Sequence[float | None]) -> list[float | None]:
+        """Return the p values after correction; what was not tested stays None."""
+        correction = holm if self.margin is None else bonferroni
+        corrected = iter(correction([p for p in p_values if p is not None]))
         return [None if p is None else next(corrected) for p in p_values]
 
-    def verdict(self, contrast: Contrast, corrected_p: float | None, better: Better) -> Verdict:
-        """Return what a contrast shows."""
+    def verdict(self, contrast: Contrast, corrected_p: float | None, better: Better, *, has_margin: bool) -> Verdict:
+        """Return what a contrast shows; ``has_margin`` tells whether the margin is one of its metric."""
         if contrast.p_value is None or corrected_p is None:
             return _without_test(contrast)
+        same_p = self._same(contrast) if has_margin else None
         if corrected_p < self.level:
             kind = direction(contrast, better)
-            return Verdict(kind, f"{kind} ({_p(corrected_p)})", corrected_p)
+            notes = "".join((self._robustness(contrast), self._but_small(same_p)))
+            return Verdict(kind, f"{kind} ({_p(corrected_p)}){notes}", corrected_p, same_p)
+        if same_p is not None and same_p < self.level:
+            return Verdict("equivalent", f"the same within {self._points} ({_p(same_p)})", corrected_p, same_p)
         if contrast.p_value < self.level:
-            return self._taken_back(contrast, corrected_p)
+            alone = f"{_p(contrast.p_value)} alone, {_p(corrected_p)} as one of {self.num_comparisons}"
+            kind = "not distinguishable after correction"
+            return Verdict(kind, f"not distinguishable after correction ({alone})", corrected_p, same_p)
         words = f"not distinguishable with {_count(contrast.n)}"
-        return Verdict("not distinguishable", f"{words}; {self._advice(contrast)}", corrected_p)
+        return Verdict("not distinguishable", f"{words}{self._advice(contrast)}", corrected_p, same_p)
 
-    def _taken_back(self, contrast: Contrast, corrected_p: float) -> Verdict:
-        """Return the verdict on a difference that would count as one on its own."""
-        kind: Kind = "not distinguishable after correction"
-        if contrast.permutation_p is not None and contrast.permutation_p >= self.level:
-            words = f"not distinguishable by a permutation test ({_p(contrast.permutation_p)})"
-            return Verdict(kind, f"{words}, but by a t test alone ({_p(contrast.p_value or 0.0)})", corrected_p)
-        alone = f"{_p(contrast.test_p or 0.0)} alone, {_p(corrected_p)} as one of {self.num_comparisons}"
-        return Verdict(kind, f"not distinguishable after correction ({alone})", corrected_p)
+    @property
+    def _points(self) -> str:
+        return f"{POINTS * (self.margin or 0):g} points"
+
+    def _same(self, contrast: Contrast) -> float | None:
+        """Return the corrected p value of a difference within the margin."""
+        p = None if self.margin is None else equivalence_p(contrast, self.margin)
+        return None if p is None else min(1.0, p * self.num_comparisons)
+
+    def _but_small(self, same_p: float | None) -> str:
+        return f", by less than {self._points}" if same_p is not None and same_p < self.level else ""
+
+    def _robustness(self, contrast: Contrast) -> str:
+        if contrast.permutation_p is None or contrast.permutation_p < self.level:
+            return ""
+        return f"; a permutation test does not show it ({_p(contrast.permutation_p)})"
 
     def _advice(self, contrast: Contrast) -> str:
         # At the level of Holm's first step, which the smallest p value of the table must reach.
-        needed = seeds_needed(contrast, level=self.level / self.num_comparisons)
-        if needed is None:
-            return f"over {MAX_SEEDS} seeds would be needed to show a difference of this size"
-        return f"about {needed} seeds would show a difference of this size"
+        advice = advise(contrast, level=self.level / self.num_comparisons)
+        return f"; {advice} would show a difference of this size" if advice else ""
 
 
 def direction(contrast: Contrast, better: Better) -> Kind:
     """Return which way a difference points."""
-    is_higher = contrast.estimate > (1.0 if contrast.is_ratio else 0.0)
+    is_higher = contrast.difference > 0
     if better == "neither":
         return "higher" if is_higher else "lower"
     return "better" if is_higher == (better == "higher") else "worse"
@@ -92,11 +119,23 @@ def not_compared(why: str) -> Verdict:
     return Verdict("not compared", f"not compared: {why}")
 
 
+def of_learning(ours: Learning, corrected_p: float | None, baseline: Learning, *, level: float) -> Learning:
+    """Return how many seeds learned with the verdict of Fisher's test; the baseline's own has none."""
+    if ours is baseline:
+        return replace(ours, verdict="baseline")
+    if corrected_p is None:
+        return replace(ours, verdict="too few seeds for a verdict")
+    rates = [side.num_learned / side.num_ended for side in (ours, baseline)]
+    kind = "not distinguishable"
+    if corrected_p < level:
+        kind = "learns more often" if rates[0] > rates[1] else "learns less often"
+    return replace(ours, corrected_p=corrected_p, verdict=f"{kind} ({_p(corrected_p)})")
+
+
 def _without_test(contrast: Contrast) -> Verdict:
-    if min(contrast.n) < 2:  # noqa: PLR2004 - no spread of one
-        which = "one trial" if contrast.n[0] == 1 else "one trial of the baseline"
-        return not_compared(f"n = 1: {which} says nothing about the spread between seeds")
-    if abs(contrast.estimate - (1.0 if contrast.is_ratio else 0.0)) < 1e-9:  # noqa: PLR2004 - rounding
+    if min(contrast.n) < MIN_VALUES:
+        return not_compared(f"too few seeds: {_count(contrast.n)}, and a verdict takes {MIN_VALUES}")
+    if abs(contrast.difference) < 1e-9:  # noqa: PLR2004 - rounding
         return Verdict("equal", f"equal in all trials ({_count(contrast.n)})")
     why = "the difference is the same for every seed" if contrast.is_paired else "no value varies between seeds"
     return not_compared(f"{why}, so there is no spread to test it against ({_count(contrast.n)})")

@@ -35,7 +35,12 @@ def warnings(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Key
     records = [record for row in rows for record in row.finished.values()]
     return tuple(
         sentence
-        for sentences in (_on_rows(records, keys), _on_times(records, metrics), _on_code(records))
+        for sentences in (
+            _on_rows(records, keys),
+            _on_machines(rows),
+            _on_times(records, metrics),
+            _on_code(records),
+        )
         for sentence in sentences
     )
 
@@ -50,9 +55,21 @@ def _on_rows(records: Sequence[Record], keys: Keys) -> Iterator[str]:
             yield f"{name} is not the same images in all trials"
 
 
+def _on_machines(rows: Sequence[Configuration]) -> Iterator[str]:
+    """Yield a sentence if a row ran elsewhere than another: their difference is then also one of machines.
+
+    Arithmetic depends on the device, and on the CPU on the number of threads.
+    """
+    machines = [{_machine(record) for record in row.finished.values()} for row in rows]
+    machines = [of_row for of_row in machines if of_row]
+    if any(one.isdisjoint(other) for one in machines for other in machines):
+        names = "; ".join(sorted(set().union(*machines)))
+        yield f"configurations ran on different machines, which may be what makes a difference: {names}"
+
+
 def _on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:
-    machines = _names(f"{record.machine.hostname} ({_device(record.machine)})" for record in records)
     timed = [metric.name for metric in metrics if metric.is_ratio]
+    machines = _names(map(_machine, records))
     if timed and len(machines) > 1:
         yield f"{', '.join(timed)}: times of {len(machines)} machines are compared: {'; '.join(machines)}"
     ways = _names(", ".join(sorted(record.acceleration.values())) for record in records)
@@ -74,6 +91,10 @@ def _on_code(records: Sequence[Record]) -> Iterator[str]:
         versions = _names(record.machine.versions.get(package, "none") for record in records)
         if len(versions) > 1:
             yield f"trials ran with {package} {' and '.join(versions)}"
+
+
+def _machine(record: Record) -> str:
+    return f"{record.machine.hostname} ({_device(record.machine)})"
 
 
 def _device(machine: Machine) -> str:

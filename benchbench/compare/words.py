@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchbench.compare.comparison import Cell, Comparison
+    from benchbench.compare.cells import Cell
+    from benchbench.compare.comparison import Comparison
+    from benchbench.compare.contrasts import Contrast
+    from benchbench.compare.intervals import Interval, Summary
     from benchbench.compare.metrics import Metric
     from benchbench.compare.published import PublishedRow
-    from benchbench.compare.statistics import Contrast, Interval, Summary
 
 PERCENT = 100
 _LARGE, _MIDDLE = 100, 10
@@ -73,6 +75,20 @@ def difference(contrast: Contrast | None, metric: Metric) -> str:
     return " ".join(texts)
 
 
+def test(contrast: Contrast | None) -> str:
+    """Return ``paired t, r = 0.91, without seed=2``: the test, the correlation of the seeds, and those left out."""
+    if contrast is None or contrast.interval is None:
+        return ""
+    correlation = f"r = {contrast.correlation:.2f}" if contrast.correlation is not None else ""
+    left_out = f"without {', '.join(contrast.left_out)}" if contrast.left_out else ""
+    return ", ".join(filter(None, (contrast.test, correlation, left_out)))
+
+
+def fractions(ends: Interval | None) -> str:
+    """Return an interval of a fraction in percent, such as ``37.6 .. 96.4``, or an empty text."""
+    return f"{PERCENT * ends.low:.1f} .. {PERCENT * ends.high:.1f}" if ends else ""
+
+
 def statuses(counts: dict[str, int]) -> str:
     """Return how many trials did not finish, such as ``2 failed, 1 running``."""
     return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()) if status != "finished")
@@ -92,14 +108,13 @@ def title(metric: Metric) -> str:
 
 def caption(comparison: Comparison, metric: Metric) -> str:
     """Return how the numbers of a metric's table were made."""
-    cells = [row.cells[metric.name] for row in comparison.rows]
-    contrasts = [cell.contrast for cell in cells if cell.contrast is not None]
-    tests = {
-        "paired t tests" if contrast.is_paired else "Welch's t tests" for contrast in contrasts if contrast.interval
-    }
-    parts = [f"± standard deviation; {percent(comparison.confidence)} intervals, Student's t"]
-    if tests:
-        parts.append(f"{' and '.join(sorted(tests))}, verdicts corrected for {comparison.num_comparisons} (Holm)")
+    contrasts = [row.cells[metric.name].contrast for row in comparison.rows]
+    mean = "geometric means, " if metric.is_ratio else ""
+    parts = [f"{mean}± standard deviation; {percent(comparison.confidence)} intervals, Student's t"]
+    if any(contrast and contrast.p_value is not None for contrast in contrasts):
+        correction = "Holm" if comparison.margin is None else "Bonferroni"
+        about = "new seeds on the same test images" if metric.is_quality else "new seeds"
+        parts.append(f"verdicts are about {about}, corrected for {comparison.num_comparisons} ({correction})")
     parts.append("* best by validation")
     return "; ".join(parts)
 

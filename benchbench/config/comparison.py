@@ -39,6 +39,8 @@ class Compare(Table):
     baseline: Selection = Field(default_factory=dict)
     targets: dict[str, float] = Field(default_factory=dict)
     confidence: float = Field(0.95, gt=0, lt=1)
+    margin: float | None = Field(None, gt=0, lt=100)
+    """In points of accuracy: a smaller difference counts as none."""
 
 
 class Expected(Table):

@@ -41,8 +41,9 @@ def compare(
 
     ``experiment`` is an MLflow experiment, by default that of ``bench run``. ``grid`` is a grid file: its trials
     alone are compared, and its question is asked. ``options`` override that question: ``by`` (keys that make a row,
-    such as ``optimizer.lr``), ``metrics``, ``baseline`` (values by key), ``targets`` (values to reach, by metric) and
-    ``confidence``. ``watcher`` is told what is left out.
+    such as ``optimizer.lr``), ``metrics``, ``baseline`` (values by key), ``targets`` (values to reach, by metric),
+    ``confidence`` and ``margin`` (points of accuracy within which two configurations are the same). ``watcher`` is told
+    what is left out.
 
     Raises :class:`~benchbench.errors.BenchError` if there is nothing to compare or the question fits no trial.
     """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.compare.verdicts import POINTS
 from benchbench.config import grid_file
 from benchbench.config.comparison import SCALARS, read_comparison
 from benchbench.config.differences import is_match
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         baseline: Mapping[str, JsonValue]
         targets: Mapping[str, float]
         confidence: float | None
+        margin: float | None
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,16 @@ class Study:
         confidence = options.get("confidence")
         if confidence is not None and not 0 < confidence < 1:
             raise SpecError(f"--confidence {confidence:g} is not between 0 and 1", hint="such as 0.95")
+        margin = options.get("margin")
+        if margin is not None and not 0 < margin < POINTS:
+            raise SpecError(f"--margin {margin:g} is not between 0 and {POINTS} points", hint="such as 0.5")
         given: dict[str, object] = {
             "by": tuple(options.get("by", ())),
             "metrics": tuple(options.get("metrics", ())),
             "baseline": dict(options.get("baseline", {})),
             "targets": dict(options.get("targets", {})),
             "confidence": confidence,
+            "margin": margin,
         }
         return self.compare.model_copy(update={key: value for key, value in given.items() if value})
 

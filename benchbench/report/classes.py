@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.compare.statistics import summarise, wilson
+from benchbench.compare.intervals import summarise, wilson
 from benchbench.records import file_names
 from benchbench.report.figures import read_per_class
 
@@ -71,11 +71,11 @@ def class_table(subject: Subject) -> ClassTable:
 def _cell(records: Sequence[Record], class_name: str, num_images: int | None, confidence: float) -> ClassCell:
     tables = [record.final.test_accuracy_per_class for record in records if record.final]
     values = [table[class_name] for table in tables if class_name in table]
-    summary = summarise(values, confidence=confidence)
+    summary = summarise(values, confidence=confidence, scale="fraction")
     if summary.mean is None:
         return ClassCell(math.nan, math.nan, math.nan, "")
     if summary.interval is not None:
-        return ClassCell(summary.mean, max(summary.interval.low, 0.0), min(summary.interval.high, 1.0), "t")
+        return ClassCell(summary.mean, summary.interval.low, summary.interval.high, "t")
     if not num_images:
         return ClassCell(summary.mean, math.nan, math.nan, "")
     interval = wilson(summary.mean, num_images, confidence=confidence)

@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from benchbench.compare.intervals import summarise
 from benchbench.compare.metrics import values_of
-from benchbench.compare.statistics import summarise
 from benchbench.config.differences import value_text
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.compare.statistics import wilson
+from benchbench.compare.intervals import wilson
 from benchbench.records import file_names
 from benchbench.report.drawing import QUIET_COLOR, Figure, PercentFormatter
 from benchbench.report.figures import (

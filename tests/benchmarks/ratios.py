@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchbench.compare.statistics import Contrast, contrast
+from benchbench.compare.contrasts import Contrast, contrast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -1,0 +1,144 @@
+"""One metric of one configuration: its values, their summary, and the contrast with the baseline."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from benchbench.compare.contrasts import contrast, permutation_p
+from benchbench.compare.intervals import Interval, Summary, summarise
+from benchbench.compare.verdicts import Verdict, not_compared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchbench.compare.configurations import Configuration
+    from benchbench.compare.contrasts import Contrast, Values
+    from benchbench.compare.metrics import Metric
+    from benchbench.records.record import Record
+
+Numbers = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one configuration.
+
+    ``values`` has the value of each finished trial by seed, or None if the trial never reached the target. Such trials
+    ran for at least ``limit`` epochs or seconds. ``summary`` only covers trials with a value and, if only some seeds of
+    the row learned, those that did. ``median`` counts trials without one as longer than all others, and is None if the
+    median trial has none. ``of_learned`` tells whether the contrast is one of the seeds that learned alone.
+    """
+
+    metric: str
+    values: Numbers
+    limit: float | None
+    summary: Summary
+    median: float | None
+    contrast: Contrast | None
+    verdict: Verdict
+    of_learned: bool = False
+
+    @property
+    def num_reached(self) -> int:
+        """Return how many trials have a value."""
+        return sum(value is not None for value in self.values.values())
+
+
+@dataclass(frozen=True)
+class CellMaker:
+    """Makes the cells of a table: ``numbers`` are by attempt, and ``at_chance`` names attempts that did not learn.
+
+    A permutation test is made if it could reach ``level``, that of a verdict in this table.
+    """
+
+    baseline: Configuration
+    numbers: Mapping[str, Numbers]
+    at_chance: frozenset[str]
+    confidence: float
+    level: float
+
+    def cell(self, row: Configuration, metric: Metric) -> Cell:
+        """Return the cell of a row, with a verdict only if it cannot be tested."""
+        values = self._values(row, metric)
+        known = [value for value in self._of_learned(row, metric).values() if value is not None]
+        finite = [value for value in known if math.isfinite(value)]
+        summary = summarise(finite, confidence=self.confidence, scale=metric.scale)
+        limit = _limit(values, row.finished, metric)
+        cell = Cell(metric.name, values, limit, summary, _median(values), None, Verdict("baseline", "baseline"))
+        return cell if row is self.baseline else self._against_baseline(cell, row, metric)
+
+    def _against_baseline(self, cell: Cell, row: Configuration, metric: Metric) -> Cell:
+        is_mixed = metric.is_quality and (self._is_mixed(row) or self._is_mixed(self.baseline))
+        side = self._learned if is_mixed else self._values
+        ours, theirs = side(row, metric), side(self.baseline, metric)
+        why = _obstacle(ours, theirs, metric, ending="learned" if is_mixed else "finished")
+        if why:
+            return replace(cell, verdict=not_compared(why), of_learned=is_mixed)
+        a, b = _whole(ours), _whole(theirs)
+        change = contrast(a, b, as_ratio=metric.is_ratio, confidence=self.confidence)
+        if change.p_value is not None:
+            permuted = permutation_p(a, b, as_ratio=metric.is_ratio, level=self.level)
+            change = replace(change, permutation_p=permuted)
+        if metric.unit == "fraction" and change.interval:
+            # No difference of fractions lies beyond, so that nothing is lost by cutting there.
+            change = replace(change, interval=Interval(max(change.interval.low, -1.0), min(change.interval.high, 1.0)))
+        return replace(cell, contrast=change, of_learned=is_mixed)
+
+    def _values(self, row: Configuration, metric: Metric) -> Numbers:
+        return {unit: self.numbers[record.attempt].get(metric.name) for unit, record in row.finished.items()}
+
+    def _learned(self, row: Configuration, metric: Metric) -> Numbers:
+        return {
+            unit: value
+            for unit, value in self._values(row, metric).items()
+            if row.finished[unit].attempt not in self.at_chance
+        }
+
+    def _of_learned(self, row: Configuration, metric: Metric) -> Numbers:
+        return self._learned(row, metric) if metric.is_quality and self._is_mixed(row) else self._values(row, metric)
+
+    def _is_mixed(self, row: Configuration) -> bool:
+        """Tell whether some of a row's finished trials learned and others did not."""
+        return len({record.attempt in self.at_chance for record in row.finished.values()}) > 1
+
+
+def _whole(values: Numbers) -> Values:
+    return {unit: value for unit, value in values.items() if value is not None}
+
+
+def _median(values: Numbers) -> float | None:
+    """Return the median, counting missing values as longer than all others; None if it is missing itself."""
+    ordered = sorted(math.inf if value is None else value for value in values.values())
+    if not ordered:
+        return None
+    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    return middle if math.isfinite(middle) else None
+
+
+def _limit(values: Numbers, finished: Mapping[str, Record], metric: Metric) -> float | None:
+    """Return how long the trials without a value went on, the shortest of them."""
+    unreached = [finished[unit] for unit, value in values.items() if value is None]
+    if not unreached:
+        return None
+    if metric.unit == "epochs":
+        return float(min(len(record.epochs) for record in unreached))
+    return min(math.fsum(epoch.train_seconds + epoch.eval_seconds for epoch in record.epochs) for record in unreached)
+
+
+def _obstacle(ours: Numbers, baseline: Numbers, metric: Metric, *, ending: str) -> str:
+    """Return why two sets of values cannot be tested against each other, or an empty text."""
+    for values, whose in ((ours, "this row"), (baseline, "the baseline")):
+        if not values:
+            return f"no trial of {whose} has {ending}"
+            return f"no trial of {whose} has {ending}"
+    if None in ours.values() or None in baseline.values():
+        reached = [
+            f"{sum(value is not None for value in values.values())} of {len(values)}" for values in (ours, baseline)
+        ]
+        return f"reached by {reached[0]} trials, in the baseline by {reached[1]}"
+    numbers = [*_whole(ours).values(), *_whole(baseline).values()]
+    if not all(map(math.isfinite, numbers)):
+        return "a value is not finite"
+    return "a ratio needs values above 0" if metric.is_ratio and min(numbers) <= 0 else ""

@@ -1,0 +1,137 @@
+"""Seeds that learned, and those that did not: trials that failed, were killed, or are no better than guessing.
+
+Where some seeds of a configuration learn and others do not, a mean of both describes neither, and no t test holds.
+How many learned is then a result of its own, with Wilson's interval and Fisher's exact test, and accuracies are those
+of the seeds that learned.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from benchbench.compare.intervals import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchbench.compare.configurations import Configuration
+    from benchbench.compare.intervals import Interval
+    from benchbench.records.record import Record
+
+GUESSING = 0.99
+"""How often a guess is no better than the accuracy up to which a trial may be one."""
+
+NEAR_CHANCE = 0.1, 0.25
+"""Trials no farther above chance than this fraction of what others learned did not learn; none beyond that one."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How many seeds of a configuration learned, of all that ended, and how the others ended.
+
+    ``interval`` is Wilson's, of the fraction that learned. ``p_value`` is Fisher's against the baseline, None if there
+    is no baseline or the numbers are too small to reach the level, and ``corrected_p`` the same after correction.
+    """
+
+    num_learned: int
+    num_ended: int
+    others: dict[str, int]
+    interval: Interval | None
+    p_value: float | None = None
+    corrected_p: float | None = None
+    verdict: str = ""
+
+    @property
+    def all_learned(self) -> bool:
+        """Tell whether no seed is missing."""
+        return self.num_learned == self.num_ended
+
+
+def not_learned(records: Sequence[Record]) -> frozenset[str]:
+    """Return the attempts of the finished trials that are no better than guessing.
+
+    Such a trial predicts a single class, or its test accuracy is near chance, 1 / classes: within what 99 of 100
+    guesses reach on as many images, but no less than a tenth and no more than a quarter of the way to the median of
+    the trials on the same dataset that are beyond that.
+    """
+    finished = [record for record in records if record.status == "finished" and record.final]
+    by_dataset: dict[str, list[Record]] = {}
+    for record in finished:
+        by_dataset.setdefault(record.spec.dataset.name, []).append(record)
+    return frozenset(attempt for group in by_dataset.values() for attempt in _at_chance(group))
+
+
+def _at_chance(records: Sequence[Record]) -> Iterable[str]:
+    gains = {record.attempt: _accuracy(record) - _chance(record) for record in records}
+    guesses = {record.attempt: _guess(record) - _chance(record) for record in records}
+    beyond = [gain for attempt, gain in gains.items() if gain > guesses[attempt]]
+    if not beyond:
+        return [record.attempt for record in records if _predicts_one_class(record)]
+    low, high = (fraction * float(np.median(beyond)) for fraction in NEAR_CHANCE)
+    return [
+        record.attempt
+        for record in records
+        if gains[record.attempt] <= np.clip(guesses[record.attempt], low, high) or _predicts_one_class(record)
+    ]
+
+
+def count_learned(row: Configuration, at_chance: frozenset[str], *, confidence: float) -> Learning:
+    """Return how many seeds of a row learned. Trials that still run are not counted."""
+    endings = Counter(
+        "at chance" if record.attempt in at_chance else record.status
+        for record in row.trials.values()
+        if record.status != "running"
+    )
+    num_learned, num_ended = endings.pop("finished", 0), sum(endings.values())
+    num_ended += num_learned
+    interval = wilson(num_learned / num_ended, num_ended, confidence=confidence) if num_ended else None
+    return Learning(num_learned, num_ended, dict(endings), interval)
+
+
+def fisher_p(ours: Learning, baseline: Learning, *, level: float) -> float | None:
+    """Return the p value of Fisher's exact test of two rates; None if no outcome of so many could reach the level.
+
+    What cannot reach it is no comparison and costs no correction: Tarone, "A modified Bonferroni method for discrete
+    data", Biometrics 46, 1990.
+    """
+    if ours.all_learned and baseline.all_learned:
+        return None
+    learned = ours.num_learned + baseline.num_learned
+    all_ours = min(learned, ours.num_ended)
+    all_theirs = max(0, learned - baseline.num_ended)
+    best = min(_fisher(count, learned, ours, baseline) for count in (all_ours, all_theirs))
+    return _fisher(ours.num_learned, learned, ours, baseline) if best < level else None
+
+
+def _fisher(ours: int, learned: int, one: Learning, other: Learning) -> float:
+    table = [[ours, one.num_ended - ours], [learned - ours, other.num_ended - (learned - ours)]]
+    return float(stats.fisher_exact(table).pvalue)
+
+
+def _accuracy(record: Record) -> float:
+    return record.final.test_accuracy if record.final else 0.0
+
+
+def _chance(record: Record) -> float:
+    return 1 / max(len(record.data.class_names), 1)
+
+
+def _guess(record: Record) -> float:
+    """Return the accuracy that 99 of 100 guesses do not exceed."""
+    return _best_guess(max(record.data.splits["test"].num_images, 1), _chance(record))
+
+
+@lru_cache
+def _best_guess(num_images: int, chance: float) -> float:
+    return float(stats.binom.ppf(GUESSING, num_images, chance)) / num_images
+
+
+def _predicts_one_class(record: Record) -> bool:
+    accuracies = sorted(record.final.test_accuracy_per_class.values()) if record.final else []
+    return len(accuracies) > 1 and accuracies[-1] == 1 and accuracies[-2] == 0
