@@ -83,7 +83,8 @@ def texts(row: tuple[tables.Cell, ...]) -> list[str]:
 
 def test_the_question_and_the_verdicts_come_before_everything_else(two_rates: Subject) -> None:
     text = page.render(two_rates)
-    places = [text.index(part) for part in ("<h1>Which rate?</h1>", "too few seeds: n = 2", 'id="trials"', 'id="chart-curves"')]
+    parts = ("<h1>Which rate?</h1>", "too few seeds: n = 2", 'id="trials"', 'id="chart-curves"')
+    places = [text.index(part) for part in parts]
     assert places == sorted(places)
 
 
@@ -153,7 +154,7 @@ def test_classes_have_student_intervals_over_seeds_and_wilsons_over_images(tmp_p
     seeds, single = table.columns
     assert [cell.method for cell in seeds] == ["t", "Wilson", "Wilson"]
     # Of 0 and 25 %: 12.5 ± 12.706 x 17.68 / sqrt(2), as far as there are such fractions.
-    assert (seeds[0].low, seeds[0].high) == pytest.approx((0.0, 1.0), abs=1e-6)
+    assert (seeds[0].low, seeds[0].high) == pytest.approx((0.0, 1.0), abs=1e-3)
     assert 0 <= seeds[0].low < seeds[0].high <= 1
     # Wilson, of 0 in 8: 1.96 ** 2 / (8 + 1.96 ** 2).
     assert (single[0].low, single[0].high) == (0.0, pytest.approx(0.3244, abs=1e-4))
