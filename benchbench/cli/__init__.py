@@ -6,6 +6,7 @@
     options.py   options that several commands share, and their completion in the shell
     tables.py    tables and lines on standard output
     bars.py      bars below the lines of a terminal
+    startup.py   streams, signals and warnings, as they are left to us
     progress.py  what you see while trials run or variants are timed
     run.py       bench run
     grid.py      bench grid

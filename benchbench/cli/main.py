@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -15,6 +13,7 @@ from typer.core import TyperGroup
 
 from benchbench.cli import compare, data, doctor, grid, options, plugin, report, run, runs, show, time
 from benchbench.cli import list as list_
+from benchbench.cli.startup import output_error, take_over
 from benchbench.errors import BenchError, SpecError
 
 if TYPE_CHECKING:
@@ -57,11 +56,7 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run ``bench``; it exits with 0 all well, 1 a trial failed, 2 wrong usage or input, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal or pipe that takes ASCII alone must not end a trial over the name of a class.
-            stream.reconfigure(errors="backslashreplace")
+    take_over(_interrupt)
     app = make_app()
     try:
         _add_plugin_commands(app, sys.argv[1:])
@@ -71,8 +66,18 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
+        end.code = _with_output(end.code)
         _leave_threads(end)
         raise
+
+
+def _with_output(code: str | int | None) -> str | int | None:
+    """Return an exit code that says so if not all of the output could be written, as on a full disk."""
+    error = output_error()
+    if error is None:
+        return code
+    typer.echo(f"error: standard output cannot be written: {error.strerror}", err=True)
+    return code or options.EXIT_CODES["failed"]
 
 
 def _leave_threads(end: SystemExit) -> None:

@@ -17,7 +17,7 @@ They take plain values, return values, print nothing, and tell a watcher what go
     plan.py          which trials are done, which resume, and which start anew
     settling.py      what earlier calls left open
     event_loop.py    every event goes to the journal, then to tracker, watcher and listeners
-    interrupts.py    Ctrl-C and SIGTERM while trials run
+    interrupts.py    Ctrl-C, SIGTERM and SIGHUP while trials run
     listeners.py     plugins that are told of every event
     completion.py    what is kept of trials, and of the best of a grid
     delivery.py      the wait for MLflow at the end of a call

@@ -70,7 +70,7 @@ class Drive:
     def run(self, jobs: Iterable[TrialJob], executor: Executor) -> Ending:
         """Run the jobs and return how each ended.
 
-        SIGINT and SIGTERM stop the trials after their batch, a second one at once.
+        SIGINT, SIGTERM and SIGHUP stop the trials after their batch, a second one of the first two at once.
         """
         running = _Running(self, deque(jobs), Interrupts(executor, self.watcher.note))
         with running.interrupts.caught():

@@ -1,7 +1,8 @@
 """Signals while trials run.
 
-The first SIGINT or SIGTERM asks for a stop after the current batch, the second stops at once. SIGTSTP (Ctrl-Z) suspends
-the workers with this process: they have process groups of their own, so that the terminal does not do it.
+The first SIGINT or SIGTERM asks for a stop after the current batch, the second stops at once. A terminal that closes
+(SIGHUP) asks for a stop too, and never for one at once: shell and system may both say it. SIGTSTP (Ctrl-Z) suspends the
+workers with this process: they have process groups of their own, so that the terminal does not do it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM stopped the call, after everything so far was saved.
+    """Ctrl-C, SIGTERM or SIGHUP stopped the call, after everything so far was saved.
 
     ``result`` is what the call would have returned: a record, a grid result or a timing, or None if nothing began.
     """
@@ -46,12 +47,18 @@ class Interrupts:
             return
         before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._suspend)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._hang_up)
         try:
             yield
         finally:
             for number, handler in before.items():
                 # None stands for a handler that was not set from Python, and cannot be set again from it.
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        if not self.count:
+            self._handle(number, frame)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
         self.count += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -60,12 +61,13 @@ class WorkerProcess:
                 stderr=subprocess.STDOUT,
                 pass_fds=(theirs.fileno(),),
                 process_group=0,
-                # Plugins print what they like, whatever the terminal can show.
-                env=os.environ | {"PYTHONIOENCODING": "utf-8:backslashreplace"} | environment,
+                env=os.environ | _python_switches() | environment,
                 text=True,
                 encoding="utf-8",
                 errors="replace",
             )
+        assert isinstance(self._process.stdout, io.TextIOWrapper)  # noqa: S101 - asked for above
+        self._process.stdout.reconfigure(newline="\n")
         self._output = threading.Thread(target=self._hear_output, daemon=True)
         self._answers = threading.Thread(target=self._hear_answers, daemon=True)
         self._output.start()
@@ -117,8 +119,9 @@ class WorkerProcess:
     def _hear_output(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - asked for above
         for line in self._process.stdout:
-            self._last_words.append(line.rstrip())
-            self._heard.put((self, Output(line.rstrip())))
+            text = last_state(line)
+            self._last_words.append(text)
+            self._heard.put((self, Output(text)))
 
     def _hear_answers(self) -> None:
         for answer in self._channel.messages():
@@ -132,3 +135,17 @@ class WorkerProcess:
         # macOS refuses to signal a group that has nothing but zombies left.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+
+def last_state(line: str) -> str:
+    """Return what a terminal would show of a line in the end: bars, as tqdm draws them, begin it again and again."""
+    return line.rstrip().rpartition("\r")[2]
+
+
+def _python_switches() -> dict[str, str]:
+    """Return variables for Python in the worker."""
+    # Plugins print what they like, whatever the terminal can show.
+    switches = {"PYTHONIOENCODING": "utf-8:backslashreplace"}
+    if "error" in os.environ.get("PYTHONWARNINGS", ""):
+        switches["PYTHONWARNINGS"] = "default"  # libraries warn, and a warning must not end a trial
+    return switches

@@ -11,6 +11,7 @@
     journal.py     the folder of a trial: its events on disk
     claim.py       which call runs a trial, and where its results go
     calls.py       which calls are alive: locks and heartbeats
+    host.py        tells this host from others, before and after a restart
     recovery.py    trials whose process died
     grid_end.py    how a grid ended, until MLflow knows
     tracked.py     what a tracker tells about runs

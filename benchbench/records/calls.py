@@ -4,7 +4,8 @@ A call holds a lock for as long as it runs, and the system drops the lock when t
 Clocks, process ids and host names decide nothing: each can change or mean something else in a container.
 
 Some shared filesystems do not pass locks on to other hosts. So a call also writes a growing number to a file, its
-heartbeat, and another host believes that a call is dead only if the lock is free and the number stands still.
+heartbeat, and another host believes that a call is dead only if the lock is free and the number stands still. All
+heartbeats are watched at the same time. A host that was restarted knows that its earlier calls are dead.
 
 ::
 
@@ -17,20 +18,20 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import threading
 import time
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import TrialError
+from benchbench.records.host import Host, this_host
 from benchbench.records.state import GOES_ON, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 BEAT_SECONDS = 2.0
 WATCH_SECONDS = 15.0
@@ -38,32 +39,47 @@ WATCH_SECONDS = 15.0
 
 _POLL_SECONDS = 0.2
 _dead: set[Call] = set()
+_watched: dict[Path, tuple[bytes, float]] = {}
+"""Heartbeats that were read, and when."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of bench. ``kernel`` is the one that knows its lock; empty if the filesystem has no locks."""
+    """A call of bench.
+
+    ``kernel`` is the one that knows its lock; empty if the filesystem has no locks. ``host`` stays the same when its
+    host is restarted, which the kernel does not; empty if nothing told.
+    """
 
     id: str
     kernel: str
+    host: str = ""
 
-    def is_alive(self, *, watch_seconds: float = WATCH_SECONDS) -> bool:
-        """Tell whether the call still runs; takes so long only for one that died on another host."""
+    def is_alive(self, *, watch_seconds: float = WATCH_SECONDS, here: Host | None = None) -> bool:
+        """Tell whether the call still runs; takes so long only for those that died on other hosts, together."""
         if self in _dead:
             return False
         if _is_locked(self._path("lock")):
             return True
-        if self.kernel != this_kernel() and self._is_beating(watch_seconds):
+        if self._may_be_elsewhere(here or this_host()) and self._is_beating(watch_seconds):
             return True
         _dead.add(self)
         return False
 
+    def _may_be_elsewhere(self, here: Host) -> bool:
+        was_restarted = bool(self.host) and self.host == here.name
+        return self.kernel != here.kernel and not was_restarted
+
     def _is_beating(self, watch_seconds: float) -> bool:
-        before = self._heartbeat()
-        deadline = time.monotonic() + watch_seconds
-        while before is not None and time.monotonic() < deadline:
-            if self._heartbeat() != before:
+        path = self._path("heartbeat")
+        _watch_all(path.parent)
+        before, since = _watched.get(path, (self._heartbeat(), 0.0))
+        while before is not None and (now := self._heartbeat()) is not None:
+            if now != before:
+                _watched[path] = (now, time.monotonic())
                 return True
+            if time.monotonic() >= since + watch_seconds:
+                break
             time.sleep(_POLL_SECONDS)
         return False
 
@@ -96,7 +112,8 @@ def calling() -> Iterator[Call]:
     ended = threading.Event()
     thread = threading.Thread(target=_beat, args=(heartbeat, ended), name="bench-heartbeat", daemon=True)
     try:
-        call = Call(name, this_kernel() if _lock(descriptor) else "")
+        here = this_host()
+        call = Call(name, here.kernel, here.name) if _lock(descriptor) else Call(name, "", "")
         thread.start()
         yield call
     finally:
@@ -107,12 +124,12 @@ def calling() -> Iterator[Call]:
         os.close(descriptor)
 
 
-def this_kernel() -> str:
-    """Return what tells running systems apart: all containers of a host share it, and a restart changes it."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return socket.gethostname()
+def _watch_all(folder: Path) -> None:
+    """Take note of all heartbeats that were not read yet, so that the time to watch them passes once for all."""
+    for path in folder.glob("*.heartbeat"):
+        if path not in _watched:
+            with suppress(OSError):
+                _watched[path] = (path.read_bytes(), time.monotonic())
 
 
 def _lock(descriptor: int) -> bool:

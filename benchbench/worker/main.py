@@ -1,9 +1,9 @@
 """The worker process: it alone imports torch, and does what the driver asks for.
 
 Started as ``python -P -m benchbench.worker.main FILE_DESCRIPTOR HEARTBEAT_FILE``. The descriptor is a socket that
-carries requests and answers; what plugins print goes to the driver as output. A worker ignores SIGINT and SIGTERM,
-which a terminal or a scheduler sends to all processes: the driver asks it to stop. It ends when its driver is gone,
-with all processes that plugins have started.
+carries requests and answers; what plugins print goes to the driver as output. A worker ignores SIGINT, SIGHUP and
+SIGTERM, which a terminal or a scheduler sends to all processes: the driver asks it to stop. It ends when its driver is
+gone, with all processes that plugins have started.
 """
 
 from __future__ import annotations
@@ -184,6 +184,7 @@ def main() -> None:
 
 def _ignore_signals() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Children inherit what is ignored, but no handler: Process.terminate() must end those of a plugin.
     signal.signal(signal.SIGTERM, lambda *_: None)
     os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))

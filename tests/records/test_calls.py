@@ -5,14 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from support import journals
 
-from benchbench.records.calls import BEAT_SECONDS, NOBODY, Call, calling, this_kernel
+from benchbench.records.calls import BEAT_SECONDS, NOBODY, Call, calling
 from benchbench.records.claim import Claim
+from benchbench.records.host import Host, this_host
 from benchbench.records.journal import Journal
 from benchbench.records.recovery import mark_dead
 from benchbench.records.state import state_folder
@@ -45,7 +47,7 @@ def running(call: Call) -> Journal:
 def hold() -> tuple[subprocess.Popen[str], Call]:
     process = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    return process, Call(process.stdout.readline().strip(), this_kernel())
+    return process, Call(process.stdout.readline().strip(), this_host().kernel)
 
 
 def ask(call: Call, *prefix: str) -> str:
@@ -103,12 +105,40 @@ def test_on_another_host_a_heartbeat_that_goes_on_is_a_living_call_and_one_that_
 
 
 def test_a_heartbeat_does_not_keep_a_dead_call_of_this_host_alive() -> None:
-    call = Call("0123456789abcdef", this_kernel())
+    call = Call("0123456789abcdef", this_host().kernel)
     path = state_folder() / "calls" / f"{call.id}.heartbeat"
     path.parent.mkdir(parents=True)
     path.write_text("1", encoding="ascii")
     assert not call.is_alive()
     assert not NOBODY.is_alive()
+
+
+def test_dead_calls_of_other_hosts_are_watched_at_the_same_time() -> None:
+    calls = [still(f"{number:016x}", OTHER_KERNEL) for number in range(5)]
+    began = time.monotonic()
+    assert [call.is_alive(watch_seconds=1) for call in calls] == [False] * 5
+    assert 1 <= time.monotonic() - began < 3
+
+
+def test_a_host_that_was_restarted_waits_for_none_of_its_earlier_calls() -> None:
+    call = still("00000000000000a0", "before the restart", "this host")
+    assert not call.is_alive(watch_seconds=3600, here=Host("after the restart", "this host"))
+
+
+def test_a_call_of_another_host_with_the_same_name_is_watched_if_that_name_says_nothing() -> None:
+    call = still("00000000000000a1", OTHER_KERNEL)
+    beat = threading.Timer(0.3, (state_folder() / "calls" / f"{call.id}.heartbeat").write_text, ["2", "ascii"])
+    beat.start()
+    assert call.is_alive(here=Host("this kernel"))
+    beat.join()
+
+
+def still(name: str, kernel: str, host: str = "") -> Call:
+    """Return a call whose heartbeat stands still and whose lock is free."""
+    path = state_folder() / "calls" / f"{name}.heartbeat"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("1", encoding="ascii")
+    return Call(name, kernel, host)
 
 
 def test_a_call_beats() -> None:
