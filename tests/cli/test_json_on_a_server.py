@@ -44,6 +44,7 @@ COMMANDS = (
     ("show", "model", "alexnet", "--json"),
     ("data", "list", "--json"),
     ("data", "verify", "digits", "--json"),
+    ("plugin", "check", "sgd", "--json"),
     ("doctor", "--json"),
 )
 """In this order: those that read need the trials of those that train."""
