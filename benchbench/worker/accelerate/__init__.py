@@ -5,6 +5,8 @@
     acceleration.py  what is accelerated in a trial, chosen by device and precision
     levers.py        each way to make a step faster: whether it fits a trial, and how it is applied
     proof.py         one step with the levers and one without, compared before a trial begins
+    proof_pass.py    the forward and the backward pass of those steps
+    proof_steps.py   the steps of their optimizers
     devices.py       which devices there are, and their precisions
     memory.py        the allocator, and the peak of a trial
 

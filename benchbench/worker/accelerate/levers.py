@@ -172,7 +172,7 @@ class FusedSteps(Lever):
 
 @dataclass(frozen=True)
 class StepsInPlace(Lever):
-    """Fused steps that never write the gradients of large linear layers: their factors are added to the momentum."""
+    """Fused steps that never write the gradients of large linear layers: a few rows at a time are computed and used."""
 
     products: str
     fact = "optimizer"

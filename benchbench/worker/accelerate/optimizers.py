@@ -21,6 +21,10 @@ FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 """Have a fused step on CPUs and CUDA: torch 2.6, "torch.optim", Algorithms. Their subclasses may compute otherwise."""
 
 
+BLOCK_NUMBERS = 2**21
+"""8 MB: fewer take more calls, and more do not stay in the cache."""
+
+
 def can_fuse(optimizer: Optimizer) -> bool:
     """Tell whether an optimizer has a fused step.
 
@@ -36,18 +40,16 @@ def can_fuse(optimizer: Optimizer) -> bool:
 
 
 def can_update_in_place(optimizer: Optimizer) -> bool:
-    """Tell whether an optimizer has steps that need no gradient of a large weight.
-
-    Nesterov's momentum needs it, and so do hooks.
-    """
+    """Tell whether an optimizer has steps that need no whole gradient of a large weight; hooks may need it."""
     is_hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks  # noqa: SLF001 - the only way to ask
-    return type(optimizer) is torch.optim.SGD and not is_hooked and all(map(_is_linear, optimizer.param_groups))
+    return type(optimizer) is torch.optim.SGD and not is_hooked
 
 
 def own_weights(optimizer: Optimizer, weights: Iterable[Tensor]) -> list[Tensor]:
     """Return those of the weights that the optimizer updates and that share their memory with no other."""
     updated = _weights(optimizer)
-    storages = [weight.untyped_storage().data_ptr() for weight in updated]
+    # Not by their addresses, which whoever asks for may write to: memory that is copied on write would be copied.
+    storages = [weight.untyped_storage()._cdata for weight in updated]  # noqa: SLF001 - nothing public tells
     own = [weight for weight, storage in zip(updated, storages, strict=True) if storages.count(storage) == 1]
     return [weight for weight in weights if weight.is_leaf and any(weight is other for other in own)]
 
@@ -81,9 +83,8 @@ class _Steps:
     A step is torch's own if it is not the plain one: if it has a closure, if another hook sees the gradients later
     than this, and for a group whose gradients and states do not lie in memory as its weights do.
 
-    In place, products are added to the momentum at once, so that a gradient ``[O, I]`` is neither written nor read
-    again, nor needs memory. Momentum and weights are those of :class:`torch.optim.SGD` but for rounding; the state
-    has the same names.
+    In place, weights are updated a few rows at a time, by torch's own fused step: the rows of a gradient are computed
+    into memory that is used again for the next, and so stays in the processor's cache. The state has the same names.
     """
 
     def __init__(self, products: Products | None) -> None:
@@ -95,7 +96,7 @@ class _Steps:
         has_closure = any(value is not None for value in (*args[1:], *kwargs.values()))
         is_plain = not has_closure and _last_hook(optimizer) == self.before
         for group in optimizer.param_groups:
-            if is_plain and self._products is not None and _is_linear(group):
+            if is_plain and self._products is not None:
                 self._update_in_place(optimizer, group, self._products)
             for weight in group["params"]:
                 if isinstance(weight.grad, FactoredGradient):
@@ -122,28 +123,28 @@ class _Steps:
 def _step(optimizer: Optimizer, group: dict[str, Any], weight: Tensor, products: Products) -> None:
     """Take a step of SGD on one weight with a factored gradient."""
     gradient, x = weight.grad.factors.gradient, weight.grad.factors.x  # type: ignore[union-attr]
-    lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
-    if not momentum:
-        products.add_weight_gradient(weight, gradient, x, beta=1 - lr * decay, alpha=-lr)
-        return
-    buffer = optimizer.state[weight].get("momentum_buffer")
-    beta, alpha = momentum, 1 - group["dampening"]
-    if buffer is None:
+    has_momentum = bool(group["momentum"])
+    buffer = optimizer.state[weight].get("momentum_buffer") if has_momentum else None
+    is_first = has_momentum and buffer is None
+    if is_first:
         buffer = optimizer.state[weight]["momentum_buffer"] = torch.empty_like(weight)
-        beta, alpha = 0, 1
-    products.add_weight_gradient(buffer, gradient, x, beta=beta, alpha=alpha)
-    if decay:
-        buffer.add_(weight, alpha=alpha * decay)
-    weight.add_(buffer, alpha=-lr)
+    num_rows = max(1, BLOCK_NUMBERS // weight.shape[1])
+    memory = weight.new_empty(num_rows, weight.shape[1])
+    for start in range(0, len(weight), num_rows):
+        rows = slice(start, start + num_rows)
+        block = weight[rows]
+        torch._fused_sgd_(
+            [block],
+            [products.weight_gradient_rows(gradient[:, rows], x, out=memory[: len(block)])],
+            [] if buffer is None else [buffer[rows]],
+            lr=float(group["lr"]),
+            is_first_step=is_first,
+            **{key: group[key] for key in ("momentum", "weight_decay", "dampening", "nesterov", "maximize")},
+        )
 
 
 def _weights(optimizer: Optimizer) -> list[Tensor]:
     return [weight for group in optimizer.param_groups for weight in group["params"]]
-
-
-def _is_linear(group: dict[str, Any]) -> bool:
-    """Tell whether steps of SGD add a multiple of the gradient to the momentum, and of that to the weight."""
-    return not (group["nesterov"] or group["maximize"] or group["differentiable"])
 
 
 def _is_plain(weight: Tensor) -> bool:

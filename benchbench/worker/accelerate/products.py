@@ -45,13 +45,9 @@ class Products(ABC):
     def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Return ``gradient.T @ x``."""
 
-    def add_weight_gradient(self, total: Tensor, gradient: Tensor, x: Tensor, *, beta: float, alpha: float) -> None:
-        """Make ``beta * total + alpha * gradient.T @ x`` of ``total`` ``[O, I]``, in one pass over it."""
-        if len(x) > MAX_GRADIENT_BATCH:
-            total.addmm_(gradient.t(), x, beta=beta, alpha=alpha)
-            return
-        rows = gradient.t().reshape(NUM_BLOCKS, -1, len(x))
-        total.view(NUM_BLOCKS, -1, x.shape[1]).baddbmm_(rows, x.expand(NUM_BLOCKS, -1, -1), beta=beta, alpha=alpha)
+    def weight_gradient_rows(self, gradient: Tensor, x: Tensor, *, out: Tensor) -> Tensor:
+        """Return ``gradient.T @ x`` in ``out``, for so few outputs that it stays in the processor's cache."""
+        return torch.mm(gradient.t(), x, out=out)
 
     def fits(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
         """Tell whether a call is computed here."""
@@ -109,11 +105,15 @@ class Images(Products):
     The view costs no copy; oneDNN's convolutions of 1x1 are products that read the weights once.
     """
 
-    max_batch = 32
+    max_batch = 128
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Convolve the weights with N filters of 1x1."""
-        return F.conv2d(_as_image(weight), x[:, :, None, None]).view(len(x), -1).contiguous()
+        # Not F.conv2d, which does not ask oneDNN for a single image if there is one thread.
+        outputs = torch.mkldnn_convolution(
+            _as_image(weight), x[:, :, None, None], None, padding=(0, 0), stride=(1, 1), dilation=(1, 1), groups=1
+        )
+        return outputs.view(len(x), -1).contiguous()
 
     def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
         """Take the gradient of those filters."""

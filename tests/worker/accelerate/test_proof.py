@@ -107,10 +107,10 @@ class BrokenProducts(Blocks):
 
 
 class BrokenUpdates(Images):
-    """Adds a gradient that is a little too large."""
+    """Takes steps with a gradient that is a little too large."""
 
-    def add_weight_gradient(self, total: Tensor, gradient: Tensor, x: Tensor, *, beta: float, alpha: float) -> None:
-        super().add_weight_gradient(total, gradient, x, beta=beta, alpha=1.0001 * alpha)
+    def weight_gradient_rows(self, gradient: Tensor, x: Tensor, *, out: Tensor) -> Tensor:
+        return super().weight_gradient_rows(gradient, x, out=out).mul_(1.0001)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,126 @@
+"""A training step up to its gradients, and in what two of them differ.
+
+To save memory, gradients are dropped as soon as they are noted, and of large tensors every 17th number is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+from benchbench.worker.accelerate.proof_steps import ProofError, norm, some_rows
+from benchbench.worker.seeds import seed_everything
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from benchbench.worker.accelerate.acceleration import Acceleration
+    from benchbench.worker.accelerate.factored import Factors
+
+MAX_NUMBERS = 2**20
+"""Of a tensor that is compared whole."""
+
+SAMPLED = 17
+"""One of how many numbers of a larger tensor is compared; prime, so that no pattern of a layer repeats with it."""
+
+BOUNDS = {"fp32": 1e-5, "tf32": 1e-3, "bf16": 2**-8}
+"""Of the difference by the norm, for each tensor; a larger one may be up to twice torch's own error."""
+
+OWN_ERRORS = {"fp32": 1e-2, "tf32": 0.1, "bf16": 0.5}
+"""Up to which torch's own error is one of rounding: beyond it, the precise step had other random numbers."""
+
+NOISE = 0.01
+"""Times the norm of all gradients: the rounding of one that is zero is compared with that, and not with itself."""
+
+GRADIENT = "gradient of "
+
+
+@dataclass
+class Pass:
+    """Loss, gradients, buffers and logits by name, and of each gradient some rows."""
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+    gradients: dict[str, Tensor | Factors] = field(default_factory=dict)
+
+    def take(self, name: str, weight: Tensor) -> None:
+        """Note a gradient, and forget it."""
+        gradient = weight.grad
+        if gradient is None:
+            return
+        sampled = _sampled(gradient)
+        # Backward passes within backward passes (reentrant checkpoints) bring it in parts.
+        self.values[GRADIENT + name] = self.values.get(GRADIENT + name, 0) + sampled
+        self.gradients[name] = some_rows(gradient)
+        weight.grad = None
+
+    @cached_property
+    def noise(self) -> float:
+        """What a gradient that may be zero is compared with."""
+        norms = [norm(value) for name, value in self.values.items() if name.startswith(GRADIENT)]
+        return NOISE * float(np.linalg.norm(norms)) if norms else 0.0
+
+    def differences(self, other: Pass, *, bound: float) -> dict[str, float]:
+        """Return the names of all that differs by more than the bound, and by how much."""
+        if self.values.keys() != other.values.keys():
+            names = sorted(self.values.keys() ^ other.values.keys())
+            raise ProofError(f"only one of two steps has a {names[0]}")
+        differences = {name: _distance(other.values[name], value) for name, value in self.values.items()}
+        return {
+            name: difference
+            for name, difference in differences.items()
+            if not difference <= bound * (norm(self.values[name]) + self._noise_of(name))
+        }
+
+    def check(self, other: Pass, precise: Pass, names: dict[str, float], *, precision: str) -> None:
+        """Raise if another pass is much farther than this from a precise one in any of these."""
+        for name, difference in names.items():
+            right = precise.values.get(name, torch.tensor(torch.nan))
+            own, theirs = _distance(self.values[name], right), _distance(other.values[name], right)
+            slack = BOUNDS[precision] * (norm(right) + self._noise_of(name))
+            is_rounding = own <= OWN_ERRORS[precision] * (norm(right) + self._noise_of(name))
+            if not (is_rounding and theirs <= max(2 * own, slack)):
+                raise ProofError(f"the {name} differs by {difference / (norm(self.values[name]) or 1):.1e} of its norm")
+
+    def _noise_of(self, name: str) -> float:
+        return self.noise if name.startswith(GRADIENT) else 0.0
+
+
+def computed(model: nn.Module, images: Tensor, labels: Tensor, acceleration: Acceleration, *, seed: int) -> Pass:
+    """Compute a training step up to the gradients, and logits in eval mode, from these random numbers."""
+    seed_everything(seed)
+    result = Pass()
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            weight.register_post_accumulate_grad_hook(partial(result.take, name))  # type: ignore[no-untyped-call]
+    model.train()
+    with acceleration.context(images):
+        logits = model(images)
+        loss = F.cross_entropy(logits if logits.dtype == torch.float64 else logits.float(), labels)
+    loss.backward()  # type: ignore[no-untyped-call]
+    result.values["loss"] = _sampled(loss)
+    result.values |= {f"buffer {name}": _sampled(value) for name, value in model.named_buffers()}
+    model.eval()
+    with torch.no_grad(), acceleration.context(images):
+        result.values["output in eval mode"] = _sampled(model(images))
+    return result
+
+
+def _sampled(tensor: Tensor) -> Tensor:
+    """Return a copy of the numbers of a tensor, or, of a large one, of some in all rows and columns."""
+    numbers = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
+    if numbers.numel() <= MAX_NUMBERS:
+        return numbers.flatten().cpu().clone()
+    if numbers.ndim == 1:
+        return numbers[::SAMPLED].cpu().clone()
+    # Diagonals, by their indices: the order in memory may be any.
+    diagonals = [numbers[first::SAMPLED, -first % SAMPLED :: SAMPLED] for first in range(SAMPLED)]
+    return torch.cat([diagonal.flatten() for diagonal in diagonals]).cpu()
+
+
+def _distance(left: Tensor, right: Tensor) -> float:
+    return norm(left.double() - right.double())
