@@ -41,7 +41,7 @@ def large_layer() -> nn.Linear:
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
-@pytest.mark.parametrize("batch_size", [2, 12, 32])
+@pytest.mark.parametrize("batch_size", [2, 12, 32, 128])
 def test_products_are_as_exact_as_plain_ones(name: str, batch_size: int) -> None:
     layer, x = large_layer(), torch.randn(batch_size, COLUMNS).requires_grad_()
     products = PRODUCTS[name]
