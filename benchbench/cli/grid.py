@@ -40,6 +40,9 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     max_failures: Annotated[
         int | None, typer.Option("--max-failures", min=1, help="Start no more trials after this many have failed.")
     ] = None,
+    decide: Annotated[
+        bool, typer.Option("--decide", help="Add seeds, up to 20, until every comparison is decided.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Repeat finished trials, as new runs.")] = False,
     rerun_stale: Annotated[
         bool, typer.Option("--rerun-stale", help="Repeat trials that finished with other code or packages.")
@@ -102,6 +105,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 fresh=fresh,
                 resume_anyway=resume_anyway,
                 max_failures=max_failures if keep_going else 1,
+                decide=decide,
                 dry_run=dry_run,
                 yes=yes,
                 watcher=display,
@@ -123,6 +127,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         return
     if not as_json:
         show_trials(result)
+        show_decisions(result)
         show_ways_on(result, file, experiment)
     raise typer.Exit(options.EXIT_CODES[result.status])
 
@@ -142,6 +147,19 @@ def show_trials(result: GridResult) -> None:
         error = trial.error or (trial.record and trial.record.error)
         if error:
             typer.echo(f"{trial.status}: {result.label(trial)}: {error.message}", err=True)
+
+
+def show_decisions(result: GridResult) -> None:
+    """Print what an adaptive design came to."""
+    if result.course is None or result.status == "killed":
+        return
+    from benchbench.compare.adaptive import summary
+    from benchbench.compare.answer import answer
+
+    if result.course.comparisons:
+        typer.echo(" ".join(answer(result.course.comparison)))
+    for line in summary(result.course, len(result.trials)):
+        typer.echo(line)
 
 
 def show_ways_on(result: GridResult, file: Path, experiment: str) -> None:
@@ -164,7 +182,8 @@ def show_ways_on(result: GridResult, file: Path, experiment: str) -> None:
 def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:
     """Return the trials of this call, or for a dry run the plan of all, as plain data."""
     trials = map(_planned, result.trials) if dry_run else map(_trial, filter(lambda one: one.is_new, result.trials))
-    return {"grid": result.name, "trials": list(trials)}
+    course = {"decide": result.course.to_json()} if result.course else {}
+    return {"grid": result.name, "trials": list(trials), **course}
 
 
 def _row(trial: Trial, names: tuple[str, ...], best: Rank | None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from rich.text import Text
 
 from benchbench.cli.bars import Bars
-from benchbench.cli.tables import duration, epoch_line, headline, plan_line, trial_line
+from benchbench.cli.tables import duration, epoch_line, headline, look_lines, plan_line, trial_line
 from benchbench.config.differences import describe_spec, varying
 from benchbench.driver.watcher import Watcher
 from benchbench.records.events import EpochFinished, Failed, Finished, Resumed, Started
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from benchbench.compare.adaptive import Course
     from benchbench.driver.plan import Planned
     from benchbench.protocol.jobs import TimingJob, TrialJob
     from benchbench.protocol.timing import Round
@@ -142,11 +143,18 @@ class GridDisplay(Display):
         self._names: Sequence[str] = ("seed",)
         self._num_trials = self._num_ended = 0
         self._started = 0.0
+        self._adds_seeds = False
+
+    def looked(self, course: Course) -> None:
+        """Print the design, and after each look what it decided."""
+        self._adds_seeds = True
+        for line in look_lines(course):
+            self._print(Text(line))
 
     def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:
         """Print how many trials are done, to resume and to run, and each of them if that is wanted."""
         self._names = tuple(varying([item.resolved.spec for item in plan])) or ("seed",)
-        self._print(plan_line(plan, num_jobs=num_jobs))
+        self._print(plan_line(plan, num_jobs=num_jobs, is_most=self._adds_seeds))
         if not self._lists_trials:
             return
         for item in plan:
@@ -157,7 +165,7 @@ class GridDisplay(Display):
     @contextmanager
     def training(self, jobs: Sequence[TrialJob], num_trained: Callable[[], Mapping[str, int]]) -> Iterator[None]:
         """Show a bar of all trials while the block runs."""
-        self._num_trials, self._started = len(jobs), time.monotonic()
+        self._num_trials, self._num_ended, self._started = len(jobs), 0, time.monotonic()
         if self._bars:
             self._bars.hide("status")
             self._bars.show("grid", total=len(jobs), unit="trials")

@@ -15,6 +15,7 @@ from benchbench.driver.watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from benchbench.compare.adaptive import Course
     from benchbench.compare.tables import TextTable
     from benchbench.driver.plan import Planned
     from benchbench.records.events import Epoch
@@ -130,12 +131,15 @@ def trial_line(record: Record) -> str:
     return f"{record.status} after {len(record.epochs)} epochs: {why}  {seconds}".rstrip()
 
 
-def plan_line(plan: Sequence[Planned], *, num_jobs: int) -> str:
-    """Return how many trials are done and how many are left, such as ``4 trials: 1 done, 0 to resume, 3 to run``."""
+def plan_line(plan: Sequence[Planned], *, num_jobs: int, is_most: bool = False) -> str:
+    """Return how many trials are done and how many are left, such as ``4 trials: 1 done, 0 to resume, 3 to run``.
+
+    If these are the most that may be needed, ``is_most`` says so.
+    """
     actions = [item.action for item in plan]
     stale = sum(bool(item.stale) and item.action == "skip" for item in plan)
     parts = [
-        f"{len(plan)} trials: {actions.count('skip')} done",
+        f"{'at most ' if is_most else ''}{len(plan)} trials: {actions.count('skip')} done",
         *([f"{stale} of them stale (--rerun-stale)"] if stale else []),
         f"{actions.count('resume')} to resume",
         f"{actions.count('run')} to run",
@@ -145,6 +149,22 @@ def plan_line(plan: Sequence[Planned], *, num_jobs: int) -> str:
     if known and left:
         parts.append(f"about {duration(left * sum(known) / len(known) / num_jobs)} by earlier trials")
     return ", ".join(parts)
+
+
+def look_lines(course: Course) -> list[str]:
+    """Return the design of a course before its first look, and what came of its last look afterwards."""
+    number = len(course.comparisons)
+    looks, configurations = course.design.looks, course.design.num_configurations
+    if not number:
+        steps = ", ".join(map(str, looks[:-1]))
+        return [f"looks after {steps} and {looks[-1]} seeds of {configurations} configurations"]
+    ended = [
+        f"  {decision.outcome}: {name}, {metric}"
+        for (name, metric), decision in course.decisions.items()
+        if decision.look == number and decision.outcome != "open"
+    ]
+    num_open = len(course.of_outcome("open"))
+    return [f"look {number} of {len(looks)}, {looks[number - 1]} seeds: {num_open} comparison(s) open", *ended]
 
 
 def _print_text_table(table: TextTable) -> None:

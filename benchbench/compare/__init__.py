@@ -12,6 +12,9 @@
     corrections.py     Holm's and Bonferroni's, for many comparisons
     power.py           how many seeds would show a difference
     verdicts.py        what a difference says, in words
+    looks.py           one level for several looks
+    adaptive.py        comparisons whose number of seeds depends on the results
+    designs.py         the comparison that a design asks for
     warnings.py        what else differs between the trials
     words.py           numbers as text
     tables.py          comparisons as text, Markdown, LaTeX and CSV

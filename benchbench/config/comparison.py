@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, JsonValue
 
+from benchbench.config.design import MIN_SEEDS, Decide
 from benchbench.config.kinds import KINDS
 from benchbench.config.validation import Table, read_table
 from benchbench.errors import SpecError, closest
@@ -32,7 +33,11 @@ Selection = Annotated[dict[str, JsonValue], BeforeValidator(_flat)]
 
 
 class Compare(Table):
-    """Which keys and metrics to compare configurations by, with a baseline and targets to reach."""
+    """Which keys and metrics to compare configurations by, with a baseline and targets to reach.
+
+    ``seeds`` declares how many seeds each configuration gets, before which nothing is judged. ``decide`` adds seeds
+    until every comparison is decided.
+    """
 
     by: tuple[str, ...] = Field((), strict=False)
     metrics: tuple[str, ...] = Field(("test_accuracy",), strict=False)
@@ -41,6 +46,8 @@ class Compare(Table):
     confidence: float = Field(0.95, gt=0, lt=1)
     margin: float | None = Field(None, gt=0, lt=100)
     """In points of accuracy: a smaller difference counts as none."""
+    seeds: int | None = Field(None, ge=MIN_SEEDS)
+    decide: Decide | None = None
 
 
 class Expected(Table):
@@ -58,9 +65,21 @@ def read_comparison(table: Mapping[str, Any]) -> tuple[Compare, tuple[Expected, 
     rows = table.get("expected", [])
     if not isinstance(rows, list):
         raise SpecError("expected must be rows, each under [[expected]]")
+    _check_seeds(compare)
     return compare, tuple(
         read_table(Expected, row, name=f"[[expected]] {number}") for number, row in enumerate(rows, start=1)
     )
+
+
+def _check_seeds(compare: Compare) -> None:
+    if compare.decide is None:
+        return
+    compare.decide.numbers()
+    if compare.seeds is not None:
+        raise SpecError(
+            "[compare] has both seeds and decide",
+            hint=f"seeds = {compare.seeds} is a fixed design; decide adds seeds as they are needed",
+        )
 
 
 def check_names(compare: Compare, expected: Iterable[Expected], axes: Collection[str]) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from benchbench.config.axes import AXIS, axis_keys, check_axis, choices, count, expand, without
+from benchbench.config.axes import AXIS, axis_keys, check_axis, choices, count, expand, is_axis, without
 from benchbench.config.comparison import check_names, read_comparison
+from benchbench.config.design import Design, looks_up_to
 from benchbench.config.differences import describe_spec, describe_values, is_match
 from benchbench.config.kinds import KINDS
 from benchbench.config.spec import Draft, read_settings
@@ -53,7 +54,7 @@ class GridFile:
 
     ``shared`` is the table of a trial that still has the axes in it; ``axes`` are their keys, such as
     ``optimizer.lr``. ``texts`` are the settings of the command line, by kind and parameter. ``is_overridden`` is true
-    if the command line changed what the file says.
+    if the command line changed what the file says. ``design`` tells how seeds are added, if that depends on results.
     """
 
     path: Path
@@ -65,6 +66,7 @@ class GridFile:
     expected: tuple[Expected, ...]
     texts: Mapping[Kind, dict[str, str]]
     is_overridden: bool
+    design: Design | None = None
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -130,11 +132,18 @@ class GridFile:
         )
 
 
-def load(path: Path, settings: Iterable[str] = (), *, given: Mapping[str, Any] | None = None) -> GridFile:
+def load(
+    path: Path,
+    settings: Iterable[str] = (),
+    *,
+    given: Mapping[str, Any] | None = None,
+    decide: bool = False,
+) -> GridFile:
     """Read a grid file and those that it includes.
 
     ``settings`` are texts such as ``optimizer.lr=0.1``; they hold for every trial and replace an axis of that
     parameter. ``given`` are values of the command line, such as ``{"precision": "bf16"}``, that override the file's.
+    ``decide`` adds seeds until every comparison is decided, even if the file does not say so.
     Raises :class:`SpecError` naming the file and what is wrong in it.
     """
     texts, given = read_settings(settings), given or {}
@@ -151,8 +160,14 @@ def load(path: Path, settings: Iterable[str] = (), *, given: Mapping[str, Any] |
     for kind, params in texts.items():
         if kind in shared:
             shared[kind] = without(shared[kind], params)
-    if "seed" in shared:
-        shared["seed"] = shared.pop("seed")
+    seed = shared.pop("seed", Draft.model_fields["seed"].default)
+    with _in_file(path):
+        design = _design(compare, seed, count(shared), is_asked=decide)
+        _check_declared(compare, seed)
+        compare = _with_baseline(compare, shared) if design else compare
+    if design:
+        seed = {AXIS: list(design.seeds)}
+    shared["seed"] = seed
     return GridFile(
         path=path,
         name=table.get("name", path.stem),
@@ -163,7 +178,52 @@ def load(path: Path, settings: Iterable[str] = (), *, given: Mapping[str, Any] |
         expected=expected,
         texts=texts,
         is_overridden=bool(texts or given),
+        design=design,
     )
+
+
+def _design(compare: Compare, seed: Any, num_configurations: int, *, is_asked: bool) -> Design | None:
+    """Return how seeds are added: as the file says, or by default if only the command line asks for it.
+
+    Raises :class:`SpecError` for a grid of one configuration, and for a file that gives the seeds as well.
+    """
+    first = tuple(choices(seed))
+    looks = compare.decide.numbers() if compare.decide else looks_up_to() if is_asked else ()
+    if not looks:
+        return None
+    if num_configurations == 1:
+        raise SpecError(
+            "a grid of one configuration leaves nothing to decide",
+            hint="give it an axis, such as lr = { grid = [0.1, 0.01] }",
+        )
+    if compare.seeds is not None:
+        raise SpecError(
+            f"[compare] declares a fixed design of {compare.seeds} seeds, and --decide adds seeds as needed",
+            hint="leave out one of them",
+        )
+    if compare.decide and is_axis(seed):
+        raise SpecError(
+            f"seeds = {list(first)} and [compare] decide both say which seeds to run",
+            hint=f"remove seeds; seed = {first[0]} says where decide begins",
+        )
+    return Design.after(first, looks, num_configurations=num_configurations)
+
+
+def _check_declared(compare: Compare, seed: Any) -> None:
+    num_seeds = len(tuple(choices(seed)))
+    if compare.seeds is not None and num_seeds < compare.seeds:
+        raise SpecError(
+            f"[compare] declares {compare.seeds} seeds, and the grid has {num_seeds}",
+            hint=f"seeds = {list(range(compare.seeds))}",
+        )
+
+
+def _with_baseline(compare: Compare, shared: Mapping[str, Any]) -> Compare:
+    """Return the question with the first configuration as its baseline, unless it names one."""
+    axes = axis_keys(shared)
+    first = _flat_trial(next(expand(shared)))
+    keys = [key for key in compare.by or axes if key in axes and key in first]
+    return compare if compare.baseline else compare.model_copy(update={"baseline": {key: first[key] for key in keys}})
 
 
 @contextmanager

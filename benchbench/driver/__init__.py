@@ -15,6 +15,7 @@ They take plain values, return values, print nothing, and tell a watcher what go
     opening.py       the executor and the tracker of a call
     resolving.py     from drafts to specs; plugins and images are looked up
     plan.py          which trials are done, which resume, and which start anew
+    batches.py       which trials of a grid are trained next
     settling.py      what earlier calls left open
     event_loop.py    every event goes to the journal, then to tracker, watcher and listeners
     interrupts.py    Ctrl-C, SIGTERM and SIGHUP while trials run

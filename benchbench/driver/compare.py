@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.compare import against_published, compare_records
+from benchbench.compare import against_published
 from benchbench.compare import compare_models as compare_predictions
+from benchbench.compare.designs import compare_as_designed
 from benchbench.driver.question import Study, find_records
 from benchbench.driver.settings import default_experiment
 from benchbench.driver.watcher import Watcher
@@ -47,9 +48,9 @@ def compare(
 
     Raises :class:`~benchbench.errors.BenchError` if there is nothing to compare or the question fits no trial.
     """
-    study = Study.read(grid)
+    study = Study.of_experiment(experiment or default_experiment(), grid)
     question = study.question(options)
-    return compare_records(_find(experiment, study, watcher), question)
+    return compare_as_designed(_find(experiment, study, watcher), question, study.design)
 
 
 def compare_with_published(

@@ -50,6 +50,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     fresh: bool = False,
     resume_anyway: bool = False,
     max_failures: int | None = None,
+    decide: bool = False,
     dry_run: bool = False,
     yes: bool = False,
     watcher: Watcher | None = None,
@@ -61,7 +62,8 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     changed. Interrupted ones are resumed, unless ``fresh`` is true; ``resume_anyway`` resumes them even if one of
     their plugins has changed. ``set`` and ``precision`` hold for every trial and replace those of the file. ``jobs``
     trials run at a time, by default one, or one on each GPU; with ``executor="ray"`` they run on the cluster at
-    ``address``. No trial is started after ``max_failures`` have failed. ``dry_run`` only plans. ``yes`` takes more
+    ``address``. No trial is started after ``max_failures`` have failed. ``decide`` adds seeds until every comparison is
+    decided, as ``decide`` in the file's ``[compare]`` does. ``dry_run`` only plans. ``yes`` takes more
     than 10,000 trials, and leaves interrupted trials behind that the file no longer has. ``options`` are those of
     :class:`~benchbench.driver.settings.TrialOptions`; ``artifacts`` is ``light`` by default, and the best trial keeps
     everything. Nothing is printed; ``watcher`` is told what goes on.
@@ -71,7 +73,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     """
     path = Path(file)
     given = {} if precision is None else {"precision": precision}
-    read = grid_file.load(path, setting_texts(set), given=given)
+    read = grid_file.load(path, setting_texts(set), given=given, decide=decide)
     check_question(read.compare, read.expected)
     drafts = read.expand(allow_many=yes)
     settings = Settings.of(
@@ -122,7 +124,9 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
     from benchbench.driver import report
     from benchbench.tracking.records import read_experiment
 
-    request = report.Request(experiment, grid.question, grid.compare, grid.expected, str(grid.path), grid.name)
+    request = report.Request(
+        experiment, grid.question, grid.compare, grid.expected, str(grid.path), grid.name, grid.design
+    )
     try:
         records = read_experiment(experiment, spec_ids={trial.spec.id for trial in result.trials}).records
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:

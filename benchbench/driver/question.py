@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from benchbench.config.kinds import KINDS
 from benchbench.config.text import read_toml
 from benchbench.config.validation import refuse_unknown_keys
 from benchbench.errors import SpecError
+from benchbench.tracking.grids import find_design
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from benchbench.config.comparison import Compare, Expected
+    from benchbench.config.design import Design
     from benchbench.records.record import Record
 
     class QuestionOptions(TypedDict, total=False):
@@ -37,16 +39,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Study:
-    """What a file asks: its question and published results and, if it is a grid, its name, words and trials."""
+    """What a file asks: its question and published results and, if it is a grid, its name, words, trials and design."""
 
     compare: Compare
     expected: tuple[Expected, ...]
     wheres: tuple[dict[str, JsonValue], ...] = ()
     name: str = ""
     text: str = ""
+    design: Design | None = None
 
     @staticmethod
-    def read(path: str | Path | None) -> Study:
+    def of_experiment(experiment: str, path: str | Path | None) -> Study:
+        """Return what the file asks about an experiment, with the design by which its grid has added seeds."""
+        study = Study.read(path)
+        if study.design is not None or study.compare.seeds is not None:
+            return study
+        design = find_design(experiment, name=study.name, file=Path(path) if path and study.name else None)
+        if design is None:
+            return study
+        return Study.read(path, decide=True) if path and study.name else replace(study, design=design)
+
+    @staticmethod
+    def read(path: str | Path | None, *, decide: bool = False) -> Study:
         """Return what the file asks; without one, the questions that need none."""
         if path is None:
             return Study(*read_comparison({}))
@@ -55,8 +69,8 @@ class Study:
         if not table.keys() & {"model", "dataset", "include"}:
             refuse_unknown_keys(table, ("compare", "expected"), prefix=f"{path}: ")
             return Study(*read_comparison(table))
-        grid = grid_file.load(path)
-        return Study(grid.compare, grid.expected, _wheres(grid), grid.name, grid.question)
+        grid = grid_file.load(path, decide=decide)
+        return Study(grid.compare, grid.expected, _wheres(grid), grid.name, grid.question, grid.design)
 
     def question(self, options: QuestionOptions) -> Compare:
         """Return the file's question with what the caller asks instead."""
@@ -107,7 +121,7 @@ def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> 
     if study.wheres:
         records = [record for record in records if any(is_match(record.spec, where) for where in study.wheres)]
         num_here = sum(any(is_match(record.spec, where) for record in records) for where in study.wheres)
-        if num_here < len(study.wheres):
+        if num_here < len(study.wheres) and study.design is None:
             note(f"{len(study.wheres) - num_here} of {len(study.wheres)} trials of the grid are not here")
     check_finished(records)
     return records

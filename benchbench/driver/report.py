@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.compare import against_published, compare_records
+from benchbench.compare import against_published
 from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.designs import compare_as_designed
 from benchbench.driver.question import Study, find_records
 from benchbench.driver.settings import default_experiment
 from benchbench.driver.watcher import Watcher
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from benchbench.config.comparison import Compare, Expected
+    from benchbench.config.design import Design
     from benchbench.driver.question import QuestionOptions
     from benchbench.records.record import Record
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a report answers, and about which experiment and grid; the last two are empty without a file."""
+    """What a report answers, and about which experiment and grid; file and name are empty without a file."""
 
     experiment: str
     text: str
@@ -40,6 +42,7 @@ class Request:
     expected: tuple[Expected, ...]
     grid_file: str = ""
     grid_name: str = ""
+    design: Design | None = None
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,12 @@ def write_report_of(
     """Write the same, and return everything that was made."""
     output = Path(output)
     _check_output(output)
-    study = Study.read(grid)
-    question = study.question(options)
     name = experiment or default_experiment()
+    study = Study.of_experiment(name, grid)
+    question = study.question(options)
     note = (watcher or Watcher()).note
     records = find_records(name, study, note)
-    request = Request(name, study.text, question, study.expected, str(grid or ""), study.name)
+    request = Request(name, study.text, question, study.expected, str(grid or ""), study.name, study.design)
     return make(request, records, output, note=note, log=log)
 
 
@@ -116,7 +119,7 @@ def make(
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
     confidence = request.question.confidence
-    comparison = compare_records(records, request.question)
+    comparison = compare_as_designed(records, request.question, request.design)
     published = against_published(records, request.expected, confidence=confidence) if request.expected else ()
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         trials = tuple(gather(one_per_trial(records), Path(folder)))

@@ -11,6 +11,7 @@ from benchbench.config.differences import describe_spec, varying
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchbench.compare.adaptive import Course
     from benchbench.config.spec import Spec
     from benchbench.driver.plan import Planned
     from benchbench.errors import BenchError
@@ -44,7 +45,8 @@ class GridResult:
     """All trials of a grid, in the order of its file.
 
     ``run`` is the grid's own run in MLflow, or None if there was nothing to do. ``has_report`` tells whether that run
-    keeps a ``report.html``.
+    keeps a ``report.html``. ``course`` tells how an adaptive design went; its trials are those that it asked for, or in
+    a dry run all that it may ask for.
     """
 
     name: str
@@ -53,6 +55,7 @@ class GridResult:
     is_delivered: bool = True
     run: MlflowRun | None = None
     has_report: bool = False
+    course: Course | None = None
 
     @property
     def records(self) -> list[Record]:

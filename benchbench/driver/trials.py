@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.driver import delivery, settling
+from benchbench.driver.batches import Batches, Looking
 from benchbench.driver.completion import Artifacts, Best
 from benchbench.driver.event_loop import Drive, Ending, new_attempt
 from benchbench.driver.listeners import load_listeners
@@ -25,6 +26,7 @@ from benchbench.records.record import MlflowRun
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchbench.compare.adaptive import Course
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Draft, Spec
     from benchbench.driver.event_loop import Outcome
@@ -63,6 +65,15 @@ class Trials:
         """Return the name of the grid, or nothing."""
         return self.grid.name if self.grid else ""
 
+    @property
+    def course_before(self) -> Course | None:
+        """Return the course of an adaptive design before its first look, or None for another."""
+        if self.grid is None or self.grid.design is None:
+            return None
+        from benchbench.compare.adaptive import Course
+
+        return Course.begin(self.grid.compare, self.grid.design)
+
 
 def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResult:
     """Do what is left to do of the trials, and return what came of all of them.
@@ -81,9 +92,13 @@ def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResul
             tracking_uri=store.tracking_uri,
             experiment_id=store.experiment_id,
         )
+        if trials.course_before is not None:
+            watcher.looked(trials.course_before)
         watcher.planned(planned, num_jobs=open_.executor.num_jobs)
         if trials.dry_run:
-            return GridResult(trials.name, tuple(_trial(item, None, None) for item in planned))
+            return GridResult(
+                trials.name, tuple(_trial(item, None, None) for item in planned), course=trials.course_before
+            )
         check_resumable(planned, settings.rules)
         trials.begin(resolution.specs)
         with calling() as call:
@@ -117,31 +132,59 @@ class _Work:
 
     def _run_one(self, artifacts: Artifacts, jobs: dict[str, TrialJob], journals: dict[str, Journal]) -> GridResult:
         ending = self._train(list(jobs.values()), artifacts.complete, parent_run_id=None)
-        return self._result(ending, journals, is_delivered=self._deliver(artifacts))
+        batches = Batches(self.plan, jobs)
+        return self._result(ending, journals, batches, is_delivered=self._deliver(artifacts))
 
     def _run_grid(
         self, grid: GridFile, artifacts: Artifacts, jobs: dict[str, TrialJob], journals: dict[str, Journal]
     ) -> GridResult:
         best = Best(artifacts, [item for item in self.plan if item.action == "skip"])
         is_cut_off = any(item.journal and item.journal.is_cut_off() for item in self.plan)
-        if not jobs and not best.is_waiting and not is_cut_off:
-            ending = Ending([], is_interrupted=False)
-            return self._result(ending, journals, is_delivered=self._deliver(artifacts))
         store = self.opened.tracker.wait_open()
+        batches = self._batches(jobs, journals, store)
+        batch = batches.next()
+        if not batch and not best.is_waiting and not is_cut_off:
+            ending = Ending([], is_interrupted=False)
+            return self._result(ending, journals, batches, is_delivered=self._deliver(artifacts))
         run = MlflowRun(
             store.tracking_uri,
             store.experiment_id,
-            store.open_parent(grid.name, file=grid.path, question=grid.question),
+            store.open_parent(grid.name, file=grid.path, question=grid.question, design=grid.design),
         )
-        ending = self._train(list(jobs.values()), best.complete, parent_run_id=run.run_id)
+        ending = self._train_batches(batch, batches, best.complete, parent_run_id=run.run_id)
         self.trials.on_trained()
         best_jobs = [self._job(best.done_before)] if best.done_before else list(jobs.values())
         kept_back = best.keep_all(best_jobs, self.opened)
-        end = GridEnd(run.tracking_uri, run.run_id, self._result(ending, journals).status)
+        end = GridEnd(run.tracking_uri, run.run_id, self._result(ending, journals, batches).status)
         end.keep()
-        page = partial(self._page, grid, store, journals)
+        page = partial(self._page, grid, store, journals, batches)
         is_delivered = self._deliver(artifacts, kept_back=kept_back, ended=(end, page))
-        return self._result(ending, journals, is_delivered=is_delivered, run=run)
+        return self._result(ending, journals, batches, is_delivered=is_delivered, run=run)
+
+    def _batches(self, jobs: dict[str, TrialJob], journals: dict[str, Journal], store: Store) -> Batches:
+        course = self.trials.course_before
+        if course is None:
+            return Batches(self.plan, jobs)
+        return Looking(self.plan, jobs, course, lambda item: self._known(item, journals, store), self.watcher)
+
+    def _train_batches(
+        self,
+        batch: list[TrialJob],
+        batches: Batches,
+        complete: Callable[[Journal], None],
+        *,
+        parent_run_id: str,
+    ) -> Ending:
+        """Train batch after batch, until there is none, an interrupt, or too many failures."""
+        ending = Ending([], is_interrupted=False)
+        while batch and not ending.is_interrupted:
+            latest = self._train(batch, complete, parent_run_id=parent_run_id)
+            ending = Ending([*ending.outcomes, *latest.outcomes], latest.is_interrupted)
+            num_failures = sum(outcome.status in ("failed", "refused") for outcome in ending.outcomes)
+            if self.trials.max_failures is not None and num_failures >= self.trials.max_failures:
+                break
+            batch = [] if ending.is_interrupted else batches.next()
+        return ending
 
     def _deliver(
         self,
@@ -204,6 +247,7 @@ class _Work:
         self,
         ending: Ending,
         journals: dict[str, Journal],
+        batches: Batches,
         *,
         is_delivered: bool = True,
         run: MlflowRun | None = None,
@@ -213,19 +257,23 @@ class _Work:
             self.trials.name,
             tuple(
                 _trial(item, outcomes.get(spec_id := item.resolved.spec.id), journals.get(spec_id))
-                for item in self.plan
+                for item in batches.wanted
             ),
+            course=batches.course,
             is_interrupted=ending.is_interrupted,
             is_delivered=is_delivered,
             run=run,
         )
 
-    def _page(self, grid: GridFile, store: Store, journals: dict[str, Journal]) -> GridPage:
+    def _page(self, grid: GridFile, store: Store, journals: dict[str, Journal], batches: Batches) -> GridPage:
         from benchbench.report.grid_page import grid_page
 
-        records = [_record(item, journals.get(item.resolved.spec.id), store) for item in self.plan]
+        records = [self._known(item, journals, store) for item in batches.wanted]
         known = [record for record in records if record is not None]
-        return grid_page(grid, self.trials.grid_text, known, num_trials=len(self.plan))
+        return grid_page(grid, self.trials.grid_text, known, num_trials=len(batches.wanted), course=batches.course)
+
+    def _known(self, item: Planned, journals: dict[str, Journal], store: Store) -> Record | None:
+        return _record(item, journals.get(item.resolved.spec.id), store)
 
 
 def _trial(planned: Planned, outcome: Outcome | None, journal: Journal | None) -> Trial:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from benchbench.compare.adaptive import Course
     from benchbench.driver.plan import Planned
     from benchbench.protocol.jobs import TimingJob, TrialJob
     from benchbench.protocol.timing import Round
@@ -30,6 +31,9 @@ class Watcher:
 
     def downloading(self, dataset: str, num_bytes: int, total_bytes: int) -> None:
         """See how much of a dataset has been downloaded."""
+
+    def looked(self, course: Course) -> None:
+        """See the course of an adaptive design: before its plan is made, and after each look."""
 
     def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:
         """See what will be done with each trial, ``num_jobs`` at a time."""

@@ -6,8 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.compare import compare_records, words
+from benchbench.compare import words
+from benchbench.compare.adaptive import summary
 from benchbench.compare.answer import answer
+from benchbench.compare.designs import compare_as_designed
 from benchbench.compare.frame import to_frame
 from benchbench.compare.tables import markdown_rows
 from benchbench.config.differences import varying
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchbench.compare import Comparison, Row
+    from benchbench.compare.adaptive import Course
     from benchbench.compare.metrics import Metric
     from benchbench.config.grid_file import GridFile
     from benchbench.records.record import Record
@@ -36,15 +39,18 @@ class GridPage:
     files: dict[str, str]
 
 
-def grid_page(grid: GridFile, text: str, records: Sequence[Record], *, num_trials: int) -> GridPage:
+def grid_page(
+    grid: GridFile, text: str, records: Sequence[Record], *, num_trials: int, course: Course | None = None
+) -> GridPage:
     """Return the page of a grid: its question, how its trials ended, the results and what may be concluded.
 
-    ``text`` is the text of its file; ``records`` are those of the started trials, of ``num_trials`` in all.
+    ``text`` is the text of its file; ``records`` are those of the started trials, of ``num_trials`` in all. ``course``
+    tells how its design went, if that adds seeds.
     """
     texts = {file_names.GRID: text}
     if records:
         texts[file_names.TRIALS] = trials_table(records)
-    return GridPage(_fitted(list(_lines(grid, records, num_trials))), texts)
+    return GridPage(_fitted(list(_lines(grid, records, num_trials, course))), texts)
 
 
 def trials_table(records: Sequence[Record]) -> str:
@@ -56,7 +62,7 @@ def trials_table(records: Sequence[Record]) -> str:
     return str(frame.to_json(orient="split", index=False, double_precision=6))
 
 
-def _lines(grid: GridFile, records: Sequence[Record], num_trials: int) -> Iterator[str]:
+def _lines(grid: GridFile, records: Sequence[Record], num_trials: int, course: Course | None) -> Iterator[str]:
     if grid.question:
         yield f"**{grid.question}**\n"
     counts: Counter[str] = Counter(record.status for record in records)
@@ -64,11 +70,12 @@ def _lines(grid: GridFile, records: Sequence[Record], num_trials: int) -> Iterat
     endings = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     yield f"{num_trials} trial{'s' if num_trials > 1 else ''}: {endings}\n"
     try:
-        comparison = compare_records(records, grid.compare)
+        comparison = compare_as_designed(records, grid.compare, grid.design)
     except SpecError as error:
         yield f"Nothing is compared: {error.message}\n"
     else:
         yield f"{' '.join(answer(comparison))}\n"
+        yield from (f"{line}\n" for line in (summary(course, num_trials) if course else ()))
         yield from _table(comparison)
         yield from _verdicts(comparison)
     names = f"All trials are in `{file_names.TRIALS}`, the grid's file is `{file_names.GRID}`."

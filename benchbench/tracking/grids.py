@@ -6,11 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from benchbench.config.design import Design
 from benchbench.records import addresses
+from benchbench.records.adapter import adapter
 from benchbench.records.events import rank
 from benchbench.records.tracked import FinishedRun, Known
 from benchbench.tracking import content
 from benchbench.tracking.address import without_credentials
+from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import reading, search
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 GRID_TAG = "benchbench.grid"
 FILE_TAG = "benchbench.grid_file"
 """Two files may have the same name in them."""
+
+DESIGN_TAG = "benchbench.decide"
+"""The design by which a grid last added seeds; empty if it had a fixed number of them."""
 
 TABLES_TAG = "mlflow.loggedArtifacts"
 FEW_SPECS = 20
@@ -64,6 +70,22 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
     return str(made.info.run_id)
 
 
+def remember_design(client: MlflowClient, run_id: str, design: Design | None) -> None:
+    """Keep with the run of a grid how its seeds are added, so that later comparisons know it."""
+    text = "" if design is None else adapter(Design).dump_json(design).decode()
+    if text or client.get_run(run_id).data.tags.get(DESIGN_TAG):
+        client.set_tag(run_id, DESIGN_TAG, text)
+
+
+def find_design(experiment: str, *, name: str = "", file: Path | None = None) -> Design | None:
+    """Return how a grid adds seeds, if it does: the grid of that name and file, or else the only one there is."""
+    with reading() as store:
+        experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
+        query = _query(_tags(name, file)) if file else f"tags.`{GRID_TAG}` LIKE '%'"
+        texts = [run.data.tags.get(DESIGN_TAG) for run in store.client.search_runs([experiment_id], query)]
+    return adapter(Design).validate_json(texts[0]) if len(texts) == 1 and texts[0] else None
+
+
 def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", file: Path | None = None) -> str | None:
     """Return the id of the run of a grid: the one of that name and file, or the one that all these runs are below.
 
@@ -82,9 +104,12 @@ def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", f
 
 
 def _find(client: MlflowClient, experiment_id: str, name: str, file: Path) -> str | None:
-    query = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in _tags(name, file).items())
-    runs = client.search_runs([experiment_id], query, max_results=1)
+    runs = client.search_runs([experiment_id], _query(_tags(name, file)), max_results=1)
     return runs[0].info.run_id if runs else None
+
+
+def _query(tags: dict[str, str]) -> str:
+    return " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
 
 
 def _tags(name: str, file: Path) -> dict[str, str]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
+    from benchbench.config.design import Design
     from benchbench.records.claim import Claim
     from benchbench.records.events import Event
     from benchbench.records.journal import Delivered
@@ -117,10 +118,12 @@ class Store:
         with as_tracking_error(f"cannot read the tracking store {self.tracking_uri}"):
             return grids.known(self.client, self.experiment_id, spec_ids)
 
-    def open_parent(self, name: str, *, file: Path, question: str) -> str:
+    def open_parent(self, name: str, *, file: Path, question: str, design: Design | None = None) -> str:
         """Return the id of the run of a grid, running: it is made, or opened again if there is one."""
         with as_tracking_error(f"cannot write to the tracking store {self.tracking_uri}"):
-            return grids.open_parent(self.client, self.experiment_id, name, file=file, question=question)
+            run_id = grids.open_parent(self.client, self.experiment_id, name, file=file, question=question)
+            grids.remember_design(self.client, run_id, design)
+            return run_id
 
     def close_parents(self) -> None:
         """End the runs of grids whose :class:`GridEnd` is kept, and describe them."""

@@ -1,0 +1,70 @@
+"""How many seeds a comparison gets: ``decide``, which adds seeds as long as they are needed, or a fixed number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from benchbench.config.validation import Table
+from benchbench.errors import SpecError
+
+MIN_SEEDS = 3
+"""Of two values no test says much."""
+
+MAX_SEEDS = 200
+_LOOKS = (3, 5, 8, 12, 20, 32, 50, 80, 125)
+"""Each about 1.6 times the one before."""
+
+DEFAULT_MAX_SEEDS = 20
+
+
+class Decide(Table):
+    """``decide`` in ``[compare]``: after how many seeds to look, and how many to give each configuration at most."""
+
+    max_seeds: int | None = Field(None, ge=MIN_SEEDS, le=MAX_SEEDS)
+    looks: tuple[int, ...] = Field((), strict=False)
+
+    def numbers(self) -> tuple[int, ...]:
+        """Return the number of seeds at each look; raises :class:`SpecError` for looks that make no sense."""
+        if not self.looks:
+            return looks_up_to(self.max_seeds or DEFAULT_MAX_SEEDS)
+        most = self.max_seeds or self.looks[-1]
+        if list(self.looks) != sorted(set(self.looks)) or self.looks[0] < MIN_SEEDS or self.looks[-1] > MAX_SEEDS:
+            raise SpecError(
+                f"[compare] decide: looks must grow from {MIN_SEEDS} or more to {MAX_SEEDS} at most,"
+                f" not {list(self.looks)}",
+                hint="looks = [3, 5, 8, 12, 20]",
+            )
+        if self.looks[-1] != most:
+            raise SpecError(
+                f"[compare] decide: the last look is at {self.looks[-1]} seeds, and max_seeds is {most}",
+                hint="end looks with max_seeds, or leave one of them out",
+            )
+        return self.looks
+
+
+def looks_up_to(max_seeds: int = DEFAULT_MAX_SEEDS) -> tuple[int, ...]:
+    """Return the looks that are taken by default."""
+    return (*(number for number in _LOOKS if number < max_seeds), max_seeds)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Seeds in the order in which they are spent, and the number of seeds of each configuration at each look."""
+
+    seeds: tuple[int, ...]
+    looks: tuple[int, ...]
+    num_configurations: int
+
+    @property
+    def max_seeds(self) -> int:
+        """Return the number of seeds at the last look."""
+        return self.looks[-1]
+
+    @staticmethod
+    def after(first: tuple[int, ...], looks: tuple[int, ...], *, num_configurations: int) -> Design:
+        """Return a design that begins with some seeds and goes on with the numbers that follow the largest."""
+        start = max(first) + 1
+        seeds = (*first, *range(start, start + looks[-1]))[: looks[-1]]
+        return Design(seeds, looks, num_configurations)
