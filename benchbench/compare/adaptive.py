@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import words
 from benchbench.compare.comparison import compare_records
+from benchbench.compare.contrasts import equivalence_p
 from benchbench.compare.looks import Decision, Evidence, Looks, fixed_seeds
 from benchbench.compare.metrics import Metric
-from benchbench.compare.verdicts import Verdict, direction, not_compared
+from benchbench.compare.verdicts import POINTS, Verdict, direction, not_compared
 from benchbench.config.differences import is_match
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from benchbench.compare.comparison import Cell, Comparison, Row
+    from benchbench.compare.cells import Cell
+    from benchbench.compare.comparison import Comparison, Row
+    from benchbench.compare.learning import Learning
     from benchbench.compare.looks import Key, Outcome
     from benchbench.config.comparison import Compare
     from benchbench.config.design import Design
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from benchbench.records.record import Record
 
 _ENDED = ("finished", "failed")
+_ADDED = "not tested, since results decided how many seeds there are"
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Course:
     @property
     def looks(self) -> Looks:
         """Return the looks with their levels."""
-        return Looks(self.design.looks, 1 - self.question.confidence)
+        return Looks(self.design.looks, 1 - self.question.confidence, has_margin=self.question.margin is not None)
 
     @property
     def next_seeds(self) -> tuple[int, ...]:
@@ -112,7 +116,10 @@ class Course:
             last,
             confidence=self.question.confidence,
             num_comparisons=len(self.decisions),
-            rows=tuple(replace(row, cells=dict(self._cells(row))) for row in last.rows),
+            rows=tuple(
+                replace(row, cells=dict(self._cells(row)), learning=_without_test(row.learning, _ADDED))
+                for row in last.rows
+            ),
             facts=(*last.facts, *self._facts()),
         )
 
@@ -173,10 +180,11 @@ class Course:
         seeds, most = self.design.looks[decision.look - 1], self.design.max_seeds
         p = "" if decision.p_value is None else f"p = {decision.p_value:.2g}"
         if decision.outcome == "decided" and cell.contrast is not None:
-            kind = direction(cell.contrast, Metric.named(cell.metric).better)
-            return replace(
-                cell.verdict, kind=kind, words=f"{kind} at {seeds} seeds ({p}; level of this look {decision.level:.2g})"
-            )
+            kind = "equivalent" if decision.is_same else direction(cell.contrast, Metric.named(cell.metric).better)
+            claim = f"the same within {self.question.margin:g} points" if decision.is_same else kind
+            among = ", among seeds that learned" if cell.of_learned else ""
+            text = f"{claim} at {seeds} seeds ({p}; level of this look {decision.level:.2g}){among}"
+            return replace(cell.verdict, kind=kind, words=text, corrected_p=None)
         if decision.p_value is None:
             return cell.verdict
         text = f"not distinguishable with {seeds} seeds ({p})"
@@ -184,7 +192,7 @@ class Course:
             text += f"; given up: {most} seeds would decide it with a probability of {decision.chance or 0:.0%}"
         elif not self.is_over:
             text = f"not decided yet with {seeds} of up to {most} seeds ({p})"
-        return replace(cell.verdict, kind="not distinguishable", words=text)
+        return replace(cell.verdict, kind="not distinguishable", words=text, corrected_p=None)
 
     def _facts(self) -> Iterator[str]:
         taken = ", ".join(map(str, self.design.looks[: len(self.comparisons)]))
@@ -236,6 +244,7 @@ def withhold(comparison: Comparison, why: str) -> Comparison:
         if row.is_baseline
         else replace(
             row,
+            learning=_without_test(row.learning, "not tested yet"),
             cells={name: replace(cell, contrast=None, verdict=not_compared(why)) for name, cell in row.cells.items()},
         )
         for row in comparison.rows
@@ -247,15 +256,23 @@ def _evidence(comparison: Comparison) -> Iterator[tuple[Key, Evidence]]:
     for row in comparison.rows:
         for name, cell in row.cells.items():
             if not row.is_baseline:
-                yield (row.name, name), _of_cell(cell)
+                yield (row.name, name), _of_cell(cell, comparison.margin)
 
 
-def _of_cell(cell: Cell) -> Evidence:
+def _of_cell(cell: Cell, margin: float | None) -> Evidence:
     contrast = cell.contrast
-    if contrast is None:
+    if contrast is None or contrast.p_value is None:
         return Evidence(None)
-    degrees = contrast.n[0] - 1 if contrast.is_paired else sum(contrast.n) - 2
-    return Evidence(contrast.test_p, max(float(degrees), 1.0))
+    is_fraction = Metric.named(cell.metric).unit == "fraction"
+    same_p = equivalence_p(contrast, margin / POINTS) if margin is not None and is_fraction else None
+    return Evidence(contrast.p_value, max(contrast.degrees_of_freedom or 1.0, 1.0), same_p)
+
+
+def _without_test(learning: Learning, why: str) -> Learning:
+    """Return how many seeds learned without a verdict."""
+    if not learning.verdict or learning.verdict == "baseline":
+        return learning
+    return replace(learning, p_value=None, corrected_p=None, verdict=why)
 
 
 def _without_hope(comparison: Comparison, key: Key, decision: Decision) -> Decision:

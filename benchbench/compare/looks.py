@@ -8,7 +8,8 @@ parts add up to the level, whatever the distribution and however the looks depen
 
 At each look the part is divided by the number of comparisons that no look has decided yet (Holm's method, Scandinavian
 Journal of Statistics 6, 1979, carried over the looks): before the first false decision all true null hypotheses are
-undecided, so their number never exceeds the divisor.
+undecided, so their number never exceeds the divisor. If differences may also be shown to be smaller than a margin, a
+comparison may end because its null hypothesis is true, and the divisor stays at the number of all comparisons.
 
 A comparison is given up if more seeds would hardly decide it. That only takes decisions away, so it costs no level.
 """
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import stats
+
+from benchbench.compare.power import seeds_needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,10 +45,14 @@ NUM_PATHS = 4_000
 
 @dataclass(frozen=True)
 class Evidence:
-    """The p value of one comparison at one look, and the degrees of freedom of its test; None if there is no test."""
+    """The p value of one comparison at one look, and the degrees of freedom of its test; None if there is no test.
+
+    ``same_p`` is that of the claim that the difference is smaller than the margin, if there is one.
+    """
 
     p_value: float | None
     degrees: float = 1.0
+    same_p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,8 @@ class Decision:
     """What came of a comparison.
 
     ``look`` is the number of the look that ended it, from 1, or of the last one. ``level`` is what it was tested at
-    there. ``chance`` is the probability that the last look would have decided a comparison that was given up.
+    there. ``is_same`` tells whether it was decided that the difference is smaller than the margin. ``chance`` is the
+    probability that the last look would have decided a comparison that was given up.
     """
 
     outcome: Outcome
@@ -61,14 +69,16 @@ class Decision:
     level: float
     p_value: float | None = None
     chance: float | None = None
+    is_same: bool = False
 
 
 @dataclass(frozen=True)
 class Looks:
-    """The number of seeds at each look, and the level for all of them."""
+    """The number of seeds at each look, the level for all of them, and whether there is a margin."""
 
     seeds: tuple[int, ...]
     level: float
+    has_margin: bool = False
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -80,17 +90,22 @@ class Looks:
         """Return the decisions after a look, numbered from 1, with those of the looks before it."""
         decisions = dict(before)
         waiting = {key: item for key, item in evidence.items() if before.get(key, _OPEN).outcome == "open"}
-        num_undecided = len(evidence) - sum(decision.outcome == "decided" for decision in before.values())
+        num_decided = 0 if self.has_margin else sum(item.outcome == "decided" for item in before.values())
         for key, item in sorted(waiting.items(), key=lambda pair: _sortable(pair[1].p_value)):
-            level = self.levels[look - 1] / max(num_undecided, 1)
-            if item.p_value is not None and item.p_value <= level:
-                decisions[key] = Decision("decided", look, level, item.p_value)
-                num_undecided -= 1
-                continue
-            chance = self.chance(look, item, level_at_end=self.levels[-1] / max(num_undecided, 1))
-            is_hopeless = look < len(self.seeds) and chance is not None and chance < HOPELESS
-            decisions[key] = Decision("given up" if is_hopeless else "open", look, level, item.p_value, chance)
+            decision = self._judge_one(look, item, max(len(evidence) - num_decided, 1))
+            num_decided += decision.outcome == "decided" and not self.has_margin
+            decisions[key] = decision
         return decisions
+
+    def _judge_one(self, look: int, item: Evidence, divisor: int) -> Decision:
+        level = self.levels[look - 1] / divisor
+        if item.p_value is not None and item.p_value <= level:
+            return Decision("decided", look, level, item.p_value)
+        if item.same_p is not None and item.same_p <= level:
+            return Decision("decided", look, level, item.same_p, is_same=True)
+        chance = self.chance(look, item, level_at_end=self.levels[-1] / divisor)
+        is_hopeless = chance is not None and chance < HOPELESS and item.same_p is None
+        return Decision("given up" if is_hopeless else "open", look, level, item.p_value, chance)
 
     def chance(self, look: int, evidence: Evidence, *, level_at_end: float) -> float | None:
         """Return the probability that the last look decides a comparison, given what was seen; None if unknown.
@@ -123,8 +138,6 @@ def fixed_seeds(seeds: tuple[int, ...], level: float, *, num_comparisons: int = 
     That is its power at the effect that the looks decide in four cases of five, with paired seeds, both at Holm's first
     step. The power of the looks is simulated with a fixed seed, and that of the fixed design is exact.
     """
-    from statsmodels.stats.power import TTestPower
-
     step = level / num_comparisons
     levels = Looks(seeds, step).levels
     noise = np.random.default_rng(0).standard_normal((NUM_PATHS, seeds[-1]))
@@ -132,9 +145,8 @@ def fixed_seeds(seeds: tuple[int, ...], level: float, *, num_comparisons: int = 
     for _ in range(20):
         effect = (low + high) / 2
         low, high = (low, effect) if _power(noise + effect, seeds, levels) > POWER else (effect, high)
-    counts = np.arange(2, seeds[-1] + 1)
-    enough = np.flatnonzero(TTestPower().power(high, counts, step) >= POWER)
-    return int(counts[enough[0]]) if len(enough) else seeds[-1]
+    needed = seeds_needed(high, [1.0], level=step)
+    return min(needed or seeds[-1], seeds[-1])
 
 
 def _power(values: NDArray[np.float64], seeds: tuple[int, ...], levels: tuple[float, ...]) -> float:

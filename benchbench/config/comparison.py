@@ -46,6 +46,7 @@ class Compare(Table):
     confidence: float = Field(0.95, gt=0, lt=1)
     margin: float | None = Field(None, gt=0, lt=100)
     """In points of accuracy: a smaller difference counts as none."""
+
     seeds: int | None = Field(None, ge=MIN_SEEDS)
     decide: Decide | None = None
 

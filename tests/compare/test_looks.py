@@ -69,3 +69,13 @@ def test_the_predicted_chance_is_that_of_drawing_the_rest_of_the_seeds() -> None
 def test_a_fixed_design_of_the_same_power_has_fewer_seeds_than_the_last_look() -> None:
     assert fixed_seeds(LOOKS, LEVEL) == 16
     assert fixed_seeds((10,), LEVEL) == 10
+
+
+def test_with_a_margin_the_level_is_divided_by_all_comparisons_at_every_look() -> None:
+    """Those that end as equal are true null hypotheses, of which Holm's method must not lose count."""
+    looks = Looks((10, 20), LEVEL, has_margin=True)
+    evidence = {KEY: Evidence(0.9, 9, same_p=0.001), OTHER: Evidence(0.5, 9, same_p=0.4)}
+    first = looks.judge(1, evidence, {})
+    assert (first[KEY].outcome, first[KEY].is_same) == ("decided", True)
+    second = looks.judge(2, {KEY: Evidence(0.9, 19), OTHER: Evidence(0.02, 19, same_p=0.4)}, first)
+    assert (second[OTHER].outcome, second[OTHER].level) == ("open", LEVEL / 4)

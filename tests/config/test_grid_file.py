@@ -149,6 +149,7 @@ def test_the_example_of_the_design_is_read(grid: Callable[..., GridFile]) -> Non
         "baseline": {"optimizer.lr": 0.001, "optimizer.momentum": 0.9},
         "targets": {"val_accuracy": 0.5},
         "confidence": 0.9,
+        "margin": None,
         "seeds": None,
         "decide": None,
     }
