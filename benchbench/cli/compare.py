@@ -12,7 +12,7 @@ from benchbench.cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchbench.compare import Comparison, ModelComparison
+    from benchbench.compare import Comparison, ModelComparison, PopulationRow
     from benchbench.driver.compare import Published
 
 FORMAT = 1
@@ -37,6 +37,10 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     expected: Annotated[
         bool, typer.Option("--expected", help="Compare with the published results in FILE of --grid instead.")
     ] = False,
+    population: Annotated[
+        bool,
+        typer.Option("--population", help="Also compare accuracies on images like the test images, by predictions."),
+    ] = False,
     models: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -59,31 +63,36 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.driver import compare as driver
 
     if models:
-        comparison = driver.compare_models(
+        compared = driver.compare_models(
             *models, experiment=experiment, grid=grid, confidence=confidence, watcher=Notes()
         )
-        show_models(comparison, models, form)
+        show_models(compared, models, form)
     elif expected:
         published = driver.compare_with_published(experiment, grid=grid, confidence=confidence, watcher=Notes())
         show_published(published, form)
     else:
-        show_comparison(driver.compare(experiment, grid=grid, watcher=Notes(), **question), form)
+        comparison = driver.compare(experiment, grid=grid, watcher=Notes(), **question)
+        over_images = driver.compare_over_images(experiment, grid=grid, **question) if population else ()
+        show_comparison(comparison, over_images, form)
 
 
-def show_comparison(comparison: Comparison, form: str) -> None:
-    """Print a comparison, in all but the data formats a table for each metric."""
+def show_comparison(comparison: Comparison, over_images: Sequence[PopulationRow], form: str) -> None:
+    """Print a comparison, in all but the data formats a table for each metric and one for images like these."""
     from benchbench.cli.tables import print_csv, print_json, print_lines, print_tables
     from benchbench.compare import tables
     from benchbench.compare.answer import answer
 
     if form == "json":
-        print_json({"format": FORMAT} | asdict(comparison))
+        more = {"over_images": [asdict(row) | {"words": row.words} for row in over_images]} if over_images else {}
+        print_json({"format": FORMAT} | asdict(comparison) | more)
     elif form == "csv":
-        print_csv(tables.flat_rows(comparison))
+        print_csv([*tables.flat_rows(comparison), *tables.flat_population(over_images)])
     else:
         warnings = tuple(f"warning: {warning}" for warning in comparison.warnings)
         print_lines((*answer(comparison), ""), form)
-        print_tables(tables.of_comparison(comparison), (*warnings, *comparison.facts), form)
+        shown = tables.of_comparison(comparison)
+        shown += [tables.of_population(over_images, comparison.confidence)] if over_images else []
+        print_tables(shown, (*warnings, *comparison.facts), form)
 
 
 def show_published(published: Published, form: str) -> None:

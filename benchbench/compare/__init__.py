@@ -21,6 +21,7 @@
     answer.py          the answer in one or two sentences
     published.py       our trials against published numbers
     timings.py         timings against a baseline
+    population.py      accuracies on images like the test images
     models.py          two trained models on the same images: McNemar's test
     frame.py           records as a pandas table
 """
@@ -28,15 +29,18 @@
 from benchbench.compare.cells import Cell
 from benchbench.compare.comparison import Comparison, Row, compare_records
 from benchbench.compare.models import ModelComparison, compare_models
+from benchbench.compare.population import PopulationRow, compare_populations
 from benchbench.compare.published import PublishedRow, against_published
 
 __all__ = [
     "Cell",
     "Comparison",
     "ModelComparison",
+    "PopulationRow",
     "PublishedRow",
     "Row",
     "against_published",
     "compare_models",
+    "compare_populations",
     "compare_records",
 ]

@@ -61,8 +61,9 @@ class CellMaker:
 
     def cell(self, row: Configuration, metric: Metric) -> Cell:
         """Return the cell of a row, with a verdict only if it cannot be tested."""
-        values = self._values(row, metric)
-        known = [value for value in self._of_learned(row, metric).values() if value is not None]
+        values = self._values(row.finished, metric)
+        of_row, _ = tested_trials(row, row, metric, self.at_chance)
+        known = [value for value in self._values(of_row, metric).values() if value is not None]
         finite = [value for value in known if math.isfinite(value)]
         summary = summarise(finite, confidence=self.confidence, scale=metric.scale)
         limit = _limit(values, row.finished, metric)
@@ -70,38 +71,43 @@ class CellMaker:
         return cell if row is self.baseline else self._against_baseline(cell, row, metric)
 
     def _against_baseline(self, cell: Cell, row: Configuration, metric: Metric) -> Cell:
-        is_mixed = metric.is_quality and (self._is_mixed(row) or self._is_mixed(self.baseline))
-        side = self._learned if is_mixed else self._values
-        ours, theirs = side(row, metric), side(self.baseline, metric)
+        sides = tested_trials(row, self.baseline, metric, self.at_chance)
+        ours, theirs = (self._values(side, metric) for side in sides)
+        is_mixed = sides != (row.finished, self.baseline.finished)
         why = _obstacle(ours, theirs, metric, ending="learned" if is_mixed else "finished")
         if why:
             return replace(cell, verdict=not_compared(why), of_learned=is_mixed)
-        a, b = _whole(ours), _whole(theirs)
-        change = contrast(a, b, as_ratio=metric.is_ratio, confidence=self.confidence)
+        return replace(cell, contrast=self._contrast(_whole(ours), _whole(theirs), metric), of_learned=is_mixed)
+
+    def _contrast(self, ours: Values, theirs: Values, metric: Metric) -> Contrast:
+        change = contrast(ours, theirs, as_ratio=metric.is_ratio, confidence=self.confidence)
         if change.p_value is not None:
-            permuted = permutation_p(a, b, as_ratio=metric.is_ratio, level=self.level)
+            permuted = permutation_p(ours, theirs, as_ratio=metric.is_ratio, level=self.level)
             change = replace(change, permutation_p=permuted)
         if metric.unit == "fraction" and change.interval:
             # No difference of fractions lies beyond, so that nothing is lost by cutting there.
             change = replace(change, interval=Interval(max(change.interval.low, -1.0), min(change.interval.high, 1.0)))
-        return replace(cell, contrast=change, of_learned=is_mixed)
+        return change
 
-    def _values(self, row: Configuration, metric: Metric) -> Numbers:
-        return {unit: self.numbers[record.attempt].get(metric.name) for unit, record in row.finished.items()}
+    def _values(self, trials: Mapping[str, Record], metric: Metric) -> Numbers:
+        return {unit: self.numbers[record.attempt].get(metric.name) for unit, record in trials.items()}
 
-    def _learned(self, row: Configuration, metric: Metric) -> Numbers:
-        return {
-            unit: value
-            for unit, value in self._values(row, metric).items()
-            if row.finished[unit].attempt not in self.at_chance
-        }
 
-    def _of_learned(self, row: Configuration, metric: Metric) -> Numbers:
-        return self._learned(row, metric) if metric.is_quality and self._is_mixed(row) else self._values(row, metric)
+def tested_trials(
+    row: Configuration, baseline: Configuration, metric: Metric, at_chance: frozenset[str]
+) -> tuple[dict[str, Record], dict[str, Record]]:
+    """Return the finished trials of two rows that a metric is compared over, by what they are paired by.
 
-    def _is_mixed(self, row: Configuration) -> bool:
-        """Tell whether some of a row's finished trials learned and others did not."""
-        return len({record.attempt in self.at_chance for record in row.finished.values()}) > 1
+    If only some seeds of one of them learned, accuracies and losses are those of the seeds that did.
+    """
+    sides = row.finished, baseline.finished
+    is_mixed = any(len({record.attempt in at_chance for record in side.values()}) > 1 for side in sides)
+    if not (metric.is_quality and is_mixed):
+        return sides
+    ours, theirs = (
+        {unit: record for unit, record in side.items() if record.attempt not in at_chance} for side in sides
+    )
+    return ours, theirs
 
 
 def _whole(values: Numbers) -> Values:

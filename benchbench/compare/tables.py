@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchbench.compare import words
+from benchbench.compare.metrics import Metric
 from benchbench.config.differences import value_text
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from benchbench.compare.cells import Cell
     from benchbench.compare.comparison import Comparison, Row
     from benchbench.compare.intervals import Interval
-    from benchbench.compare.metrics import Metric
+    from benchbench.compare.population import PopulationRow
     from benchbench.compare.published import PublishedRow
 
 _STATUSES = ("finished", "failed", "killed", "running")
@@ -69,6 +70,44 @@ def of_published(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
         f"{outside} of {len(judged)} differ; {by_chance:.1f} are expected to differ by chance",
     )
     return TextTable("against published numbers", columns, texts, below)
+
+
+def of_population(rows: Sequence[PopulationRow], confidence: float) -> TextTable:
+    """Return the verdicts on images like the test images."""
+    columns = ("configuration", f"difference [{words.percent(confidence)}]", "seeds", "variance of seeds", "verdict")
+    accuracy = Metric.named("test_accuracy")
+    texts = tuple(
+        (
+            row.name,
+            words.change(row.estimate, row.interval, accuracy),
+            f"{row.n[0]} pairs" if row.is_paired else f"{row.n[0]} and {row.n[1]}",
+            "" if row.seed_fraction is None else f"{row.seed_fraction:.0%}",
+            row.words,
+        )
+        for row in rows
+    )
+    num_images = f"{max((row.num_images for row in rows), default=0)} test images"
+    below = f"verdicts are about new seeds and new images; {num_images}, seeds and images as crossed random effects"
+    return TextTable("test_accuracy on images like these (difference in points)", columns, texts, (below,))
+
+
+def flat_population(rows: Iterable[PopulationRow]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each configuration, with the columns of :func:`flat_rows` that it has."""
+    for row in rows:
+        yield {
+            "metric": "test_accuracy on images like these",
+            "unit": "fraction",
+            "configuration": row.name,
+            "change": "difference",
+            "estimate": row.estimate,
+            **_ends("estimate", row.interval),
+            "num_tested": row.n[0],
+            "num_tested_baseline": row.n[1],
+            "p_value": row.p_value,
+            "corrected_p": row.corrected_p,
+            "verdict": row.kind,
+            "words": row.words,
+        }
 
 
 def flat_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:

@@ -66,13 +66,14 @@ def value(cell: Cell, metric: Metric) -> str:
 
 def difference(contrast: Contrast | None, metric: Metric) -> str:
     """Return ``+2.12 [-0.31, +4.55]``, or a ratio as ``1.250 [1.102, 1.418]``; the interval only if there is one."""
-    if contrast is None:
-        return ""
-    texts = [_change(contrast.estimate, metric)]
-    if contrast.interval:
-        low, high = (_change(end, metric) for end in (contrast.interval.low, contrast.interval.high))
-        texts.append(f"[{low}, {high}]")
-    return " ".join(texts)
+    return "" if contrast is None else change(contrast.estimate, contrast.interval, metric)
+
+
+def change(estimate: float, ends: Interval | None, metric: Metric) -> str:
+    """Return an estimate with its interval, if there is one."""
+    if ends is None:
+        return _change(estimate, metric)
+    return f"{_change(estimate, metric)} [{_change(ends.low, metric)}, {_change(ends.high, metric)}]"
 
 
 def test(contrast: Contrast | None) -> str:

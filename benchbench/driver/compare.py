@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.compare import against_published
+from benchbench.compare import against_published, compare_populations
 from benchbench.compare import compare_models as compare_predictions
+from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.designs import compare_as_designed
 from benchbench.driver.question import Study, find_records
 from benchbench.driver.settings import default_experiment
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Unpack
 
-    from benchbench.compare import Comparison, ModelComparison, PublishedRow
+    from benchbench.compare import Comparison, ModelComparison, PopulationRow, PublishedRow
     from benchbench.driver.question import QuestionOptions
     from benchbench.records.record import Record
 
@@ -51,6 +52,26 @@ def compare(
     study = Study.of_experiment(experiment or default_experiment(), grid)
     question = study.question(options)
     return compare_as_designed(_find(experiment, study, watcher), question, study.design)
+
+
+def compare_over_images(
+    experiment: str | None = None,
+    *,
+    grid: str | Path | None = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[QuestionOptions],
+) -> tuple[PopulationRow, ...]:
+    """Return how an experiment's configurations compare on images like the test images, by their stored predictions.
+
+    The arguments are those of :func:`compare`. Raises :class:`~benchbench.errors.BenchError` if a trial keeps no
+    predictions.
+    """
+    from benchbench.tracking.records import load_predictions
+
+    study = Study.read(grid)
+    records = [record for record in one_per_trial(_find(experiment, study, watcher)) if record.status == "finished"]
+    predictions = {record.attempt: load_predictions(_run_id(record)) for record in records}
+    return compare_populations(records, predictions, study.question(options))
 
 
 def compare_with_published(

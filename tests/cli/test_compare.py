@@ -212,6 +212,17 @@ def test_published_numbers_are_judged_row_by_row() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_verdicts_on_images_like_these_are_beside_those_on_this_test_set() -> None:
+    text = bench("bench", "--population").stdout
+    assert "test_accuracy on images like these (difference in points)" in text
+    assert re.search(r"optimizer.lr=0.005 +-75.00 .* 3 pairs .* worse on images like these \(p", text)
+    (row,) = json.loads(bench("bench", "--population", "--json").stdout)["over_images"]
+    assert (row["num_images"], row["kind"]) == (12, "worse")
+    table = pd.read_csv(io.StringIO(bench("bench", "--population", "--format", "csv").stdout))
+    assert list(table["metric"])[-1] == "test_accuracy on images like these"
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_file_may_have_published_numbers_and_no_grid(tmp_path: Path) -> None:
     path = tmp_path / "paper.toml"
     path.write_text(GRID[GRID.index("[[expected]]") :], encoding="utf-8")

@@ -1,0 +1,151 @@
+"""Accuracies on images like the test images: seeds and images are both samples.
+
+A comparison over seeds says which configuration is better on this test set. Other images would give other accuracies,
+so that "better on images like these" is another claim. It is tested by the two-way random-effects model of studies in
+which several readers judge the same cases: seeds are the readers, and images the cases.
+
+D. D. Dorfman, K. S. Berbaum and C. E. Metz, "Receiver operating characteristic rating analysis", Investigative
+Radiology 27, 1992; degrees of freedom by S. L. Hillis, "A comparison of denominator degrees of freedom methods for
+multiple observer ROC analysis", Statistics in Medicine 26, 2007.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy import stats
+
+from benchbench.compare.cells import tested_trials
+from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
+from benchbench.compare.contrasts import MIN_VALUES, pairs
+from benchbench.compare.corrections import holm
+from benchbench.compare.intervals import Interval
+from benchbench.compare.learning import not_learned
+from benchbench.compare.metrics import Metric
+from benchbench.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from benchbench.config.comparison import Compare
+    from benchbench.records.record import Record
+    from benchbench.records.tracked import Predictions
+
+    Correct = NDArray[np.float64]
+    """1 for each image that a trial classifies correctly: seeds by images."""
+
+Kind = Literal["better", "worse", "not distinguishable", "not compared"]
+
+
+@dataclass(frozen=True)
+class PopulationRow:
+    """A configuration against the baseline on images like the test images.
+
+    ``estimate`` is the difference of test accuracies, ``n`` the seeds of both sides, ``seed_fraction`` how much of the
+    variance of the estimate is that of seeds: more seeds do not lessen the rest, more test images would. Without enough
+    seeds, ``interval``, ``p_value`` and ``seed_fraction`` are None.
+    """
+
+    name: str
+    n: tuple[int, int]
+    num_images: int
+    is_paired: bool
+    estimate: float
+    interval: Interval | None
+    p_value: float | None
+    seed_fraction: float | None
+    kind: Kind = "not compared"
+    corrected_p: float | None = None
+
+    @property
+    def words(self) -> str:
+        """Return the verdict."""
+        if self.corrected_p is None:
+            return f"not compared: too few seeds, a verdict takes {MIN_VALUES}"
+        p = f"p = {self.corrected_p:.2g}" if self.corrected_p >= 0.001 else "p < 0.001"  # noqa: PLR2004 - printed
+        return f"{self.kind} on images like these ({p})"
+
+
+def compare_populations(
+    records: Iterable[Record], predictions: Mapping[str, Predictions], question: Compare
+) -> tuple[PopulationRow, ...]:
+    """Return the rows of the comparison, but for the baseline, on images like the test images.
+
+    ``predictions`` are by attempt. Verdicts are corrected for their number (Holm). Raises :class:`SpecError` if trials
+    were not tested on the same images.
+    """
+    trials = [record for record in one_per_trial(records) if record.status == "finished"]
+    rows = group(trials, find_keys([record.spec for record in trials], question.by))
+    baseline = rows[find_row(rows, question.baseline)]
+    tested = [predictions[record.attempt] for record in trials]
+    if len({(each.images, each.classes) for each in tested}) > 1:
+        raise SpecError("the trials were not tested on the same images", hint="compare trials of one dataset")
+    at_chance, accuracy = not_learned(trials), Metric.named("test_accuracy")
+    made = []
+    for row in rows:
+        if row is not baseline:
+            sides = tested_trials(row, baseline, accuracy, at_chance)
+            correct = [_correct(side, predictions) for side in sides]
+            made.append(replace(over_images(*correct, confidence=question.confidence), name=row.name))
+    return _judged(made, level=1 - question.confidence)
+
+
+def over_images(ours: Mapping[str, Correct], baseline: Mapping[str, Correct], *, confidence: float) -> PopulationRow:
+    """Return the difference of two configurations over seeds and images; both have the same images in one order.
+
+    Seeds are paired as in :func:`~benchbench.compare.contrasts.pairs`.
+    """
+    paired = pairs(dict.fromkeys(ours, 0.0), dict.fromkeys(baseline, 0.0))
+    a, b = (np.array([side[key] for key in paired or sorted(side)]) for side in (ours, baseline))
+    groups = [a - b] if paired else [a, b]
+    n, num_images = (len(a), len(b)), a.shape[-1]
+    row = PopulationRow("", n, num_images, bool(paired), float(a.mean() - b.mean()), None, None, None)
+    if min(n) < MIN_VALUES:
+        return row
+    of_seeds = [float(np.var(each.mean(axis=1), ddof=1)) / len(each) for each in groups]
+    of_both = sum(_interaction(each) / each.size for each in groups)
+    of_images = max(float(np.var(a.mean(axis=0) - b.mean(axis=0), ddof=1)) / num_images - of_both, 0.0)
+    variance = sum(of_seeds) + of_images
+    if variance == 0:
+        return row
+    parts = zip([*of_seeds, of_images], [*(len(each) for each in groups), num_images], strict=True)
+    freedom = variance**2 / sum(part**2 / (count - 1) for part, count in parts)
+    error = math.sqrt(variance)
+    half = float(stats.t.isf((1 - confidence) / 2, freedom)) * error
+    return replace(
+        row,
+        interval=Interval(max(row.estimate - half, -1.0), min(row.estimate + half, 1.0)),
+        p_value=float(2 * stats.t.sf(abs(row.estimate) / error, freedom)),
+        seed_fraction=sum(of_seeds) / variance,
+    )
+
+
+def _interaction(values: Correct) -> float:
+    """Return the mean square of what neither the seed nor the image explains."""
+    rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
+    num_seeds, num_images = values.shape
+    return float(np.square(rest).sum()) / int((num_seeds - 1) * (num_images - 1))
+
+
+def _correct(trials: Mapping[str, Record], predictions: Mapping[str, Predictions]) -> dict[str, Correct]:
+    return {unit: np.array(predictions[record.attempt].is_correct, dtype=np.float64) for unit, record in trials.items()}
+
+
+def _judged(rows: Sequence[PopulationRow], *, level: float) -> tuple[PopulationRow, ...]:
+    corrected = iter(holm([row.p_value for row in rows if row.p_value is not None]))
+    judged = []
+    for row in rows:
+        if row.p_value is None:
+            judged.append(row)
+            continue
+        p = next(corrected)
+        kind: Kind = "not distinguishable"
+        if p < level:
+            kind = "better" if row.estimate > 0 else "worse"
+        judged.append(replace(row, kind=kind, corrected_p=p))
+    return tuple(judged)

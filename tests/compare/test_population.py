@@ -1,0 +1,98 @@
+"""Accuracies over seeds and images, of which it is known what is true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from scipy import stats
+from support.made_records import configuration
+
+from benchbench.compare import compare_populations
+from benchbench.compare.population import over_images
+from benchbench.config.comparison import read_comparison
+from benchbench.errors import SpecError
+from benchbench.records.tracked import Predictions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+QUESTION = read_comparison({})[0]
+
+
+def side(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    return {f"seed={seed}": row for seed, row in enumerate(values)}
+
+
+def predictions(correct: NDArray[np.bool_]) -> Predictions:
+    images = tuple(f"test {number}" for number in range(len(correct)))
+    return Predictions(images, ("a",) * len(correct), tuple("a" if each else "b" for each in correct))
+
+
+def drawn(
+    random: np.random.Generator, accuracies: tuple[float, float], *, seeds: int, images: int
+) -> NDArray[np.bool_]:
+    """Return what two configurations get right: easy images are easy for both."""
+    difficulty = random.normal(0, 1.5, images)
+    quality = stats.norm.ppf(accuracies)[:, None] * np.sqrt(1 + 1.5**2) + random.normal(0, 0.1, (2, seeds))
+    return quality[..., None] + difficulty + random.normal(0, 1, (2, seeds, images)) > 0
+
+
+def test_without_variation_between_images_it_is_the_t_test_over_seeds() -> None:
+    random = np.random.default_rng(0)
+    a, b = (random.normal(mean, 0.01, (5, 1)) + np.zeros((5, 400)) for mean in (0.62, 0.60))
+    row = over_images(side(a), side(b), confidence=0.95)
+    test = stats.ttest_rel(a[:, 0], b[:, 0])
+    assert row.is_paired
+    assert row.seed_fraction == pytest.approx(1)
+    assert row.p_value == pytest.approx(test.pvalue)
+    assert row.interval is not None
+    interval = test.confidence_interval(0.95)
+    assert (row.interval.low, row.interval.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_without_variation_between_seeds_it_is_the_t_test_over_images() -> None:
+    random = np.random.default_rng(0)
+    a, b = (np.repeat(random.random((1, 50)) < accuracy, 3, axis=0).astype(float) for accuracy in (0.7, 0.5))
+    row = over_images(side(a), side(b), confidence=0.95)
+    assert row.seed_fraction == pytest.approx(0)
+    assert row.p_value == pytest.approx(stats.ttest_rel(a[0], b[0]).pvalue)
+
+
+@pytest.mark.parametrize("is_paired", [True, False], ids=["paired", "unpaired"])
+def test_intervals_over_images_cover_the_truth_as_often_as_they_say(*, is_paired: bool) -> None:
+    random, covered, num_draws = np.random.default_rng(3), 0, 600
+    for _ in range(num_draws):
+        a, b = drawn(random, (0.75, 0.70), seeds=4, images=150).astype(float)
+        other = side(b) if is_paired else {f"seed={seed + 100}": row for seed, row in enumerate(b)}
+        row = over_images(side(a), other, confidence=0.95)
+        assert row.interval is not None
+        covered += 0.75 - 0.70 in row.interval
+    assert 0.93 <= covered / num_draws <= 0.985
+
+
+def test_a_difference_on_this_test_set_need_not_be_one_on_images_like_these() -> None:
+    records = configuration(0.1, [0.60, 0.60, 0.60]) + configuration(0.2, [0.63, 0.63, 0.63])
+    baseline = np.arange(100) < 60
+    better = np.roll(baseline, 20) | (np.arange(100) >= 97)
+    told = {record.attempt: predictions(baseline if number < 3 else better) for number, record in enumerate(records)}
+    (row,) = compare_populations(records, told, QUESTION)
+    assert row.estimate == pytest.approx(0.03)
+    assert row.kind == "not distinguishable"
+    assert row.words.startswith("not distinguishable on images like these (p = ")
+    assert row.num_images == 100
+
+
+def test_two_seeds_are_too_few_for_a_verdict_on_images_like_these() -> None:
+    records = configuration(0.1, [0.60, 0.60]) + configuration(0.2, [0.63, 0.63])
+    told = {record.attempt: predictions(np.arange(10) < 5 + number) for number, record in enumerate(records)}
+    (row,) = compare_populations(records, told, QUESTION)
+    assert row.words == "not compared: too few seeds, a verdict takes 3"
+
+
+def test_trials_of_different_images_are_refused() -> None:
+    records = configuration(0.1, [0.6] * 3) + configuration(0.2, [0.6] * 3)
+    told = {record.attempt: predictions(np.arange(10 + number) < 5) for number, record in enumerate(records)}
+    with pytest.raises(SpecError, match="not tested on the same images"):
+        compare_populations(records, told, QUESTION)
