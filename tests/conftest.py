@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
+OF_THE_USER = (
+    "BENCH_DATA",
+    "BENCH_DISABLE",
+    "BENCH_NO_PLUGINS",
+    "BENCH_PLUGINS",
+    "BENCH_TENSORBOARD",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_TRACKING_URI",
+)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_telemetry() -> None:
     """No test of ours, and no process that it starts, reports to anyone."""
@@ -28,7 +39,7 @@ def _no_telemetry() -> None:
 def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has caches and state of its own, and nothing from the user's environment reaches it."""
     base = tmp_path_factory.mktemp("bench")
-    for name in ("BENCH_DATA", "BENCH_PLUGINS", "BENCH_TENSORBOARD", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+    for name in OF_THE_USER:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BENCH_CACHE", str(base / "cache"))
     monkeypatch.setenv("BENCH_STATE", str(base / "state"))

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 class _Group(TyperGroup):
     """The top of ``bench``, which prints every error in one way: what is wrong, what to do, exit code."""
 
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        options.offer_no_plugins(self)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -58,6 +62,7 @@ def main() -> None:
     """Run ``bench``; it exits with 0 all well, 1 a trial failed, 2 wrong usage or input, 130 interrupted."""
     take_over(_interrupt)
     app = make_app()
+    options.leave_out_plugins(options.NO_PLUGINS in sys.argv[1:])  # before commands of plugins are added
     try:
         _add_plugin_commands(app, sys.argv[1:])
     except BenchError as error:
@@ -107,7 +112,9 @@ def _usage_error(error: typer.BadParameter) -> SpecError:
     return SpecError(error.format_message().replace("Value error, ", ""), hint=f"{command} --help")
 
 
-def _root(*, version: options.Version = False, debug: options.Debug = False) -> None:
+def _root(
+    *, version: options.Version = False, debug: options.Debug = False, no_plugins: options.NoPlugins = False
+) -> None:
     """Show help; the options here go before the command."""
 
 

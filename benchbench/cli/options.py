@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.main import get_command
 
 from benchbench.errors import BenchError, SpecError
+from benchbench.plugin.discovery import ONLY_OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 """How ``bench`` ends, by how its trials did; wrong usage or input is 2, see :mod:`benchbench.errors`."""
+
+NO_PLUGINS = "--no-plugins"
 
 debug = False
 """Whether tracebacks are shown; set by ``--debug`` on any command."""
@@ -32,6 +37,44 @@ def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
     if value:
         typer.echo(f"benchbench {importlib.metadata.version('benchbench')}")
         raise typer.Exit
+
+
+def leave_out_plugins(are_left_out: bool) -> None:  # noqa: FBT001 - the value of a flag
+    """Leave out all plugins that are not ours, in this process and in those that it starts."""
+    if are_left_out:
+        os.environ[ONLY_OURS] = "1"
+
+
+NoPlugins = Annotated[
+    bool,
+    typer.Option(
+        NO_PLUGINS,
+        callback=leave_out_plugins,
+        expose_value=False,
+        is_eager=True,
+        help="Leave out plugins of other packages, and those in BENCH_PLUGINS.",
+    ),
+]
+
+
+def offer_no_plugins(command: Any) -> None:
+    """Give a command, or every command of a group, the option ``--no-plugins``."""
+    inner = getattr(command, "commands", {}).values()
+    for one in inner:
+        offer_no_plugins(one)
+    if not inner:
+        command.params += _no_plugins_params()
+
+
+def _no_plugins_params() -> list[Any]:
+    """Return the option as typer makes it of a function: what it is made of differs between versions of typer."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    def carry(*, no_plugins: NoPlugins = False) -> None:
+        pass
+
+    return list(get_command(app).params)
 
 
 def complete_model(ctx: typer.Context, incomplete: str) -> Completion:

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 
 from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
-from benchbench.plugin.discovery import Packaged, find_sources
+from benchbench.plugin.discovery import Packaged, find_sources, qualified
 from benchbench.protocol.plugin_checks import CheckRequest, Outcome, Progress, Report
 from benchbench.records.adapter import adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from benchbench.plugin.discovery import Source
 
 
 @dataclass(frozen=True)
@@ -59,22 +57,18 @@ def find_target(word: str, files: tuple[str, ...] = ()) -> Target:
     if path.suffix == ".py" or os.sep in word or path.is_dir():
         return _of_package(path) if (path / "pyproject.toml").exists() else _of_files(word)
     catalog = Catalog.read(files)
-    entries = [entry for entry in catalog.entries if word == entry.name]
+    entries = [entry for entry in catalog.entries if word in (entry.name, qualified(entry.origin, entry.name))]
     if entries:
-        return Target(tuple(dict.fromkeys(entry.origin for entry in entries)), files, (word,))
+        return Target(tuple(dict.fromkeys(entry.origin for entry in entries)), files, (word.rpartition(":")[2],))
     sources = find_sources(files)
-    origins = tuple(source.origin for source in sources if word in _names_of(source))
+    origins = tuple(source.origin for source in sources if word in source.names)
     if not origins:
-        known = {entry.name for entry in catalog.entries}.union(*map(_names_of, sources))
+        known = {entry.name for entry in catalog.entries}.union(*(source.names for source in sources))
         hint = closest(word, known) or "bench list shows all plugins"
         raise PluginError(
             f"no plugin or package is called {word!r}", hint=f"{hint}  a file or folder of your own: ./{word}"
         )
     return Target(origins, files)
-
-
-def _names_of(source: Source) -> set[str]:
-    return {source.origin, source.distribution} if isinstance(source, Packaged) else {source.origin}
 
 
 def _of_files(word: str) -> Target:

@@ -42,6 +42,7 @@ def resolve(drafts: Sequence[Draft], executor: Executor, settings: Settings, wat
     """
     watcher.status("looking up plugins")
     catalog = Catalog.read(settings.plugin_files)
+    drafts = [catalog.named(draft) for draft in drafts]
     executor.use_origins(set().union(*(catalog.origins_of(draft) for draft in drafts)))
     used = {draft.dataset.name for draft in drafts}
     paths = DataPaths.of(settings.data, known=[entry.name for entry in catalog.of_kind("dataset")], used=used)

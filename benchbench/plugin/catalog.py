@@ -15,11 +15,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchbench.config.kinds import KINDS
 from benchbench.errors import PluginError
 from benchbench.paths import cache_folder, write_atomically
 from benchbench.plugin.code import loose_source_files
 from benchbench.plugin.description import Entry, describe
-from benchbench.plugin.discovery import HOOK_OF_KIND, Broken, Packaged, find_sources, no_such_plugin
+from benchbench.plugin.discovery import (
+    HOOK_OF_KIND,
+    Broken,
+    Packaged,
+    disabled_names,
+    find_sources,
+    no_such_plugin,
+    qualified,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -62,11 +71,22 @@ class Catalog:
         return _read_kept(_path_of([str(file) for file in files]))
 
     def find(self, kind: str, name: str) -> Entry:
-        """Return a plugin's entry; raises :class:`PluginError` with the closest name."""
+        """Return a plugin's entry; raises :class:`PluginError` with the closest name.
+
+        ``package:name`` finds the plugin of a package, whether or not another one has the shorter name.
+        """
         for entry in self.of_kind(kind):
-            if entry.name == name:
+            if name in (entry.name, qualified(entry.origin, entry.name)):
                 return entry
         raise no_such_plugin(kind, name, [entry.name for entry in self.of_kind(kind)], self.broken)
+
+    def named(self, draft: Draft) -> Draft:
+        """Return the draft with each plugin called by its shortest name, which is the one in the spec."""
+        plugins = {kind: draft.plugin(kind) for kind in KINDS}
+        names = {kind: self.find(kind, plugin.name).name for kind, plugin in plugins.items()}
+        return draft.model_copy(
+            update={kind: plugin.model_copy(update={"name": names[kind]}) for kind, plugin in plugins.items()}
+        )
 
     def of_kind(self, kind: str) -> tuple[Entry, ...]:
         """Return the plugins of one kind, by name."""
@@ -108,7 +128,8 @@ def _fingerprint(sources: Iterable[Source]) -> str:
     # Installing a package changes the folder of site-packages, and may mend a broken plugin.
     paths.update(Path(entry) for entry in sys.path if entry.endswith(("site-packages", "dist-packages")))
     order = [source.origin for source in sources]
-    facts = json.dumps([sys.version, sys.prefix, order, packaged, sorted(map(_stamp, paths))])
+    disabled = sorted(disabled_names())
+    facts = json.dumps([sys.version, sys.prefix, order, disabled, packaged, sorted(map(_stamp, paths))])
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 
@@ -208,7 +229,7 @@ def _catalog_of(registry: Registry) -> Catalog:
     entries = []
     for key, cls in registry.plugins.items():
         try:
-            entries.append(describe(cls, registry.origins[key]))
+            entries.append(replace(describe(cls, registry.origins[key]), name=key[1]))
         except Exception as error:  # noqa: BLE001 - whatever a stranger's class makes of being looked at
             broken.append(Broken(registry.origins[key], f"{' '.join(key)} cannot be described: {error!r}"))
     return Catalog(

@@ -42,8 +42,9 @@ def source_files(cls: type) -> tuple[Path, ...]:
         return ()
     if not path.is_file():
         return ()
-    if cls.__module__.startswith(f"{loose.__name__}."):
-        return loose_source_files(path)
+    folder = loose.folder_of(cls.__module__)
+    if folder is not None:
+        return _Package(folder, "").files_behind(path)
     package, *inner = cls.__module__.split(".")
     if not inner and path.name != "__init__.py":
         return (path,)  # one module by itself: what lies beside it in site-packages is not its own

@@ -1,6 +1,10 @@
 """Finds plugins, in entry points and loose files, without importing them.
 
-The origin of a plugin module is ``distribution:entry`` for an entry point, and its path for a loose file.
+The origin of a plugin module is ``distribution:entry`` for an entry point, and its path for a loose file. If two
+plugins of a kind have the same name, the second one is called ``distribution:name``, or ``file.py:name``.
+
+``BENCH_DISABLE`` names what is left out; ``BENCH_NO_PLUGINS``, which ``--no-plugins`` sets, leaves out all packages but
+ours, and the files in ``BENCH_PLUGINS``.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "benchbench"
+DISABLED, ONLY_OURS = "BENCH_DISABLE", "BENCH_NO_PLUGINS"
 HOOK_OF_KIND = {
     "dataset": "benchbench_datasets",
     "model": "benchbench_models",
@@ -48,6 +53,11 @@ class Packaged:
         """Return ``distribution:entry``."""
         return f"{self.distribution}:{self.entry_point.name}"
 
+    @property
+    def names(self) -> set[str]:
+        """Return all that it can be called by."""
+        return {self.origin, self.distribution, self.entry_point.name}
+
     def load(self) -> object:
         """Import it and return the module (or object) that carries the hooks."""
         return self.entry_point.load()
@@ -64,6 +74,11 @@ class LooseFile:
         """Return the path as it was given."""
         return str(self.path)
 
+    @property
+    def names(self) -> set[str]:
+        """Return all that it can be called by."""
+        return {self.origin, self.path.name, self.path.stem}
+
     def load(self) -> object:
         """Run the file as a module of its own and return it; leaves no ``__pycache__`` beside it."""
         return load_file(self.path)
@@ -76,14 +91,27 @@ def find_sources(files: Iterable[str | Path] = ()) -> tuple[Source, ...]:
     """Return all plugins, in the order in which they claim names: ours, other packages by name, then files.
 
     A folder stands for every ``*.py`` directly in it that does not begin with ``_``.
-    Raises :class:`PluginError` for a path that does not exist.
+    What the user disabled is left out. Raises :class:`PluginError` for a path that does not exist.
     """
-    return (*_packaged(), *_loose(files))
+    disabled = disabled_names()
+    sources: list[Source] = [*_packaged(), *_loose(files)]
+    return tuple(source for source in sources if not disabled.intersection(source.names))
+
+
+def disabled_names() -> frozenset[str]:
+    """Return what ``BENCH_DISABLE`` lists: names of plugins, entry points, packages or files, or origins."""
+    return frozenset(name.strip() for name in os.environ.get(DISABLED, "").split(",") if name.strip())
+
+
+def qualified(origin: str, name: str) -> str:
+    """Return the name of a plugin that says where it is from: ``my-nets:alexnet``, ``mine.py:alexnet``."""
+    is_file = os.sep in origin or origin.endswith(".py")
+    return f"{Path(origin).name if is_file else origin.partition(':')[0]}:{name}"
 
 
 def loose_files(given: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the plugin paths in ``BENCH_PLUGINS`` (separated as in ``PATH``), then the given ones."""
-    named = os.environ.get("BENCH_PLUGINS", "").split(os.pathsep)
+    named = [] if os.environ.get(ONLY_OURS) else os.environ.get("BENCH_PLUGINS", "").split(os.pathsep)
     return tuple(dict.fromkeys(path for path in (*named, *given) if path))
 
 
@@ -93,6 +121,10 @@ def no_such_plugin(kind: str, name: str, known: Collection[str], broken: Iterabl
     suspects = [item for item in broken if _may_offer(item.origin, name)]
     hints.append("a plugin in a file of your own: --plugins FILE")
     hints += [f"broken: {item.origin}: {item.reason}; bench doctor" for item in suspects]
+    if os.environ.get(ONLY_OURS):
+        hints.append("--no-plugins leaves out the plugins of other packages")
+    if disabled_names():
+        hints.append(f"{DISABLED} leaves out {', '.join(sorted(disabled_names()))}")
     return PluginError(f"no {kind} named {name!r}", hint="  ".join(hint for hint in hints if hint))
 
 
@@ -100,7 +132,7 @@ def _packaged() -> list[Packaged]:
     plugins = [
         Packaged(entry.dist.name, entry.dist.version, entry)
         for entry in entry_points(group=GROUP)
-        if entry.dist is not None
+        if entry.dist is not None and (entry.dist.name == GROUP or not os.environ.get(ONLY_OURS))
     ]
     # Ours come first, so that installing a package never changes what a shipped name means.
     return sorted(plugins, key=lambda source: (source.distribution != GROUP, source.origin))

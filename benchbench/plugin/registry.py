@@ -12,7 +12,7 @@ from benchbench.config.kinds import KINDS, Kind
 from benchbench.config.spec import PluginSpec, Spec
 from benchbench.plugin import parameters
 from benchbench.plugin.code import source_digest
-from benchbench.plugin.discovery import Broken, find_sources, no_such_plugin
+from benchbench.plugin.discovery import Broken, disabled_names, find_sources, no_such_plugin, qualified
 from benchbench.plugin.loading import load
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Registry:
     def load(files: Iterable[str | Path] = (), *, only: Collection[str] | None = None) -> Registry:
         """Load all plugins, or those of the origins in ``only``; ``files`` are loose files and folders.
 
-        Of two plugins of one kind and name the first stays: ours, then packages by name, then files as given.
+        Of two plugins of one kind and name the first has the name: ours, then packages by name, then files as given.
+        The other one is called ``package:name``, or ``file.py:name``.
         Raises :class:`~benchbench.errors.PluginError` for a path that is not there, and for nothing else.
         """
         return Registry.of(source for source in find_sources(files) if only is None or source.origin in only)
@@ -67,10 +68,15 @@ class Registry:
     def _add(self, loaded: Loaded) -> None:
         self.broken += loaded.broken
         for cls in loaded.classes:
+            if cls.name in disabled_names():
+                continue
             key = (cls.kind, cls.name)
             if key in self.plugins:
                 reason = f"{cls.kind} {cls.name!r} is already the name of one in {self.origins[key]}, which stays"
-                self.broken.append(Broken(loaded.origin, reason))
+                key = (cls.kind, qualified(loaded.origin, cls.name))
+                way_out = "" if key in self.plugins else f"; this one is called {key[1]!r}"
+                self.broken.append(Broken(loaded.origin, reason + way_out))
+            if key in self.plugins:
                 continue
             self.plugins[key] = cls
             self.origins[key] = loaded.origin
@@ -82,8 +88,18 @@ class Registry:
 
     def get(self, kind: Kind, name: str) -> type[Plugin]:
         """Return the plugin class; raises :class:`~benchbench.errors.PluginError` with the closest name."""
-        if (kind, name) in self.plugins:
-            return self.plugins[kind, name]
+        return self.plugins[self._key(kind, name)]
+
+    def origin(self, kind: Kind, name: str) -> str:
+        """Return where a plugin came from."""
+        return self.origins[self._key(kind, name)]
+
+    def _key(self, kind: Kind, name: str) -> Key:
+        """Return the key of a plugin that is called so, or by a name that says where it is from."""
+        bare = name.rpartition(":")[2]
+        for key in ((kind, name), (kind, bare)):
+            if key in self.plugins and name in (key[1], qualified(self.origins[key], bare)):
+                return key
         known = [known_name for known_kind, known_name in self.plugins if known_kind == kind]
         raise no_such_plugin(kind, name, known, self.broken)
 
@@ -125,5 +141,4 @@ class Registry:
 
     def source_digest(self, kind: Kind, name: str) -> str:
         """Return the sha256 of the source files behind the plugin as they were when loaded, or "" without a file."""
-        self.get(kind, name)
-        return self._source_digests[kind, name]
+        return self._source_digests[self._key(kind, name)]

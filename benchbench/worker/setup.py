@@ -84,7 +84,7 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     loaded = data_cache.load(
         dataset,
         Path(job.data_root),
-        source_digest=registry.source_digest("dataset", dataset.name),
+        source_digest=registry.source_digest("dataset", spec.dataset.name),
         on_progress=partial(on_status, f"decoding {dataset.name}"),
     )
     switches.put_back(dataset)
@@ -130,7 +130,7 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
         acceleration=learner.acceleration.facts()
         | {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"},
         num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
-        plugin_origins={kind: registry.origins[kind, spec.plugin(kind).name] for kind in KINDS},
+        plugin_origins={kind: registry.origin(kind, spec.plugin(kind).name) for kind in KINDS},
         plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
         plugin_files=job.plugin_files,
     )

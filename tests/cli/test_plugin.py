@@ -62,3 +62,27 @@ def test_a_word_that_means_nothing_is_a_mistake_of_the_user(word: str, message: 
     result = call("plugin", "check", word)
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_a_new_package_is_written_with_what_to_do_next(workdir: Path) -> None:
+    result = call("plugin", "new", "models", "my-net")
+    assert result.exit_code == 0, result.output
+    assert "pip install -e 'benchbench-my-net[test]'" in result.output
+    assert (workdir / "benchbench-my-net" / "pyproject.toml").exists()
+    assert call("plugin", "check", "benchbench-my-net").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [("--no-plugins", "list", "models"), ("list", "--no-plugins", "models")])
+def test_no_plugins_may_stand_before_and_after_the_command(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_PLUGINS", str(PLUGINS / "tiny.py"))
+    names = [line.split()[1] for line in call(*words).output.splitlines() if line.startswith(" model")]
+    assert "alexnet" in names
+    assert "tiny" not in names
+
+
+def test_two_plugins_of_one_name_are_both_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_PLUGINS", str(PLUGINS / "clash.py"))
+    names = [line.split()[1] for line in call("list", "models").output.splitlines() if line.startswith(" model")]
+    assert {"alexnet", "clash.py:alexnet"} <= set(names)

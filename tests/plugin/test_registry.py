@@ -364,3 +364,46 @@ def test_several_wrong_values_are_all_named(registry: Registry) -> None:
         "optimizer.lr must be greater than 0, not -1; optimizer.momentum must be less than 1, not 2"
     )
     assert error.hint == "limits and defaults: bench show optimizer sgd"
+
+
+CLASH = PLUGINS / "clash.py"
+
+
+def test_of_two_plugins_of_one_name_the_second_is_called_by_its_file_too(registry: Registry) -> None:
+    assert registry.get("model", "clash.py:alexnet").__name__ == "Impostor"
+    assert registry.origin("model", "clash.py:alexnet") == str(CLASH)
+    assert "; this one is called 'clash.py:alexnet'" in reasons(registry, "clash.py")
+
+
+def test_the_first_of_two_plugins_can_be_called_by_its_package(registry: Registry) -> None:
+    assert registry.get("model", "benchbench:alexnet") is registry.get("model", "alexnet")
+    with pytest.raises(PluginError, match="no model named 'elsewhere:alexnet'"):
+        registry.get("model", "elsewhere:alexnet")
+
+
+def test_the_longer_name_holds_if_the_first_of_the_two_is_not_loaded() -> None:
+    registry = Registry.load([CLASH], only={str(CLASH)})
+    assert registry.get("model", "clash.py:alexnet").__name__ == "Impostor"
+    assert registry.source_digest("model", "clash.py:alexnet")
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny.py", str(TINY)])
+def test_what_is_disabled_is_left_out_by_any_of_its_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_DISABLE", f"sgd, {name}")
+    registry = Registry.load([TINY])
+    assert not {("model", "tiny"), ("optimizer", "sgd")} & registry.plugins.keys()
+    assert ("optimizer", "adam") in registry.plugins
+    with pytest.raises(PluginError) as caught:
+        registry.get("model", "tiny")
+    assert f"BENCH_DISABLE leaves out {', '.join(sorted(('sgd', name)))}" in caught.value.hint
+
+
+def test_without_plugins_only_ours_and_named_files_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(tmp_path, "beta", TINY.read_text())
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("BENCH_PLUGINS", "elsewhere.py")
+    monkeypatch.setenv("BENCH_NO_PLUGINS", "1")
+    assert discovery.loose_files(["mine.py"]) == ("mine.py",)
+    registry = Registry.load()
+    assert ("model", "alexnet") in registry.plugins
+    assert ("model", "tiny") not in registry.plugins
