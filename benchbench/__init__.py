@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from benchbench.driver.watcher import Watcher
     from benchbench.errors import BenchError, DataError, ModelError, SpecError
     from benchbench.plugin.base import param
-    from benchbench.plugin.dataset import Dataset, Download, Fit, LazyImages, Split, Splits
+    from benchbench.plugin.dataset import Dataset, Download, Downloads, Fit, LazyImages, Split, Splits
     from benchbench.plugin.hooks import hookimpl
     from benchbench.plugin.model import DataSpec, Model
     from benchbench.plugin.optimizer import Optimizer
@@ -45,7 +45,7 @@ _HOMES = {
     "benchbench.errors": ("BenchError", "DataError", "ModelError", "SpecError"),
     "benchbench.plugin.hooks": ("hookimpl",),
     "benchbench.plugin.base": ("param",),
-    "benchbench.plugin.dataset": ("Dataset", "Download", "Fit", "LazyImages", "Split", "Splits"),
+    "benchbench.plugin.dataset": ("Dataset", "Download", "Downloads", "Fit", "LazyImages", "Split", "Splits"),
     "benchbench.plugin.model": ("DataSpec", "Model"),
     "benchbench.plugin.optimizer": ("Optimizer",),
     "benchbench.plugin.scheduler": ("Scheduler",),
@@ -61,6 +61,7 @@ __all__ = [
     "DataSpec",
     "Dataset",
     "Download",
+    "Downloads",
     "Event",
     "Fit",
     "GridResult",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from benchbench.data.cache import Loaded
     from benchbench.data.locations import DataPaths
     from benchbench.plugin.catalog import Catalog
+    from benchbench.plugin.dataset import Downloads
     from benchbench.plugin.description import Entry
 
 Name = Annotated[str, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=complete_dataset)]
@@ -57,11 +58,12 @@ def list_datasets(
 def describe(entry: Entry, paths: DataPaths) -> dict[str, Any]:
     """Return where a dataset's images are and the space they take, as plain data."""
     from benchbench.data.cache import cached_bytes
+    from benchbench.data.download import is_here
 
     path = paths.locate(entry.name, entry.download)
     return {
         "name": entry.name,
-        "path": str(path) if path.exists() else None,
+        "path": str(path) if is_here(path, entry.download) else None,
         "num_bytes": path.stat().st_size if path.is_file() else None,
         "download_bytes": entry.download.num_bytes if entry.download else None,
         "decoded_bytes": cached_bytes(entry.name),
@@ -87,7 +89,7 @@ def fetch_dataset(
         raise DataError(f"dataset {name!r} has nothing to download", hint="bench data list shows where images are")
     with Display(Console(stderr=True)) as display:
         path = fetch(entry.download, data_folder(), on_progress=partial(display.downloading, name))
-    num_bytes = path.stat().st_size
+    num_bytes = entry.download.num_bytes
     if as_json:
         _print_json({"name": name, "path": str(path), "num_bytes": num_bytes})
     else:
@@ -129,7 +131,10 @@ def verify_dataset(
 def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
     """Return what the checksum of a dataset's archive says, or raise :class:`~benchbench.errors.DataError`."""
     from benchbench.data.download import check_file, file_digest
+    from benchbench.plugin.dataset import Downloads
 
+    if isinstance(entry.download, Downloads):
+        return _check_files(entry.download, sources)
     archive = sources[0] if len(sources) == 1 and sources[0].is_file() else None
     if archive is None:
         return "there is no archive to check"
@@ -143,6 +148,16 @@ def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
     if digest != wanted:
         raise DataError(f"{archive} has the wrong sha256 checksum: {digest}, not {wanted}", hint="get it again")
     return "sha256 is as known"
+
+
+def _check_files(download: Downloads, sources: tuple[Path, ...]) -> str:
+    from benchbench.data.download import check_file
+
+    by_name = {path.name: path for source in sources for path in (source, *source.rglob("*"))}
+    present = [file for file in download.files if file.file_name in by_name]
+    for file in present:
+        check_file(by_name[file.file_name], file)
+    return f"size and MD5 of {len(present)} of {len(download.files)} files are as published"
 
 
 def _findings(name: str, loaded: Loaded, *, checksum: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads the files of a dataset from a zip archive or a folder, without unpacking or trusting either.
+"""Reads the files of a dataset from a zip or tar archive or a folder, without unpacking or trusting either.
 
 An archive is never extracted: its members are read into memory one at a time, so that a hostile name cannot reach the
 disk. Archives with such names are refused anyway, since they are not the dataset.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import tarfile
 import zipfile
 import zlib
 from collections import defaultdict
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _ENCRYPTED = 0x1
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 """What zipfile raises if an archive is damaged, or uses a feature that zipfile cannot read."""
+
+TAR_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 
 MAX_SEARCHED_FOLDERS = 1000
 """A dataset is not looked for below more folders than this."""
@@ -46,12 +49,16 @@ class Files(Protocol):
 
 @contextmanager
 def open_files(path: Path, *, max_file_bytes: int) -> Iterator[Files]:
-    """Open a zip archive or a folder. A file of more than ``max_file_bytes`` is refused when it is read.
+    """Open a zip or tar archive, or a folder. A file of more than ``max_file_bytes`` is refused when it is read.
 
     Raises :class:`~benchbench.errors.DataError` if ``path`` is a damaged or an unsafe archive.
     """
     if path.is_dir():
         yield _FolderFiles(path, max_file_bytes=max_file_bytes)
+        return
+    if path.name.endswith(TAR_SUFFIXES):
+        with _opened_tar(path) as tar:
+            yield _TarFiles(path, tar, max_file_bytes=max_file_bytes)
         return
     try:
         archive = zipfile.ZipFile(path)
@@ -100,21 +107,18 @@ class _FolderFiles:
             raise DataError(f"cannot read {path}: {error.strerror}") from None
 
 
-class _ZipFiles:
-    def __init__(self, path: Path, archive: zipfile.ZipFile, *, max_file_bytes: int) -> None:
-        self.path = path
-        self._archive = archive
-        self._max_file_bytes = max_file_bytes
-        self._members: dict[str, zipfile.ZipInfo] = {}
-        self._folders: defaultdict[str, set[str]] = defaultdict(set)
-        for member in archive.infolist():
-            _check_member(member, path)
-            self._add(member.filename.replace("\\", "/"), member)  # some programs on Windows write backslashes
+class _Names:
+    """The names of the members of an archive, by their folders."""
 
-    def _add(self, name: str, member: zipfile.ZipInfo) -> None:
-        if name in self._members:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._names: set[str] = set()
+        self._folders: defaultdict[str, set[str]] = defaultdict(set)
+
+    def add(self, name: str) -> None:
+        if name in self._names:
             raise DataError(f"{self.path}: {name} is in the archive twice")
-        self._members[name] = member
+        self._names.add(name)
         while name:
             folder, _, last = name.rpartition("/")
             if last in self._folders[folder]:
@@ -129,6 +133,19 @@ class _ZipFiles:
         prefix = f"{folder}/" if folder else ""
         return frozenset(name for name in self.files_in(folder) if prefix + name in self._folders)
 
+
+class _ZipFiles(_Names):
+    def __init__(self, path: Path, archive: zipfile.ZipFile, *, max_file_bytes: int) -> None:
+        super().__init__(path)
+        self._archive = archive
+        self._max_file_bytes = max_file_bytes
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for member in archive.infolist():
+            _check_member(member, path)
+            name = member.filename.replace("\\", "/")  # some programs on Windows write backslashes
+            self.add(name)
+            self._members[name] = member
+
     def read(self, name: str) -> bytes:
         file = f"{self.path}: {name}"
         member = self._members.get(name)
@@ -140,6 +157,42 @@ class _ZipFiles:
             return self._archive.read(member)
         except _DAMAGED as error:
             raise DataError(f"{file} is damaged: {error}", hint="get the archive again") from None
+
+
+class _TarFiles(_Names):
+    def __init__(self, path: Path, archive: tarfile.TarFile, *, max_file_bytes: int) -> None:
+        super().__init__(path)
+        self._archive = archive
+        self._max_file_bytes = max_file_bytes
+        self._members: dict[str, tarfile.TarInfo] = {}
+        for member in archive:
+            problem = "is a link" if member.issym() or member.islnk() else _name_problem(member.name)
+            if problem:
+                raise _unsafe(path, member.name, problem)
+            if member.isfile():
+                name = member.name.removeprefix("./")
+                self.add(name)
+                self._members[name] = member
+
+    def read(self, name: str) -> bytes:
+        file = f"{self.path}: {name}"
+        member = self._members.get(name)
+        if member is None:
+            raise DataError(f"{file} is missing")
+        _check_size(member.size, self._max_file_bytes, file=file)
+        content = self._archive.extractfile(member)
+        return content.read() if content else b""
+
+
+@contextmanager
+def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(path) as archive:
+            yield archive
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise DataError(
+            f"{path} is no whole tar archive: {error}", hint="its download may have been cut short: get it again"
+        ) from None
 
 
 def find_prefix(files: Files, is_wanted: Callable[[str], bool], *, max_depth: int = 2) -> str | None:
@@ -168,14 +221,20 @@ def _check_size(num_bytes: int, max_bytes: int, *, file: str) -> None:
 
 def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
     name = member.orig_filename
+    problem = _name_problem(name)
+    if not problem and stat.S_ISLNK(member.external_attr >> 16):
+        problem = "is a symbolic link"
+    if not problem and member.flag_bits & _ENCRYPTED:
+        problem = "is encrypted"
+    if problem:
+        raise _unsafe(path, name, problem)
+
+
+def _name_problem(name: str) -> str:
     if "\0" in name or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
-        reason = "has an absolute path"
-    elif ".." in re.split(r"[/\\]", name):
-        reason = "leads out of the archive"
-    elif stat.S_ISLNK(member.external_attr >> 16):
-        reason = "is a symbolic link"
-    elif member.flag_bits & _ENCRYPTED:
-        reason = "is encrypted"
-    else:
-        return
-    raise DataError(f"{path} is not safe to read: {name!r} {reason}", hint="get the archive from its source again")
+        return "has an absolute path"
+    return "leads out of the archive" if ".." in re.split(r"[/\\]", name) else ""
+
+
+def _unsafe(path: Path, name: str, problem: str) -> DataError:
+    return DataError(f"{path} is not safe to read: {name!r} {problem}", hint="get the archive from its source again")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from benchbench.data.locations import data_folder
 from benchbench.errors import DataError
+from benchbench.plugin.dataset import Download, Downloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     import requests
 
     from benchbench.data.locations import DataPaths
-    from benchbench.plugin.dataset import Download
 
     Progress = Callable[[int, int], None]
     """Is called with the number of bytes so far and the number of all bytes."""
@@ -36,18 +38,27 @@ class _Interrupted(Exception):  # noqa: N818 - no error yet: the download is tri
     """A connection that failed; the next one may work."""
 
 
-def ensure(name: str, download: Download | None, paths: DataPaths, on_progress: Progress | None = None) -> Path:
+def ensure(
+    name: str, download: Download | Downloads | None, paths: DataPaths, on_progress: Progress | None = None
+) -> Path:
     """Return where the images of a dataset are, after downloading them if they are nowhere.
 
     The path need not exist if the dataset has no download. Raises :class:`~benchbench.errors.DataError`.
     """
     path = paths.locate(name, download)
-    if download is None or path.exists():
+    if download is None or is_here(path, download):
         return path
     try:
         return fetch(download, path.parent, on_progress=on_progress)
     except DataError as error:
         raise DataError(f"the images of {name} are not here: {error.message}", hint=ways_out(name)) from None
+
+
+def is_here(path: Path, download: Download | Downloads | None) -> bool:
+    """Tell whether images are at a path; of the folder of several downloads, whether it has all files."""
+    if isinstance(download, Downloads) and path == data_folder() / download.file_name:
+        return all((path / file.file_name).exists() for file in download.files)
+    return path.exists()
 
 
 def ways_out(name: str) -> str:
@@ -58,19 +69,43 @@ def ways_out(name: str) -> str:
     )
 
 
-def fetch(download: Download, folder: Path, *, on_progress: Progress | None = None) -> Path:
-    """Return the path of the downloaded file in ``folder``, whole and checked.
+def fetch(download: Download | Downloads, folder: Path, *, on_progress: Progress | None = None) -> Path:
+    """Return the path of the downloaded file in ``folder``, whole and checked, or of the folder of several files.
 
-    An interrupted download is resumed, by this call or the next. Two processes at once download the file once.
-    Raises :class:`~benchbench.errors.DataError` if the file cannot be downloaded or its checksum is wrong.
+    An interrupted download is resumed, by this call or the next. Two processes at once download a file once.
+    Raises :class:`~benchbench.errors.DataError` if a file cannot be downloaded or its checksum is wrong.
     """
+    report = on_progress or _ignore
+    if isinstance(download, Download):
+        return _fetch_file(download, folder, report)
+    before = 0
+    for file in download.files:
+        _fetch_file(file, folder / download.file_name, _Following(report, before, download.num_bytes))
+        before += file.num_bytes
+    return folder / download.file_name
+
+
+@dataclass(frozen=True)
+class _Following:
+    """Reports the progress of one file after others."""
+
+    report: Progress
+    before: int
+    total_bytes: int
+
+    def __call__(self, num_bytes: int, total_bytes: int) -> None:
+        del total_bytes  # of this file
+        self.report(self.before + num_bytes, self.total_bytes)
+
+
+def _fetch_file(download: Download, folder: Path, on_progress: Progress) -> Path:
     target = folder / download.file_name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{download.file_name}.lock"):
             if not target.exists():
                 partial = folder / f"{download.file_name}.partial"
-                _fill(partial, download, on_progress or _ignore)
+                _fill(partial, download, on_progress)
                 _check_or_drop(partial, download)
                 partial.replace(target)
     except OSError as error:

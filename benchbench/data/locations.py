@@ -14,7 +14,7 @@ from benchbench.paths import cache_folder
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from benchbench.plugin.dataset import Download
+    from benchbench.plugin.dataset import Download, Downloads
 
 OPTION, VARIABLE = "--data", "BENCH_DATA"
 
@@ -52,7 +52,7 @@ class DataPaths:
                 )
         return DataPaths(option, variable)
 
-    def locate(self, name: str, download: Download | None) -> Path:
+    def locate(self, name: str, download: Download | Downloads | None) -> Path:
         """Return where the images of a dataset are, or would be if they were downloaded.
 
         ``--data`` counts before ``BENCH_DATA``, and a path of the dataset's own before one for all datasets. Raises

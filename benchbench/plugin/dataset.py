@@ -86,18 +86,32 @@ class Download:
     md5: str
 
 
+@dataclass(frozen=True)
+class Downloads:
+    """Several public files that a dataset is downloaded from, into a folder of this name."""
+
+    file_name: str
+    files: tuple[Download, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """The size of all files."""
+        return sum(file.num_bytes for file in self.files)
+
+
 class Dataset(Plugin):
     """Images and labels. ``load`` returns the raw images; the fields below say how batches are made of them.
 
-    Set ``download`` if one public file holds the images. ``bench data fetch`` then downloads it, and its path is the
-    ``root`` of ``load``. The decoded images are kept on disk and mapped into memory the next time, until the files
-    under ``root``, the parameters, the ``revision`` or the plugin's source change.
+    Set ``download`` if a public file holds the images, or several do. ``bench data fetch`` then downloads them, and the
+    path of the file, or of the folder of all files, is the ``root`` of ``load``. The decoded images are kept on disk
+    and mapped into memory the next time, until the files under ``root``, the parameters, the ``revision`` or the
+    plugin's source change.
 
     With ``fit = "resize"``, images of another size are resized after ``load``, before they are kept.
     """
 
     kind: ClassVar[str] = "dataset"
-    download: ClassVar[Download | None] = None
+    download: ClassVar[Download | Downloads | None] = None
     sha256: ClassVar[dict[str, str]] = {}
     """Checksums of other files that hold the same images, by file name; ``bench data verify`` compares them."""
 

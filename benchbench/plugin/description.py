@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from benchbench.plugin.base import Plugin
-    from benchbench.plugin.dataset import Download
+    from benchbench.plugin.dataset import Download, Downloads
 
 _LIMITS = {
     "gt": "> {}",
@@ -54,13 +54,16 @@ class Entry:
     sha256: dict[str, str]
 
     @property
-    def download(self) -> Download | None:
-        """Return the file that a dataset is downloaded from, or None."""
+    def download(self) -> Download | Downloads | None:
+        """Return the file or files that a dataset is downloaded from, or None."""
         if self.download_facts is None:
             return None
-        from benchbench.plugin.dataset import Download
+        from benchbench.plugin.dataset import Download, Downloads
 
-        return Download(**self.download_facts)
+        if "files" not in self.download_facts:
+            return Download(**self.download_facts)
+        files = tuple(Download(**file) for file in self.download_facts["files"])
+        return Downloads(self.download_facts["file_name"], files)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -77,7 +80,7 @@ def describe(cls: type[Plugin], origin: str) -> Entry:
     # In a terminal, one backtick around a name reads better than two.
     doc = inspect.cleandoc(cls.__doc__ or "").replace("``", "`")
     defaults = cls().model_dump(mode="json")
-    download: Download | None = getattr(cls, "download", None)
+    download: Download | Downloads | None = getattr(cls, "download", None)
     return Entry(
         kind=cls.kind,
         name=cls.name,

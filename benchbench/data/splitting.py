@@ -1,0 +1,33 @@
+"""Takes a part of each class, the same one each time."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def split_rows(
+    labels: NDArray[np.int64], fraction: float, *, seed: int = 0, names: Sequence[str] = ()
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows that stay and those that are taken, both in order: of each class the fraction, at least one.
+
+    A digest of an image's name, or of its row, decides whether it is taken. So an image that is added moves few others,
+    and no version of a random generator matters.
+    """
+    keys = [_digest(f"{seed}:{names[row] if names else row}") for row in range(len(labels))]
+    is_taken = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = sorted(np.flatnonzero(labels == label).tolist(), key=keys.__getitem__)
+        is_taken[rows[: max(1, round(len(rows) * fraction))]] = True
+    return np.flatnonzero(~is_taken), np.flatnonzero(is_taken)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="replace")).digest()

@@ -1,0 +1,157 @@
+"""Images of your own: a CSV file with the path and the class of each, and its split if you want."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from pydantic import model_validator
+
+import benchbench as bb
+from benchbench.config.text import decode_text
+from benchbench.data.archive import reader
+from benchbench.data.image_files import MAX_FILE_BYTES, ImageFiles, Item
+from benchbench.data.splitting import split_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+PATH, CLASS, SPLIT = "path", "class", "split"
+COLUMNS = {
+    PATH: ("path", "file", "filename", "file_name", "image"),
+    CLASS: ("class", "label", "class_name", "category"),
+    SPLIT: ("split", "part", "set", "subset"),
+}
+"""What the columns may be called."""
+
+PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+MAX_NAMED = 5
+"""How many lines a message names."""
+
+HINT = "--data imagelist=FILE of a CSV file with the columns path, class and, if you want, split"
+
+
+class ImageList(ImageFiles, name="imagelist"):
+    """Your own images: a CSV file with the columns ``path``, ``class`` and, if you want, ``split``.
+
+    Paths are relative to the file. Splits are called ``train``, ``val`` and ``test``. Those that are missing are taken
+    from the training images, ``test_fraction`` and ``val_fraction`` of each class.
+    """
+
+    val_fraction: float = bb.param(0.1, "part of each class for validation, if the file names none", gt=0, lt=1)
+    test_fraction: float = bb.param(0.1, "part of each class for the test, if the file names none", gt=0, lt=1)
+    split_seed: int = bb.param(0, "another one splits the classes otherwise", ge=0)
+
+    @model_validator(mode="after")
+    def _check_fractions(self) -> Self:
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError("val_fraction and test_fraction leave no images for training")
+        return self
+
+    def sources(self, root: Path) -> tuple[Path, ...]:
+        """Return the file, and the images that it lists."""
+        table = find_table(root)
+        return (table, *(table.parent / row[PATH] for row in read_table(table)))
+
+    def load(self, root: Path) -> bb.Splits:
+        """Return the images in the order of the lines. ``root`` is the CSV file, or a folder with no other one."""
+        table = find_table(root)
+        rows = read_table(table)
+        class_names = tuple(sorted({row[CLASS] for row in rows}))
+        if len(class_names) == 1:
+            raise bb.DataError(f"{table} has one class only: {class_names[0]}", hint=HINT)
+        label_of = {name: label for label, name in enumerate(class_names)}
+        parts: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
+        for row in rows:
+            parts[PARTS[row[SPLIT].lower()]].append(Item(row[PATH], row[PATH], label_of[row[CLASS]]))
+        self._fill(parts)
+        _check_classes(table, parts, class_names)
+        read = reader(table.parent, max_file_bytes=MAX_FILE_BYTES)
+        return bb.Splits(class_names=class_names, **{part: self.split(items, read) for part, items in parts.items()})
+
+    def _fill(self, parts: dict[str, list[Item]]) -> None:
+        """Take the splits that are missing from the training images."""
+        val_fraction = self.val_fraction if parts["test"] else self.val_fraction / (1 - self.test_fraction)
+        for part, fraction in (("test", self.test_fraction), ("val", val_fraction)):
+            if not parts[part] and parts["train"]:
+                items = parts["train"]
+                labels = np.array([item.label for item in items], dtype=np.int64)
+                kept, taken = split_rows(labels, fraction, seed=self.split_seed, names=[item.name for item in items])
+                parts["train"], parts[part] = [items[row] for row in kept], [items[row] for row in taken]
+
+
+def find_table(root: Path) -> Path:
+    """Return the CSV file that ``root`` stands for."""
+    if root.is_file():
+        return root
+    tables = sorted(root.glob("*.csv")) if root.is_dir() else []
+    if len(tables) == 1:
+        return tables[0]
+    problem = f"it has {len(tables)} CSV files" if root.is_dir() else "it does not exist"
+    raise bb.DataError(f"no list of images at {root}: {problem}", hint=HINT)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Return path, class and split of each line, or raise :class:`~benchbench.errors.DataError` naming bad lines."""
+    text = decode_text(path.read_bytes(), name=str(path))
+    first_line = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first_line.count)
+    lines = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    columns = _columns(path, lines.fieldnames or ())
+    rows = [{column: (line.get(name) or "").strip() for column, name in columns.items()} for line in lines]
+    for row in rows:
+        row.setdefault(SPLIT, "train")
+        row[PATH] = row[PATH].replace("\\", "/")
+    problems = list(_problems(rows))
+    if problems or not rows:
+        more = f", and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
+        raise bb.DataError(f"{path}: {', '.join(problems[:MAX_NAMED]) or 'it lists no images'}{more}", hint=HINT)
+    return rows
+
+
+def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return the name of each column in the file."""
+    given = {name.strip().lower(): name for name in names if name}
+    columns = {
+        column: next((given[name] for name in candidates if name in given), None)
+        for column, candidates in COLUMNS.items()
+    }
+    missing = [column for column in (PATH, CLASS) if columns[column] is None]
+    if missing:
+        raise bb.DataError(f"{path} has no column called {' or '.join(missing)}: {', '.join(names)}", hint=HINT)
+    return {column: name for column, name in columns.items() if name is not None}
+
+
+def _problems(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    counts = Counter(row[PATH] for row in rows)
+    for number, row in enumerate(rows, start=2):
+        if not row[PATH] or not row[CLASS]:
+            yield f"line {number} has no {PATH if not row[PATH] else CLASS}"
+        elif row[SPLIT].lower() not in PARTS:
+            yield f"line {number} has the split {row[SPLIT]!r}, which is none of train, val and test"
+        elif counts[row[PATH]] > 1:
+            yield f"line {number} lists {row[PATH]}, as another line does"
+
+
+def _check_classes(table: Path, parts: Mapping[str, Sequence[Item]], class_names: Sequence[str]) -> None:
+    present = {item.label for item in parts["train"]}
+    missing = [name for label, name in enumerate(class_names) if label not in present]
+    if missing:
+        raise bb.DataError(f"{table}: there are no training images of {', '.join(missing)}", hint=HINT)
+
+
+@bb.hookimpl
+def benchbench_datasets() -> list[type[bb.Dataset]]:
+    """Offer lists of images."""
+    return [ImageList]
