@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from benchbench.plugin.dataset import Dataset, Download, Downloads, Fit, LazyImages, Split, Splits
     from benchbench.plugin.hooks import hookimpl
     from benchbench.plugin.model import DataSpec, Model
-    from benchbench.plugin.optimizer import Optimizer
+    from benchbench.plugin.optimizer import Optimizer, trainable_parameters
+    from benchbench.plugin.options import Options
     from benchbench.plugin.scheduler import Scheduler
     from benchbench.records.events import Event
     from benchbench.records.record import Record
@@ -47,7 +48,8 @@ _HOMES = {
     "benchbench.plugin.base": ("param",),
     "benchbench.plugin.dataset": ("Dataset", "Download", "Downloads", "Fit", "LazyImages", "Split", "Splits"),
     "benchbench.plugin.model": ("DataSpec", "Model"),
-    "benchbench.plugin.optimizer": ("Optimizer",),
+    "benchbench.plugin.optimizer": ("Optimizer", "trainable_parameters"),
+    "benchbench.plugin.options": ("Options",),
     "benchbench.plugin.scheduler": ("Scheduler",),
     "benchbench.records.events": ("Event",),
     "benchbench.records.record": ("Record",),
@@ -70,6 +72,7 @@ __all__ = [
     "Model",
     "ModelError",
     "Optimizer",
+    "Options",
     "Record",
     "Scheduler",
     "SpecError",
@@ -86,6 +89,7 @@ __all__ = [
     "run",
     "time",
     "to_frame",
+    "trainable_parameters",
 ]
 
 

@@ -22,9 +22,9 @@ class Adam(bb.Optimizer, name="adam"):
     weight_decay: float = bb.param(0.0, "L2 penalty added to the gradient", ge=0)
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Return :class:`torch.optim.Adam` over all parameters."""
+        """Return :class:`torch.optim.Adam` over all parameters that train."""
         return torch.optim.Adam(
-            model.parameters(), lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay
+            bb.trainable_parameters(model), lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay
         )
 
 

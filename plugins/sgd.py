@@ -17,11 +17,11 @@ class SGD(bb.Optimizer, name="sgd"):
     nesterov: bool = bb.param(False, "use Nesterov momentum; needs a momentum above 0")
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Return :class:`torch.optim.SGD` over all parameters."""
+        """Return :class:`torch.optim.SGD` over all parameters that train."""
         if self.nesterov and self.momentum == 0:
             raise bb.SpecError("sgd: nesterov needs a momentum above 0", hint="--momentum 0.9")
         return torch.optim.SGD(
-            model.parameters(),
+            bb.trainable_parameters(model),
             lr=self.lr,
             momentum=self.momentum,
             weight_decay=self.weight_decay,

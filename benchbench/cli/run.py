@@ -68,6 +68,15 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         Literal["fp32", "tf32", "bf16"] | None,
         typer.Option("--precision", help="Of the training passes.", show_default="fp32"),
     ] = None,
+    ema_decay: Annotated[
+        float | None, typer.Option("--ema-decay", help="Test a moving average of the weights, such as 0.999.")
+    ] = None,
+    select: Annotated[
+        Literal["last", "best_val"] | None,
+        typer.Option(
+            "--select", help="Network to test: of the last epoch, or of the best_val loss.", show_default="last"
+        ),
+    ] = None,
     data: options.Data = None,
     experiment: options.Experiment = "bench",
     plugins: options.Plugins = None,
@@ -110,6 +119,8 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 batch_size=batch_size,
                 seed=seed,
                 precision=precision,
+                ema_decay=ema_decay,
+                select=select,
                 set=short | options.settings_of(settings),
                 spec=spec,
                 fresh=fresh,
@@ -151,6 +162,8 @@ def show_end(record: Record, console: Console) -> None:
         )
         overfits = f", overfits from epoch {final.overfit_epoch}" if final.overfit_epoch else ""
         console.print(f"least validation loss in epoch {final.best_val_loss_epoch}{overfits}")
+        if record.spec.select != "last":
+            console.print(f"evaluated: the network of epoch {final.selected_epoch}")
     if record.times is not None:
         console.print(times_line(record.times))
     for note in record.notes:

@@ -14,7 +14,7 @@ from benchbench.errors import SpecError, closest
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-SCALARS = ("epochs", "batch_size", "seed", "precision")
+SCALARS = ("epochs", "batch_size", "seed", "precision", "ema_decay", "select")
 """The settings of a trial besides its plugins."""
 
 

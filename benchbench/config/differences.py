@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,10 +43,20 @@ def describe_values(flat: Mapping[str, JsonValue], keys: Iterable[str]) -> str:
 
 
 def value_text(value: JsonValue) -> str:
-    """Return a value as a user types it: text without quotes, and None as ``none``."""
+    """Return a value as a user types it: text without quotes, None as ``none``, and tables as TOML has them."""
     if value is None:
         return "none"
-    return value if value and isinstance(value, str) else json.dumps(value)
+    return value if value and isinstance(value, str) else _toml_text(value)
+
+
+def _toml_text(value: JsonValue) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_toml_key(key)} = {_toml_text(item)}' for key, item in value.items())}}}"
+    return f"[{', '.join(map(_toml_text, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
 
 
 def is_match(spec: Spec, where: Mapping[str, JsonValue]) -> bool:

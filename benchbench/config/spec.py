@@ -10,10 +10,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from benchbench.config.kinds import KINDS, Kind
 from benchbench.config.validation import Table, describe_errors, describe_validation, refuse_unknown_keys
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Precision = Literal["fp32", "tf32", "bf16"]
+Select = Literal["last", "best_val"]
+"""Which network a trial ends with: that of its last epoch, or that of its least validation loss."""
+
+
+EmaDecay = Annotated[
+    Annotated[float, Field(gt=0, lt=1)] | None, BeforeValidator(lambda value: None if value == "none" else value)
+]
 
 
 class PluginDraft(Table):
@@ -63,6 +70,8 @@ class Draft(Table):
     batch_size: int = Field(32, ge=1, description="images per step")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of weights, data order, flips and dropout")
     precision: Precision = Field("fp32", description="fp32, tf32 (CUDA) or bf16 (mixed)")
+    ema_decay: EmaDecay = Field(None, description="test a moving average of the weights with this decay")
+    select: Select = Field("last", description="test the network of the last epoch, or of the best_val loss")
     plugins: tuple[str, ...] = Field((), strict=False, description="plugin files or folders to load as well")
 
     @classmethod
@@ -114,6 +123,8 @@ class Spec:
     batch_size: int
     seed: int
     precision: Precision
+    ema_decay: float | None = None
+    select: Select = "last"
 
     @cached_property
     def id(self) -> str:
@@ -139,6 +150,8 @@ class Spec:
             "batch_size": self.batch_size,
             "seed": self.seed,
             "precision": self.precision,
+            "ema_decay": self.ema_decay,
+            "select": self.select,
         }
 
     def to_toml(self, *, plugins: tuple[str, ...] = ()) -> str:
@@ -148,6 +161,8 @@ class Spec:
             "batch_size": self.batch_size,
             "seed": self.seed,
             "precision": self.precision,
+            "ema_decay": "none" if self.ema_decay is None else self.ema_decay,
+            "select": self.select,
         }
         if plugins:
             table["plugins"] = list(plugins)

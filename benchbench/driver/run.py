@@ -30,6 +30,8 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     batch_size: int | None = None,
     seed: int | None = None,
     precision: str | None = None,
+    ema_decay: float | None = None,
+    select: str | None = None,
     set: Mapping[str, object] | None = None,  # noqa: A002 - the word of the command line
     spec: str | Path | None = None,
     fresh: bool = False,
@@ -51,7 +53,14 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     table = {} if spec is None else read_toml(Path(spec))
     for kind, name in (("model", model), ("dataset", dataset), ("optimizer", optimizer), ("scheduler", scheduler)):
         _name_plugin(table, kind, name)
-    given = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "precision": precision}
+    given = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "seed": seed,
+        "precision": precision,
+        "ema_decay": ema_decay,
+        "select": select,
+    }
     table |= {key: value for key, value in given.items() if value is not None}
     draft = Draft.from_toml(table).with_texts(read_settings(setting_texts(set)))
     rules = Rules(again=True, fresh=fresh, resume_anyway=resume_anyway)

@@ -3,6 +3,7 @@
 ::
 
     base.py         the base class of all plugins, and their parameters
+    options.py      a table as a parameter
     dataset.py      the base class of datasets, and the images that they return
     model.py        the base class of models, and what they are told of the data
     optimizer.py    the base class of optimizers

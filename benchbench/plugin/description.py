@@ -8,6 +8,8 @@ import types
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args, get_origin
 
+from benchbench.plugin.options import Options
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -103,6 +105,8 @@ def type_text(annotation: object) -> str:
         return type_text(args[0])
     if origin in (Union, types.UnionType):
         return " | ".join(map(type_text, args))
+    if annotation is Options:
+        return "table"
     choices = _choices(annotation)
     name = getattr(origin or annotation, "__name__", str(annotation))
     return choices or (f"{name}[{', '.join(map(type_text, args))}]" if args else name)

@@ -21,6 +21,7 @@ from benchbench.plugin.failures import explain
 from benchbench.plugin.model import Model
 from benchbench.plugin.optimizer import Optimizer
 from benchbench.plugin.scheduler import Scheduler
+from benchbench.records.metrics import OF_AN_EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,6 +158,10 @@ def _problem(cls: type[Plugin], base: type[Plugin]) -> str:
         (type(cls.revision) is not int, f"its revision must be an integer, not {cls.revision!r}"),
         (not config.get("frozen"), "its model_config must stay frozen"),
         (config.get("extra") != "forbid", "its model_config must forbid unknown parameters"),
+        (
+            getattr(cls, "metric", None) not in (None, *OF_AN_EPOCH),
+            f"its metric must be one of {', '.join(OF_AN_EPOCH)}, not {getattr(cls, 'metric', None)!r}",
+        ),
         (getattr(cls, work) is getattr(base, work), f"it has no {work}()"),
     )
     return next((sentence for is_broken, sentence in rules if is_broken), "") or _defaults_problem(cls)

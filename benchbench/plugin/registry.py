@@ -119,6 +119,8 @@ class Registry:
             batch_size=draft.batch_size,
             seed=draft.seed,
             precision=draft.precision,
+            ema_decay=draft.ema_decay,
+            select=draft.select,
         )
 
     def _plugin_spec(self, kind: Kind, draft: Draft) -> PluginSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from benchbench.plugin.base import Plugin
+from benchbench.plugin.base import Plugin, param
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer as TorchOptimizer
@@ -12,12 +12,18 @@ if TYPE_CHECKING:
 
 
 class Scheduler(Plugin):
-    """A rule that changes the learning rate during training."""
+    """A rule that changes the learning rate during training.
+
+    The training loop warms up: over the first ``warmup_epochs``, whatever rate the rule gives is multiplied by a factor
+    that rises linearly to 1, batch by batch. The rule itself does not notice, so that every scheduler can be warmed up.
+    """
 
     kind: ClassVar[str] = "scheduler"
     step_every: ClassVar[Literal["epoch", "batch"]] = "epoch"
     metric: ClassVar[str | None] = None
     """The epoch metric that ``step()`` is given, such as ``val_loss`` for a plateau rule."""
+
+    warmup_epochs: float = param(0.0, "epochs over which the learning rate rises to what it would be", ge=0)
 
     def build(
         self, optimizer: TorchOptimizer, *, num_epochs: int, steps_per_epoch: int

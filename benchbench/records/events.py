@@ -78,7 +78,10 @@ def rank(val_accuracy: float, val_loss: float) -> Rank:
 
 @dataclass(frozen=True)
 class Final:
-    """The trained model, in eval mode and without flips, on each split; accuracies are fractions 0..1."""
+    """The network that a trial ends with, in eval mode and without flips, on each split.
+
+    Accuracies are fractions 0..1. It is the network of ``selected_epoch``.
+    """
 
     train_accuracy: float
     train_loss: float
@@ -90,6 +93,7 @@ class Final:
     test_accuracy_per_class: dict[str, float]
     best_val_loss_epoch: int
     overfit_epoch: int | None
+    selected_epoch: int | None = None
 
     @property
     def rank(self) -> Rank:

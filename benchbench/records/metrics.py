@@ -59,8 +59,9 @@ def final_values(final: Final) -> dict[str, float]:
         "test_top5_accuracy": final.test_top5_accuracy,
         "best_val_loss_epoch": final.best_val_loss_epoch,
     }
-    if final.overfit_epoch is not None:
-        values["overfit_epoch"] = final.overfit_epoch
+    for name in ("overfit_epoch", "selected_epoch"):
+        if getattr(final, name) is not None:
+            values[name] = getattr(final, name)
     per_class = final.test_accuracy_per_class
     if len(per_class) <= MAX_CLASS_METRICS:
         slugs = class_slugs(tuple(per_class))

@@ -48,6 +48,10 @@ def run_command(record: Record, artifacts: Path) -> str:
             words += ["--set", f"{kind}.{key}={value_text(value)}"]
     words += ["--epochs", str(spec.epochs), "--batch-size", str(spec.batch_size), "--seed", str(spec.seed)]
     words += ["--precision", spec.precision]
+    if spec.select != "last":
+        words += ["--select", spec.select]
+    if spec.ema_decay is not None:
+        words += ["--ema-decay", str(spec.ema_decay)]
     for path in plugin_files(artifacts):
         words += ["--plugins", path]
     return shlex.join(words)

@@ -11,6 +11,10 @@
     switches.py     torch's process-wide switches, put back before each trial
     trial.py        one trial from start to end
     train.py        the training loop
+    schedule.py     the learning rate: scheduler and warm-up
+    average.py      the moving average of a network's weights
+    best.py         the best network of a trial so far
+    final.py        what the network that a trial ends with achieves
     batches.py      images in batches on the device
     checkpoint.py   saves a trial's state, and restores it
     clock.py        where the time goes

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Started
     from benchbench.worker.train import Learner
 
-FORMAT = 2
+FORMAT = 3
 FRACTION_OF_TIME = 0.01
 """What writing checkpoints may cost of the wall clock, unless a cadence is asked for."""
 
@@ -50,7 +50,7 @@ class UnreadableStateError(TrialError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trial at the end of an epoch. ``states`` are the state_dicts of model, optimizer and scheduler."""
+    """A trial at the end of an epoch. ``states`` are state_dicts by the name of what they are of."""
 
     epochs: tuple[EpochFinished, ...]
     states: dict[str, Any]
@@ -64,10 +64,9 @@ class Checkpoint:
         """
         _check_shapes(learner.model, self.states["model"])
         with _misfits_named():
-            learner.model.load_state_dict(self.states["model"])
-            learner.optimizer.load_state_dict(self.states["optimizer"])
+            for name, part in _parts(learner).items():
+                part.load_state_dict(self.states[name])
             _take_strides(learner.optimizer)
-            learner.schedule.scheduler.load_state_dict(self.states["scheduler"])
         _set_random_states(self.random_states, learner.acceleration.device)
 
     def restore_model(self, model: nn.Module) -> None:
@@ -118,11 +117,7 @@ def save(
         "spec_id": started.spec.id,
         "data_digest": started.data.digest,
         "epochs": [event_to_json(epoch) for epoch in epochs],
-        "states": {
-            "model": learner.model.state_dict(),
-            "optimizer": learner.optimizer.state_dict(),
-            "scheduler": learner.schedule.scheduler.state_dict(),
-        },
+        "states": {name: part.state_dict() for name, part in _parts(learner).items()},
         "random_states": _random_states(learner.acceleration.device),
         "times": asdict(times),
     }
@@ -175,6 +170,13 @@ def _misfits_named() -> Iterator[None]:
     except (RuntimeError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise SpecError(f"the checkpoint does not fit the plugins: {reason}", hint=FRESH) from error
+
+
+def _parts(learner: Learner) -> dict[str, Any]:
+    """Return all that has a state, by its name in a checkpoint."""
+    parts = {"model": learner.model, "optimizer": learner.optimizer, "scheduler": learner.schedule.scheduler}
+    average = {} if learner.average is None else {"average": learner.average.model}
+    return parts | average | ({} if learner.best is None else {"best": learner.best})
 
 
 def _epoch_events(lines: list[str]) -> list[EpochFinished]:

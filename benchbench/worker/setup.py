@@ -23,13 +23,16 @@ from benchbench.records import file_names, machine
 from benchbench.records.events import EpochFinished, Started, Times
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Case, Proof, device_name, give_back_memory
+from benchbench.worker.average import Average
 from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
+from benchbench.worker.best import Best
 from benchbench.worker.memory import is_out_of_memory
 from benchbench.worker.model_check import ModelCheck
+from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.seeds import seed_everything
 from benchbench.worker.splits import Splits
 from benchbench.worker.switches import Switches
-from benchbench.worker.train import Learner, Schedule
+from benchbench.worker.train import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,15 +205,20 @@ def _build(
     switches.put_back(model_plugin)
     check = ModelCheck(model, images, acceleration, num_classes=num_classes, plugin=model_plugin)
     check.run(num_images=train.num_images)
-    case = Case(model, _built(optimizer_plugin, Optimizer, model), spec.batch_size, window)
+    clip_norm = optimizer_plugin.clip_norm
+    optimizer = _built(optimizer_plugin, Optimizer, model)
+    case = Case(model, optimizer, spec.batch_size, window, clips_gradients=clip_norm is not None)
     switches.put_back(optimizer_plugin)
     acceleration = prove(acceleration.fitted(case), case).applied(case)
     scheduler = _built(
         scheduler_plugin, LRScheduler, case.optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train)
     )
     switches.put_back(scheduler_plugin)
-    schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric)
-    return Learner(model, case.optimizer, schedule, acceleration)
+    warm_up = WarmUp(round(scheduler_plugin.warmup_epochs * len(train)))
+    schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric, warm_up)
+    average = None if spec.ema_decay is None else Average(model, spec.ema_decay)
+    best = Best() if spec.select == "best_val" else None
+    return Learner(model, case.optimizer, schedule, acceleration, clip_norm, average, best)
 
 
 def _proven(
@@ -253,7 +261,7 @@ def _fit_eval_batch(learner: Learner, train: Batches) -> int:
         train.eval_batch_size = size
         images, _ = next(train.in_order())
         with torch.random.fork_rng(devices=[learner.acceleration.device]), learner.acceleration.context(images):
-            learner.model.eval()(images)
+            learner.evaluated.eval()(images)
 
     return largest_batch(evaluate)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.errors import TrialError
@@ -20,13 +21,15 @@ from benchbench.records.events import Epoch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from torch import Tensor, nn
+    from torch import Tensor
     from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
     from benchbench.worker.accelerate import Acceleration
+    from benchbench.worker.average import Average
     from benchbench.worker.batches import Batches
+    from benchbench.worker.best import Best
     from benchbench.worker.clock import Clock
+    from benchbench.worker.schedule import Schedule
 
 
 class Progress(Protocol):
@@ -43,27 +46,6 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """A scheduler, when it is stepped, and the epoch metric that it is given, if any."""
-
-    scheduler: LRScheduler | ReduceLROnPlateau
-    step_every: Literal["epoch", "batch"] = "epoch"
-    metric: str | None = None
-
-    def after_batch(self) -> None:
-        """Step a scheduler that counts batches."""
-        if self.step_every == "batch":
-            self.scheduler.step()  # type: ignore[call-arg]
-
-    def after_epoch(self, epoch: Epoch) -> None:
-        """Step a scheduler that counts epochs."""
-        if self.metric is not None:
-            self.scheduler.step(getattr(epoch, self.metric))
-        elif self.step_every == "epoch":
-            self.scheduler.step()  # type: ignore[call-arg]
-
-
-@dataclass(frozen=True)
 class Learner:
     """All that changes while a trial trains."""
 
@@ -71,11 +53,35 @@ class Learner:
     optimizer: Optimizer
     schedule: Schedule
     acceleration: Acceleration
+    clip_norm: float | None = None
+    average: Average | None = None
+    best: Best | None = None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is evaluated: the moving average of the one that is trained, if there is one."""
+        return self.model if self.average is None else self.average.model
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step, in the first group of parameters."""
+        return float(self.optimizer.param_groups[0]["lr"]) * self.schedule.warm_up.factor
 
     @cached_property
     def forward(self) -> Callable[[Tensor], Tensor]:
         """What computes the logits of a training batch: the model, or the same compiled."""
         return self.acceleration.forward(self.model)
+
+    def step(self) -> None:
+        """Update the weights from their gradients."""
+        if self.clip_norm is not None:
+            weights = (weight for group in self.optimizer.param_groups for weight in group["params"])
+            nn.utils.clip_grad_norm_(weights, self.clip_norm)
+        with self.schedule.warm_up.step(self.optimizer):
+            self.optimizer.step()
+        self.schedule.after_batch()
+        if self.average is not None:
+            self.average.update(self.model)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,8 @@ def fit(
     Raises :class:`NonFiniteLossError` after an epoch whose loss is not finite; that epoch is still yielded.
     """
     for number in epochs:
-        learning_rate = float(learner.optimizer.param_groups[0]["lr"])
+        learner.schedule.warm_up.go_to((number - 1) * len(train))
+        learning_rate = learner.learning_rate
         train_before, eval_before = clock.seconds("train"), clock.seconds("eval")
         with clock.phase("train"):
             trained = train_epoch(learner, train.shuffled(seed=seed, epoch=number), heartbeat=heartbeat)
@@ -128,6 +135,8 @@ def fit(
             learning_rate=learning_rate,
         )
         learner.schedule.after_epoch(epoch)
+        if learner.best is not None:
+            learner.best.consider(epoch, learner.evaluated)
         yield epoch
         _check_finite(epoch)
 
@@ -146,8 +155,7 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, h
             logits = learner.forward(images)
             loss = F.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
-        learner.optimizer.step()
-        learner.schedule.after_batch()
+        learner.step()
         total_loss += loss.detach() * len(labels)
         num_correct += (logits.detach().argmax(dim=1) == labels).sum()
         num_images += len(labels)
@@ -160,12 +168,12 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, h
 @torch.no_grad()
 def evaluate(learner: Learner, batches: Batches, *, heartbeat: Progress) -> Evaluation:
     """Return loss, accuracy and logits in eval mode over images in their stored order, without flips."""
-    learner.model.eval()
+    model = learner.evaluated.eval()
     kept: list[Tensor] = []
     all_labels: list[Tensor] = []
     for images, labels in batches.in_order():
         with learner.acceleration.context(images):
-            kept.append(learner.model(images).float())
+            kept.append(model(images).float())
         all_labels.append(labels)
         heartbeat.evaluated()
     logits, targets = torch.cat(kept), torch.cat(all_labels)

@@ -6,7 +6,6 @@ import math
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +16,20 @@ from benchbench.errors import BenchError, SpecError
 from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.messages import no_status
 from benchbench.records import file_names
-from benchbench.records.events import Epoch, EpochFinished, Error, Failed, Final, Finished, Resumed, Started
+from benchbench.records.events import EpochFinished, Error, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.worker import artifacts, checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
 from benchbench.worker.checkpoint import UnreadableStateError
 from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
+from benchbench.worker.final import final_of
 from benchbench.worker.setup import memory_errors_named, prepare
 from benchbench.worker.system import SystemSampler, is_noisy
 from benchbench.worker.train import Progress, evaluate, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from torch import Tensor
 
@@ -43,10 +43,6 @@ if TYPE_CHECKING:
 
 LOCK_SECONDS = 15
 """How long to wait for another process that holds the trial; an orphan ends within two."""
-
-OVERFIT_MARGIN = 0.05
-OVERFIT_EPOCHS = 3
-"""How far above its least value the validation loss must stay, and for how long, for a trial to be overfitted."""
 
 
 def run_trial(
@@ -83,24 +79,6 @@ def _acceleration(job: TrialJob, began: Started | None) -> Acceleration:
     if began is None:
         return chosen
     return chosen.as_recorded(began.acceleration, num_threads=began.machine.num_threads)
-
-
-def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
-    """Return the epoch from which on a trial overfits, or None.
-
-    It is the first epoch after that of the least validation loss from which on the validation loss stays more than
-    5 % above the least, to the end and for at least three epochs. The training loss must end below what it was in the
-    epoch of the least validation loss.
-    """
-    least = min(epochs, key=lambda epoch: epoch.val_loss)
-    above = list(
-        takewhile(
-            lambda epoch: epoch.epoch > least.epoch and epoch.val_loss > least.val_loss * (1 + OVERFIT_MARGIN),
-            reversed(epochs),
-        )
-    )
-    is_overfit = len(above) >= OVERFIT_EPOCHS and epochs[-1].train_loss < least.train_loss
-    return above[-1].epoch if is_overfit else None
 
 
 class _Trial:
@@ -219,11 +197,14 @@ class _Trial:
         self._cadence.written(after.wall, cost_seconds=after.checkpoint - times.checkpoint)
 
     def _finish(self) -> Finished:
+        learner = self._prepared.learner
+        if learner.best is not None:
+            learner.best.restore(learner.evaluated)
         self._on_status("evaluating on train, val and test")
         with self._clock.phase("eval"):
             evaluations = {split: self._evaluate(split) for split in ("train", "val", "test")}
-        final = _final(self._prepared, [event.epoch for event in self._epochs], evaluations)
-        if self._prepared.learner.acceleration.compiled:
+        final = final_of(self._prepared, [event.epoch for event in self._epochs], evaluations)
+        if learner.acceleration.compiled:
             self._notes.append(describe_compiled())
         if self._job.artifacts != "none":
             self._on_status("writing artifacts")
@@ -259,37 +240,13 @@ def _moved(began: Started | None, now: Started) -> str:
     return "" if len(set(devices)) == 1 else f"it began on {devices[0]} and is resumed on {devices[1]}"
 
 
-def _final(prepared: Prepared, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
-    """Return what the trained model achieves on each split."""
-    train, val, test = (evaluations[split] for split in ("train", "val", "test"))
-    labels = prepared.splits.test.labels
-    correct = test.logits.argmax(dim=1) == labels
-    top5 = test.logits.topk(min(5, test.logits.shape[1])).indices
-    return Final(
-        train_accuracy=train.accuracy,
-        train_loss=train.loss,
-        val_accuracy=val.accuracy,
-        val_loss=val.loss,
-        test_accuracy=test.accuracy,
-        test_loss=test.loss,
-        test_top5_accuracy=float((top5 == labels[:, None]).any(dim=1).double().mean()),
-        test_accuracy_per_class={
-            name: float(correct[labels == number].double().mean())
-            for number, name in enumerate(prepared.splits.class_names)
-            if (labels == number).any()
-        },
-        best_val_loss_epoch=min(epochs, key=lambda epoch: epoch.val_loss).epoch,
-        overfit_epoch=overfit_epoch(epochs),
-    )
-
-
 def _stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor) -> list[str]:
     """Write what the run keeps; return notes on what could not be kept."""
     folder = Path(job.folder) / "artifacts"
     predictions = artifacts.Predictions(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
     artifacts.stage(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
     images, _ = next(prepared.test.in_order())
-    model = prepared.learner.model
+    model = prepared.learner.evaluated
     problem = artifacts.save_layers(folder / file_names.LAYERS, model, images[:1])
     notes = [f"the layers were not listed: {problem}"] if problem else []
     if job.artifacts == "full":

@@ -24,7 +24,7 @@ from benchbench.worker.trial import _acceleration, _began, run_trial
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    return Registry.load([PLUGINS / "dropout.py"])
+    return Registry.load([PLUGINS / "dropout.py", PLUGINS / "tiny.py"])
 
 
 @pytest.fixture
@@ -214,3 +214,69 @@ def test_checkpoints_are_due_when_asked_for_or_when_they_cost_little() -> None:
     careful.written(60, cost_seconds=2)
     assert not careful.is_due(259)
     assert careful.is_due(260)
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "clipped adamw, exponential, warm-up, average": {
+        "optimizer": {"name": "adamw", "clip_norm": 0.1, "decay": "matrices"},
+        "scheduler": {"name": "exponential", "warmup_epochs": 2.5},
+        "ema_decay": 0.9,
+    },
+    "rmsprop, multistep, best": {
+        "optimizer": {"name": "rmsprop", "lr": 0.05, "momentum": 0.5, "centered": True},
+        "scheduler": {"name": "multistep", "milestones": [1, 2]},
+        "select": "best_val",
+    },
+    "lion, onecycle": {"optimizer": "lion", "scheduler": {"name": "onecycle", "cycle_momentum": True}},
+    "muon, plateau": {
+        "model": "tiny",
+        "optimizer": {"name": "muon", "lr": 0.01},
+        "scheduler": {"name": "plateau", "patience": 0, "threshold": 0.9},
+    },
+    "timm, linear, best average": {
+        "optimizer": {"name": "timm", "algorithm": "lookahead_nadamw", "lr": 0.01},
+        "scheduler": "linear",
+        "select": "best_val",
+        "ema_decay": 0.9,
+    },
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_goes_on_to_the_bit(registry: Registry, heartbeat: Heartbeat, tmp_path: Path, recipe: str) -> None:
+    whole_job = make_job(registry, tmp_path / "whole", epochs=3, **RECIPES[recipe])
+    whole = list(run_trial(whole_job, registry, heartbeat=heartbeat))
+    job = make_job(registry, tmp_path / "cut", epochs=3, **RECIPES[recipe])
+    cut = run_trial(job, registry, heartbeat=heartbeat)
+    until(cut, 3)
+    cut.close()
+    after = list(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
+    assert isinstance(after[0], Resumed)
+    assert after[0].num_epochs == 2
+    assert values(after) == values(whole)
+    assert isinstance(after[-1], Finished)
+    assert isinstance(whole[-1], Finished)
+    assert after[-1].final == whole[-1].final
+    ours, theirs = states(job), states(whole_job)
+    assert ours.keys() == theirs.keys()
+    for name in ("model", "average"):
+        weights = theirs.get(name, {})
+        assert all(torch.equal(ours[name][key], value) for key, value in weights.items())
+
+
+def states(job: TrialJob) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(Path(job.folder) / "checkpoint.pt", weights_only=True)["states"]
+    return content
+
+
+def test_the_best_network_is_evaluated_if_it_is_asked_for(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    job = make_job(registry, tmp_path, optimizer={"name": "sgd", "lr": 0.9}, scheduler="constant", select="best_val")
+    events = list(run_trial(job, registry, heartbeat=heartbeat))
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    losses = [event.epoch.val_loss for event in events if isinstance(event, EpochFinished)]
+    assert losses.index(min(losses)) + 1 == finished.final.selected_epoch == finished.final.best_val_loss_epoch
+    assert finished.final.selected_epoch < 4, "another rate makes the last epoch worse than this"
+    assert finished.final.val_loss == min(losses)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TINY = PLUGINS / "tiny.py"
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lion", "muon", "timm")
+SCHEDULERS = ("constant", "step", "cosine", "exponential", "multistep", "onecycle", "plateau", "linear")
 SMALL = bb.DataSpec(num_channels=1, image_size=4, num_classes=3)
 
 
@@ -46,18 +48,18 @@ def test_models_of_timm_conform(registry: Registry, name: str) -> None:
     check_model(registry.get("model", name)(), bb.DataSpec(3, 64, 10))
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_shipped_optimizers_conform(registry: Registry, name: str) -> None:
     check_optimizer(registry.get("optimizer", name)())
 
 
-@pytest.mark.parametrize("name", ["constant", "step", "cosine"])
+@pytest.mark.parametrize("name", SCHEDULERS)
 def test_shipped_schedulers_conform(registry: Registry, name: str) -> None:
     check_scheduler(registry.get("scheduler", name)())
 
 
 def test_every_shipped_plugin_has_a_conformance_test(registry: Registry) -> None:
-    tested = {"digits", "alexnet", "tiny", "resnet", "timm", "sgd", "adam", "constant", "step", "cosine"}
+    tested = {"digits", "alexnet", "tiny", "resnet", *OPTIMIZERS, *SCHEDULERS}
     # These need images: tests/shipped_plugins/ makes some and checks the plugins there.
     assert {name for _, name in registry.plugins} == tested | {"imagefolder", "tinyimage10", "tinyimage200"}
 

@@ -15,7 +15,8 @@ from benchbench.records.events import Times
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Acceleration
 from benchbench.worker.checkpoint import Checkpoint, CheckpointError, UnreadableStateError
-from benchbench.worker.train import Learner, Schedule
+from benchbench.worker.schedule import Schedule
+from benchbench.worker.train import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -31,7 +31,8 @@ from benchbench.worker.accelerate import Acceleration, Case, accelerate
 from benchbench.worker.accelerate.levers import Winograd
 from benchbench.worker.batches import Batches, Preprocessing, Window, epoch_seed
 from benchbench.worker.clock import Clock
-from benchbench.worker.train import Learner, NonFiniteLossError, Schedule, evaluate, fit, train_epoch
+from benchbench.worker.schedule import Schedule
+from benchbench.worker.train import Learner, NonFiniteLossError, evaluate, fit, train_epoch
 
 CPU = torch.device("cpu")
 PREPROCESSING = Preprocessing(63, 0.5, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 class Case:
     """What a lever may look at, and act on: a trial before its first step.
 
-    ``window`` is where the images of all splits may differ, if they have a constant border.
+    ``window`` is where the images of all splits may differ, if they have a constant border. ``clips_gradients``: the
+    step needs the norm of all gradients before it.
     """
 
     model: nn.Module
     optimizer: Optimizer
     batch_size: int
     window: Window | None = None
+    clips_gradients: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class StepsInPlace(Lever):
     def fits(self, case: Case) -> bool:
         """Tell whether the optimizer needs no gradients of large weights."""
         is_open = optimizers.can_fuse(case.optimizer) and optimizers.can_update_in_place(case.optimizer)
-        return is_open and bool(self._weights(case))
+        return is_open and not case.clips_gradients and bool(self._weights(case))
 
     def apply(self, case: Case, layers: Layers) -> Layers:
         """Leave the gradients of large weights to the steps."""

@@ -1,0 +1,48 @@
+"""The best network of a trial so far, for trials that end with it and not with their last."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from benchbench.records.events import Epoch
+
+
+class Best:
+    """The network of the least validation loss, of equal ones the first. Its weights are kept in the CPU's memory."""
+
+    def __init__(self) -> None:
+        self.epoch: int | None = None
+        self._val_loss = math.inf
+        self._weights: dict[str, Any] = {}
+
+    def consider(self, epoch: Epoch, model: nn.Module) -> None:
+        """Keep a copy of this network if it is better than the one before."""
+        if epoch.val_loss < self._val_loss:
+            self.epoch, self._val_loss = epoch.epoch, epoch.val_loss
+            self._weights = {name: _copied(value) for name, value in model.state_dict().items()}
+
+    def restore(self, model: nn.Module) -> None:
+        """Give a network the weights of the best."""
+        if self._weights:
+            model.load_state_dict(self._weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"epoch": self.epoch, "val_loss": self._val_loss, "weights": self._weights}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what a checkpoint kept."""
+        self.epoch, self._val_loss, self._weights = state["epoch"], state["val_loss"], state["weights"]
+
+
+def _copied(value: Any) -> Any:
+    return value.detach().to("cpu", copy=True) if isinstance(value, torch.Tensor) else copy.deepcopy(value)

@@ -1,0 +1,63 @@
+"""What the network that a trial ends with achieves, and from where on the trial overfits."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from benchbench.records.events import Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchbench.records.events import Epoch
+    from benchbench.worker.setup import Prepared
+    from benchbench.worker.train import Evaluation
+
+OVERFIT_MARGIN = 0.05
+OVERFIT_EPOCHS = 3
+"""How far above its least value the validation loss must stay, and for how long, for a trial to be overfitted."""
+
+
+def final_of(prepared: Prepared, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
+    """Return what the network that a trial ends with achieves on each split."""
+    train, val, test = (evaluations[split] for split in ("train", "val", "test"))
+    labels = prepared.splits.test.labels
+    best = prepared.learner.best
+    correct = test.logits.argmax(dim=1) == labels
+    top5 = test.logits.topk(min(5, test.logits.shape[1])).indices
+    return Final(
+        train_accuracy=train.accuracy,
+        train_loss=train.loss,
+        val_accuracy=val.accuracy,
+        val_loss=val.loss,
+        test_accuracy=test.accuracy,
+        test_loss=test.loss,
+        test_top5_accuracy=float((top5 == labels[:, None]).any(dim=1).double().mean()),
+        test_accuracy_per_class={
+            name: float(correct[labels == number].double().mean())
+            for number, name in enumerate(prepared.splits.class_names)
+            if (labels == number).any()
+        },
+        best_val_loss_epoch=min(epochs, key=lambda epoch: epoch.val_loss).epoch,
+        overfit_epoch=overfit_epoch(epochs),
+        selected_epoch=epochs[-1].epoch if best is None else best.epoch,
+    )
+
+
+def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
+    """Return the epoch from which on a trial overfits, or None.
+
+    It is the first epoch after that of the least validation loss from which on the validation loss stays more than
+    5 % above the least, to the end and for at least three epochs. The training loss must end below what it was in the
+    epoch of the least validation loss.
+    """
+    least = min(epochs, key=lambda epoch: epoch.val_loss)
+    above = list(
+        takewhile(
+            lambda epoch: epoch.epoch > least.epoch and epoch.val_loss > least.val_loss * (1 + OVERFIT_MARGIN),
+            reversed(epochs),
+        )
+    )
+    is_overfit = len(above) >= OVERFIT_EPOCHS and epochs[-1].train_loss < least.train_loss
+    return above[-1].epoch if is_overfit else None

@@ -1,0 +1,45 @@
+"""One cycle: L. Smith and N. Topin, "Super-Convergence", 2018."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+import benchbench as bb
+
+
+class OneCycle(bb.Scheduler, name="onecycle"):
+    """The learning rate rises to the optimizer's and falls to nearly nothing, a little after every batch."""
+
+    step_every: ClassVar[Literal["epoch", "batch"]] = "batch"
+
+    pct_start: float = bb.param(0.3, "fraction of the trial in which the rate rises", gt=0, lt=1)
+    div_factor: float = bb.param(25.0, "the first rate is the optimizer's divided by this", ge=1)
+    final_div_factor: float = bb.param(10_000.0, "the last rate is the first divided by this", ge=1)
+    anneal: Literal["cos", "linear"] = bb.param("cos", "shape of both parts")
+    cycle_momentum: bool = bb.param(False, "lower the momentum, or Adam's first beta, while the rate is high")
+
+    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:
+        """Return :class:`torch.optim.lr_scheduler.OneCycleLR` over all batches."""
+        if self.cycle_momentum and not {"momentum", "betas"}.intersection(optimizer.defaults):
+            raise bb.SpecError(
+                "onecycle: the optimizer has no momentum to cycle", hint="--set scheduler.cycle_momentum=false"
+            )
+        return OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
+            total_steps=num_epochs * steps_per_epoch,
+            pct_start=self.pct_start,
+            div_factor=self.div_factor,
+            final_div_factor=self.final_div_factor,
+            anneal_strategy=self.anneal,
+            cycle_momentum=self.cycle_momentum,
+        )
+
+
+@bb.hookimpl
+def benchbench_schedulers() -> list[type[bb.Scheduler]]:
+    """Offer the one-cycle rule."""
+    return [OneCycle]

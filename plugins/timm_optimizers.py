@@ -1,0 +1,83 @@
+"""Any optimizer of the timm library, by its name there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import benchbench as bb
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+UNREPEATABLE = ("kron", "kronc", "kronw")
+"""They draw random numbers that are not in their state, so that no checkpoint can hold it."""
+
+
+class TimmOptimizer(bb.Optimizer, name="timm"):
+    """An optimizer of timm by name, such as lamb, nadamw, adopt, adan, madgrad or lars.
+
+    Names with ``lookahead_`` in front of them are taken as timm takes them. Those that need second derivatives, and
+    ``kron``, whose state no checkpoint can hold, are refused.
+    """
+
+    algorithm: str = bb.param("lamb", "name in timm.optim.list_optimizers()")
+    lr: float = bb.param(0.001, "learning rate", gt=0)
+    weight_decay: float = bb.param(0.0, "weight decay, in the algorithm's own way", ge=0)
+    decay: Literal["all", "matrices"] = bb.param(
+        "matrices", "what decays: all, or not biases and those of normalisation"
+    )
+    options: bb.Options = bb.param(bb.Options(), "what else timm.optim.create_optimizer_v2 takes, such as layer_decay")
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer from timm.
+
+        Raises :class:`~benchbench.SpecError` for an unknown name, and for one that cannot be used here.
+        """
+        from timm.optim import create_optimizer_v2  # type: ignore[attr-defined] # it has no __all__
+
+        bb.trainable_parameters(model)
+        _check(self.algorithm)
+        try:
+            optimizer: torch.optim.Optimizer = create_optimizer_v2(
+                model,
+                opt=self.algorithm,
+                lr=self.lr,
+                weight_decay=self.weight_decay,
+                filter_bias_and_bn=self.decay == "matrices",
+                **self.options,
+            )
+        except AssertionError as error:  # raised if a package or a GPU that an algorithm needs is not there
+            raise bb.SpecError(f"{self.algorithm} cannot be used here: {error}", hint="another algorithm") from error
+        except TypeError as error:
+            raise bb.SpecError(
+                f"{self.algorithm} does not take these options: {error}", hint="optimizer.options is passed on to timm"
+            ) from error
+        return optimizer
+
+
+def _check(algorithm: str) -> None:
+    from timm.optim import get_optimizer_info, list_optimizers  # type: ignore[attr-defined]
+
+    name = algorithm.lower().removeprefix("lookahead_")
+    if name not in list_optimizers():
+        near = list(map(str, list_optimizers(f"*{name}*")))[:5]
+        raise bb.SpecError(
+            f"timm has no optimizer {algorithm!r}",
+            hint=f"near it: {', '.join(near)}"
+            if near
+            else 'python -c "import timm.optim; print(timm.optim.list_optimizers())"',
+        )
+    if get_optimizer_info(name).second_order:
+        raise bb.SpecError(f"{algorithm} needs second derivatives, which are not computed", hint="another algorithm")
+    if name in UNREPEATABLE:
+        raise bb.SpecError(
+            f"{algorithm} draws random numbers that are not part of its state, so that no trial could be resumed",
+            hint="another algorithm",
+        )
+
+
+@bb.hookimpl
+def benchbench_optimizers() -> list[type[bb.Optimizer]]:
+    """Offer timm's optimizers."""
+    return [TimmOptimizer]

@@ -1,0 +1,175 @@
+"""Clipped gradients, warmed up rates, averaged weights and the best network, against loops written by hand."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+from benchbench_plugins.cosine import Cosine
+from benchbench_plugins.sgd import SGD
+from benchbench_plugins.step import Step
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from benchbench.worker.accelerate import Acceleration, Case, products
+from benchbench.worker.accelerate.factored import FactoredGradient
+from benchbench.worker.accelerate.levers import FusedSteps, LinearProducts, StepsInPlace
+from benchbench.worker.average import Average
+from benchbench.worker.best import Best
+from benchbench.worker.schedule import Schedule, WarmUp
+from benchbench.worker.train import Learner, train_epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    import benchbench as bb
+
+CPU = torch.device("cpu")
+PLAIN = Acceleration(CPU, "fp32", "off")
+IN_PLACE = Acceleration(CPU, "fp32", levers=(LinearProducts("blocks"), FusedSteps(), StepsInPlace("blocks")))
+WIDTH = 64
+STEPS_PER_EPOCH = 3
+
+
+class QuietPulse:
+    def restart(self, *, num_trained: int) -> None: ...
+    def trained(self) -> None: ...
+    def evaluated(self) -> None: ...
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH), nn.Tanh(), nn.Linear(WIDTH, 4))
+
+
+def data(num_steps: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    chance = torch.Generator().manual_seed(1)
+    return [(torch.randn(12, WIDTH, generator=chance), torch.arange(12) % 4) for _ in range(num_steps)]
+
+
+def learner(
+    optimizer: bb.Optimizer, scheduler: bb.Scheduler | None = None, *, ema: float | None = None, **more: Any
+) -> Learner:
+    model = network()
+    made = optimizer.build(model)
+    rule = scheduler or Step()
+    warm_up = WarmUp(round(rule.warmup_epochs * STEPS_PER_EPOCH))
+    built = rule.build(made, num_epochs=2, steps_per_epoch=STEPS_PER_EPOCH)
+    case = Case(model, made, 12, clips_gradients=optimizer.clip_norm is not None)
+    acceleration = more.get("acceleration", PLAIN).fitted(case).applied(case)
+    average = Average(model, ema) if ema else None
+    schedule = Schedule(built, rule.step_every, rule.metric, warm_up)
+    return Learner(model, made, schedule, acceleration, optimizer.clip_norm, average)
+
+
+def by_hand(
+    num_steps: int,
+    before_step: Callable[[nn.Module, torch.optim.Optimizer, int], object] = lambda *_: None,
+    after_step: Callable[[nn.Module], object] = lambda _: None,
+    **settings: Any,
+) -> nn.Module:
+    """Return the network after so many steps of SGD as a person would write them."""
+    model = network().train()
+    optimizer = torch.optim.SGD(model.parameters(), **({"lr": 0.1, "momentum": 0.9} | settings))
+    for number, (images, labels) in enumerate(data(num_steps)):
+        optimizer.zero_grad()
+        F.cross_entropy(model(images), labels).backward()
+        before_step(model, optimizer, number)
+        optimizer.step()
+        after_step(model)
+    return model
+
+
+def assert_equal(ours: nn.Module, theirs: nn.Module, *, tolerance: float = 0.0) -> None:
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, rtol=tolerance, atol=tolerance, msg=name)
+
+
+def test_clipped_steps_are_those_of_torch() -> None:
+    target = learner(SGD(lr=0.1, clip_norm=0.05))
+    train_epoch(target, data(6), heartbeat=QuietPulse())
+    clip = nn.utils.clip_grad_norm_
+    assert_equal(target.model, by_hand(6, lambda model, *_: clip(model.parameters(), 0.05)))
+    unclipped = by_hand(6)
+    assert not torch.equal(target.model.state_dict()["0.weight"], unclipped.state_dict()["0.weight"])
+
+
+def test_clipping_needs_the_gradients_of_large_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "MIN_WEIGHTS", WIDTH**2)
+    free = learner(SGD(lr=0.1), acceleration=IN_PLACE)
+    clipped = learner(SGD(lr=0.1, clip_norm=0.05), acceleration=IN_PLACE)
+    assert free.acceleration.facts()["optimizer"] == "in place"
+    assert clipped.acceleration.facts()["optimizer"] == "fused"
+    seen = []
+    clipped.optimizer.register_step_pre_hook(lambda *_: seen.append(clipped.model[0].weight.grad))  # type: ignore[index]
+    train_epoch(clipped, data(6), heartbeat=QuietPulse())
+    assert not any(isinstance(gradient, FactoredGradient) for gradient in seen)
+    expected = by_hand(6, lambda model, *_: nn.utils.clip_grad_norm_(model.parameters(), 0.05))
+    assert_equal(clipped.model, expected, tolerance=1e-5)
+
+
+def test_a_warm_up_multiplies_the_rates_of_any_scheduler() -> None:
+    target = learner(SGD(lr=0.1), Cosine(warmup_epochs=1.5))
+    rates = []
+    target.optimizer.register_step_pre_hook(lambda *_: rates.append(target.optimizer.param_groups[0]["lr"]))
+    train_epoch(target, data(6), heartbeat=QuietPulse())
+    plain = learner(SGD(lr=0.1), Cosine())
+    usual = []
+    plain.optimizer.register_step_pre_hook(lambda *_: usual.append(plain.optimizer.param_groups[0]["lr"]))
+    train_epoch(plain, data(6), heartbeat=QuietPulse())
+    factors = [1 / 4, 2 / 4, 3 / 4, 1, 1, 1]
+    assert rates == [rate * factor for rate, factor in zip(usual, factors, strict=True)]
+
+
+def test_warmed_up_steps_are_those_of_a_loop_written_by_hand() -> None:
+    target = learner(SGD(lr=0.1), Step(warmup_epochs=1))
+    train_epoch(target, data(6), heartbeat=QuietPulse())
+
+    def warm(_: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> None:
+        optimizer.param_groups[0]["lr"] = 0.1 * min(1, (number + 1) / 3)
+
+    assert_equal(target.model, by_hand(6, warm))
+    assert target.optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_averaged_weights_are_those_of_a_loop_written_by_hand() -> None:
+    target = learner(SGD(lr=0.1), ema=0.75)
+    train_epoch(target, data(6), heartbeat=QuietPulse())
+    mean = copy.deepcopy(network().state_dict())
+
+    def average(model: nn.Module) -> None:
+        for name, value in model.state_dict().items():
+            mean[name] = 0.75 * mean[name] + 0.25 * value if value.is_floating_point() else value.clone()
+
+    assert_equal(target.model, by_hand(6, after_step=average))
+    for name, value in mean.items():
+        torch.testing.assert_close(target.evaluated.state_dict()[name], value)
+    assert target.evaluated is not target.model
+
+
+def test_averaged_weights_agree_with_those_of_torch() -> None:
+    target = learner(SGD(lr=0.1), ema=0.9)
+    multi_avg_fn = torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)  # type: ignore[no-untyped-call]
+    theirs = torch.optim.swa_utils.AveragedModel(network(), multi_avg_fn=multi_avg_fn)
+    theirs.update_parameters(theirs.module)  # type: ignore[arg-type] # from the initial weights on
+    train_epoch(target, data(4), heartbeat=QuietPulse())
+    by_hand(4, after_step=theirs.update_parameters)
+    for ours, right in zip(target.evaluated.parameters(), theirs.module.parameters(), strict=True):
+        torch.testing.assert_close(ours, right)
+
+
+def test_the_best_network_is_the_first_of_the_least_validation_loss() -> None:
+    from support.journals import epoch
+
+    model, best = network(), Best()
+    for number, loss in enumerate((0.5, 0.25, 0.25, 0.75), start=1):
+        nn.init.constant_(model[3].bias, number)
+        best.consider(epoch(number, val_loss=loss).epoch, model)
+    assert best.epoch == 2
+    again = Best()
+    again.load_state_dict(best.state_dict())
+    again.restore(model)
+    assert model[3].bias.tolist() == [2.0] * 4
