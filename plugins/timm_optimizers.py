@@ -17,8 +17,7 @@ UNREPEATABLE = ("kron", "kronc", "kronw")
 class TimmOptimizer(bb.Optimizer, name="timm"):
     """An optimizer of timm by name, such as lamb, nadamw, adopt, adan, madgrad or lars.
 
-    Names with ``lookahead_`` in front of them are taken as timm takes them. Those that need second derivatives, and
-    ``kron``, whose state no checkpoint can hold, are refused.
+    Those that need second derivatives, and ``kron``, whose state no checkpoint can hold, are refused.
     """
 
     algorithm: str = bb.param("lamb", "name in timm.optim.list_optimizers()")
@@ -59,18 +58,17 @@ class TimmOptimizer(bb.Optimizer, name="timm"):
 def _check(algorithm: str) -> None:
     from timm.optim import get_optimizer_info, list_optimizers  # type: ignore[attr-defined]
 
-    name = algorithm.lower().removeprefix("lookahead_")
-    if name not in list_optimizers():
-        near = list(map(str, list_optimizers(f"*{name}*")))[:5]
+    if algorithm not in list_optimizers():
+        near = list(map(str, list_optimizers(f"*{algorithm}*")))[:5]
         raise bb.SpecError(
             f"timm has no optimizer {algorithm!r}",
             hint=f"near it: {', '.join(near)}"
             if near
             else 'python -c "import timm.optim; print(timm.optim.list_optimizers())"',
         )
-    if get_optimizer_info(name).second_order:
+    if get_optimizer_info(algorithm).second_order:
         raise bb.SpecError(f"{algorithm} needs second derivatives, which are not computed", hint="another algorithm")
-    if name in UNREPEATABLE:
+    if algorithm in UNREPEATABLE:
         raise bb.SpecError(
             f"{algorithm} draws random numbers that are not part of its state, so that no trial could be resumed",
             hint="another algorithm",

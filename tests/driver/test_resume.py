@@ -234,7 +234,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "scheduler": {"name": "plateau", "patience": 0, "threshold": 0.9},
     },
     "timm, linear, best average": {
-        "optimizer": {"name": "timm", "algorithm": "lookahead_nadamw", "lr": 0.01},
+        "optimizer": {"name": "timm", "algorithm": "nadamw", "lr": 0.01},
         "scheduler": "linear",
         "select": "best_val",
         "ema_decay": 0.9,
