@@ -8,6 +8,7 @@ import types
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args, get_origin
 
+from benchbench.plugin.base import Plugin
 from benchbench.plugin.options import Options
 
 if TYPE_CHECKING:
@@ -90,10 +91,21 @@ def describe(cls: type[Plugin], origin: str) -> Entry:
         doc=doc,
         origin=origin,
         revision=cls.revision,
-        params=tuple(_param(name, info, defaults[name]) for name, info in cls.model_fields.items()),
+        params=tuple(_param(name, cls.model_fields[name], defaults[name]) for name in names_of_params(cls)),
         download_facts=asdict(download) if download else None,
         sha256=dict(getattr(cls, "sha256", {})),
     )
+
+
+def names_of_params(cls: type[Plugin]) -> list[str]:
+    """Return the names of the parameters: those of the plugin itself, then those that every plugin of its kind has."""
+    own = {
+        name
+        for parent in cls.__mro__
+        if issubclass(parent, Plugin) and parent.name
+        for name in inspect.get_annotations(parent)
+    }
+    return sorted(cls.model_fields, key=lambda name: name not in own)
 
 
 def type_text(annotation: object) -> str:

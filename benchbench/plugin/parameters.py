@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from benchbench.config.validation import describe_errors
 from benchbench.errors import BenchError, PluginError, SpecError, closest
 from benchbench.plugin.base import Plugin, allows_none
+from benchbench.plugin.description import names_of_params
 from benchbench.plugin.failures import explain
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _toml_value(text: str) -> object:
 def _refuse_unknown(cls: type[Plugin], keys: Iterable[str]) -> None:
     for key in keys:
         if key not in cls.model_fields:
-            known = ", ".join(cls.model_fields)
+            known = ", ".join(names_of_params(cls))
             raise SpecError(
                 f"{cls.kind} {cls.name!r} has no parameter {key!r}",
                 hint=closest(key, cls.model_fields)

@@ -251,13 +251,13 @@ def test_a_parameter_may_allow_infinity() -> None:
 
     REGISTRY.plugins["scheduler", "open"] = Open
     plain = {"model": "alexnet", "dataset": "digits", "scheduler": "open"}
-    assert resolve(plain).scheduler.params == {"limit": math.inf}
+    assert resolve(plain).scheduler.params == {"warmup_epochs": 0.0, "limit": math.inf}
 
 
 def test_plugin_files_are_not_part_of_the_id() -> None:
     plain = {"model": "alexnet", "dataset": "digits"}
     assert resolve(plain | {"plugins": ["mine.py"]}).id == resolve(plain).id
-    assert set(asdict(resolve(plain))) == {*KINDS, "epochs", "batch_size", "seed", "precision"}
+    assert set(asdict(resolve(plain))) == {*KINDS, "epochs", "batch_size", "seed", "precision", "ema_decay", "select"}
 
 
 def test_settings_are_read_as_texts_by_kind() -> None:

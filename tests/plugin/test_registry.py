@@ -323,11 +323,14 @@ def test_an_unknown_parameter_suggests_the_closest_one(registry: Registry) -> No
 
 def test_an_unknown_parameter_unlike_any_other_lists_them_all(registry: Registry) -> None:
     error = complaint(registry, "sgd", None, zzz="1")
-    assert error.hint == "its parameters: lr, momentum, weight_decay, nesterov"
+    assert error.hint == "its parameters: lr, momentum, weight_decay, nesterov, clip_norm"
 
 
 def test_a_plugin_without_parameters_says_so(registry: Registry) -> None:
-    assert complaint(registry, "bystander", {"lr": 1.0}).hint == "it has no parameters"
+    draft = Draft.from_toml({"model": {"name": "dropout", "lr": 1.0}, "dataset": "digits"})
+    with pytest.raises(SpecError) as caught:
+        registry.resolve(draft)
+    assert caught.value.hint == "it has no parameters"
 
 
 @pytest.mark.parametrize(
