@@ -8,9 +8,6 @@ import types
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from benchbench.plugin.base import Plugin
-from benchbench.plugin.options import Options
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -99,12 +96,7 @@ def describe(cls: type[Plugin], origin: str) -> Entry:
 
 def names_of_params(cls: type[Plugin]) -> list[str]:
     """Return the names of the parameters: those of the plugin itself, then those that every plugin of its kind has."""
-    own = {
-        name
-        for parent in cls.__mro__
-        if issubclass(parent, Plugin) and parent.name
-        for name in inspect.get_annotations(parent)
-    }
+    own = {name for parent in cls.__mro__ if getattr(parent, "name", "") for name in inspect.get_annotations(parent)}
     return sorted(cls.model_fields, key=lambda name: name not in own)
 
 
@@ -117,8 +109,8 @@ def type_text(annotation: object) -> str:
         return type_text(args[0])
     if origin in (Union, types.UnionType):
         return " | ".join(map(type_text, args))
-    if annotation is Options:
-        return "table"
+    if getattr(annotation, "type_text", ""):
+        return str(annotation.type_text)  # type: ignore[attr-defined]
     choices = _choices(annotation)
     name = getattr(origin or annotation, "__name__", str(annotation))
     return choices or (f"{name}[{', '.join(map(type_text, args))}]" if args else name)

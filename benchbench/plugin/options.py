@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import PydanticCustomError, core_schema
 
@@ -18,6 +18,9 @@ class Options(Mapping[str, Any]):
 
     In TOML and on the command line they are a table: ``options = { drop_path_rate = 0.1 }``. Lists are read as tuples.
     """
+
+    type_text: ClassVar[str] = "table"
+    """What ``bench show`` calls the type."""
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         self._values = {name: _frozen(value) for name, value in (values or {}).items()}
