@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchbench.cli import options
+from benchbench.cli.opened_dataset import decoded, load, open_dataset, read_catalog
 from benchbench.cli.options import complete_dataset
 from benchbench.cli.tables import print_table
-from benchbench.errors import DataError
+from benchbench.errors import DataError, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from benchbench.data.cache import Loaded
     from benchbench.data.locations import DataPaths
-    from benchbench.plugin.catalog import Catalog
     from benchbench.plugin.dataset import Downloads
     from benchbench.plugin.description import Entry
 
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="dataset.PARAM=VALUE", help="Set a parameter; may be repeated.", show_default=False),
+]
 Name = Annotated[str, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=complete_dataset)]
 
 
@@ -32,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_datasets)
     group.command("fetch")(fetch_dataset)
     group.command("verify")(verify_dataset)
+    group.command("show")(show_dataset)
     app.add_typer(group, name="data")
 
 
@@ -45,7 +48,7 @@ def list_datasets(
     from benchbench.data.cache import decoded_folder
     from benchbench.data.locations import DataPaths
 
-    entries = _catalog(plugins).of_kind("dataset")
+    entries = read_catalog(plugins).of_kind("dataset")
     paths = DataPaths.of({}, known=[entry.name for entry in entries])
     datasets = [describe(entry, paths) for entry in entries]
     if as_json:
@@ -84,7 +87,7 @@ def fetch_dataset(
     from benchbench.data.download import fetch
     from benchbench.data.locations import data_folder
 
-    entry = _catalog(plugins).find("dataset", name)
+    entry = read_catalog(plugins).find("dataset", name)
     if entry.download is None:
         raise DataError(f"dataset {name!r} has nothing to download", hint="bench data list shows where images are")
     with Display(Console(stderr=True)) as display:
@@ -100,32 +103,55 @@ def verify_dataset(
     *,
     name: Name,
     data: options.Data = None,
+    settings: Settings = None,
     plugins: options.Plugins = None,
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Check a dataset's archive, decode every image, and count them."""
-    from benchbench.config.spec import PluginSpec
-    from benchbench.data import cache as data_cache
-    from benchbench.data.download import ways_out
-    from benchbench.data.locations import DataPaths, parse_data_options
-    from benchbench.plugin.discovery import loose_files
-    from benchbench.plugin.registry import Registry
+    opened = open_dataset(name, data, settings, plugins)
+    checksum = check_archive(opened.entry, opened.dataset.sources(opened.root))
+    with decoded(opened) as loaded:
+        if as_json:
+            _print_json(_findings(name, loaded, checksum=checksum))
+        else:
+            _print_findings(name, loaded, checksum=checksum)
 
-    catalog = _catalog(plugins)
-    entry = catalog.find("dataset", name)
-    known = [other.name for other in catalog.of_kind("dataset")]
-    root = DataPaths.of(parse_data_options(data or ()), known=known, used=[name]).locate(name, entry.download)
-    if entry.download and not root.exists():
-        raise DataError(f"the images of {name} are not here", hint=ways_out(name))
-    registry = Registry.load(loose_files(map(str, plugins or ())), only={entry.origin})
-    dataset = registry.create("dataset", PluginSpec(name, entry.revision, {}))
-    checksum = check_archive(entry, dataset.sources(root))
-    loaded = data_cache.decode(dataset, root)
-    if as_json:
-        _print_json(_findings(name, loaded, checksum=checksum))
-    else:
-        _print_findings(name, loaded, checksum=checksum)
+
+def show_dataset(
+    *,
+    name: Name,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The image file to write.", show_default=False)],
+    images: Annotated[int, typer.Option("--images", min=1, help="How many images of each split.")] = 40,
+    data: options.Data = None,
+    settings: Settings = None,
+    plugins: options.Plugins = None,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """Draw images of each split as the network sees them, with their classes, into one image file."""
+    from benchbench.data.checks import cut_problem
+    from benchbench.report.contact_sheet import draw_sheet
+
+    opened = open_dataset(name, data, settings, plugins)
+    _check_output(output)
+    loaded = load(opened)
+    problem = cut_problem(opened.dataset, loaded.facts.image_shape)
+    if problem:
+        raise SpecError(problem, hint="--set dataset.fit=resize or crop makes them fit")
+    size = opened.dataset.image_size
+    draw_sheet(loaded.splits, loaded.facts.class_names, image_size=size, num_images=images).save(output)
+    typer.echo(f"{output}: {name} as the network sees it, {size}x{size} pixels")
+
+
+def _check_output(output: Path) -> None:
+    """Refuse a file that could not be written, before images are decoded."""
+    from PIL import Image
+
+    suffixes = Image.registered_extensions()
+    if suffixes.get(output.suffix.lower()) not in Image.SAVE:
+        raise SpecError(f"{output} is no name of an image file", hint="-o sheet.png")
+    if not output.parent.is_dir():
+        raise SpecError(f"cannot write {output}: {output.parent} is no folder")
 
 
 def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
@@ -207,13 +233,6 @@ def _list_row(dataset: dict[str, Any]) -> tuple[str, str, str, str]:
 
 def _megabytes(num_bytes: int | None) -> str:
     return f"{num_bytes / 1e6:.1f} MB" if num_bytes else "-"
-
-
-def _catalog(plugins: Iterable[Path] | None) -> Catalog:
-    from benchbench.plugin.catalog import Catalog
-    from benchbench.plugin.discovery import loose_files
-
-    return Catalog.read(loose_files(map(str, plugins or ())))
 
 
 def _print_json(data: object) -> None:

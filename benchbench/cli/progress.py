@@ -69,6 +69,12 @@ class Display(Watcher):
             text = f"downloading {dataset}"
             self._bars.show("download", text, completed=num_bytes / 1e6, total=total_bytes / 1e6, unit="MB")
 
+    def decoding(self, text: str, num_decoded: int, num_images: int) -> None:
+        """Show a bar of images."""
+        if self._bars:
+            self._bars.hide("status")
+            self._bars.show("pieces", text, completed=num_decoded, total=num_images, unit="image")
+
     @contextmanager
     def training(self, jobs: Sequence[TrialJob], num_trained: Callable[[], Mapping[str, int]]) -> Iterator[None]:
         """Let the bars read the batches while the block runs."""
@@ -108,8 +114,8 @@ class RunDisplay(Display):
     def trial_progress(self, job: TrialJob, text: str, done: int, total: int) -> None:
         """Show it on a bar."""
         if self._bars:
-            self._bars.hide("status", job.folder)
-            self._bars.show("pieces", text, completed=done, total=total, unit="image")
+            self._bars.hide(job.folder)
+        self.decoding(text, done, total)
 
     def event(self, job: TrialJob, event: Event, record: Record) -> None:
         """Show an event."""

@@ -14,6 +14,7 @@
     curves.py         charts over epochs
     bars.py           bar charts and the confusion matrix
     images.py         images inside the page
+    contact_sheet.py  some images of each split, as the network sees them
     figures.py        the figures of a single run
     provenance.py     the files that say how a trial was made
     grid_page.py      what MLflow shows of a grid

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 from support.file_server import serving
 from support.image_archives import jpeg, made_images, official, ready_cut, write_folder, write_zip
 from typer.testing import CliRunner
@@ -212,3 +213,39 @@ def test_verify_of_images_that_are_not_here_gives_the_ways_out() -> None:
     assert result.exit_code == 2
     for way in ("--data tinyimage10=PATH", "bench data fetch tinyimage10", "digits"):
         assert way in result.stderr
+
+
+def test_show_draws_images_of_each_split(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    result = bench("show", "digits", "-o", sheet, "--images", "20", "--set", "dataset.image_size=80")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{sheet}: digits as the network sees it, 80x80 pixels\n"
+    with Image.open(sheet) as image:
+        assert image.width > 10 * 80
+        assert image.height > 3 * 2 * 80
+        # the first image is padded with black, on white paper
+        assert image.getpixel((8, 32)) == (0, 0, 0)
+        assert image.getpixel((4, 32)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "sheet.txt"], "sheet.txt is no name of an image file"),
+        (["-o", "nowhere/sheet.png"], "nowhere is no folder"),
+        (["-o", "x.png", "--set", "dataset.image_size=32"], "would cut the stored images of 64x64 pixels"),
+        (["-o", "x.png", "--set", "model.depth=3"], "--set model.depth: this command looks at a dataset only"),
+        (["-o", "x.png", "--set", "dataset.fits=crop"], "fits"),
+    ],
+)
+def test_show_refuses_what_it_cannot_draw(arguments: list[str], message: str) -> None:
+    result = bench("show", "digits", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_verify_takes_parameters_and_leaves_no_decoded_images() -> None:
+    small = [f"dataset.num_{part}=8" for part in ("train", "val", "test")]
+    settings = [text for setting in small for text in ("--set", setting)]
+    assert answer("verify", "synthetic", *settings)["splits"]["test"]["num_images"] == 8
+    assert not list((cache_folder() / "decoded").iterdir())

@@ -15,7 +15,7 @@ from benchbench.data.download import ensure, fetch
 from benchbench.data.locations import DataPaths
 from benchbench.errors import DataError
 from benchbench.paths import cache_folder
-from benchbench.plugin.dataset import Download
+from benchbench.plugin.dataset import Download, Downloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,6 +201,20 @@ def test_ensure_fetches_into_the_cache_folder_only_what_is_nowhere(server: FileS
     assert fetched.read_bytes() == CONTENT
     assert ensure("squares", download, DataPaths()) == fetched
     assert len(server.asked_ranges) == 1
+
+
+def test_several_files_go_into_a_folder_and_only_missing_ones_are_fetched(server: FileServer) -> None:
+    files = tuple(Download(server.url, name, len(CONTENT), MD5) for name in ("a.gz", "b.gz"))
+    download = Downloads("both", files)
+    seen: list[tuple[int, int]] = []
+    folder = ensure("both", download, DataPaths(), on_progress=lambda *numbers: seen.append(numbers))
+    assert names_in(folder) == {"a.gz", "b.gz"}
+    assert seen == sorted(seen)
+    assert seen[-1] == (2 * len(CONTENT), 2 * len(CONTENT))
+    before = len(server.asked_ranges)
+    (folder / "b.gz").unlink()
+    assert ensure("both", download, DataPaths()) == folder
+    assert len(server.asked_ranges) == before + 1
 
 
 def test_a_dataset_without_download_has_a_place_that_need_not_exist() -> None:

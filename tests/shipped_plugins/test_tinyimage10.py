@@ -110,6 +110,9 @@ REARRANGED: dict[str, Callable[[dict[str, bytes]], dict[str, bytes]]] = {
     "with backslashes": lambda images: renamed(official(images), "/", "\\"),
     "without the folders called images": lambda images: renamed(official(images), "/images/", "/"),
     "sorted by class": lambda images: sorted_by_class(official(images)),
+    "sorted by class without the folders called images": lambda images: renamed(
+        sorted_by_class(official(images)), "/images/val_", "/val_"
+    ),
     "jpg": lambda images: renamed(ready_cut(images), ".JPEG", ".jpg"),
     "jpeg": lambda images: renamed(ready_cut(images), ".JPEG", ".jpeg"),
     "JPG": lambda images: renamed(official(images), ".JPEG", ".JPG"),

@@ -1,0 +1,104 @@
+"""A contact sheet: some images of each split, as the network sees them."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from benchbench.data.fit import pad_or_crop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from benchbench.data.checks import SplitArrays
+
+COLUMNS = 10
+MIN_SIDE, MAX_SIDE = 64, 160
+"""Of an image on the sheet: smaller ones are enlarged by a whole number, larger ones made smaller."""
+
+MARGIN = 8
+CAPTION, HEADING = 16, 32
+TEXT_SIZE, HEADING_SIZE = 11, 16
+PAPER, INK = "white", "black"
+CHANNELS_OF_COLOUR = 3
+
+
+def draw_sheet(
+    splits: Mapping[str, SplitArrays], class_names: Sequence[str], *, image_size: int, num_images: int = 40
+) -> Image.Image:
+    """Return a sheet with up to ``num_images`` of each split, of all classes in turn, cut or padded to ``image_size``.
+
+    Below each image is the name of its class.
+    """
+    strips = [
+        _strip(f"{part}: {len(split):,} images", split, class_names, image_size, pick_rows(split.labels, num_images))
+        for part, split in splits.items()
+    ]
+    sheet = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), PAPER)
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    return sheet
+
+
+def pick_rows(labels: NDArray[np.int64], number: int) -> list[int]:
+    """Return so many rows: the first image of each class, then the second of each, and so on."""
+    rank = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        rank[rows] = np.arange(len(rows))
+    order = np.lexsort((labels, rank))
+    return [int(row) for row in order[:number]]
+
+
+def _strip(
+    heading: str, split: SplitArrays, class_names: Sequence[str], image_size: int, rows: Sequence[int]
+) -> Image.Image:
+    side = _shown_side(image_size)
+    width, height = side + MARGIN, side + CAPTION + MARGIN
+    lines = -(-len(rows) // COLUMNS)
+    strip = Image.new("RGB", (MARGIN + COLUMNS * width, HEADING + lines * height), PAPER)
+    pen = ImageDraw.Draw(strip)
+    pen.text((MARGIN, MARGIN), heading, fill=INK, font=_font(HEADING_SIZE))
+    for number, row in enumerate(rows):
+        left, top = MARGIN + number % COLUMNS * width, HEADING + number // COLUMNS * height
+        image = _as_image(pad_or_crop(split.images[row : row + 1], image_size)[0])
+        method = Image.Resampling.NEAREST if side > image_size else Image.Resampling.LANCZOS
+        strip.paste(image.resize((side, side), method), (left, top))
+        caption = _shortened(class_names[split.labels[row]], pen, side)
+        pen.text((left, top + side + 1), caption, fill=INK, font=_font(TEXT_SIZE))
+    return strip
+
+
+def _shown_side(image_size: int) -> int:
+    enlarged = image_size * -(-MIN_SIDE // image_size)
+    return min(max(image_size, enlarged), MAX_SIDE)
+
+
+def _as_image(image: NDArray[np.uint8]) -> Image.Image:
+    """Return an image of three channels in colour, and the first channel of any other in grey."""
+    is_colour = len(image) == CHANNELS_OF_COLOUR
+    return Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)) if is_colour else image[0].copy())
+
+
+def _shortened(text: str, pen: ImageDraw.ImageDraw, width: int) -> str:
+    text = " ".join(text.split())
+    if pen.textlength(text, font=_font(TEXT_SIZE)) <= width:
+        return text
+    while text and pen.textlength(f"{text}…", font=_font(TEXT_SIZE)) > width:
+        text = text[:-1]
+    return f"{text}…"
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    import matplotlib as mpl  # its font has letters of more languages than Pillow's own
+
+    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
