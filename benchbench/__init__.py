@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from benchbench.driver.result import GridResult
     from benchbench.driver.run import run
     from benchbench.driver.time import TimingResult, time
+    from benchbench.driver.transfer import export_results, import_results
     from benchbench.driver.watcher import Watcher
     from benchbench.errors import BenchError, DataError, ModelError, SpecError
     from benchbench.plugin.base import param
@@ -42,6 +43,7 @@ _HOMES = {
     "benchbench.driver.result": ("GridResult",),
     "benchbench.driver.run": ("run",),
     "benchbench.driver.time": ("TimingResult", "time"),
+    "benchbench.driver.transfer": ("export_results", "import_results"),
     "benchbench.driver.watcher": ("Watcher",),
     "benchbench.errors": ("BenchError", "DataError", "ModelError", "SpecError"),
     "benchbench.plugin.hooks": ("hookimpl",),
@@ -81,8 +83,10 @@ __all__ = [
     "TimingResult",
     "Watcher",
     "compare",
+    "export_results",
     "grid",
     "hookimpl",
+    "import_results",
     "load_records",
     "param",
     "report",

@@ -13,6 +13,7 @@
     time.py            bench time
     compare.py         bench compare
     report.py          bench report
+    transfer.py        bench export and bench import
     list.py            bench list
     show.py            bench show
     data.py            bench data

@@ -13,6 +13,8 @@
     models.py       the trained model as an MLflow logged model
     grids.py        the run of a grid, and which of its trials are done
     timings.py      the runs of bench time
+    exporting.py    runs, written into one file
+    importing.py    runs of such a file, taken into the store
     reading.py      opens a store that is only read
     records.py      reads the records of an experiment
     run_files.py    fetches and adds files of runs

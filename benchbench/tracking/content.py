@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import getpass
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from benchbench.records import metrics
 from benchbench.records.events import EpochFinished, Failed, Finished
+from benchbench.records.results_file import Input, Point
 from benchbench.tracking.address import without_credentials
 
 if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
     from pydantic import JsonValue
 
     from benchbench.config.spec import Spec
@@ -34,27 +35,6 @@ PARENT_TAG = "mlflow.parentRunId"
 _MAX_PARAM_CHARACTERS = 6000
 _MAX_TAG_CHARACTERS = 8000
 _MAX_DIGEST_CHARACTERS = 36
-
-
-class Point(NamedTuple):
-    """One value of a metric."""
-
-    key: str
-    value: float
-    step: int
-    timestamp_ms: int
-
-
-@dataclass(frozen=True)
-class Input:
-    """One split, as an MLflow dataset input: ``source``, ``schema`` and ``profile`` are JSON texts."""
-
-    name: str
-    context: str
-    digest: str
-    source: str
-    schema: str
-    profile: str
 
 
 def run_name(spec: Spec) -> str:
@@ -127,6 +107,21 @@ def inputs(started: Started) -> list[Input]:
         )
         for context, split in data.splits.items()
     ]
+
+
+def dataset_input(split: Input) -> DatasetInput:
+    """Return a split as MLflow takes it."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        name=split.name,
+        digest=split.digest,
+        source_type="local",
+        source=split.source,
+        schema=split.schema,
+        profile=split.profile,
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", split.context)])
 
 
 def points(event: Event, *, last_epoch: int) -> list[Point]:

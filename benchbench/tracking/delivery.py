@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import Run
 
     from benchbench.records.events import Event
     from benchbench.records.record import Record
+    from benchbench.records.results_file import Point
 
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 # The limits of MLflow's own store, mlflow/utils/validation.py.
@@ -69,7 +70,7 @@ class Delivery:
                 params, tags = content.params(event.spec), content.start_tags(event)
                 splits = content.inputs(event)
                 if len(splits) != self._num_inputs:
-                    self._client.log_inputs(self.run.run_id, [_dataset_input(split) for split in splits])
+                    self._client.log_inputs(self.run.run_id, [content.dataset_input(split) for split in splits])
         return params, tags
 
     def _send_files(self, record: Record, artifacts: Path) -> None:
@@ -90,7 +91,7 @@ class Delivery:
             return {content.ERROR_TAG: "", content.NOTE_TAG: ""} | tags
         return tags
 
-    def _send_values(self, params: dict[str, str], tags: dict[str, str], points: list[content.Point]) -> None:
+    def _send_values(self, params: dict[str, str], tags: dict[str, str], points: list[Point]) -> None:
         """Send what is new in as few calls as MLflow allows: each is a transaction of 20 ms."""
         from mlflow.entities import Metric, Param, RunTag
 
@@ -108,17 +109,3 @@ class Delivery:
             metrics = metrics[_MAX_METRICS:]
         self._params |= params
         self._tags |= tags
-
-
-def _dataset_input(split: content.Input) -> DatasetInput:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    dataset = Dataset(
-        name=split.name,
-        digest=split.digest,
-        source_type="local",
-        source=split.source,
-        schema=split.schema,
-        profile=split.profile,
-    )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", split.context)])

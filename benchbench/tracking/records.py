@@ -73,7 +73,7 @@ def read_experiment(
             for run in runs
             if content.ATTEMPT_TAG in run.data.tags and (not spec_ids or run.data.tags[content.SPEC_TAG] in spec_ids)
         ]
-        records = {run.info.run_id: _record(store, run) for run in trials}
+        records = {run.info.run_id: record_of(store, run) for run in trials}
     waiting = [
         journal
         for journal in leftovers(store.tracking_uri)
@@ -89,10 +89,11 @@ def read_experiment(
 def read_run(store: Store, run_id: str) -> Record | None:
     """Return the record of a run, or None if it kept none and its journal is not here."""
     with as_tracking_error(f"cannot read the run {run_id}"):
-        return _record(Reading(store.client, store.tracking_uri), store.client.get_run(run_id))
+        return record_of(Reading(store.client, store.tracking_uri), store.client.get_run(run_id))
 
 
-def _record(store: Reading, run: Run) -> Record | None:
+def record_of(store: Reading, run: Run) -> Record | None:
+    """Return the record of a run, or None if it kept none and its journal is not here."""
     address = MlflowRun(store.tracking_uri, run.info.experiment_id, run.info.run_id)
     text = artifact_text(store, run, file_names.RECORD)
     kept = None if text is None else _parse(text, run)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.records.record import MlflowRun
+from benchbench.records.results_file import Point
 from benchbench.tracking import content
 from benchbench.tracking.reading import as_tracking_error
 
@@ -67,7 +68,7 @@ def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent
     _end(store, run_id, timing)
 
 
-def _points(call: TimedCall, index: int, name: str) -> Iterator[content.Point]:
+def _points(call: TimedCall, index: int, name: str) -> Iterator[Point]:
     """Yield the measurements of a variant, with the round as step, and what they came to."""
     rounds = call.timing.rounds
     for done in rounds:
@@ -77,9 +78,9 @@ def _points(call: TimedCall, index: int, name: str) -> Iterator[content.Point]:
         }
         for key, value in values.items():
             if key != "is_finite":
-                yield content.Point(key, float(value), done.number, done.timestamp_ms)
+                yield Point(key, float(value), done.number, done.timestamp_ms)
     for key, value in call.values[name].items():
-        yield content.Point(key, value, rounds[-1].number, rounds[-1].timestamp_ms)
+        yield Point(key, value, rounds[-1].number, rounds[-1].timestamp_ms)
 
 
 def _create(store: Store, name: str, call: TimedCall, tags: Mapping[str, str]) -> str:

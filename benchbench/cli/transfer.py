@@ -1,0 +1,82 @@
+"""``bench export`` and ``bench import``: results in one file, to be taken elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from benchbench.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("export")(export)
+    app.command("import")(import_)
+
+
+def export(
+    *,
+    experiment: options.Experiments = "bench",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")] = Path(
+        "results.bench"
+    ),
+    runs: Annotated[
+        list[str] | None,
+        typer.Option("--run", metavar="ID", help="Only this run, and its grid or trials; may be repeated."),
+    ] = None,
+    artifacts: Annotated[
+        Literal["none", "light", "full"],
+        typer.Option("--artifacts", help="What goes along: records, all tables, or figures and models too."),
+    ] = "light",
+    as_json: options.Json = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """Write the trials, grids and timings of an experiment into one file, without paths and credentials."""
+    from rich.console import Console
+
+    from benchbench.cli.progress import Display
+    from benchbench.driver.transfer import export_results
+
+    with Display(Console(stderr=True, highlight=False)) as display:
+        made = export_results(output, experiment, runs=runs or (), artifacts=artifacts, watcher=display)
+    if as_json:
+        typer.echo(json.dumps({"file": str(output), "bytes": output.stat().st_size, **made._asdict()}, indent=2))
+        return
+    for note in made.notes:
+        typer.echo(f"note: {note}", err=True)
+    size = output.stat().st_size / 1e6
+    typer.echo(f"{output}  trials: {made.num_trials}, grids: {made.num_grids}, timings: {made.num_timings}  ({size:.2f} MB)")
+    typer.echo(f"next: bench import {output}  (in another folder)")
+
+
+def import_(
+    *,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files that bench export wrote.")],
+    experiment: Annotated[
+        str | None,
+        typer.Option("--experiment", help="MLflow experiment.", show_default="the one that the runs come from"),
+    ] = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """Take exported runs into this folder's store; runs that are there already are left as they are."""
+    from rich.console import Console
+
+    from benchbench.cli.progress import Display
+    from benchbench.driver.transfer import import_results
+
+    results = {}
+    with Display(Console(stderr=True, highlight=False)) as display:
+        for file in files:
+            results[str(file)] = import_results(file, experiment=experiment, watcher=display)
+    if as_json:
+        typer.echo(json.dumps({file: result._asdict() for file, result in results.items()}, indent=2))
+    for name, result in results.items():
+        for clash in result.clashes:
+            typer.echo(f"{name}: {clash}", err=True)
+        if not as_json:
+            typer.echo(f"{name}  {result.num_new} runs imported, {result.num_there} were there")
+    raise typer.Exit(int(any(result.clashes for result in results.values())))

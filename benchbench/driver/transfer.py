@@ -1,0 +1,62 @@
+"""``bench.export_results`` and ``bench.import_results``: results that are taken elsewhere in one file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from benchbench.driver.settings import check_choice, default_experiment
+from benchbench.driver.watcher import Watcher
+from benchbench.errors import SpecError
+from benchbench.records import results_file
+from benchbench.tracking import Store
+from benchbench.tracking.exporting import Exported, Level, export_runs
+from benchbench.tracking.importing import Imported, import_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def export_results(
+    output: str | Path,
+    experiment: str | None = None,
+    *,
+    runs: Sequence[str] = (),
+    artifacts: Level = "light",
+    watcher: Watcher | None = None,
+) -> Exported:
+    """Write the trials, grids and timings of an experiment into one file, and return how many there were.
+
+    ``runs`` names some of them by their MLflow ids; the grids above them and the trials below them go along.
+    ``artifacts``: ``none`` (records), ``light`` (all tables) or ``full`` (figures and models too). The file has no
+    absolute paths and no credentials, except for paths that are parameters of a spec.
+
+    Raises :class:`~benchbench.errors.BenchError`, and writes nothing then.
+    """
+    path = Path(output)
+    check_choice("artifacts", artifacts, get_args(Level))
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise SpecError(f"-o {path}: no file can be written there", hint=f"such as -o results{results_file.SUFFIX}")
+    name = experiment or default_experiment()
+    return export_runs(name, path, run_ids=runs, level=artifacts, progress=_progress("exporting", watcher))
+
+
+def import_results(file: str | Path, *, experiment: str | None = None, watcher: Watcher | None = None) -> Imported:
+    """Take the runs of a results file into the tracking store, and return how many were new.
+
+    They go to the experiment that they came from, or to ``experiment``. Spec ids, attempts, times, parents and
+    children stay what they are. Runs that are there already are left as they are, so that importing twice is once.
+
+    Raises :class:`~benchbench.errors.BenchError` for a file that cannot be read and a store that cannot be written.
+    """
+    with results_file.read(Path(file)) as reader:
+        store = Store.open(experiment=experiment or reader.manifest.experiment)
+        if store.note and watcher:
+            watcher.note(store.note)
+        return import_runs(reader, store, progress=_progress(f"importing {Path(file).name}", watcher))
+
+
+def _progress(text: str, watcher: Watcher | None) -> Callable[[int, int], None]:
+    told = watcher or Watcher()
+    return lambda done, total: told.status(f"{text}: run {done + 1} of {total}")

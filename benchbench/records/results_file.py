@@ -1,0 +1,247 @@
+"""Results files: the runs of an experiment in one zip archive, to be taken elsewhere and read in again.
+
+::
+
+    manifest.json                    format, and the runs without their metrics and files
+    runs/<run id>/metrics.json       every point of every metric
+    runs/<run id>/artifacts/...      the files that the run keeps
+    runs/<run id>/model/...          its trained model, if that was asked for
+
+No absolute path and no credentials are in it, but for paths that are parameters of a spec: they are part of its id.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError, with_config
+
+from benchbench.errors import SpecError
+from benchbench.records import file_names
+from benchbench.records.adapter import adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT = 1
+SUFFIX = ".bench"
+MANIFEST = "manifest.json"
+MAX_FILE_BYTES = 8 << 30
+"""What a single file of an archive may unpack to. Models are the largest."""
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+_PART = r"""[^/\\\s"'<>:,;()\[\]]+"""
+_ABSOLUTE = re.compile(
+    rf"""(?:\b(?:file|sqlite):///?|(?<![\w.:/\\~<-]))(?:/(?=\w)(?:{_PART}/)*|[A-Za-z]:\\(?:{_PART}\\)*)"""
+)
+
+
+class Point(NamedTuple):
+    """One value of a metric."""
+
+    key: str
+    value: float
+    step: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class Input:
+    """A dataset input of a run, as MLflow keeps it: ``source``, ``schema`` and ``profile`` are JSON texts."""
+
+    name: str
+    context: str
+    digest: str
+    source: str
+    schema: str
+    profile: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run without its metrics and files. ``parent`` is the id of another run in the same file."""
+
+    run_id: str
+    name: str
+    status: str
+    started_ms: int
+    ended_ms: int | None = None
+    parent: str = ""
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a results file has, and who wrote it."""
+
+    format: int = FORMAT
+    benchbench: str
+    experiment: str
+    runs: tuple[Run, ...]
+
+
+@with_config(ser_json_inf_nan="strings")
+@dataclass(frozen=True)
+class _Points:
+    points: tuple[Point, ...]
+
+
+class Writer:
+    """A results file while it is written: first the files of all runs, then the manifest."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+
+    def metrics(self, run_id: str, points: tuple[Point, ...]) -> None:
+        """Add the metrics of a run."""
+        self._archive.writestr(f"runs/{run_id}/metrics.json", adapter(_Points).dump_json(_Points(points)))
+
+    def artifact(self, run_id: str, name: str, path: Path) -> None:
+        """Add a file that a run keeps, without the absolute paths in it."""
+        target = f"runs/{run_id}/artifacts/{name}"
+        if path.suffix == ".json":
+            self._archive.writestr(target, _json_without_paths(path.read_text(encoding="utf-8")))
+        elif path.suffix == ".toml":
+            self._archive.writestr(target, without_paths(path.read_text(encoding="utf-8")))
+        else:
+            self._archive.write(path, target)
+
+    def model(self, run_id: str, folder: Path) -> None:
+        """Add the trained model of a run, a folder."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self._archive.write(path, f"runs/{run_id}/model/{path.relative_to(folder).as_posix()}")
+
+    def manifest(self, manifest: Manifest) -> None:
+        """Add the manifest, which makes the file whole."""
+        self._archive.writestr(MANIFEST, adapter(Manifest).dump_json(manifest, indent=2))
+
+
+class Reader:
+    """A results file that is read. Nothing in it is unpacked to a name that the file chooses."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self._path = path
+        self._archive = archive
+        self.manifest = self._read_manifest()
+
+    def metrics(self, run_id: str) -> tuple[Point, ...]:
+        """Return the metrics of a run."""
+        try:
+            return adapter(_Points).validate_json(self._read(f"runs/{run_id}/metrics.json")).points
+        except ValidationError as error:
+            raise self._damaged(f"the metrics of run {run_id}") from error
+
+    def unpack(self, run_id: str, kind: str, folder: Path) -> Path | None:
+        """Write the ``artifacts`` or the ``model`` of a run into a folder and return it, or None if it has none."""
+        prefix = f"runs/{run_id}/{kind}/"
+        names = [name for name in self._archive.namelist() if name.startswith(prefix) and not name.endswith("/")]
+        for name in names:
+            relative = PurePosixPath(name.removeprefix(prefix))
+            if relative.is_absolute() or ".." in relative.parts or "\\" in name or ":" in name:
+                raise self._damaged(f"a file of an unsafe name, {name!r}")
+            target = folder / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self._read(name))
+        return folder if names else None
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            written = json.loads(self._read(MANIFEST))
+            found = written.get("format")
+        except (ValueError, AttributeError) as error:
+            raise self._damaged("the manifest") from error
+        if found != FORMAT:
+            raise SpecError(
+                f"{self._path} is of format {found!r}, and this benchbench reads format {FORMAT}",
+                hint=f"read it with the version that wrote it, {written.get('benchbench', 'which it does not tell')}",
+            )
+        try:
+            manifest = adapter(Manifest).validate_python(written)
+        except ValidationError as error:
+            raise self._damaged("the manifest") from error
+        for run in manifest.runs:
+            if not re.fullmatch(r"[0-9a-zA-Z_-]+", run.run_id):
+                raise self._damaged(f"the run id {run.run_id!r}")
+        return manifest
+
+    def _read(self, name: str) -> bytes:
+        try:
+            info = self._archive.getinfo(name)
+            if info.file_size > MAX_FILE_BYTES:
+                raise self._damaged(f"{name}, of {info.file_size / 1e9:.0f} GB,")
+            return self._archive.read(info)
+        except KeyError:
+            raise SpecError(
+                f"{self._path} is no results file: {name} is missing", hint="`bench export` writes one"
+            ) from None
+        except _DAMAGED as error:
+            raise self._damaged(name) from error
+
+    def _damaged(self, what: str) -> SpecError:
+        return SpecError(f"{self._path} is damaged: {what} cannot be read", hint="export it or copy it again")
+
+
+@contextmanager
+def read(path: Path) -> Iterator[Reader]:
+    """Open a results file; raises :class:`~benchbench.errors.SpecError` if it is none."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise SpecError(f"there is no file {path}", hint="`bench export -o FILE` writes one") from None
+    except _DAMAGED as error:
+        raise SpecError(f"{path} is no results file: {error}", hint="`bench export -o FILE` writes one") from None
+    with archive:
+        yield Reader(path, archive)
+
+
+def without_paths(text: str) -> str:
+    """Return the text with only the last part of each absolute path: ``/home/ann/tiny.py`` becomes ``tiny.py``."""
+    return _ABSOLUTE.sub("", text)
+
+
+def has_paths(text: str) -> bool:
+    """Tell whether there is an absolute path in a text."""
+    return _ABSOLUTE.search(text) is not None
+
+
+def _json_without_paths(text: str) -> str:
+    """Return JSON without absolute paths; a spec stays as it is, since its id is made of it."""
+    try:
+        return json.dumps(_clean(json.loads(text)), indent=2) + "\n"
+    except ValueError:
+        return without_paths(text)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: item if key == "spec" else _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return without_paths(value) if isinstance(value, str) else value
+
+
+LIGHT = frozenset(
+    {
+        file_names.RECORD,
+        file_names.SPEC,
+        file_names.ENVIRONMENT,
+        file_names.PER_CLASS,
+        file_names.CONFUSION_MATRIX,
+        file_names.PREDICTIONS,
+        file_names.LAYERS,
+        file_names.GRID,
+        file_names.TRIALS,
+        file_names.TIMING,
+    }
+)
+"""The files that ``--artifacts light`` takes along: all tables, no figures."""

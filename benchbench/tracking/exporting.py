@@ -1,0 +1,206 @@
+"""Runs of an experiment, written into a results file that can be taken elsewhere."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from benchbench.errors import TrackingError
+from benchbench.paths import replacing
+from benchbench.records import file_names, results_file
+from benchbench.tracking import content, grids
+from benchbench.tracking.address import without_credentials
+from benchbench.tracking.experiments import find_experiment
+from benchbench.tracking.models import find_model
+from benchbench.tracking.moved import current_address
+from benchbench.tracking.reading import reading, search
+from benchbench.tracking.records import record_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from mlflow import entities
+
+    from benchbench.tracking.reading import Reading
+
+Level = Literal["none", "light", "full"]
+"""Which files travel: records alone; all tables; or everything, the trained models included."""
+
+_LEFT_OUT = ("mlflow.source.git.", "mlflow.runName", content.PARENT_TAG)
+
+
+class Exported(NamedTuple):
+    """How many runs of each kind were written, and what a user should know about them."""
+
+    num_trials: int
+    num_grids: int
+    num_timings: int
+    notes: tuple[str, ...]
+
+
+def export_runs(
+    experiment: str,
+    path: Path,
+    *,
+    run_ids: Collection[str] = (),
+    level: Level = "light",
+    progress: Callable[[int, int], None],
+) -> Exported:
+    """Write the trials, grids and timings of an experiment into a results file.
+
+    ``progress`` is told how many runs of how many are written.
+
+    If ids are named, only those runs are written, with the grids above and the trials below them. Runs that are still
+    running are left out. Raises :class:`~benchbench.errors.TrackingError` if the store cannot be read or has no such
+    run, and writes nothing then.
+    """
+    with reading() as store:
+        from mlflow.entities import ViewType
+
+        experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
+        runs = [run for run in search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY) if _is_ours(run)]
+        chosen = _chosen(runs, run_ids) if run_ids else runs
+        ended = [run for run in chosen if run.info.status != "RUNNING"]
+        if not ended:
+            raise TrackingError(
+                f"the experiment {experiment!r} has no run to export", hint="`bench runs list` shows what there is"
+            )
+        with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            writer = results_file.Writer(archive)
+            for done, run in enumerate(ended):
+                progress(done, len(ended))
+                _write_run(store, run, writer, level)
+            version = importlib.metadata.version("benchbench")
+            described = tuple(_described(run, {one.info.run_id for one in ended}) for run in ended)
+            writer.manifest(results_file.Manifest(benchbench=version, experiment=experiment, runs=described))
+    return _summary(ended, num_running=len(chosen) - len(ended))
+
+
+def _is_ours(run: entities.Run) -> bool:
+    return not {content.ATTEMPT_TAG, content.KIND_TAG, grids.GRID_TAG}.isdisjoint(run.data.tags)
+
+
+def _chosen(runs: list[entities.Run], run_ids: Collection[str]) -> list[entities.Run]:
+    """Return the runs that are named, by the beginning of their ids, with all that belong to them."""
+    named: set[str] = set()
+    for run_id in run_ids:
+        hits = {run.info.run_id for run in runs if run.info.run_id.startswith(run_id)}
+        if len(hits) != 1:
+            problem = "several runs begin with" if hits else "no run of the experiment has the id"
+            raise TrackingError(f"{problem} {run_id}", hint="`bench runs list` shows the ids")
+        named |= hits
+    parents = {run.data.tags.get(content.PARENT_TAG, "") for run in runs if run.info.run_id in named}
+    return [
+        run for run in runs if run.info.run_id in named | parents or run.data.tags.get(content.PARENT_TAG, "") in named
+    ]
+
+
+def _described(run: entities.Run, exported: set[str]) -> results_file.Run:
+    parent = run.data.tags.get(content.PARENT_TAG, "")
+    tags = {
+        key: results_file.without_paths(without_credentials(value))
+        for key, value in run.data.tags.items()
+        if not key.startswith(_LEFT_OUT)
+    }
+    return results_file.Run(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        status=run.info.status,
+        started_ms=run.info.start_time,
+        ended_ms=run.info.end_time,
+        parent=parent if parent in exported else "",
+        params=dict(run.data.params),
+        tags=tags,
+        inputs=tuple(_input(given) for given in run.inputs.dataset_inputs) if run.inputs else (),
+    )
+
+
+def _input(given: entities.DatasetInput) -> results_file.Input:
+    split = given.dataset
+    context = next((tag.value for tag in given.tags if tag.key == "mlflow.data.context"), "")
+    source = results_file.without_paths(without_credentials(split.source))
+    return results_file.Input(split.name, context, split.digest, source, split.schema or "", split.profile or "")
+
+
+def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, level: Level) -> None:
+    run_id = run.info.run_id
+    points = [
+        results_file.Point(metric.key, metric.value, metric.step, metric.timestamp)
+        for key in sorted(run.data.metrics)
+        for metric in store.client.get_metric_history(run_id, key)
+    ]
+    writer.metrics(run_id, tuple(points))
+    with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
+        written = _write_artifacts(store, run, writer, level, Path(folder))
+        if content.ATTEMPT_TAG in run.data.tags and file_names.RECORD not in written:
+            _write_record(store, run, writer, Path(folder))
+        if level == "full":
+            _write_model(store, run, writer, Path(folder))
+
+
+def _write_artifacts(
+    store: Reading, run: entities.Run, writer: results_file.Writer, level: Level, folder: Path
+) -> set[str]:
+    """Write the files that a run keeps, as far as the level goes, and return their names."""
+    from mlflow import artifacts
+
+    root = current_address(run.info.artifact_uri, store.tracking_uri)
+    items = artifacts.list_artifacts(artifact_uri=root, tracking_uri=store.client.tracking_uri)
+    there = {PurePosixPath(item.path).name for item in items}
+    wanted = {"none": {file_names.RECORD}, "light": results_file.LIGHT}.get(level)
+    written = set()
+    for item in sorted(there if wanted is None else there & wanted):
+        got = Path(
+            artifacts.download_artifacts(
+                artifact_uri=f"{root}/{item}", dst_path=str(folder), tracking_uri=store.client.tracking_uri
+            )
+        )
+        for path in sorted(got.rglob("*")) if got.is_dir() else [got]:
+            if path.is_file():
+                name = path.relative_to(got.parent).as_posix()
+                writer.artifact(run.info.run_id, name, path)
+                written.add(name)
+    return written
+
+
+def _write_record(store: Reading, run: entities.Run, writer: results_file.Writer, folder: Path) -> None:
+    """Write the record of a run that keeps none, if its journal is here."""
+    record = record_of(store, run)
+    if record is not None:
+        path = folder / file_names.RECORD
+        path.write_text(replace(record, mlflow=None).to_json() + "\n", encoding="utf-8")
+        writer.artifact(run.info.run_id, file_names.RECORD, path)
+
+
+def _write_model(store: Reading, run: entities.Run, writer: results_file.Writer, folder: Path) -> None:
+    from mlflow import artifacts
+
+    attempt = run.data.tags.get(content.ATTEMPT_TAG)
+    model = find_model(store.client, run.info.experiment_id, attempt) if attempt else None
+    if model is not None:
+        got = artifacts.download_artifacts(
+            artifact_uri=current_address(model.artifact_location, store.tracking_uri),
+            dst_path=str(folder / "model"),
+            tracking_uri=store.client.tracking_uri,
+        )
+        writer.model(run.info.run_id, Path(got))
+
+
+def _summary(runs: list[entities.Run], *, num_running: int) -> Exported:
+    tags = [run.data.tags for run in runs]
+    notes = []
+    if num_running:
+        notes.append(f"{num_running} run(s) that still run are left out")
+    keys = {key for run in runs for key, value in run.data.params.items() if results_file.has_paths(value)}
+    if keys:
+        notes.append(f"{', '.join(sorted(keys))}: an absolute path, which stays since it is part of the spec id")
+    return Exported(
+        num_trials=sum(content.ATTEMPT_TAG in tag for tag in tags),
+        num_grids=sum(grids.GRID_TAG in tag for tag in tags),
+        num_timings=sum(content.KIND_TAG in tag and content.PARENT_TAG not in tag for tag in tags),
+        notes=tuple(notes),
+    )

@@ -1,0 +1,133 @@
+"""Results files read into the store: what is there already is left as it is, so that importing twice is once."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchbench.records import file_names
+from benchbench.records.record import MlflowRun, Record
+from benchbench.tracking import content, grids, models
+from benchbench.tracking.reading import as_tracking_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlflow import entities
+
+    from benchbench.records.results_file import Point, Reader
+    from benchbench.records.results_file import Run as ExportedRun
+    from benchbench.tracking.store import Store
+
+ORIGIN_TAG = "benchbench.imported_from"
+"""The id that an imported run had where it was made."""
+
+UNFINISHED_TAG = "benchbench.import"
+"""On a run whose import was interrupted; the next import goes on with it."""
+
+_MAX_BATCH = 100
+_MAX_METRICS = 1000
+_COMPARED = ("final_train_loss", "test_accuracy", "test_loss", "time/wall_seconds")
+
+
+class Imported(NamedTuple):
+    """How many runs came in, how many were there already, and which of them are there with other results."""
+
+    num_new: int
+    num_there: int
+    clashes: tuple[str, ...]
+
+
+def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], None]) -> Imported:
+    """Take the runs of a results file into the open experiment, parents first.
+
+    ``progress`` is told how many runs of how many are done.
+
+    Raises :class:`~benchbench.errors.TrackingError` if not all could be written; importing again goes on from there.
+    """
+    runs = sorted(reader.manifest.runs, key=lambda run: (bool(run.parent), run.started_ms))
+    new_ids: dict[str, str] = {}
+    num_new, clashes = 0, []
+    with as_tracking_error(f"cannot write to the tracking store {store.tracking_uri}"):
+        for done, run in enumerate(runs):
+            progress(done, len(runs))
+            there = _find(store, run)
+            if there is not None and UNFINISHED_TAG not in there.data.tags:
+                new_ids[run.run_id] = there.info.run_id
+                clashes += _clashes(run, reader.metrics(run.run_id), there)
+                continue
+            target = there or _create(store, run, new_ids.get(run.parent, ""))
+            new_ids[run.run_id] = target.info.run_id
+            _fill(store, target, run, reader)
+            num_new += 1
+    return Imported(num_new, len(runs) - num_new, tuple(clashes))
+
+
+def _find(store: Store, run: ExportedRun) -> entities.Run | None:
+    """Return the run if it is in the store: a trial by its attempt, a grid by name and file, others by their origin."""
+    queries = [f"tags.`{ORIGIN_TAG}` = '{run.run_id}'", f"attributes.run_id = '{run.run_id}'"]
+    if attempt := run.tags.get(content.ATTEMPT_TAG):
+        queries = [f"tags.`{content.ATTEMPT_TAG}` = '{_quoted(attempt)}'"]
+    elif grids.GRID_TAG in run.tags:
+        named = [f"tags.`{tag}` = '{_quoted(run.tags.get(tag, ''))}'" for tag in (grids.GRID_TAG, grids.FILE_TAG)]
+        queries = [" and ".join(named)]
+    for query in queries:
+        hits = store.client.search_runs([store.experiment_id], query, max_results=1)
+        if hits:
+            return hits[0]
+    return None
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "")
+
+
+def _clashes(run: ExportedRun, points: tuple[Point, ...], there: entities.Run) -> list[str]:
+    """Return what a run that is there says otherwise, if anything."""
+    if content.ATTEMPT_TAG not in run.tags:
+        return []
+    last = {point.key: point.value for point in points}
+    facts = [tag for tag in (content.SPEC_TAG, content.DATA_TAG) if run.tags.get(tag) != there.data.tags.get(tag)] + [
+        key for key in _COMPARED if key in last and last[key] != there.data.metrics.get(key)
+    ]
+    if not facts:
+        return []
+    return [f"the trial {run.tags[content.ATTEMPT_TAG]} is here with another {facts[0]}: it is left as it is"]
+
+
+def _create(store: Store, run: ExportedRun, parent: str) -> entities.Run:
+    tags = run.tags | {ORIGIN_TAG: run.run_id, UNFINISHED_TAG: "unfinished"}
+    if parent:
+        tags[content.PARENT_TAG] = parent
+    return store.client.create_run(store.experiment_id, start_time=run.started_ms, run_name=run.name, tags=tags)
+
+
+def _fill(store: Store, target: entities.Run, run: ExportedRun, reader: Reader) -> None:
+    """Send everything of a run. It may have been sent in part before: nothing arrives twice."""
+    from mlflow.entities import Metric, Param
+
+    client, run_id = store.client, target.info.run_id
+    params = [Param(key, value) for key, value in run.params.items()]
+    for begin in range(0, len(params), _MAX_BATCH):
+        client.log_batch(run_id, params=params[begin : begin + _MAX_BATCH])
+    metrics = [Metric(*point[:2], point.timestamp_ms, point.step) for point in reader.metrics(run.run_id)]
+    for begin in range(0, len(metrics), _MAX_METRICS):
+        client.log_batch(run_id, metrics=metrics[begin : begin + _MAX_METRICS])
+    if run.inputs and not (target.inputs and target.inputs.dataset_inputs):
+        client.log_inputs(run_id, [content.dataset_input(given) for given in run.inputs])
+    with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
+        _send_files(store, run_id, run, reader, Path(folder))
+    client.set_terminated(run_id, status=run.status, end_time=run.ended_ms)
+    client.delete_tag(run_id, UNFINISHED_TAG)
+
+
+def _send_files(store: Store, run_id: str, run: ExportedRun, reader: Reader, folder: Path) -> None:
+    artifacts = reader.unpack(run.run_id, "artifacts", folder / "artifacts")
+    if artifacts is not None:
+        store.client.log_artifacts(run_id, str(artifacts))
+    model = reader.unpack(run.run_id, "model", folder / "model")
+    if model is not None and artifacts is not None and (artifacts / file_names.RECORD).exists():
+        record = Record.from_json((artifacts / file_names.RECORD).read_bytes())
+        address = MlflowRun(store.tracking_uri, store.experiment_id, run_id)
+        models.send(store.client, address, record, folder=model)
