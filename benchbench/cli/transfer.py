@@ -48,7 +48,9 @@ def export(
     for note in made.notes:
         typer.echo(f"note: {note}", err=True)
     size = output.stat().st_size / 1e6
-    typer.echo(f"{output}  trials: {made.num_trials}, grids: {made.num_grids}, timings: {made.num_timings}  ({size:.2f} MB)")
+    typer.echo(
+        f"{output}  trials: {made.num_trials}, grids: {made.num_grids}, timings: {made.num_timings}  ({size:.2f} MB)"
+    )
     typer.echo(f"next: bench import {output}  (in another folder)")
 
 

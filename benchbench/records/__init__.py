@@ -14,6 +14,7 @@
     host.py          tells this host from others, before and after a restart
     recovery.py      trials whose process died
     results_file.py  runs in one archive, to be taken elsewhere
+    private.py       what must not leave this machine in a text
     grid_end.py      how a grid ended, until MLflow knows
     tracked.py       what a tracker tells about runs
     state.py         the folder of our state, and its JSON files

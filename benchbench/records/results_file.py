@@ -26,6 +26,7 @@ from pydantic import ValidationError, with_config
 from benchbench.errors import SpecError
 from benchbench.records import file_names
 from benchbench.records.adapter import adapter
+from benchbench.records.private import without_credentials, without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +38,6 @@ MAX_FILE_BYTES = 8 << 30
 """What a single file of an archive may unpack to. Models are the largest."""
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
-_PART = r"""[^/\\\s"'<>:,;()\[\]]+"""
-_ABSOLUTE = re.compile(
-    rf"""(?:\b(?:file|sqlite):///?|(?<![\w.:/\\~<-]))(?:/(?=\w)(?:{_PART}/)*|[A-Za-z]:\\(?:{_PART}\\)*)"""
-)
 
 
 class Point(NamedTuple):
@@ -109,9 +106,9 @@ class Writer:
         """Add a file that a run keeps, without the absolute paths in it."""
         target = f"runs/{run_id}/artifacts/{name}"
         if path.suffix == ".json":
-            self._archive.writestr(target, _json_without_paths(path.read_text(encoding="utf-8")))
+            self._archive.writestr(target, _cleaned_json(path.read_text(encoding="utf-8")))
         elif path.suffix == ".toml":
-            self._archive.writestr(target, without_paths(path.read_text(encoding="utf-8")))
+            self._archive.writestr(target, _cleaned(path.read_text(encoding="utf-8")))
         else:
             self._archive.write(path, target)
 
@@ -204,22 +201,16 @@ def read(path: Path) -> Iterator[Reader]:
         yield Reader(path, archive)
 
 
-def without_paths(text: str) -> str:
-    """Return the text with only the last part of each absolute path: ``/home/ann/tiny.py`` becomes ``tiny.py``."""
-    return _ABSOLUTE.sub("", text)
-
-
-def has_paths(text: str) -> bool:
-    """Tell whether there is an absolute path in a text."""
-    return _ABSOLUTE.search(text) is not None
-
-
-def _json_without_paths(text: str) -> str:
-    """Return JSON without absolute paths; a spec stays as it is, since its id is made of it."""
+def _cleaned_json(text: str) -> str:
+    """Return JSON without absolute paths and credentials; a spec stays as it is, since its id is made of it."""
     try:
         return json.dumps(_clean(json.loads(text)), indent=2) + "\n"
     except ValueError:
-        return without_paths(text)
+        return _cleaned(text)
+
+
+def _cleaned(text: str) -> str:
+    return without_paths(without_credentials(text))
 
 
 def _clean(value: Any) -> Any:
@@ -227,7 +218,7 @@ def _clean(value: Any) -> Any:
         return {key: item if key == "spec" else _clean(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_clean(item) for item in value]
-    return without_paths(value) if isinstance(value, str) else value
+    return _cleaned(value) if isinstance(value, str) else value
 
 
 LIGHT = frozenset(

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from benchbench.errors import TrackingError, closest
 from benchbench.records.addresses import sqlite_path, with_path
+from benchbench.records.private import without_credentials
 
 if TYPE_CHECKING:
     from benchbench.records.record import MlflowRun
@@ -27,8 +28,6 @@ _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 _DATABRICKS = ("databricks", "databricks-uc", "uc")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9_.\-]+:\d+(/.*)?")
 _SQLITE_BEGINS = b"SQLite format 3\0"
-_USER_AND_PASSWORD = re.compile(r"(?<=://)[^/\s?#'\"]*@")
-_SECRET_IN_QUERY = re.compile(r"([?&](?:password|passwd|pwd|token)=)[^&\s'\"]+", re.IGNORECASE)
 
 
 def find_store(tracking_uri: str | None = None) -> str:
@@ -63,11 +62,6 @@ def find_readable_store(tracking_uri: str | None = None) -> str:
 def is_writable(path: Path) -> bool:
     """Tell whether a database, and the files that SQLite puts beside it, can be written."""
     return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
-
-
-def without_credentials(text: str) -> str:
-    """Return the text with the user names, passwords and tokens of all URLs in it taken out."""
-    return _SECRET_IN_QUERY.sub(r"\1***", _USER_AND_PASSWORD.sub("", text))
 
 
 def how_to_open(run: MlflowRun) -> str:

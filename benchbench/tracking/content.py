@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from benchbench.records import metrics
 from benchbench.records.events import EpochFinished, Failed, Finished
+from benchbench.records.private import without_credentials
 from benchbench.records.results_file import Input, Point
-from benchbench.tracking.address import without_credentials
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput

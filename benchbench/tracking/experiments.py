@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchbench.errors import TrackingError, closest
 from benchbench.records import addresses
 from benchbench.records.addresses import sqlite_path
+from benchbench.records.private import without_credentials
 from benchbench.records.state import read_state, state_folder, write_state
-from benchbench.tracking.address import without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from benchbench.errors import TrackingError
 from benchbench.paths import replacing
 from benchbench.records import file_names, results_file
+from benchbench.records.private import has_paths, without_credentials, without_paths
 from benchbench.tracking import content, grids
-from benchbench.tracking.address import without_credentials
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.models import find_model
 from benchbench.tracking.moved import current_address
@@ -102,7 +102,7 @@ def _chosen(runs: list[entities.Run], run_ids: Collection[str]) -> list[entities
 def _described(run: entities.Run, exported: set[str]) -> results_file.Run:
     parent = run.data.tags.get(content.PARENT_TAG, "")
     tags = {
-        key: results_file.without_paths(without_credentials(value))
+        key: without_paths(without_credentials(value))
         for key, value in run.data.tags.items()
         if not key.startswith(_LEFT_OUT)
     }
@@ -122,7 +122,7 @@ def _described(run: entities.Run, exported: set[str]) -> results_file.Run:
 def _input(given: entities.DatasetInput) -> results_file.Input:
     split = given.dataset
     context = next((tag.value for tag in given.tags if tag.key == "mlflow.data.context"), "")
-    source = results_file.without_paths(without_credentials(split.source))
+    source = without_paths(without_credentials(split.source))
     return results_file.Input(split.name, context, split.digest, source, split.schema or "", split.profile or "")
 
 
@@ -195,7 +195,7 @@ def _summary(runs: list[entities.Run], *, num_running: int) -> Exported:
     notes = []
     if num_running:
         notes.append(f"{num_running} run(s) that still run are left out")
-    keys = {key for run in runs for key, value in run.data.params.items() if results_file.has_paths(value)}
+    keys = {key for run in runs for key, value in run.data.params.items() if has_paths(value)}
     if keys:
         notes.append(f"{', '.join(sorted(keys))}: an absolute path, which stays since it is part of the spec id")
     return Exported(

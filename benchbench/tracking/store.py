@@ -18,9 +18,10 @@ from benchbench.records.addresses import sqlite_path
 from benchbench.records.events import Started
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
+from benchbench.records.private import without_credentials
 from benchbench.records.record import Record
 from benchbench.tracking import content, grids
-from benchbench.tracking.address import find_store, without_credentials
+from benchbench.tracking.address import find_store
 from benchbench.tracking.client import make_database, mlflow_client
 from benchbench.tracking.delivery import Delivery
 from benchbench.tracking.experiments import check_experiment, open_experiment, same_experiment

@@ -18,6 +18,7 @@ from benchbench.protocol.messages import no_status
 from benchbench.records import file_names
 from benchbench.records.events import EpochFinished, Error, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
+from benchbench.records.private import without_credentials
 from benchbench.worker import artifacts, checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
 from benchbench.worker.checkpoint import UnreadableStateError
@@ -256,7 +257,11 @@ def _stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor) -> 
 
 
 def _describe(error: Exception) -> Error:
+    """Return why a trial ended; what a plugin raises may name the address of a database with its password."""
     if isinstance(error, BenchError):
-        return Error(**error.to_json())
-    text = f"{type(error).__name__}: {error}"
-    return Error(kind=type(error).__name__, message=text, traceback=traceback.format_exc())
+        described = Error(**error.to_json())
+    else:
+        text = f"{type(error).__name__}: {error}"
+        described = Error(kind=type(error).__name__, message=text, traceback=traceback.format_exc())
+    message, trace = without_credentials(described.message), without_credentials(described.traceback)
+    return replace(described, message=message, traceback=trace)

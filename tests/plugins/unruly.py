@@ -30,7 +30,7 @@ class Linear(nn.Module):
 
 class Raises(Linear):
     def misbehave(self, logits: torch.Tensor) -> torch.Tensor:
-        raise RuntimeError(f"no {len(logits)} images please")
+        raise RuntimeError(f"no {len(logits)} images please, says https://ann:secret@example.org")
 
 
 class NotANumber(Linear):

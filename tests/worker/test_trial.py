@@ -105,7 +105,7 @@ def test_a_trial_repeats_itself_bit_for_bit_whatever_ran_between(
 @pytest.mark.parametrize(
     ("vice", "message"),
     [
-        ("raises", "RuntimeError: no 100 images please"),
+        ("raises", "RuntimeError: no 100 images please, says https://example.org"),
         ("nan", "train loss became nan in epoch 2"),
         ("greedy", "out of memory in a training step of 100 images: "),
     ],

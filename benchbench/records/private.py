@@ -1,0 +1,27 @@
+"""What must not leave this machine in a text: credentials, and where files are."""
+
+from __future__ import annotations
+
+import re
+
+_USER_AND_PASSWORD = re.compile(r"(?<=://)[^/\s?#'\"]*@")
+_SECRET_IN_QUERY = re.compile(r"([?&](?:password|passwd|pwd|token)=)[^&\s'\"]+", re.IGNORECASE)
+_PART = r"""[^/\\\s"'<>:,;()\[\]]+"""
+_ABSOLUTE = re.compile(
+    rf"""(?:\b(?:file|sqlite):///?|(?<![\w.:/\\~<-]))(?:/(?=\w)(?:{_PART}/)*|[A-Za-z]:\\(?:{_PART}\\)*)"""
+)
+
+
+def without_credentials(text: str) -> str:
+    """Return the text with the user names, passwords and tokens of all URLs in it taken out."""
+    return _SECRET_IN_QUERY.sub(r"\1***", _USER_AND_PASSWORD.sub("", text))
+
+
+def without_paths(text: str) -> str:
+    """Return the text with only the last part of each absolute path: ``/home/ann/tiny.py`` becomes ``tiny.py``."""
+    return _ABSOLUTE.sub("", text)
+
+
+def has_paths(text: str) -> bool:
+    """Tell whether there is an absolute path in a text."""
+    return _ABSOLUTE.search(text) is not None
