@@ -13,11 +13,7 @@ from benchbench.records.events import rank
 from benchbench.records.private import without_credentials
 from benchbench.records.tracked import FinishedRun, Known
 from benchbench.tracking import content
-<<<<<<< HEAD
-from benchbench.tracking.address import without_credentials
 from benchbench.tracking.experiments import find_experiment
-=======
->>>>>>> e52f182 (Document export and import; keep credentials out of errors)
 from benchbench.tracking.reading import reading, search
 
 if TYPE_CHECKING:
