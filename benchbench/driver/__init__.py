@@ -26,6 +26,7 @@ They take plain values, return values, print nothing, and tell a watcher what go
     result.py        what a grid came to
     grid_lock.py     a grid file's lock, and the trials that it had at its last call
     variants.py      the variants that are timed, and their names
+    judging.py       a comparison at the level that is left for it
     question.py      what a comparison is asked, and the trials that are meant
     plugin_check.py  plugins checked in a process of their own
     new_plugin.py    a new plugin, as a package or a file

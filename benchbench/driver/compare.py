@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from benchbench.compare import against_published, compare_populations
 from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
-from benchbench.compare.designs import compare_as_designed
+from benchbench.driver.judging import judge
 from benchbench.driver.question import Study, find_records
 from benchbench.driver.settings import default_experiment
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, closest
+from benchbench.tracking.looks import look_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,9 +50,12 @@ def compare(
 
     Raises :class:`~benchbench.errors.BenchError` if there is nothing to compare or the question fits no trial.
     """
-    study = Study.of_experiment(experiment or default_experiment(), grid)
+    name, note = experiment or default_experiment(), (watcher or Watcher()).note
+    study = Study.of_experiment(name, grid)
     question = study.question(options)
-    return compare_as_designed(_find(experiment, study, watcher), question, study.design)
+    records = find_records(name, study, note)
+    with look_memory(name) as memory:
+        return judge(records, question, study.design, memory, note)
 
 
 def compare_over_images(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published
 from benchbench.compare.configurations import one_per_trial
-from benchbench.compare.designs import compare_as_designed
+from benchbench.driver.judging import judge
 from benchbench.driver.question import Study, find_records
 from benchbench.driver.settings import default_experiment
 from benchbench.driver.watcher import Watcher
@@ -20,6 +20,7 @@ from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
 from benchbench.report.trial_files import gather
 from benchbench.tracking.grids import find_parent
+from benchbench.tracking.looks import look_memory
 from benchbench.tracking.run_files import log_report
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def make(
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
     confidence = request.question.confidence
-    comparison = compare_as_designed(records, request.question, request.design)
+    with look_memory(request.experiment) as memory:
+        comparison = judge(records, request.question, request.design, memory, note)
     published = against_published(records, request.expected, confidence=confidence) if request.expected else ()
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         trials = tuple(gather(one_per_trial(records), Path(folder)))

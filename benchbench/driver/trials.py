@@ -266,11 +266,21 @@ class _Work:
         )
 
     def _page(self, grid: GridFile, store: Store, journals: dict[str, Journal], batches: Batches) -> GridPage:
+        from benchbench.driver.judging import judge
         from benchbench.report.grid_page import grid_page
+        from benchbench.tracking.looks import LookMemory
 
         records = [self._known(item, journals, store) for item in batches.wanted]
         known = [record for record in records if record is not None]
-        return grid_page(grid, self.trials.grid_text, known, num_trials=len(batches.wanted), course=batches.course)
+        memory, note = LookMemory(store.client, store.experiment_id), self.watcher.note
+        return grid_page(
+            grid,
+            self.trials.grid_text,
+            known,
+            num_trials=len(batches.wanted),
+            course=batches.course,
+            compare=lambda: judge(known, grid.compare, grid.design, memory, note),
+        )
 
     def _known(self, item: Planned, journals: dict[str, Journal], store: Store) -> Record | None:
         return _record(item, journals.get(item.resolved.spec.id), store)

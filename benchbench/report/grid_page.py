@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from benchbench.compare import words
 from benchbench.compare.adaptive import summary
 from benchbench.compare.answer import answer
-from benchbench.compare.designs import compare_as_designed
 from benchbench.compare.frame import to_frame
 from benchbench.compare.tables import markdown_rows
 from benchbench.config.differences import varying
@@ -17,7 +16,7 @@ from benchbench.errors import SpecError
 from benchbench.records import file_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchbench.compare import Comparison, Row
     from benchbench.compare.adaptive import Course
@@ -40,17 +39,23 @@ class GridPage:
 
 
 def grid_page(
-    grid: GridFile, text: str, records: Sequence[Record], *, num_trials: int, course: Course | None = None
+    grid: GridFile,
+    text: str,
+    records: Sequence[Record],
+    *,
+    num_trials: int,
+    compare: Callable[[], Comparison],
+    course: Course | None = None,
 ) -> GridPage:
     """Return the page of a grid: its question, how its trials ended, the results and what may be concluded.
 
-    ``text`` is the text of its file; ``records`` are those of the started trials, of ``num_trials`` in all. ``course``
-    tells how its design went, if that adds seeds.
+    ``text`` is the text of its file; ``records`` are those of the started trials, of ``num_trials`` in all, which
+    ``compare`` compares. ``course`` tells how its design went, if that adds seeds.
     """
     texts = {file_names.GRID: text}
     if records:
         texts[file_names.TRIALS] = trials_table(records)
-    return GridPage(_fitted(list(_lines(grid, records, num_trials, course))), texts)
+    return GridPage(_fitted(list(_lines(grid, records, num_trials, compare, course))), texts)
 
 
 def trials_table(records: Sequence[Record]) -> str:
@@ -62,7 +67,13 @@ def trials_table(records: Sequence[Record]) -> str:
     return str(frame.to_json(orient="split", index=False, double_precision=6))
 
 
-def _lines(grid: GridFile, records: Sequence[Record], num_trials: int, course: Course | None) -> Iterator[str]:
+def _lines(
+    grid: GridFile,
+    records: Sequence[Record],
+    num_trials: int,
+    compare: Callable[[], Comparison],
+    course: Course | None,
+) -> Iterator[str]:
     if grid.question:
         yield f"**{grid.question}**\n"
     counts: Counter[str] = Counter(record.status for record in records)
@@ -70,7 +81,7 @@ def _lines(grid: GridFile, records: Sequence[Record], num_trials: int, course: C
     endings = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     yield f"{num_trials} trial{'s' if num_trials > 1 else ''}: {endings}\n"
     try:
-        comparison = compare_as_designed(records, grid.compare, grid.design)
+        comparison = compare()
     except SpecError as error:
         yield f"Nothing is compared: {error.message}\n"
     else:

@@ -12,6 +12,7 @@
     content.py      names of params and tags in MLflow
     models.py       the trained model as an MLflow logged model
     grids.py        the run of a grid, and which of its trials are done
+    looks.py        how often a comparison was looked at
     timings.py      the runs of bench time
     exporting.py    runs, written into one file
     importing.py    runs of such a file, taken into the store

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import made_records
 
+from benchbench.compare import compare_records
 from benchbench.config import grid_file
 from benchbench.report.grid_page import MAX_CHARACTERS, GridPage, grid_page, trials_table
 from benchbench.report.trial_files import best
@@ -40,7 +41,7 @@ def grid(tmp_path: Path) -> GridFile:
 
 
 def page(grid: GridFile, records: list[Record], *, num_trials: int = 6) -> GridPage:
-    return grid_page(grid, TEXT, records, num_trials=num_trials)
+    return grid_page(grid, TEXT, records, num_trials=num_trials, compare=lambda: compare_records(records, grid.compare))
 
 
 def test_the_description_has_question_results_and_verdicts_as_the_file_asks(grid: GridFile) -> None:

@@ -1,0 +1,89 @@
+"""Comparisons that are looked at more than once, on a real MLflow store of made trials."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from support.made_records import events, spec
+from support.stores import Filler
+
+from benchbench.driver.compare import compare
+from benchbench.records.state import state_folder
+from benchbench.tracking import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from benchbench.compare import Comparison
+
+ACCURACIES = {0.001: [0.50, 0.52, 0.57, 0.54, 0.50, 0.53], 0.005: [0.53, 0.54, 0.60, 0.56, 0.52, 0.57]}
+DECLARED = """
+model = "alexnet"
+dataset = "squares"
+epochs = 3
+batch_size = 12
+seeds = [0, 1, 2, 3]
+optimizer = { name = "sgd", lr = { grid = [0.001, 0.005] } }
+
+[compare]
+seeds = 4
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return Store.open(None, "bench")
+
+
+def run_seeds(store: Store, seeds: Sequence[int]) -> None:
+    """Deliver trials of these seeds of two learning rates."""
+    filler = Filler(state_folder())
+    for lr, accuracies in ACCURACIES.items():
+        for seed in seeds:
+            filler.trial(store, events(spec(seed, lr=lr), accuracies[seed]))
+
+
+def warnings_of_looks(comparison: Comparison) -> list[str]:
+    return [text.partition(":")[0] for text in comparison.warnings if text.startswith("look ")]
+
+
+def test_looking_again_after_seeds_were_added_says_so_and_takes_half_the_level(store: Store) -> None:
+    run_seeds(store, range(3))
+    first = compare()
+    assert (first.confidence, warnings_of_looks(first)) == (0.95, [])
+    run_seeds(store, range(3, 5))
+    second = compare()
+    assert second.confidence == pytest.approx(0.975)
+    assert warnings_of_looks(second) == ["look 2 at this comparison, after looks at 3 seeds"]
+    run_seeds(store, [5])
+    third = compare()
+    assert third.confidence == pytest.approx(0.9875)
+    assert warnings_of_looks(third) == ["look 3 at this comparison, after looks at 3, 5 seeds"]
+
+
+def test_looking_at_the_same_trials_again_is_no_new_look(store: Store) -> None:
+    run_seeds(store, range(3))
+    assert [compare().confidence for _ in range(3)] == [0.95] * 3
+    assert compare(metrics=["train_seconds"]).confidence == 0.95
+
+
+def test_without_a_verdict_there_was_no_look(store: Store) -> None:
+    run_seeds(store, range(2))
+    compare()
+    run_seeds(store, [2])
+    assert compare().confidence == 0.95
+
+
+def test_a_declared_design_has_the_whole_level_however_often_somebody_looks(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(DECLARED, encoding="utf-8")
+    run_seeds(store, range(3))
+    early = compare(grid="grid.toml")
+    (row,) = (row for row in early.rows if not row.is_baseline)
+    assert "not judged before the 4 seeds that were declared have run" in row.cells["test_accuracy"].verdict.words
+    run_seeds(store, [3])
+    assert compare(grid="grid.toml").confidence == 0.95
