@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from benchbench.driver.transfer import export_results, import_results
     from benchbench.driver.watcher import Watcher
     from benchbench.errors import BenchError, DataError, ModelError, SpecError
+    from benchbench.plugin.augmentation import Augment, Augmentation, ImageSpec
     from benchbench.plugin.base import param
     from benchbench.plugin.dataset import Dataset, Download, Downloads, Fit, LazyImages, Split, Splits
     from benchbench.plugin.hooks import hookimpl
+    from benchbench.plugin.loss import Loss
     from benchbench.plugin.model import DataSpec, Model
     from benchbench.plugin.optimizer import Optimizer, trainable_parameters
     from benchbench.plugin.options import Options
@@ -47,8 +49,10 @@ _HOMES = {
     "benchbench.driver.watcher": ("Watcher",),
     "benchbench.errors": ("BenchError", "DataError", "ModelError", "SpecError"),
     "benchbench.plugin.hooks": ("hookimpl",),
+    "benchbench.plugin.augmentation": ("Augment", "Augmentation", "ImageSpec"),
     "benchbench.plugin.base": ("param",),
     "benchbench.plugin.dataset": ("Dataset", "Download", "Downloads", "Fit", "LazyImages", "Split", "Splits"),
+    "benchbench.plugin.loss": ("Loss",),
     "benchbench.plugin.model": ("DataSpec", "Model"),
     "benchbench.plugin.optimizer": ("Optimizer", "trainable_parameters"),
     "benchbench.plugin.options": ("Options",),
@@ -60,6 +64,8 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Augment",
+    "Augmentation",
     "BenchError",
     "DataError",
     "DataSpec",
@@ -69,8 +75,10 @@ __all__ = [
     "Event",
     "Fit",
     "GridResult",
+    "ImageSpec",
     "Interrupted",
     "LazyImages",
+    "Loss",
     "Model",
     "ModelError",
     "Optimizer",

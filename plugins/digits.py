@@ -6,7 +6,7 @@ its test part, 1,797 images of 8x8 with 17 shades of grey.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -26,10 +26,9 @@ BRIGHTEST = 16
 class Digits(bb.Dataset, name="digits"):
     """1,797 handwritten digits that need no download: 80 % to train, 10 % to validate and 10 % to test on."""
 
+    augmentation: ClassVar[str] = "none"  # a flipped digit is no digit
+
     image_size: int = bb.param(64, "side of the square that images become", ge=1, le=4096)
-    flip: float = bb.param(
-        0.0, "probability of a left-right flip of a training image; a flipped digit is no digit", ge=0, le=1
-    )
     mean: tuple[float, ...] = bb.param(
         (0.305,), "subtracted from pixels scaled to 0..1; the mean of the training images"
     )

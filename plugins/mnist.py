@@ -61,10 +61,9 @@ class Mnist(bb.Dataset, name="mnist"):
     )
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
+    augmentation: ClassVar[str] = "none"  # a flipped digit is no digit
+
     image_size: int = bb.param(28, "side of the square that images become", ge=1, le=4096)
-    flip: float = bb.param(
-        0.0, "probability of a left-right flip of a training image; a flipped digit is no digit", ge=0, le=1
-    )
     mean: tuple[float, ...] = bb.param((0.1307,), "subtracted from pixels scaled to 0..1; the training images'")
     std: tuple[float, ...] = bb.param((0.3081,), "divides pixels after that; the training images'")
     val_fraction: float = bb.param(0.1, "part of the training images of each class for validation", gt=0, lt=1)
@@ -133,7 +132,8 @@ class FashionMnist(Mnist, name="fashion_mnist"):
         "ankle boot",
     )
 
-    flip: float = bb.param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
+    augmentation: ClassVar[str] = "flip"
+
     mean: tuple[float, ...] = bb.param((0.2860,), "subtracted from pixels scaled to 0..1; the training images'")
     std: tuple[float, ...] = bb.param((0.3530,), "divides pixels after that; the training images'")
 

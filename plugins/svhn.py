@@ -34,10 +34,9 @@ class Svhn(bb.Dataset, name="svhn"):
         ),
     )
 
+    augmentation: ClassVar[str] = "none"  # a flipped digit is no digit
+
     image_size: int = bb.param(32, "side of the square that images become", ge=1, le=4096)
-    flip: float = bb.param(
-        0.0, "probability of a left-right flip of a training image; a flipped digit is no digit", ge=0, le=1
-    )
     mean: tuple[float, ...] = bb.param(
         (0.4377, 0.4438, 0.4728), "subtracted from pixels scaled to 0..1; the training images', per channel"
     )

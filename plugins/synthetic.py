@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -24,8 +24,9 @@ class Synthetic(bb.Dataset, name="synthetic"):
     The images are the same on every machine. They need not fit into memory.
     """
 
+    augmentation: ClassVar[str] = "none"
+
     image_size: int = bb.param(32, "side of the square that images become", ge=1, le=4096)
-    flip: float = bb.param(0.0, "probability of a left-right flip of a training image", ge=0, le=1)
     height: int = bb.param(32, "pixels", ge=1, le=4096)
     width: int = bb.param(32, "pixels", ge=1, le=4096)
     channels: int = bb.param(3, "1 is grey, 3 is RGB", ge=1, le=16)

@@ -68,7 +68,6 @@ class TinyImage10(bb.Dataset, name="tinyimage10"):
     }
 
     image_size: int = bb.param(150, "side of the square that images become", ge=1, le=4096)
-    flip: float = bb.param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
     mean: tuple[float, ...] = bb.param(
         (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"
     )

@@ -44,7 +44,9 @@ OF_THE_USER = {"BENCH_DATA", "BENCH_PLUGINS", "BENCH_TENSORBOARD", "MLFLOW_TRACK
 
 CHECKS: dict[str, Any] = {
     "dataset": testing.check_dataset,
+    "augmentation": testing.check_augmentation,
     "model": testing.check_model,
+    "loss": testing.check_loss,
     "optimizer": testing.check_optimizer,
     "scheduler": testing.check_scheduler,
 }

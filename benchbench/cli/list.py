@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.cli import options
+from benchbench.config.kinds import KINDS, in_words, plural
 from benchbench.errors import SpecError, closest
-from benchbench.plugin.discovery import HOOK_OF_KIND, loose_files
+from benchbench.plugin.discovery import loose_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def complete_kind(incomplete: str) -> options.Completion:
     """Return the kinds that begin so."""
-    return [(f"{kind}s", "") for kind in HOOK_OF_KIND if kind.startswith(incomplete.removesuffix("s"))]
+    return [(plural(kind), "") for kind in KINDS if plural(kind).startswith(incomplete)]
 
 
 def list_plugins(
@@ -32,7 +33,7 @@ def list_plugins(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="dataset, model, optimizer or scheduler; all of them if left out.",
+            help=f"{in_words()}; all of them if left out.",
             autocompletion=complete_kind,
         ),
     ] = None,
@@ -43,7 +44,7 @@ def list_plugins(
     """List the plugins that are installed."""
     from benchbench.cli.tables import print_table
 
-    kinds = [read_kind(kind)] if kind else list(HOOK_OF_KIND)
+    kinds = [read_kind(kind)] if kind else list(KINDS)
     catalog = read_catalog(map(str, plugins or ()))
     entries = [entry for kind in kinds for entry in catalog.of_kind(kind)]
     if as_json:
@@ -57,11 +58,10 @@ def list_plugins(
 
 def read_kind(word: str) -> str:
     """Return the kind of plugin that a word such as ``models`` names, or raise :class:`SpecError`."""
-    kind = word.lower().removesuffix("s")
-    if kind not in HOOK_OF_KIND:
-        kinds = ", ".join(HOOK_OF_KIND)
-        raise SpecError(f"no kind of plugin is called {word!r}", hint=closest(word, HOOK_OF_KIND) or f"kinds: {kinds}")
-    return kind
+    for kind in KINDS:
+        if word.lower() in (kind, plural(kind)):
+            return kind
+    raise SpecError(f"no kind of plugin is called {word!r}", hint=closest(word, KINDS) or f"kinds: {', '.join(KINDS)}")
 
 
 def read_catalog(files: Iterable[str]) -> Catalog:

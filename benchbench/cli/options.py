@@ -87,6 +87,16 @@ def complete_dataset(ctx: typer.Context, incomplete: str) -> Completion:
     return complete_plugin("dataset", ctx, incomplete)
 
 
+def complete_augmentation(ctx: typer.Context, incomplete: str) -> Completion:
+    """Return the augmentations that begin so, each with its summary."""
+    return complete_plugin("augmentation", ctx, incomplete)
+
+
+def complete_loss(ctx: typer.Context, incomplete: str) -> Completion:
+    """Return the losses that begin so, each with its summary."""
+    return complete_plugin("loss", ctx, incomplete)
+
+
 def complete_optimizer(ctx: typer.Context, incomplete: str) -> Completion:
     """Return the optimizers that begin so, each with its summary."""
     return complete_plugin("optimizer", ctx, incomplete)

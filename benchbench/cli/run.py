@@ -43,6 +43,20 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "--scheduler", help="Scheduler plugin.", show_default="constant", autocompletion=options.complete_scheduler
         ),
     ] = None,
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--augment",
+            metavar="NAME",
+            help="Augmentation plugin; may be repeated: one after the other.",
+            show_default="the dataset's",
+            autocompletion=options.complete_augmentation,
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option("--loss", help="Loss plugin.", show_default="cross_entropy", autocompletion=options.complete_loss),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", "-e", help="Passes over the training images.", show_default="10")
     ] = None,
@@ -50,7 +64,8 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         int | None, typer.Option("--batch-size", "-b", help="Images per step.", show_default="32")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", "-s", help="Of weights, data order, flips and dropout.", show_default="0")
+        int | None,
+        typer.Option("--seed", "-s", help="Of weights, data order, augmentation and dropout.", show_default="0"),
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Same as --set optimizer.lr=VALUE.")] = None,
     momentum: Annotated[
@@ -115,6 +130,8 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 dataset,
                 optimizer=optimizer,
                 scheduler=scheduler,
+                augmentation=augment,
+                loss=loss,
                 epochs=epochs,
                 batch_size=batch_size,
                 seed=seed,

@@ -9,6 +9,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.cli.list import complete_kind, mention_broken, read_catalog, read_kind
+from benchbench.config.kinds import in_words
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -23,14 +24,18 @@ def register(app: typer.Typer) -> None:
 
 def complete_name(ctx: typer.Context, incomplete: str) -> options.Completion:
     """Return the plugins of the kind already typed that begin so."""
-    return options.complete_plugin(str(ctx.params.get("kind")).removesuffix("s"), ctx, incomplete)
+    try:
+        kind = read_kind(str(ctx.params.get("kind")))
+    except SpecError:
+        return []
+    return options.complete_plugin(kind, ctx, incomplete)
 
 
 def show_plugin(
     *,
     kind: Annotated[
         str,
-        typer.Argument(help="dataset, model, optimizer or scheduler; may be left out.", autocompletion=complete_kind),
+        typer.Argument(help=f"{in_words()}; may be left out.", autocompletion=complete_kind),
     ],
     name: Annotated[
         str | None, typer.Argument(help="The plugin's name; bench list.", autocompletion=complete_name)
@@ -61,6 +66,8 @@ def print_entry(entry: Entry) -> None:
         typer.echo(f"set one with: --set {entry.kind}.{entry.params[0].name}=VALUE")
     else:
         typer.echo("no parameters")
+    if entry.augmentation:
+        typer.echo(f"augmentation, if a trial names none: {entry.augmentation}")
     if entry.download_facts:
         megabytes = entry.download_facts["num_bytes"] / 1e6
         typer.echo(f"download: {entry.download_facts['url']} ({megabytes:.0f} MB)")

@@ -3,6 +3,7 @@
 ::
 
     kinds.py        the kinds of plugin
+    composition.py  several plugins of a kind as one
     spec.py         drafts and specs, and the spec id
     grid_file.py    grid files
     axes.py         the axes of a grid

@@ -15,9 +15,10 @@ from pydantic import Field
 
 from benchbench.config.axes import AXIS, axis_keys, check_axis, choices, count, expand, is_axis, without
 from benchbench.config.comparison import check_names, read_comparison
+from benchbench.config.composition import as_one
 from benchbench.config.design import Design, looks_up_to
 from benchbench.config.differences import describe_spec, describe_values, is_match
-from benchbench.config.kinds import KINDS
+from benchbench.config.kinds import KINDS, plural
 from benchbench.config.spec import Draft, read_settings
 from benchbench.config.text import read_toml
 from benchbench.config.validation import Table, read_table, refuse_unknown_keys
@@ -156,7 +157,7 @@ def load(
         shared = _merge(shared, given)
         for kind in ("model", "dataset"):
             if kind not in shared:
-                raise SpecError(f"no {kind} given", hint=f'{kind} = "NAME"  (bench list {kind}s)')
+                raise SpecError(f"no {kind} given", hint=f'{kind} = "NAME"  (bench list {plural(kind)})')
     for kind, params in texts.items():
         if kind in shared:
             shared[kind] = without(shared[kind], params)
@@ -247,6 +248,7 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         for name in included:
             if not (path.parent / name).is_file():
                 raise SpecError(f"no such file to include: {name!r}", hint="names are relative to the file")
+        table = {key: as_one(value, kind=key) if key in KINDS else value for key, value in table.items()}
         table = _with_seed(table)
         _check_values({key: value for key, value in table.items() if key in Draft.model_fields})
         read_comparison(table)

@@ -4,5 +4,18 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Kind = Literal["dataset", "model", "optimizer", "scheduler"]
+Kind = Literal["dataset", "augmentation", "model", "loss", "optimizer", "scheduler"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+COMPOSING: frozenset[Kind] = frozenset({"augmentation"})
+"""The kinds of which a trial may have several, one after the other: see :mod:`benchbench.config.composition`."""
+
+
+def plural(kind: str) -> str:
+    """Return the word for several plugins of a kind, as in ``bench list losses``."""
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"
+
+
+def in_words(words: tuple[str, ...] = KINDS) -> str:
+    """Return ``dataset, augmentation, ... or scheduler``."""
+    return f"{', '.join(words[:-1])} or {words[-1]}"

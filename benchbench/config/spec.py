@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import tomli_w
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
+from benchbench.config.composition import DEFAULT, as_one, split, with_default
 from benchbench.config.kinds import KINDS, Kind
 from benchbench.config.validation import Table, describe_errors, describe_validation, refuse_unknown_keys
 from benchbench.errors import SpecError, closest
@@ -43,7 +44,8 @@ class PluginDraft(Table):
 
     @classmethod
     def from_toml(cls, value: object, *, kind: Kind) -> Self:
-        """Read ``"sgd"`` or ``{ name = "sgd", lr = 0.1 }``."""
+        """Read ``"sgd"`` or ``{ name = "sgd", lr = 0.1 }``, or a list of those if the kind composes."""
+        value = as_one(value, kind=kind)
         if isinstance(value, str):
             return cls(name=value)
         if isinstance(value, dict) and isinstance(value.get("name"), str):
@@ -63,12 +65,14 @@ class Draft(Table):
     """A trial as asked for, before its plugins are loaded. Its defaults are those of ``bench run``."""
 
     dataset: PluginDraft
+    augmentation: PluginDraft = PluginDraft(name=DEFAULT)
     model: PluginDraft
+    loss: PluginDraft = PluginDraft(name="cross_entropy")
     optimizer: PluginDraft = PluginDraft(name="sgd")
     scheduler: PluginDraft = PluginDraft(name="constant")
     epochs: int = Field(10, ge=1, description="passes over the training images")
     batch_size: int = Field(32, ge=1, description="images per step")
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of weights, data order, flips and dropout")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of weights, data order, augmentation and dropout")
     precision: Precision = Field("fp32", description="fp32, tf32 (CUDA) or bf16 (mixed)")
     ema_decay: EmaDecay = Field(None, description="test a moving average of the weights with this decay")
     select: Select = Field("last", description="test the network of the last epoch, or of the best_val loss")
@@ -94,6 +98,13 @@ class Draft(Table):
         draft: PluginDraft = getattr(self, kind)
         return draft
 
+    def with_default_augmentation(self, name: str) -> Self:
+        """Return the draft with the augmentation that the dataset names, if it does not name another."""
+        asked = self.augmentation
+        named, params = with_default(asked.name, asked.params, name)
+        _, texts = with_default(asked.name, asked.texts, name)
+        return self.model_copy(update={"augmentation": PluginDraft(name=named, params=params, texts=texts)})
+
     def with_texts(self, texts: Mapping[Kind, dict[str, str]]) -> Self:
         """Return the draft with these parameters set, as :func:`read_settings` gives them."""
         changed: dict[str, PluginDraft] = {
@@ -104,7 +115,10 @@ class Draft(Table):
 
 @dataclass(frozen=True)
 class PluginSpec:
-    """One resolved plugin: its name, the revision of its code, and the value of every parameter."""
+    """One resolved plugin: its name, the revision of its code, and the value of every parameter.
+
+    It may stand for several that :func:`~benchbench.config.composition.join` made one; their revisions are added up.
+    """
 
     name: str
     revision: int
@@ -116,7 +130,9 @@ class Spec:
     """The resolved description of one trial: everything that decides its result, and nothing else."""
 
     dataset: PluginSpec
+    augmentation: PluginSpec
     model: PluginSpec
+    loss: PluginSpec
     optimizer: PluginSpec
     scheduler: PluginSpec
     epochs: int
@@ -169,7 +185,8 @@ class Spec:
         for kind in KINDS:
             plugin = self.plugin(kind)
             params = {key: "none" if value is None else value for key, value in plugin.params.items()}
-            table[kind] = {"name": plugin.name} | params
+            parts = [{"name": name, **own} for name, own in split(plugin.name, params, kind=kind)]
+            table[kind] = parts if len(parts) > 1 else parts[0]
         return f"# spec id {self.id}\n" + tomli_w.dumps(table)
 
 

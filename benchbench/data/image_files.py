@@ -51,7 +51,6 @@ class ImageFiles(Dataset):
 
     image_size: int = param(128, "side of the square that images become", ge=1, le=4096)
     fit: Fit = param("resize", "resize (shorter side, then the centre), crop (the centre) or pad (the whole image)")
-    flip: float = param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
     mean: tuple[float, ...] = param(
         (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"
     )

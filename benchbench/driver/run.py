@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from benchbench.config.composition import JOINT, as_one
+from benchbench.config.kinds import plural
 from benchbench.config.spec import Draft, read_settings
 from benchbench.config.text import read_toml
 from benchbench.driver.interrupts import Interrupted
@@ -15,8 +17,9 @@ from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from benchbench.config.kinds import Kind
     from benchbench.records.record import Record
 
 
@@ -26,6 +29,8 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     *,
     optimizer: str | None = None,
     scheduler: str | None = None,
+    augmentation: str | Sequence[str] | None = None,
+    loss: str | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
@@ -41,8 +46,9 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
 ) -> Record:
     """Train a model on a dataset, track it in MLflow, and return the record.
 
-    What is not given is as in ``bench run``: SGD, a constant learning rate, 10 epochs, batches of 32, seed 0, fp32; or
-    as in ``spec``, a TOML file such as a run's ``spec.toml``. ``set`` gives parameters of plugins, such as
+    What is not given is as in ``bench run``: SGD, a constant learning rate, the augmentation that the dataset names,
+    cross-entropy, 10 epochs, batches of 32, seed 0, fp32; or as in ``spec``, a TOML file such as a run's
+    ``spec.toml``. Several augmentations are applied one after the other. ``set`` gives parameters of plugins, such as
     ``{"optimizer.lr": 0.01}``. A trial that was interrupted is resumed, unless ``fresh`` is true; ``resume_anyway``
     resumes it even if one of its plugins has changed. ``options`` are those of
     :class:`~benchbench.driver.settings.TrialOptions`. Nothing is printed; ``watcher`` is told what goes on.
@@ -51,7 +57,15 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     cannot begin, and :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C.
     """
     table = {} if spec is None else read_toml(Path(spec))
-    for kind, name in (("model", model), ("dataset", dataset), ("optimizer", optimizer), ("scheduler", scheduler)):
+    names: dict[Kind, str | None] = {
+        "model": model,
+        "dataset": dataset,
+        "augmentation": _joined(augmentation),
+        "loss": loss,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+    }
+    for kind, name in names.items():
         _name_plugin(table, kind, name)
     given = {
         "epochs": epochs,
@@ -75,15 +89,19 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     return trial.record
 
 
-def _name_plugin(table: dict[str, Any], kind: str, name: str | None) -> None:
+def _joined(augmentation: str | Sequence[str] | None) -> str | None:
+    return augmentation if augmentation is None or isinstance(augmentation, str) else JOINT.join(augmentation) or None
+
+
+def _name_plugin(table: dict[str, Any], kind: Kind, name: str | None) -> None:
     """Put the name of a plugin into the table; the parameters of another plugin go."""
     if name is None:
         if kind in ("model", "dataset") and kind not in table:
             raise SpecError(
                 f"no {kind} given",
-                hint=f"bench run MODEL DATASET, such as: bench run alexnet digits  (bench list {kind}s)",
+                hint=f"bench run MODEL DATASET, such as: bench run alexnet digits  (bench list {plural(kind)})",
             )
         return
-    before = table.get(kind)
+    before = as_one(table.get(kind), kind=kind)
     if not (isinstance(before, dict) and before.get("name") == name):
         table[kind] = name

@@ -5,7 +5,9 @@
     base.py         the base class of all plugins, and their parameters
     options.py      a table as a parameter
     dataset.py      the base class of datasets, and the images that they return
+    augmentation.py the base class of augmentations, and what they are told of the images
     model.py        the base class of models, and what they are told of the data
+    loss.py         the base class of losses
     optimizer.py    the base class of optimizers
     scheduler.py    the base class of schedulers
     hooks.py        everything that can be plugged in

@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchbench.config.composition import join, part_names, split
 from benchbench.config.kinds import KINDS
+from benchbench.config.spec import PluginDraft
 from benchbench.errors import PluginError
 from benchbench.paths import cache_folder, write_atomically
 from benchbench.plugin.code import loose_source_files
 from benchbench.plugin.description import Entry, describe
 from benchbench.plugin.discovery import (
-    HOOK_OF_KIND,
     Broken,
     Packaged,
     disabled_names,
@@ -33,6 +34,8 @@ from benchbench.plugin.discovery import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from benchbench.config.composition import Value
+    from benchbench.config.kinds import Kind
     from benchbench.config.spec import Draft
     from benchbench.plugin.discovery import Source
     from benchbench.plugin.registry import Registry
@@ -82,11 +85,16 @@ class Catalog:
 
     def named(self, draft: Draft) -> Draft:
         """Return the draft with each plugin called by its shortest name, which is the one in the spec."""
-        plugins = {kind: draft.plugin(kind) for kind in KINDS}
-        names = {kind: self.find(kind, plugin.name).name for kind, plugin in plugins.items()}
-        return draft.model_copy(
-            update={kind: plugin.model_copy(update={"name": names[kind]}) for kind, plugin in plugins.items()}
-        )
+        draft = draft.with_default_augmentation(self.find("dataset", draft.dataset.name).augmentation)
+        return draft.model_copy(update={kind: self._named(kind, draft.plugin(kind)) for kind in KINDS})
+
+    def _named(self, kind: Kind, asked: PluginDraft) -> PluginDraft:
+        name, params = self._joined(kind, split(asked.name, asked.params, kind=kind))
+        _, texts = self._joined(kind, split(asked.name, asked.texts, kind=kind))
+        return PluginDraft(name=name, params=params, texts=texts)
+
+    def _joined(self, kind: Kind, parts: Iterable[tuple[str, dict[str, Value]]]) -> tuple[str, dict[str, Value]]:
+        return join([(self.find(kind, name).name, own) for name, own in parts])
 
     def of_kind(self, kind: str) -> tuple[Entry, ...]:
         """Return the plugins of one kind, by name."""
@@ -94,7 +102,10 @@ class Catalog:
 
     def origins_of(self, draft: Draft) -> set[str]:
         """Return the origins that a trial needs loaded; raises :class:`PluginError` for an unknown name."""
-        return {self.find(kind, getattr(draft, kind).name).origin for kind in HOOK_OF_KIND}
+        draft = draft.with_default_augmentation(self.find("dataset", draft.dataset.name).augmentation)
+        return {
+            self.find(kind, name).origin for kind in KINDS for name in part_names(draft.plugin(kind).name, kind=kind)
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""

@@ -118,11 +118,13 @@ class Dataset(Plugin):
     load_uses: ClassVar[frozenset[str]] = frozenset()
     """Which of the fields below ``load`` reads. The images are decoded anew if one of them changes."""
 
+    augmentation: ClassVar[str] = "flip"
+    """The augmentation of training images if a trial names none; several are joined as ``crop_flip+random_erasing``."""
+
     image_size: int = param(32, "side of the square that images become", ge=1, le=4096)
     fit: Fit = param(
         "pad", "pad (black around the image), crop (its centre) or resize (its shorter side, then the centre)"
     )
-    flip: float = param(0.5, "probability of a left-right flip of a training image", ge=0, le=1)
     mean: tuple[float, ...] = param((0.5,), "subtracted from pixels scaled to 0..1; one per channel, or one for all")
     std: tuple[float, ...] = param((0.5,), "divides pixels after that; one per channel, or one for all")
 

@@ -41,7 +41,10 @@ class Param:
 
 @dataclass(frozen=True)
 class Entry:
-    """One plugin. ``summary`` is the first line of its docstring, and ``doc`` all of it."""
+    """One plugin. ``summary`` is the first line of its docstring, and ``doc`` all of it.
+
+    ``augmentation`` is that of a dataset if a trial names none; "" for other kinds.
+    """
 
     kind: str
     name: str
@@ -52,6 +55,7 @@ class Entry:
     params: tuple[Param, ...]
     download_facts: dict[str, Any] | None
     sha256: dict[str, str]
+    augmentation: str
 
     @property
     def download(self) -> Download | Downloads | None:
@@ -91,6 +95,7 @@ def describe(cls: type[Plugin], origin: str) -> Entry:
         params=tuple(_param(name, cls.model_fields[name], defaults[name]) for name in names_of_params(cls)),
         download_facts=asdict(download) if download else None,
         sha256=dict(getattr(cls, "sha256", {})),
+        augmentation=getattr(cls, "augmentation", ""),
     )
 
 

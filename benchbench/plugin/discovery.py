@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.config.kinds import plural
 from benchbench.errors import PluginError, closest
 from benchbench.plugin.loose import load_file
 
@@ -26,7 +27,9 @@ GROUP = "benchbench"
 DISABLED, ONLY_OURS = "BENCH_DISABLE", "BENCH_NO_PLUGINS"
 HOOK_OF_KIND = {
     "dataset": "benchbench_datasets",
+    "augmentation": "benchbench_augmentations",
     "model": "benchbench_models",
+    "loss": "benchbench_losses",
     "optimizer": "benchbench_optimizers",
     "scheduler": "benchbench_schedulers",
 }
@@ -117,7 +120,7 @@ def loose_files(given: Iterable[str] = ()) -> tuple[str, ...]:
 
 def no_such_plugin(kind: str, name: str, known: Collection[str], broken: Iterable[Broken]) -> PluginError:
     """Return the error for an unknown name: the closest one, and the broken plugins that may be why."""
-    hints = [closest(name, known), f"all {kind}s: bench list {kind}s"]
+    hints = [closest(name, known), f"all {plural(kind)}: bench list {plural(kind)}"]
     suspects = [item for item in broken if _may_offer(item.origin, name)]
     hints.append("a plugin in a file of your own: --plugins FILE")
     hints += [f"broken: {item.origin}: {item.reason}; bench doctor" for item in suspects]

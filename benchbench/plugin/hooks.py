@@ -13,7 +13,9 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
+    from benchbench.plugin.augmentation import Augmentation
     from benchbench.plugin.dataset import Dataset
+    from benchbench.plugin.loss import Loss
     from benchbench.plugin.model import Model
     from benchbench.plugin.optimizer import Optimizer
     from benchbench.plugin.scheduler import Scheduler
@@ -31,8 +33,18 @@ def benchbench_datasets() -> list[type[Dataset]]:  # type: ignore[empty-body]
 
 
 @hookspec
+def benchbench_augmentations() -> list[type[Augmentation]]:  # type: ignore[empty-body]
+    """Return augmentation classes. Called once, when plugins are loaded."""
+
+
+@hookspec
 def benchbench_models() -> list[type[Model]]:  # type: ignore[empty-body]
     """Return model classes. Called once, when plugins are loaded."""
+
+
+@hookspec
+def benchbench_losses() -> list[type[Loss]]:  # type: ignore[empty-body]
+    """Return loss classes. Called once, when plugins are loaded."""
 
 
 @hookspec

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 import pluggy
 from pydantic import ValidationError
 
+from benchbench.config.composition import DEFAULT
 from benchbench.config.validation import describe_validation
 from benchbench.errors import closest
 from benchbench.plugin import hooks, parameters
+from benchbench.plugin.augmentation import Augmentation
 from benchbench.plugin.base import Plugin
 from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import HOOK_OF_KIND, Broken
 from benchbench.plugin.failures import explain
+from benchbench.plugin.loss import Loss
 from benchbench.plugin.model import Model
 from benchbench.plugin.optimizer import Optimizer
 from benchbench.plugin.scheduler import Scheduler
@@ -30,12 +33,14 @@ if TYPE_CHECKING:
 
 BASES: dict[str, type[Plugin]] = {
     "dataset": Dataset,
+    "augmentation": Augmentation,
     "model": Model,
+    "loss": Loss,
     "optimizer": Optimizer,
     "scheduler": Scheduler,
 }
 _HOOK_NAMES = tuple(name for name in vars(hooks) if name.startswith("benchbench_"))
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -153,8 +158,9 @@ def _problem(cls: type[Plugin], base: type[Plugin]) -> str:
         (not vars(cls).get("name"), f'it has no name; class {cls.__name__}({base.__name__}, name="...")'),
         (
             not _NAME.fullmatch(cls.name),
-            "a name is made of letters, digits and _ . + -, a letter or digit first",
+            "a name is made of letters, digits and _ . -, a letter or digit first",
         ),
+        (cls.name == DEFAULT, f"{DEFAULT!r} is no name: it stands for the augmentation of the dataset"),
         (type(cls.revision) is not int, f"its revision must be an integer, not {cls.revision!r}"),
         (not config.get("frozen"), "its model_config must stay frozen"),
         (config.get("extra") != "forbid", "its model_config must forbid unknown parameters"),

@@ -5,13 +5,16 @@ Loading plugins imports torch, so only workers use the registry. The driver read
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, overload
 
+from benchbench.config.composition import join, part_names, split
 from benchbench.config.kinds import KINDS, Kind
 from benchbench.config.spec import PluginSpec, Spec
 from benchbench.plugin import parameters
 from benchbench.plugin.code import source_digest
+from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import Broken, disabled_names, find_sources, no_such_plugin, qualified
 from benchbench.plugin.loading import load
 
@@ -19,11 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
-    from benchbench.config.spec import Draft
+    from benchbench.config.spec import Draft, PluginDraft
+    from benchbench.plugin.augmentation import Augmentation
     from benchbench.plugin.base import Plugin
-    from benchbench.plugin.dataset import Dataset
     from benchbench.plugin.discovery import Source
     from benchbench.plugin.loading import Loaded
+    from benchbench.plugin.loss import Loss
     from benchbench.plugin.model import Model
     from benchbench.plugin.optimizer import Optimizer
     from benchbench.plugin.scheduler import Scheduler
@@ -90,10 +94,6 @@ class Registry:
         """Return the plugin class; raises :class:`~benchbench.errors.PluginError` with the closest name."""
         return self.plugins[self._key(kind, name)]
 
-    def origin(self, kind: Kind, name: str) -> str:
-        """Return where a plugin came from."""
-        return self.origins[self._key(kind, name)]
-
     def _key(self, kind: Kind, name: str) -> Key:
         """Return the key of a plugin that is called so, or by a name that says where it is from."""
         bare = name.rpartition(":")[2]
@@ -109,12 +109,9 @@ class Registry:
         Raises :class:`~benchbench.errors.PluginError` for a plugin that is not there and
         :class:`~benchbench.errors.SpecError` for a parameter that is unknown, ill-typed or out of range.
         """
-        dataset, model, optimizer, scheduler = (self._plugin_spec(kind, draft) for kind in KINDS)
+        draft = draft.with_default_augmentation(self._default_augmentation(draft.dataset.name))
         return Spec(
-            dataset=dataset,
-            model=model,
-            optimizer=optimizer,
-            scheduler=scheduler,
+            **{kind: self._plugin_spec(kind, draft.plugin(kind)) for kind in KINDS},
             epochs=draft.epochs,
             batch_size=draft.batch_size,
             seed=draft.seed,
@@ -123,15 +120,27 @@ class Registry:
             select=draft.select,
         )
 
-    def _plugin_spec(self, kind: Kind, draft: Draft) -> PluginSpec:
-        asked = draft.plugin(kind)
-        config = parameters.read(self.get(kind, asked.name), asked.params, asked.texts)
-        return PluginSpec(asked.name, config.revision, parameters.to_json(config))
+    def _default_augmentation(self, dataset: str) -> str:
+        cls = self.get("dataset", dataset)
+        assert issubclass(cls, Dataset)  # noqa: S101 - checked when it was loaded
+        return cls.augmentation
+
+    def _plugin_spec(self, kind: Kind, asked: PluginDraft) -> PluginSpec:
+        params = split(asked.name, asked.params, kind=kind)
+        texts = split(asked.name, asked.texts, kind=kind)
+        configs = {
+            self._key(kind, name)[1]: parameters.read(self.get(kind, name), own, own_texts)
+            for (name, own), (_, own_texts) in zip(params, texts, strict=True)
+        }
+        name, joined = join([(name, parameters.to_json(config)) for name, config in configs.items()])
+        return PluginSpec(name, sum(config.revision for config in configs.values()), joined)
 
     @overload
     def create(self, kind: Literal["dataset"], spec: PluginSpec) -> Dataset: ...
     @overload
     def create(self, kind: Literal["model"], spec: PluginSpec) -> Model: ...
+    @overload
+    def create(self, kind: Literal["loss"], spec: PluginSpec) -> Loss: ...
     @overload
     def create(self, kind: Literal["optimizer"], spec: PluginSpec) -> Optimizer: ...
     @overload
@@ -141,6 +150,16 @@ class Registry:
         """Return the plugin with the parameters of a resolved spec, which may be of another revision."""
         return parameters.read(self.get(kind, spec.name), spec.params)
 
+    def create_augmentations(self, spec: PluginSpec) -> tuple[Augmentation, ...]:
+        """Return the augmentations of a resolved spec, in their order."""
+        parts = split(spec.name, spec.params, kind="augmentation")
+        return tuple(parameters.read(self.get("augmentation", name), params) for name, params in parts)  # type: ignore[misc]
+
+    def origin(self, kind: Kind, name: str) -> str:
+        """Return where a plugin came from; for several, one origin after the other."""
+        return ", ".join(dict.fromkeys(self.origins[self._key(kind, part)] for part in part_names(name, kind=kind)))
+
     def source_digest(self, kind: Kind, name: str) -> str:
         """Return the sha256 of the source files behind the plugin as they were when loaded, or "" without a file."""
-        return self._source_digests[self._key(kind, name)]
+        digests = [self._source_digests[self._key(kind, part)] for part in part_names(name, kind=kind)]
+        return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -78,7 +78,7 @@ def rank(val_accuracy: float, val_loss: float) -> Rank:
 
 @dataclass(frozen=True)
 class Final:
-    """The network that a trial ends with, in eval mode and without flips, on each split.
+    """The network that a trial ends with, in eval mode and without augmentation, on each split.
 
     Accuracies are fractions 0..1. It is the network of ``selected_epoch``.
     """

@@ -43,6 +43,7 @@ def run_command(record: Record, artifacts: Path) -> str:
     spec = record.spec
     words = ["bench", "run", spec.model.name, spec.dataset.name]
     words += ["--optimizer", spec.optimizer.name, "--scheduler", spec.scheduler.name]
+    words += ["--augment", spec.augmentation.name, "--loss", spec.loss.name]
     for kind in KINDS:
         for key, value in spec.plugin(kind).params.items():
             words += ["--set", f"{kind}.{key}={value_text(value)}"]

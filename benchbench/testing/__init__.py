@@ -5,7 +5,9 @@
     checking.py       single checks, and how all of them are carried out
     parameters.py     checks of the parameters of any plugin
     dataset.py        checks of a dataset
+    augmentation.py   checks of an augmentation
     model.py          checks of a model
+    loss.py           checks of a loss
     optimizer.py      checks of an optimizer
     scheduler.py      checks of a scheduler
     saved.py          states as a checkpoint keeps them
@@ -24,12 +26,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from benchbench.testing.augmentation import check_augmentation
     from benchbench.testing.dataset import check_dataset
+    from benchbench.testing.loss import check_loss
     from benchbench.testing.model import check_model
     from benchbench.testing.optimizer import check_optimizer
     from benchbench.testing.scheduler import check_scheduler
 
-__all__ = ["check_dataset", "check_model", "check_optimizer", "check_scheduler"]
+__all__ = ["check_augmentation", "check_dataset", "check_loss", "check_model", "check_optimizer", "check_scheduler"]
 
 
 def __getattr__(name: str) -> object:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from benchbench.testing.augmentation import AugmentationSubject, augmentation_outcomes
 from benchbench.testing.dataset import dataset_outcomes, default_root, loaded_digest
+from benchbench.testing.loss import LossSubject, loss_outcomes
 from benchbench.testing.model import IMAGES, ModelSubject, model_outcomes
 from benchbench.testing.optimizer import Toy, optimizer_outcomes
 from benchbench.testing.scheduler import Schedule, scheduler_outcomes
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from benchbench.protocol.plugin_checks import Outcome
 
 _OUTCOMES: dict[str, Callable[[Any], Iterator[Outcome]]] = {
+    "augmentation": augmentation_outcomes,
     "model": model_outcomes,
+    "loss": loss_outcomes,
     "optimizer": optimizer_outcomes,
     "scheduler": scheduler_outcomes,
 }
@@ -45,6 +49,15 @@ def _of_dataset(plugin: Any, root: Path | None) -> str:
 
 def _of_model(plugin: Any, _: Path | None) -> str:
     return _of_tensors(ModelSubject(plugin, IMAGES).build().state_dict().values())
+
+
+def _of_augmentation(plugin: Any, _: Path | None) -> str:
+    return _of_tensors(AugmentationSubject(plugin).augmented)
+
+
+def _of_loss(plugin: Any, _: Path | None) -> str:
+    subject = LossSubject(plugin)
+    return _of_tensors(subject.of(subject.logits, targets) for targets in (subject.labels, subject.fractions))
 
 
 def _of_optimizer(plugin: Any, _: Path | None) -> str:
@@ -72,7 +85,9 @@ def _of_tensors(tensors: Iterable[Tensor]) -> str:
 
 _FINGERPRINTS: dict[str, Callable[[Any, Path | None], str]] = {
     "dataset": _of_dataset,
+    "augmentation": _of_augmentation,
     "model": _of_model,
+    "loss": _of_loss,
     "optimizer": _of_optimizer,
     "scheduler": _of_scheduler,
 }

@@ -15,6 +15,7 @@
     average.py      the moving average of a network's weights
     best.py         the best network of a trial so far
     final.py        what the network that a trial ends with achieves
+    augmentation.py augmentations as one function, and their random numbers
     batches.py      images in batches on the device
     checkpoint.py   saves a trial's state, and restores it
     clock.py        where the time goes

@@ -1,7 +1,10 @@
 """A split as batches on a device: every step works on a whole uint8 batch, and nothing is decoded twice.
 
-The order of images and their flips depend on seed and epoch alone: they are drawn on the CPU, whatever the
-device, so that a trial resumed in the middle sees what it would have seen.
+The order of images and the random numbers of their augmentation depend on seed and epoch alone: they are drawn on the
+CPU, whatever the device, so that a trial resumed in the middle sees what it would have seen.
+
+Images are cropped if they are too large, then augmented, then padded with black. So black stays around them, whatever
+an augmentation does.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+from benchbench.worker.augmentation import Augmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +40,6 @@ class Preprocessing:
     """
 
     image_size: int
-    flip: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -51,10 +55,6 @@ class Span:
     def indices(self) -> slice:
         """Return what takes them from a tensor."""
         return slice(self.start, self.stop)
-
-    def mirrored(self, size: int) -> Span:
-        """Return the span in ``size`` rows or columns that are counted from the other end."""
-        return Span(size - self.stop, size - self.start)
 
     def joined(self, other: Span) -> Span:
         """Return the shortest span that has both in it."""
@@ -92,12 +92,14 @@ class Batches:
         *,
         batch_size: int,
         device: torch.device,
+        augmenter: Augmenter | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
         after_reading: Callable[[], None] = lambda: None,
     ) -> None:
         self.batch_size = batch_size
         self.eval_batch_size = EVAL_BATCH_SIZE
         self.device = device
+        self._augmenter = augmenter or Augmenter()
         self._memory_format = memory_format
         self._after_reading = after_reading
         self._images = split.images.to(device)
@@ -116,42 +118,44 @@ class Batches:
         return math.ceil(self.num_images / self.batch_size)
 
     @property
+    def labels(self) -> Tensor:
+        """Return the labels of all images, int64 ``[N]``, in the order in which they are stored."""
+        return self._labels
+
+    @property
     def num_images(self) -> int:
         """Return the number of images in the split."""
         return len(self._labels)
 
     @property
     def window(self) -> Window:
-        """Return where images may differ, flipped or not: all that is around them is black."""
+        """Return where images may differ, augmented or not: all that is around them is black."""
         size = self._preprocessing.image_size
         height, width = (min(length, size) for length in self._images.shape[2:])
         top, left = (size - height) // 2, (size - width) // 2
-        columns = Span(left, left + width)
-        return Window(Span(top, top + height), columns.joined(columns.mirrored(size)))
+        return Window(Span(top, top + height), Span(left, left + width))
 
     def shuffled(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image once, in an order and with flips drawn for this seed and epoch."""
+        """Yield every image once, in an order and augmented as drawn for this seed and epoch."""
         generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
-        order = torch.randperm(self.num_images, generator=generator)
-        flips = torch.rand(self.num_images, generator=generator) < self._preprocessing.flip
-        order, flips = order.to(self.device), flips.to(self.device)
+        order = torch.randperm(self.num_images, generator=generator).to(self.device)
+        draws = tuple(numbers.to(self.device) for numbers in self._augmenter.draw(self.num_images, generator))
+        size = self._preprocessing.image_size
         for start in range(0, self.num_images, self.batch_size):
             chosen = slice(start, start + self.batch_size)
             index = order[chosen]
-            images = self._square(self._images[index])
+            images = crop(self._images[index], size)
             self._after_reading()
-            yield self._normalise(flip(images, flips[chosen])), self._labels[index]
+            images, labels = self._augmenter(images, self._labels[index], tuple(numbers[chosen] for numbers in draws))
+            yield self._normalise(pad(images, size)), labels
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image once, as stored and never flipped, in batches of ``eval_batch_size``."""
+        """Yield every image once, as stored and never augmented, in batches of ``eval_batch_size``."""
         for start in range(0, self.num_images, self.eval_batch_size):
             chosen = slice(start, start + self.eval_batch_size)
-            images = self._normalise(self._square(self._images[chosen]))
+            images = self._normalise(pad_or_crop(self._images[chosen], self._preprocessing.image_size))
             self._after_reading()
             yield images, self._labels[chosen]
-
-    def _square(self, images: Tensor) -> Tensor:
-        return pad_or_crop(images, self._preprocessing.image_size)
 
     def _normalise(self, images: Tensor) -> Tensor:
         # The order of operations is that of torchvision's ToTensor and Normalize, so that every bit is theirs.
@@ -169,19 +173,25 @@ def pad_or_crop(images: Tensor, size: int) -> Tensor:
 
     Splits odd differences as torchvision's CenterCrop does.
     """
-    height, width = images.shape[-2:]
-    if height < size or width < size:
-        left, top = max(size - width, 0) // 2, max(size - height, 0) // 2
-        right, bottom = max(size - width, 0) - left, max(size - height, 0) - top
-        images = F.pad(images, (left, right, top, bottom))
-        height, width = images.shape[-2:]
-    top, left = round((height - size) / 2), round((width - size) / 2)
+    return pad(crop(images, size), size)
+
+
+def crop(images: Tensor, size: int) -> Tensor:
+    """Return the middle of images that are higher or wider than ``size``."""
+    top, left = (max(round((length - size) / 2), 0) for length in images.shape[-2:])
     return images[..., top : top + size, left : left + size]
 
 
-def flip(images: Tensor, chosen: Tensor) -> Tensor:
-    """Return the batch with the chosen images (bool ``[N]``) mirrored left to right."""
-    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+def pad(images: Tensor, size: int) -> Tensor:
+    """Return images with black around them if they are lower or narrower than ``size``."""
+    height, width = (max(size - length, 0) for length in images.shape[-2:])
+    left, top = width // 2, height // 2
+    return F.pad(images, (left, width - left, top, height - top)) if height or width else images
+
+
+def fitting(labels: Tensor, num_outputs: int) -> Tensor:
+    """Return labels as they are, and fractions of classes for as many outputs as a model has."""
+    return labels if labels.ndim == 1 else F.pad(labels, (0, num_outputs - labels.shape[1]))
 
 
 def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:

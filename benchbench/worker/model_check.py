@@ -35,12 +35,12 @@ class ModelCheck:
         self._num_classes = num_classes
         self._plugin = plugin
 
-    def run(self, *, num_images: int) -> None:
-        """Raise a :class:`ModelError` if the model cannot be trained on so many images.
+    def run(self, *, num_images: int) -> int:
+        """Return how many outputs the model has; raise :class:`ModelError` if it cannot be trained on so many images.
 
         Weights, buffers and random generators stay as they are.
         """
-        self._check_output(self._model, self._images[:2], training=False)
+        num_outputs = self._check_output(self._model, self._images[:2], training=False)
         batch_size = len(self._images)
         last = num_images % batch_size or batch_size
         try:
@@ -54,6 +54,7 @@ class ModelCheck:
                 f" {last} image{'s' if last > 1 else ''}: {error.message}",
                 hint=f"--batch-size {better} leaves more for the last batch" if better else error.hint,
             ) from error
+        return num_outputs
 
     def _trains(self, batch_size: int) -> bool:
         try:
@@ -65,7 +66,7 @@ class ModelCheck:
     def _check_training(self, batch_size: int) -> None:
         self._check_output(_copied(self._model), self._images[:batch_size], training=True)
 
-    def _check_output(self, model: nn.Module, images: Tensor, *, training: bool) -> None:
+    def _check_output(self, model: nn.Module, images: Tensor, *, training: bool) -> int:
         devices = [self._acceleration.device] if self._acceleration.device.type == "cuda" else []
         buffers = {name: value.clone() for name, value in model.named_buffers() if value.numel()} if training else {}
         mode = "training" if training else "eval"
@@ -80,7 +81,7 @@ class ModelCheck:
             logits = model.train(training)(images)
         for name, value in buffers.items():
             model.get_buffer(name).copy_(value)
-        self._check_logits(logits, images, mode=mode)
+        return self._check_logits(logits, images, mode=mode)
 
     @contextmanager
     def _size_hinted(self, images: Tensor) -> Iterator[None]:
@@ -91,7 +92,7 @@ class ModelCheck:
             size = f"if the model takes no images of {shape}: --set dataset.image_size=SIZE"
             raise type(error)(error.message, hint=f"{size}; {error.hint}") from error.__cause__
 
-    def _check_logits(self, logits: object, images: Tensor, *, mode: str) -> None:
+    def _check_logits(self, logits: object, images: Tensor, *, mode: str) -> int:
         if isinstance(logits, tuple | list | dict) and mode == "training":
             kind = type(logits).__name__
             raise ModelError(
@@ -102,6 +103,7 @@ class ModelCheck:
         problem = logits_problem(output.shape, num_images=len(images), num_classes=self._num_classes)
         if problem:
             raise failure(self._plugin, problem, hint="")
+        return output.shape[1]
 
 
 def _copied(model: nn.Module) -> nn.Module:

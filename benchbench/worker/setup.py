@@ -17,12 +17,14 @@ from benchbench.config.kinds import KINDS
 from benchbench.data import cache as data_cache
 from benchbench.data.checks import channels_problem, cut_problem
 from benchbench.errors import BenchError, SpecError, TrialError
+from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.plugin.model import DataSpec
 from benchbench.records import file_names, machine
 from benchbench.records.events import EpochFinished, Started, Times
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Case, Proof, device_name, give_back_memory
+from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.average import Average
 from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
 from benchbench.worker.best import Best
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Spec
     from benchbench.data.cache import Loaded
     from benchbench.plugin.dataset import Dataset
+    from benchbench.plugin.loss import Loss as LossPlugin
     from benchbench.plugin.model import Model
     from benchbench.plugin.optimizer import Optimizer as OptimizerPlugin
     from benchbench.plugin.registry import Registry
@@ -96,13 +99,15 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     saved, note = _saved(job, data_digest=loaded.facts.digest)
     splits = Splits.of(loaded)
     _check_fit(spec, dataset, splits)
-    preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
+    augmenter = _augmenter(spec, registry, dataset, splits)
+    switches.put_back()
     train, val, test = (
         Batches(
             split,
-            preprocessing,
+            Preprocessing(dataset.image_size, dataset.mean, dataset.std),
             batch_size=spec.batch_size,
             device=device,
+            augmenter=augmenter,
             after_reading=loaded.forget_pages,
         )
         for _, split in splits.items()
@@ -184,6 +189,14 @@ def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
         )
 
 
+def _augmenter(spec: Spec, registry: Registry, dataset: Dataset, splits: Splits) -> Augmenter:
+    num_channels, *lengths = splits.train.images.shape[1:]
+    height, width = (min(length, dataset.image_size) for length in lengths)
+    mean = dataset.mean if len(dataset.mean) == num_channels else dataset.mean * num_channels
+    data = ImageSpec(num_channels, height, width, num_classes=len(splits.class_names), mean=mean)
+    return Augmenter.of(registry.create_augmentations(spec.augmentation), data)
+
+
 def _build(
     spec: Spec,
     registry: Registry,
@@ -192,9 +205,10 @@ def _build(
     *,
     num_classes: int,
     switches: Switches,
-    prove: Callable[[Acceleration, Case], Acceleration],
+    prove: Callable[[Acceleration, Case, nn.Module], Acceleration],
 ) -> Learner:
     model_plugin = registry.create("model", spec.model)
+    loss_plugin = registry.create("loss", spec.loss)
     optimizer_plugin = registry.create("optimizer", spec.optimizer)
     scheduler_plugin = registry.create("scheduler", spec.scheduler)
     train, val, test = splits
@@ -204,12 +218,14 @@ def _build(
     model = _built(model_plugin, nn.Module, data).to(acceleration.device)
     switches.put_back(model_plugin)
     check = ModelCheck(model, images, acceleration, num_classes=num_classes, plugin=model_plugin)
-    check.run(num_images=train.num_images)
+    num_outputs = check.run(num_images=train.num_images)
+    loss = _built(loss_plugin, nn.Module, train.labels.cpu(), num_outputs=num_outputs).to(acceleration.device)
+    switches.put_back(loss_plugin)
     clip_norm = optimizer_plugin.clip_norm
     optimizer = _built(optimizer_plugin, Optimizer, model)
     case = Case(model, optimizer, spec.batch_size, window, clips_gradients=clip_norm is not None)
     switches.put_back(optimizer_plugin)
-    acceleration = prove(acceleration.fitted(case), case).applied(case)
+    acceleration = prove(acceleration.fitted(case), case, loss).applied(case)
     scheduler = _built(
         scheduler_plugin, LRScheduler, case.optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train)
     )
@@ -218,12 +234,13 @@ def _build(
     schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric, warm_up)
     average = None if spec.ema_decay is None else Average(model, spec.ema_decay)
     best = Best() if spec.select == "best_val" else None
-    return Learner(model, case.optimizer, schedule, acceleration, clip_norm, average, best)
+    return Learner(model, case.optimizer, schedule, acceleration, clip_norm, average, best, loss)
 
 
 def _proven(
     acceleration: Acceleration,
     case: Case,
+    loss: nn.Module,
     *,
     train: Batches,
     seed: int,
@@ -236,14 +253,17 @@ def _proven(
     if acceleration.levers:
         on_status("comparing a step with and without acceleration")
     images, labels = next(train.shuffled(seed=seed, epoch=1))
-    proven = Proof(case, images, labels, seed).proven(acceleration)
+    proven = Proof(case, images, labels, seed, loss).proven(acceleration)
     if proven.dropped:
         on_status(f"not accelerated: {proven.note}")
     return proven
 
 
 def _built(
-    plugin: Model | OptimizerPlugin | SchedulerPlugin, expected: type[Built], *arguments: object, **named: object
+    plugin: Model | LossPlugin | OptimizerPlugin | SchedulerPlugin,
+    expected: type[Built],
+    *arguments: object,
+    **named: object,
 ) -> Built:
     """Return what the plugin builds, or raise an error that names the plugin's file and line."""
     with failures_named(plugin, "in build()", unless=is_out_of_memory):

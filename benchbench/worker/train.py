@@ -7,6 +7,7 @@ images are summed on the device and read once at the end.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -17,9 +18,10 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.errors import TrialError
 from benchbench.records.events import Epoch
+from benchbench.worker.batches import fitting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
     from torch.optim import Optimizer
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from benchbench.worker.best import Best
     from benchbench.worker.clock import Clock
     from benchbench.worker.schedule import Schedule
+
+
+Loss = Callable[["Tensor", "Tensor"], "Tensor"]
+"""What training makes smaller, of logits ``[n, K]`` and labels int64 ``[n]`` or fractions ``[n, K]``: their mean."""
 
 
 class Progress(Protocol):
@@ -56,6 +62,7 @@ class Learner:
     clip_norm: float | None = None
     average: Average | None = None
     best: Best | None = None
+    loss: Loss = F.cross_entropy
 
     @property
     def evaluated(self) -> nn.Module:
@@ -86,7 +93,10 @@ class Learner:
 
 @dataclass(frozen=True)
 class TrainPass:
-    """A pass over the training images: mean loss and fraction correct, of each batch before its own step."""
+    """A pass over the training images: mean loss and fraction correct, of each batch before its own step.
+
+    Of an image that is mixed from several, the fraction of the predicted class counts as correct.
+    """
 
     loss: float
     accuracy: float
@@ -94,7 +104,10 @@ class TrainPass:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A pass over a split in eval mode: mean loss, fraction correct, and logits float32 ``[N, K]`` on the CPU."""
+    """A pass over a split in eval mode: mean loss, fraction correct, and logits float32 ``[N, K]`` on the CPU.
+
+    The loss is the plain cross-entropy, whatever is trained on, so that it can be compared between trials.
+    """
 
     loss: float
     accuracy: float
@@ -147,27 +160,35 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, h
     # MPS has no float64; float32 sums of some thousand batch losses are good to six digits.
     device = learner.acceleration.device
     total_loss = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
-    num_correct = torch.zeros((), dtype=torch.int64, device=device)
+    num_correct = torch.zeros_like(total_loss)
     num_images = 0
     for images, labels in batches:
         learner.optimizer.zero_grad(set_to_none=True)
         with learner.acceleration.context(images):
             logits = learner.forward(images)
-            loss = F.cross_entropy(logits.float(), labels)
+            targets = fitting(labels, logits.shape[1])
+            loss = learner.loss(logits.float(), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         learner.step()
         total_loss += loss.detach() * len(labels)
-        num_correct += (logits.detach().argmax(dim=1) == labels).sum()
+        num_correct += _num_correct(logits.detach(), targets)
         num_images += len(labels)
         heartbeat.trained()
     # The evaluation that follows needs the memory: gradients are as large as the weights.
     learner.optimizer.zero_grad(set_to_none=True)
-    return TrainPass(loss=float(total_loss) / num_images, accuracy=int(num_correct) / num_images)
+    return TrainPass(loss=float(total_loss) / num_images, accuracy=float(num_correct) / num_images)
+
+
+def _num_correct(logits: Tensor, targets: Tensor) -> Tensor:
+    predicted = logits.argmax(dim=1)
+    if targets.ndim == 1:
+        return (predicted == targets).sum()
+    return targets.gather(1, predicted[:, None]).sum()
 
 
 @torch.no_grad()
 def evaluate(learner: Learner, batches: Batches, *, heartbeat: Progress) -> Evaluation:
-    """Return loss, accuracy and logits in eval mode over images in their stored order, without flips."""
+    """Return loss, accuracy and logits in eval mode over images in their stored order, without augmentation."""
     model = learner.evaluated.eval()
     kept: list[Tensor] = []
     all_labels: list[Tensor] = []

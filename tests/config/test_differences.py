@@ -10,7 +10,9 @@ def spec(*, seed: int = 0, optimizer: str = "sgd", **params: Any) -> Spec:
     """Return a spec whose optimizer has these parameters."""
     return Spec(
         dataset=PluginSpec("digits", 1, {"image_size": 64}),
+        augmentation=PluginSpec("none", 1, {}),
         model=PluginSpec("alexnet", 1, {"dropout": 0.5, "num_classes": None}),
+        loss=PluginSpec("cross_entropy", 1, {}),
         optimizer=PluginSpec(optimizer, 1, params),
         scheduler=PluginSpec("constant", 1, {}),
         epochs=1,

@@ -73,7 +73,7 @@ boxes = plugin(
 )
 schedulers = st.one_of(plugin("constant"), plugin("step", step_size=counts, gamma=st.floats(0.01, 1)), boxes)
 datasets = st.one_of(
-    plugin("digits", image_size=counts, flip=shares, mean=st.lists(shares, min_size=1, max_size=3)),
+    plugin("digits", image_size=counts, mean=st.lists(shares, min_size=1, max_size=3)),
     plugin("tinyimage10", image_size=counts, std=st.lists(stds, min_size=1, max_size=3)),
 )
 trials = st.fixed_dictionaries(

@@ -101,9 +101,12 @@ def test_an_unknown_name_gives_the_error_of_the_registry(catalog: Catalog) -> No
     assert caught.value.hint.startswith("did you mean 'alexnet'?  all models: bench list models")
 
 
-def test_a_draft_needs_the_origins_of_its_four_plugins(catalog: Catalog) -> None:
+def test_a_draft_needs_the_origins_of_all_its_plugins(catalog: Catalog) -> None:
     draft = Draft(dataset=PluginDraft(name="digits"), model=PluginDraft(name="tiny"))
-    assert catalog.origins_of(draft) == {"benchbench:digits", str(TINY), "benchbench:sgd", "benchbench:constant"}
+    ours = {f"benchbench:{name}" for name in ("digits", "no_augmentation", "cross_entropy", "sgd", "constant")}
+    assert catalog.origins_of(draft) == {str(TINY), *ours}
+    composed = draft.model_copy(update={"augmentation": PluginDraft(name="default+flip")})
+    assert catalog.origins_of(composed) == {str(TINY), *ours, "benchbench:flip"} - {"benchbench:no_augmentation"}
 
 
 def test_a_class_without_a_docstring_has_no_summary() -> None:

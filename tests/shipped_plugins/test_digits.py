@@ -73,7 +73,7 @@ def test_default_mean_and_std_are_those_of_the_training_part(splits: Splits) -> 
 
 
 def test_digits_are_never_flipped_by_default() -> None:
-    assert Digits().flip == 0.0
+    assert Digits.augmentation == "none"
     assert Digits().image_size == 64
 
 

@@ -304,9 +304,9 @@ def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
         parameters.read(ImageFolder, {"val_fraction": 0.5, "test_fraction": 0.5})
 
 
-def test_another_image_size_decodes_anew_and_another_flip_does_not(tmp_path: Path) -> None:
+def test_another_image_size_decodes_anew_and_another_mean_does_not(tmp_path: Path) -> None:
     root = write(tmp_path, {"cats": 4, "dogs": 4})
     first = data_cache.load(dataset(), root)
     assert data_cache.load(dataset(image_size=16), root).facts.image_shape == (3, 16, 16)
-    assert data_cache.digest_of(dataset(flip=0.0), root) == first.facts.digest
+    assert data_cache.digest_of(dataset(mean=(0.5,)), root) == first.facts.digest
     assert data_cache.digest_of(dataset(image_size=32), root) is None

@@ -59,9 +59,9 @@ def assert_same(found: Splits, expected: Splits) -> None:
 
 
 def test_defaults_are_the_preprocessing_of_the_paper() -> None:
+    assert TinyImage10.augmentation == "flip"
     assert TinyImage10().model_dump() == {
         "image_size": 150,
-        "flip": 0.5,
         "mean": (0.485, 0.456, 0.406),
         "std": (0.229, 0.224, 0.225),
     }

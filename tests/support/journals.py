@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 CLASSES = ("goldfish", "bullfrog", "Persian cat")
 START_MS = 1_700_000_000_000
 SPEC = Spec(
-    dataset=PluginSpec("squares", 1, {"flip": 0.5, "mean": [0.5], "image_size": 16}),
+    dataset=PluginSpec("squares", 1, {"mean": [0.5], "image_size": 16}),
+    augmentation=PluginSpec("flip", 1, {"p": 0.5}),
     model=PluginSpec("alexnet", 2, {"dropout": 0.5, "num_classes": None}),
+    loss=PluginSpec("cross_entropy", 1, {"label_smoothing": 0.0, "class_weights": "none"}),
     optimizer=PluginSpec("sgd", 1, {"lr": 0.001, "momentum": 0.9, "nesterov": False}),
     scheduler=PluginSpec("constant", 1, {}),
     epochs=3,

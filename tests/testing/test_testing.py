@@ -13,7 +13,14 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 import benchbench as bb
 from benchbench.plugin.registry import Registry
-from benchbench.testing import check_dataset, check_model, check_optimizer, check_scheduler
+from benchbench.testing import (
+    check_augmentation,
+    check_dataset,
+    check_loss,
+    check_model,
+    check_optimizer,
+    check_scheduler,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +28,8 @@ if TYPE_CHECKING:
 TINY = PLUGINS / "tiny.py"
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lion", "muon", "timm")
 SCHEDULERS = ("constant", "step", "cosine", "exponential", "multistep", "onecycle", "plateau", "linear")
+AUGMENTATIONS = ("none", "flip")
+LOSSES = ("cross_entropy",)
 SMALL = bb.DataSpec(num_channels=1, image_size=4, num_classes=3)
 
 
@@ -58,8 +67,18 @@ def test_shipped_schedulers_conform(registry: Registry, name: str) -> None:
     check_scheduler(registry.get("scheduler", name)())
 
 
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_shipped_augmentations_conform(registry: Registry, name: str) -> None:
+    check_augmentation(registry.get("augmentation", name)())
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_shipped_losses_conform(registry: Registry, name: str) -> None:
+    check_loss(registry.get("loss", name)())
+
+
 def test_every_shipped_plugin_has_a_conformance_test(registry: Registry) -> None:
-    tested = {"digits", "alexnet", "tiny", "resnet", *OPTIMIZERS, *SCHEDULERS}
+    tested = {"digits", "alexnet", "tiny", "resnet", *AUGMENTATIONS, *LOSSES, *OPTIMIZERS, *SCHEDULERS}
     # These need images: tests/shipped_plugins/ makes some and checks the plugins there.
     assert {name for _, name in registry.plugins} == tested | {"imagefolder", "tinyimage10", "tinyimage200"}
 

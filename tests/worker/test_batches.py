@@ -1,13 +1,16 @@
 import pytest
 import torch
+from benchbench_plugins.flip import Flip
 from PIL import Image
 from torchvision import transforms
 
+from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.dataset import Split
-from benchbench.worker.batches import Batches, Preprocessing, flip, pad_or_crop
+from benchbench.worker.augmentation import Augmenter
+from benchbench.worker.batches import Batches, Preprocessing, pad_or_crop
 
 CPU = torch.device("cpu")
-PAPER = Preprocessing(150, 0.5, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PAPER = Preprocessing(150, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def make_images(count: int, *, height: int = 64, width: int = 64) -> Split:
@@ -16,8 +19,10 @@ def make_images(count: int, *, height: int = 64, width: int = 64) -> Split:
     return Split(images, torch.arange(count))
 
 
-def batches(split: Split, preprocessing: Preprocessing = PAPER, *, batch_size: int = 4) -> Batches:
-    return Batches(split, preprocessing, batch_size=batch_size, device=CPU)
+def batches(split: Split, preprocessing: Preprocessing = PAPER, *, batch_size: int = 4, flips: bool = False) -> Batches:
+    data = ImageSpec(3, *split.images.shape[2:], num_classes=10, mean=(0.5, 0.5, 0.5))
+    augmenter = Augmenter.of([Flip()] if flips else [], data)
+    return Batches(split, preprocessing, batch_size=batch_size, device=CPU, augmenter=augmenter)
 
 
 @pytest.mark.parametrize("size", [150, 151, 64, 63, 48, 33])
@@ -30,7 +35,7 @@ def test_images_are_bit_for_bit_those_of_torchvisions_transforms(size: int) -> N
             transforms.Normalize(PAPER.mean, PAPER.std),
         ]
     )
-    ours = Preprocessing(size, 0.0, PAPER.mean, PAPER.std)
+    ours = Preprocessing(size, PAPER.mean, PAPER.std)
     (images, _), *_rest = batches(split, ours).in_order()
     for image, pixels in zip(images[:5], split.images, strict=False):
         assert torch.equal(image, theirs(Image.fromarray(pixels.permute(1, 2, 0).numpy())))
@@ -44,19 +49,19 @@ def test_images_that_are_no_squares_are_cut_as_torchvision_cuts_them(shape: tupl
 
 @pytest.mark.parametrize(("height", "width", "size"), [(64, 64, 150), (63, 40, 150), (64, 64, 151), (200, 20, 90)])
 def test_outside_of_their_window_all_images_are_black(height: int, width: int, size: int) -> None:
-    given = batches(make_images(6, height=height, width=width), Preprocessing(size, 0.5, (0.0,), (1.0,)))
+    given = batches(make_images(6, height=height, width=width), Preprocessing(size, (0.0,), (1.0,)))
     window = given.window
     for images, _ in [*given.in_order(), *given.shuffled(seed=0, epoch=1)]:
         images[:, :, window.rows.indices, window.columns.indices] = 0
         assert not images.any()
     assert window.rows.stop - window.rows.start == min(height, size)
-    assert window.columns.stop - window.columns.start <= width + 1
+    assert window.columns.stop - window.columns.start == min(width, size)
     assert window.has_border == (height < size)
 
 
 def test_an_epoch_shows_every_image_once_with_its_own_label() -> None:
     split = make_images(10)
-    plain = Preprocessing(64, 0.0, (0.0,), (1.0,))
+    plain = Preprocessing(64, (0.0,), (1.0,))
     seen = list(batches(split, plain).shuffled(seed=1, epoch=1))
     assert [len(labels) for _, labels in seen] == [4, 4, 2]
     labels = torch.cat([labels for _, labels in seen])
@@ -82,28 +87,21 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 
 def test_about_half_of_the_training_images_are_flipped_and_none_of_the_others() -> None:
     split = make_images(200, height=8, width=8)
-    plain = Preprocessing(8, 0.5, (0.0,), (1.0,))
+    plain = Preprocessing(8, (0.0,), (1.0,))
     flipped = 0
-    for images, labels in batches(split, plain).shuffled(seed=3, epoch=1):
+    for images, labels in batches(split, plain, flips=True).shuffled(seed=3, epoch=1):
         pixels = (images * 255).round().byte()
         for image, stored in zip(pixels, split.images[labels], strict=True):
             assert torch.equal(image, stored) or torch.equal(image, stored.flip(-1))
             flipped += torch.equal(image, stored.flip(-1))
     assert 70 < flipped < 130
-    untouched = torch.cat([images for images, _ in batches(split, plain).in_order()])
+    untouched = torch.cat([images for images, _ in batches(split, plain, flips=True).in_order()])
     assert torch.equal((untouched * 255).round().byte(), split.images)
 
 
-def test_flip_mirrors_the_chosen_images_left_to_right() -> None:
-    images = make_images(3).images
-    mirrored = flip(images, torch.tensor([True, False, True]))
-    assert torch.equal(mirrored[0], images[0].flip(-1))
-    assert torch.equal(mirrored[1], images[1])
-
-
 def test_one_mean_serves_all_channels() -> None:
-    one = Preprocessing(64, 0.0, (0.5,), (0.25,))
-    three = Preprocessing(64, 0.0, (0.5,) * 3, (0.25,) * 3)
+    one = Preprocessing(64, (0.5,), (0.25,))
+    three = Preprocessing(64, (0.5,) * 3, (0.25,) * 3)
     split = make_images(3)
     (left, _), (right, _) = next(batches(split, one).in_order()), next(batches(split, three).in_order())
     assert torch.equal(left, right)

@@ -16,6 +16,7 @@ from benchbench_plugins.alexnet import AlexNet
 from benchbench_plugins.constant import Constant
 from benchbench_plugins.cosine import Cosine
 from benchbench_plugins.digits import Digits
+from benchbench_plugins.flip import Flip
 from benchbench_plugins.sgd import SGD
 from benchbench_plugins.step import Step
 from benchbench_plugins.timm_models import Timm
@@ -24,19 +25,22 @@ from torch.nn import functional as F  # noqa: N812
 
 import benchbench as bb
 from benchbench.config.spec import Precision
+from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.dataset import Split
 from benchbench.plugin.model import DataSpec
 from benchbench.records.events import Epoch
 from benchbench.worker.accelerate import Acceleration, Case, accelerate
 from benchbench.worker.accelerate.levers import Winograd
+from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Batches, Preprocessing, Window, epoch_seed
 from benchbench.worker.clock import Clock
 from benchbench.worker.schedule import Schedule
 from benchbench.worker.train import Learner, NonFiniteLossError, evaluate, fit, train_epoch
 
 CPU = torch.device("cpu")
-PREPROCESSING = Preprocessing(63, 0.5, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PREPROCESSING = Preprocessing(63, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 BATCH_SIZE = 4
+FLIPS = Augmenter.of((Flip(),), ImageSpec(3, 63, 63, num_classes=10, mean=PREPROCESSING.mean))
 
 
 class QuietPulse:
@@ -73,9 +77,17 @@ def learner(
     return Learner(model, made, schedule, acceleration.fitted(case).applied(case))
 
 
-def batches(split: Split, preprocessing: Preprocessing = PREPROCESSING, *, batch_size: int = BATCH_SIZE) -> Batches:
+def batches(
+    split: Split,
+    preprocessing: Preprocessing = PREPROCESSING,
+    *,
+    batch_size: int = BATCH_SIZE,
+    augmenter: Augmenter = FLIPS,
+) -> Batches:
     memory_format = accelerate(CPU, "fp32").memory_format
-    return Batches(split, preprocessing, batch_size=batch_size, device=CPU, memory_format=memory_format)
+    return Batches(
+        split, preprocessing, batch_size=batch_size, device=CPU, augmenter=augmenter, memory_format=memory_format
+    )
 
 
 def relative_difference(left: torch.Tensor, right: torch.Tensor) -> float:
@@ -237,8 +249,9 @@ def loss_curve(precision: Precision) -> list[float]:
     levers = tuple(lever for lever in fp32.levers if not isinstance(lever, Winograd))
     acceleration = replace(fp32, precision=precision, levers=levers)
     target = learner(model, SGD(lr=0.01), batch_size=16, acceleration=acceleration)
-    preprocessing = Preprocessing(64, 0.0, dataset.mean, dataset.std)
-    job = batches(dataset.load(Path()).train, preprocessing, batch_size=16).shuffled(seed=0, epoch=1)
+    preprocessing = Preprocessing(64, dataset.mean, dataset.std)
+    train = dataset.load(Path()).train
+    job = batches(train, preprocessing, batch_size=16, augmenter=Augmenter()).shuffled(seed=0, epoch=1)
     losses = []
     while steps := list(islice(job, 10)):
         losses.append(train_epoch(target, steps, heartbeat=QuietPulse()).loss)

@@ -17,14 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.accelerate.acceleration import Acceleration
 from benchbench.worker.accelerate.memory import give_back_memory
 from benchbench.worker.accelerate.proof_pass import BOUNDS, GRADIENT, Pass, computed
 from benchbench.worker.accelerate.proof_steps import ProofError, check_outcomes, copied_optimizer, outcome, rows_like
+from benchbench.worker.batches import fitting
 from benchbench.worker.seeds import random_states_kept
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from benchbench.worker.accelerate.factored import Factors
@@ -33,12 +37,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Proof:
-    """What a proof needs: the trial, its first batch on the device, and the seed of its random numbers."""
+    """What a proof needs: the trial, its first batch on the device, the seed of its random numbers, and its loss."""
 
     case: Case
     images: Tensor
     labels: Tensor
     seed: int
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
 
     def proven(self, acceleration: Acceleration) -> Acceleration:
         """Return the acceleration with those levers alone that compute what torch computes."""
@@ -94,7 +99,7 @@ class Proof:
         )
         applied = acceleration.applied(replace(self.case, model=model, optimizer=optimizer))
         images = self.images.contiguous(memory_format=acceleration.memory_format)
-        return computed(model, images, self.labels, applied, seed=self.seed)
+        return computed(model, images, self._mean_loss, applied, seed=self.seed)
 
     def _precise(self, acceleration: Acceleration, names: dict[str, float]) -> Pass:
         """Compute the same step in the next wider type, and the gradients of these names alone.
@@ -109,12 +114,20 @@ class Proof:
         plain.apply()
         try:
             if acceleration.precision == "fp32":
-                return computed(model.double(), self.images.double(), self.labels, plain, seed=self.seed)
-            return computed(model, self.images, self.labels, plain, seed=self.seed)
+                return computed(model.double(), self.images.double(), self._mean_loss, plain, seed=self.seed)
+            return computed(model, self.images, self._mean_loss, plain, seed=self.seed)
         except Exception:  # noqa: BLE001 - some models convert to fp32 themselves, and raise whatever they like
             return Pass()
         finally:
             acceleration.apply()
+
+    def _mean_loss(self, logits: Tensor) -> Tensor:
+        """Return the loss of the batch, in the type of the logits but no smaller one than float32."""
+        if logits.dtype != torch.float64:
+            return self.loss(logits.float(), fitting(self.labels, logits.shape[1]))
+        loss = copy.deepcopy(self.loss).double() if isinstance(self.loss, nn.Module) else self.loss
+        targets = fitting(self.labels, logits.shape[1])
+        return loss(logits, targets.double() if targets.is_floating_point() else targets)
 
     def _check_steps(self, acceleration: Acceleration, gradients: dict[str, Tensor | Factors]) -> None:
         """Raise if two steps of the optimizer from these gradients are not those of torch's own."""

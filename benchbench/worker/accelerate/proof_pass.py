@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.accelerate.proof_steps import ProofError, norm, some_rows
 from benchbench.worker.seeds import seed_everything
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
     from benchbench.worker.accelerate.acceleration import Acceleration
@@ -90,8 +91,18 @@ class Pass:
         return self.noise if name.startswith(GRADIENT) else 0.0
 
 
-def computed(model: nn.Module, images: Tensor, labels: Tensor, acceleration: Acceleration, *, seed: int) -> Pass:
-    """Compute a training step up to the gradients, and logits in eval mode, from these random numbers."""
+def computed(
+    model: nn.Module,
+    images: Tensor,
+    mean_loss: Callable[[Tensor], Tensor],
+    acceleration: Acceleration,
+    *,
+    seed: int,
+) -> Pass:
+    """Compute a training step up to the gradients, and logits in eval mode, from these random numbers.
+
+    ``mean_loss`` maps the logits of the batch to its loss.
+    """
     seed_everything(seed)
     result = Pass()
     for name, weight in model.named_parameters():
@@ -99,8 +110,7 @@ def computed(model: nn.Module, images: Tensor, labels: Tensor, acceleration: Acc
             weight.register_post_accumulate_grad_hook(partial(result.take, name))  # type: ignore[no-untyped-call]
     model.train()
     with acceleration.context(images):
-        logits = model(images)
-        loss = F.cross_entropy(logits if logits.dtype == torch.float64 else logits.float(), labels)
+        loss = mean_loss(model(images))
     loss.backward()  # type: ignore[no-untyped-call]
     result.values["loss"] = _sampled(loss)
     result.values |= {f"buffer {name}": _sampled(value) for name, value in model.named_buffers()}

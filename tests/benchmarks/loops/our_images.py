@@ -12,14 +12,18 @@ from work import Work, read_work
 
 from benchbench.config.spec import Draft, PluginDraft
 from benchbench.data import cache as data_cache
+from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.registry import Registry
 from benchbench.worker.accelerate import keep_freed_memory
+from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Batches, Preprocessing
+
+ORIGINS = ("tinyimage10", "flip", "alexnet", "cross_entropy", "sgd", "constant")
 
 
 def measure(work: Work) -> dict[str, float]:
     """Return the seconds of each part."""
-    registry = Registry.load(only={f"benchbench:{name}" for name in ("tinyimage10", "alexnet", "sgd", "constant")})
+    registry = Registry.load(only={f"benchbench:{name}" for name in ORIGINS})
     asked = PluginDraft(name="tinyimage10", params={"image_size": work.image_size})
     spec = registry.resolve(Draft(dataset=asked, model=PluginDraft(name="alexnet")))
     dataset = registry.create("dataset", spec.dataset)
@@ -27,8 +31,10 @@ def measure(work: Work) -> dict[str, float]:
     data_cache.load(dataset, work.archive)
     decoded = time.perf_counter()
     train = data_cache.load(dataset, work.archive).splits.train
-    preprocessing = Preprocessing(dataset.image_size, dataset.flip, dataset.mean, dataset.std)
-    batches = Batches(train, preprocessing, batch_size=work.batch_size, device=torch.device("cpu"))
+    preprocessing = Preprocessing(dataset.image_size, dataset.mean, dataset.std)
+    data = ImageSpec(*train.images.shape[1:], num_classes=10, mean=dataset.mean)
+    augmenter = Augmenter.of(registry.create_augmentations(spec.augmentation), data)
+    batches = Batches(train, preprocessing, batch_size=work.batch_size, device=torch.device("cpu"), augmenter=augmenter)
     loaded = time.perf_counter()
     for _ in batches.shuffled(seed=0, epoch=1):
         pass

@@ -1,0 +1,109 @@
+"""Checks of a loss: one finite number, for labels and for fractions of classes, that training can lower."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchbench.plugin.failures import check_returned, failures_named
+from benchbench.testing import parameters
+from benchbench.testing.checking import check, outcomes, raise_failures, require
+from benchbench.worker.seeds import random_states_kept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from benchbench.plugin.loss import Loss
+    from benchbench.protocol.plugin_checks import Outcome
+
+NUM_IMAGES, NUM_CLASSES, NUM_OUTPUTS = 6, 3, 5
+STEP = 0.01
+
+
+class LossSubject:
+    """A loss, and logits of a model that has more outputs than there are classes."""
+
+    def __init__(self, plugin: Loss) -> None:
+        self.plugin = plugin
+        self.labels = torch.arange(NUM_IMAGES) % NUM_CLASSES
+        self.fractions = functional.one_hot(self.labels, NUM_OUTPUTS).float()
+        self.logits = torch.randn(NUM_IMAGES, NUM_OUTPUTS, generator=torch.Generator().manual_seed(0))
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """What the plugin builds."""
+        with failures_named(self.plugin, "in build()"):
+            built = self.plugin.build(self.labels, num_outputs=NUM_OUTPUTS)
+        return check_returned(built, nn.Module, plugin=self.plugin, function=self.plugin.build)
+
+    def of(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of logits."""
+        loss = self.module(logits, targets)
+        return check_returned(loss, torch.Tensor, plugin=self.plugin, function=type(self.module).forward)
+
+    def gradient(self, targets: Tensor) -> Tensor | None:
+        """Return that of the logits."""
+        logits = self.logits.clone().requires_grad_()
+        self.of(logits, targets).backward()  # type: ignore[no-untyped-call]
+        return logits.grad
+
+
+@check()
+def builds(subject: LossSubject) -> None:
+    """Check that ``build`` returns a module."""
+    _ = subject.module
+
+
+@check(needs=("builds",))
+def one_number(subject: LossSubject) -> None:
+    """Check that the loss of labels is one finite number."""
+    _check_number(subject, subject.labels, "labels int64 [N]")
+
+
+@check(needs=("builds",))
+def fractions_of_classes(subject: LossSubject) -> None:
+    """Check the same for the fractions of classes of mixed images."""
+    _check_number(subject, subject.fractions, "fractions of classes, float32 [N, num_outputs]")
+
+
+def _check_number(subject: LossSubject, targets: Tensor, words: str) -> None:
+    loss = subject.of(subject.logits, targets)
+    require(loss.ndim == 0, f"of {words}, it is not one number but {list(loss.shape)}", fix="return the mean")
+    require(bool(loss.isfinite()), f"of {words}, it is {loss.item()}", fix="compute with log_softmax, not with log")
+
+
+@check(needs=("builds", "one number", "fractions of classes"))
+def can_be_lowered(subject: LossSubject) -> None:
+    """Check that a small step against the gradient lowers the loss."""
+    for targets in (subject.labels, subject.fractions):
+        gradient = subject.gradient(targets)
+        require(gradient is not None, "no gradient reaches the logits", fix="do not detach them")
+        assert gradient is not None  # noqa: S101 - for mypy
+        require(bool(gradient.isfinite().all()), "its gradient is not finite", fix="compute with log_softmax")
+        before, after = (subject.of(subject.logits - step * gradient, targets).item() for step in (0, STEP))
+        problem = f"a small step against its gradient does not lower it: {before:.6g} to {after:.6g}"
+        require(after < before, problem, fix="look at its sign")
+
+
+CHECKS = (builds, one_number, fractions_of_classes, can_be_lowered)
+
+
+def loss_outcomes(loss: Loss) -> Iterator[Outcome]:
+    """Yield what each check of a loss comes to."""
+    yield from outcomes(parameters.CHECKS, loss, loss)
+    with random_states_kept(torch.device("cpu")):
+        yield from outcomes(CHECKS, LossSubject(loss), loss)
+
+
+def check_loss(loss: Loss) -> None:
+    """Check that it is a finite number for labels and for fractions of classes, which a step lowers.
+
+    Raises AssertionError with everything that is wrong, each with its fix.
+    """
+    raise_failures(f"loss {loss.name}", loss_outcomes(loss))

@@ -1,0 +1,33 @@
+"""Left-right flips."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+import benchbench as bb
+
+
+class Flip(bb.Augmentation, name="flip"):
+    """Mirrors images left to right."""
+
+    p: float = bb.param(0.5, "probability that an image is mirrored", ge=0, le=1)
+
+    def build(self, data: bb.ImageSpec) -> bb.Augment:  # noqa: ARG002 - a base class names it
+        """Return the function; images keep their type."""
+
+        def flip(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+            return mirrored(images, draws[:, 0] < self.p), labels
+
+        return flip
+
+
+def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
+    """Return the batch with the chosen images (bool ``[N]``) mirrored left to right."""
+    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+
+
+@bb.hookimpl
+def benchbench_augmentations() -> list[type[bb.Augmentation]]:
+    """Offer flips."""
+    return [Flip]
