@@ -190,7 +190,8 @@ def test_the_command_that_repeats_a_trial_has_every_parameter_and_its_plugin_fil
     command = facts.run_command(record, tmp_path)
     assert command.startswith("bench run alexnet squares --optimizer sgd --scheduler constant --augment flip")
     assert "--set 'dataset.mean=[0.5]' --set dataset.image_size=16 --set augmentation.p=0.5" in command
-    assert "--set model.num_classes=none --set optimizer.lr=0.25" in command
+    assert "--set model.num_classes=none --set loss.label_smoothing=0.0 --set loss.class_weights=none" in command
+    assert "--set loss.class_weights=none --set optimizer.lr=0.25" in command
     assert command.endswith("--epochs 3 --batch-size 12 --seed 3 --precision fp32 --plugins '/plug ins/mine.py'")
 
 
