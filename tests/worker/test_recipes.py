@@ -14,7 +14,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from benchbench.worker.accelerate import Acceleration, Case, products
 from benchbench.worker.accelerate.factored import FactoredGradient
-from benchbench.worker.accelerate.levers import FusedSteps, LinearProducts, StepsInPlace
+from benchbench.worker.accelerate.in_place import StepsInPlace
+from benchbench.worker.accelerate.linear import LinearProducts
+from benchbench.worker.accelerate.optimizers import FusedSteps
 from benchbench.worker.average import Average
 from benchbench.worker.best import Best
 from benchbench.worker.schedule import Schedule, WarmUp

@@ -30,7 +30,7 @@ from benchbench.plugin.dataset import Split
 from benchbench.plugin.model import DataSpec
 from benchbench.records.events import Epoch
 from benchbench.worker.accelerate import Acceleration, Case, accelerate
-from benchbench.worker.accelerate.levers import Winograd
+from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Batches, Preprocessing, Window, epoch_seed
 from benchbench.worker.clock import Clock

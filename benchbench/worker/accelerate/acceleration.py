@@ -10,17 +10,10 @@ import torch
 
 from benchbench.errors import DeviceError
 from benchbench.worker.accelerate.devices import possible_precisions
-from benchbench.worker.accelerate.levers import (
-    ChannelsLast,
-    FusedSteps,
-    Layers,
-    LinearProducts,
-    SharedBorder,
-    StepsInPlace,
-    Winograd,
-)
+from benchbench.worker.accelerate.layers import FastLayers
+from benchbench.worker.accelerate.lever import Layers, Target
+from benchbench.worker.accelerate.levers import PLAIN, recorded, winning
 from benchbench.worker.accelerate.optimizers import keep_implementation
-from benchbench.worker.accelerate.products import PRODUCTS
 from benchbench.worker.switches import put_back
 
 if TYPE_CHECKING:
@@ -30,19 +23,10 @@ if TYPE_CHECKING:
 
     from benchbench.config.spec import Precision
     from benchbench.protocol.jobs import Accelerate
-    from benchbench.worker.accelerate.levers import Case, Lever
+    from benchbench.worker.accelerate.lever import Case, Lever
 
 _NUM_THREADS: int = torch.get_num_threads()
 """What torch chose when it was imported, before any plugin could change it."""
-
-_TORCH = {
-    "linear": "torch",
-    "memory_format": "contiguous",
-    "border": "torch",
-    "convolutions": "torch",
-    "optimizer": "as built",
-}
-"""What a record says if no lever is used."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +53,7 @@ class Acceleration:
     @property
     def memory_format(self) -> torch.memory_format:
         """The order in memory of images."""
-        is_last = any(isinstance(lever, ChannelsLast) for lever in self.levers)
+        is_last = any(lever.memory_format == torch.channels_last for lever in self.levers)
         return torch.channels_last if is_last else torch.contiguous_format
 
     def fitted(self, case: Case) -> Acceleration:
@@ -101,7 +85,7 @@ class Acceleration:
         is_mixed = self.precision == "bf16"
         with (
             torch.autocast(self.device.type, dtype=torch.bfloat16) if is_mixed else nullcontext(),
-            self.layers.context(images) or nullcontext(),
+            FastLayers(images=images, **self.layers.settings) if self.layers.settings else nullcontext(),
         ):
             yield
 
@@ -119,7 +103,7 @@ class Acceleration:
             "accelerate": self.mode,
             "precision": self.precision,
             "device": str(self.device),
-            **_TORCH,
+            **PLAIN,
             **{lever.fact: lever.name for lever in self.levers},
             **({"dropped": self.note} if self.dropped else {}),
             "model": "compiled" if self.compiled else "as built",
@@ -137,7 +121,7 @@ class Acceleration:
         return replace(
             self,
             mode="off" if facts["accelerate"] == "off" else "auto",
-            levers=tuple(lever for lever in _all_levers(facts["linear"]) if lever.is_recorded(facts)),
+            levers=recorded(facts),
             compiled=facts["model"] == "compiled",
             num_threads=num_threads,
         )
@@ -150,33 +134,6 @@ def accelerate(
     possible = possible_precisions(device)
     if precision not in possible:
         raise DeviceError(f"precision {precision} is not possible on {device}", hint=f"it can do {', '.join(possible)}")
-    levers = _chosen(device, precision, compiled=compiled) if mode == "auto" else ()
+    target = Target(device.type, torch.backends.cpu.get_cpu_capability(), precision, is_compiled=compiled)
+    levers = winning(target) if mode == "auto" else ()
     return Acceleration(device, precision, mode, levers, compiled=compiled)
-
-
-def _chosen(device: torch.device, precision: Precision, *, compiled: bool) -> tuple[Lever, ...]:
-    """Return the levers that win on a device: docs/benchmarks.md has the measurements."""
-    if device.type == "cuda":
-        return (ChannelsLast(), FusedSteps())
-    if device.type != "cpu":
-        return ()
-    instructions = torch.backends.cpu.get_cpu_capability()
-    levers: tuple[Lever, ...] = (FusedSteps(),)
-    # Channels last sum in another order: batch normalization loses up to two digits, which only bf16 does not notice.
-    if instructions == "AVX512" and precision == "bf16":
-        levers = (ChannelsLast(), *levers)
-    if compiled:
-        return levers
-    levers = (SharedBorder(), *levers)
-    if instructions == "AVX2" and precision == "fp32":
-        levers = (Winograd(), *levers)
-    products = {"AVX512": "images", "AVX2": "blocks"}.get(instructions)
-    return levers if products is None else (LinearProducts(products), *levers, StepsInPlace(products))
-
-
-def _all_levers(linear: str) -> tuple[Lever, ...]:
-    """Return every lever, with these products in large linear layers if there are such."""
-    levers = (SharedBorder(), Winograd(), ChannelsLast())
-    if linear not in PRODUCTS:
-        return (*levers, FusedSteps())
-    return (LinearProducts(linear), *levers, FusedSteps(), StepsInPlace(linear))

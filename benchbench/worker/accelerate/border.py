@@ -8,11 +8,13 @@ from the weights alone, in both directions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from benchbench.worker.accelerate.lever import Lever
 from benchbench.worker.batches import Span, Window
 
 if TYPE_CHECKING:
@@ -20,8 +22,32 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from benchbench.worker.accelerate.lever import Case, Layers, Target
+
 MAX_SHARE = 0.8
 """Of the work of a convolution of whole images; with more of it, taking it apart is not worth its while."""
+
+
+@dataclass(frozen=True)
+class SharedBorder(Lever):
+    """The constant border around small images, convolved once for all images of a batch."""
+
+    fact = "border"
+    name = "once for all images"
+
+    @classmethod
+    def winning(cls, target: Target) -> Self | None:
+        """On processors, unless the model is compiled."""
+        return cls() if target.device_type == "cpu" and not target.is_compiled else None
+
+    def fits(self, case: Case) -> bool:
+        """Tell whether images have a border and something convolves them."""
+        has_convolutions = any(isinstance(layer, nn.Conv2d) for layer in case.model.modules())
+        return has_convolutions and case.window is not None and case.window.has_border
+
+    def apply(self, case: Case, layers: Layers) -> Layers:
+        """Tell convolutions where images may differ."""
+        return layers.using(window=case.window)
 
 
 def conv2d(

@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from benchbench.worker.accelerate import border, linear, winograd, winograd_5x5
+from benchbench.worker.accelerate import border, linear, winograd_3x3, winograd_5x5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -102,7 +102,7 @@ class FastLayers(TorchFunctionMode):
             return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
         how = {"stride": stride, "padding": padding}
         window = self._window_of(input)
-        if window is not None and not (self._winograd and winograd.fits(input, weight, **how)):
+        if window is not None and not (self._winograd and winograd_3x3.fits(input, weight, **how)):
             found = border.conv2d(input, window, weight, bias, **how, convolve=self._convolved)
             if found is not None:
                 return self._follow(*found)
@@ -111,8 +111,8 @@ class FastLayers(TorchFunctionMode):
     def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any = 0) -> Tensor:
         how = {"stride": stride, "padding": padding}
         if self._winograd and not torch.is_autocast_enabled("cpu"):
-            if winograd.fits(x, weight, **how):
-                return winograd.conv2d(x, weight, bias)
+            if winograd_3x3.fits(x, weight, **how):
+                return winograd_3x3.conv2d(x, weight, bias)
             if winograd_5x5.fits(x, weight, **how):
                 return winograd_5x5.conv2d(x, weight, bias, padding=padding)
         return F.conv2d(x, weight, bias, stride, padding)

@@ -1,17 +1,59 @@
-"""A linear layer in torch's autograd, computed by products of our own."""
+"""Large linear layers, computed by products of our own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from torch import nn
 
 from benchbench.worker.accelerate.factored import FactoredGradient, Factors
+from benchbench.worker.accelerate.lever import Lever, plain_weights
+from benchbench.worker.accelerate.products import PRODUCTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
+    from benchbench.worker.accelerate.lever import Case, Layers, Target
     from benchbench.worker.accelerate.products import Products
+
+
+@dataclass(frozen=True)
+class LinearProducts(Lever):
+    """Products of large linear layers that read their weights as fast as memory gives them."""
+
+    name: str
+    fact = "linear"
+
+    @classmethod
+    def winning(cls, target: Target) -> Self | None:
+        """On processors, by the products that their instructions suit, unless the model is compiled."""
+        name = {"AVX512": "images", "AVX2": "blocks"}.get(target.instructions)
+        return None if name is None or target.device_type != "cpu" or target.is_compiled else cls(name)
+
+    @classmethod
+    def recorded(cls, facts: Mapping[str, str]) -> Self | None:
+        """Return the products that a record names."""
+        return cls(facts[cls.fact]) if facts[cls.fact] in PRODUCTS else None
+
+    def fits(self, case: Case) -> bool:
+        """Tell whether full batches of a layer are computed so."""
+        return bool(large_weights(case, self.name))
+
+    def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002 - the same for all levers
+        """Compute large layers so."""
+        return layers.using(products=PRODUCTS[self.name])
+
+
+def large_weights(case: Case, products: str) -> list[Tensor]:
+    """Return the weights of linear layers that these products are for."""
+    chosen = PRODUCTS[products]
+    if not 1 < case.batch_size <= chosen.max_batch:
+        return []
+    return [weight for weight in plain_weights(case.model, (nn.Linear,)) if chosen.is_large(weight)]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, *, factored: bool = False) -> Tensor:

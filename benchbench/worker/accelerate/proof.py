@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.worker.accelerate.factored import Factors
-    from benchbench.worker.accelerate.levers import Case, Lever
+    from benchbench.worker.accelerate.lever import Case, Lever
 
 
 @dataclass(frozen=True)

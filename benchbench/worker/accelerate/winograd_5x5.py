@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.worker.accelerate.winograd import are_batches_of_floats
+from benchbench.worker.accelerate.winograd_3x3 import are_batches_of_floats
 
 if TYPE_CHECKING:
     from torch import Tensor

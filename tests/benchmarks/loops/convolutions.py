@@ -8,7 +8,7 @@ import torch
 from products import milliseconds
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.worker.accelerate import border, keep_freed_memory, winograd, winograd_5x5
+from benchbench.worker.accelerate import border, keep_freed_memory, winograd_3x3, winograd_5x5
 from benchbench.worker.batches import Span, Window
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def measure_winograd(channels: int, size: int, batch_size: int) -> None:
     weight = torch.randn(channels, channels, 3, 3, requires_grad=True)
     ways = {
         "torch": step(lambda: F.conv2d(x, weight, padding=1)),
-        "winograd": step(lambda: winograd.conv2d(x, weight, None)),
+        "winograd": step(lambda: winograd_3x3.conv2d(x, weight, None)),
     }
-    mark = "*" if winograd.fits(x, weight, stride=1, padding=1) else " "
+    mark = "*" if winograd_3x3.fits(x, weight, stride=1, padding=1) else " "
     times = milliseconds(ways)
     print(f"3x3, {channels:3} channels, {size:2}x{size:<2} {mark} batch {batch_size:4}  {_line(times, 'winograd')}")
 

@@ -14,22 +14,21 @@ from torch.nn import functional as F  # noqa: N812
 
 from benchbench.errors import DeviceError
 from benchbench.worker.accelerate import Acceleration, Case, accelerate, peak_bytes, reset_peak
+from benchbench.worker.accelerate.border import SharedBorder
+from benchbench.worker.accelerate.channels_last import ChannelsLast
 from benchbench.worker.accelerate.devices import has_bf16_convolutions, possible_precisions
+from benchbench.worker.accelerate.in_place import StepsInPlace
 from benchbench.worker.accelerate.layers import FastLayers
-from benchbench.worker.accelerate.levers import (
-    ChannelsLast,
-    FusedSteps,
-    Lever,
-    LinearProducts,
-    SharedBorder,
-    StepsInPlace,
-    Winograd,
-)
+from benchbench.worker.accelerate.linear import LinearProducts
+from benchbench.worker.accelerate.optimizers import FusedSteps
 from benchbench.worker.accelerate.products import MIN_WEIGHTS, PRODUCTS
+from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.batches import Span, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from benchbench.worker.accelerate.lever import Lever
 
 CPU = torch.device("cpu")
 ROWS, COLUMNS = 2048, 4096

@@ -11,7 +11,7 @@ from support.gradients import error, gradients
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from benchbench.worker.accelerate import winograd, winograd_5x5
+from benchbench.worker.accelerate import winograd_3x3, winograd_5x5
 from benchbench.worker.accelerate.layers import FastLayers
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def test_winograds_convolutions_are_as_exact_as_direct_ones(
     torch.manual_seed(0)
     layer = nn.Conv2d(channels, outputs, 3, padding=1)
     x = torch.randn(num_images, channels, size, size).relu().contiguous(memory_format=memory_format).requires_grad_()
-    assert winograd.fits(x, layer.weight, **PLAIN)
+    assert winograd_3x3.fits(x, layer.weight, **PLAIN)
     exact = gradients(copy.deepcopy(layer).double(), x.double())
     usual = gradients(layer, x)
     with FastLayers(with_winograd=True):
@@ -50,7 +50,7 @@ def test_winograds_convolutions_are_as_exact_as_direct_ones(
 
 @pytest.mark.parametrize(
     ("module", "layer", "size"),
-    [(winograd, nn.Conv2d(128, 128, 3, padding=1), 8), (winograd_5x5, nn.Conv2d(64, 192, 5), 18)],
+    [(winograd_3x3, nn.Conv2d(128, 128, 3, padding=1), 8), (winograd_5x5, nn.Conv2d(64, 192, 5), 18)],
     ids=["3x3", "5x5"],
 )
 def test_a_convolution_gives_what_is_asked_for_alone(module: ModuleType, layer: nn.Conv2d, size: int) -> None:
@@ -69,14 +69,14 @@ def test_a_convolution_gives_what_is_asked_for_alone(module: ModuleType, layer: 
 
 def test_small_and_other_convolutions_are_not_winograds() -> None:
     x, weight = torch.zeros(12, 192, 8, 8), torch.zeros(384, 192, 3, 3)
-    assert winograd.fits(x, weight, **PLAIN)
-    assert not winograd.fits(x[:1], weight, **PLAIN)
-    assert not winograd.fits(x[..., :7], weight, **PLAIN)
-    assert not winograd.fits(x[:, :128], weight[:, :128], **PLAIN)
-    assert not winograd.fits(x.bfloat16(), weight.bfloat16(), **PLAIN)
-    assert not winograd.fits(x, torch.zeros(384, 192, 1, 1), **PLAIN | {"padding": 0})
+    assert winograd_3x3.fits(x, weight, **PLAIN)
+    assert not winograd_3x3.fits(x[:1], weight, **PLAIN)
+    assert not winograd_3x3.fits(x[..., :7], weight, **PLAIN)
+    assert not winograd_3x3.fits(x[:, :128], weight[:, :128], **PLAIN)
+    assert not winograd_3x3.fits(x.bfloat16(), weight.bfloat16(), **PLAIN)
+    assert not winograd_3x3.fits(x, torch.zeros(384, 192, 1, 1), **PLAIN | {"padding": 0})
     for name, value in (("stride", (2, 2)), ("padding", (0, 0)), ("padding", "same")):
-        assert not winograd.fits(x, weight, **PLAIN | {name: value}), name
+        assert not winograd_3x3.fits(x, weight, **PLAIN | {name: value}), name
     for layer in (nn.Conv2d(192, 384, 3, padding=1, groups=2), nn.Conv2d(192, 384, 3, padding=1, dilation=2)):
         with FastLayers(with_winograd=True):
             found = layer(torch.ones(12, 192, 8, 8))

@@ -19,19 +19,15 @@ from benchbench.worker.accelerate import (
     Case,
     Proof,
     accelerate,
-    winograd,
+    winograd_3x3,
 )
-from benchbench.worker.accelerate.levers import (
-    ChannelsLast,
-    FusedSteps,
-    Layers,
-    Lever,
-    LinearProducts,
-    SharedBorder,
-    StepsInPlace,
-    Winograd,
-)
+from benchbench.worker.accelerate.border import SharedBorder
+from benchbench.worker.accelerate.channels_last import ChannelsLast
+from benchbench.worker.accelerate.in_place import StepsInPlace
+from benchbench.worker.accelerate.linear import LinearProducts
+from benchbench.worker.accelerate.optimizers import FusedSteps
 from benchbench.worker.accelerate.products import PRODUCTS, Blocks, Images
+from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.batches import Span, Window
 
 if TYPE_CHECKING:
@@ -40,6 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.config.spec import Precision
+    from benchbench.worker.accelerate.lever import Layers, Lever
 
 CPU = torch.device("cpu")
 MIDDLE = Window(Span(10, 22), Span(10, 22))
@@ -137,7 +134,7 @@ class BrokenBorder(SharedBorder):
     """Takes too small a window for that of the images."""
 
     def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002
-        return replace(layers, window=Window(Span(13, 22), Span(10, 22)))
+        return layers.using(window=Window(Span(13, 22), Span(10, 22)))
 
 
 def test_broken_products_are_dropped_with_the_steps_that_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,9 +157,9 @@ def test_broken_steps_in_place_are_dropped_and_steps_stay_fused(monkeypatch: pyt
 
 
 def test_a_broken_transform_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = winograd._B.clone()
+    broken = winograd_3x3._B.clone()
     broken[3, 2] += 0.01
-    monkeypatch.setattr(winograd, "_B", broken)
+    monkeypatch.setattr(winograd_3x3, "_B", broken)
     proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=EVERYTHING))
     assert list(proven.dropped) == ["winograd"]
 

@@ -18,7 +18,9 @@ from torch.utils.checkpoint import checkpoint
 
 from benchbench.worker.accelerate import Acceleration, Case, products
 from benchbench.worker.accelerate.factored import FactoredGradient
-from benchbench.worker.accelerate.levers import FusedSteps, LinearProducts, StepsInPlace
+from benchbench.worker.accelerate.in_place import StepsInPlace
+from benchbench.worker.accelerate.linear import LinearProducts
+from benchbench.worker.accelerate.optimizers import FusedSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,104 @@
+"""What a lever is: one way to make a step faster, which changes how it is computed, not what.
+
+Whether one fits a trial follows from device, precision, shapes and types alone, never from a timing, so that a spec
+computes the same numbers every time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from benchbench.config.spec import Precision
+    from benchbench.worker.batches import Window
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a trial is computed on, and in. ``instructions`` are those of the CPU, as torch calls them."""
+
+    device_type: str
+    instructions: str
+    precision: Precision
+    is_compiled: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a lever may look at, and act on: a trial before its first step.
+
+    ``window`` is where the images of all splits may differ, if they have a constant border. ``clips_gradients``: the
+    step needs the norm of all gradients before it.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    batch_size: int
+    window: Window | None = None
+    clips_gradients: bool = False
+
+
+@dataclass(frozen=True)
+class Layers:
+    """How layers are computed while a model runs: arguments of :class:`FastLayers`, or none."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def using(self, **settings: Any) -> Layers:
+        """Return the same with some settings more."""
+        return Layers({**self.settings, **settings})
+
+
+class Lever(ABC):
+    """One way to make a step faster.
+
+    ``fact`` is the entry of a record's acceleration that tells of it, ``name`` what that says, and ``plain`` what it
+    says without a lever. Of two for the same fact the later is used. It may need another lever, known by its fact.
+    """
+
+    fact: ClassVar[str]
+    plain: ClassVar[str] = "torch"
+    needs: ClassVar[str] = ""
+    memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
+    """The order in memory that it wants images in."""
+
+    name: str
+
+    @classmethod
+    @abstractmethod
+    def winning(cls, target: Target) -> Self | None:
+        """Return this lever if it is faster on such a target: docs/benchmarks.md has the measurements."""
+
+    @classmethod
+    def recorded(cls, facts: Mapping[str, str]) -> Self | None:
+        """Return the lever that a trial with these facts in its record used."""
+        return cls() if facts[cls.fact] == cls.name else None
+
+    @abstractmethod
+    def fits(self, case: Case) -> bool:
+        """Tell whether there is anything in this trial to be made faster."""
+
+    @abstractmethod
+    def apply(self, case: Case, layers: Layers) -> Layers:
+        """Change the model or the optimizer in place, or return how layers are computed from now on."""
+
+
+def plain_weights(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[Tensor]:
+    """Yield weights that belong to a layer of these kinds.
+
+    Not as its attribute: what computes a weight, such as ``weight_norm``, computes a new one each time.
+    """
+    for layer in model.modules():
+        weight = layer._parameters.get("weight") if isinstance(layer, kinds) else None  # noqa: SLF001 - nothing public is so cheap
+        if type(weight) is nn.Parameter and weight.layout is torch.strided:
+            yield weight
