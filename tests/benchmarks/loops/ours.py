@@ -6,6 +6,7 @@ import tempfile
 import time
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from work import LEARNING_RATE, MOMENTUM, WARMUP_STEPS, Work, read_work, report
 
@@ -16,6 +17,11 @@ from benchbench.protocol.jobs import TrialJob
 from benchbench.worker.accelerate import accelerate, choose_device, keep_freed_memory
 from benchbench.worker.setup import Prepared, prepare
 from benchbench.worker.train import evaluate, train_epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchbench.worker.accelerate import Acceleration
 
 
 def draft_of(work: Work) -> Draft:
@@ -35,8 +41,10 @@ def draft_of(work: Work) -> Draft:
     )
 
 
-def prepared(work: Work, folder: Path) -> Prepared:
-    """Return the trial as it stands before its first batch."""
+def prepared(
+    work: Work, folder: Path, *, adapt: Callable[[Acceleration], Acceleration] = lambda acceleration: acceleration
+) -> Prepared:
+    """Return the trial as it stands before its first batch, accelerated as usual or as ``adapt`` makes of that."""
     draft = draft_of(work)
     registry = Registry.load(only={f"benchbench:{name}" for name in _plugins(draft)})
     job = TrialJob(
@@ -46,7 +54,7 @@ def prepared(work: Work, folder: Path) -> Prepared:
         data_root=str(work.archive),
         folder=str(folder),
     )
-    acceleration = accelerate(choose_device(job.device), job.spec.precision)
+    acceleration = adapt(accelerate(choose_device(job.device), job.spec.precision))
     return prepare(job, registry, acceleration, on_status=lambda _: None)
 
 
