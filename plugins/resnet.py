@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from benchbench_plugins.pretrained import PretrainedModel
 from benchbench_plugins.timm_models import create
-from torch import nn
 
 import benchbench as bb
 
+if TYPE_CHECKING:
+    from torch import nn
 
-class ResNet(bb.Model, name="resnet"):
+
+class ResNet(PretrainedModel, name="resnet"):  # type: ignore[call-arg, misc] # mypy does not see the base
     """A residual network; 11 million parameters with 18 layers."""
 
     layers: Literal[18, 34, 50, 101, 152] = bb.param(18, "number of layers")
-    pretrained: bool = bb.param(False, "start from downloaded weights instead of random ones")
 
-    def build(self, data: bb.DataSpec) -> nn.Module:
+    def create(self, data: bb.DataSpec) -> nn.Module:
         """Return timm's ``resnet<layers>``."""
-        model: nn.Module = create(f"resnet{self.layers}", data, pretrained=self.pretrained)
-        return model
+        network: nn.Module = create(f"resnet{self.layers}", data, pretrained=self.pretrained)
+        return network
 
 
 @bb.hookimpl

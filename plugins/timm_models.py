@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from benchbench_plugins.pretrained import PretrainedModel
 
 import benchbench as bb
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from torch import nn
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """The names under which timm's weights are on the hub."""
@@ -18,11 +21,13 @@ PROBE_SECONDS = 5.0
 """How long the hub may take to answer. Without this probe its client retries for over a minute."""
 
 
-def create(architecture: str, data: bb.DataSpec, *, pretrained: bool) -> nn.Module:
-    """Return timm's network of that name with an output per class.
+def create(
+    architecture: str, data: bb.DataSpec, *, pretrained: bool, options: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """Return timm's network of that name with an output per class. ``options`` are passed on to it.
 
-    Raises :class:`~benchbench.SpecError` for an unknown name and :class:`~benchbench.ModelError` if pretrained
-    weights cannot be downloaded.
+    Raises :class:`~benchbench.SpecError` for an unknown name or option and :class:`~benchbench.ModelError` if
+    pretrained weights cannot be downloaded.
     """
     import timm
 
@@ -32,11 +37,15 @@ def create(architecture: str, data: bb.DataSpec, *, pretrained: bool) -> nn.Modu
             f"timm has no architecture {architecture!r}",
             hint=f"near it: {', '.join(near)}" if near else 'python -c "import timm; print(timm.list_models())"',
         )
-    options: dict[str, Any] = {"num_classes": data.num_classes, "in_chans": data.num_channels}
+    arguments: dict[str, Any] = {"num_classes": data.num_classes, "in_chans": data.num_channels, **(options or {})}
     if pretrained:
-        options |= _pretrained_options(architecture)
+        arguments |= _pretrained_options(architecture)
     try:
-        model: nn.Module = timm.create_model(architecture, **options)
+        model: nn.Module = timm.create_model(architecture, **arguments)
+    except TypeError as error:
+        raise bb.SpecError(
+            f"timm cannot build {architecture} so: {error}", hint="model.options are arguments of the network in timm"
+        ) from error
     except OSError as error:  # of the hub's client and of torch.hub
         raise _no_weights(architecture, str(error)) from error
     return model
@@ -97,15 +106,19 @@ def _no_weights(architecture: str, reason: str) -> bb.ModelError:
     )
 
 
-class Timm(bb.Model, name="timm"):
-    """An architecture of timm by name, with pretrained weights if asked for."""
+class Timm(PretrainedModel, name="timm"):  # type: ignore[call-arg, misc] # mypy does not see the base
+    """An architecture of timm by name, with pretrained weights if asked for.
+
+    Options are what timm.create_model passes on to the network, such as ``{ drop_path_rate = 0.1 }``. With
+    ``trainable = "head"``, batch normalisation of the frozen layers stays in eval mode.
+    """
 
     architecture: str = bb.param("mobilenetv3_small_100", "name in timm.list_models()")
-    pretrained: bool = bb.param(False, "start from downloaded weights instead of random ones")
+    options: bb.Options = bb.param(bb.Options(), "what else the network takes")
 
-    def build(self, data: bb.DataSpec) -> nn.Module:
+    def create(self, data: bb.DataSpec) -> nn.Module:
         """Return the network from timm."""
-        return create(self.architecture, data, pretrained=self.pretrained)
+        return create(self.architecture, data, pretrained=self.pretrained, options=self.options)
 
 
 @bb.hookimpl

@@ -52,8 +52,8 @@ def test_the_tiny_example_conforms(registry: Registry) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet", "timm"])
-def test_models_of_timm_conform(registry: Registry, name: str) -> None:
+@pytest.mark.parametrize("name", ["resnet", "timm", "torchvision"])
+def test_models_of_libraries_conform(registry: Registry, name: str) -> None:
     check_model(registry.get("model", name)(), bb.DataSpec(3, 64, 10))
 
 

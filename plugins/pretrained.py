@@ -1,0 +1,54 @@
+"""What the models of libraries have in common: weights from a file, and the choice of what is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from benchbench_plugins.heads import freeze_all_but, head_of
+from benchbench_plugins.weight_files import load_weights, sha256_of
+from pydantic import ValidationInfo, field_validator
+
+import benchbench as bb
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class PretrainedModel(bb.Model):
+    """A network of a library. What is built on this says how the network is made, in ``create``."""
+
+    pretrained: bool = bb.param(False, "start from downloaded weights instead of random ones")
+    weights: str | None = bb.param(None, "file of weights to start from, .safetensors or of torch.save")
+    weights_sha256: str = bb.param("", "digest of that file; filled in, and checked if given")
+    trainable: Literal["all", "head"] = bb.param("all", "train all of it, or the last layer alone")
+
+    @field_validator("weights_sha256")
+    @classmethod
+    def _check_digest(cls, digest: str, info: ValidationInfo) -> str:
+        """Return the digest of the file, so that a trial is identified by its weights and not by a path."""
+        path = info.data.get("weights")
+        if path is None:
+            return ""
+        actual: str = sha256_of(path)
+        if digest not in ("", actual):
+            raise bb.SpecError(
+                f"the weights in {path} are others than before: sha256 {actual[:12]}..., not {digest[:12]}...",
+                hint="give another file, or leave weights_sha256 out",
+            )
+        return actual
+
+    def build(self, data: bb.DataSpec) -> nn.Module:
+        """Return the network with the weights that were asked for, frozen but for its head if that was asked for."""
+        if self.pretrained and self.weights is not None:
+            raise bb.SpecError("pretrained weights and a file of weights are both asked for", hint="pretrained = false")
+        network = self.create(data)
+        head = head_of(network, data.num_classes)
+        if self.weights is not None:
+            load_weights(network, self.weights, head=head)
+        if self.trainable == "head":
+            freeze_all_but(network, head)
+        return network
+
+    def create(self, data: bb.DataSpec) -> nn.Module:
+        """Return the network, with pretrained weights if they are asked for."""
+        raise NotImplementedError

@@ -1,0 +1,204 @@
+"""Models of torchvision and timm: options, weights of a file, and a head that is trained alone."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from benchbench_plugins.adamw import AdamW
+from benchbench_plugins.resnet import ResNet
+from benchbench_plugins.sgd import SGD
+from benchbench_plugins.timm_models import Timm
+from benchbench_plugins.torchvision_models import Torchvision
+from torch import hub, nn
+
+import benchbench as bb
+from benchbench.config.spec import Draft
+from benchbench.errors import ModelError, SpecError
+from benchbench.plugin.registry import Registry
+from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.jobs import TrialJob
+from benchbench.records.events import Finished
+from benchbench.worker.trial import run_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DATA = bb.DataSpec(num_channels=3, image_size=32, num_classes=5)
+SMALL = "mobilenetv3_small_050"
+
+
+def built(model: bb.Model, data: bb.DataSpec = DATA) -> nn.Module:
+    torch.manual_seed(0)
+    return model.build(data)
+
+
+@pytest.mark.parametrize("num_channels", [1, 3, 4])
+def test_a_network_of_torchvision_takes_any_number_of_channels(num_channels: int) -> None:
+    data = bb.DataSpec(num_channels, 32, 5)
+    network = built(Torchvision(architecture="mobilenet_v3_small"), data)
+    assert network.eval()(torch.randn(2, num_channels, 32, 32)).shape == (2, 5)
+
+
+def test_a_network_of_torchvision_is_the_one_that_torchvision_builds() -> None:
+    from torchvision import models
+
+    network = built(Torchvision(architecture="mobilenet_v3_small", options=bb.Options({"dropout": 0.4})))
+    torch.manual_seed(0)
+    theirs = models.mobilenet_v3_small(num_classes=5, dropout=0.4)
+    assert str(network) == str(theirs)
+    assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in network.state_dict().items())
+
+
+def test_options_reach_the_network() -> None:
+    network = built(Timm(architecture=SMALL, options=bb.Options({"drop_rate": 0.4})))
+    assert network.drop_rate == 0.4
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Torchvision(architecture="resnet19"), "torchvision has no architecture 'resnet19'"),
+        (Torchvision(options=bb.Options({"depth": 3})), "torchvision cannot build resnet18 so: .*depth"),
+        (Timm(architecture=SMALL, options=bb.Options({"depth": 3})), f"timm cannot build {SMALL} so: .*depth"),
+        (Torchvision(pretrained=True, weights=__file__), "both asked for"),
+    ],
+)
+def test_what_a_library_cannot_build_is_refused(model: bb.Model, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        model.build(DATA)
+
+
+def test_weights_that_cannot_be_downloaded_are_refused_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    started = time.monotonic()
+    with pytest.raises(ModelError, match=r"resnet18-f37072fd\.pth are not here and cannot be downloaded") as caught:
+        Torchvision(pretrained=True).build(DATA)
+    assert time.monotonic() - started < 15
+    assert str(tmp_path / "checkpoints" / "resnet18-f37072fd.pth") in caught.value.hint
+
+
+def saved(network: nn.Module, path: Path, how: str) -> Path:
+    state: dict[str, Any] = network.state_dict()
+    if how == "safetensors":
+        from safetensors.torch import save_file
+
+        save_file(state, path.with_suffix(".safetensors"))
+        return path.with_suffix(".safetensors")
+    wrapped = {"plain": state, "lightning": {"state_dict": {f"model.{key}": value for key, value in state.items()}}}
+    torch.save(wrapped[how], path)
+    return path
+
+
+@pytest.mark.parametrize("how", ["plain", "lightning", "safetensors"])
+def test_weights_come_from_a_file_and_a_head_of_another_size_stays_fresh(tmp_path: Path, how: str) -> None:
+    theirs = built(Timm(architecture=SMALL), bb.DataSpec(3, 32, 7))
+    for parameter in theirs.parameters():
+        nn.init.constant_(parameter, 0.25)
+    path = saved(theirs, tmp_path / "weights.pth", how)
+    network = built(Timm(architecture=SMALL, weights=str(path)))
+    fresh = built(Timm(architecture=SMALL))
+    for name, value in network.state_dict().items():
+        source = fresh if name.startswith("classifier") else theirs
+        assert torch.equal(value, source.state_dict()[name]), name
+
+
+def test_grey_images_see_the_sum_of_the_weights_over_the_channels(tmp_path: Path) -> None:
+    theirs = built(Torchvision())
+    path = saved(theirs, tmp_path / "weights.pth", "plain")
+    network = built(Torchvision(weights=str(path)), bb.DataSpec(1, 32, 5))
+    assert torch.equal(network.conv1.weight, theirs.conv1.weight.sum(1, keepdim=True))  # type: ignore[operator, union-attr]
+
+
+def test_weights_of_another_network_or_of_objects_are_refused(tmp_path: Path) -> None:
+    other = saved(built(ResNet()), tmp_path / "other.pth", "plain")
+    with pytest.raises(SpecError, match=r"are not those of this network: no conv_stem.weight, .*, and \d+ more"):
+        Timm(architecture=SMALL, weights=str(other)).build(DATA)
+    (tmp_path / "objects.pth").write_bytes(b"")
+    torch.save({"model": Path("anything")}, tmp_path / "objects.pth")
+    with pytest.raises(SpecError, match="cannot be read: UnpicklingError"):
+        ResNet(weights=str(tmp_path / "objects.pth")).build(DATA)
+    with pytest.raises(SpecError, match="cannot be read: No such file"):
+        ResNet(weights=str(tmp_path / "nowhere.pth"))
+
+
+def test_a_trial_is_known_by_its_weights_and_not_by_their_path_alone(tmp_path: Path) -> None:
+    path = saved(built(ResNet()), tmp_path / "weights.pth", "plain")
+    before = ResNet(weights=str(path))
+    assert len(before.weights_sha256) == 64
+    other = nn.Linear(2, 2)
+    torch.save(other.state_dict(), path)
+    with pytest.raises(SpecError, match="are others than before"):
+        ResNet(weights=str(path), weights_sha256=before.weights_sha256)
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        (
+            Torchvision(architecture="mobilenet_v3_small", trainable="head"),
+            {"classifier.3.weight", "classifier.3.bias"},
+        ),
+        (Torchvision(architecture="squeezenet1_1", trainable="head"), {"classifier.1.weight", "classifier.1.bias"}),
+        (Timm(architecture=SMALL, trainable="head"), {"classifier.weight", "classifier.bias"}),
+        (ResNet(trainable="head"), {"fc.weight", "fc.bias"}),
+    ],
+)
+def test_a_head_is_trained_alone(model: bb.Model, names: set[str]) -> None:
+    network = built(model)
+    assert {name for name, parameter in network.named_parameters() if parameter.requires_grad} == names
+    before = copy.deepcopy(network.state_dict())
+    for optimizer in (SGD(lr=0.1, weight_decay=0.1), AdamW()):
+        made = optimizer.build(network)
+        network.train()(torch.randn(4, 3, 32, 32)).sum().backward()
+        made.step()
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == names, "running statistics stay too"
+    assert copy.deepcopy(network).train().state_dict().keys() == before.keys()
+
+
+@pytest.fixture
+def heartbeat(tmp_path: Path) -> Iterator[Heartbeat]:
+    shared = Heartbeat(tmp_path / "heartbeat")
+    yield shared
+    shared.close()
+
+
+def test_a_trial_trains_the_head_of_weights_from_a_file(heartbeat: Heartbeat, tmp_path: Path) -> None:
+    path = saved(built(ResNet(), bb.DataSpec(3, 32, 7)), tmp_path / "weights.pth", "plain")
+    registry = Registry.load()
+    table = {
+        "model": {"name": "resnet", "weights": str(path), "trainable": "head"},
+        "dataset": "digits",
+        "optimizer": {"name": "adamw", "clip_norm": 1.0},
+        "scheduler": {"name": "cosine", "warmup_epochs": 0.5},
+        "epochs": 1,
+        "batch_size": 100,
+        "ema_decay": 0.5,
+        "select": "best_val",
+    }
+    job = TrialJob(
+        spec=registry.resolve(Draft.from_toml(table)),
+        attempt="1",
+        device="cpu",
+        data_root=str(tmp_path),
+        folder=str(tmp_path / "trial" / "1"),
+        artifacts="full",
+        checkpoint_every_seconds=0,
+    )
+    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    assert isinstance(finished, Finished), finished
+    assert not finished.notes
+    states = torch.load(tmp_path / "trial" / "1" / "checkpoint.pt", weights_only=True)["states"]
+    theirs = torch.load(path, weights_only=True)
+    assert torch.equal(states["model"]["layer4.1.bn2.running_mean"], theirs["layer4.1.bn2.running_mean"])
+    assert torch.equal(states["model"]["layer4.1.conv2.weight"], theirs["layer4.1.conv2.weight"])
+    assert list(states["optimizer"]["state"]) == [0, 1]
