@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 from benchbench.config.differences import describe_spec, is_match, value_text, varying
@@ -65,3 +66,10 @@ def test_a_spec_matches_where_it_has_all_the_values() -> None:
     assert is_match(one, {"optimizer.lr": 0.1, "model": "alexnet", "model.num_classes": "none"})
     assert not is_match(one, {"optimizer.lr": 0.1, "model": "resnet"})
     assert not is_match(one, {"optimizer.momentum": 0.9})
+
+
+def test_a_table_is_told_as_toml_has_it() -> None:
+    value: Any = {"drop_path_rate": 0.1, "a b": ["x", True], "inner": {"deep": 1}}
+    assert value_text(value) == '{drop_path_rate = 0.1, "a b" = ["x", true], inner = {deep = 1}}'
+    assert tomllib.loads(f"value = {value_text(value)}") == {"value": value}
+    assert value_text({}) == "{}"

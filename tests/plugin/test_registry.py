@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import typer
@@ -410,3 +410,24 @@ def test_without_plugins_only_ours_and_named_files_are_there(tmp_path: Path, mon
     registry = Registry.load()
     assert ("model", "alexnet") in registry.plugins
     assert ("model", "tiny") not in registry.plugins
+
+
+OPTIONS = {"drop_path_rate": 0.1, "layers": [1, 2], "act": "gelu"}
+
+
+@pytest.mark.parametrize("params", [{"options": OPTIONS}, {}])
+def test_options_are_a_table_in_files_and_on_the_command_line(registry: Registry, params: dict[str, Any]) -> None:
+    texts = {} if params else {"options": '{drop_path_rate = 0.1, layers = [1, 2], act = "gelu"}'}
+    model = PluginDraft(name="timm", params=params, texts=texts)
+    spec = registry.resolve(Draft(model=model, dataset=PluginDraft(name="digits")))
+    assert spec.model.params["options"] == OPTIONS
+    plugin = registry.create("model", spec.model)
+    assert dict(plugin.options) == OPTIONS | {"layers": (1, 2)}  # type: ignore[attr-defined]
+    assert hash(plugin) == hash(registry.create("model", spec.model))
+
+
+def test_options_that_are_no_table_are_refused(registry: Registry) -> None:
+    for options in (3, {"rate": None}):
+        model = PluginDraft(name="timm", params={"options": options})
+        with pytest.raises(SpecError, match=r"model\.options"):
+            registry.resolve(Draft(model=model, dataset=PluginDraft(name="digits")))
