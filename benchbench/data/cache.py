@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 FORMAT = 2
 KEPT_ENTRIES = 4
 """Entries kept of one dataset; the least recently used ones are deleted."""
+
+MAX_WRITABLE_BYTES = 1 << 30
+"""Larger files are mapped so that nobody can write to their arrays, not even to a copy of their pages."""
 
 LOCK_SECONDS = 600
 """How long another process may decode the same images before this one decodes them itself."""
@@ -247,8 +250,10 @@ def _read_split(folder: Path, part: str, *, entry: _Entry, mappings: list[mmap.m
 
 
 def _map(path: Path) -> np.ndarray[Any, Any]:
-    # Copy on write: torch warns of tensors that cannot be written to, and the file must never change.
-    array: np.ndarray[Any, Any] = np.load(path, mmap_mode="c", allow_pickle=False)
+    # Copy on write: whoever writes to an array must not change the file. What could be written to counts as memory
+    # against the limits of a process and of the system, so that large files can only be read.
+    mode: Literal["c", "r"] = "c" if path.stat().st_size <= MAX_WRITABLE_BYTES else "r"
+    array: np.ndarray[Any, Any] = np.load(path, mmap_mode=mode, allow_pickle=False)
     return array
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from benchbench.data.cache import Loaded
@@ -38,7 +40,7 @@ class Splits:
     def of(loaded: Loaded) -> Splits:
         """Return the splits of a dataset as tensors that share their memory with the arrays."""
         parts = {
-            part: Split(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), arrays.names)
+            part: Split(_tensor(arrays.images), _tensor(arrays.labels), arrays.names)
             for part, arrays in loaded.splits.items()
         }
         return Splits(class_names=loaded.facts.class_names, **parts)
@@ -46,3 +48,10 @@ class Splits:
     def items(self) -> tuple[tuple[str, Split], ...]:
         """Return ``(name, split)`` for train, val and test."""
         return (("train", self.train), ("val", self.val), ("test", self.test))
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    """Return an array as a tensor. Nothing here writes to one, so torch's warning of arrays for reading is in vain."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
