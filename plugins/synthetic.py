@@ -24,7 +24,7 @@ class Synthetic(bb.Dataset, name="synthetic"):
     The images are the same on every machine. They need not fit into memory.
     """
 
-    augmentation: ClassVar[str] = "none"
+    augmentation: ClassVar[str] = "none"  # a flipped pattern is no pattern of its class
 
     image_size: int = bb.param(32, "side of the square that images become", ge=1, le=4096)
     height: int = bb.param(32, "pixels", ge=1, le=4096)

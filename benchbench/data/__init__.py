@@ -10,5 +10,6 @@
     image_files.py  from image files to squares of pixels
     splitting.py    takes a part of each class
     checks.py       checks what a dataset plugin returns, and computes its digest
+    file_states.py  what changes when files change
     cache.py        images decoded once and mapped into memory
 """

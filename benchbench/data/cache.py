@@ -19,7 +19,6 @@ import os
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from urllib.parse import quote
@@ -31,6 +30,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchbench.data.checks import SplitArrays, check_splits, facts_of
 from benchbench.data.decoding import decode_lazy
+from benchbench.data.file_states import files_below, state_of
 from benchbench.data.fit import fit_splits
 from benchbench.errors import DataError
 from benchbench.paths import cache_folder
@@ -152,7 +152,7 @@ def digest_of(dataset: Dataset, root: Path, *, source_digest: str = "") -> str |
 
 def cached_bytes(name: str) -> int:
     """Return the size on disk of what is cached of the dataset of that name."""
-    return sum(status.st_size for _, status in _files(dataset_folder(name)))
+    return sum(status.st_size for _, status in files_below(dataset_folder(name)))
 
 
 def dataset_folder(name: str) -> Path:
@@ -181,7 +181,7 @@ def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
         "revision": dataset.revision,
         "params": dataset.model_dump(mode="json", exclude=set(Dataset.model_fields) - _used(dataset)),
         "source_digest": source_digest,
-        "sources": [_state(path) for path in dataset.sources(root)],
+        "sources": [state_of(path) for path in dataset.sources(root)],
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return dataset_folder(dataset.name) / digest[:32]
@@ -190,38 +190,6 @@ def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
 def _used(dataset: Dataset) -> frozenset[str]:
     """Return the fields of the base class that the decoded images depend on."""
     return dataset.load_uses | ({"image_size", "fit"} if dataset.fit == "resize" else frozenset())
-
-
-def _state(path: Path) -> tuple[str, str]:
-    """Return a path and a digest of what changes with it: of each file its name, its size and its times.
-
-    Swapping two files of the same size and age leaves their modification times as they are; only the time of the
-    last change of their inodes tells.
-    """
-    digest = hashlib.sha256()
-    for name, status in sorted(_files(path), key=itemgetter(0)):
-        digest.update(json.dumps([name, status.st_size, status.st_mtime_ns, status.st_ctime_ns]).encode())
-    return (str(path.resolve()), digest.hexdigest())
-
-
-def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield each file at or below a path by its name relative to it; what cannot be looked at is left out."""
-    if not path.is_dir():
-        with suppress(OSError):
-            yield "", path.stat()
-        return
-    for folder, subfolders, names in os.walk(path, followlinks=True):
-        parent = Path(folder)
-        subfolders[:] = [name for name in subfolders if not _leads_back(parent / name)]
-        for name in names:
-            with suppress(OSError):
-                file = parent / name
-                yield file.relative_to(path).as_posix(), file.stat()
-
-
-def _leads_back(folder: Path) -> bool:
-    """Tell whether a folder is a link to one of those that it lies in, which would never end."""
-    return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("end").parents
 
 
 def _read(folder: Path) -> Loaded | None:

@@ -5,6 +5,7 @@
     main.py         the worker process: reads jobs, writes messages
     ray_task.py     the same as a Ray task
     setup.py        a spec to live objects, and every check before the first batch
+    reading.py      where images are read from while a trial runs
     splits.py       a dataset as tensors
     seeds.py        seeds all random generators, and puts them back
     model_check.py  a fresh model tried in both modes, before anything is trained

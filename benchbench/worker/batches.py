@@ -19,9 +19,10 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.augmentation import Augmenter
+from benchbench.worker.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from torch import Tensor
 
@@ -81,8 +82,7 @@ class Window:
 class Batches:
     """One split on a device, as float32 batches ``[n, C, S, S]`` with int64 labels ``[n]``.
 
-    The last batch holds what is left, so that every image is seen. ``after_reading`` is called when the images
-    of a batch have been read.
+    The last batch holds what is left, so that every image is seen.
     """
 
     def __init__(
@@ -94,15 +94,15 @@ class Batches:
         device: torch.device,
         augmenter: Augmenter | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
-        after_reading: Callable[[], None] = lambda: None,
+        reading: Reading | None = None,
     ) -> None:
         self.batch_size = batch_size
         self.eval_batch_size = EVAL_BATCH_SIZE
         self.device = device
         self._augmenter = augmenter or Augmenter()
         self._memory_format = memory_format
-        self._after_reading = after_reading
-        self._images = split.images.to(device)
+        self._reading = reading or Reading()
+        self._images = self._reading.of(split.images, device)
         self._labels = split.labels.to(device)
         self._preprocessing = preprocessing
         self._mean = _per_channel(preprocessing.mean, device)
@@ -138,24 +138,27 @@ class Batches:
     def shuffled(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image once, in an order and augmented as drawn for this seed and epoch."""
         generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
-        order = torch.randperm(self.num_images, generator=generator).to(self.device)
+        rows = torch.randperm(self.num_images, generator=generator)
+        order = rows.to(self.device)
         draws = tuple(numbers.to(self.device) for numbers in self._augmenter.draw(self.num_images, generator))
         size = self._preprocessing.image_size
-        for start in range(0, self.num_images, self.batch_size):
-            chosen = slice(start, start + self.batch_size)
-            index = order[chosen]
-            images = crop(self._images[index], size)
-            self._after_reading()
-            images, labels = self._augmenter(images, self._labels[index], tuple(numbers[chosen] for numbers in draws))
+        spans = self._spans(self.batch_size)
+        for chosen, read in zip(spans, self._images.read(spans, rows), strict=True):
+            images, labels = crop(read, size), self._labels[order[chosen]]
+            self._reading.after_reading()
+            images, labels = self._augmenter(images, labels, tuple(numbers[chosen] for numbers in draws))
             yield self._normalise(pad(images, size)), labels
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image once, as stored and never augmented, in batches of ``eval_batch_size``."""
-        for start in range(0, self.num_images, self.eval_batch_size):
-            chosen = slice(start, start + self.eval_batch_size)
-            images = self._normalise(pad_or_crop(self._images[chosen], self._preprocessing.image_size))
-            self._after_reading()
+        spans = self._spans(self.eval_batch_size)
+        for chosen, read in zip(spans, self._images.read(spans), strict=True):
+            images = self._normalise(pad_or_crop(read, self._preprocessing.image_size))
+            self._reading.after_reading()
             yield images, self._labels[chosen]
+
+    def _spans(self, size: int) -> list[slice]:
+        return [slice(start, start + size) for start in range(0, self.num_images, size)]
 
     def _normalise(self, images: Tensor) -> Tensor:
         # The order of operations is that of torchvision's ToTensor and Normalize, so that every bit is theirs.

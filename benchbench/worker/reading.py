@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +16,7 @@ import psutil
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -34,6 +35,21 @@ def is_resident(num_bytes: int, device: torch.device) -> bool:
     return num_bytes <= RESIDENT_FRACTION * free
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How images are read: from the device if they are ``resident``, or else from the file that they are mapped from.
+
+    ``after_reading`` is called when the images of a batch have been read.
+    """
+
+    resident: bool = True
+    after_reading: Callable[[], None] = lambda: None
+
+    def of(self, images: Tensor, device: torch.device) -> Images:
+        """Return what reads these images for a device."""
+        return Resident(images, device) if self.resident else Streamed(images, device)
+
+
 class Images(Protocol):
     """The images of a split: uint8 ``[N, C, H, W]``."""
 
@@ -41,8 +57,8 @@ class Images(Protocol):
     def shape(self) -> torch.Size:
         """``[N, C, H, W]``."""
 
-    def read(self, rows: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Yield, on the device, the images in each of these rows: int64 ``[n]`` on the CPU."""
+    def read(self, spans: Sequence[slice], order: Tensor | None = None) -> Iterator[Tensor]:
+        """Yield the images of each span on the device: of all images as stored, or in an ``order``, int64 ``[N]``."""
 
 
 class Resident:
@@ -50,51 +66,44 @@ class Resident:
 
     def __init__(self, images: Tensor, device: torch.device) -> None:
         self._images = images.to(device)
-        self._device = device
 
     @property
     def shape(self) -> torch.Size:
         """``[N, C, H, W]``."""
         return self._images.shape
 
-    def read(self, rows: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Yield the images in each of these rows."""
-        for each in rows:
-            yield self._images[each.to(self._device)]
+    def read(self, spans: Sequence[slice], order: Tensor | None = None) -> Iterator[Tensor]:
+        """Yield the images of each span."""
+        index = None if order is None else order.to(self._images.device)
+        for span in spans:
+            yield self._images[span if index is None else index[span]]
 
 
 class Streamed:
-    """Images that stay in the file that they are mapped from, and are read a few batches ahead.
+    """Images that stay in the file that they are mapped from, and are read a few batches ahead by a thread."""
 
-    ``after_reading`` is called when the images of a batch have been read; it can release the mapped pages.
-    """
-
-    def __init__(self, images: Tensor, device: torch.device, after_reading: Callable[[], None]) -> None:
+    def __init__(self, images: Tensor, device: torch.device) -> None:
         self._images = images
         self._device = device
-        self._after_reading = after_reading
 
     @property
     def shape(self) -> torch.Size:
         """``[N, C, H, W]``."""
         return self._images.shape
 
-    def read(self, rows: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Yield the images in each of these rows, while a thread reads those that follow."""
-        waiting = iter(rows)
+    def read(self, spans: Sequence[slice], order: Tensor | None = None) -> Iterator[Tensor]:
+        """Yield the images of each span, while the thread reads those that follow."""
+        waiting = iter(spans)
         with ThreadPoolExecutor(1, thread_name_prefix="bench-read") as reader:
-            ahead = deque(reader.submit(self._read, each) for each in islice(waiting, BATCHES_AHEAD))
+            ahead = deque(reader.submit(self._read, order, span) for span in islice(waiting, BATCHES_AHEAD))
             try:
                 while ahead:
                     images = ahead.popleft().result()
-                    following = next(waiting, None)
-                    if following is not None:
-                        ahead.append(reader.submit(self._read, following))
+                    ahead.extend(reader.submit(self._read, order, span) for span in islice(waiting, 1))
                     yield images.to(self._device, non_blocking=True)
             finally:
-                reader.shutdown(wait=False, cancel_futures=True)
+                reader.shutdown(cancel_futures=True)  # the loop may have ended early
 
-    def _read(self, rows: Tensor) -> Tensor:
-        images = self._images[rows]
-        self._after_reading()
+    def _read(self, order: Tensor | None, span: slice) -> Tensor:
+        images = self._images[span].clone() if order is None else self._images[order[span]]
         return images.pin_memory() if self._device.type == "cuda" else images

@@ -30,6 +30,7 @@ from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
 from benchbench.worker.best import Best
 from benchbench.worker.memory import is_out_of_memory
 from benchbench.worker.model_check import ModelCheck
+from benchbench.worker.reading import Reading, is_resident
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.seeds import seed_everything
 from benchbench.worker.splits import Splits
@@ -101,6 +102,7 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     _check_fit(spec, dataset, splits)
     augmenter = _augmenter(spec, registry, dataset, splits)
     switches.put_back()
+    resident = is_resident(sum(split.images.nbytes for _, split in splits.items()), device)
     train, val, test = (
         Batches(
             split,
@@ -108,7 +110,7 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
             batch_size=spec.batch_size,
             device=device,
             augmenter=augmenter,
-            after_reading=loaded.forget_pages,
+            reading=Reading(resident, loaded.forget_pages),
         )
         for _, split in splits.items()
     )
@@ -136,7 +138,8 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
             device=str(device), device_name=device_name(device), num_threads=torch.get_num_threads()
         ),
         acceleration=learner.acceleration.facts()
-        | {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"},
+        | {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"}
+        | ({} if resident else {"images": "read from their file, some batches ahead"}),
         num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
         plugin_origins={kind: registry.origin(kind, spec.plugin(kind).name) for kind in KINDS},
         plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},

@@ -20,6 +20,7 @@ import benchbench as bb
 from benchbench import paths
 from benchbench.data import cache as data_cache
 from benchbench.data.checks import check_splits
+from benchbench.data.file_states import state_of
 from benchbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -168,9 +169,9 @@ def test_a_file_behind_a_link_to_a_folder_counts(tmp_path: Path) -> None:
     write_shades(elsewhere, 10, 20)
     (root / "link").symlink_to(elsewhere)
     (elsewhere / "back").symlink_to(elsewhere)
-    state = data_cache._state(root)
+    state = state_of(root)
     (elsewhere / "0.txt").write_text("99")
-    assert data_cache._state(root) != state
+    assert state_of(root) != state
 
 
 def test_another_version_of_the_image_library_means_loading_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
