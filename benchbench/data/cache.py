@@ -19,7 +19,6 @@ import os
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from urllib.parse import quote
 
@@ -40,6 +39,7 @@ from benchbench.records.events import DataFacts  # noqa: TC001 - pydantic reads 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from benchbench.data.decoding import Progress
 
