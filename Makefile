@@ -5,6 +5,7 @@
 # make survival  kill trials and grids at many random moments, and check that they finish
 # make bench     time it against plain loops, Lightning and timm's loader, and write docs/benchmarks.md
 # make docs      build the site into build/docs
+# make statistics  simulate what bench compare promises, and write docs/statistics.md
 # make format    format the code
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ PYTEST := python -m pytest -n 2 --dist worksteal
 QUICK := -m "not slow and not survival"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint docs quick test lowest survival bench format coverage clean
+.PHONY: help demo check lint docs quick test lowest survival bench statistics format coverage clean
 
 help:
 	@sed -n '/^PYTHON/q; s/^# //p' Makefile
@@ -59,6 +60,9 @@ survival: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest tests/benchmarks --write-page --benchmark-columns=min,median,max,rounds $(BENCH_ARGS)
+
+statistics: $(VENV)/installed-dev
+	PYTHONPATH=tests $(BIN)/python tests/simulations/simulate.py $(STATISTICS_ARGS)
 
 check: lint docs quick
 

@@ -50,7 +50,8 @@ class Cell:
 class CellMaker:
     """Makes the cells of a table: ``numbers`` are by attempt, and ``at_chance`` names attempts that did not learn.
 
-    A permutation test is made if it could reach ``level``, that of a verdict in this table.
+    A permutation test is made beside a t test that shows a difference if it could reach ``level``, that of a verdict in
+    this table.
     """
 
     baseline: Configuration
@@ -81,7 +82,7 @@ class CellMaker:
 
     def _contrast(self, ours: Values, theirs: Values, metric: Metric) -> Contrast:
         change = contrast(ours, theirs, as_ratio=metric.is_ratio, confidence=self.confidence)
-        if change.p_value is not None:
+        if change.p_value is not None and change.p_value < 1 - self.confidence:
             permuted = permutation_p(ours, theirs, as_ratio=metric.is_ratio, level=self.level)
             change = replace(change, permutation_p=permuted)
         if metric.unit == "fraction" and change.interval:

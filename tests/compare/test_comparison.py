@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 from dataclasses import replace
 from itertools import chain
@@ -33,7 +32,7 @@ from benchbench.errors import SpecError
 from benchbench.records.tracked import Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from benchbench.compare import Cell, PublishedRow
 
@@ -109,15 +108,6 @@ def test_ratios_and_prediction_intervals_cover_the_truth_as_often_as_they_say(n:
     assert 0.93 <= predictions / NUM_DRAWS <= 0.97
 
 
-@pytest.fixture(autouse=True)
-def _quick_corrections() -> Iterator[None]:
-    """Leave little to the garbage collection that statsmodels asks for with every table, 0.1 s with all of torch."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5])
 def test_no_more_null_tables_than_promised_hold_a_false_verdict(n: int) -> None:
     random = np.random.default_rng(n)
