@@ -12,7 +12,7 @@ from benchbench.cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchbench.compare import Comparison, ModelComparison, PopulationRow
+    from benchbench.compare import Comparison, DatasetComparison, ModelComparison, PopulationRow
     from benchbench.driver.compare import Published
 
 FORMAT = 1
@@ -41,6 +41,9 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
         bool,
         typer.Option("--population", help="Also compare accuracies on images like the test images, by predictions."),
     ] = False,
+    datasets: Annotated[
+        bool, typer.Option("--datasets", help="Compare on each of several datasets, and over all of them.")
+    ] = False,
     models: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -67,6 +70,8 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
             *models, experiment=experiment, grid=grid, confidence=confidence, watcher=Notes()
         )
         show_models(compared, models, form)
+    elif datasets:
+        show_datasets(driver.compare_over_datasets(experiment, grid=grid, watcher=Notes(), **question), form)
     elif expected:
         published = driver.compare_with_published(experiment, grid=grid, confidence=confidence, watcher=Notes())
         show_published(published, form)
@@ -93,6 +98,24 @@ def show_comparison(comparison: Comparison, over_images: Sequence[PopulationRow]
         shown = tables.of_comparison(comparison)
         shown += [tables.of_population(over_images, comparison.confidence)] if over_images else []
         print_tables(shown, (*warnings, *comparison.facts), form)
+
+
+def show_datasets(compared: DatasetComparison, form: str) -> None:
+    """Print the comparisons by dataset and what holds over all of them; CSV has the rows of each dataset."""
+    from benchbench.cli.tables import print_csv, print_json, print_tables
+    from benchbench.compare.dataset_tables import of_datasets
+    from benchbench.compare.tables import flat_rows
+
+    if form == "json":
+        print_json({"format": FORMAT} | asdict(compared))
+    elif form == "csv":
+        print_csv([{"dataset": name} | row for name, each in compared.comparisons.items() for row in flat_rows(each)])
+    else:
+        missing = (f"left out, not on every dataset: {'; '.join(compared.missing)}",) if compared.missing else ()
+        warnings = (
+            f"warning: {name}: {warning}" for name, each in compared.comparisons.items() for warning in each.warnings
+        )
+        print_tables(of_datasets(compared), (*missing, *warnings), form)
 
 
 def show_published(published: Published, form: str) -> None:

@@ -22,12 +22,18 @@
     published.py       our trials against published numbers
     timings.py         timings against a baseline
     population.py      accuracies on images like the test images
+    datasets.py        configurations on several datasets
+    ranks.py           average ranks over datasets
+    profiles.py        performance profiles over targets
+    aggregates.py      interquartile means, probability of improvement
+    dataset_tables.py  comparisons on several datasets as text
     models.py          two trained models on the same images: McNemar's test
     frame.py           records as a pandas table
 """
 
 from benchbench.compare.cells import Cell
 from benchbench.compare.comparison import Comparison, Row, compare_records
+from benchbench.compare.datasets import DatasetComparison, compare_datasets
 from benchbench.compare.models import ModelComparison, compare_models
 from benchbench.compare.population import PopulationRow, compare_populations
 from benchbench.compare.published import PublishedRow, against_published
@@ -35,11 +41,13 @@ from benchbench.compare.published import PublishedRow, against_published
 __all__ = [
     "Cell",
     "Comparison",
+    "DatasetComparison",
     "ModelComparison",
     "PopulationRow",
     "PublishedRow",
     "Row",
     "against_published",
+    "compare_datasets",
     "compare_models",
     "compare_populations",
     "compare_records",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.compare import against_published, compare_populations
+from benchbench.compare import against_published, compare_datasets, compare_populations
 from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
 from benchbench.driver.judging import judge
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Unpack
 
-    from benchbench.compare import Comparison, ModelComparison, PopulationRow, PublishedRow
+    from benchbench.compare import Comparison, DatasetComparison, ModelComparison, PopulationRow, PublishedRow
     from benchbench.driver.question import QuestionOptions
     from benchbench.records.record import Record
 
@@ -56,6 +56,22 @@ def compare(
     records = find_records(name, study, note)
     with look_memory(name) as memory:
         return judge(records, question, study.design, memory, note)
+
+
+def compare_over_datasets(
+    experiment: str | None = None,
+    *,
+    grid: str | Path | None = None,
+    watcher: Watcher | None = None,
+    **options: Unpack[QuestionOptions],
+) -> DatasetComparison:
+    """Return how an experiment's configurations compare on each of several datasets and over all of them.
+
+    The arguments are those of :func:`compare`. Raises :class:`~benchbench.errors.BenchError` for fewer than two
+    datasets.
+    """
+    study = Study.read(grid)
+    return compare_datasets(_find(experiment, study, watcher), study.question(options))
 
 
 def compare_over_images(

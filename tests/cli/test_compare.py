@@ -263,6 +263,8 @@ BAD_INPUT = [
     (["bench", "--confidence", "95"], "--confidence 95 is not between 0 and 1", "0.95"),
     (["bench", "--format", "tex"], "'--format': 'tex' is not one of 'table'", "bench compare --help"),
     (["bench", "--expected"], "no published results to compare with", "--grid FILE"),
+    (["bench", "--datasets"], "the trials are of one dataset only", "without --datasets"),
+    (["bench", "--margin", "200"], "--margin 200 is not between 0 and 100 points", "0.5"),
     (["bench", "--grid", "none.toml"], "no such file: none.toml", ""),
     (["bench", "--models", "aaaa", "bbbb"], "no run of this experiment is 'aaaa'", ""),
 ]
