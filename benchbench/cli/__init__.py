@@ -14,6 +14,7 @@
     compare.py         bench compare
     report.py          bench report
     transfer.py        bench export and bench import
+    predict.py         bench predict
     list.py            bench list
     show.py            bench show
     data.py            bench data

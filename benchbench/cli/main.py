@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from benchbench.cli import compare, data, doctor, grid, options, plugin, report, run, runs, show, time, transfer
+from benchbench.cli import compare, data, doctor, grid, options, plugin, predict, report, run, runs, show, time, transfer
 from benchbench.cli import list as list_
 from benchbench.cli.startup import output_error, take_over
 from benchbench.errors import BenchError, SpecError
@@ -53,7 +53,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for module in (run, grid, time, runs, compare, report, transfer, list_, show, data, plugin, doctor):
+    for module in (run, grid, time, runs, compare, report, predict, transfer, list_, show, data, plugin, doctor):
         module.register(app)
     return app
 

@@ -12,4 +12,5 @@
     checks.py       checks what a dataset plugin returns, and computes its digest
     file_states.py  what changes when files change
     cache.py        images decoded once and mapped into memory
+    preparation.py  from image files or raw pixels to what a network is given
 """

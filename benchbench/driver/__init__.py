@@ -10,6 +10,7 @@ They take plain values, return values, print nothing, and tell a watcher what go
     compare.py       an experiment, compared
     report.py        an experiment, as an HTML file
     transfer.py      results in one file, taken elsewhere and read in again
+    predict.py       what the model of a run says of image files
     settings.py      where and how trials run: what decides no result
     watcher.py       who looks on, such as the terminal
     trials.py        trials from drafts to results: open, resolve, plan, train, deliver

@@ -8,4 +8,5 @@
     channel.py        the sockets that carry them between processes of one machine
     heartbeat.py      progress and the request to stop, in shared memory
     plugin_checks.py  what is asked and said when plugins are checked
+    predictions.py    what a process that predicts is asked, and answers
 """

@@ -16,9 +16,16 @@ SAMPLES = "samples.npz"
 """Raw images: some of each class, and some of the test split with their predictions."""
 
 MODEL_FOLDER = "model"
+GRAPH = "model.pt2"
+CLASSIFIER = "classifier.json"
+"""What a model needs besides its network; both are in the folder ``data`` of a model."""
+
 FIGURES_FOLDER = "figures"
 
 REPORT = "report.html"
 TRIALS = "trials.json"
 GRID = "grid.toml"
 TIMING = "timing.json"
+
+OTHER = "(other)"
+"""What tables call a prediction of none of the classes: a model may have more outputs than there are classes."""

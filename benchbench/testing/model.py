@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchbench.data.preparation import Classifier, Preparation
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.plugin.model import DataSpec, logits_problem
 from benchbench.testing import parameters
@@ -260,7 +261,10 @@ def exports(subject: ModelSubject) -> None:
     """Check that the trained model can be saved with the run, as a graph that loads without the plugin."""
     names = tuple(str(number) for number in range(subject.data.num_classes))
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
-        reason = save_model(Path(folder) / "model", subject.network, subject.images[:2], names)
+        images = subject.images[:2]
+        _, channels, height, width = images.shape
+        classifier = Classifier(Preparation(width, "pad", (0.5,), (0.5,), (channels, height, width)), names, 1)
+        reason = save_model(Path(folder) / "model", subject.network, images, classifier)
     fix = "avoid Python values computed from tensors in forward(), such as .item() or if tensor > 0"
     require(reason is None, f"the trained model cannot be saved: {reason}", fix=fix)
 

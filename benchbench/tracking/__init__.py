@@ -18,6 +18,7 @@
     importing.py    runs of such a file, taken into the store
     reading.py      opens a store that is only read
     records.py      reads the records of an experiment
+    run_models.py   the models of runs, found and fetched
     run_files.py    fetches and adds files of runs
 """
 

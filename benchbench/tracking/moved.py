@@ -31,7 +31,7 @@ def find_move(location: str, database: Path) -> Move | None:
     They were if they lie beside the database and either no longer where it says, or there only beside the database
     that this one is a copy of.
     """
-    old = _local_path(location)
+    old = local_path(location)
     if old is None or old.parent.name != _FOLDER or old.parent.parent == database.parent:
         return None
     new = database.parent / _FOLDER / old.name
@@ -40,10 +40,13 @@ def find_move(location: str, database: Path) -> Move | None:
     return Move(location, quoted(new)) if is_gone or is_beside else None
 
 
-def current_address(artifact_uri: str, tracking_uri: str) -> str:
-    """Return where the files of a run are: its address, or the one to which they were moved with their database."""
+def current_address(artifact_uri: str, tracking_uri: str, *, depth: int = 2) -> str:
+    """Return where the files of a run are: its address, or the one to which they were moved with their database.
+
+    They are ``depth`` folders below those of the experiment; the files of a model are three.
+    """
     database = sqlite_path(tracking_uri)
-    location, *rest = artifact_uri.rsplit("/", 2)
+    location, *rest = artifact_uri.rsplit("/", depth)
     move = find_move(location, database) if database is not None and rest else None
     return "/".join((move.new, *rest)) if move else artifact_uri
 
@@ -69,7 +72,7 @@ def follow_move(tracking_uri: str) -> str:
     return f"this folder was moved or copied from {folder}: MLflow finds the files of its runs here from now on"
 
 
-def _local_path(address: str) -> Path | None:
+def local_path(address: str) -> Path | None:
     """Return the path of an address that MLflow takes for a local one; it unquotes those without a scheme as well."""
     if address.startswith("file:"):
         return Path(unquote(urlsplit(address).path))

@@ -23,9 +23,11 @@
     system.py       load of processor, memory and GPU during a trial
     memory.py       how much memory a piece of work takes
     layers.py       the table of a network's layers
+    staging.py      what the run of a finished trial keeps
     artifacts.py    the files of a finished trial
     compilation.py  what torch.compile did in a trial
     export.py       the trained model as an MLflow model
+    predictor.py    the exported model at work on images
     timing.py       times variants in interleaved rounds
     accelerate/     what makes a step fast
 """

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictions", "save_layers", "save_model", "stage"]
 
-OTHER = "(other)"
-"""A prediction of none of the classes: a model may have more outputs than there are classes."""
-
 _NUM_TEST_IMAGES = 16
 _NUM_IMAGES_PER_CLASS = 4
 
@@ -111,7 +108,7 @@ class _Table:
     def columns(self) -> tuple[str, ...]:
         """Return the names of the predictions; the last stands for no class, if that occurs."""
         has_other = bool((self.predicted == len(self.class_names)).any())
-        return (*self.class_names, OTHER) if has_other else self.class_names
+        return (*self.class_names, file_names.OTHER) if has_other else self.class_names
 
     def per_class(self) -> Iterable[tuple[object, ...]]:
         for number, name in enumerate(self.class_names):

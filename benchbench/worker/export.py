@@ -1,7 +1,8 @@
 """A trained model as an MLflow model folder: a graph of torch.export and the text files that describe it.
 
-The files are those that ``mlflow.pytorch.save_model`` writes (a test compares them). Writing them here spares
-the worker the import of MLflow, two seconds. There is no pickle: it would need the plugin's code to load.
+The files are those that ``mlflow.pytorch.save_model`` writes (a test compares them), and ``classifier.json``, with
+which :mod:`benchbench.worker.predictor` takes images as they are. Writing them here spares the worker the import of
+MLflow, two seconds. There is no pickle: it would need the plugin's code to load.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from benchbench.records import file_names
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import Tensor, nn
     from torch.export import ExportedProgram
 
+    from benchbench.data.preparation import Classifier
+
 TOLERANCE = 1e-4
 """How far a logit of the graph may be from the model's, absolute and relative; both run on one CPU."""
 
 
-def save_model(folder: Path, model: nn.Module, example: Tensor, class_names: tuple[str, ...]) -> str | None:
+def save_model(folder: Path, model: nn.Module, example: Tensor, classifier: Classifier) -> str | None:
     """Write the model to ``folder`` and return None, or the reason why it cannot be exported.
 
     example: float32 ``[N, C, H, W]`` with N at least 2. What the folder holds is on the CPU and in eval mode,
@@ -38,7 +43,7 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, class_names: tup
     shutil.rmtree(folder, ignore_errors=True)
     try:
         program = _export(copy.deepcopy(model).cpu().eval(), example.cpu())
-        _write(folder, program, example, class_names=class_names)
+        _write(folder, program, classifier)
     except Exception as error:  # noqa: BLE001 - a plugin's code is traced here; a file is not worth the trial
         shutil.rmtree(folder, ignore_errors=True)
         lines = str(error).strip().splitlines()
@@ -73,12 +78,14 @@ def _silent() -> Iterator[None]:
         logging.disable(before)
 
 
-def _write(folder: Path, program: ExportedProgram, example: Tensor, *, class_names: tuple[str, ...]) -> None:
+def _write(folder: Path, program: ExportedProgram, classifier: Classifier) -> None:
     import torch
 
     (folder / "data").mkdir(parents=True)
-    torch.export.save(program, folder / "data" / "model.pt2")
-    requirements = [f"mlflow=={version('mlflow')}", f"torch=={version('torch').split('+')[0]}"]
+    torch.export.save(program, folder / "data" / file_names.GRAPH)
+    classifier.write(folder / "data" / file_names.CLASSIFIER)
+    names = ("mlflow", "torch", "benchbench")
+    requirements = [f"{name}=={version(name).split('+')[0]}" for name in names]
     python = platform.python_version()
     texts = {
         "requirements.txt": "\n".join(requirements),
@@ -87,51 +94,44 @@ def _write(folder: Path, program: ExportedProgram, example: Tensor, *, class_nam
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    description = _describe(example.shape, _num_outputs(program), class_names)
+    description = _describe(classifier)
     description["model_size_bytes"] = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     # One JSON value a line is YAML, which is what MLflow reads.
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in description.items()]
     (folder / "MLmodel").write_text("".join(lines), encoding="utf-8")
 
 
-def _num_outputs(program: ExportedProgram) -> int:
-    (output,) = (node for node in program.graph.nodes if node.op == "output")
-    return int(output.args[0][0].meta["val"].shape[1])
+def _describe(classifier: Classifier) -> dict[str, object]:
+    """Return the content of the file MLmodel: https://mlflow.org/docs/latest/ml/model/#mlmodel-file-structure.
 
-
-def _describe(example_shape: Sequence[int], num_outputs: int, class_names: tuple[str, ...]) -> dict[str, object]:
-    """Return the content of the file MLmodel: https://mlflow.org/docs/latest/ml/model/#mlmodel-file-structure."""
+    There is no schema of what goes in: MLflow's know either files or arrays, and this model takes both.
+    """
     import torch
 
     return {
         "flavors": {
             "python_function": {
-                # MLflow writes null, and then loads the graph to the GPU if there is one, which it refuses
-                # to be moved to.
-                "config": {"device": "cpu"},
                 "data": "data",
                 "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
-                "loader_module": "mlflow.pytorch",
-                "pickle_module_name": "mlflow.pytorch.pickle_module",
+                "loader_module": "benchbench.worker.predictor",
                 "python_version": platform.python_version(),
             },
             "pytorch": {"code": None, "model_data": "data", "pytorch_version": str(torch.__version__)},
         },
-        "metadata": {"class_names": list(class_names)},
+        "metadata": {"class_names": list(classifier.class_names)},
         "mlflow_version": version("mlflow"),
         "model_id": None,
         "model_uuid": uuid.uuid4().hex,
-        "signature": {
-            "inputs": _tensor_schema([-1, *example_shape[1:]]),
-            "outputs": _tensor_schema([-1, num_outputs]),
-            "params": None,
-        },
+        "signature": {"inputs": None, "outputs": json.dumps(_columns(classifier)), "params": None},
         "utc_time_created": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}",
     }
 
 
-def _tensor_schema(shape: list[int]) -> str:
-    return json.dumps([{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": shape}}])
+def _columns(classifier: Classifier) -> list[dict[str, object]]:
+    """Return the columns of what the model says of images, as MLflow has them."""
+    numbers = ("probability", *(f"probability_{name}" for name in classifier.class_names))
+    types = {"image": "string", "prediction": "string"} | dict.fromkeys(numbers, "double")
+    return [{"type": kind, "name": name, "required": True} for name, kind in types.items()]
 
 
 _PYTHON_ENV = """\

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from benchbench.config.kinds import KINDS
 from benchbench.data import cache as data_cache
 from benchbench.data.checks import channels_problem, cut_problem
+from benchbench.data.preparation import Preparation
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.failures import check_returned, failures_named
@@ -73,6 +74,7 @@ class Prepared:
     test: Batches
     learner: Learner
     started: Started
+    preparation: Preparation
     epochs: tuple[EpochFinished, ...] = ()
     times: Times = field(default_factory=Times)
     note: str = ""
@@ -147,7 +149,8 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     )
     memory_format = learner.acceleration.memory_format
     train, val, test = (batches.in_format(memory_format) for batches in (train, val, test))
-    prepared = Prepared(splits, train, val, test, learner, started, note=note)
+    preparation = Preparation.of(dataset, loaded.facts.image_shape)
+    prepared = Prepared(splits, train, val, test, learner, started, preparation, note=note)
     if saved is not None:
         saved.restore(learner)
         prepared = replace(prepared, epochs=saved.epochs, times=saved.times)

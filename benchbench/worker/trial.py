@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
-from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.errors import BenchError, SpecError
 from benchbench.protocol.heartbeat import StoppedError
@@ -19,20 +18,19 @@ from benchbench.records import file_names
 from benchbench.records.events import EpochFinished, Error, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.records.private import without_credentials
-from benchbench.worker import artifacts, checkpoint
+from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
 from benchbench.worker.checkpoint import UnreadableStateError
 from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
 from benchbench.worker.final import final_of
 from benchbench.worker.setup import memory_errors_named, prepare
+from benchbench.worker.staging import stage_artifacts
 from benchbench.worker.system import SystemSampler, is_noisy
 from benchbench.worker.train import Progress, evaluate, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from torch import Tensor
 
     from benchbench.plugin.registry import Registry
     from benchbench.protocol.jobs import TrialJob
@@ -209,7 +207,9 @@ class _Trial:
             self._notes.append(describe_compiled())
         if self._job.artifacts != "none":
             self._on_status("writing artifacts")
-            self._notes += _stage_artifacts(self._job, self._prepared, evaluations["test"].logits)
+            self._notes += stage_artifacts(
+                self._job, self._prepared, evaluations["test"].logits, heartbeat=self._heartbeat
+            )
         return Finished(final=final, times=self._clock.times(), notes=tuple(self._notes))
 
     def _evaluate(self, split: str) -> Evaluation:
@@ -239,21 +239,6 @@ def _moved(began: Started | None, now: Started) -> str:
     """Return a note on a trial that is resumed on another kind of device."""
     devices = [event.machine.device.partition(":")[0] for event in (began, now) if event]
     return "" if len(set(devices)) == 1 else f"it began on {devices[0]} and is resumed on {devices[1]}"
-
-
-def _stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor) -> list[str]:
-    """Write what the run keeps; return notes on what could not be kept."""
-    folder = Path(job.folder) / "artifacts"
-    predictions = artifacts.Predictions(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
-    artifacts.stage(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
-    images, _ = next(prepared.test.in_order())
-    model = prepared.learner.evaluated
-    problem = artifacts.save_layers(folder / file_names.LAYERS, model, images[:1])
-    notes = [f"the layers were not listed: {problem}"] if problem else []
-    if job.artifacts == "full":
-        problem = artifacts.save_model(folder / "model", model, images[:2].cpu(), prepared.splits.class_names)
-        notes += [f"the model was not saved: {problem}"] if problem else []
-    return notes
 
 
 def _describe(error: Exception) -> Error:

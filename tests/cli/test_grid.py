@@ -101,7 +101,7 @@ def assert_described(bench: Bench, parent: Run, text: str) -> None:
 def assert_predicts(place: str) -> None:
     """A child's model is loaded as MLflow serves it."""
     model = mlflow.pyfunc.load_model(place)
-    assert model.predict(np.zeros((3, 1, 8, 8), dtype=np.float32)).shape == (3, 2)
+    assert set(model.predict(np.zeros((3, 1, 8, 8), dtype=np.uint8))["prediction"]) <= {"left", "right"}
 
 
 def assert_children_compare(bench: Bench) -> None:

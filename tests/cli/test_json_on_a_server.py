@@ -39,7 +39,7 @@ COMMANDS = (
     ("compare", "--json"),
     ("compare", "--grid", "rates.toml", "--format", "json"),
     ("report", "-o", "report.html", "--json"),
-    ("time", "tiny", "digits", "--plugins", TINY, "-b", "50,100", "--rounds", 2, "--steps", 2, "--json"),
+    ("time", "tiny", "digits", "--plugins", TINY, "-b", "50,100", "--rounds", 3, "--steps", 2, "--json"),
     ("list", "--json"),
     ("show", "model", "alexnet", "--json"),
     ("data", "list", "--json"),

@@ -179,7 +179,7 @@ def test_a_plugin_that_draws_a_bar_does_not_flood_the_screen(bench: Bench) -> No
 @pytest.mark.parametrize("text", ["1e-5", "1.0e-05", "1E-5", ".00001"])
 def test_a_small_rate_is_the_same_trial_however_it_is_typed(text: str) -> None:
     # https://github.com/hydra-ecosystem/hydra/issues/999
-    registry = Registry.load(only={"benchbench:sgd", "benchbench:constant", "benchbench:resnet", "benchbench:digits"})
+    registry = Registry.load()
     draft = Draft.from_toml({"model": "resnet", "dataset": "digits"})
     specs = {
         registry.resolve(draft.with_texts(read_settings([f"optimizer.lr={rate}"]))).id for rate in (text, "0.00001")

@@ -14,6 +14,7 @@ import pytest
 import requests
 import torch
 from support import journals
+from support.classifiers import classifier
 from support.commands import Bench
 from support.paths import PLUGINS
 from support.tracking_server import free_port, server
@@ -51,7 +52,10 @@ def test_a_server_has_everything_that_was_delivered_to_it(
     (journal.artifacts / "figures").mkdir(parents=True)
     (journal.artifacts / "figures" / "curves.png").write_bytes(b"png")
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).eval()
-    assert save_model(journal.artifacts / "model", network, torch.randn(2, 3, 2, 2), journals.CLASSES) is None
+    assert (
+        save_model(journal.artifacts / "model", network, torch.randn(2, 3, 2, 2), classifier(journals.CLASSES, side=2))
+        is None
+    )
     store = Store.open(served)
     run = store.deliver(journal)
     assert Store.open(served).deliver(journal) == run

@@ -1,13 +1,16 @@
 """One trial after another in this process: what it says, and how it ends when something goes wrong."""
 
+import csv
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from benchbench_plugins.digits import Digits
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
@@ -15,9 +18,10 @@ from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import ArtifactLevel, TrialJob
-from benchbench.records.events import Event, Failed, Started
+from benchbench.records.events import Event, Failed, Finished, Started
 from benchbench.records.record import Record
 from benchbench.worker.accelerate import possible_precisions
+from benchbench.worker.predictor import Predictor
 from benchbench.worker.setup import OutOfMemoryError, largest_batch
 from benchbench.worker.trial import run_trial
 
@@ -276,3 +280,23 @@ def test_a_gpu_trains_as_well_as_a_cpu(
     *_, finished = run_trial(job, registry, heartbeat=heartbeat)
     assert finished.event == "finished"
     assert finished.final.test_accuracy > 0.6
+
+
+def test_saved_models_predict_as_the_tables_say_also_where_training_was_accelerated(
+    heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    """AlexNet has large linear layers, convolutions and here a black border: each is computed otherwise in training."""
+    registry = Registry.load()
+    dataset = {"name": "digits", "image_size": 80}
+    draft = {"model": "alexnet", "optimizer": "sgd", "dataset": dataset, "epochs": 1, "batch_size": 64}
+    job = make_job(registry, tmp_path, artifacts="full", **draft)
+    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    assert isinstance(finished, Finished)
+    assert finished.notes == ()
+    artifacts = Path(job.folder) / "artifacts"
+    kept = list(csv.DictReader((artifacts / "predictions.csv").open(encoding="utf-8")))
+    test = Digits(image_size=80).load(tmp_path).test
+    told = Predictor.load(artifacts / "model" / "data").tell(np.asarray(test.images), test.names)
+    assert [row["image"] for row in kept] == list(told.images)
+    assert [row["prediction"] for row in kept] == list(told.predictions)
+    assert [row["probability"] for row in kept] == [f"{probability:.6f}" for probability in told.probabilities]

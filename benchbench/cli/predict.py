@@ -1,0 +1,87 @@
+"""``bench predict``: what a trained model says of new images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchbench.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchbench.driver.predict import Predictions
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("predict")(predict)
+
+
+def predict(
+    *,
+    run: Annotated[str, typer.Argument(help="An MLflow run: its id, the beginning of that, or its name.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write a CSV file with the probability of every class."),
+    ] = None,
+    experiment: options.Experiment = "bench",
+    as_json: options.Json = False,
+    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
+) -> None:
+    """Predict the classes of images with the model of a run, which prepares them as it did in training.
+
+    For example: bench predict resnet-sgd-imagefolder-s0 photos/new
+    """
+    from rich.console import Console
+
+    from benchbench.cli.tables import print_json, print_table
+    from benchbench.driver.predict import predict as predict_images
+
+    with Console(stderr=True).status("predicting"):
+        predictions = predict_images(run, images, experiment=experiment)
+    if output:
+        _write(output, predictions)
+    if as_json:
+        print_json({"run_id": predictions.run_id, "run": predictions.run_name, "images": list(_json_rows(predictions))})
+    elif output:
+        typer.echo(f"wrote {output}: {len(predictions.predicted.images)} images, by {predictions.run_name}")
+    else:
+        told = predictions.predicted
+        rows = zip(told.images, told.predictions, (f"{value:.1%}" for value in told.probabilities), strict=True)
+        print_table(("image", "prediction", "probability"), rows, numbers=("probability",))
+        typer.echo(f"by {predictions.run_name} ({predictions.run_id}); -o FILE.csv writes all probabilities")
+
+
+def _json_rows(predictions: Predictions) -> Iterator[dict[str, Any]]:
+    told = predictions.predicted
+    for image, prediction, probability, by_class in zip(
+        told.images, told.predictions, told.probabilities, told.by_class, strict=True
+    ):
+        probabilities = dict(zip(told.class_names, by_class, strict=True))
+        yield {
+            "image": image,
+            "prediction": prediction,
+            "probability": probability,
+            "probabilities": probabilities,
+        }
+
+
+def _write(path: Path, predictions: Predictions) -> None:
+    """Write the CSV file, whole or not at all."""
+    from benchbench.compare.tables import to_csv
+    from benchbench.errors import SpecError
+    from benchbench.paths import write_atomically
+
+    rows = [
+        {"image": row["image"], "prediction": row["prediction"], "probability": f"{row['probability']:.6f}"}
+        | {f"probability_{name}": f"{value:.6f}" for name, value in row["probabilities"].items()}
+        for row in _json_rows(predictions)
+    ]
+    try:
+        write_atomically(path, to_csv(rows).encode())
+    except OSError as error:
+        raise SpecError(f"{path} cannot be written: {error.strerror}") from error

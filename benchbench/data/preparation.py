@@ -1,0 +1,169 @@
+"""From image files, or arrays of raw pixels, to the squares that a trained network is given.
+
+What it takes is kept with every saved model, so that neither the dataset nor its plugin is needed.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from benchbench.data.fit import BLACK, fit_image, pad_or_crop, resize_images
+from benchbench.data.image_files import ImageFiles, decode, to_rgb
+from benchbench.errors import DataError
+from benchbench.records.adapter import adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from benchbench.plugin.dataset import Dataset
+
+GREY, RGB = 1, 3
+MAX_PIXEL = 255
+_ONE_IMAGE, _SEVERAL = 3, 4
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How an image becomes ``[channels, image_size, image_size]``, and its pixels ``(pixel / 255 - mean) / std``.
+
+    ``stored`` are the channels, height and width of the dataset's images. ``background`` is the colour below
+    transparent pixels of a dataset of image files, whose images are fitted when they are decoded; None for a dataset
+    that keeps its images as they are, where an image of another size is resized to theirs first.
+    """
+
+    image_size: int
+    fit: Literal["pad", "crop", "resize"]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    stored: tuple[int, int, int]
+    background: tuple[int, int, int] | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset, stored: tuple[int, int, int]) -> Self:
+        """Return the preparation of a dataset with images of this shape."""
+        background = dataset.background if isinstance(dataset, ImageFiles) else None
+        return cls(dataset.image_size, dataset.fit, dataset.mean, dataset.std, stored, background)
+
+    def file(self, content: bytes) -> NDArray[np.uint8]:
+        """Return the image in a file as uint8 ``[channels, image_size, image_size]``.
+
+        Raises what Pillow raises for a damaged file, and :class:`~benchbench.errors.DataError` for a network whose
+        images have neither one channel nor three.
+        """
+        if self.stored[0] not in (GREY, RGB):
+            raise DataError(f"the model takes images of {self.stored[0]} channels, and image files have 1 or 3")
+        if self.background is not None:
+            square = decode(content, side=self.image_size, fit=self.fit, background=self.background)
+            return np.ascontiguousarray(square.transpose(2, 0, 1))
+        with Image.open(io.BytesIO(content)) as image:
+            whole = to_rgb(ImageOps.exif_transpose(image), BLACK)
+        pixels = np.asarray(whole.convert("L"))[None] if self.stored[0] == GREY else _channels_first(whole)
+        prepared: NDArray[np.uint8] = self.array(pixels[None])[0]
+        return prepared
+
+    def array(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return raw pixels ``[N, channels, H, W]`` as ``[N, channels, image_size, image_size]``."""
+        size = images.shape[2:]
+        if self.background is not None and size != (self.image_size, self.image_size):
+            return np.stack([self._fitted(image) for image in images])
+        if self.background is None and size != self.stored[1:]:
+            images = _resized(images, self.stored[1], self.stored[2])
+        return pad_or_crop(images, self.image_size)
+
+    def _fitted(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        whole = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+        return _channels_first(fit_image(whole, self.image_size, fit=self.fit, background=self.background or BLACK))
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """What a saved model needs besides its network. ``num_threads`` are those that it was evaluated with."""
+
+    preparation: Preparation
+    class_names: tuple[str, ...]
+    num_threads: int
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.write_bytes(adapter(Classifier).dump_json(self, indent=2))
+
+    @staticmethod
+    def read(path: Path) -> Classifier:
+        """Return what :meth:`write` wrote."""
+        classifier: Classifier = adapter(Classifier).validate_json(path.read_bytes())
+        return classifier
+
+
+def as_images(pixels: Any, num_channels: int) -> NDArray[np.uint8]:
+    """Return raw pixels as uint8 ``[N, C, H, W]``: one image or several, with the channels first or last.
+
+    If both could be meant, the channels are first, as in a dataset. Raises :class:`~benchbench.errors.DataError` for
+    other shapes and for what are no raw pixels.
+    """
+    array = np.asarray(pixels)
+    shape = " x ".join(map(str, array.shape))
+    if num_channels == GREY and array.ndim == 2:  # noqa: PLR2004 - height and width
+        array = array[None]
+    if num_channels == GREY and array.ndim == _ONE_IMAGE and 1 not in (array.shape[0], array.shape[-1]):
+        array = array[:, None]
+    if array.ndim == _ONE_IMAGE:
+        array = array[None]
+    if array.ndim != _SEVERAL or num_channels not in (array.shape[1], array.shape[3]):
+        raise DataError(
+            f"an array of {shape} is no image of {num_channels} channels, and no batch of them",
+            hint="give uint8 [N, C, H, W], [N, H, W, C], [C, H, W] or [H, W, C]",
+        )
+    if array.shape[1] != num_channels:
+        array = array.transpose(0, 3, 1, 2)
+    return _bytes(array)
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    if array.dtype == np.uint8:
+        return array
+    is_whole = array.dtype.kind in "iu" or (array.dtype.kind == "f" and bool((array == np.rint(array)).all()))
+    if not is_whole or (array.size and not 0 <= array.min() <= array.max() <= MAX_PIXEL):
+        raise DataError(
+            f"the array of {array.dtype} holds no raw pixels, which are whole numbers from 0 to {MAX_PIXEL}",
+            hint="give pixels as an image file holds them: the model scales and normalises them itself",
+        )
+    return array.astype(np.uint8)
+
+
+def _channels_first(image: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
+
+
+def _resized(images: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Return images ``[N, C, H, W]`` scaled so that they fill this size, and their centre."""
+    if height == width:
+        lazy = resize_images(images, height)
+        return np.stack([lazy.read(row) for row in range(len(images))])
+    fitted = [
+        [ImageOps.fit(Image.fromarray(channel), (width, height), Image.Resampling.BICUBIC) for channel in image]
+        for image in images
+    ]
+    return np.array([[np.asarray(channel) for channel in image] for image in fitted], dtype=np.uint8)
+
+
+def read_files(
+    preparation: Preparation, contents: Sequence[tuple[str, bytes | Path]]
+) -> tuple[list[NDArray[np.uint8]], dict[str, str]]:
+    """Return the images in these files, and what is wrong with those that cannot be read, by their names."""
+    images, problems = [], {}
+    for name, content in contents:
+        try:
+            images.append(preparation.file(content if isinstance(content, bytes) else content.read_bytes()))
+        except DataError:
+            raise
+        except Exception as error:  # noqa: BLE001 - Pillow's readers raise all sorts of errors on damaged files
+            problems[name] = f"{type(error).__name__}: {error}"
+    return images, problems

@@ -1,0 +1,93 @@
+"""``bench.predict``: what the model of a run says of image files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.data.image_files import image_suffixes, suffix_of
+from benchbench.driver.settings import default_experiment
+from benchbench.driver.watcher import Watcher
+from benchbench.errors import BenchError, DataError
+from benchbench.protocol.predictions import Predict, Predicted
+from benchbench.records.adapter import adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_LAST_LINES = 5
+"""Lines of a process that broke down that its error message repeats."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model of a run says of images, in their order."""
+
+    run_id: str
+    run_name: str
+    predicted: Predicted
+
+
+def predict(
+    run: str, images: Iterable[str | Path], *, experiment: str | None = None, watcher: Watcher | None = None
+) -> Predictions:
+    """Return what the model of a run says of image files, or of all images in folders.
+
+    ``run`` is a run id of MLflow or the beginning of one, or the name of a run, in ``experiment``. Raises
+    :class:`~benchbench.errors.BenchError` for a run that keeps no model and for files that are no images.
+    """
+    from benchbench.tracking.run_models import find_model
+
+    watcher = watcher or Watcher()
+    files = tuple(find_files(images))
+    watcher.status("looking for the model")
+    with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
+        model = find_model(run, experiment or default_experiment(), Path(folder))
+        watcher.status(f"predicting {len(files)} images")
+        answer = _ask(Predict(str(model.folder), files), Path(folder) / "answer.json")
+    if answer.error is not None:
+        reason = answer.error
+        error = BenchError.from_json({"kind": reason.kind, "message": reason.message, "hint": reason.hint})
+        error.add_note(reason.traceback)
+        raise error
+    return Predictions(model.run_id, model.run_name, answer)
+
+
+def find_files(paths: Iterable[str | Path]) -> Iterator[str]:
+    """Yield files as they are named, and for a folder the images in it and below it, in the order of their names.
+
+    Raises :class:`~benchbench.errors.DataError` for a path that is not there and for a folder without images.
+    """
+    for path in map(Path, paths):
+        if not path.is_dir():
+            if not path.exists():
+                raise DataError(f"there is no image {path}", hint="give image files, or folders of them")
+            yield str(path)
+            continue
+        inside = sorted(file for file in path.rglob("*") if _is_image(file.relative_to(path)) and file.is_file())
+        if not inside:
+            raise DataError(f"the folder {path} has no images in it")
+        yield from map(str, inside)
+
+
+def _is_image(path: Path) -> bool:
+    is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return not is_hidden and suffix_of(path.name) in image_suffixes()
+
+
+def _ask(request: Predict, answer: Path) -> Predicted:
+    """Return what a process with torch in it answers."""
+    # -P: the working folder is not a place to import from.
+    command = [sys.executable, "-P", "-m", "benchbench.worker.predictor", str(answer)]
+    done = subprocess.run(  # noqa: S603 - our own module in our own interpreter
+        command, input=adapter(Predict).dump_json(request), capture_output=True, check=False
+    )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
+        raise DataError("\n".join([f"the process that predicts ended with exit code {done.returncode}", *lines]))
+    predicted: Predicted = adapter(Predicted).validate_json(answer.read_bytes())
+    return predicted

@@ -1,0 +1,31 @@
+"""What the driver asks of a process that predicts, and what that answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchbench.records.events import Error  # noqa: TC001 - pydantic reads the annotations
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Predict the classes of image files with the model in an MLflow model folder."""
+
+    model_folder: str
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model says of images, in their order.
+
+    ``predictions`` are names of classes, or ``(other)`` for an output that is none of them; ``probabilities`` those of
+    the predictions; ``by_class`` those of all ``class_names``, image by image. If ``error`` is there, nothing else is.
+    """
+
+    images: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    predictions: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    by_class: tuple[tuple[float, ...], ...] = ()
+    error: Error | None = None

@@ -1,0 +1,97 @@
+"""The models of runs, found and fetched."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.errors import SpecError, closest
+from benchbench.records import file_names
+from benchbench.tracking import content
+from benchbench.tracking.experiments import find_experiment
+from benchbench.tracking.moved import current_address, local_path
+from benchbench.tracking.reading import reading, search
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from benchbench.tracking.reading import Reading
+
+_RUN_ID = re.compile("[0-9a-f]{32}")
+_FEW = 5
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """The model of a run, in ``folder``, an MLflow model folder."""
+
+    run_id: str
+    run_name: str
+    folder: Path
+
+
+def find_model(name: str, experiment: str, folder: Path) -> RunModel:
+    """Return the model of a run; a store elsewhere has it copied to ``folder``.
+
+    ``name`` is the id of a run or the beginning of one, or its name. Raises :class:`~benchbench.errors.SpecError` if
+    that means no run or several, or one without a model.
+    """
+    with reading() as store:
+        run = _find_run(store, name, experiment)
+        return RunModel(run.info.run_id, run.info.run_name, _fetch(store, run, folder))
+
+
+def _find_run(store: Reading, name: str, experiment: str) -> Run:
+    from mlflow.entities import ViewType
+    from mlflow.exceptions import MlflowException
+
+    if _RUN_ID.fullmatch(name):
+        try:
+            return store.client.get_run(name)
+        except MlflowException:
+            raise SpecError(f"no run has the id {name}", hint="bench runs list --json shows their run_id") from None
+    experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
+    runs = [
+        run
+        for run in search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY)
+        if content.ATTEMPT_TAG in run.data.tags
+    ]
+    matching = [run for run in runs if run.info.run_name == name] or [
+        run for run in runs if run.info.run_id.startswith(name)
+    ]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        ids = ", ".join(run.info.run_id[:12] for run in matching[-_FEW:])
+        raise SpecError(f"{name!r} means {len(matching)} runs", hint=f"give more of its id; the latest are {ids}")
+    near = closest(name, [run.info.run_name for run in runs])
+    raise SpecError(
+        f"no run of experiment {experiment!r} is {name!r}", hint=near or "bench runs list --json shows their run_id"
+    )
+
+
+def _fetch(store: Reading, run: Run, folder: Path) -> Path:
+    from mlflow import artifacts
+
+    outputs = run.outputs.model_outputs if run.outputs else []
+    if not outputs:
+        raise SpecError(
+            f"the run {run.info.run_name} ({run.info.run_id[:12]}) keeps no model",
+            hint="bench run keeps one unless --artifacts says otherwise, and bench grid that of its best trial",
+        )
+    model = store.client.get_logged_model(outputs[-1].model_id)
+    address = current_address(model.artifact_location, store.tracking_uri, depth=3)
+    is_here = local_path(address) is not None
+    # MLflow copies what it is given a folder for, and a store on this machine has the files already.
+    target = None if is_here else str(folder / "model")
+    path = Path(
+        artifacts.download_artifacts(artifact_uri=address, dst_path=target, tracking_uri=store.client.tracking_uri)
+    )
+    if not (path / "data" / file_names.CLASSIFIER).exists():
+        raise SpecError(
+            f"the model of run {run.info.run_name} was saved by a benchbench that kept no preprocessing with it",
+            hint="train it again, or load it with mlflow.pytorch and preprocess the images yourself",
+        )
+    return path

@@ -1,0 +1,178 @@
+"""A saved model at work: image files or raw pixels in, classes and probabilities out.
+
+MLflow loads it from a model's folder (``mlflow.pyfunc.load_model``). ``bench predict`` starts this module as a
+process: ``python -P -m benchbench.worker.predictor ANSWER_FILE`` with a request in JSON on standard input.
+
+Every pass has the same number of images, so that the probabilities of an image do not depend on the images beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+from benchbench.data.preparation import MAX_PIXEL, Classifier, as_images, read_files
+from benchbench.errors import BenchError, DataError
+from benchbench.protocol.predictions import Predict, Predicted
+from benchbench.records import file_names
+from benchbench.records.adapter import adapter
+from benchbench.records.events import Error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+BATCH_SIZE = 8
+"""Images of a pass: a large linear layer takes as long for eight as for one, and few images waste little."""
+
+MAX_NAMED = 20
+"""How many damaged files a message names."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network, and what it needs to know about images."""
+
+    network: Callable[[Tensor], Tensor]
+    classifier: Classifier
+
+    @staticmethod
+    def load(folder: Path) -> Predictor:
+        """Return the model in the folder ``data`` of an MLflow model folder."""
+        classifier = Classifier.read(folder / file_names.CLASSIFIER)
+        return Predictor(torch.export.load(folder / file_names.GRAPH).module(), classifier)
+
+    def probabilities(
+        self, images: NDArray[np.uint8] | Tensor, *, after_batch: Callable[[], None] = lambda: None
+    ) -> NDArray[np.float32]:
+        """Return float32 ``[N, K]`` for raw pixels uint8 ``[N, C, H, W]``, K at least the number of classes."""
+        rows = []
+        with self._threads(), torch.no_grad():
+            for start in range(0, len(images), BATCH_SIZE):
+                rows.append(self._batch(np.asarray(images[start : start + BATCH_SIZE])))
+                after_batch()
+        return np.concatenate(rows)
+
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return a row for each image: ``image``, ``prediction``, ``probability``, and one column for each class.
+
+        ``model_input``: paths or contents of image files, one or several, also as the first column of a data frame; or
+        raw pixels as an array, ``[N, C, H, W]``, ``[N, H, W, C]`` or a single image.
+        """
+        import pandas as pd
+
+        del params
+        images, names = self._images(model_input)
+        told = self.tell(images, names)
+        columns = zip(*told.by_class, strict=True)
+        classes = {f"probability_{name}": column for name, column in zip(told.class_names, columns, strict=True)}
+        frame = {"image": told.images, "prediction": told.predictions, "probability": told.probabilities}
+        return pd.DataFrame(frame | classes)
+
+    def tell(self, images: NDArray[np.uint8], names: Sequence[str]) -> Predicted:
+        """Return what the model says of images, which have these names."""
+        probabilities = self.probabilities(images)
+        class_names = self.classifier.class_names
+        best = probabilities.argmax(axis=1)
+        return Predicted(
+            images=tuple(names),
+            class_names=class_names,
+            predictions=tuple(class_names[row] if row < len(class_names) else file_names.OTHER for row in best),
+            probabilities=tuple(probabilities.max(axis=1).tolist()),
+            by_class=tuple(map(tuple, probabilities[:, : len(class_names)].tolist())),
+        )
+
+    def files(self, files: Sequence[tuple[str, bytes | Path]]) -> NDArray[np.uint8]:
+        """Return the images in files, which have these names; raises :class:`DataError` that names all damaged ones."""
+        if not files:
+            raise DataError("there are no images to predict")
+        images, problems = read_files(self.classifier.preparation, files)
+        if problems:
+            named = [f"{name} ({problem})" for name, problem in list(problems.items())[:MAX_NAMED]]
+            more = f", and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
+            raise DataError(f"{len(problems)} images cannot be read: {', '.join(named)}{more}")
+        return np.stack(images)
+
+    def _images(self, given: Any) -> tuple[NDArray[np.uint8], list[str]]:
+        """Return images and their names, whatever they are given as."""
+        if hasattr(given, "iloc"):  # pandas: the first column of a frame, or a series
+            given = (given.iloc[:, 0] if hasattr(given, "columns") else given).tolist()
+        if isinstance(given, Mapping) and len(given) == 1:
+            (given,) = given.values()
+        items = [given] if isinstance(given, str | bytes | Path) else given
+        is_array = isinstance(items, np.ndarray) and items.dtype.kind not in "OUS"
+        if not is_array and isinstance(items, Iterable):
+            listed = list(items)
+            if all(isinstance(item, str | bytes | Path) for item in listed):
+                files = [
+                    (f"image {row}", item) if isinstance(item, bytes) else (str(item), Path(item))
+                    for row, item in enumerate(listed)
+                ]
+                return self.files(files), [name for name, _ in files]
+        images = as_images(items, self.classifier.preparation.stored[0])
+        return images, [f"image {row}" for row in range(len(images))]
+
+    def _batch(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        preparation = self.classifier.preparation
+        pixels = torch.from_numpy(np.ascontiguousarray(preparation.array(images)))
+        batch = torch.zeros(BATCH_SIZE, *pixels.shape[1:], dtype=torch.float32)
+        batch[: len(pixels)] = pixels
+        # The order of operations is that of training, so that every bit is the same.
+        batch.div_(MAX_PIXEL).sub_(_per_channel(preparation.mean)).div_(_per_channel(preparation.std))
+        logits = self.network(batch)
+        probabilities: NDArray[np.float32] = F.softmax(logits.float(), dim=1)[: len(pixels)].numpy()
+        return probabilities
+
+    @contextmanager
+    def _threads(self) -> Iterator[None]:
+        """Compute with as many threads as in the trial: sums are split by them."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.classifier.num_threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def _per_channel(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)[:, None, None]
+
+
+def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Predictor:
+    """Return the model for MLflow, which calls this by its name."""
+    del model_config
+    return Predictor.load(Path(path))
+
+
+def answer(request: Predict) -> Predicted:
+    """Return what the model says, or what is wrong."""
+    try:
+        predictor = Predictor.load(Path(request.model_folder) / "data")
+        return predictor.tell(predictor.files([(name, Path(name)) for name in request.images]), request.images)
+    except BenchError as error:
+        return Predicted(error=Error(**error.to_json()))
+    except Exception as error:  # noqa: BLE001 - a network of a stranger's; the driver must hear of it
+        text = f"{type(error).__name__}: {error}"
+        return Predicted(error=Error("ModelError", f"the model cannot predict: {text}", "", traceback.format_exc()))
+
+
+def main() -> None:
+    """Answer one request."""
+    request = adapter(Predict).validate_json(sys.stdin.buffer.read())
+    Path(sys.argv[1]).write_bytes(adapter(Predicted).dump_json(answer(request)))
+
+
+if __name__ == "__main__":
+    main()

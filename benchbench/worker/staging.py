@@ -1,0 +1,64 @@
+"""The files that a finished trial leaves for its run: tables and, if all is kept, images to draw and the model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+from benchbench.data.preparation import Classifier
+from benchbench.records import file_names
+from benchbench.worker import artifacts
+from benchbench.worker.predictor import Predictor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchbench.protocol.jobs import TrialJob
+    from benchbench.worker.setup import Prepared
+    from benchbench.worker.train import Progress
+
+
+def stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, heartbeat: Progress) -> list[str]:
+    """Write what the run keeps; return notes on what could not be kept."""
+    folder = Path(job.folder) / "artifacts"
+    predictions = artifacts.Predictions(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
+    images, _ = next(prepared.test.in_order())
+    model = prepared.learner.evaluated
+    notes = []
+    if job.artifacts == "full":
+        classifier = Classifier(
+            prepared.preparation, prepared.splits.class_names, prepared.started.machine.num_threads
+        )
+        problem = artifacts.save_model(folder / file_names.MODEL_FOLDER, model, images[:2].cpu(), classifier)
+        if problem:
+            notes.append(f"the model was not saved: {problem}")
+        else:
+            predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, prepared, predictions, heartbeat)
+            notes += filter(None, [note])
+    artifacts.stage(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
+    problem = artifacts.save_layers(folder / file_names.LAYERS, model, images[:1])
+    return [f"the layers were not listed: {problem}", *notes] if problem else notes
+
+
+def _as_saved(
+    folder: Path, prepared: Prepared, predictions: artifacts.Predictions, heartbeat: Progress
+) -> tuple[artifacts.Predictions, str]:
+    """Return the predictions as the saved model makes them, to the bit, and a note if that cannot be.
+
+    It computes on the CPU, in fp32 and without acceleration.
+    """
+    acceleration = prepared.learner.acceleration
+    if acceleration.device.type != "cpu" or acceleration.precision != "fp32":
+        return predictions, ""
+    predictor = Predictor.load(folder / "data")
+    saved = torch.from_numpy(
+        predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.evaluated)
+    )
+    num_others = int((saved.argmax(dim=1) != predictions.probabilities.argmax(dim=1)).sum())
+    if num_others:
+        return predictions, f"the saved model rounds otherwise, and takes {num_others} test images for other classes"
+    return replace(predictions, probabilities=saved), ""

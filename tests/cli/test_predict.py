@@ -1,0 +1,130 @@
+"""``bench predict``: what was trained, used on image files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow.pyfunc
+import numpy as np
+import pytest
+from PIL import Image
+from support.commands import Bench
+from support.paths import PLUGINS
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+FORMATS = ("png", "jpg", "bmp", "gif", "tiff", "webp")
+TRAIN = ("run", "tiny", "imagefolder", "--data", "photos", "--plugins", PLUGINS / "tiny.py", "-b", 10, "-e", 1)
+SETTINGS = ("--set", "dataset.image_size=24", "--set", "dataset.test_fraction=0.3", "--lr", 0.01)
+
+
+def paint(folder: Path) -> None:
+    """Write images of three classes, in many formats and sizes."""
+    draw = np.random.default_rng(0)
+    for channel, name in enumerate(("green", "red", "blue")):
+        (folder / name).mkdir(parents=True)
+        for number in range(24):
+            pixels = draw.integers(0, 120, (20 + number, 40 - number, 3), dtype=np.uint8)
+            pixels[..., channel] += 100
+            Image.fromarray(pixels).save(folder / name / f"{number:02}.{FORMATS[number % 6]}")
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Bench:
+    """Return a folder with a run whose model is kept, and one whose is not."""
+    folder = tmp_path_factory.mktemp("predict")
+    paint(folder / "photos")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    made = Bench(folder, folder / "cache")
+    for more in ((), ("--seed", 1, "--artifacts", "light")):
+        done = made(*TRAIN, *SETTINGS, *more)
+        assert done.returncode == 0, done.stderr
+    return made
+
+
+def run_of(bench: Bench, seed: int) -> Run:
+    (run,) = [run for run in bench.runs() if run.data.params["seed"] == str(seed)]
+    return run
+
+
+def kept_predictions(run: Run) -> dict[str, tuple[str, str]]:
+    """Return class and probability by image, as the run keeps them."""
+    path = Path(str(run.info.artifact_uri).removeprefix("file://")) / "predictions.csv"
+    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    return {row["image"]: (row["prediction"], row["probability"]) for row in rows}
+
+
+@pytest.mark.slow
+def test_test_images_are_predicted_as_the_run_has_them_to_the_last_digit(bench: Bench) -> None:
+    run = run_of(bench, 0)
+    kept = kept_predictions(run)
+    assert len(kept) > 15
+    done = bench("predict", run.info.run_id[:8], "photos", "-o", "told.csv")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((bench.folder / "told.csv").open(encoding="utf-8")))
+    told = {row["image"].removeprefix("photos/"): (row["prediction"], row["probability"]) for row in rows}
+    assert len(told) == 72
+    assert {name: told[name] for name in kept} == kept
+    assert set(rows[0]) == {
+        "image",
+        "prediction",
+        "probability",
+        *(f"probability_{name}" for name in ("blue", "green", "red")),
+    }
+
+
+@pytest.mark.slow
+def test_json_and_mlflow_say_the_same_of_any_image(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(bench, 0)
+    images = [f"photos/red/0{number}.{FORMATS[number]}" for number in range(6)]
+    done = bench("predict", run.info.run_name, *images, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["run_id"], [row["image"] for row in told["images"]]) == (run.info.run_id, images)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{bench.folder / 'mlflow.db'}")
+    monkeypatch.chdir(bench.folder)
+    frame = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(images)
+    assert list(frame["prediction"]) == [row["prediction"] for row in told["images"]]
+    assert list(frame["probability"]) == [row["probability"] for row in told["images"]]
+    assert list(frame["probability_red"]) == [row["probabilities"]["red"] for row in told["images"]]
+
+
+@pytest.mark.slow
+def test_a_folder_that_was_moved_still_predicts(bench: Bench, tmp_path: Path) -> None:
+    moved = Bench(Path(shutil.copytree(bench.folder, tmp_path / "moved")), bench.cache)
+    done = moved("predict", run_of(bench, 0).info.run_id[:8], "photos/green/00.png")
+    assert done.returncode == 0, done.stderr
+    assert "photos/green/00.png" in done.stdout
+    assert "-o FILE.csv writes all probabilities" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (("1", "photos"), "keeps no model", "unless --artifacts says otherwise"),
+        (("tiny-sgd-imagefolder-s9", "photos"), "no run of experiment 'bench'", "did you mean 'tiny-sgd-imagefolder-s"),
+        (("0" * 32, "photos"), "no run has the id", "bench runs list --json"),
+        (("", "photos"), "means 2 runs", "give more of its id"),
+        (("0", "nowhere.png"), "there is no image nowhere.png", "give image files"),
+        (("0", ".bench"), "the folder .bench has no images in it", ""),
+        (("0", "mlflow.db", "photos/red/00.png"), "1 images cannot be read: mlflow.db (", ""),
+    ],
+)
+@pytest.mark.slow
+def test_what_cannot_be_predicted_is_told_with_a_way_out(
+    bench: Bench, words: tuple[str, ...], message: str, hint: str
+) -> None:
+    run, *images = words
+    run = run_of(bench, int(run)).info.run_id if run in ("0", "1") else run
+    done = bench("predict", run, *images, "-o", "refused.csv")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert hint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (bench.folder / "refused.csv").exists()
