@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from benchbench.cli import compare, data, doctor, grid, options, plugin, predict, report, run, runs, show, time, transfer
+from benchbench.cli import (
+    compare,
+    data,
+    doctor,
+    grid,
+    options,
+    plugin,
+    predict,
+    report,
+    run,
+    runs,
+    show,
+    time,
+    transfer,
+)
 from benchbench.cli import list as list_
 from benchbench.cli.startup import output_error, take_over
 from benchbench.errors import BenchError, SpecError

@@ -30,9 +30,7 @@ def stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, h
     model = prepared.learner.evaluated
     notes = []
     if job.artifacts == "full":
-        classifier = Classifier(
-            prepared.preparation, prepared.splits.class_names, prepared.started.machine.num_threads
-        )
+        classifier = Classifier(prepared.preparation, prepared.splits.class_names, prepared.started.machine.num_threads)
         problem = artifacts.save_model(folder / file_names.MODEL_FOLDER, model, images[:2].cpu(), classifier)
         if problem:
             notes.append(f"the model was not saved: {problem}")
@@ -55,9 +53,7 @@ def _as_saved(
     if acceleration.device.type != "cpu" or acceleration.precision != "fp32":
         return predictions, ""
     predictor = Predictor.load(folder / "data")
-    saved = torch.from_numpy(
-        predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.evaluated)
-    )
+    saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.evaluated))
     num_others = int((saved.argmax(dim=1) != predictions.probabilities.argmax(dim=1)).sum())
     if num_others:
         return predictions, f"the saved model rounds otherwise, and takes {num_others} test images for other classes"

@@ -27,6 +27,21 @@ from benchbench.worker.trial import run_trial
 
 ADAM = {"name": "adam", "lr": 0.003}
 
+LARGE = """
+from torch import nn
+import benchbench as bb
+
+class Large(bb.Model, name="large"):
+    def build(self, data):
+        head = [nn.Flatten(), nn.Linear(8 * 400, 1024), nn.ReLU(), nn.Linear(1024, data.num_classes)]
+        return nn.Sequential(nn.Conv2d(3, 8, 5, padding=2), nn.ReLU(), nn.MaxPool2d(4), *head)
+
+@bb.hookimpl
+def benchbench_models():
+    return [Large]
+"""
+"""A model whose convolution, over a black border, and large linear layer are computed otherwise in training."""
+
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
@@ -282,19 +297,21 @@ def test_a_gpu_trains_as_well_as_a_cpu(
     assert finished.final.test_accuracy > 0.6
 
 
-def test_saved_models_predict_as_the_tables_say_also_where_training_was_accelerated(
+def test_a_saved_model_predicts_as_the_table_says_also_if_training_was_accelerated(
     heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
-    """AlexNet has large linear layers, convolutions and here a black border: each is computed otherwise in training."""
-    registry = Registry.load()
+    (tmp_path / "large.py").write_text(LARGE, encoding="utf-8")
+    registry = Registry.load([tmp_path / "large.py"])
     dataset = {"name": "digits", "image_size": 80}
-    draft = {"model": "alexnet", "optimizer": "sgd", "dataset": dataset, "epochs": 1, "batch_size": 64}
-    job = make_job(registry, tmp_path, artifacts="full", **draft)
-    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    job = make_job(registry, tmp_path, artifacts="full", model="large", dataset=dataset, epochs=1, batch_size=64)
+    started, *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    assert isinstance(started, Started)
     assert isinstance(finished, Finished)
+    assert started.acceleration["border"] != "torch"
     assert finished.notes == ()
     artifacts = Path(job.folder) / "artifacts"
-    kept = list(csv.DictReader((artifacts / "predictions.csv").open(encoding="utf-8")))
+    with (artifacts / "predictions.csv").open(encoding="utf-8") as file:
+        kept = list(csv.DictReader(file))
     test = Digits(image_size=80).load(tmp_path).test
     told = Predictor.load(artifacts / "model" / "data").tell(np.asarray(test.images), test.names)
     assert [row["image"] for row in kept] == list(told.images)
