@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
@@ -10,6 +12,8 @@ import benchbench as bb
 
 class Constant(bb.Scheduler, name="constant"):
     """The learning rate stays what the optimizer set."""
+
+    depends_on_length: ClassVar[bool] = False
 
     def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:  # noqa: ARG002
         """Return a scheduler that multiplies by one."""

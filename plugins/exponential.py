@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 
@@ -10,6 +12,8 @@ import benchbench as bb
 
 class Exponential(bb.Scheduler, name="exponential"):
     """The learning rate is multiplied by ``gamma`` after every epoch."""
+
+    depends_on_length: ClassVar[bool] = False
 
     gamma: float = bb.param(0.95, "factor of each epoch", gt=0, le=1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch.optim import Optimizer
@@ -13,6 +13,8 @@ import benchbench as bb
 
 class MultiStep(bb.Scheduler, name="multistep"):
     """The learning rate is multiplied by ``gamma`` after each of the epochs in ``milestones``."""
+
+    depends_on_length: ClassVar[bool] = False
 
     milestones: tuple[Annotated[int, Field(ge=1)], ...] = bb.param((30, 60, 80), "epochs after which the rate falls")
     gamma: float = bb.param(0.1, "factor by which each step multiplies the learning rate", gt=0, le=1)

@@ -13,6 +13,8 @@ import benchbench as bb
 class Plateau(bb.Scheduler, name="plateau"):
     """The learning rate is multiplied by ``factor`` if the validation loss has not improved for some epochs."""
 
+    depends_on_length: ClassVar[bool] = False
+
     metric: ClassVar[str | None] = "val_loss"
 
     factor: float = bb.param(0.1, "factor by which the learning rate is multiplied", gt=0, lt=1)

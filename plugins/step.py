@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
@@ -10,6 +12,8 @@ import benchbench as bb
 
 class Step(bb.Scheduler, name="step"):
     """The learning rate is multiplied by ``gamma`` after every ``step_size`` epochs."""
+
+    depends_on_length: ClassVar[bool] = False
 
     step_size: int = bb.param(30, "epochs between two steps", ge=1)
     gamma: float = bb.param(0.1, "factor by which each step multiplies the learning rate", gt=0, le=1)

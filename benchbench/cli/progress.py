@@ -94,6 +94,8 @@ class Display(Watcher):
 class RunDisplay(Display):
     """Shows one trial: a line for each epoch."""
 
+    _attempt = ""
+
     def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:
         """Say what is not begun from its beginning, and why."""
         del num_jobs
@@ -102,6 +104,8 @@ class RunDisplay(Display):
                 self.note(f"{item.why}: resuming it (--fresh starts anew)")
             elif item.action == "skip":
                 self.note(f"{item.why}: it is not trained again (--fresh starts anew)")
+            elif item.shorter:
+                self.note(item.why)
 
     def trial_status(self, job: TrialJob, text: str) -> None:
         """Show what the trial is busy with: on its bar, or as a line if there is none."""
@@ -121,7 +125,9 @@ class RunDisplay(Display):
         """Show an event."""
         match event:
             case Started() | Resumed():
-                self._print(Text(headline(record), style="bold"))
+                if record.attempt != self._attempt:
+                    self._print(Text(headline(record), style="bold"))
+                self._attempt = record.attempt
                 if isinstance(event, Resumed):
                     self.note(event.note or f"going on after epoch {event.num_epochs}")
                 if self._bars:

@@ -18,6 +18,7 @@ They take plain values, return values, print nothing, and tell a watcher what go
     resolving.py     from drafts to specs; plugins and images are looked up
     plan.py          which trials are done, which resume, and which start anew
     batches.py       which trials of a grid are trained next
+    continuing.py    where a longer trial goes on after a shorter one
     settling.py      what earlier calls left open
     event_loop.py    every event goes to the journal, then to tracker, watcher and listeners
     interrupts.py    Ctrl-C, SIGTERM and SIGHUP while trials run

@@ -6,9 +6,10 @@ deleted, or if such a trial has finished here and waits to be delivered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from benchbench.driver.continuing import FinishedTrials
 from benchbench.errors import SpecError
 from benchbench.records.events import WORST_RANK, Rank
 from benchbench.records.journal import Journal
@@ -18,9 +19,11 @@ from benchbench.records.tracked import FinishedRun, Known
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from benchbench.driver.continuing import Shorter
     from benchbench.protocol.jobs import Resolved
 
 Action = Literal["run", "resume", "skip"]
+_NEW = "new"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Planned:
     """What will be done with a trial, and why, in a few words.
 
     ``stale`` names what changed since it finished, and ``changes`` the plugins that changed since it was interrupted.
-    ``run_id`` is that of the finished run that is not trained again, if MLflow has it.
+    ``run_id`` is that of the finished run that is not trained again, if MLflow has it. ``shorter`` is a finished trial
+    with fewer epochs, which a new one goes on from if ``continues``.
     """
 
     resolved: Resolved
@@ -58,6 +62,12 @@ class Planned:
     wall_seconds: float | None = None
     rank: Rank = WORST_RANK
     run_id: str = ""
+    shorter: Shorter | None = None
+
+    @property
+    def continues(self) -> bool:
+        """Whether a new trial goes on after the epochs of a shorter one."""
+        return self.shorter is not None and not self.shorter.problem(self.resolved)
 
 
 def plan(
@@ -65,7 +75,19 @@ def plan(
 ) -> list[Planned]:
     """Return what is to be done for each spec, in their order."""
     destination = (tracking_uri, experiment_id)
-    return [_plan_one(item, known, rules=rules, destination=destination) for item in resolved]
+    planned = [_plan_one(item, known, rules=rules, destination=destination) for item in resolved]
+    if rules.fresh or all(item.why != _NEW for item in planned):
+        return planned
+    finished = FinishedTrials.of(destination, but=known.deleted_attempts)
+    return [_after_shorter(item, finished) if item.why == _NEW else item for item in planned]
+
+
+def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
+    """Return the plan of a new trial with the shorter one that it goes on from, or could have."""
+    shorter = finished.shorter_than(planned.resolved)
+    if shorter is None:
+        return planned
+    return replace(planned, why=shorter.describe(planned.resolved), shorter=shorter)
 
 
 def check_resumable(planned: Iterable[Planned], rules: Rules) -> None:
@@ -113,7 +135,7 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[
         return Planned(item, "skip", "finished by a call that was killed at its end", journal=journals[-1])
     if journals and not rules.fresh and journals[-1].is_interrupted():
         return _resumed(item, journals[-1])
-    why = "finished before; training again, as a new run" if run else "failed before" if journals else "new"
+    why = "finished before; training again, as a new run" if run else "failed before" if journals else _NEW
     return Planned(item, "run", why, wall_seconds=run.wall_seconds if run else None)
 
 

@@ -16,7 +16,7 @@ from benchbench.driver.opening import opened
 from benchbench.driver.plan import check_resumable, plan
 from benchbench.driver.resolving import resolve
 from benchbench.driver.result import GridResult, Trial
-from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.jobs import Continued, TrialJob
 from benchbench.records.calls import calling
 from benchbench.records.claim import Claim
 from benchbench.records.grid_end import GridEnd
@@ -236,6 +236,7 @@ class _Work:
             data_root=self.resolution.data_roots[spec.dataset.name],
             folder=str(journal.folder.absolute()),
             resume=planned.action == "resume",
+            continues=_continued(planned),
             compiled=self.settings.compiled,
             accelerate=self.settings.accelerate,
             checkpoint_every_seconds=self.settings.checkpoint_every_seconds,
@@ -284,6 +285,13 @@ class _Work:
 
     def _known(self, item: Planned, journals: dict[str, Journal], store: Store) -> Record | None:
         return _record(item, journals.get(item.resolved.spec.id), store)
+
+
+def _continued(planned: Planned) -> Continued | None:
+    """Return the shorter trial that a new one goes on from, if it does."""
+    if planned.shorter is None or not planned.continues:
+        return None
+    return Continued(planned.shorter.record.spec_id, str(planned.shorter.journal.folder.absolute()))
 
 
 def _trial(planned: Planned, outcome: Outcome | None, journal: Journal | None) -> Trial:

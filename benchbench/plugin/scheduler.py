@@ -23,6 +23,9 @@ class Scheduler(Plugin):
     metric: ClassVar[str | None] = None
     """The epoch metric that ``step()`` is given, such as ``val_loss`` for a plateau rule."""
 
+    depends_on_length: ClassVar[bool] = True
+    """Whether ``num_epochs`` changes the rates. If not, a finished trial can be continued with more epochs."""
+
     warmup_epochs: float = param(0.0, "epochs over which the learning rate rises to what it would be", ge=0)
 
     def build(

@@ -17,20 +17,31 @@ class Resolved:
     """A spec with what decides whether an earlier trial of it still counts.
 
     ``data_digest`` is that of the images as they are now; ``sources`` has the sha256 of each plugin's source, by kind.
+    ``depends_on_length``: the number of epochs changes how each of them is trained.
     """
 
     spec: Spec
     data_digest: str
     sources: Mapping[str, str]
+    depends_on_length: bool = True
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A finished trial with fewer epochs, whose checkpoint another goes on from: the folder of its attempt."""
+
+    spec_id: str
+    folder: str
 
 
 @dataclass(frozen=True)
 class TrialJob:
     """A trial to run: its spec, and where and how to run it.
 
-    ``folder`` belongs to the attempt; ``resume`` goes on from the checkpoint in it. ``artifacts``: ``none``;
-    ``light`` (tables); ``full`` (tables, figures and the model). ``compiled``: training passes go through
-    ``torch.compile``. ``accelerate``: ``auto``, or ``off`` for what a plain loop computes.
+    ``folder`` belongs to the attempt; ``resume`` goes on from the checkpoint in it. ``continues`` is a shorter trial
+    whose checkpoint a new one begins with. ``artifacts``: ``none``; ``light`` (tables); ``full`` (tables, figures and
+    the model). ``compiled``: training passes go through ``torch.compile``. ``accelerate``: ``auto``, or ``off`` for
+    what a plain loop computes.
     """
 
     spec: Spec
@@ -39,6 +50,7 @@ class TrialJob:
     data_root: str
     folder: str
     resume: bool = False
+    continues: Continued | None = None
     checkpoint_every_seconds: float | None = None
     artifacts: ArtifactLevel = "full"
     plugin_files: tuple[str, ...] = ()

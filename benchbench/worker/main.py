@@ -152,7 +152,8 @@ def resolve(drafts: Iterable[Draft], registry: Registry, *, data_roots: Mapping[
         if key not in digests:
             digests[key] = _data_digest(spec.dataset, registry, Path(data_roots[spec.dataset.name]))
         sources: dict[str, str] = {kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS}
-        resolved.append(Resolved(spec, digests[key], sources))
+        scheduler = registry.create("scheduler", spec.scheduler)
+        resolved.append(Resolved(spec, digests[key], sources, depends_on_length=scheduler.depends_on_length))
     return resolved
 
 

@@ -160,12 +160,14 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
 
 
 def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | None, str]:
-    """Return the checkpoint of a trial that is resumed, or why it begins anew, if there was one."""
-    path = Path(job.folder) / file_names.CHECKPOINT
-    if not job.resume or not path.exists():
+    """Return the checkpoint of a trial that goes on, or why it begins anew, if there was one."""
+    shorter = None if job.resume else job.continues
+    path = Path(shorter.folder if shorter else job.folder) / file_names.CHECKPOINT
+    if not (job.resume or shorter) or not path.exists():
         return None, ""
     try:
-        return checkpoint.load(path, spec_id=job.spec.id, data_digest=data_digest), ""
+        spec_id = shorter.spec_id if shorter else job.spec.id
+        return checkpoint.load(path, spec_id=spec_id, data_digest=data_digest), ""
     except checkpoint.CheckpointError as error:
         return None, f"{error.message}; the trial starts again from its beginning"
 

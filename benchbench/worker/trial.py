@@ -66,8 +66,11 @@ def run_trial(
 
 
 def _began(job: TrialJob) -> Started | None:
-    """Return the first event of a trial that is resumed."""
-    event = next(Journal(Path(job.folder)).events(), None) if job.resume else None
+    """Return the first event of a trial that is resumed, or of the shorter one that is continued."""
+    shorter = None if job.resume else job.continues
+    if not (job.resume or shorter):
+        return None
+    event = next(Journal(Path(shorter.folder if shorter else job.folder)).events(), None)
     return event if isinstance(event, Started) else None
 
 
@@ -109,10 +112,15 @@ class _Trial:
 
     def run(self) -> Iterator[Event]:
         """Yield all events of the trial."""
-        yield self._resume() if self._job.resume else self._prepared.started
+        if not self._job.resume:
+            yield self._prepared.started
+        if self._job.resume or self._job.continues:
+            yield self._resume()
         try:
             with memory_errors_named(self._memory_needed):
                 yield from self._epochs
+                if self._epochs and not self._job.resume:
+                    self._save_checkpoint(is_due=True)  # from now on it is resumed from its own
                 yield from self._train()
                 yield self._finish()
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the trial ends, the worker does not
@@ -139,6 +147,7 @@ class _Trial:
         self._heartbeat.restart(num_trained=len(self._epochs) * len(prepared.train))
         dropped = prepared.learner.acceleration.note
         notes = (
+            self._continued(),
             _moved(self._began, prepared.started),
             f"no longer accelerated: {dropped}" if dropped else "",
             prepared.note,
@@ -146,6 +155,11 @@ class _Trial:
         return Resumed(
             num_epochs=len(self._epochs), machine=prepared.started.machine, note="; ".join(filter(None, notes))
         )
+
+    def _continued(self) -> str:
+        """Return a note on the trial whose epochs these are."""
+        shorter = None if self._job.resume or not self._epochs else self._job.continues
+        return f"epochs 1 to {len(self._epochs)} are those of {shorter.spec_id[:12]}, which finished" if shorter else ""
 
     def _train(self) -> Iterator[Event]:
         spec = self._job.spec
@@ -171,10 +185,10 @@ class _Trial:
                 if math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss):
                     self._save_checkpoint()
 
-    def _save_checkpoint(self) -> None:
+    def _save_checkpoint(self, *, is_due: bool = False) -> None:
         is_last = len(self._epochs) == self._job.spec.epochs
         times = self._clock.times()
-        if not self._can_resume or not (is_last or self._cadence.is_due(times.wall)):
+        if not self._can_resume or not (is_due or is_last or self._cadence.is_due(times.wall)):
             return
         try:
             with self._clock.phase("checkpoint"):

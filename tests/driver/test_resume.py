@@ -12,7 +12,7 @@ from support.paths import PLUGINS
 from benchbench.config.spec import Draft
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
-from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.jobs import Continued, TrialJob
 from benchbench.records.events import EpochFinished, Event, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record
@@ -102,6 +102,40 @@ def test_a_trial_cut_off_anywhere_ends_with_the_same_weights_and_numbers(
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert Record.of([*before, *after]).status == "finished"
     assert len(Record.of([*before, *after]).epochs) == 4
+
+
+@pytest.mark.parametrize("scheduler", ["constant", {"name": "step", "step_size": 1}])
+def test_a_longer_trial_that_goes_on_after_a_shorter_one_is_the_longer_one_to_the_bit(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, scheduler: object
+) -> None:
+    whole_job = make_job(registry, tmp_path / "whole", scheduler=scheduler)
+    whole = list(run_trial(whole_job, registry, heartbeat=heartbeat))
+    short_job = make_job(registry, tmp_path / "short", scheduler=scheduler, epochs=2)
+    journal = Journal(Path(short_job.folder))
+    for event in run_trial(short_job, registry, heartbeat=heartbeat):
+        journal.append(event)
+    torch.rand(13)
+    shorter = Continued(short_job.spec.id, short_job.folder)
+    job = replace(make_job(registry, tmp_path / "long", scheduler=scheduler), continues=shorter)
+
+    events = run_trial(job, registry, heartbeat=heartbeat)
+    before = [next(events) for _ in range(5)]  # to the third epoch, whose checkpoint is not written
+    events.close()
+    after = list(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
+
+    assert [event.event for event in before] == ["started", "resumed", *["epoch_finished"] * 3]
+    assert isinstance(after[0], Resumed)
+    assert after[0].num_epochs == 2
+    record = Record.of([*before, *after])
+    assert record.notes == (f"epochs 1 to 2 are those of {short_job.spec.id[:12]}, which finished",)
+    assert [values([event]) for event in before[2:]] == [[value] for value in values(whole)[:3]]
+    assert values(after) == values(whole)
+    finished, expected = after[-1], whole[-1]
+    assert isinstance(finished, Finished)
+    assert isinstance(expected, Finished)
+    assert finished.final == expected.final
+    ours, theirs = weights(job), weights(whole_job)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
