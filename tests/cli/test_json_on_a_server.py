@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer.main
+from PIL import Image
 from support.commands import Bench
 from support.paths import PLUGINS
 from support.tracking_server import free_port, server
@@ -34,11 +35,14 @@ optimizer = {{ name = "sgd", lr = {{ grid = [0.01, 0.1] }} }}
 """
 COMMANDS = (
     ("grid", "rates.toml", "--artifacts", "light", "--json"),
-    ("run", "--spec", "spec.toml", "--artifacts", "none", "--json"),
+    ("run", "--spec", "spec.toml", "--seed", 7, "--json"),
+    ("predict", "tiny-sgd-digits-s7", "image.png", "--json"),
     ("runs", "list", "--json"),
     ("compare", "--json"),
     ("compare", "--grid", "rates.toml", "--format", "json"),
     ("report", "-o", "report.html", "--json"),
+    ("export", "-o", "results.bench", "--json"),
+    ("import", "results.bench", "--json"),
     ("time", "tiny", "digits", "--plugins", TINY, "-b", "50,100", "--rounds", 3, "--steps", 2, "--json"),
     ("list", "--json"),
     ("show", "model", "alexnet", "--json"),
@@ -57,6 +61,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Ite
     with server(folder, free_port()) as address:
         made = Bench(tmp_path_factory.mktemp("work"), folder / "cache", {"MLFLOW_TRACKING_URI": address})
         made.write("rates.toml", GRID)
+        Image.new("RGB", (64, 64)).save(made.folder / "image.png")
         made.write("spec.toml", f'model = "tiny"\ndataset = "digits"\nepochs = 1\nplugins = ["{TINY}"]\n')
         yield made
 
