@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,11 @@ from benchbench.cli.tables import print_table
 from benchbench.errors import DataError, SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from benchbench.cli.opened_dataset import OpenedDataset
     from benchbench.data.cache import Loaded
+    from benchbench.data.checks import SplitArrays
     from benchbench.data.locations import DataPaths
     from benchbench.plugin.dataset import Downloads
     from benchbench.plugin.description import Entry
@@ -123,6 +128,15 @@ def show_dataset(
     name: Name,
     output: Annotated[Path, typer.Option("--output", "-o", help="The image file to write.", show_default=False)],
     images: Annotated[int, typer.Option("--images", min=1, help="How many images of each split.")] = 40,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            "--augment",
+            help="Show training images augmented too, such as by flip.",
+            autocompletion=options.complete_augmentation,
+            show_default=False,
+        ),
+    ] = None,
     data: options.Data = None,
     settings: Settings = None,
     plugins: options.Plugins = None,
@@ -130,7 +144,7 @@ def show_dataset(
 ) -> None:
     """Draw images of each split as the network sees them, with their classes, into one image file."""
     from benchbench.data.checks import cut_problem
-    from benchbench.report.contact_sheet import draw_sheet
+    from benchbench.report.contact_sheet import draw_sheet, picked
 
     opened = open_dataset(name, data, settings, plugins)
     _check_output(output)
@@ -139,8 +153,29 @@ def show_dataset(
     if problem:
         raise SpecError(problem, hint="--set dataset.fit=resize or crop makes them fit")
     size = opened.dataset.image_size
-    draw_sheet(loaded.splits, loaded.facts.class_names, image_size=size, num_images=images).save(output)
+    shown = {f"{part}: {len(split):,} images": picked(split, images) for part, split in loaded.splits.items()}
+    if augment:
+        train = picked(loaded.splits["train"], images)
+        shown = {f"train, augmented by {augment}": _augmented(train, augment, opened, loaded, plugins), **shown}
+    draw_sheet(shown, loaded.facts.class_names, image_size=size).save(output)
     typer.echo(f"{output}: {name} as the network sees it, {size}x{size} pixels")
+
+
+def _augmented(
+    images: SplitArrays, name: str, opened: OpenedDataset, loaded: Loaded, plugins: Iterable[Path] | None
+) -> SplitArrays:
+    from benchbench.driver.augmenting import augment
+    from benchbench.plugin.discovery import loose_files
+    from benchbench.protocol.augmenting import AugmentRequest
+
+    request = AugmentRequest(
+        name,
+        image_size=opened.dataset.image_size,
+        num_classes=len(loaded.facts.class_names),
+        mean=opened.dataset.mean,
+        plugin_files=tuple(loose_files(map(str, plugins or ()))),
+    )
+    return replace(images, images=augment(images.images, images.labels, request))
 
 
 def _check_output(output: Path) -> None:

@@ -154,7 +154,8 @@ def _refuse_damaged(lazy: Mapping[str, LazyImages], damaged: Mapping[str, Mappin
     if refused:
         named = ", ".join(text for text, _ in refused[:MAX_NAMED])
         more = f", and {len(refused) - MAX_NAMED} more" if len(refused) > MAX_NAMED else ""
-        raise DataError(f"{len(refused)} images cannot be read: {named}{more}", hint=refused[0][1])
+        counted = f"{len(refused)} image{'s' if len(refused) > 1 else ''}"
+        raise DataError(f"{counted} cannot be read: {named}{more}", hint=refused[0][1])
     for part, images in lazy.items():
         if len(damaged[part]) == len(images):
             raise DataError(f"none of the {len(images)} images of {part} can be read")

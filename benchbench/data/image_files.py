@@ -9,10 +9,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field
 
 from benchbench.data.fit import fit_image
+from benchbench.errors import DataError
 from benchbench.plugin.base import param
 from benchbench.plugin.dataset import Dataset, Fit, LazyImages, Split
 
@@ -95,12 +96,19 @@ def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels
     The orientation in its EXIF data is applied, and transparent pixels show the background. Raises what Pillow raises
     for a damaged file.
     """
-    with Image.open(io.BytesIO(content)) as image:
+    with _opened(content) as image:
         if fit != "crop":
             image.draft(None, (2 * side, 2 * side))  # a JPEG file is decoded at a fraction of its size, and faster
         whole = to_rgb(ImageOps.exif_transpose(image), background)
         square = fit_image(whole, side, fit=fit, background=background)
     return np.asarray(square, dtype=np.uint8)
+
+
+def _opened(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise DataError("no image in a format that Pillow reads" if content else "the file is empty") from None
 
 
 def to_rgb(image: Image.Image, background: Colour) -> Image.Image:

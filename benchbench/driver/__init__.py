@@ -31,6 +31,7 @@ They take plain values, return values, print nothing, and tell a watcher what go
     judging.py       a comparison at the level that is left for it
     question.py      what a comparison is asked, and the trials that are meant
     plugin_check.py  plugins checked in a process of their own
+    augmenting.py    a few images augmented in a process of their own
     new_plugin.py    a new plugin, as a package or a file
     templates/       the texts of new plugins
 """

@@ -9,4 +9,5 @@
     heartbeat.py      progress and the request to stop, in shared memory
     plugin_checks.py  what is asked and said when plugins are checked
     predictions.py    what a process that predicts is asked, and answers
+    augmenting.py     what is asked when images are augmented to be shown
 """

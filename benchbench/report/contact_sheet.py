@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from benchbench.data.checks import SplitArrays
 from benchbench.data.fit import pad_or_crop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-
-    from benchbench.data.checks import SplitArrays
 
 COLUMNS = 10
 MIN_SIDE, MAX_SIDE = 64, 160
@@ -29,23 +28,21 @@ PAPER, INK = "white", "black"
 CHANNELS_OF_COLOUR = 3
 
 
-def draw_sheet(
-    splits: Mapping[str, SplitArrays], class_names: Sequence[str], *, image_size: int, num_images: int = 40
-) -> Image.Image:
-    """Return a sheet with up to ``num_images`` of each split, of all classes in turn, cut or padded to ``image_size``.
-
-    Below each image is the name of its class.
-    """
-    strips = [
-        _strip(f"{part}: {len(split):,} images", split, class_names, image_size, pick_rows(split.labels, num_images))
-        for part, split in splits.items()
-    ]
+def draw_sheet(images: Mapping[str, SplitArrays], class_names: Sequence[str], *, image_size: int) -> Image.Image:
+    """Return a sheet of images below their headings, cut or padded to ``image_size``, each with its class."""
+    strips = [_strip(heading, of_heading, class_names, image_size) for heading, of_heading in images.items()]
     sheet = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), PAPER)
     top = 0
     for strip in strips:
         sheet.paste(strip, (0, top))
         top += strip.height
     return sheet
+
+
+def picked(split: SplitArrays, number: int) -> SplitArrays:
+    """Return so many images of a split, of all classes in turn."""
+    rows = pick_rows(split.labels, number)
+    return SplitArrays(np.asarray(split.images[rows]), split.labels[rows])
 
 
 def pick_rows(labels: NDArray[np.int64], number: int) -> list[int]:
@@ -58,21 +55,19 @@ def pick_rows(labels: NDArray[np.int64], number: int) -> list[int]:
     return [int(row) for row in order[:number]]
 
 
-def _strip(
-    heading: str, split: SplitArrays, class_names: Sequence[str], image_size: int, rows: Sequence[int]
-) -> Image.Image:
+def _strip(heading: str, images: SplitArrays, class_names: Sequence[str], image_size: int) -> Image.Image:
     side = _shown_side(image_size)
     width, height = side + MARGIN, side + CAPTION + MARGIN
-    lines = -(-len(rows) // COLUMNS)
+    lines = -(-len(images) // COLUMNS)
     strip = Image.new("RGB", (MARGIN + COLUMNS * width, HEADING + lines * height), PAPER)
     pen = ImageDraw.Draw(strip)
     pen.text((MARGIN, MARGIN), heading, fill=INK, font=_font(HEADING_SIZE))
-    for number, row in enumerate(rows):
+    for number, label in enumerate(images.labels):
         left, top = MARGIN + number % COLUMNS * width, HEADING + number // COLUMNS * height
-        image = _as_image(pad_or_crop(split.images[row : row + 1], image_size)[0])
+        image = _as_image(pad_or_crop(images.images[number : number + 1], image_size)[0])
         method = Image.Resampling.NEAREST if side > image_size else Image.Resampling.LANCZOS
         strip.paste(image.resize((side, side), method), (left, top))
-        caption = _shortened(class_names[split.labels[row]], pen, side)
+        caption = _shortened(class_names[label], pen, side)
         pen.text((left, top + side + 1), caption, fill=INK, font=_font(TEXT_SIZE))
     return strip
 

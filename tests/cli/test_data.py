@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from support.file_server import serving
 from support.image_archives import jpeg, made_images, official, ready_cut, write_folder, write_zip
 from typer.testing import CliRunner
@@ -226,6 +226,29 @@ def test_show_draws_images_of_each_split(tmp_path: Path) -> None:
         # the first image is padded with black, on white paper
         assert image.getpixel((8, 32)) == (0, 0, 0)
         assert image.getpixel((4, 32)) == (255, 255, 255)
+
+
+def test_show_draws_augmented_images_above_the_others(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    result = bench("show", "digits", "-o", sheet, "--images", "10", "--augment", "flip", "--debug")
+    assert result.exit_code == 0, result.output
+    with Image.open(sheet) as image:
+        height = image.height // 4
+        pairs = [
+            [image.crop((8 + 72 * column, top, 72 + 72 * column, top + 64)) for column in range(10)]
+            for top in (32, 32 + height)
+        ]
+    same = [augmented == stored for augmented, stored in zip(*pairs, strict=True)]
+    flipped = [augmented == ImageOps.mirror(stored) for augmented, stored in zip(*pairs, strict=True)]
+    assert all(one or other for one, other in zip(same, flipped, strict=True))
+    assert any(same)
+    assert any(flipped)
+
+
+def test_show_refuses_an_augmentation_that_is_not_there(tmp_path: Path) -> None:
+    result = bench("show", "digits", "-o", tmp_path / "x.png", "--augment", "flipp")
+    assert result.exit_code == 2
+    assert "no augmentation named 'flipp'" in result.stderr
 
 
 @pytest.mark.parametrize(

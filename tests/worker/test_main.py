@@ -8,7 +8,7 @@ import pytest
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
-from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.heartbeat import Heartbeat, StoppedError
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import Refused, Resolve, ResolvedSpecs, Retiring, RunTrial, Status, TrialEvent
 from benchbench.worker.main import Worker
@@ -65,3 +65,14 @@ def test_a_worker_that_was_not_prepared_refuses_to_run(heartbeat: Heartbeat) -> 
     (refused,) = said
     assert isinstance(refused, Refused)
     assert "must resolve" in refused.error.message
+
+
+def test_a_request_to_stop_ends_work_that_counts_its_pieces(heartbeat: Heartbeat) -> None:
+    said: list[Answer] = []
+    worker = Worker(said.append, heartbeat)
+    worker._on_status("decoding photos", 1, 3)
+    heartbeat.ask_to_stop()
+    worker._on_status("loading photos")
+    with pytest.raises(StoppedError):
+        worker._on_status("decoding photos", 2, 3)
+    assert said == [Status("decoding photos", 1, 3), Status("loading photos"), Status("decoding photos", 2, 3)]

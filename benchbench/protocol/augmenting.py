@@ -1,0 +1,17 @@
+"""What the process is asked for that augments images to be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AugmentRequest:
+    """An augmentation, or several joined by ``+``, and what it is told of the images, which lie beside the request."""
+
+    augmentation: str
+    image_size: int
+    num_classes: int
+    mean: tuple[float, ...]
+    plugin_files: tuple[str, ...] = ()
+    seed: int = 0
