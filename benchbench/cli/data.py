@@ -123,7 +123,7 @@ def verify_dataset(
             _print_findings(name, loaded, checksum=checksum)
 
 
-def show_dataset(
+def show_dataset(  # noqa: PLR0913 - one argument per option
     *,
     name: Name,
     output: Annotated[Path, typer.Option("--output", "-o", help="The image file to write.", show_default=False)],

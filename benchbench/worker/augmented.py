@@ -1,7 +1,7 @@
 """Augments images for ``bench data show --augment``: started as ``python -P -m benchbench.worker.augmented FOLDER``.
 
-In the folder are ``request.json`` and ``images.npz``. The images that it leaves in ``augmented.npy`` are cut or padded to
-squares, as the network gets them. What goes wrong is left in ``error.json``.
+In the folder are ``request.json`` and ``images.npz``. The images that it leaves in ``augmented.npy`` are cut or padded
+to squares, as the network gets them. What goes wrong is left in ``error.json``.
 """
 
 from __future__ import annotations
