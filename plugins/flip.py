@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+from benchbench_plugins.image_operations import mirrored
 from torch import Tensor
 
 import benchbench as bb
@@ -20,11 +20,6 @@ class Flip(bb.Augmentation, name="flip"):
             return mirrored(images, draws[:, 0] < self.p), labels
 
         return flip
-
-
-def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
-    """Return the batch with the chosen images (bool ``[N]``) mirrored left to right."""
-    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 
 @bb.hookimpl

@@ -96,10 +96,11 @@ class Registry:
 
     def _key(self, kind: Kind, name: str) -> Key:
         """Return the key of a plugin that is called so, or by a name that says where it is from."""
+        if (kind, name) in self.plugins:
+            return kind, name
         bare = name.rpartition(":")[2]
-        for key in ((kind, name), (kind, bare)):
-            if key in self.plugins and name in (key[1], qualified(self.origins[key], bare)):
-                return key
+        if (kind, bare) in self.plugins and name == qualified(self.origins[kind, bare], bare):
+            return kind, bare
         known = [known_name for known_kind, known_name in self.plugins if known_kind == kind]
         raise no_such_plugin(kind, name, known, self.broken)
 

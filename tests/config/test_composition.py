@@ -27,7 +27,6 @@ class Darker(bb.Augmentation, name="darker", revision=3):
 
 
 REGISTRY.plugins["augmentation", "darker"] = Darker
-REGISTRY.origins["augmentation", "darker"] = "darker.py"
 BOTH = {"flip.p": 0.5, "darker.p": 0.5, "darker.least": None}
 
 

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 TINY = PLUGINS / "tiny.py"
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lion", "muon", "timm")
 SCHEDULERS = ("constant", "step", "cosine", "exponential", "multistep", "onecycle", "plateau", "linear")
-AUGMENTATIONS = ("none", "flip")
-LOSSES = ("cross_entropy",)
+AUGMENTATIONS = (
+    *("none", "flip", "crop_flip", "random_resized_crop", "trivial_augment", "rand_augment"),
+    *("color_jitter", "random_erasing", "mixup", "cutmix"),
+)
+LOSSES = ("cross_entropy", "bce")
 SMALL = bb.DataSpec(num_channels=1, image_size=4, num_classes=3)
 
 

@@ -1,0 +1,45 @@
+"""TrivialAugment."""
+
+from __future__ import annotations
+
+import torch
+from benchbench_plugins import policies
+from benchbench_plugins.image_operations import as_type
+from torch import Tensor
+
+import benchbench as bb
+
+STRENGTHS = policies.Strengths(shear=0.99, translate_x=32, translate_y=32, degrees=135, colour=0.99, bits=6)
+
+
+class TrivialAugment(bb.Augmentation, name="trivial_augment"):
+    """One of 14 operations on each image, of any strength.
+
+    S. Müller and F. Hutter, "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation", ICCV 2021; its wide
+    version. Operations move, turn and shear images and change their colours.
+    """
+
+    num_bins: int = bb.param(31, "how many strengths there are", ge=2, le=1000)
+
+    @property
+    def num_draws(self) -> int:
+        """Return 3: for the operation, its strength and its direction."""
+        return 3
+
+    def build(self, data: bb.ImageSpec) -> bb.Augment:  # noqa: ARG002 - a base class names it
+        """Return the function; images are uint8 after it."""
+        table = STRENGTHS.table(self.num_bins)
+
+        def augment(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+            chosen = policies.choose(draws[:, 0])
+            strengths = table.to(draws.device)[chosen, (draws[:, 1] * self.num_bins).long()]
+            strengths = strengths * policies.signs(draws[:, 2], chosen)
+            return policies.apply(as_type(images, torch.uint8), chosen, strengths), labels
+
+        return augment
+
+
+@bb.hookimpl
+def benchbench_augmentations() -> list[type[bb.Augmentation]]:
+    """Offer TrivialAugment."""
+    return [TrivialAugment]
