@@ -50,6 +50,16 @@ def test_alexnet_conforms(registry: Registry) -> None:
     check_model(registry.get("model", "alexnet")(), bb.DataSpec(1, 63, 10))
 
 
+def test_the_resnets_for_cifar_conform_and_have_as_many_parameters_as_in_the_paper(registry: Registry) -> None:
+    plugin, data = registry.get("model", "cifar_resnet"), bb.DataSpec(3, 32, 10)
+    check_model(plugin(), data)
+    millions = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7}
+    for layers, number in millions.items():
+        network = plugin(layers=layers).build(data)  # type: ignore[attr-defined, call-arg]
+        count = sum(parameter.numel() for parameter in network.parameters())
+        assert count / 1e6 == pytest.approx(number, abs=0.05 if layers == 110 else 0.006)
+
+
 def test_the_tiny_example_conforms(registry: Registry) -> None:
     check_model(registry.get("model", "tiny")())
 
@@ -81,7 +91,7 @@ def test_shipped_losses_conform(registry: Registry, name: str) -> None:
 
 
 def test_every_shipped_plugin_has_a_conformance_test(registry: Registry) -> None:
-    models = {"alexnet", "tiny", "resnet", "timm", "torchvision"}
+    models = {"alexnet", "cifar_resnet", "tiny", "resnet", "timm", "torchvision"}
     # Datasets need images: tests/shipped_plugins/ makes some and checks the plugins there.
     tested = models.union(AUGMENTATIONS, LOSSES, OPTIMIZERS, SCHEDULERS)
     assert {name for kind, name in registry.plugins if kind != "dataset"} == tested
