@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Spec
 
 FOLDER = REPOSITORY / "experiments"
-PATHS = {path.stem: path for folder in (FOLDER, FOLDER / "paper") for path in folder.glob("*.toml")}
+PATHS = {path.stem: path for folder in (FOLDER, FOLDER / "paper", FOLDER / "recipes") for path in folder.glob("*.toml")}
 NUM_TRIALS = {
     "batch-size": 6,
     "grid": 6,
+    "cifar10-resnet": 6,
     "classes": 6,
+    "finetune-folder": 12,
     "learning-rate": 10,
     "optimizers": 18,
     "resnet-vs-alexnet": 6,
@@ -137,3 +140,20 @@ def test_optimizers_has_sgd_and_two_rates_of_adam_each_with_and_without_weight_d
         for decays in (False, True)
     ]
     assert {spec.epochs for spec in specs} == {50}
+
+
+def test_the_recipe_for_cifar_10_takes_the_steps_of_the_paper(registry: Registry) -> None:
+    (spec, *_) = resolve(registry, experiment("cifar10-resnet"))
+    steps_per_epoch = math.ceil(45_000 / spec.batch_size)
+    numbers = [spec.epochs, *spec.scheduler.params["milestones"]]  # type: ignore[misc, list-item]
+    assert [round(number * steps_per_epoch, -3) for number in numbers] == [64_000, 32_000, 48_000]  # type: ignore[operator]
+    rows = {row.where["model.layers"]: row.value for row in experiment("cifar10-resnet").expected}
+    assert rows == pytest.approx({20: 1 - 0.0875, 56: 1 - 0.0697})
+
+
+def test_the_recipe_for_a_folder_fits_a_network_of_timm_that_has_weights(registry: Registry) -> None:
+    import timm
+
+    specs = resolve(registry, experiment("finetune-folder"))
+    assert {spec.model.params["trainable"] for spec in specs} == {"all", "head"}
+    assert all(timm.get_pretrained_cfg(str(spec.model.params["architecture"])).has_weights for spec in specs)
