@@ -102,6 +102,14 @@ def test_a_configuration_whose_trials_all_fail_is_given_up_at_the_first_look() -
     assert summary(course, 6)[1] == "Given up at 3 seeds: optimizer.lr=0.005, test_accuracy."
 
 
+def test_a_configuration_that_stayed_at_chance_in_three_seeds_is_not_decided_yet() -> None:
+    """Of a configuration of which every other seed learns, three in a row are no surprise."""
+    at_chance = configuration(OTHER, [0.33, 0.34, 0.32])
+    course = follow(configuration(BASELINE, ACCURACIES[:3]) + at_chance, question(), DESIGN)
+    assert course.decisions["optimizer.lr=0.005", "test_accuracy"].p_value == pytest.approx(0.1)
+    assert not course.is_over
+
+
 def test_intervals_of_a_look_hold_over_all_looks() -> None:
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.12, 0.09])
     adaptive = cell_of(compare_as_designed(records, question(), DESIGN), OTHER).contrast
