@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import adaptive_seeds
 import coverage_of_intervals
 import error_rates
 import power_of_advice
@@ -31,6 +32,8 @@ SECTIONS: dict[str, Section] = {
     "pilots": power_of_advice.advice_of_pilots,
     "intervals": coverage_of_intervals.intervals,
     "population": coverage_of_intervals.population,
+    "adaptive verdicts": adaptive_seeds.false_verdicts,
+    "adaptive costs": adaptive_seeds.costs,
 }
 
 
