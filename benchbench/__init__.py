@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from benchbench.driver.compare import compare
     from benchbench.driver.grid import grid
     from benchbench.driver.interrupts import Interrupted
+    from benchbench.driver.predict import predict
     from benchbench.driver.report import report
     from benchbench.driver.result import GridResult
     from benchbench.driver.run import run
@@ -41,6 +42,7 @@ _HOMES = {
     "benchbench.driver.compare": ("compare",),
     "benchbench.driver.grid": ("grid",),
     "benchbench.driver.interrupts": ("Interrupted",),
+    "benchbench.driver.predict": ("predict",),
     "benchbench.driver.report": ("report",),
     "benchbench.driver.result": ("GridResult",),
     "benchbench.driver.run": ("run",),
@@ -97,6 +99,7 @@ __all__ = [
     "import_results",
     "load_records",
     "param",
+    "predict",
     "report",
     "run",
     "time",
