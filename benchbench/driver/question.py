@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from benchbench.compare.verdicts import POINTS
 from benchbench.config import grid_file
 from benchbench.config.comparison import SCALARS, read_comparison
+from benchbench.config.composition import DEFAULT, part_names
 from benchbench.config.differences import is_match
 from benchbench.config.kinds import KINDS
 from benchbench.config.text import read_toml
@@ -98,6 +99,8 @@ def _wheres(grid: grid_file.GridFile) -> tuple[dict[str, JsonValue], ...]:
         where: dict[str, JsonValue] = {name: getattr(draft, name) for name in SCALARS}
         for kind in KINDS:
             plugin = draft.plugin(kind)
+            if DEFAULT in part_names(plugin.name, kind=kind):
+                continue  # it stands for a name that only the dataset's plugin tells
             where |= {kind: plugin.name} | {f"{kind}.{param}": value for param, value in plugin.params.items()}
         wheres.append(where)
     return tuple(wheres)
