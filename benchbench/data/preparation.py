@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from benchbench.data.fit import BLACK, fit_image, pad_or_crop, resize_images
 from benchbench.data.image_files import ImageFiles, decode, to_rgb
-from benchbench.errors import DataError
+from benchbench.errors import DataError, one_line
 from benchbench.records.adapter import adapter
 
 if TYPE_CHECKING:
@@ -52,14 +52,19 @@ class Preparation:
         background = dataset.background if isinstance(dataset, ImageFiles) else None
         return cls(dataset.image_size, dataset.fit, dataset.mean, dataset.std, stored, background)
 
+    def check_channels(self) -> None:
+        """Raise :class:`~benchbench.errors.DataError` for a network of images that no file holds."""
+        if self.stored[0] not in (GREY, RGB):
+            raise DataError(
+                f"the model takes images of {self.stored[0]} channels, and image files have 1 or 3",
+                hint="mlflow.pyfunc takes arrays of raw pixels",
+            )
+
     def file(self, content: bytes) -> NDArray[np.uint8]:
         """Return the image in a file as uint8 ``[channels, image_size, image_size]``.
 
-        Raises what Pillow raises for a damaged file, and :class:`~benchbench.errors.DataError` for a network whose
-        images have neither one channel nor three.
+        Raises what Pillow raises for a damaged file.
         """
-        if self.stored[0] not in (GREY, RGB):
-            raise DataError(f"the model takes images of {self.stored[0]} channels, and image files have 1 or 3")
         if self.background is not None:
             square = decode(content, side=self.image_size, fit=self.fit, background=self.background)
             return np.ascontiguousarray(square.transpose(2, 0, 1))
@@ -157,13 +162,15 @@ def _resized(images: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
 def read_files(
     preparation: Preparation, contents: Sequence[tuple[str, bytes | Path]]
 ) -> tuple[list[NDArray[np.uint8]], dict[str, str]]:
-    """Return the images in these files, and what is wrong with those that cannot be read, by their names."""
+    """Return the images in these files, and what is wrong with those that cannot be read, by their names.
+
+    Raises :class:`~benchbench.errors.DataError` for a network whose images have neither one channel nor three.
+    """
+    preparation.check_channels()
     images, problems = [], {}
     for name, content in contents:
         try:
             images.append(preparation.file(content if isinstance(content, bytes) else content.read_bytes()))
-        except DataError:
-            raise
         except Exception as error:  # noqa: BLE001 - Pillow's readers raise all sorts of errors on damaged files
-            problems[name] = f"{type(error).__name__}: {error}"
+            problems[name] = one_line(error)
     return images, problems

@@ -13,7 +13,7 @@ from benchbench_plugins.tinyimage10 import TinyImage10
 from PIL import Image
 
 from benchbench.data.fit import pad_or_crop
-from benchbench.data.preparation import Classifier, Preparation, as_images
+from benchbench.data.preparation import Classifier, Preparation, as_images, read_files
 from benchbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_grey_images_keep_their_shades_and_colours_become_shades() -> None:
 def test_images_of_other_channels_come_as_arrays_alone() -> None:
     preparation = Preparation(8, "pad", (0.5,), (0.5,), (5, 8, 8))
     with pytest.raises(DataError, match="takes images of 5 channels"):
-        preparation.file(png(picture(8, 8)))
+        read_files(preparation, [("a.png", png(picture(8, 8)))])
     assert preparation.array(np.zeros((2, 5, 8, 8), dtype=np.uint8)).shape == (2, 5, 8, 8)
 
 
