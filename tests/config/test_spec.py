@@ -292,3 +292,27 @@ def test_paths_of_plugins_are_relative_to_the_file(tmp_path: Path) -> None:
     file = tmp_path / "spec.toml"
     file.write_text('plugins = ["mine.py", "/elsewhere/other.py"]')
     assert read_toml(file) == {"plugins": [str(tmp_path / "mine.py"), "/elsewhere/other.py"]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"ema_decay": 1.0}, "ema_decay must be less than 1, not 1.0"),
+        ({"ema_decay": 0}, "ema_decay must be greater than 0, not 0"),
+        ({"select": "best"}, "select must be 'last' or 'best_val', not \"best\""),
+    ],
+)
+def test_a_decay_or_a_choice_that_cannot_be_is_refused(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        Draft.from_toml({"model": "alexnet", "dataset": "digits"} | keys)
+    assert message in caught.value.message
+
+
+def test_a_moving_average_and_the_best_network_are_part_of_a_trial() -> None:
+    plain = {"model": "alexnet", "dataset": "digits"}
+    specs = [resolve(plain | keys) for keys in ({}, {"ema_decay": 0.9}, {"select": "best_val"}, {"ema_decay": "none"})]
+    assert len({spec.id for spec in specs}) == 3
+    assert specs[0] == specs[3]
+    for spec in specs:
+        table = tomllib.loads(spec.to_toml())
+        assert resolve(table).id == spec.id

@@ -1,0 +1,210 @@
+"""Shipped optimizers and schedulers against the same written by hand with torch: equal to the bit after some steps."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from benchbench_plugins.adamw import AdamW
+from benchbench_plugins.exponential import Exponential
+from benchbench_plugins.linear import Linear
+from benchbench_plugins.lion import Lion
+from benchbench_plugins.multistep import MultiStep
+from benchbench_plugins.muon import Muon
+from benchbench_plugins.onecycle import OneCycle
+from benchbench_plugins.plateau import Plateau
+from benchbench_plugins.rmsprop import RMSprop
+from benchbench_plugins.sgd import SGD
+from benchbench_plugins.timm_optimizers import TimmOptimizer
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torch.optim import lr_scheduler
+
+import benchbench as bb
+from benchbench.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NUM_EPOCHS, STEPS_PER_EPOCH = 4, 5
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten()),
+        *(nn.Linear(144, 16), nn.Tanh(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 5)),
+    )
+
+
+def trained(build: Callable[[nn.Module], list[torch.optim.Optimizer]]) -> dict[str, torch.Tensor]:
+    """Return the weights after five steps of one optimizer or more."""
+    model, chance = network(), torch.Generator().manual_seed(1)
+    optimizers = build(model)
+    for _ in range(5):
+        images = torch.randn(8, 3, 8, 8, generator=chance)
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        F.cross_entropy(model(images), torch.arange(8) % 5).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    return model.state_dict()
+
+
+def matrices_and_others(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in model.parameters() if parameter.ndim == 1]
+    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0}]
+
+
+def muon_by_hand(model: Any) -> list[torch.optim.Optimizer]:
+    """Two optimizers: of the weights of all linear layers but the last, and of everything else."""
+    hidden = [model[3].weight, model[5].weight]
+    others = [parameter for parameter in model.parameters() if all(parameter is not one for one in hidden)]
+    return [
+        torch.optim.Muon(hidden, lr=0.01, weight_decay=0.1, momentum=0.9, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=0.02, weight_decay=0.05),
+    ]
+
+
+def timms(name: str, model: nn.Module, **settings: Any) -> list[torch.optim.Optimizer]:
+    import timm.optim
+
+    return [timm.optim.create_optimizer_v2(model, opt=name, **settings)]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "theirs"),
+    [
+        (AdamW(lr=0.01), lambda model: [torch.optim.AdamW(model.parameters(), lr=0.01)]),
+        (
+            AdamW(lr=0.01, weight_decay=0.3, decay="matrices"),
+            lambda model: [torch.optim.AdamW(matrices_and_others(model, 0.3), lr=0.01)],
+        ),
+        (
+            RMSprop(lr=0.01, momentum=0.5, weight_decay=0.1, centered=True),
+            lambda model: [
+                torch.optim.RMSprop(model.parameters(), lr=0.01, momentum=0.5, weight_decay=0.1, centered=True)
+            ],
+        ),
+        (Muon(lr=0.01, momentum=0.9, adamw_lr=0.02, adamw_weight_decay=0.05), muon_by_hand),
+        (
+            TimmOptimizer(algorithm="lamb", lr=0.01, weight_decay=0.1, options=bb.Options({"betas": [0.8, 0.9]})),
+            lambda model: timms("lamb", model, lr=0.01, weight_decay=0.1, betas=(0.8, 0.9)),
+        ),
+    ],
+    ids=["adamw", "adamw, matrices decay", "rmsprop", "muon", "timm"],
+)
+def test_steps_are_those_of_a_loop_written_by_hand(
+    plugin: bb.Optimizer, theirs: Callable[[nn.Module], list[torch.optim.Optimizer]]
+) -> None:
+    ours, expected = trained(lambda model: [plugin.build(model)]), trained(theirs)
+    assert all(torch.equal(ours[name], value) for name, value in expected.items())
+    assert not torch.equal(ours["3.weight"], network().state_dict()["3.weight"])
+
+
+def test_steps_of_lion_are_those_of_its_paper() -> None:
+    """Algorithm 2: the sign of a mean of momentum and gradient, weight decay beside it, then the momentum."""
+    momenta: dict[int, torch.Tensor] = {}
+
+    class ByHand(torch.optim.SGD):
+        @torch.no_grad()
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002
+            for weight in self.param_groups[0]["params"]:
+                momentum = momenta.setdefault(id(weight), torch.zeros_like(weight))
+                step = (0.9 * momentum + 0.1 * weight.grad).sign() + 0.1 * weight
+                weight.sub_(0.001 * step)
+                momentum.copy_(0.99 * momentum + 0.01 * weight.grad)
+
+    ours = trained(lambda model: [Lion(lr=0.001, weight_decay=0.1).build(model)])
+    for name, value in trained(lambda model: [ByHand(model.parameters())]).items():
+        torch.testing.assert_close(ours[name], value)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "message"),
+    [
+        (TimmOptimizer(algorithm="lam"), r"timm has no optimizer 'lam'"),
+        (TimmOptimizer(algorithm="adahessian"), "adahessian needs second derivatives"),
+        (TimmOptimizer(algorithm="kron"), "kron draws random numbers that are not part of its state"),
+        (TimmOptimizer(options=bb.Options({"speed": 3})), "lamb does not take these options: .*speed"),
+    ],
+)
+def test_optimizers_of_timm_that_cannot_be_used_are_refused(plugin: bb.Optimizer, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        plugin.build(network())
+
+
+def test_muon_needs_a_hidden_matrix_and_a_torch_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shallow = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5))
+    with pytest.raises(SpecError, match="no matrix to train in a hidden layer") as caught:
+        Muon().build(shallow)
+    assert "adamw" in caught.value.hint
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(SpecError, match=r"muon needs torch 2\.9, and this is"):
+        Muon().build(network())
+
+
+def test_an_optimizer_of_a_frozen_network_is_refused() -> None:
+    with pytest.raises(SpecError, match="no parameter to train"):
+        SGD().build(network().requires_grad_(False))
+
+
+def rates(build: Callable[[torch.optim.Optimizer], Any], *, per_batch: bool, metric: bool = False) -> list[float]:
+    """Return the learning rate of each step of a trial, in which the loss falls once and then no more."""
+    weight = nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    scheduler = build(optimizer)
+    used = []
+    for epoch in range(NUM_EPOCHS):
+        for _ in range(STEPS_PER_EPOCH):
+            used.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            if per_batch:
+                scheduler.step()
+        if not per_batch:
+            scheduler.step(1.0 if epoch else 2.0) if metric else scheduler.step()
+    return used
+
+
+@pytest.mark.parametrize(
+    ("plugin", "theirs"),
+    [
+        (Exponential(gamma=0.5), lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.5)),
+        (MultiStep(milestones=(1, 3)), lambda optimizer: lr_scheduler.MultiStepLR(optimizer, [1, 3])),
+        (
+            OneCycle(pct_start=0.25, div_factor=5),
+            lambda optimizer: lr_scheduler.OneCycleLR(
+                optimizer, 0.1, total_steps=20, pct_start=0.25, div_factor=5, cycle_momentum=False
+            ),
+        ),
+        (
+            Plateau(patience=0, factor=0.5),
+            lambda optimizer: lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0),
+        ),
+    ],
+    ids=["exponential", "multistep", "onecycle", "plateau"],
+)
+def test_rates_are_those_of_torch(plugin: bb.Scheduler, theirs: Callable[[torch.optim.Optimizer], Any]) -> None:
+    how = {"per_batch": plugin.step_every == "batch", "metric": plugin.metric is not None}
+    build = plugin.build
+    ours = rates(lambda made: build(made, num_epochs=NUM_EPOCHS, steps_per_epoch=STEPS_PER_EPOCH), **how)
+    assert ours == rates(theirs, **how)
+    assert len(set(ours)) > 1
+
+
+def test_a_line_ends_where_it_is_told_to() -> None:
+    plugin = Linear(end_factor=0.2)
+    ours = rates(
+        lambda made: plugin.build(made, num_epochs=NUM_EPOCHS, steps_per_epoch=STEPS_PER_EPOCH), per_batch=True
+    )
+    assert ours == pytest.approx([0.1 * (1 - 0.8 * step / 20) for step in range(20)])
+
+
+def test_one_cycle_of_momentum_needs_a_momentum() -> None:
+    plugin = OneCycle(cycle_momentum=True)
+    adagrad = torch.optim.Adagrad(copy.deepcopy(network()).parameters())
+    with pytest.raises(SpecError, match="no momentum to cycle"):
+        plugin.build(adagrad, num_epochs=1, steps_per_epoch=1)
