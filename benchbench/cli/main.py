@@ -144,6 +144,7 @@ def _add_plugin_commands(app: typer.Typer, arguments: list[str]) -> None:
     catalog = Catalog.read(loose_files()) if word else Catalog.kept(loose_files())
     if catalog is None or not catalog.commands:
         return
+    from benchbench.plugin.failures import explain
     from benchbench.plugin.registry import Registry
 
     registry = Registry.load(loose_files(), only=catalog.commands)
@@ -151,7 +152,7 @@ def _add_plugin_commands(app: typer.Typer, arguments: list[str]) -> None:
         try:
             add_commands(app=app)
         except Exception as error:  # noqa: BLE001 - one bad plugin never breaks the rest
-            typer.echo(f"broken: {origin}: {type(error).__name__}: {error}; bench doctor", err=True)
+            typer.echo(f"broken: {origin}: benchbench_commands: {explain(error)}; bench doctor", err=True)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler

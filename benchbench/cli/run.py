@@ -189,6 +189,8 @@ def show_end(record: Record, console: Console) -> None:
         console.print(Text(f"{record.status}: {record.error.message}", style="bold"), soft_wrap=True)
         if record.error.hint:
             console.print(Text(f"  {record.error.hint}"), soft_wrap=True)
+        if options.debug and record.error.traceback:
+            console.print(Text(record.error.traceback), soft_wrap=True)
     if record.mlflow is not None:
         console.print(Text(how_to_open(record.mlflow)), soft_wrap=True)
 

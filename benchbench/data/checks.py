@@ -41,7 +41,9 @@ def check_splits(name: str, splits: Splits) -> None:
     """Raise :class:`~benchbench.errors.DataError` with everything that is wrong with what dataset ``name`` loaded."""
     problems = list(splits_problems(splits))
     if problems:
-        raise DataError(f"dataset {name!r} is wrong: {'; '.join(problems)}", hint="the plugin's author can mend this")
+        raise DataError(
+            f"dataset {name!r} is wrong: {'; '.join(problems)}", hint="for the plugin's author: bench plugin check"
+        )
 
 
 def splits_problems(splits: Splits) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError, one_line
+from benchbench.plugin.failures import explain
 from benchbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
@@ -47,4 +48,4 @@ def load_listeners(catalog: Catalog, files: Iterable[str], *, on_trouble: Callab
 
 def _words(error: Exception) -> str:
     hint = error.hint if isinstance(error, BenchError) else ""
-    return f"{one_line(error)} ({hint})" if hint else one_line(error)
+    return f"{one_line(error)} ({hint})" if hint else explain(error)

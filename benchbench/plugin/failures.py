@@ -47,7 +47,10 @@ def failures_named(plugin: Plugin, action: str, *, unless: Callable[[Exception],
     except Exception as error:
         if unless(error):
             raise
-        raise failure(plugin, f"failed {action}: {explain(error, source_files(type(plugin)))}") from error
+        text = explain(error, source_files(type(plugin)))
+        if not text.endswith(")"):  # it could not even be called, as with other arguments than ours
+            text += place_of(getattr(plugin, action.removeprefix("in ").removesuffix("()"), None))
+        raise failure(plugin, f"failed {action}: {text}") from error
 
 
 def check_returned(value: object, expected: type[Returned], *, plugin: Plugin, function: Function) -> Returned:
@@ -55,12 +58,13 @@ def check_returned(value: object, expected: type[Returned], *, plugin: Plugin, f
     if isinstance(value, expected):
         return value
     name = f"{function.__name__}()"
+    given = f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
     problem = (
         f"{name} returns nothing; is a return statement missing?"
         if value is None
-        else f"{name} must return a {_public_name(expected)}, not {type(value).__name__}"
+        else f"{name} must return a {_public_name(expected)}, not {given}"
     )
-    raise failure(plugin, f"{problem}{_place_of(function)}", hint="")
+    raise failure(plugin, f"{problem}{place_of(function)}", hint="")
 
 
 def _public_name(cls: type) -> str:
@@ -92,10 +96,22 @@ def explain(error: BaseException, own_files: Iterable[Path] = ()) -> str:
     return text + "".join(_place(frame.filename, frame.lineno) for frame in last)
 
 
+def place_in_plugin(error: BaseException) -> str:
+    """Return `` (file, line 3)``: the last line of a plugin that led to an error, or "" if none did.
+
+    Without knowing the plugin, it is the last line that is neither ours, nor of the standard library, nor of torch.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename)]
+    own = [frame for frame in frames if not _is_library(frame.filename)]
+    foreign = [frame for frame in frames if not {"torch", "numpy"}.intersection(Path(frame.filename).parts)]
+    outside = [frame for frame in foreign if not Path(frame.filename).is_relative_to(_STANDARD_LIBRARY)]
+    return "".join(_place(frame.filename, frame.lineno) for frame in (own or outside)[-1:])
+
+
 def _is_outside(file_name: str) -> bool:
     """Tell whether a line is neither ours nor of the machinery that imports and checks plugins."""
     path = Path(file_name)
-    machinery = {"importlib", "pluggy", "pydantic"}.intersection(path.parts)
+    machinery = {"importlib", "pluggy", "pydantic", "_pytest"}.intersection(path.parts)
     return not machinery and not file_name.startswith("<") and not path.is_relative_to(_OURS)
 
 
@@ -104,8 +120,9 @@ def _is_library(file_name: str) -> bool:
     return bool({"site-packages", "dist-packages"}.intersection(path.parts)) or path.is_relative_to(_STANDARD_LIBRARY)
 
 
-def _place_of(function: Function) -> str:
-    code = getattr(inspect.unwrap(function), "__code__", None)
+def place_of(function: Function | None) -> str:
+    """Return `` (file, line 3)``: where a function is written, or "" if it has no file."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if function else None
     return _place(code.co_filename, code.co_firstlineno) if code else ""
 
 

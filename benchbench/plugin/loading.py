@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pluggy
-from pydantic import ValidationError
+from pydantic import PydanticSchemaGenerationError, ValidationError
 
 from benchbench.config.composition import DEFAULT
 from benchbench.config.validation import describe_validation
@@ -19,7 +19,7 @@ from benchbench.plugin.augmentation import Augmentation
 from benchbench.plugin.base import Plugin
 from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import HOOK_OF_KIND, Broken
-from benchbench.plugin.failures import explain
+from benchbench.plugin.failures import explain, place_in_plugin, place_of
 from benchbench.plugin.loss import Loss
 from benchbench.plugin.model import Model
 from benchbench.plugin.optimizer import Optimizer
@@ -40,6 +40,7 @@ BASES: dict[str, type[Plugin]] = {
     "scheduler": Scheduler,
 }
 _HOOK_NAMES = tuple(name for name in vars(hooks) if name.startswith("benchbench_"))
+_TYPES = "use int, float, bool, str, Literal, Enum, or tuples of these"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -85,6 +86,9 @@ def _load_quietly(source: Source) -> object:
 
 
 def _explain(error: BaseException) -> str:
+    if isinstance(error, PydanticSchemaGenerationError):
+        kind = re.search(r"<class '([\w.]+)'>", str(error))
+        return f"no parameter can be a {kind[1] if kind else 'value of that type'}; {_TYPES}{place_in_plugin(error)}"
     return _on_hook(str(error)) if isinstance(error, pluggy.PluginValidationError) else explain(error)
 
 
@@ -124,11 +128,18 @@ def _classes(manager: pluggy.PluginManager) -> Iterator[type[Plugin] | str]:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's hook raises
             yield f"{hook}: {explain(error)}"
             continue
-        classes = returned[0] if returned else None
+        if not returned:
+            yield f"{hook} returns nothing; is a return statement missing?{place_of(_function_of(caller))}"
+            continue
+        classes = returned[0]
         if not isinstance(classes, list | tuple):
             yield f"{hook} must return a list of classes, not {_shown(classes)}"
             continue
         yield from (_checked(item, kind, hook) for item in classes)
+
+
+def _function_of(caller: pluggy.HookCaller) -> Callable[..., object]:
+    return caller.get_hookimpls()[0].function
 
 
 def _checked(item: object, kind: str, hook: str) -> type[Plugin] | str:

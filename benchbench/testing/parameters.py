@@ -47,7 +47,11 @@ def parameters_as_TOML(plugin: Plugin) -> None:  # noqa: N802
     written: dict[str, Any] = {
         key: "none" if value is None else value for key, value in parameters.to_json(plugin).items()
     }
-    again = parameters.read(type(plugin), tomllib.loads(tomli_w.dumps(written)))
+    try:
+        text = tomli_w.dumps(written)
+    except TypeError as error:
+        require(False, f"its parameters cannot be written as TOML: {error}", fix="TOML has no None inside a tuple")
+    again = parameters.read(type(plugin), tomllib.loads(text))
     problem = f"its parameters change when written as TOML and read back: {plugin!r} to {again!r}"
     require(again == plugin, problem, fix='"none" is read as None, so a text parameter needs another default')
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from benchbench.errors import BenchError, SpecError
+from benchbench.plugin.failures import TRACEBACK_HINT, place_in_plugin
 from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.messages import no_status
 from benchbench.records import file_names
@@ -260,7 +261,14 @@ def _describe(error: Exception) -> Error:
     if isinstance(error, BenchError):
         described = Error(**error.to_json())
     else:
-        text = f"{type(error).__name__}: {error}"
-        described = Error(kind=type(error).__name__, message=text, traceback=traceback.format_exc())
+        place = place_in_plugin(error)
+        first, *others = f"{type(error).__name__}: {error}".splitlines()
+        described = Error(
+            kind=type(error).__name__,
+            message="
+".join([first + place, *others]),
+            hint=TRACEBACK_HINT if place else "",
+            traceback=traceback.format_exc(),
+        )
     message, trace = without_credentials(described.message), without_credentials(described.traceback)
     return replace(described, message=message, traceback=trace)

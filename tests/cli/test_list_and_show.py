@@ -70,7 +70,7 @@ def test_list_knows_loose_files_by_option_and_by_environment(monkeypatch: pytest
 
 
 def test_list_json_is_all_that_is_on_standard_output() -> None:
-    result = bench("list", "optimizers", "--json", "--plugins", str(PLUGINS / "import_error.py"))
+    result = bench("list", "optimizers", "--json", "--plugins", str(PLUGINS / "broken" / "import_error.py"))
     data = json.loads(result.stdout)
     assert [plugin["name"] for plugin in data["plugins"]] == OPTIMIZERS
     assert data["plugins"][0]["params"][0] == {
@@ -84,7 +84,7 @@ def test_list_json_is_all_that_is_on_standard_output() -> None:
 
 
 def test_a_broken_plugin_is_mentioned_in_one_line_on_standard_error() -> None:
-    file = str(PLUGINS / "import_error.py")
+    file = str(PLUGINS / "broken" / "import_error.py")
     result = bench("list", "--plugins", file)
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"broken: {file}: ModuleNotFoundError: No module named")

@@ -1,0 +1,15 @@
+"""Takes parameters that it does not declare."""
+
+from torch import nn
+
+import benchbench as bb
+
+
+class Net(bb.Model, name="net", extra="allow"):
+    def build(self, data: bb.DataSpec) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(data.num_inputs, data.num_classes))
+
+
+@bb.hookimpl
+def benchbench_models() -> list[type[bb.Model]]:
+    return [Net]

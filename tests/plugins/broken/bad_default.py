@@ -1,0 +1,17 @@
+"""Has a default outside its own limits."""
+
+from torch import nn
+
+import benchbench as bb
+
+
+class Net(bb.Model, name="net"):
+    width: int = bb.param(0, "units", ge=1)
+
+    def build(self, data: bb.DataSpec) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(data.num_inputs, data.num_classes))
+
+
+@bb.hookimpl
+def benchbench_models() -> list[type[bb.Model]]:
+    return [Net]

@@ -1,0 +1,10 @@
+"""Uses a name that nothing defines."""
+
+import benchbench as bb
+
+WIDTHS = [width * SCALE for width in (1, 2)]  # type: ignore[name-defined]  # noqa: F821
+
+
+@bb.hookimpl
+def benchbench_models() -> list[type[bb.Model]]:
+    return []

@@ -1,0 +1,15 @@
+"""Returns a class, not a list of classes."""
+
+from torch import nn
+
+import benchbench as bb
+
+
+class Net(bb.Model, name="net"):
+    def build(self, data: bb.DataSpec) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(data.num_inputs, data.num_classes))
+
+
+@bb.hookimpl
+def benchbench_models() -> type[bb.Model]:
+    return Net

@@ -1,0 +1,17 @@
+"""Has a parameter with the name of a method."""
+
+from torch import nn
+
+import benchbench as bb
+
+
+class Net(bb.Model, name="net"):
+    copy: int = bb.param(1, "how many")
+
+    def build(self, data: bb.DataSpec) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(data.num_inputs, data.num_classes))
+
+
+@bb.hookimpl
+def benchbench_models() -> list[type[bb.Model]]:
+    return [Net]

@@ -1,0 +1,491 @@
+"""One deliberately wrong plugin for each check, which that check catches."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import pytest
+import torch
+from pydantic import field_validator
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+import benchbench as bb
+from benchbench.testing import dataset, model, optimizer, parameters, scheduler
+from benchbench.testing.kits import plugin_outcomes
+from benchbench.testing.model import model_outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from benchbench.protocol.plugin_checks import Outcome
+    from benchbench.testing.checking import Check
+
+SMALL = bb.DataSpec(num_channels=1, image_size=4, num_classes=3)
+COUNT = itertools.count()
+
+
+def caught(outcomes: Iterable[Outcome], check: str) -> Outcome:
+    """Return what a check says; the checks before it have nothing to say."""
+    for outcome in outcomes:
+        if outcome.check == check:
+            assert outcome.result == "failed"
+            assert outcome.fix
+            return outcome
+        assert outcome.result == "passed", outcome
+    raise AssertionError(f"there is no check {check!r}")
+
+
+# Datasets
+
+
+class Images(bb.Dataset, name="images"):
+    """Three splits of four images that have nothing in common."""
+
+    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+        train, val, test = (self.split(number) for number in range(3))
+        return bb.Splits(train, val, test, ("a", "b"))
+
+    def split(self, number: int) -> bb.Split:
+        generator = torch.Generator().manual_seed(number)
+        images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8, generator=generator)
+        return bb.Split(images, torch.tensor([0, 1, 0, 1]))
+
+
+class Raises(Images, name="raises"):
+    def load(self, root: Path) -> bb.Splits:
+        return bb.Splits(root.missing)  # type: ignore[attr-defined]
+
+
+class Floats(Images, name="floats"):
+    def split(self, number: int) -> bb.Split:
+        split = super().split(number)
+        return bb.Split(split.images.float(), split.labels)
+
+
+class OneClass(Images, name="one-class"):
+    def split(self, number: int) -> bb.Split:
+        return bb.Split(super().split(number).images, torch.zeros(4, dtype=torch.int64))
+
+
+class Unnamed(Images, name="unnamed"):
+    def split(self, number: int) -> bb.Split:
+        split = super().split(number)
+        return bb.Split(split.images, split.labels, ("a", "b", "", "d"))
+
+
+class Black(Images, name="black"):
+    def split(self, number: int) -> bb.Split:
+        split = super().split(number)
+        return bb.Split((split.images / 255).to(torch.uint8) * 0, split.labels)
+
+
+class Alike(Images, name="alike"):
+    def split(self, number: int) -> bb.Split:
+        split = super().split(number)
+        return bb.Split(split.images[:1].repeat(4, 1, 1, 1), split.labels)
+
+
+class Shared(Images, name="shared"):
+    def split(self, number: int) -> bb.Split:
+        return super().split(number // 2)
+
+
+class Restless(Images, name="restless"):
+    def split(self, number: int) -> bb.Split:
+        return super().split(number + 3 * next(COUNT))
+
+
+class Cut(Images, name="cut"):
+    image_size: int = bb.param(4, "smaller than the images")
+
+
+class FewMeans(Images, name="few-means"):
+    mean: tuple[float, ...] = bb.param((0.5, 0.5), "two for three channels")
+
+
+class TextSources(Images, name="text-sources"):
+    def sources(self, root: Path) -> Any:
+        return str(root)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "check", "problem"),
+    [
+        (Raises(), "loads", "dataset 'raises' failed in load(): AttributeError"),
+        (Floats(), "images and labels", "train images must be a uint8 tensor"),
+        (OneClass(), "classes", "there are no training images of 'b'"),
+        (Unnamed(), "image names", "train has names that are no texts: ''"),
+        (Black(), "image content", "100% of the train images have one value in all pixels"),
+        (Alike(), "image content", "all train images are alike"),
+        (Shared(), "disjoint splits", "4 of 4 val images are in train as well"),
+        (Restless(), "same images again", "train, val, test is not the same when loaded again"),
+        (Cut(), "image size", "dataset.image_size 4 would cut the stored images of 8x8 pixels"),
+        (FewMeans(), "mean and std", "dataset.mean has 2 values for images of 3 channels"),
+        (TextSources(), "sources", "sources() returns 'text-sources'"),
+    ],
+)
+def test_a_wrong_dataset_is_caught(plugin: bb.Dataset, check: str, problem: str) -> None:
+    assert problem in caught(plugin_outcomes(plugin), check).problem
+
+
+# Models
+
+
+class Net(nn.Module):
+    """A linear layer and one that halves the logits."""
+
+    def __init__(self, num_outputs: int = 3) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, num_outputs)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.change(self.linear(images.flatten(1)))
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits
+
+
+class Narrow(Net):
+    def __init__(self) -> None:
+        super().__init__(2)
+
+
+class Forgets(Net):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:  # type: ignore[return]
+        self.linear(images.flatten(1))
+
+
+class Auxiliary(Net):
+    def change(self, logits: torch.Tensor) -> Any:
+        return (logits, logits) if self.training else logits
+
+
+class Unseeded(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        nn.init.constant_(self.linear.weight, next(COUNT))
+
+
+class Squeezed(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.squeeze()
+
+
+class Noisy(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return F.dropout(logits)
+
+
+class Counts(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return logits
+
+
+class Detached(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits * self.scale.detach()
+
+
+class Hidden(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = [torch.rand(3)]
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits * self.scale[0]
+
+
+class Remembers(Net):
+    calls = 0
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        if self.training and torch.is_grad_enabled():
+            Remembers.calls += 1
+            return logits * (1 + Remembers.calls)
+        return logits
+
+
+class SinglePrecision(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        index = torch.arange(3).expand(len(logits), 3)
+        return torch.zeros(len(logits), 3).scatter(1, index, logits)
+
+
+class Saturated(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(logits, dim=1) * 1e-6
+
+
+class Branches(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits * 2 if logits.sum().item() > 0 else logits * 2.0
+
+
+class Wrapped(bb.Model, name="wrapped"):
+    """Builds what ``make`` makes."""
+
+    make: ClassVar[Any] = Net
+
+    def build(self, data: bb.DataSpec) -> nn.Module:  # noqa: ARG002
+        module: nn.Module = type(self).make()
+        return module
+
+
+@pytest.mark.parametrize(
+    ("make", "check", "problem"),
+    [
+        (lambda: None, "builds", "build() returns nothing; is a return statement missing?"),
+        (Unseeded, "same from one seed", "linear.weight is not the same in two builds from the same seed"),
+        (Narrow, "logits", "has the shape [4, 2]; it must be [4, 3], or wider"),
+        (Forgets, "logits", "forward() returns nothing; is a return statement missing?"),
+        (Auxiliary, "logits", "it returns a tuple in training mode, not a tensor of logits"),
+        (Squeezed, "any batch size", "the output for one image is [3]"),
+        (Noisy, "eval mode", "the output in eval mode is not the same twice"),
+        (Counts, "eval mode", "eval mode changes calls"),
+        (Detached, "gradients", "no gradient reaches scale"),
+        (Hidden, "state", "with its state saved and loaded, the network gives other logits"),
+        (Remembers, "accelerated", "accelerated, two steps have the losses"),
+        (SinglePrecision, "bf16", "scatter()"),
+        (Saturated, "learns", "training on one batch lowers its loss to no less than 100% of the first"),
+        (Branches, "exports", "the trained model cannot be saved"),
+    ],
+)
+def test_a_wrong_model_is_caught(make: Any, check: str, problem: str) -> None:
+    wrong = type("Wrong", (Wrapped,), {"make": staticmethod(make), "__annotations__": {"make": ClassVar[Any]}})
+    outcomes: Iterator[Outcome] = model_outcomes(wrong(), SMALL)
+    if make is Noisy:  # an image alone drops other numbers, which is caught as well
+        outcomes = (outcome for outcome in outcomes if outcome.check != "any batch size")
+    assert problem in caught(outcomes, check).problem
+
+
+# Optimizers
+
+
+class Sgd(bb.Optimizer, name="sgd-test"):
+    lr: float = bb.param(0.1, "learning rate")
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        return self.kind_of()(model.parameters(), lr=self.lr)
+
+    def kind_of(self) -> Any:
+        return torch.optim.SGD
+
+
+class Nothing(Sgd, name="nothing"):
+    def build(self, model: nn.Module) -> Any:
+        torch.optim.SGD(model.parameters(), lr=self.lr)
+
+
+class WeightsOnly(Sgd, name="weights-only"):
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD([weight for weight in model.parameters() if weight.ndim > 1], lr=self.lr)
+
+
+class StillGroup(Sgd, name="still-group"):
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        first, *others = model.parameters()
+        return torch.optim.SGD([{"params": others}, {"params": [first], "lr": 0.0}], lr=self.lr)
+
+
+class Uphill(Sgd, name="uphill"):
+    def kind_of(self) -> Any:
+        return lambda weights, lr: torch.optim.SGD(weights, lr=lr, maximize=True)
+
+
+class Own(torch.optim.SGD):
+    """Divides by the norm of each gradient, with ``least`` added."""
+
+    least = 1e-8
+
+    def step(self, closure: Any = None) -> None:  # noqa: ARG002
+        for group in self.param_groups:
+            for weight in group["params"]:
+                weight.data -= group["lr"] * weight.grad / (weight.grad.norm() + self.least)
+
+
+class Unbounded(Own):
+    least = 0.0
+
+
+class Divides(Sgd, name="divides"):
+    def kind_of(self) -> Any:
+        return Unbounded
+
+
+class NeedsAll(Sgd, name="needs-all"):
+    def kind_of(self) -> Any:
+        return Own
+
+
+class KeepsOutside(torch.optim.SGD):
+    """Steps that get smaller, by a count that is no part of the state."""
+
+    calls = 0
+
+    def step(self, closure: Any = None) -> Any:
+        self.calls += 1
+        for group in self.param_groups:
+            group["lr"] = 0.1 / self.calls
+        return super().step(closure)
+
+
+class ForgetsCount(Sgd, name="forgets-count"):
+    def kind_of(self) -> Any:
+        return KeepsOutside
+
+
+@pytest.mark.parametrize(
+    ("plugin", "check", "problem"),
+    [
+        (Nothing(), "builds", "build() returns nothing; is a return statement missing?"),
+        (WeightsOnly(), "groups", "no group has 0.bias, 2.bias"),
+        (StillGroup(), "steps", "a step does not change 0.weight"),
+        (Uphill(), "lowers the loss", "30 steps do not lower the loss"),
+        (Divides(), "finite", "gradients of zero make 0.weight"),
+        (NeedsAll(), "missing gradients", "a step fails if a parameter has no gradient"),
+        (ForgetsCount(), "state", "with its state saved and loaded, the next step changes 0.weight otherwise"),
+    ],
+)
+def test_a_wrong_optimizer_is_caught(plugin: bb.Optimizer, check: str, problem: str) -> None:
+    assert problem in caught(plugin_outcomes(plugin), check).problem
+
+
+# Schedulers
+
+
+class Rates(bb.Scheduler, name="rates"):
+    """Multiplies the learning rate by ``factor``."""
+
+    def build(self, optimizer: torch.optim.Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:
+        return LambdaLR(optimizer, lambda step: self.factor(step, num_epochs, steps_per_epoch))
+
+    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:  # noqa: ARG002
+        return 1.0
+
+
+class BadMetric(Rates, name="bad-metric"):
+    metric: ClassVar[str | None] = "validation_loss"
+
+
+class BadTime(Rates, name="bad-time"):
+    step_every: ClassVar[Literal["epoch", "batch"]] = "step"  # type: ignore[assignment]
+
+
+class OtherOptimizer(Rates, name="other-optimizer"):
+    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:  # noqa: ARG002
+        return LambdaLR(torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1), lambda _: 1.0)
+
+
+class Below(Rates, name="below"):
+    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:  # noqa: ARG002
+        return 1.0 - step
+
+
+class OneGroup(Rates, name="one-group"):
+    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:  # noqa: ARG002
+        return LambdaLR(optimizer, [lambda step: 1 / (1 + step), *[lambda _: 1.0] * (len(optimizer.param_groups) - 1)])
+
+
+class DividesByZero(Rates, name="divides-by-zero"):
+    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:  # noqa: ARG002
+        return 1 + math.sin(step) / (num_epochs - 1)
+
+
+class CountsCalls(Rates, name="counts-calls"):
+    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:  # noqa: ARG002
+        calls = itertools.count(1)
+        return LambdaLR(optimizer, [lambda _: 1 / next(calls)] * len(optimizer.param_groups))
+
+
+@pytest.mark.parametrize(
+    ("plugin", "check", "problem"),
+    [
+        (BadTime(), "step every", "step_every is 'step'"),
+        (BadMetric(), "step every", "metric 'validation_loss' is no number of an epoch"),
+        (OtherOptimizer(), "builds", "its optimizer is not the one that build() was given"),
+        (Below(), "learning rates", "unusable learning rates"),
+        (OneGroup(), "every group", "it changes the learning rate of one group and not of another"),
+        (DividesByZero(), "short trial", "ZeroDivisionError"),
+        (CountsCalls(), "state", "resumed after 2 steps"),
+    ],
+)
+def test_a_wrong_scheduler_is_caught(plugin: bb.Scheduler, check: str, problem: str) -> None:
+    assert problem in caught(plugin_outcomes(plugin), check).problem
+
+
+# Parameters
+
+
+class Changeable(Sgd, name="changeable"):
+    layers: list[int] = bb.param([1], "a list, which can change")
+
+
+class NoDefault(Sgd, name="no-default"):
+    width: int
+
+
+class GrowsInJson(Sgd, name="grows"):
+    width: int = bb.param(1, "grows each time that it is read")
+
+    @field_validator("width")
+    @classmethod
+    def _grow(cls, value: int) -> int:
+        return value + 1
+
+
+class NoneInside(Sgd, name="none-inside"):
+    sizes: tuple[int | None, ...] = bb.param((None, 3), "None inside a tuple")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "check", "problem"),
+    [
+        (Changeable(), "fixed parameters", "its parameters must be values that never change"),
+        (NoDefault(width=1), "default parameters", "no default for width"),
+        (GrowsInJson(), "parameters as JSON", "its parameters change when written as JSON and read back"),
+        (NoneInside(), "parameters as TOML", "its parameters cannot be written as TOML"),
+    ],
+)
+def test_wrong_parameters_are_caught(plugin: bb.Optimizer, check: str, problem: str) -> None:
+    assert problem in caught(plugin_outcomes(plugin), check).problem
+
+
+@pytest.mark.parametrize("plugin", [Images(), Sgd(), Rates()], ids=lambda plugin: plugin.name)
+def test_the_plugins_that_the_wrong_ones_are_made_of_are_well(plugin: Any) -> None:
+    assert [outcome for outcome in plugin_outcomes(plugin) if outcome.result != "passed"] == []
+
+
+@pytest.mark.parametrize("checks", [dataset.CHECKS, model.CHECKS, optimizer.CHECKS, scheduler.CHECKS])
+def test_every_check_has_a_wrong_plugin(checks: tuple[Check[Any], ...], request: pytest.FixtureRequest) -> None:
+    text = request.path.read_text(encoding="utf-8")
+    assert [check.name for check in (*checks, *parameters.CHECKS) if f'"{check.name}", ' not in text] == []
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    class Worst(Sgd, name="worst"):
+        lr: float = bb.param(0.0, "learning rate")
+
+        def build(self, model: nn.Module) -> torch.optim.Optimizer:
+            return torch.optim.SGD([weight for weight in model.parameters() if weight.ndim > 1], lr=self.lr)
+
+    with pytest.raises(AssertionError) as error:
+        optimizer.check_optimizer(Worst())
+    text = str(error.value)
+    assert text.startswith("optimizer worst fails 2 check(s):")
+    assert "groups: no group has 0.bias, 2.bias" in text
+    assert "steps: a step changes no parameter" in text
+    assert text.count("fix: ") == 2
