@@ -24,9 +24,10 @@ _TEMPLATES = Path(__file__).with_name("templates")
 TEMPLATE_KINDS = tuple(kind for kind in KINDS if (_TEMPLATES / f"{kind}.py.txt").exists())
 """The kinds of plugin that can be begun."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 _USES = {
+    "augmentation": "bench run alexnet digits --epochs 2 --augment $name",
     "dataset": "bench run alexnet $name --epochs 2 --set dataset.image_size=64",
     "model": "bench run $name digits --epochs 2",
 }
@@ -119,7 +120,7 @@ def _checked(kind: str, name: str) -> NewPlugin:
         )
     if not _NAME.fullmatch(name) or not name.isascii():
         raise SpecError(
-            f"{name!r} cannot name a plugin", hint="letters, digits and _ . + -, a letter or digit first: my-net"
+            f"{name!r} cannot name a plugin", hint="letters, digits and _ . -, a letter or digit first: my-net"
         )
     known = {entry.name: entry.origin for entry in Catalog.read(loose_files()).of_kind(kind)}
     if name in known:

@@ -265,8 +265,7 @@ def _describe(error: Exception) -> Error:
         first, *others = f"{type(error).__name__}: {error}".splitlines()
         described = Error(
             kind=type(error).__name__,
-            message="
-".join([first + place, *others]),
+            message="\n".join([first + place, *others]),
             hint=TRACEBACK_HINT if place else "",
             traceback=traceback.format_exc(),
         )

@@ -53,7 +53,7 @@ def test_a_new_package_is_well_formed(kind: str, tmp_path: Path) -> None:
     [
         ("net", "Net", "benchbench-net"),
         ("my-net", "MyNet", "benchbench-my-net"),
-        ("3d.net+", "Model3dNet", "benchbench-3d-net"),
+        ("3d.net", "Model3dNet", "benchbench-3d-net"),
         ("None", "ModelNone", "benchbench-none"),
     ],
 )

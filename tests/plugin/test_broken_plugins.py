@@ -33,7 +33,7 @@ WHEN_LOADED = {
     "another_kind": "benchbench_models returned Rule, not a model but an optimizer",
     "any_parameter": "model 'net': its model_config must forbid unknown parameters",
     "bad_default": "model 'net': bad default: width must be greater than or equal to 1, not 0",
-    "bad_name": "model 'my net': a name is made of letters, digits and _ . + -, a letter or digit first",
+    "bad_name": "model 'my net': a name is made of letters, digits and _ . -, a letter or digit first",
     "changing_default": "model 'net': its defaults change when they are written as JSON and read back",
     "exits": "ends Python (exit code 3) instead of loading (exits.py, line 5)",
     "hook_raises": "benchbench_models: RuntimeError: no models today (hook_raises.py, line 8)",

@@ -1,0 +1,98 @@
+"""What is said of a module that does more than define plugins, and of a plugin that another process builds otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from benchbench.plugin.discovery import LooseFile
+from benchbench.plugin.registry import Registry
+from benchbench.testing.importing import import_outcomes, watch
+from benchbench.testing.kits import fingerprint
+from benchbench.testing.rebuilding import Built, rebuilt
+from benchbench.worker.seeds import random_states_kept
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLUGIN = """
+import benchbench as bb
+from torch import nn
+
+class Net(bb.Model, name="net"):
+    def build(self, data):
+        return nn.Linear(2, 2)
+
+@bb.hookimpl
+def benchbench_models():
+    return [Net]
+"""
+
+RESTLESS = """
+import os
+import benchbench as bb
+import torch
+
+class Images(bb.Dataset, name="images"):
+    image_size: int = bb.param(8, "pixels")
+
+    def load(self, root):
+        generator = torch.Generator().manual_seed(os.getpid())
+        images = torch.randint(0, 256, (6, 1, 8, 8), dtype=torch.uint8, generator=generator)
+        labels = torch.tensor([0, 1])
+        parts = [bb.Split(images[start : start + 2], labels) for start in (0, 2, 4)]
+        return bb.Splits(*parts, ("a", "b"))
+
+@bb.hookimpl
+def benchbench_datasets():
+    return [Images]
+"""
+
+
+def problems(folder: Path, text: str) -> dict[str, str]:
+    path = folder / "mine.py"
+    path.write_text(text + PLUGIN)
+    with random_states_kept(torch.device("cpu")):
+        outcomes = list(import_outcomes(watch(LooseFile(path))))
+    assert all(outcome.fix for outcome in outcomes if outcome.result == "failed")
+    return {outcome.check: outcome.problem for outcome in outcomes if outcome.result == "failed"}
+
+
+@pytest.mark.parametrize(
+    ("text", "check", "problem"),
+    [
+        ("import time; time.sleep(3.1)", "imports quickly", "its import takes 3.1 s"),
+        ("print('hello')\nprint('again')", "prints nothing", "its import prints 'hello'"),
+        ("import os; os.write(2, b'from C')", "prints nothing", "its import prints 'from C'"),
+        ("import random; random.seed(1)", "seeds nothing", "the global generator of random"),
+        ("import numpy; numpy.random.rand()", "seeds nothing", "the global generator of numpy"),
+        ("import torch; torch.manual_seed(1)", "seeds nothing", "the global generator of torch"),
+        ("import torch; torch.set_default_dtype(torch.float64)", "leaves switches alone", "changes default_dtype"),
+        ("import os; os.chdir('/')", "leaves switches alone", "changes the working folder"),
+        ("import sys; sys.path.insert(0, 'x')", "leaves switches alone", "changes sys.path"),
+        ("import nothing_of_the_sort", "loads", "No module named 'nothing_of_the_sort'"),
+    ],
+)
+def test_an_import_that_does_more_is_caught(text: str, check: str, problem: str, tmp_path: Path) -> None:
+    caught = problems(tmp_path, text)
+    assert caught.keys() == {check}
+    assert problem in caught[check]
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_an_import_that_does_nothing_more_is_well(tmp_path: Path) -> None:
+    assert problems(tmp_path, "") == {}
+
+
+@pytest.mark.slow
+def test_a_plugin_that_another_process_builds_otherwise_is_caught(tmp_path: Path) -> None:
+    files = [tmp_path / "restless.py", tmp_path / "net.py"]
+    files[0].write_text(RESTLESS)
+    files[1].write_text(PLUGIN)
+    registry = Registry.load(files, only=set(map(str, files)))
+    built = [Built(cls(), registry.origins[key], tmp_path, fingerprint(cls())) for key, cls in registry.plugins.items()]
+    restless, net = rebuilt(built, map(str, files))
+    assert (restless.result, restless.problem) == ("failed", "another process loads something else")
+    assert net.result == "passed"
