@@ -141,7 +141,8 @@ def test_a_plugin_that_cannot_be_loaded_is_told_of_with_its_reason(name: str) ->
 def told(name: str, folder: Path) -> tuple[str, str]:
     """Return message and hint of a trial with a plugin, and with small ones of the other kinds."""
     file = BROKEN / f"{name}.py"
-    origins = {str(file), *map(str, HELPERS), "benchbench:sgd", "benchbench:constant"}
+    shipped = (f"benchbench:{entry}" for entry in ("flip", "cross_entropy", "sgd", "constant"))
+    origins = {str(file), *map(str, HELPERS), *shipped}
     registry = Registry.load([file, *HELPERS], only=origins)
     (plugin,) = [cls for key, cls in registry.plugins.items() if registry.origins[key] == str(file)]
     try:
