@@ -82,4 +82,6 @@ def _resize_array(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _resized(image: Image.Image, side: int) -> Image.Image:
+    if image.size == (side, side):
+        return image
     return ImageOps.fit(image, (side, side), method=Image.Resampling.BICUBIC)

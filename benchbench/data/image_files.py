@@ -99,9 +99,10 @@ def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels
     with _opened(content) as image:
         if fit != "crop":
             image.draft(None, (2 * side, 2 * side))  # a JPEG file is decoded at a fraction of its size, and faster
-        whole = to_rgb(ImageOps.exif_transpose(image), background)
-        square = fit_image(whole, side, fit=fit, background=background)
-    return np.asarray(square, dtype=np.uint8)
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)  # without a copy, if there is nothing to turn
+        square = fit_image(to_rgb(image, background), side, fit=fit, background=background)
+        return np.asarray(square, dtype=np.uint8)
 
 
 def _opened(content: bytes) -> Image.Image:
@@ -124,4 +125,4 @@ def to_rgb(image: Image.Image, background: Colour) -> Image.Image:
         over = image.convert("RGBA")
         below = Image.new("RGBA", over.size, (*background, 255))
         image = Image.alpha_composite(below, over)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,21 @@
+"""How long decoding a folder of photographs of 224x224 into files takes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchbench.config.spec import PluginSpec
+from benchbench.data import cache as data_cache
+from benchbench.plugin.registry import Registry
+
+if __name__ == "__main__":
+    registry = Registry.load(only={"benchbench:imagefolder"})
+    dataset = registry.create("dataset", PluginSpec("imagefolder", 1, {"image_size": 224}))
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        data_cache.decode(dataset, Path(sys.argv[1]), folder=Path(folder) / "images")
+        print(json.dumps({"seconds": time.perf_counter() - began}))
