@@ -344,7 +344,7 @@ def test_the_layers_on_the_page_are_those_that_are_checked() -> None:
     assert [line for line in first_column if line] == layers
 
 
-def test_the_exit_codes_of_the_readme_are_those_of_the_errors() -> None:
-    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", TEXTS["README.md"], re.MULTILINE)}
+def test_the_exit_codes_on_the_page_of_commands_are_those_of_the_errors() -> None:
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", TEXTS["docs/cli.md"], re.MULTILINE)}
     assert codes == {0, 1, 2, 130}
     assert {errors.BenchError.exit_code, errors.TrialError.exit_code} == {1, 2}
