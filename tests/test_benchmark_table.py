@@ -58,17 +58,50 @@ def test_the_table_has_a_line_for_each_row_and_says_why_one_was_not_run() -> Non
     assert {line.count("|") for line in text.splitlines()} == {len(COLUMNS) + 1}
 
 
-def test_a_page_is_replaced_between_its_marks_alone(tmp_path: Path) -> None:
-    path = tmp_path / "page.md"
-    path.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n", encoding="utf-8")
-    page.replace(path, "new")
-    page.replace(path, "newer")
-    assert path.read_text(encoding="utf-8") == f"before\n{page.BEGIN}\n\nnewer\n\n{page.END}\nafter\n"
+def page_with(folder: Path, *sections: str) -> Path:
+    path = folder / "page.md"
+    marked = [f"{page.BEGIN.format(instructions=name)}\nold\n{page.END}\n" for name in sections]
+    path.write_text(f"before\n{''.join(marked)}after\n", encoding="utf-8")
+    return path
+
+
+def written(path: Path, *rows: Row | NotRun, instructions: str = "AVX2", measured: str = "today, here") -> str:
+    page.update(path, rows, instructions=instructions, measured=measured, below="below")
+    return path.read_text(encoding="utf-8")
+
+
+def test_rows_are_written_into_the_table_of_these_processors_alone(tmp_path: Path) -> None:
+    path = page_with(tmp_path, "AVX512", "AVX2")
+    text = written(path, Row("epoch", "plain loop", OURS, THEIRS))
+    before, table = text.split(page.BEGIN.format(instructions="AVX2"))
+    assert before == f"before\n{page.BEGIN.format(instructions='AVX512')}\nold\n{page.END}\n"
+    assert "plain loop" in table
+    assert table.endswith(f"below\n\n{page.END}\nafter\n")
+    assert "old" not in table
+
+
+def test_rows_that_are_not_measured_again_keep_their_day_and_machine(tmp_path: Path) -> None:
+    path = page_with(tmp_path, "AVX2")
+    first = [Row("epoch", "plain loop", OURS, THEIRS), Row("epoch", "Lightning", OURS, THEIRS)]
+    written(path, *first, measured="yesterday, there")
+    text = written(path, Row("epoch", "plain loop", THEIRS, OURS), Row("memory", "plain loop", OURS, THEIRS))
+    lines = [line for line in text.splitlines() if line.startswith("|")][2:]
+    assert [line.split("|")[-2].strip() for line in lines] == ["today, here", "yesterday, there", "today, here"]
+    assert "102 s (101 .. 103)" in lines[0]
+
+
+def test_a_row_that_cannot_be_measured_here_replaces_none_that_was(tmp_path: Path) -> None:
+    path = page_with(tmp_path, "AVX2")
+    missing = NotRun("bf16 epoch", "no such instructions")
+    assert "no such instructions" in written(path, missing)
+    text = written(path, Row("bf16 epoch", "plain loop", OURS, THEIRS))
+    assert "no such instructions" not in text
+    assert written(path, missing) == text
 
 
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "page.md"
-    path.write_text("before\n", encoding="utf-8")
+    path = page_with(tmp_path, "AVX512")
+    before = path.read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="lacks the marks"):
-        page.replace(path, "new")
-    assert path.read_text(encoding="utf-8") == "before\n"
+        written(path, Row("epoch", "plain loop", OURS, THEIRS))
+    assert path.read_text(encoding="utf-8") == before

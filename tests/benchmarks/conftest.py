@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from benchmarks import page
 from benchmarks.interleaved_rounds import InterleavedRounds
 from benchmarks.ratios import NotRun, Row, markdown
@@ -26,7 +27,7 @@ ROWS = pytest.StashKey[dict[str, list["Row | NotRun"]]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("benchmarks of benchbench")
     group.addoption("--quick", action="store_true", help="one round of a few steps; no page is written")
-    group.addoption("--write-page", action="store_true", help=f"write the table to docs/{PAGE.name}")
+    group.addoption("--write-page", action="store_true", help=f"write what is measured into docs/{PAGE.name}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,17 +44,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     terminalreporter.write(f"{table}\n{BELOW}\n{page.facts(REPOSITORY)}\n")
     if config.option.quick or not config.option.write_page:
         return
-    if exitstatus == pytest.ExitCode.OK and _is_whole(terminalreporter, config):
-        page.replace(PAGE, f"{table}\n{BELOW}\n\nMeasured on {page.facts(REPOSITORY)}")
-        terminalreporter.write(f"written to {PAGE.relative_to(REPOSITORY)}\n")
-    else:
-        terminalreporter.write(f"{PAGE.name} is unchanged: not every benchmark has a row\n")
-
-
-def _is_whole(reporter: pytest.TerminalReporter, config: pytest.Config) -> bool:
-    """Tell whether every benchmark ran, or has a row that says why not."""
-    num_ended = sum(len(reporter.stats.get(kind, ())) for kind in ("passed", "skipped"))
-    return not reporter.stats.get("deselected") and num_ended == len(config.stash[ROWS])
+    if exitstatus != pytest.ExitCode.OK:
+        terminalreporter.write(f"{PAGE.name} is unchanged: not every benchmark was measured\n")
+        return
+    below = f"{BELOW}\n\nThe newest rows: {page.facts(REPOSITORY)}"
+    instructions = torch.backends.cpu.get_cpu_capability()
+    page.update(PAGE, all_rows, instructions=instructions, measured=page.stamp(), below=below)
+    terminalreporter.write(f"written to {PAGE.relative_to(REPOSITORY)}\n")
 
 
 @pytest.fixture

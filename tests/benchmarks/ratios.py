@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 COLUMNS = ("what", "ours", "against", "theirs", "ratio [95 %]", "n", "gate", "goal")
-WIDTH = 250
+WIDTH = 300
 """Wide enough for any row: Markdown has no broken lines."""
 
 MEBIBYTE = 2**20
@@ -93,13 +93,18 @@ class NotRun:
 
 def markdown(rows: Iterable[Row | NotRun]) -> str:
     """Return the rows as a table in Markdown."""
-    table = Table(box=box.MARKDOWN, pad_edge=True)
-    for column in COLUMNS:
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row.cells()))
+    return table(COLUMNS, [row.cells() for row in rows])
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return cells as a table in Markdown."""
+    drawn = Table(box=box.MARKDOWN, pad_edge=True)
+    for column in columns:
+        drawn.add_column(column, no_wrap=True)
+    for cells in rows:
+        drawn.add_row(*map(Text, cells))
     lines = io.StringIO()
-    Console(file=lines, width=WIDTH).print(table)
+    Console(file=lines, width=WIDTH).print(drawn)
     return "".join(f"{line.rstrip()}\n" for line in lines.getvalue().splitlines() if line.strip())
 
 

@@ -41,14 +41,14 @@ class Case:
 
 
 CASES = (
-    Case("AlexNet, batch 12", (), Aim(2.0, 2.4), Aim(2.7, 3.3), is_whole=True, rounds=3),
-    Case("AlexNet, batch 32", ("--batch-size", "32"), Aim(1.4, 1.7), Aim(2.0, 2.5)),
+    Case("AlexNet, batch 12", (), Aim(2.1, 2.4), Aim(2.5, 2.8), is_whole=True, rounds=3),
+    Case("AlexNet, batch 32", ("--batch-size", "32"), Aim(1.6, 1.8), Aim(2.0, 2.2)),
     Case("AlexNet, batch 12, Adam", ("--optimizer", "adam"), Aim(2.5, 3.3), None),
     Case(
         "resnet18 of timm, batch 32, 64x64",
         ("--model", "resnet18", "--image-size", "64", "--batch-size", "32"),
-        Aim(1.0, 1.2),
-        Aim(1.3, 2.0),
+        Aim(1.1, 1.2),
+        Aim(1.7, 2.0),
     ),
 )
 
