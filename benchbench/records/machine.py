@@ -9,6 +9,11 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PACKAGES = ("benchbench", "torch", "torchvision", "timm", "mlflow", "numpy")
 
@@ -29,7 +34,9 @@ class Machine:
     git_commit: str | None
 
 
-def describe(*, device: str, device_name: str, num_threads: int) -> Machine:
+def describe(
+    *, device: str, device_name: str, num_threads: int, device_versions: Mapping[str, str] = MappingProxyType({})
+) -> Machine:
     """Return the facts of this machine, with the device and CPU threads that torch was given."""
     import psutil
 
@@ -42,7 +49,7 @@ def describe(*, device: str, device_name: str, num_threads: int) -> Machine:
         device=device,
         device_name=device_name,
         num_threads=num_threads,
-        versions={"python": platform.python_version()} | package_versions(),
+        versions={"python": platform.python_version()} | package_versions() | dict(device_versions),
         git_commit=git_commit(Path.cwd()),
     )
 

@@ -24,7 +24,7 @@ from benchbench.plugin.model import DataSpec
 from benchbench.records import file_names, machine
 from benchbench.records.events import EpochFinished, Started, Times
 from benchbench.worker import checkpoint
-from benchbench.worker.accelerate import Case, Proof, device_name, give_back_memory
+from benchbench.worker.accelerate import Case, Proof, device_name, device_versions, give_back_memory
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.average import Average
 from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
@@ -137,7 +137,10 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
         spec=spec,
         data=loaded.facts,
         machine=machine.describe(
-            device=str(device), device_name=device_name(device), num_threads=torch.get_num_threads()
+            device=str(device),
+            device_name=device_name(device),
+            num_threads=torch.get_num_threads(),
+            device_versions=device_versions(device),
         ),
         acceleration=learner.acceleration.facts()
         | {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"}

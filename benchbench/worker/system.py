@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MIN_SECONDS = 0.5
 """Systems count processor time in hundredths of a second: over less than this, a fraction of it is noise."""
+
+OTHERS_CPU = "other_processes_cpu_percentage"
+OTHERS_GPU = "other_processes_utilization_percentage"
 
 _MEGABYTE = 1e6
 
@@ -58,7 +62,7 @@ class SystemSampler:
             taken, self._samples = self._samples, defaultdict(list)
         means = {key: sum(values) / len(values) for key, values in taken.items()} if taken else self._sample()
         now = ProcessorTime.now()
-        means["other_processes_cpu_percentage"] = 100 * now.fraction_of_others(self._since)
+        means[OTHERS_CPU] = 100 * now.fraction_of_others(self._since)
         self._since = now
         return means
 
@@ -118,7 +122,8 @@ def disturbance(num_others: float, *, num_allowed: int, num_usable: float) -> fl
 
 def is_noisy(system: dict[str, float]) -> bool:
     """Tell from the means of an epoch whether other processes took so much that its times say little."""
-    return system["other_processes_cpu_percentage"] > 100 * NOISY_FRACTION
+    of_others = [value for key, value in system.items() if key.endswith((OTHERS_CPU, OTHERS_GPU))]
+    return max(of_others) > 100 * NOISY_FRACTION
 
 
 def gpu_sample(device: torch.device) -> dict[str, float]:
@@ -133,7 +138,26 @@ def gpu_sample(device: torch.device) -> dict[str, float]:
         sample[f"gpu_{index}_memory_usage_megabytes"] = (total - free) / _MEGABYTE
         sample[f"gpu_{index}_memory_usage_percentage"] = 100 * (total - free) / total
         sample[f"gpu_{index}_utilization_percentage"] = float(torch.cuda.utilization(device))
+        of_others = _utilization_by_others(device)
+        if of_others is not None:
+            sample[f"gpu_{index}_{OTHERS_GPU}"] = of_others
     return sample
+
+
+def _utilization_by_others(device: torch.device) -> float | None:
+    """Return how much of the last second other processes computed on a GPU, in percent, or None if none can tell.
+
+    Who this process is cannot be told in some containers, which number processes on their own.
+    """
+    nvml: Any = import_module("pynvml")
+    handle = torch.cuda._get_pynvml_handler(device)  # noqa: SLF001 - as torch.cuda.utilization
+    if os.getpid() not in {process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)}:
+        return None
+    since = int(1e6 * (time.time() - 1))
+    busy: dict[int, list[int]] = defaultdict(list)
+    for sample in nvml.nvmlDeviceGetProcessUtilization(handle, since):
+        busy[sample.pid].append(sample.smUtil)
+    return float(sum(sum(values) / len(values) for pid, values in busy.items() if pid != os.getpid()))
 
 
 def _frequency() -> dict[str, float]:

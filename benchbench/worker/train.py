@@ -79,6 +79,11 @@ class Learner:
         """What computes the logits of a training batch: the model, or the same compiled."""
         return self.acceleration.forward(self.model)
 
+    @cached_property
+    def forward_evaluated(self) -> Callable[[Tensor], Tensor]:
+        """What computes the logits of an evaluation batch: the network that is evaluated, or the same compiled."""
+        return self.forward if self.average is None else self.acceleration.forward(self.average.model)
+
     def step(self) -> None:
         """Update the weights from their gradients."""
         if self.clip_norm is not None:
@@ -189,12 +194,13 @@ def _num_correct(logits: Tensor, targets: Tensor) -> Tensor:
 @torch.no_grad()
 def evaluate(learner: Learner, batches: Batches, *, heartbeat: Progress) -> Evaluation:
     """Return loss, accuracy and logits in eval mode over images in their stored order, without augmentation."""
-    model = learner.evaluated.eval()
+    learner.evaluated.eval()
     kept: list[Tensor] = []
     all_labels: list[Tensor] = []
     for images, labels in batches.in_order():
         with learner.acceleration.context(images):
-            kept.append(model(images).float())
+            # A copy: what is compiled for a GPU writes each batch's logits to the same memory.
+            kept.append(learner.forward_evaluated(images).to(torch.float32, copy=True))
         all_labels.append(labels)
         heartbeat.evaluated()
     logits, targets = torch.cat(kept), torch.cat(all_labels)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from benchbench.records.processors import allowed_processors, num_processors, quota
-from benchbench.worker.system import disturbance, gpu_sample
+from benchbench.worker.system import disturbance, gpu_sample, is_noisy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,3 +70,28 @@ def test_a_gpu_that_tells_nothing_costs_its_metrics_and_no_trial(monkeypatch: py
     assert gpu_sample(gpu) == {"gpu_3_memory_usage_megabytes": 75e-6, "gpu_3_memory_usage_percentage": 75}
     monkeypatch.setattr(torch.cuda, "mem_get_info", refuse)
     assert gpu_sample(gpu) == {}
+
+
+def nvidia_library(utilizations: dict[int, int]) -> SimpleNamespace:
+    """Return a library that knows these processes, and how much of a GPU each uses in percent."""
+    samples = [SimpleNamespace(pid=pid, smUtil=percent) for pid, percent in utilizations.items()]
+    return SimpleNamespace(
+        nvmlDeviceGetComputeRunningProcesses=lambda _: samples,
+        nvmlDeviceGetProcessUtilization=lambda _, __: samples,
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "knows_us", "noisy"), [({1: 30, 2: 4}, True, True), ({}, True, False), ({1: 30}, False, False)]
+)
+def test_an_epoch_is_noisy_if_other_processes_compute_on_the_gpu(
+    monkeypatch: pytest.MonkeyPatch, *, others: dict[int, int], knows_us: bool, noisy: bool
+) -> None:
+    ours = {os.getpid(): 60} if knows_us else {}
+    monkeypatch.setitem(sys.modules, "pynvml", nvidia_library(ours | others))
+    monkeypatch.setattr(torch.cuda, "_get_pynvml_handler", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (25, 100))
+    monkeypatch.setattr(torch.cuda, "utilization", lambda _: 90)
+    sample = gpu_sample(torch.device("cuda:0"))
+    assert sample.get("gpu_0_other_processes_utilization_percentage") == (sum(others.values()) if knows_us else None)
+    assert is_noisy(sample | {"other_processes_cpu_percentage": 0.0}) is noisy

@@ -339,6 +339,30 @@ def test_evaluation_is_the_mean_over_images_not_over_batches() -> None:
     assert found.logits.shape == (130, 10)
 
 
+def test_evaluation_is_compiled_too_and_keeps_the_logits_of_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[torch.Tensor] = []
+
+    def compile_as_for_a_gpu(model: nn.Module, *, mode: str) -> Callable[[torch.Tensor], torch.Tensor]:
+        assert mode == "default"
+        logits = torch.empty(64, 10)
+        return lambda images: calls.append(images) or logits.copy_(model(images))
+
+    monkeypatch.setattr(torch, "compile", compile_as_for_a_gpu)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 63 * 63, 10))
+    val = batches(make_images(128))
+    plain, compiled = (
+        evaluate(
+            learner(model, SGD(), acceleration=Acceleration(CPU, "fp32", compiled=compiled)),
+            val,
+            heartbeat=QuietPulse(),
+        )
+        for compiled in (False, True)
+    )
+    assert len(calls) == 2
+    assert torch.equal(compiled.logits, plain.logits)
+
+
 def test_a_loss_that_is_no_number_ends_the_fit_after_its_epoch_is_told() -> None:
     split = make_images(12)
     curve = fit(

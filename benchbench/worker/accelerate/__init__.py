@@ -28,7 +28,13 @@ with it, on whatever machine.
 """
 
 from benchbench.worker.accelerate.acceleration import Acceleration, accelerate
-from benchbench.worker.accelerate.devices import available_devices, choose_device, device_name, possible_precisions
+from benchbench.worker.accelerate.devices import (
+    available_devices,
+    choose_device,
+    device_name,
+    device_versions,
+    possible_precisions,
+)
 from benchbench.worker.accelerate.lever import Case
 from benchbench.worker.accelerate.memory import give_back_memory, keep_freed_memory, peak_bytes, reset_peak
 from benchbench.worker.accelerate.proof import Proof
@@ -41,6 +47,7 @@ __all__ = [
     "available_devices",
     "choose_device",
     "device_name",
+    "device_versions",
     "give_back_memory",
     "keep_freed_memory",
     "peak_bytes",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import torch
 
 from benchbench.errors import DeviceError
+
+NVIDIA_VERSION = Path("/proc/driver/nvidia/version")
 
 
 def choose_device(name: str) -> torch.device:
@@ -63,6 +68,26 @@ def has_bf16_convolutions() -> bool:
 def device_name(device: torch.device) -> str:
     """Return the product name of a GPU, or ``""`` for a CPU, which the machine's facts name already."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+
+
+def device_versions(device: torch.device) -> dict[str, str]:
+    """Return the versions of a GPU's driver and libraries; none of a CPU."""
+    if device.type != "cuda":
+        return {}
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    versions = {"cuda": torch.version.cuda or "", "cudnn": str(cudnn or "")}
+    versions["nvidia driver"] = driver_version(NVIDIA_VERSION)
+    return {name: version for name, version in versions.items() if version}
+
+
+def driver_version(path: Path) -> str:
+    """Return the version of NVIDIA's driver, which Linux tells in a file, or ``""``."""
+    try:
+        first_line, _, _ = path.read_text(encoding="utf-8").partition("\n")
+    except OSError:
+        return ""
+    numbers = re.search(r"\b\d+(\.\d+)+\b", first_line)
+    return numbers.group() if numbers else ""
 
 
 def _known_devices() -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from work import LEARNING_RATE, MOMENTUM, WARMUP_STEPS, Work, read_work, report
 
+from benchbench.config.kinds import KINDS
 from benchbench.config.spec import Draft
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
@@ -33,6 +34,7 @@ def draft_of(work: Work) -> Draft:
         {
             "model": model,
             "dataset": {"name": "tinyimage10", "image_size": work.image_size},
+            "augmentation": "flip",
             "optimizer": adam if work.optimizer == "adam" else sgd,
             "epochs": 1,
             "batch_size": work.batch_size,
@@ -60,7 +62,7 @@ def prepared(
 
 def _plugins(draft: Draft) -> set[str]:
     """Return the plugins to load; a worker of ``bench run`` loads no others either."""
-    return {draft.model.name, draft.dataset.name, draft.optimizer.name, draft.scheduler.name}
+    return {draft.plugin(kind).name for kind in KINDS}
 
 
 def run(work: Work, folder: Path) -> None:

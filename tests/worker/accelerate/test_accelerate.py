@@ -16,7 +16,12 @@ from benchbench.errors import DeviceError
 from benchbench.worker.accelerate import Acceleration, Case, accelerate, peak_bytes, reset_peak
 from benchbench.worker.accelerate.border import SharedBorder
 from benchbench.worker.accelerate.channels_last import ChannelsLast
-from benchbench.worker.accelerate.devices import has_bf16_convolutions, possible_precisions
+from benchbench.worker.accelerate.devices import (
+    device_versions,
+    driver_version,
+    has_bf16_convolutions,
+    possible_precisions,
+)
 from benchbench.worker.accelerate.in_place import StepsInPlace
 from benchbench.worker.accelerate.layers import FastLayers
 from benchbench.worker.accelerate.linear import LinearProducts
@@ -27,6 +32,7 @@ from benchbench.worker.batches import Span, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from benchbench.worker.accelerate.lever import Lever
 
@@ -232,3 +238,31 @@ def test_the_peak_of_a_gpu_is_that_since_it_was_reset() -> None:
     del block
     reset_peak(device)
     assert peak_bytes(device) < during - 100e6
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\nGCC 13",
+            "550.54.15",
+        ),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build", "570.86.10"),
+        ("nothing of the kind", ""),
+    ],
+)
+def test_the_version_of_nvidias_driver_is_read_from_its_file(tmp_path: Path, text: str, version: str) -> None:
+    path = tmp_path / "version"
+    assert driver_version(path) == ""
+    path.write_text(text, encoding="utf-8")
+    assert driver_version(path) == version
+
+
+def test_a_processor_has_no_driver() -> None:
+    assert device_versions(CPU) == {}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_the_versions_of_a_gpu_are_told() -> None:
+    assert device_versions(torch.device("cuda")).keys() >= {"cuda", "cudnn"}
