@@ -160,9 +160,7 @@ AccelerateChoice = Annotated[
 ]
 Compile = Annotated[
     bool,
-    typer.Option(
-        "--compile", help="Train and evaluate through torch.compile: often faster on a GPU, with other rounding."
-    ),
+    typer.Option("--compile", help="Compute with torch.compile: often faster on a GPU, with other rounding."),
 ]
 CheckpointEvery = Annotated[
     float | None,
