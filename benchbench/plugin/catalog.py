@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.config.composition import join, part_names, split
 from benchbench.config.kinds import KINDS
-from benchbench.config.spec import PluginDraft
 from benchbench.errors import PluginError
 from benchbench.paths import cache_folder, write_atomically
 from benchbench.plugin.code import loose_source_files
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from benchbench.config.composition import Value
     from benchbench.config.kinds import Kind
-    from benchbench.config.spec import Draft
+    from benchbench.config.spec import Draft, PluginDraft
     from benchbench.plugin.discovery import Source
     from benchbench.plugin.registry import Registry
 
@@ -91,7 +90,7 @@ class Catalog:
     def _named(self, kind: Kind, asked: PluginDraft) -> PluginDraft:
         name, params = self._joined(kind, split(asked.name, asked.params, kind=kind))
         _, texts = self._joined(kind, split(asked.name, asked.texts, kind=kind))
-        return PluginDraft(name=name, params=params, texts=texts)
+        return asked.model_copy(update={"name": name, "params": params, "texts": texts})
 
     def _joined(self, kind: Kind, parts: Iterable[tuple[str, dict[str, Value]]]) -> tuple[str, dict[str, Value]]:
         return join([(self.find(kind, name).name, own) for name, own in parts])
