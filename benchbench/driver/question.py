@@ -14,7 +14,9 @@ from benchbench.config.differences import is_match
 from benchbench.config.kinds import KINDS
 from benchbench.config.text import read_toml
 from benchbench.config.validation import refuse_unknown_keys
-from benchbench.errors import SpecError
+from benchbench.errors import PluginError, SpecError
+from benchbench.plugin.catalog import Catalog
+from benchbench.plugin.discovery import loose_files
 from benchbench.tracking.grids import find_design
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from benchbench.config.comparison import Compare, Expected
     from benchbench.config.design import Design
+    from benchbench.config.spec import Draft
     from benchbench.records.record import Record
 
     class QuestionOptions(TypedDict, total=False):
@@ -94,16 +97,39 @@ class Study:
 
 def _wheres(grid: grid_file.GridFile) -> tuple[dict[str, JsonValue], ...]:
     """Return, for each trial of a grid, the values that its file gives it."""
-    wheres = []
-    for draft in grid.expand(allow_many=True):
-        where: dict[str, JsonValue] = {name: getattr(draft, name) for name in SCALARS}
-        for kind in KINDS:
-            plugin = draft.plugin(kind)
-            if DEFAULT in part_names(plugin.name, kind=kind):
-                continue  # it stands for a name that only the dataset's plugin tells
-            where |= {kind: plugin.name} | {f"{kind}.{param}": value for param, value in plugin.params.items()}
-        wheres.append(where)
-    return tuple(wheres)
+    return tuple(_where(draft) for draft in _named(grid.expand(allow_many=True)))
+
+
+def _named(drafts: Sequence[Draft]) -> list[Draft]:
+    """Return drafts whose plugins have the names that they have in specs, as far as the plugins are still there."""
+    catalogs: dict[tuple[str, ...], Catalog | None] = {}
+    named = []
+    for draft in drafts:
+        if draft.plugins not in catalogs:
+            catalogs[draft.plugins] = _catalog(draft.plugins)
+        catalog = catalogs[draft.plugins]
+        try:
+            named.append(catalog.named(draft) if catalog else draft)
+        except PluginError:  # it was removed since; its trials are still compared
+            named.append(draft)
+    return named
+
+
+def _catalog(files: Sequence[str]) -> Catalog | None:
+    try:
+        return Catalog.read(loose_files(files))
+    except PluginError:
+        return None
+
+
+def _where(draft: Draft) -> dict[str, JsonValue]:
+    where: dict[str, JsonValue] = {name: getattr(draft, name) for name in SCALARS}
+    for kind in KINDS:
+        plugin = draft.plugin(kind)
+        if DEFAULT in part_names(plugin.name, kind=kind):
+            continue  # only the dataset's plugin, which is gone, tells the name that this stands for
+        where |= {kind: plugin.name} | {f"{kind}.{param}": value for param, value in plugin.params.items()}
+    return where
 
 
 def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> list[Record]:
