@@ -119,6 +119,7 @@ def values_of(record: Record, targets: Iterable[Target] = ()) -> dict[str, float
     values: dict[str, float | None] = {
         **final_values(final),
         "overfit_epoch": final.overfit_epoch,
+        "selected_epoch": final.selected_epoch,
         **{f"test_accuracy/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()},
         **{f"{phase}_seconds": seconds for phase, seconds in (asdict(record.times) if record.times else {}).items()},
     }

@@ -10,6 +10,7 @@ from benchbench.config.kinds import KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from benchbench.compare.comparison import Comparison
     from benchbench.compare.configurations import Configuration, Keys
     from benchbench.compare.metrics import Metric
     from benchbench.records.machine import Machine
@@ -45,6 +46,26 @@ def warnings(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Key
     )
 
 
+def on_late_baseline(comparison: Comparison) -> tuple[str, ...]:
+    """Return a warning if a baseline that was named when results were known is the best or worst of three or more rows.
+
+    Such a choice is partly one of luck, which no correction accounts for.
+    """
+    metric = comparison.metrics[0].name
+    means = {row.name: row.cells[metric].summary.mean for row in comparison.rows}
+    known = {name: mean for name, mean in means.items() if mean is not None}
+    name = comparison.baseline.name
+    is_extreme = known.get(name) in (min(known.values(), default=0.0), max(known.values(), default=0.0))
+    if len(known) < 3 or not is_extreme:  # noqa: PLR2004 - of two rows, each is extreme
+        return ()
+    which = "highest" if known[name] == max(known.values()) else "lowest"
+    text = (
+        f"the baseline was named after the trials ran and has the {which} {metric} of {len(known)} rows, which is"
+        " partly luck: differences from it look larger than they are"
+    )
+    return (text,)
+
+
 def _on_rows(records: Sequence[Record], keys: Keys) -> Iterator[str]:
     if keys.pooled:
         yield f"rows pool trials that differ in {', '.join(keys.pooled)}: their spread is not only that of seeds"
@@ -75,7 +96,7 @@ def _on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[
     ways = _names(", ".join(sorted(record.acceleration.values())) for record in records)
     if timed and len(ways) > 1:
         yield f"{', '.join(timed)}: steps were not computed in the same way: {'; '.join(ways)}"
-    noisy = sum(epoch.noisy for record in records for epoch in record.epochs)
+    noisy = sum(bool(epoch.noisy) for record in records for epoch in record.epochs)
     if timed and noisy:
         total = sum(len(record.epochs) for record in records)
         yield f"{', '.join(timed)}: other processes took the processor in {noisy} of {total} epochs"

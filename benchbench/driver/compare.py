@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_populations
 from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.warnings import on_late_baseline
 from benchbench.driver.judging import judge
 from benchbench.driver.question import Study, find_records
 from benchbench.driver.settings import default_experiment
@@ -55,7 +56,10 @@ def compare(
     question = study.question(options)
     records = find_records(name, study, note)
     with look_memory(name) as memory:
-        return judge(records, question, study.design, memory, note)
+        comparison = judge(records, question, study.design, memory, note)
+    is_late = bool(options.get("baseline")) and question.baseline != study.compare.baseline
+    late = on_late_baseline(comparison) if is_late else ()
+    return replace(comparison, warnings=(*comparison.warnings, *late))
 
 
 def compare_over_datasets(
@@ -70,7 +74,7 @@ def compare_over_datasets(
     The arguments are those of :func:`compare`. Raises :class:`~benchbench.errors.BenchError` for fewer than two
     datasets.
     """
-    study = Study.read(grid)
+    study = Study.of_experiment(experiment or default_experiment(), grid)
     return compare_datasets(_find(experiment, study, watcher), study.question(options))
 
 
@@ -88,7 +92,7 @@ def compare_over_images(
     """
     from benchbench.tracking.records import load_predictions
 
-    study = Study.read(grid)
+    study = Study.of_experiment(experiment or default_experiment(), grid)
     records = [record for record in one_per_trial(_find(experiment, study, watcher)) if record.status == "finished"]
     predictions = {record.attempt: load_predictions(_run_id(record)) for record in records}
     return compare_populations(records, predictions, study.question(options))

@@ -46,19 +46,20 @@ class Measurement:
 class Round:
     """One measurement of each variant. They are listed in the order of the variants, not in that of measuring.
 
-    ``other_cpu_fraction`` is the fraction of all processors' time that other processes took meanwhile.
+    ``other_cpu_fraction`` is the fraction of all processors' time that other processes took meanwhile, None if the
+    round was too short to tell.
     """
 
     number: int
     measurements: tuple[Measurement, ...]
-    other_cpu_fraction: float
+    other_cpu_fraction: float | None
     timestamp_ms: int = field(default_factory=now_ms)
     event: Literal["round"] = "round"
 
     @property
-    def is_noisy(self) -> bool:
-        """Whether other processes took so much of the processors that the times say little."""
-        return self.other_cpu_fraction > NOISY_FRACTION
+    def is_noisy(self) -> bool | None:
+        """Whether other processes took so much of the processors that the times say little; None if it is not known."""
+        return None if self.other_cpu_fraction is None else self.other_cpu_fraction > NOISY_FRACTION
 
 
 @dataclass(frozen=True)
@@ -96,4 +97,4 @@ class Timing:
     @property
     def num_noisy(self) -> int:
         """Return the number of noisy rounds."""
-        return sum(each.is_noisy for each in self.rounds)
+        return sum(bool(each.is_noisy) for each in self.rounds)

@@ -55,7 +55,7 @@ class Epoch:
     """One epoch. Losses are means over images, accuracies fractions 0..1; those of training are taken as it goes.
 
     ``peak_memory_bytes``: the most that the process, or torch on a GPU, had in use. ``noisy``: whether other
-    processes took so much of the processor that the epoch's times say little.
+    processes took so much of the processor that the epoch's times say little, None if it was too short to tell.
     """
 
     epoch: int
@@ -68,7 +68,7 @@ class Epoch:
     images_per_second: float
     learning_rate: float
     peak_memory_bytes: int = 0
-    noisy: bool = False
+    noisy: bool | None = None
 
 
 def rank(val_accuracy: float, val_loss: float) -> Rank:

@@ -44,7 +44,7 @@ def epoch_values(event: EpochFinished) -> dict[str, float]:
     # Facts of the machine, as the others are.
     values["system/peak_memory_megabytes"] = values.pop("peak_memory_bytes") / 1e6
     values["system/noisy"] = values.pop("noisy")
-    return {name: float(value) for name, value in values.items()}
+    return {name: float(value) for name, value in values.items() if value is not None}
 
 
 def final_values(final: Final) -> dict[str, float]:

@@ -58,7 +58,7 @@ def timing_warnings(timing: Timing) -> Iterator[str]:
     if timing.is_stopped:
         yield f"stopped after {len(timing.rounds)} of {timing.job.rounds} rounds"
     if timing.num_noisy:
-        fraction = max(done.other_cpu_fraction for done in timing.rounds)
+        fraction = max(done.other_cpu_fraction or 0.0 for done in timing.rounds)
         yield (
             f"{timing.num_noisy} of {len(timing.rounds)} rounds were noisy: other processes took up to"
             f" {fraction:.0%} of the processor"

@@ -77,7 +77,7 @@ def _points(call: TimedCall, index: int, name: str) -> Iterator[Point]:
             "noisy": done.is_noisy,
         }
         for key, value in values.items():
-            if key != "is_finite":
+            if key != "is_finite" and value is not None:
                 yield Point(key, float(value), done.number, done.timestamp_ms)
     for key, value in call.values[name].items():
         yield Point(key, value, rounds[-1].number, rounds[-1].timestamp_ms)

@@ -62,7 +62,9 @@ class SystemSampler:
             taken, self._samples = self._samples, defaultdict(list)
         means = {key: sum(values) / len(values) for key, values in taken.items()} if taken else self._sample()
         now = ProcessorTime.now()
-        means[OTHERS_CPU] = 100 * now.fraction_of_others(self._since)
+        others = now.fraction_of_others(self._since)
+        if others is not None:
+            means[OTHERS_CPU] = 100 * others
         self._since = now
         return means
 
@@ -99,14 +101,14 @@ class ProcessorTime:
         busy = sum(_busy_seconds(times[number]) for number in allowed_processors() if number < len(times))
         return ProcessorTime(time.monotonic(), busy, sum(map(_seconds_of, _our_pids())))
 
-    def fraction_of_others(self, before: ProcessorTime) -> float:
+    def fraction_of_others(self, before: ProcessorTime) -> float | None:
         """Return the fraction of our processors' time that other processes took from us since then, 0 to 1.
 
-        It is 0 if that was too short to tell.
+        None if that was too short to tell.
         """
         seconds = self.clock - before.clock
         if seconds < MIN_SECONDS:
-            return 0.0
+            return None
         others = (self.busy - before.busy) - (self.ours - before.ours)
         return disturbance(others / seconds, num_allowed=len(allowed_processors()), num_usable=num_processors())
 
@@ -120,10 +122,13 @@ def disturbance(num_others: float, *, num_allowed: int, num_usable: float) -> fl
     return min(1.0, max(0.0, taken / num_usable))
 
 
-def is_noisy(system: dict[str, float]) -> bool:
-    """Tell from the means of an epoch whether other processes took so much that its times say little."""
+def is_noisy(system: dict[str, float]) -> bool | None:
+    """Tell from the means of an epoch whether other processes took so much that its times say little.
+
+    None if that was not measured, as for what is too short to tell.
+    """
     of_others = [value for key, value in system.items() if key.endswith((OTHERS_CPU, OTHERS_GPU))]
-    return max(of_others) > 100 * NOISY_FRACTION
+    return max(of_others) > 100 * NOISY_FRACTION if of_others else None
 
 
 def gpu_sample(device: torch.device) -> dict[str, float]:

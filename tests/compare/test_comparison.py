@@ -25,6 +25,7 @@ from benchbench.compare.intervals import prediction_interval, summarise
 from benchbench.compare.power import power, seeds_needed
 from benchbench.compare.tables import of_comparison
 from benchbench.compare.verdicts import DIFFERENT
+from benchbench.compare.warnings import on_late_baseline
 from benchbench.compare.words import difference, mean, value
 from benchbench.compare.words import test as words_of_test
 from benchbench.config.comparison import Compare, Expected, read_comparison
@@ -496,6 +497,15 @@ def test_machines_that_are_confounded_with_configurations_are_pointed_out() -> N
     apart = [replace(record, machine=threads if record in records[2:] else record.machine) for record in records]
     (warning,) = compare_records(apart).warnings
     assert "7 threads" in warning
+
+
+def test_the_best_row_as_a_baseline_named_late_is_pointed_out() -> None:
+    records = [*configuration(1, [0.5, 0.51, 0.52]), *configuration(2, [0.6, 0.61, 0.62])]
+    records += configuration(3, [0.55, 0.56, 0.57])
+    for lr, which in ((1, "lowest"), (2, "highest"), (3, "")):
+        found = on_late_baseline(compare_records(records, question(baseline={"optimizer.lr": lr})))
+        assert [which in warning for warning in found] == ([True] if which else [])
+    assert on_late_baseline(compare_records(records[:6])) == ()
 
 
 def test_other_code_data_and_versions_are_pointed_out() -> None:

@@ -68,6 +68,7 @@ def test_numbers_that_are_not_finite_cross() -> None:
     assert isinstance(message, TimingUpdate)
     assert isinstance(message.event, Round)
     assert message.event.measurements[0].epoch_seconds == math.inf
+    assert message.event.other_cpu_fraction is not None
     assert math.isnan(message.event.other_cpu_fraction)
 
 

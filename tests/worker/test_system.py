@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from benchbench.records.processors import allowed_processors, num_processors, quota
-from benchbench.worker.system import disturbance, gpu_sample, is_noisy
+from benchbench.worker.system import OTHERS_CPU, ProcessorTime, disturbance, gpu_sample, is_noisy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,15 @@ def test_others_disturb_when_they_take_processors_that_we_may_use(
     num_others: float, num_allowed: int, num_usable: float, expected: float
 ) -> None:
     assert disturbance(num_others, num_allowed=num_allowed, num_usable=num_usable) == pytest.approx(expected)
+
+
+def test_what_is_too_short_to_tell_is_not_called_quiet() -> None:
+    before = ProcessorTime(clock=10.0, busy=5.0, ours=5.0)
+    assert replace(before, clock=10.01).fraction_of_others(before) is None
+    assert replace(before, clock=12.0).fraction_of_others(before) == 0.0
+    assert is_noisy({}) is None
+    assert is_noisy({OTHERS_CPU: 1.0}) is False
+    assert is_noisy({OTHERS_CPU: 90.0}) is True
 
 
 def test_the_smallest_quota_of_a_control_group_and_those_above_it_counts(tmp_path: Path) -> None:

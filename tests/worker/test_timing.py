@@ -75,7 +75,7 @@ def test_rounds_measure_every_variant_in_an_order_that_is_reversed_each_time(
             assert event.started.spec in specs
             assert event.steps_per_epoch == 15
         if isinstance(event, Round):
-            assert 0 <= event.other_cpu_fraction <= 1
+            assert event.other_cpu_fraction is None or 0 <= event.other_cpu_fraction <= 1
             for measurement in event.measurements:
                 assert measurement.epoch_seconds == measurement.train_seconds + measurement.eval_seconds
                 assert measurement.eval_seconds > 0
@@ -107,12 +107,13 @@ def test_noisy_rounds_are_counted_and_a_measurement_is_described(registry: Regis
     said = timing(registry, tmp_path, job)
     warmed = tuple(event for event in said if isinstance(event, Warmed))
     rounds = tuple(event for event in said if isinstance(event, Round))
-    fractions = (0.0, 0.5, 0.01)
+    fractions = (None, 0.5, 0.01)
     made = tuple(
         Round(done.number, done.measurements, fraction) for done, fraction in zip(rounds, fractions, strict=True)
     )
     timed = Timing(job, warmed, made, is_stopped=False)
     assert timed.num_noisy == 1
+    assert [done.is_noisy for done in made] == [None, True, False]
     assert measurement_text(timed).startswith("1 training steps")
     assert compare_timings(timed.epoch_seconds, "sgd 32").n == 3
 
