@@ -89,7 +89,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     select: Annotated[
         Literal["last", "best_val"] | None,
         typer.Option(
-            "--select", help="Network to test: of the last epoch, or of the best_val loss.", show_default="last"
+            "--select", help="Network to test: of the last epoch, or of the best validation.", show_default="last"
         ),
     ] = None,
     data: options.Data = None,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "tf32", "bf16"]
 Select = Literal["last", "best_val"]
-"""Which network a trial ends with: that of its last epoch, or that of its least validation loss."""
+"""Which network a trial ends with: that of its last epoch, or that of its best validation accuracy."""
 
 
 EmaDecay = Annotated[
@@ -75,7 +75,7 @@ class Draft(Table):
     seed: int = Field(0, ge=0, lt=2**63, description="seed of weights, data order, augmentation and dropout")
     precision: Precision = Field("fp32", description="fp32, tf32 (CUDA) or bf16 (mixed)")
     ema_decay: EmaDecay = Field(None, description="test a moving average of the weights with this decay")
-    select: Select = Field("last", description="test the network of the last epoch, or of the best_val loss")
+    select: Select = Field("last", description="test the network of the last epoch, or of the best validation")
     plugins: tuple[str, ...] = Field((), strict=False, description="plugin files or folders to load as well")
 
     @classmethod

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from benchbench.records.events import WORST_RANK, rank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,17 +18,21 @@ if TYPE_CHECKING:
 
 
 class Best:
-    """The network of the least validation loss, of equal ones the first. Its weights are kept in the CPU's memory."""
+    """The network of the best validation accuracy; of equal ones that of the lower loss, then the earlier.
+
+    Its weights are kept in the CPU's memory.
+    """
 
     def __init__(self) -> None:
         self.epoch: int | None = None
-        self._val_loss = math.inf
+        self._rank = WORST_RANK
         self._weights: dict[str, Any] = {}
 
     def consider(self, epoch: Epoch, model: nn.Module) -> None:
         """Keep a copy of this network if it is better than the one before."""
-        if epoch.val_loss < self._val_loss:
-            self.epoch, self._val_loss = epoch.epoch, epoch.val_loss
+        achieved = rank(epoch.val_accuracy, epoch.val_loss)
+        if achieved > self._rank:
+            self.epoch, self._rank = epoch.epoch, achieved
             self._weights = {name: _copied(value) for name, value in model.state_dict().items()}
 
     def restore(self, model: nn.Module) -> None:
@@ -37,11 +42,11 @@ class Best:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
-        return {"epoch": self.epoch, "val_loss": self._val_loss, "weights": self._weights}
+        return {"epoch": self.epoch, "rank": self._rank, "weights": self._weights}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what a checkpoint kept."""
-        self.epoch, self._val_loss, self._weights = state["epoch"], state["val_loss"], state["weights"]
+        self.epoch, self._rank, self._weights = state["epoch"], state["rank"], state["weights"]
 
 
 def _copied(value: Any) -> Any:

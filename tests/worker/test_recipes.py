@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -163,15 +164,17 @@ def test_averaged_weights_agree_with_those_of_torch() -> None:
         torch.testing.assert_close(ours, right)
 
 
-def test_the_best_network_is_the_first_of_the_least_validation_loss() -> None:
+def test_the_best_network_is_that_of_the_best_accuracy_then_of_the_lower_loss_then_the_earlier() -> None:
     from support.journals import epoch
 
     model, best = network(), Best()
-    for number, loss in enumerate((0.5, 0.25, 0.25, 0.75), start=1):
+    for number, (accuracy, loss) in enumerate(
+        ((0.5, 0.1), (0.75, 0.5), (0.75, 0.25), (0.75, 0.25), (0.5, 0.1)), start=1
+    ):
         nn.init.constant_(model[3].bias, number)
-        best.consider(epoch(number, val_loss=loss).epoch, model)
-    assert best.epoch == 2
+        best.consider(replace(epoch(number, val_loss=loss).epoch, val_accuracy=accuracy), model)
+    assert best.epoch == 3
     again = Best()
     again.load_state_dict(best.state_dict())
     again.restore(model)
-    assert model[3].bias.tolist() == [2.0] * 4
+    assert model[3].bias.tolist() == [3.0] * 4
