@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from rich.text import Text
 
 from benchbench.cli.bars import Bars
-from benchbench.cli.tables import duration, epoch_line, headline, look_lines, plan_line, trial_line
+from benchbench.cli.tables import duration, epoch_line, headline, look_lines, plan_line, resumed_line, trial_line
 from benchbench.config.differences import describe_spec, varying
 from benchbench.driver.watcher import Watcher
 from benchbench.records.events import EpochFinished, Failed, Finished, Resumed, Started
@@ -129,7 +129,7 @@ class RunDisplay(Display):
                     self._print(Text(headline(record), style="bold"))
                 self._attempt = record.attempt
                 if isinstance(event, Resumed):
-                    self.note(event.note or f"going on after epoch {event.num_epochs}")
+                    self.note(resumed_line(event))
                 if self._bars:
                     self._bars.hide("status", job.folder)
                     self._bars.show(job.folder, "training", total=_num_batches(record), unit="batch")
@@ -208,8 +208,8 @@ class GridDisplay(Display):
                     self._bars.show(
                         job.folder, describe_spec(job.spec, self._names), total=_num_batches(record), unit="batch"
                     )
-                if isinstance(event, Resumed) and event.note:
-                    self.note(event.note)
+                if isinstance(event, Resumed):
+                    self.note(f"{describe_spec(job.spec, self._names)}: {resumed_line(event)}")
             case Finished() | Failed():
                 self._end(job, record)
 

@@ -10,7 +10,13 @@ import typer
 from benchbench.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from benchbench.records.journal import Journal
+
+
+_NAMED = ("model", "dataset", "optimizer", "seed")
+"""What every trial of a list is named by."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,13 +36,15 @@ def list_runs(
 
     Trials whose process ended without a word are marked as killed, and what waits is sent if MLflow answers.
     """
+    from benchbench.config.differences import varying
     from benchbench.records.journal import Journal
     from benchbench.records.recovery import mark_dead
 
     mark_dead()
     journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]
     _send_leftovers(journals, experiment)
-    trials = sorted(map(describe, journals), key=lambda row: row["started_ms"])
+    varied = varying([journal.record().spec for journal in journals])
+    trials = sorted((describe(journal, varied) for journal in journals), key=lambda row: row["started_ms"])
     if as_json:
         typer.echo(json.dumps({"experiment": experiment, "trials": trials}, indent=2))
         return
@@ -56,8 +64,8 @@ def _is_of(journal: Journal, experiment: str) -> bool:
     return experiment == claim.experiment or remembered_id(claim.tracking_uri, experiment) == claim.experiment_id
 
 
-def describe(journal: Journal) -> dict[str, Any]:
-    """Return the state of a trial as plain data."""
+def describe(journal: Journal, varied: Collection[str] = ()) -> dict[str, Any]:
+    """Return the state of a trial as plain data; ``varied`` are the keys in which the trials of a list differ."""
     from benchbench.tracking import is_delivered
 
     record = journal.record()
@@ -68,8 +76,11 @@ def describe(journal: Journal) -> dict[str, Any]:
         "dataset": record.spec.dataset.name,
         "optimizer": record.spec.optimizer.name,
         "seed": record.spec.seed,
+        "varies": {key: value for key, value in record.spec.flat().items() if key in varied and key not in _NAMED},
         "status": record.status,
         "can_resume": record.status != "running" and journal.is_interrupted(),
+        "val_accuracy": record.final.val_accuracy if record.final else None,
+        "test_accuracy": record.final.test_accuracy if record.final else None,
         "epoch": len(record.epochs),
         "epochs": record.spec.epochs,
         "started_ms": record.started_ms,
@@ -98,19 +109,26 @@ def _send_leftovers(journals: list[Journal], experiment: str) -> None:
         typer.echo(f"not delivered: {error.message}", err=True)
 
 
+def _name(row: dict[str, Any], varies: str) -> str:
+    return f"{row['model']} {row['dataset']} {row['optimizer']} seed {row['seed']} {varies}".strip()
+
+
 def _print(trials: list[dict[str, Any]]) -> None:
     from benchbench.cli.tables import duration, print_table
+    from benchbench.config.differences import describe_values
     from benchbench.records.events import now_ms
 
     rows = [
         (
-            row["spec_id"][:12],
-            f"{row['model']} {row['dataset']} {row['optimizer']} seed {row['seed']}",
+            (row["run_id"] or "")[:12],
+            _name(row, describe_values(row["varies"], row["varies"])),
             row["status"] + (" (will resume)" if row["can_resume"] else ""),
             f"{row['epoch']}/{row['epochs']}",
+            *("" if row[name] is None else f"{row[name]:.1%}" for name in ("val_accuracy", "test_accuracy")),
             duration((now_ms() - row["started_ms"]) / 1000),
             "yes" if row["delivered"] else "deleted" if row["deleted"] else "not yet",
         )
         for row in trials
     ]
-    print_table(("spec", "trial", "state", "epochs", "age", "in MLflow"), rows, numbers=("epochs", "age"))
+    columns = ("run", "trial", "state", "epochs", "val", "test", "age", "in MLflow")
+    print_table(columns, rows, numbers=("epochs", "val", "test", "age"), unbroken=("run",))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchbench.compare.adaptive import Course
     from benchbench.compare.tables import TextTable
     from benchbench.driver.plan import Planned
-    from benchbench.records.events import Epoch
+    from benchbench.records.events import Epoch, Resumed
     from benchbench.records.record import Record
 
 WIDTH_WITHOUT_TERMINAL = 160
@@ -120,6 +120,11 @@ def epoch_line(epoch: Epoch, record: Record) -> str:
         f"  val {epoch.val_loss:.4f} {epoch.val_accuracy:6.1%} {'*' if best else ' '}"
         f"  {epoch.train_seconds + epoch.eval_seconds:.1f} s  {epoch.images_per_second:.0f} img/s"
     )
+
+
+def resumed_line(event: Resumed) -> str:
+    """Return after which epoch a trial goes on, and what there is to say about it."""
+    return "; ".join(filter(None, (f"resuming after epoch {event.num_epochs}", event.note)))
 
 
 def trial_line(record: Record) -> str:

@@ -54,8 +54,8 @@ class Drive:
 
     ``claim`` says whose they are from their first event on. ``complete`` adds to the artifacts of a trial that has
     ended in any way. ``deliver`` is told of a journal whenever it has grown, and must not wait. ``resume_notes`` are
-    added to the events that resume trials, by attempt. A trial whose worker is killed by the system is resumed
-    ``retries`` times. No trial is started after ``max_failures`` have failed.
+    added to the events that resume trials, and ``labels`` to the names of runs, both by attempt. A trial whose worker
+    is killed by the system is resumed ``retries`` times. No trial is started after ``max_failures`` have failed.
     """
 
     claim: Claim
@@ -64,6 +64,7 @@ class Drive:
     watcher: Watcher
     listeners: Listeners
     resume_notes: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     retries: int = 0
     max_failures: int | None = None
 
@@ -136,7 +137,7 @@ class _Running:
         if isinstance(event, Resumed) and job.attempt in self.drive.resume_notes:
             event = replace(event, note="; ".join(filter(None, (self.drive.resume_notes[job.attempt], event.note))))
         if isinstance(event, Started | Resumed):
-            journal.set_claim(self.drive.claim)
+            journal.set_claim(replace(self.drive.claim, label=self.drive.labels.get(job.attempt, "")))
         journal.append(event)
         record = before.then(event) if before else Record.of([event])
         self.records[job.attempt] = record

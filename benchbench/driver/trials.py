@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.config.differences import describe_spec, varying
+from benchbench.config.kinds import KINDS
 from benchbench.driver import delivery, settling
 from benchbench.driver.batches import Batches, Looking
 from benchbench.driver.completion import Artifacts, Best
@@ -220,11 +222,17 @@ class _Work:
             watcher=self.watcher,
             listeners=load_listeners(self.resolution.catalog, self.settings.plugin_files, on_trouble=note),
             resume_notes={item.journal.attempt: item.changes for item in self.plan if item.journal and item.changes},
+            labels={job.attempt: self._label(job.spec) for job in jobs},
             retries=self.trials.retries,
             max_failures=self.trials.max_failures,
         )
         with self.watcher.training(jobs, executor.progress):
             return drive.run(jobs, executor)
+
+    def _label(self, spec: Spec) -> str:
+        """Return what the name of a run in a grid needs besides plugins and seed, such as ``lr=0.01``."""
+        keys = [key for key in varying(self.resolution.specs) if key not in (*KINDS, "seed")]
+        return describe_spec(spec, keys).replace("optimizer.", "")
 
     def _job(self, planned: Planned) -> TrialJob:
         spec = planned.resolved.spec

@@ -12,8 +12,8 @@ from benchbench.records.calls import NOBODY, Call
 class Claim:
     """Whose an attempt at a trial is.
 
-    ``experiment`` is the experiment's name when the trial began. ``is_open`` says that the call has yet to tell how
-    the trial ended, and to add its part to the artifacts.
+    ``experiment`` is the experiment's name when the trial began, and ``label`` what tells the trial from the others of
+    its grid. ``is_open`` says that the call has yet to tell how the trial ended, and to add its part to the artifacts.
     """
 
     tracking_uri: str
@@ -21,6 +21,7 @@ class Claim:
     experiment_id: str
     call: Call = NOBODY
     parent_run_id: str | None = None
+    label: str = ""
     is_open: bool = True
 
     def is_alive(self) -> bool:

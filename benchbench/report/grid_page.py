@@ -64,6 +64,8 @@ def trials_table(records: Sequence[Record]) -> str:
     ordered = sorted(records, key=lambda record: record.rank, reverse=True)
     # Columns that no trial has, of a grid without results, are empty.
     frame = to_frame(ordered).reindex(columns=[*keys, "seed", *_RESULTS, "run_id"])
+    # MLflow's page leaves cells empty whose column has a dot in its name.
+    frame = frame.rename(columns=lambda name: name.replace(".", " "))
     return str(frame.to_json(orient="split", index=False, double_precision=6))
 
 

@@ -32,14 +32,16 @@ ERROR_TAG = "benchbench.error"
 NOTE_TAG = "mlflow.note.content"
 PARENT_TAG = "mlflow.parentRunId"
 # The limits of MLflow's own store, mlflow/utils/validation.py.
+_MAX_NAME_CHARACTERS = 250
 _MAX_PARAM_CHARACTERS = 6000
 _MAX_TAG_CHARACTERS = 8000
 _MAX_DIGEST_CHARACTERS = 36
 
 
-def run_name(spec: Spec) -> str:
-    """Return a name such as ``alexnet-sgd-tinyimage10-s0``."""
-    return f"{spec.model.name}-{spec.optimizer.name}-{spec.dataset.name}-s{spec.seed}"
+def run_name(spec: Spec, label: str = "") -> str:
+    """Return a name such as ``alexnet-sgd-tinyimage10-s0 lr=0.01``: the label tells it from the others of its grid."""
+    name = f"{spec.model.name}-{spec.optimizer.name}-{spec.dataset.name}-s{spec.seed}"
+    return f"{name} {label}".strip()[:_MAX_NAME_CHARACTERS]
 
 
 def params(spec: Spec) -> dict[str, str]:
@@ -69,6 +71,7 @@ def start_tags(started: Started) -> dict[str, str]:
     }
     if machine.git_commit:
         tags["mlflow.source.git.commit"] = machine.git_commit
+    tags[NOTE_TAG] = description(started.spec)
     tags |= {f"{VERSION_TAG}{name}": version for name, version in machine.versions.items()}
     tags |= {f"benchbench.acceleration.{name}": value for name, value in started.acceleration.items()}
     tags |= {f"benchbench.plugin.{kind}": origin for kind, origin in started.plugin_origins.items()}
@@ -79,15 +82,30 @@ def start_tags(started: Started) -> dict[str, str]:
 def end_tags(record: Record) -> dict[str, str]:
     """Return how a trial ended, and the note that MLflow shows above the run."""
     tags: dict[str, str] = {STATUS_TAG: record.status}
-    note = "\n\n".join(record.notes)
+    note = "\n\n".join((description(record.spec), *_result(record), *record.notes))
     if record.error is not None and record.status != "finished":
         tags[ERROR_TAG] = f"{record.error.kind}: {record.error.message}"
         note = f"**{record.status}**: {record.error.message}\n\n{record.error.hint}".rstrip()
+        note += f"\n\n{description(record.spec)}"
         if record.error.traceback:
             note += f"\n\n```\n{record.error.traceback}\n```"
-    if note:
-        tags[NOTE_TAG] = note
+    tags[NOTE_TAG] = note
     return {key: _tag(value) for key, value in tags.items()}
+
+
+def description(spec: Spec) -> str:
+    """Return in a sentence what a trial trains."""
+    return (
+        f"`{spec.model.name}` trained on `{spec.dataset.name}` with `{spec.optimizer.name}` for {spec.epochs} epochs in"
+        f" batches of {spec.batch_size}, seed {spec.seed}."
+    )
+
+
+def _result(record: Record) -> tuple[str, ...]:
+    final = record.final
+    if final is None:
+        return ()
+    return (f"Accuracy: {final.test_accuracy:.1%} on the test images, {final.val_accuracy:.1%} by validation.",)
 
 
 def inputs(started: Started) -> list[Input]:

@@ -166,9 +166,8 @@ class Store:
         tags = content.start_tags(started) | {content.STATUS_TAG: "running"}
         if claim is not None and claim.parent_run_id:
             tags[content.PARENT_TAG] = claim.parent_run_id
-        return self.client.create_run(
-            experiment_id, start_time=started.timestamp_ms, run_name=content.run_name(started.spec), tags=tags
-        )
+        name = content.run_name(started.spec, claim.label if claim else "")
+        return self.client.create_run(experiment_id, start_time=started.timestamp_ms, run_name=name, tags=tags)
 
     def _experiment_of(self, claim: Claim | None) -> str:
         """Return the experiment that a journal goes to: that of the call which began it."""

@@ -57,7 +57,9 @@ def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent
     from mlflow.entities import Metric, Param
 
     timing, started = call.timing, call.timing.warmed[index].started
-    tags = {key: value for key, value in content.start_tags(started).items() if key not in _OF_TRIALS}
+    tags = {key: value for key, value in content.start_tags(started).items() if key not in _OF_TRIALS} | {
+        content.NOTE_TAG: f"A variant that was timed: {content.description(timing.job.specs[index])}"
+    }
     run_id = _create(store, name, call, tags | {content.PARENT_TAG: parent})
     measurement = "an epoch" if timing.job.steps is None else f"{timing.job.steps} steps"
     params = content.params(timing.job.specs[index]) | {"rounds": str(len(timing.rounds)), "measurement": measurement}

@@ -51,3 +51,13 @@ def test_a_param_reads_as_it_is_written_on_the_command_line(value: object) -> No
     written = {True: "true", None: "none", 1e-05: "1e-05", "adam": "adam"}
     expected = "[0.9, 0.999]" if isinstance(value, list) else written[value]
     assert content.params(spec)["model.it"] == expected
+
+
+def test_the_name_of_a_run_tells_it_from_the_others_of_its_grid() -> None:
+    assert content.run_name(journals.SPEC) == "alexnet-sgd-squares-s7"
+    assert content.run_name(journals.SPEC, "lr=0.01") == "alexnet-sgd-squares-s7 lr=0.01"
+    assert len(content.run_name(journals.SPEC, "x" * 300)) == 250
+
+
+def test_every_run_says_what_it_trains_from_its_start() -> None:
+    assert content.start_tags(journals.started())["mlflow.note.content"].startswith("`alexnet` trained on `squares`")
