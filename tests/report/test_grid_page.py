@@ -103,7 +103,7 @@ def test_a_question_without_an_answer_is_said_and_the_rest_stays(grid: GridFile)
 def test_the_table_has_a_row_for_each_trial_best_first() -> None:
     failed = made_records.ended(made_records.spec(2, lr=0.3), "failed")
     table = json.loads(trials_table([*LOW, failed, *HIGH]))
-    assert table["columns"][:4] == ["optimizer.lr", "seed", "status", "num_epochs"]
+    assert table["columns"][:4] == ["optimizer lr", "seed", "status", "num_epochs"]
     assert [row[table["columns"].index("test_accuracy")] for row in table["data"]] == [
         0.66,
         0.63,
