@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import model_validator
 
 import benchbench as bb
-from benchbench.config.text import decode_text
+from benchbench.config.files import decode_text
 from benchbench.data.archive import reader
 from benchbench.data.image_files import MAX_FILE_BYTES, ImageFiles, Item
 from benchbench.data.splitting import split_rows

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import stats
 
 from benchbench.compare.intervals import SAME, Interval, is_constant
+from benchbench.config.design import MIN_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,9 +27,6 @@ Values = dict[str, float]
 
 Test = Literal["paired t", "Welch's t", "Wilcoxon's signed-rank"]
 
-MIN_VALUES = 3
-"""Of each side, or pairs, for a verdict. The interval of two values ends 12.7 standard errors from their mean."""
-
 MAX_RESAMPLES = 9_999
 
 
@@ -38,7 +36,7 @@ class Contrast:
 
     ``estimate`` is the difference of the means, or the ratio of the geometric means, of the ``n`` values that were
     tested; ``left_out`` names those that have no partner. ``p_value`` is that of the test whose interval this is; it is
-    None for fewer than :data:`MIN_VALUES`. Without spread there is neither. ``standard_error`` and
+    None for fewer than ``MIN_SEEDS``. Without spread there is neither. ``standard_error`` and
     ``degrees_of_freedom`` belong to the difference, of logarithms for a ratio. ``deviations`` are the standard
     deviation of the differences if paired, and else those of both sides. ``correlation`` is that of the two sides over
     the seeds that both have. ``permutation_p`` is that of a permutation test, if there are enough trials for one: a
@@ -72,11 +70,11 @@ class Contrast:
 def pairs(ours: Mapping[str, float], baseline: Mapping[str, float]) -> tuple[str, ...]:
     """Return the keys by which two sides are compared in pairs, sorted; none if all values are compared as two groups.
 
-    They are paired if they have the same keys, or at least :data:`MIN_VALUES` in common and no fewer than half of those
+    They are paired if they have the same keys, or at least ``MIN_SEEDS`` in common and no fewer than half of those
     of the longer side. With fewer pairs, all values of both sides say more than the pairs alone.
     """
     shared = ours.keys() & baseline.keys()
-    enough = len(shared) >= MIN_VALUES and 2 * len(shared) >= max(len(ours), len(baseline))
+    enough = len(shared) >= MIN_SEEDS and 2 * len(shared) >= max(len(ours), len(baseline))
     return tuple(sorted(shared)) if enough or ours.keys() == baseline.keys() else ()
 
 
@@ -147,7 +145,7 @@ def _tested(untested: Contrast, a: NDArray[np.float64], b: NDArray[np.float64], 
     return replace(
         untested,
         interval=Interval(math.exp(low), math.exp(high)) if untested.is_ratio else Interval(low, high),
-        p_value=float(test.pvalue) if min(untested.n) >= MIN_VALUES else None,
+        p_value=float(test.pvalue) if min(untested.n) >= MIN_SEEDS else None,
         standard_error=math.sqrt(sum(std**2 / count for std, count in zip(deviations, counts, strict=True))),
         degrees_of_freedom=float(test.df),
         deviations=deviations,
@@ -165,7 +163,7 @@ def _arrays(
 def _correlation(ours: Values, baseline: Values, *, as_ratio: bool) -> float | None:
     """Return the correlation over the keys that both have; None for fewer than three, or for what does not vary."""
     shared = sorted(ours.keys() & baseline.keys())
-    if len(shared) < MIN_VALUES:
+    if len(shared) < MIN_SEEDS:
         return None
     a, b = _arrays(ours, baseline, shared, as_ratio=as_ratio)
     return None if is_constant(a) or is_constant(b) else float(np.corrcoef(a, b)[0, 1])

@@ -20,11 +20,12 @@ from scipy import stats
 
 from benchbench.compare.cells import tested_trials
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
-from benchbench.compare.contrasts import MIN_VALUES, pairs
+from benchbench.compare.contrasts import pairs
 from benchbench.compare.corrections import holm
 from benchbench.compare.intervals import Interval
 from benchbench.compare.learning import not_learned
 from benchbench.compare.metrics import Metric
+from benchbench.config.design import MIN_SEEDS
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class PopulationRow:
     def words(self) -> str:
         """Return the verdict."""
         if self.corrected_p is None:
-            return f"not compared: too few seeds, a verdict takes {MIN_VALUES}"
+            return f"not compared: too few seeds, a verdict takes {MIN_SEEDS}"
         p = f"p = {self.corrected_p:.2g}" if self.corrected_p >= 0.001 else "p < 0.001"  # noqa: PLR2004 - printed
         return f"{self.kind} on images like these ({p})"
 
@@ -105,7 +106,7 @@ def over_images(ours: Mapping[str, Correct], baseline: Mapping[str, Correct], *,
     groups = [a - b] if paired else [a, b]
     n, num_images = (len(a), len(b)), a.shape[-1]
     row = PopulationRow("", n, num_images, bool(paired), float(a.mean() - b.mean()), None, None, None)
-    if min(n) < MIN_VALUES:
+    if min(n) < MIN_SEEDS:
         return row
     of_seeds = [float(np.var(each.mean(axis=1), ddof=1)) / len(each) for each in groups]
     of_both = sum(_interaction(each) / each.size for each in groups)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special, stats
 
-from benchbench.compare.contrasts import MIN_VALUES
+from benchbench.config.design import MIN_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def advise(found: Contrast, *, level: float) -> Advice | None:
 
 def seeds_needed(difference: float, deviations: Sequence[float], *, level: float) -> int | None:
     """Return the smallest number of seeds with :data:`POWER`; None if it is more than :data:`MAX_SEEDS`."""
-    counts = np.arange(MIN_VALUES, MAX_SEEDS + 1)
+    counts = np.arange(MIN_SEEDS, MAX_SEEDS + 1)
     enough = np.flatnonzero(power(counts, difference, deviations, level=level) >= POWER)
     return int(counts[enough[0]]) if len(enough) else None
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from benchbench.compare.contrasts import MIN_VALUES, equivalence_p
+from benchbench.compare.contrasts import equivalence_p
 from benchbench.compare.corrections import bonferroni, holm
 from benchbench.compare.power import advise
+from benchbench.config.design import MIN_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,8 +134,8 @@ def of_learning(ours: Learning, corrected_p: float | None, baseline: Learning, *
 
 
 def _without_test(contrast: Contrast) -> Verdict:
-    if min(contrast.n) < MIN_VALUES:
-        return not_compared(f"too few seeds: {_count(contrast.n)}, and a verdict takes {MIN_VALUES}")
+    if min(contrast.n) < MIN_SEEDS:
+        return not_compared(f"too few seeds: {_count(contrast.n)}, and a verdict takes {MIN_SEEDS}")
     if abs(contrast.difference) < 1e-9:  # noqa: PLR2004 - rounding
         return Verdict("equal", f"equal in all trials ({_count(contrast.n)})")
     why = "the difference is the same for every seed" if contrast.is_paired else "no value varies between seeds"

@@ -10,6 +10,6 @@
     comparison.py   what a grid file compares
     design.py       how many seeds a comparison gets
     differences.py  the keys in which trials differ
-    text.py         reads text and TOML files
+    files.py        reads text and TOML files
     validation.py   checks tables, and puts pydantic's complaints in sentences
 """

@@ -10,7 +10,7 @@ from benchbench.config.validation import Table
 from benchbench.errors import SpecError
 
 MIN_SEEDS = 3
-"""Of two values no test says much."""
+"""For a verdict: the interval of two values ends 12.7 standard errors from their mean."""
 
 MAX_SEEDS = 200
 _LOOKS = (3, 5, 8, 12, 20, 32, 50, 80, 125)

@@ -18,9 +18,9 @@ from benchbench.config.comparison import check_names, read_comparison
 from benchbench.config.composition import as_one
 from benchbench.config.design import Design, looks_up_to
 from benchbench.config.differences import describe_spec, describe_values, is_match
+from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS, plural
 from benchbench.config.spec import Draft, read_settings
-from benchbench.config.text import read_toml
 from benchbench.config.validation import Table, read_table, refuse_unknown_keys
 from benchbench.errors import SpecError, closest
 

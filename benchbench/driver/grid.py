@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from benchbench.config import grid_file
-from benchbench.config.text import read_text
+from benchbench.config.files import read_text
 from benchbench.driver.grid_lock import GridLock
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules

@@ -11,8 +11,8 @@ from benchbench.config import grid_file
 from benchbench.config.comparison import SCALARS, read_comparison
 from benchbench.config.composition import DEFAULT, part_names
 from benchbench.config.differences import is_match
+from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
-from benchbench.config.text import read_toml
 from benchbench.config.validation import refuse_unknown_keys
 from benchbench.errors import PluginError, SpecError
 from benchbench.plugin.catalog import Catalog

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import benchbench as bb
 from benchbench.config.axes import expand
+from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
 from benchbench.config.spec import Draft, PluginDraft, Spec, read_settings
-from benchbench.config.text import read_toml
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 

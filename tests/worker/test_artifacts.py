@@ -17,7 +17,7 @@ from support.classifiers import classifier
 from torch import nn
 
 from benchbench.config import spec as specs
-from benchbench.config.text import read_toml
+from benchbench.config.files import read_toml
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
 from benchbench.report import describe
