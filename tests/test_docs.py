@@ -295,7 +295,7 @@ def test_the_readme_and_make_demo_train_the_same() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     demo = re.search(r"^demo:.*\n\t\$\(BIN\)/(bench run .*)$", makefile, re.MULTILINE)
     assert demo
-    assert f"`.venv/bin/{demo[1]}`" in TEXTS["README.md"]
+    assert f"\n.venv/bin/{demo[1]}\n" in TEXTS["README.md"]
 
 
 KEPT = [
