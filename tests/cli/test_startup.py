@@ -100,11 +100,19 @@ def test_warnings_of_libraries_end_no_trial_where_warnings_are_errors(bench: Ben
     assert json.loads(done.stdout)["status"] == "finished"
 
 
+def start_with_sighup(bench: Bench, *arguments: object, handler: signal.Handlers) -> subprocess.Popen[str]:
+    """Start it as a shell (``SIG_DFL``) or nohup (``SIG_IGN``) does, however these tests were started."""
+    before = signal.signal(signal.SIGHUP, handler)
+    process = bench.start(*arguments)
+    signal.signal(signal.SIGHUP, before)
+    return process
+
+
 @pytest.mark.slow
 def test_a_closed_terminal_stops_a_trial_after_its_batch_and_nohup_keeps_it(bench: Bench) -> None:
     # https://github.com/meta-pytorch/torchtune/issues/371, https://github.com/open-mmlab/mmsegmentation/issues/1998
     arguments = ("run", *TINY, "-e", 3000)
-    process = bench.start(*arguments)
+    process = start_with_sighup(bench, *arguments, handler=signal.SIG_DFL)
     wait_for_an_epoch(bench, process)
     process.send_signal(signal.SIGHUP)  # as the shell does, and then the system
     process.send_signal(signal.SIGHUP)
@@ -116,9 +124,7 @@ def test_a_closed_terminal_stops_a_trial_after_its_batch_and_nohup_keeps_it(benc
     assert journal.is_interrupted()
 
     before = len(record.epochs)
-    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does, and who is started keeps it
-    nohup = bench.start(*arguments)
-    signal.signal(signal.SIGHUP, handler)
+    nohup = start_with_sighup(bench, *arguments, handler=signal.SIG_IGN)
     wait_for(lambda: len(journal.record().epochs) > before)
     nohup.send_signal(signal.SIGHUP)
     epochs = len(journal.record().epochs)
