@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +53,10 @@ def run_trial(
     Raises a :class:`~benchbench.errors.BenchError` before the first event if the trial cannot be started;
     after it, whatever happens is the last event. A trial that is resumed yields the epochs of its checkpoint again.
     """
-    with _alone(job):
+    with ExitStack() as stack:
+        # A checkpoint is read in the preparation. A trial that begins leaves nothing before it is prepared.
+        if job.resume:
+            stack.enter_context(_alone(job))
         with memory_errors_named():
             began = _began(job)
             acceleration = _acceleration(job, began)
@@ -63,6 +66,8 @@ def run_trial(
             clock = Clock(acceleration.synchronize())
             with clock.phase("load"):
                 prepared = prepare(job, registry, acceleration, on_status=on_status)
+        if not job.resume:
+            stack.enter_context(_alone(job))
         yield from _Trial(job, prepared, began, clock=clock, heartbeat=heartbeat, on_status=on_status).run()
 
 

@@ -25,7 +25,8 @@ from benchbench.records.record import Record
 pytestmark = pytest.mark.slow
 PLUGIN_FILES = [str(PLUGINS / name) for name in ("tiny.py", "unruly.py")]
 ROOTS = {"digits": "nowhere"}
-NEEDED = ["benchbench:digits", "benchbench:sgd", "benchbench:constant", *PLUGIN_FILES]
+SHIPPED = ("digits", "no_augmentation", "cross_entropy", "sgd", "constant")
+NEEDED = [*(f"benchbench:{name}" for name in SHIPPED), *PLUGIN_FILES]
 
 
 @pytest.fixture

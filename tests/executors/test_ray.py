@@ -32,7 +32,8 @@ from benchbench.executors.ray_cluster import Slots, connect, divide
 
 pytestmark = pytest.mark.slow
 PLUGIN_FILES = [str(PLUGINS / name) for name in ("tiny.py", "unruly.py")]
-NEEDED = ["benchbench:digits", "benchbench:sgd", "benchbench:constant", *PLUGIN_FILES]
+SHIPPED = ("digits", "no_augmentation", "cross_entropy", "sgd", "constant")
+NEEDED = [*(f"benchbench:{name}" for name in SHIPPED), *PLUGIN_FILES]
 CLOCKS = (
     "train_seconds",
     "eval_seconds",

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 FILES = [str(PLUGINS / name) for name in ("tiny.py", "processes.py", "unruly.py")]
-NEEDED = ["benchbench:sgd", "benchbench:constant", "benchbench:digits", *FILES]
+SHIPPED = ("digits", "flip", "no_augmentation", "cross_entropy", "sgd", "constant")
+NEEDED = [*(f"benchbench:{name}" for name in SHIPPED), *FILES]
 SECONDS = 60.0
 
 

@@ -62,6 +62,7 @@ def test_defaults_are_the_preprocessing_of_the_paper() -> None:
     assert TinyImage10.augmentation == "flip"
     assert TinyImage10().model_dump() == {
         "image_size": 150,
+        "fit": "pad",
         "mean": (0.485, 0.456, 0.406),
         "std": (0.229, 0.224, 0.225),
     }

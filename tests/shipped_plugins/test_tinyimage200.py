@@ -36,11 +36,7 @@ class Eleven(TinyImage200, name="eleven"):
 
 @pytest.fixture(scope="module")
 def members() -> dict[str, bytes]:
-    images = made_images()
-    later = {
-        name.replace(WNIDS[0], LATER_WNID): content for name, content in images.items() if name.startswith(WNIDS[0])
-    }
-    return official(images | later) | {"words.txt": WORDS.encode()}
+    return official(made_images([*WNIDS, LATER_WNID])) | {"words.txt": WORDS.encode()}
 
 
 @pytest.fixture(scope="module")

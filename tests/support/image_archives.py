@@ -6,10 +6,14 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 VAL_FIRST = ("n01443537", "n01698640", "n01768244", "n01774384")
 TEST_FIRST = ("n01629819", "n01641577", "n01644900", "n01742172", "n01770393", "n01774750")
@@ -17,19 +21,25 @@ WNIDS = sorted(VAL_FIRST + TEST_FIRST)
 LATER_WNID = "n01774999"
 
 
-def made_images() -> dict[str, bytes]:
-    """Return JPEG files of one colour each by name, a hundred colours in all."""
-    files = [jpeg((number, 255 - number, 2 * number)) for number in range(100)]
-    return {
-        f"{wnid}_{number}.JPEG": files[(7 * row + number) % 100]
-        for row, wnid in enumerate(WNIDS)
-        for number in range(500)
-    }
+def made_images(wnids: Sequence[str] = WNIDS) -> dict[str, bytes]:
+    """Return 500 JPEG files of each class by name, no two alike: squares of random colours."""
+    squares = np.random.default_rng(0).integers(0, 256, (len(wnids), 500, 4, 4, 3), np.uint8)
+    names = [f"{wnid}_{number}.JPEG" for wnid in wnids for number in range(500)]
+    return {name: _saved(_enlarged(image)) for name, image in zip(names, squares.reshape(-1, 4, 4, 3), strict=True)}
+
+
+def _enlarged(squares: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(squares).resize((64, 64), Image.Resampling.NEAREST)
 
 
 def jpeg(colour: tuple[int, int, int], *, size: tuple[int, int] = (64, 64)) -> bytes:
+    """Return a JPEG file of one colour."""
+    return _saved(Image.new("RGB", size, colour))
+
+
+def _saved(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", size, colour).save(file, "JPEG")
+    image.save(file, "JPEG")
     return file.getvalue()
 
 
