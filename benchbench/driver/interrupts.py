@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from benchbench.executors import Executor
 
 
+STOPPING = "stopping after this batch; once more stops at once"
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, SIGTERM or SIGHUP stopped the call, after everything so far was saved.
 
@@ -37,7 +40,8 @@ class Interrupts:
     def __init__(self, executor: Executor, note: Callable[[str], None]) -> None:
         self.count = 0
         self._executor = executor
-        self._note = note
+        # In a thread: a handler may run in the middle of a write to a stream, which refuses another one then.
+        self._note = threading.Thread(target=note, args=(STOPPING,), name="bench-note")
 
     @contextmanager
     def caught(self) -> Iterator[None]:
@@ -55,6 +59,8 @@ class Interrupts:
             for number, handler in before.items():
                 # None stands for a handler that was not set from Python, and cannot be set again from it.
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            if self.count:
+                self._note.join()
 
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
         if not self.count:
@@ -64,7 +70,7 @@ class Interrupts:
         self.count += 1
         if self.count == 1:
             self._executor.stop()
-            self._note("stopping after this batch; once more stops at once")
+            self._note.start()
         else:
             self._executor.kill()
 

@@ -18,6 +18,7 @@ from benchbench_plugins.plateau import Plateau
 from benchbench_plugins.rmsprop import RMSprop
 from benchbench_plugins.sgd import SGD
 from benchbench_plugins.timm_optimizers import TimmOptimizer
+from timm.optim import list_optimizers
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.optim import lr_scheduler
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NUM_EPOCHS, STEPS_PER_EPOCH = 4, 5
+with_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon: it came with 2.9")
+with_kron = pytest.mark.skipif("kron" not in list_optimizers(), reason="this timm has no kron")
 
 
 def network() -> nn.Module:
@@ -89,7 +92,9 @@ def timms(name: str, model: nn.Module, **settings: Any) -> list[torch.optim.Opti
                 torch.optim.RMSprop(model.parameters(), lr=0.01, momentum=0.5, weight_decay=0.1, centered=True)
             ],
         ),
-        (Muon(lr=0.01, momentum=0.9, adamw_lr=0.02, adamw_weight_decay=0.05), muon_by_hand),
+        pytest.param(
+            Muon(lr=0.01, momentum=0.9, adamw_lr=0.02, adamw_weight_decay=0.05), muon_by_hand, marks=with_muon
+        ),
         (
             TimmOptimizer(algorithm="lamb", lr=0.01, weight_decay=0.1, options=bb.Options({"betas": [0.8, 0.9]})),
             lambda model: timms("lamb", model, lr=0.01, weight_decay=0.1, betas=(0.8, 0.9)),
@@ -128,7 +133,9 @@ def test_steps_of_lion_are_those_of_its_paper() -> None:
     [
         (TimmOptimizer(algorithm="lam"), r"timm has no optimizer 'lam'"),
         (TimmOptimizer(algorithm="adahessian"), "adahessian needs second derivatives"),
-        (TimmOptimizer(algorithm="kron"), "kron draws random numbers that are not part of its state"),
+        pytest.param(
+            TimmOptimizer(algorithm="kron"), "kron draws random numbers that are not part of its state", marks=with_kron
+        ),
         (TimmOptimizer(options=bb.Options({"speed": 3})), "lamb does not take these options: .*speed"),
     ],
 )
@@ -137,6 +144,7 @@ def test_optimizers_of_timm_that_cannot_be_used_are_refused(plugin: bb.Optimizer
         plugin.build(network())
 
 
+@with_muon
 def test_muon_needs_a_hidden_matrix_and_a_torch_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     shallow = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5))
     with pytest.raises(SpecError, match="no matrix to train in a hidden layer") as caught:
