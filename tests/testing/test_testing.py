@@ -72,6 +72,8 @@ def test_models_of_libraries_conform(registry: Registry, name: str) -> None:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_shipped_optimizers_conform(registry: Registry, name: str) -> None:
+    if name == "muon" and not hasattr(torch.optim, "Muon"):
+        pytest.skip("this torch has no Muon: it came with 2.9")
     check_optimizer(registry.get("optimizer", name)())
 
 
