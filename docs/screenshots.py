@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, no package
-"""Make the pictures of the README from real output: ``python docs/screenshots.py``.
+"""Make the images of the README from real output: ``python docs/screenshots.py``.
 
 It trains in a temporary folder, writes ``docs/images/terminal.svg`` with rich and ``docs/images/report.png`` with
 headless Chromium, and takes about three minutes.
@@ -30,7 +30,7 @@ COMMANDS = (
 
 
 def main() -> None:
-    """Write both pictures."""
+    """Write both images."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(EXPERIMENTS / "grid.toml", folder)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def picture(
+def an_image(
     height: int, width: int, *, num_channels: int = 3, seed: int = 0
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Return random pixels ``[C, H, W]``."""
@@ -39,7 +39,7 @@ def test_a_file_is_decoded_as_a_folder_of_images_decodes_it(tmp_path: Path, fit:
     for number, (name, height, width) in enumerate((n, h, w) for n in "ab" for h in (9, 20, 31) for w in (16, 25)):
         path = tmp_path / name / f"{height}x{width}.png"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(png(picture(height, width, seed=number)))
+        path.write_bytes(png(an_image(height, width, seed=number)))
     dataset = ImageFolder(image_size=16, fit=fit)
     preparation = Preparation.of(dataset, (3, 16, 16))
     splits = dataset.load(tmp_path)
@@ -54,7 +54,7 @@ def test_a_file_is_decoded_as_a_folder_of_images_decodes_it(tmp_path: Path, fit:
 
 @pytest.mark.parametrize(("fit", "side"), [("pad", 15), ("crop", 5), ("crop", 6), ("resize", 8)])
 def test_an_image_of_the_datasets_size_is_padded_or_cropped_as_in_training(fit: str, side: int) -> None:
-    pixels = picture(8, 8)
+    pixels = an_image(8, 8)
     preparation = Preparation.of(TinyImage10(image_size=side, fit=fit), (3, 8, 8))
     np.testing.assert_array_equal(preparation.file(png(pixels)), pad_or_crop(pixels[None], side)[0])
 
@@ -70,20 +70,20 @@ def test_an_image_of_another_size_first_gets_that_of_the_datasets() -> None:
 
 def test_grey_images_keep_their_shades_and_colours_become_shades() -> None:
     preparation = Preparation(8, "pad", (0.5,), (0.5,), (1, 8, 8))
-    pixels = picture(8, 8, num_channels=1)
+    pixels = an_image(8, 8, num_channels=1)
     np.testing.assert_array_equal(preparation.file(png(pixels)), pixels)
-    assert preparation.file(png(picture(8, 8))).shape == (1, 8, 8)
+    assert preparation.file(png(an_image(8, 8))).shape == (1, 8, 8)
 
 
 def test_images_of_other_channels_come_as_arrays_alone() -> None:
     preparation = Preparation(8, "pad", (0.5,), (0.5,), (5, 8, 8))
     with pytest.raises(DataError, match="takes images of 5 channels"):
-        read_files(preparation, [("a.png", png(picture(8, 8)))])
+        read_files(preparation, [("a.png", png(an_image(8, 8)))])
     assert preparation.array(np.zeros((2, 5, 8, 8), dtype=np.uint8)).shape == (2, 5, 8, 8)
 
 
 def test_arrays_are_taken_as_people_have_them() -> None:
-    batch = np.stack([picture(5, 6), picture(5, 6, seed=1)])
+    batch = np.stack([an_image(5, 6), an_image(5, 6, seed=1)])
     for given in (
         batch,
         batch.transpose(0, 2, 3, 1),
@@ -94,7 +94,7 @@ def test_arrays_are_taken_as_people_have_them() -> None:
         np.testing.assert_array_equal(as_images(given, 3), batch)
     for one in (batch[0], batch[0].transpose(1, 2, 0), batch[0].tolist()):
         np.testing.assert_array_equal(as_images(one, 3), batch[:1])
-    grey = picture(5, 6, num_channels=1)
+    grey = an_image(5, 6, num_channels=1)
     for shades in (grey, grey[0], grey[None], grey.transpose(1, 2, 0)):
         np.testing.assert_array_equal(as_images(shades, 1), grey[None])
     assert as_images(np.zeros((4, 5, 6)), 1).shape == (4, 1, 5, 6)
