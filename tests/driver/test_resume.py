@@ -279,6 +279,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_goes_on_to_the_bit(registry: Registry, heartbeat: Heartbeat, tmp_path: Path, recipe: str) -> None:
+    if "muon" in recipe and not hasattr(torch.optim, "Muon"):
+        pytest.skip("this torch has no Muon: it came with 2.9")
     whole_job = make_job(registry, tmp_path / "whole", epochs=3, **RECIPES[recipe])
     whole = list(run_trial(whole_job, registry, heartbeat=heartbeat))
     job = make_job(registry, tmp_path / "cut", epochs=3, **RECIPES[recipe])
