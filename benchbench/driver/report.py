@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ from benchbench.compare import against_published
 from benchbench.compare.configurations import one_per_trial
 from benchbench.driver.judging import judge
 from benchbench.driver.question import Study, find_records
-from benchbench.driver.settings import default_experiment
+from benchbench.driver.settings import check_output, default_experiment
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import SpecError, TrackingError
+from benchbench.errors import TrackingError
 from benchbench.records import file_names
 from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
@@ -95,7 +94,7 @@ def write_report_of(
 ) -> Made:
     """Write the same, and return everything that was made."""
     output = Path(output)
-    _check_output(output)
+    check_output(output, example=file_names.REPORT)
     name = experiment or default_experiment()
     study = Study.of_experiment(name, grid)
     question = study.question(options)
@@ -129,16 +128,6 @@ def make(
         write_report(subject, path)
     run_id = _keep(request, records, path, note) if log else None
     return Made(path, subject.counts, run_id)
-
-
-def _check_output(output: Path) -> None:
-    """Raise :class:`SpecError` for a path that cannot be written to, before any work is done."""
-    if output.is_dir():
-        raise SpecError(f"-o {output} is a folder", hint=f"name a file in it, such as {output / 'report.html'}")
-    if not output.parent.is_dir():
-        raise SpecError(f"-o: there is no folder {output.parent}", hint="create it first, or choose another file")
-    if not os.access(output.parent, os.W_OK):
-        raise SpecError(f"-o: the folder {output.parent} cannot be written to", hint="choose another file")
 
 
 def _keep(request: Request, records: Sequence[Record], path: Path, note: Callable[[str], None]) -> str | None:

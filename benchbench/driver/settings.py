@@ -106,6 +106,16 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
         raise SpecError(f"{name} {value!r}: choose from {', '.join(choices)}", hint=closest(value, choices))
 
 
+def check_output(output: Path, *, example: str) -> None:
+    """Raise :class:`~benchbench.errors.SpecError` for a file that cannot be written, before any work is done."""
+    if output.is_dir():
+        raise SpecError(f"-o {output} is a folder", hint=f"name a file in it, such as {output / example}")
+    if not output.parent.is_dir():
+        raise SpecError(f"-o: there is no folder {output.parent}", hint="create it first, or choose another file")
+    if not os.access(output.parent, os.W_OK):
+        raise SpecError(f"-o: the folder {output.parent} cannot be written to", hint="choose another file")
+
+
 def setting_texts(settings: Mapping[str, object] | None) -> list[str]:
     """Return ``{"optimizer.lr": 0.01}`` as ``--set`` has it: ``["optimizer.lr=0.01"]``."""
     return [f"{key}={_text(value)}" for key, value in (settings or {}).items()]

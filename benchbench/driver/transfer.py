@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from benchbench.driver.settings import check_choice, default_experiment
+from benchbench.driver.settings import check_choice, check_output, default_experiment
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import SpecError
 from benchbench.records import results_file
 from benchbench.tracking import Store
 from benchbench.tracking.exporting import Exported, Level, export_runs
@@ -36,8 +34,7 @@ def export_results(
     """
     path = Path(output)
     check_choice("artifacts", artifacts, get_args(Level))
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise SpecError(f"-o {path}: no file can be written there", hint=f"such as -o results{results_file.SUFFIX}")
+    check_output(path, example=f"results{results_file.SUFFIX}")
     name = experiment or default_experiment()
     return export_runs(name, path, run_ids=runs, level=artifacts, progress=_progress("exporting", watcher))
 
