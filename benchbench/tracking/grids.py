@@ -114,7 +114,7 @@ def _query(tags: dict[str, str]) -> str:
 
 def _tags(name: str, file: Path) -> dict[str, str]:
     """Return what tells a grid from all others; the file relative to our folder, which may be moved."""
-    return {GRID_TAG: _searchable(name), FILE_TAG: _searchable(addresses.relative(file.resolve()).as_posix())}
+    return {GRID_TAG: searchable(name), FILE_TAG: searchable(addresses.relative(file.resolve()).as_posix())}
 
 
 def close_parent(client: MlflowClient, end: GridEnd) -> None:
@@ -130,7 +130,7 @@ def close_parent(client: MlflowClient, end: GridEnd) -> None:
         client.set_tag(end.run_id, TABLES_TAG, json.dumps(tables))
 
 
-def _searchable(text: str) -> str:
+def searchable(text: str) -> str:
     """Return a text without what would end a text in MLflow's queries."""
     return re.sub(r"['\"`]", "", text)
 

@@ -68,19 +68,17 @@ def _find(store: Store, run: ExportedRun) -> entities.Run | None:
     """Return the run if it is in the store: a trial by its attempt, a grid by name and file, others by their origin."""
     queries = [f"tags.`{ORIGIN_TAG}` = '{run.run_id}'", f"attributes.run_id = '{run.run_id}'"]
     if attempt := run.tags.get(content.ATTEMPT_TAG):
-        queries = [f"tags.`{content.ATTEMPT_TAG}` = '{_quoted(attempt)}'"]
+        queries = [f"tags.`{content.ATTEMPT_TAG}` = '{grids.searchable(attempt)}'"]
     elif grids.GRID_TAG in run.tags:
-        named = [f"tags.`{tag}` = '{_quoted(run.tags.get(tag, ''))}'" for tag in (grids.GRID_TAG, grids.FILE_TAG)]
+        named = [
+            f"tags.`{tag}` = '{grids.searchable(run.tags.get(tag, ''))}'" for tag in (grids.GRID_TAG, grids.FILE_TAG)
+        ]
         queries = [" and ".join(named)]
     for query in queries:
         hits = store.client.search_runs([store.experiment_id], query, max_results=1)
         if hits:
             return hits[0]
     return None
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "")
 
 
 def _clashes(run: ExportedRun, points: tuple[Point, ...], there: entities.Run) -> list[str]:
