@@ -13,7 +13,7 @@ import numpy as np
 import benchbench as bb
 from benchbench.data.archive import Files, find_prefix, open_files
 from benchbench.data.download import check_file
-from benchbench.data.splitting import split_rows
+from benchbench.data.splitting import with_validation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,8 +67,8 @@ class Cifar10(bb.Dataset, name="cifar10"):
             images, labels = self._read(files, prefix, self.train_files)
             test = bb.Split(*self._read(files, prefix, self.test_files))
             class_names = tuple(files.read(prefix + self.names_file).decode().split())
-        train, val = split_rows(labels, self.val_fraction, seed=self.split_seed)
-        return bb.Splits(bb.Split(images[train], labels[train]), bb.Split(images[val], labels[val]), test, class_names)
+        train, val = with_validation(images, labels, self.val_fraction, seed=self.split_seed)
+        return bb.Splits(train, val, test, class_names)
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the archive or the folder."""

@@ -15,7 +15,7 @@ import numpy as np
 import benchbench as bb
 from benchbench.data.archive import find_prefix, open_files
 from benchbench.data.download import check_file
-from benchbench.data.splitting import split_rows
+from benchbench.data.splitting import with_validation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,14 +86,10 @@ class Mnist(bb.Dataset, name="mnist"):
         for part, pixels, of_part in (("train", images, labels), ("test", test_images, test_labels)):
             if pixels.ndim != 3 or of_part.ndim != 1 or len(pixels) != len(of_part):  # noqa: PLR2004
                 raise bb.DataError(f"{root}: the {part} files do not belong together", hint=hint)
-        images, numbers = images[:, None], labels.astype(np.int64)
-        train, val = split_rows(numbers, self.val_fraction, seed=self.split_seed)
-        return bb.Splits(
-            bb.Split(images[train], numbers[train]),
-            bb.Split(images[val], numbers[val]),
-            bb.Split(test_images[:, None], test_labels.astype(np.int64)),
-            self.class_names,
-        )
+        numbers = labels.astype(np.int64)
+        train, val = with_validation(images[:, None], numbers, self.val_fraction, seed=self.split_seed)
+        test = bb.Split(test_images[:, None], test_labels.astype(np.int64))
+        return bb.Splits(train, val, test, self.class_names)
 
     def _check(self, root: Path, prefix: str) -> None:
         """Compare the checksums of the files that are here as they come; none are known of unpacked ones."""

@@ -8,7 +8,7 @@ import numpy as np
 
 import benchbench as bb
 from benchbench.data.download import check_file
-from benchbench.data.splitting import split_rows
+from benchbench.data.splitting import with_validation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,13 +56,8 @@ class Svhn(bb.Dataset, name="svhn"):
                 raise bb.DataError(f"no {self.name} images at {root}: {file.file_name} is missing", hint=hint)
             check_file(path, file)
         (images, labels), test = (_read(root / file.file_name) for file in files)
-        train, val = split_rows(labels, self.val_fraction, seed=self.split_seed)
-        return bb.Splits(
-            bb.Split(images[train], labels[train]),
-            bb.Split(images[val], labels[val]),
-            bb.Split(*test),
-            tuple("0123456789"),
-        )
+        train, val = with_validation(images, labels, self.val_fraction, seed=self.split_seed)
+        return bb.Splits(train, val, bb.Split(*test), tuple("0123456789"))
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the two files."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchbench.plugin.dataset import Split
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,6 +29,14 @@ def split_rows(
         rows = sorted(np.flatnonzero(labels == label).tolist(), key=keys.__getitem__)
         is_taken[rows[: max(1, round(len(rows) * fraction))]] = True
     return np.flatnonzero(~is_taken), np.flatnonzero(is_taken)
+
+
+def with_validation(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], fraction: float, *, seed: int
+) -> tuple[Split, Split]:
+    """Return the training and the validation split of a set that comes without the latter."""
+    train, val = split_rows(labels, fraction, seed=seed)
+    return Split(images[train], labels[train]), Split(images[val], labels[val])
 
 
 def _digest(text: str) -> bytes:
