@@ -1,7 +1,8 @@
 """How much memory one piece of work takes in a process that does several.
 
 The system's high-water mark is of the whole process and outlives the work, and freed memory may stay with the
-process. So free memory is given back first, and the work is counted from there.
+process. So free memory is given back first, and the work is counted from there. Pages of files are left out: the system
+takes them away when it needs them, and they are no memory of the work.
 """
 
 from __future__ import annotations
@@ -74,11 +75,16 @@ class Footprint:
         if self.method == "counted":
             return int(torch.cuda.memory_allocated(self._device))
         give_back_memory()
-        return int(self._process.memory_info().rss)
+        return self._own_bytes()
+
+    def _own_bytes(self) -> int:
+        """Return the memory of this process without pages of files, which only Linux tells apart."""
+        info = self._process.memory_info()
+        return int(info.rss) - int(getattr(info, "shared", 0))
 
     def _sample(self) -> None:
         while True:
-            self._highest = max(self._highest, self._process.memory_info().rss)
+            self._highest = max(self._highest, self._own_bytes())
             if self._ended.wait(SAMPLE_SECONDS):
                 return
 

@@ -48,10 +48,11 @@ def test_a_shipped_plugin_passes_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_plugin_that_ends_python_is_told_of() -> None:
-    result = call("plugin", "check", PLUGINS / "_crashes.py")
+    result = call("plugin", "check", PLUGINS / "_crashes.py", "--json")
     assert result.exit_code == 1
-    assert "the import of" in result.output
-    assert "exit code 7" in result.output
+    [report] = json.loads(result.output)["reports"]
+    assert report["subject"].startswith("the import of")
+    assert "exit code 7" in report["outcomes"][0]["problem"]
 
 
 @pytest.mark.parametrize(
