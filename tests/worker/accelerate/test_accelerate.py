@@ -24,6 +24,7 @@ from benchbench.worker.accelerate.devices import (
 )
 from benchbench.worker.accelerate.in_place import StepsInPlace
 from benchbench.worker.accelerate.layers import FastLayers
+from benchbench.worker.accelerate.lever import Target
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.optimizers import FusedSteps
 from benchbench.worker.accelerate.products import MIN_WEIGHTS, PRODUCTS
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from benchbench.config.spec import Precision
     from benchbench.worker.accelerate.lever import Lever
 
 CPU = torch.device("cpu")
@@ -223,10 +225,28 @@ def test_a_gpu_takes_the_same_steps_accelerated(*, compiled: bool) -> None:
             loss.backward()
             optimizer.step()
         models.append(model)
-    assert fitted.facts()["memory_format"] == "channels_last"
+    assert fitted.facts()["memory_format"] == "contiguous"
     assert fitted.facts()["optimizer"] == "fused"
     for plain, ours in zip(*(model.parameters() for model in models), strict=True):
         assert error(ours, plain.double()) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("device_type", "instructions", "precision", "is_last"),
+    [
+        ("cuda", "AVX2", "fp32", False),
+        ("cuda", "AVX2", "tf32", True),
+        ("cuda", "AVX2", "bf16", True),
+        ("cpu", "AVX512", "fp32", False),
+        ("cpu", "AVX512", "bf16", True),
+        ("cpu", "AVX2", "bf16", False),
+        ("mps", "DEFAULT", "fp32", False),
+    ],
+)
+def test_channels_are_last_where_it_is_faster_and_no_less_exact(
+    device_type: str, instructions: str, precision: Precision, *, is_last: bool
+) -> None:
+    assert (ChannelsLast.winning(Target(device_type, instructions, precision)) is not None) is is_last
 
 
 @pytest.mark.gpu
