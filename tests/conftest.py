@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import catalogs
 from support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -35,13 +36,24 @@ def _no_telemetry() -> None:
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _shared_catalogs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Catalogs of plugins are made once for all tests, and for all processes of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "catalogs"
+    folder.mkdir(exist_ok=True)
+    os.environ[catalogs.VARIABLE] = str(folder)
+
+
 @pytest.fixture(autouse=True)
-def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folders(
+    _shared_catalogs: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each test has caches and state of its own, and nothing from the user's environment reaches it."""
     base = tmp_path_factory.mktemp("bench")
     for name in OF_THE_USER:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("BENCH_CACHE", str(base / "cache"))
+    monkeypatch.setenv("BENCH_CACHE", str(catalogs.share(base / "cache")))
     monkeypatch.setenv("BENCH_STATE", str(base / "state"))
 
 
@@ -50,6 +62,12 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty folder that is the working folder for the length of the test."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def cache(_shared_catalogs: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder for all tests of a module, so that only the first fills it."""
+    return catalogs.share(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

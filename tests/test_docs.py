@@ -7,9 +7,9 @@ import inspect
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-import sysconfig
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from support import commands
 from support.paths import REPOSITORY
 
 from benchbench import errors, testing
@@ -29,7 +30,6 @@ from benchbench.testing.model import IMAGES
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-BENCH = Path(sysconfig.get_path("scripts")) / "bench"
 PAGES = {
     path.relative_to(REPOSITORY).as_posix(): path for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
 }
@@ -95,11 +95,6 @@ def of_page(block: Block) -> str:
     return str(block)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
 def _one_cache_for_all(_own_folders: None, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(cache))
@@ -119,27 +114,27 @@ def write_examples(folder: Path) -> None:
 
 
 def call(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = environment_in(folder) | environment
+    return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
+
+
+def bench(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return commands.call(*words, folder=folder, environment=environment_in(folder) | environment)
+
+
+def environment_in(folder: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in OF_THE_USER}
-    return subprocess.run(
-        words,
-        cwd=folder,
-        env=inherited | {"BENCH_STATE": str(folder / ".bench")} | environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return inherited | {"BENCH_STATE": str(folder / ".bench")}
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path, empty_database: Path) -> Path:
     """Return a folder in which the README's first plugin was trained, with the listener of the plugins' page."""
     folder = tmp_path_factory.mktemp("trained")
     write_examples(folder)
     plugins = ("--plugins", "tiny.py", "--plugins", "notify.py")
-    done = call(
-        str(BENCH), "run", "tiny", "digits", *plugins, "-o", "adam", "-e", "1", folder=folder, BENCH_CACHE=str(cache)
-    )
+    shutil.copy(empty_database, folder / "mlflow.db")
+    done = bench("run", "tiny", "digits", *plugins, "-o", "adam", "-e", "1", folder=folder, BENCH_CACHE=str(cache))
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -197,7 +192,7 @@ def test_every_other_example_runs_after_a_trial(block: Block, trained: Path) -> 
 
 @pytest.mark.slow
 def test_the_listener_example_heard_of_the_trial_and_its_command_tells_of_it(trained: Path) -> None:
-    done = call(str(BENCH), "finished", folder=trained, BENCH_PLUGINS="notify.py")
+    done = bench("finished", folder=trained, BENCH_PLUGINS="notify.py")
     (line,) = done.stdout.splitlines()
     assert json.loads(line)["model"] == "tiny"
 
@@ -210,7 +205,7 @@ def test_every_toml_block_parses_and_makes_trials(block: Block, tmp_path: Path) 
         assert grid_file.load(file).expand()
 
 
-def commands() -> list[tuple[Block, str, str]]:
+def cheap_commands() -> list[tuple[Block, str, str]]:
     """Return the block, the command and the output of each ``$ bench ...`` that is cheap to call."""
     found = []
     for block in blocks("console"):
@@ -225,11 +220,13 @@ def printed(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize(("block", "command", "output"), commands(), ids=[f"{found[0]}" for found in commands()])
+@pytest.mark.parametrize(
+    ("block", "command", "output"), cheap_commands(), ids=[f"{block}" for block, _, _ in cheap_commands()]
+)
 def test_the_output_of_cheap_commands_is_what_the_page_shows(
     block: Block, command: str, output: str, examples: Path
 ) -> None:
-    done = call(str(BENCH), *command.split()[1:], folder=examples)
+    done = bench(*command.split()[1:], folder=examples)
     assert done.returncode == 0, done.stderr
     assert printed(done.stdout) == printed(output), f"{block} is out of date"
 

@@ -37,13 +37,16 @@ def python(*words: object, **variables: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=500, check=False)
 
 
-def test_a_foreign_package_is_written_installed_compared_and_removed(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, tmp_path / "cache")
+def test_a_foreign_package_is_written_installed_compared_and_removed(
+    tmp_path: Path, cache: Path, empty_database: Path
+) -> None:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    bench = Bench(tmp_path, cache)
     succeed(bench("plugin", "new", "model", "my-net"))
     package, site = tmp_path / "benchbench-my-net", tmp_path / "site"
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", site)
     succeed(python("pip", "install", *options, package))
-    installed = Bench(tmp_path, tmp_path / "cache", {"PYTHONPATH": str(site)})
+    installed = Bench(tmp_path, cache, {"PYTHONPATH": str(site)})
     assert "benchbench-my-net:my-net" in succeed(installed("show", "model", "my-net"))
     succeed(python("pytest", "-q", "-p", "no:cacheprovider", package, PYTHONPATH=str(site)))
 

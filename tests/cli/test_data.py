@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from benchbench.cli.main import make_app
 from benchbench.paths import cache_folder
-from benchbench.plugin.catalog import Catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,21 +35,6 @@ class Fetched(bb.Dataset, name="fetched"):
 def benchbench_datasets():
     return [Fetched]
 """
-
-
-@pytest.fixture(scope="module")
-def known_plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a cache folder in which the shipped plugins are known already."""
-    folder = tmp_path_factory.mktemp("known")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENCH_CACHE", str(folder))
-        Catalog.read()
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _plugins_are_known(known_plugins: Path) -> None:
-    shutil.copytree(known_plugins, cache_folder())
 
 
 def bench(*arguments: str | Path) -> Result:

@@ -39,11 +39,6 @@ SGD = 'optimizer = { name = "sgd", lr = { grid = [0.1, 0.01] } }\n'
 PLUGIN = ("--plugins", PLUGINS / "dots.py")
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def bench(tmp_path: Path, cache: Path, empty_database: Path) -> Bench:
     shutil.copy(empty_database, tmp_path / "mlflow.db")

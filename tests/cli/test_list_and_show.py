@@ -25,11 +25,6 @@ OPTIMIZERS = ["adam", "adamw", "lion", "muon", "rmsprop", "sgd", "timm"]
 TINY = str(PLUGINS / "tiny.py")
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
 def _one_cache_for_all(_own_folders: None, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(cache))

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from support import commands
 from support.paths import PLUGINS
 
-BENCH = Path(sysconfig.get_path("scripts")) / "bench"
 TINY = ("tiny", "digits", "--plugins", PLUGINS / "tiny.py", "--batch-size", 100, "--lr", 0.01)
 UNRULY = ("unruly", "digits", "--plugins", PLUGINS / "unruly.py", "--batch-size", 100)
 
@@ -32,19 +31,11 @@ class Bench:
         self.environment = os.environ | {"BENCH_CACHE": str(cache), "BENCH_STATE": str(folder / ".bench")}
 
     def __call__(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [BENCH, *map(str, arguments)],
-            cwd=self.folder,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return commands.call(*arguments, folder=self.folder, environment=self.environment | environment)
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [BENCH, *map(str, arguments)],
+            [commands.PROGRAM, *map(str, arguments)],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -62,11 +53,6 @@ class Bench:
 
     def artifacts(self, run: Run) -> Path:
         return Path(str(run.info.artifact_uri).removeprefix("file://"))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
@@ -168,7 +154,7 @@ def test_an_interrupted_run_is_killed_with_what_there_is(
 @pytest.mark.slow
 def test_ctrl_c_in_a_terminal_reaches_the_whole_group_and_still_ends_well(bench: Bench) -> None:
     terminal = pexpect.spawn(
-        str(BENCH),
+        str(commands.PROGRAM),
         [str(argument) for argument in ("run", *TINY, "--epochs", 10_000)],
         cwd=str(bench.folder),
         env=bench.environment | {"TERM": "xterm-256color", "COLUMNS": "120"},

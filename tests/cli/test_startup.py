@@ -26,12 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TINY = ("tiny", "digits", "--plugins", PLUGINS / "tiny.py", "-b", 100, "--lr", 0.01, "--artifacts", "none")
+SLOW = ("line", "dots", "--plugins", PLUGINS / "dots.py", "-b", 20, "--set", "model.pause=0.05", "--artifacts", "none")
 SECONDS = 120
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
@@ -111,7 +107,7 @@ def start_with_sighup(bench: Bench, *arguments: object, handler: signal.Handlers
 @pytest.mark.slow
 def test_a_closed_terminal_stops_a_trial_after_its_batch_and_nohup_keeps_it(bench: Bench) -> None:
     # https://github.com/meta-pytorch/torchtune/issues/371, https://github.com/open-mmlab/mmsegmentation/issues/1998
-    arguments = ("run", *TINY, "-e", 3000)
+    arguments = ("run", *SLOW, "-e", 3000)
     process = start_with_sighup(bench, *arguments, handler=signal.SIG_DFL)
     wait_for_an_epoch(bench, process)
     process.send_signal(signal.SIGHUP)  # as the shell does, and then the system

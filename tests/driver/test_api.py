@@ -55,11 +55,6 @@ class Notebook(bb.Watcher):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
 def _prepared(workdir: Path, cache: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(empty_database, workdir / "mlflow.db")

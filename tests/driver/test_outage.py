@@ -27,7 +27,7 @@ WAIT_SECONDS = 120
 EPOCHS = 4
 GRID = f"""
 name = "dots"
-model = {{ name = "line", pause = 0.5 }}
+model = {{ name = "line", pause = 0.2 }}
 dataset = "dots"
 epochs = {EPOCHS}
 batch_size = 20
@@ -37,11 +37,6 @@ plugins = ["{PLUGINS / "dots.py"}"]
 COMMAND = ("grid", "grid.toml")
 RUN = ("run", "line", "dots", "--plugins", PLUGINS / "dots.py", "--batch-size", 20, "--epochs", 40)
 RUN += ("--set", "model.pause=0.05", "--checkpoint-every", 0, "--keep-checkpoints", "--artifacts", "none")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
@@ -54,7 +49,8 @@ def bench(tmp_path: Path, cache: Path, empty_database: Path) -> Bench:
 @pytest.fixture
 def served(bench: Bench) -> Bench:
     """Return a folder whose results go to a server, which each test starts and stops as it likes."""
-    return Bench(bench.folder, bench.cache, {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}"})
+    variables = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    return Bench(bench.folder, bench.cache, variables)
 
 
 def port_of(served: Bench) -> int:

@@ -177,11 +177,6 @@ def a_folder(path: Path, cache: Path, database: Path | None = None) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def undisturbed_run(tmp_path_factory: pytest.TempPathFactory, cache: Path, empty_database: Path) -> Bench:
     bench = a_folder(tmp_path_factory.mktemp("undisturbed") / "run", cache, empty_database)
     done = bench(*RUN)

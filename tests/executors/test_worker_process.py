@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -34,6 +35,12 @@ SECONDS = 60.0
 
 
 @pytest.fixture
+def bench(tmp_path: Path, cache: Path, empty_database: Path) -> Bench:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return Bench(tmp_path, cache)
+
+
+@pytest.fixture
 def executor() -> Iterator[LocalExecutor]:
     with LocalExecutor(plugin_files=FILES) as made:
         made.use_origins(NEEDED)
@@ -57,15 +64,13 @@ def test_a_dataset_may_read_its_images_in_processes_of_its_own(
     assert isinstance(last, Finished)
 
 
-def test_bench_run_takes_a_dataset_with_a_data_loader(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, tmp_path / "cache")
+def test_bench_run_takes_a_dataset_with_a_data_loader(bench: Bench, tmp_path: Path) -> None:
     plugins = [word for file in FILES for word in ("--plugins", file)]
     done = bench("run", "tiny", "processes", *plugins, "--set", "dataset.way=loader", "--epochs", 1, "--data", tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-def test_ctrl_c_ends_a_load_that_hangs_with_all_of_its_processes(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, tmp_path / "cache")
+def test_ctrl_c_ends_a_load_that_hangs_with_all_of_its_processes(bench: Bench, tmp_path: Path) -> None:
     root = tmp_path / "pids"
     options = ("--set", "dataset.way=hang", "--data", root, "--plugins", FILES[0], "--plugins", FILES[1])
     root.touch()
@@ -105,8 +110,7 @@ def test_a_worker_that_gets_sigterm_finishes_what_it_does(executor: LocalExecuto
     assert isinstance(messages[-1], Finished)
 
 
-def test_sigterm_to_all_processes_stops_a_run_after_its_batch(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, tmp_path / "cache")
+def test_sigterm_to_all_processes_stops_a_run_after_its_batch(bench: Bench) -> None:
     process = bench.start("run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000)
     assert process.stdout is not None
     assert any("epoch" in line and "train" in line for line in process.stdout)
@@ -177,8 +181,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-def test_ctrl_z_suspends_the_workers_too_until_the_call_goes_on(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, tmp_path / "cache")
+def test_ctrl_z_suspends_the_workers_too_until_the_call_goes_on(bench: Bench) -> None:
     process = bench.start("run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000)
     assert process.stdout is not None
     assert any("epoch" in line and "train" in line for line in process.stdout)

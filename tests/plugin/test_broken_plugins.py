@@ -170,7 +170,8 @@ def test_a_plugin_that_fails_in_a_trial_is_named_with_file_and_line(name: str, t
 
 
 @pytest.mark.slow
-def test_a_trial_works_beside_all_of_them(tmp_path: Path) -> None:
+def test_a_trial_works_beside_all_of_them(tmp_path: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     bench = Bench(tmp_path, tmp_path / "cache")
     plugins = ("--plugins", BROKEN, "--plugins", PLUGINS / "_crashes.py")
     done = bench("run", "alexnet", "digits", *plugins, "-e", "1", "-b", "128", "--artifacts", "none", "--json")

@@ -43,6 +43,12 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
         return Catalog.read([PLUGINS, PLUGINS / "_crashes.py"])
 
 
+@pytest.fixture(autouse=True)
+def _own_catalogs(_own_folders: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other test uses what is kept, damaged and thrown away here."""
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 def kept_files() -> list[Path]:
     return sorted((cache_folder() / "catalog").glob("*"))
 
