@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import with_config
+from pydantic import ValidationError, with_config
 
 from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
+from benchbench.config.validation import describe_errors
 from benchbench.records.adapter import adapter
 from benchbench.records.events import (
     WORST_RANK,
@@ -33,8 +35,18 @@ if TYPE_CHECKING:
 
     from benchbench.records.events import Rank
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
+"""Raised by whoever makes earlier records unreadable, for example by a new key of the spec."""
+
 Status = Literal["running", "finished", "failed", "killed"]
+
+
+class RecordError(ValueError):
+    """A text that is no record; its message follows the text's name: ``is of format 1, and ...``."""
+
+
+class OtherFormatError(RecordError):
+    """A record that another version of benchbench wrote."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ class Record:
     plugin_origins: dict[str, str]
     plugin_sources: dict[str, str]
     mlflow: MlflowRun | None = None
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
 
     @property
     def rank(self) -> Rank:
@@ -132,5 +144,17 @@ class Record:
 
     @staticmethod
     def from_json(text: str | bytes) -> Record:
-        """Return the record that :meth:`to_json` wrote."""
-        return adapter(Record).validate_json(text)
+        """Return the record that :meth:`to_json` wrote; raises :class:`RecordError` for any other text."""
+        try:
+            written = json.loads(text)
+        except ValueError as error:
+            raise RecordError(f"is damaged: {error}") from error
+        found = written.get("format") if isinstance(written, dict) else None
+        if found != FORMAT:
+            raise OtherFormatError(f"is of format {found!r}, and this benchbench reads format {FORMAT}")
+        try:
+            return adapter(Record).validate_json(text)
+        except ValidationError as error:
+            first, *others = error.errors(include_url=False)
+            more = f", and {len(others)} more" if others else ""
+            raise RecordError(f"is damaged: {describe_errors([first])}{more}") from error

@@ -27,6 +27,7 @@ from benchbench.errors import SpecError
 from benchbench.records import file_names
 from benchbench.records.adapter import adapter
 from benchbench.records.private import without_credentials, without_paths
+from benchbench.records.record import Record, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +131,8 @@ class Reader:
         self._path = path
         self._archive = archive
         self.manifest = self._read_manifest()
+        for run in self.manifest.runs:
+            self.record(run.run_id)  # one of another version is told of before anything is written
 
     def metrics(self, run_id: str) -> tuple[Point, ...]:
         """Return the metrics of a run."""
@@ -137,6 +140,18 @@ class Reader:
             return adapter(_Points).validate_json(self._read(f"runs/{run_id}/metrics.json")).points
         except ValidationError as error:
             raise self._damaged(f"the metrics of run {run_id}") from error
+
+    def record(self, run_id: str) -> Record | None:
+        """Return the record of a run, if it keeps one."""
+        name = f"runs/{run_id}/artifacts/{file_names.RECORD}"
+        if name not in self._archive.namelist():
+            return None
+        try:
+            return Record.from_json(self._read(name))
+        except RecordError as error:
+            raise SpecError(
+                f"{self._path}: {name} {error}", hint=f"benchbench {self.manifest.benchbench} wrote the file"
+            ) from error
 
     def unpack(self, run_id: str, kind: str, folder: Path) -> Path | None:
         """Write the ``artifacts`` or the ``model`` of a run into a folder and return it, or None if it has none."""

@@ -6,8 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchbench.records import file_names
-from benchbench.records.record import MlflowRun, Record
+from benchbench.records.record import MlflowRun
 from benchbench.tracking import content, grids, models
 from benchbench.tracking.reading import as_tracking_error
 
@@ -125,7 +124,7 @@ def _send_files(store: Store, run_id: str, run: ExportedRun, reader: Reader, fol
     if artifacts is not None:
         store.client.log_artifacts(run_id, str(artifacts))
     model = reader.unpack(run.run_id, "model", folder / "model")
-    if model is not None and artifacts is not None and (artifacts / file_names.RECORD).exists():
-        record = Record.from_json((artifacts / file_names.RECORD).read_bytes())
+    record = reader.record(run.run_id)
+    if model is not None and record is not None:
         address = MlflowRun(store.tracking_uri, store.experiment_id, run_id)
         models.send(store.client, address, record, folder=model)

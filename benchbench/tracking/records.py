@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from benchbench.errors import TrackingError
 from benchbench.records import file_names
 from benchbench.records.journal import Journal
-from benchbench.records.record import FORMAT, MlflowRun, Record
+from benchbench.records.record import MlflowRun, OtherFormatError, Record, RecordError
 from benchbench.records.tracked import Predictions
 from benchbench.tracking import content
 from benchbench.tracking.experiments import find_experiment
@@ -103,20 +102,15 @@ def record_of(store: Reading, run: Run) -> Record | None:
 
 
 def _parse(text: str, run: Run) -> Record:
-    subject = f"the record of run {run.info.run_id} ({run.info.run_name})"
     try:
-        written = json.loads(text).get("format")
-        if written != FORMAT:
-            version = run.data.tags.get(f"{content.VERSION_TAG}benchbench", "another version")
-            raise TrackingError(
-                f"{subject} is of format {written!r}, and this benchbench reads format {FORMAT}",
-                hint=f"benchbench {version} wrote it; read it with that, or delete the run to leave it out",
-            )
         return Record.from_json(text)
-    except (ValueError, AttributeError) as error:
-        raise TrackingError(
-            f"{subject} cannot be read: {_first_line(error)}", hint="delete the run to leave it out"
-        ) from error
+    except RecordError as error:
+        hint = "delete the run to leave it out"
+        if isinstance(error, OtherFormatError):
+            version = run.data.tags.get(f"{content.VERSION_TAG}benchbench", "another version")
+            hint = f"benchbench {version} wrote it; read it with that version, or {hint}"
+        subject = f"the {file_names.RECORD} of run {run.info.run_id} ({run.info.run_name})"
+        raise TrackingError(f"{subject} {error}", hint=hint) from error
 
 
 def _from_journal(run: Run) -> Record | None:
@@ -131,10 +125,6 @@ def _from_journal(run: Run) -> Record | None:
             f"the journal of run {run.info.run_id} was written by another version of benchbench: {journal.folder}",
             hint="read it with that version, or delete the run to leave it out",
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def load_predictions(run_id: str, *, tracking_uri: str | None = None) -> Predictions:

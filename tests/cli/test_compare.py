@@ -28,6 +28,7 @@ from benchbench.cli.main import make_app
 from benchbench.errors import TrackingError
 from benchbench.records.claim import Claim
 from benchbench.records.journal import Journal
+from benchbench.records.record import FORMAT
 from benchbench.tracking import Store
 from benchbench.tracking.client import mlflow_client
 from benchbench.tracking.records import load_predictions
@@ -92,16 +93,17 @@ def filled(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
         filler.trial(store, [*events(spec(3, lr=0.005))[:2], journals.failed()])
         store.open_parent("table1", file=folder / "table1.toml", question="which?")
         filler.trial(Store.open(uri, "unfinished"), [*events(spec(0))[:2], journals.failed()])
-        newer = Store.open(uri, "newer")
-        run_id = filler.trial(newer, events(spec(0)))
-        text = json.dumps({"format": 2, "status": "finished"})
-        (folder / "record.json").write_text(text, encoding="utf-8")
-        newer.client.log_artifact(run_id, str(folder / "record.json"))
+        for name, written in (("older", FORMAT - 1), ("newer", FORMAT + 1)):
+            other = Store.open(uri, name)
+            run_id = filler.trial(other, events(spec(0)))
+            text = json.dumps({"format": written, "status": "finished"})
+            (folder / "record.json").write_text(text, encoding="utf-8")
+            other.client.log_artifact(run_id, str(folder / "record.json"))
         Store.open(uri, "nothing")
         broken = Store.open(uri, "broken")
         filler.trial(broken, events(spec(0)))
         (path,) = (folder / "mlruns" / broken.experiment_id).glob("*/artifacts/record.json")
-        path.write_text('{"format": 1, "status": "finished"}', encoding="utf-8")
+        path.write_text(json.dumps({"format": FORMAT, "status": "finished"}), encoding="utf-8")
         yield Filled(folder, (runs[0], runs[3]))
 
 
@@ -249,8 +251,9 @@ BAD_INPUT = [
     (["benhc"], "no experiment named 'benhc'", "did you mean 'bench'?"),
     (["unfinished"], "no trial has finished: 1 failed", "bench runs list"),
     (["nothing"], "the experiment 'nothing' has no trials", "bench grid FILE"),
-    (["newer"], "is of format 2, and this benchbench reads format 1", "delete the run"),
-    (["broken"], "cannot be read", "delete the run"),
+    (["older"], f"is of format {FORMAT - 1}, and this benchbench reads format {FORMAT}", "read it with that version"),
+    (["newer"], f"is of format {FORMAT + 1}, and this benchbench reads format {FORMAT}", "delete the run"),
+    (["broken"], "is damaged: spec_id is missing, and 10 more", "delete the run"),
     (["bench", "--metric", "test_acc"], "no trial has a metric 'test_acc'", "test_accuracy"),
     (["bench", "--metric", "zzz"], "no trial has a metric 'zzz'", "all metrics: final_train_accuracy"),
     (["bench", "--by", "optimizer.momentum"], "it is 0.9 in all trials", "what varies: optimizer.lr"),

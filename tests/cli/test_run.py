@@ -109,7 +109,7 @@ def test_a_run_is_shown_tracked_and_can_be_repeated_from_its_own_spec(bench: Ben
 def test_json_is_the_only_thing_on_standard_output_and_names_the_run(bench: Bench) -> None:
     done = bench("run", *TINY, "--epochs", 1, "--json", "--artifacts", "light", "--experiment", "mine")
     record = json.loads(done.stdout)
-    assert record["format"] == 1
+    assert record["format"] == 2
     assert record["status"] == "finished"
     assert record["spec"]["model"]["name"] == "tiny"
     assert len(record["epochs"]) == 1

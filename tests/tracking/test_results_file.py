@@ -250,6 +250,18 @@ def test_what_is_no_results_file_is_said_so(workdir: Path) -> None:
     assert not (workdir / "mlflow.db").exists()
 
 
+def test_a_record_of_another_version_is_told_of_before_anything_is_written(workdir: Path) -> None:
+    run = {"run_id": "1", "name": "old", "status": "FINISHED", "started_ms": 0}
+    manifest = {"format": 1, "benchbench": "0.0.9", "experiment": "bench", "runs": [run]}
+    with zipfile.ZipFile("old.bench", "w") as archive:
+        archive.writestr(results_file.MANIFEST, json.dumps(manifest))
+        archive.writestr("runs/1/artifacts/record.json", '{"format": 1}')
+    with pytest.raises(SpecError, match=r"old\.bench: .*record\.json is of format 1, and this") as caught:
+        import_results("old.bench")
+    assert caught.value.hint == "benchbench 0.0.9 wrote the file"
+    assert not (workdir / "mlflow.db").exists()
+
+
 def test_a_name_in_the_archive_that_leads_out_of_it_is_refused(here: Store, tmp_path: Path) -> None:
     run_id = runs(here)[1].info.run_id
     with zipfile.ZipFile(tmp_path / "bad.bench", "w") as archive:
