@@ -3,15 +3,15 @@
 A call holds a lock for as long as it runs, and the system drops the lock when the process dies, whatever kills it.
 Clocks, process ids and host names decide nothing: each can change or mean something else in a container.
 
-Some shared filesystems do not pass locks on to other hosts. So a call also writes a growing number to a file, its
-heartbeat, and another host believes that a call is dead only if the lock is free and the number stands still. All
-heartbeats are watched at the same time. A host that was restarted knows that its earlier calls are dead.
+Some shared filesystems do not pass locks on to other hosts. So a call also gives signs of life: it writes a growing
+number to a file, and another host believes that a call is dead only if the lock is free and the number stays the same.
+All numbers are watched at the same time. A host that was restarted knows that its earlier calls are dead.
 
 ::
 
     .bench/calls/
-        <call>.lock         held while the call runs
-        <call>.heartbeat    a number that grows
+        <call>.lock     held while the call runs
+        <call>.alive    a number that grows
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BEAT_SECONDS = 2.0
+SIGN_SECONDS = 2.0
+"""Between two signs of life."""
+
 WATCH_SECONDS = 15.0
-"""How long the heartbeat of another host must stand still; one that grows is noticed at the next beat."""
+"""How long a call of another host must give no sign of life; one that is alive is known at its next sign."""
 
 _POLL_SECONDS = 0.2
 _dead: set[Call] = set()
 _watched: dict[Path, tuple[bytes, float]] = {}
-"""Heartbeats that were read, and when."""
+"""Signs of life that were read, and when."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Call:
             return False
         if _is_locked(self._path("lock")):
             return True
-        if self._may_be_elsewhere(here or this_host()) and self._is_beating(watch_seconds):
+        if self._may_be_elsewhere(here or this_host()) and self._gives_signs(watch_seconds):
             return True
         _dead.add(self)
         return False
@@ -70,11 +72,11 @@ class Call:
         was_restarted = bool(self.host) and self.host == here.name
         return self.kernel != here.kernel and not was_restarted
 
-    def _is_beating(self, watch_seconds: float) -> bool:
-        path = self._path("heartbeat")
+    def _gives_signs(self, watch_seconds: float) -> bool:
+        path = self._path("alive")
         _watch_all(path.parent)
-        before, since = _watched.get(path, (self._heartbeat(), 0.0))
-        while before is not None and (now := self._heartbeat()) is not None:
+        before, since = _watched.get(path, (self._sign(), 0.0))
+        while before is not None and (now := self._sign()) is not None:
             if now != before:
                 _watched[path] = (now, time.monotonic())
                 return True
@@ -83,10 +85,10 @@ class Call:
             time.sleep(_POLL_SECONDS)
         return False
 
-    def _heartbeat(self) -> bytes | None:
+    def _sign(self) -> bytes | None:
         # Opened each time: NFS asks the server for news when a file is opened, and not before.
         with suppress(OSError):
-            return self._path("heartbeat").read_bytes()
+            return self._path("alive").read_bytes()
         return None
 
     def _path(self, ending: str) -> Path:
@@ -102,15 +104,15 @@ def calling() -> Iterator[Call]:
     """Be alive until the block ends; raises :class:`TrialError` if the folder of our state cannot be written."""
     name = uuid.uuid4().hex[:16]
     folder = state_folder().absolute() / "calls"
-    lock, heartbeat = folder / f"{name}.lock", folder / f"{name}.heartbeat"
+    lock, sign = folder / f"{name}.lock", folder / f"{name}.alive"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        heartbeat.write_bytes(b"0")
+        sign.write_bytes(b"0")
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise TrialError(f"{folder} cannot be written: {error.strerror}", hint=GOES_ON) from error
     ended = threading.Event()
-    thread = threading.Thread(target=_beat, args=(heartbeat, ended), name="bench-heartbeat", daemon=True)
+    thread = threading.Thread(target=_give_signs, args=(sign, ended), name="bench-alive", daemon=True)
     try:
         here = this_host()
         call = Call(name, here.kernel, here.name) if _lock(descriptor) else Call(name, "", "")
@@ -119,14 +121,14 @@ def calling() -> Iterator[Call]:
     finally:
         ended.set()
         thread.join()
-        for path in (lock, heartbeat):
+        for path in (lock, sign):
             path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def _watch_all(folder: Path) -> None:
-    """Take note of all heartbeats that were not read yet, so that the time to watch them passes once for all."""
-    for path in folder.glob("*.heartbeat"):
+    """Read all signs that were not read yet, so that the time to watch them passes once for all."""
+    for path in folder.glob("*.alive"):
         if path not in _watched:
             with suppress(OSError):
                 _watched[path] = (path.read_bytes(), time.monotonic())
@@ -158,9 +160,9 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _beat(path: Path, ended: threading.Event) -> None:
+def _give_signs(path: Path, ended: threading.Event) -> None:
     number = 0
-    while not ended.wait(BEAT_SECONDS):
+    while not ended.wait(SIGN_SECONDS):
         number += 1
         with suppress(OSError):  # a full disk ends no trial here
             path.write_bytes(b"%d" % number)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from benchbench.protocol.jobs import TrialJob
     from benchbench.worker.setup import Prepared
-    from benchbench.worker.train import Progress
+    from benchbench.worker.train import BatchCounter
 
 
-def stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, heartbeat: Progress) -> list[str]:
+def stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, heartbeat: BatchCounter) -> list[str]:
     """Write what the run keeps; return notes on what could not be kept."""
     folder = Path(job.folder) / "artifacts"
     predictions = artifacts.Predictions(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
@@ -43,7 +43,7 @@ def stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, h
 
 
 def _as_saved(
-    folder: Path, prepared: Prepared, predictions: artifacts.Predictions, heartbeat: Progress
+    folder: Path, prepared: Prepared, predictions: artifacts.Predictions, heartbeat: BatchCounter
 ) -> tuple[artifacts.Predictions, str]:
     """Return the predictions as the saved model makes them, to the bit, and a note if that cannot be.
 

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from benchbench.protocol.messages import OnStatus
     from benchbench.protocol.timing import TimingEvent
     from benchbench.worker.setup import Prepared
-    from benchbench.worker.train import Progress
+    from benchbench.worker.train import BatchCounter
 
 SETTLING_STEPS = 2
 """Untimed steps of each variant before the first round: the warm-ups of the others have given memory back."""
 
 
 def time_variants(
-    job: TimingJob, registry: Registry, *, heartbeat: Progress, on_status: OnStatus = no_status
+    job: TimingJob, registry: Registry, *, heartbeat: BatchCounter, on_status: OnStatus = no_status
 ) -> Iterator[TimingEvent]:
     """Yield each variant when it is warmed up, each round, and the end.
 
@@ -101,7 +101,7 @@ class _Variant:
     def steps_per_epoch(self) -> int:
         return len(self.prepared.train)
 
-    def warm(self, heartbeat: Progress) -> Warmed:
+    def warm(self, heartbeat: BatchCounter) -> Warmed:
         """Do once what each round measures."""
         with self.footprint:
             self.measure(heartbeat)
@@ -112,15 +112,15 @@ class _Variant:
             memory_method=self.footprint.method,
         )
 
-    def settle(self, heartbeat: Progress) -> None:
+    def settle(self, heartbeat: BatchCounter) -> None:
         """Take a few untimed steps."""
         self._train(min(SETTLING_STEPS, self.steps_per_epoch), heartbeat)
 
-    def measure(self, heartbeat: Progress) -> Measurement:
+    def measure(self, heartbeat: BatchCounter) -> Measurement:
         """Train for the steps, or train and validate for an epoch."""
         return self._epoch(heartbeat) if self._steps is None else self._train(self._steps, heartbeat)
 
-    def _epoch(self, heartbeat: Progress) -> Measurement:
+    def _epoch(self, heartbeat: BatchCounter) -> Measurement:
         prepared, number = self._begin()
         # Not asked for more than this epoch: a loss that is not finite ends a trial, and is a warning here.
         epoch = next(
@@ -142,7 +142,7 @@ class _Variant:
             is_finite=math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss),
         )
 
-    def _train(self, steps: int, heartbeat: Progress) -> Measurement:
+    def _train(self, steps: int, heartbeat: BatchCounter) -> Measurement:
         prepared, number = self._begin()
         batches = islice(prepared.train.shuffled(seed=self._spec.seed, epoch=number), steps)
         before = self._clock.seconds("train")
@@ -169,14 +169,14 @@ def _named(name: str, on_status: OnStatus, text: str, done: int = 0, total: int 
     on_status(f"{name}: {text}", done, total)
 
 
-def _rehearse(job: TimingJob, registry: Registry, heartbeat: Progress) -> None:
+def _rehearse(job: TimingJob, registry: Registry, heartbeat: BatchCounter) -> None:
     """Take a few steps, so that what a process sets up once is not counted as memory of the first variant."""
     with suppress(StoppedError):
         _Variant(job, 0, registry, on_status=no_status).settle(heartbeat)
 
 
 def _warm_up(
-    job: TimingJob, variants: list[_Variant], heartbeat: Progress, on_status: OnStatus
+    job: TimingJob, variants: list[_Variant], heartbeat: BatchCounter, on_status: OnStatus
 ) -> Iterator[TimingEvent]:
     for name, variant in zip(job.names, variants, strict=True):
         on_status(f"{name}: warming up")
@@ -186,7 +186,7 @@ def _warm_up(
 
 
 def _rounds(
-    job: TimingJob, variants: list[_Variant], heartbeat: Progress, on_status: OnStatus
+    job: TimingJob, variants: list[_Variant], heartbeat: BatchCounter, on_status: OnStatus
 ) -> Iterator[TimingEvent]:
     numbers = range(len(variants))
     for round_number in range(1, job.rounds + 1):

@@ -38,8 +38,8 @@ Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 """What training makes smaller, of logits ``[n, K]`` and labels int64 ``[n]`` or fractions ``[n, K]``: their mean."""
 
 
-class Progress(Protocol):
-    """What a loop calls after every batch; it may raise to end the loop."""
+class BatchCounter(Protocol):
+    """What a loop calls after every batch, such as the heartbeat of a worker; it may raise to end the loop."""
 
     def restart(self, *, num_trained: int) -> None:
         """Count from here: a trial was resumed after this many training batches."""
@@ -124,7 +124,7 @@ class NonFiniteLossError(TrialError):
 
 
 def fit(
-    learner: Learner, train: Batches, val: Batches, *, seed: int, epochs: range, clock: Clock, heartbeat: Progress
+    learner: Learner, train: Batches, val: Batches, *, seed: int, epochs: range, clock: Clock, heartbeat: BatchCounter
 ) -> Iterator[Epoch]:
     """Train for the given epochs (counted from 1), yielding each with its validation.
 
@@ -159,7 +159,7 @@ def fit(
         _check_finite(epoch)
 
 
-def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, heartbeat: Progress) -> TrainPass:
+def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, heartbeat: BatchCounter) -> TrainPass:
     """Take one step for each batch, with dropout on."""
     learner.model.train()
     # MPS has no float64; float32 sums of some thousand batch losses are good to six digits.
@@ -192,7 +192,7 @@ def _num_correct(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(learner: Learner, batches: Batches, *, heartbeat: Progress) -> Evaluation:
+def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter) -> Evaluation:
     """Return loss, accuracy and logits in eval mode over images in their stored order, without augmentation."""
     learner.evaluated.eval()
     kept: list[Tensor] = []

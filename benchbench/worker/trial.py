@@ -28,7 +28,7 @@ from benchbench.worker.final import final_of
 from benchbench.worker.setup import memory_errors_named, prepare
 from benchbench.worker.staging import stage_artifacts
 from benchbench.worker.system import SystemSampler, is_noisy
-from benchbench.worker.train import Progress, evaluate, fit
+from benchbench.worker.train import BatchCounter, evaluate, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ LOCK_SECONDS = 15
 
 
 def run_trial(
-    job: TrialJob, registry: Registry, *, heartbeat: Progress, on_status: OnStatus = no_status
+    job: TrialJob, registry: Registry, *, heartbeat: BatchCounter, on_status: OnStatus = no_status
 ) -> Iterator[Event]:
     """Yield the events of one trial: started or resumed, each epoch, and finished or failed.
 
@@ -99,7 +99,7 @@ class _Trial:
         began: Started | None,
         *,
         clock: Clock,
-        heartbeat: Progress,
+        heartbeat: BatchCounter,
         on_status: OnStatus,
     ) -> None:
         self._job = job

@@ -1,4 +1,4 @@
-"""Who is alive: decided by locks that the system drops, and across hosts by a heartbeat."""
+"""Who is alive: decided by locks that the system drops, and across hosts by signs of life."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import journals
 
-from benchbench.records.calls import BEAT_SECONDS, NOBODY, Call, calling
+from benchbench.records.calls import SIGN_SECONDS, NOBODY, Call, calling
 from benchbench.records.claim import Claim
 from benchbench.records.host import Host, this_host
 from benchbench.records.journal import Journal
@@ -92,21 +92,21 @@ def test_a_lock_counts_whatever_kernel_is_named() -> None:
         assert replace(call, kernel=OTHER_KERNEL).is_alive(watch_seconds=0)
 
 
-def test_on_another_host_a_heartbeat_that_goes_on_is_a_living_call_and_one_that_stands_still_a_dead_one() -> None:
+def test_a_call_of_another_host_lives_as_long_as_it_gives_signs_of_life() -> None:
     call = Call("0123456789abcdef", OTHER_KERNEL)
-    path = state_folder() / "calls" / f"{call.id}.heartbeat"
+    path = state_folder() / "calls" / f"{call.id}.alive"
     path.parent.mkdir(parents=True)
     path.write_text("1", encoding="ascii")
-    beat = threading.Timer(0.3, path.write_text, ["2", "ascii"])
-    beat.start()
+    sign = threading.Timer(0.3, path.write_text, ["2", "ascii"])
+    sign.start()
     assert call.is_alive()
-    beat.join()
+    sign.join()
     assert not call.is_alive(watch_seconds=0.5)
 
 
-def test_a_heartbeat_does_not_keep_a_dead_call_of_this_host_alive() -> None:
+def test_a_sign_of_life_does_not_keep_a_dead_call_of_this_host_alive() -> None:
     call = Call("0123456789abcdef", this_host().kernel)
-    path = state_folder() / "calls" / f"{call.id}.heartbeat"
+    path = state_folder() / "calls" / f"{call.id}.alive"
     path.parent.mkdir(parents=True)
     path.write_text("1", encoding="ascii")
     assert not call.is_alive()
@@ -127,25 +127,25 @@ def test_a_host_that_was_restarted_waits_for_none_of_its_earlier_calls() -> None
 
 def test_a_call_of_another_host_with_the_same_name_is_watched_if_that_name_says_nothing() -> None:
     call = still("00000000000000a1", OTHER_KERNEL)
-    beat = threading.Timer(0.3, (state_folder() / "calls" / f"{call.id}.heartbeat").write_text, ["2", "ascii"])
-    beat.start()
+    sign = threading.Timer(0.3, (state_folder() / "calls" / f"{call.id}.alive").write_text, ["2", "ascii"])
+    sign.start()
     assert call.is_alive(here=Host("this kernel"))
-    beat.join()
+    sign.join()
 
 
 def still(name: str, kernel: str, host: str = "") -> Call:
-    """Return a call whose heartbeat stands still and whose lock is free."""
-    path = state_folder() / "calls" / f"{name}.heartbeat"
+    """Return a call that gives no sign of life and whose lock is free."""
+    path = state_folder() / "calls" / f"{name}.alive"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("1", encoding="ascii")
     return Call(name, kernel, host)
 
 
-def test_a_call_beats() -> None:
+def test_a_call_gives_signs_of_life() -> None:
     with calling() as call:
-        path = state_folder() / "calls" / f"{call.id}.heartbeat"
+        path = state_folder() / "calls" / f"{call.id}.alive"
         before = path.read_bytes()
-        threading.Event().wait(2 * BEAT_SECONDS)
+        threading.Event().wait(2 * SIGN_SECONDS)
         assert path.read_bytes() != before
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from benchbench_plugins.bce import BinaryCrossEntropy
 from benchbench_plugins.cross_entropy import CrossEntropy, balanced_weights
+from support.counters import LoneCounter
 from torch import nn
 from torch.nn import functional
 
@@ -23,17 +24,6 @@ from benchbench.worker.train import Learner, evaluate, train_epoch
 CPU = torch.device("cpu")
 LABELS = torch.tensor([0, 1, 1, 2])
 LOGITS = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
-
-
-class QuietPulse:
-    def restart(self, *, num_trained: int) -> None:
-        pass
-
-    def trained(self) -> None:
-        pass
-
-    def evaluated(self) -> None:
-        pass
 
 
 def test_the_cross_entropy_is_that_of_torch_to_the_bit() -> None:
@@ -107,9 +97,9 @@ def test_mixed_images_count_as_correct_by_the_fraction_of_the_predicted_class() 
         device=CPU,
         augmenter=Augmenter(((0, halved),)),
     )
-    trained = train_epoch(target, given.shuffled(seed=0, epoch=1), heartbeat=QuietPulse())
+    trained = train_epoch(target, given.shuffled(seed=0, epoch=1), heartbeat=LoneCounter())
     assert trained.accuracy == (0.5 + 0 + 0 + 0) / 4
-    validated = evaluate(target, given, heartbeat=QuietPulse())
+    validated = evaluate(target, given, heartbeat=LoneCounter())
     assert validated.accuracy == 0.25
     logits = Constant().logits.detach().expand(4, -1)
     assert validated.loss == pytest.approx(float(functional.cross_entropy(logits, LABELS))), "neither mixed nor smooth"

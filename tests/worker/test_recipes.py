@@ -10,6 +10,7 @@ import torch
 from benchbench_plugins.cosine import Cosine
 from benchbench_plugins.sgd import SGD
 from benchbench_plugins.step import Step
+from support.counters import LoneCounter
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -35,12 +36,6 @@ PLAIN = Acceleration(CPU, "fp32", "off")
 IN_PLACE = Acceleration(CPU, "fp32", levers=(LinearProducts("blocks"), FusedSteps(), StepsInPlace("blocks")))
 WIDTH = 64
 STEPS_PER_EPOCH = 3
-
-
-class QuietPulse:
-    def restart(self, *, num_trained: int) -> None: ...
-    def trained(self) -> None: ...
-    def evaluated(self) -> None: ...
 
 
 def network() -> nn.Sequential:
@@ -93,7 +88,7 @@ def assert_equal(ours: nn.Module, theirs: nn.Module, *, tolerance: float = 0.0) 
 
 def test_clipped_steps_are_those_of_torch() -> None:
     target = learner(SGD(lr=0.1, clip_norm=0.05))
-    train_epoch(target, data(6), heartbeat=QuietPulse())
+    train_epoch(target, data(6), heartbeat=LoneCounter())
     clip = nn.utils.clip_grad_norm_
     assert_equal(target.model, by_hand(6, lambda model, *_: clip(model.parameters(), 0.05)))
     unclipped = by_hand(6)
@@ -108,7 +103,7 @@ def test_clipping_needs_the_gradients_of_large_weights(monkeypatch: pytest.Monke
     assert clipped.acceleration.facts()["optimizer"] == "fused"
     seen = []
     clipped.optimizer.register_step_pre_hook(lambda *_: seen.append(clipped.model[0].weight.grad))  # type: ignore[index]
-    train_epoch(clipped, data(6), heartbeat=QuietPulse())
+    train_epoch(clipped, data(6), heartbeat=LoneCounter())
     assert not any(isinstance(gradient, FactoredGradient) for gradient in seen)
     expected = by_hand(6, lambda model, *_: nn.utils.clip_grad_norm_(model.parameters(), 0.05))
     assert_equal(clipped.model, expected, tolerance=1e-5)
@@ -118,18 +113,18 @@ def test_a_warm_up_multiplies_the_rates_of_any_scheduler() -> None:
     target = learner(SGD(lr=0.1), Cosine(warmup_epochs=1.5))
     rates = []
     target.optimizer.register_step_pre_hook(lambda *_: rates.append(target.optimizer.param_groups[0]["lr"]))
-    train_epoch(target, data(6), heartbeat=QuietPulse())
+    train_epoch(target, data(6), heartbeat=LoneCounter())
     plain = learner(SGD(lr=0.1), Cosine())
     usual = []
     plain.optimizer.register_step_pre_hook(lambda *_: usual.append(plain.optimizer.param_groups[0]["lr"]))
-    train_epoch(plain, data(6), heartbeat=QuietPulse())
+    train_epoch(plain, data(6), heartbeat=LoneCounter())
     factors = [1 / 4, 2 / 4, 3 / 4, 1, 1, 1]
     assert rates == [rate * factor for rate, factor in zip(usual, factors, strict=True)]
 
 
 def test_warmed_up_steps_are_those_of_a_loop_written_by_hand() -> None:
     target = learner(SGD(lr=0.1), Step(warmup_epochs=1))
-    train_epoch(target, data(6), heartbeat=QuietPulse())
+    train_epoch(target, data(6), heartbeat=LoneCounter())
 
     def warm(_: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> None:
         optimizer.param_groups[0]["lr"] = 0.1 * min(1, (number + 1) / 3)
@@ -140,7 +135,7 @@ def test_warmed_up_steps_are_those_of_a_loop_written_by_hand() -> None:
 
 def test_averaged_weights_are_those_of_a_loop_written_by_hand() -> None:
     target = learner(SGD(lr=0.1), ema=0.75)
-    train_epoch(target, data(6), heartbeat=QuietPulse())
+    train_epoch(target, data(6), heartbeat=LoneCounter())
     mean = copy.deepcopy(network().state_dict())
 
     def average(model: nn.Module) -> None:
@@ -158,7 +153,7 @@ def test_averaged_weights_agree_with_those_of_torch() -> None:
     multi_avg_fn = torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)  # type: ignore[no-untyped-call]
     theirs = torch.optim.swa_utils.AveragedModel(network(), multi_avg_fn=multi_avg_fn)
     theirs.update_parameters(theirs.module)  # type: ignore[arg-type] # from the initial weights on
-    train_epoch(target, data(4), heartbeat=QuietPulse())
+    train_epoch(target, data(4), heartbeat=LoneCounter())
     by_hand(4, after_step=theirs.update_parameters)
     for ours, right in zip(target.evaluated.parameters(), theirs.module.parameters(), strict=True):
         torch.testing.assert_close(ours, right)

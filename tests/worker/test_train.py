@@ -22,6 +22,7 @@ from benchbench_plugins.flip import Flip
 from benchbench_plugins.sgd import SGD
 from benchbench_plugins.step import Step
 from benchbench_plugins.timm_models import Timm
+from support.counters import LoneCounter
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -44,17 +45,6 @@ CPU = torch.device("cpu")
 PREPROCESSING = Preprocessing(63, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 BATCH_SIZE = 4
 FLIPS = Augmenter.of((Flip(),), ImageSpec(3, 63, 63, num_classes=10, mean=PREPROCESSING.mean))
-
-
-class QuietPulse:
-    def restart(self, *, num_trained: int) -> None:
-        self.num_trained = num_trained
-
-    def trained(self) -> None:
-        self.num_trained = getattr(self, "num_trained", 0) + 1
-
-    def evaluated(self) -> None:
-        pass
 
 
 def make_images(count: int, *, num_classes: int = 10, size: int = 63) -> Split:
@@ -168,7 +158,7 @@ def train_both(build: Callable[[], nn.Module], ours: bb.Optimizer, theirs: Calla
     model = build()
     twin = copy.deepcopy(model)
     torch.manual_seed(1)
-    heartbeat = QuietPulse()
+    heartbeat = LoneCounter()
     train_epoch(learner(model, ours), batches(split).shuffled(seed=5, epoch=1), heartbeat=heartbeat)
     assert heartbeat.num_trained == 20
     torch.manual_seed(1)
@@ -245,7 +235,7 @@ def test_twenty_steps_are_as_exact_as_those_of_a_loop_written_by_hand(
     train = batches(split, replace(PREPROCESSING, image_size=64 + 2 * border), batch_size=batch_size)
     target = learner(model, SGD(), batch_size=batch_size, window=train.window)
     assert (target.acceleration.facts()["border"] == "torch") == (border == 0)
-    train_epoch(target, train.shuffled(seed=5, epoch=1), heartbeat=QuietPulse())
+    train_epoch(target, train.shuffled(seed=5, epoch=1), heartbeat=LoneCounter())
     for other in (twin, exact):
         sgd = torch.optim.SGD(other.parameters(), lr=0.001, momentum=0.9)
         plain_loop(other, sgd, split, seed=5, border=border, batch_size=batch_size)
@@ -290,7 +280,7 @@ def loss_curve(precision: Precision) -> list[float]:
     job = batches(train, preprocessing, batch_size=16, augmenter=Augmenter()).shuffled(seed=0, epoch=1)
     losses = []
     while steps := list(islice(job, 10)):
-        losses.append(train_epoch(target, steps, heartbeat=QuietPulse()).loss)
+        losses.append(train_epoch(target, steps, heartbeat=LoneCounter()).loss)
     return losses
 
 
@@ -339,7 +329,7 @@ def run_fit(target: Learner, split: Split, *, epochs: int = 2) -> list[Epoch]:
             seed=0,
             epochs=range(1, epochs + 1),
             clock=Clock(),
-            heartbeat=QuietPulse(),
+            heartbeat=LoneCounter(),
         )
     )
 
@@ -366,7 +356,7 @@ def test_the_same_seed_repeats_itself_bit_for_bit() -> None:
 def test_evaluation_is_the_mean_over_images_not_over_batches() -> None:
     split = make_images(130)
     target = learner(small_model(), SGD())
-    found = evaluate(target, batches(split), heartbeat=QuietPulse())
+    found = evaluate(target, batches(split), heartbeat=LoneCounter())
     images = torch.cat([images for images, _ in batches(split).in_order()])
     with torch.no_grad():
         logits = target.model.eval()(images)
@@ -391,7 +381,7 @@ def test_evaluation_is_compiled_too_and_keeps_the_logits_of_each_batch(monkeypat
         evaluate(
             learner(model, SGD(), acceleration=Acceleration(CPU, "fp32", compiled=compiled)),
             val,
-            heartbeat=QuietPulse(),
+            heartbeat=LoneCounter(),
         )
         for compiled in (False, True)
     )
@@ -408,7 +398,7 @@ def test_a_loss_that_is_no_number_ends_the_fit_after_its_epoch_is_told() -> None
         seed=0,
         epochs=range(1, 5),
         clock=Clock(),
-        heartbeat=QuietPulse(),
+        heartbeat=LoneCounter(),
     )
     told = [next(curve)]
     with pytest.raises(NonFiniteLossError, match=r"loss became (nan|inf) in epoch 1") as caught:
