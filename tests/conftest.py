@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import catalogs
+from support import shared
 from support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -37,23 +37,19 @@ def _no_telemetry() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _shared_catalogs(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Catalogs of plugins are made once for all tests, and for all processes of pytest-xdist."""
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All tests of all processes of pytest-xdist have one folder for what is made once."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "catalogs"
-    folder.mkdir(exist_ok=True)
-    os.environ[catalogs.VARIABLE] = str(folder)
+    os.environ[shared.VARIABLE] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared")
 
 
 @pytest.fixture(autouse=True)
-def _own_folders(
-    _shared_catalogs: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _own_folders(_shared: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has caches and state of its own, and nothing from the user's environment reaches it."""
     base = tmp_path_factory.mktemp("bench")
     for name in OF_THE_USER:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("BENCH_CACHE", str(catalogs.share(base / "cache")))
+    monkeypatch.setenv("BENCH_CACHE", str(shared.share_catalogs(base / "cache")))
     monkeypatch.setenv("BENCH_STATE", str(base / "state"))
 
 
@@ -65,9 +61,15 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cache(_shared_catalogs: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(_shared: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache folder for all tests of a module, so that only the first fills it."""
-    return catalogs.share(tmp_path_factory.mktemp("cache"))
+    return shared.share_catalogs(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def one_cache(_own_folders: None, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test use the cache of its module."""
+    monkeypatch.setenv("BENCH_CACHE", str(cache))
 
 
 @pytest.fixture(scope="session")

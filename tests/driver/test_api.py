@@ -56,9 +56,8 @@ class Notebook(bb.Watcher):
 
 
 @pytest.fixture(autouse=True)
-def _prepared(workdir: Path, cache: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _prepared(workdir: Path, one_cache: None, empty_database: Path) -> None:
     shutil.copy(empty_database, workdir / "mlflow.db")
-    monkeypatch.setenv("BENCH_CACHE", str(cache))
 
 
 def test_a_run_is_a_record_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:

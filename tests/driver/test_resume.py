@@ -22,6 +22,8 @@ from benchbench.worker.accelerate.optimizers import FusedSteps
 from benchbench.worker.checkpoint import Cadence
 from benchbench.worker.trial import _acceleration, _began, run_trial
 
+pytestmark = pytest.mark.usefixtures("one_cache")
+
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:

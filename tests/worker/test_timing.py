@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Spec
     from benchbench.protocol.timing import TimingEvent
 
+pytestmark = pytest.mark.usefixtures("one_cache")
+
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:

@@ -25,6 +25,7 @@ from benchbench.worker.predictor import Predictor
 from benchbench.worker.setup import OutOfMemoryError, largest_batch
 from benchbench.worker.trial import run_trial
 
+pytestmark = pytest.mark.usefixtures("one_cache")
 ADAM = {"name": "adam", "lr": 0.003}
 
 LARGE = """
