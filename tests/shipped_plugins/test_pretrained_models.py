@@ -177,11 +177,11 @@ def test_a_trial_trains_the_head_of_weights_from_a_file(heartbeat: Heartbeat, tm
     registry = Registry.load()
     table = {
         "model": {"name": "resnet", "weights": str(path), "trainable": "head"},
-        "dataset": "digits",
+        "dataset": {"name": "synthetic", "num_train": 60, "num_val": 20, "num_test": 20},
         "optimizer": {"name": "adamw", "clip_norm": 1.0},
         "scheduler": {"name": "cosine", "warmup_epochs": 0.5},
         "epochs": 1,
-        "batch_size": 100,
+        "batch_size": 20,
         "ema_decay": 0.5,
         "select": "best_val",
     }

@@ -185,7 +185,8 @@ def weights(folder: Path) -> dict[str, Tensor]:
 
 def test_a_resumed_trial_sees_the_same_images_to_the_bit(tmp_path: Path) -> None:
     recipe = ["crop_flip", {"name": "trivial_augment"}, "random_erasing", {"name": "mixup", "p": 0.5}]
-    table = {"model": "tiny", "dataset": "digits", "epochs": 3, "batch_size": 100, "augmentation": recipe}
+    dataset = {"name": "synthetic", "num_train": 300, "num_val": 20, "num_test": 20}
+    table = {"model": "tiny", "dataset": dataset, "epochs": 3, "batch_size": 20, "augmentation": recipe}
     spec = REGISTRY.resolve(Draft.from_toml(table | {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}}))
     whole, begun = (
         TrialJob(
