@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from benchbench.compare.frame import to_frame
     from benchbench.driver.compare import compare
     from benchbench.driver.grid import grid
+    from benchbench.driver.grid_result import GridResult
     from benchbench.driver.interrupts import Interrupted
     from benchbench.driver.predict import predict
     from benchbench.driver.report import report
-    from benchbench.driver.result import GridResult
     from benchbench.driver.run import run
     from benchbench.driver.time import TimingResult, time
     from benchbench.driver.transfer import export_results, import_results
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from benchbench.plugin.loss import Loss
     from benchbench.plugin.model import DataSpec, Model
     from benchbench.plugin.optimizer import Optimizer, trainable_parameters
-    from benchbench.plugin.options import Options
     from benchbench.plugin.scheduler import Scheduler
+    from benchbench.plugin.table_parameter import Options
     from benchbench.records.events import Event
     from benchbench.records.record import Record
-    from benchbench.tracking.records import load_records
+    from benchbench.tracking.stored_records import load_records
 
 _HOMES = {
     "benchbench.compare.frame": ("to_frame",),
@@ -44,7 +44,7 @@ _HOMES = {
     "benchbench.driver.interrupts": ("Interrupted",),
     "benchbench.driver.predict": ("predict",),
     "benchbench.driver.report": ("report",),
-    "benchbench.driver.result": ("GridResult",),
+    "benchbench.driver.grid_result": ("GridResult",),
     "benchbench.driver.run": ("run",),
     "benchbench.driver.time": ("TimingResult", "time"),
     "benchbench.driver.transfer": ("export_results", "import_results"),
@@ -57,11 +57,11 @@ _HOMES = {
     "benchbench.plugin.loss": ("Loss",),
     "benchbench.plugin.model": ("DataSpec", "Model"),
     "benchbench.plugin.optimizer": ("Optimizer", "trainable_parameters"),
-    "benchbench.plugin.options": ("Options",),
+    "benchbench.plugin.table_parameter": ("Options",),
     "benchbench.plugin.scheduler": ("Scheduler",),
     "benchbench.records.events": ("Event",),
     "benchbench.records.record": ("Record",),
-    "benchbench.tracking.records": ("load_records",),
+    "benchbench.tracking.stored_records": ("load_records",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -4,10 +4,10 @@
 
     main.py            puts the commands together, and catches every error
     options.py         options that several commands share, and their completion in the shell
-    tables.py          tables and lines on standard output
-    bars.py            bars below the lines of a terminal
-    startup.py         streams, signals and warnings, as they are left to us
-    progress.py        what you see while trials run or variants are timed
+    output.py          prints tables, lines, CSV and JSON
+    progress_bars.py   bars at the bottom of the terminal: what is being done, and how long it may take
+    startup.py         sets up standard streams, signals and warnings before a command runs
+    progress.py        shows trials and timings while they run
     run.py             bench run
     grid.py            bench grid
     time.py            bench time
@@ -18,7 +18,7 @@
     list.py            bench list
     show.py            bench show
     data.py            bench data
-    opened_dataset.py  a dataset that a command looks at
+    opened_dataset.py  a dataset with its parameters and images, for bench data and bench show
     plugin.py          bench plugin
     runs.py            bench runs
     doctor.py          bench doctor

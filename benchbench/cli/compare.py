@@ -62,7 +62,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """Compare the configurations of an experiment over their seeds: differences, intervals, and a verdict for each."""
     form = "json" if as_json else form
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)
-    from benchbench.cli.tables import Notes
+    from benchbench.cli.output import Notes
     from benchbench.driver import compare as driver
 
     if models:
@@ -83,28 +83,28 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
 
 def show_comparison(comparison: Comparison, over_images: Sequence[PopulationRow], form: str) -> None:
     """Print a comparison, in all but the data formats a table for each metric and one for images like these."""
-    from benchbench.cli.tables import print_csv, print_json, print_lines, print_tables
-    from benchbench.compare import tables
+    from benchbench.cli.output import print_csv, print_json, print_lines, print_tables
+    from benchbench.compare import comparison_tables
     from benchbench.compare.answer import answer
 
     if form == "json":
         more = {"over_images": [asdict(row) | {"words": row.words} for row in over_images]} if over_images else {}
         print_json({"format": FORMAT} | asdict(comparison) | more)
     elif form == "csv":
-        print_csv([*tables.flat_rows(comparison), *tables.flat_population(over_images)])
+        print_csv([*comparison_tables.flat_rows(comparison), *comparison_tables.flat_population(over_images)])
     else:
         warnings = tuple(f"warning: {warning}" for warning in comparison.warnings)
         print_lines((*answer(comparison), ""), form)
-        shown = tables.of_comparison(comparison)
-        shown += [tables.of_population(over_images, comparison.confidence)] if over_images else []
+        shown = comparison_tables.of_comparison(comparison)
+        shown += [comparison_tables.of_population(over_images, comparison.confidence)] if over_images else []
         print_tables(shown, (*warnings, *comparison.facts), form)
 
 
 def show_datasets(compared: DatasetComparison, form: str) -> None:
     """Print the comparisons by dataset and what holds over all of them; CSV has the rows of each dataset."""
-    from benchbench.cli.tables import print_csv, print_json, print_tables
-    from benchbench.compare.dataset_tables import of_datasets
-    from benchbench.compare.tables import flat_rows
+    from benchbench.cli.output import print_csv, print_json, print_tables
+    from benchbench.compare.across_datasets_tables import of_datasets
+    from benchbench.compare.comparison_tables import flat_rows
 
     if form == "json":
         print_json({"format": FORMAT} | asdict(compared))
@@ -120,21 +120,21 @@ def show_datasets(compared: DatasetComparison, form: str) -> None:
 
 def show_published(published: Published, form: str) -> None:
     """Print ours beside what was published."""
-    from benchbench.cli.tables import print_csv, print_json, print_tables
-    from benchbench.compare import tables
+    from benchbench.cli.output import print_csv, print_json, print_tables
+    from benchbench.compare import comparison_tables
 
     if form == "json":
         print_json({"confidence": published.confidence, "rows": [asdict(row) for row in published.rows]})
     elif form == "csv":
-        print_csv(tables.flat_published(published.rows))
+        print_csv(comparison_tables.flat_published(published.rows))
     else:
-        print_tables([tables.of_published(published.rows, published.confidence)], (), form)
+        print_tables([comparison_tables.of_published(published.rows, published.confidence)], (), form)
 
 
 def show_models(models: ModelComparison, run_ids: Sequence[str], form: str) -> None:
     """Print how two trained models compare."""
-    from benchbench.cli.tables import print_csv, print_json, print_tables
-    from benchbench.compare.tables import TextTable
+    from benchbench.cli.output import print_csv, print_json, print_tables
+    from benchbench.compare.comparison_tables import TextTable
 
     flat = asdict(models) | {"accuracies": models.accuracies, "runs": list(run_ids), "verdict": models.verdict}
     if form == "json":

@@ -13,7 +13,7 @@ import typer
 from benchbench.cli import options
 from benchbench.cli.opened_dataset import decoded, load, open_dataset, read_catalog
 from benchbench.cli.options import complete_dataset
-from benchbench.cli.tables import print_table
+from benchbench.cli.output import print_table
 from benchbench.errors import DataError, SpecError
 
 if TYPE_CHECKING:
@@ -164,9 +164,9 @@ def show_dataset(  # noqa: PLR0913 - one argument per option
 def _augmented(
     images: SplitArrays, name: str, opened: OpenedDataset, loaded: Loaded, plugins: Iterable[Path] | None
 ) -> SplitArrays:
-    from benchbench.driver.augmenting import augment
+    from benchbench.driver.augmentation_preview import augment
     from benchbench.plugin.discovery import loose_files
-    from benchbench.protocol.augmenting import AugmentRequest
+    from benchbench.protocol.augmentation_preview import AugmentRequest
 
     request = AugmentRequest(
         name,

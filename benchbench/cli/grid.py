@@ -11,7 +11,7 @@ import typer
 from benchbench.cli import options
 
 if TYPE_CHECKING:
-    from benchbench.driver.result import GridResult, Trial
+    from benchbench.driver.grid_result import GridResult, Trial
     from benchbench.records.events import Rank
 
 
@@ -134,7 +134,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
 
 def show_trials(result: GridResult) -> None:
     """Print a row for each trial of this call; the best by validation is marked ``*``."""
-    from benchbench.cli.tables import print_table
+    from benchbench.cli.output import print_table
 
     trials = [trial for trial in result.trials if trial.is_new]
     finals = [trial.record.final for trial in trials if trial.record and trial.record.final]
@@ -187,7 +187,7 @@ def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _row(trial: Trial, names: tuple[str, ...], best: Rank | None) -> tuple[str, ...]:
-    from benchbench.cli.tables import duration
+    from benchbench.cli.output import duration
     from benchbench.config.differences import value_text
 
     record, flat = trial.record, trial.spec.flat()

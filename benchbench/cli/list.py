@@ -42,7 +42,7 @@ def list_plugins(
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """List the plugins that are installed."""
-    from benchbench.cli.tables import print_table
+    from benchbench.cli.output import print_table
 
     kinds = [read_kind(kind)] if kind else list(KINDS)
     catalog = read_catalog(map(str, plugins or ()))

@@ -69,7 +69,7 @@ def check_plugin(
     """
     from rich.console import Console
 
-    from benchbench.cli.tables import print_json
+    from benchbench.cli.output import print_json
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.plugin_check import check_plugins
     from benchbench.plugin.discovery import loose_files
@@ -93,7 +93,7 @@ def check_plugin(
 
 
 def _print_report(report: Report) -> None:
-    from benchbench.cli.tables import print_table
+    from benchbench.cli.output import print_table
 
     typer.echo(f"{report.subject}  ({report.origin})" if report.origin else report.subject)
     rows = [(item.check, item.result, item.problem, item.fix) for item in report.outcomes]

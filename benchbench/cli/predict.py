@@ -38,7 +38,7 @@ def predict(
     """
     from rich.console import Console
 
-    from benchbench.cli.tables import print_json, print_table
+    from benchbench.cli.output import print_json, print_table
     from benchbench.driver.predict import predict as predict_images
 
     with Console(stderr=True).status("predicting"):
@@ -72,7 +72,7 @@ def _json_rows(predictions: Predictions) -> Iterator[dict[str, Any]]:
 
 def _write(path: Path, predictions: Predictions) -> None:
     """Write the CSV file, whole or not at all."""
-    from benchbench.compare.tables import to_csv
+    from benchbench.compare.comparison_tables import to_csv
     from benchbench.errors import SpecError
     from benchbench.paths import write_atomically
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 from rich.text import Text
 
-from benchbench.cli.bars import Bars
-from benchbench.cli.tables import duration, epoch_line, headline, look_lines, plan_line, resumed_line, trial_line
+from benchbench.cli.output import duration, epoch_line, headline, look_lines, plan_line, resumed_line, trial_line
+from benchbench.cli.progress_bars import Bars
 from benchbench.config.differences import describe_spec, varying
 from benchbench.driver.watcher import Watcher
 from benchbench.records.events import EpochFinished, Failed, Finished, Resumed, Started
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from benchbench.compare.adaptive import Course
     from benchbench.driver.plan import Planned
     from benchbench.protocol.jobs import TimingJob, TrialJob
-    from benchbench.protocol.timing import Round
+    from benchbench.protocol.timing_messages import Round
     from benchbench.records.events import Event
     from benchbench.records.record import Record
 

@@ -42,7 +42,7 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
 ) -> None:
     """Write what an experiment answers into one HTML file that opens without a network."""
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)
-    from benchbench.cli.tables import Notes
+    from benchbench.cli.output import Notes
     from benchbench.driver.report import write_report_of
 
     made = write_report_of(experiment, output, log=log, grid=grid, watcher=Notes(), **question)

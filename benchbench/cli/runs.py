@@ -114,7 +114,7 @@ def _name(row: dict[str, Any], varies: str) -> str:
 
 
 def _print(trials: list[dict[str, Any]]) -> None:
-    from benchbench.cli.tables import duration, print_table
+    from benchbench.cli.output import duration, print_table
     from benchbench.config.differences import describe_values
     from benchbench.records.events import now_ms
 

@@ -57,7 +57,7 @@ def show_plugin(
 
 def print_entry(entry: Entry) -> None:
     """Print what is known of a plugin."""
-    from benchbench.cli.tables import print_table
+    from benchbench.cli.output import print_table
 
     typer.echo(f"{entry.kind} {entry.name}\n\n{entry.doc}\n")
     if entry.params:

@@ -9,8 +9,8 @@ import typer
 from benchbench.cli import options
 
 if TYPE_CHECKING:
-    from benchbench.compare.timings import TimedRow, TimedTable
-    from benchbench.protocol.timing import Timing
+    from benchbench.compare.timing_ratios import TimedRow, TimedTable
+    from benchbench.protocol.timing_messages import Timing
 
 _MEGABYTE = 1e6
 _METHODS = {
@@ -105,8 +105,8 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """
     from rich.console import Console
 
+    from benchbench.cli.output import print_json
     from benchbench.cli.progress import TimingDisplay
-    from benchbench.cli.tables import print_json
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.interrupts import Interrupted
     from benchbench.driver.time import time as measure
@@ -149,9 +149,9 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
 
 def print_timings(timing: Timing, table: TimedTable) -> None:
     """Print a row for each variant, the verdicts, how they were made, and the warnings."""
-    from benchbench.cli.tables import print_table
+    from benchbench.cli.output import print_table
     from benchbench.compare.words import percent
-    from benchbench.report.timings import measurement_text, timing_warnings
+    from benchbench.report.timing_data import measurement_text, timing_warnings
 
     method = timing.warmed[0].memory_method
     numbers = ("seconds per epoch", "middle half", "images/s", f"memory, MB ({method})")
@@ -171,7 +171,7 @@ def print_timings(timing: Timing, table: TimedTable) -> None:
 
 
 def _row(timing: Timing, row: TimedRow, variant: int) -> tuple[str, ...]:
-    from benchbench.report.timings import images_per_second
+    from benchbench.report.timing_data import images_per_second
 
     ratio = f"{row.ratio.estimate:.3f}" if row.ratio else "baseline"
     if row.ratio and row.ratio.interval:

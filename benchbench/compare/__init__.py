@@ -2,39 +2,39 @@
 
 ::
 
-    comparison.py      compare_records: the whole comparison
-    configurations.py  trials grouped into rows
-    metrics.py         the numbers of a trial, their units, and targets
-    cells.py           one metric of one row, against the baseline
-    contrasts.py       the test that decides: pairs of seeds or Welch's
-    learning.py        how many seeds learned
-    intervals.py       of means and fractions, within what is possible
-    corrections.py     Holm's and Bonferroni's, for many comparisons
-    power.py           how many seeds would show a difference
-    verdicts.py        what a difference says, in words
-    looks.py           one level for several looks
-    adaptive.py        comparisons whose number of seeds depends on the results
-    designs.py         the comparison that a design asks for
-    warnings.py        what else differs between the trials
-    words.py           numbers as text
-    tables.py          comparisons as text, Markdown, LaTeX and CSV
-    answer.py          the answer in one or two sentences
-    published.py       our trials against published numbers
-    timings.py         timings against a baseline
-    population.py      accuracies on images like the test images
-    datasets.py        configurations on several datasets
-    ranks.py           average ranks over datasets
-    profiles.py        performance profiles over targets
-    aggregates.py      interquartile means, probability of improvement
-    dataset_tables.py  comparisons on several datasets as text
-    models.py          two trained models on the same images: McNemar's test
-    frame.py           records as a pandas table
+    comparison.py              compare_records: the whole comparison
+    configurations.py          groups trials into configurations, the rows of a comparison
+    metric_values.py           the numbers of a trial that can be compared, their units, and targets
+    cells.py                   one metric of one configuration, beside the baseline
+    contrasts.py               the test that decides: pairs of seeds, or Welch's
+    learning.py                how many seeds of a configuration learned anything
+    intervals.py               confidence intervals of means and of fractions, within what is possible
+    corrections.py             Holm's and Bonferroni's corrections for many comparisons
+    power.py                   how many seeds would show a difference
+    verdicts.py                what a difference says, in words
+    sequential_tests.py        tests at several looks that share one level
+    adaptive.py                comparisons whose number of seeds depends on the results
+    as_designed.py             the comparison that a design asks for: adaptive, of fixed seeds or of all trials
+    warnings.py                what else differs between the trials of a comparison
+    words.py                   means, intervals and differences as text
+    comparison_tables.py       a comparison as tables: text, Markdown, LaTeX and CSV
+    answer.py                  the answer of a comparison in one or two sentences
+    published.py               our trials against published numbers
+    timing_ratios.py           times of variants as ratios to a baseline, with intervals and verdicts
+    population.py              what accuracy to expect on other images like the test images
+    across_datasets.py         configurations compared on several datasets
+    ranks.py                   average ranks over several datasets
+    profiles.py                performance profiles over several datasets
+    aggregates.py              interquartile means over several datasets, and the probability of improvement
+    across_datasets_tables.py  a comparison on several datasets as tables
+    mcnemar.py                 two trained models on the same test images: McNemar's test
+    frame.py                   records as a pandas table
 """
 
+from benchbench.compare.across_datasets import DatasetComparison, compare_datasets
 from benchbench.compare.cells import Cell
 from benchbench.compare.comparison import Comparison, Row, compare_records
-from benchbench.compare.datasets import DatasetComparison, compare_datasets
-from benchbench.compare.models import ModelComparison, compare_models
+from benchbench.compare.mcnemar import ModelComparison, compare_models
 from benchbench.compare.population import PopulationRow, compare_populations
 from benchbench.compare.published import PublishedRow, against_published
 

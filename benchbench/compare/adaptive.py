@@ -14,8 +14,8 @@ from benchbench.compare import words
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.contrasts import equivalence_p
 from benchbench.compare.learning import fisher_p
-from benchbench.compare.looks import Decision, Evidence, Looks, fixed_seeds
-from benchbench.compare.metrics import Metric
+from benchbench.compare.metric_values import Metric
+from benchbench.compare.sequential_tests import Decision, Evidence, Looks, fixed_seeds
 from benchbench.compare.verdicts import POINTS, Verdict, direction, not_compared
 from benchbench.config.differences import is_match
 from benchbench.errors import SpecError
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from benchbench.compare.cells import Cell
     from benchbench.compare.comparison import Comparison, Row
     from benchbench.compare.learning import Learning
-    from benchbench.compare.looks import Key, Outcome
-    from benchbench.config.comparison import Compare
+    from benchbench.compare.sequential_tests import Key, Outcome
+    from benchbench.config.compare_section import Compare
     from benchbench.config.design import Design
     from benchbench.config.spec import Spec
     from benchbench.records.record import Record

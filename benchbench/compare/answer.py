@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from benchbench.compare.cells import Cell
     from benchbench.compare.comparison import Comparison, Row
     from benchbench.compare.contrasts import Contrast
-    from benchbench.compare.metrics import Metric
+    from benchbench.compare.metric_values import Metric
 
 
 def answer(comparison: Comparison) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare.configurations import Configuration
     from benchbench.compare.contrasts import Contrast, Values
-    from benchbench.compare.metrics import Metric
+    from benchbench.compare.metric_values import Metric
     from benchbench.records.record import Record
 
 Numbers = dict[str, float | None]

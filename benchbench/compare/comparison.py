@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from benchbench.compare.cells import CellMaker
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
 from benchbench.compare.learning import count_learned, fisher_p, not_learned
-from benchbench.compare.metrics import Metric, Target, find_metrics, values_of
+from benchbench.compare.metric_values import Metric, Target, find_metrics, values_of
 from benchbench.compare.verdicts import POINTS, Judge, of_learning
 from benchbench.compare.warnings import facts, warnings
-from benchbench.config.comparison import read_comparison
+from benchbench.config.compare_section import read_comparison
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from benchbench.compare.cells import Cell, Numbers
     from benchbench.compare.configurations import Configuration
     from benchbench.compare.learning import Learning
-    from benchbench.config.comparison import Compare
+    from benchbench.config.compare_section import Compare
     from benchbench.records.record import Record
 
 

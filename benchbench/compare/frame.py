@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchbench.compare.metrics import values_of
+from benchbench.compare.metric_values import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -24,7 +24,7 @@ from benchbench.compare.contrasts import pairs
 from benchbench.compare.corrections import holm
 from benchbench.compare.intervals import Interval
 from benchbench.compare.learning import not_learned
-from benchbench.compare.metrics import Metric
+from benchbench.compare.metric_values import Metric
 from benchbench.config.design import MIN_SEEDS
 from benchbench.errors import SpecError
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchbench.config.comparison import Compare
+    from benchbench.config.compare_section import Compare
+    from benchbench.records.known_runs import Predictions
     from benchbench.records.record import Record
-    from benchbench.records.tracked import Predictions
 
     Correct = NDArray[np.float64]
     """1 for each image that a trial classifies correctly: seeds by images."""

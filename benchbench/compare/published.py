@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Literal
 
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.intervals import Interval, Summary, prediction_interval, summarise
-from benchbench.compare.metrics import check_unit, find_metrics, values_of
+from benchbench.compare.metric_values import check_unit, find_metrics, values_of
 from benchbench.config.differences import describe_values, is_match, varying
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from benchbench.compare.metrics import Metric
-    from benchbench.config.comparison import Expected
+    from benchbench.compare.metric_values import Metric
+    from benchbench.config.compare_section import Expected
     from benchbench.records.record import Record
 
 Judgement = Literal["reproduced", "within noise", "differs", "not judged"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare.contrasts import Contrast
     from benchbench.compare.learning import Learning
-    from benchbench.compare.metrics import Better
+    from benchbench.compare.metric_values import Better
 
 Kind = Literal[
     "baseline",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare.comparison import Comparison
     from benchbench.compare.configurations import Configuration, Keys
-    from benchbench.compare.metrics import Metric
+    from benchbench.compare.metric_values import Metric
     from benchbench.records.machine import Machine
     from benchbench.records.record import Record
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from benchbench.compare.comparison import Comparison
     from benchbench.compare.contrasts import Contrast
     from benchbench.compare.intervals import Interval, Summary
-    from benchbench.compare.metrics import Metric
+    from benchbench.compare.metric_values import Metric
     from benchbench.compare.published import PublishedRow
 
 PERCENT = 100

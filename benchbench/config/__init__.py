@@ -2,14 +2,14 @@
 
 ::
 
-    kinds.py        the kinds of plugin
-    composition.py  several plugins of a kind as one
-    spec.py         drafts and specs, and the spec id
-    grid_file.py    grid files
-    axes.py         the axes of a grid
-    comparison.py   what a grid file compares
-    design.py       how many seeds a comparison gets
-    differences.py  the keys in which trials differ
-    files.py        reads text and TOML files
-    validation.py   checks tables, and puts pydantic's complaints in sentences
+    kinds.py            the kinds of plugin: model, dataset, optimizer and so on
+    composition.py      several plugins of one kind as one, such as flip+mixing
+    spec.py             a trial as it was asked for (draft) and in full (spec), the defaults, and the spec id
+    grid_file.py        grid files: the trials that a file asks for
+    axes.py             lists of values in a grid file, and their combinations
+    compare_section.py  [compare] and [[expected]] of a grid file
+    design.py           how many seeds a comparison gets, and after how many it looks
+    differences.py      the keys in which trials differ
+    files.py            reads text and TOML files
+    validation.py       checks tables of TOML, and puts pydantic's complaints in sentences
 """

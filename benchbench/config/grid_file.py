@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from benchbench.config.axes import AXIS, axis_keys, check_axis, choices, count, expand, is_axis, without
-from benchbench.config.comparison import check_names, read_comparison
+from benchbench.config.compare_section import check_names, read_comparison
 from benchbench.config.composition import as_one
 from benchbench.config.design import Design, looks_up_to
 from benchbench.config.differences import describe_spec, describe_values, is_match
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from benchbench.config.comparison import Compare, Expected
+    from benchbench.config.compare_section import Compare, Expected
     from benchbench.config.kinds import Kind
     from benchbench.config.spec import Spec
 

@@ -7,10 +7,10 @@
     archive.py      reads files from an archive or a folder
     fit.py          how an image becomes a square
     decoding.py     decodes images in parallel, row by row into files
-    image_files.py  from image files to squares of pixels
-    splitting.py    takes a part of each class
+    image_files.py  reads image files as squares of pixels
+    splitting.py    takes a fraction of each class, such as for validation
     checks.py       checks what a dataset plugin returns, and computes its digest
-    file_states.py  what changes when files change
+    file_states.py  tells whether files have changed, without reading them
     cache.py        images decoded once and mapped into memory
-    preparation.py  from image files or raw pixels to what a network is given
+    preparation.py  prepares image files or raw pixels for a trained network
 """

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from benchbench.data.fit import BLACK, fit_image, pad_or_crop, resize_images
 from benchbench.data.image_files import ImageFiles, decode, to_rgb
 from benchbench.errors import DataError, one_line
-from benchbench.records.adapter import adapter
+from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,12 +98,12 @@ class Classifier:
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
-        path.write_bytes(adapter(Classifier).dump_json(self, indent=2))
+        path.write_bytes(json_adapter(Classifier).dump_json(self, indent=2))
 
     @staticmethod
     def read(path: Path) -> Classifier:
         """Return what :meth:`write` wrote."""
-        classifier: Classifier = adapter(Classifier).validate_json(path.read_bytes())
+        classifier: Classifier = json_adapter(Classifier).validate_json(path.read_bytes())
         return classifier
 
 

@@ -4,34 +4,34 @@ They take plain values, return values, print nothing, and tell a watcher what go
 
 ::
 
-    run.py           one trial, which is a grid of one
-    grid.py          all trials of a file that are not done yet
-    time.py          variants in interleaved rounds
-    compare.py       an experiment, compared
-    report.py        an experiment, as an HTML file
-    transfer.py      results in one file, taken elsewhere and read in again
-    predict.py       what the model of a run says of image files
-    settings.py      where and how trials run: what decides no result
-    watcher.py       who looks on, such as the terminal
-    trials.py        trials from drafts to results: open, resolve, plan, train, deliver
-    opening.py       the executor and the tracker of a call
-    resolving.py     from drafts to specs; plugins and images are looked up
-    plan.py          which trials are done, which resume, and which start anew
-    batches.py       which trials of a grid are trained next
-    continuing.py    where a longer trial goes on after a shorter one
-    settling.py      what earlier calls left open
-    event_loop.py    every event goes to the journal, then to tracker, watcher and listeners
-    interrupts.py    Ctrl-C, SIGTERM and SIGHUP while trials run
-    listeners.py     plugins that are told of every event
-    completion.py    what is kept of trials, and of the best of a grid
-    delivery.py      the wait for MLflow at the end of a call
-    result.py        what a grid came to
-    grid_lock.py     a grid file's lock, and the trials that it had at its last call
-    variants.py      the variants that are timed, and their names
-    judging.py       a comparison at the level that is left for it
-    question.py      what a comparison is asked, and the trials that are meant
-    plugin_check.py  plugins checked in a process of their own
-    augmenting.py    a few images augmented in a process of their own
-    new_plugin.py    a new plugin, as a package or a file
-    templates/       the texts of new plugins
+    run.py                   runs one trial, which is a grid of one
+    grid.py                  runs all trials of a file that are not done yet
+    time.py                  times variants in interleaved rounds
+    compare.py               compares the trials of an experiment
+    report.py                writes an experiment as an HTML file
+    transfer.py              writes results into one file to be taken elsewhere, and reads them in again
+    predict.py               what the model of a run says of image files
+    settings.py              where and how trials run: what decides no result
+    watcher.py               who is told what goes on, such as the terminal
+    trials.py                trials from drafts to results: open, resolve, plan, train, deliver
+    executor_and_tracker.py  opens the executor and the tracker of a call
+    resolving.py             turns drafts into specs: looks up plugins and images
+    plan.py                  which trials are done, which resume, and which start anew
+    next_trials.py           which trials of a grid are trained next
+    more_epochs.py           where a trial goes on after a finished one with fewer epochs
+    leftovers.py             finishes what earlier calls that were killed left open
+    event_loop.py            hands every event to the journal, then to tracker, watcher and listeners
+    interrupts.py            Ctrl-C, SIGTERM and SIGHUP while trials run
+    listeners.py             plugins that are told of every event
+    kept_artifacts.py        which files are kept of trials, and of the best of a grid
+    end_of_call.py           waits for MLflow at the end of a call, and cleans up
+    grid_result.py           what a grid returns: its trials and how they ended
+    grid_lock.py             a grid file's lock, and the trials that it had at its last call
+    variants.py              the variants that are timed, and their names
+    repeated_looks.py        compares at a stricter level each time that somebody looks again with more seeds
+    study.py                 what a file and its caller ask of a comparison, and which trials they mean
+    plugin_check.py          checks plugins in a process of their own
+    augmentation_preview.py  has a few images augmented in a process of their own, for bench data show
+    new_plugin.py            begins a new plugin, as a package or a file
+    templates/               the texts of new plugins
 """

@@ -9,12 +9,12 @@ from benchbench.compare import against_published, compare_datasets, compare_popu
 from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.warnings import on_late_baseline
-from benchbench.driver.judging import judge
-from benchbench.driver.question import Study, find_records
+from benchbench.driver.repeated_looks import compare_at_this_look
 from benchbench.driver.settings import default_experiment
+from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, closest
-from benchbench.tracking.looks import look_memory
+from benchbench.tracking.look_memory import look_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from benchbench.compare import Comparison, DatasetComparison, ModelComparison, PopulationRow, PublishedRow
-    from benchbench.driver.question import QuestionOptions
+    from benchbench.driver.study import QuestionOptions
     from benchbench.records.record import Record
 
 
@@ -56,7 +56,7 @@ def compare(
     question = study.question(options)
     records = find_records(name, study, note)
     with look_memory(name) as memory:
-        comparison = judge(records, question, study.design, memory, note)
+        comparison = compare_at_this_look(records, question, study.design, memory, note)
     is_late = bool(options.get("baseline")) and question.baseline != study.compare.baseline
     late = on_late_baseline(comparison) if is_late else ()
     return replace(comparison, warnings=(*comparison.warnings, *late))
@@ -90,7 +90,7 @@ def compare_over_images(
     The arguments are those of :func:`compare`. Raises :class:`~benchbench.errors.BenchError` if a trial keeps no
     predictions.
     """
-    from benchbench.tracking.records import load_predictions
+    from benchbench.tracking.stored_records import load_predictions
 
     study = Study.of_experiment(experiment or default_experiment(), grid)
     records = [record for record in one_per_trial(_find(experiment, study, watcher)) if record.status == "finished"]
@@ -126,7 +126,7 @@ def compare_models(
 
     The models are named by the beginning of their MLflow run ids.
     """
-    from benchbench.tracking.records import load_predictions
+    from benchbench.tracking.stored_records import load_predictions
 
     study = Study.read(grid)
     level = study.question({"confidence": confidence}).confidence

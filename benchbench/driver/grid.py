@@ -20,14 +20,14 @@ from benchbench.driver.trials import Trials, carry_out
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import one_line
 from benchbench.records import file_names
-from benchbench.records.metrics import check_question
+from benchbench.records.metric_names import check_question
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Spec
-    from benchbench.driver.result import GridResult
+    from benchbench.driver.grid_result import GridResult
     from benchbench.driver.settings import ExecutorName
 
 MAX_REPORTED = 200
@@ -122,7 +122,7 @@ def _import_report() -> None:
 def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watcher) -> bool:
     """Put a report among the files of the grid's own run; if that fails, say why."""
     from benchbench.driver import report
-    from benchbench.tracking.records import read_experiment
+    from benchbench.tracking.stored_records import read_experiment
 
     request = report.Request(
         experiment, grid.question, grid.compare, grid.expected, str(grid.path), grid.name, grid.design

@@ -11,8 +11,8 @@ from filelock import FileLock, Timeout
 
 from benchbench.config.differences import describe_spec, varying
 from benchbench.errors import SpecError
-from benchbench.records.addresses import relative
 from benchbench.records.journal import ID_DIGITS, Journal
+from benchbench.records.sqlite_addresses import relative
 from benchbench.records.state import read_state, state_folder, write_state
 
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from benchbench.driver.continuing import FinishedTrials
+from benchbench.driver.more_epochs import FinishedTrials
 from benchbench.errors import SpecError
 from benchbench.records.events import WORST_RANK, Rank
 from benchbench.records.journal import Journal
+from benchbench.records.known_runs import FinishedRun, Known
 from benchbench.records.machine import package_versions
-from benchbench.records.tracked import FinishedRun, Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from benchbench.driver.continuing import Shorter
+    from benchbench.driver.more_epochs import Shorter
     from benchbench.protocol.jobs import Resolved
 
 Action = Literal["run", "resume", "skip"]

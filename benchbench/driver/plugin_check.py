@@ -15,7 +15,7 @@ from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import Packaged, find_sources, qualified
 from benchbench.protocol.plugin_checks import CheckRequest, Outcome, Progress, Report
-from benchbench.records.adapter import adapter
+from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -104,7 +104,7 @@ def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Re
         read, write = os.pipe()
         command = [sys.executable, "-P", "-m", "benchbench.testing.main", str(write)]
         process = subprocess.Popen(  # noqa: S603 - our own module
-            [*command, adapter(CheckRequest).dump_json(request).decode()],
+            [*command, json_adapter(CheckRequest).dump_json(request).decode()],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -134,7 +134,7 @@ def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Re
 def _answers(descriptor: int) -> Iterator[Progress]:
     with os.fdopen(descriptor, "rb") as lines:
         for line in lines:
-            yield adapter(Progress).validate_json(line)
+            yield json_adapter(Progress).validate_json(line)
 
 
 def _add(reports: dict[tuple[str, str], Report], report: Report) -> None:

@@ -14,7 +14,7 @@ from benchbench.driver.settings import default_experiment
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import BenchError, DataError
 from benchbench.protocol.predictions import Predict, Predicted
-from benchbench.records.adapter import adapter
+from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,10 +84,10 @@ def _ask(request: Predict, answer: Path) -> Predicted:
     # -P: the working folder is not a place to import from.
     command = [sys.executable, "-P", "-m", "benchbench.worker.predictor", str(answer)]
     done = subprocess.run(  # noqa: S603 - our own module in our own interpreter
-        command, input=adapter(Predict).dump_json(request), capture_output=True, check=False
+        command, input=json_adapter(Predict).dump_json(request), capture_output=True, check=False
     )
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
         raise DataError("\n".join([f"the process that predicts ended with exit code {done.returncode}", *lines]))
-    predicted: Predicted = adapter(Predicted).validate_json(answer.read_bytes())
+    predicted: Predicted = json_adapter(Predicted).validate_json(answer.read_bytes())
     return predicted

@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published
 from benchbench.compare.configurations import one_per_trial
-from benchbench.driver.judging import judge
-from benchbench.driver.question import Study, find_records
+from benchbench.driver.repeated_looks import compare_at_this_look
 from benchbench.driver.settings import check_output, default_experiment
+from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import TrackingError
 from benchbench.records import file_names
 from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
 from benchbench.report.trial_files import gather
-from benchbench.tracking.grids import find_parent
-from benchbench.tracking.looks import look_memory
+from benchbench.tracking.grid_runs import find_parent
+from benchbench.tracking.look_memory import look_memory
 from benchbench.tracking.run_files import log_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
 
-    from benchbench.config.comparison import Compare, Expected
+    from benchbench.config.compare_section import Compare, Expected
     from benchbench.config.design import Design
-    from benchbench.driver.question import QuestionOptions
+    from benchbench.driver.study import QuestionOptions
     from benchbench.records.record import Record
 
 
@@ -120,7 +120,7 @@ def make(
     """
     confidence = request.question.confidence
     with look_memory(request.experiment) as memory:
-        comparison = judge(records, request.question, request.design, memory, note)
+        comparison = compare_at_this_look(records, request.question, request.design, memory, note)
     published = against_published(records, request.expected, confidence=confidence) if request.expected else ()
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         trials = tuple(gather(one_per_trial(records), Path(folder)))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchbench.compare.timings import MIN_ROUNDS, check_rounds, compare_timings
+from benchbench.compare.timing_ratios import MIN_ROUNDS, check_rounds, compare_timings
+from benchbench.driver.executor_and_tracker import tracking
 from benchbench.driver.interrupts import Interrupted, Interrupts
-from benchbench.driver.opening import tracking
 from benchbench.driver.resolving import resolve
 from benchbench.driver.settings import Settings, setting_texts
 from benchbench.driver.variants import Wanted, name_variants, read_accelerate, read_variants
@@ -17,15 +17,15 @@ from benchbench.errors import SpecError, TrackingError, TrialError
 from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TimingJob
 from benchbench.protocol.messages import Output, Status
-from benchbench.protocol.timing import Round, Timing, Warmed
+from benchbench.protocol.timing_messages import Round, Timing, Warmed
 from benchbench.records.file_names import TIMING
-from benchbench.report.timings import images_per_second, timing_warnings, to_json, to_text
-from benchbench.tracking.timings import TimedCall, log_timing
+from benchbench.report.timing_data import images_per_second, timing_warnings, to_json, to_text
+from benchbench.tracking.timing_runs import TimedCall, log_timing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchbench.compare.timings import TimedTable
+    from benchbench.compare.timing_ratios import TimedTable
     from benchbench.config.grid_file import GridFile
     from benchbench.records.record import MlflowRun
     from benchbench.tracking import Store

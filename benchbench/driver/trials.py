@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from benchbench.config.differences import describe_spec, varying
 from benchbench.config.kinds import KINDS
-from benchbench.driver import delivery, settling
-from benchbench.driver.batches import Batches, Looking
-from benchbench.driver.completion import Artifacts, Best
+from benchbench.driver import end_of_call, leftovers
 from benchbench.driver.event_loop import Drive, Ending, new_attempt
+from benchbench.driver.executor_and_tracker import opened
+from benchbench.driver.grid_result import GridResult, Trial
+from benchbench.driver.kept_artifacts import Artifacts, Best
 from benchbench.driver.listeners import load_listeners
-from benchbench.driver.opening import opened
+from benchbench.driver.next_trials import LookByLook, NextTrials
 from benchbench.driver.plan import check_resumable, plan
 from benchbench.driver.resolving import resolve
-from benchbench.driver.result import GridResult, Trial
 from benchbench.protocol.jobs import Continued, TrialJob
 from benchbench.records.calls import calling
 from benchbench.records.claim import Claim
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Draft, Spec
     from benchbench.driver.event_loop import Outcome
-    from benchbench.driver.opening import Opened
+    from benchbench.driver.executor_and_tracker import Opened
     from benchbench.driver.plan import Planned
     from benchbench.driver.resolving import Resolution
     from benchbench.driver.settings import Settings
@@ -122,7 +122,7 @@ class _Work:
     def run(self) -> GridResult:
         """Train what is planned and deliver it."""
         artifacts = Artifacts(self.settings.artifacts, self.settings.keep_checkpoints, self.watcher.note)
-        taken_over = settling.settle(self.plan, self.opened.tracker, artifacts, self.watcher.note)
+        taken_over = leftovers.finish(self.plan, self.opened.tracker, artifacts, self.watcher.note)
         jobs = {item.resolved.spec.id: self._job(item) for item in self.plan if item.action != "skip"}
         journals = {spec_id: Journal(Path(job.folder)) for spec_id, job in jobs.items()}
         try:
@@ -130,11 +130,11 @@ class _Work:
                 return self._run_one(artifacts, jobs, journals)
             return self._run_grid(self.trials.grid, artifacts, jobs, journals)
         finally:
-            settling.close([*taken_over, *journals.values()])
+            leftovers.close([*taken_over, *journals.values()])
 
     def _run_one(self, artifacts: Artifacts, jobs: dict[str, TrialJob], journals: dict[str, Journal]) -> GridResult:
         ending = self._train(list(jobs.values()), artifacts.complete, parent_run_id=None)
-        batches = Batches(self.plan, jobs)
+        batches = NextTrials(self.plan, jobs)
         return self._result(ending, journals, batches, is_delivered=self._deliver(artifacts))
 
     def _run_grid(
@@ -163,16 +163,16 @@ class _Work:
         is_delivered = self._deliver(artifacts, kept_back=kept_back, ended=(end, page))
         return self._result(ending, journals, batches, is_delivered=is_delivered, run=run)
 
-    def _batches(self, jobs: dict[str, TrialJob], journals: dict[str, Journal], store: Store) -> Batches:
+    def _batches(self, jobs: dict[str, TrialJob], journals: dict[str, Journal], store: Store) -> NextTrials:
         course = self.trials.course_before
         if course is None:
-            return Batches(self.plan, jobs)
-        return Looking(self.plan, jobs, course, lambda item: self._known(item, journals, store), self.watcher)
+            return NextTrials(self.plan, jobs)
+        return LookByLook(self.plan, jobs, course, lambda item: self._known(item, journals, store), self.watcher)
 
     def _train_batches(
         self,
         batch: list[TrialJob],
-        batches: Batches,
+        batches: NextTrials,
         complete: Callable[[Journal], None],
         *,
         parent_run_id: str,
@@ -197,12 +197,12 @@ class _Work:
     ) -> bool:
         """Wait for MLflow to have everything and clean up; return whether it has."""
         tracker, note = self.opened.tracker, self.watcher.note
-        is_delivered = delivery.wait_for_deliveries(tracker, note)
+        is_delivered = end_of_call.wait_for_deliveries(tracker, note)
         if ended is not None:
-            delivery.describe_grid(*ended, note)
+            end_of_call.describe_grid(*ended, note)
         if is_delivered:
-            delivery.close_grids(tracker, note)
-        delivery.drop_delivered(tracker, artifacts, kept_back=kept_back)
+            end_of_call.close_grids(tracker, note)
+        end_of_call.drop_delivered(tracker, artifacts, kept_back=kept_back)
         return is_delivered
 
     def _train(self, jobs: list[TrialJob], complete: Callable[[Journal], None], *, parent_run_id: str | None) -> Ending:
@@ -256,7 +256,7 @@ class _Work:
         self,
         ending: Ending,
         journals: dict[str, Journal],
-        batches: Batches,
+        batches: NextTrials,
         *,
         is_delivered: bool = True,
         run: MlflowRun | None = None,
@@ -274,10 +274,10 @@ class _Work:
             run=run,
         )
 
-    def _page(self, grid: GridFile, store: Store, journals: dict[str, Journal], batches: Batches) -> GridPage:
-        from benchbench.driver.judging import judge
+    def _page(self, grid: GridFile, store: Store, journals: dict[str, Journal], batches: NextTrials) -> GridPage:
+        from benchbench.driver.repeated_looks import compare_at_this_look
         from benchbench.report.grid_page import grid_page
-        from benchbench.tracking.looks import LookMemory
+        from benchbench.tracking.look_memory import LookMemory
 
         records = [self._known(item, journals, store) for item in batches.wanted]
         known = [record for record in records if record is not None]
@@ -288,7 +288,7 @@ class _Work:
             known,
             num_trials=len(batches.wanted),
             course=batches.course,
-            compare=lambda: judge(known, grid.compare, grid.design, memory, note),
+            compare=lambda: compare_at_this_look(known, grid.compare, grid.design, memory, note),
         )
 
     def _known(self, item: Planned, journals: dict[str, Journal], store: Store) -> Record | None:
@@ -323,6 +323,6 @@ def _record(planned: Planned, journal: Journal | None, store: Store) -> Record |
         return journal.record()
     if not planned.run_id:
         return None
-    from benchbench.tracking.records import read_run
+    from benchbench.tracking.stored_records import read_run
 
     return read_run(store, planned.run_id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from benchbench.compare.configurations import find_keys, plain_key
 from benchbench.config import grid_file
 from benchbench.config.axes import AXIS, axis_keys
-from benchbench.config.comparison import read_comparison
+from benchbench.config.compare_section import read_comparison
 from benchbench.config.differences import describe_spec, is_match, value_text
 from benchbench.config.kinds import KINDS
 from benchbench.config.spec import read_settings

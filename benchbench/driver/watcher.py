@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from benchbench.compare.adaptive import Course
     from benchbench.driver.plan import Planned
     from benchbench.protocol.jobs import TimingJob, TrialJob
-    from benchbench.protocol.timing import Round
+    from benchbench.protocol.timing_messages import Round
     from benchbench.records.events import Event
     from benchbench.records.record import Record
 

@@ -2,11 +2,11 @@
 
 ::
 
-    local.py           worker processes on this machine, one for each trial that runs at a time
-    worker_process.py  one of them: started, listened to, and ended with all that it started
+    local.py           runs trials in worker processes on this machine
+    worker_process.py  starts one worker process, listens to it, and ends it with all that it started
     gpus.py            the GPUs that this process may use
-    ray.py             Ray tasks, here or on a cluster
-    ray_cluster.py     the cluster: started or connected to, and divided among trials
+    ray.py             runs trials as Ray tasks, here or on a cluster
+    ray_cluster.py     starts a Ray cluster or connects to one, and divides it among trials
 """
 
 from __future__ import annotations

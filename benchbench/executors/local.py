@@ -24,7 +24,7 @@ from benchbench.protocol.messages import (
     TimingUpdate,
     TrialEvent,
 )
-from benchbench.protocol.timing import TimingEnded
+from benchbench.protocol.timing_messages import TimingEnded
 from benchbench.records.events import Failed, Finished
 from benchbench.records.processors import num_processors
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from benchbench.executors import TrialMessage
     from benchbench.protocol.jobs import Resolved, TimingJob, TrialJob
     from benchbench.protocol.messages import Answer
-    from benchbench.protocol.timing import TimingEvent
+    from benchbench.protocol.timing_messages import TimingEvent
 
 
 class LocalExecutor:

@@ -2,22 +2,22 @@
 
 ::
 
-    base.py         the base class of all plugins, and their parameters
-    options.py      a table as a parameter
-    dataset.py      the base class of datasets, and the images that they return
-    augmentation.py the base class of augmentations, and what they are told of the images
-    model.py        the base class of models, and what they are told of the data
-    loss.py         the base class of losses
-    optimizer.py    the base class of optimizers
-    scheduler.py    the base class of schedulers
-    hooks.py        everything that can be plugged in
-    parameters.py   text to parameters
-    discovery.py    finds plugins without importing them
-    loose.py        loose plugin files as modules
-    loading.py      loads one plugin module and checks it
-    failures.py     errors in a plugin's code, with file and line
-    code.py         the source files behind a plugin
-    registry.py     loaded plugins by name
-    description.py  plugins as plain data, for bench list and bench show
-    catalog.py      descriptions of all plugins, kept in the cache
+    base.py             the base class of all plugins, and their parameters
+    table_parameter.py  a table as a parameter: options that a plugin passes on to a library
+    dataset.py          the base class of datasets, and the images that they return
+    augmentation.py     the base class of augmentations, and what they are told of the images
+    model.py            the base class of models, and what they are told of the data
+    loss.py             the base class of losses
+    optimizer.py        the base class of optimizers
+    scheduler.py        the base class of schedulers
+    hooks.py            the list of hooks: everything that can be plugged in
+    parameters.py       reads the parameters of plugins from TOML, JSON and --set
+    discovery.py        finds plugins without importing them
+    loose.py            imports plugin files that no package installs
+    loading.py          loads one plugin module and checks it
+    failures.py         errors in a plugin's code, with file and line
+    code.py             the source files behind a plugin, and their digest
+    registry.py         loaded plugins by name
+    description.py      plugins as plain data, for bench list and bench show
+    catalog.py          descriptions of all plugins, kept in the cache
 """

@@ -24,7 +24,7 @@ from benchbench.plugin.loss import Loss
 from benchbench.plugin.model import Model
 from benchbench.plugin.optimizer import Optimizer
 from benchbench.plugin.scheduler import Scheduler
-from benchbench.records.metrics import OF_AN_EPOCH
+from benchbench.records.metric_names import OF_AN_EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,12 +2,12 @@
 
 ::
 
-    jobs.py           what a worker is asked to carry out
-    timing.py         what it reports of a timing
-    messages.py       all messages, and how they are written and read
-    channel.py        the sockets that carry them between processes of one machine
-    heartbeat.py      progress and the request to stop, in shared memory
-    plugin_checks.py  what is asked and said when plugins are checked
-    predictions.py    what a process that predicts is asked, and answers
-    augmenting.py     what is asked when images are augmented to be shown
+    jobs.py                  what a worker is asked to carry out
+    timing_messages.py       what a worker reports while it times variants
+    messages.py              all messages, and how they are written and read
+    channel.py               the sockets between a driver and its worker
+    heartbeat.py             counts batches, and carries the request to stop, in shared memory
+    plugin_checks.py         what the process that checks plugins is asked, and answers
+    predictions.py           what the process that predicts is asked, and answers
+    augmentation_preview.py  what the process that augments images for bench data show is asked
 """

@@ -17,9 +17,9 @@ from pydantic import Field
 from benchbench.config.spec import Draft  # noqa: TC001
 from benchbench.errors import BenchError
 from benchbench.protocol.jobs import Resolved, TimingJob, TrialJob  # noqa: TC001
-from benchbench.protocol.timing import TimingEvent  # noqa: TC001
-from benchbench.records.adapter import adapter
+from benchbench.protocol.timing_messages import TimingEvent  # noqa: TC001
 from benchbench.records.events import Error, Event
+from benchbench.records.json_adapter import json_adapter
 
 
 @dataclass(frozen=True)
@@ -164,4 +164,4 @@ def decode(line: str | bytes) -> Request | Answer:
 
 
 def _adapter() -> Any:
-    return adapter(cast("type[Message]", Message))
+    return json_adapter(cast("type[Message]", Message))

@@ -2,22 +2,22 @@
 
 ::
 
-    events.py        what a trial says while it runs
-    record.py        a trial's events folded together
-    machine.py       device, threads, hardware and versions
-    processors.py    the processors that this process may use
-    metrics.py       names of metrics
-    file_names.py    names of files
-    journal.py       the folder of a trial: its events on disk
-    claim.py         which call runs a trial, and where its results go
-    calls.py         which calls are alive: locks and heartbeats
-    host.py          tells this host from others, before and after a restart
-    recovery.py      trials whose process died
-    results_file.py  runs in one archive, to be taken elsewhere
-    private.py       what must not leave this machine in a text
-    grid_end.py      how a grid ended, until MLflow knows
-    tracked.py       what a tracker tells about runs
-    state.py         the folder of our state, and its JSON files
-    addresses.py     SQLite addresses to paths and back
-    adapter.py       values to JSON and back
+    events.py            what a trial reports while it runs
+    record.py            a trial's events combined into one value
+    machine.py           device, threads, hardware and versions of a trial
+    processors.py        the processors that this process may use
+    metric_names.py      names of metrics
+    file_names.py        names of the files that trials, grids and timings leave
+    journal.py           the folder of a trial: its events on disk
+    claim.py             which call runs a trial, and where its results go
+    calls.py             which calls are alive: locks and signs of life
+    host.py              tells this host from others, before and after a restart
+    recovery.py          marks trials whose process died
+    results_file.py      runs in one archive, to be taken elsewhere
+    redaction.py         removes credentials and paths from texts that leave this machine
+    grid_end.py          how a grid ended, until MLflow knows
+    known_runs.py        what a tracker knows of finished runs and their predictions
+    state.py             the folder .bench, and its JSON files
+    sqlite_addresses.py  addresses of SQLite databases, and the paths in them
+    json_adapter.py      reads and writes values of any type as JSON
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from benchbench.records import addresses
+from benchbench.records import sqlite_addresses
 from benchbench.records.calls import NOBODY, Call
 
 
@@ -30,8 +30,8 @@ class Claim:
 
     def to_state(self) -> Claim:
         """Return the claim as it is kept on disk."""
-        return replace(self, tracking_uri=addresses.to_state(self.tracking_uri))
+        return replace(self, tracking_uri=sqlite_addresses.to_state(self.tracking_uri))
 
     def from_state(self) -> Claim:
         """Return the claim that is kept on disk."""
-        return replace(self, tracking_uri=addresses.from_state(self.tracking_uri))
+        return replace(self, tracking_uri=sqlite_addresses.from_state(self.tracking_uri))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from benchbench.records import addresses
+from benchbench.records import sqlite_addresses
 from benchbench.records.state import read_state, state_folder, write_state
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class GridEnd:
 
     def keep(self) -> None:
         """Write it down."""
-        write_state(self._path, replace(self, tracking_uri=addresses.to_state(self.tracking_uri)))
+        write_state(self._path, replace(self, tracking_uri=sqlite_addresses.to_state(self.tracking_uri)))
 
     def drop(self) -> None:
         """Delete it: MLflow knows, or it is not true any more."""
@@ -38,7 +38,7 @@ class GridEnd:
         """Return those that MLflow does not know yet."""
         paths = sorted((state_folder() / "grids").glob("*.end.json"))
         ends = [end for path in paths if (end := read_state(path, GridEnd))]
-        return [replace(end, tracking_uri=addresses.from_state(end.tracking_uri)) for end in ends]
+        return [replace(end, tracking_uri=sqlite_addresses.from_state(end.tracking_uri)) for end in ends]
 
     @property
     def _path(self) -> Path:

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from benchbench.errors import TrialError
 from benchbench.paths import write_atomically
-from benchbench.records import addresses, file_names
+from benchbench.records import file_names, sqlite_addresses
 from benchbench.records.claim import Claim
 from benchbench.records.events import Event, event_from_json, event_to_json
 from benchbench.records.record import MlflowRun, Record
@@ -116,7 +116,7 @@ class Journal:
     def mlflow_run(self) -> MlflowRun | None:
         """Return the MLflow run that this attempt is written to, if one was made."""
         run = read_state(self.folder / "mlflow.json", MlflowRun)
-        return run and replace(run, tracking_uri=addresses.from_state(run.tracking_uri))
+        return run and replace(run, tracking_uri=sqlite_addresses.from_state(run.tracking_uri))
 
     def ask_for_run(self) -> bool:
         """Remember that a run is about to be made, and return whether it had been before, so that it may be there."""
@@ -127,7 +127,7 @@ class Journal:
 
     def set_mlflow_run(self, run: MlflowRun) -> None:
         """Remember the MLflow run."""
-        write_state(self.folder / "mlflow.json", replace(run, tracking_uri=addresses.to_state(run.tracking_uri)))
+        write_state(self.folder / "mlflow.json", replace(run, tracking_uri=sqlite_addresses.to_state(run.tracking_uri)))
 
     def append(self, event: Event) -> None:
         """Add an event; when this returns, it is on disk."""

@@ -13,7 +13,6 @@ from pydantic import ValidationError, with_config
 
 from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
 from benchbench.config.validation import describe_errors
-from benchbench.records.adapter import adapter
 from benchbench.records.events import (
     WORST_RANK,
     DataFacts,
@@ -28,6 +27,7 @@ from benchbench.records.events import (
     Started,
     Times,
 )
+from benchbench.records.json_adapter import json_adapter
 from benchbench.records.machine import Machine  # noqa: TC001
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Record:
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return the record as JSON text."""
-        return adapter(Record).dump_json(self, indent=indent).decode()
+        return json_adapter(Record).dump_json(self, indent=indent).decode()
 
     @staticmethod
     def from_json(text: str | bytes) -> Record:
@@ -153,7 +153,7 @@ class Record:
         if found != FORMAT:
             raise OtherFormatError(f"is of format {found!r}, and this benchbench reads format {FORMAT}")
         try:
-            return adapter(Record).validate_json(text)
+            return json_adapter(Record).validate_json(text)
         except ValidationError as error:
             first, *others = error.errors(include_url=False)
             more = f", and {len(others)} more" if others else ""

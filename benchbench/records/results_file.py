@@ -25,9 +25,9 @@ from pydantic import ValidationError, with_config
 
 from benchbench.errors import SpecError
 from benchbench.records import file_names
-from benchbench.records.adapter import adapter
-from benchbench.records.private import without_credentials, without_paths
+from benchbench.records.json_adapter import json_adapter
 from benchbench.records.record import Record, RecordError
+from benchbench.records.redaction import without_credentials, without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,7 @@ class Writer:
 
     def metrics(self, run_id: str, points: tuple[Point, ...]) -> None:
         """Add the metrics of a run."""
-        self._archive.writestr(f"runs/{run_id}/metrics.json", adapter(_Points).dump_json(_Points(points)))
+        self._archive.writestr(f"runs/{run_id}/metrics.json", json_adapter(_Points).dump_json(_Points(points)))
 
     def artifact(self, run_id: str, name: str, path: Path) -> None:
         """Add a file that a run keeps, without the absolute paths in it."""
@@ -121,7 +121,7 @@ class Writer:
 
     def manifest(self, manifest: Manifest) -> None:
         """Add the manifest, which makes the file whole."""
-        self._archive.writestr(MANIFEST, adapter(Manifest).dump_json(manifest, indent=2))
+        self._archive.writestr(MANIFEST, json_adapter(Manifest).dump_json(manifest, indent=2))
 
 
 class Reader:
@@ -137,7 +137,7 @@ class Reader:
     def metrics(self, run_id: str) -> tuple[Point, ...]:
         """Return the metrics of a run."""
         try:
-            return adapter(_Points).validate_json(self._read(f"runs/{run_id}/metrics.json")).points
+            return json_adapter(_Points).validate_json(self._read(f"runs/{run_id}/metrics.json")).points
         except ValidationError as error:
             raise self._damaged(f"the metrics of run {run_id}") from error
 
@@ -178,7 +178,7 @@ class Reader:
                 hint=f"read it with the version that wrote it, {written.get('benchbench', 'which it does not tell')}",
             )
         try:
-            manifest = adapter(Manifest).validate_python(written)
+            manifest = json_adapter(Manifest).validate_python(written)
         except ValidationError as error:
             raise self._damaged("the manifest") from error
         for run in manifest.runs:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from benchbench.errors import TrialError
 from benchbench.paths import write_atomically
-from benchbench.records.adapter import adapter
+from benchbench.records.json_adapter import json_adapter
 
 _log = logging.getLogger(__name__)
 _named: set[Path] = set()
@@ -28,7 +28,7 @@ def state_folder() -> Path:
 def read_state(path: Path, kind: type[T]) -> T | None:
     """Return the value in a file, or None if there is no such file or it is damaged; a warning names that one."""
     try:
-        return adapter(kind).validate_json(path.read_bytes())
+        return json_adapter(kind).validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError):
@@ -39,7 +39,7 @@ def read_state(path: Path, kind: type[T]) -> T | None:
 def write_state(path: Path, value: object) -> None:
     """Replace a file; raises :class:`TrialError` if it cannot be written."""
     try:
-        write_atomically(path, adapter(type(value)).dump_json(value))
+        write_atomically(path, json_adapter(type(value)).dump_json(value))
     except OSError as error:
         raise TrialError(f"{path} cannot be written: {error.strerror}", hint=GOES_ON) from error
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from benchbench.compare import words
 from benchbench.compare.adaptive import summary
 from benchbench.compare.answer import answer
+from benchbench.compare.comparison_tables import markdown_rows
 from benchbench.compare.frame import to_frame
-from benchbench.compare.tables import markdown_rows
 from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 from benchbench.records import file_names
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare import Comparison, Row
     from benchbench.compare.adaptive import Course
-    from benchbench.compare.metrics import Metric
+    from benchbench.compare.metric_values import Metric
     from benchbench.config.grid_file import GridFile
     from benchbench.records.record import Record
 

@@ -15,17 +15,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchbench.compare.answer import answer
-from benchbench.compare.tables import of_comparison, of_published
+from benchbench.compare.comparison_tables import of_comparison, of_published
 from benchbench.paths import write_atomically
 from benchbench.records import file_names
-from benchbench.report import bars, curves, facts, images, tables
-from benchbench.report.classes import class_table
+from benchbench.report import bar_charts, curves, embedded_images, facts, report_tables
+from benchbench.report.class_accuracy import class_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from benchbench.report.charts import Chart
-    from benchbench.report.classes import ClassTable
+    from benchbench.report.class_accuracy import ClassTable
     from benchbench.report.subject import Subject
 
 _FOLDER = resources.files("benchbench.report") / "template"
@@ -78,9 +78,9 @@ def _content(subject: Subject) -> dict[str, Any]:
         "answer": answer(subject.comparison),
         "tables": of_comparison(subject.comparison),
         "published": of_published(published, confidence) if published else None,
-        "trials": tables.trial_table(subject),
-        "classes": tables.class_cells(table, subject),
-        "times": tables.time_table(subject),
+        "trials": report_tables.trial_table(subject),
+        "classes": report_tables.class_cells(table, subject),
+        "times": report_tables.time_table(subject),
         "charts": _charts(subject, table),
         "grid_command": _grid_command(subject),
         **_of_best(subject),
@@ -91,13 +91,13 @@ def _content(subject: Subject) -> dict[str, Any]:
 def _charts(subject: Subject, table: ClassTable) -> dict[str, Chart]:
     made = {
         "curves": curves.learning_curves(subject),
-        "classes": bars.accuracy_per_class(table, subject),
-        "phases": bars.phases(subject),
+        "classes": bar_charts.accuracy_per_class(table, subject),
+        "phases": bar_charts.phases(subject),
         "epochs": curves.epoch_seconds(subject),
     }
     best = subject.best
     if best is not None and (path := subject.artifacts(best) / file_names.CONFUSION_MATRIX).exists():
-        made["confusion"] = bars.confusion(path)
+        made["confusion"] = bar_charts.confusion(path)
     return made
 
 
@@ -109,8 +109,8 @@ def _of_best(subject: Subject) -> dict[str, Any]:
     path = subject.artifacts(best) / file_names.SAMPLES
     return {
         "best": subject.trial_name(best),
-        "class_images": images.class_images(path) if path.exists() else [],
-        "judged": images.predicted_images(path) if path.exists() else [],
+        "class_images": embedded_images.class_images(path) if path.exists() else [],
+        "judged": embedded_images.predicted_images(path) if path.exists() else [],
     }
 
 

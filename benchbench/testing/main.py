@@ -18,7 +18,7 @@ from benchbench.errors import BenchError, DataError
 from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import find_sources
 from benchbench.protocol.plugin_checks import CheckRequest, Outcome, Progress, Report
-from benchbench.records.adapter import adapter
+from benchbench.records.json_adapter import json_adapter
 from benchbench.testing.importing import import_outcomes, watch
 from benchbench.testing.kits import fingerprint, plugin_outcomes
 from benchbench.testing.rebuilding import NAME, Built, rebuilt
@@ -88,10 +88,10 @@ def _root(dataset: Dataset, request: CheckRequest) -> Path:
 
 def main() -> None:
     """Carry out the request, and end at once: a thread that a plugin started must not keep the answer waiting."""
-    request = adapter(CheckRequest).validate_json(sys.argv[2])
+    request = json_adapter(CheckRequest).validate_json(sys.argv[2])
     with os.fdopen(int(sys.argv[1]), "wb", buffering=0) as answers:
         for progress in check_all(request):
-            answers.write(adapter(Progress).dump_json(progress) + b"\n")
+            answers.write(json_adapter(Progress).dump_json(progress) + b"\n")
     sys.stdout.flush()
     os._exit(0)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from benchbench.errors import TrackingError, closest
-from benchbench.records.addresses import sqlite_path, with_path
-from benchbench.records.private import without_credentials
+from benchbench.records.redaction import without_credentials
+from benchbench.records.sqlite_addresses import sqlite_path, with_path
 
 if TYPE_CHECKING:
     from benchbench.records.record import MlflowRun

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.paths import ensure_home, write_atomically
-from benchbench.records.addresses import sqlite_path, with_path
+from benchbench.records.sqlite_addresses import sqlite_path, with_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

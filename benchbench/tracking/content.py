@@ -6,9 +6,9 @@ import getpass
 import json
 from typing import TYPE_CHECKING
 
-from benchbench.records import metrics
+from benchbench.records import metric_names
 from benchbench.records.events import EpochFinished, Failed, Finished
-from benchbench.records.private import without_credentials
+from benchbench.records.redaction import without_credentials
 from benchbench.records.results_file import Input, Point
 
 if TYPE_CHECKING:
@@ -147,11 +147,11 @@ def points(event: Event, *, last_epoch: int) -> list[Point]:
     step = last_epoch
     match event:
         case EpochFinished():
-            values, step = metrics.epoch_values(event), event.epoch.epoch
+            values, step = metric_names.epoch_values(event), event.epoch.epoch
         case Finished():
-            values = metrics.final_values(event.final) | metrics.time_values(event.times)
+            values = metric_names.final_values(event.final) | metric_names.time_values(event.times)
         case Failed(times=times) if times is not None:
-            values = metrics.time_values(times)
+            values = metric_names.time_values(times)
         case _:
             return []
     return [Point(key, float(value), step, event.timestamp_ms) for key, value in values.items()]

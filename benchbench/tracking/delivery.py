@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from benchbench.records import file_names
 from benchbench.records.events import Started
 from benchbench.records.record import MlflowRun
-from benchbench.tracking import content, models
+from benchbench.tracking import content, logged_models
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ class Delivery:
                     self._client.log_artifacts(self.run.run_id, str(path), path.name)
                 elif path.is_file():
                     self._client.log_artifact(self.run.run_id, str(path))
-            models.send(self._client, self.run, record, folder=artifacts / file_names.MODEL_FOLDER)
+            logged_models.send(self._client, self.run, record, folder=artifacts / file_names.MODEL_FOLDER)
         elif artifacts.is_dir():
             self._client.log_artifacts(self.run.run_id, str(artifacts))
 

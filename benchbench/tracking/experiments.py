@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchbench.errors import TrackingError, closest
-from benchbench.records import addresses
-from benchbench.records.addresses import sqlite_path
-from benchbench.records.private import without_credentials
+from benchbench.records import sqlite_addresses
+from benchbench.records.redaction import without_credentials
+from benchbench.records.sqlite_addresses import sqlite_path
 from benchbench.records.state import read_state, state_folder, write_state
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def renamed(client: MlflowClient, uri: str, name: str) -> Experiment | None:
     """Return the experiment that had a name when we last used it, or None if it is not there any more."""
     from mlflow.exceptions import MlflowException
 
-    remembered = _names().get(addresses.to_state(without_credentials(uri)), {}).get(name)
+    remembered = _names().get(sqlite_addresses.to_state(without_credentials(uri)), {}).get(name)
     if remembered is None:
         return None
     try:
@@ -84,7 +84,7 @@ def renamed(client: MlflowClient, uri: str, name: str) -> Experiment | None:
 
 def remembered_id(uri: str, name: str) -> str | None:
     """Return the id of the experiment that had a name when we last used it; MLflow is not asked."""
-    remembered = _names().get(addresses.to_state(without_credentials(uri)), {}).get(name)
+    remembered = _names().get(sqlite_addresses.to_state(without_credentials(uri)), {}).get(name)
     return remembered.id if remembered else None
 
 
@@ -145,7 +145,7 @@ def _artifact_location(uri: str) -> str | None:
     folder = Path.cwd()
     if uri.startswith(("http://", "https://")) or "%" not in str(folder):
         return None
-    return addresses.quoted(folder / "mlruns" / uuid.uuid4().hex[:8])
+    return sqlite_addresses.quoted(folder / "mlruns" / uuid.uuid4().hex[:8])
 
 
 def _refuse_renamed(client: MlflowClient, uri: str, name: str) -> None:
@@ -159,7 +159,7 @@ def _refuse_renamed(client: MlflowClient, uri: str, name: str) -> None:
 
 def _remember(uri: str, name: str, experiment: Experiment) -> None:
     names = _names()
-    ours = names.setdefault(addresses.to_state(without_credentials(uri)), {})
+    ours = names.setdefault(sqlite_addresses.to_state(without_credentials(uri)), {})
     remembered = _Remembered(experiment.experiment_id, experiment.creation_time)
     if ours.get(name) != remembered:
         ours[name] = remembered

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from benchbench.errors import TrackingError
 from benchbench.paths import replacing
 from benchbench.records import file_names, results_file
-from benchbench.records.private import has_paths, without_credentials, without_paths
-from benchbench.tracking import content, grids
+from benchbench.records.redaction import has_paths, without_credentials, without_paths
+from benchbench.tracking import content, grid_runs
 from benchbench.tracking.experiments import find_experiment
-from benchbench.tracking.models import find_model
+from benchbench.tracking.logged_models import find_model
 from benchbench.tracking.moved import current_address
 from benchbench.tracking.reading import reading, search
-from benchbench.tracking.records import record_of
+from benchbench.tracking.stored_records import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -81,7 +81,7 @@ def export_runs(
 
 
 def _is_ours(run: entities.Run) -> bool:
-    return not {content.ATTEMPT_TAG, content.KIND_TAG, grids.GRID_TAG}.isdisjoint(run.data.tags)
+    return not {content.ATTEMPT_TAG, content.KIND_TAG, grid_runs.GRID_TAG}.isdisjoint(run.data.tags)
 
 
 def _chosen(runs: list[entities.Run], run_ids: Collection[str]) -> list[entities.Run]:
@@ -200,7 +200,7 @@ def _summary(runs: list[entities.Run], *, num_running: int) -> Exported:
         notes.append(f"{', '.join(sorted(keys))}: an absolute path, which stays since it is part of the spec id")
     return Exported(
         num_trials=sum(content.ATTEMPT_TAG in tag for tag in tags),
-        num_grids=sum(grids.GRID_TAG in tag for tag in tags),
+        num_grids=sum(grid_runs.GRID_TAG in tag for tag in tags),
         num_timings=sum(content.KIND_TAG in tag and content.PARENT_TAG not in tag for tag in tags),
         notes=tuple(notes),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchbench.records.record import MlflowRun
-from benchbench.tracking import content, grids, models
+from benchbench.tracking import content, grid_runs, logged_models
 from benchbench.tracking.reading import as_tracking_error
 
 if TYPE_CHECKING:
@@ -67,10 +67,11 @@ def _find(store: Store, run: ExportedRun) -> entities.Run | None:
     """Return the run if it is in the store: a trial by its attempt, a grid by name and file, others by their origin."""
     queries = [f"tags.`{ORIGIN_TAG}` = '{run.run_id}'", f"attributes.run_id = '{run.run_id}'"]
     if attempt := run.tags.get(content.ATTEMPT_TAG):
-        queries = [f"tags.`{content.ATTEMPT_TAG}` = '{grids.searchable(attempt)}'"]
-    elif grids.GRID_TAG in run.tags:
+        queries = [f"tags.`{content.ATTEMPT_TAG}` = '{grid_runs.searchable(attempt)}'"]
+    elif grid_runs.GRID_TAG in run.tags:
         named = [
-            f"tags.`{tag}` = '{grids.searchable(run.tags.get(tag, ''))}'" for tag in (grids.GRID_TAG, grids.FILE_TAG)
+            f"tags.`{tag}` = '{grid_runs.searchable(run.tags.get(tag, ''))}'"
+            for tag in (grid_runs.GRID_TAG, grid_runs.FILE_TAG)
         ]
         queries = [" and ".join(named)]
     for query in queries:
@@ -127,4 +128,4 @@ def _send_files(store: Store, run_id: str, run: ExportedRun, reader: Reader, fol
     record = reader.record(run.run_id)
     if model is not None and record is not None:
         address = MlflowRun(store.tracking_uri, store.experiment_id, run_id)
-        models.send(store.client, address, record, folder=model)
+        logged_models.send(store.client, address, record, folder=model)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from benchbench.records.addresses import quoted, sqlite_path
+from benchbench.records.sqlite_addresses import quoted, sqlite_path
 
 _FOLDER = "mlruns"
 _COLUMNS = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError, TrackingError
-from benchbench.records.addresses import sqlite_path, with_path
-from benchbench.records.private import without_credentials
+from benchbench.records.redaction import without_credentials
+from benchbench.records.sqlite_addresses import sqlite_path, with_path
 from benchbench.tracking.address import find_readable_store, is_writable
 from benchbench.tracking.client import mlflow_client
 

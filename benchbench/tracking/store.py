@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from benchbench.records import file_names
-from benchbench.records.addresses import sqlite_path
 from benchbench.records.events import Started
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
-from benchbench.records.private import without_credentials
 from benchbench.records.record import Record
-from benchbench.tracking import content, grids
+from benchbench.records.redaction import without_credentials
+from benchbench.records.sqlite_addresses import sqlite_path
+from benchbench.tracking import content, grid_runs
 from benchbench.tracking.address import find_store
 from benchbench.tracking.client import make_database, mlflow_client
 from benchbench.tracking.delivery import Delivery
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from benchbench.records.claim import Claim
     from benchbench.records.events import Event
     from benchbench.records.journal import Delivered
+    from benchbench.records.known_runs import Known
     from benchbench.records.record import MlflowRun
-    from benchbench.records.tracked import Known
 
 DEFAULT_EXPERIMENT = "bench"
 LOCK_SECONDS = 60
@@ -117,13 +117,13 @@ class Store:
     def known(self, spec_ids: Collection[str]) -> Known:
         """Return the finished runs of these specs, and all attempts whose runs were deleted."""
         with as_tracking_error(f"cannot read the tracking store {self.tracking_uri}"):
-            return grids.known(self.client, self.experiment_id, spec_ids)
+            return grid_runs.known(self.client, self.experiment_id, spec_ids)
 
     def open_parent(self, name: str, *, file: Path, question: str, design: Design | None = None) -> str:
         """Return the id of the run of a grid, running: it is made, or opened again if there is one."""
         with as_tracking_error(f"cannot write to the tracking store {self.tracking_uri}"):
-            run_id = grids.open_parent(self.client, self.experiment_id, name, file=file, question=question)
-            grids.remember_design(self.client, run_id, design)
+            run_id = grid_runs.open_parent(self.client, self.experiment_id, name, file=file, question=question)
+            grid_runs.remember_design(self.client, run_id, design)
             return run_id
 
     def close_parents(self) -> None:
@@ -132,7 +132,7 @@ class Store:
             for end in GridEnd.all():
                 if end.tracking_uri != self.tracking_uri:
                     continue
-                grids.close_parent(self.client, end)
+                grid_runs.close_parent(self.client, end)
                 end.drop()
 
     def _begin_delivery(self, journal: Journal, started: Event) -> Delivery:

@@ -2,33 +2,33 @@
 
 ::
 
-    main.py          the worker process: reads jobs, writes messages
-    ray_task.py      the same as a Ray task
-    setup.py         a spec to live objects, and every check before the first batch
-    reading.py       where images are read from while a trial runs
-    splits.py        a dataset as tensors
-    seeds.py         seeds all random generators, and puts them back
-    model_check.py   a fresh model tried in both modes, before anything is trained
-    switches.py      torch's process-wide switches, put back before each trial
-    trial.py         one trial from start to end
-    train.py         the training loop
-    schedule.py      the learning rate: scheduler and warm-up
-    average.py       the moving average of a network's weights
-    best.py          the best network of a trial so far
-    final.py         what the network that a trial ends with achieves
-    augmentation.py  augmentations as one function, and their random numbers
-    augmented.py     augments images for bench data show
-    batches.py       images in batches on the device
-    checkpoint.py    saves a trial's state, and restores it
-    clock.py         where the time goes
-    system.py        load of processor, memory and GPU during a trial
-    memory.py        how much memory a piece of work takes
-    layers.py        the table of a network's layers
-    staging.py       what the run of a finished trial keeps
-    artifacts.py     the files of a finished trial
-    compilation.py   what torch.compile did in a trial
-    export.py        the trained model as an MLflow model
-    predictor.py     the exported model at work on images
-    timing.py        times variants in interleaved rounds
-    accelerate/      what makes a step fast
+    main.py                  the worker process: reads jobs, writes messages
+    ray_task.py              a worker inside Ray
+    setup.py                 builds what a spec names, and checks it before the first batch
+    image_reading.py         reads images from the device or from their file while a trial runs
+    splits.py                a dataset as tensors
+    seeds.py                 seeds all random generators, and puts them back
+    model_check.py           tries a fresh model in both modes, before anything is trained
+    switches.py              torch's process-wide switches, put back before each trial
+    trial.py                 one trial from start to end
+    train.py                 the training loop
+    schedule.py              the learning rate: scheduler and warm-up
+    average.py               the moving average of a network's weights
+    best.py                  the best network of a trial so far
+    final.py                 what the network that a trial ends with achieves
+    augmentation.py          augmentations as one function, and their random numbers
+    augmentation_preview.py  augments images for bench data show
+    batches.py               images in batches on the device
+    checkpoint.py            saves a trial's state, and restores it
+    clock.py                 the phases of a trial, and their seconds
+    system.py                load of processor, memory and GPU during a trial
+    memory.py                how much memory a piece of work takes
+    layer_table.py           the table of a network's layers
+    staging.py               which files the run of a finished trial keeps
+    artifacts.py             writes the files of a finished trial
+    compilation.py           what torch.compile did in a trial
+    export.py                the trained model as an MLflow model
+    predictor.py             the exported model at work on images
+    timing.py                times variants in interleaved rounds
+    accelerate/              what makes a step fast
 """

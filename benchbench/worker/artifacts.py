@@ -5,7 +5,7 @@
     <attempt>/artifacts/per_class.csv           class, images, correct, accuracy
     <attempt>/artifacts/confusion_matrix.csv    a row for each true class, a column for each prediction
     <attempt>/artifacts/predictions.csv         image, class, prediction, probability, correct
-    <attempt>/artifacts/layers.csv              the network's layers, see benchbench.worker.layers
+    <attempt>/artifacts/layers.csv              the network's layers, see benchbench.worker.layer_table
     <attempt>/artifacts/samples.npz             raw images: some of each class, and some with their predictions
     <attempt>/artifacts/model/                  an MLflow model folder
 """
@@ -20,7 +20,7 @@ import numpy as np
 
 from benchbench.records import file_names
 from benchbench.worker.export import save_model
-from benchbench.worker.layers import list_layers
+from benchbench.worker.layer_table import list_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

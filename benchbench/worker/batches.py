@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.augmentation import Augmenter
-from benchbench.worker.reading import Reading
+from benchbench.worker.image_reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,8 +24,8 @@ from benchbench.data.preparation import MAX_PIXEL, Classifier, as_images, read_f
 from benchbench.errors import BenchError, DataError
 from benchbench.protocol.predictions import Predict, Predicted
 from benchbench.records import file_names
-from benchbench.records.adapter import adapter
 from benchbench.records.events import Error
+from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -170,8 +170,8 @@ def answer(request: Predict) -> Predicted:
 
 def main() -> None:
     """Answer one request."""
-    request = adapter(Predict).validate_json(sys.stdin.buffer.read())
-    Path(sys.argv[1]).write_bytes(adapter(Predicted).dump_json(answer(request)))
+    request = json_adapter(Predict).validate_json(sys.stdin.buffer.read())
+    Path(sys.argv[1]).write_bytes(json_adapter(Predicted).dump_json(answer(request)))
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.average import Average
 from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
 from benchbench.worker.best import Best
+from benchbench.worker.image_reading import Reading, is_resident
 from benchbench.worker.memory import is_out_of_memory
 from benchbench.worker.model_check import ModelCheck
-from benchbench.worker.reading import Reading, is_resident
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.seeds import seed_everything
 from benchbench.worker.splits import Splits

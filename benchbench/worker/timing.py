@@ -17,7 +17,7 @@ from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import no_status
-from benchbench.protocol.timing import Measurement, Round, TimingEnded, Warmed
+from benchbench.protocol.timing_messages import Measurement, Round, TimingEnded, Warmed
 from benchbench.worker.accelerate import accelerate, choose_device
 from benchbench.worker.clock import Clock
 from benchbench.worker.memory import Footprint
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from benchbench.plugin.registry import Registry
     from benchbench.protocol.jobs import TimingJob
     from benchbench.protocol.messages import OnStatus
-    from benchbench.protocol.timing import TimingEvent
+    from benchbench.protocol.timing_messages import TimingEvent
     from benchbench.worker.setup import Prepared
     from benchbench.worker.train import BatchCounter
 

@@ -18,7 +18,7 @@ from benchbench.protocol.messages import no_status
 from benchbench.records import file_names
 from benchbench.records.events import EpochFinished, Error, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
-from benchbench.records.private import without_credentials
+from benchbench.records.redaction import without_credentials
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
 from benchbench.worker.checkpoint import UnreadableStateError

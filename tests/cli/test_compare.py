@@ -31,7 +31,7 @@ from benchbench.records.journal import Journal
 from benchbench.records.record import FORMAT
 from benchbench.tracking import Store
 from benchbench.tracking.client import mlflow_client
-from benchbench.tracking.records import load_predictions
+from benchbench.tracking.stored_records import load_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -429,7 +429,7 @@ def test_help_waits_for_no_library() -> None:
 def test_every_metric_of_a_trial_with_many_classes_can_be_asked_for() -> None:
     from support.made_records import per_class
 
-    from benchbench.compare.metrics import values_of
+    from benchbench.compare.metric_values import values_of
 
     numbers: dict[str, Any] = values_of(per_class(0.001, 0, [0.5] * len(CLASSES)))
     assert sum(name.startswith("test_accuracy/") for name in numbers) == len(CLASSES)

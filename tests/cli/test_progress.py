@@ -9,8 +9,8 @@ from io import StringIO
 from rich.console import Console
 from support import journals
 
+from benchbench.cli.output import epoch_line
 from benchbench.cli.progress import GridDisplay, RunDisplay
-from benchbench.cli.tables import epoch_line
 from benchbench.protocol.jobs import TrialJob
 from benchbench.records.record import Record
 

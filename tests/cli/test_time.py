@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from benchbench.cli.main import make_app
 from benchbench.errors import DeviceError, TrialError
-from benchbench.tracking.records import read_experiment
+from benchbench.tracking.stored_records import read_experiment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from support.made_records import configuration, ended, spec
 
 from benchbench.compare import compare_records
 from benchbench.compare.answer import answer
-from benchbench.config.comparison import read_comparison
+from benchbench.config.compare_section import read_comparison
 
 
 def test_the_answer_says_how_much_better_the_best_configuration_is_with_interval_and_seeds() -> None:

@@ -19,18 +19,18 @@ from support.made_records import CLASSES, configuration, ended, made, per_class,
 
 from benchbench.compare import Comparison, against_published, compare_models, compare_records
 from benchbench.compare.answer import answer
+from benchbench.compare.comparison_tables import of_comparison
 from benchbench.compare.contrasts import contrast, equivalence_p, permutation_p
 from benchbench.compare.corrections import holm
 from benchbench.compare.intervals import prediction_interval, summarise
 from benchbench.compare.power import power, seeds_needed
-from benchbench.compare.tables import of_comparison
 from benchbench.compare.verdicts import DIFFERENT
 from benchbench.compare.warnings import on_late_baseline
 from benchbench.compare.words import difference, mean, value
 from benchbench.compare.words import test as words_of_test
-from benchbench.config.comparison import Compare, Expected, read_comparison
+from benchbench.config.compare_section import Compare, Expected, read_comparison
 from benchbench.errors import SpecError
-from benchbench.records.tracked import Predictions
+from benchbench.records.known_runs import Predictions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

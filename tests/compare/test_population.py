@@ -11,9 +11,9 @@ from support.made_records import configuration
 
 from benchbench.compare import compare_populations
 from benchbench.compare.population import over_images
-from benchbench.config.comparison import read_comparison
+from benchbench.config.compare_section import read_comparison
 from benchbench.errors import SpecError
-from benchbench.records.tracked import Predictions
+from benchbench.records.known_runs import Predictions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchbench.config.comparison import Compare
+from benchbench.config.compare_section import Compare
 from benchbench.config.grid_file import MAX_TRIALS, GridFile, load
 from benchbench.config.spec import Draft, Spec
 from benchbench.errors import SpecError

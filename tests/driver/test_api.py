@@ -55,8 +55,11 @@ class Notebook(bb.Watcher):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+pytestmark = pytest.mark.usefixtures("one_cache")
+
+
 @pytest.fixture(autouse=True)
-def _prepared(workdir: Path, one_cache: None, empty_database: Path) -> None:
+def _prepared(workdir: Path, empty_database: Path) -> None:
     shutil.copy(empty_database, workdir / "mlflow.db")
 
 

@@ -13,7 +13,7 @@ from benchbench.config.differences import describe_spec, is_match, varying
 from benchbench.config.grid_file import GridFile, load
 from benchbench.driver.variants import Wanted, name_variants, read_variants
 from benchbench.plugin.registry import Registry
-from benchbench.records.metrics import class_slugs
+from benchbench.records.metric_names import class_slugs
 
 if TYPE_CHECKING:
     from benchbench.config.spec import Spec

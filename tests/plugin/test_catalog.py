@@ -44,7 +44,9 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 
 
 @pytest.fixture(autouse=True)
-def _own_catalogs(_own_folders: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_catalogs(
+    _own_folders: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No other test uses what is kept, damaged and thrown away here."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
 

@@ -31,7 +31,7 @@ from benchbench.protocol.messages import (
     decode,
     encode,
 )
-from benchbench.protocol.timing import Measurement, Round, TimingEnded, Warmed
+from benchbench.protocol.timing_messages import Measurement, Round, TimingEnded, Warmed
 
 if TYPE_CHECKING:
     from benchbench.protocol.messages import Answer, Request

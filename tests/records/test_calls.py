@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import journals
 
-from benchbench.records.calls import SIGN_SECONDS, NOBODY, Call, calling
+from benchbench.records.calls import NOBODY, SIGN_SECONDS, Call, calling
 from benchbench.records.claim import Claim
 from benchbench.records.host import Host, this_host
 from benchbench.records.journal import Journal

@@ -20,8 +20,8 @@ from benchbench.errors import SpecError
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.events import Error
 from benchbench.records.record import Record
-from benchbench.report import facts, images, page, tables
-from benchbench.report.classes import class_table
+from benchbench.report import embedded_images, facts, page, report_tables
+from benchbench.report.class_accuracy import class_table
 from benchbench.report.subject import Subject
 from benchbench.report.trial_files import Trial
 from benchbench.worker.artifacts import Predictions, stage
@@ -77,7 +77,7 @@ class Reader(HTMLParser):
             self.json += data
 
 
-def texts(row: tuple[tables.Cell, ...]) -> list[str]:
+def texts(row: tuple[report_tables.Cell, ...]) -> list[str]:
     return [cell.text for cell in row]
 
 
@@ -89,7 +89,7 @@ def test_the_question_and_the_verdicts_come_before_everything_else(two_rates: Su
 
 
 def test_trials_are_sorted_by_validation_with_the_best_marked_and_failed_ones_last(two_rates: Subject) -> None:
-    table = tables.trial_table(two_rates)
+    table = report_tables.trial_table(two_rates)
     assert table.caption.startswith("5 trials: 4 finished, 1 failed.")
     assert [row[0].text for row in table.rows] == ["1 *", "2", "3", "4", "5"]
     assert texts(table.rows[0])[1:5] == ["0.2", "1", "finished", "81.0%"]
@@ -218,7 +218,7 @@ def test_images_in_the_page_are_whole_and_not_larger_than_they_need_be(
 
     image = np.zeros(shape, np.uint8)
     image[:, 0, 0] = 255
-    kind, _, data = images.address(image).partition(",")
+    kind, _, data = embedded_images.address(image).partition(",")
     assert kind == "data:image/webp;base64"
     with Image.open(io.BytesIO(base64.b64decode(data))) as found:
         assert found.size == size

@@ -13,13 +13,13 @@ from rates import rate
 from scipy import stats
 
 from benchbench.compare.contrasts import MIN_VALUES, contrast
-from benchbench.compare.looks import Evidence, Looks, fixed_seeds
 from benchbench.compare.power import power
+from benchbench.compare.sequential_tests import Evidence, Looks, fixed_seeds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchbench.compare.looks import Decision, Key
+    from benchbench.compare.sequential_tests import Decision, Key
 
     Numbers = NDArray[np.float64]
     Cells = list[tuple[str, ...]]

@@ -99,7 +99,7 @@ class Bench:
 
 
 def call(*arguments: object, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Call ``bench`` in a folder and wait for its end: in a fork if that makes no difference, since it starts faster."""
+    """Call ``bench`` in a folder and wait for its end: in a fork, which starts faster, if it makes no difference."""
     words = [str(PROGRAM), *map(str, arguments)]
     if forks.fits(environment):
         return forks.call(words, folder=folder, environment=environment, timeout_seconds=TIMEOUT_SECONDS)

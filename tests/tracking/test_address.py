@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchbench.errors import TrackingError
-from benchbench.records.private import without_credentials
 from benchbench.records.record import MlflowRun
+from benchbench.records.redaction import without_credentials
 from benchbench.tracking.address import find_readable_store, find_store, how_to_open
 
 if TYPE_CHECKING:

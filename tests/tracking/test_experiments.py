@@ -13,9 +13,9 @@ from support import journals
 from benchbench.errors import TrackingError
 from benchbench.records.claim import Claim
 from benchbench.tracking import Store, TrackerThread, is_delivered
-from benchbench.tracking.grids import find_parent
-from benchbench.tracking.records import read_experiment
+from benchbench.tracking.grid_runs import find_parent
 from benchbench.tracking.store import check_store
+from benchbench.tracking.stored_records import read_experiment
 
 if TYPE_CHECKING:
     from benchbench.records.journal import Journal

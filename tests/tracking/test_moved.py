@@ -18,7 +18,7 @@ from benchbench.records.claim import Claim
 from benchbench.records.journal import Journal
 from benchbench.tracking import Store, is_delivered
 from benchbench.tracking.moved import find_move
-from benchbench.tracking.records import load_records
+from benchbench.tracking.stored_records import load_records
 
 if TYPE_CHECKING:
     from pathlib import Path

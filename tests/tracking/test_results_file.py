@@ -17,10 +17,10 @@ from benchbench.errors import TrackingError
 from benchbench.records import results_file
 from benchbench.records.claim import Claim
 from benchbench.records.grid_end import GridEnd
-from benchbench.records.private import without_paths
+from benchbench.records.redaction import without_paths
 from benchbench.report import provenance
 from benchbench.tracking import Store
-from benchbench.tracking.records import load_records
+from benchbench.tracking.stored_records import load_records
 
 if TYPE_CHECKING:
     from pathlib import Path

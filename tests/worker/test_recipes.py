@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from benchbench.worker.accelerate import Acceleration, Case, products
-from benchbench.worker.accelerate.factored import FactoredGradient
 from benchbench.worker.accelerate.in_place import StepsInPlace
+from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.optimizers import FusedSteps
 from benchbench.worker.average import Average

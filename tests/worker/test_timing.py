@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 import pytest
 from support.paths import PLUGINS
 
-from benchbench.compare.timings import compare_timings
+from benchbench.compare.timing_ratios import compare_timings
 from benchbench.config.spec import Draft
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TimingJob
-from benchbench.protocol.timing import Round, Timing, TimingEnded, Warmed
-from benchbench.report.timings import measurement_text
+from benchbench.protocol.timing_messages import Round, Timing, TimingEnded, Warmed
+from benchbench.report.timing_data import measurement_text
 from benchbench.worker.timing import time_variants
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from benchbench.config.spec import Spec
-    from benchbench.protocol.timing import TimingEvent
+    from benchbench.protocol.timing_messages import TimingEvent
 
 pytestmark = pytest.mark.usefixtures("one_cache")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from benchbench.worker.accelerate.factored import FactoredGradient
+from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.lever import Lever
 from benchbench.worker.accelerate.linear import LinearProducts, large_weights
 from benchbench.worker.accelerate.optimizers import can_fuse, fuse, lies_as, weights_of

@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from benchbench.worker.accelerate import border, linear, winograd_3x3, winograd_5x5
+from benchbench.worker.accelerate import constant_border, linear, winograd_3x3, winograd_5x5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -103,7 +103,7 @@ class FastLayers(TorchFunctionMode):
         how = {"stride": stride, "padding": padding}
         window = self._window_of(input)
         if window is not None and not (self._winograd and winograd_3x3.fits(input, weight, **how)):
-            found = border.conv2d(input, window, weight, bias, **how, convolve=self._convolved)
+            found = constant_border.conv2d(input, window, weight, bias, **how, convolve=self._convolved)
             if found is not None:
                 return self._follow(*found)
         return self._convolved(input, weight, bias, stride, padding)
@@ -136,7 +136,7 @@ class FastLayers(TorchFunctionMode):
         window = self._window_of(input)
         if window is None or dilation not in (1, (1, 1)) or ceil_mode:
             return outputs
-        found = border.pooled(input, window, kernel_size, stride, padding)
+        found = constant_border.pooled(input, window, kernel_size, stride, padding)
         return outputs if found is None else self._follow(outputs, found)
 
     def _refuse_shared(self, inputs: Sequence[object]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchbench.worker.accelerate.border import SharedBorder
 from benchbench.worker.accelerate.channels_last import ChannelsLast
+from benchbench.worker.accelerate.constant_border import SharedBorder
 from benchbench.worker.accelerate.in_place import StepsInPlace
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.optimizers import FusedSteps

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import nn
 
-from benchbench.worker.accelerate.factored import FactoredGradient, Factors
+from benchbench.worker.accelerate.lazy_gradient import FactoredGradient, Factors
 from benchbench.worker.accelerate.lever import Lever, plain_weights
 from benchbench.worker.accelerate.products import PRODUCTS
 

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.accelerate.acceleration import Acceleration
-from benchbench.worker.accelerate.memory import give_back_memory
+from benchbench.worker.accelerate.allocator import give_back_memory
 from benchbench.worker.accelerate.proof_pass import BOUNDS, GRADIENT, Pass, computed
 from benchbench.worker.accelerate.proof_steps import ProofError, check_outcomes, copied_optimizer, outcome, rows_like
 from benchbench.worker.batches import fitting
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchbench.worker.accelerate.factored import Factors
+    from benchbench.worker.accelerate.lazy_gradient import Factors
     from benchbench.worker.accelerate.lever import Case, Lever
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from benchbench.worker.accelerate.acceleration import Acceleration
-    from benchbench.worker.accelerate.factored import Factors
+    from benchbench.worker.accelerate.lazy_gradient import Factors
 
 MAX_NUMBERS = 2**20
 """Of a tensor that is compared whole."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from benchbench.worker.accelerate.factored import FactoredGradient, Factors
+from benchbench.worker.accelerate.lazy_gradient import FactoredGradient, Factors
 from benchbench.worker.accelerate.optimizers import FUSED
 
 if TYPE_CHECKING:

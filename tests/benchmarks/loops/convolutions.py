@@ -8,7 +8,7 @@ import torch
 from products import milliseconds
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.worker.accelerate import border, keep_freed_memory, winograd_3x3, winograd_5x5
+from benchbench.worker.accelerate import constant_border, keep_freed_memory, winograd_3x3, winograd_5x5
 from benchbench.worker.batches import Span, Window
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def measure_border_5x5(batch_size: int) -> None:
 
 
 def _apart(images: Tensor, window: Window, weight: Tensor, *, stride: int = 1) -> Tensor:
-    output = border.conv2d(images, window, weight, None, stride=stride, padding=2, convolve=_convolve)
+    output = constant_border.conv2d(images, window, weight, None, stride=stride, padding=2, convolve=_convolve)
     return F.conv2d(images, weight, stride=stride, padding=2) if output is None else output[0]
 
 

@@ -14,8 +14,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from benchbench.errors import DeviceError
 from benchbench.worker.accelerate import Acceleration, Case, accelerate, peak_bytes, reset_peak
-from benchbench.worker.accelerate.border import SharedBorder
 from benchbench.worker.accelerate.channels_last import ChannelsLast
+from benchbench.worker.accelerate.constant_border import SharedBorder
 from benchbench.worker.accelerate.devices import (
     device_versions,
     driver_version,

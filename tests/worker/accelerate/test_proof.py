@@ -21,8 +21,8 @@ from benchbench.worker.accelerate import (
     accelerate,
     winograd_3x3,
 )
-from benchbench.worker.accelerate.border import SharedBorder
 from benchbench.worker.accelerate.channels_last import ChannelsLast
+from benchbench.worker.accelerate.constant_border import SharedBorder
 from benchbench.worker.accelerate.in_place import StepsInPlace
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.optimizers import FusedSteps

@@ -17,8 +17,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.checkpoint import checkpoint
 
 from benchbench.worker.accelerate import Acceleration, Case, products
-from benchbench.worker.accelerate.factored import FactoredGradient
 from benchbench.worker.accelerate.in_place import StepsInPlace
+from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.optimizers import FusedSteps
 

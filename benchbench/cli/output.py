@@ -1,0 +1,180 @@
+"""Tables and lines of text: to read, for a paper, and as data."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+from pydantic_core import to_json
+
+from benchbench.driver.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from benchbench.compare.adaptive import Course
+    from benchbench.compare.comparison_tables import TextTable
+    from benchbench.driver.plan import Planned
+    from benchbench.records.events import Epoch, Resumed
+    from benchbench.records.record import Record
+
+WIDTH_WITHOUT_TERMINAL = 160
+SECONDS_IN_A_MINUTE = 60
+
+
+class Notes(Watcher):
+    """Prints notes on standard error, for commands that show nothing else while they work."""
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        typer.echo(text, err=True)
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Collection[str] = (),
+    unbroken: Collection[str] = (),
+) -> None:
+    """Print rows of texts below the names of their columns.
+
+    Columns in ``numbers`` are aligned to the right; those in ``unbroken`` are never broken into lines.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        table.add_column(column, overflow="fold", justify=justify, no_wrap=column in unbroken)
+    for row in rows:
+        # As Text, since a text such as [0, 1] would be taken for markup.
+        table.add_row(*map(Text, row))
+    Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False).print(table)
+
+
+def print_tables(tables: Iterable[TextTable], below: Sequence[str], form: str) -> None:
+    """Print tables as ``table``, ``markdown`` or ``latex``, and the lines below all of them."""
+    from benchbench.compare.comparison_tables import to_latex, to_markdown
+
+    texts = {"markdown": to_markdown, "latex": to_latex}
+    for table in tables:
+        if form in texts:
+            typer.echo(texts[form](table))
+        else:
+            _print_text_table(table)
+    print_lines(below, form)
+
+
+def print_lines(lines: Iterable[str], form: str) -> None:
+    """Print lines of text, which in LaTeX are comments."""
+    from benchbench.compare.comparison_tables import latex_text
+
+    for line in lines:
+        typer.echo(f"% {latex_text(line)}" if form == "latex" else line)
+
+
+def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print rows of the same keys as CSV."""
+    from benchbench.compare.comparison_tables import to_csv
+
+    typer.echo(to_csv(rows), nl=False)
+
+
+def print_json(data: object) -> None:
+    """Print plain data as JSON; numbers that are not finite become texts, as in records."""
+    plain = json.loads(to_json(data, inf_nan_mode="strings"))
+    # In ASCII, which every terminal and pipe takes.
+    typer.echo(json.dumps(plain, indent=2))
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time such as ``0:10:49``, or ``3.2 s`` below a minute."""
+    return f"{seconds:.1f} s" if seconds < SECONDS_IN_A_MINUTE else str(timedelta(seconds=round(seconds)))
+
+
+def headline(record: Record) -> str:
+    """Return one line that says what is trained on what: ``alexnet (57.0 M parameters) on digits ...``."""
+    spec, machine = record.spec, record.machine
+    threads = f", {machine.num_threads} threads" if machine.device == "cpu" else f" ({machine.device_name})"
+    return (
+        f"{spec.model.name} ({record.num_parameters / 1e6:.1f} M parameters) on {spec.dataset.name},"
+        f" {spec.optimizer.name}, batch {spec.batch_size}, seed {spec.seed};"
+        f" {machine.device}{threads}, {spec.precision}"
+    )
+
+
+def epoch_line(epoch: Epoch, record: Record) -> str:
+    """Return one line of losses and accuracies; ``*`` marks the best validation accuracy so far."""
+    best = epoch.val_accuracy >= max(before.val_accuracy for before in record.epochs)
+    width = len(str(record.spec.epochs))
+    return (
+        f"epoch {epoch.epoch:{width}}/{record.spec.epochs}"
+        f"  train {epoch.train_loss:.4f} {epoch.train_accuracy:6.1%}"
+        f"  val {epoch.val_loss:.4f} {epoch.val_accuracy:6.1%} {'*' if best else ' '}"
+        f"  {epoch.train_seconds + epoch.eval_seconds:.1f} s  {epoch.images_per_second:.0f} img/s"
+    )
+
+
+def resumed_line(event: Resumed) -> str:
+    """Return after which epoch a trial goes on, and what there is to say about it."""
+    return "; ".join(filter(None, (f"resuming after epoch {event.num_epochs}", event.note)))
+
+
+def trial_line(record: Record) -> str:
+    """Return how a trial ended: ``val 53.8 %  test 54.6 %  10:49``, or why it did not finish."""
+    seconds = duration(record.times.wall) if record.times else ""
+    if record.final is not None:
+        return f"val {record.final.val_accuracy:.1%}  test {record.final.test_accuracy:.1%}  {seconds}"
+    why = record.error.message.partition("\n")[0] if record.error else ""
+    return f"{record.status} after {len(record.epochs)} epochs: {why}  {seconds}".rstrip()
+
+
+def plan_line(plan: Sequence[Planned], *, num_jobs: int, is_most: bool = False) -> str:
+    """Return how many trials are done and how many are left, such as ``4 trials: 1 done, 0 to resume, 3 to run``.
+
+    If these are the most that may be needed, ``is_most`` says so.
+    """
+    actions = [item.action for item in plan]
+    stale = sum(bool(item.stale) and item.action == "skip" for item in plan)
+    parts = [
+        f"{'at most ' if is_most else ''}{len(plan)} trials: {actions.count('skip')} done",
+        *([f"{stale} of them stale (--rerun-stale)"] if stale else []),
+        f"{actions.count('resume')} to resume",
+        f"{actions.count('run')} to run",
+    ]
+    known = [item.wall_seconds for item in plan if item.wall_seconds]
+    left = len(plan) - actions.count("skip")
+    if known and left:
+        parts.append(f"about {duration(left * sum(known) / len(known) / num_jobs)} by earlier trials")
+    return ", ".join(parts)
+
+
+def look_lines(course: Course) -> list[str]:
+    """Return the design of a course before its first look, and what came of its last look afterwards."""
+    number = len(course.comparisons)
+    looks, configurations = course.design.looks, course.design.num_configurations
+    if not number:
+        steps = ", ".join(map(str, looks[:-1]))
+        return [f"looks after {steps} and {looks[-1]} seeds of {configurations} configurations"]
+    ended = [
+        f"  {decision.outcome}: {name}, {metric}"
+        for (name, metric), decision in course.decisions.items()
+        if decision.look == number and decision.outcome != "open"
+    ]
+    num_open = len(course.of_outcome("open"))
+    return [f"look {number} of {len(looks)}, {looks[number - 1]} seeds: {num_open} comparison(s) open", *ended]
+
+
+def _print_text_table(table: TextTable) -> None:
+    typer.echo(table.title)
+    print_table(table.columns, table.rows, numbers=[name for name in table.columns if "mean" in name])
+    for line in table.below:
+        typer.echo(line)
+    typer.echo()

@@ -1,0 +1,133 @@
+"""Configurations on several datasets: a comparison on each, and ranks, profiles and aggregates over all of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchbench.compare.aggregates import interquartile_mean, probability_of_improvement
+from benchbench.compare.comparison import compare_records
+from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.profiles import profiles
+from benchbench.compare.ranks import rank_over_datasets
+from benchbench.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from benchbench.compare.comparison import Comparison, Row
+    from benchbench.compare.intervals import Interval
+    from benchbench.compare.metric_values import Metric
+    from benchbench.compare.profiles import Profile
+    from benchbench.compare.ranks import Ranks
+    from benchbench.config.compare_section import Compare
+    from benchbench.records.record import Record
+
+MIN_CONFIGURATIONS = 2
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One configuration over all datasets; the baseline has no probability of improvement over itself."""
+
+    interquartile_mean: float
+    interval: Interval
+    improvement: float | None
+    improvement_interval: Interval | None
+
+
+@dataclass(frozen=True)
+class DatasetComparison:
+    """Comparisons by dataset, and over all datasets those configurations that were trained on each of them.
+
+    ``ranks`` and ``aggregates`` are of the first metric, ``profiles`` of the seconds to each target and None without
+    targets. ``missing`` names configurations that lack a dataset.
+    """
+
+    comparisons: dict[str, Comparison]
+    configurations: tuple[str, ...]
+    baseline: str
+    metric: Metric
+    ranks: Ranks
+    aggregates: tuple[Aggregate, ...]
+    profiles: tuple[Profile, ...] | None
+    missing: tuple[str, ...]
+
+
+def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetComparison:
+    """Return the comparison on each dataset and over all of them.
+
+    The verdicts of each dataset are corrected for the comparisons on it. Raises :class:`SpecError` for fewer than two
+    datasets, or fewer than two configurations that have results on all of them.
+    """
+    by_dataset: dict[str, list[Record]] = {}
+    for record in one_per_trial(records):
+        by_dataset.setdefault(record.spec.dataset.name, []).append(record)
+    if len(by_dataset) < 2:  # noqa: PLR2004 - there is nothing to rank over
+        raise SpecError("the trials are of one dataset only", hint="bench compare without --datasets compares them")
+    keys = tuple(key for key in question.by if key.partition(".")[0] != "dataset")
+    asked = question.model_copy(update={"by": keys})
+    comparisons = {name: compare_records(of_one, asked) for name, of_one in by_dataset.items()}
+    tables = [{row.name: row for row in comparison.rows} for comparison in comparisons.values()]
+    names = [name for name in tables[0] if all(_has_results(table.get(name)) for table in tables)]
+    every = dict.fromkeys(name for table in tables for name in table)
+    if len(names) < MIN_CONFIGURATIONS:
+        raise SpecError(
+            "fewer than two configurations have results on every dataset", hint=f"configurations: {'; '.join(every)}"
+        )
+    return _over_all(comparisons, tables, names, tuple(name for name in every if name not in names))
+
+
+def _over_all(
+    comparisons: dict[str, Comparison],
+    tables: Sequence[Mapping[str, Row]],
+    names: Sequence[str],
+    missing: tuple[str, ...],
+) -> DatasetComparison:
+    first = next(iter(comparisons.values()))
+    metric, confidence = first.metrics[0], first.confidence
+    scores = [[_values(table[name], metric.name) for table in tables] for name in names]
+    baseline = first.baseline.name if first.baseline.name in names else names[0]
+    higher = metric.better != "lower"
+    against = scores[names.index(baseline)]
+    aggregates = []
+    for name, of_one in zip(names, scores, strict=True):
+        improvement, interval = (
+            (None, None)
+            if name == baseline
+            else probability_of_improvement(of_one, against, higher_is_better=higher, confidence=confidence)
+        )
+        aggregates.append(Aggregate(*interquartile_mean(of_one, confidence=confidence), improvement, interval))
+    means = np.array([[values.mean() for values in of_one] for of_one in scores])
+    targets = [each.name for each in first.metrics if each.name.startswith("seconds_to_")]
+    times = [[_median(table[name], target) for table in tables for target in targets] for name in names]
+    return DatasetComparison(
+        comparisons,
+        tuple(names),
+        baseline,
+        metric,
+        rank_over_datasets(means, higher_is_better=higher, confidence=confidence),
+        tuple(aggregates),
+        profiles(np.array(times)) if targets else None,
+        missing,
+    )
+
+
+def _has_results(row: Row | None) -> bool:
+    return row is not None and bool(len(_values(row, next(iter(row.cells)))))
+
+
+def _values(row: Row, metric: str) -> NDArray[np.float64]:
+    """Return all finite values of a row, those of seeds that did not learn included: they count against it."""
+    values = [value for value in row.cells[metric].values.values() if value is not None and math.isfinite(value)]
+    return np.array(values, dtype=np.float64)
+
+
+def _median(row: Row, target: str) -> float:
+    median = row.cells[target].median
+    return math.inf if median is None else median

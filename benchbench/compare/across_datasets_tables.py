@@ -1,0 +1,85 @@
+"""Comparisons on several datasets as tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from benchbench.compare import words
+from benchbench.compare.comparison_tables import TextTable, of_comparison
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchbench.compare.across_datasets import DatasetComparison
+    from benchbench.compare.profiles import Profile
+
+FACTORS = (1.0, 1.1, 1.5, 2.0, 4.0)
+
+
+def of_datasets(compared: DatasetComparison) -> list[TextTable]:
+    """Return the tables of each dataset, and those over all of them."""
+    return [
+        *_by_dataset(compared),
+        _of_ranks(compared),
+        _of_aggregates(compared),
+        *([_of_profiles(compared, compared.profiles)] if compared.profiles else []),
+    ]
+
+
+def _by_dataset(compared: DatasetComparison) -> Iterator[TextTable]:
+    for dataset, comparison in compared.comparisons.items():
+        yield from (replace(table, title=f"{dataset}: {table.title}") for table in of_comparison(comparison))
+
+
+def _of_ranks(compared: DatasetComparison) -> TextTable:
+    ranks, baseline = compared.ranks, compared.configurations.index(compared.baseline)
+    rows = tuple(
+        (name, f"{rank:.2f}", _rank_verdict(compared, number, baseline))
+        for number, (name, rank) in enumerate(zip(compared.configurations, ranks.average, strict=True))
+    )
+    below = (
+        f"{ranks.num_datasets} datasets, 1 is best; all equal: p = {ranks.p_value:.2g} (Friedman);"
+        f" critical difference {ranks.critical_difference:.2f} (Nemenyi)"
+    )
+    return TextTable(f"ranks by {compared.metric.name}", ("configuration", "average rank", "verdict"), rows, (below,))
+
+
+def _rank_verdict(compared: DatasetComparison, number: int, baseline: int) -> str:
+    if number == baseline:
+        return "baseline"
+    ranks = compared.ranks
+    if not ranks.differ(number, baseline):
+        return "not distinguishable"
+    return "better" if ranks.average[number] < ranks.average[baseline] else "worse"
+
+
+def _of_aggregates(compared: DatasetComparison) -> TextTable:
+    metric, confidence = compared.metric, words.percent(next(iter(compared.comparisons.values())).confidence)
+    rows = tuple(
+        (
+            name,
+            words.number(each.interquartile_mean, metric),
+            words.interval(each.interval, metric),
+            "" if each.improvement is None else f"{words.PERCENT * each.improvement:.0f}",
+            words.fractions(each.improvement_interval),
+        )
+        for name, each in zip(compared.configurations, compared.aggregates, strict=True)
+    )
+    columns = ("configuration", "interquartile mean", confidence, "better than the baseline (%)", confidence)
+    below = "all seeds of all datasets; stratified bootstrap over seeds, whose intervals are too short for few seeds"
+    return TextTable(f"{metric.name} over all datasets ({words.unit(metric)})", columns, rows, (below,))
+
+
+def _of_profiles(compared: DatasetComparison, profiles: tuple[Profile, ...]) -> TextTable:
+    columns = ("configuration", *(f"within {factor:g}x" for factor in FACTORS), "score")
+    rows = tuple(
+        (
+            name,
+            *(f"{words.PERCENT * profile.fraction_within(factor):.0f}" for factor in FACTORS),
+            f"{profile.score:.3f}",
+        )
+        for name, profile in zip(compared.configurations, profiles, strict=True)
+    )
+    below = "% of targets reached within a factor of the fastest configuration's time; score: area under the profile"
+    return TextTable("performance profiles over targets", columns, rows, (below,))

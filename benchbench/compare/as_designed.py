@@ -1,0 +1,52 @@
+"""The comparison that a design asks for: a fixed number of seeds, seeds added as needed, or none in particular."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from benchbench.compare.adaptive import follow, withhold
+from benchbench.compare.comparison import compare_records
+from benchbench.compare.configurations import one_per_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchbench.compare.comparison import Comparison
+    from benchbench.config.compare_section import Compare
+    from benchbench.config.design import Design
+    from benchbench.records.record import Record
+
+
+def compare_as_designed(records: Iterable[Record], question: Compare, design: Design | None = None) -> Comparison:
+    """Return the comparison of an adaptive design, of a declared number of seeds, or of all trials if there is neither.
+
+    A design that is not complete has its means, and no differences and verdicts yet.
+    Raises :class:`~benchbench.errors.SpecError` for a question that these trials have no answer to.
+    """
+    trials = one_per_trial(records)
+    if design is not None:
+        course = follow(trials, question, design)
+        if course.comparisons:
+            return course.comparison
+        why = f"not judged before the first look, at {design.looks[0]} seeds of each configuration"
+        return withhold(compare_records(trials, question), why)
+    if question.seeds is not None:
+        return _of_declared(trials, question, question.seeds)
+    return compare_records(trials, question)
+
+
+def _of_declared(trials: Sequence[Record], question: Compare, num_seeds: int) -> Comparison:
+    """Return the comparison of the first seeds, as many as declared, or without verdicts as long as one is missing."""
+    seeds = sorted({record.spec.seed for record in trials})
+    first = set(seeds[:num_seeds])
+    counted = [record for record in trials if record.spec.seed in first]
+    comparison = compare_records(counted, question)
+    num_ended = [sum(row.statuses.get(status, 0) for status in ("finished", "failed")) for row in comparison.rows]
+    if len(first) < num_seeds or min(num_ended) < num_seeds:
+        why = f"not judged before the {num_seeds} seeds that were declared have run ({min(num_ended)} so far)"
+        return withhold(comparison, why)
+    if len(seeds) > num_seeds:
+        fact = f"seeds: {num_seeds}, as declared; {len(seeds) - num_seeds} more are not judged"
+        return replace(comparison, facts=(*comparison.facts, fact))
+    return comparison

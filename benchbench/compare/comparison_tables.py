@@ -1,0 +1,265 @@
+"""Comparisons as tables: texts to read, in Markdown and LaTeX, and one flat row per number for CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchbench.compare import words
+from benchbench.compare.metric_values import Metric
+from benchbench.config.differences import value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from benchbench.compare.cells import Cell
+    from benchbench.compare.comparison import Comparison, Row
+    from benchbench.compare.intervals import Interval
+    from benchbench.compare.population import PopulationRow
+    from benchbench.compare.published import PublishedRow
+
+_STATUSES = ("finished", "failed", "killed", "running")
+_MARKDOWN = str.maketrans({"|": r"\|", "*": r"\*"})
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"±": r"$\pm$", "<": "$<$", ">": "$>$"}
+)
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of texts with a title, and lines of text below it."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    below: tuple[str, ...] = ()
+
+
+def of_comparison(comparison: Comparison) -> list[TextTable]:
+    """Return a table for each metric, with a row for each configuration and its verdict in the last column.
+
+    If a seed failed, was killed or did not learn, a last table says how many of each configuration learned.
+    """
+    tables = [_of_metric(comparison, metric) for metric in comparison.metrics]
+    all_learned = all(row.learning.all_learned for row in comparison.rows)
+    return tables if all_learned else [*tables, _of_learning(comparison)]
+
+
+def of_published(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
+    """Return our numbers beside the published ones."""
+    columns = ("of", "metric", "ours", "theirs", f"{words.percent(confidence)} of one new run", "", "source")
+    texts = tuple(
+        (
+            row.name,
+            row.metric.name,
+            " ".join(filter(None, (words.mean(row.ours, row.metric), words.statuses(row.statuses)))),
+            words.number(row.theirs, row.metric),
+            words.interval(row.prediction, row.metric),
+            words.judgement(row),
+            row.source,
+        )
+        for row in rows
+    )
+    judged = [row for row in rows if row.judgement != "not judged"]
+    outside = sum(row.judgement == "differs" for row in judged)
+    by_chance = (1 - confidence) * len(judged)
+    below = (
+        "accuracies in %; ± standard deviation",
+        f"{outside} of {len(judged)} differ; {by_chance:.1f} are expected to differ by chance",
+    )
+    return TextTable("against published numbers", columns, texts, below)
+
+
+def of_population(rows: Sequence[PopulationRow], confidence: float) -> TextTable:
+    """Return the verdicts on images like the test images."""
+    columns = ("configuration", f"difference [{words.percent(confidence)}]", "seeds", "variance of seeds", "verdict")
+    accuracy = Metric.named("test_accuracy")
+    texts = tuple(
+        (
+            row.name,
+            words.change(row.estimate, row.interval, accuracy),
+            f"{row.n[0]} pairs" if row.is_paired else f"{row.n[0]} and {row.n[1]}",
+            "" if row.seed_fraction is None else f"{row.seed_fraction:.0%}",
+            row.words,
+        )
+        for row in rows
+    )
+    num_images = f"{max((row.num_images for row in rows), default=0)} test images"
+    below = f"verdicts are about new seeds and new images; {num_images}, seeds and images as crossed random effects"
+    return TextTable("test_accuracy on images like these (difference in points)", columns, texts, (below,))
+
+
+def flat_population(rows: Iterable[PopulationRow]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each configuration, with the columns of :func:`flat_rows` that it has."""
+    for row in rows:
+        yield {
+            "metric": "test_accuracy on images like these",
+            "unit": "fraction",
+            "configuration": row.name,
+            "change": "difference",
+            "estimate": row.estimate,
+            **_ends("estimate", row.interval),
+            "num_tested": row.n[0],
+            "num_tested_baseline": row.n[1],
+            "p_value": row.p_value,
+            "corrected_p": row.corrected_p,
+            "verdict": row.kind,
+            "words": row.words,
+        }
+
+
+def flat_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    """Yield a row for each metric and configuration, in the units of the records."""
+    for metric in comparison.metrics:
+        for row in comparison.rows:
+            cell = row.cells[metric.name]
+            change = cell.contrast
+            yield {
+                "metric": metric.name,
+                "unit": metric.unit,
+                "configuration": row.name,
+                **{key: row.where.get(key) for key in comparison.by},
+                "is_baseline": row.is_baseline,
+                "is_best": row.is_best,
+                **{f"num_{status}": row.statuses.get(status, 0) for status in _STATUSES},
+                "num_learned": row.learning.num_learned,
+                "num_ended": row.learning.num_ended,
+                "learned_p": row.learning.corrected_p,
+                "num_reached": cell.num_reached,
+                "mean": cell.summary.mean,
+                "std": cell.summary.std,
+                **_ends("mean", cell.summary.interval),
+                "median": cell.median,
+                "change": "ratio" if metric.is_ratio else "difference",
+                "estimate": change.estimate if change else None,
+                **_ends("estimate", change.interval if change else None),
+                "test": change.test if change else None,
+                "num_tested": change.n[0] if change else None,
+                "num_tested_baseline": change.n[1] if change else None,
+                "left_out": "; ".join(change.left_out) if change else None,
+                "correlation": change.correlation if change else None,
+                "p_value": change.p_value if change else None,
+                "corrected_p": cell.verdict.corrected_p,
+                "equivalence_p": cell.verdict.equivalence_p,
+                "permutation_p": change.permutation_p if change else None,
+                "verdict": cell.verdict.kind,
+                "words": cell.verdict.words,
+            }
+
+
+def flat_published(rows: Iterable[PublishedRow]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each published number, in the units of the records."""
+    for row in rows:
+        yield {
+            "configuration": row.name,
+            "metric": row.metric.name,
+            "unit": row.metric.unit,
+            "n": row.ours.n,
+            "mean": row.ours.mean,
+            "std": row.ours.std,
+            "theirs": row.theirs,
+            **_ends("prediction", row.prediction),
+            "judgement": row.judgement,
+            "why": row.why,
+            "source": row.source,
+        }
+
+
+def to_markdown(table: TextTable) -> str:
+    """Return a table as Markdown, with its title above and its lines below."""
+    below = "".join(f"\n{line}\n" for line in table.below)
+    return f"**{table.title}**\n\n{markdown_rows(table.columns, table.rows)}\n{below}"
+
+
+def markdown_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return rows below their columns as Markdown."""
+    lines = (columns, *rows)
+    head, *body = (f"| {' | '.join(cell.translate(_MARKDOWN) for cell in line)} |" for line in lines)
+    return "\n".join((head, f"|{' --- |' * len(columns)}", *body))
+
+
+def to_latex(table: TextTable) -> str:
+    """Return a table as LaTeX that needs the package booktabs; title and lines become its caption."""
+    import pandas as pd
+
+    columns = [latex_text(column) for column in table.columns]
+    frame = pd.DataFrame([[latex_text(cell) for cell in row] for row in table.rows], columns=columns)
+    caption = latex_text(" ".join((f"{table.title}.", *table.below)))
+    return str(frame.to_latex(index=False, caption=caption, column_format="l" * len(columns)))
+
+
+def latex_text(text: str) -> str:
+    """Return a text that LaTeX prints as it is."""
+    return text.translate(_LATEX)
+
+
+def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return flat rows as CSV. What is not known is empty."""
+    import pandas as pd
+
+    # As objects, since pandas would turn whole numbers beside an empty cell into 3.0.
+    return str(pd.DataFrame(list(rows), dtype=object).to_csv(index=False, lineterminator="\n"))
+
+
+def _of_metric(comparison: Comparison, metric: Metric) -> TextTable:
+    confidence = words.percent(comparison.confidence)
+    has_unfinished = any(words.statuses(row.statuses) for row in comparison.rows)
+    change = "ratio" if metric.is_ratio else "difference"
+    columns = (
+        *(comparison.by or ("configuration",)),
+        "mean ± std (n)",
+        f"{confidence} of the mean",
+        f"{change} [{confidence}]",
+        "test",
+        *(("not finished",) if has_unfinished else ()),
+        "verdict",
+    )
+    rows = tuple(
+        _texts(row, row.cells[metric.name], metric, comparison.by, has_unfinished=has_unfinished)
+        for row in comparison.rows
+    )
+    return TextTable(words.title(metric), columns, rows, (words.caption(comparison, metric),))
+
+
+def _of_learning(comparison: Comparison) -> TextTable:
+    confidence = words.percent(comparison.confidence)
+    columns = (*(comparison.by or ("configuration",)), "learned", f"{confidence} of the fraction", "others", "verdict")
+    rows = tuple(
+        (
+            *_names(row, comparison.by),
+            f"{row.learning.num_learned} of {row.learning.num_ended}",
+            words.fractions(row.learning.interval),
+            words.statuses(row.learning.others),
+            row.learning.verdict,
+        )
+        for row in comparison.rows
+    )
+    below = "seeds that finished and are better than guessing (%); Wilson's intervals, Fisher's exact test"
+    return TextTable("seeds that learned", columns, rows, (below,))
+
+
+def _names(row: Row, by: Sequence[str]) -> list[str]:
+    names = [value_text(row.where[key]) if key in row.where else "" for key in by] or ["all"]
+    names[0] += " *" if row.is_best else ""
+    return names
+
+
+def _texts(row: Row, cell: Cell, metric: Metric, by: Sequence[str], *, has_unfinished: bool) -> tuple[str, ...]:
+    return (
+        *_names(row, by),
+        words.value(cell, metric),
+        words.interval(cell.summary.interval, metric) if cell.limit is None else "",
+        words.difference(cell.contrast, metric),
+        words.test(cell.contrast),
+        *((words.statuses(row.statuses),) if has_unfinished else ()),
+        cell.verdict.words,
+    )
+
+
+def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
+    return {
+        f"{name}_low": interval.low if interval else None,
+        f"{name}_high": interval.high if interval else None,
+    }

@@ -1,0 +1,162 @@
+"""What can be compared: every number of a finished trial by the name that MLflow shows it under, and a few more.
+
+=========================  ==========================================================================
+``final_…``, ``test_…``    the trained network on a split; ``test_accuracy/<class>`` for each class
+``train_loss`` and so on   the last epoch's, as its training pass went
+``train_seconds``          the whole phase, as ``time/train_seconds`` in MLflow; so for every phase
+``seconds_per_epoch``      a training pass, the mean over all epochs but the first, which is slower
+``images_per_second``      images by seconds of the same epochs
+``overfit_epoch``          None if the trial does not overfit
+``epochs_to_…=…``          the first epoch that reached a target; None if none did
+``seconds_to_…=…``         training and validation up to the end of that epoch
+=========================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from benchbench.errors import SpecError, closest
+from benchbench.records.metric_names import OF_AN_EPOCH, class_slugs, final_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benchbench.compare.intervals import Scale
+    from benchbench.records.events import Epoch
+    from benchbench.records.record import Record
+
+Unit = Literal["fraction", "nats", "seconds", "images/s", "epochs", ""]
+Better = Literal["higher", "lower", "neither"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A name, the unit of its values, and which of them are better."""
+
+    name: str
+    unit: Unit
+    better: Better
+
+    @property
+    def is_ratio(self) -> bool:
+        """Tell whether two values are compared by their ratio: twice as long means the same on any machine."""
+        return self.unit in ("seconds", "images/s")
+
+    @property
+    def is_quality(self) -> bool:
+        """Tell whether it says how well a trial learned, and so means nothing for one that did not."""
+        return self.unit in ("fraction", "nats")
+
+    @property
+    def scale(self) -> Scale:
+        """Return what its values may be."""
+        if self.is_ratio:
+            return "ratio"
+        return "fraction" if self.unit == "fraction" else "positive" if self.unit in ("nats", "epochs") else "plain"
+
+    @staticmethod
+    def named(name: str) -> Metric:
+        """Return the metric of that name: names say what is measured."""
+        name = name.removeprefix("time/")
+        if name.startswith(("epochs_to_", "seconds_to_")):
+            return Metric(name, "epochs" if name.startswith("epochs") else "seconds", "lower")
+        if name.endswith("_accuracy") or name.startswith("test_accuracy/"):
+            return Metric(name, "fraction", "higher")
+        if name == "images_per_second":
+            return Metric(name, "images/s", "higher")
+        if name.endswith("_loss"):
+            return Metric(name, "nats", "lower")
+        if name.endswith(("_seconds", "seconds_per_epoch")):
+            return Metric(name, "seconds", "lower")
+        return Metric(name, "epochs" if name.endswith("_epoch") else "", "neither")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A value that a metric of the epochs is to reach: from below, or for a loss from above."""
+
+    metric: str
+    value: float
+
+    @staticmethod
+    def of(metric: str, value: float) -> Target:
+        """Return the target, or raise :class:`SpecError` for what no epoch has and for a value in another unit."""
+        if metric not in OF_AN_EPOCH:
+            hint = closest(metric, OF_AN_EPOCH) or f"choose from {', '.join(OF_AN_EPOCH)}"
+            raise SpecError(f"no target can be set for {metric!r}: it is not measured after every epoch", hint=hint)
+        check_unit(Metric.named(metric), value, where=f"the target {metric}={value:g}")
+        return Target(metric, value)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Return the names of its two metrics."""
+        return f"epochs_to_{self.metric}={self.value:g}", f"seconds_to_{self.metric}={self.value:g}"
+
+    def values(self, record: Record) -> dict[str, float | None]:
+        """Return how many epochs and seconds it took; None for what was never reached."""
+        seconds = 0.0
+        for epoch in record.epochs:
+            seconds += epoch.train_seconds + epoch.eval_seconds
+            if self._is_reached(epoch):
+                return dict(zip(self.names, (float(epoch.epoch), seconds), strict=True))
+        return dict.fromkeys(self.names)
+
+    def _is_reached(self, epoch: Epoch) -> bool:
+        value: float = getattr(epoch, self.metric)
+        return value <= self.value if self.metric.endswith("loss") else value >= self.value
+
+
+def values_of(record: Record, targets: Iterable[Target] = ()) -> dict[str, float | None]:
+    """Return all numbers of a finished trial by their metrics' names; an empty table for any other."""
+    if record.status != "finished" or record.final is None:
+        return {}
+    final, later = record.final, record.epochs[1:] or record.epochs
+    per_class = final.test_accuracy_per_class
+    slugs = class_slugs(tuple(per_class))
+    values: dict[str, float | None] = {
+        **final_values(final),
+        "overfit_epoch": final.overfit_epoch,
+        "selected_epoch": final.selected_epoch,
+        **{f"test_accuracy/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()},
+        **{f"{phase}_seconds": seconds for phase, seconds in (asdict(record.times) if record.times else {}).items()},
+    }
+    if later:
+        last = record.epochs[-1]
+        values |= {name: getattr(last, name) for name in (*OF_AN_EPOCH, "learning_rate")}
+        values["seconds_per_epoch"] = math.fsum(epoch.train_seconds for epoch in later) / len(later)
+        values["images_per_second"] = _images_per_second(later)
+    for target in targets:
+        values |= target.values(record)
+    return values
+
+
+def _images_per_second(epochs: Sequence[Epoch]) -> float:
+    """Return all images divided by all seconds. The mean of the epochs' rates would be something else."""
+    seconds = math.fsum(epoch.train_seconds for epoch in epochs)
+    images = math.fsum(epoch.images_per_second * epoch.train_seconds for epoch in epochs)
+    return images / seconds if seconds else 0.0
+
+
+def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | None]]) -> tuple[Metric, ...]:
+    """Return the metrics of these names, each once; raises :class:`SpecError` for one that no trial has."""
+    known = list(dict.fromkeys(name for table in tables for name in table))
+    by_name = {name: Metric.named(name) for name in names}
+    for name, metric in by_name.items():
+        if metric.name not in known:
+            listed = [other for other in known if "/" not in other]
+            more = ", test_accuracy/<class>" if len(listed) < len(known) else ""
+            raise SpecError(
+                f"no trial has a metric {name!r}",
+                hint=" ".join(filter(None, (closest(name, known), f"all metrics: {', '.join(listed)}{more}"))),
+            )
+    return tuple({metric.name: metric for metric in by_name.values()}.values())
+
+
+def check_unit(metric: Metric, value: float, *, where: str) -> None:
+    """Raise :class:`SpecError` for an accuracy that is no fraction, such as 54.6 instead of 0.546."""
+    if metric.unit == "fraction" and not 0 <= value <= 1:
+        hint = f"write {value / 100:g} for {value:g} %" if 1 < value <= 100 else ""  # noqa: PLR2004 - percent
+        raise SpecError(f"{where}: accuracies are fractions from 0 to 1, not {value:g}", hint=hint)

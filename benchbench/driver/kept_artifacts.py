@@ -1,0 +1,99 @@
+"""What is kept of trials that have ended: the files of each, and figures and model of the best of a grid."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.records.events import WORST_RANK, Finished
+from benchbench.records.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchbench.driver.executor_and_tracker import Opened
+    from benchbench.driver.plan import Planned
+    from benchbench.protocol.jobs import ArtifactLevel, TrialJob
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """How much is kept of each trial. ``note`` is told of a figure that cannot be drawn."""
+
+    level: ArtifactLevel
+    keep_checkpoints: bool
+    note: Callable[[str], None]
+
+    def complete(self, journal: Journal) -> None:
+        """Add to a trial's artifacts what the worker leaves to this process."""
+        if self.level == "none":
+            return
+        from benchbench.report import figures, provenance
+
+        provenance.describe(journal)
+        if self.level == "full":
+            figures.draw(journal, self.note)
+
+    def drop_checkpoint(self, journal: Journal) -> None:
+        """Delete the checkpoint of a finished trial, unless the user asked for it."""
+        if not self.keep_checkpoints:
+            journal.drop_checkpoint()
+
+
+class Best:
+    """The best trial of a grid by validation so far, the only one whose checkpoint is worth its space."""
+
+    def __init__(self, artifacts: Artifacts, done: Sequence[Planned]) -> None:
+        self._artifacts = artifacts
+        self._done = max(done, key=lambda item: item.rank, default=None)
+        self._rank = self._done.rank if self._done else WORST_RANK
+        self._journal = self._done.journal if self._done else None
+
+    def complete(self, journal: Journal) -> None:
+        """Complete a trial that has ended, and delete the checkpoint that is not needed any more."""
+        self._artifacts.complete(journal)
+        final = journal.record().final
+        if final is None:
+            return
+        beaten: Journal | None = journal
+        if final.rank > self._rank:
+            beaten, self._journal, self._rank = self._journal, journal, final.rank
+        if beaten is not None:
+            self._artifacts.drop_checkpoint(beaten)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the best trial has yet to get its figures and model, and still can."""
+        journal = self._journal
+        return journal is not None and journal.has_checkpoint() and (journal.is_cut_off() or not journal.has_samples())
+
+    @property
+    def done_before(self) -> Planned | None:
+        """The best trial if an earlier call trained it and this one has to add to it."""
+        is_best = self._done is not None and self._journal is not None and self._journal is self._done.journal
+        return self._done if is_best and self.is_waiting else None
+
+    def keep_all(self, jobs: Sequence[TrialJob], opened: Opened) -> Journal | None:
+        """Add figures and model to what the best trial keeps, unless an earlier call did.
+
+        Returns its journal if that cannot be done now: the next call needs its checkpoint.
+        """
+        if self._journal is None or not self.is_waiting or self._artifacts.level != "light":
+            return None
+        job = next((job for job in jobs if job.attempt == self._journal.attempt), None)
+        return None if job is None else _keep_all(job, opened, self._artifacts.note)
+
+
+def _keep_all(job: TrialJob, opened: Opened, note: Callable[[str], None]) -> Journal | None:
+    from benchbench.report import figures
+
+    journal: Journal | None = Journal(Path(job.folder))
+    again = replace(job, resume=True, artifacts="full")
+    for _, message in opened.executor.run(deque([again])):
+        if isinstance(message, Finished) and journal is not None:
+            figures.draw(journal, note)
+            opened.tracker.notify(journal)
+            journal = None
+    return journal

@@ -1,0 +1,62 @@
+"""What earlier calls left open: trials whose process died, and results that MLflow does not have yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchbench.driver.end_of_call import close_grids
+from benchbench.records.grid_end import GridEnd
+from benchbench.records.journal import Journal
+from benchbench.records.recovery import mark_dead
+from benchbench.tracking import is_delivered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchbench.driver.kept_artifacts import Artifacts
+    from benchbench.driver.plan import Planned
+    from benchbench.tracking import TrackerThread
+
+
+def finish(
+    plan: Sequence[Planned], tracker: TrackerThread, artifacts: Artifacts, note: Callable[[str], None]
+) -> list[Journal]:
+    """End what calls that were killed left open, and have sent what is not delivered yet.
+
+    Returns the journals of those trials that are in the plan; this call has to close them.
+    """
+    for journal in mark_dead():
+        note(f"{journal.record().spec_id[:12]} was interrupted: the process that ran it ended without a word")
+    store = tracker.wait_open()
+    planned = {item.journal.attempt for item in plan if item.journal}
+    taken_over, parents = [], set()
+    for journal in Journal.all():
+        claim = journal.claim()
+        if claim is None or claim.tracking_uri != store.tracking_uri or not journal.is_cut_off():
+            continue
+        parents.add(claim.parent_run_id)
+        _complete(journal, tracker, artifacts)
+        if journal.attempt in planned:
+            taken_over.append(journal)
+        else:
+            journal.close_claim()
+    for parent in filter(None, parents):
+        GridEnd(store.tracking_uri, parent, "killed").keep()
+    close_grids(tracker, note)
+    tracker.send_leftovers()
+    return taken_over
+
+
+def close(journals: Sequence[Journal]) -> None:
+    """Say of trials that the call which ran them came to its end."""
+    for journal in journals:
+        journal.close_claim()
+
+
+def _complete(journal: Journal, tracker: TrackerThread, artifacts: Artifacts) -> None:
+    """Do what a call that was killed left undone after the end of a trial."""
+    # Drawing takes so long that a trial may be delivered before its figures are there.
+    record = journal.try_record()
+    if record and record.status == "finished" and (artifacts.level == "full" or not is_delivered(journal)):
+        artifacts.complete(journal)
+        tracker.notify(journal)

@@ -1,0 +1,72 @@
+"""A comparison with the level that is left for it, if it was looked at before with fewer seeds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from benchbench.compare import compare_records, words
+from benchbench.compare.as_designed import compare_as_designed
+from benchbench.errors import TrackingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchbench.compare import Comparison
+    from benchbench.config.compare_section import Compare
+    from benchbench.config.design import Design
+    from benchbench.records.record import Record
+    from benchbench.tracking.look_memory import LookMemory
+
+
+def compare_at_this_look(
+    records: Sequence[Record],
+    question: Compare,
+    design: Design | None,
+    memory: LookMemory,
+    note: Callable[[str], None],
+) -> Comparison:
+    """Return the comparison of a design or, if none was declared, at the level of this look.
+
+    The first look has the whole level, the second half of it, the third a quarter. However often somebody adds seeds
+    and looks again, the chance of a false verdict then stays below twice the level. Only a declared design keeps it at
+    the level. ``note`` is told if the looks cannot be remembered.
+    """
+    comparison = compare_as_designed(records, question, design)
+    if design is not None or question.seeds is not None:
+        return comparison
+    try:
+        looks = memory.look(_identity(comparison, question), _seeds(comparison))
+    except TrackingError as error:
+        note(error.message)
+        return comparison
+    if len(looks) <= 1:
+        return comparison
+    level = (1 - question.confidence) / 2 ** (len(looks) - 1)
+    again = compare_records(records, question.model_copy(update={"confidence": 1 - level}))
+    return replace(again, warnings=(*again.warnings, _warning(looks, level, 1 - question.confidence)))
+
+
+def _identity(comparison: Comparison, question: Compare) -> str:
+    """Return what makes two looks looks at the same question, whatever rows it has."""
+    return json.dumps([comparison.baseline.where, sorted(question.metrics), question.targets], sort_keys=True)
+
+
+def _seeds(comparison: Comparison) -> dict[str, int]:
+    """Return the number of seeds that each row was judged by; rows without a verdict were not."""
+    contrasts = {
+        row.name: [cell.contrast for cell in row.cells.values() if cell.contrast and cell.contrast.p_value is not None]
+        for row in comparison.rows
+    }
+    return {name: max(max(each.n) for each in tested) for name, tested in contrasts.items() if tested}
+
+
+def _warning(looks: Sequence[int], level: float, whole: float) -> str:
+    before = ", ".join(map(str, looks[:-1]))
+    return (
+        f"look {len(looks)} at this comparison, after looks at {before} seeds: verdicts and intervals are at"
+        f" {words.percent(level)}, since each look is a chance of a false verdict; over all looks it is below"
+        f" {words.percent(2 * whole)}, and {words.percent(whole)} only if `seeds` or `decide` in [compare] says"
+        " beforehand when to look"
+    )

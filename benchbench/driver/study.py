@@ -1,0 +1,156 @@
+"""What a comparison is asked, by a file and by its caller, and the trials that are meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.compare.verdicts import POINTS
+from benchbench.config import grid_file
+from benchbench.config.compare_section import SCALARS, read_comparison
+from benchbench.config.composition import DEFAULT, part_names
+from benchbench.config.differences import is_match
+from benchbench.config.files import read_toml
+from benchbench.config.kinds import KINDS
+from benchbench.config.validation import refuse_unknown_keys
+from benchbench.errors import PluginError, SpecError
+from benchbench.plugin.catalog import Catalog
+from benchbench.plugin.discovery import loose_files
+from benchbench.tracking.grid_runs import find_design
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypedDict
+
+    from pydantic import JsonValue
+
+    from benchbench.config.compare_section import Compare, Expected
+    from benchbench.config.design import Design
+    from benchbench.config.spec import Draft
+    from benchbench.records.record import Record
+
+    class QuestionOptions(TypedDict, total=False):
+        """What to compare: it overrides the question of a file. What is empty or None is not asked."""
+
+        by: Sequence[str]
+        metrics: Sequence[str]
+        baseline: Mapping[str, JsonValue]
+        targets: Mapping[str, float]
+        confidence: float | None
+        margin: float | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a file asks: its question and published results and, if it is a grid, its name, words, trials and design."""
+
+    compare: Compare
+    expected: tuple[Expected, ...]
+    wheres: tuple[dict[str, JsonValue], ...] = ()
+    name: str = ""
+    text: str = ""
+    design: Design | None = None
+
+    @staticmethod
+    def of_experiment(experiment: str, path: str | Path | None) -> Study:
+        """Return what the file asks about an experiment, with the design by which its grid has added seeds."""
+        study = Study.read(path)
+        if study.design is not None or study.compare.seeds is not None:
+            return study
+        design = find_design(experiment, name=study.name, file=Path(path) if path and study.name else None)
+        if design is None:
+            return study
+        return Study.read(path, decide=True) if path and study.name else replace(study, design=design)
+
+    @staticmethod
+    def read(path: str | Path | None, *, decide: bool = False) -> Study:
+        """Return what the file asks; without one, the questions that need none."""
+        if path is None:
+            return Study(*read_comparison({}))
+        path = Path(path)
+        table = read_toml(path)
+        if not table.keys() & {"model", "dataset", "include"}:
+            refuse_unknown_keys(table, ("compare", "expected"), prefix=f"{path}: ")
+            return Study(*read_comparison(table))
+        grid = grid_file.load(path, decide=decide)
+        return Study(grid.compare, grid.expected, _wheres(grid), grid.name, grid.question, grid.design)
+
+    def question(self, options: QuestionOptions) -> Compare:
+        """Return the file's question with what the caller asks instead."""
+        confidence = options.get("confidence")
+        if confidence is not None and not 0 < confidence < 1:
+            raise SpecError(f"--confidence {confidence:g} is not between 0 and 1", hint="such as 0.95")
+        margin = options.get("margin")
+        if margin is not None and not 0 < margin < POINTS:
+            raise SpecError(f"--margin {margin:g} is not between 0 and {POINTS} points", hint="such as 0.5")
+        given: dict[str, object] = {
+            "by": tuple(options.get("by", ())),
+            "metrics": tuple(options.get("metrics", ())),
+            "baseline": dict(options.get("baseline", {})),
+            "targets": dict(options.get("targets", {})),
+            "confidence": confidence,
+            "margin": margin,
+        }
+        return self.compare.model_copy(update={key: value for key, value in given.items() if value})
+
+
+def _wheres(grid: grid_file.GridFile) -> tuple[dict[str, JsonValue], ...]:
+    """Return, for each trial of a grid, the values that its file gives it."""
+    return tuple(_where(draft) for draft in _named(grid.expand(allow_many=True)))
+
+
+def _named(drafts: Sequence[Draft]) -> list[Draft]:
+    """Return drafts whose plugins have the names that they have in specs, as far as the plugins are still there."""
+    catalogs: dict[tuple[str, ...], Catalog | None] = {}
+    named = []
+    for draft in drafts:
+        if draft.plugins not in catalogs:
+            catalogs[draft.plugins] = _catalog(draft.plugins)
+        catalog = catalogs[draft.plugins]
+        try:
+            named.append(catalog.named(draft) if catalog else draft)
+        except PluginError:  # it was removed since; its trials are still compared
+            named.append(draft)
+    return named
+
+
+def _catalog(files: Sequence[str]) -> Catalog | None:
+    try:
+        return Catalog.read(loose_files(files))
+    except PluginError:
+        return None
+
+
+def _where(draft: Draft) -> dict[str, JsonValue]:
+    where: dict[str, JsonValue] = {name: getattr(draft, name) for name in SCALARS}
+    for kind in KINDS:
+        plugin = draft.plugin(kind)
+        if DEFAULT in part_names(plugin.name, kind=kind):
+            continue  # only the dataset's plugin, which is gone, tells the name that this stands for
+        where |= {kind: plugin.name} | {f"{kind}.{param}": value for param, value in plugin.params.items()}
+    return where
+
+
+def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> list[Record]:
+    """Return the records that are meant; ``note`` is told what is left out."""
+    from benchbench.compare.comparison import check_finished
+    from benchbench.tracking.stored_records import read_experiment
+
+    loaded = read_experiment(experiment)
+    if loaded.without_record:
+        note(f"left out, without a record: {', '.join(loaded.without_record)}")
+    if loaded.num_waiting:
+        note(f"{loaded.num_waiting} trial(s) not delivered to MLflow yet: bench runs list sends them")
+    if not loaded.records:
+        raise SpecError(
+            f"the experiment {experiment!r} has no trials", hint="bench grid FILE --experiment NAME runs some"
+        )
+    records = list(loaded.records)
+    if study.wheres:
+        records = [record for record in records if any(is_match(record.spec, where) for where in study.wheres)]
+        num_here = sum(any(is_match(record.spec, where) for record in records) for where in study.wheres)
+        if num_here < len(study.wheres) and study.design is None:
+            note(f"{len(study.wheres) - num_here} of {len(study.wheres)} trials of the grid are not here")
+    check_finished(records)
+    return records

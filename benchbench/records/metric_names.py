@@ -1,0 +1,106 @@
+"""The names of a trial's numbers, as MLflow, comparisons and reports use them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
+
+from benchbench.errors import SpecError, closest
+from benchbench.records.events import Final, Times
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from benchbench.config.compare_section import Compare, Expected
+    from benchbench.records.events import EpochFinished
+
+OF_AN_EPOCH = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+"""What is measured after every epoch, so that a target can be set for it."""
+
+MAX_CLASS_METRICS = 20
+_MAX_CLASS_CHARACTERS = 200
+"""MLflow takes 250 for a metric's whole name, mlflow/utils/validation.py."""
+
+
+def class_slugs(class_names: tuple[str, ...]) -> dict[str, str]:
+    """Return a metric name for each class, in characters that MLflow takes; no two are equal, case apart."""
+    slugs = {
+        class_name: re.sub(r"[^\w\-]+", "_", class_name).strip("_")[:_MAX_CLASS_CHARACTERS]
+        for class_name in class_names
+    }
+    taken = [slug.casefold() for slug in slugs.values()]
+    return {
+        # No slug has a dot of its own, so that one with a number behind a dot equals no other.
+        class_name: slug if slug and taken.count(slug.casefold()) == 1 else f"{slug or 'class'}.{number}"
+        for number, (class_name, slug) in enumerate(slugs.items())
+    }
+
+
+def epoch_values(event: EpochFinished) -> dict[str, float]:
+    """Return the metrics of an epoch; what the machine did meanwhile has the prefix ``system/``."""
+    values = asdict(event.epoch) | {f"system/{name}": value for name, value in event.system.items()}
+    del values["epoch"]
+    # Facts of the machine, as the others are.
+    values["system/peak_memory_megabytes"] = values.pop("peak_memory_bytes") / 1e6
+    values["system/noisy"] = values.pop("noisy")
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def final_values(final: Final) -> dict[str, float]:
+    """Return the metrics of the trained model; those of single classes for up to twenty classes."""
+    values: dict[str, float] = {
+        "final_train_accuracy": final.train_accuracy,
+        "final_train_loss": final.train_loss,
+        "final_val_accuracy": final.val_accuracy,
+        "final_val_loss": final.val_loss,
+        "test_accuracy": final.test_accuracy,
+        "test_loss": final.test_loss,
+        "test_top5_accuracy": final.test_top5_accuracy,
+        "best_val_loss_epoch": final.best_val_loss_epoch,
+    }
+    for name in ("overfit_epoch", "selected_epoch"):
+        if getattr(final, name) is not None:
+            values[name] = getattr(final, name)
+    per_class = final.test_accuracy_per_class
+    if len(per_class) <= MAX_CLASS_METRICS:
+        slugs = class_slugs(tuple(per_class))
+        values |= {f"test_accuracy/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()}
+    return values
+
+
+def time_values(times: Times) -> dict[str, float]:
+    """Return the metrics of a trial's clock."""
+    seconds = {f"time/{phase}_seconds": seconds for phase, seconds in asdict(times).items()}
+    return seconds | {
+        "time/overhead_fraction": times.overhead_fraction,
+        "time/not_training_fraction": times.not_training_fraction,
+    }
+
+
+def known_metrics() -> tuple[str, ...]:
+    """Return the names of all numbers that a finished trial can have, without those of single classes and targets."""
+    finals = [field.name for field in fields(Final) if not field.name.endswith("per_class")]
+    return (
+        *(f"final_{name}" if name.startswith(("train_", "val_")) else name for name in finals),
+        *(f"{field.name}_seconds" for field in fields(Times)),
+        *OF_AN_EPOCH,
+        *("learning_rate", "seconds_per_epoch", "images_per_second"),
+    )
+
+
+def check_question(compare: Compare, expected: Iterable[Expected] = ()) -> None:
+    """Check the metrics and targets that a grid file names, before anything is trained.
+
+    Raises :class:`~benchbench.errors.SpecError` with the closest name for a metric that no trial can have.
+    """
+    for name in compare.targets:
+        if name not in OF_AN_EPOCH:
+            hint = closest(name, OF_AN_EPOCH) or f"choose from {', '.join(OF_AN_EPOCH)}"
+            raise SpecError(f"no target can be set for {name!r}: it is not measured after every epoch", hint=hint)
+    known = known_metrics()
+    for name in (*compare.metrics, *(row.metric for row in expected)):
+        plain = name.removeprefix("time/")
+        if plain not in known and not plain.startswith(("test_accuracy/", "epochs_to_", "seconds_to_")):
+            hint = closest(name, known) or f"metrics: {', '.join(known)}, test_accuracy/<class>"
+            raise SpecError(f"no trial has a metric {name!r}", hint=hint)

@@ -1,0 +1,92 @@
+"""Charts by class, by prediction and by phase."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchbench.report import charts, figures
+from benchbench.report.charts import Chart
+from benchbench.report.drawing import Figure, mark
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchbench.report.class_accuracy import ClassTable
+    from benchbench.report.subject import Subject
+
+HATCHES = {"load": "//", "train": "", "eval": "\\\\", "checkpoint": "xx", "other": "--"}
+
+
+def accuracy_per_class(table: ClassTable, subject: Subject) -> Chart:
+    """Return the test accuracy of each class with its interval, for the best configuration and the baseline."""
+    shown = [number for number, row in enumerate(subject.comparison.rows) if row.is_best or row.is_baseline]
+    offsets = np.linspace(-0.18, 0.18, len(shown)) if len(shown) > 1 else np.zeros(1)
+
+    def draw(inches: float) -> Figure:
+        figure = Figure(figsize=(inches, 0.8 + 0.26 * len(table.class_names)))
+        axes = figure.subplots()
+        for series, (number, offset) in enumerate(zip(shown, offsets, strict=True)):
+            for position, (name, cell) in enumerate(zip(table.class_names, table.columns[number], strict=True)):
+                below, above = cell.accuracy - cell.low, cell.high - cell.accuracy
+                points = axes.errorbar(
+                    cell.accuracy,
+                    position + offset,
+                    xerr=None if math.isnan(below) else [[max(below, 0)], [max(above, 0)]],
+                    fmt=charts.MARKERS[series],
+                    color=charts.color(series),
+                    markersize=4,
+                    linewidth=1.2,
+                )
+                for bar in points[2]:
+                    bar.set_linestyle(charts.line(series)["linestyle"])
+                for artist in points.get_children():
+                    mark(artist, f"{name}, {subject.names[number]}: {cell.text}", series=series)
+        figures.name_rows(axes, table.class_names)
+        axes.set_xlim(-0.02, 1.02)
+        charts.fractions(axes.xaxis)
+        return figure
+
+    return Chart.of("classes", draw, [subject.names[number] for number in shown])
+
+
+def confusion(path: Path) -> Chart:
+    """Return the test images of each true class by prediction, from ``confusion_matrix.csv``."""
+    names, predictions, counts = figures.read_confusion_matrix(path)
+
+    def draw(inches: float) -> Figure:
+        return figures.confusion_matrix(names, predictions, counts, inches=inches)
+
+    # The cells are square, so that a wide window needs no wider matrix of a few classes.
+    wide = min(charts.WIDE_INCHES, 3.0 + 0.5 * len(names))
+    return Chart.of("confusion", draw, widths=(max(wide, charts.NARROW_INCHES + 0.1), charts.NARROW_INCHES))
+
+
+def phases(subject: Subject) -> Chart:
+    """Return where the time of each configuration went: means over its finished trials."""
+    rows = [(name, list(row.finished.values())) for row, name in zip(subject.rows, subject.names, strict=True)]
+    rows = [(name, records) for name, records in rows if records]
+
+    def draw(inches: float) -> Figure:
+        figure = Figure(figsize=(inches, 1.2 + 0.34 * len(rows)))
+        axes = figure.subplots()
+        starts = np.zeros(len(rows))
+        for number, (phase, hatch) in enumerate(HATCHES.items()):
+            values = [
+                charts.mean(getattr(record.times, phase) for record in records if record.times) for _, records in rows
+            ]
+            seconds = np.nan_to_num(values)
+            bars = axes.barh(
+                range(len(rows)), seconds, left=starts, height=0.6, label=phase, color=charts.color(number), hatch=hatch
+            )
+            for bar, (name, _), value in zip(bars, rows, seconds, strict=True):
+                mark(bar, f"{name}, {phase}: {value:.2f} s")
+            starts += seconds
+        figures.name_rows(axes, [name for name, _ in rows])
+        axes.set_xlabel("seconds")
+        figure.legend(loc="outside upper left", ncols=3, frameon=False)
+        return figure
+
+    return Chart.of("phases", draw, widths=(charts.HALF_INCHES, charts.NARROW_INCHES))

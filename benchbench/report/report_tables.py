@@ -1,0 +1,163 @@
+"""The tables of a report: values to read, and beside each what it is sorted by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from benchbench.compare.intervals import summarise
+from benchbench.compare.metric_values import values_of
+from benchbench.config.differences import value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import JsonValue
+
+    from benchbench.records.record import Record
+    from benchbench.report.class_accuracy import ClassTable
+    from benchbench.report.subject import Subject
+
+PHASES = ("load", "train", "eval", "checkpoint", "other", "wall")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text; ``order`` is the number that it is sorted by, if it is one."""
+
+    text: str
+    order: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns, rows whose first cell names them, and the columns that hold numbers."""
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    numbers: frozenset[int] = field(default_factory=frozenset)
+
+
+def trial_table(subject: Subject) -> Table:
+    """Return every trial, the best by validation first and marked, those without results last."""
+    best = subject.best
+    records = sorted(subject.records, key=lambda record: record.rank, reverse=True)
+    columns = (
+        "trial",
+        *subject.keys,
+        "status",
+        "validation accuracy",
+        "test accuracy",
+        "epochs",
+        "training time (s)",
+        "seconds per epoch",
+        "run",
+    )
+    first = 1 + len(subject.keys)
+    return Table(
+        "trials",
+        f"{subject.counts}. * is the best by validation; test results are not used to choose. Press a heading to sort.",
+        columns,
+        tuple(
+            _trial(record, number, subject, is_best=record is best) for number, record in enumerate(records, start=1)
+        ),
+        frozenset({0, *_numeric(records, subject.keys), *range(first + 1, first + 6)}),
+    )
+
+
+def time_table(subject: Subject) -> Table:
+    """Return where the seconds of each configuration went, means over its finished trials."""
+    rows = []
+    for row, name in zip(subject.rows, subject.names, strict=True):
+        records = list(row.finished.values())
+        times = [asdict(record.times) for record in records if record.times]
+        epochs = [value for record in records if (value := values_of(record).get("seconds_per_epoch")) is not None]
+        rows.append(
+            (
+                Cell(name),
+                Cell(str(len(records)), len(records)),
+                *(_seconds([of_one[phase] for of_one in times]) for phase in PHASES),
+                _seconds(epochs, spread=True),
+            )
+        )
+    columns = ("configuration", "n", *PHASES, "seconds per epoch ± std")
+    caption = (
+        "Seconds by phase, means over the finished trials. The phases add up to wall."
+        " Seconds per epoch are of training passes without the first, which is often slower."
+    )
+    return Table("times", caption, columns, tuple(rows), frozenset(range(1, len(columns))))
+
+
+def class_cells(table: ClassTable, subject: Subject) -> Table:
+    """Return the accuracy of each class in each configuration."""
+    rows = tuple(
+        (
+            Cell(class_name),
+            Cell("" if images is None else str(images), images),
+            *(Cell(column[number].text, _order(column[number].accuracy)) for column in table.columns),
+        )
+        for number, (class_name, images) in enumerate(zip(table.class_names, table.images, strict=True))
+    )
+    columns = ("class", "test images", *subject.names)
+    caption = (
+        f"Test accuracy by class with {100 * table.confidence:.6g} % intervals. t: Student's interval of the mean over"
+        " seeds. Wilson: of a single trial, or seeds that are all equal, Wilson's interval over the images."
+    )
+    return Table("classes-table", caption, columns, rows, frozenset(range(1, len(columns))))
+
+
+def _trial(record: Record, number: int, subject: Subject, *, is_best: bool) -> tuple[Cell, ...]:
+    flat, final, values = record.spec.flat(), record.final, values_of(record)
+    return (
+        Cell(f"{number}{' *' if is_best else ''}", number),
+        *(_value(flat.get(key), is_there=key in flat) for key in subject.keys),
+        Cell(_status(record)),
+        _percent(final.val_accuracy if final else None),
+        _percent(final.test_accuracy if final else None),
+        Cell(f"{len(record.epochs)} of {record.spec.epochs}", len(record.epochs)),
+        _seconds([record.times.train] if record.times else []),
+        _seconds([seconds] if (seconds := values.get("seconds_per_epoch")) is not None else []),
+        Cell(record.mlflow.run_id[:8] if record.mlflow else ""),
+    )
+
+
+def _status(record: Record) -> str:
+    if record.status == "finished" or record.error is None:
+        return record.status
+    return f"{record.status}: {record.error.message}"
+
+
+def _value(value: JsonValue, *, is_there: bool) -> Cell:
+    if not is_there:
+        return Cell("")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Cell(value_text(value), float(value) if is_number else None)  # type: ignore[arg-type]
+
+
+def _numeric(records: Sequence[Record], keys: Sequence[str]) -> set[int]:
+    """Return the columns of keys that are numbers in all trials."""
+    flats = [record.spec.flat() for record in records]
+    return {
+        number
+        for number, key in enumerate(keys, start=1)
+        if all(_value(flat.get(key), is_there=key in flat).order is not None for flat in flats)
+    }
+
+
+def _percent(fraction: float | None) -> Cell:
+    return Cell("") if fraction is None else Cell(f"{fraction:.1%}", _order(fraction))
+
+
+def _seconds(values: Sequence[float], *, spread: bool = False) -> Cell:
+    summary = summarise(values, confidence=0.95)
+    if summary.mean is None:
+        return Cell("")
+    after = f" ± {summary.std:.2f}" if spread and summary.std is not None else ""
+    return Cell(f"{summary.mean:.2f}{after}", _order(summary.mean))
+
+
+def _order(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,150 @@
+"""What MLflow knows about a grid: the run that stands above its trials, and which trials are done."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from benchbench.config.design import Design
+from benchbench.records import sqlite_addresses
+from benchbench.records.events import rank
+from benchbench.records.json_adapter import json_adapter
+from benchbench.records.known_runs import FinishedRun, Known
+from benchbench.records.redaction import without_credentials
+from benchbench.tracking import content
+from benchbench.tracking.experiments import find_experiment
+from benchbench.tracking.reading import reading, search
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from benchbench.records.grid_end import GridEnd
+
+GRID_TAG = "benchbench.grid"
+FILE_TAG = "benchbench.grid_file"
+"""Two files may have the same name in them."""
+
+DESIGN_TAG = "benchbench.decide"
+"""The design by which a grid last added seeds; empty if it had a fixed number of them."""
+
+TABLES_TAG = "mlflow.loggedArtifacts"
+FEW_SPECS = 20
+"""Up to this many specs are asked for one by one; for more, the whole experiment is read."""
+
+
+def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -> Known:
+    """Return the finished runs of these specs that nobody deleted, and the attempts of runs that were deleted.
+
+    Of several runs of one spec the newest counts.
+    """
+    from mlflow.entities import ViewType
+
+    is_finished = f"tags.`{content.STATUS_TAG}` = 'finished'"
+    queries = [is_finished]
+    if len(spec_ids) <= FEW_SPECS:
+        queries = [f"{is_finished} and tags.`{content.SPEC_TAG}` = '{spec_id}'" for spec_id in spec_ids]
+    finished = {
+        (run.data.tags[content.SPEC_TAG], run.data.tags[content.DATA_TAG]): _finished(run)
+        for query in queries
+        for run in search(client, experiment_id, query, ViewType.ACTIVE_ONLY)
+    }
+    deleted = search(client, experiment_id, "", ViewType.DELETED_ONLY)
+    attempts = {run.data.tags.get(content.ATTEMPT_TAG, "") for run in deleted}
+    return Known(finished=finished, deleted_attempts=frozenset(attempts))
+
+
+def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Path, question: str) -> str:
+    """Return the id of the run of a grid, running: it is made, or opened again if there is one."""
+    run_id = _find(client, experiment_id, name, file)
+    if run_id is not None:
+        client.update_run(run_id, status="RUNNING")
+        return run_id
+    # What stands here until the grid ends for the first time; afterwards its description does.
+    note = {content.NOTE_TAG: question} if question else {}
+    made = client.create_run(experiment_id, run_name=name, tags=_tags(name, file) | note)
+    return str(made.info.run_id)
+
+
+def remember_design(client: MlflowClient, run_id: str, design: Design | None) -> None:
+    """Keep with the run of a grid how its seeds are added, so that later comparisons know it."""
+    text = "" if design is None else json_adapter(Design).dump_json(design).decode()
+    if text or client.get_run(run_id).data.tags.get(DESIGN_TAG):
+        client.set_tag(run_id, DESIGN_TAG, text)
+
+
+def find_design(experiment: str, *, name: str = "", file: Path | None = None) -> Design | None:
+    """Return how a grid adds seeds, if it does: the grid of that name and file, or else the only one there is."""
+    with reading() as store:
+        experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
+        query = _query(_tags(name, file)) if file else f"tags.`{GRID_TAG}` LIKE '%'"
+        texts = [run.data.tags.get(DESIGN_TAG) for run in store.client.search_runs([experiment_id], query)]
+    return json_adapter(Design).validate_json(texts[0]) if len(texts) == 1 and texts[0] else None
+
+
+def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", file: Path | None = None) -> str | None:
+    """Return the id of the run of a grid: the one of that name and file, or the one that all these runs are below.
+
+    Runs below none are passed over. None if there is no such run, or if it was deleted.
+    """
+    with reading() as store:
+        client = store.client
+        if name and file and (run_id := _find(client, experiment_id, name, file)):
+            return run_id
+        tags = [client.get_run(run_id).data.tags for run_id in run_ids]
+        parents = {tag[content.PARENT_TAG] for tag in tags if content.PARENT_TAG in tag}
+        if len(parents) != 1:
+            return None
+        parent = client.get_run(parents.pop())
+        return parent.info.run_id if parent.info.lifecycle_stage == "active" else None
+
+
+def _find(client: MlflowClient, experiment_id: str, name: str, file: Path) -> str | None:
+    runs = client.search_runs([experiment_id], _query(_tags(name, file)), max_results=1)
+    return runs[0].info.run_id if runs else None
+
+
+def _query(tags: dict[str, str]) -> str:
+    return " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
+
+
+def _tags(name: str, file: Path) -> dict[str, str]:
+    """Return what tells a grid from all others; the file relative to our folder, which may be moved."""
+    return {GRID_TAG: searchable(name), FILE_TAG: searchable(sqlite_addresses.relative(file.resolve()).as_posix())}
+
+
+def close_parent(client: MlflowClient, end: GridEnd) -> None:
+    """End the run of a grid, then describe it: a run that cannot keep files has ended all the same."""
+    client.set_terminated(end.run_id, status=end.status.upper())
+    if end.note:
+        client.set_tag(end.run_id, content.NOTE_TAG, without_credentials(end.note))
+    for name, text in end.files.items():
+        client.log_text(end.run_id, without_credentials(text), name)
+    tables = [{"path": name, "type": "table"} for name in end.files if name.endswith(".json")]
+    if tables:
+        # As mlflow.log_table has it; that would add to a table that is there, not replace it.
+        client.set_tag(end.run_id, TABLES_TAG, json.dumps(tables))
+
+
+def searchable(text: str) -> str:
+    """Return a text without what would end a text in MLflow's queries."""
+    return re.sub(r"['\"`]", "", text)
+
+
+def _finished(run: Run) -> FinishedRun:
+    tags, metrics = run.data.tags, run.data.metrics
+    return FinishedRun(
+        run_id=run.info.run_id,
+        sources=_under(tags, content.SOURCE_TAG),
+        versions=_under(tags, content.VERSION_TAG),
+        wall_seconds=metrics.get("time/wall_seconds"),
+        rank=rank(metrics.get("final_val_accuracy", -1.0), metrics.get("final_val_loss", float("inf"))),
+    )
+
+
+def _under(tags: dict[str, str], prefix: str) -> dict[str, str]:
+    return {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}

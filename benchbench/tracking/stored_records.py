@@ -1,0 +1,144 @@
+"""Finished work read back: the records of an experiment's trials.
+
+The ``record.json`` of a run comes first: it is there whoever reads, wherever the trial ran. A run that keeps no
+artifacts, or whose trial was resumed since, is read from its journal if that is on this machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from benchbench.errors import TrackingError
+from benchbench.records import file_names
+from benchbench.records.journal import Journal
+from benchbench.records.known_runs import Predictions
+from benchbench.records.record import MlflowRun, OtherFormatError, Record, RecordError
+from benchbench.tracking import content
+from benchbench.tracking.experiments import find_experiment
+from benchbench.tracking.reading import Reading, as_tracking_error, reading, search
+from benchbench.tracking.run_files import artifact_text
+from benchbench.tracking.store import DEFAULT_EXPERIMENT, leftovers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from mlflow.entities import Run
+
+    from benchbench.tracking.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The records of an experiment, oldest trial first.
+
+    ``without_record`` are the ids of runs that kept none and whose journals are not here; ``num_waiting`` is the
+    number of trials that have ended and that MLflow does not have yet.
+    """
+
+    records: tuple[Record, ...]
+    without_record: tuple[str, ...]
+    num_waiting: int
+
+
+def load_records(experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | None = None) -> list[Record]:
+    """Return the records of all trials of an experiment that MLflow has, whatever their status, oldest first.
+
+    Runs that left no record are named in a warning of the log. Raises :class:`TrackingError` if the store or the
+    experiment cannot be read, and for a record that another version of benchbench wrote.
+    """
+    loaded = read_experiment(experiment, tracking_uri=tracking_uri)
+    if loaded.without_record:
+        _log.warning("%d run(s) left no record: %s", len(loaded.without_record), ", ".join(loaded.without_record))
+    return list(loaded.records)
+
+
+def read_experiment(
+    experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | None = None, spec_ids: Collection[str] = ()
+) -> Loaded:
+    """Return the same, and what has no record; if specs are named, of their trials alone."""
+    with reading(tracking_uri) as store:
+        from mlflow.entities import ViewType
+
+        experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
+        runs = list(search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY))
+        trials = [
+            run
+            for run in runs
+            if content.ATTEMPT_TAG in run.data.tags and (not spec_ids or run.data.tags[content.SPEC_TAG] in spec_ids)
+        ]
+        records = {run.info.run_id: record_of(store, run) for run in trials}
+    waiting = [
+        journal
+        for journal in leftovers(store.tracking_uri)
+        if not journal.is_deleted() and (claim := journal.claim()) and claim.experiment_id == experiment_id
+    ]
+    return Loaded(
+        records=tuple(sorted(filter(None, records.values()), key=lambda record: record.started_ms)),
+        without_record=tuple(run_id for run_id, record in records.items() if record is None),
+        num_waiting=len(waiting),
+    )
+
+
+def read_run(store: Store, run_id: str) -> Record | None:
+    """Return the record of a run, or None if it kept none and its journal is not here."""
+    with as_tracking_error(f"cannot read the run {run_id}"):
+        return record_of(Reading(store.client, store.tracking_uri), store.client.get_run(run_id))
+
+
+def record_of(store: Reading, run: Run) -> Record | None:
+    """Return the record of a run, or None if it kept none and its journal is not here."""
+    address = MlflowRun(store.tracking_uri, run.info.experiment_id, run.info.run_id)
+    text = artifact_text(store, run, file_names.RECORD)
+    kept = None if text is None else _parse(text, run)
+    if kept is None or kept.status != run.data.tags.get(content.STATUS_TAG):
+        kept = _from_journal(run) or kept
+    return None if kept is None else replace(kept, mlflow=address)
+
+
+def _parse(text: str, run: Run) -> Record:
+    try:
+        return Record.from_json(text)
+    except RecordError as error:
+        hint = "delete the run to leave it out"
+        if isinstance(error, OtherFormatError):
+            version = run.data.tags.get(f"{content.VERSION_TAG}benchbench", "another version")
+            hint = f"benchbench {version} wrote it; read it with that version, or {hint}"
+        subject = f"the {file_names.RECORD} of run {run.info.run_id} ({run.info.run_name})"
+        raise TrackingError(f"{subject} {error}", hint=hint) from error
+
+
+def _from_journal(run: Run) -> Record | None:
+    tags = run.data.tags
+    journal = Journal.of(tags.get(content.SPEC_TAG, ""), tags[content.ATTEMPT_TAG])
+    if not journal.exists():
+        return None
+    try:
+        return journal.record()
+    except ValueError as error:
+        raise TrackingError(
+            f"the journal of run {run.info.run_id} was written by another version of benchbench: {journal.folder}",
+            hint="read it with that version, or delete the run to leave it out",
+        ) from error
+
+
+def load_predictions(run_id: str, *, tracking_uri: str | None = None) -> Predictions:
+    """Return the predictions that a run keeps.
+
+    Raises :class:`TrackingError` if it keeps none, as with ``--artifacts none`` and for trials that did not finish.
+    """
+    with reading(tracking_uri) as store:
+        text = artifact_text(store, store.client.get_run(run_id), file_names.PREDICTIONS)
+    rows = [] if text is None else list(csv.DictReader(io.StringIO(text)))
+    if not rows or not rows[0].keys() >= {"image", "class", "prediction"}:
+        raise TrackingError(
+            f"the run {run_id} keeps no predictions",
+            hint="finished trials keep them unless they ran with --artifacts none",
+        )
+    images, classes, predictions = (tuple(row[name] for row in rows) for name in ("image", "class", "prediction"))
+    return Predictions(images, classes, predictions)

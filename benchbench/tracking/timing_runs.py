@@ -1,0 +1,101 @@
+"""What ``bench time`` measured, in MLflow: a run for each variant, so that they can be ticked and compared.
+
+They stand under a run of their own. None has the tag of an attempt or of a spec, so that no other command takes one
+for a trial.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from benchbench.records.record import MlflowRun
+from benchbench.records.results_file import Point
+from benchbench.tracking import content
+from benchbench.tracking.reading import as_tracking_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from benchbench.protocol.timing_messages import Timing
+    from benchbench.tracking.store import Store
+
+KIND = "time"
+_MAX_METRICS = 1000
+"""In one call, by MLflow's own limits."""
+
+_OF_TRIALS = (content.ATTEMPT_TAG, content.SPEC_TAG)
+
+
+@dataclass(frozen=True)
+class TimedCall:
+    """A timing with what it came to: ``values`` are metrics by variant, ``texts`` are files by their names."""
+
+    timing: Timing
+    name: str
+    note: str
+    values: Mapping[str, Mapping[str, float]]
+    texts: Mapping[str, str]
+
+
+def log_timing(store: Store, call: TimedCall) -> MlflowRun:
+    """Write a timing and return the run that stands above its variants.
+
+    Raises :class:`~benchbench.errors.TrackingError` if it cannot be written whole.
+    """
+    with as_tracking_error(f"cannot write to the tracking store {store.tracking_uri}"):
+        run_id = _create(store, call.name, call, {content.NOTE_TAG: call.note})
+        for index, name in enumerate(call.timing.job.names):
+            _log_variant(store, call, index, name, parent=run_id)
+        for name, text in call.texts.items():
+            store.client.log_text(run_id, text, name)
+        _end(store, run_id, call.timing)
+    return MlflowRun(store.tracking_uri, store.experiment_id, run_id)
+
+
+def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent: str) -> None:
+    from mlflow.entities import Metric, Param
+
+    timing, started = call.timing, call.timing.warmed[index].started
+    tags = {key: value for key, value in content.start_tags(started).items() if key not in _OF_TRIALS} | {
+        content.NOTE_TAG: f"A variant that was timed: {content.description(timing.job.specs[index])}"
+    }
+    run_id = _create(store, name, call, tags | {content.PARENT_TAG: parent})
+    measurement = "an epoch" if timing.job.steps is None else f"{timing.job.steps} steps"
+    params = content.params(timing.job.specs[index]) | {"rounds": str(len(timing.rounds)), "measurement": measurement}
+    store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
+    metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in _points(call, index, name)]
+    for begin in range(0, len(metrics), _MAX_METRICS):
+        store.client.log_batch(run_id, metrics=metrics[begin : begin + _MAX_METRICS])
+    _end(store, run_id, timing)
+
+
+def _points(call: TimedCall, index: int, name: str) -> Iterator[Point]:
+    """Yield the measurements of a variant, with the round as step, and what they came to."""
+    rounds = call.timing.rounds
+    for done in rounds:
+        values = asdict(done.measurements[index]) | {
+            "other_cpu_fraction": done.other_cpu_fraction,
+            "noisy": done.is_noisy,
+        }
+        for key, value in values.items():
+            if key != "is_finite" and value is not None:
+                yield Point(key, float(value), done.number, done.timestamp_ms)
+    for key, value in call.values[name].items():
+        yield Point(key, value, rounds[-1].number, rounds[-1].timestamp_ms)
+
+
+def _create(store: Store, name: str, call: TimedCall, tags: Mapping[str, str]) -> str:
+    run = store.client.create_run(
+        store.experiment_id,
+        start_time=call.timing.warmed[0].started.timestamp_ms,
+        run_name=name,
+        tags={content.KIND_TAG: KIND, **tags},
+    )
+    run_id: str = run.info.run_id
+    return run_id
+
+
+def _end(store: Store, run_id: str, timing: Timing) -> None:
+    status = "KILLED" if timing.is_stopped else "FINISHED"
+    store.client.set_terminated(run_id, status=status, end_time=timing.rounds[-1].timestamp_ms)

@@ -1,0 +1,126 @@
+"""Configurations on several datasets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from support.made_records import configuration
+
+from benchbench.compare import compare_datasets
+from benchbench.compare.across_datasets_tables import of_datasets
+from benchbench.compare.aggregates import interquartile_mean, probability_of_improvement
+from benchbench.compare.profiles import profiles
+from benchbench.compare.ranks import rank_over_datasets
+from benchbench.config.compare_section import read_comparison
+from benchbench.errors import SpecError
+
+if TYPE_CHECKING:
+    from benchbench.config.compare_section import Compare
+    from benchbench.records.record import Record
+
+
+def question(**changes: Any) -> Compare:
+    return read_comparison({"compare": changes})[0]
+
+
+def on(dataset: str, records: list[Record]) -> list[Record]:
+    return [
+        replace(
+            record,
+            spec=replace(record.spec, dataset=replace(record.spec.dataset, name=dataset)),
+            spec_id=f"{record.spec_id}-{dataset}",
+        )
+        for record in records
+    ]
+
+
+def three_datasets() -> list[Record]:
+    """Return two learning rates on three datasets, of which the second is always better."""
+    records = []
+    for number, dataset in enumerate(("squares", "circles", "lines")):
+        base = 0.6 + 0.1 * number
+        records += on(dataset, configuration(0.1, [base, base + 0.01, base + 0.02]))
+        records += on(dataset, configuration(0.2, [base + 0.03, base + 0.041, base + 0.05]))
+    return records
+
+
+def test_each_dataset_has_its_tables_and_all_of_them_have_ranks() -> None:
+    compared = compare_datasets(three_datasets(), question())
+    assert list(compared.comparisons) == ["squares", "circles", "lines"]
+    assert compared.configurations == ("optimizer.lr=0.1", "optimizer.lr=0.2")
+    assert compared.ranks.average == (2.0, 1.0)
+    baseline, better = compared.aggregates
+    assert baseline.improvement is None
+    assert better.improvement == pytest.approx(1.0)
+    tables = {table.title: table for table in of_datasets(compared)}
+    assert len(tables) == 5
+    assert tables["circles: test_accuracy (%; difference in points; higher is better)"].rows[1][-1].startswith("better")
+    assert tables["ranks by test_accuracy"].rows[0] == ("optimizer.lr=0.1", "2.00", "baseline")
+
+
+def test_a_configuration_that_lacks_a_dataset_is_named_and_not_ranked() -> None:
+    records = three_datasets() + on("lines", configuration(0.3, [0.7, 0.8, 0.9]))
+    compared = compare_datasets(records, question())
+    assert compared.missing == ("optimizer.lr=0.3",)
+    assert "optimizer.lr=0.3" not in compared.configurations
+
+
+def test_one_dataset_is_refused() -> None:
+    with pytest.raises(SpecError, match="one dataset only"):
+        compare_datasets(configuration(0.1, [0.5, 0.6]), question())
+
+
+def test_targets_have_performance_profiles() -> None:
+    compared = compare_datasets(three_datasets(), question(targets={"val_accuracy": 0.1}))
+    assert compared.profiles is not None
+    assert [profile.score for profile in compared.profiles] == [1.0, 1.0]
+    assert of_datasets(compared)[-1].rows[0][1:] == ("100", "100", "100", "100", "100", "1.000")
+
+
+def test_ranks_and_critical_differences_are_those_of_demsar() -> None:
+    # The critical difference of his example, 4 classifiers on 14 datasets, is 1.25 at 0.05.
+    random = np.random.default_rng(0)
+    values = random.normal(0, 1, (4, 14)) + np.array([[0.0], [0.5], [0.0], [2.0]])
+    ranks = rank_over_datasets(values, higher_is_better=True, confidence=0.95)
+    assert ranks.critical_difference == pytest.approx(1.25, abs=0.005)
+    assert min(ranks.average) == ranks.average[3]
+    chi_squared = stats.friedmanchisquare(*values).statistic
+    ratio = 13 * chi_squared / (14 * 3 - chi_squared)
+    assert ranks.p_value == pytest.approx(stats.f.sf(ratio, 3, 39))
+
+
+def test_equal_values_share_a_rank() -> None:
+    ranks = rank_over_datasets(np.ones((3, 5)), higher_is_better=True, confidence=0.95)
+    assert ranks.average == (2.0, 2.0, 2.0)
+    assert ranks.p_value == 1.0
+
+
+def test_profiles_count_problems_by_the_factor_to_the_fastest() -> None:
+    fast, slow = profiles(np.array([[1.0, 2.0, math.inf, math.inf], [2.0, 1.0, 5.0, math.inf]]))
+    assert fast.ratios == (1.0, 2.0, math.inf, math.inf)
+    assert [fast.fraction_within(factor) for factor in (1, 2)] == [0.25, 0.5]
+    assert slow.fraction_within(2) == 0.75
+    assert fast.score == pytest.approx((1 + 2 / 3) / 4)
+
+
+def test_the_interquartile_mean_leaves_out_the_extremes_of_all_datasets_together() -> None:
+    scores = [np.array([0.0, 0.5, 0.5, 0.6]), np.array([0.5, 0.6, 0.6, 1.0])]
+    mean, interval = interquartile_mean(scores, confidence=0.95)
+    assert mean == pytest.approx(0.55)
+    assert interval.low < mean < interval.high
+
+
+def test_the_probability_of_improvement_is_that_of_mann_and_whitney() -> None:
+    random = np.random.default_rng(1)
+    ours, baseline = ([random.normal(mean, 1, 6) for _ in range(3)] for mean in (0.5, 0.0))
+    found, interval = probability_of_improvement(ours, baseline, higher_is_better=True, confidence=0.95)
+    pairs = zip(ours, baseline, strict=True)
+    assert found == pytest.approx(np.mean([stats.mannwhitneyu(a, b).statistic / 36 for a, b in pairs]))
+    assert interval.low < found < interval.high
+    less, _ = probability_of_improvement(ours, baseline, higher_is_better=False, confidence=0.95)
+    assert less == pytest.approx(1 - found)
