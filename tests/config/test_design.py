@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.grid_files import BASIS
 
 from benchbench.config.grid_file import GridFile, load
 from benchbench.errors import SpecError
@@ -12,7 +13,6 @@ from benchbench.errors import SpecError
 if TYPE_CHECKING:
     from pathlib import Path
 
-BASIS = 'model = "alexnet"\ndataset = "digits"\n'
 AXIS = 'optimizer = { name = "sgd", lr = { grid = [0.1, 0.01] } }\n'
 DECIDE = "[compare]\ndecide = {}\n"
 

@@ -1,58 +1,28 @@
-"""Grid files: what they expand to, and what is said of those that are wrong."""
+"""Grid files: what they expand to."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.grid_files import BASIS
 
 from benchbench.config.compare_section import Compare
 from benchbench.config.grid_file import MAX_TRIALS, GridFile, load
-from benchbench.config.spec import Draft, Spec
+from benchbench.config.spec import Draft
 from benchbench.errors import SpecError
-from benchbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     WriteGrid = Callable[..., Path]
-
-BASIS = 'model = "alexnet"\ndataset = "digits"\n'
-
-
-@pytest.fixture
-def write(workdir: Path) -> WriteGrid:
-    """Return a function that writes a file into the working folder."""
-
-    def write(text: str, name: str = "grid.toml") -> Path:
-        path = workdir / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return Path(name)
-
-    return write
-
-
-@pytest.fixture
-def grid(write: WriteGrid) -> Callable[..., GridFile]:
-    """Return a function that reads a grid file of a model, a dataset and the lines that it is given."""
-    return lambda text="", *settings, **given: load(write(BASIS + text), settings, given=given)
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return Registry.load()
 
 
 def values(drafts: tuple[Draft, ...], kind: str, key: str) -> list[object]:
     return [draft.plugin(kind).params.get(key) for draft in drafts]
-
-
-def resolve(registry: Registry, found: GridFile) -> list[Spec]:
-    return [registry.resolve(draft) for draft in found.expand()]
 
 
 def test_a_file_without_axes_is_one_trial_with_the_defaults_of_bench_run(grid: Callable[..., GridFile]) -> None:
@@ -251,218 +221,6 @@ def test_the_trials_of_a_grid_beyond_all_bounds_are_counted_and_not_made(grid: C
     found = grid(f"epochs = {line}\nbatch_size = {line}\nseeds = {axis['grid']}")
     with pytest.raises(SpecError, match="1,000,000,000 trials"):
         found.expand()
-
-
-REFUSALS: dict[str, tuple[str, str, str]] = {
-    "unknown key": ("optimiser = 'sgd'", "unknown key 'optimiser'", "did you mean 'optimizer'?"),
-    "no key like it": ("zzz = 1", "unknown key 'zzz'", "question"),
-    "unknown key in compare": ("[compare]\nbaselin = {}", "[compare]: unknown key 'baselin'", "'baseline'"),
-    "unknown key in expected": (
-        "[[expected]]\nmetric = 'a'\nvalue = 1\nvalues = 2",
-        "[[expected]] 1: unknown key 'values'",
-        "did you mean 'value'?",
-    ),
-    "expected without a value": ("[[expected]]\nmetric = 'a'", "[[expected]] 1: value is missing", ""),
-    "expected that is no row": ("expected = 3", "expected must be rows", ""),
-    "expected of texts": ("expected = ['a']", "[[expected]] 1: must be a table, not 'a'", ""),
-    "compare that is no table": ("compare = 'lr'", "[compare]: must be a table, not 'lr'", ""),
-    "no axis of that name": (
-        "epochs = { grid = [1, 2] }\n[[expected]]\nmetric = 'a'\nvalue = 1\nwhere = { epoch = 1 }",
-        "[[expected]] 1: 'epoch' is no axis of this grid",
-        "did you mean 'epochs'?",
-    ),
-    "no axes": (
-        "[[expected]]\nmetric = 'a'\nvalue = 1\nwhere = { optimizer.lr = 1 }",
-        "'optimizer.lr' is no axis of this grid",
-        "axes: none",
-    ),
-    "compare by nothing": ("[compare]\nby = ['optimiser.lr']", "no trial has 'optimiser.lr'", "'optimizer'"),
-    "baseline of nothing": ("[compare]\nbaseline = { batchsize = 1 }", "no trial has 'batchsize'", "'batch_size'"),
-    "confidence": ("[compare]\nconfidence = 95", "[compare]: confidence must be less than 1, not 95", ""),
-    "no values": ("epochs = { grid = [] }", "the axis epochs has no values", "leave it out"),
-    "no values of a parameter": (
-        "optimizer = { name = 'sgd', lr = { grid = [] } }",
-        "the axis optimizer.lr has no values",
-        "",
-    ),
-    "no values within a plugin on an axis": (
-        "optimizer = { grid = [{ name = 'sgd', lr = { grid = [] } }] }",
-        "the axis optimizer.lr has no values",
-        "",
-    ),
-    "axis that is no list": (
-        "optimizer = { name = 'sgd', lr = { grid = 0.1 } }",
-        "the axis optimizer.lr must be a list of values, not 0.1",
-        "optimizer.lr = { grid = [1, 2] }",
-    ),
-    "no seeds": ("seeds = []", "the axis seed has no values", ""),
-    "seeds that are no list": ("seeds = 3", "seeds must be a list, not 3", "seeds = [0, 1, 2]"),
-    "seed and seeds": ("seeds = [1]\nseed = 1", "seed and seeds are both given", ""),
-    "seed of a wrong type": ("seeds = [0, true]", "seed must be a valid integer, not true", ""),
-    "negative seed": ("seeds = [0, -1]", "seed must be greater than or equal to 0, not -1", ""),
-    "epochs of a wrong type": ("epochs = { grid = [1, true] }", "epochs must be a valid integer", ""),
-    "no such precision": (
-        "precision = { grid = ['fp8'] }",
-        "precision must be 'fp32'",
-        "",
-    ),
-    "plugins on an axis": ("plugins = { grid = [['a.py']] }", "plugins must be a list of paths, not {", "my_plugin.py"),
-    "plugins of numbers": ("plugins = [1]", "plugins must be a list of paths, not [1]", "my_plugin.py"),
-    "plugins of one text": (
-        "plugins = 'tiny.py'",
-        "plugins must be a list of paths, not 'tiny.py'",
-        'plugins = ["tiny.py"]',
-    ),
-    "plugins of a number": ("plugins = 3", "plugins must be a list of paths, not 3", "my_plugin.py"),
-    "seed of several": ("seed = [0, 1]", "seed must be one whole number, not [0, 1]", "did you mean seeds = [0, 1]?"),
-    "infinite target": (
-        "[compare]\ntargets = { val_accuracy = inf }",
-        "targets.val_accuracy must be a finite number",
-        "",
-    ),
-    "nameless plugin": ("optimizer = { lr = 0.1 }", "optimizer must be a name or a table with a name", "NAME"),
-    "nameless plugin on an axis": ("optimizer = { grid = ['sgd', 1] }", "optimizer must be a name", "not 1"),
-    "a date": ("optimizer = { name = 'sgd', lr = 2020-01-01 }", "optimizer.lr", "2020-01-01"),
-    "name of a wrong type": ("name = 3", "name must be a valid string, not 3", ""),
-    "empty name": ("name = ''", "name must have at least 1 character", ""),
-    "included file is not there": ("include = ['bsae.toml']", "no such file to include: 'bsae.toml'", "relative"),
-    "include of a text": ("include = 'base.toml'", 'include must be a list, not "base.toml"', ""),
-    "includes itself": ("include = ['grid.toml']", "grid.toml includes itself: grid.toml -> grid.toml", ""),
-}
-
-
-@pytest.mark.parametrize(("text", "message", "hint"), REFUSALS.values(), ids=REFUSALS.keys())
-def test_a_file_that_is_wrong_gets_one_message_with_its_name(
-    grid: Callable[..., GridFile], text: str, message: str, hint: str
-) -> None:
-    with pytest.raises(SpecError) as caught:
-        grid(text)
-    assert caught.value.exit_code == 2
-    assert caught.value.message.startswith("grid.toml")
-    assert message in caught.value.message
-    assert hint in caught.value.hint + caught.value.message
-
-
-@pytest.mark.parametrize(("given", "kind"), [('dataset = "digits"', "model"), ('model = "alexnet"', "dataset")])
-def test_a_file_without_model_or_dataset_is_refused(write: WriteGrid, given: str, kind: str) -> None:
-    with pytest.raises(SpecError, match=rf"grid\.toml: no {kind} given") as caught:
-        load(write(given))
-    assert f"bench list {kind}s" in caught.value.hint
-
-
-def test_a_syntax_error_is_given_with_line_and_column(grid: Callable[..., GridFile]) -> None:
-    with pytest.raises(SpecError, match=r"grid\.toml: Invalid value \(at line 3, column 10\)"):
-        grid("epochs = ]")
-
-
-@pytest.mark.parametrize("name", ["grid.toml", "base.toml"])
-def test_a_byte_order_mark_is_no_part_of_a_file(write: WriteGrid, workdir: Path, name: str) -> None:
-    write(BASIS, "base.toml")
-    path = write('include = ["base.toml"]\nepochs = 2')
-    content = (workdir / name).read_bytes()
-    (workdir / name).write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
-    (draft,) = load(path).expand()
-    assert draft.epochs == 2
-
-
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_a_file_in_utf_16_is_refused_by_that_name(workdir: Path, encoding: str) -> None:
-    (workdir / "grid.toml").write_bytes(f"\ufeff{BASIS}".encode(encoding))
-    with pytest.raises(SpecError, match=r"cannot read grid\.toml: it is UTF-16, not UTF-8") as caught:
-        load(Path("grid.toml"))
-    assert "save it as" in caught.value.hint
-
-
-def test_a_file_that_is_not_there_or_no_text_is_refused(workdir: Path) -> None:
-    with pytest.raises(SpecError, match=r"no such file: nowhere\.toml"):
-        load(Path("nowhere.toml"))
-    (workdir / "image.toml").write_bytes(b"\xff\xd8\xff")
-    for path in ("image.toml", "."):
-        with pytest.raises(SpecError, match="cannot read"):
-            load(Path(path))
-
-
-def test_what_is_wrong_in_an_included_file_is_said_of_that_file(write: WriteGrid) -> None:
-    path = write('include = ["base.toml"]\n' + BASIS)
-    for text, message in {
-        "epoch = 3": "base.toml: unknown key 'epoch'",
-        "epochs = 0": "base.toml: epochs must be greater",
-        "[compare]\nby = 3": "base.toml: [compare]: by",
-        "epochs =": "base.toml: Invalid value (at",
-    }.items():
-        write(text, "base.toml")
-        with pytest.raises(SpecError) as caught:
-            load(path)
-        assert caught.value.message.startswith(message)
-
-
-def test_files_that_include_each_other_are_refused(write: WriteGrid) -> None:
-    write('include = ["sub/b.toml"]', "a.toml")
-    write('include = ["../a.toml"]', "sub/b.toml")
-    with pytest.raises(SpecError, match=r"includes itself: a\.toml -> b\.toml -> a\.toml"):
-        load(Path("a.toml"))
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [("model.dropout", "not KIND.PARAM=VALUE"), ("modle.dropout=1", "there is no kind of plugin 'modle'")],
-)
-def test_a_setting_of_another_form_is_refused(grid: Callable[..., GridFile], setting: str, message: str) -> None:
-    with pytest.raises(SpecError, match=message):
-        grid("", setting)
-
-
-def test_values_of_the_command_line_are_checked(grid: Callable[..., GridFile]) -> None:
-    with pytest.raises(SpecError, match="epochs must be greater than or equal to 1"):
-        grid("", epochs=0)
-
-
-def test_the_same_trial_twice_is_refused_with_its_values(grid: Callable[..., GridFile]) -> None:
-    found = grid('optimizer = { name = "sgd", lr = { grid = [0.1, 0.2, 0.1] } }\nseeds = [0, 1]')
-    with pytest.raises(SpecError) as caught:
-        found.expand()
-    assert caught.value.message == "grid.toml: trials 1 and 5 of 6 are the same: optimizer.lr=0.1 seed=0"
-    assert "remove the repeated value" in caught.value.hint
-
-
-def test_trials_that_are_the_same_once_resolved_are_refused(grid: Callable[..., GridFile], registry: Registry) -> None:
-    found = grid('optimizer = { grid = ["sgd", { name = "sgd", lr = 0.001 }] }')
-    with pytest.raises(SpecError) as caught:
-        found.check(resolve(registry, found))
-    assert "trials 1 and 2 of 2 are the same: optimizer=sgd optimizer.lr=0.001" in caught.value.message
-
-
-def test_an_axis_value_of_a_wrong_type_is_found_by_its_plugin(
-    grid: Callable[..., GridFile], registry: Registry
-) -> None:
-    found = grid('scheduler = { name = "step", step_size = { grid = [1, true] } }')
-    with pytest.raises(SpecError, match=r"scheduler\.step_size must be a valid integer, not true"):
-        resolve(registry, found)
-
-
-def test_compare_names_what_a_trial_has(grid: Callable[..., GridFile], registry: Registry) -> None:
-    text = "epochs = { grid = [1, 2] }\n[compare]\n"
-    well = grid(text + 'by = ["model.dropout", "epochs"]')
-    well.check(resolve(registry, well))
-    for line in ('by = ["model.dropuot"]', "baseline = { model.dropuot = 0.5 }"):
-        found = grid(text + line)
-        with pytest.raises(SpecError, match=r"\[compare\] names 'model\.dropuot', which no trial has") as caught:
-            found.check(resolve(registry, found))
-        assert caught.value.hint == "did you mean 'model.dropout'?"
-
-
-def test_a_baseline_or_an_expected_result_is_of_some_trial(grid: Callable[..., GridFile], registry: Registry) -> None:
-    text = 'optimizer = { name = "sgd", lr = { grid = [0.1, 0.2] } }\n'
-    row = '[[expected]]\nmetric = "test_accuracy"\nvalue = 1\nwhere = { optimizer.lr = 0.3 }'
-    for lines, message in (
-        (row, r"\[\[expected\]\] 1 selects no trial: optimizer\.lr=0\.3"),
-        ("[compare]\nbaseline = { optimizer.lr = 0.3 }", r"compare\.baseline selects no trial: optimizer\.lr=0\.3"),
-    ):
-        found = grid(text + lines)
-        with pytest.raises(SpecError, match=message):
-            found.check(resolve(registry, found))
-        overridden = grid(text + lines, "optimizer.lr=0.5")
-        overridden.check(resolve(registry, overridden))
 
 
 def test_reading_grid_files_imports_neither_torch_nor_mlflow(write: WriteGrid) -> None:

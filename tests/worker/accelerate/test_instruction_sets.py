@@ -27,10 +27,10 @@ def test_steps_are_exact_with_each_instruction_set(name: str) -> None:
     if not SUPPORTED[name]:
         pytest.skip(f"this processor has no {name}")
     if torch.backends.cpu.get_cpu_capability() == name.upper():
-        pytest.skip(f"torch takes {name} by itself: test_train.py runs with it")
+        pytest.skip(f"torch takes {name} by itself: test_exact_steps.py runs with it")
     chosen = "(twenty_steps or gradients) and by_hand and not avx_512 and not adam"
     done = subprocess.run(
-        [sys.executable, "-c", RUN_TESTS, "-q", "-k", chosen, str(REPOSITORY / "tests/worker/test_train.py")],
+        [sys.executable, "-c", RUN_TESTS, "-q", "-k", chosen, str(REPOSITORY / "tests/worker/test_exact_steps.py")],
         # Threads that spin while they wait take the cores from the tests beside this one.
         env=os.environ | {"ATEN_CPU_CAPABILITY": name, "OMP_WAIT_POLICY": "passive"},
         capture_output=True,

@@ -3,73 +3,28 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from support.gradients import error
 from torch import nn
-from torch.autograd import forward_ad
-from torch.nn import functional as F  # noqa: N812
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.checkpoint import checkpoint
 
-from benchbench.worker.accelerate import Acceleration, Case, products
-from benchbench.worker.accelerate.in_place import StepsInPlace
+from benchbench.worker.accelerate import Acceleration, products
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
-from benchbench.worker.accelerate.linear import LinearProducts
-from benchbench.worker.accelerate.optimizers import FusedSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchbench.config.spec import Precision
-
-CPU = torch.device("cpu")
-WIDTH = 64
+from support.steps import CPU, IN_PLACE, WIDTH, trained, wide, with_a_hook
 
 
 @pytest.fixture(autouse=True)
 def _small_layers_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are large in earnest take seconds."""
     monkeypatch.setattr(products, "MIN_WEIGHTS", WIDTH**2)
-
-
-def wide(num_inputs: int = WIDTH) -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(num_inputs, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 10))
-
-
-def trained(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    acceleration: Acceleration,
-    *,
-    steps: int = 4,
-    batch_size: int = 12,
-    late: Callable[[torch.optim.Optimizer], None] = lambda _: None,
-) -> Acceleration:
-    """Take some steps of so many vectors each, and return how they were computed.
-
-    ``late`` is what somebody does to the optimizer after that was decided.
-    """
-    case = Case(model, optimizer, batch_size)
-    fitted = acceleration.fitted(case).applied(case)
-    late(optimizer)
-    chance = torch.Generator().manual_seed(1)
-    for _ in range(steps):
-        x = torch.randn(batch_size, WIDTH, generator=chance)
-        optimizer.zero_grad()
-        with fitted.context(x):
-            loss = F.cross_entropy(model(x), torch.arange(batch_size) % 10)
-        loss.backward()
-        optimizer.step()
-    return fitted
-
-
-IN_PLACE = Acceleration(CPU, "fp32", levers=(LinearProducts("blocks"), FusedSteps(), StepsInPlace("blocks")))
 
 
 @pytest.mark.parametrize(
@@ -187,17 +142,6 @@ def test_weights_that_need_a_gradient_get_one(build: Callable[[], nn.Module]) ->
         assert error(found, right) < 1e-6
 
 
-def with_a_hook(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """Clip gradients before each step, as the author of an optimizer plugin may."""
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-
-    def clip(*_: Any) -> None:
-        nn.utils.clip_grad_norm_(weights, 0.01)
-
-    optimizer.register_step_pre_hook(clip)
-    return optimizer
-
-
 @pytest.mark.parametrize(
     "make",
     [
@@ -211,214 +155,6 @@ def test_optimizers_that_need_the_gradient_itself_get_it(make: Callable[..., tor
     fitted = trained(model, make(model.parameters()), IN_PLACE, steps=1)
     assert fitted.facts()["optimizer"] == "fused"
     assert model[0].weight.grad is not None
-
-
-class GradientPenalty(nn.Module):
-    """Asks for a gradient of its own in the forward pass, in which the weights take no part."""
-
-    def __init__(self, *, create_graph: bool) -> None:
-        super().__init__()
-        self.layers = wide()
-        self._create_graph = create_graph
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x.clone().requires_grad_()
-        logits = self.layers(x)
-        (slope,) = torch.autograd.grad(logits.square().sum(), x, create_graph=self._create_graph, retain_graph=True)
-        return self.layers(x + 0.1 * slope.sign()) + slope.square().mean()  # type: ignore[no-any-return]
-
-
-class LooksAtGradients(nn.Module):
-    """Asks for the gradients of its weights in the forward pass."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = wide()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        gradients = torch.autograd.grad(self.layers(x).square().mean(), list(self.layers.parameters()))
-        return self.layers(x) * sum(float(gradient.norm()) for gradient in gradients)  # type: ignore[no-any-return]
-
-
-def normed(norm: Callable[..., nn.Module]) -> nn.Module:
-    model = wide()
-    norm(model[0])
-    return model
-
-
-class Sliced(nn.Module):
-    """Uses parts of one weight as the weights of two layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(WIDTH, 2 * WIDTH), wide())
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        upper, lower = self.layers[0].weight.chunk(2)
-        return self.layers[1](F.linear(F.linear(x, upper).tanh(), lower))  # type: ignore[no-any-return]
-
-
-class Tied(nn.Module):
-    """Has one weight in two layers, and a penalty on it besides."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = wide()
-        self.again = nn.Linear(WIDTH, WIDTH, bias=False)
-        self.again.weight = self.layers[0].weight
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(self.again(x)) + self.again.weight.square().mean()  # type: ignore[no-any-return]
-
-
-class Functional(nn.Module):
-    """Differentiates its layers by each of the ways of ``torch.func``, and forward."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = wide()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = torch.func.vmap(lambda row: self.layers(row[None])[0])(x)
-        slope = torch.func.grad(lambda x: self.layers(x).square().mean())(x)
-        _, forward = torch.func.jvp(self.layers, (x,), (slope,))
-        with forward_ad.dual_level():
-            dual = self.layers(forward_ad.make_dual(x, slope))
-            again = forward_ad.unpack_dual(dual).tangent
-        return y + forward + again  # type: ignore[no-any-return]
-
-
-def halved(model: nn.Module) -> nn.Module:
-    """Halve a gradient as soon as it is there."""
-
-    def halve(weight: torch.Tensor) -> None:
-        assert weight.grad is not None
-        weight.grad.mul_(0.5)
-
-    model[0].weight.register_post_accumulate_grad_hook(halve)  # type: ignore[index,union-attr,operator]
-    return model
-
-
-MODELS: dict[str, Callable[[], nn.Module]] = {
-    "gradient of the input": partial(GradientPenalty, create_graph=False),
-    "gradient penalty": partial(GradientPenalty, create_graph=True),
-    "gradients of weights": LooksAtGradients,
-    "weight norm": lambda: normed(nn.utils.parametrizations.weight_norm),
-    "spectral norm": lambda: normed(nn.utils.parametrizations.spectral_norm),
-    "old weight norm": lambda: normed(nn.utils.weight_norm),
-    "sliced": Sliced,
-    "tied": Tied,
-    "torch.func": Functional,
-    "hook after backward": lambda: halved(wide()),
-}
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": partial(torch.optim.SGD, lr=0.1),
-    "momentum": partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01),
-    "adam": partial(torch.optim.Adam, lr=0.01, eps=0.1),
-}
-
-
-@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("name", MODELS)
-def test_models_of_any_kind_take_the_same_steps(name: str, optimizer: str, precision: Precision) -> None:
-    """Adam's eps is large, so that roundings of gradients near zero do not become whole steps.
-
-    In bf16 large layers are computed in fp32, and every rounding of an update may become one of an activation.
-    """
-    plain = Acceleration(CPU, precision, levers=(LinearProducts("blocks"),) if precision == "bf16" else ())
-    models = []
-    for acceleration in (replace(IN_PLACE, precision=precision), plain):
-        torch.manual_seed(0)
-        models.append(MODELS[name]())
-        trained(models[-1], OPTIMIZERS[optimizer](models[-1].parameters()), acceleration)
-    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
-        assert error(ours, theirs) < (1e-5 if precision == "fp32" else 1e-3)
-
-
-def clip_late(optimizer: torch.optim.Optimizer) -> None:
-    with_a_hook(optimizer)
-
-
-def clip_in_step(optimizer: torch.optim.Optimizer) -> None:
-    weights, usual = [weight for group in optimizer.param_groups for weight in group["params"]], optimizer.step
-
-    def step(*args: Any) -> Any:
-        nn.utils.clip_grad_norm_(weights, 0.01)
-        return usual(*args)
-
-    optimizer.step = step  # type: ignore[method-assign]
-
-
-def step_every_second_time(optimizer: torch.optim.Optimizer) -> None:
-    zero_grad, step, calls = optimizer.zero_grad, optimizer.step, [0]
-
-    def every_second_time(do: Callable[..., Any], *, first: bool) -> Callable[..., Any]:
-        return lambda *args, **kwargs: do(*args, **kwargs) if (calls[0] % 2 == 0) is first else None
-
-    def counted(*args: Any) -> None:
-        every_second_time(step, first=False)(*args)
-        calls[0] += 1
-
-    optimizer.zero_grad = every_second_time(zero_grad, first=True)  # type: ignore[method-assign]
-    optimizer.step = counted  # type: ignore[assignment,method-assign]
-
-
-def zero_instead_of_none(optimizer: torch.optim.Optimizer) -> None:
-    zero_grad = optimizer.zero_grad
-    optimizer.zero_grad = lambda: zero_grad(set_to_none=False)  # type: ignore[method-assign]
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("change", [clip_late, clip_in_step, step_every_second_time, zero_instead_of_none])
-def test_what_comes_late_sees_the_gradients_and_the_steps_are_the_same(
-    change: Callable[[torch.optim.Optimizer], None], optimizer: str
-) -> None:
-    models = []
-    for acceleration in (IN_PLACE, Acceleration(CPU, "fp32")):
-        models.append(wide())
-        trained(models[-1], OPTIMIZERS[optimizer](models[-1].parameters()), acceleration, late=change)
-    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
-        assert error(ours, theirs) < 1e-5
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_hook_on_all_optimizers_sees_the_gradients(optimizer: str) -> None:
-    def clip(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        nn.utils.clip_grad_norm_([weight for group in optimizer.param_groups for weight in group["params"]], 0.01)
-
-    handle = register_optimizer_step_pre_hook(clip)
-    try:
-        models = [wide(), wide()]
-        for model, acceleration in zip(models, (IN_PLACE, Acceleration(CPU, "fp32")), strict=True):
-            trained(model, OPTIMIZERS[optimizer](model.parameters()), acceleration)
-    finally:
-        handle.remove()
-    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
-        assert error(ours, theirs) < 1e-5
-
-
-def test_a_closure_computes_the_gradients_that_are_taken() -> None:
-    weights = []
-    for acceleration in (IN_PLACE, Acceleration(CPU, "fp32")):
-        model, x = wide(), torch.ones(12, WIDTH)
-        sgd = torch.optim.SGD(model.parameters(), lr=0.1)
-        case = Case(model, sgd, 12)
-        fitted = acceleration.fitted(case).applied(case)
-
-        def loss(model: nn.Module = model, sgd: torch.optim.SGD = sgd, fitted: Acceleration = fitted) -> torch.Tensor:
-            sgd.zero_grad()
-            with fitted.context():
-                loss = model(x).square().sum()  # noqa: B023 - it is the same in both
-            loss.backward()
-            return loss
-
-        loss()
-        sgd.step(loss)
-        weights.append(model[0].weight)
-    assert error(*weights) < 1e-6
 
 
 class Embedded(nn.Module):
@@ -455,17 +191,6 @@ def test_a_state_of_other_strides_is_not_walked_as_raw_memory() -> None:
         trained(model, sgd, acceleration if acceleration is not IN_PLACE else Acceleration(CPU, "fp32"), steps=2)
     for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
         assert error(ours, theirs) < 1e-6
-
-
-@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
-def test_a_loaded_state_does_not_say_how_steps_are_computed(optimizer: str) -> None:
-    model = wide()
-    fused = OPTIMIZERS[optimizer](model.parameters())
-    trained(model, fused, IN_PLACE, steps=1)
-    plain = OPTIMIZERS[optimizer](model.parameters())
-    Acceleration(CPU, "fp32").applied(Case(model, plain, 12))
-    plain.load_state_dict(fused.state_dict())
-    assert not plain.param_groups[0]["fused"]
 
 
 class Late(nn.Module):

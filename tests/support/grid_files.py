@@ -1,0 +1,3 @@
+"""Texts of grid files."""
+
+BASIS = 'model = "alexnet"\ndataset = "digits"\n'
