@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from typing import TYPE_CHECKING, Self
-
-from pydantic import model_validator
+from typing import TYPE_CHECKING
 
 import benchbench as bb
 from benchbench.data.archive import Files, find_prefix, open_files, reader
@@ -33,16 +31,6 @@ class ImageFolder(ImageFiles, name="imagefolder"):
     images are passed over.
     """
 
-    val_fraction: float = bb.param(0.1, "part of each class for validation, if there is no val folder", gt=0, lt=1)
-    test_fraction: float = bb.param(0.1, "part of each class for the test, if there is no test folder", gt=0, lt=1)
-    split_seed: int = bb.param(0, "another one splits the classes otherwise", ge=0)
-
-    @model_validator(mode="after")
-    def _check_fractions(self) -> Self:
-        if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError("val_fraction and test_fraction leave no images for training")
-        return self
-
     def load(self, root: Path) -> bb.Splits:
         """Return the images at ``root``, a folder or a zip archive, in the order of their classes and names."""
         if not root.exists():
@@ -50,7 +38,7 @@ class ImageFolder(ImageFiles, name="imagefolder"):
         with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
             class_names, items = find_items(files, self)
         read = reader(root, max_file_bytes=MAX_FILE_BYTES)
-        parts = {part: self.split(of_part, read) for part, of_part in items.items()}
+        parts = {part: self.split(of_part, root, read) for part, of_part in items.items()}
         return bb.Splits(class_names=class_names, **parts)
 
 

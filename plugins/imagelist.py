@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import model_validator
 
 import benchbench as bb
 from benchbench.config.files import decode_text
@@ -49,16 +48,6 @@ class ImageList(ImageFiles, name="imagelist"):
     from the training images, ``test_fraction`` and ``val_fraction`` of each class.
     """
 
-    val_fraction: float = bb.param(0.1, "part of each class for validation, if the file names none", gt=0, lt=1)
-    test_fraction: float = bb.param(0.1, "part of each class for the test, if the file names none", gt=0, lt=1)
-    split_seed: int = bb.param(0, "another one splits the classes otherwise", ge=0)
-
-    @model_validator(mode="after")
-    def _check_fractions(self) -> Self:
-        if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError("val_fraction and test_fraction leave no images for training")
-        return self
-
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the file, and the images that it lists."""
         table = find_table(root)
@@ -78,7 +67,8 @@ class ImageList(ImageFiles, name="imagelist"):
         self._fill(parts)
         _check_classes(table, parts, class_names)
         read = reader(table.parent, max_file_bytes=MAX_FILE_BYTES)
-        return bb.Splits(class_names=class_names, **{part: self.split(items, read) for part, items in parts.items()})
+        splits = {part: self.split(items, table.parent, read) for part, items in parts.items()}
+        return bb.Splits(class_names=class_names, **splits)
 
     def _fill(self, parts: dict[str, list[Item]]) -> None:
         """Take the splits that are missing from the training images."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -102,6 +103,7 @@ def fetch_dataset(
         _print_json({"name": name, "path": str(path), "num_bytes": num_bytes})
     else:
         typer.echo(f"{name}: {path} ({_megabytes(num_bytes)})")
+        typer.echo(f"next: bench data show {name} -o sheet.png")
 
 
 def verify_dataset(
@@ -159,6 +161,9 @@ def show_dataset(  # noqa: PLR0913 - one argument per option
         shown = {f"train, augmented by {augment}": _augmented(train, augment, opened, loaded, plugins), **shown}
     draw_sheet(shown, loaded.facts.class_names, image_size=size).save(output)
     typer.echo(f"{output}: {name} as the network sees it, {size}x{size} pixels")
+    given = (("--data", data), ("--set", settings), ("--plugins", plugins))
+    words = [word for option, values in given for value in values or () for word in (option, str(value))]
+    typer.echo(f"next: {shlex.join(['bench', 'run', 'resnet', name, *words])}")
 
 
 def _augmented(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +15,8 @@ from benchbench.cli.list import complete_kind, read_kind
 from benchbench.config.kinds import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchbench.protocol.plugin_checks import Report
 
 
@@ -88,8 +92,22 @@ def check_plugin(
         for report in reports:
             _print_report(report)
         typer.echo(f"{num_failed} check(s) failed" if num_failed else "all is well")
+        _print_use(reports)
     if num_failed:
         raise typer.Exit(1)
+
+
+def _print_use(reports: Sequence[Report]) -> None:
+    """Print the command that trains with a plugin, if it is the only one and nothing is wrong with it."""
+    from benchbench.driver.new_plugin import NewPlugin
+
+    plugins = [report for report in reports if report.subject != "module"]
+    if len(plugins) != 1 or any(report.num_failed for report in reports):
+        return
+    kind, _, name = plugins[0].subject.partition(" ")
+    file = Path(plugins[0].origin)
+    option = f" --plugins {shlex.quote(os.path.relpath(file))}" if file.is_file() else ""
+    typer.echo(f"next: {NewPlugin(kind, name).use}{option}")
 
 
 def _print_report(report: Report) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -158,6 +159,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
             raise
         record = interrupted.result
     show_end(record, console)
+    show_ways_on(record, console, experiment=experiment, keeps_model=artifacts == "full")
     if as_json:
         typer.echo(json.dumps(json.loads(record.to_json()), indent=2))
     raise typer.Exit(options.EXIT_CODES[record.status])
@@ -193,6 +195,20 @@ def show_end(record: Record, console: Console) -> None:
             console.print(Text(record.error.traceback), soft_wrap=True)
     if record.mlflow is not None:
         console.print(Text(how_to_open(record.mlflow)), soft_wrap=True)
+
+
+def show_ways_on(record: Record, console: Console, *, experiment: str, keeps_model: bool) -> None:
+    """Print the commands that a trial which finished can be followed by."""
+    from rich.text import Text
+
+    if record.status != "finished" or record.mlflow is None:
+        return
+    quoted = shlex.quote(experiment)
+    named, option = (f" {quoted}", f" --experiment {quoted}") if experiment != "bench" else ("", "")
+    lines = [f"bench compare{named}  (after trials with other seeds or options)"]
+    if keeps_model:
+        lines.insert(0, f"bench predict {record.mlflow.run_id[:8]} IMAGES{option}")
+    console.print(Text("next: " + "\n      ".join(lines)), soft_wrap=True)
 
 
 def per_class_table(record: Record) -> Table:

@@ -48,6 +48,36 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             autocompletion=options.complete_several(options.complete_optimizer),
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="NAME[,NAME]",
+            help="Scheduler plugins.",
+            show_default="constant, or the file's",
+            autocompletion=options.complete_several(options.complete_scheduler),
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            "--augment",
+            metavar="NAME[,NAME]",
+            help="Augmentation plugins; NAME+NAME applies both.",
+            show_default="the dataset's, or the file's",
+            autocompletion=options.complete_several(options.complete_augmentation),
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            "--loss",
+            metavar="NAME[,NAME]",
+            help="Loss plugins.",
+            show_default="cross_entropy, or the file's",
+            autocompletion=options.complete_several(options.complete_loss),
+        ),
+    ] = None,
     batch_size: Annotated[
         str | None,
         typer.Option("--batch-size", "-b", metavar="N[,N]", help="Images per step.", show_default="32, or the file's"),
@@ -118,6 +148,9 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 file_or_model,
                 dataset,
                 optimizer=optimizer,
+                scheduler=scheduler,
+                augmentation=augment,
+                loss=loss,
                 batch_size=batch_size,
                 precision=precision,
                 accelerate=accelerate,

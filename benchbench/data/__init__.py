@@ -2,15 +2,17 @@
 
 ::
 
-    locations.py    where the images of each dataset are
-    download.py     downloads a dataset's public file
-    archive.py      reads files from an archive or a folder
-    fit.py          how an image becomes a square
-    decoding.py     decodes images in parallel, row by row into files
-    image_files.py  reads image files as squares of pixels
-    splitting.py    takes a fraction of each class, such as for validation
-    checks.py       checks what a dataset plugin returns, and computes its digest
-    file_states.py  tells whether files have changed, without reading them
-    cache.py        images decoded once and mapped into memory
-    preparation.py  prepares image files or raw pixels for a trained network
+    locations.py           where the images of each dataset are
+    download.py            downloads a dataset's public file
+    archive.py             reads files from an archive or a folder
+    fit.py                 how an image becomes a square
+    decoding.py            decodes images in parallel, row by row into files
+    decoding_processes.py  processes that decode image files for this one
+    decoded_rows.py        where decoded images go, row by row: a file, or memory
+    image_files.py         reads image files as squares of pixels
+    splitting.py           takes a fraction of each class, such as for validation
+    checks.py              checks what a dataset plugin returns, and computes its digest
+    file_states.py         tells whether files have changed, without reading them
+    cache.py               images decoded once and mapped into memory
+    preparation.py         prepares image files or raw pixels for a trained network
 """

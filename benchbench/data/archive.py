@@ -17,14 +17,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from benchbench.errors import DataError
+from benchbench.records import damaged_zip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _ENCRYPTED = 0x1
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
-"""What zipfile raises if an archive is damaged, or uses a feature that zipfile cannot read."""
 
 TAR_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 
@@ -62,7 +61,7 @@ def open_files(path: Path, *, max_file_bytes: int) -> Iterator[Files]:
         return
     try:
         archive = zipfile.ZipFile(path)
-    except _DAMAGED as error:
+    except damaged_zip.DAMAGED as error:
         raise DataError(
             f"{path} is no whole zip archive: {error}",
             hint="its download may have been cut short: get it again",
@@ -155,7 +154,7 @@ class _ZipFiles(_Names):
             # zipfile reads no more than the size declared here, however much the compressed bytes unpack to.
             _check_size(member.file_size, self._max_file_bytes, file=file)
             return self._archive.read(member)
-        except _DAMAGED as error:
+        except damaged_zip.DAMAGED as error:
             raise DataError(f"{file} is damaged: {error}", hint="get the archive again") from None
 
 

@@ -131,7 +131,11 @@ def decode(dataset: Dataset, root: Path, *, folder: Path | None = None, on_progr
     check_splits(dataset.name, splits)
     decoded = decode_lazy(fit_splits(splits, dataset), folder, on_progress)
     facts = facts_of(
-        decoded.splits, class_names=splits.class_names, source=_source(dataset, root), skipped=decoded.skipped
+        decoded.splits,
+        class_names=splits.class_names,
+        source=_source(dataset, root),
+        skipped=decoded.skipped,
+        digests=decoded.digests,
     )
     return Loaded(decoded.splits, facts)
 

@@ -121,10 +121,19 @@ def _describe(value: Any) -> str:
 
 
 def facts_of(
-    splits: Mapping[str, SplitArrays], *, class_names: tuple[str, ...], source: str, skipped: tuple[str, ...] = ()
+    splits: Mapping[str, SplitArrays],
+    *,
+    class_names: tuple[str, ...],
+    source: str,
+    skipped: tuple[str, ...] = (),
+    digests: Mapping[str, str] | None = None,
 ) -> DataFacts:
-    """Return the facts that identify the splits: digests of dtype, shape and bytes of their images and labels."""
-    facts = {part: SplitFacts(len(split), digest_of_split(split)) for part, split in splits.items()}
+    """Return the facts that identify the splits: digests of dtype, shape and bytes of their images and labels.
+
+    ``digests`` are those that are known already.
+    """
+    known = digests or {}
+    facts = {part: SplitFacts(len(split), known.get(part) or digest_of_split(split)) for part, split in splits.items()}
     channels, height, width = splits["train"].images.shape[1:]
     return DataFacts(
         digest=_shortened(hashlib.sha256("".join(part.digest for part in facts.values()).encode())),
@@ -136,13 +145,28 @@ def facts_of(
     )
 
 
+class SplitDigest:
+    """The digest of a split while it grows: of its images in their order, then of its labels."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._digest = hashlib.sha256(f"uint8 {[int(length) for length in shape]}".encode())
+
+    def add(self, pixels: bytes | memoryview) -> None:
+        """Add the images that follow."""
+        self._digest.update(pixels)
+
+    def with_labels(self, labels: NDArray[np.int64]) -> str:
+        """Return the digest with the labels, 32 hexadecimal digits."""
+        self._digest.update(_describe(labels).encode())
+        self._digest.update(labels.data)
+        return _shortened(self._digest)
+
+
 def digest_of_split(split: SplitArrays) -> str:
     """Return the digest of one split's images and labels, 32 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for array in (split.images, split.labels):
-        digest.update(_describe(array).encode())
-        digest.update(array.data)
-    return _shortened(digest)
+    digest = SplitDigest(split.images.shape)
+    digest.add(split.images.data)
+    return digest.with_labels(split.labels)
 
 
 def _shortened(digest: hashlib._Hash) -> str:

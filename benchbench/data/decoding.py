@@ -11,29 +11,33 @@ A call that was interrupted leaves the folder, and the next call decodes the row
 
 from __future__ import annotations
 
-import io
-import os
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import psutil
 
-from benchbench.data.checks import SplitArrays
+from benchbench.data.checks import SplitArrays, SplitDigest
+from benchbench.data.decoding_processes import Helpers, Request
+from benchbench.data.image_files import FileImages
+from benchbench.data.decoded_rows import target_of
 from benchbench.errors import DataError
 from benchbench.plugin.dataset import LazyImages
 from benchbench.records.processors import num_processors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
+    from benchbench.data.decoded_rows import Target
     from benchbench.plugin.dataset import Split
 
     Progress = Callable[[int, int], None]
@@ -42,16 +46,17 @@ if TYPE_CHECKING:
 MAX_NAMED = 20
 """How many damaged files a message names."""
 
-ROWS_PER_JOB = 32
+ROWS_PER_JOB, JOBS_AHEAD = 32, 4
 SECONDS_BETWEEN_REPORTS = 0.25
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The splits as arrays, and the files that were damaged and left out."""
+    """The splits as arrays, the files that were damaged and left out, and digests of splits that are known already."""
 
     splits: dict[str, SplitArrays]
     skipped: tuple[str, ...] = ()
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 def decode_lazy(splits: Mapping[str, Split], folder: Path | None, on_progress: Progress | None = None) -> Decoded:
@@ -64,9 +69,9 @@ def decode_lazy(splits: Mapping[str, Split], folder: Path | None, on_progress: P
         _prepare(folder, resume=bool(lazy))
     with ExitStack() as stack:
         targets = {
-            part: stack.enter_context(closing(_target(folder, part, images.shape))) for part, images in lazy.items()
+            part: stack.enter_context(closing(target_of(folder, part, images.shape))) for part, images in lazy.items()
         }
-        damaged = _fill(lazy, targets, on_progress or _ignore)
+        damaged, digests = _fill(lazy, targets, on_progress or _ignore)
         _refuse_damaged(lazy, damaged)
         arrays = {
             part: _without(split, targets[part].finish(without=damaged[part]), damaged[part])
@@ -76,7 +81,8 @@ def decode_lazy(splits: Mapping[str, Split], folder: Path | None, on_progress: P
         }
     if folder:
         _forget_progress(folder)
-    return Decoded(arrays, tuple(lazy[part].files[row] for part, rows in damaged.items() for row in rows))
+    skipped = tuple(lazy[part].files[row] for part, rows in damaged.items() for row in rows)
+    return Decoded(arrays, skipped, {part: digest.with_labels(arrays[part].labels) for part, digest in digests.items()})
 
 
 def _array(value: Any) -> NDArray[Any]:
@@ -93,13 +99,32 @@ class _Job:
 
     part: str
     images: LazyImages
-    target: _Target
+    target: Target
     rows: Sequence[int]
 
-    def run(self) -> dict[int, str]:
+    def run(self, helpers: Helpers) -> dict[int, str]:
         """Decode the images; return what is wrong with those that cannot be decoded, by their rows."""
-        problems = {row: self._decode(row) for row in self.rows}
+        problems = {row: self._decode(row) for row in self._left(helpers)}
         return {row: problem for row, problem in problems.items() if problem}
+
+    def _left(self, helpers: Helpers) -> Sequence[int]:
+        """Have another process decode the images if it can; return the rows of those that are left."""
+        if not (isinstance(self.images, FileImages) and self.images.folder and self.target.file):
+            return self.rows
+        images, (target, header_bytes) = self.images, self.target.file
+        request = Request(
+            folder=images.folder,
+            paths=[images.files[row] for row in self.rows],
+            rows=self.rows,
+            side=images.shape[2],
+            fit=images.fit,
+            background=images.background,
+            target=target,
+            header_bytes=header_bytes,
+        )
+        left = helpers.decode(request)
+        self.target.mark(set(self.rows).difference(left))
+        return left
 
     def _decode(self, row: int) -> str:
         try:
@@ -114,34 +139,116 @@ class _Job:
         return ""
 
 
-def _jobs(part: str, images: LazyImages, target: _Target) -> list[_Job]:
+def _jobs(part: str, images: LazyImages, target: Target) -> list[_Job]:
     rows = target.missing()
     starts = range(0, len(rows), ROWS_PER_JOB)
     return [_Job(part, images, target, rows[start : start + ROWS_PER_JOB]) for start in starts]
 
 
 def _fill(
-    lazy: Mapping[str, LazyImages], targets: Mapping[str, _Target], on_progress: Progress
-) -> dict[str, dict[int, str]]:
-    """Decode all rows that are missing; return what is wrong with damaged ones, by split and row, in their order."""
+    lazy: Mapping[str, LazyImages], targets: Mapping[str, Target], on_progress: Progress
+) -> tuple[dict[str, dict[int, str]], dict[str, SplitDigest]]:
+    """Decode all rows that are missing; return what is wrong with damaged ones, by split and row, in their order.
+
+    The digests are of the splits without any: they are computed while others are decoded.
+    """
     jobs = [job for part, images in lazy.items() for job in _jobs(part, images, targets[part])]
+    digests = {part: _Following(part, images.shape, targets[part], jobs) for part, images in lazy.items()}
     num_images = sum(map(len, lazy.values()))
     num_done = num_images - sum(len(job.rows) for job in jobs)
     problems: dict[str, dict[int, str]] = {part: {} for part in lazy}
     reported = time.monotonic()
-    pool = ThreadPoolExecutor(max(1, round(num_processors())), thread_name_prefix="bench-decode")
-    try:
-        running = {pool.submit(job.run): job for job in jobs}
-        for future in as_completed(running):
-            job = running.pop(future)
-            problems[job.part] |= future.result()
+    with _Flushing(targets.values()) as flushing, closing(_carried_out(jobs)) as carried_out:
+        for job, damaged in carried_out:
+            problems[job.part] |= damaged
+            digests[job.part].follow(job)
             num_done += len(job.rows)
             if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS or num_done == num_images:
                 reported = time.monotonic()
+                flushing.go_on()
                 on_progress(num_done, num_images)
+    whole = {part: digest.finished() for part, digest in digests.items() if not problems[part]}
+    return {part: dict(sorted(rows.items())) for part, rows in problems.items()}, whole
+
+
+def _carried_out(jobs: Sequence[_Job]) -> Generator[tuple[_Job, dict[int, str]]]:
+    """Yield each job when it has ended, with what is wrong with its images. An error in one ends the others."""
+    num_threads = max(1, round(num_processors()))
+    waiting = iter(jobs)
+    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="bench-decode")
+    helpers = Helpers(sum(len(job.rows) for job in jobs))
+    try:
+        # Only so many, so that whoever looks at those that have ended is never far behind.
+        running = {pool.submit(job.run, helpers): job for job in islice(waiting, JOBS_AHEAD * num_threads)}
+        while running:
+            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                running |= {pool.submit(job.run, helpers): job for job in islice(waiting, 1)}
+                yield running.pop(future), future.result()
     finally:
-        pool.shutdown(cancel_futures=True)  # an error in one ends the others, and so does an interruption
-    return {part: dict(sorted(rows.items())) for part, rows in problems.items()}
+        pool.shutdown(cancel_futures=True)
+        helpers.close()
+
+
+class _Following:
+    """The digest of a split, which follows its rows: those are in it before which all others are there."""
+
+    def __init__(self, part: str, shape: tuple[int, ...], target: Target, jobs: Sequence[_Job]) -> None:
+        self._target = target
+        self._num_rows = shape[0]
+        self._starts = [job.rows[0] for job in jobs if job.part == part]
+        self._done: set[int] = set()
+        self._next_row = 0
+        self._digest = SplitDigest(shape)
+
+    def follow(self, job: _Job) -> None:
+        """Add what can be added now that a job has ended."""
+        self._done.add(job.rows[0])
+        while self._starts and self._starts[0] in self._done:
+            self._done.remove(self._starts.pop(0))
+        self._add(self._starts[0] if self._starts else self._num_rows)
+
+    def finished(self) -> SplitDigest:
+        """Return the digest of all rows."""
+        self._add(self._num_rows)
+        return self._digest
+
+    def _add(self, stop: int) -> None:
+        for start in range(self._next_row, stop, ROWS_PER_JOB):
+            self._digest.add(self._target.read(start, min(start + ROWS_PER_JOB, stop)))
+        self._next_row = max(self._next_row, stop)
+
+
+class _Flushing:
+    """Brings images to the disk while others are decoded: at the end there is then little to wait for."""
+
+    def __init__(self, targets: Iterable[Target]) -> None:
+        self._targets = tuple(targets)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="bench-flush")
+        self._running: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def go_on(self) -> None:
+        """Begin anew if the last time has ended; raises what went wrong then."""
+        if self._running is None or self._running.done():
+            self._raise_error()
+            self._running = self._pool.submit(self._flush)
+
+    def _flush(self) -> None:
+        for target in self._targets:
+            target.flush()
+
+    def _raise_error(self) -> None:
+        # The system tells an error of the disk once: whoever closes the file later would not hear of it.
+        if self._running is not None:
+            self._running.result()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._pool.shutdown()
+        if kind is None:
+            self._raise_error()
 
 
 def _refuse_damaged(lazy: Mapping[str, LazyImages], damaged: Mapping[str, Mapping[int, str]]) -> None:
@@ -165,101 +272,6 @@ def _without(split: Split, images: NDArray[np.uint8], damaged: Mapping[int, str]
     rows = [row for row in range(len(split)) if row not in damaged]
     names = tuple(split.names[row] for row in rows) if split.names else ()
     return SplitArrays(images, _array(split.labels)[rows], names)
-
-
-class _Target(Protocol):
-    """Where the images of a split go. Threads put rows in any order."""
-
-    def missing(self) -> Sequence[int]:
-        """Return the rows that are not there yet."""
-
-    def put(self, row: int, image: NDArray[np.uint8]) -> None:
-        """Store an image."""
-
-    def finish(self, *, without: Mapping[int, str]) -> NDArray[np.uint8]:
-        """Return all images but those of some rows."""
-
-    def close(self) -> None:
-        """Close all files."""
-
-
-def _target(folder: Path | None, part: str, shape: tuple[int, ...]) -> _Target:
-    return _File(folder, part, shape) if folder else _Memory(shape)
-
-
-class _Memory:
-    """Images in memory."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._images = np.zeros(shape, dtype=np.uint8)
-
-    def missing(self) -> Sequence[int]:
-        return range(len(self._images))
-
-    def put(self, row: int, image: NDArray[np.uint8]) -> None:
-        self._images[row] = image
-
-    def finish(self, *, without: Mapping[int, str]) -> NDArray[np.uint8]:
-        return np.delete(self._images, list(without), axis=0) if without else self._images
-
-    def close(self) -> None:
-        pass
-
-
-class _File:
-    """Images in a file, and what is there in another. Written rather than mapped: a full disk is an error then."""
-
-    def __init__(self, folder: Path, part: str, shape: tuple[int, ...]) -> None:
-        self._path, self._done = folder / f"{part}.images.npy", folder / f"{part}.done"
-        self._shape = shape
-        self._image_bytes = int(np.prod(shape[1:]))
-        if not self._done.exists() or self._done.stat().st_size != len(self):
-            self._path.write_bytes(b"")
-            self._done.write_bytes(bytes(len(self)))
-        self._image_file = self._path.open("r+b", buffering=0)
-        self._done_file = self._done.open("r+b", buffering=0)
-        self._header_bytes = self._write_header(len(self))
-
-    def __len__(self) -> int:
-        return self._shape[0]
-
-    def _write_header(self, number: int) -> int:
-        """Write the header and return its length, which is the same for any number: numpy leaves room for digits."""
-        header = io.BytesIO()
-        shape = (number, *self._shape[1:])
-        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        return os.pwrite(self._image_file.fileno(), header.getvalue(), 0)
-
-    def missing(self) -> Sequence[int]:
-        done = np.frombuffer(self._done.read_bytes(), dtype=np.uint8)
-        return [int(row) for row in np.flatnonzero(done == 0)]
-
-    def put(self, row: int, image: NDArray[np.uint8]) -> None:
-        os.pwrite(self._image_file.fileno(), image.data, self._offset(row))
-        os.pwrite(self._done_file.fileno(), b"\1", row)
-
-    def _offset(self, row: int) -> int:
-        return self._header_bytes + row * self._image_bytes
-
-    def finish(self, *, without: Mapping[int, str]) -> NDArray[np.uint8]:
-        if without:
-            self._close_gaps([row for row in range(len(self)) if row not in without])
-        os.fsync(self._image_file.fileno())  # a rename may otherwise outlive a power cut that its contents do not
-        images: NDArray[np.uint8] = np.load(self._path, mmap_mode="r", allow_pickle=False)
-        return images
-
-    def close(self) -> None:
-        self._image_file.close()
-        self._done_file.close()
-
-    def _close_gaps(self, rows: Sequence[int]) -> None:
-        os.pwrite(self._done_file.fileno(), bytes(len(self)), 0)  # if this is interrupted, all rows are decoded again
-        for new, old in enumerate(rows):
-            if new != old:
-                image = os.pread(self._image_file.fileno(), self._image_bytes, self._offset(old))
-                os.pwrite(self._image_file.fileno(), image, self._offset(new))
-        self._image_file.truncate(self._offset(len(rows)))
-        self._write_header(len(rows))
 
 
 def _prepare(folder: Path, *, resume: bool) -> None:

@@ -36,6 +36,15 @@ def fit_image(image: Image.Image, side: int, *, fit: Fit, background: Colour = B
     return square
 
 
+def planes(image: Image.Image) -> NDArray[np.uint8]:
+    """Return an image of 8 bits as uint8 ``[C, H, W]``, which is faster than to transpose its pixels."""
+    bands = image.split()
+    pixels = np.empty((len(bands), image.height, image.width), dtype=np.uint8)
+    for plane, band in zip(pixels, bands, strict=True):
+        plane[:] = np.asarray(band)
+    return pixels
+
+
 def fit_splits(splits: Splits, dataset: Dataset) -> dict[str, Split]:
     """Return the splits, their images resized if ``fit`` says so and they have another size.
 
@@ -75,8 +84,7 @@ def pad_or_crop(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def _resize_array(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     if len(image) == _RGB:
-        resized = _resized(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), side)
-        return np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1)
+        return planes(_resized(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), side))
     channels = (np.asarray(_resized(Image.fromarray(channel), side), dtype=np.uint8) for channel in image)
     return np.stack(list(channels))
 

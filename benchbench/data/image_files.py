@@ -6,19 +6,20 @@ import io
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from benchbench.data.fit import fit_image
+from benchbench.data.fit import fit_image, planes
 from benchbench.errors import DataError
 from benchbench.plugin.base import param
 from benchbench.plugin.dataset import Dataset, Fit, LazyImages, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[int, int, int]
@@ -45,6 +46,15 @@ class Item:
     label: int
 
 
+@dataclass(frozen=True)
+class FileImages(LazyImages):
+    """Images that other processes can decode too, if their files are in a ``folder``."""
+
+    folder: str = ""
+    fit: Fit = "resize"
+    background: Colour = (255, 255, 255)
+
+
 class ImageFiles(Dataset):
     """What datasets of image files have in common: parameters, and splits whose images are decoded when needed."""
 
@@ -56,22 +66,34 @@ class ImageFiles(Dataset):
         (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"
     )
     std: tuple[float, ...] = param((0.229, 0.224, 0.225), "divides pixels after that; ImageNet's, per channel")
+    val_fraction: float = param(0.1, "part of each class for validation, if there are no images for it", gt=0, lt=1)
+    test_fraction: float = param(0.1, "part of each class for the test, if there are no images for it", gt=0, lt=1)
+    split_seed: int = param(0, "another one splits the classes otherwise", ge=0)
     background: tuple[Byte, Byte, Byte] = param((255, 255, 255), "RGB colour of transparent pixels and of padding")
     on_damaged: Literal["stop", "skip"] = param("stop", "what to do about files that cannot be read")
 
-    def split(self, items: Sequence[Item], read: Callable[[str], bytes]) -> Split:
-        """Return a split of these files; ``read`` returns the bytes of a file, and may be called by any thread."""
+    @model_validator(mode="after")
+    def _check_fractions(self) -> Self:
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError("val_fraction and test_fraction leave no images for training")
+        return self
+
+    def split(self, items: Sequence[Item], root: Path, read: Callable[[str], bytes]) -> Split:
+        """Return a split of these files in ``root``; any thread may call ``read``, which returns the bytes of one."""
 
         def decode_row(row: int) -> Pixels:
             content = read(items[row].path)
-            return decode(content, side=self.image_size, fit=self.fit, background=self.background).transpose(2, 0, 1)
+            return decode(content, side=self.image_size, fit=self.fit, background=self.background)
 
-        images = LazyImages(
+        images = FileImages(
             decode_row,
             (len(items), 3, self.image_size, self.image_size),
             tuple(item.path for item in items),
             skip_damaged=self.on_damaged == "skip",
             hint="--set dataset.on_damaged=skip leaves them out",
+            folder=str(root.absolute()) if root.is_dir() else "",
+            fit=self.fit,
+            background=self.background,
         )
         labels = np.array([item.label for item in items], dtype=np.int64)
         return Split(images, labels, tuple(item.name for item in items))
@@ -91,7 +113,7 @@ def image_suffixes() -> frozenset[str]:
 
 
 def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels:
-    """Return the first frame of an image file as uint8 ``[side, side, 3]``.
+    """Return the first frame of an image file as uint8 ``[3, side, side]``.
 
     The orientation in its EXIF data is applied, and transparent pixels show the background. Raises what Pillow raises
     for a damaged file.
@@ -101,8 +123,7 @@ def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels
             image.draft(None, (2 * side, 2 * side))  # a JPEG file is decoded at a fraction of its size, and faster
         image.load()
         ImageOps.exif_transpose(image, in_place=True)  # without a copy, if there is nothing to turn
-        square = fit_image(to_rgb(image, background), side, fit=fit, background=background)
-        return np.asarray(square, dtype=np.uint8)
+        return planes(fit_image(to_rgb(image, background), side, fit=fit, background=background))
 
 
 def _opened(content: bytes) -> Image.Image:

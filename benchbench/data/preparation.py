@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from PIL import Image, ImageOps
 
-from benchbench.data.fit import BLACK, fit_image, pad_or_crop, resize_images
+from benchbench.data.fit import BLACK, fit_image, pad_or_crop, planes, resize_images
 from benchbench.data.image_files import ImageFiles, decode, to_rgb
 from benchbench.errors import DataError, one_line
 from benchbench.records.json_adapter import json_adapter
@@ -66,11 +66,10 @@ class Preparation:
         Raises what Pillow raises for a damaged file.
         """
         if self.background is not None:
-            square = decode(content, side=self.image_size, fit=self.fit, background=self.background)
-            return np.ascontiguousarray(square.transpose(2, 0, 1))
+            return decode(content, side=self.image_size, fit=self.fit, background=self.background)
         with Image.open(io.BytesIO(content)) as image:
             whole = to_rgb(ImageOps.exif_transpose(image), BLACK)
-        pixels = np.asarray(whole.convert("L"))[None] if self.stored[0] == GREY else _channels_first(whole)
+        pixels = planes(whole.convert("L") if self.stored[0] == GREY else whole)
         prepared: NDArray[np.uint8] = self.array(pixels[None])[0]
         return prepared
 
@@ -85,7 +84,7 @@ class Preparation:
 
     def _fitted(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         whole = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-        return _channels_first(fit_image(whole, self.image_size, fit=self.fit, background=self.background or BLACK))
+        return planes(fit_image(whole, self.image_size, fit=self.fit, background=self.background or BLACK))
 
 
 @dataclass(frozen=True)
@@ -141,10 +140,6 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
             hint="give pixels as an image file holds them: the model scales and normalises them itself",
         )
     return array.astype(np.uint8)
-
-
-def _channels_first(image: Image.Image) -> NDArray[np.uint8]:
-    return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 
 
 def _resized(images: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -51,6 +51,9 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
     dataset: str | None = None,
     *,
     optimizer: str | Sequence[str] | None = None,
+    scheduler: str | Sequence[str] | None = None,
+    augmentation: str | Sequence[str] | None = None,
+    loss: str | Sequence[str] | None = None,
     batch_size: int | str | Sequence[int] | None = None,
     precision: str | Sequence[str] | None = None,
     accelerate: str | Sequence[str] = "auto",
@@ -69,8 +72,9 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
 
     The variants come from a grid file, given as the only positional argument, or from several values of one of the
     arguments: ``time("alexnet", "digits", optimizer=["sgd", "adam"])``; ``accelerate=["auto", "off"]`` compares our
-    acceleration with plain torch. Each round measures every variant once: ``steps`` training steps, or an epoch with
-    its validation. ``baseline`` is the name of the variant that the others are compared with, by default the first.
+    acceleration with plain torch. Augmentations that one variant applies one after the other are joined, as in
+    ``crop_flip+mixup``. Each round measures every variant once: ``steps`` training steps, or an epoch with its
+    validation. ``baseline`` is the name of the variant that the others are compared with, by default the first.
     ``by`` names what the variants may differ in, if that is more than one thing. Nothing is printed; ``watcher`` is
     told what goes on.
 
@@ -84,6 +88,9 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
         target=str(model) if isinstance(model, Path) else model,
         dataset=dataset,
         optimizer=optimizer,
+        scheduler=scheduler,
+        augmentation=augmentation,
+        loss=loss,
         batch_size=batch_size,
         precision=precision,
         accelerate=accelerate,

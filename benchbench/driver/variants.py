@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Spec
 
 ACCELERATE = "accelerate"
+PLUGIN_OPTIONS = {
+    "optimizer": "--optimizer",
+    "scheduler": "--scheduler",
+    "augmentation": "--augment",
+    "loss": "--loss",
+}
+"""The options that name plugins, by kind; the model and the dataset are arguments."""
 TO_VARY = "name two of something, such as --optimizer sgd,adam or --batch-size 12,32, or give a grid file with an axis"
 
 
@@ -34,6 +41,9 @@ class Wanted:
     target: str | Sequence[str]
     dataset: str | None = None
     optimizer: str | Sequence[str] | None = None
+    scheduler: str | Sequence[str] | None = None
+    augmentation: str | Sequence[str] | None = None
+    loss: str | Sequence[str] | None = None
     batch_size: int | str | Sequence[int] | None = None
     precision: str | Sequence[str] | None = None
     accelerate: str | Sequence[str] = "auto"
@@ -52,8 +62,7 @@ class Variants:
 
 def read_variants(wanted: Wanted) -> GridFile:
     """Return the grid of the variants with a single seed; raises :class:`SpecError` for what is not understood."""
-    given = {
-        "optimizer": _axis(wanted.optimizer, "--optimizer"),
+    given = {kind: _axis(getattr(wanted, kind), option) for kind, option in PLUGIN_OPTIONS.items()} | {
         "batch_size": _numbers(wanted.batch_size),
         "precision": _axis(wanted.precision, "--precision"),
     }

@@ -15,6 +15,9 @@ LAYERS = "layers.csv"
 SAMPLES = "samples.npz"
 """Raw images: some of each class, and some of the test split with their predictions."""
 
+SEEN = "seen.npz"
+"""Training images as the network saw them."""
+
 MODEL_FOLDER = "model"
 GRAPH = "model.pt2"
 CLASSIFIER = "classifier.json"

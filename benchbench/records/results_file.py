@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError, with_config
 
 from benchbench.errors import SpecError
-from benchbench.records import file_names
+from benchbench.records import damaged_zip, file_names
 from benchbench.records.json_adapter import json_adapter
 from benchbench.records.record import Record, RecordError
 from benchbench.records.redaction import without_credentials, without_paths
@@ -37,8 +36,6 @@ SUFFIX = ".bench"
 MANIFEST = "manifest.json"
 MAX_FILE_BYTES = 8 << 30
 """What a single file of an archive may unpack to. Models are the largest."""
-
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 
 
 class Point(NamedTuple):
@@ -196,7 +193,7 @@ class Reader:
             raise SpecError(
                 f"{self._path} is no results file: {name} is missing", hint="`bench export` writes one"
             ) from None
-        except _DAMAGED as error:
+        except damaged_zip.DAMAGED as error:
             raise self._damaged(name) from error
 
     def _damaged(self, what: str) -> SpecError:
@@ -210,7 +207,7 @@ def read(path: Path) -> Iterator[Reader]:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError:
         raise SpecError(f"there is no file {path}", hint="`bench export -o FILE` writes one") from None
-    except _DAMAGED as error:
+    except damaged_zip.DAMAGED as error:
         raise SpecError(f"{path} is no results file: {error}", hint="`bench export -o FILE` writes one") from None
     with archive:
         yield Reader(path, archive)

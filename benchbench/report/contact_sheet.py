@@ -39,6 +39,13 @@ def draw_sheet(images: Mapping[str, SplitArrays], class_names: Sequence[str], *,
     return sheet
 
 
+def draw_seen(path: Path, heading: str) -> Image.Image:
+    """Return the sheet of the training images in ``seen.npz``."""
+    with np.load(path, allow_pickle=False) as seen:
+        images, class_names = SplitArrays(seen["images"], seen["labels"]), seen["class_names"].tolist()
+    return draw_sheet({heading: images}, class_names, image_size=images.images.shape[2])
+
+
 def picked(split: SplitArrays, number: int) -> SplitArrays:
     """Return so many images of a split, of all classes in turn."""
     rows = pick_rows(split.labels, number)

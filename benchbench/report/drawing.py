@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.artist import Artist
+    from PIL.Image import Image
 
 __all__ = [
     "Figure",
@@ -93,11 +94,14 @@ def style_for_page() -> Iterator[None]:
         yield
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG; its folder is created if needed."""
+def save_png(figure: Figure | Image, path: Path) -> None:
+    """Write a figure or an image as PNG; its folder is created if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure)
-    figure.savefig(path, format="png")
+    if isinstance(figure, Figure):
+        FigureCanvasAgg(figure)
+        figure.savefig(path, format="png")
+    else:
+        figure.save(path)
 
 
 def mark(artist: Artist, tip: str = "", *, series: int | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from benchbench.report.contact_sheet import draw_seen
 from benchbench.report.figures import read_predicted_images
 
 if TYPE_CHECKING:
@@ -65,11 +66,20 @@ def predicted_images(path: Path) -> list[Judged]:
     ]
 
 
+def seen_images(path: Path) -> str:
+    """Return the training images in ``seen.npz`` on one sheet, as an address."""
+    return _address(draw_seen(path, "training images, as the network saw them"), is_lossless=False)
+
+
 def address(image: NDArray[np.uint8]) -> str:
     """Return an image, uint8 ``[C, H, W]`` with one or three channels, as a ``data:`` address."""
     thumbnail = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
     is_small = max(thumbnail.size) <= _LOSSLESS_PIXELS
     thumbnail.thumbnail((MAX_PIXELS, MAX_PIXELS))
+    return _address(thumbnail, is_lossless=is_small)
+
+
+def _address(image: Image.Image, *, is_lossless: bool) -> str:
     buffer = io.BytesIO()
-    thumbnail.save(buffer, "WEBP", lossless=is_small, quality=_QUALITY)
+    image.save(buffer, "WEBP", lossless=is_lossless, quality=_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchbench.config.composition import NOTHING
 from benchbench.errors import one_line
 from benchbench.records import file_names
+from benchbench.report.contact_sheet import draw_seen
 from benchbench.report.drawing import (
     QUIET_COLOR,
     TEXT_COLOR,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from benchbench.records.events import Epoch
     from benchbench.records.journal import Journal
@@ -84,7 +87,7 @@ def draw(journal: Journal, note: Callable[[str], None]) -> None:
                 note(f"no figure {name}: {one_line(error)}")
 
 
-def _figures(record: Record, folder: Path) -> Iterator[tuple[str, Figure]]:
+def _figures(record: Record, folder: Path) -> Iterator[tuple[str, Figure | Image]]:
     if record.epochs:
         yield "curves", curves(record)
     if (folder / file_names.PER_CLASS).exists():
@@ -95,6 +98,10 @@ def _figures(record: Record, folder: Path) -> Iterator[tuple[str, Figure]]:
         yield "confusion_matrix", matrix
     if (folder / file_names.SAMPLES).exists():
         yield "test_images", predicted_images(read_predicted_images(folder / file_names.SAMPLES), record)
+    if (folder / file_names.SEEN).exists():
+        augmentation = record.spec.augmentation.name
+        augmented = "" if augmentation == NOTHING else f", augmented by {augmentation}"
+        yield "training_images", draw_seen(folder / file_names.SEEN, f"training images{augmented}")
 
 
 def curves(record: Record) -> Figure:

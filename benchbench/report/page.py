@@ -105,12 +105,13 @@ def _of_best(subject: Subject) -> dict[str, Any]:
     """Return the name of the best trial and the images that it keeps."""
     best = subject.best
     if best is None:
-        return {"best": "", "class_images": [], "judged": []}
-    path = subject.artifacts(best) / file_names.SAMPLES
+        return {"best": "", "class_images": [], "judged": [], "seen": ""}
+    path, seen = (subject.artifacts(best) / name for name in (file_names.SAMPLES, file_names.SEEN))
     return {
         "best": subject.trial_name(best),
         "class_images": embedded_images.class_images(path) if path.exists() else [],
         "judged": embedded_images.predicted_images(path) if path.exists() else [],
+        "seen": embedded_images.seen_images(seen) if seen.exists() else "",
     }
 
 

@@ -45,7 +45,7 @@ def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
     names: dict[str, tuple[str, ...]] = dict.fromkeys(run_ids.values(), FILES)
     top = best(records)
     if top is not None and top.attempt in run_ids:
-        names[run_ids[top.attempt]] = (*FILES, file_names.SAMPLES)
+        names[run_ids[top.attempt]] = (*FILES, file_names.SAMPLES, file_names.SEEN)
     folders = fetch_all(names, folder)
     return [Trial(record, folders.get(run_ids.get(record.attempt, ""), folder / "none")) for record in records]
 

@@ -59,7 +59,8 @@ class AugmentationSubject:
 
     def of(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return other images after it, as many."""
-        returned: object = self.augment(images, labels, self.draws)
+        # Copies: an augmentation that changes what it gets is caught by the check for that, and by no other.
+        returned: object = self.augment(images.clone(), labels.clone(), self.draws.clone())
         match returned:
             case (torch.Tensor() as changed, torch.Tensor() as targets):
                 return changed, targets
@@ -98,11 +99,12 @@ def values(subject: AugmentationSubject) -> None:
 
 @check(needs=("builds",))
 def unchanged(subject: AugmentationSubject) -> None:
-    """Check that it leaves the images that it is given as they are."""
-    images = subject.images.clone()
-    subject.of(images, subject.labels)
-    problem = "it changes the images that it is given"
-    require(torch.equal(images, subject.images), problem, fix="return other images: begin with images.clone()")
+    """Check that it leaves the images and labels that it is given as they are."""
+    images, labels = subject.images.clone(), subject.labels.clone()
+    subject.augment(images, labels, subject.draws)
+    is_same = torch.equal(images, subject.images) and torch.equal(labels, subject.labels)
+    problem = "it changes the images or labels that it is given"
+    require(is_same, problem, fix="return others: begin with images.clone() and labels.clone()")
 
 
 @check(needs=("builds", "shapes"))

@@ -48,9 +48,11 @@ class LossSubject:
         return check_returned(loss, torch.Tensor, plugin=self.plugin, function=type(self.module).forward)
 
     def gradient(self, targets: Tensor) -> Tensor | None:
-        """Return that of the logits."""
+        """Return that of the logits, or None if none reaches them."""
         logits = self.logits.clone().requires_grad_()
-        self.of(logits, targets).backward()  # type: ignore[no-untyped-call]
+        loss = self.of(logits, targets)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
         return logits.grad
 
 

@@ -7,6 +7,7 @@
     <attempt>/artifacts/predictions.csv         image, class, prediction, probability, correct
     <attempt>/artifacts/layers.csv              the network's layers, see benchbench.worker.layer_table
     <attempt>/artifacts/samples.npz             raw images: some of each class, and some with their predictions
+    <attempt>/artifacts/seen.npz                training images as the network saw them
     <attempt>/artifacts/model/                  an MLflow model folder
 """
 
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from benchbench.protocol.jobs import ArtifactLevel
+    from benchbench.worker.batches import Batches
     from benchbench.worker.splits import Split, Splits
 
-__all__ = ["Predictions", "save_layers", "save_model", "stage"]
+__all__ = ["Predictions", "save_layers", "save_model", "save_seen", "stage"]
 
 _NUM_TEST_IMAGES = 16
 _NUM_IMAGES_PER_CLASS = 4
+_NUM_SEEN_IMAGES = 20
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,13 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
         [(layer.name, layer.kind, output, layer.parameters, layer.multiply_adds) for output, layer in rows],
     )
     return None
+
+
+def save_seen(path: Path, train: Batches, class_names: tuple[str, ...], *, seed: int) -> None:
+    """Write the first training images of a trial as its network saw them. Mixed ones have the class of their most."""
+    images, labels = train.seen(_NUM_SEEN_IMAGES, seed=seed)
+    classes = labels if labels.ndim == 1 else labels.argmax(dim=1)
+    np.savez_compressed(path, class_names=np.array(class_names), images=images.numpy(), labels=classes.numpy())
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import copy
 import hashlib
 import math
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -148,6 +149,13 @@ class Batches:
             self._reading.after_reading()
             images, labels = self._augmenter(images, labels, tuple(numbers[chosen] for numbers in draws))
             yield self._normalise(pad(images, size)), labels
+
+    def seen(self, number: int, *, seed: int) -> tuple[Tensor, Tensor]:
+        """Return the first images of epoch 1 as the network gets them, but as pixels, uint8, and their labels."""
+        batches = list(islice(self.shuffled(seed=seed, epoch=1), math.ceil(number / self.batch_size)))
+        images, labels = (torch.cat(parts)[:number] for parts in zip(*batches, strict=True))
+        pixels = images.mul(self._std).add(self._mean).mul(255).round().clamp(0, 255)
+        return pixels.to(torch.uint8).cpu().contiguous(), labels.cpu()
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image once, as stored and never augmented, in batches of ``eval_batch_size``."""

@@ -38,6 +38,9 @@ def stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, h
             predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, prepared, predictions, heartbeat)
             notes += filter(None, [note])
     artifacts.stage(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
+    if job.artifacts == "full":
+        class_names = prepared.splits.class_names
+        artifacts.save_seen(folder / file_names.SEEN, prepared.train, class_names, seed=job.spec.seed)
     problem = artifacts.save_layers(folder / file_names.LAYERS, model, images[:1])
     return [f"the layers were not listed: {problem}", *notes] if problem else notes
 

@@ -202,7 +202,10 @@ def test_show_draws_images_of_each_split(tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     result = bench("show", "digits", "-o", sheet, "--images", "20", "--set", "dataset.image_size=80")
     assert result.exit_code == 0, result.output
-    assert result.stdout == f"{sheet}: digits as the network sees it, 80x80 pixels\n"
+    assert result.stdout.splitlines() == [
+        f"{sheet}: digits as the network sees it, 80x80 pixels",
+        "next: bench run resnet digits --set dataset.image_size=80",
+    ]
     with Image.open(sheet) as image:
         assert image.width > 10 * 80
         assert image.height > 3 * 2 * 80

@@ -44,6 +44,7 @@ def test_a_shipped_plugin_passes_by_name(tmp_path: Path) -> None:
     done = Bench(tmp_path, tmp_path / "cache")("plugin", "check", "cosine")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all is well" in done.stdout
+    assert "next: bench run alexnet digits --epochs 2 --scheduler cosine" in done.stdout
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 import benchbench as bb
 from benchbench.data import cache as data_cache
 from benchbench.data import decoding
+from benchbench.data.checks import digest_of_split
 from benchbench.errors import DataError
 from benchbench.testing import check_dataset
 
@@ -212,3 +213,11 @@ def test_images_are_decoded_by_several_threads(tmp_path: Path, monkeypatch: pyte
             return bb.Split(bb.LazyImages(read, (8, 3, 4, 4), ("x",) * 8), np.zeros(8, dtype=np.int64))
 
     assert shades(data_cache.load(Meeting(), tmp_path).splits["train"]) == list(range(8))
+
+
+def test_the_digest_of_what_was_resumed_is_that_of_all_its_images(tmp_path: Path) -> None:
+    with pytest.raises(Interrupt):
+        data_cache.load(Shades(), tmp_path, on_progress=interrupt_after(300))
+    loaded = data_cache.load(Shades(), tmp_path)
+    for part, split in loaded.splits.items():
+        assert loaded.facts.splits[part].digest == digest_of_split(split)

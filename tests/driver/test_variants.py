@@ -49,6 +49,9 @@ def words(target: str = "tiny", dataset: str | None = "digits", **more: Any) -> 
     ("asked", "names"),
     [
         (words(optimizer="sgd,adam"), ("sgd", "adam")),
+        (words(scheduler="constant,step"), ("constant", "step")),
+        (words(augmentation="none,flip,crop_flip+mixup"), ("none", "flip", "crop_flip+mixup")),
+        (words(loss=["cross_entropy", "bce"]), ("cross_entropy", "bce")),
         (words(batch_size="12, 32,128"), ("batch_size=12", "batch_size=32", "batch_size=128")),
         (words(precision="fp32,bf16"), ("fp32", "bf16")),
         (words("tiny,unruly"), ("tiny", "unruly")),
@@ -72,6 +75,10 @@ def test_a_file_gives_each_configuration_once_and_its_baseline_and_options_overr
     assert {spec.seed for spec in specs} == {0}
     specs, names, baseline = variants(registry, words(str(path), None, precision="bf16"), baseline="optimizer=sgd")
     assert ({spec.precision for spec in specs}, baseline) == ({"bf16"}, "sgd")
+    specs, *_ = variants(registry, words(str(path), None, augmentation="none", loss="bce", scheduler="step"))
+    assert {(spec.augmentation.name, spec.loss.name, spec.scheduler.name) for spec in specs} == {
+        ("none", "bce", "step")
+    }
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from PIL import Image
 from support import journals
+from support.seen_images import keep_seen
 
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
@@ -66,14 +67,21 @@ def finished_journal(folder: Path, class_names: tuple[str, ...], *, num_channels
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
-def test_a_finished_trial_leaves_four_figures(tmp_path: Path, num_channels: int) -> None:
+def test_a_finished_trial_leaves_five_figures(tmp_path: Path, num_channels: int) -> None:
     journal = finished_journal(tmp_path, journals.CLASSES, num_channels=num_channels)
+    keep_seen(journal.artifacts, journals.CLASSES, num_channels=num_channels)
     figures.draw(journal, print)
     sizes = {}
     for path in (journal.artifacts / "figures").iterdir():
         with Image.open(path) as image:
             sizes[path.name] = image.size
-    assert set(sizes) == {"curves.png", "accuracy_per_class.png", "confusion_matrix.png", "test_images.png"}
+    assert set(sizes) == {
+        "curves.png",
+        "accuracy_per_class.png",
+        "confusion_matrix.png",
+        "test_images.png",
+        "training_images.png",
+    }
     for width, height in sizes.values():
         assert 300 < width < 2000
         assert 200 < height < 2000

@@ -14,6 +14,7 @@ import pytest
 import torch
 from support import journals
 from support.made_records import ended, events, made, spec
+from support.seen_images import keep_seen
 
 from benchbench.compare import compare_records
 from benchbench.errors import SpecError
@@ -45,6 +46,7 @@ def keep(folder: Path, class_names: tuple[str, ...], *, num_channels: int = 3) -
     said = (numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(class_names)
     predictions = Predictions(torch.eye(len(class_names))[said], numbers)
     stage(folder, predictions=predictions, splits=Splits(split, split, split, class_names), level="full")
+    keep_seen(folder, class_names, num_channels=num_channels)
 
 
 @pytest.fixture
@@ -121,6 +123,7 @@ def test_the_page_refers_to_no_other_file_and_forbids_connections(two_rates: Sub
         if name in ("src", "href") and value
     ]
     assert addresses
+    assert "Training images as the network saw them" in page.render(two_rates)
     assert {re.match("data:image/webp|#", address) is not None for address in addresses} == {True}
     (policy,) = [attributes["content"] for _, attributes in reader.tags if "http-equiv" in attributes]
     assert policy is not None
@@ -139,6 +142,7 @@ def test_a_report_is_made_of_trials_that_keep_no_files(tmp_path: Path) -> None:
     text = page.render(subject([made(spec(0)), made(spec(1))], tmp_path))
     assert 'id="chart-confusion"' not in text
     assert "Training images" not in text
+    assert "as the network saw them" not in text
 
 
 def test_classes_have_student_intervals_over_seeds_and_wilsons_over_images(tmp_path: Path) -> None:

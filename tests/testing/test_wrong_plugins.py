@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import pytest
 import torch
 from pydantic import field_validator
+from support.check_outcomes import caught
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -19,7 +20,7 @@ from benchbench.testing.kits import plugin_outcomes
 from benchbench.testing.model import model_outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benchbench.protocol.plugin_checks import Outcome
@@ -27,17 +28,6 @@ if TYPE_CHECKING:
 
 SMALL = bb.DataSpec(num_channels=1, image_size=4, num_classes=3)
 COUNT = itertools.count()
-
-
-def caught(outcomes: Iterable[Outcome], check: str) -> Outcome:
-    """Return what a check says; the checks before it have nothing to say."""
-    for outcome in outcomes:
-        if outcome.check == check:
-            assert outcome.result == "failed"
-            assert outcome.fix
-            return outcome
-        assert outcome.result == "passed", outcome
-    raise AssertionError(f"there is no check {check!r}")
 
 
 # Datasets

@@ -99,6 +99,21 @@ def test_about_half_of_the_training_images_are_flipped_and_none_of_the_others() 
     assert torch.equal((untouched * 255).round().byte(), split.images)
 
 
+def test_images_as_the_network_saw_them_are_the_first_of_epoch_1_in_pixels_again() -> None:
+    split = make_images(10, height=8, width=8)
+    given = batches(split, Preprocessing(12, PAPER.mean, PAPER.std), flips=True)
+    images, labels = given.seen(6, seed=5)
+    first = torch.cat([normal for normal, _ in given.shuffled(seed=5, epoch=1)])[:6]
+    assert (images.shape, images.dtype) == ((6, 3, 12, 12), torch.uint8)
+    for image, label in zip(images[:, :, 2:10, 2:10], labels, strict=True):
+        stored = split.images[label]
+        assert torch.equal(image, stored) or torch.equal(image, stored.flip(-1))
+    assert not images[:, :, :2].any()
+    again = batches(Split(images, labels), Preprocessing(12, PAPER.mean, PAPER.std)).in_order()
+    assert torch.equal(next(again)[0], first)
+    assert len(given.seen(99, seed=5)[1]) == 10
+
+
 def test_one_mean_serves_all_channels() -> None:
     one = Preprocessing(64, (0.5,), (0.25,))
     three = Preprocessing(64, (0.5,) * 3, (0.25,) * 3)

@@ -1,0 +1,204 @@
+"""One deliberately wrong augmentation or loss for each check, which that check catches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from support.check_outcomes import caught
+from torch import Tensor, nn
+from torch.nn import functional
+
+import benchbench as bb
+from benchbench.testing import augmentation, loss
+from benchbench.testing.kits import plugin_outcomes
+
+if TYPE_CHECKING:
+    from benchbench.testing.checking import Check
+
+
+# Augmentations
+
+
+class Darker(bb.Augmentation, name="darker"):
+    """Makes each image darker, by its random number."""
+
+    def build(self, data: bb.ImageSpec) -> bb.Augment:  # noqa: ARG002
+        return self.change
+
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
+        return images * draws[:, :1, None, None], labels
+
+
+class ForgetsFunction(Darker, name="forgets-function"):
+    def build(self, data: bb.ImageSpec) -> Any:
+        super().build(data)
+
+
+class ImagesAlone(Darker, name="images-alone"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
+        return super().change(images, labels, draws)[0]
+
+
+class Smaller(Darker, name="smaller"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+        return images[:, :, 1:], labels
+
+
+class WholeNumbersOnly(Darker, name="whole-numbers-only"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+        return images, functional.one_hot(labels, 3).float()
+
+
+class TooBright(Darker, name="too-bright"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
+        return images + 100 * draws[:, :1, None, None], labels
+
+
+class HalfLabels(Darker, name="half-labels"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+        return images, functional.one_hot(labels, 3) / 2 if labels.ndim == 1 else labels
+
+
+class InPlace(Darker, name="in-place"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+        images[:, 0] = 0
+        return images, labels
+
+
+class Relabels(Darker, name="relabels"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+        labels[0] = 1
+        return images, labels
+
+
+class OwnGenerator(Darker, name="own-generator"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
+        return super().change(images, labels, torch.rand_like(draws))
+
+
+class LooksAround(Darker, name="looks-around"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+        return (images + images.float().mean(dim=0)) / 2, labels
+
+
+@pytest.mark.parametrize(
+    ("plugin", "check", "problem"),
+    [
+        (ForgetsFunction(), "builds", "build() must return a function, not None"),
+        (ImagesAlone(), "shapes", "it must return images and labels, two tensors"),
+        (Smaller(), "shapes", "it must return images of [6, 3, 32, 24] in uint8 or float32, not [6, 3, 31, 24]"),
+        (WholeNumbersOnly(), "shapes", "one_hot"),
+        (TooBright(), "values", "it returns pixels outside of 0..255"),
+        (HalfLabels(), "values", "the fractions of an image's classes do not add up to 1"),
+        (InPlace(), "unchanged", "it changes the images or labels that it is given"),
+        (Relabels(), "unchanged", "it changes the images or labels that it is given"),
+        (OwnGenerator(), "reproducible", "it does not return the same twice"),
+        (LooksAround(), "per image", "what becomes of an image depends on the others in its batch"),
+    ],
+)
+def test_a_wrong_augmentation_is_caught(plugin: bb.Augmentation, check: str, problem: str) -> None:
+    assert problem in caught(plugin_outcomes(plugin), check).problem
+
+
+# Losses
+
+
+class Entropy(bb.Loss, name="entropy-test"):
+    """The cross-entropy, as ``change`` changes it."""
+
+    def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:  # noqa: ARG002
+        return Changed(self)
+
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        return functional.cross_entropy(logits, targets)
+
+
+class Changed(nn.Module):
+    """Computes what a plugin says, times a weight that can be trained."""
+
+    def __init__(self, plugin: Entropy) -> None:
+        super().__init__()
+        self.plugin = plugin
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Any:
+        return self.weight * self.plugin.change(logits, targets)
+
+
+class ForgetsModule(Entropy, name="forgets-module"):
+    def build(self, labels: Tensor, *, num_outputs: int) -> Any:
+        super().build(labels, num_outputs=num_outputs)
+
+
+class PerImage(Entropy, name="per-image"):
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        return functional.cross_entropy(logits, targets, reduction="none")
+
+
+class Infinite(Entropy, name="infinite"):
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        return super().change(logits, targets) / 0
+
+
+class LabelsOnly(Entropy, name="labels-only"):
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        return -logits.log_softmax(dim=1)[torch.arange(len(targets)), targets].mean()
+
+
+class FractionsOfImages(Entropy, name="fractions-of-images"):
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        reduction = "mean" if targets.ndim == 1 else "none"
+        return functional.cross_entropy(logits, targets, reduction=reduction)
+
+
+class Detaches(Entropy, name="detaches"):
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        return super().change(logits.detach(), targets)
+
+
+class CountsMistakes(Entropy, name="counts-mistakes"):
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        labels = targets if targets.ndim == 1 else targets.argmax(dim=1)
+        return (logits.argmax(dim=1) != labels).float().mean() + 0 * logits.sum()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "check", "problem"),
+    [
+        (ForgetsModule(), "builds", "build() returns nothing; is a return statement missing?"),
+        (PerImage(), "one number", "of labels int64 [N], it is not one number but [6]"),
+        (Infinite(), "one number", "of labels int64 [N], it is inf"),
+        (LabelsOnly(), "fractions of classes", "IndexError"),
+        (FractionsOfImages(), "fractions of classes", "it is not one number but [6]"),
+        (Detaches(), "can be lowered", "no gradient reaches the logits"),
+        (CountsMistakes(), "can be lowered", "a small step against its gradient does not lower it"),
+    ],
+)
+def test_a_wrong_loss_is_caught(plugin: bb.Loss, check: str, problem: str) -> None:
+    assert problem in caught(plugin_outcomes(plugin), check).problem
+
+
+def test_a_loss_without_any_gradient_is_told_so() -> None:
+    class NoGradient(Entropy, name="no-gradient"):
+        def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:
+            module = super().build(labels, num_outputs=num_outputs)
+            return module.requires_grad_(requires_grad=False)
+
+        def change(self, logits: Tensor, targets: Tensor) -> Any:
+            return super().change(logits, targets).detach()
+
+    problem = caught(plugin_outcomes(NoGradient()), "can be lowered").problem
+    assert problem == "no gradient reaches the logits"
+
+
+@pytest.mark.parametrize("plugin", [Darker(), Entropy()], ids=lambda plugin: plugin.name)
+def test_the_plugins_that_the_wrong_ones_are_made_of_are_well(plugin: Any) -> None:
+    assert [outcome for outcome in plugin_outcomes(plugin) if outcome.result != "passed"] == []
+
+
+@pytest.mark.parametrize("checks", [augmentation.CHECKS, loss.CHECKS])
+def test_every_check_has_a_wrong_plugin(checks: tuple[Check[Any], ...], request: pytest.FixtureRequest) -> None:
+    text = request.path.read_text(encoding="utf-8")
+    assert [check.name for check in checks if f'"{check.name}", ' not in text] == []
