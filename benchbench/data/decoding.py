@@ -24,9 +24,9 @@ import numpy as np
 import psutil
 
 from benchbench.data.checks import SplitArrays, SplitDigest
+from benchbench.data.decoded_rows import target_of
 from benchbench.data.decoding_processes import Helpers, Request
 from benchbench.data.image_files import FileImages
-from benchbench.data.decoded_rows import target_of
 from benchbench.errors import DataError
 from benchbench.plugin.dataset import LazyImages
 from benchbench.records.processors import num_processors

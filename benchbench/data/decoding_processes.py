@@ -1,7 +1,7 @@
 """Processes that decode image files for this one: its threads would wait for each other whenever they run Python.
 
-Started as ``python -P -m benchbench.data.decoding_processes``. A helper reads a request a line, writes the pixels of its images
-into the file of their split, and answers with the rows of those that it could not decode.
+Started as ``python -P -m benchbench.data.decoding_processes``. A helper reads a request a line, writes the pixels
+of its images into the file of their split, and answers with the rows of those that it could not decode.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.data.archive import reader
-from benchbench.data.image_files import MAX_FILE_BYTES, decode
 from benchbench.data.decoded_rows import write_pixels
+from benchbench.data.image_files import MAX_FILE_BYTES, decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

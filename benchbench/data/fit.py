@@ -37,12 +37,10 @@ def fit_image(image: Image.Image, side: int, *, fit: Fit, background: Colour = B
 
 
 def planes(image: Image.Image) -> NDArray[np.uint8]:
-    """Return an image of 8 bits as uint8 ``[C, H, W]``, which is faster than to transpose its pixels."""
-    bands = image.split()
-    pixels = np.empty((len(bands), image.height, image.width), dtype=np.uint8)
-    for plane, band in zip(pixels, bands, strict=True):
-        plane[:] = np.asarray(band)
-    return pixels
+    """Return an image in RGB or grey as uint8 ``[C, H, W]``, which is faster than to transpose its pixels."""
+    bands = image.getbands()
+    pixels = bytearray().join(image.tobytes("raw", band) for band in bands)
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(len(bands), image.height, image.width)
 
 
 def fit_splits(splits: Splits, dataset: Dataset) -> dict[str, Split]:
