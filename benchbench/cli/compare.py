@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from benchbench.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from benchbench.compare import Comparison, DatasetComparison, ModelComparison, PopulationRow
+    from benchbench.compare import Comparison, DatasetComparison, ModelComparison
+    from benchbench.compare.groups import ComparedGroup
     from benchbench.driver.compare import Published
 
 FORMAT = 1
@@ -37,10 +38,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     expected: Annotated[
         bool, typer.Option("--expected", help="Compare with the published results in FILE of --grid instead.")
     ] = False,
-    population: Annotated[
-        bool,
-        typer.Option("--population", help="Also compare accuracies on images like the test images, by predictions."),
-    ] = False,
+    population: options.Population = False,
     datasets: Annotated[
         bool, typer.Option("--datasets", help="Compare on each of several datasets, and over all of them.")
     ] = False,
@@ -76,28 +74,59 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
         published = driver.compare_with_published(experiment, grid=grid, confidence=confidence, watcher=Notes())
         show_published(published, form)
     else:
-        comparison = driver.compare(experiment, grid=grid, watcher=Notes(), **question)
-        over_images = driver.compare_over_images(experiment, grid=grid, **question) if population else ()
-        show_comparison(comparison, over_images, form)
+        groups = driver.compare_groups(experiment, grid=grid, population=population, watcher=Notes(), **question)
+        show_groups(groups, form)
 
 
-def show_comparison(comparison: Comparison, over_images: Sequence[PopulationRow], form: str) -> None:
-    """Print a comparison, in all but the data formats a table for each metric and one for images like these."""
-    from benchbench.cli.output import print_csv, print_json, print_lines, print_tables
-    from benchbench.compare import comparison_tables
-    from benchbench.compare.answer import answer
+def show_groups(groups: Sequence[ComparedGroup], form: str) -> None:
+    """Print the comparison of each group, below its heading if there are several."""
+    from benchbench.cli.output import print_csv, print_heading, print_json, print_lines
 
     if form == "json":
-        more = {"over_images": [asdict(row) | {"words": row.words} for row in over_images]} if over_images else {}
-        print_json({"format": FORMAT} | asdict(comparison) | more)
+        print_json({"format": FORMAT, "groups": [_plain(group) for group in groups]})
     elif form == "csv":
-        print_csv([*comparison_tables.flat_rows(comparison), *comparison_tables.flat_population(over_images)])
+        print_csv([row for group in groups for row in _flat(group, has_heading=len(groups) > 1)])
     else:
-        warnings = tuple(f"warning: {warning}" for warning in comparison.warnings)
-        print_lines((*answer(comparison), ""), form)
-        shown = comparison_tables.of_comparison(comparison)
-        shown += [comparison_tables.of_population(over_images, comparison.confidence)] if over_images else []
-        print_tables(shown, (*warnings, *comparison.facts), form)
+        for number, group in enumerate(groups):
+            if group.heading:
+                print_heading(group.heading, form, is_first=number == 0)
+            if group.comparison:
+                _show(group, group.comparison, form)
+            else:
+                print_lines((f"nothing is compared: {group.obstacle}",), form)
+
+
+def _show(group: ComparedGroup, comparison: Comparison, form: str) -> None:
+    from benchbench.cli.answers import print_answer
+    from benchbench.cli.output import print_tables
+    from benchbench.compare import comparison_tables
+
+    print_answer(comparison, form)
+    shown = comparison_tables.of_comparison(comparison)
+    shown += [comparison_tables.of_population(group.over_images, comparison.confidence)] if group.over_images else []
+    warnings = (f"warning: {warning}" for warning in comparison.warnings)
+    print_tables(shown, (*warnings, *comparison.facts), form)
+
+
+def _plain(group: ComparedGroup) -> dict[str, Any]:
+    """Return a group as plain data: the keys of its comparison, if there is one."""
+    of_group = {"heading": group.heading, "num_trials": len(group.records)}
+    if group.comparison is None:
+        return of_group | {"obstacle": group.obstacle}
+    over_images = [asdict(row) | {"words": row.words} for row in group.over_images]
+    return of_group | asdict(group.comparison) | ({"over_images": over_images} if over_images else {})
+
+
+def _flat(group: ComparedGroup, *, has_heading: bool) -> Iterator[dict[str, Any]]:
+    from benchbench.compare import comparison_tables
+
+    heading = {"group": group.heading} if has_heading else {}
+    if group.comparison:
+        for row in (
+            *comparison_tables.flat_rows(group.comparison),
+            *comparison_tables.flat_population(group.over_images),
+        ):
+            yield heading | row
 
 
 def show_datasets(compared: DatasetComparison, form: str) -> None:

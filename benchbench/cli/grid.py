@@ -153,13 +153,13 @@ def show_decisions(result: GridResult) -> None:
     """Print what an adaptive design came to."""
     if result.course is None or result.status == "killed":
         return
+    from benchbench.cli.answers import print_answer
+    from benchbench.cli.output import print_lines
     from benchbench.compare.adaptive import summary
-    from benchbench.compare.answer import answer
 
     if result.course.comparisons:
-        typer.echo(" ".join(answer(result.course.comparison)))
-    for line in summary(result.course, len(result.trials)):
-        typer.echo(line)
+        print_answer(result.course.comparison, "table")
+    print_lines(summary(result.course, len(result.trials)), "table")
 
 
 def show_ways_on(result: GridResult, file: Path, experiment: str) -> None:

@@ -227,6 +227,10 @@ Margin = Annotated[
         help="Also test whether accuracies are the same within so many points, such as 0.5.",
     ),
 ]
+Population = Annotated[
+    bool,
+    typer.Option("--population", help="Also compare accuracies on images like the test images, by predictions."),
+]
 StudyFile = Annotated[
     Path | None,
     typer.Option(

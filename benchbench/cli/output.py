@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,9 @@ from benchbench.driver.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from rich.console import Console
+    from rich.table import Table
 
     from benchbench.compare.adaptive import Course
     from benchbench.compare.comparison_tables import TextTable
@@ -33,6 +37,13 @@ class Notes(Watcher):
         typer.echo(text, err=True)
 
 
+def terminal_width() -> int | None:
+    """Return the width of the terminal that standard output is, or None if it is none."""
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() else None
+
+
 def print_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
@@ -42,7 +53,8 @@ def print_table(
 ) -> None:
     """Print rows of texts below the names of their columns.
 
-    Columns in ``numbers`` are aligned to the right; those in ``unbroken`` are never broken into lines.
+    Columns in ``numbers`` are aligned to the right; those in ``unbroken`` are never broken into lines. In a terminal
+    that is too narrow for their words, each row is a list of its values.
     """
     from rich import box
     from rich.console import Console
@@ -53,10 +65,52 @@ def print_table(
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in numbers else "left"
         table.add_column(column, overflow="fold", justify=justify, no_wrap=column in unbroken)
+    rows = list(rows)
     for row in rows:
         # As Text, since a text such as [0, 1] would be taken for markup.
         table.add_row(*map(Text, row))
-    Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False).print(table)
+    width = terminal_width()
+    console = Console(width=width or WIDTH_WITHOUT_TERMINAL, highlight=False)
+    if width and not _fit(table, [columns, *rows], width):
+        _print_lists(console, columns, rows)
+    else:
+        console.print(table)
+
+
+def _fit(table: Table, rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Make the columns narrow enough for a terminal, and tell whether that is possible without breaking words."""
+    from rich.cells import cell_len
+    from rich.console import Console
+
+    columns = list(zip(*rows, strict=True))
+    whole = [max(map(cell_len, column)) for column in columns]
+    # A console of the terminal's width would tell no more than that.
+    natural = Console(width=sum(whole) + 1000).measure(table).maximum
+    if natural <= width:
+        return True
+    least = [
+        most if each.no_wrap else max((cell_len(word) for text in column for word in text.split()), default=0)
+        for each, column, most in zip(table.columns, columns, whole, strict=True)
+    ]
+    spare = width - (natural - sum(whole)) - sum(least)
+    wanted = sum(whole) - sum(least)
+    for each, low, most in zip(table.columns, least, whole, strict=True):
+        each.width = low + max(spare, 0) * (most - low) // max(wanted, 1)
+    return spare >= 0
+
+
+def _print_lists(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print each row as lines of a column's name and its value, without those that are empty."""
+    from rich.table import Table
+    from rich.text import Text
+
+    for row in rows:
+        console.print()
+        lines = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        for name, value in zip(columns, row, strict=True):
+            if value:
+                lines.add_row(Text(name), Text(value))
+        console.print(lines)
 
 
 def print_tables(tables: Iterable[TextTable], below: Sequence[str], form: str) -> None:
@@ -72,12 +126,21 @@ def print_tables(tables: Iterable[TextTable], below: Sequence[str], form: str) -
     print_lines(below, form)
 
 
+def print_heading(text: str, form: str, *, is_first: bool) -> None:
+    """Print the heading of a part of the output."""
+    lines = (f"## {text}",) if form == "markdown" else (text, "=" * len(text))
+    print_lines((*(() if is_first else ("",)), *lines, ""), form)
+
+
 def print_lines(lines: Iterable[str], form: str) -> None:
-    """Print lines of text, which in LaTeX are comments."""
+    """Print lines of text, which in LaTeX are comments. In a terminal they break between words."""
     from benchbench.compare.comparison_tables import latex_text
 
+    width = terminal_width() if form == "table" else None
     for line in lines:
-        typer.echo(f"% {latex_text(line)}" if form == "latex" else line)
+        texts = textwrap.wrap(line, width) if width and len(line) > width else [line]
+        for text in texts:
+            typer.echo(f"% {latex_text(text)}" if form == "latex" else text)
 
 
 def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
@@ -173,8 +236,6 @@ def look_lines(course: Course) -> list[str]:
 
 
 def _print_text_table(table: TextTable) -> None:
-    typer.echo(table.title)
+    print_lines((table.title,), "table")
     print_table(table.columns, table.rows, numbers=[name for name in table.columns if "mean" in name])
-    for line in table.below:
-        typer.echo(line)
-    typer.echo()
+    print_lines((*table.below, ""), "table")

@@ -37,6 +37,7 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     confidence: options.Confidence = None,
     margin: options.Margin = None,
     grid: options.StudyFile = None,
+    population: options.Population = False,
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
@@ -45,7 +46,7 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.cli.output import Notes
     from benchbench.driver.report import write_report_of
 
-    made = write_report_of(experiment, output, log=log, grid=grid, watcher=Notes(), **question)
+    made = write_report_of(experiment, output, log=log, grid=grid, population=population, watcher=Notes(), **question)
     if as_json:
         typer.echo(json.dumps(made.to_json(), indent=2))
     else:

@@ -3,6 +3,7 @@
 ::
 
     comparison.py              compare_records: the whole comparison
+    groups.py                  trials that can be compared with each other
     configurations.py          groups trials into configurations, the rows of a comparison
     metric_values.py           the numbers of a trial that can be compared, their units, and targets
     cells.py                   one metric of one configuration, beside the baseline
@@ -19,6 +20,7 @@
     words.py                   means, intervals and differences as text
     comparison_tables.py       a comparison as tables: text, Markdown, LaTeX and CSV
     answer.py                  the answer of a comparison in one or two sentences
+    interval_plot.py           each configuration against the baseline, drawn in text
     published.py               our trials against published numbers
     timing_ratios.py           times of variants as ratios to a baseline, with intervals and verdicts
     population.py              what accuracy to expect on other images like the test images

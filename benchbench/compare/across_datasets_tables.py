@@ -19,8 +19,12 @@ FACTORS = (1.0, 1.1, 1.5, 2.0, 4.0)
 
 def of_datasets(compared: DatasetComparison) -> list[TextTable]:
     """Return the tables of each dataset, and those over all of them."""
+    return [*_by_dataset(compared), *over_datasets(compared)]
+
+
+def over_datasets(compared: DatasetComparison) -> list[TextTable]:
+    """Return the tables over all datasets alone."""
     return [
-        *_by_dataset(compared),
         _of_ranks(compared),
         _of_aggregates(compared),
         *([_of_profiles(compared, compared.profiles)] if compared.profiles else []),

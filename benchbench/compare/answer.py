@@ -56,7 +56,7 @@ def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, confidence: 
     contrast, verdict = cell.contrast, cell.verdict
     if contrast is None or contrast.interval is None:
         return f"{name} and {baseline}, {metric.name}: {verdict.words}."
-    low, high = (_size(end, contrast, metric) for end in (contrast.interval.low, contrast.interval.high))
+    low, high = (words.size(end, metric) for end in (contrast.interval.low, contrast.interval.high))
     seeds = f"{contrast.n[0]} and {contrast.n[1]}" if contrast.n[0] != contrast.n[1] else f"{contrast.n[0]}"
     measure = f"{metric.name}, " if metric.is_ratio else ""
     evidence = f"{measure}{words.percent(confidence)}: {low} to {high}; {seeds} seeds"
@@ -64,18 +64,18 @@ def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, confidence: 
         return f"{name} {_difference(contrast, metric, baseline)} ({evidence})."
     if verdict.kind == "equivalent":
         return f"{name} and {baseline} are {verdict.words.partition(' (')[0]} in {metric.name} ({evidence})."
-    size = _size(contrast.estimate, contrast, metric)
+    size = words.size(contrast.estimate, metric)
     return f"{name} and {baseline} are not distinguishable in {metric.name}: {_change(size, metric)} ({evidence})."
 
 
 def _difference(contrast: Contrast, metric: Metric, baseline: str) -> str:
-    size = _size(contrast.estimate, contrast, metric)
+    size = words.size(contrast.estimate, metric)
     if metric.is_ratio and metric.unit == "seconds":
         return f"takes {size} times as long as {baseline}"
     if metric.is_ratio:
         return f"has {size} times the {metric.name} of {baseline}"
     is_higher = contrast.estimate > 0
-    plain = _size(abs(contrast.estimate), contrast, metric).lstrip("+")
+    plain = words.size(abs(contrast.estimate), metric).lstrip("+")
     if metric.name == "test_accuracy":
         return f"is {plain} points {'more' if is_higher else 'less'} accurate than {baseline}"
     return f"has a {'higher' if is_higher else 'lower'} {metric.name} than {baseline}, by {plain}{_unit(metric)}"
@@ -88,14 +88,6 @@ def _change(size: str, metric: Metric) -> str:
 def _unit(metric: Metric) -> str:
     unit = "points" if metric.unit == "fraction" else metric.unit
     return f" {unit}" if unit else ""
-
-
-def _size(value: float, contrast: Contrast, metric: Metric) -> str:
-    if contrast.is_ratio:
-        return f"{value:.2f}"
-    if metric.unit == "fraction":
-        return f"{words.PERCENT * value:+.1f}"
-    return f"{value:+.3g}"
 
 
 def _name(row: Row) -> str:

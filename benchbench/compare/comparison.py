@@ -48,7 +48,8 @@ class Row:
 class Comparison:
     """A table with its verdicts; ``margin`` is in points of accuracy.
 
-    ``facts`` say where the trials ran, ``warnings`` what makes them hard to compare.
+    ``facts`` say where the trials ran, ``warnings`` what makes them hard to compare. ``level_of_looks`` is the chance
+    of a false verdict in all looks together, if there was a look before this one.
     """
 
     by: tuple[str, ...]
@@ -59,6 +60,7 @@ class Comparison:
     num_comparisons: int
     facts: tuple[str, ...]
     warnings: tuple[str, ...]
+    level_of_looks: float | None = None
 
     @property
     def baseline(self) -> Row:

@@ -76,6 +76,13 @@ def change(estimate: float, ends: Interval | None, metric: Metric) -> str:
     return f"{_change(estimate, metric)} [{_change(ends.low, metric)}, {_change(ends.high, metric)}]"
 
 
+def size(value: float, metric: Metric) -> str:
+    """Return a difference or ratio in few digits, such as ``+10.3`` points or ``1.25``."""
+    if metric.is_ratio:
+        return f"{value:.2f}"
+    return f"{PERCENT * value:+.1f}" if metric.unit == "fraction" else f"{value:+.3g}"
+
+
 def test(contrast: Contrast | None) -> str:
     """Return ``paired t, r = 0.91, without seed=2``: the test, the correlation of the seeds, and those left out."""
     if contrast is None or contrast.interval is None:
@@ -116,8 +123,16 @@ def caption(comparison: Comparison, metric: Metric) -> str:
         correction = "Holm" if comparison.margin is None else "Bonferroni"
         about = "new seeds on the same test images" if metric.is_quality else "new seeds"
         parts.append(f"verdicts are about {about}, corrected for {comparison.num_comparisons} ({correction})")
+        parts.extend(_looks(comparison))
     parts.append("* best by validation")
     return "; ".join(parts)
+
+
+def _looks(comparison: Comparison) -> tuple[str, ...]:
+    if comparison.level_of_looks is None:
+        return ()
+    level = percent(1 - comparison.confidence)
+    return (f"their level at this look is {level}, that of all looks together {percent(comparison.level_of_looks)}",)
 
 
 def judgement(row: PublishedRow) -> str:

@@ -9,7 +9,7 @@ from benchbench.compare import against_published, compare_datasets, compare_popu
 from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.warnings import on_late_baseline
-from benchbench.driver.repeated_looks import compare_at_this_look
+from benchbench.driver.repeated_looks import compare_at_this_look, compare_groups_at_this_look
 from benchbench.driver.settings import default_experiment
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from benchbench.compare import Comparison, DatasetComparison, ModelComparison, PopulationRow, PublishedRow
+    from benchbench.compare.groups import ComparedGroup
+    from benchbench.config.compare_section import Compare
     from benchbench.driver.study import QuestionOptions
     from benchbench.records.record import Record
 
@@ -47,7 +49,7 @@ def compare(
     alone are compared, and its question is asked. ``options`` override that question: ``by`` (keys that make a row,
     such as ``optimizer.lr``), ``metrics``, ``baseline`` (values by key), ``targets`` (values to reach, by metric),
     ``confidence`` and ``margin`` (points of accuracy within which two configurations are the same). ``watcher`` is told
-    what is left out.
+    what is left out. All trials are in one comparison; :func:`compare_groups` first splits those that mix datasets.
 
     Raises :class:`~benchbench.errors.BenchError` if there is nothing to compare or the question fits no trial.
     """
@@ -57,6 +59,52 @@ def compare(
     records = find_records(name, study, note)
     with look_memory(name) as memory:
         comparison = compare_at_this_look(records, question, study.design, memory, note)
+    return _with_late_baseline(comparison, question, study, options)
+
+
+def compare_groups(
+    experiment: str | None = None,
+    *,
+    grid: str | Path | None = None,
+    population: bool = False,
+    watcher: Watcher | None = None,
+    **options: Unpack[QuestionOptions],
+) -> tuple[ComparedGroup, ...]:
+    """Return the comparison of each group of trials that can be compared.
+
+    The arguments are those of :func:`compare`. With ``population``, each group is also compared on images like its test
+    images. Raises :class:`~benchbench.errors.BenchError` if no group can be compared.
+    """
+    name, note = experiment or default_experiment(), (watcher or Watcher()).note
+    study = Study.of_experiment(name, grid)
+    question = study.question(options)
+    records = find_records(name, study, note)
+    with look_memory(name) as memory:
+        groups = compare_groups_at_this_look(records, question, study.design, memory, note)
+    groups = with_populations(groups, question) if population else groups
+    return tuple(
+        replace(group, comparison=_with_late_baseline(group.comparison, question, study, options))
+        if group.comparison
+        else group
+        for group in groups
+    )
+
+
+def with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tuple[ComparedGroup, ...]:
+    """Return groups with how each compares on images like its test images, by the predictions that its runs keep.
+
+    Raises :class:`~benchbench.errors.BenchError` if a trial keeps no predictions.
+    """
+    return tuple(
+        replace(group, over_images=_over_images(group.records, question)) if group.comparison else group
+        for group in groups
+    )
+
+
+def _with_late_baseline(
+    comparison: Comparison, question: Compare, study: Study, options: QuestionOptions
+) -> Comparison:
+    """Return a comparison with a warning if its baseline was named when the results were known."""
     is_late = bool(options.get("baseline")) and question.baseline != study.compare.baseline
     late = on_late_baseline(comparison) if is_late else ()
     return replace(comparison, warnings=(*comparison.warnings, *late))
@@ -90,12 +138,8 @@ def compare_over_images(
     The arguments are those of :func:`compare`. Raises :class:`~benchbench.errors.BenchError` if a trial keeps no
     predictions.
     """
-    from benchbench.tracking.stored_records import load_predictions
-
     study = Study.of_experiment(experiment or default_experiment(), grid)
-    records = [record for record in one_per_trial(_find(experiment, study, watcher)) if record.status == "finished"]
-    predictions = {record.attempt: load_predictions(_run_id(record)) for record in records}
-    return compare_populations(records, predictions, study.question(options))
+    return _over_images(_find(experiment, study, watcher), study.question(options))
 
 
 def compare_with_published(
@@ -136,6 +180,14 @@ def compare_models(
         raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")
     predictions = [load_predictions(_run_id(record)) for record in (one, other)]
     return compare_predictions(*predictions, confidence=level)
+
+
+def _over_images(records: Sequence[Record], question: Compare) -> tuple[PopulationRow, ...]:
+    from benchbench.tracking.stored_records import load_predictions
+
+    finished = [record for record in one_per_trial(records) if record.status == "finished"]
+    predictions = {record.attempt: load_predictions(_run_id(record)) for record in finished}
+    return compare_populations(finished, predictions, question)
 
 
 def _find(experiment: str | None, study: Study, watcher: Watcher | None) -> list[Record]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import compare_records, words
 from benchbench.compare.as_designed import compare_as_designed
-from benchbench.errors import TrackingError
+from benchbench.compare.groups import ComparedGroup, Group, split
+from benchbench.errors import SpecError, TrackingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +21,32 @@ if TYPE_CHECKING:
     from benchbench.tracking.look_memory import LookMemory
 
 
+def compare_groups_at_this_look(
+    records: Sequence[Record],
+    question: Compare,
+    design: Design | None,
+    memory: LookMemory,
+    note: Callable[[str], None],
+) -> tuple[ComparedGroup, ...]:
+    """Return the comparison of each group of trials that can be compared; a design that adds seeds has one group.
+
+    Raises :class:`~benchbench.errors.SpecError` if the question has no answer in any group.
+    """
+    groups = split(records, question) if design is None else (Group("", tuple(records)),)
+    compared, errors = [], []
+    for group in groups:
+        try:
+            comparison = compare_at_this_look(group.records, question, design, memory, note)
+        except SpecError as error:
+            errors.append(error)
+            compared.append(ComparedGroup(group.heading, group.records, obstacle=error.message))
+        else:
+            compared.append(ComparedGroup(group.heading, group.records, comparison))
+    if len(errors) == len(groups):
+        raise errors[0]
+    return tuple(compared)
+
+
 def compare_at_this_look(
     records: Sequence[Record],
     question: Compare,
@@ -29,28 +56,31 @@ def compare_at_this_look(
 ) -> Comparison:
     """Return the comparison of a design or, if none was declared, at the level of this look.
 
-    The first look has the whole level, the second half of it, the third a quarter. However often somebody adds seeds
-    and looks again, the chance of a false verdict then stays below twice the level. Only a declared design keeps it at
-    the level. ``note`` is told if the looks cannot be remembered.
+    The first look has the whole level, the second half of it, the third a quarter. They add up to less than twice the
+    level, however often somebody adds seeds and looks again. Only a declared design keeps to the level. ``note`` is
+    told if the looks cannot be remembered.
     """
     comparison = compare_as_designed(records, question, design)
     if design is not None or question.seeds is not None:
         return comparison
     try:
-        looks = memory.look(_identity(comparison, question), _seeds(comparison))
+        looks = memory.look(_identity(comparison, question, records), _seeds(comparison))
     except TrackingError as error:
         note(error.message)
         return comparison
     if len(looks) <= 1:
         return comparison
-    level = (1 - question.confidence) / 2 ** (len(looks) - 1)
+    whole = 1 - question.confidence
+    level = whole / 2 ** (len(looks) - 1)
     again = compare_records(records, question.model_copy(update={"confidence": 1 - level}))
-    return replace(again, warnings=(*again.warnings, _warning(looks, level, 1 - question.confidence)))
+    warnings = (*again.warnings, _warning(looks, level, whole))
+    return replace(again, warnings=warnings, level_of_looks=2 * whole - level)
 
 
-def _identity(comparison: Comparison, question: Compare) -> str:
-    """Return what makes two looks looks at the same question, whatever rows it has."""
-    return json.dumps([comparison.baseline.where, sorted(question.metrics), question.targets], sort_keys=True)
+def _identity(comparison: Comparison, question: Compare, records: Sequence[Record]) -> str:
+    """Return what makes two looks looks at the same question on the same images, whatever rows it has."""
+    images = sorted({(record.spec.dataset.name, record.data_digest) for record in records})
+    return json.dumps([comparison.baseline.where, sorted(question.metrics), question.targets, images], sort_keys=True)
 
 
 def _seeds(comparison: Comparison) -> dict[str, int]:
@@ -65,8 +95,8 @@ def _seeds(comparison: Comparison) -> dict[str, int]:
 def _warning(looks: Sequence[int], level: float, whole: float) -> str:
     before = ", ".join(map(str, looks[:-1]))
     return (
-        f"look {len(looks)} at this comparison, after looks at {before} seeds: verdicts and intervals are at"
-        f" {words.percent(level)}, since each look is a chance of a false verdict; over all looks it is below"
-        f" {words.percent(2 * whole)}, and {words.percent(whole)} only if `seeds` or `decide` in [compare] says"
-        " beforehand when to look"
+        f"look {len(looks)} at this comparison, after looks at {before} seeds: since each look is a chance of a false"
+        f" verdict, verdicts and intervals are at {words.percent(level)}. All looks together have a level of"
+        f" {words.percent(2 * whole - level)}, not {words.percent(whole)}. They keep to {words.percent(whole)} only if"
+        " `seeds` or `decide` in [compare] says beforehand when to look"
     )

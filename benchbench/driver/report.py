@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.compare import against_published
+from benchbench.compare import against_published, compare_datasets, compare_records
 from benchbench.compare.configurations import one_per_trial
-from benchbench.driver.repeated_looks import compare_at_this_look
+from benchbench.driver.compare import with_populations
+from benchbench.driver.repeated_looks import compare_groups_at_this_look
 from benchbench.driver.settings import check_output, default_experiment
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import TrackingError
+from benchbench.errors import SpecError, TrackingError
 from benchbench.records import file_names
 from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
 
+    from benchbench.compare import Comparison, DatasetComparison
+    from benchbench.compare.groups import ComparedGroup
     from benchbench.config.compare_section import Compare, Expected
     from benchbench.config.design import Design
     from benchbench.driver.study import QuestionOptions
@@ -34,7 +37,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What a report answers, and about which experiment and grid; file and name are empty without a file."""
+    """What a report answers, and about which experiment and grid; file and name are empty without a file.
+
+    ``population`` asks about images like the test images too.
+    """
 
     experiment: str
     text: str
@@ -43,6 +49,7 @@ class Request:
     grid_file: str = ""
     grid_name: str = ""
     design: Design | None = None
+    population: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,17 +76,18 @@ def report(
     *,
     log: bool = True,
     grid: str | Path | None = None,
+    population: bool = False,
     watcher: Watcher | None = None,
     **options: Unpack[QuestionOptions],
 ) -> Path:
     """Write what an experiment answers into one HTML file, and return its path.
 
     With ``log`` the report is also kept with the grid's own run in MLflow, if there is one.
-    The rest is as in :func:`~benchbench.driver.compare.compare`.
+    The rest is as in :func:`~benchbench.driver.compare.compare_groups`.
 
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
-    made = write_report_of(experiment, output, log=log, grid=grid, watcher=watcher, **options)
+    made = write_report_of(experiment, output, log=log, grid=grid, population=population, watcher=watcher, **options)
     return made.path
 
 
@@ -89,6 +97,7 @@ def write_report_of(
     *,
     log: bool = True,
     grid: str | Path | None = None,
+    population: bool = False,
     watcher: Watcher | None = None,
     **options: Unpack[QuestionOptions],
 ) -> Made:
@@ -100,7 +109,7 @@ def write_report_of(
     question = study.question(options)
     note = (watcher or Watcher()).note
     records = find_records(name, study, note)
-    request = Request(name, study.text, question, study.expected, str(grid or ""), study.name, study.design)
+    request = Request(name, study.text, question, study.expected, str(grid or ""), study.name, study.design, population)
     return make(request, records, output, note=note, log=log)
 
 
@@ -118,16 +127,42 @@ def make(
 
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
-    confidence = request.question.confidence
+    question = request.question
     with look_memory(request.experiment) as memory:
-        comparison = compare_at_this_look(records, request.question, request.design, memory, note)
-    published = against_published(records, request.expected, confidence=confidence) if request.expected else ()
+        groups = compare_groups_at_this_look(records, question, request.design, memory, note)
+    groups = with_populations(groups, question) if request.population else groups
+    expected = request.expected
+    published = against_published(records, expected, confidence=question.confidence) if expected else ()
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         trials = tuple(gather(one_per_trial(records), Path(folder)))
-        subject = Subject(request.experiment, request.text, comparison, trials, published, request.grid_file)
+        subject = Subject(
+            request.experiment,
+            request.text,
+            _of_all(records, groups, question),
+            trials,
+            published,
+            request.grid_file,
+            groups=groups,
+            over_datasets=None if request.design else _over_datasets(records, question),
+        )
         write_report(subject, path)
     run_id = _keep(request, records, path, note) if log else None
     return Made(path, subject.counts, run_id)
+
+
+def _of_all(records: Sequence[Record], groups: Sequence[ComparedGroup], question: Compare) -> Comparison:
+    """Return the comparison that names the configurations of all charts: that of the only group, or of all trials."""
+    if len(groups) == 1 and groups[0].comparison:
+        return groups[0].comparison
+    # A baseline may be one of each group.
+    return compare_records(records, question.model_copy(update={"baseline": {}}))
+
+
+def _over_datasets(records: Sequence[Record], question: Compare) -> DatasetComparison | None:
+    try:
+        return compare_datasets(records, question)
+    except SpecError:  # one dataset, or configurations that were not trained on all of them
+        return None
 
 
 def _keep(request: Request, records: Sequence[Record], path: Path, note: Callable[[str], None]) -> str | None:

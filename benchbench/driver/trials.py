@@ -275,7 +275,7 @@ class _Work:
         )
 
     def _page(self, grid: GridFile, store: Store, journals: dict[str, Journal], batches: NextTrials) -> GridPage:
-        from benchbench.driver.repeated_looks import compare_at_this_look
+        from benchbench.driver.repeated_looks import compare_groups_at_this_look
         from benchbench.report.grid_page import grid_page
         from benchbench.tracking.look_memory import LookMemory
 
@@ -288,7 +288,7 @@ class _Work:
             known,
             num_trials=len(batches.wanted),
             course=batches.course,
-            compare=lambda: compare_at_this_look(known, grid.compare, grid.design, memory, note),
+            compare=lambda: compare_groups_at_this_look(known, grid.compare, grid.design, memory, note),
         )
 
     def _known(self, item: Planned, journals: dict[str, Journal], store: Store) -> Record | None:

@@ -74,7 +74,7 @@ def _draw_panel(axes: Axes, subject: Subject, measure: str) -> None:
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -0.01), min(high, 1.01))
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], 0.0))
 
 
 def _draw_lines(axes: Axes, row: Configuration, measure: str, number: int, *, has_singles: bool) -> None:

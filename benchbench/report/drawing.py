@@ -46,7 +46,7 @@ __all__ = [
     "to_svg",
 ]
 
-TEXT_COLOR, QUIET_COLOR, LINE_COLOR = "#1f2328", "#57606a", "#d0d7de"
+TEXT_COLOR, QUIET_COLOR, LINE_COLOR, PAGE_COLOR = "#1f2328", "#57606a", "#d0d7de", "#fffffe"
 """In a page these become the page's own colours, which depend on whether it is dark."""
 
 STYLE: Any = {  # the type of its keys differs between versions of matplotlib
@@ -74,7 +74,12 @@ _PAGE: Any = {
     "savefig.facecolor": "none",
     "svg.fonttype": "none",  # texts stay texts, in the page's font
 }
-_VARIABLES = {TEXT_COLOR: "var(--text)", QUIET_COLOR: "var(--quiet)", LINE_COLOR: "var(--line)"}
+_VARIABLES = {
+    TEXT_COLOR: "var(--text)",
+    QUIET_COLOR: "var(--quiet)",
+    LINE_COLOR: "var(--line)",
+    PAGE_COLOR: "var(--page)",
+}
 _MARK = "bench-mark:"
 
 
@@ -121,6 +126,8 @@ def to_svg(figure: Figure, name: str) -> str:
     text = re.sub(r"\s*<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)  # would apply to the whole page
     text = re.sub(rf'<g id="{_MARK}(\d*):([^"]*)">', _marked, text)
     used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))
+    # A hundredth of a point is less than a reader can see; the rest is most of the file.
+    text = re.sub(r'(?<= d=")[^"]*', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), text)
     text = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", text)
     for color, variable in _VARIABLES.items():
         text = text.replace(color, variable)

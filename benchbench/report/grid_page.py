@@ -11,6 +11,7 @@ from benchbench.compare.adaptive import summary
 from benchbench.compare.answer import answer
 from benchbench.compare.comparison_tables import markdown_rows
 from benchbench.compare.frame import to_frame
+from benchbench.compare.interval_plot import interval_plot, plot_lines
 from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 from benchbench.records import file_names
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 
     from benchbench.compare import Comparison, Row
     from benchbench.compare.adaptive import Course
+    from benchbench.compare.groups import ComparedGroup
     from benchbench.compare.metric_values import Metric
     from benchbench.config.grid_file import GridFile
     from benchbench.records.record import Record
 
 MAX_CHARACTERS = 7500
 """MLflow takes tags of 8,000."""
+
+MAX_BARS, PLOT_CHARACTERS = 12, 80
 
 _RESULTS = ("status", "num_epochs", "final_val_accuracy", "test_accuracy", "test_loss", "train_seconds", "error")
 
@@ -44,13 +48,13 @@ def grid_page(
     records: Sequence[Record],
     *,
     num_trials: int,
-    compare: Callable[[], Comparison],
+    compare: Callable[[], Sequence[ComparedGroup]],
     course: Course | None = None,
 ) -> GridPage:
     """Return the page of a grid: its question, how its trials ended, the results and what may be concluded.
 
     ``text`` is the text of its file; ``records`` are those of the started trials, of ``num_trials`` in all, which
-    ``compare`` compares. ``course`` tells how its design went, if that adds seeds.
+    ``compare`` compares in groups. ``course`` tells how its design went, if that adds seeds.
     """
     texts = {file_names.GRID: text}
     if records:
@@ -73,7 +77,7 @@ def _lines(
     grid: GridFile,
     records: Sequence[Record],
     num_trials: int,
-    compare: Callable[[], Comparison],
+    compare: Callable[[], Sequence[ComparedGroup]],
     course: Course | None,
 ) -> Iterator[str]:
     if grid.question:
@@ -82,17 +86,34 @@ def _lines(
     counts["not started"] = num_trials - len(records)
     endings = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     yield f"{num_trials} trial{'s' if num_trials > 1 else ''}: {endings}\n"
+    added = summary(course, num_trials) if course else ()
     try:
-        comparison = compare()
+        groups = compare()
     except SpecError as error:
         yield f"Nothing is compared: {error.message}\n"
     else:
-        yield f"{' '.join(answer(comparison))}\n"
-        yield from (f"{line}\n" for line in (summary(course, num_trials) if course else ()))
-        yield from _table(comparison)
-        yield from _verdicts(comparison)
+        for group in groups:
+            yield from (f"### {group.heading}\n",) if group.heading else ()
+            if group.comparison:
+                yield from _comparison(group.comparison, added)
+            else:
+                yield f"Nothing is compared: {group.obstacle}\n"
     names = f"All trials are in `{file_names.TRIALS}`, the grid's file is `{file_names.GRID}`."
     yield f"{names} `bench compare` says more.\n"
+
+
+def _comparison(comparison: Comparison, added: Sequence[str]) -> Iterator[str]:
+    yield f"{' '.join(answer(comparison))}\n"
+    yield from (f"{line}\n" for line in added)
+    yield from _plot(comparison)
+    yield from _table(comparison)
+    yield from _verdicts(comparison)
+
+
+def _plot(comparison: Comparison) -> Iterator[str]:
+    plot = interval_plot(comparison, comparison.metrics[0], max_rows=MAX_BARS)
+    if plot:
+        yield from ("```text", *plot_lines(plot, width=PLOT_CHARACTERS), "```\n")
 
 
 def _table(comparison: Comparison) -> Iterator[str]:

@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchbench.compare.across_datasets_tables import over_datasets
 from benchbench.compare.answer import answer
-from benchbench.compare.comparison_tables import of_comparison, of_published
+from benchbench.compare.comparison_tables import of_comparison, of_population, of_published
 from benchbench.paths import write_atomically
 from benchbench.records import file_names
 from benchbench.report import bar_charts, curves, embedded_images, facts, report_tables
 from benchbench.report.class_accuracy import class_table
+from benchbench.report.intervals import interval_chart
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchbench.compare.comparison_tables import TextTable
+    from benchbench.compare.groups import ComparedGroup
     from benchbench.report.charts import Chart
     from benchbench.report.class_accuracy import ClassTable
     from benchbench.report.subject import Subject
@@ -69,23 +73,57 @@ class _Script:
         return f"sha256-{base64.b64encode(hashlib.sha256(self.source.encode()).digest()).decode()}"
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What the page says of a group of trials that can be compared; ``chart`` names its interval plot."""
+
+    heading: str
+    sentences: tuple[str, ...]
+    chart: str
+    tables: tuple[TextTable, ...]
+    warnings: tuple[str, ...]
+    facts: tuple[str, ...]
+
+
 def _content(subject: Subject) -> dict[str, Any]:
     published, confidence = subject.published, subject.comparison.confidence
     table = class_table(subject)
+    intervals = {
+        f"intervals-{number}": made
+        for number, group in enumerate(subject.groups)
+        if group.comparison and (made := interval_chart(group.comparison, f"intervals-{number}"))
+    }
     return {
         "subject": subject,
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "answer": answer(subject.comparison),
-        "tables": of_comparison(subject.comparison),
+        "answers": [_answer(group, number, intervals) for number, group in enumerate(subject.groups)],
+        "over_datasets": over_datasets(subject.over_datasets) if subject.over_datasets else [],
         "published": of_published(published, confidence) if published else None,
         "trials": report_tables.trial_table(subject),
         "classes": report_tables.class_cells(table, subject),
         "times": report_tables.time_table(subject),
-        "charts": _charts(subject, table),
+        "charts": _charts(subject, table) | intervals,
         "grid_command": _grid_command(subject),
         **_of_best(subject),
         **_of_each(subject),
     }
+
+
+def _answer(group: ComparedGroup, number: int, intervals: dict[str, Chart]) -> _Answer:
+    comparison = group.comparison
+    if comparison is None:
+        return _Answer(group.heading, (f"Nothing is compared: {group.obstacle}.",), "", (), (), ())
+    name = f"intervals-{number}"
+    shown = [*of_comparison(comparison)]
+    shown += [of_population(group.over_images, comparison.confidence)] if group.over_images else []
+    return _Answer(
+        group.heading,
+        answer(comparison),
+        name if name in intervals else "",
+        tuple(shown),
+        comparison.warnings,
+        comparison.facts,
+    )
 
 
 def _charts(subject: Subject, table: ClassTable) -> dict[str, Chart]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from benchbench.compare.intervals import summarise
 from benchbench.compare.metric_values import values_of
 from benchbench.config.differences import value_text
+from benchbench.tracking.address import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +25,11 @@ PHASES = ("load", "train", "eval", "checkpoint", "other", "wall")
 
 @dataclass(frozen=True)
 class Cell:
-    """A text; ``order`` is the number that it is sorted by, if it is one."""
+    """A text; ``order`` is the number that it is sorted by, if it is one, and ``link`` the address that it leads to."""
 
     text: str
     order: float | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _trial(record: Record, number: int, subject: Subject, *, is_best: bool) -> t
         Cell(f"{len(record.epochs)} of {record.spec.epochs}", len(record.epochs)),
         _seconds([record.times.train] if record.times else []),
         _seconds([seconds] if (seconds := values.get("seconds_per_epoch")) is not None else []),
-        Cell(record.mlflow.run_id[:8] if record.mlflow else ""),
+        Cell(record.mlflow.run_id[:8], link=page_of(record.mlflow)) if record.mlflow else Cell(""),
     )
 
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from benchbench.compare import Comparison, PublishedRow
+    from benchbench.compare import Comparison, DatasetComparison, PublishedRow
     from benchbench.compare.configurations import Configuration
+    from benchbench.compare.groups import ComparedGroup
     from benchbench.records.record import Record
     from benchbench.report.trial_files import Trial
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 class Subject:
     """The trials of an experiment, what was asked of them, and the answer.
 
-    Each trial occurs once. ``grid_file`` is the path of the grid file that they came from, if there is one.
+    Each trial occurs once. ``comparison`` is that of all trials; ``groups`` are those that can be compared, and give
+    the answer. ``grid_file`` is the path of the grid file that they came from, if there is one. ``over_datasets`` is
+    what holds over several datasets.
     """
 
     experiment: str
@@ -36,6 +39,8 @@ class Subject:
     trials: tuple[Trial, ...]
     published: tuple[PublishedRow, ...] = ()
     grid_file: str = ""
+    groups: tuple[ComparedGroup, ...] = ()
+    over_datasets: DatasetComparison | None = None
 
     @cached_property
     def records(self) -> tuple[Record, ...]:

@@ -66,13 +66,22 @@ def is_writable(path: Path) -> bool:
 
 def how_to_open(run: MlflowRun) -> str:
     """Return the line that opens a run in the browser: a URL, after ``mlflow ui`` if no server runs."""
-    page = f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    if page := page_of(run):
+        return page
     uri = without_credentials(run.tracking_uri)
-    if uri.startswith(("http://", "https://")):
-        return f"{uri}/{page}"
     is_default = sqlite_path(uri) == Path("mlflow.db").absolute()
     command = "mlflow ui" if is_default else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
-    return f"{command}  then  http://127.0.0.1:5000/{page}"
+    return f"{command}  then  http://127.0.0.1:5000/{_fragment(run)}"
+
+
+def page_of(run: MlflowRun) -> str:
+    """Return the address of a run's page on its server; an empty text if no server keeps it."""
+    uri = without_credentials(run.tracking_uri)
+    return f"{uri}/{_fragment(run)}" if uri.startswith(("http://", "https://")) else ""
+
+
+def _fragment(run: MlflowRun) -> str:
+    return f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
 
 
 def _named(tracking_uri: str | None) -> str:

@@ -26,7 +26,7 @@ SOURCE_TAG = "benchbench.source."
 VERSION_TAG = "benchbench.version."
 STATUS_TAG = "benchbench.status"
 KIND_TAG = "benchbench.kind"
-"""What a run is that is neither a trial nor a grid."""
+"""What a run is, for the filters of MLflow's pages: ``trial``, ``grid`` or ``time``."""
 
 ERROR_TAG = "benchbench.error"
 NOTE_TAG = "mlflow.note.content"
@@ -53,6 +53,7 @@ def start_tags(started: Started) -> dict[str, str]:
     """Return the facts of a trial that are not in its spec: where and with what it runs."""
     machine = started.machine
     tags = {
+        KIND_TAG: "trial",
         ATTEMPT_TAG: started.attempt,
         SPEC_TAG: started.spec.id,
         DATA_TAG: started.data.digest,

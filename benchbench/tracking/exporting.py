@@ -13,7 +13,7 @@ from benchbench.errors import TrackingError
 from benchbench.paths import replacing
 from benchbench.records import file_names, results_file
 from benchbench.records.redaction import has_paths, without_credentials, without_paths
-from benchbench.tracking import content, grid_runs
+from benchbench.tracking import content, grid_runs, timing_runs
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.logged_models import find_model
 from benchbench.tracking.moved import current_address
@@ -201,6 +201,8 @@ def _summary(runs: list[entities.Run], *, num_running: int) -> Exported:
     return Exported(
         num_trials=sum(content.ATTEMPT_TAG in tag for tag in tags),
         num_grids=sum(grid_runs.GRID_TAG in tag for tag in tags),
-        num_timings=sum(content.KIND_TAG in tag and content.PARENT_TAG not in tag for tag in tags),
+        num_timings=sum(
+            tag.get(content.KIND_TAG) == timing_runs.KIND and content.PARENT_TAG not in tag for tag in tags
+        ),
         notes=tuple(notes),
     )

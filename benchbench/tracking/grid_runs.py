@@ -66,7 +66,8 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
         return run_id
     # What stands here until the grid ends for the first time; afterwards its description does.
     note = {content.NOTE_TAG: question} if question else {}
-    made = client.create_run(experiment_id, run_name=name, tags=_tags(name, file) | note)
+    tags = _tags(name, file) | {content.KIND_TAG: "grid"} | note
+    made = client.create_run(experiment_id, run_name=name, tags=tags)
     return str(made.info.run_id)
 
 

@@ -90,7 +90,7 @@ def _create(store: Store, name: str, call: TimedCall, tags: Mapping[str, str]) -
         store.experiment_id,
         start_time=call.timing.warmed[0].started.timestamp_ms,
         run_name=name,
-        tags={content.KIND_TAG: KIND, **tags},
+        tags={**tags, content.KIND_TAG: KIND},
     )
     run_id: str = run.info.run_id
     return run_id

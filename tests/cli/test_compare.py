@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -99,6 +99,13 @@ def filled(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
             text = json.dumps({"format": written, "status": "finished"})
             (folder / "record.json").write_text(text, encoding="utf-8")
             other.client.log_artifact(run_id, str(folder / "record.json"))
+        mixed = Store.open(uri, "mixed")
+        for name in ("squares", "circles"):
+            dataset = replace(journals.SPEC.dataset, name=name)
+            for lr, accuracies in ((0.001, (0.50, 0.52, 0.57)), (0.005, (0.60, 0.63, 0.66))):
+                for seed, accuracy in enumerate(accuracies):
+                    filler.trial(mixed, events(spec(seed, lr=lr, dataset=dataset), accuracy))
+        filler.trial(mixed, events(spec(0, epochs=1)))
         Store.open(uri, "nothing")
         broken = Store.open(uri, "broken")
         filler.trial(broken, events(spec(0)))
@@ -142,10 +149,44 @@ def test_the_table_has_a_row_for_each_configuration_and_says_how_it_was_made() -
 
 
 @pytest.mark.usefixtures("folder")
+def test_the_interval_plot_is_between_the_answer_and_the_tables_and_in_no_other_format() -> None:
+    lines = bench("bench").stdout.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("test_accuracy, difference from"))
+    assert re.search(r"^optimizer.lr=0.005 +│ +├─+●─+┤ +\+10.0 \[\+7.5, \+12.5\]$", lines[first + 1])
+    assert max(map(len, lines[first : first + 4])) <= 80
+    assert lines.index("test_accuracy (%; difference in points; higher is better)") > first
+    for form in ("markdown", "csv", "latex", "json"):
+        assert "●" not in bench("bench", "--format", form).stdout
+
+
+@pytest.mark.usefixtures("folder")
+def test_trials_that_say_nothing_about_each_other_are_compared_in_groups() -> None:
+    result = bench("mixed", "--baseline", "optimizer.lr=0.001")
+    assert result.exit_code == 0, result.output
+    # With a baseline, the single trial of one epoch stays; without one it is apart.
+    groups = json.loads(bench("mixed", "--json").stdout)["groups"]
+    headings = ["dataset=squares, several seeds", "dataset=squares, single trials", "dataset=circles"]
+    assert [(group["heading"], group["num_trials"]) for group in groups] == list(zip(headings, (6, 1, 6), strict=True))
+    assert [len(group["rows"]) for group in groups] == [2, 1, 2]
+    assert groups[2]["rows"][1]["cells"]["test_accuracy"]["verdict"]["kind"] == "better"
+    text = bench("mixed").stdout
+    assert [line for line in text.splitlines() if line.startswith("dataset=")] == headings
+    table = pd.read_csv(io.StringIO(bench("mixed", "--format", "csv").stdout))
+    assert list(dict.fromkeys(table["group"])) == headings
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_group_without_an_answer_says_why_and_the_others_are_compared() -> None:
+    groups = json.loads(bench("mixed", "--by", "epochs", "--json").stdout)["groups"]
+    assert groups[0]["rows"]
+    assert groups[1]["obstacle"].startswith("cannot compare by 'epochs'")
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_grid_file_asks_its_question_of_its_own_trials() -> None:
     result = bench("bench", "--grid", "table1.toml", "--json")
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
+    (found,) = json.loads(result.stdout)["groups"]
     assert [metric["name"] for metric in found["metrics"]] == [
         "test_accuracy",
         "train_seconds",
@@ -167,7 +208,7 @@ def test_options_override_the_file_and_missing_trials_of_the_grid_are_told_of(tm
     result = bench("bench", "--grid", grid, "--metric", "test_loss", "--baseline", "optimizer.lr=0.001", "--json")
     assert result.exit_code == 0, result.output
     assert "2 of 8 trials of the grid are not here" in result.stderr
-    found = json.loads(result.stdout)
+    (found,) = json.loads(result.stdout)["groups"]
     assert found["metrics"][0]["name"] == "test_loss"
     assert found["rows"][0]["is_baseline"]
 
@@ -218,7 +259,8 @@ def test_verdicts_on_images_like_these_are_beside_those_on_this_test_set() -> No
     text = bench("bench", "--population").stdout
     assert "test_accuracy on images like these (difference in points)" in text
     assert re.search(r"optimizer.lr=0.005 +-75.00 .* 3 pairs .* worse on images like these \(p", text)
-    (row,) = json.loads(bench("bench", "--population", "--json").stdout)["over_images"]
+    (group,) = json.loads(bench("bench", "--population", "--json").stdout)["groups"]
+    (row,) = group["over_images"]
     assert (row["num_images"], row["kind"]) == (12, "worse")
     table = pd.read_csv(io.StringIO(bench("bench", "--population", "--format", "csv").stdout))
     assert list(table["metric"])[-1] == "test_accuracy on images like these"

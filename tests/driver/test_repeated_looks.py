@@ -9,6 +9,7 @@ import pytest
 from support.made_records import events, spec
 from support.stores import Filler
 
+from benchbench.compare.words import caption
 from benchbench.driver.compare import compare
 from benchbench.records.state import state_folder
 from benchbench.tracking import Store
@@ -60,10 +61,14 @@ def test_looking_again_after_seeds_were_added_says_so_and_takes_half_the_level(s
     second = compare()
     assert second.confidence == pytest.approx(0.975)
     assert warnings_of_looks(second) == ["look 2 at this comparison, after looks at 3 seeds"]
+    assert second.level_of_looks == pytest.approx(0.075)
+    assert "All looks together have a level of 7.5 %, not 5 %" in second.warnings[-1]
+    assert "their level at this look is 2.5 %, that of all looks together 7.5 %" in caption(second, second.metrics[0])
     run_seeds(store, [5])
     third = compare()
     assert third.confidence == pytest.approx(0.9875)
     assert warnings_of_looks(third) == ["look 3 at this comparison, after looks at 3, 5 seeds"]
+    assert third.level_of_looks == pytest.approx(0.0875)
 
 
 def test_looking_at_the_same_trials_again_is_no_new_look(store: Store) -> None:

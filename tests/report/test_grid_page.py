@@ -10,6 +10,7 @@ import pytest
 from support import made_records
 
 from benchbench.compare import compare_records
+from benchbench.compare.groups import ComparedGroup
 from benchbench.config import grid_file
 from benchbench.report.grid_page import MAX_CHARACTERS, GridPage, grid_page, trials_table
 from benchbench.report.trial_files import best
@@ -41,7 +42,10 @@ def grid(tmp_path: Path) -> GridFile:
 
 
 def page(grid: GridFile, records: list[Record], *, num_trials: int = 6) -> GridPage:
-    return grid_page(grid, TEXT, records, num_trials=num_trials, compare=lambda: compare_records(records, grid.compare))
+    def compare() -> list[ComparedGroup]:
+        return [ComparedGroup("", tuple(records), compare_records(records, grid.compare))]
+
+    return grid_page(grid, TEXT, records, num_trials=num_trials, compare=compare)
 
 
 def test_the_description_has_question_results_and_verdicts_as_the_file_asks(grid: GridFile) -> None:

@@ -17,10 +17,11 @@ from support.made_records import ended, events, made, spec
 from support.seen_images import keep_seen
 
 from benchbench.compare import compare_records
+from benchbench.compare.groups import ComparedGroup
 from benchbench.errors import SpecError
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.events import Error
-from benchbench.records.record import Record
+from benchbench.records.record import MlflowRun, Record
 from benchbench.report import embedded_images, facts, page, report_tables
 from benchbench.report.class_accuracy import class_table
 from benchbench.report.subject import Subject
@@ -36,7 +37,9 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 def subject(records: Sequence[Record], folder: Path, *, question: str = "Which rate?", grid_file: str = "") -> Subject:
     trials = tuple(Trial(record, folder / record.attempt) for record in records)
-    return Subject("bench", question, compare_records(records), trials, (), grid_file)
+    comparison = compare_records(records)
+    groups = (ComparedGroup("", tuple(records), comparison),)
+    return Subject("bench", question, comparison, trials, (), grid_file, groups)
 
 
 def keep(folder: Path, class_names: tuple[str, ...], *, num_channels: int = 3) -> None:
@@ -88,6 +91,38 @@ def test_the_question_and_the_verdicts_come_before_everything_else(two_rates: Su
     parts = ("<h1>Which rate?</h1>", "too few seeds: n = 2", 'id="trials"', 'id="chart-curves"')
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
+
+
+def test_the_intervals_of_each_group_are_drawn_below_its_heading(tmp_path: Path) -> None:
+    squares = [made(spec(seed, lr=lr), lr + seed / 100) for lr in (0.1, 0.2) for seed in range(3)]
+    circles = [
+        made(spec(seed, lr=lr, dataset=replace(journals.SPEC.dataset, name="circles")), lr + seed / 100)
+        for lr in (0.1, 0.2)
+        for seed in range(3)
+    ]
+    records = squares + circles
+    groups = tuple(
+        ComparedGroup(name, tuple(part), compare_records(part))
+        for name, part in (("dataset=squares", squares), ("dataset=circles", circles))
+    )
+    text = page.render(replace(subject(records, tmp_path), groups=groups))
+    parts = (">dataset=squares<", 'id="chart-intervals-0"', ">dataset=circles<", 'id="chart-intervals-1"', "<svg")
+    assert all(part in text for part in parts)
+    assert [text.index(part) for part in parts[:4]] == sorted(text.index(part) for part in parts[:4])
+    assert "test_accuracy, difference from optimizer.lr=0.1 in points" in text
+
+
+def test_runs_on_a_server_are_links_to_their_pages(tmp_path: Path) -> None:
+    here, there = made(spec(0)), made(spec(1))
+    here = replace(here, mlflow=MlflowRun("sqlite:///mlflow.db", "1", "a" * 32))
+    there = replace(there, mlflow=MlflowRun("http://localhost:5000", "1", "b" * 32))
+    links = {
+        value
+        for tag, attributes in Reader(page.render(subject([here, there], tmp_path))).tags
+        for name, value in attributes.items()
+        if tag == "a" and name == "href" and value and not value.startswith("#")
+    }
+    assert links == {f"http://localhost:5000/#/experiments/1/runs/{'b' * 32}"}
 
 
 def test_trials_are_sorted_by_validation_with_the_best_marked_and_failed_ones_last(two_rates: Subject) -> None:

@@ -1,0 +1,128 @@
+"""Trials that can be compared with each other: of one dataset, on the same images, in seeds that tell the noise."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchbench.compare.configurations import one_per_trial
+from benchbench.config.differences import varying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic import JsonValue
+
+    from benchbench.compare.comparison import Comparison
+    from benchbench.compare.population import PopulationRow
+    from benchbench.config.compare_section import Compare
+    from benchbench.config.spec import Spec
+    from benchbench.records.record import Record
+
+DIGITS = 8
+"""Of the digest of images, in a heading."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials that can be compared; ``heading`` says how they differ from those of other groups, if there are any."""
+
+    heading: str
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class ComparedGroup(Group):
+    """The comparison of a group, or ``obstacle``: why there is none.
+
+    ``over_images`` are its verdicts on images like the test images, if they were asked for.
+    """
+
+    comparison: Comparison | None = None
+    obstacle: str = ""
+    over_images: tuple[PopulationRow, ...] = ()
+
+
+def split(records: Sequence[Record], question: Compare) -> tuple[Group, ...]:
+    """Return the trials in groups that can be compared, the oldest first.
+
+    Trials of different datasets, or of one dataset whose images have changed, are not compared, unless the question
+    names a parameter of the dataset. Configurations with a single seed are a group of their own if they differ from
+    the others in more than these differ in, unless the question names keys or a baseline.
+    """
+    asked = {key.partition(".")[0] for key in (*question.by, *question.baseline)}
+    trials = one_per_trial(records)
+    groups = [Group("", tuple(trials))] if "dataset" in asked else list(_by_images(trials))
+    if not asked:
+        groups = [part for group in groups for part in _by_seeds(group)]
+    return tuple(groups)
+
+
+def _by_images(records: Sequence[Record]) -> Iterator[Group]:
+    by_dataset: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_dataset[record.spec.dataset.name].append(record)
+    for name, of_dataset in by_dataset.items():
+        parts = _by_digest(of_dataset)
+        for digest, part in parts.items():
+            heading = (
+                *((f"dataset={name}",) if len(by_dataset) > 1 else ()),
+                *((f"images {digest[:DIGITS]}",) if len(parts) > 1 else ()),
+            )
+            yield Group(", ".join(heading), tuple(part))
+
+
+def _by_digest(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Return the trials by the digest of their images, or all together if each has those of its parameters.
+
+    Parameters of a dataset, such as the size of its images, may change the digest. They are no other images.
+    """
+    digests: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        digests[json.dumps(record.spec.dataset.params, sort_keys=True)].add(record.data_digest)
+    if all(len(of_one) == 1 for of_one in digests.values()):
+        return {"": list(records)}
+    parts: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        parts[record.data_digest].append(record)
+    return parts
+
+
+def _by_seeds(group: Group) -> Iterator[Group]:
+    """Yield a group whole, or first what has several seeds and then the single trials that do not belong to it."""
+    seeds: dict[str, list[Record]] = defaultdict(list)
+    for record in group.records:
+        seeds[_without_seed(record.spec)].append(record)
+    repeated = [record for records in seeds.values() if len(records) > 1 for record in records]
+    fixed = _fixed([record.spec for record in repeated])
+    single = [records[0] for records in seeds.values() if len(records) == 1 and not _fits(records[0].spec, fixed)]
+    if not repeated or not single:
+        yield group
+        return
+    attempts = {record.attempt for record in single}
+    for name, is_single in (("several seeds", False), ("single trials", True)):
+        part = tuple(record for record in group.records if (record.attempt in attempts) == is_single)
+        yield Group(", ".join(filter(None, (group.heading, name))), part)
+
+
+def _without_seed(spec: Spec) -> str:
+    return json.dumps({**spec.flat(), "seed": None}, sort_keys=True)
+
+
+def _fixed(specs: Sequence[Spec]) -> dict[tuple[str, JsonValue], str]:
+    """Return the values in which the specs do not differ, by their keys and plugins."""
+    varied = {*varying(specs), "seed"}
+    return {(key, plugin): text for spec in specs for key, plugin, text in _values(spec.flat()) if key not in varied}
+
+
+def _fits(spec: Spec, fixed: Mapping[tuple[str, JsonValue], str]) -> bool:
+    return all(fixed.get((key, plugin), text) == text for key, plugin, text in _values(spec.flat()))
+
+
+def _values(flat: Mapping[str, JsonValue]) -> Iterator[tuple[str, JsonValue, str]]:
+    """Yield keys, the plugins whose parameters they are, and values."""
+    for key, value in flat.items():
+        kind, dot, _ = key.partition(".")
+        yield key, flat[kind] if dot else None, json.dumps(value, sort_keys=True)

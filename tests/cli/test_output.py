@@ -1,0 +1,68 @@
+"""Tables in terminals of any width."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchbench.cli.output import print_lines, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COLUMNS = ("optimizer.lr", "mean ± std (n)", "difference [95 %]", "verdict")
+ROWS = (("0.001", "53.0 ± 3.6 (n=3)", "", "baseline"), ("0.005 *", "63.0 ± 3.0 (n=3)", "+10.00", "better (p = 0.0033)"))
+
+
+class Terminal(io.StringIO):
+    """Standard output that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Callable[[], list[str]]]:
+    """Make standard output a terminal of a width, and give what returns its lines."""
+
+    def of_width(width: int) -> Callable[[], list[str]]:
+        stream = Terminal()
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("TERM", "xterm")
+        return lambda: re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
+
+    return of_width
+
+
+def test_in_a_terminal_that_is_much_too_narrow_each_row_is_a_list(
+    terminal: Callable[[int], Callable[[], list[str]]],
+) -> None:
+    lines = terminal(40)
+    print_table(COLUMNS, ROWS)
+    assert max(map(len, lines())) <= 40
+    texts = [" ".join(line.split()) for line in lines()]
+    assert texts[-4:] == [
+        "optimizer.lr 0.005 *",
+        "mean ± std (n) 63.0 ± 3.0 (n=3)",
+        "difference [95 %] +10.00",
+        "verdict better (p = 0.0033)",
+    ]
+    # What is empty is left out.
+    assert sum("difference" in text for text in texts) == 1
+
+
+def test_in_a_terminal_that_is_wide_enough_rows_stay_rows(terminal: Callable[[int], Callable[[], list[str]]]) -> None:
+    lines = terminal(80)
+    print_table(COLUMNS, ROWS)
+    assert any("0.005 *" in line and "better (p = 0.0033)" in line for line in lines())
+
+
+def test_sentences_break_between_words(terminal: Callable[[int], Callable[[], list[str]]]) -> None:
+    lines = terminal(30)
+    print_lines(("optimizer.lr=0.005 is 10.0 points more accurate than the other.",), "table")
+    assert lines() == ["optimizer.lr=0.005 is 10.0", "points more accurate than the", "other."]
