@@ -73,6 +73,7 @@ def many_draws(n: int, *, is_paired: bool) -> Comparison:
     return compare_records(records, question(metrics=metrics))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_paired", [True, False], ids=["paired", "Welch"])
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_printed_intervals_cover_the_truth_as_often_as_they_say(n: int, *, is_paired: bool) -> None:
@@ -109,6 +110,7 @@ def test_ratios_and_prediction_intervals_cover_the_truth_as_often_as_they_say(n:
     assert 0.93 <= predictions / NUM_DRAWS <= 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5])
 def test_no_more_null_tables_than_promised_hold_a_false_verdict(n: int) -> None:
     random = np.random.default_rng(n)

@@ -123,6 +123,7 @@ def test_a_class_without_a_docstring_has_no_summary() -> None:
     assert describe(without_doc, "here").summary == ""
 
 
+@pytest.mark.slow
 def test_the_catalog_is_kept_until_a_plugin_file_changes(tmp_path: Path) -> None:
     file = tmp_path / "stub.py"
     file.write_text(STUB)
@@ -136,6 +137,7 @@ def test_the_catalog_is_kept_until_a_plugin_file_changes(tmp_path: Path) -> None
     assert len(kept_files()) == 2
 
 
+@pytest.mark.slow
 def test_a_fresh_catalog_is_made_anew_and_kept() -> None:
     Catalog.read()
     (kept,) = kept_files()
@@ -145,6 +147,7 @@ def test_a_fresh_catalog_is_made_anew_and_kept() -> None:
     assert Catalog.read().find("model", "alexnet").summary.startswith("Five")
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_made_again() -> None:
     before = Catalog.read()
     (kept,) = kept_files()
@@ -173,6 +176,7 @@ def test_old_catalogs_are_thrown_away() -> None:
     assert not (folder / "5.json").exists()
 
 
+@pytest.mark.slow
 def test_installing_a_package_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "stub" not in [entry.name for entry in Catalog.read().entries]
     (tmp_path / "stub_plugin.py").write_text(STUB)
