@@ -5,7 +5,7 @@
     main.py            puts the commands together, and catches every error
     options.py         options that several commands share, and their completion in the shell
     output.py          prints tables, lines, CSV and JSON
-    answers.py         prints the answer of a comparison and its interval plot
+    printed_answer.py  prints the answer of a comparison and its interval plot
     progress_bars.py   bars at the bottom of the terminal: what is being done, and how long it may take
     startup.py         sets up standard streams, signals and warnings before a command runs
     progress.py        shows trials and timings while they run

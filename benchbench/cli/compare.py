@@ -97,8 +97,8 @@ def show_groups(groups: Sequence[ComparedGroup], form: str) -> None:
 
 
 def _show(group: ComparedGroup, comparison: Comparison, form: str) -> None:
-    from benchbench.cli.answers import print_answer
     from benchbench.cli.output import print_tables
+    from benchbench.cli.printed_answer import print_answer
     from benchbench.compare import comparison_tables
 
     print_answer(comparison, form)

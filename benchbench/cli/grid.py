@@ -153,8 +153,8 @@ def show_decisions(result: GridResult) -> None:
     """Print what an adaptive design came to."""
     if result.course is None or result.status == "killed":
         return
-    from benchbench.cli.answers import print_answer
     from benchbench.cli.output import print_lines
+    from benchbench.cli.printed_answer import print_answer
     from benchbench.compare.adaptive import summary
 
     if result.course.comparisons:

@@ -11,7 +11,7 @@
     facts.py            what differs between trials, and the command that repeats one
     drawing.py          matplotlib in our style, as PNG and SVG
     charts.py           what all charts share: colors, dashes, markers
-    intervals.py        the interval plot of a comparison as a chart
+    interval_chart.py   each configuration against the baseline, as a chart
     curves.py           charts over epochs
     bar_charts.py       bar charts and the confusion matrix
     embedded_images.py  images inside the HTML file

@@ -21,7 +21,7 @@ from benchbench.paths import write_atomically
 from benchbench.records import file_names
 from benchbench.report import bar_charts, curves, embedded_images, facts, report_tables
 from benchbench.report.class_accuracy import class_table
-from benchbench.report.intervals import interval_chart
+from benchbench.report.interval_chart import interval_chart
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,87 @@
+"""Records of trials that are read back, whatever their runs have kept."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from support import journals
+from support.made_records import events, spec
+from support.stores import Filler
+from typer.testing import CliRunner, Result
+
+import benchbench as bb
+from benchbench.cli.main import make_app
+from benchbench.errors import TrackingError
+from benchbench.records.claim import Claim
+from benchbench.records.journal import Journal
+from benchbench.tracking import Store
+from benchbench.tracking.client import mlflow_client
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def bench(*words: object) -> Result:
+    return CliRunner().invoke(make_app(), ["compare", *map(str, words)])
+
+
+def test_a_run_without_artifacts_is_read_from_its_journal_or_named(
+    workdir: Path, empty_database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    store = Store.open(f"sqlite:///{workdir}/mlflow.db")
+    told = events(spec(0), 0.5)
+    attempt: str = getattr(told[0], "attempt", "")
+    here = Filler(Journal.of(spec(0).id, attempt).folder.parent)
+    here.trial(store, told, has_record=False)
+    elsewhere = Filler(workdir / "elsewhere").trial(store, events(spec(1), 0.6), has_record=False)
+    with caplog.at_level(logging.WARNING, "benchbench"):
+        (record,) = bb.load_records()
+    assert record.attempt == attempt
+    assert record.final is not None
+    assert record.final.test_accuracy == 0.5
+    assert f"1 run(s) left no record: {elsewhere}" in caplog.text
+    result = bench()
+    assert result.exit_code == 0
+    assert f"left out, without a record: {elsewhere}" in result.stderr
+
+
+def test_what_a_trial_left_before_it_was_taken_up_again_is_not_its_record(workdir: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    store = Store.open(f"sqlite:///{workdir}/mlflow.db")
+    told = events(spec(0), 0.5)
+    attempt: str = getattr(told[0], "attempt", "")
+    journal = Journal.of(spec(0).id, attempt)
+    filler = Filler(journal.folder.parent)
+    filler.trial(store, [*told[:2], journals.failed(status="killed")])
+    for event in told[2:]:
+        journal.append(event)
+    store.deliver(journal)
+    (record,) = bb.load_records()
+    assert record.status == "finished"
+
+
+def test_trials_that_wait_for_mlflow_are_told_of(workdir: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    store = Store.open(f"sqlite:///{workdir}/mlflow.db")
+    Filler(workdir / "elsewhere").trial(store, events(spec(0), 0.5))
+    told = events(spec(1), 0.6)
+    journal = Journal.of(spec(1).id, getattr(told[0], "attempt", ""))
+    for event in told:
+        journal.append(event)
+    journal.set_claim(Claim(store.tracking_uri, "bench", store.experiment_id))
+    result = bench()
+    assert result.exit_code == 0
+    assert "1 trial(s) not delivered to MLflow yet" in result.stderr
+
+
+def test_an_experiment_that_was_deleted_says_how_to_get_it_back(workdir: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    client = mlflow_client(f"sqlite:///{workdir}/mlflow.db")
+    client.delete_experiment(client.create_experiment("gone"))
+    with pytest.raises(TrackingError, match="the experiment 'gone' is deleted") as caught:
+        bb.load_records("gone")
+    assert "mlflow experiments restore" in caught.value.hint
