@@ -176,7 +176,7 @@ def _carried_out(jobs: Sequence[_Job]) -> Generator[tuple[_Job, dict[int, str]]]
     num_threads = max(1, round(num_processors()))
     waiting = iter(jobs)
     pool = ThreadPoolExecutor(num_threads, thread_name_prefix="bench-decode")
-    helpers = Helpers(sum(len(job.rows) for job in jobs))
+    helpers = Helpers(sum(len(job.rows) for job in jobs), num_threads)
     try:
         # Only so many, so that whoever looks at those that have ended is never far behind.
         running = {pool.submit(job.run, helpers): job for job in islice(waiting, JOBS_AHEAD * num_threads)}

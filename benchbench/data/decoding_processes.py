@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MIN_IMAGES = 5000
 """Fewer are decoded before helpers have started."""
 
+MIN_PROCESSORS = 4
+"""More than threads alone keep busy: of the time for a photograph of 224x224, a quarter needs Python's lock."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -60,10 +63,10 @@ class Request:
 
 
 class Helpers:
-    """A helper for each thread that asks for one, or none: if there are few images, or if a helper has died."""
+    """A helper for each thread that asks for one, or none: if they would not pay, or if one has died."""
 
-    def __init__(self, num_images: int) -> None:
-        self._are_used = num_images >= MIN_IMAGES
+    def __init__(self, num_images: int, num_threads: int) -> None:
+        self._are_used = num_images >= MIN_IMAGES and num_threads >= MIN_PROCESSORS
         self._started: list[_Helper] = []
         self._own = threading.local()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.benchmark(timer=CLOCK)
 OTHERS = "Pillow, a process a core, nothing kept"
-NUMBER = 10_000
+NUMBER = 4000
 
 
 @pytest.fixture

@@ -34,6 +34,11 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.fixture(autouse=True)
+def many_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding_processes, "MIN_PROCESSORS", 1)
+
+
 def decoded(photos: Path, folder: Path, *, dataset: ImageFolder = SMALL) -> data_cache.Loaded:
     return data_cache.decode(dataset, photos, folder=folder)
 
