@@ -42,6 +42,8 @@ def doctor(
 ) -> None:
     """Check versions, devices, cores, the tracking store, plugins and data.
 
+    If the folder was moved or copied, MLflow's database gets the new addresses of the files in it.
+
     Exits with 1 if something that is here cannot be used.
     """
     from benchbench.plugin.discovery import loose_files
@@ -62,12 +64,13 @@ def examine(files: tuple[str, ...]) -> dict[str, Any]:
     from benchbench.paths import cache_folder
     from benchbench.plugin.catalog import Catalog
     from benchbench.records import machine
-    from benchbench.tracking.store import check_store
+    from benchbench.tracking.store import check_store, follow_moved_files
 
     problems = []
-    store = ""
+    store = mended = ""
     try:
         store = check_store()
+        mended = follow_moved_files()
     except BenchError as error:
         problems.append(f"tracking store: {error.message}  ({error.hint})")
     devices, reason = _devices()
@@ -91,6 +94,7 @@ def examine(files: tuple[str, ...]) -> dict[str, Any]:
         "cache": str(cache_folder()),
         "plugins": {f"{entry.kind} {entry.name}": entry.origin for entry in catalog.entries},
         "data": data,
+        "mended": [mended] if mended else [],
         "problems": problems,
     }
 
@@ -109,6 +113,8 @@ def describe(findings: dict[str, Any]) -> Iterator[str]:
         yield f"plugin     {name}  ({origin})"
     for name, path in findings["data"].items():
         yield f"data       {name}: {path or f'not here; bench data fetch {name}'}"
+    for mended in findings["mended"]:
+        yield f"mended     {mended}"
     for problem in findings["problems"]:
         yield f"problem    {problem}"
     yield "all is well" if not findings["problems"] else f"{len(findings['problems'])} problem(s)"

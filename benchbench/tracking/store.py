@@ -226,3 +226,13 @@ def check_store(experiment: str = DEFAULT_EXPERIMENT) -> str:
         if there is not None:
             check_experiment(client, uri, there)
     return shown
+
+
+def follow_moved_files() -> str:
+    """Put the addresses of files right that moved with the store's database; return what was done, or ``""``.
+
+    Raises :class:`~benchbench.errors.TrackingError` if the database cannot be written.
+    """
+    uri = find_store()
+    with as_tracking_error(f"cannot put new addresses into {without_credentials(uri)}", hint=other_version_hint(uri)):
+        return follow_move(uri)

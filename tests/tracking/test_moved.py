@@ -13,10 +13,13 @@ import pytest
 from support import journals
 from support.commands import Bench
 from support.paths import PLUGINS
+from typer.testing import CliRunner
 
+from benchbench.cli.main import make_app
 from benchbench.records.claim import Claim
 from benchbench.records.journal import Journal
 from benchbench.tracking import Store, is_delivered
+from benchbench.tracking.client import mlflow_client
 from benchbench.tracking.moved import find_move
 from benchbench.tracking.stored_records import load_records
 
@@ -106,6 +109,19 @@ def test_a_folder_that_was_moved_or_copied_goes_on_with_its_own_files(
     assert Store.open().note == ""
     assert files_under(base / "old") == before
     assert (base / "old").exists() == is_copy
+
+
+def test_doctor_puts_the_addresses_of_a_moved_folder_right(
+    base: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(base / "old", empty_database, monkeypatch)
+    (base / "old").rename(base / "new")
+    monkeypatch.chdir(base / "new")
+    first, second = (CliRunner().invoke(make_app(), ["doctor"]).output for _ in range(2))
+    assert f"mended     this folder was moved or copied from {base / 'old'}" in first
+    assert "mended" not in second
+    (run,) = mlflow_client("sqlite:///mlflow.db").search_runs(["1"])
+    assert run.info.artifact_uri.startswith(f"{base / 'new'}/mlruns/")
 
 
 def test_a_database_that_was_never_moved_is_left_alone(tmp_path: Path) -> None:
