@@ -48,8 +48,9 @@ def _learned(row: Row, baseline: Row) -> str:
 
 def _alone(row: Row, metric: Metric) -> str:
     cell = row.cells[metric.name]
+    value, bracket, counts = words.value(cell, metric).partition(" (")
     unit = f" {words.unit(metric)}" if metric.unit else ""
-    return f"{_name(row)}: {metric.name} is {words.value(cell, metric)}{unit}. There is nothing to compare it with."
+    return f"{_name(row)}: {metric.name} is {value}{unit}{bracket}{counts}. There is nothing to compare it with."
 
 
 def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, confidence: float) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.compare.configurations import one_per_trial
-from benchbench.config.differences import varying
+from benchbench.config.differences import describe_spec, varying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -60,6 +60,11 @@ def split(records: Sequence[Record], question: Compare) -> tuple[Group, ...]:
     return tuple(groups)
 
 
+def num_configurations(records: Iterable[Record]) -> int:
+    """Return how many configurations there are, which differ in more than their seeds."""
+    return len({_without_seed(record.spec) for record in records})
+
+
 def _by_images(records: Sequence[Record]) -> Iterator[Group]:
     by_dataset: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -102,9 +107,15 @@ def _by_seeds(group: Group) -> Iterator[Group]:
         yield group
         return
     attempts = {record.attempt for record in single}
-    for name, is_single in (("several seeds", False), ("single trials", True)):
+    for name, is_single in (("several seeds", False), (_single_name(single, group.records), True)):
         part = tuple(record for record in group.records if (record.attempt in attempts) == is_single)
         yield Group(", ".join(filter(None, (group.heading, name))), part)
+
+
+def _single_name(single: Sequence[Record], records: Sequence[Record]) -> str:
+    if len(single) > 1:
+        return "single trials"
+    return f"single trial, {describe_spec(single[0].spec, varying([record.spec for record in records]))}"
 
 
 def _without_seed(spec: Spec) -> str:

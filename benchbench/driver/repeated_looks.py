@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import compare_records, words
 from benchbench.compare.as_designed import compare_as_designed
-from benchbench.compare.groups import ComparedGroup, Group, split
+from benchbench.compare.groups import ComparedGroup, Group, num_configurations, split
 from benchbench.errors import SpecError, TrackingError
 
 if TYPE_CHECKING:
@@ -28,15 +28,16 @@ def compare_groups_at_this_look(
     memory: LookMemory,
     note: Callable[[str], None],
 ) -> tuple[ComparedGroup, ...]:
-    """Return the comparison of each group of trials that can be compared; a design that adds seeds has one group.
+    """Return the comparison of each group of trials that can be compared; a design is that of one group.
 
     Raises :class:`~benchbench.errors.SpecError` if the question has no answer in any group.
     """
-    groups = split(records, question) if design is None else (Group("", tuple(records)),)
+    groups = _groups(records, question, design)
     compared, errors = [], []
     for group in groups:
+        of_group = design if len(groups) == 1 or _is_of(design, group.records) else None
         try:
-            comparison = compare_at_this_look(group.records, question, design, memory, note)
+            comparison = compare_at_this_look(group.records, question, of_group, memory, note)
         except SpecError as error:
             errors.append(error)
             compared.append(ComparedGroup(group.heading, group.records, obstacle=error.message))
@@ -75,6 +76,19 @@ def compare_at_this_look(
     again = compare_records(records, question.model_copy(update={"confidence": 1 - level}))
     warnings = (*again.warnings, _warning(looks, level, whole))
     return replace(again, warnings=warnings, level_of_looks=2 * whole - level)
+
+
+def _groups(records: Sequence[Record], question: Compare, design: Design | None) -> tuple[Group, ...]:
+    """Return the groups that can be compared, but all trials together if no group is the one of the design."""
+    groups = split(records, question)
+    is_whole = design is not None and (
+        _is_of(design, records) or not any(_is_of(design, group.records) for group in groups)
+    )
+    return (Group("", tuple(records)),) if is_whole else groups
+
+
+def _is_of(design: Design | None, records: Sequence[Record]) -> bool:
+    return design is not None and num_configurations(records) == design.num_configurations
 
 
 def _identity(comparison: Comparison, question: Compare, records: Sequence[Record]) -> str:

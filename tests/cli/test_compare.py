@@ -160,7 +160,11 @@ def test_trials_that_say_nothing_about_each_other_are_compared_in_groups() -> No
     assert result.exit_code == 0, result.output
     # With a baseline, the single trial of one epoch stays; without one it is apart.
     groups = json.loads(bench("mixed", "--json").stdout)["groups"]
-    headings = ["dataset=squares, several seeds", "dataset=squares, single trials", "dataset=circles"]
+    headings = [
+        "dataset=squares, several seeds",
+        "dataset=squares, single trial, optimizer.lr=0.001 epochs=1 seed=0",
+        "dataset=circles",
+    ]
     assert [(group["heading"], group["num_trials"]) for group in groups] == list(zip(headings, (6, 1, 6), strict=True))
     assert [len(group["rows"]) for group in groups] == [2, 1, 2]
     assert groups[2]["rows"][1]["cells"]["test_accuracy"]["verdict"]["kind"] == "better"

@@ -41,4 +41,4 @@ def test_the_first_time_has_a_sentence_of_its_own() -> None:
 
 def test_one_configuration_has_nothing_to_be_compared_with() -> None:
     (sentence,) = answer(compare_records([*configuration(0.1, [0.5, 0.52]), ended(spec(7, lr=0.1), "failed")]))
-    assert sentence == "all trials: test_accuracy is 51.0 ± 1.4 (n=2) %. There is nothing to compare it with."
+    assert sentence == "all trials: test_accuracy is 51.0 ± 1.4 % (n=2). There is nothing to compare it with."

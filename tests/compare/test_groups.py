@@ -66,6 +66,13 @@ def test_single_trials_that_differ_in_more_than_the_others_are_apart() -> None:
     assert headings([*RATES, *tried], question(by=["optimizer.lr"])) == {"": 8}
 
 
+def test_a_trial_that_is_alone_is_named_by_what_varies() -> None:
+    assert list(headings([*RATES, made(spec(5, lr=0.1, epochs=1))])) == [
+        "several seeds",
+        "single trial, optimizer.lr=0.1 epochs=1 seed=5",
+    ]
+
+
 def test_a_configuration_whose_seeds_are_still_to_come_stays_with_the_others() -> None:
     assert headings([*RATES, made(spec(0, lr=0.3))]) == {"": 7}
 
