@@ -78,7 +78,7 @@ def print_table(
 
 
 def _fit(table: Table, rows: Sequence[Sequence[str]], width: int) -> bool:
-    """Make the columns narrow enough for a terminal, and tell whether that is possible without breaking words."""
+    """Make the columns narrow enough for a terminal; False if it would have to break words."""
     from rich.cells import cell_len
     from rich.console import Console
 
@@ -89,14 +89,18 @@ def _fit(table: Table, rows: Sequence[Sequence[str]], width: int) -> bool:
     if natural <= width:
         return True
     least = [
-        most if each.no_wrap else max((cell_len(word) for text in column for word in text.split()), default=0)
-        for each, column, most in zip(table.columns, columns, whole, strict=True)
+        most if column.no_wrap else max((cell_len(word) for text in texts for word in text.split()), default=0)
+        for column, texts, most in zip(table.columns, columns, whole, strict=True)
     ]
     spare = width - (natural - sum(whole)) - sum(least)
-    wanted = sum(whole) - sum(least)
-    for each, low, most in zip(table.columns, least, whole, strict=True):
-        each.width = low + max(spare, 0) * (most - low) // max(wanted, 1)
-    return spare >= 0
+    if spare < 0:
+        return False
+    # Columns that need little get all of it, so that long sentences take what is left.
+    needs = sorted(zip(table.columns, least, whole, strict=True), key=lambda need: need[2] - need[1])
+    for number, (column, low, most) in enumerate(needs):
+        column.width = low + min(most - low, spare // (len(needs) - number))
+        spare -= column.width - low
+    return True
 
 
 def _print_lists(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

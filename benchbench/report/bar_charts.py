@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +13,13 @@ from benchbench.report.charts import Chart
 from benchbench.report.drawing import Figure, mark
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from benchbench.report.class_accuracy import ClassTable
     from benchbench.report.subject import Subject
 
+NAME_CHARACTERS = 26
 HATCHES = {"load": "//", "train": "", "eval": "\\\\", "checkpoint": "xx", "other": "--"}
 
 
@@ -45,11 +48,18 @@ def accuracy_per_class(table: ClassTable, subject: Subject) -> Chart:
                 for artist in points.get_children():
                     mark(artist, f"{name}, {subject.names[number]}: {cell.text}", series=series)
         figures.name_rows(axes, table.class_names)
-        axes.set_xlim(-0.02, 1.02)
+        axes.set_xlim(_lowest(table, shown) - 0.02, 1.02)
         charts.fractions(axes.xaxis)
         return figure
 
     return Chart.of("classes", draw, [subject.names[number] for number in shown])
+
+
+def _lowest(table: ClassTable, columns: Sequence[int]) -> float:
+    """Return where the lowest interval of these columns begins."""
+    cells = [cell for number in columns for cell in table.columns[number]]
+    values = [value for cell in cells for value in (cell.accuracy, cell.low) if not math.isnan(value)]
+    return min(values, default=0.0)
 
 
 def confusion(path: Path) -> Chart:
@@ -69,8 +79,11 @@ def phases(subject: Subject) -> Chart:
     rows = [(name, list(row.finished.values())) for row, name in zip(subject.rows, subject.names, strict=True)]
     rows = [(name, records) for name, records in rows if records]
 
+    names = ["\n".join(textwrap.wrap(name, NAME_CHARACTERS)) for name, _ in rows]
+    num_lines = max((name.count("\n") + 1 for name in names), default=1)
+
     def draw(inches: float) -> Figure:
-        figure = Figure(figsize=(inches, 1.2 + 0.34 * len(rows)))
+        figure = Figure(figsize=(inches, 1.2 + (0.18 + 0.16 * num_lines) * len(rows)))
         axes = figure.subplots()
         starts = np.zeros(len(rows))
         for number, (phase, hatch) in enumerate(HATCHES.items()):
@@ -85,6 +98,8 @@ def phases(subject: Subject) -> Chart:
                 mark(bar, f"{name}, {phase}: {value:.2f} s")
             starts += seconds
         figures.name_rows(axes, [name for name, _ in rows])
+        # Whole, since configurations may differ in the last of many words.
+        axes.set_yticks(range(len(rows)), names, fontsize=9)
         axes.set_xlabel("seconds")
         figure.legend(loc="outside upper left", ncols=3, frameon=False)
         return figure

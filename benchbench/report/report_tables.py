@@ -53,7 +53,7 @@ def trial_table(subject: Subject) -> Table:
         "status",
         "validation accuracy",
         "test accuracy",
-        "epochs",
+        "epochs done",
         "training time (s)",
         "seconds per epoch",
         "run",
