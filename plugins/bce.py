@@ -15,7 +15,7 @@ class BinaryCrossEntropy(bb.Loss, name="bce"):
     are classes, so learning rates are usually higher.
     """
 
-    label_smoothing: float = bb.param(0.0, "part of the label that is spread evenly over all classes", ge=0, lt=1)
+    label_smoothing: float = bb.param(0.0, "part of the label that is spread evenly over all outputs", ge=0, lt=1)
 
     def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:  # noqa: ARG002 - a base class names them
         """Return a module over :func:`torch.nn.functional.binary_cross_entropy_with_logits`."""

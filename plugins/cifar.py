@@ -47,6 +47,8 @@ class Cifar10(bb.Dataset, name="cifar10"):
     num_classes: ClassVar[int] = 10
     label_bytes: ClassVar[int] = 1
 
+    load_uses: ClassVar[frozenset[str]] = frozenset()
+
     image_size: int = bb.param(32, "side of the square that images become", ge=1, le=4096)
     mean: tuple[float, ...] = bb.param(
         (0.4914, 0.4822, 0.4465), "subtracted from pixels scaled to 0..1; the training images', per channel"

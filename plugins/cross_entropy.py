@@ -16,15 +16,30 @@ class CrossEntropy(bb.Loss, name="cross_entropy"):
     Label smoothing: C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
     """
 
-    label_smoothing: float = bb.param(0.0, "part of the label that is spread evenly over all classes", ge=0, lt=1)
+    label_smoothing: float = bb.param(0.0, "part of the label that is spread evenly over all outputs", ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = bb.param(
         "none", "balanced: an image counts in inverse proportion to the number of training images of its class"
     )
 
     def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:
-        """Return :class:`torch.nn.CrossEntropyLoss`."""
-        weights = balanced_weights(labels, num_outputs) if self.class_weights == "balanced" else None
-        return nn.CrossEntropyLoss(weight=weights, label_smoothing=self.label_smoothing)
+        """Return :class:`torch.nn.CrossEntropyLoss`, in which mixed images have weights like all others."""
+        if self.class_weights == "none":
+            return nn.CrossEntropyLoss(label_smoothing=self.label_smoothing)
+        return _Weighted(balanced_weights(labels, num_outputs), label_smoothing=self.label_smoothing)
+
+
+class _Weighted(nn.CrossEntropyLoss):
+    """The weighted mean over images, from labels or from fractions of classes.
+
+    Torch divides by the weights of all images if it is given labels, and by their number if it is given fractions.
+    """
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return one number."""
+        loss = super().forward(logits, targets)
+        if targets.ndim == 1 or self.weight is None:
+            return loss
+        return loss * (len(targets) / (targets * self.weight).sum())  # no product of matrices: autocast rounds those
 
 
 def balanced_weights(labels: Tensor, num_outputs: int) -> Tensor:

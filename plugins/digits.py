@@ -26,6 +26,7 @@ BRIGHTEST = 16
 class Digits(bb.Dataset, name="digits"):
     """1,797 handwritten digits that need no download: 80 % to train, 10 % to validate and 10 % to test on."""
 
+    load_uses: ClassVar[frozenset[str]] = frozenset()
     augmentation: ClassVar[str] = "none"  # a flipped digit is no digit
 
     image_size: int = bb.param(64, "side of the square that images become", ge=1, le=4096)

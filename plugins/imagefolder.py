@@ -7,7 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 import benchbench as bb
-from benchbench.data.archive import Files, find_prefix, open_files, reader
+from benchbench.data.archive import TAR_SUFFIXES, Files, find_prefix, open_files, reader
 from benchbench.data.image_files import MAX_FILE_BYTES, ImageFiles, Item, image_suffixes, suffix_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class ImageFolder(ImageFiles, name="imagefolder"):
 
     def load(self, root: Path) -> bb.Splits:
         """Return the images at ``root``, a folder or a zip archive, in the order of their classes and names."""
+        if root.is_file() and root.name.endswith(TAR_SUFFIXES):
+            raise bb.DataError(f"{root} is a tar archive, of which single images are not read", hint="unpack it")
         if not root.exists():
             raise bb.DataError(f"no images at {root}: it does not exist", hint=LAYOUT_HINT)
         with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:

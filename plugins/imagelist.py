@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from posixpath import normpath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,13 +125,13 @@ def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def _problems(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    counts = Counter(row[PATH] for row in rows)
+    counts = Counter(normpath(row[PATH]) for row in rows)
     for number, row in enumerate(rows, start=2):
         if not row[PATH] or not row[CLASS]:
             yield f"line {number} has no {PATH if not row[PATH] else CLASS}"
         elif row[SPLIT].lower() not in PARTS:
             yield f"line {number} has the split {row[SPLIT]!r}, which is none of train, val and test"
-        elif counts[row[PATH]] > 1:
+        elif counts[normpath(row[PATH])] > 1:
             yield f"line {number} lists {row[PATH]}, as another line does"
 
 

@@ -6,7 +6,7 @@ The package ``medmnist`` knows the files, their checksums, and the classes; the 
 from __future__ import annotations
 
 import zipfile
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -38,6 +38,9 @@ SMALLEST = 28
 
 class MedMnist(bb.Dataset, name="medmnist"):
     """Medical images of MedMNIST, eleven sets with one label per image; needs the package medmnist."""
+
+    load_uses: ClassVar[frozenset[str]] = frozenset()
+    augmentation: ClassVar[str] = "none"  # a flipped left kidney is a right one, and the sets' authors use none
 
     image_size: int = bb.param(28, "side of the square that images become", ge=1, le=4096)
     subset: Subset = bb.param("pathmnist", "which set")

@@ -29,6 +29,9 @@ HEADER_BYTES = 4
 UNSIGNED_BYTES = 8
 """The code of the type of values in the header of an IDX file."""
 
+FOLDERS = ("MNIST", "FashionMNIST", "KMNIST", "QMNIST", "EMNIST")
+"""What torchvision calls the folders of sets whose files have the same names."""
+
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
@@ -60,7 +63,9 @@ class Mnist(bb.Dataset, name="mnist"):
         ),
     )
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    folder: ClassVar[str] = FOLDERS[0]
 
+    load_uses: ClassVar[frozenset[str]] = frozenset()
     augmentation: ClassVar[str] = "none"  # a flipped digit is no digit
 
     image_size: int = bb.param(28, "side of the square that images become", ge=1, le=4096)
@@ -78,7 +83,7 @@ class Mnist(bb.Dataset, name="mnist"):
         if not root.exists():
             raise bb.DataError(f"no {self.name} images at {root}: it does not exist", hint=hint)
         with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
-            prefix = find_prefix(files, lambda prefix: _file_in(files, prefix, NAMES[0]) is not None)
+            prefix = find_prefix(files, lambda prefix: self._is_at(files, prefix))
             if prefix is None:
                 raise bb.DataError(f"no {self.name} images in {root}: {NAMES[0]}.gz is missing", hint=hint)
             self._check(root, prefix)
@@ -90,6 +95,11 @@ class Mnist(bb.Dataset, name="mnist"):
         train, val = with_validation(images[:, None], numbers, self.val_fraction, seed=self.split_seed)
         test = bb.Split(test_images[:, None], test_labels.astype(np.int64))
         return bb.Splits(train, val, test, self.class_names)
+
+    def _is_at(self, files: Files, prefix: str) -> bool:
+        """Tell whether the files are in a folder, which is not the one of another set."""
+        others = {name for name in FOLDERS if name != self.folder}
+        return _file_in(files, prefix, NAMES[0]) is not None and others.isdisjoint(prefix.split("/"))
 
     def _check(self, root: Path, prefix: str) -> None:
         """Compare the checksums of the files that are here as they come; none are known of unpacked ones."""
@@ -127,6 +137,8 @@ class FashionMnist(Mnist, name="fashion_mnist"):
         "bag",
         "ankle boot",
     )
+
+    folder: ClassVar[str] = FOLDERS[1]
 
     augmentation: ClassVar[str] = "flip"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchbench_plugins.heads import freeze_all_but, head_of
 from benchbench_plugins.weight_files import load_weights, sha256_of
@@ -11,6 +11,8 @@ from pydantic import ValidationInfo, field_validator
 import benchbench as bb
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
 
@@ -42,12 +44,16 @@ class PretrainedModel(bb.Model):
         if self.pretrained and self.weights is not None:
             raise bb.SpecError("pretrained weights and a file of weights are both asked for", hint="pretrained = false")
         network = self.create(data)
-        head = head_of(network, data.num_classes)
         if self.weights is not None:
-            load_weights(network, self.weights, head=head)
+            load_weights(network, self.weights, head=head_of(network, self.num_outputs(data)))
         if self.trainable == "head":
-            freeze_all_but(network, head)
+            freeze_all_but(network, head_of(network, self.num_outputs(data)))
         return network
+
+    def num_outputs(self, data: bb.DataSpec) -> int:
+        """Return how many logits the network has: one for each class, if no option says otherwise."""
+        options: Mapping[str, Any] = getattr(self, "options", {})
+        return int(options.get("num_classes", data.num_classes))
 
     def create(self, data: bb.DataSpec) -> nn.Module:
         """Return the network, with pretrained weights if they are asked for."""

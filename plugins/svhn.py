@@ -34,6 +34,7 @@ class Svhn(bb.Dataset, name="svhn"):
         ),
     )
 
+    load_uses: ClassVar[frozenset[str]] = frozenset()
     augmentation: ClassVar[str] = "none"  # a flipped digit is no digit
 
     image_size: int = bb.param(32, "side of the square that images become", ge=1, le=4096)

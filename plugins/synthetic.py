@@ -24,6 +24,7 @@ class Synthetic(bb.Dataset, name="synthetic"):
     The images are the same on every machine. They need not fit into memory.
     """
 
+    load_uses: ClassVar[frozenset[str]] = frozenset()
     augmentation: ClassVar[str] = "none"  # a flipped pattern is no pattern of its class
 
     image_size: int = bb.param(32, "side of the square that images become", ge=1, le=4096)

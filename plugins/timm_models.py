@@ -38,10 +38,11 @@ def create(
             hint=f"near it: {', '.join(near)}" if near else 'python -c "import timm; print(timm.list_models())"',
         )
     arguments: dict[str, Any] = {"num_classes": data.num_classes, "in_chans": data.num_channels, **(options or {})}
+    size = {} if "img_size" in arguments else _size_option(architecture, data.image_size)
     if pretrained:
         arguments |= _pretrained_options(architecture)
     try:
-        model: nn.Module = timm.create_model(architecture, **arguments)
+        model = _created(architecture, size | arguments, without=size)
     except TypeError as error:
         raise bb.SpecError(
             f"timm cannot build {architecture} so: {error}", hint="model.options are arguments of the network in timm"
@@ -49,6 +50,27 @@ def create(
     except OSError as error:  # of the hub's client and of torch.hub
         raise _no_weights(architecture, str(error)) from error
     return model
+
+
+def _size_option(architecture: str, image_size: int) -> dict[str, int]:
+    """Return the option for images of another size than those that a network takes by default, and takes alone."""
+    import timm
+
+    config = timm.get_pretrained_cfg(architecture)
+    is_fixed = config is not None and config.fixed_input_size and config.input_size[-1] != image_size
+    return {"img_size": image_size} if is_fixed else {}
+
+
+def _created(architecture: str, arguments: dict[str, Any], *, without: dict[str, int]) -> nn.Module:
+    """Return the network; a few with an input of one size know no option for another."""
+    import timm
+
+    try:
+        return timm.create_model(architecture, **arguments)
+    except TypeError:
+        if not without:
+            raise
+        return timm.create_model(architecture, **{name: arguments[name] for name in arguments if name not in without})
 
 
 def _pretrained_options(architecture: str) -> dict[str, Any]:

@@ -52,6 +52,11 @@ class TimmOptimizer(bb.Optimizer, name="timm"):
             raise bb.SpecError(
                 f"{self.algorithm} does not take these options: {error}", hint="optimizer.options is passed on to timm"
             ) from error
+        for group in optimizer.param_groups:
+            # Timm leaves the factors of layer_decay to its own schedulers, and a few weights out of any decay.
+            group["lr"] *= group.get("lr_scale", 1.0)
+            if self.decay == "all":
+                group["weight_decay"] = self.weight_decay
         return optimizer
 
 

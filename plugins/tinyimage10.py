@@ -67,6 +67,8 @@ class TinyImage10(bb.Dataset, name="tinyimage10"):
         f"{READY_CUT}.zip": "fc0f140c7424413a93bf01cb7454f1179e2a933d0e269c1c39714cdee1edaae4"
     }
 
+    load_uses: ClassVar[frozenset[str]] = frozenset()
+
     image_size: int = bb.param(150, "side of the square that images become", ge=1, le=4096)
     mean: tuple[float, ...] = bb.param(
         (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"

@@ -39,6 +39,8 @@ class TinyImage200(bb.Dataset, name="tinyimage200"):
     download: ClassVar[bb.Download | None] = TinyImage10.download
     num_classes: ClassVar[int] = 200
 
+    load_uses: ClassVar[frozenset[str]] = frozenset()
+
     image_size: int = bb.param(150, "side of the square that images become", ge=1, le=4096)
     mean: tuple[float, ...] = bb.param(
         (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"

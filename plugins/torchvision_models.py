@@ -17,6 +17,7 @@ import benchbench as bb
 if TYPE_CHECKING:
     from torch import Tensor
 
+RGB = 3
 PROBE_SECONDS = 5.0
 """How long the server of weights may take to answer."""
 
@@ -33,15 +34,15 @@ class Torchvision(PretrainedModel, name="torchvision"):  # type: ignore[call-arg
 
     def create(self, data: bb.DataSpec) -> nn.Module:
         """Return the network from torchvision, for images of any number of channels."""
-        network = _network(self.architecture, data, self.options)
+        network = _network(self.architecture, data, self.options, pretrained=self.pretrained)
         _adapt_channels(network, data.num_channels)
         if self.pretrained:
             url = _weights_url(self.architecture)
-            take_weights(network, _downloaded(url), head=head_of(network, data.num_classes), source=url)
+            take_weights(network, _downloaded(url), head=head_of(network, self.num_outputs(data)), source=url)
         return network
 
 
-def _network(architecture: str, data: bb.DataSpec, options: bb.Options) -> nn.Module:
+def _network(architecture: str, data: bb.DataSpec, options: bb.Options, *, pretrained: bool) -> nn.Module:
     from torchvision import models
 
     if architecture not in models.list_models(module=models):
@@ -52,7 +53,9 @@ def _network(architecture: str, data: bb.DataSpec, options: bb.Options) -> nn.Mo
         )
     arguments: dict[str, Any] = {"num_classes": data.num_classes, **options}
     if architecture in ("googlenet", "inception_v3"):
-        arguments = {"aux_logits": False, "init_weights": True} | arguments
+        # Their published weights are of images that were normalised otherwise: torchvision converts them so, too.
+        is_converted = pretrained and data.num_channels == RGB
+        arguments = {"aux_logits": False, "init_weights": True, "transform_input": is_converted} | arguments
     if architecture.startswith("vit_"):
         arguments = {"image_size": data.image_size} | arguments
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and Lightning put in front of names."""
 
 MAX_NAMED = 3
+
+OLD_NAMES = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
+"""What torchvision's published weights of DenseNets are called: ``norm.1`` is ``norm1`` today."""
 
 
 def sha256_of(path: str) -> str:
@@ -47,32 +51,35 @@ def load_weights(network: nn.Module, path: str, *, head: Sequence[nn.Module]) ->
     """Give a network the weights in a file, but for those of a head of another size, which stay fresh.
 
     Weights of a first convolution on another number of channels are converted. Nothing is unpickled. Raises
-    :class:`~benchbench.SpecError` if the file cannot be read, or has not all weights of the network.
+    :class:`~benchbench.SpecError` if the file cannot be read, has not all weights of the network, or has weights of
+    more layers than the network, such as those of a deeper one.
     """
     take_weights(network, _read(Path(path).expanduser()), head=head, source=path)
 
 
 def take_weights(network: nn.Module, weights: Mapping[str, Tensor], *, head: Sequence[nn.Module], source: str) -> None:
     """Do the same with weights that were read already; ``source`` is named in errors."""
+    weights = {OLD_NAMES.sub(r"\1", name): value for name, value in weights.items()}
     of_head = _names_of_head(network, head)
     first = _first_convolution(network)
-    wanted = network.state_dict()
-    taken, missing = {}, []
-    for name, value in wanted.items():
+    states = network.state_dict()
+    problems = []
+    for name, value in states.items():
         given = weights.get(name)
         if given is not None and name == first and given.shape != value.shape:
             given = _with_channels(given, value.shape[1])
         if given is not None and given.shape == value.shape:
-            taken[name] = given
+            states[name] = given
         elif name not in of_head and not name.endswith("num_batches_tracked"):
-            missing.append(f"{name} is {_shape(given)} and not {_shape(value)}" if given is not None else f"no {name}")
-    if missing:
-        more = f", and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
+            problems.append(f"{name} is {_shape(given)} and not {_shape(value)}" if given is not None else f"no {name}")
+    problems += [f"{name} has no place in it" for name in _left_over(network, weights, head)]
+    if problems:
+        more = f", and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
         raise bb.SpecError(
-            f"the weights in {source} are not those of this network: {', '.join(missing[:MAX_NAMED])}{more}",
+            f"the weights in {source} are not those of this network: {', '.join(problems[:MAX_NAMED])}{more}",
             hint="architecture and options must be those that the weights were trained with",
         )
-    network.load_state_dict(taken, strict=False)
+    network.load_state_dict(states)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -102,6 +109,22 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _names_of_head(network: nn.Module, head: Sequence[nn.Module]) -> set[str]:
     ids = {id(parameter) for layer in head for parameter in layer.parameters()}
     return {name for name, parameter in network.named_parameters() if id(parameter) in ids}
+
+
+def _left_over(network: nn.Module, weights: Mapping[str, Tensor], head: Sequence[nn.Module]) -> list[str]:
+    """Return the weights of layers that a part of the network does not have, as if they were of a deeper one.
+
+    Parts that it does not have at all, such as auxiliary outputs, and another head are left out.
+    """
+    ids = {id(layer) for layer in head}
+    parts = {name.partition(".")[0] for name, _ in network.named_parameters()}
+    parts -= {name.partition(".")[0] for name, layer in network.named_modules() if id(layer) in ids}
+    known = network.state_dict()
+    return [
+        name
+        for name in weights
+        if name not in known and name.endswith((".weight", ".bias")) and name.partition(".")[0] in parts
+    ]
 
 
 def _first_convolution(network: nn.Module) -> str:

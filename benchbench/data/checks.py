@@ -14,7 +14,7 @@ from benchbench.plugin.dataset import LazyImages
 from benchbench.records.events import DataFacts, SplitFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -137,7 +137,7 @@ def facts_of(
     channels, height, width = splits["train"].images.shape[1:]
     return DataFacts(
         digest=_shortened(hashlib.sha256("".join(part.digest for part in facts.values()).encode())),
-        class_names=class_names,
+        class_names=readable(class_names),
         splits=facts,
         source=source,
         image_shape=(channels, height, width),
@@ -160,6 +160,19 @@ class SplitDigest:
         self._digest.update(_describe(labels).encode())
         self._digest.update(labels.data)
         return _shortened(self._digest)
+
+
+def readable(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names as every file can hold them: bytes of a file's name that are no UTF-8 are written in hexadecimal."""
+    return tuple(
+        name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") if _has_bytes(name) else name
+        for name in names
+    )
+
+
+def _has_bytes(name: object) -> bool:
+    """Tell whether a name is a text with bytes that are none; what a plugin calls a name may be anything."""
+    return isinstance(name, str) and not name.isascii() and any("\udc80" <= letter <= "\udcff" for letter in name)
 
 
 def digest_of_split(split: SplitArrays) -> str:

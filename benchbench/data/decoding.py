@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import psutil
 
-from benchbench.data.checks import SplitArrays, SplitDigest
+from benchbench.data.checks import SplitArrays, SplitDigest, readable
 from benchbench.data.decoded_rows import target_of
 from benchbench.data.decoding_processes import Helpers, Request
 from benchbench.data.image_files import FileImages
@@ -76,12 +76,12 @@ def decode_lazy(splits: Mapping[str, Split], folder: Path | None, on_progress: P
         arrays = {
             part: _without(split, targets[part].finish(without=damaged[part]), damaged[part])
             if part in targets
-            else SplitArrays(_array(split.images), _array(split.labels), tuple(split.names))
+            else SplitArrays(_array(split.images), _array(split.labels), readable(split.names))
             for part, split in splits.items()
         }
     if folder:
         _forget_progress(folder)
-    skipped = tuple(lazy[part].files[row] for part, rows in damaged.items() for row in rows)
+    skipped = readable(lazy[part].files[row] for part, rows in damaged.items() for row in rows)
     return Decoded(arrays, skipped, {part: digest.with_labels(arrays[part].labels) for part, digest in digests.items()})
 
 
@@ -270,7 +270,7 @@ def _refuse_damaged(lazy: Mapping[str, LazyImages], damaged: Mapping[str, Mappin
 
 def _without(split: Split, images: NDArray[np.uint8], damaged: Mapping[int, str]) -> SplitArrays:
     rows = [row for row in range(len(split)) if row not in damaged]
-    names = tuple(split.names[row] for row in rows) if split.names else ()
+    names = readable(split.names[row] for row in rows) if split.names else ()
     return SplitArrays(images, _array(split.labels)[rows], names)
 
 

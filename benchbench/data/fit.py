@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
+from benchbench.errors import DataError
 from benchbench.plugin.dataset import LazyImages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from benchbench.plugin.dataset import Dataset, Fit, Split, Splits
 
@@ -50,7 +52,7 @@ def fit_splits(splits: Splits, dataset: Dataset) -> dict[str, Split]:
     """
     side = dataset.image_size
     return {
-        part: replace(split, images=resize_images(np.ascontiguousarray(split.images), side))
+        part: replace(split, images=_resized_when_read(split.images, side))
         if dataset.fit == "resize" and tuple(split.images.shape[2:]) != (side, side)
         else split
         for part, split in splits.items()
@@ -68,6 +70,21 @@ def resize_images(images: NDArray[np.uint8], side: int) -> LazyImages:
 
     number, channels = images.shape[:2]
     return LazyImages(read, (number, channels, side, side), tuple(f"image {row}" for row in range(number)))
+
+
+def _resized_when_read(images: Tensor | NDArray[np.uint8] | LazyImages, side: int) -> LazyImages:
+    if not isinstance(images, LazyImages):
+        return resize_images(np.ascontiguousarray(images), side)
+
+    def read(row: int) -> NDArray[np.uint8]:
+        image = images.read(row)
+        if image.shape != images.shape[1:] or image.dtype != np.uint8:
+            raise DataError(f"it is {image.dtype} {list(image.shape)}, not uint8 {list(images.shape[1:])}")
+        return _resize_array(image, side)
+
+    number, channels = images.shape[:2]
+    shape = (number, channels, side, side)
+    return LazyImages(read, shape, images.files, skip_damaged=images.skip_damaged, hint=images.hint)
 
 
 def pad_or_crop(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -134,7 +134,9 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
     is_whole = array.dtype.kind in "iu" or (array.dtype.kind == "f" and bool((array == np.rint(array)).all()))
-    if not is_whole or (array.size and not 0 <= array.min() <= array.max() <= MAX_PIXEL):
+    # Black and white, scaled to 0..1, would be taken for nearly black.
+    is_scaled = array.dtype.kind == "f" and bool(array.max(initial=0) == 1)
+    if is_scaled or not is_whole or (array.size and not 0 <= array.min() <= array.max() <= MAX_PIXEL):
         raise DataError(
             f"the array of {array.dtype} holds no raw pixels, which are whole numbers from 0 to {MAX_PIXEL}",
             hint="give pixels as an image file holds them: the model scales and normalises them itself",

@@ -115,8 +115,11 @@ class Dataset(Plugin):
     sha256: ClassVar[dict[str, str]] = {}
     """Checksums of other files that hold the same images, by file name; ``bench data verify`` compares them."""
 
-    load_uses: ClassVar[frozenset[str]] = frozenset()
-    """Which of the fields below ``load`` reads. The images are decoded anew if one of them changes."""
+    load_uses: ClassVar[frozenset[str]] = frozenset({"image_size", "fit", "mean", "std"})
+    """Which of the fields below ``load`` may read. The images are decoded anew if one of them changes.
+
+    A plugin whose ``load`` reads none of them says so with ``frozenset()``, and its images are kept longer.
+    """
 
     augmentation: ClassVar[str] = "flip"
     """The augmentation of training images if a trial names none; several are joined as ``crop_flip+random_erasing``."""

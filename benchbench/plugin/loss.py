@@ -21,6 +21,7 @@ class Loss(Plugin):
         ``labels`` are those of the training images, int64 ``[N]``. The module gets logits float32
         ``[N, num_outputs]``; a model may have more outputs than the dataset has classes. Targets are labels int64
         ``[N]``, or, after an augmentation that mixes images, float32 ``[N, num_outputs]`` with the fraction of each
-        class. Its buffers are moved to the device.
+        class. Its buffers are moved to the device, and are part of checkpoints. It must not have parameters that train:
+        the optimizer gets those of the model.
         """
         raise NotImplementedError

@@ -58,8 +58,11 @@ class LossSubject:
 
 @check()
 def builds(subject: LossSubject) -> None:
-    """Check that ``build`` returns a module."""
-    _ = subject.module
+    """Check that ``build`` returns a module, and that nothing in it would have to be trained."""
+    trained = [name for name, parameter in subject.module.named_parameters() if parameter.requires_grad]
+    require(
+        not trained, f"no optimizer trains its {', '.join(trained)}", fix="keep numbers in buffers: register_buffer()"
+    )
 
 
 @check(needs=("builds",))

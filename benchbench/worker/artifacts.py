@@ -39,6 +39,8 @@ __all__ = ["Predictions", "save_layers", "save_model", "save_seen", "stage"]
 _NUM_TEST_IMAGES = 16
 _NUM_IMAGES_PER_CLASS = 4
 _NUM_SEEN_IMAGES = 20
+_MAX_TRAIN_IMAGES = 400
+"""Of many classes, the first ones are kept: a report shows no more."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
     labels = splits.train.labels.numpy()
     shown = np.concatenate(
         [np.flatnonzero(labels == label)[:_NUM_IMAGES_PER_CLASS] for label in range(len(splits.class_names))]
-    )
+    )[:_MAX_TRAIN_IMAGES]
     np.savez_compressed(
         path,
         class_names=np.array(splits.class_names),

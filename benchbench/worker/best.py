@@ -33,7 +33,9 @@ class Best:
         achieved = rank(epoch.val_accuracy, epoch.val_loss)
         if achieved > self._rank:
             self.epoch, self._rank = epoch.epoch, achieved
-            self._weights = {name: _copied(value) for name, value in model.state_dict().items()}
+            self._weights = model.state_dict()  # of a type of torch's, which knows the version of each layer
+            for name, value in self._weights.items():
+                self._weights[name] = _copied(value)
 
     def restore(self, model: nn.Module) -> None:
         """Give a network the weights of the best."""

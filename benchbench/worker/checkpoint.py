@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Started
     from benchbench.worker.train import Learner
 
-FORMAT = 3
+FORMAT = 4
 FRACTION_OF_TIME = 0.01
 """What writing checkpoints may cost of the wall clock, unless a cadence is asked for."""
 
@@ -176,7 +176,8 @@ def _parts(learner: Learner) -> dict[str, Any]:
     """Return all that has a state, by its name in a checkpoint."""
     parts = {"model": learner.model, "optimizer": learner.optimizer, "scheduler": learner.schedule.scheduler}
     average = {} if learner.average is None else {"average": learner.average.model}
-    return parts | average | ({} if learner.best is None else {"best": learner.best})
+    loss = {"loss": learner.loss} if isinstance(learner.loss, torch.nn.Module) else {}
+    return parts | average | loss | ({} if learner.best is None else {"best": learner.best})
 
 
 def _epoch_events(lines: list[str]) -> list[EpochFinished]:

@@ -19,7 +19,7 @@ from benchbench.data.checks import channels_problem, cut_problem
 from benchbench.data.preparation import Preparation
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.plugin.augmentation import ImageSpec
-from benchbench.plugin.failures import check_returned, failures_named
+from benchbench.plugin.failures import check_returned, failure, failures_named
 from benchbench.plugin.model import DataSpec
 from benchbench.records import file_names, machine
 from benchbench.records.events import EpochFinished, Started, Times
@@ -231,6 +231,8 @@ def _build(
     check = ModelCheck(model, images, acceleration, num_classes=num_classes, plugin=model_plugin)
     num_outputs = check.run(num_images=train.num_images)
     loss = _built(loss_plugin, nn.Module, train.labels.cpu(), num_outputs=num_outputs).to(acceleration.device)
+    if any(parameter.requires_grad for parameter in loss.parameters()):
+        raise failure(loss_plugin, "its module has parameters, which no optimizer trains", hint="a loss keeps buffers")
     switches.put_back(loss_plugin)
     clip_norm = optimizer_plugin.clip_norm
     optimizer = _built(optimizer_plugin, Optimizer, model)

@@ -31,7 +31,8 @@ def stage_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, h
     notes = []
     if job.artifacts == "full":
         classifier = Classifier(prepared.preparation, prepared.splits.class_names, prepared.started.machine.num_threads)
-        problem = artifacts.save_model(folder / file_names.MODEL_FOLDER, model, images[:2].cpu(), classifier)
+        example = images[:2].cpu() if len(images) > 1 else images.cpu().repeat(2, 1, 1, 1)
+        problem = artifacts.save_model(folder / file_names.MODEL_FOLDER, model, example, classifier)
         if problem:
             notes.append(f"the model was not saved: {problem}")
         else:

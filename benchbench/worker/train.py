@@ -109,7 +109,7 @@ class TrainPass:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A pass over a split in eval mode: mean loss, fraction correct, and logits float32 ``[N, K]`` on the CPU.
+    """A pass over a split in eval mode: mean loss, fraction correct, and logits float32 ``[N, K]`` on the CPU, if kept.
 
     The loss is the plain cross-entropy, whatever is trained on, so that it can be compared between trials.
     """
@@ -162,9 +162,7 @@ def fit(
 def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, heartbeat: BatchCounter) -> TrainPass:
     """Take one step for each batch, with dropout on."""
     learner.model.train()
-    # MPS has no float64; float32 sums of some thousand batch losses are good to six digits.
-    device = learner.acceleration.device
-    total_loss = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+    total_loss = _zero(learner.acceleration.device)
     num_correct = torch.zeros_like(total_loss)
     num_images = 0
     for images, labels in batches:
@@ -194,21 +192,41 @@ def _num_correct(logits: Tensor, targets: Tensor) -> Tensor:
 @torch.no_grad()
 def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter) -> Evaluation:
     """Return loss, accuracy and logits in eval mode over images in their stored order, without augmentation."""
-    learner.evaluated.eval()
-    kept: list[Tensor] = []
-    all_labels: list[Tensor] = []
-    for images, labels in batches.in_order():
-        with learner.acceleration.context(images):
-            # A copy: what is compiled for a GPU writes each batch's logits to the same memory.
-            kept.append(learner.forward_evaluated(images).to(torch.float32, copy=True))
-        all_labels.append(labels)
-        heartbeat.evaluated()
-    logits, targets = torch.cat(kept), torch.cat(all_labels)
+    kept, labels = zip(*_logits(learner, batches, heartbeat), strict=True)
+    logits, targets = torch.cat(kept), torch.cat(labels)
     return Evaluation(
         loss=float(F.cross_entropy(logits, targets)),
         accuracy=int((logits.argmax(dim=1) == targets).sum()) / len(targets),
         logits=logits.cpu(),
     )
+
+
+@torch.no_grad()
+def evaluate_in_passing(learner: Learner, batches: Batches, *, heartbeat: BatchCounter) -> Evaluation:
+    """Return the same without logits, which of a million images and a thousand classes take 4 GB."""
+    total_loss = _zero(learner.acceleration.device)
+    num_correct = torch.zeros_like(total_loss)
+    for logits, labels in _logits(learner, batches, heartbeat):
+        total_loss += F.cross_entropy(logits, labels, reduction="sum")
+        num_correct += (logits.argmax(dim=1) == labels).sum()
+    number = batches.num_images
+    return Evaluation(float(total_loss) / number, round(float(num_correct)) / number, torch.empty(0))
+
+
+def _logits(learner: Learner, batches: Batches, heartbeat: BatchCounter) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the logits of each batch in eval mode, float32 on the device, and its labels."""
+    learner.evaluated.eval()
+    for images, labels in batches.in_order():
+        with learner.acceleration.context(images):
+            # A copy: what is compiled for a GPU writes each batch's logits to the same memory.
+            logits = learner.forward_evaluated(images).to(torch.float32, copy=True)
+        yield logits, labels
+        heartbeat.evaluated()
+
+
+def _zero(device: torch.device) -> Tensor:
+    """Return a sum to begin with. MPS has no float64; float32 sums of some thousand batches are good to six digits."""
+    return torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
 
 
 def _check_finite(epoch: Epoch) -> None:

@@ -28,7 +28,7 @@ from benchbench.worker.final import final_of
 from benchbench.worker.setup import memory_errors_named, prepare
 from benchbench.worker.staging import stage_artifacts
 from benchbench.worker.system import SystemSampler, is_noisy
-from benchbench.worker.train import BatchCounter, evaluate, fit
+from benchbench.worker.train import BatchCounter, evaluate, evaluate_in_passing, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,7 +234,8 @@ class _Trial:
 
     def _evaluate(self, split: str) -> Evaluation:
         self._split = split
-        return evaluate(self._prepared.learner, getattr(self._prepared, split), heartbeat=self._heartbeat)
+        pass_over = evaluate_in_passing if split == "train" else evaluate
+        return pass_over(self._prepared.learner, getattr(self._prepared, split), heartbeat=self._heartbeat)
 
 
 @contextmanager

@@ -414,3 +414,13 @@ def test_digest_changes_with_a_pixel_a_label_and_the_shape() -> None:
     ]
     assert len({digest_with(split) for split in variants}) == 4
     assert digest_with(replace(GOOD, images=GOOD.images.mT)) == digest_with(GOOD)
+
+
+def test_a_load_that_does_not_say_what_it_reads_is_asked_again_for_another_size(tmp_path: Path) -> None:
+    class Sized(bb.Dataset, name="sized"):
+        def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+            part = square(2, side=self.image_size, shade=9)
+            return bb.Splits(part, part, part, ("dark", "bright"))
+
+    for size in (4, 6):
+        assert data_cache.load(Sized(image_size=size), tmp_path).facts.image_shape == (3, size, size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pytest
@@ -33,6 +33,8 @@ def gradient(height: int, width: int) -> NDArray[np.uint8]:
 
 class Kept(bb.Dataset, name="kept"):
     """Images of 12 x 8 pixels."""
+
+    load_uses: ClassVar[frozenset[str]] = frozenset()
 
     def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002
         return ()
@@ -106,3 +108,27 @@ def test_a_resized_photograph_is_that_of_pillow() -> None:
     image = gradient(40, 40)
     expected = Image.fromarray(image.transpose(1, 2, 0).copy()).resize((10, 10), Image.Resampling.BICUBIC)
     assert np.array_equal(resize_images(image[None], 10).read(0), np.asarray(expected).transpose(2, 0, 1))
+
+
+class Lazy(bb.Dataset, name="lazy"):
+    """Images of 12 x 8 pixels that are decoded when they are read; the one before the last cannot be."""
+
+    def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002
+        return ()
+
+    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+        def read(row: int) -> NDArray[np.uint8]:
+            return noise(6, 3, 12, 8)[row] if row != 4 else noise(3, 12, 9)
+
+        images = bb.LazyImages(read, (6, 3, 12, 8), tuple("abcdef"), skip_damaged=True)
+        part = bb.Split(images, np.arange(6) % 2)
+        return bb.Splits(part, part, part, ("a", "b"))
+
+
+def test_images_that_are_decoded_when_they_are_read_are_resized_too(tmp_path: Path) -> None:
+    loaded = data_cache.load(Lazy(image_size=4, fit="resize"), tmp_path)
+    expected = resize_images(noise(6, 3, 12, 8), 4)
+    rows = [0, 1, 2, 3, 5]
+    assert np.array_equal(loaded.splits["val"].images, np.stack([expected.read(row) for row in rows]))
+    assert loaded.splits["val"].labels.tolist() == [0, 1, 0, 1, 1]
+    assert loaded.facts.skipped == ("e", "e", "e")

@@ -107,6 +107,7 @@ def test_arrays_are_taken_as_people_have_them() -> None:
         (np.zeros((5, 6)), "an array of 5 x 6 is no image"),
         (np.full((3, 5, 6), 0.5), "no raw pixels"),
         (np.full((3, 5, 6), 256), "no raw pixels"),
+        (np.eye(6).reshape(1, 6, 6).repeat(3, axis=0), "no raw pixels"),
         (np.full((3, 5, 6), np.nan), "no raw pixels"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -310,3 +311,24 @@ def test_another_image_size_decodes_anew_and_another_mean_does_not(tmp_path: Pat
     assert data_cache.load(dataset(image_size=16), root).facts.image_shape == (3, 16, 16)
     assert data_cache.digest_of(dataset(mean=(0.5,)), root) == first.facts.digest
     assert data_cache.digest_of(dataset(image_size=32), root) is None
+
+
+def test_a_tar_archive_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "photos.tar.gz").write_bytes(b"")
+    with pytest.raises(DataError, match="is a tar archive") as caught:
+        dataset().load(tmp_path / "photos.tar.gz")
+    assert "unpack it" in caught.value.hint
+
+
+def test_names_of_files_that_are_no_utf8_are_kept_readable(tmp_path: Path) -> None:
+    root = write(tmp_path / "images", {"cat": 4, "dog": 4})
+    try:
+        (root / "dog").rename(root / os.fsdecode(b"ros\xe9"))
+        (root / "cat" / "0.png").rename(root / "cat" / os.fsdecode(b"caf\xe9.png"))
+    except OSError:
+        pytest.skip("this system has no such names")
+    loaded = data_cache.load(dataset(), root)
+    assert loaded.facts.class_names == ("cat", r"ros\xe9")
+    names = [name for split in loaded.splits.values() for name in split.names]
+    assert r"cat/caf\xe9.png" in names
+    assert data_cache.load(dataset(), root).facts == loaded.facts

@@ -94,6 +94,7 @@ def test_a_folder_with_one_list_stands_for_it(tmp_path: Path) -> None:
     [
         ([], "it lists no images"),
         (["a.png,cat,train", "a.png,dog,test"], "line 2 lists a.png, as another line does"),
+        (["a.png,cat,train", "./a.png,cat,test"], "line 3 lists ./a.png, as another line does"),
         (["a.png,cat,train", ",dog,train"], "line 3 has no path"),
         (["a.png,,train"], "line 2 has no class"),
         (["a.png,cat,holdout"], "line 2 has the split 'holdout', which is none of train, val and test"),

@@ -17,6 +17,7 @@ from benchbench_plugins.onecycle import OneCycle
 from benchbench_plugins.plateau import Plateau
 from benchbench_plugins.rmsprop import RMSprop
 from benchbench_plugins.sgd import SGD
+from benchbench_plugins.timm_models import Timm
 from benchbench_plugins.timm_optimizers import TimmOptimizer
 from timm.optim import list_optimizers
 from torch import nn
@@ -216,3 +217,24 @@ def test_one_cycle_of_momentum_needs_a_momentum() -> None:
     adagrad = torch.optim.Adagrad(copy.deepcopy(network()).parameters())
     with pytest.raises(SpecError, match="no momentum to cycle"):
         plugin.build(adagrad, num_epochs=1, steps_per_epoch=1)
+
+
+def test_layer_decay_of_timm_lowers_the_steps_of_early_layers() -> None:
+    model = Timm(architecture="mobilenetv3_small_050").build(bb.DataSpec(3, 32, 5))
+    plugin = TimmOptimizer(algorithm="momentum", lr=0.1, options=bb.Options({"layer_decay": 0.5}))
+    optimizer = plugin.build(model)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    steps = {name: float((before[name] - weight.detach()).mean()) for name, weight in model.named_parameters()}
+    assert steps["classifier.weight"] == pytest.approx(0.1, rel=1e-3)
+    assert 0 < steps["conv_stem.weight"] < steps["conv_head.weight"] <= 0.05 + 1e-5
+
+
+@pytest.mark.parametrize(("decay", "decayed"), [("all", {0.1}), ("matrices", {0.1, 0.0})])
+def test_with_timm_all_weights_decay_if_all_are_to(decay: str, decayed: set[float]) -> None:
+    model = network()
+    model.no_weight_decay = lambda: {"3.weight"}  # type: ignore[assignment] # as networks of timm have it
+    optimizer = TimmOptimizer(weight_decay=0.1, decay=decay).build(model)
+    assert {group["weight_decay"] for group in optimizer.param_groups} == decayed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,3 +203,53 @@ def test_a_trial_trains_the_head_of_weights_from_a_file(heartbeat: Heartbeat, tm
     assert torch.equal(states["model"]["layer4.1.bn2.running_mean"], theirs["layer4.1.bn2.running_mean"])
     assert torch.equal(states["model"]["layer4.1.conv2.weight"], theirs["layer4.1.conv2.weight"])
     assert list(states["optimizer"]["state"]) == [0, 1]
+
+
+def test_weights_of_a_deeper_network_are_refused(tmp_path: Path) -> None:
+    deeper = saved(built(ResNet(layers=34)), tmp_path / "deeper.pth", "plain")
+    with pytest.raises(SpecError, match=r"are not those of this network: layer1\.2\.conv1\.weight has no place in it"):
+        ResNet(layers=18, weights=str(deeper)).build(DATA)
+
+
+def test_auxiliary_outputs_and_another_head_may_be_left_over(tmp_path: Path) -> None:
+    theirs = built(ResNet())
+    state = theirs.state_dict() | {"aux.0.weight": torch.ones(2, 2), "fc.extra.bias": torch.ones(2)}
+    torch.save(state, tmp_path / "weights.pth")
+    network = built(ResNet(weights=str(tmp_path / "weights.pth")))
+    assert torch.equal(network.get_parameter("conv1.weight"), theirs.get_parameter("conv1.weight"))
+
+
+def test_a_network_may_have_more_outputs_than_classes(tmp_path: Path) -> None:
+    options = bb.Options({"num_classes": 20})
+    network = built(Torchvision(options=options))
+    assert network.eval()(torch.randn(2, 3, 32, 32)).shape == (2, 20)
+    path = saved(network, tmp_path / "weights.pth", "plain")
+    frozen = built(Torchvision(options=options, weights=str(path), trainable="head"))
+    trained = {name for name, parameter in frozen.named_parameters() if parameter.requires_grad}
+    assert trained == {"fc.weight", "fc.bias"}
+    assert torch.equal(frozen.get_parameter("fc.weight"), network.get_parameter("fc.weight"))
+
+
+@pytest.mark.parametrize("architecture", ["googlenet", "densenet121", "mnasnet0_5"])
+def test_published_weights_compute_what_they_compute_in_torchvision(
+    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision import models
+
+    weights = models.get_model_weights(architecture).DEFAULT
+    with_aux = {"aux_logits": True, "init_weights": False} if architecture == "googlenet" else {}
+    torch.manual_seed(1)
+    state = models.get_model(architecture, **with_aux).state_dict()
+    if architecture.startswith("densenet"):
+        # The published file is older than today's names, and than the counters of batch normalisation.
+        counted = [name for name in state if not name.endswith("num_batches_tracked")]
+        state = {re.sub(r"\.(norm|conv)([12])\.", r".\1.\2.", name): state[name] for name in counted}
+    path = tmp_path / "checkpoints" / Path(weights.url).name
+    path.parent.mkdir()
+    torch.save(state, path)
+    monkeypatch.setattr(hub, "_hub_dir", str(tmp_path))
+    theirs = models.get_model(architecture, weights=weights).eval()
+    ours = built(Torchvision(architecture=architecture, pretrained=True), bb.DataSpec(3, 64, 1000)).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(ours(images), theirs(images))

@@ -205,6 +205,16 @@ def test_mnist_is_read_alike_packed_unpacked_zipped_and_from_torchvisions_folder
         assert np.array_equal(splits.test.images, noise(30, 1, 28, 28, seed=2))
 
 
+def test_mnist_is_not_taken_from_the_folder_of_another_set_with_files_of_the_same_names(tmp_path: Path) -> None:
+    others = {name: content[:-1] + b"\x07" for name, content in mnist_files(is_packed=False).items()}
+    for folder in ("FashionMNIST", "KMNIST"):
+        write_folder(tmp_path / folder / "raw", others)
+    assert "train-images-idx3-ubyte.gz is missing" in refusal(AnyMnist(), tmp_path).message
+    write_folder(tmp_path / "MNIST" / "raw", mnist_files(is_packed=False))
+    assert np.array_equal(AnyMnist().load(tmp_path).test.images, noise(30, 1, 28, 28, seed=2))
+    assert FashionMnist().load(tmp_path).test.images[-1, 0, -1, -1] == 7
+
+
 def test_mnist_is_what_torchvision_reads(tmp_path: Path) -> None:
     write_folder(tmp_path / "MNIST" / "raw", mnist_files(is_packed=False))
     theirs = datasets.MNIST(tmp_path, train=False)
@@ -326,6 +336,7 @@ def medmnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_medmnist_keeps_the_promises_of_all_datasets(medmnist: Path) -> None:
     dataset = MedMnist(subset="breastmnist")
+    assert dataset.augmentation == "none", "a flipped left kidney is a right one"
     check_dataset(dataset, medmnist.parent)
     splits = dataset.load(medmnist)
     assert splits.class_names == ("malignant", "benign")

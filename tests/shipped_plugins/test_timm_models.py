@@ -67,3 +67,15 @@ def test_an_architecture_without_weights_is_refused_by_name(hub_cache: Path) -> 
     with pytest.raises(SpecError, match="timm has no pretrained weights for 'botnet50ts_256'"):
         Timm(architecture="botnet50ts_256", pretrained=True).build(DATA)
     assert not list(hub_cache.iterdir())
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_a_network_of_images_of_one_size_is_built_for_those_of_the_dataset(size: int) -> None:
+    import timm
+
+    torch.manual_seed(0)
+    ours = Timm(architecture="vit_tiny_patch16_224").build(bb.DataSpec(3, size, 5)).eval()
+    torch.manual_seed(0)
+    theirs = timm.create_model("vit_tiny_patch16_224", img_size=size, num_classes=5).eval()
+    images = torch.randn(2, 3, size, size)
+    assert torch.equal(ours(images), theirs(images))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -13,6 +14,8 @@ import benchbench as bb
 
 class Squares(bb.Dataset, name="squares"):
     """As many images a split as the file says."""
+
+    load_uses: ClassVar[frozenset[str]] = frozenset()
 
     side: int = bb.param(4, "pixels")
     seconds: float = bb.param(0.0, "how long loading takes")

@@ -48,6 +48,20 @@ def test_balanced_weights_make_all_classes_count_alike() -> None:
     assert float(loss(LOGITS, LABELS)) == pytest.approx(float(sum(per_class) / 3))
 
 
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_mixed_images_have_the_weights_of_their_classes(label_smoothing: float) -> None:
+    plugin = CrossEntropy(class_weights="balanced", label_smoothing=label_smoothing)
+    loss = plugin.build(LABELS, num_outputs=5)
+    labels, logits = LABELS[:3], LOGITS[:3]  # a batch with other classes than all images together
+    alike = functional.one_hot(labels, 5).float()
+    assert float(loss(logits, alike)) == pytest.approx(float(loss(logits, labels)), rel=1e-5)
+    fractions = 0.75 * alike + 0.25 * alike.roll(-1, dims=0)
+    targets = fractions * (1 - label_smoothing) + label_smoothing / 5
+    weights = balanced_weights(LABELS, 5)
+    by_hand = -(weights * targets * logits.log_softmax(dim=1)).sum() / (weights * fractions).sum()
+    assert float(loss(logits, fractions)) == pytest.approx(float(by_hand), rel=1e-5)
+
+
 def test_the_binary_cross_entropy_asks_for_each_class_alone() -> None:
     loss = BinaryCrossEntropy().build(LABELS, num_outputs=5)
     answers = functional.one_hot(LABELS, 5).float()
@@ -126,3 +140,23 @@ def test_acceleration_is_proven_with_the_loss_of_the_trial(*, mixes: bool) -> No
     assert proof._mean_loss(logits.double()).dtype == torch.float64
     assert float(proof._mean_loss(logits.double())) == pytest.approx(float(right))
     assert float(replace(proof, loss=functional.cross_entropy)._mean_loss(logits)) != pytest.approx(float(right))
+
+
+class Counting(nn.Module):
+    """A loss that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return functional.cross_entropy(logits, targets)
+
+
+def test_a_proof_leaves_the_state_of_a_loss_as_it_was() -> None:
+    model, loss = nn.Sequential(nn.Flatten(), nn.Linear(48, 5)), Counting()
+    case = Case(model, torch.optim.SGD(model.parameters(), lr=0.1), 4)
+    proof = Proof(case, torch.randn(4, 3, 4, 4), LABELS, 0, loss)
+    assert proof.proven(Acceleration(CPU, "fp32", levers=(FusedSteps(),))).levers
+    assert loss.calls == 0

@@ -26,6 +26,7 @@ from benchbench.worker.train import Learner, train_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import pytest
 
@@ -173,3 +174,28 @@ def test_the_best_network_is_that_of_the_best_accuracy_then_of_the_lower_loss_th
     again.load_state_dict(best.state_dict())
     again.restore(model)
     assert model[3].bias.tolist() == [3.0] * 4
+
+
+class Versioned(nn.Linear):
+    """A layer that asks which version of it a state is of, as some of torchvision do."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: dict[str, Any], *more: Any) -> None:
+        assert metadata.get("version") == 2
+        super()._load_from_state_dict(state, prefix, metadata, *more)
+
+
+def test_the_best_network_is_restored_with_the_versions_of_its_layers(tmp_path: Path) -> None:
+    from support.journals import epoch
+
+    model, best = nn.Sequential(Versioned(2, 2)), Best()
+    best.consider(epoch(1).epoch, model)
+    torch.save(best.state_dict(), tmp_path / "best.pt")
+    again = Best()
+    again.load_state_dict(torch.load(tmp_path / "best.pt", weights_only=True))
+    for each in (best, again):
+        with torch.no_grad():
+            model[0].weight.zero_()  # type: ignore[operator, union-attr]
+        each.restore(model)
+        assert model[0].weight.any()  # type: ignore[operator, union-attr]

@@ -18,11 +18,13 @@ from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import ArtifactLevel, TrialJob
+from benchbench.protocol.messages import no_status
 from benchbench.records.events import Event, Failed, Finished, Started
 from benchbench.records.record import Record
-from benchbench.worker.accelerate import possible_precisions
+from benchbench.worker.accelerate import accelerate, possible_precisions
 from benchbench.worker.predictor import Predictor
-from benchbench.worker.setup import OutOfMemoryError, largest_batch
+from benchbench.worker.setup import OutOfMemoryError, largest_batch, prepare
+from benchbench.worker.train import evaluate, evaluate_in_passing
 from benchbench.worker.trial import run_trial
 
 pytestmark = pytest.mark.usefixtures("one_cache")
@@ -318,3 +320,78 @@ def test_a_saved_model_predicts_as_the_table_says_also_if_training_was_accelerat
     assert [row["image"] for row in kept] == list(told.images)
     assert [row["prediction"] for row in kept] == list(told.predictions)
     assert [row["probability"] for row in kept] == [f"{probability:.6f}" for probability in told.probabilities]
+
+
+KEEN = """
+import torch
+from torch import nn
+import benchbench as bb
+
+class Keen(bb.Loss, name="keen"):
+    learns: bool = bb.param(False, "whether it has a parameter")
+
+    def build(self, labels, *, num_outputs):
+        return Module(self.learns)
+
+class Module(nn.Module):
+    def __init__(self, learns):
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(()))
+        if learns:
+            self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, logits, targets):
+        self.steps += 1
+        return nn.functional.cross_entropy(logits, targets) * self.steps
+
+@bb.hookimpl
+def benchbench_losses():
+    return [Keen]
+"""
+"""A loss that counts its steps, and may have a parameter of its own."""
+
+
+@pytest.fixture
+def keen(tmp_path: Path) -> Registry:
+    (tmp_path / "keen.py").write_text(KEEN, encoding="utf-8")
+    return Registry.load([PLUGINS / "tiny.py", tmp_path / "keen.py"])
+
+
+def test_a_loss_with_parameters_that_nobody_would_train_is_refused(
+    keen: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    job = make_job(keen, tmp_path, loss={"name": "keen", "learns": True})
+    with pytest.raises(BenchError, match="loss 'keen': its module has parameters, which no optimizer trains"):
+        next(run_trial(job, keen, heartbeat=heartbeat))
+
+
+def test_a_loss_that_keeps_a_state_goes_on_from_it(keen: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
+    whole = list(run_trial(make_job(keen, tmp_path, loss="keen"), keen, heartbeat=heartbeat))
+    job = make_job(keen, tmp_path / "again", loss="keen")
+    begun = run_trial(replace(job, checkpoint_every_seconds=0), keen, heartbeat=heartbeat)
+    started, *_ = [next(begun), next(begun), next(begun)]
+    begun.close()
+    resumed = list(run_trial(replace(job, resume=True), keen, heartbeat=heartbeat))
+    assert curve([started, *resumed]) == curve(whole)
+
+
+def test_the_accuracy_and_the_loss_of_training_images_need_no_logits(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    job = make_job(registry, tmp_path, epochs=1)
+    prepared = prepare(job, registry, accelerate(torch.device("cpu"), "fp32"), on_status=no_status)
+    whole = evaluate(prepared.learner, prepared.train, heartbeat=heartbeat)
+    passed = evaluate_in_passing(prepared.learner, prepared.train, heartbeat=heartbeat)
+    assert passed.accuracy == whole.accuracy
+    assert passed.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert passed.logits.numel() == 0
+
+
+def test_a_model_is_saved_with_a_single_test_image_too(heartbeat: Heartbeat, tmp_path: Path) -> None:
+    registry = Registry.load([PLUGINS / "tiny.py"])
+    dataset = {"name": "synthetic", "num_train": 12, "num_val": 4, "num_test": 1, "num_classes": 2}
+    job = make_job(registry, tmp_path, artifacts="full", dataset=dataset, epochs=1, batch_size=4)
+    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    assert isinstance(finished, Finished)
+    assert finished.notes == ()
+    assert (Path(job.folder) / "artifacts" / "model" / "MLmodel").is_file()

@@ -122,11 +122,16 @@ class Proof:
             acceleration.apply()
 
     def _mean_loss(self, logits: Tensor) -> Tensor:
-        """Return the loss of the batch, in the type of the logits but no smaller one than float32."""
-        if logits.dtype != torch.float64:
-            return self.loss(logits.float(), fitting(self.labels, logits.shape[1]))
-        loss = copy.deepcopy(self.loss).double() if isinstance(self.loss, nn.Module) else self.loss
+        """Return the loss of the batch, in the type of the logits but no smaller one than float32.
+
+        It is that of a copy: a loss may keep a state, which a proof must not change.
+        """
+        loss = copy.deepcopy(self.loss)
         targets = fitting(self.labels, logits.shape[1])
+        if logits.dtype != torch.float64:
+            return loss(logits.float(), targets)
+        if isinstance(loss, nn.Module):
+            loss.double()
         return loss(logits, targets.double() if targets.is_floating_point() else targets)
 
     def _check_steps(self, acceleration: Acceleration, gradients: dict[str, Tensor | Factors]) -> None:
