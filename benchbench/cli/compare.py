@@ -63,18 +63,19 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.cli.output import Notes
     from benchbench.driver import compare as driver
 
+    notes = Notes()
     if models:
         compared = driver.compare_models(
-            *models, experiment=experiment, grid=grid, confidence=confidence, watcher=Notes()
+            *models, experiment=experiment, grid=grid, confidence=confidence, watcher=notes
         )
         show_models(compared, models, form)
     elif datasets:
-        show_datasets(driver.compare_over_datasets(experiment, grid=grid, watcher=Notes(), **question), form)
+        show_datasets(driver.compare_over_datasets(experiment, grid=grid, watcher=notes, **question), form)
     elif expected:
-        published = driver.compare_with_published(experiment, grid=grid, confidence=confidence, watcher=Notes())
+        published = driver.compare_with_published(experiment, grid=grid, confidence=confidence, watcher=notes)
         show_published(published, form)
     else:
-        groups = driver.compare_groups(experiment, grid=grid, population=population, watcher=Notes(), **question)
+        groups = driver.compare_groups(experiment, grid=grid, population=population, watcher=notes, **question)
         show_groups(groups, form)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +14,14 @@ import typer
 from benchbench.cli import options
 from benchbench.cli.opened_dataset import decoded, load, open_dataset, read_catalog
 from benchbench.cli.options import complete_dataset
-from benchbench.cli.output import print_table
+from benchbench.cli.output import print_json, print_table
 from benchbench.errors import DataError, SpecError
+from benchbench.paths import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from PIL import Image
 
     from benchbench.cli.opened_dataset import OpenedDataset
     from benchbench.data.cache import Loaded
@@ -58,7 +61,7 @@ def list_datasets(
     paths = DataPaths.of({}, known=[entry.name for entry in entries])
     datasets = [describe(entry, paths) for entry in entries]
     if as_json:
-        _print_json({"datasets": datasets, "decoded_folder": str(decoded_folder())})
+        print_json({"datasets": datasets, "decoded_folder": str(decoded_folder())})
         return
     print_table(("dataset", "images", "size", "decoded"), map(_list_row, datasets), numbers=("size", "decoded"))
     typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")
@@ -100,7 +103,7 @@ def fetch_dataset(
         path = fetch(entry.download, data_folder(), on_progress=partial(display.downloading, name))
     num_bytes = entry.download.num_bytes
     if as_json:
-        _print_json({"name": name, "path": str(path), "num_bytes": num_bytes})
+        print_json({"name": name, "path": str(path), "num_bytes": num_bytes})
     else:
         typer.echo(f"{name}: {path} ({_megabytes(num_bytes)})")
         typer.echo(f"next: bench data show {name} -o sheet.png")
@@ -120,7 +123,7 @@ def verify_dataset(
     checksum = check_archive(opened.entry, opened.dataset.sources(opened.root))
     with decoded(opened) as loaded:
         if as_json:
-            _print_json(_findings(name, loaded, checksum=checksum))
+            print_json(_findings(name, loaded, checksum=checksum))
         else:
             _print_findings(name, loaded, checksum=checksum)
 
@@ -159,7 +162,7 @@ def show_dataset(  # noqa: PLR0913 - one argument per option
     if augment:
         train = picked(loaded.splits["train"], images)
         shown = {f"train, augmented by {augment}": _augmented(train, augment, opened, loaded, plugins), **shown}
-    draw_sheet(shown, loaded.facts.class_names, image_size=size).save(output)
+    _save(draw_sheet(shown, loaded.facts.class_names, image_size=size), output)
     typer.echo(f"{output}: {name} as the network sees it, {size}x{size} pixels")
     given = (("--data", data), ("--set", settings), ("--plugins", plugins))
     words = [word for option, values in given for value in values or () for word in (option, str(value))]
@@ -187,11 +190,24 @@ def _check_output(output: Path) -> None:
     """Refuse a file that could not be written, before images are decoded."""
     from PIL import Image
 
+    from benchbench.driver.settings import check_output
+
     suffixes = Image.registered_extensions()
     if suffixes.get(output.suffix.lower()) not in Image.SAVE:
         raise SpecError(f"{output} is no name of an image file", hint="-o sheet.png")
-    if not output.parent.is_dir():
-        raise SpecError(f"cannot write {output}: {output.parent} is no folder")
+    check_output(output, example="sheet.png")
+
+
+def _save(sheet: Image.Image, output: Path) -> None:
+    """Write an image file, whole or not at all."""
+    from PIL import Image
+
+    from benchbench.driver.settings import writing
+
+    file = BytesIO()
+    sheet.save(file, Image.registered_extensions()[output.suffix.lower()])
+    with writing(output):
+        write_atomically(output, file.getvalue())
 
 
 def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
@@ -273,7 +289,3 @@ def _list_row(dataset: dict[str, Any]) -> tuple[str, str, str, str]:
 
 def _megabytes(num_bytes: int | None) -> str:
     return f"{num_bytes / 1e6:.1f} MB" if num_bytes else "-"
-
-
-def _print_json(data: object) -> None:
-    typer.echo(json.dumps(data, indent=2))

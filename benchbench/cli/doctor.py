@@ -46,11 +46,12 @@ def doctor(
 
     Exits with 1 if something that is here cannot be used.
     """
+    from benchbench.cli.output import print_json
     from benchbench.plugin.discovery import loose_files
 
     findings = examine(loose_files(map(str, plugins or ())))
     if as_json:
-        typer.echo(json.dumps(findings, indent=2))
+        print_json(findings)
     else:
         for line in describe(findings):
             typer.echo(line)

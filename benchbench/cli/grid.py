@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -85,6 +86,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """Run the trials of FILE: skip those that are done, resume those that were interrupted, run the rest."""
     from rich.console import Console
 
+    from benchbench.cli.output import print_json
     from benchbench.cli.progress import GridDisplay
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.grid import grid as train
@@ -122,7 +124,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     except Interrupted as interrupted:
         result = interrupted.result
     if as_json:
-        typer.echo(json.dumps(to_json(result, dry_run=dry_run), indent=2))
+        print_json(to_json(result, dry_run=dry_run))
     if dry_run:
         return
     if not as_json:
@@ -173,7 +175,9 @@ def show_ways_on(result: GridResult, file: Path, experiment: str) -> None:
     if result.status == "killed":
         typer.echo("next: the same command again, to resume")
         return
-    arguments = f"{experiment} --grid {file}" if experiment != "bench" else f"--grid {file}"
+    arguments = f"--grid {shlex.quote(str(file))}"
+    if experiment != "bench":
+        arguments = f"{shlex.quote(experiment)} {arguments}"
     typer.echo(f"next: bench compare {arguments}")
     if not result.has_report:
         typer.echo(f"      bench report {arguments}")

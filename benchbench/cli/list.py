@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,14 +41,14 @@ def list_plugins(
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """List the plugins that are installed."""
-    from benchbench.cli.output import print_table
+    from benchbench.cli.output import print_json, print_table
 
     kinds = [read_kind(kind)] if kind else list(KINDS)
     catalog = read_catalog(map(str, plugins or ()))
     entries = [entry for kind in kinds for entry in catalog.of_kind(kind)]
     if as_json:
         broken = [{"origin": item.origin, "reason": item.reason} for item in catalog.broken]
-        typer.echo(json.dumps({"plugins": [entry.to_json() for entry in entries], "broken": broken}, indent=2))
+        print_json({"plugins": [entry.to_json() for entry in entries], "broken": broken})
     else:
         rows = [(entry.kind, entry.name, entry.summary, entry.origin) for entry in entries]
         print_table(("kind", "name", "summary", "origin"), rows, unbroken=("kind", "name"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -28,10 +29,13 @@ from benchbench.cli import (
 )
 from benchbench.cli import list as list_
 from benchbench.cli.startup import output_error, take_over
-from benchbench.errors import BenchError, SpecError
+from benchbench.errors import BenchError, SpecError, TrialError
 
 if TYPE_CHECKING:
     from types import FrameType
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Group(TyperGroup):
@@ -50,9 +54,13 @@ class _Group(TyperGroup):
         except typer.BadParameter as error:
             complain(_usage_error(error))
             sys.exit(SpecError.exit_code)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            complain(_full(error))
+            sys.exit(TrialError.exit_code)
         except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            sys.exit(options.EXIT_CODES["killed"])
+            _end_interrupted()
 
 
 def make_app() -> typer.Typer:
@@ -82,12 +90,29 @@ def main() -> None:
     except BenchError as error:
         complain(error)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _end_interrupted()
     try:
         app()
     except SystemExit as end:
         end.code = _with_output(end.code)
         _leave_threads(end)
         raise
+
+
+def _end_interrupted() -> NoReturn:
+    typer.echo("interrupted", err=True)
+    sys.exit(options.EXIT_CODES["killed"])
+
+
+def _full(error: OSError) -> TrialError:
+    """Return what to say of a full disk, wherever it was noticed."""
+    trial_error = TrialError(
+        f"{error.filename or 'a file'} cannot be written: {error.strerror}",
+        hint="make room, also for temporary files (TMPDIR), and give the same command again",
+    )
+    trial_error.__cause__ = error
+    return trial_error
 
 
 def _with_output(code: str | int | None) -> str | int | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import textwrap
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
-from pydantic_core import to_json
+from pydantic_core import to_jsonable_python
 
 from benchbench.driver.watcher import Watcher
 
@@ -32,9 +33,14 @@ SECONDS_IN_A_MINUTE = 60
 class Notes(Watcher):
     """Prints notes on standard error, for commands that show nothing else while they work."""
 
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
     def note(self, text: str) -> None:
-        """Print it."""
-        typer.echo(text, err=True)
+        """Print it, once."""
+        if text not in self._told:
+            self._told.add(text)
+            typer.echo(text, err=True)
 
 
 def terminal_width() -> int | None:
@@ -156,9 +162,18 @@ def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def print_json(data: object) -> None:
     """Print plain data as JSON; numbers that are not finite become texts, as in records."""
-    plain = json.loads(to_json(data, inf_nan_mode="strings"))
     # In ASCII, which every terminal and pipe takes.
-    typer.echo(json.dumps(plain, indent=2))
+    typer.echo(json.dumps(_finite(data), indent=2, default=to_jsonable_python, allow_nan=False))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    if not isinstance(data, float) or math.isfinite(data):
+        return data
+    return "NaN" if math.isnan(data) else "Infinity" if data > 0 else "-Infinity"
 
 
 def duration(seconds: float) -> str:

@@ -52,9 +52,11 @@ def new_plugin(
 
 def _steps(path: Path, use: str, *, as_file: bool) -> tuple[str, ...]:
     """Return the commands to go on with."""
+    quoted = shlex.quote(str(path))
     if as_file:
-        return (f"bench plugin check {path}", f"{use} --plugins {path}")
-    return (f"pip install -e '{path}[test]'", f"pytest {path}", f"bench plugin check {path}", use)
+        return (f"bench plugin check {quoted}", f"{use} --plugins {quoted}")
+    editable = shlex.quote(f"{path}[test]")
+    return (f"pip install -e {editable}", f"pytest {quoted}", f"bench plugin check {quoted}", use)
 
 
 def check_plugin(

@@ -40,7 +40,10 @@ def predict(
 
     from benchbench.cli.output import print_json, print_table
     from benchbench.driver.predict import predict as predict_images
+    from benchbench.driver.settings import check_output
 
+    if output:
+        check_output(output, example="predictions.csv")
     with Console(stderr=True).status("predicting"):
         predictions = predict_images(run, images, experiment=experiment)
     if output:
@@ -73,7 +76,7 @@ def _json_rows(predictions: Predictions) -> Iterator[dict[str, Any]]:
 def _write(path: Path, predictions: Predictions) -> None:
     """Write the CSV file, whole or not at all."""
     from benchbench.compare.comparison_tables import to_csv
-    from benchbench.errors import SpecError
+    from benchbench.driver.settings import writing
     from benchbench.paths import write_atomically
 
     rows = [
@@ -81,7 +84,5 @@ def _write(path: Path, predictions: Predictions) -> None:
         | {f"probability_{name}": f"{value:.6f}" for name, value in row["probabilities"].items()}
         for row in _json_rows(predictions)
     ]
-    try:
+    with writing(path):
         write_atomically(path, to_csv(rows).encode())
-    except OSError as error:
-        raise SpecError(f"{path} cannot be written: {error.strerror}") from error

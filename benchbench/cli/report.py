@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,12 +42,12 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
 ) -> None:
     """Write what an experiment answers into one HTML file that opens without a network."""
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)
-    from benchbench.cli.output import Notes
+    from benchbench.cli.output import Notes, print_json
     from benchbench.driver.report import write_report_of
 
     made = write_report_of(experiment, output, log=log, grid=grid, population=population, watcher=Notes(), **question)
     if as_json:
-        typer.echo(json.dumps(made.to_json(), indent=2))
+        print_json(made.to_json())
     else:
         show(made)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from benchbench.cli import options
+from benchbench.errors import TrialError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,17 +36,21 @@ def list_runs(
 
     Trials whose process ended without a word are marked as killed, and what waits is sent if MLflow answers.
     """
+    from benchbench.cli.output import print_json
     from benchbench.config.differences import varying
     from benchbench.records.journal import Journal
     from benchbench.records.recovery import mark_dead
 
-    mark_dead()
+    try:
+        mark_dead()
+    except TrialError as error:  # in a folder that may only be read, they are listed as killed all the same
+        typer.echo(f"not marked as killed: {error.message}", err=True)
     journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]
     _send_leftovers(journals, experiment)
     varied = varying([journal.record().spec for journal in journals])
     trials = sorted((describe(journal, varied) for journal in journals), key=lambda row: row["started_ms"])
     if as_json:
-        typer.echo(json.dumps({"experiment": experiment, "trials": trials}, indent=2))
+        print_json({"experiment": experiment, "trials": trials})
         return
     if not trials:
         typer.echo(f"no trials of experiment {experiment!r} were run from this folder")
@@ -69,6 +73,7 @@ def describe(journal: Journal, varied: Collection[str] = ()) -> dict[str, Any]:
     from benchbench.tracking import is_delivered
 
     record = journal.record()
+    is_dead = record.status == "running" and journal.is_interrupted()
     return {
         "attempt": record.attempt,
         "spec_id": record.spec_id,
@@ -77,8 +82,8 @@ def describe(journal: Journal, varied: Collection[str] = ()) -> dict[str, Any]:
         "optimizer": record.spec.optimizer.name,
         "seed": record.spec.seed,
         "varies": {key: value for key, value in record.spec.flat().items() if key in varied and key not in _NAMED},
-        "status": record.status,
-        "can_resume": record.status != "running" and journal.is_interrupted(),
+        "status": "killed" if is_dead else record.status,
+        "can_resume": is_dead or (record.status != "running" and journal.is_interrupted()),
         "val_accuracy": record.final.val_accuracy if record.final else None,
         "test_accuracy": record.final.test_accuracy if record.final else None,
         "epoch": len(record.epochs),

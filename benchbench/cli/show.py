@@ -45,11 +45,13 @@ def show_plugin(
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Show a plugin's parameters: type, default, limits and help."""
+    from benchbench.cli.output import print_json
+
     read = read_kind(kind) if name is not None else None
     catalog = read_catalog(map(str, plugins or ()))
     entry = catalog.find(read, name) if read and name else _find_name(catalog, kind)
     if as_json:
-        typer.echo(json.dumps(entry.to_json(), indent=2))
+        print_json(entry.to_json())
     else:
         print_entry(entry)
     mention_broken(catalog)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,13 +37,14 @@ def export(
     """Write the trials, grids and timings of an experiment into one file, without paths and credentials."""
     from rich.console import Console
 
+    from benchbench.cli.output import print_json
     from benchbench.cli.progress import Display
     from benchbench.driver.transfer import export_results
 
     with Display(Console(stderr=True, highlight=False)) as display:
         made = export_results(output, experiment, runs=runs or (), artifacts=artifacts, watcher=display)
     if as_json:
-        typer.echo(json.dumps({"file": str(output), "bytes": output.stat().st_size, **made._asdict()}, indent=2))
+        print_json({"file": str(output), "bytes": output.stat().st_size, **made._asdict()})
         return
     for note in made.notes:
         typer.echo(f"note: {note}", err=True)
@@ -51,7 +52,7 @@ def export(
     typer.echo(
         f"{output}  trials: {made.num_trials}, grids: {made.num_grids}, timings: {made.num_timings}  ({size:.2f} MB)"
     )
-    typer.echo(f"next: bench import {output}  (in another folder)")
+    typer.echo(f"next: bench import {shlex.quote(str(output))}  (in another folder)")
 
 
 def import_(
@@ -67,6 +68,7 @@ def import_(
     """Take exported runs into this folder's store; runs that are there already are left as they are."""
     from rich.console import Console
 
+    from benchbench.cli.output import print_json
     from benchbench.cli.progress import Display
     from benchbench.driver.transfer import import_results
 
@@ -75,7 +77,7 @@ def import_(
         for file in files:
             results[str(file)] = import_results(file, experiment=experiment, watcher=display)
     if as_json:
-        typer.echo(json.dumps({file: result._asdict() for file, result in results.items()}, indent=2))
+        print_json({file: result._asdict() for file, result in results.items()})
     for name, result in results.items():
         for clash in result.clashes:
             typer.echo(f"{name}: {clash}", err=True)

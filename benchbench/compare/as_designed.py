@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchbench.compare.adaptive import follow, withhold
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
+from benchbench.config.differences import is_match
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,7 +43,8 @@ def _of_declared(trials: Sequence[Record], question: Compare, num_seeds: int) ->
     first = set(seeds[:num_seeds])
     counted = [record for record in trials if record.spec.seed in first]
     comparison = compare_records(counted, question)
-    num_ended = [sum(row.statuses.get(status, 0) for status in ("finished", "failed")) for row in comparison.rows]
+    ended = [record.spec for record in counted if record.status in ("finished", "failed")]
+    num_ended = [len({spec.seed for spec in ended if is_match(spec, row.where)}) for row in comparison.rows]
     if len(first) < num_seeds or min(num_ended) < num_seeds:
         why = f"not judged before the {num_seeds} seeds that were declared have run ({min(num_ended)} so far)"
         return withhold(comparison, why)

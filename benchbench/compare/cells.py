@@ -139,7 +139,6 @@ def _obstacle(ours: Numbers, baseline: Numbers, metric: Metric, *, ending: str) 
     for values, whose in ((ours, "this row"), (baseline, "the baseline")):
         if not values:
             return f"no trial of {whose} has {ending}"
-            return f"no trial of {whose} has {ending}"
     if None in ours.values() or None in baseline.values():
         reached = [
             f"{sum(value is not None for value in values.values())} of {len(values)}" for values in (ours, baseline)

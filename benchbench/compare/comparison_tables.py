@@ -79,7 +79,7 @@ def of_population(rows: Sequence[PopulationRow], confidence: float) -> TextTable
     texts = tuple(
         (
             row.name,
-            words.change(row.estimate, row.interval, accuracy),
+            "" if row.estimate is None else words.change(row.estimate, row.interval, accuracy),
             f"{row.n[0]} pairs" if row.is_paired else f"{row.n[0]} and {row.n[1]}",
             "" if row.seed_fraction is None else f"{row.seed_fraction:.0%}",
             row.words,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import stats
 
-from benchbench.compare.intervals import SAME, Interval, is_constant
+from benchbench.compare.intervals import SAME, Interval, exponential, is_constant
 from benchbench.config.design import MIN_SEEDS
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _tested(untested: Contrast, a: NDArray[np.float64], b: NDArray[np.float64], 
     counts = untested.n[:1] if paired else untested.n
     return replace(
         untested,
-        interval=Interval(math.exp(low), math.exp(high)) if untested.is_ratio else Interval(low, high),
+        interval=exponential(low, high) if untested.is_ratio else Interval(low, high),
         p_value=float(test.pvalue) if min(untested.n) >= MIN_SEEDS else None,
         standard_error=math.sqrt(sum(std**2 / count for std, count in zip(deviations, counts, strict=True))),
         degrees_of_freedom=float(test.df),

@@ -37,6 +37,17 @@ class Interval:
         return self.low <= value <= self.high
 
 
+def exponential(low: float, high: float) -> Interval | None:
+    """Return the interval of a ratio from that of its logarithm; None if an end is larger than any number.
+
+    At a confidence of 99.99 %, the interval of two values may reach so far.
+    """
+    try:
+        return Interval(math.exp(low), math.exp(high))
+    except OverflowError:
+        return None
+
+
 @dataclass(frozen=True)
 class Summary:
     """The values of one configuration: how many, their mean, standard deviation and the mean's interval.
@@ -94,17 +105,17 @@ def _mean(values: Sequence[float], scale: Scale) -> float:
     return float(np.mean(values))
 
 
-def _interval(values: Sequence[float], factor: float, *, confidence: float, scale: Scale) -> Interval:
+def _interval(values: Sequence[float], factor: float, *, confidence: float, scale: Scale) -> Interval | None:
     """Return Student's interval, whose standard error is the root of ``factor`` times the deviation of the values."""
     quantile = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * math.sqrt(factor)
     if scale == "ratio" and min(values) > 0:
         logs = np.log(values)
         middle, half = float(np.mean(logs)), quantile * float(np.std(logs, ddof=1))
-        return Interval(math.exp(middle - half), math.exp(middle + half))
+        return exponential(middle - half, middle + half)
     mean, half = float(np.mean(values)), quantile * float(np.std(values, ddof=1))
     if scale == "fraction" and 0 < mean < 1:
         logit, half = float(special.logit(mean)), half / (mean * (1 - mean))
         return Interval(float(special.expit(logit - half)), float(special.expit(logit + half)))
     if scale == "positive" and min(values) > 0:
-        return Interval(mean * math.exp(-half / mean), mean * math.exp(half / mean))
+        return exponential(math.log(mean) - half / mean, math.log(mean) + half / mean)
     return Interval(mean - half, mean + half)

@@ -87,6 +87,8 @@ class Target:
         if metric not in OF_AN_EPOCH:
             hint = closest(metric, OF_AN_EPOCH) or f"choose from {', '.join(OF_AN_EPOCH)}"
             raise SpecError(f"no target can be set for {metric!r}: it is not measured after every epoch", hint=hint)
+        if not math.isfinite(value):
+            raise SpecError(f"the target {metric}={value:g} is no number to reach", hint="such as val_accuracy=0.5")
         check_unit(Metric.named(metric), value, where=f"the target {metric}={value:g}")
         return Target(metric, value)
 

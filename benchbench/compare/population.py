@@ -49,14 +49,14 @@ class PopulationRow:
 
     ``estimate`` is the difference of test accuracies, ``n`` the seeds of both sides, ``seed_fraction`` how much of the
     variance of the estimate is that of seeds: more seeds do not lessen the rest, more test images would. Without enough
-    seeds, ``interval``, ``p_value`` and ``seed_fraction`` are None.
+    seeds, ``interval``, ``p_value`` and ``seed_fraction`` are None; without any that learned, so is the estimate.
     """
 
     name: str
     n: tuple[int, int]
     num_images: int
     is_paired: bool
-    estimate: float
+    estimate: float | None
     interval: Interval | None
     p_value: float | None
     seed_fraction: float | None
@@ -66,8 +66,11 @@ class PopulationRow:
     @property
     def words(self) -> str:
         """Return the verdict."""
+        if self.estimate is None:
+            return "not compared: no seed of one of the two has learned"
         if self.corrected_p is None:
-            return f"not compared: too few seeds, a verdict takes {MIN_SEEDS}"
+            few = f"too few seeds, a verdict takes {MIN_SEEDS}"
+            return f"not compared: {few if min(self.n) < MIN_SEEDS else 'nothing varies between seeds and images'}"
         p = f"p = {self.corrected_p:.2g}" if self.corrected_p >= 0.001 else "p < 0.001"  # noqa: PLR2004 - printed
         return f"{self.kind} on images like these ({p})"
 
@@ -101,12 +104,16 @@ def over_images(ours: Mapping[str, Correct], baseline: Mapping[str, Correct], *,
 
     Seeds are paired as in :func:`~benchbench.compare.contrasts.pairs`.
     """
+    if not (ours and baseline):
+        num_images = next((len(correct) for correct in (*ours.values(), *baseline.values())), 0)
+        return PopulationRow("", (len(ours), len(baseline)), num_images, False, None, None, None, None)
     paired = pairs(dict.fromkeys(ours, 0.0), dict.fromkeys(baseline, 0.0))
     a, b = (np.array([side[key] for key in paired or sorted(side)]) for side in (ours, baseline))
     groups = [a - b] if paired else [a, b]
     n, num_images = (len(a), len(b)), a.shape[-1]
-    row = PopulationRow("", n, num_images, bool(paired), float(a.mean() - b.mean()), None, None, None)
-    if min(n) < MIN_SEEDS:
+    estimate = float(a.mean() - b.mean())
+    row = PopulationRow("", n, num_images, bool(paired), estimate, None, None, None)
+    if min(n) < MIN_SEEDS or num_images == 1:
         return row
     of_seeds = [float(np.var(each.mean(axis=1), ddof=1)) / len(each) for each in groups]
     of_both = sum(_interaction(each) / each.size for each in groups)
@@ -120,8 +127,8 @@ def over_images(ours: Mapping[str, Correct], baseline: Mapping[str, Correct], *,
     half = float(stats.t.isf((1 - confidence) / 2, freedom)) * error
     return replace(
         row,
-        interval=Interval(max(row.estimate - half, -1.0), min(row.estimate + half, 1.0)),
-        p_value=float(2 * stats.t.sf(abs(row.estimate) / error, freedom)),
+        interval=Interval(max(estimate - half, -1.0), min(estimate + half, 1.0)),
+        p_value=float(2 * stats.t.sf(abs(estimate) / error, freedom)),
         seed_fraction=sum(of_seeds) / variance,
     )
 
@@ -147,6 +154,6 @@ def _judged(rows: Sequence[PopulationRow], *, level: float) -> tuple[PopulationR
         p = next(corrected)
         kind: Kind = "not distinguishable"
         if p < level:
-            kind = "better" if row.estimate > 0 else "worse"
+            kind = "better" if (row.estimate or 0.0) > 0 else "worse"
         judged.append(replace(row, kind=kind, corrected_p=p))
     return tuple(judged)

@@ -68,3 +68,19 @@ class Design:
         start = max(first) + 1
         seeds = (*first, *range(start, start + looks[-1]))[: looks[-1]]
         return Design(seeds, looks, num_configurations)
+
+    def has_looks_of(self, other: Design | None) -> bool:
+        """Tell whether another design looks at the same seeds, if there is one."""
+        return other is not None and (self.seeds, self.looks) == (other.seeds, other.looks)
+
+
+@dataclass(frozen=True)
+class Designs:
+    """The design by which a grid last added seeds, and those that it had before its file was changed.
+
+    ``grids`` are the names of those that added seeds if several are meant.
+    """
+
+    current: Design | None = None
+    earlier: tuple[Design, ...] = ()
+    grids: tuple[str, ...] = ()

@@ -58,7 +58,7 @@ def compare(
     question = study.question(options)
     records = find_records(name, study, note)
     with look_memory(name) as memory:
-        comparison = compare_at_this_look(records, question, study.design, memory, note)
+        comparison = compare_at_this_look(records, question, study.design, memory, note, earlier=study.earlier)
     return _with_late_baseline(comparison, question, study, options)
 
 
@@ -80,8 +80,10 @@ def compare_groups(
     question = study.question(options)
     records = find_records(name, study, note)
     with look_memory(name) as memory:
-        groups = compare_groups_at_this_look(records, question, study.design, memory, note)
-    groups = with_populations(groups, question) if population else groups
+        groups = compare_groups_at_this_look(records, question, study.design, memory, note, earlier=study.earlier)
+    if population:
+        _note_design(study, "on images like these", watcher)
+        groups = with_populations(groups, question)
     return tuple(
         replace(group, comparison=_with_late_baseline(group.comparison, question, study, options))
         if group.comparison
@@ -104,10 +106,10 @@ def with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tupl
 def _with_late_baseline(
     comparison: Comparison, question: Compare, study: Study, options: QuestionOptions
 ) -> Comparison:
-    """Return a comparison with a warning if its baseline was named when the results were known."""
+    """Return a comparison with what its study warns of, and if its baseline was named when the results were known."""
     is_late = bool(options.get("baseline")) and question.baseline != study.compare.baseline
     late = on_late_baseline(comparison) if is_late else ()
-    return replace(comparison, warnings=(*comparison.warnings, *late))
+    return replace(comparison, warnings=(*comparison.warnings, *study.warnings, *late))
 
 
 def compare_over_datasets(
@@ -123,6 +125,7 @@ def compare_over_datasets(
     datasets.
     """
     study = Study.of_experiment(experiment or default_experiment(), grid)
+    _note_design(study, "on each of several datasets", watcher)
     return compare_datasets(_find(experiment, study, watcher), study.question(options))
 
 
@@ -139,6 +142,7 @@ def compare_over_images(
     predictions.
     """
     study = Study.of_experiment(experiment or default_experiment(), grid)
+    _note_design(study, "on images like these", watcher)
     return _over_images(_find(experiment, study, watcher), study.question(options))
 
 
@@ -188,6 +192,13 @@ def _over_images(records: Sequence[Record], question: Compare) -> tuple[Populati
     finished = [record for record in one_per_trial(records) if record.status == "finished"]
     predictions = {record.attempt: load_predictions(_run_id(record)) for record in finished}
     return compare_populations(finished, predictions, question)
+
+
+def _note_design(study: Study, where: str, watcher: Watcher | None) -> None:
+    """Tell that verdicts are not those of the design, which is about one comparison over seeds."""
+    key = "decide" if study.design else "seeds" if study.compare.seeds else ""
+    if key:
+        (watcher or Watcher()).note(f"verdicts {where} take no account of `{key}` in [compare]: all trials count")
 
 
 def _find(experiment: str | None, study: Study, watcher: Watcher | None) -> list[Record]:

@@ -39,6 +39,11 @@ class Outcome:
         """Return ``finished``, ``failed``, ``killed`` or ``refused``."""
         return self.record.status if self.record else "refused"
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether it failed or could not begin."""
+        return self.status in ("failed", "refused")
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -46,6 +51,11 @@ class Ending:
 
     outcomes: list[Outcome]
     is_interrupted: bool
+
+    @property
+    def num_failures(self) -> int:
+        """How many trials failed, or could not begin."""
+        return sum(outcome.is_failure for outcome in self.outcomes)
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ class _Running:
 
     @property
     def num_failures(self) -> int:
-        return sum(outcome.status in ("failed", "refused") for outcome in self.outcomes)
+        return sum(outcome.is_failure for outcome in self.outcomes)
 
     def hear(self, job: TrialJob, message: Event | Status | Output | Refused | Died) -> None:
         match message:

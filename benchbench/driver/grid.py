@@ -122,12 +122,20 @@ def _import_report() -> None:
 def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watcher) -> bool:
     """Put a report among the files of the grid's own run; if that fails, say why."""
     from benchbench.driver import report
+    from benchbench.tracking.grid_runs import find_designs
     from benchbench.tracking.stored_records import read_experiment
 
-    request = report.Request(
-        experiment, grid.question, grid.compare, grid.expected, str(grid.path), grid.name, grid.design
-    )
     try:
+        request = report.Request(
+            experiment,
+            grid.question,
+            grid.compare,
+            grid.expected,
+            str(grid.path),
+            grid.name,
+            grid.design,
+            earlier=find_designs(experiment, name=grid.name, file=grid.path).earlier,
+        )
         records = read_experiment(experiment, spec_ids={trial.spec.id for trial in result.trials}).records
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
             return report.make(request, records, Path(folder) / file_names.REPORT, note=watcher.note).run_id is not None

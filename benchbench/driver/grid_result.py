@@ -74,7 +74,8 @@ class GridResult:
     def status(self) -> Literal["finished", "failed", "killed"]:
         """Return ``killed`` if an interrupt ended the grid early, ``failed`` if a trial did not finish."""
         statuses = self.counts.keys()
-        if "killed" in statuses or (self.is_interrupted and statuses & {"not started", "refused"}):
+        is_undecided = self.course is not None and not self.course.is_over
+        if "killed" in statuses or (self.is_interrupted and (is_undecided or statuses & {"not started", "refused"})):
             return "killed"
         return "finished" if statuses <= {"finished"} else "failed"
 

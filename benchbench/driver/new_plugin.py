@@ -15,6 +15,7 @@ from pathlib import Path
 from string import Template
 
 from benchbench.config.kinds import KINDS
+from benchbench.driver.settings import writing
 from benchbench.errors import PluginError, SpecError, closest
 from benchbench.paths import write_atomically
 from benchbench.plugin.catalog import Catalog
@@ -82,7 +83,8 @@ def new_file(kind: str, name: str, folder: Path) -> Path:
     plugin = _checked(kind, name)
     path = folder / f"{plugin.module.removeprefix('benchbench_')}.py"
     _refuse_existing(path)
-    write_atomically(path, plugin.filled(f"{kind}.py.txt"))
+    with writing(path):
+        write_atomically(path, plugin.filled(f"{kind}.py.txt"))
     return path
 
 
@@ -101,13 +103,14 @@ def new_package(kind: str, name: str, folder: Path) -> Path:
         f"{source}/plugin.py": f"{kind}.py.txt",
         f"tests/test_{plugin.module.removeprefix('benchbench_')}.py": "test_plugin.py.txt",
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".bench-new-") as unfinished:
-        for file, template in files.items():
-            target = Path(unfinished) / "package" / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(plugin.filled(template), encoding="utf-8")
-        shutil.move(Path(unfinished) / "package", path)
+    with writing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".bench-new-") as unfinished:
+            for file, template in files.items():
+                target = Path(unfinished) / "package" / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(plugin.filled(template), encoding="utf-8")
+            shutil.move(Path(unfinished) / "package", path)
     return path
 
 

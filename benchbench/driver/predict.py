@@ -60,18 +60,27 @@ def predict(
 def find_files(paths: Iterable[str | Path]) -> Iterator[str]:
     """Yield files as they are named, and for a folder the images in it and below it, in the order of their names.
 
-    Raises :class:`~benchbench.errors.DataError` for a path that is not there and for a folder without images.
+    Raises :class:`~benchbench.errors.DataError` for a path that is not there, for a folder without images, and for a
+    name that is not UTF-8.
     """
     for path in map(Path, paths):
         if not path.is_dir():
             if not path.exists():
                 raise DataError(f"there is no image {path}", hint="give image files, or folders of them")
-            yield str(path)
+            yield _readable(path)
             continue
         inside = sorted(file for file in path.rglob("*") if _is_image(file.relative_to(path)) and file.is_file())
         if not inside:
             raise DataError(f"the folder {path} has no images in it")
-        yield from map(str, inside)
+        yield from map(_readable, inside)
+
+
+def _readable(path: Path) -> str:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"the name of {str(path)!r} is not UTF-8", hint="rename the file") from None
+    return str(path)
 
 
 def _is_image(path: Path) -> bool:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare import compare_records, words
+from benchbench.compare.adaptive import follow
 from benchbench.compare.as_designed import compare_as_designed
+from benchbench.compare.configurations import find_keys, group, one_per_trial
 from benchbench.compare.groups import ComparedGroup, Group, num_configurations, split
 from benchbench.errors import SpecError, TrackingError
 
@@ -27,6 +29,8 @@ def compare_groups_at_this_look(
     design: Design | None,
     memory: LookMemory,
     note: Callable[[str], None],
+    *,
+    earlier: Sequence[Design] = (),
 ) -> tuple[ComparedGroup, ...]:
     """Return the comparison of each group of trials that can be compared; a design is that of one group.
 
@@ -34,15 +38,16 @@ def compare_groups_at_this_look(
     """
     groups = _groups(records, question, design)
     compared, errors = [], []
-    for group in groups:
-        of_group = design if len(groups) == 1 or _is_of(design, group.records) else None
+    for part in groups:
+        is_of_design = len(groups) == 1 or _is_of(design, part.records)
+        of_part, before = (design, earlier) if is_of_design else (None, ())
         try:
-            comparison = compare_at_this_look(group.records, question, of_group, memory, note)
+            comparison = compare_at_this_look(part.records, question, of_part, memory, note, earlier=before)
         except SpecError as error:
             errors.append(error)
-            compared.append(ComparedGroup(group.heading, group.records, obstacle=error.message))
+            compared.append(ComparedGroup(part.heading, part.records, obstacle=error.message))
         else:
-            compared.append(ComparedGroup(group.heading, group.records, comparison))
+            compared.append(ComparedGroup(part.heading, part.records, comparison))
     if len(errors) == len(groups):
         raise errors[0]
     return tuple(compared)
@@ -54,18 +59,24 @@ def compare_at_this_look(
     design: Design | None,
     memory: LookMemory,
     note: Callable[[str], None],
+    *,
+    earlier: Sequence[Design] = (),
 ) -> Comparison:
     """Return the comparison of a design or, if none was declared, at the level of this look.
 
     The first look has the whole level, the second half of it, the third a quarter. They add up to less than twice the
-    level, however often somebody adds seeds and looks again. Only a declared design keeps to the level. ``note`` is
-    told if the looks cannot be remembered.
+    level, however often somebody adds seeds and looks again. Only a declared design keeps to the level, and a warning
+    tells if looks were taken by ``earlier`` ones. ``note`` is told if the looks cannot be remembered.
     """
     comparison = compare_as_designed(records, question, design)
+    changed = _on_earlier(records, question, design, earlier)
+    comparison = replace(comparison, warnings=(*comparison.warnings, *changed))
     if design is not None or question.seeds is not None:
         return comparison
+    meanings = _meanings(records, question)
+    identity = _identity(meanings[comparison.baseline.name], question, records)
     try:
-        looks = memory.look(_identity(comparison, question, records), _seeds(comparison))
+        looks = memory.look(identity, {meanings[name]: number for name, number in _seeds(comparison).items()})
     except TrackingError as error:
         note(error.message)
         return comparison
@@ -74,7 +85,7 @@ def compare_at_this_look(
     whole = 1 - question.confidence
     level = whole / 2 ** (len(looks) - 1)
     again = compare_records(records, question.model_copy(update={"confidence": 1 - level}))
-    warnings = (*again.warnings, _warning(looks, level, whole))
+    warnings = (*again.warnings, *changed, _warning(looks, level, whole))
     return replace(again, warnings=warnings, level_of_looks=2 * whole - level)
 
 
@@ -82,7 +93,7 @@ def _groups(records: Sequence[Record], question: Compare, design: Design | None)
     """Return the groups that can be compared, but all trials together if no group is the one of the design."""
     groups = split(records, question)
     is_whole = design is not None and (
-        _is_of(design, records) or not any(_is_of(design, group.records) for group in groups)
+        _is_of(design, records) or not any(_is_of(design, part.records) for part in groups)
     )
     return (Group("", tuple(records)),) if is_whole else groups
 
@@ -91,10 +102,40 @@ def _is_of(design: Design | None, records: Sequence[Record]) -> bool:
     return design is not None and num_configurations(records) == design.num_configurations
 
 
-def _identity(comparison: Comparison, question: Compare, records: Sequence[Record]) -> str:
+def _identity(baseline: str, question: Compare, records: Sequence[Record]) -> str:
     """Return what makes two looks looks at the same question on the same images, whatever rows it has."""
     images = sorted({(record.spec.dataset.name, record.data_digest) for record in records})
-    return json.dumps([comparison.baseline.where, sorted(question.metrics), question.targets, images], sort_keys=True)
+    return json.dumps([baseline, sorted(question.metrics), question.targets, images], sort_keys=True)
+
+
+def _meanings(records: Sequence[Record], question: Compare) -> dict[str, str]:
+    """Return what each row is, by its name: the name changes as soon as one more thing varies between trials."""
+    trials = one_per_trial(records)
+    rows = group(trials, find_keys([record.spec for record in trials], question.by))
+    return {
+        row.name: " ".join(sorted({replace(record.spec, seed=0).id for record in row.trials.values()})) for row in rows
+    }
+
+
+def _on_earlier(
+    records: Sequence[Record], question: Compare, design: Design | None, earlier: Sequence[Design]
+) -> tuple[str, ...]:
+    """Return a warning if looks were taken by designs that look at other seeds than this one."""
+    others = {(one.seeds, one.looks): one for one in earlier if not one.has_looks_of(design)}
+    taken: list[str] = []
+    for one in others.values():
+        number = design.num_configurations if design else one.num_configurations
+        course = follow(one_per_trial(records), question, replace(one, num_configurations=number))
+        if course.comparisons:
+            taken.append(", ".join(map(str, one.looks[: len(course.comparisons)])))
+    if not taken:
+        return ()
+    whole = 1 - question.confidence
+    text = (
+        f"`decide` was changed after looks at {' and '.join(taken)} seeds: each of its versions has a level of its own,"
+        f" so the chance of a false verdict in any of them is up to {words.percent((len(taken) + 1) * whole)}"
+    )
+    return (text,)
 
 
 def _seeds(comparison: Comparison) -> dict[str, int]:

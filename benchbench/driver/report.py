@@ -11,7 +11,7 @@ from benchbench.compare import against_published, compare_datasets, compare_reco
 from benchbench.compare.configurations import one_per_trial
 from benchbench.driver.compare import with_populations
 from benchbench.driver.repeated_looks import compare_groups_at_this_look
-from benchbench.driver.settings import check_output, default_experiment
+from benchbench.driver.settings import check_output, default_experiment, writing
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, TrackingError
@@ -50,6 +50,7 @@ class Request:
     grid_name: str = ""
     design: Design | None = None
     population: bool = False
+    earlier: tuple[Design, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,19 @@ def write_report_of(
     question = study.question(options)
     note = (watcher or Watcher()).note
     records = find_records(name, study, note)
-    request = Request(name, study.text, question, study.expected, str(grid or ""), study.name, study.design, population)
+    for warning in study.warnings:
+        note(f"warning: {warning}")
+    request = Request(
+        name,
+        study.text,
+        question,
+        study.expected,
+        str(grid or ""),
+        study.name,
+        study.design,
+        population,
+        study.earlier,
+    )
     return make(request, records, output, note=note, log=log)
 
 
@@ -129,7 +142,7 @@ def make(
     """
     question = request.question
     with look_memory(request.experiment) as memory:
-        groups = compare_groups_at_this_look(records, question, request.design, memory, note)
+        groups = compare_groups_at_this_look(records, question, request.design, memory, note, earlier=request.earlier)
     groups = with_populations(groups, question) if request.population else groups
     expected = request.expected
     published = against_published(records, expected, confidence=question.confidence) if expected else ()
@@ -145,7 +158,8 @@ def make(
             groups=groups,
             over_datasets=None if request.design else _over_datasets(records, question),
         )
-        write_report(subject, path)
+        with writing(path):
+            write_report(subject, path)
     run_id = _keep(request, records, path, note) if log else None
     return Made(path, subject.counts, run_id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
@@ -13,7 +14,7 @@ from benchbench.plugin.discovery import loose_files
 from benchbench.protocol.jobs import Accelerate, ArtifactLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 ExecutorName = Literal["local", "ray"]
 DEFAULT_EXPERIMENT = "bench"
@@ -114,6 +115,17 @@ def check_output(output: Path, *, example: str) -> None:
         raise SpecError(f"-o: there is no folder {output.parent}", hint="create it first, or choose another file")
     if not os.access(output.parent, os.W_OK):
         raise SpecError(f"-o: the folder {output.parent} cannot be written to", hint="choose another file")
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """Raise :class:`~benchbench.errors.SpecError` if a file or folder cannot be written, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        raise SpecError(
+            f"{output} cannot be written: {error.strerror}", hint="make room there, or choose another file or folder"
+        ) from error
 
 
 def setting_texts(settings: Mapping[str, object] | None) -> list[str]:

@@ -17,7 +17,7 @@ from benchbench.config.validation import refuse_unknown_keys
 from benchbench.errors import PluginError, SpecError
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import loose_files
-from benchbench.tracking.grid_runs import find_design
+from benchbench.tracking.grid_runs import find_designs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Study:
-    """What a file asks: its question and published results and, if it is a grid, its name, words, trials and design."""
+    """What a file asks: its question and published results and, if it is a grid, its name, words, trials and design.
+
+    ``earlier`` are the designs that the grid had before, and ``grids`` the names of several grids that added seeds.
+    """
 
     compare: Compare
     expected: tuple[Expected, ...]
@@ -51,17 +54,18 @@ class Study:
     name: str = ""
     text: str = ""
     design: Design | None = None
+    earlier: tuple[Design, ...] = ()
+    grids: tuple[str, ...] = ()
 
     @staticmethod
     def of_experiment(experiment: str, path: str | Path | None) -> Study:
         """Return what the file asks about an experiment, with the design by which its grid has added seeds."""
         study = Study.read(path)
-        if study.design is not None or study.compare.seeds is not None:
-            return study
-        design = find_design(experiment, name=study.name, file=Path(path) if path and study.name else None)
-        if design is None:
-            return study
-        return Study.read(path, decide=True) if path and study.name else replace(study, design=design)
+        designs = find_designs(experiment, name=study.name, file=Path(path) if path and study.name else None)
+        if designs.current is not None and study.design is None and study.compare.seeds is None:
+            study = Study.read(path, decide=True) if path and study.name else replace(study, design=designs.current)
+        earlier = (*designs.earlier, *([designs.current] if designs.current else []))
+        return replace(study, earlier=earlier, grids=designs.grids)
 
     @staticmethod
     def read(path: str | Path | None, *, decide: bool = False) -> Study:
@@ -75,6 +79,17 @@ class Study:
             return Study(*read_comparison(table))
         grid = grid_file.load(path, decide=decide)
         return Study(grid.compare, grid.expected, _wheres(grid), grid.name, grid.question, grid.design)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what verdicts about all trials of an experiment leave out of account."""
+        if not self.grids:
+            return ()
+        text = (
+            f"seeds of {', '.join(self.grids)} were added until results decided, which these verdicts take no account"
+            " of: --grid FILE judges a grid by its design"
+        )
+        return (text,)
 
     def question(self, options: QuestionOptions) -> Compare:
         """Return the file's question with what the caller asks instead."""

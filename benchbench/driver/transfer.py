@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
+
+from filelock import FileLock
 
 from benchbench.driver.settings import check_choice, check_output, default_experiment
 from benchbench.driver.watcher import Watcher
 from benchbench.records import results_file
+from benchbench.records.state import not_written, state_folder
 from benchbench.tracking import Store
 from benchbench.tracking.exporting import Exported, Level, export_runs
 from benchbench.tracking.importing import Imported, import_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 def export_results(
@@ -47,11 +51,27 @@ def import_results(file: str | Path, *, experiment: str | None = None, watcher: 
 
     Raises :class:`~benchbench.errors.BenchError` for a file that cannot be read and a store that cannot be written.
     """
-    with results_file.read(Path(file)) as reader:
+    with results_file.read(Path(file)) as reader, _alone(watcher or Watcher()):
         store = Store.open(experiment=experiment or reader.manifest.experiment)
         if store.note and watcher:
             watcher.note(store.note)
         return import_runs(reader, store, progress=_progress(f"importing {Path(file).name}", watcher))
+
+
+@contextmanager
+def _alone(watcher: Watcher) -> Iterator[None]:
+    """Let one process at a time import into this folder: two at once would make the same run twice."""
+    lock = FileLock(state_folder() / "import.lock")
+    watcher.status("waiting for another import")
+    try:
+        state_folder().mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise not_written(state_folder(), error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _progress(text: str, watcher: Watcher | None) -> Callable[[int, int], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from benchbench.driver.listeners import load_listeners
 from benchbench.driver.next_trials import LookByLook, NextTrials
 from benchbench.driver.plan import check_resumable, plan
 from benchbench.driver.resolving import resolve
+from benchbench.errors import BenchError
 from benchbench.protocol.jobs import Continued, TrialJob
 from benchbench.records.calls import calling
 from benchbench.records.claim import Claim
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchbench.compare.adaptive import Course
+    from benchbench.config.design import Design
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Draft, Spec
     from benchbench.driver.event_loop import Outcome
@@ -153,13 +156,24 @@ class _Work:
             store.experiment_id,
             store.open_parent(grid.name, file=grid.path, question=grid.question, design=grid.design),
         )
-        ending = self._train_batches(batch, batches, best.complete, parent_run_id=run.run_id)
-        self.trials.on_trained()
-        best_jobs = [self._job(best.done_before)] if best.done_before else list(jobs.values())
-        kept_back = best.keep_all(best_jobs, self.opened)
+        earlier = store.earlier_designs(run.run_id)
+        if any(not one.has_looks_of(grid.design) for one in earlier):
+            self.watcher.note(
+                "`decide` has changed since an earlier call: bench compare says what its verdicts are worth"
+            )
+        try:
+            ending = self._train_batches(batch, batches, best.complete, parent_run_id=run.run_id)
+            self.trials.on_trained()
+            best_jobs = [self._job(best.done_before)] if best.done_before else list(jobs.values())
+            kept_back = best.keep_all(best_jobs, self.opened)
+        except BaseException:
+            # The next command ends the grid's run: there may be nothing left to do that would open it again.
+            with suppress(BenchError):  # the first error says more
+                GridEnd(run.tracking_uri, run.run_id, "killed").keep()
+            raise
         end = GridEnd(run.tracking_uri, run.run_id, self._result(ending, journals, batches).status)
         end.keep()
-        page = partial(self._page, grid, store, journals, batches)
+        page = partial(self._page, grid, store, journals, batches, earlier)
         is_delivered = self._deliver(artifacts, kept_back=kept_back, ended=(end, page))
         return self._result(ending, journals, batches, is_delivered=is_delivered, run=run)
 
@@ -180,10 +194,9 @@ class _Work:
         """Train batch after batch, until there is none, an interrupt, or too many failures."""
         ending = Ending([], is_interrupted=False)
         while batch and not ending.is_interrupted:
-            latest = self._train(batch, complete, parent_run_id=parent_run_id)
+            latest = self._train(batch, complete, parent_run_id=parent_run_id, num_failures=ending.num_failures)
             ending = Ending([*ending.outcomes, *latest.outcomes], latest.is_interrupted)
-            num_failures = sum(outcome.status in ("failed", "refused") for outcome in ending.outcomes)
-            if self.trials.max_failures is not None and num_failures >= self.trials.max_failures:
+            if self.trials.max_failures is not None and ending.num_failures >= self.trials.max_failures:
                 break
             batch = [] if ending.is_interrupted else batches.next()
         return ending
@@ -205,7 +218,14 @@ class _Work:
         end_of_call.drop_delivered(tracker, artifacts, kept_back=kept_back)
         return is_delivered
 
-    def _train(self, jobs: list[TrialJob], complete: Callable[[Journal], None], *, parent_run_id: str | None) -> Ending:
+    def _train(
+        self,
+        jobs: list[TrialJob],
+        complete: Callable[[Journal], None],
+        *,
+        parent_run_id: str | None,
+        num_failures: int = 0,
+    ) -> Ending:
         if not jobs:
             return Ending([], is_interrupted=False)
         executor, note, store = self.opened.executor, self.watcher.note, self.opened.tracker.wait_open()
@@ -224,7 +244,7 @@ class _Work:
             resume_notes={item.journal.attempt: item.changes for item in self.plan if item.journal and item.changes},
             labels={job.attempt: self._label(job.spec) for job in jobs},
             retries=self.trials.retries,
-            max_failures=self.trials.max_failures,
+            max_failures=None if self.trials.max_failures is None else self.trials.max_failures - num_failures,
         )
         with self.watcher.training(jobs, executor.progress):
             return drive.run(jobs, executor)
@@ -274,7 +294,14 @@ class _Work:
             run=run,
         )
 
-    def _page(self, grid: GridFile, store: Store, journals: dict[str, Journal], batches: NextTrials) -> GridPage:
+    def _page(
+        self,
+        grid: GridFile,
+        store: Store,
+        journals: dict[str, Journal],
+        batches: NextTrials,
+        earlier: tuple[Design, ...],
+    ) -> GridPage:
         from benchbench.driver.repeated_looks import compare_groups_at_this_look
         from benchbench.report.grid_page import grid_page
         from benchbench.tracking.look_memory import LookMemory
@@ -288,7 +315,9 @@ class _Work:
             known,
             num_trials=len(batches.wanted),
             course=batches.course,
-            compare=lambda: compare_groups_at_this_look(known, grid.compare, grid.design, memory, note),
+            compare=lambda: compare_groups_at_this_look(
+                known, grid.compare, grid.design, memory, note, earlier=earlier
+            ),
         )
 
     def _known(self, item: Planned, journals: dict[str, Journal], store: Store) -> Record | None:

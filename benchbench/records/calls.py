@@ -25,9 +25,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.errors import TrialError
 from benchbench.records.host import Host, this_host
-from benchbench.records.state import GOES_ON, state_folder
+from benchbench.records.state import not_written, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +100,7 @@ NOBODY = Call("", "")
 
 @contextmanager
 def calling() -> Iterator[Call]:
-    """Be alive until the block ends; raises :class:`TrialError` if the folder of our state cannot be written."""
+    """Be alive until the block ends; raises :class:`BenchError` if the folder of our state cannot be written."""
     name = uuid.uuid4().hex[:16]
     folder = state_folder().absolute() / "calls"
     lock, sign = folder / f"{name}.lock", folder / f"{name}.alive"
@@ -110,7 +109,7 @@ def calling() -> Iterator[Call]:
         sign.write_bytes(b"0")
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise TrialError(f"{folder} cannot be written: {error.strerror}", hint=GOES_ON) from error
+        raise not_written(folder, error) from error
     ended = threading.Event()
     thread = threading.Thread(target=_give_signs, args=(sign, ended), name="bench-alive", daemon=True)
     try:

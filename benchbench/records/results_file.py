@@ -18,7 +18,7 @@ import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import ValidationError, with_config
 
@@ -29,13 +29,20 @@ from benchbench.records.record import Record, RecordError
 from benchbench.records.redaction import without_credentials, without_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FORMAT = 1
 SUFFIX = ".bench"
 MANIFEST = "manifest.json"
 MAX_FILE_BYTES = 8 << 30
 """What a single file of an archive may unpack to. Models are the largest."""
+
+MAX_TEXT_BYTES = 1 << 30
+"""The same for what is read into memory: the manifest, and the metrics of one run."""
+
+_BLOCK_BYTES = 1 << 20
+_TEXTS = (".toml", ".yaml", ".yml", ".txt")
+_MODEL = "MLmodel"
 
 
 class Point(NamedTuple):
@@ -65,7 +72,7 @@ class Run:
 
     run_id: str
     name: str
-    status: str
+    status: Literal["FINISHED", "FAILED", "KILLED"]
     started_ms: int
     ended_ms: int | None = None
     parent: str = ""
@@ -104,21 +111,32 @@ class Writer:
         """Add a file that a run keeps, without the absolute paths in it."""
         target = f"runs/{run_id}/artifacts/{name}"
         if path.suffix == ".json":
-            self._archive.writestr(target, _cleaned_json(path.read_text(encoding="utf-8")))
-        elif path.suffix == ".toml":
-            self._archive.writestr(target, _cleaned(path.read_text(encoding="utf-8")))
+            self._add(path, target, _cleaned_json)
         else:
-            self._archive.write(path, target)
+            self._add(path, target, _cleaned if path.suffix in _TEXTS else None)
 
     def model(self, run_id: str, folder: Path) -> None:
         """Add the trained model of a run, a folder."""
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                self._archive.write(path, f"runs/{run_id}/model/{path.relative_to(folder).as_posix()}")
+                target = f"runs/{run_id}/model/{path.relative_to(folder).as_posix()}"
+                # MLflow notes in it where the model lies.
+                self._add(path, target, _cleaned if path.name == _MODEL or path.suffix in _TEXTS else None)
 
     def manifest(self, manifest: Manifest) -> None:
         """Add the manifest, which makes the file whole."""
         self._archive.writestr(MANIFEST, json_adapter(Manifest).dump_json(manifest, indent=2))
+
+    def _add(self, path: Path, target: str, clean: Callable[[str], str] | None) -> None:
+        """Add a file, as it is or cleaned; one that should be text and is not stays as it is."""
+        try:
+            text = clean(path.read_text(encoding="utf-8")) if clean else None
+        except UnicodeDecodeError:
+            text = None
+        if text is None:
+            self._archive.write(path, target)
+        else:
+            self._archive.writestr(target, text)
 
 
 class Reader:
@@ -160,7 +178,8 @@ class Reader:
                 raise self._damaged(f"a file of an unsafe name, {name!r}")
             target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self._read(name))
+            with target.open("wb") as file:
+                file.writelines(self._blocks(name, MAX_FILE_BYTES))
         return folder if names else None
 
     def _read_manifest(self) -> Manifest:
@@ -184,11 +203,17 @@ class Reader:
         return manifest
 
     def _read(self, name: str) -> bytes:
+        return b"".join(self._blocks(name, MAX_TEXT_BYTES))
+
+    def _blocks(self, name: str, max_bytes: int) -> Iterator[bytes]:
+        """Yield the content of a file, block by block: a small archive may unpack to more than the memory holds."""
         try:
             info = self._archive.getinfo(name)
-            if info.file_size > MAX_FILE_BYTES:
+            if info.file_size > max_bytes:
                 raise self._damaged(f"{name}, of {info.file_size / 1e9:.0f} GB,")
-            return self._archive.read(info)
+            with self._archive.open(info) as file:
+                while block := file.read(_BLOCK_BYTES):
+                    yield block
         except KeyError:
             raise SpecError(
                 f"{self._path} is no results file: {name} is missing", hint="`bench export` writes one"
@@ -214,7 +239,7 @@ def read(path: Path) -> Iterator[Reader]:
 
 
 def _cleaned_json(text: str) -> str:
-    """Return JSON without absolute paths and credentials; a spec stays as it is, since its id is made of it."""
+    """Return JSON without absolute paths and credentials; the paths of a spec stay, since its id is made of them."""
     try:
         return json.dumps(_clean(json.loads(text)), indent=2) + "\n"
     except ValueError:
@@ -225,12 +250,12 @@ def _cleaned(text: str) -> str:
     return without_paths(without_credentials(text))
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, clean: Callable[[str], str] = _cleaned) -> Any:
     if isinstance(value, dict):
-        return {key: item if key == "spec" else _clean(item) for key, item in value.items()}
+        return {key: _clean(item, without_credentials if key == "spec" else clean) for key, item in value.items()}
     if isinstance(value, list):
-        return [_clean(item) for item in value]
-    return _cleaned(value) if isinstance(value, str) else value
+        return [_clean(item, clean) for item in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 LIGHT = frozenset(

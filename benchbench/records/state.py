@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from benchbench.errors import TrialError
+from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.paths import write_atomically
 from benchbench.records.json_adapter import json_adapter
 
@@ -18,6 +19,9 @@ _named: set[Path] = set()
 T = TypeVar("T")
 
 GOES_ON = "make room and give the same command again: it goes on from the last good checkpoint"
+
+
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def state_folder() -> Path:
@@ -37,11 +41,19 @@ def read_state(path: Path, kind: type[T]) -> T | None:
 
 
 def write_state(path: Path, value: object) -> None:
-    """Replace a file; raises :class:`TrialError` if it cannot be written."""
+    """Replace a file; raises what :func:`not_written` returns."""
     try:
         write_atomically(path, json_adapter(type(value)).dump_json(value))
     except OSError as error:
-        raise TrialError(f"{path} cannot be written: {error.strerror}", hint=GOES_ON) from error
+        raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: OSError) -> BenchError:
+    """Return the error for state that cannot be written: a folder that may only be read is another than a full disk."""
+    message = f"{path} cannot be written: {error.strerror}"
+    if error.errno in _READ_ONLY:
+        return SpecError(message, hint="start bench in a folder that you may write to, or set BENCH_STATE")
+    return TrialError(message, hint=GOES_ON)
 
 
 def pass_over(path: Path, reason: str) -> None:

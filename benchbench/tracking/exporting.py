@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import importlib.metadata
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from benchbench.errors import TrackingError
+from benchbench.errors import SpecError, TrackingError
 from benchbench.paths import replacing
 from benchbench.records import file_names, results_file
 from benchbench.records.redaction import has_paths, without_credentials, without_paths
@@ -21,7 +24,7 @@ from benchbench.tracking.reading import reading, search
 from benchbench.tracking.stored_records import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from mlflow import entities
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 Level = Literal["none", "light", "full"]
 """Which files travel: records alone; all tables; or everything, the trained models included."""
 
+_ENDED = ("FINISHED", "FAILED", "KILLED")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DIGITS = 12
 _LEFT_OUT = ("mlflow.source.git.", "mlflow.runName", content.PARENT_TAG)
 
 
@@ -56,7 +62,7 @@ def export_runs(
 
     If ids are named, only those runs are written, with the grids above and the trials below them. Runs that are still
     running are left out. Raises :class:`~benchbench.errors.TrackingError` if the store cannot be read or has no such
-    run, and writes nothing then.
+    run, and :class:`~benchbench.errors.SpecError` if there is no room for the file, and writes nothing then.
     """
     with reading() as store:
         from mlflow.entities import ViewType
@@ -64,20 +70,35 @@ def export_runs(
         experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
         runs = [run for run in search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY) if _is_ours(run)]
         chosen = _chosen(runs, run_ids) if run_ids else runs
-        ended = [run for run in chosen if run.info.status != "RUNNING"]
+        ended = [run for run in chosen if run.info.status in _ENDED]
         if not ended:
             raise TrackingError(
                 f"the experiment {experiment!r} has no run to export", hint="`bench runs list` shows what there is"
             )
-        with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        num_without_record = 0
+        with _archive(path) as archive:
             writer = results_file.Writer(archive)
             for done, run in enumerate(ended):
                 progress(done, len(ended))
-                _write_run(store, run, writer, level)
+                num_without_record += not _write_run(store, run, writer, level)
             version = importlib.metadata.version("benchbench")
             described = tuple(_described(run, {one.info.run_id for one in ended}) for run in ended)
             writer.manifest(results_file.Manifest(benchbench=version, experiment=experiment, runs=described))
-    return _summary(ended, num_running=len(chosen) - len(ended))
+    return _summary(ended, num_running=len(chosen) - len(ended), num_without_record=num_without_record)
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Give an archive to write to, which is at ``path`` once it is whole."""
+    try:
+        with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            yield archive
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise SpecError(
+            f"{path} cannot be written: {error.strerror}", hint="make room, or name another file with -o"
+        ) from error
 
 
 def _is_ours(run: entities.Run) -> bool:
@@ -106,6 +127,10 @@ def _described(run: entities.Run, exported: set[str]) -> results_file.Run:
         for key, value in run.data.tags.items()
         if not key.startswith(_LEFT_OUT)
     }
+    file = run.data.tags.get(grid_runs.FILE_TAG, "")
+    if Path(file).is_absolute():
+        # Two grids of one name in two folders are two grids, also where nobody may know the folders.
+        tags[grid_runs.FILE_TAG] = f"{hashlib.sha256(file.encode()).hexdigest()[:_DIGITS]}/{Path(file).name}"
     return results_file.Run(
         run_id=run.info.run_id,
         name=run.info.run_name,
@@ -126,7 +151,8 @@ def _input(given: entities.DatasetInput) -> results_file.Input:
     return results_file.Input(split.name, context, split.digest, source, split.schema or "", split.profile or "")
 
 
-def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, level: Level) -> None:
+def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, level: Level) -> bool:
+    """Write a run; return False for a trial whose record is not to be had, which no comparison can use."""
     run_id = run.info.run_id
     points = [
         results_file.Point(metric.key, metric.value, metric.step, metric.timestamp)
@@ -136,10 +162,11 @@ def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, l
     writer.metrics(run_id, tuple(points))
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         written = _write_artifacts(store, run, writer, level, Path(folder))
-        if content.ATTEMPT_TAG in run.data.tags and file_names.RECORD not in written:
-            _write_record(store, run, writer, Path(folder))
+        has_record = content.ATTEMPT_TAG not in run.data.tags or file_names.RECORD in written
+        has_record = has_record or _write_record(store, run, writer, Path(folder))
         if level == "full":
             _write_model(store, run, writer, Path(folder))
+    return has_record
 
 
 def _write_artifacts(
@@ -167,13 +194,14 @@ def _write_artifacts(
     return written
 
 
-def _write_record(store: Reading, run: entities.Run, writer: results_file.Writer, folder: Path) -> None:
-    """Write the record of a run that keeps none, if its journal is here."""
+def _write_record(store: Reading, run: entities.Run, writer: results_file.Writer, folder: Path) -> bool:
+    """Write the record of a run that keeps none if its journal is here, and return whether it is."""
     record = record_of(store, run)
     if record is not None:
         path = folder / file_names.RECORD
         path.write_text(replace(record, mlflow=None).to_json() + "\n", encoding="utf-8")
         writer.artifact(run.info.run_id, file_names.RECORD, path)
+    return record is not None
 
 
 def _write_model(store: Reading, run: entities.Run, writer: results_file.Writer, folder: Path) -> None:
@@ -190,11 +218,13 @@ def _write_model(store: Reading, run: entities.Run, writer: results_file.Writer,
         writer.model(run.info.run_id, Path(got))
 
 
-def _summary(runs: list[entities.Run], *, num_running: int) -> Exported:
+def _summary(runs: list[entities.Run], *, num_running: int, num_without_record: int) -> Exported:
     tags = [run.data.tags for run in runs]
     notes = []
     if num_running:
         notes.append(f"{num_running} run(s) that still run are left out")
+    if num_without_record:
+        notes.append(f"{num_without_record} trial(s) left no record, and no comparison can use them")
     keys = {key for run in runs for key, value in run.data.params.items() if has_paths(value)}
     if keys:
         notes.append(f"{', '.join(sorted(keys))}: an absolute path, which stays since it is part of the spec id")

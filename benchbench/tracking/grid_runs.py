@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from benchbench.config.design import Design
+from benchbench.config.design import Design, Designs
 from benchbench.records import sqlite_addresses
 from benchbench.records.events import rank
 from benchbench.records.json_adapter import json_adapter
@@ -32,9 +32,15 @@ FILE_TAG = "benchbench.grid_file"
 DESIGN_TAG = "benchbench.decide"
 """The design by which a grid last added seeds; empty if it had a fixed number of them."""
 
+EARLIER_TAG = "benchbench.decide_before"
+"""The designs that the grid had before its file was changed."""
+
 TABLES_TAG = "mlflow.loggedArtifacts"
 FEW_SPECS = 20
 """Up to this many specs are asked for one by one; for more, the whole experiment is read."""
+
+_MAX_EARLIER = 5
+_Earlier = tuple[Design, ...]
 
 
 def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -> Known:
@@ -72,19 +78,34 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
 
 
 def remember_design(client: MlflowClient, run_id: str, design: Design | None) -> None:
-    """Keep with the run of a grid how its seeds are added, so that later comparisons know it."""
-    text = "" if design is None else json_adapter(Design).dump_json(design).decode()
-    if text or client.get_run(run_id).data.tags.get(DESIGN_TAG):
-        client.set_tag(run_id, DESIGN_TAG, text)
+    """Keep with the run of a grid how its seeds are added, so that later comparisons know it, and how they were."""
+    before = designs_of(client.get_run(run_id))
+    if design == before.current:
+        return
+    if before.current is not None:
+        earlier = tuple(dict.fromkeys((*before.earlier, before.current)))[-_MAX_EARLIER:]
+        client.set_tag(run_id, EARLIER_TAG, json_adapter(_Earlier).dump_json(earlier).decode())
+    client.set_tag(run_id, DESIGN_TAG, "" if design is None else json_adapter(Design).dump_json(design).decode())
 
 
-def find_design(experiment: str, *, name: str = "", file: Path | None = None) -> Design | None:
-    """Return how a grid adds seeds, if it does: the grid of that name and file, or else the only one there is."""
+def designs_of(run: Run) -> Designs:
+    """Return how the grid of a run has added seeds."""
+    current, earlier = (run.data.tags.get(tag) for tag in (DESIGN_TAG, EARLIER_TAG))
+    return Designs(
+        json_adapter(Design).validate_json(current) if current else None,
+        json_adapter(_Earlier).validate_json(earlier) if earlier else (),
+    )
+
+
+def find_designs(experiment: str, *, name: str = "", file: Path | None = None) -> Designs:
+    """Return how a grid has added seeds: the grid of that name and file, or else the only one there is."""
     with reading() as store:
         experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
         query = _query(_tags(name, file)) if file else f"tags.`{GRID_TAG}` LIKE '%'"
-        texts = [run.data.tags.get(DESIGN_TAG) for run in store.client.search_runs([experiment_id], query)]
-    return json_adapter(Design).validate_json(texts[0]) if len(texts) == 1 and texts[0] else None
+        runs = list(store.client.search_runs([experiment_id], query))
+    if len(runs) == 1:
+        return designs_of(runs[0])
+    return Designs(grids=tuple(run.data.tags[GRID_TAG] for run in runs if run.data.tags.get(DESIGN_TAG)))
 
 
 def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", file: Path | None = None) -> str | None:

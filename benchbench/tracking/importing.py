@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from benchbench.tracking.store import Store
 
 ORIGIN_TAG = "benchbench.imported_from"
-"""The id that an imported run had where it was made."""
+"""The id that an imported run had where it was made, however often it was exported since."""
 
 UNFINISHED_TAG = "benchbench.import"
 """On a run whose import was interrupted; the next import goes on with it."""
@@ -41,7 +42,8 @@ class Imported(NamedTuple):
 def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], None]) -> Imported:
     """Take the runs of a results file into the open experiment, parents first.
 
-    ``progress`` is told how many runs of how many are done.
+    A run that was imported before and has gone on since, such as an interrupted trial that was resumed, is brought up
+    to date. ``progress`` is told how many runs of how many are done.
 
     Raises :class:`~benchbench.errors.TrackingError` if not all could be written; importing again goes on from there.
     """
@@ -51,29 +53,37 @@ def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], 
     with as_tracking_error(f"cannot write to the tracking store {store.tracking_uri}"):
         for done, run in enumerate(runs):
             progress(done, len(runs))
-            there = _find(store, run)
-            if there is not None and UNFINISHED_TAG not in there.data.tags:
+            there, parent = _find(store, run), new_ids.get(run.parent, "")
+            if there is not None:
+                _put_below(store, there, parent)
+            if there is not None and UNFINISHED_TAG not in there.data.tags and not _went_on(run, there):
                 new_ids[run.run_id] = there.info.run_id
                 clashes += _clashes(run, reader.metrics(run.run_id), there)
                 continue
-            target = there or _create(store, run, new_ids.get(run.parent, ""))
+            target = _begin(store, there) if there else _create(store, run, parent)
             new_ids[run.run_id] = target.info.run_id
             _fill(store, target, run, reader)
             num_new += 1
     return Imported(num_new, len(runs) - num_new, tuple(clashes))
 
 
+def _origin(run: ExportedRun) -> str:
+    return run.tags.get(ORIGIN_TAG, run.run_id)
+
+
 def _find(store: Store, run: ExportedRun) -> entities.Run | None:
-    """Return the run if it is in the store: a trial by its attempt, a grid by name and file, others by their origin."""
-    queries = [f"tags.`{ORIGIN_TAG}` = '{run.run_id}'", f"attributes.run_id = '{run.run_id}'"]
+    """Return the run if it is in the store: a trial by its attempt, others by their origin, a grid by its file too."""
     if attempt := run.tags.get(content.ATTEMPT_TAG):
         queries = [f"tags.`{content.ATTEMPT_TAG}` = '{grid_runs.searchable(attempt)}'"]
-    elif grid_runs.GRID_TAG in run.tags:
+    else:
+        origin = grid_runs.searchable(_origin(run))
+        queries = [f"tags.`{ORIGIN_TAG}` = '{origin}'", f"attributes.run_id = '{origin}'"]
+    if grid_runs.GRID_TAG in run.tags:
         named = [
             f"tags.`{tag}` = '{grid_runs.searchable(run.tags.get(tag, ''))}'"
             for tag in (grid_runs.GRID_TAG, grid_runs.FILE_TAG)
         ]
-        queries = [" and ".join(named)]
+        queries.append(" and ".join(named))
     for query in queries:
         hits = store.client.search_runs([store.experiment_id], query, max_results=1)
         if hits:
@@ -81,21 +91,45 @@ def _find(store: Store, run: ExportedRun) -> entities.Run | None:
     return None
 
 
+def _put_below(store: Store, there: entities.Run, parent: str) -> None:
+    """Put a run below its grid if it was imported before the grid had ended, and so before the grid's own run."""
+    if parent and ORIGIN_TAG in there.data.tags and content.PARENT_TAG not in there.data.tags:
+        store.client.set_tag(there.info.run_id, content.PARENT_TAG, parent)
+
+
+def _went_on(run: ExportedRun, there: entities.Run) -> bool:
+    """Tell whether a run that was imported ended later where it comes from."""
+    is_same = there.data.tags.get(ORIGIN_TAG) == _origin(run)
+    return is_same and (run.ended_ms or 0) > (there.info.end_time or 0)
+
+
 def _clashes(run: ExportedRun, points: tuple[Point, ...], there: entities.Run) -> list[str]:
     """Return what a run that is there says otherwise, if anything."""
     if content.ATTEMPT_TAG not in run.tags:
         return []
-    last = {point.key: point.value for point in points}
+    # The latest is what MLflow takes for the value of a metric; a trial that was resumed has two wall clocks.
+    last = {point.key: point.value for point in sorted(points, key=lambda point: (point.step, point.timestamp_ms))}
     facts = [tag for tag in (content.SPEC_TAG, content.DATA_TAG) if run.tags.get(tag) != there.data.tags.get(tag)] + [
-        key for key in _COMPARED if key in last and last[key] != there.data.metrics.get(key)
+        key for key in _COMPARED if key in last and not _is_equal(last[key], there.data.metrics.get(key))
     ]
     if not facts:
         return []
     return [f"the trial {run.tags[content.ATTEMPT_TAG]} is here with another {facts[0]}: it is left as it is"]
 
 
+def _is_equal(value: float, there: float | None) -> bool:
+    return value == there or (there is not None and math.isnan(value) and math.isnan(there))
+
+
+def _begin(store: Store, there: entities.Run) -> entities.Run:
+    store.client.set_tag(there.info.run_id, UNFINISHED_TAG, "unfinished")
+    return there
+
+
 def _create(store: Store, run: ExportedRun, parent: str) -> entities.Run:
-    tags = run.tags | {ORIGIN_TAG: run.run_id, UNFINISHED_TAG: "unfinished"}
+    """Make the run, which no grid and no comparison takes for a finished trial before all of it is there."""
+    tags = {key: value for key, value in run.tags.items() if key != content.STATUS_TAG}
+    tags |= {ORIGIN_TAG: _origin(run), UNFINISHED_TAG: "unfinished"}
     if parent:
         tags[content.PARENT_TAG] = parent
     return store.client.create_run(store.experiment_id, start_time=run.started_ms, run_name=run.name, tags=tags)
@@ -103,7 +137,7 @@ def _create(store: Store, run: ExportedRun, parent: str) -> entities.Run:
 
 def _fill(store: Store, target: entities.Run, run: ExportedRun, reader: Reader) -> None:
     """Send everything of a run. It may have been sent in part before: nothing arrives twice."""
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric, Param, RunTag
 
     client, run_id = store.client, target.info.run_id
     params = [Param(key, value) for key, value in run.params.items()]
@@ -116,6 +150,10 @@ def _fill(store: Store, target: entities.Run, run: ExportedRun, reader: Reader) 
         client.log_inputs(run_id, [content.dataset_input(given) for given in run.inputs])
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         _send_files(store, run_id, run, reader, Path(folder))
+    there = target.data.tags
+    tags = [RunTag(key, value) for key, value in run.tags.items() if key != ORIGIN_TAG and there.get(key) != value]
+    for begin in range(0, len(tags), _MAX_BATCH):
+        client.log_batch(run_id, tags=tags[begin : begin + _MAX_BATCH])
     client.set_terminated(run_id, status=run.status, end_time=run.ended_ms)
     client.delete_tag(run_id, UNFINISHED_TAG)
 

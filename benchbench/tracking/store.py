@@ -114,6 +114,15 @@ class Store:
             return bool(self.client.get_run(run.run_id).info.lifecycle_stage == "deleted")
         return False
 
+    def _is_gone(self, run_id: str) -> bool:
+        """Tell whether a run was deleted, for good or not."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self.client.get_run(run_id).info.lifecycle_stage == "deleted")
+        except MlflowException as error:
+            return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
+
     def known(self, spec_ids: Collection[str]) -> Known:
         """Return the finished runs of these specs, and all attempts whose runs were deleted."""
         with as_tracking_error(f"cannot read the tracking store {self.tracking_uri}"):
@@ -126,13 +135,22 @@ class Store:
             grid_runs.remember_design(self.client, run_id, design)
             return run_id
 
+    def earlier_designs(self, run_id: str) -> tuple[Design, ...]:
+        """Return how a grid added seeds before its file was changed, by the id of its run."""
+        with as_tracking_error(f"cannot read the tracking store {self.tracking_uri}"):
+            return grid_runs.designs_of(self.client.get_run(run_id)).earlier
+
     def close_parents(self) -> None:
-        """End the runs of grids whose :class:`GridEnd` is kept, and describe them."""
+        """End the runs of grids whose :class:`GridEnd` is kept, and describe them, but for those that were deleted."""
         with as_tracking_error(f"cannot write to the tracking store {self.tracking_uri}"):
             for end in GridEnd.all():
                 if end.tracking_uri != self.tracking_uri:
                     continue
-                grid_runs.close_parent(self.client, end)
+                try:
+                    grid_runs.close_parent(self.client, end)
+                except Exception:  # MLflow raises many kinds for what it cannot write to
+                    if not self._is_gone(end.run_id):
+                        raise
                 end.drop()
 
     def _begin_delivery(self, journal: Journal, started: Event) -> Delivery:

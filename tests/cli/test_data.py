@@ -241,13 +241,15 @@ def test_show_refuses_an_augmentation_that_is_not_there(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["-o", "sheet.txt"], "sheet.txt is no name of an image file"),
-        (["-o", "nowhere/sheet.png"], "nowhere is no folder"),
+        (["-o", "nowhere/sheet.png"], "there is no folder nowhere"),
+        (["-o", "folder.png"], "folder.png is a folder"),
         (["-o", "x.png", "--set", "dataset.image_size=32"], "would cut the stored images of 64x64 pixels"),
         (["-o", "x.png", "--set", "model.depth=3"], "--set model.depth: this command looks at a dataset only"),
         (["-o", "x.png", "--set", "dataset.fits=crop"], "fits"),
     ],
 )
-def test_show_refuses_what_it_cannot_draw(arguments: list[str], message: str) -> None:
+def test_show_refuses_what_it_cannot_draw(workdir: Path, arguments: list[str], message: str) -> None:
+    (workdir / "folder.png").mkdir()
     result = bench("show", "digits", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+import numpy as np
 import pytest
 
-from benchbench.cli.output import print_lines, print_table
+from benchbench.cli.output import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,3 +69,17 @@ def test_sentences_break_between_words(terminal: Callable[[int], Callable[[], li
     lines = terminal(30)
     print_lines(("optimizer.lr=0.005 is 10.0 points more accurate than the other.",), "table")
     assert lines() == ["optimizer.lr=0.005 is 10.0", "points more accurate than the", "other."]
+
+
+def refuse(name: str) -> NoReturn:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def test_json_has_no_numbers_that_json_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"chances": (0.5, math.inf, -math.inf), "none": {"value": np.float64("nan")}, "name": "gr\udcfcn.png"})
+    printed = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert printed == {
+        "chances": [0.5, "Infinity", "-Infinity"],
+        "none": {"value": "NaN"},
+        "name": "gr\udcfcn.png",
+    }

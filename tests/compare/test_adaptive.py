@@ -127,6 +127,17 @@ def test_a_declared_number_of_seeds_is_not_judged_before_it_is_complete() -> Non
     assert cell_of(compare_as_designed(records, question(seeds=4)), OTHER).verdict.kind == "better"
 
 
+def test_a_declared_number_is_one_of_seeds_and_not_of_trials() -> None:
+    records = [
+        made(spec(seed, lr=lr, batch_size=batch_size), accuracy)
+        for lr, accuracies in ((BASELINE, ACCURACIES[:4]), (OTHER, [0.8, 0.81]))
+        for seed, accuracy in enumerate(accuracies)
+        for batch_size in (12, 24)
+    ]
+    comparison = compare_as_designed(records, question(seeds=4, by=["optimizer.lr"]))
+    assert "have run (2 so far)" in cell_of(comparison, OTHER).verdict.words
+
+
 def test_seeds_beyond_those_declared_are_not_judged() -> None:
     records = configuration(BASELINE, ACCURACIES) + shifted(OTHER, [0.1, 0.101, 0.099, 0.1, 0.1, -0.5])
     comparison = compare_as_designed(records, question(seeds=5))

@@ -23,6 +23,7 @@ from benchbench.compare.comparison_tables import of_comparison
 from benchbench.compare.contrasts import contrast, equivalence_p, permutation_p
 from benchbench.compare.corrections import holm
 from benchbench.compare.intervals import prediction_interval, summarise
+from benchbench.compare.metric_values import Target
 from benchbench.compare.power import power, seeds_needed
 from benchbench.compare.verdicts import DIFFERENT
 from benchbench.compare.warnings import on_late_baseline
@@ -650,3 +651,21 @@ def test_a_value_that_is_not_finite_is_told_of() -> None:
     records[2] = replace(records[2], final=replace(records[2].final, test_loss=math.inf))
     cell = only_cell(compare_records(records, question(metrics=["test_loss"])), "test_loss")
     assert cell.verdict.words == "not compared: a value is not finite"
+
+
+def test_an_interval_beyond_all_numbers_is_left_out() -> None:
+    records = [
+        made(spec(seed, lr=lr), seconds=seconds)
+        for lr, times in ((LOW, (1.0, 100.0)), (HIGH, (100.0, 1.0)))
+        for seed, seconds in enumerate(times)
+    ]
+    cell = only_cell(compare_records(records, question(metrics=["train_seconds"], confidence=0.9999)), "train_seconds")
+    assert cell.summary.interval is None
+    assert cell.contrast is not None
+    assert cell.contrast.interval is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_target_that_no_epoch_can_reach_or_miss_is_refused(value: float) -> None:
+    with pytest.raises(SpecError, match="is no number to reach"):
+        Target.of("val_loss", value)

@@ -96,3 +96,11 @@ def test_trials_of_different_images_are_refused() -> None:
     told = {record.attempt: predictions(np.arange(10 + number) < 5) for number, record in enumerate(records)}
     with pytest.raises(SpecError, match="not tested on the same images"):
         compare_populations(records, told, QUESTION)
+
+
+def test_a_configuration_of_which_no_seed_learned_has_no_difference_among_those_that_did() -> None:
+    records = [*configuration(0.001, [0.9, 0.9, 0.33, 0.9]), *configuration(0.005, [0.33, 0.33, 0.33, 0.33])]
+    told = {record.attempt: predictions(np.arange(30) % 3 > 0) for record in records}
+    (row,) = compare_populations(records, told, QUESTION)
+    assert row.estimate is None
+    assert row.words == "not compared: no seed of one of the two has learned"

@@ -16,6 +16,7 @@ from support.paths import PLUGINS
 
 import benchbench as bb
 from benchbench.records.events import EpochFinished
+from benchbench.records.grid_end import GridEnd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,3 +205,17 @@ def test_a_timing_can_compare_acceleration_with_plain_torch() -> None:
     result = bb.time("line", "dots", accelerate=["off", "auto"], **asked)
     assert result.timing.job.accelerate == ("off", "auto")
     assert [row.name for row in result.table.rows] == ["accelerate=off", "accelerate=auto"]
+
+
+@pytest.mark.slow
+def test_the_run_of_a_grid_that_was_stopped_outside_its_trials_is_ended_by_the_next_command(workdir: Path) -> None:
+    class Stopping(bb.Watcher):
+        def event(self, job: TrialJob, event: bb.Event, record: bb.Record) -> None:
+            del job, event
+            if record.status == "finished":
+                raise KeyboardInterrupt
+
+    (workdir / "grid.toml").write_text(GRID, encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        bb.grid("grid.toml", artifacts="none", watcher=Stopping())
+    assert [end.status for end in GridEnd.all()] == ["killed"]

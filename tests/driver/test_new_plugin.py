@@ -16,6 +16,7 @@ from benchbench.plugin.registry import Registry
 from benchbench.testing.kits import plugin_outcomes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -82,3 +83,10 @@ def test_nothing_that_exists_is_overwritten(tmp_path: Path) -> None:
         write("model", "net", tmp_path)
         with pytest.raises(BenchError, match="exists already"):
             write("model", "net", tmp_path)
+
+
+@pytest.mark.parametrize("make", [new_file, new_package])
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(make: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BenchError, match="cannot be written: Not a directory"):
+        make("model", "my-net", tmp_path / "file" / "plugins")

@@ -10,9 +10,11 @@ from support.made_records import events, spec
 from support.stores import Filler
 
 from benchbench.compare.words import caption
+from benchbench.config.design import Design
 from benchbench.driver.compare import compare
 from benchbench.records.state import state_folder
 from benchbench.tracking import Store
+from benchbench.tracking.look_memory import MAX_CHARACTERS, LookMemory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,3 +94,56 @@ def test_a_declared_design_has_the_whole_level_however_often_somebody_looks(stor
     assert "not judged before the 4 seeds that were declared have run" in row.cells["test_accuracy"].verdict.words
     run_seeds(store, [3])
     assert compare(grid="grid.toml").confidence == 0.95
+
+
+def designed(max_seeds: int) -> Design:
+    return Design.after((0,), (3, max_seeds), num_configurations=2)
+
+
+def test_seeds_that_are_added_beyond_a_design_are_a_second_chance_and_said_so(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "rates.toml"
+    run_seeds(store, range(4))
+    store.open_parent("rates", file=file, question="", design=designed(4))
+    assert not any("decide" in warning for warning in compare().warnings)
+    store.open_parent("rates", file=file, question="", design=designed(6))
+    run_seeds(store, range(4, 6))
+    (warning,) = (warning for warning in compare().warnings if "decide" in warning)
+    assert warning.startswith("`decide` was changed after looks at 3 seeds")
+    assert "up to 10 %" in warning
+    store.open_parent("rates", file=file, question="", design=None)
+    assert any(warning.startswith("`decide` was changed") for warning in compare().warnings)
+
+
+def test_a_design_that_was_changed_before_its_first_look_is_no_second_chance(store: Store, tmp_path: Path) -> None:
+    for max_seeds in (4, 6):
+        store.open_parent("rates", file=tmp_path / "rates.toml", question="", design=designed(max_seeds))
+    run_seeds(store, range(2))
+    assert not any("decide" in warning for warning in compare().warnings)
+
+
+def test_verdicts_about_several_grids_say_whose_seeds_results_decided(store: Store, tmp_path: Path) -> None:
+    for name, design in (("rates", designed(4)), ("widths", None)):
+        store.open_parent(name, file=tmp_path / f"{name}.toml", question="", design=design)
+    run_seeds(store, range(3))
+    (warning,) = (warning for warning in compare().warnings if "--grid FILE" in warning)
+    assert warning.startswith("seeds of rates were added until results decided")
+
+
+def test_looks_at_hundreds_of_rows_are_remembered_too(store: Store) -> None:
+    memory = LookMemory(store.client, store.experiment_id)
+    rows = [f"optimizer.lr={number}" for number in range(400)]
+    assert memory.look("question", dict.fromkeys(rows, 3)) == [3]
+    assert memory.look("question", dict.fromkeys(rows, 3)) == [3]
+    assert memory.look("question", dict.fromkeys(rows, 5)) == [3, 5]
+    tags = store.client.get_experiment(store.experiment_id).tags
+    assert all(len(value) <= MAX_CHARACTERS for value in tags.values())
+
+
+def test_a_trial_that_differs_in_one_more_thing_makes_no_look_a_first_one(store: Store) -> None:
+    run_seeds(store, range(3))
+    assert compare().confidence == 0.95
+    run_seeds(store, range(3, 5))
+    Filler(state_folder()).trial(store, events(spec(0, batch_size=24), 0.5))
+    second = compare()
+    assert second.by == ("optimizer.lr", "batch_size")
+    assert second.confidence == pytest.approx(0.975)

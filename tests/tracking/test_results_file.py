@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import resource
 import shutil
+import tracemalloc
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,6 +19,7 @@ from benchbench import SpecError, export_results, import_results
 from benchbench.errors import TrackingError
 from benchbench.records import results_file
 from benchbench.records.claim import Claim
+from benchbench.records.events import Resumed
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.redaction import without_paths
 from benchbench.report import provenance
@@ -272,3 +276,167 @@ def test_a_name_in_the_archive_that_leads_out_of_it_is_refused(here: Store, tmp_
     with results_file.read(tmp_path / "bad.bench") as reader, pytest.raises(SpecError, match="unsafe name"):
         reader.unpack(run_id, "artifacts", tmp_path / "unpacked")
     assert not (tmp_path / "out.txt").exists()
+
+
+def timing(store: Store) -> str:
+    """Make the run of a timing and return its id."""
+    run_id = str(store.client.create_run(store.experiment_id, tags={"benchbench.kind": "time"}).info.run_id)
+    store.client.set_terminated(run_id)
+    return run_id
+
+
+def test_a_timing_that_comes_back_by_way_of_another_store_is_the_one_that_is_there(
+    here: Store, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timing(here)
+    assert move(tmp_path / "there", empty_database, monkeypatch)[:2] == (5, 0)
+    assert move(tmp_path / "third", empty_database, monkeypatch)[:2] == (5, 0)
+    enter(tmp_path / "here", monkeypatch)
+    assert import_results(tmp_path / "results.bench")[:2] == (0, 5)
+    export_results(tmp_path / "first.bench")
+    enter(tmp_path / "third", monkeypatch)
+    assert import_results(tmp_path / "first.bench")[:2] == (0, 5)
+
+
+def test_two_grids_of_one_name_in_two_folders_stay_two(
+    here: Store, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ann", "bob"):
+        parent = here.open_parent("rates", file=tmp_path / name / "rates.toml", question="")
+        here.client.set_terminated(parent)
+    export_results(tmp_path / "results.bench")
+    assert import_results(tmp_path / "results.bench") == (0, 6, ())
+    assert move(tmp_path / "there", empty_database, monkeypatch)[:2] == (6, 0)
+    assert len([run for run in runs(Store.open()) if run.data.tags.get("benchbench.grid") == "rates"]) == 3
+
+
+def test_trials_that_came_before_their_grid_had_ended_are_put_below_it(
+    here: Store, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (parent,) = [run.info.run_id for run in runs(here) if "benchbench.grid" in run.data.tags]
+    here.client.update_run(parent, status="RUNNING")
+    assert move(tmp_path / "there", empty_database, monkeypatch)[:2] == (3, 0)
+    enter(tmp_path / "here", monkeypatch)
+    here.client.set_terminated(parent)
+    assert move(tmp_path / "there", empty_database, monkeypatch)[:2] == (1, 3)
+    there = Store.open()
+    (parent,) = [run.info.run_id for run in runs(there) if "benchbench.grid" in run.data.tags]
+    assert sum(run.data.tags.get("mlflow.parentRunId") == parent for run in runs(there)) == 2
+
+
+def test_a_trial_that_was_interrupted_when_it_was_imported_is_brought_up_to_date(
+    here: Store, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, epoch, *rest = made_records.events(made_records.spec(5), 0.9)
+    assert first.event == "started"
+    killed = replace(journals.failed(), status="killed", timestamp_ms=first.timestamp_ms + 500)
+    resumed = Resumed(num_epochs=1, machine=journals.MACHINE, timestamp_ms=first.timestamp_ms + 700)
+    journal = journals.write_journal(tmp_path / "journals", first, epoch, killed)
+    journal.set_claim(Claim(here.tracking_uri, "bench", here.experiment_id, is_open=False))
+    journal.artifacts.mkdir()
+    provenance.describe(journal)
+    here.deliver(journal)
+    move(tmp_path / "there", empty_database, monkeypatch)
+    enter(tmp_path / "here", monkeypatch)
+    for event in (resumed, *(replace(each, timestamp_ms=first.timestamp_ms + 5000) for each in rest)):
+        journal.append(event)
+    provenance.describe(journal)
+    here.deliver(journal)
+    export_results(tmp_path / "results.bench")
+    enter(tmp_path / "there", monkeypatch)
+    assert import_results(tmp_path / "results.bench") == (1, 4, ())
+    (record,) = [record for record in load_records() if record.attempt == journal.attempt]
+    assert (record.status, len(record.epochs)) == ("finished", 3)
+    assert record.final is not None
+    assert record.final.test_accuracy == 0.9
+    assert import_results(tmp_path / "results.bench") == (0, 5, ())
+
+
+def test_losses_that_are_no_numbers_and_a_second_wall_clock_are_no_other_results(
+    here: Store, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in runs(here):
+        if "benchbench.attempt" in run.data.tags:
+            here.client.log_metric(run.info.run_id, "test_loss", math.nan, timestamp=2**41, step=9)
+            here.client.log_metric(run.info.run_id, "time/wall_seconds", 100.0, timestamp=2**40, step=1)
+            here.client.log_metric(run.info.run_id, "time/wall_seconds", 50.0, timestamp=2**41, step=9)
+    move(tmp_path / "there", empty_database, monkeypatch)
+    assert import_results(tmp_path / "results.bench") == (0, 4, ())
+
+
+def test_a_trial_that_came_in_half_is_not_done(
+    here: Store, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_results(tmp_path / "results.bench")
+    damaged = tmp_path / "damaged.bench"
+    with zipfile.ZipFile(tmp_path / "results.bench") as old, zipfile.ZipFile(damaged, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    damaged.write_bytes(damaged.read_bytes().replace(b"a,goldfish,bullfrog", b"a,goldfish,goldfish", 1))
+    ids = {run.data.tags.get("benchbench.spec_id", "") for run in runs(here)}
+    folder(tmp_path / "there", empty_database, monkeypatch)
+    with pytest.raises(SpecError, match=r"predictions\.csv cannot be read"):
+        import_results(damaged)
+    assert Store.open().known(ids).finished == {}
+    import_results(tmp_path / "results.bench")
+    assert len(Store.open().known(ids).finished) == 2
+
+
+def test_credentials_in_a_parameter_stay_at_home(here: Store, tmp_path: Path) -> None:
+    spec = made_records.spec(9)
+    dataset = replace(spec.dataset, params=spec.dataset.params | {"url": "https://ann:secret@example.org/x.zip"})
+    first, *rest = made_records.events(replace(spec, dataset=dataset))
+    journal = journals.write_journal(tmp_path / "journals", first, *rest)
+    journal.set_claim(Claim(here.tracking_uri, "bench", here.experiment_id, is_open=False))
+    journal.artifacts.mkdir()
+    provenance.describe(journal)
+    here.deliver(journal)
+    export_results(tmp_path / "results.bench", artifacts="full")
+    with zipfile.ZipFile(tmp_path / "results.bench") as archive:
+        texts = [archive.read(name).decode(errors="replace") for name in archive.namelist()]
+    assert any("example.org/x.zip" in text for text in texts)
+    assert not any("secret" in text for text in texts)
+
+
+def test_where_a_model_lay_stays_at_home(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").write_text(f"artifact_path: {tmp_path}/mlruns/1/models/m-1/artifacts\nrun_id: 1\n")
+    with zipfile.ZipFile(tmp_path / "one.bench", "w") as archive:
+        results_file.Writer(archive).model("1", tmp_path / "model")
+        assert archive.read("runs/1/model/MLmodel").decode() == "artifact_path: artifacts\nrun_id: 1\n"
+
+
+def test_a_file_is_unpacked_block_by_block(here: Store, tmp_path: Path) -> None:
+    run_id = runs(here)[1].info.run_id
+    export_results(tmp_path / "results.bench")
+    with zipfile.ZipFile(tmp_path / "results.bench", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"runs/{run_id}/model/weights", bytes(50_000_000))
+    tracemalloc.start()
+    with results_file.read(tmp_path / "results.bench") as reader:
+        reader.unpack(run_id, "model", tmp_path / "unpacked")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (tmp_path / "unpacked" / "weights").stat().st_size == 50_000_000
+    assert peak < 20_000_000
+
+
+def test_a_full_disk_leaves_no_results_file_and_is_said_so(here: Store, tmp_path: Path) -> None:
+    del here
+    export_results(tmp_path / "whole.bench")
+    num_bytes = (tmp_path / "whole.bench").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes - 1, hard))
+    try:
+        with pytest.raises(SpecError, match=r"results\.bench cannot be written: File too large"):
+            export_results(tmp_path / "results.bench")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.glob("*.bench")] == ["whole.bench"]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_trial_that_left_no_record_is_counted(here: Store, tmp_path: Path) -> None:
+    for run in runs(here):
+        shutil.rmtree(run.info.artifact_uri.removeprefix("file://"), ignore_errors=True)
+    made = export_results(tmp_path / "results.bench")
+    assert made.notes == ("3 trial(s) left no record, and no comparison can use them",)

@@ -21,6 +21,7 @@ from support.classifiers import classifier
 from torch import nn
 
 from benchbench.errors import TrackingError
+from benchbench.records.grid_end import GridEnd
 from benchbench.tracking import Store, is_delivered
 from benchbench.tracking.client import mlflow_client
 from benchbench.worker.artifacts import save_model
@@ -424,3 +425,13 @@ def test_the_tracker_is_imported_without_mlflow() -> None:
     program = "import sys, benchbench.tracking; print({'mlflow', 'torch', 'requests'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_grid_whose_run_was_deleted_keeps_no_other_from_ending(store: Store, workdir: Path) -> None:
+    gone, other = (store.open_parent(name, file=workdir / f"{name}.toml", question="") for name in ("one", "other"))
+    for run_id in (gone, other):
+        GridEnd(store.tracking_uri, run_id, "finished").keep()
+    store.client.delete_run(gone)
+    store.close_parents()
+    assert store.client.get_run(other).info.status == "FINISHED"
+    assert GridEnd.all() == []

@@ -1,0 +1,33 @@
+"""``bench runs list`` on journals of trials that never ran."""
+
+from __future__ import annotations
+
+import json
+import resource
+from typing import TYPE_CHECKING
+
+from support import journals
+from typer.testing import CliRunner
+
+from benchbench.cli.main import make_app
+from benchbench.records.claim import Claim
+from benchbench.records.journal import Journal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_folder_that_cannot_be_written_is_listed_with_its_dead_trials(workdir: Path) -> None:
+    journal = Journal.of(journals.SPEC.id, "20260101-000000-abcdef01")
+    journal.append(journals.started(journal.attempt))
+    journal.set_claim(Claim(f"sqlite:///{workdir}/mlflow.db", "bench", "1"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        done = CliRunner().invoke(make_app(), ["runs", "list", "--json"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert done.exit_code == 0, done.output
+    (trial,) = json.loads(done.stdout)["trials"]
+    assert (trial["status"], trial["can_resume"]) == ("killed", True)
+    assert "not marked as killed: the journal" in done.stderr

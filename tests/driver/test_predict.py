@@ -1,0 +1,21 @@
+"""Which files are predicted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchbench.driver.predict import find_files
+from benchbench.errors import DataError
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such names")
+def test_an_image_whose_name_no_text_can_hold_is_named_before_a_process_is_asked(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/gr\xfcn.png"))
+    path.touch()
+    for given in (path, tmp_path):
+        with pytest.raises(DataError, match=r"gr\\udcfcn\.png' is not UTF-8"):
+            list(find_files([given]))
