@@ -63,7 +63,18 @@ def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
         graph = program.module()
         for images in (example, example[:1]):
             torch.testing.assert_close(graph(images), model(images), rtol=TOLERANCE, atol=TOLERANCE)
+    _forget_source(program)
     return program
+
+
+def _forget_source(program: ExportedProgram) -> None:
+    """Take out of a graph the lines of code that each operation comes from, with the absolute paths of their files."""
+    import torch
+
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
 
 
 @contextmanager

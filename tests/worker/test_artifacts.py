@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -276,3 +277,10 @@ def test_the_drivers_side_imports_no_torch() -> None:
     program = "import sys, benchbench.report.figures; print({'torch', 'mlflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_saved_model_does_not_tell_where_its_code_was(exported: Path) -> None:
+    folders = (os.path.dirname(torch.__file__), os.path.dirname(__file__))  # noqa: PTH120
+    for path in exported.rglob("*"):
+        if path.is_file():
+            assert not any(code.encode() in path.read_bytes() for code in folders)
