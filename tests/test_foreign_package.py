@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 GRID = """
-question = "Is my-net as good as AlexNet on digits?"
-dataset = "digits"
+question = "Is my-net as good as AlexNet?"
+dataset = { name = "synthetic", num_train = 64, num_val = 32, num_test = 32, height = 64, width = 64, image_size = 64 }
 model = { grid = ["alexnet", "my-net"] }
 optimizer = { name = "adam", lr = 0.001 }
 epochs = 1
-batch_size = 64
+batch_size = 32
 seeds = [0, 1]
 """
 
