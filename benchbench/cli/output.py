@@ -148,9 +148,14 @@ def print_lines(lines: Iterable[str], form: str) -> None:
 
     width = terminal_width() if form == "table" else None
     for line in lines:
-        texts = textwrap.wrap(line, width) if width and len(line) > width else [line]
+        texts = _wrapped(line, width) if width and len(line) > width else [line]
         for text in texts:
             typer.echo(f"% {latex_text(text)}" if form == "latex" else text)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Return the lines of a sentence, none of which ends between a number and its per cent sign."""
+    return [text.replace("\u00a0", " ") for text in textwrap.wrap(line.replace(" %", "\u00a0%"), width)]
 
 
 def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:

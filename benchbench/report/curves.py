@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from benchbench.compare.configurations import Configuration
+    from benchbench.records.events import Epoch
     from benchbench.records.record import Record
     from benchbench.report.subject import Subject
 
@@ -26,6 +28,12 @@ PANELS = (
 )
 MAX_SINGLE_LINES = 100
 """Above this number of trials only means and bands are drawn."""
+
+MAX_POINTS = 12_000
+"""In a panel: of longer lines, every second epoch is drawn, or fewer, so that a report stays below 2 MB."""
+
+NUM_MARKS = 8
+"""Of a long line, which tell it from others without its colour."""
 
 
 def learning_curves(subject: Subject) -> Chart:
@@ -48,13 +56,16 @@ def learning_curves(subject: Subject) -> Chart:
 
 def epoch_seconds(subject: Subject) -> Chart:
     """Return the training seconds of each epoch: means over the finished trials of a configuration."""
+    every = _every(subject, has_singles=False)
 
     def draw(inches: float) -> Figure:
         figure = Figure(figsize=(inches, 3.0))
         axes = figure.subplots()
         for number, row in enumerate(subject.rows):
-            over = _Values.of(list(row.finished.values()), "train_seconds")
-            (line,) = axes.plot(over.epochs, over.means, marker=_marker(number), markersize=3.5, **charts.line(number))
+            over = _Values.of(list(row.finished.values()), "train_seconds", every=every)
+            style = charts.line(number) | {"marker": _marker(number), "markersize": 3.5}
+            style["markevery"] = math.ceil(len(over.epochs) / NUM_MARKS) or 1
+            (line,) = axes.plot(over.epochs, over.means, **style)
             mark(line, subject.names[number], series=number)
         charts.whole_epochs(axes)
         axes.set_ylabel("seconds")
@@ -66,8 +77,9 @@ def epoch_seconds(subject: Subject) -> Chart:
 
 def _draw_panel(axes: Axes, subject: Subject, measure: str) -> None:
     has_singles = len(subject.records) <= MAX_SINGLE_LINES
+    every = _every(subject, has_singles=has_singles)
     for number, row in enumerate(subject.rows):
-        _draw_lines(axes, row, measure, number, has_singles=has_singles)
+        _draw_lines(axes, row, measure, number, has_singles=has_singles, every=every)
     charts.whole_epochs(axes)
     if "accuracy" in measure:
         charts.fractions(axes.yaxis)
@@ -77,15 +89,28 @@ def _draw_panel(axes: Axes, subject: Subject, measure: str) -> None:
         axes.set_ylim(bottom=max(axes.get_ylim()[0], 0.0))
 
 
-def _draw_lines(axes: Axes, row: Configuration, measure: str, number: int, *, has_singles: bool) -> None:
+def _every(subject: Subject, *, has_singles: bool) -> int:
+    """Return 1 to draw every epoch, 2 for every second one, and so on."""
+    # A mean, and a band that has an upper and a lower end.
+    num_points = sum(3 * max(len(record.epochs) for record in row.trials.values()) for row in subject.rows)
+    num_points += sum(len(record.epochs) for record in subject.records) if has_singles else 0
+    return math.ceil(num_points / MAX_POINTS) or 1
+
+
+def _thinned(epochs: Sequence[Epoch], every: int) -> Sequence[Epoch]:
+    return (*epochs[:-1:every], *epochs[-1:])
+
+
+def _draw_lines(axes: Axes, row: Configuration, measure: str, number: int, *, has_singles: bool, every: int) -> None:
     """Draw a band, a line for each trial, and the mean; only the line if there is a single trial."""
     finished = list(row.finished.values())
     is_alone = len(finished) <= 1
     if has_singles or is_alone:
         width, alpha = (1.5, 1.0) if is_alone else (0.6, 0.6)
         for unit, record in row.trials.items():
-            values = [charts.finite(getattr(epoch, measure)) for epoch in record.epochs]
-            epochs = [epoch.epoch for epoch in record.epochs]
+            drawn = _thinned(record.epochs, every)
+            values = [charts.finite(getattr(epoch, measure)) for epoch in drawn]
+            epochs = [epoch.epoch for epoch in drawn]
             # A trial that stopped after its first epoch is a point.
             marker = _marker(number) if len(epochs) == 1 else ""
             (line,) = axes.plot(
@@ -94,7 +119,7 @@ def _draw_lines(axes: Axes, row: Configuration, measure: str, number: int, *, ha
             mark(line, f"{row.name or 'all trials'}, {_trial_name(unit, record)}", series=number)
     if is_alone:
         return
-    over = _Values.of(finished, measure)
+    over = _Values.of(finished, measure, every=every)
     band = axes.fill_between(over.epochs, over.lows, over.highs, color=charts.color(number), alpha=0.15, linewidth=0)
     mark(band, series=number)
     (line,) = axes.plot(over.epochs, over.means, **charts.line(number, width=1.8))
@@ -111,11 +136,12 @@ class _Values:
     highs: list[float]
 
     @staticmethod
-    def of(records: Sequence[Record], measure: str) -> _Values:
+    def of(records: Sequence[Record], measure: str, *, every: int) -> _Values:
         by_epoch: dict[int, list[float]] = {}
         for record in records:
-            for epoch in record.epochs:
+            for epoch in _thinned(record.epochs, every):
                 by_epoch.setdefault(epoch.epoch, []).append(getattr(epoch, measure))
+        by_epoch = dict(sorted(by_epoch.items()))
         values = by_epoch.values()
         return _Values(
             list(by_epoch),

@@ -81,6 +81,8 @@ _VARIABLES = {
     PAGE_COLOR: "var(--page)",
 }
 _MARK = "bench-mark:"
+FEW_STEPS = 10
+"""Paths with fewer are marks and ticks, which are small enough and need their precision."""
 
 
 @contextmanager
@@ -126,12 +128,29 @@ def to_svg(figure: Figure, name: str) -> str:
     text = re.sub(r"\s*<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)  # would apply to the whole page
     text = re.sub(rf'<g id="{_MARK}(\d*):([^"]*)">', _marked, text)
     used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))
-    # A hundredth of a point is less than a reader can see; the rest is most of the file.
-    text = re.sub(r'(?<= d=")[^"]*', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), text)
+    text = re.sub(r"font-family: [^;\"]*; ", "", text)  # the page sets its own
+    text = re.sub(r'(?<= d=")[^"]*', lambda match: _shorter(match[0]), text)
     text = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", text)
     for color, variable in _VARIABLES.items():
         text = text.replace(color, variable)
     return text
+
+
+def _shorter(path: str) -> str:
+    """Return the same path to a tenth of a point, less than a reader can see: lines are most of a report."""
+    steps = re.findall(r"([ML]) (-?[\d.]+) (-?[\d.]+)", path)
+    end = "z" if path.rstrip().endswith("z") else ""
+    if len(steps) < FEW_STEPS or re.search(r"[^ML\d.\s-]", path.rstrip("z \n")):
+        return path
+    parts, before = [], (0, 0)
+    for command, *ends in steps:
+        x, y = (round(10 * float(end)) for end in ends)
+        if command == "M":
+            parts.append(f"M{x / 10:g} {y / 10:g}l")
+        else:
+            parts.append(f"{(x - before[0]) / 10:g} {(y - before[1]) / 10:g} ")
+        before = x, y
+    return "".join(parts).replace("lM", "M").replace(" -", "-").rstrip("l ") + end
 
 
 def _marked(match: re.Match[str]) -> str:
