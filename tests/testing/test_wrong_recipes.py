@@ -116,20 +116,27 @@ class Entropy(bb.Loss, name="entropy-test"):
 
 
 class Changed(nn.Module):
-    """Computes what a plugin says, times a weight that can be trained."""
+    """Computes what a plugin says, times a number that it keeps."""
 
     def __init__(self, plugin: Entropy) -> None:
         super().__init__()
         self.plugin = plugin
-        self.weight = nn.Parameter(torch.ones(()))
+        self.register_buffer("scale", torch.ones(()))
 
     def forward(self, logits: Tensor, targets: Tensor) -> Any:
-        return self.weight * self.plugin.change(logits, targets)
+        return self.scale * self.plugin.change(logits, targets)
 
 
 class ForgetsModule(Entropy, name="forgets-module"):
     def build(self, labels: Tensor, *, num_outputs: int) -> Any:
         super().build(labels, num_outputs=num_outputs)
+
+
+class Learns(Entropy, name="learns"):
+    def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:
+        module = super().build(labels, num_outputs=num_outputs)
+        module.weight = nn.Parameter(torch.ones(()))
+        return module
 
 
 class PerImage(Entropy, name="per-image"):
@@ -168,6 +175,7 @@ class CountsMistakes(Entropy, name="counts-mistakes"):
     ("plugin", "check", "problem"),
     [
         (ForgetsModule(), "builds", "build() returns nothing; is a return statement missing?"),
+        (Learns(), "builds", "no optimizer trains its weight"),
         (PerImage(), "one number", "of labels int64 [N], it is not one number but [6]"),
         (Infinite(), "one number", "of labels int64 [N], it is inf"),
         (LabelsOnly(), "fractions of classes", "IndexError"),
