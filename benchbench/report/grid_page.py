@@ -85,26 +85,31 @@ def _lines(
     counts: Counter[str] = Counter(record.status for record in records)
     counts["not started"] = num_trials - len(records)
     endings = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    yield f"{num_trials} trial{'s' if num_trials > 1 else ''}: {endings}\n"
-    added = summary(course, num_trials) if course else ()
+    # Below the answer, since MLflow's page folds all but the first lines away.
+    below = (f"{num_trials} trial{'s' if num_trials > 1 else ''}: {endings}", *_course(course, num_trials))
     try:
         groups = compare()
     except SpecError as error:
-        yield f"Nothing is compared: {error.message}\n"
+        yield from (f"{line}\n" for line in (f"Nothing is compared: {error.message}", *below))
     else:
         for group in groups:
             yield from (f"### {group.heading}\n",) if group.heading else ()
             if group.comparison:
-                yield from _comparison(group.comparison, added)
+                yield from _comparison(group.comparison, below)
+                below = ()
             else:
                 yield f"Nothing is compared: {group.obstacle}\n"
     names = f"All trials are in `{file_names.TRIALS}`, the grid's file is `{file_names.GRID}`."
     yield f"{names} `bench compare` says more.\n"
 
 
-def _comparison(comparison: Comparison, added: Sequence[str]) -> Iterator[str]:
+def _course(course: Course | None, num_trials: int) -> tuple[str, ...]:
+    return summary(course, num_trials) if course else ()
+
+
+def _comparison(comparison: Comparison, below: Sequence[str]) -> Iterator[str]:
     yield f"{' '.join(answer(comparison))}\n"
-    yield from (f"{line}\n" for line in added)
+    yield from (f"{line}\n" for line in below)
     yield from _plot(comparison)
     yield from _table(comparison)
     yield from _verdicts(comparison)

@@ -51,7 +51,10 @@ def page(grid: GridFile, records: list[Record], *, num_trials: int = 6) -> GridP
 def test_the_description_has_question_results_and_verdicts_as_the_file_asks(grid: GridFile) -> None:
     lines = page(grid, [*LOW, *HIGH]).note.splitlines()
     assert lines[0] == "**Which rate?**"
-    assert "6 trials: 6 finished" in lines
+    # The answer comes second: MLflow's page shows the first lines only, unless it is asked for more.
+    assert lines[2].startswith("optimizer.lr=0.1 is 10.0 points less accurate than optimizer.lr=0.2")
+    assert lines.index("6 trials: 6 finished") > 2
+    assert lines[lines.index("```text") + 1].startswith("test_accuracy, difference from optimizer.lr=0.2")
     assert any(
         line.startswith("| `optimizer.lr=0.2` (best by validation) | 63.0 ± 3.0 (n=3) | 4.50 ± 0.00 (n=3) |")
         for line in lines
