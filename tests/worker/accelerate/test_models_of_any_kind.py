@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from support.gradients import error
+from support.steps import CPU, IN_PLACE, WIDTH, trained, wide, with_a_hook
 from torch import nn
 from torch.autograd import forward_ad
 from torch.nn import functional as F  # noqa: N812
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchbench.config.spec import Precision
-from support.steps import CPU, IN_PLACE, WIDTH, trained, wide, with_a_hook
 
 
 @pytest.fixture(autouse=True)

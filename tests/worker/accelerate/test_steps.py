@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from support.gradients import error
+from support.steps import CPU, IN_PLACE, WIDTH, trained, wide, with_a_hook
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -17,8 +18,6 @@ from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-from support.steps import CPU, IN_PLACE, WIDTH, trained, wide, with_a_hook
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,52 @@
+"""Seeds that did not learn."""
+
+from __future__ import annotations
+
+import pytest
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+from support.comparisons import HIGH, LOW, only_cell
+from support.made_records import configuration, made, spec
+
+from benchbench.compare import compare_records
+from benchbench.compare.answer import answer
+from benchbench.compare.comparison_tables import of_comparison
+
+
+def test_seeds_that_did_not_learn_are_a_result_of_their_own() -> None:
+    base = [0.60, 0.61, 0.62, 0.61, 0.60, 0.63]
+    records = configuration(LOW, base) + configuration(HIGH, [*(value + 0.02 for value in base[:5]), 0.34])
+    records[7] = made(spec(1, lr=HIGH), 0.6355)
+    comparison = compare_records(records)
+    row, cell = comparison.rows[1], only_cell(comparison)
+    assert (row.learning.num_learned, row.learning.num_ended, row.learning.others) == (5, 6, {"at chance": 1})
+    interval = proportion_confint(5, 6, method="wilson")
+    assert row.learning.interval is not None
+    assert (row.learning.interval.low, row.learning.interval.high) == pytest.approx(interval)
+    assert row.learning.verdict == "too few seeds for a verdict"
+    assert cell.summary.n == 5
+    assert cell.contrast is not None
+    assert (cell.contrast.n, cell.contrast.left_out) == ((5, 5), ("seed=5",))
+    assert cell.verdict.kind == "better"
+    assert cell.verdict.words.endswith(", among seeds that learned")
+    assert cell.values["seed=5"] == 0.34
+    assert of_comparison(comparison)[-1].rows[1][1:4] == ("5 of 6", "43.6 .. 97.0", "1 at chance")
+    assert "learned in 5 of 6 seeds" in answer(comparison)[-1]
+
+
+def test_a_configuration_that_learns_less_often_is_said_to_by_fishers_test() -> None:
+    base = [0.60, 0.61, 0.62, 0.61, 0.60, 0.63]
+    row = compare_records(configuration(LOW, base) + configuration(HIGH, [0.33, 0.34, 0.33, 0.35, 0.34, 0.61])).rows[1]
+    assert row.learning.p_value == pytest.approx(stats.fisher_exact([[1, 5], [6, 0]]).pvalue)
+    assert row.learning.verdict.startswith("learns less often (p = ")
+    assert row.cells["test_accuracy"].verdict.kind == "not compared"
+
+
+def test_a_row_that_never_learns_is_still_compared() -> None:
+    records = configuration(LOW, [0.60, 0.61, 0.62]) + configuration(HIGH, [0.33, 0.34, 0.33])
+    assert only_cell(compare_records(records)).verdict.kind == "worse"
+
+
+def test_a_weak_trial_is_not_taken_for_one_that_did_not_learn() -> None:
+    row = compare_records(configuration(LOW, [0.60, 0.61, 0.62]) + configuration(HIGH, [0.45, 0.61, 0.63])).rows[1]
+    assert row.learning.all_learned

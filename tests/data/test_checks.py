@@ -1,0 +1,99 @@
+"""What a dataset plugin returns is checked, and has a digest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from support.digests import digest
+from support.squares import Squares, square
+
+import benchbench as bb
+from benchbench.data import cache as data_cache
+from benchbench.data.checks import check_splits
+from benchbench.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "squares.txt"
+    path.write_text("6")
+    return path
+
+
+GOOD = square(6, side=4, shade=1)
+BAD_SPLITS = {
+    "uint8 tensor [N, C, H, W], not float32 [6, 3, 4, 4]": replace(GOOD, images=GOOD.images.float()),
+    "uint8 tensor [N, C, H, W], not uint8 [6, 4, 4]": replace(GOOD, images=GOOD.images[:, 0]),
+    "uint8 tensor [N, C, H, W], not list": replace(GOOD, images=GOOD.images.tolist()),
+    "int64 tensor [N], not int32 [6]": replace(GOOD, labels=GOOD.labels.int()),
+    "int64 tensor [N], not int64 [6, 1]": replace(GOOD, labels=GOOD.labels[:, None]),
+    "has no images": bb.Split(GOOD.images[:0], GOOD.labels[:0]),
+    "has 6 images but 5 labels": replace(GOOD, labels=GOOD.labels[:5]),
+    "has 6 images but 5 names": replace(GOOD, names=GOOD.names[:5]),
+    "has labels 0..2, but 2 class names, for 0..1": replace(GOOD, labels=torch.arange(6) // 2),
+    "has labels -1..1, but": replace(GOOD, labels=torch.arange(6) // 2 - 1),
+}
+
+
+@pytest.mark.parametrize("problem", BAD_SPLITS)
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_split_that_cannot_be_used_is_refused_by_name(problem: str, part: str) -> None:
+    splits = bb.Splits(GOOD, GOOD, GOOD, ("dark", "bright"))
+    check_splits("squares", splits)
+    with pytest.raises(DataError) as caught:
+        check_splits("squares", replace(splits, **{part: BAD_SPLITS[problem]}))
+    assert f"dataset 'squares' is wrong: {part} " in caught.value.message
+    assert problem in caught.value.message
+
+
+@pytest.mark.parametrize("class_names", [(), ("dark", "dark"), ("dark", "")])
+def test_names_of_labels_that_are_missing_or_repeated_are_refused(class_names: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match=r"every class needs a name|two classes have the same name"):
+        check_splits("squares", bb.Splits(GOOD, GOOD, GOOD, class_names))
+
+
+def test_splits_of_different_shapes_are_refused() -> None:
+    other = square(6, side=5, shade=1)
+    with pytest.raises(DataError, match=r"different shapes: .*\[3, 4, 4\].*\[3, 5, 5\]"):
+        check_splits("squares", bb.Splits(GOOD, GOOD, other, ("dark", "bright")))
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    splits = bb.Splits(
+        replace(GOOD, labels=GOOD.labels[:5]), GOOD, replace(GOOD, images=GOOD.images.float()), ("a", "a")
+    )
+    with pytest.raises(DataError) as caught:
+        check_splits("squares", splits)
+    for problem in ("two classes have the same name: ['a']", "train has 6 images but 5 labels", "test images must be"):
+        assert problem in caught.value.message
+
+
+def test_a_load_without_a_return_is_refused_with_its_line(root: Path) -> None:
+    class Forgetful(Squares, name="forgetful"):
+        def load(self, root: Path) -> None:
+            super().load(root)
+
+    with pytest.raises(DataError, match=r"'forgetful': load\(\) returns nothing; .*return.*test_cache\.py, line \d+\)"):
+        data_cache.load(Forgetful(), root)
+
+
+def test_digest_changes_with_a_pixel_a_label_and_the_shape() -> None:
+    def digest_with(split: bb.Split) -> str:
+        return digest(bb.Splits(split, split, split, ("dark", "bright")))
+
+    pixel = GOOD.images.clone()
+    pixel[0, 0, 0, 0] += 1
+    variants = [
+        GOOD,
+        replace(GOOD, images=pixel),
+        replace(GOOD, labels=1 - GOOD.labels),
+        replace(GOOD, images=GOOD.images.reshape(6, 3, 2, 8)),
+    ]
+    assert len({digest_with(split) for split in variants}) == 4
+    assert digest_with(replace(GOOD, images=GOOD.images.mT)) == digest_with(GOOD)
