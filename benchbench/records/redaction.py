@@ -12,6 +12,12 @@ _ABSOLUTE = re.compile(
 )
 
 
+_URL = r"(?:(?:file|sqlite):///?)?"
+_QUOTED = re.compile(rf"""(?<=["']){_URL}/(?=\w)[^"'\n]*/(?=[^"'/\n]+["'])""")
+_WHOLE = re.compile(rf"""{_URL}/(?=\w)[^"':;,\n]*/([^"':;,/\n]+)""")
+"""A path in quotes, or that is all of a text, may have blanks and brackets in it."""
+
+
 def without_credentials(text: str) -> str:
     """Return the text with the user names, passwords and tokens of all URLs in it taken out."""
     return _SECRET_IN_QUERY.sub(r"\1***", _USER_AND_PASSWORD.sub("", text))
@@ -19,7 +25,8 @@ def without_credentials(text: str) -> str:
 
 def without_paths(text: str) -> str:
     """Return the text with only the last part of each absolute path: ``/home/ann/tiny.py`` becomes ``tiny.py``."""
-    return _ABSOLUTE.sub("", text)
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else _ABSOLUTE.sub("", _QUOTED.sub("", text))
 
 
 def has_paths(text: str) -> bool:

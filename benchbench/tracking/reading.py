@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _PAGE = 1000
+_FULL = ("disk is full", os.strerror(errno.ENOSPC))
+"""What SQLite and the system say of a full disk."""
+
+_MAKE_ROOM = "make room on the disk, and give the same command again"
 
 
 @dataclass(frozen=True)
@@ -93,4 +99,5 @@ def as_tracking_error(summary: str, *, hint: str = "") -> Iterator[None]:
     except Exception as error:  # MLflow, SQLAlchemy and requests raise many kinds
         lines = without_credentials(str(error)).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
-        raise TrackingError(f"{summary}: {reason}", hint=hint) from error
+        is_full = any(words in reason for words in _FULL)
+        raise TrackingError(f"{summary}: {reason}", hint=_MAKE_ROOM if is_full else hint) from error
