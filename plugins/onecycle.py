@@ -27,11 +27,14 @@ class OneCycle(bb.Scheduler, name="onecycle"):
             raise bb.SpecError(
                 "onecycle: the optimizer has no momentum to cycle", hint="--set scheduler.cycle_momentum=false"
             )
+        total_steps = num_epochs * steps_per_epoch
+        # Torch divides by zero if the rate rises in the first step alone.
+        rises_at_once = self.pct_start * total_steps == 1
         return OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=num_epochs * steps_per_epoch,
-            pct_start=self.pct_start,
+            total_steps=total_steps,
+            pct_start=self.pct_start * (1 + 1e-9) if rises_at_once else self.pct_start,
             div_factor=self.div_factor,
             final_div_factor=self.final_div_factor,
             anneal_strategy=self.anneal,

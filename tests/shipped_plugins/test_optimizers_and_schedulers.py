@@ -238,3 +238,15 @@ def test_with_timm_all_weights_decay_if_all_are_to(decay: str, decayed: set[floa
     model.no_weight_decay = lambda: {"3.weight"}  # type: ignore[assignment] # as networks of timm have it
     optimizer = TimmOptimizer(weight_decay=0.1, decay=decay).build(model)
     assert {group["weight_decay"] for group in optimizer.param_groups} == decayed
+
+
+def test_one_cycle_may_rise_in_its_first_step_alone() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+    scheduler = OneCycle(pct_start=0.25, div_factor=5).build(optimizer, num_epochs=4, steps_per_epoch=1)
+    used = []
+    for _ in range(4):
+        used.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert used[0] == pytest.approx(0.02)
+    assert used[0] < used[1] > used[2] > used[3] > 0
