@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """The names under which timm's weights are on the hub."""
 
+RESIZING = "crossvit"
+"""The beginning of the names of networks that bring images to their own size themselves."""
+
 PROBE_SECONDS = 5.0
 """How long the hub may take to answer. Without this probe its client retries for over a minute."""
 
@@ -58,7 +61,7 @@ def _size_option(architecture: str, image_size: int) -> dict[str, int]:
 
     config = timm.get_pretrained_cfg(architecture)
     is_fixed = config is not None and config.fixed_input_size and config.input_size[-1] != image_size
-    return {"img_size": image_size} if is_fixed else {}
+    return {"img_size": image_size} if is_fixed and not architecture.startswith(RESIZING) else {}
 
 
 def _created(architecture: str, arguments: dict[str, Any], *, without: dict[str, int]) -> nn.Module:

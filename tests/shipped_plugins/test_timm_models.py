@@ -79,3 +79,9 @@ def test_a_network_of_images_of_one_size_is_built_for_those_of_the_dataset(size:
     theirs = timm.create_model("vit_tiny_patch16_224", img_size=size, num_classes=5).eval()
     images = torch.randn(2, 3, size, size)
     assert torch.equal(ours(images), theirs(images))
+
+
+def test_a_network_that_resizes_images_itself_is_built_for_its_own_size() -> None:
+    network = Timm(architecture="crossvit_tiny_240").build(bb.DataSpec(3, 32, 5)).eval()
+    with torch.no_grad():
+        assert network(torch.randn(2, 3, 32, 32)).shape == (2, 5)
