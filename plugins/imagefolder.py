@@ -79,9 +79,14 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
 
 def _part_folders(files: Files, prefix: str) -> dict[str, str]:
     """Return the folders of the splits, if there is one for training that has classes in it."""
-    present = {name.lower(): name for name in files.folders_in(prefix.rstrip("/"))}
-    folders = {part: f"{prefix}{present[name]}/" for part, names in PARTS.items() for name in names if name in present}
-    return folders if "train" in folders and _class_folders(files, folders["train"]) else {}
+    present = sorted(files.folders_in(prefix.rstrip("/")))
+    folders = {part: [name for name in present if name.lower() in names] for part, names in PARTS.items()}
+    if not any(_class_folders(files, f"{prefix}{name}/") for name in folders["train"]):
+        return {}
+    for part, several in folders.items():
+        if len(several) > 1:
+            raise bb.DataError(f"{files.path} has two folders for {part}: {', '.join(several)}", hint="rename one")
+    return {part: f"{prefix}{name}/" for part, names in folders.items() for name in names}
 
 
 def _class_folders(files: Files, prefix: str) -> dict[str, str]:

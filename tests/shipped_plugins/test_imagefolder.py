@@ -285,6 +285,10 @@ def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) 
     [
         ({}, "has no folders with images in them"),
         ({"cats": 5}, "has one class only: cats"),
+        (
+            {"train/a": 3, "train/b": 3, "val/a": 1, "val/b": 1, "valid/a": 1},
+            "has two folders for val: val, valid",
+        ),
         ({"cats": 5, "dogs": 2}, "too few images to train, validate and test on: dogs"),
         ({"train/a": 3, "train/b": 3, "val/c": 1}, "val has classes that train has not: c"),
         ({"train/a": 3, "train/b": 3, "test": 3}, "test has no folders of classes"),
