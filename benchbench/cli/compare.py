@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,7 +23,7 @@ FORMAT = 1
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("compare")(compare)
+    app.command("compare", short_help="Tell which differences are real.")(compare)
 
 
 def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
@@ -77,6 +78,9 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     else:
         groups = driver.compare_groups(experiment, grid=grid, population=population, watcher=notes, **question)
         show_groups(groups, form)
+        if form == "table":
+            named = [experiment] if experiment != "bench" else []
+            typer.echo(f"next: {shlex.join(['bench', 'report', *named, *(['--grid', str(grid)] if grid else [])])}")
 
 
 def show_groups(groups: Sequence[ComparedGroup], form: str) -> None:

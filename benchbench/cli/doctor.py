@@ -31,7 +31,7 @@ print(json.dumps({
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("doctor")(doctor)
+    app.command("doctor", short_help="Check versions, devices, store and data.")(doctor)
 
 
 def doctor(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("grid")(grid)
+    app.command("grid", short_help="Run the trials of a file.")(grid)
 
 
 def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("report")(report)
+    app.command("report", short_help="Write results into one HTML file.")(report)
 
 
 def report(  # noqa: PLR0913 - one argument for each option, as typer wants it

@@ -21,7 +21,7 @@ _METHODS = {
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("time")(time)
+    app.command("time", short_help="Measure which variant is faster.")(time)
 
 
 def time(  # noqa: PLR0913 - one argument for each option, as typer wants it

@@ -13,8 +13,8 @@ from benchbench.cli import options
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("export")(export)
-    app.command("import")(import_)
+    app.command("export", short_help="Write results into one file.")(export)
+    app.command("import", short_help="Read such files in another folder.")(import_)
 
 
 def export(
