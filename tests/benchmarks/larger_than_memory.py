@@ -170,7 +170,7 @@ def main() -> None:
     if free < 1.1 * options.gigabytes * GIGABYTE:
         parser.error(f"{options.folder} has {free / GIGABYTE:.0f} GB left")
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="larger-than-memory-") as folder:
-        measure(Path(folder), options)
+        measure(Path(folder).resolve(), options)
 
 
 if __name__ == "__main__":

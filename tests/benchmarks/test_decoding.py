@@ -37,4 +37,6 @@ def test_photographs_are_decoded_into_the_cache(
     ours, others = rounds(
         partial(reported, "our_photos.py", photos), {OTHERS: partial(reported, "pillow_photos.py", photos)}, rounds=5
     )
-    rows.append(Row(f"{NUMBER:,} photographs of 224x224 decoded", OTHERS, column(ours), column(others[OTHERS])))
+    for measured, measure in (("decoded", "seconds"), ("decoded, processor time", "processor_seconds")):
+        sides = column(ours, measure), column(others[OTHERS], measure)
+        rows.append(Row(f"{NUMBER:,} photographs of 224x224 {measured}", OTHERS, *sides))
