@@ -32,14 +32,14 @@ PROGRAM = Path(sysconfig.get_path("scripts")) / "bench"
 GIGABYTE = 10**9
 SIDE = 224
 IMAGE_BYTES = 3 * SIDE * SIDE
-NUM_OTHERS, NUM_FEW = 200, 2000
+NUM_OTHERS, NUM_FEW = 100, 500
 """Images of validation and test; training images of the variant that stays in memory."""
 
 SECONDS_BETWEEN_SAMPLES = 0.05
 GRID = """
 name = "larger than memory"
 model = "resnet"
-batch_size = 32
+batch_size = 8
 optimizer = {{ name = "sgd", lr = 0.01 }}
 
 [dataset]
