@@ -29,12 +29,27 @@ def compare_as_designed(records: Iterable[Record], question: Compare, design: De
     if design is not None:
         course = follow(trials, question, design)
         if course.comparisons:
-            return course.comparison
+            return _with_targets(course.comparison, trials, question)
         why = f"not judged before the first look, at {design.looks[0]} seeds of each configuration"
         return withhold(compare_records(trials, question), why)
     if question.seeds is not None:
         return _of_declared(trials, question, question.seeds)
     return compare_records(trials, question)
+
+
+def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Compare) -> Comparison:
+    """Return the comparison of a design with how its trials reached the targets, which has no part in its verdicts."""
+    if not question.targets:
+        return comparison
+    of_all = withhold(compare_records(trials, question), "targets are no part of `decide`")
+    more = [metric for metric in of_all.metrics if metric not in comparison.metrics]
+    cells = {row.name: row.cells for row in of_all.rows}
+    rows = tuple(
+        replace(row, cells=row.cells | {metric.name: cells[row.name][metric.name] for metric in more})
+        for row in comparison.rows
+        if row.name in cells
+    )
+    return replace(comparison, metrics=(*comparison.metrics, *more), rows=rows)
 
 
 def _of_declared(trials: Sequence[Record], question: Compare, num_seeds: int) -> Comparison:

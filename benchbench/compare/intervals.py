@@ -37,15 +37,16 @@ class Interval:
         return self.low <= value <= self.high
 
 
-def exponential(low: float, high: float) -> Interval | None:
-    """Return the interval of a ratio from that of its logarithm; None if an end is larger than any number.
+_WIDEST = 40.0
+"""Of the logarithm of a ratio: more than eight orders of magnitude to either side."""
 
-    At a confidence of 99.99 %, the interval of two values may reach so far.
+
+def exponential(low: float, high: float) -> Interval | None:
+    """Return the interval of a ratio from that of its logarithm; None if it is so wide that it says nothing.
+
+    At a confidence of 99.99 %, the interval of two values may be wider than there are numbers for.
     """
-    try:
-        return Interval(math.exp(low), math.exp(high))
-    except OverflowError:
-        return None
+    return Interval(math.exp(low), math.exp(high)) if high - low < _WIDEST else None
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,18 @@ def test_a_declared_number_of_seeds_is_not_judged_before_it_is_complete() -> Non
     assert cell_of(compare_as_designed(records, question(seeds=4)), OTHER).verdict.kind == "better"
 
 
+def test_targets_are_shown_beside_a_design_and_not_judged() -> None:
+    records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
+    asked = question(targets={"val_accuracy": 0.5})
+    comparison = compare_as_designed(records, asked, DESIGN)
+    (row,) = (row for row in comparison.rows if row.where == {"optimizer.lr": OTHER})
+    assert row.cells["test_accuracy"].verdict.kind == "better"
+    cell = row.cells["epochs_to_val_accuracy=0.5"]
+    assert cell.summary.mean == 2
+    assert cell.verdict.words == "not compared: targets are no part of `decide`"
+    assert {metric.name for metric in comparison.metrics} == set(row.cells)
+
+
 def test_a_declared_number_is_one_of_seeds_and_not_of_trials() -> None:
     records = [
         made(spec(seed, lr=lr, batch_size=batch_size), accuracy)
