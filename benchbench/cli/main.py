@@ -65,6 +65,7 @@ class _Group(TyperGroup):
 
 def make_app() -> typer.Typer:
     """Return the application with all commands of ours."""
+    options.debug = False  # what an earlier application in this process was told does not count
     app = typer.Typer(
         name="bench",
         cls=_Group,
