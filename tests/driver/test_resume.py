@@ -106,7 +106,9 @@ def test_a_trial_cut_off_anywhere_ends_with_the_same_weights_and_numbers(
     assert len(Record.of([*before, *after]).epochs) == 4
 
 
-@pytest.mark.parametrize("scheduler", ["constant", {"name": "step", "step_size": 1}])
+@pytest.mark.parametrize(
+    "scheduler", ["constant", pytest.param({"name": "step", "step_size": 1}, marks=pytest.mark.slow)]
+)
 def test_a_longer_trial_that_goes_on_after_a_shorter_one_is_the_longer_one_to_the_bit(
     registry: Registry, heartbeat: Heartbeat, tmp_path: Path, scheduler: object
 ) -> None:
@@ -279,6 +281,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_goes_on_to_the_bit(registry: Registry, heartbeat: Heartbeat, tmp_path: Path, recipe: str) -> None:
     if "muon" in recipe and not hasattr(torch.optim, "Muon"):
