@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import threading
@@ -24,6 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+
+sys.path[:0] = [str(Path(__file__).parents[1])]
+
+from benchmarks.ratios import Row, markdown  # noqa: E402 - after the path above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,8 +143,9 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     numbers = ("--rounds", options.rounds, "--steps", options.steps)
     output, seconds, memory = bench("time", grid, *numbers, "--json")
     print(f"timed in {seconds:.0f} s: {_described(memory)}")
-    for variant in json.loads(output)["variants"]:
-        print(_step(variant, options.steps))
+    few, larger = (_seconds_of_steps(variant, options.steps) for variant in json.loads(output)["variants"])
+    row = Row("a step with images from the disk", "from memory", larger, few)
+    print(markdown([row]))
 
 
 def _described(memory: Memory) -> str:
@@ -149,12 +155,10 @@ def _described(memory: Memory) -> str:
     )
 
 
-def _step(variant: dict[str, Any], steps: int) -> str:
-    seconds = sorted(value / steps for value in variant["train_seconds"])
-    images = variant["acceleration"].get("images", "in memory")
-    middle, interval = seconds[len(seconds) // 2], variant["interval"]
-    ratio = f", {variant['ratio']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}] times" if interval else ""
-    return f"{variant['name']} ({images}): {middle:.3f} s a step ({seconds[0]:.3f} .. {seconds[-1]:.3f}){ratio}"
+def _seconds_of_steps(variant: dict[str, Any], steps: int) -> list[float]:
+    """Return the seconds of a step in each round, and print how the variant reads its images."""
+    print(f"{variant['name']}: images {variant['acceleration'].get('images', 'in memory')}")
+    return [seconds / steps for seconds in variant["train_seconds"]]
 
 
 def main() -> None:
