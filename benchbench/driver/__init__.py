@@ -1,6 +1,7 @@
 """The application, and the Python API: ``run``, ``grid``, ``time``, ``compare`` and ``report``.
 
-They take plain values, return values, print nothing, and tell a watcher what goes on. The command line calls them.
+They take plain values, return values, and print nothing. What a user should know goes to a watcher as a sentence, which
+is worded where it happens; the command line, which calls them, prints it.
 
 ::
 
@@ -21,7 +22,7 @@ They take plain values, return values, print nothing, and tell a watcher what go
     more_epochs.py           where a trial goes on after a finished one with fewer epochs
     leftovers.py             finishes what earlier calls that were killed left open
     event_loop.py            hands every event to the journal, then to tracker, watcher and listeners
-    interrupts.py            Ctrl-C, SIGTERM and SIGHUP while trials run
+    interrupts.py            what Ctrl-C, SIGTERM and SIGHUP do while trials run, and what is said then
     listeners.py             plugins that are told of every event
     kept_artifacts.py        which files are kept of trials, and of the best of a grid
     end_of_call.py           waits for MLflow at the end of a call, and cleans up

@@ -15,7 +15,7 @@
     discovery.py        finds plugins without importing them
     loose.py            imports plugin files that no package installs
     loading.py          loads one plugin module and checks it
-    failures.py         errors in a plugin's code, with file and line
+    failures.py         what is said of a plugin that raises, or returns nothing of use, with file and line
     code.py             the source files behind a plugin, and their digest
     registry.py         loaded plugins by name
     description.py      plugins as plain data, for bench list and bench show
