@@ -9,7 +9,7 @@
     cells.py                   one metric of one configuration, beside the baseline
     contrasts.py               the test that decides: pairs of seeds, or Welch's
     learning.py                how many seeds of a configuration learned anything
-    intervals.py               confidence intervals of means and of fractions, within what is possible
+    intervals.py               the mean, deviation and confidence interval of values, or of a fraction
     corrections.py             Holm's and Bonferroni's corrections for many comparisons
     power.py                   how many seeds would show a difference
     verdicts.py                what a difference says, in words

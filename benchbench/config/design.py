@@ -13,7 +13,7 @@ MIN_SEEDS = 3
 """For a verdict: the interval of two values ends 12.7 standard errors from their mean."""
 
 MAX_SEEDS = 200
-_LOOKS = (3, 5, 8, 12, 20, 32, 50, 80, 125)
+_LOOKS = (MIN_SEEDS, 5, 8, 12, 20, 32, 50, 80, 125)
 """Each about 1.6 times the one before."""
 
 DEFAULT_MAX_SEEDS = 20
@@ -34,7 +34,7 @@ class Decide(Table):
             raise SpecError(
                 f"[compare] decide: looks must grow from {MIN_SEEDS} or more to {MAX_SEEDS} at most,"
                 f" not {list(self.looks)}",
-                hint="looks = [3, 5, 8, 12, 20]",
+                hint=f"looks = {list(looks_up_to())}",
             )
         if self.looks[-1] != most:
             raise SpecError(

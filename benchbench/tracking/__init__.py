@@ -9,7 +9,7 @@
     store.py           the store, and the run that a journal belongs to
     delivery.py        sends a journal's events and files to its run
     thread.py          sends journals while training goes on
-    content.py         params, tags and descriptions of runs in MLflow
+    content.py         params, tags and descriptions of the runs of trials
     logged_models.py   the trained model as an MLflow logged model
     grid_runs.py       the run of a grid, and which of its trials are done
     look_memory.py     how often a comparison was looked at

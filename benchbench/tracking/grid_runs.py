@@ -72,7 +72,7 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
         return run_id
     # What stands here until the grid ends for the first time; afterwards its description does.
     note = {content.NOTE_TAG: question} if question else {}
-    tags = _tags(name, file) | {content.KIND_TAG: "grid"} | note
+    tags = _identity_tags(name, file) | {content.KIND_TAG: "grid"} | note
     made = client.create_run(experiment_id, run_name=name, tags=tags)
     return str(made.info.run_id)
 
@@ -101,7 +101,7 @@ def find_designs(experiment: str, *, name: str = "", file: Path | None = None) -
     """Return how a grid has added seeds: the grid of that name and file, or else the only one there is."""
     with reading() as store:
         experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
-        query = _query(_tags(name, file)) if file else f"tags.`{GRID_TAG}` LIKE '%'"
+        query = _query(_identity_tags(name, file)) if file else f"tags.`{GRID_TAG}` LIKE '%'"
         runs = list(store.client.search_runs([experiment_id], query))
     if len(runs) == 1:
         return designs_of(runs[0])
@@ -126,7 +126,7 @@ def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", f
 
 
 def _find(client: MlflowClient, experiment_id: str, name: str, file: Path) -> str | None:
-    runs = client.search_runs([experiment_id], _query(_tags(name, file)), max_results=1)
+    runs = client.search_runs([experiment_id], _query(_identity_tags(name, file)), max_results=1)
     return runs[0].info.run_id if runs else None
 
 
@@ -134,7 +134,7 @@ def _query(tags: dict[str, str]) -> str:
     return " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
 
 
-def _tags(name: str, file: Path) -> dict[str, str]:
+def _identity_tags(name: str, file: Path) -> dict[str, str]:
     """Return what tells a grid from all others; the file relative to our folder, which may be moved."""
     return {GRID_TAG: searchable(name), FILE_TAG: searchable(sqlite_addresses.relative(file.resolve()).as_posix())}
 
