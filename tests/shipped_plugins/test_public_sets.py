@@ -177,7 +177,7 @@ def mnist_files(*, is_packed: bool = True) -> dict[str, bytes]:
         np.arange(30, dtype=np.uint8) % 10,
     )
     contents = dict(zip(NAMES, map(idx, arrays), strict=True))
-    return {f"{name}.gz": gzip.compress(each) for name, each in contents.items()} if is_packed else contents
+    return {f"{name}.gz": gzip.compress(each, mtime=0) for name, each in contents.items()} if is_packed else contents
 
 
 class AnyMnist(Mnist, name="mnist"):
@@ -234,7 +234,7 @@ def test_files_of_mnist_with_another_checksum_are_refused(tmp_path: Path) -> Non
         (NAMES[2], b"\0\0\x0d\1\0\0\0\1\0\0\0\0", "is no IDX file of bytes"),
         (NAMES[3], b"", "t10k-labels-idx1-ubyte is damaged"),
         (NAMES[1], idx(noise(3)), "the train files do not belong together"),
-        (f"{NAMES[0]}.gz", gzip.compress(b"x")[:5], "train-images-idx3-ubyte.gz is damaged"),
+        (f"{NAMES[0]}.gz", gzip.compress(b"x", mtime=0)[:5], "train-images-idx3-ubyte.gz is damaged"),
     ],
 )
 def test_damaged_files_of_mnist_are_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
