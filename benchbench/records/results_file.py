@@ -17,10 +17,11 @@ import re
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import ValidationError, with_config
+from pydantic import TypeAdapter, ValidationError
 
 from benchbench.errors import SpecError
 from benchbench.records import damaged_zip, file_names
@@ -91,10 +92,9 @@ class Manifest:
     runs: tuple[Run, ...]
 
 
-@with_config(ser_json_inf_nan="strings")
-@dataclass(frozen=True)
-class _Points:
-    points: tuple[Point, ...]
+@cache
+def _points() -> TypeAdapter[tuple[Point, ...]]:
+    return TypeAdapter(tuple[Point, ...], config={"ser_json_inf_nan": "strings"})
 
 
 class Writer:
@@ -105,7 +105,7 @@ class Writer:
 
     def metrics(self, run_id: str, points: tuple[Point, ...]) -> None:
         """Add the metrics of a run."""
-        self._archive.writestr(f"runs/{run_id}/metrics.json", json_adapter(_Points).dump_json(_Points(points)))
+        self._archive.writestr(f"runs/{run_id}/metrics.json", _points().dump_json(points))
 
     def artifact(self, run_id: str, name: str, path: Path) -> None:
         """Add a file that a run keeps, without the absolute paths in it."""
@@ -152,7 +152,7 @@ class Reader:
     def metrics(self, run_id: str) -> tuple[Point, ...]:
         """Return the metrics of a run."""
         try:
-            return json_adapter(_Points).validate_json(self._read(f"runs/{run_id}/metrics.json")).points
+            return _points().validate_json(self._read(f"runs/{run_id}/metrics.json"))
         except ValidationError as error:
             raise self._damaged(f"the metrics of run {run_id}") from error
 
