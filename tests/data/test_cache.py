@@ -1,4 +1,4 @@
-"""None"""
+"""Images are decoded once and kept, until something that they depend on changes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,6 @@ from benchbench.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    path = tmp_path / "squares.txt"
-    path.write_text("6")
-    return path
 
 
 def entry_folder() -> Path:

@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    path = tmp_path / "squares.txt"
-    path.write_text("6")
-    return path
-
-
 GOOD = square(6, side=4, shade=1)
 BAD_SPLITS = {
     "uint8 tensor [N, C, H, W], not float32 [6, 3, 4, 4]": replace(GOOD, images=GOOD.images.float()),

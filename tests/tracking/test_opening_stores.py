@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def database(workdir: Path, empty_database: Path) -> str:
-    """The URI of a new SQLite store in the working folder."""
-    shutil.copy(empty_database, workdir / "mlflow.db")
-    return f"sqlite:///{workdir}/mlflow.db"
-
-
-@pytest.fixture
-def store(database: str) -> Store:
-    return Store.open(database)
-
-
 def test_many_who_open_the_same_new_experiment_get_one(database: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         stores = list(pool.map(lambda _: Store.open(database, "raced"), range(4)))

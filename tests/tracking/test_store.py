@@ -30,18 +30,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def database(workdir: Path, empty_database: Path) -> str:
-    """The URI of a new SQLite store in the working folder."""
-    shutil.copy(empty_database, workdir / "mlflow.db")
-    return f"sqlite:///{workdir}/mlflow.db"
-
-
-@pytest.fixture
-def store(database: str) -> Store:
-    return Store.open(database)
-
-
-@pytest.fixture
 def journal(tmp_path: Path) -> Journal:
     """A finished trial of three epochs with a table and a figure, under an attempt of its own."""
     events = [journals.epoch(number) for number in (1, 2, 3)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONG_SECONDS = 120
-
-
-@pytest.fixture
-def database(workdir: Path, empty_database: Path) -> str:
-    shutil.copy(empty_database, workdir / "mlflow.db")
-    return f"sqlite:///{workdir}/mlflow.db"
 
 
 def wait_for_delivery(journal: Journal) -> None:
