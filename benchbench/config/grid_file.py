@@ -85,7 +85,10 @@ class GridFile:
         return count(self.shared)
 
     def expand(self, *, allow_many: bool = False) -> tuple[Draft, ...]:
-        """Return the trials in the order of the file's axes: the last axis varies fastest, and seeds faster still.
+        """Return the trials in the order of the file's axes, of which the last varies fastest, one seed after another.
+
+        So a grid that ends early has compared everything once, and a machine that gets slower over hours slows all
+        configurations alike.
 
         Raises :class:`SpecError` if a trial occurs twice, or for more than :data:`MAX_TRIALS`.
         """
@@ -94,7 +97,7 @@ class GridFile:
                 f"{self.path}: {self.num_trials:,} trials, more than {MAX_TRIALS:,}",
                 hint="--yes runs them anyway",
             )
-        tables = list(expand(self.shared))
+        tables = list(expand({"seed": self.shared["seed"], **self.shared}))
         drafts = tuple(Draft.from_toml(table).with_texts(self.texts) for table in tables)
         twice = _first_repeat([draft.model_dump_json() for draft in drafts])
         if twice:

@@ -33,7 +33,7 @@ def test_a_file_without_axes_is_one_trial_with_the_defaults_of_bench_run(grid: C
     assert found.expected == ()
 
 
-def test_axes_expand_in_the_order_of_the_file_with_seeds_fastest(grid: Callable[..., GridFile]) -> None:
+def test_axes_expand_in_the_order_of_the_file_one_seed_after_another(grid: Callable[..., GridFile]) -> None:
     found = grid("""
         seeds = [1, 0]
         optimizer = { name = "sgd", momentum = { grid = [0.9, 0.5] }, lr = { grid = [0.1, 0.01, 0.001] } }
@@ -43,10 +43,10 @@ def test_axes_expand_in_the_order_of_the_file_with_seeds_fastest(grid: Callable[
     assert found.num_trials == len(drafts) == 24
     assert found.axes == ("optimizer.momentum", "optimizer.lr", "batch_size", "seed")
     assert found.seeds == (1, 0)
-    assert values(drafts, "optimizer", "momentum") == [0.9] * 12 + [0.5] * 12
-    assert values(drafts, "optimizer", "lr")[:12] == [0.1] * 4 + [0.01] * 4 + [0.001] * 4
-    assert [draft.batch_size for draft in drafts[:4]] == [12, 12, 32, 32]
-    assert [draft.seed for draft in drafts] == [1, 0] * 12
+    assert [draft.seed for draft in drafts] == [1] * 12 + [0] * 12
+    assert values(drafts, "optimizer", "momentum") == ([0.9] * 6 + [0.5] * 6) * 2
+    assert values(drafts, "optimizer", "lr") == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001] * 4
+    assert [draft.batch_size for draft in drafts] == [12, 32] * 12
 
 
 def test_a_plugin_on_an_axis_may_have_axes_of_its_own(grid: Callable[..., GridFile]) -> None:
