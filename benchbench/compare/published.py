@@ -57,7 +57,7 @@ def against_published(
     ``not judged``            fewer than two values of ours, or values that are all the same and not theirs
     ========================  ==================================================================================
 
-    Raises :class:`SpecError` for a row that no trial, or more than one configuration, belongs to.
+    Raises :class:`SpecError` for a row that several configurations belong to, and if no row has a trial at all.
     """
     trials = one_per_trial(records)
     values = {record.attempt: values_of(record) for record in trials}
@@ -68,18 +68,20 @@ def against_published(
         (metric,) = find_metrics([row.metric], known)
         check_unit(metric, row.value, where=where)
         rows.append(_row(row, metric, _matching(row, trials, where), values, confidence))
+    if rows and not any(row.statuses for row in rows):
+        raise SpecError(
+            f"[[expected]] matches no trial: {'; '.join(dict.fromkeys(row.name for row in rows))}",
+            hint=f"{len(trials)} trials were looked at",
+        )
     return tuple(rows)
 
 
 def _matching(row: Expected, trials: Sequence[Record], where: str) -> list[Record]:
     matching = [record for record in trials if is_match(record.spec, row.where)]
-    name = describe_values(row.where, row.where)
-    if not matching:
-        raise SpecError(f"{where} matches no trial: {name}", hint=f"{len(trials)} trials were looked at")
     others = [key for key in varying([record.spec for record in matching]) if key != "seed"]
     if others:
         raise SpecError(
-            f"{where} matches several configurations: {name}",
+            f"{where} matches several configurations: {describe_values(row.where, row.where)}",
             hint=f"they differ in {', '.join(others)}: add them to `where`",
         )
     return matching

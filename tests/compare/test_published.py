@@ -49,11 +49,18 @@ def test_a_published_number_is_not_judged_without_an_interval() -> None:
     assert published(30, [0.1, 0.2], metric="overfit_epoch").why == "0 of 2 trials have a value"
 
 
+def test_published_numbers_of_trials_that_have_not_run_yet_are_not_judged() -> None:
+    rows = [expected(0.5), expected(0.1, where={"optimizer.lr": HIGH})]
+    ours, none = against_published(configuration(LOW, [0.5, 0.6]), rows)
+    assert ours.judgement == "reproduced"
+    assert (none.judgement, none.why, none.ours.n) == ("not judged", "no trial of ours has finished", 0)
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         (expected(54.6), r"\[\[expected\]\] 1: accuracies are fractions from 0 to 1, not 54.6"),
-        (expected(0.5, where={"optimizer.lr": 7}), r"\[\[expected\]\] 1 matches no trial: optimizer.lr=7"),
+        (expected(0.5, where={"optimizer.lr": 7}), r"\[\[expected\]\] matches no trial: optimizer.lr=7"),
         (expected(0.5, where={}), "matches several configurations"),
         (expected(0.5, metric="test_acc"), "no trial has a metric 'test_acc'"),
     ],
