@@ -23,7 +23,8 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
     baseline = comparison.baseline
     others = [row for row in comparison.rows if not row.is_baseline and row.val_accuracy is not None]
     if not others:
-        return (_alone(comparison.rows[0], comparison.metrics[0]),)
+        has_results = (row for row in comparison.rows if row.val_accuracy is not None)
+        return (_alone(next(has_results, baseline), comparison.metrics[0]),)
     row = max(others, key=lambda other: other.val_accuracy or 0.0)
     first, *rest = comparison.metrics
     times = [metric for metric in rest if metric.is_ratio and not first.is_ratio]
@@ -65,8 +66,10 @@ def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, confidence: 
         return f"{name} {_difference(contrast, metric, baseline)} ({evidence})."
     if verdict.kind == "equivalent":
         return f"{name} and {baseline} are {verdict.words.partition(' (')[0]} in {metric.name} ({evidence})."
-    size = words.size(contrast.estimate, metric)
-    return f"{name} and {baseline} are not distinguishable in {metric.name}: {_change(size, metric)} ({evidence})."
+    change = f"{_change(words.size(contrast.estimate, metric), metric)} ({evidence})"
+    if verdict.kind == "not distinguishable":
+        return f"{name} and {baseline} are not distinguishable in {metric.name}: {change}."
+    return f"{name} and {baseline}, {metric.name}: {change}; {verdict.words}."
 
 
 def _difference(contrast: Contrast, metric: Metric, baseline: str) -> str:

@@ -27,6 +27,7 @@ Kind = Literal[
     "not distinguishable",
     "not distinguishable after correction",
     "equal",
+    "not decided",
     "not compared",
 ]
 DIFFERENT: tuple[Kind, ...] = ("better", "worse", "higher", "lower")

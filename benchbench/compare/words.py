@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PERCENT = 100
 _LARGE, _MIDDLE = 100, 10
+_SMALL_RATIO, _SMALL_POINTS = 0.01, 0.1
+"""Differences below these take more digits than two of a ratio, or one of points."""
 
 
 def unit(metric: Metric) -> str:
@@ -77,10 +79,13 @@ def change(estimate: float, ends: Interval | None, metric: Metric) -> str:
 
 
 def size(value: float, metric: Metric) -> str:
-    """Return a difference or ratio in few digits, such as ``+10.3`` points or ``1.25``."""
+    """Return a difference or ratio in few digits, such as ``+10.3`` points or ``1.25``; a small one in more."""
     if metric.is_ratio:
-        return f"{value:.2f}"
-    return f"{PERCENT * value:+.1f}" if metric.unit == "fraction" else f"{value:+.3g}"
+        return f"{value:.2f}" if value == 1 or abs(value - 1) >= _SMALL_RATIO else f"{value:.4f}"
+    if metric.unit != "fraction":
+        return f"{value:+.3g}"
+    points = PERCENT * value
+    return f"{points:+.1f}" if not points or abs(points) >= _SMALL_POINTS else f"{points:+.3f}"
 
 
 def test(contrast: Contrast | None) -> str:
