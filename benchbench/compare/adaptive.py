@@ -17,7 +17,6 @@ from benchbench.compare.learning import fisher_p
 from benchbench.compare.metric_values import Metric
 from benchbench.compare.sequential_tests import Decision, Evidence, Looks, fixed_seeds
 from benchbench.compare.verdicts import POINTS, Verdict, direction, not_compared
-from benchbench.config.differences import is_match
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Course:
         """Tell whether the next look needs this trial."""
         if spec.seed not in self.next_seeds:
             return False
-        return not self.comparisons or any(is_match(spec, row.where) for row in self._active_rows())
+        return not self.comparisons or any(row.has(spec) for row in self._active_rows())
 
     def is_ready(self, records: Iterable[Record]) -> bool:
         """Tell whether all trials of the next look have ended."""
@@ -163,7 +162,7 @@ class Course:
         if self.wants(spec) or not self.comparisons:
             return True
         for row in self.comparisons[-1].rows:
-            if is_match(spec, row.where):
+            if row.has(spec):
                 last = max(self.decisions[row.name, metric].look for metric in row.cells)
                 return spec.seed in self.design.seeds[: self.design.looks[last - 1]]
         return False
@@ -188,11 +187,12 @@ class Course:
             return replace(cell.verdict, kind=kind, words=text, corrected_p=None)
         if decision.p_value is None:
             return cell.verdict
+        if decision.outcome == "open" and not self.is_over:
+            text = f"not decided yet with {seeds} of up to {most} seeds ({p})"
+            return replace(cell.verdict, kind="not decided", words=text, corrected_p=None)
         text = f"not distinguishable with {seeds} seeds ({p})"
         if decision.outcome == "given up":
             text += f"; given up: {most} seeds would decide it with a probability of {decision.chance or 0:.0%}"
-        elif not self.is_over:
-            text = f"not decided yet with {seeds} of up to {most} seeds ({p})"
         return replace(cell.verdict, kind="not distinguishable", words=text, corrected_p=None)
 
     def _facts(self) -> Iterator[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from benchbench.compare.adaptive import follow, withhold
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
-from benchbench.config.differences import is_match
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,7 +58,7 @@ def _of_declared(trials: Sequence[Record], question: Compare, num_seeds: int) ->
     counted = [record for record in trials if record.spec.seed in first]
     comparison = compare_records(counted, question)
     ended = [record.spec for record in counted if record.status in ("finished", "failed")]
-    num_ended = [len({spec.seed for spec in ended if is_match(spec, row.where)}) for row in comparison.rows]
+    num_ended = [len({spec.seed for spec in ended if row.has(spec)}) for row in comparison.rows]
     if len(first) < num_seeds or min(num_ended) < num_seeds:
         why = f"not judged before the {num_seeds} seeds that were declared have run ({min(num_ended)} so far)"
         return withhold(comparison, why)

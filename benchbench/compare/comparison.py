@@ -13,6 +13,7 @@ from benchbench.compare.metric_values import Metric, Target, find_metrics, value
 from benchbench.compare.verdicts import POINTS, Judge, of_learning
 from benchbench.compare.warnings import facts, warnings
 from benchbench.config.compare_section import read_comparison
+from benchbench.config.differences import is_match
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from benchbench.compare.configurations import Configuration
     from benchbench.compare.learning import Learning
     from benchbench.config.compare_section import Compare
+    from benchbench.config.spec import Spec
     from benchbench.records.record import Record
 
 
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 class Row:
     """One configuration: what makes it one, how its trials ended, how many seeds learned, and its cells by metric.
 
-    ``val_accuracy`` is its mean accuracy by validation, by which the best row is chosen.
+    ``lacks`` are keys of the rows that its plugins do not have. ``val_accuracy`` is its mean accuracy by validation, by
+    which the best row is chosen.
     """
 
     name: str
@@ -42,6 +45,11 @@ class Row:
     is_baseline: bool
     is_best: bool
     cells: dict[str, Cell]
+    lacks: tuple[str, ...] = ()
+
+    def has(self, spec: Spec) -> bool:
+        """Tell whether a trial of this spec belongs to this row."""
+        return is_match(spec, self.where) and spec.flat().keys().isdisjoint(self.lacks)
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,7 @@ def _made(
             is_baseline=number == baseline,
             is_best=accuracies[number] is not None and number == accuracies.index(best),
             cells={metric.name: maker.cell(row, metric) for metric in metrics},
+            lacks=row.lacks,
         )
         for number, (row, learned) in enumerate(zip(rows, learning, strict=True))
     )

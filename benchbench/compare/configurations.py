@@ -22,15 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Trials that are one row: the values that make it one, and the trials by what pairs them with another row's."""
+    """Trials that are one row: the values that make it one, and the trials by what pairs them with another row's.
+
+    ``lacks`` are keys of the rows that its plugins do not have.
+    """
 
     where: dict[str, JsonValue]
     trials: dict[str, Record]
+    lacks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Return such as ``optimizer.lr=0.001``."""
-        return describe_values(self.where, self.where)
+        """Return such as ``optimizer.lr=0.001``, or ``no model.dropout`` if no key has a value."""
+        return describe_values(self.where, self.where) or (f"no {', '.join(self.lacks)}" if self.lacks else "")
 
     @property
     def finished(self) -> dict[str, Record]:
@@ -107,7 +111,8 @@ def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
     for record in records:
         flat = record.spec.flat()
         where = {key: flat[key] for key in keys.rows if key in flat}
-        row = rows.setdefault(_text(record.spec, keys.rows), Configuration(where, {}))
+        lacks = tuple(key for key in keys.rows if key not in flat)
+        row = rows.setdefault(_text(record.spec, keys.rows), Configuration(where, {}, lacks))
         unit = describe_spec(record.spec, ("seed", *keys.pooled))
         # The same spec on other images is another trial of its row.
         row.trials[unit if unit not in row.trials else f"{unit} {record.data_digest}"] = record
