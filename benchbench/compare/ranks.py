@@ -58,6 +58,9 @@ def _friedman(ranks: NDArray[np.float64]) -> float:
         return 1.0
     freedom = num_configurations - 1
     if within <= 1e-12 * between:
-        return 0.0
+        # All datasets agree, and F is infinite: this is the exact chance that they do, with as many ties.
+        ties = np.unique(ranks[:, 0], return_counts=True)[1]
+        num_orders = math.factorial(num_configurations) / math.prod(math.factorial(int(tie)) for tie in ties)
+        return math.pow(num_orders, 1 - num_datasets)
     ratio = between / freedom / (within / (freedom * (num_datasets - 1)))
     return float(stats.f.sf(ratio, freedom, freedom * (num_datasets - 1)))
