@@ -53,7 +53,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
         ),
     ] = None,
     form: Annotated[
-        Literal["table", "markdown", "csv", "latex", "json"], typer.Option("--format", help="Of the output.")
+        Literal["table", "markdown", "csv", "latex", "json"], typer.Option("--format", help="Format of the output.")
     ] = "table",
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
@@ -145,11 +145,10 @@ def show_datasets(compared: DatasetComparison, form: str) -> None:
     elif form == "csv":
         print_csv([{"dataset": name} | row for name, each in compared.comparisons.items() for row in flat_rows(each)])
     else:
-        missing = (f"left out, not on every dataset: {'; '.join(compared.missing)}",) if compared.missing else ()
         warnings = (
             f"warning: {name}: {warning}" for name, each in compared.comparisons.items() for warning in each.warnings
         )
-        print_tables(of_datasets(compared), (*missing, *warnings), form)
+        print_tables(of_datasets(compared), tuple(warnings), form)
 
 
 def show_published(published: Published, form: str) -> None:

@@ -13,6 +13,7 @@ from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.profiles import profiles
 from benchbench.compare.ranks import rank_over_datasets
+from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class DatasetComparison:
     """Comparisons by dataset, and over all datasets those configurations that were trained on each of them.
 
     ``ranks`` and ``aggregates`` are of the first metric, ``profiles`` of the seconds to each target and None without
-    targets. ``missing`` names configurations that lack a dataset.
+    targets. ``missing`` names configurations that lack a dataset. ``differing`` are keys, other than the dataset's own,
+    in which trials of one name differ from dataset to dataset.
     """
 
     comparisons: dict[str, Comparison]
@@ -57,6 +59,7 @@ class DatasetComparison:
     aggregates: tuple[Aggregate, ...]
     profiles: tuple[Profile, ...] | None
     missing: tuple[str, ...]
+    differing: tuple[str, ...]
 
 
 def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetComparison:
@@ -78,9 +81,18 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
     every = dict.fromkeys(name for table in tables for name in table)
     if len(names) < MIN_CONFIGURATIONS:
         raise SpecError(
-            "fewer than two configurations have results on every dataset", hint=f"configurations: {'; '.join(every)}"
+            "fewer than two configurations have results on every dataset",
+            hint=f"configurations: {'; '.join(every)}; --by KEY says what makes one",
         )
-    return _over_all(comparisons, tables, names, tuple(name for name in every if name not in names))
+    missing = tuple(name for name in every if name not in names)
+    return _over_all(comparisons, tables, names, missing, _differing(list(by_dataset.values())))
+
+
+def _differing(by_dataset: Sequence[Sequence[Record]]) -> tuple[str, ...]:
+    """Return the keys that vary between datasets and on none of them: no name of a configuration tells of them."""
+    inside = {key for of_one in by_dataset for key in varying([record.spec for record in of_one])}
+    between = varying([record.spec for of_one in by_dataset for record in of_one])
+    return tuple(key for key in between if key not in inside and key.partition(".")[0] != "dataset")
 
 
 def _over_all(
@@ -88,6 +100,7 @@ def _over_all(
     tables: Sequence[Mapping[str, Row]],
     names: Sequence[str],
     missing: tuple[str, ...],
+    differing: tuple[str, ...],
 ) -> DatasetComparison:
     first = next(iter(comparisons.values()))
     metric, confidence = first.metrics[0], first.confidence
@@ -115,6 +128,7 @@ def _over_all(
         tuple(aggregates),
         profiles(np.array(times)) if targets else None,
         missing,
+        differing,
     )
 
 

@@ -46,7 +46,11 @@ def _of_ranks(compared: DatasetComparison) -> TextTable:
         f"{ranks.num_datasets} datasets, 1 is best; all equal: p = {ranks.p_value:.2g} (Friedman);"
         f" critical difference {ranks.critical_difference:.2f} (Nemenyi)"
     )
-    return TextTable(f"ranks by {compared.metric.name}", ("configuration", "average rank", "verdict"), rows, (below,))
+    left_out = (f"left out, not on every dataset: {'; '.join(compared.missing)}",) if compared.missing else ()
+    differing = ", ".join(compared.differing)
+    warning = (f"warning: trials of one name differ between datasets in {differing}",) if differing else ()
+    columns = ("configuration", "average rank", "verdict")
+    return TextTable(f"ranks by {compared.metric.name}", columns, rows, (below, *left_out, *warning))
 
 
 def _rank_verdict(compared: DatasetComparison, number: int, baseline: int) -> str:

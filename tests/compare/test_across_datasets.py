@@ -124,3 +124,27 @@ def test_the_probability_of_improvement_is_that_of_mann_and_whitney() -> None:
     assert interval.low < found < interval.high
     less, _ = probability_of_improvement(ours, baseline, higher_is_better=False, confidence=0.95)
     assert less == pytest.approx(1 - found)
+
+
+def test_if_all_datasets_agree_the_p_value_is_the_chance_that_they_do() -> None:
+    values = np.array([[0.5, 0.6, 0.7], [0.6, 0.7, 0.8]])
+    assert rank_over_datasets(values, higher_is_better=True, confidence=0.95).p_value == pytest.approx(0.25)
+    of_three = np.array([[0.5, 0.6], [0.6, 0.7], [0.7, 0.8]])
+    assert rank_over_datasets(of_three, higher_is_better=True, confidence=0.95).p_value == pytest.approx(1 / 6)
+    tied = np.array([[0.5, 0.6], [0.5, 0.6], [0.7, 0.8]])
+    assert rank_over_datasets(tied, higher_is_better=True, confidence=0.95).p_value == pytest.approx(1 / 3)
+
+
+def test_what_differs_between_datasets_alone_is_told() -> None:
+    records = three_datasets()
+    other = [
+        replace(record, spec=replace(record.spec, model=replace(record.spec.model, name="resnet")))
+        for record in records
+        if record.spec.dataset.name == "lines"
+    ]
+    mixed = [record for record in records if record.spec.dataset.name != "lines"] + other
+    compared = compare_datasets(mixed, question())
+    assert compared.differing == ("model",)
+    ranks = next(table for table in of_datasets(compared) if table.title.startswith("ranks"))
+    assert ranks.below[-1] == "warning: trials of one name differ between datasets in model"
+    assert compare_datasets(records, question()).differing == ()
