@@ -61,7 +61,10 @@ class MlflowRun:
 @with_config(ser_json_inf_nan="strings")
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a trial leaves, whole or cut short."""
+    """What a trial leaves, whole or cut short.
+
+    ``machine`` is where it began, and ``resumed_on`` where it went on if that was not the same.
+    """
 
     spec_id: str
     spec: Spec
@@ -77,12 +80,18 @@ class Record:
     notes: tuple[str, ...] = ()
     data: DataFacts
     machine: Machine
+    resumed_on: tuple[Machine, ...] = ()
     acceleration: dict[str, str]
     num_parameters: int
     plugin_origins: dict[str, str]
     plugin_sources: dict[str, str]
     mlflow: MlflowRun | None = None
     format: Literal[2] = FORMAT
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """Return every machine that the trial ran on, as often as it changed."""
+        return (self.machine, *self.resumed_on)
 
     @property
     def rank(self) -> Rank:
@@ -119,7 +128,16 @@ class Record:
         match event:
             case Resumed():
                 notes = (*self.notes, event.note) if event.note else self.notes
-                return replace(self, status="running", error=None, times=None, ended_ms=None, notes=notes)
+                moved = () if event.machine == self.machines[-1] else (event.machine,)
+                return replace(
+                    self,
+                    status="running",
+                    error=None,
+                    times=None,
+                    ended_ms=None,
+                    notes=notes,
+                    resumed_on=(*self.resumed_on, *moved),
+                )
             case EpochFinished() if event.epoch.epoch > len(self.epochs):
                 return replace(self, epochs=(*self.epochs, event.epoch))
             case Finished():

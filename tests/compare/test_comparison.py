@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.comparisons import HIGH, LOW, only_cell, question
-from support.made_records import configuration, ended, made, spec
+from support.made_records import configuration, ended, events, made, spec
 
 from benchbench.compare import compare_records
 from benchbench.compare.metric_values import Target
 from benchbench.compare.warnings import on_late_baseline
 from benchbench.compare.words import mean, value
 from benchbench.errors import SpecError
+from benchbench.records.events import Resumed, Started
+from benchbench.records.record import Record
 
 if TYPE_CHECKING:
     from benchbench.config.compare_section import Compare
@@ -230,3 +232,18 @@ def test_an_interval_beyond_all_numbers_is_left_out() -> None:
 def test_a_target_that_no_epoch_can_reach_or_miss_is_refused(value: float) -> None:
     with pytest.raises(SpecError, match="is no number to reach"):
         Target.of("val_loss", value)
+
+
+def test_a_trial_that_was_resumed_elsewhere_counts_for_both_machines() -> None:
+    begun, epoch, *rest = events(spec(0, lr=LOW))
+    assert isinstance(begun, Started)
+    elsewhere = replace(begun.machine, hostname="other", versions=begun.machine.versions | {"torch": "9.9"})
+    moved = Record.of([begun, epoch, Resumed(num_epochs=1, machine=elsewhere), *rest])
+    assert [machine.hostname for machine in moved.machines] == [begun.machine.hostname, "other"]
+    assert Record.from_json(moved.to_json()).machines == moved.machines
+    stayed = Record.of([begun, epoch, Resumed(num_epochs=1, machine=begun.machine), *rest])
+    assert stayed.machines == (begun.machine,)
+    asked = question(metrics=["train_seconds"])
+    told = " ".join(compare_records([moved, *configuration(HIGH, [0.5, 0.6])], asked).warnings)
+    assert "times of 2 machines are compared" in told
+    assert f"trials ran with torch {begun.machine.versions['torch']} and 9.9" in told
