@@ -130,7 +130,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     if not as_json:
         show_trials(result)
         show_decisions(result)
-        show_ways_on(result, file, experiment)
+        show_ways_on(result, file, experiment, is_changed=bool(settings or precision))
     raise typer.Exit(options.EXIT_CODES[result.status])
 
 
@@ -164,7 +164,7 @@ def show_decisions(result: GridResult) -> None:
     print_lines(summary(result.course, len(result.trials)), "table")
 
 
-def show_ways_on(result: GridResult, file: Path, experiment: str) -> None:
+def show_ways_on(result: GridResult, file: Path, experiment: str, *, is_changed: bool) -> None:
     """Print where the grid's run and report are, and the next command."""
     from benchbench.tracking import how_to_open
 
@@ -175,12 +175,12 @@ def show_ways_on(result: GridResult, file: Path, experiment: str) -> None:
     if result.status == "killed":
         typer.echo("next: the same command again, to resume")
         return
-    arguments = f"--grid {shlex.quote(str(file))}"
-    if experiment != "bench":
-        arguments = f"{shlex.quote(experiment)} {arguments}"
-    typer.echo(f"next: bench compare {arguments}")
+    # Trials that the command line changed are not those of the file.
+    words = [*([experiment] if experiment != "bench" else []), *([] if is_changed else ["--grid", str(file)])]
+    arguments = " ".join(map(shlex.quote, words))
+    typer.echo(f"next: bench compare {arguments}".rstrip())
     if not result.has_report:
-        typer.echo(f"      bench report {arguments}")
+        typer.echo(f"      bench report {arguments}".rstrip())
 
 
 def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from benchbench.compare.verdicts import POINTS
 from benchbench.config import grid_file
 from benchbench.config.compare_section import SCALARS, read_comparison
-from benchbench.config.composition import DEFAULT, part_names
+from benchbench.config.composition import DEFAULT, join, part_names, split
 from benchbench.config.differences import is_match
 from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
 from benchbench.config.validation import refuse_unknown_keys
-from benchbench.errors import PluginError, SpecError
+from benchbench.errors import BenchError, PluginError, SpecError
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import loose_files
 from benchbench.tracking.grid_runs import find_designs
@@ -42,6 +42,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Meant:
+    """A trial of a grid: the values that its file gives, and all values with the plugins as they are now.
+
+    Without a plugin that was removed since, ``all_values`` is empty.
+    """
+
+    given: dict[str, JsonValue]
+    all_values: dict[str, JsonValue]
+
+    def among(self, records: Sequence[Record]) -> list[Record]:
+        """Return the records that are meant.
+
+        Trials of other revisions, or with other values of what the file leaves to defaults, are meant only if there
+        are no others: they were trained before a plugin changed, or by another command.
+        """
+        near = [record for record in records if is_match(record.spec, self.given)]
+        exact = [record for record in near if self.all_values and is_match(record.spec, self.all_values)]
+        return exact or near
+
+
+@dataclass(frozen=True)
 class Study:
     """What a file asks: its question and published results and, if it is a grid, its name, words, trials and design.
 
@@ -50,7 +71,7 @@ class Study:
 
     compare: Compare
     expected: tuple[Expected, ...]
-    wheres: tuple[dict[str, JsonValue], ...] = ()
+    trials: tuple[Meant, ...] = ()
     name: str = ""
     text: str = ""
     design: Design | None = None
@@ -78,7 +99,7 @@ class Study:
             refuse_unknown_keys(table, ("compare", "expected"), prefix=f"{path}: ")
             return Study(*read_comparison(table))
         grid = grid_file.load(path, decide=decide)
-        return Study(grid.compare, grid.expected, _wheres(grid), grid.name, grid.question, grid.design)
+        return Study(grid.compare, grid.expected, _trials(grid), grid.name, grid.question, grid.design)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -110,24 +131,15 @@ class Study:
         return self.compare.model_copy(update={key: value for key, value in given.items() if value})
 
 
-def _wheres(grid: grid_file.GridFile) -> tuple[dict[str, JsonValue], ...]:
-    """Return, for each trial of a grid, the values that its file gives it."""
-    return tuple(_where(draft) for draft in _named(grid.expand(allow_many=True)))
-
-
-def _named(drafts: Sequence[Draft]) -> list[Draft]:
-    """Return drafts whose plugins have the names that they have in specs, as far as the plugins are still there."""
+def _trials(grid: grid_file.GridFile) -> tuple[Meant, ...]:
+    """Return the trials of a grid, with its plugins called by the names that they have in specs."""
     catalogs: dict[tuple[str, ...], Catalog | None] = {}
-    named = []
-    for draft in drafts:
+    trials = []
+    for draft in grid.expand(allow_many=True):
         if draft.plugins not in catalogs:
             catalogs[draft.plugins] = _catalog(draft.plugins)
-        catalog = catalogs[draft.plugins]
-        try:
-            named.append(catalog.named(draft) if catalog else draft)
-        except PluginError:  # it was removed since; its trials are still compared
-            named.append(draft)
-    return named
+        trials.append(_meant(draft, catalogs[draft.plugins]))
+    return tuple(trials)
 
 
 def _catalog(files: Sequence[str]) -> Catalog | None:
@@ -137,14 +149,38 @@ def _catalog(files: Sequence[str]) -> Catalog | None:
         return None
 
 
-def _where(draft: Draft) -> dict[str, JsonValue]:
-    where: dict[str, JsonValue] = {name: getattr(draft, name) for name in SCALARS}
+def _meant(draft: Draft, catalog: Catalog | None) -> Meant:
+    if catalog is not None:
+        try:
+            named = catalog.named(draft)
+            return Meant(_given(named), _given(named) | _with_defaults(named, catalog))
+        except BenchError:  # a plugin was removed or changed since; its trials are still compared
+            pass
+    return Meant(_given(draft), {})
+
+
+def _given(draft: Draft) -> dict[str, JsonValue]:
+    given: dict[str, JsonValue] = {name: getattr(draft, name) for name in SCALARS}
     for kind in KINDS:
         plugin = draft.plugin(kind)
         if DEFAULT in part_names(plugin.name, kind=kind):
             continue  # only the dataset's plugin, which is gone, tells the name that this stands for
-        where |= {kind: plugin.name} | {f"{kind}.{param}": value for param, value in plugin.params.items()}
-    return where
+        given |= {kind: plugin.name} | {f"{kind}.{param}": value for param, value in plugin.params.items()}
+    return given
+
+
+def _with_defaults(draft: Draft, catalog: Catalog) -> dict[str, JsonValue]:
+    """Return all parameters and the revisions of the plugins."""
+    values: dict[str, JsonValue] = {}
+    for kind in KINDS:
+        plugin = draft.plugin(kind)
+        parts = split(plugin.name, plugin.params, kind=kind)
+        entries = [catalog.find(kind, name) for name, _ in parts]
+        defaults = [{param.name: param.default for param in entry.params} for entry in entries]
+        _, params = join([(name, of_part | own) for (name, own), of_part in zip(parts, defaults, strict=True)])
+        values |= {f"{kind}.{param}": value for param, value in params.items()}
+        values[f"{kind}.revision"] = sum(entry.revision for entry in entries)
+    return values
 
 
 def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> list[Record]:
@@ -162,10 +198,17 @@ def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> 
             f"the experiment {experiment!r} has no trials", hint="bench grid FILE --experiment NAME runs some"
         )
     records = list(loaded.records)
-    if study.wheres:
-        records = [record for record in records if any(is_match(record.spec, where) for where in study.wheres)]
-        num_here = sum(any(is_match(record.spec, where) for record in records) for where in study.wheres)
-        if num_here < len(study.wheres) and study.design is None:
-            note(f"{len(study.wheres) - num_here} of {len(study.wheres)} trials of the grid are not here")
+    if study.trials:
+        here = [trial.among(records) for trial in study.trials]
+        attempts = {record.attempt for of_trial in here for record in of_trial}
+        if not attempts:
+            raise SpecError(
+                f"none of the {len(records)} trials of {experiment!r} is one of the grid's",
+                hint="those that ran with --set or --precision differ from the file: compare them without --grid",
+            )
+        records = [record for record in records if record.attempt in attempts]
+        num_missing = sum(not of_trial for of_trial in here)
+        if num_missing and study.design is None:
+            note(f"{num_missing} of {len(study.trials)} trials of the grid are not here")
     check_finished(records)
     return records

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support import journals
+from support import journals, made_records
+from support.stores import Filler
 
+from benchbench.config import grid_file
 from benchbench.config.differences import is_match
 from benchbench.config.spec import PluginSpec
-from benchbench.driver.study import Study
+from benchbench.driver.study import Study, find_records
+from benchbench.errors import SpecError
+from benchbench.plugin.registry import Registry
+from benchbench.tracking import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +31,8 @@ def where_of(folder: Path, *, model: str = "alexnet", dataset: str, line: str = 
     """Return the values of the only trial of a grid file."""
     text = f'name = "g"\nmodel = "{model}"\ndataset = "{dataset}"\n{line}\nepochs = 3\nbatch_size = 12\nseeds = [7]\n'
     (folder / "grid.toml").write_text(text, encoding="utf-8")
-    (where,) = Study.read(folder / "grid.toml").wheres
-    return where
+    (trial,) = Study.read(folder / "grid.toml").trials
+    return trial.given
 
 
 @pytest.mark.parametrize(
@@ -50,3 +56,25 @@ def test_a_grid_means_trials_with_the_augmentation_that_it_or_its_dataset_names(
 def test_a_plugin_that_is_named_with_its_package_is_the_one_of_the_spec(tmp_path: Path) -> None:
     where = where_of(tmp_path, model="benchbench:alexnet", dataset="tinyimage10")
     assert where["model"] == "alexnet"
+
+
+def test_trials_of_the_plugins_as_they_are_now_come_before_all_others(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text('name = "g"\nmodel = "alexnet"\ndataset = "digits"\n', encoding="utf-8")
+    grid = grid_file.load(tmp_path / "grid.toml")
+    spec = Registry.load().resolve(grid.expand()[0])
+    as_now = made_records.made(spec)
+    older = made_records.made(replace(spec, model=replace(spec.model, revision=0)))
+    other = made_records.made(replace(spec, model=replace(spec.model, params=spec.model.params | {"dropout": 0.1})))
+    (trial,) = Study.read(tmp_path / "grid.toml").trials
+    assert trial.among([older, as_now, other]) == [as_now]
+    assert trial.among([older]) == [older]
+
+
+def test_a_grid_none_of_whose_trials_is_there_says_so(tmp_path: Path, empty_database: Path, workdir: Path) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    filler = Filler(tmp_path / "journals")
+    filler.trial(Store.open(), made_records.events(made_records.spec()))
+    (tmp_path / "grid.toml").write_text('name = "g"\nmodel = "alexnet"\ndataset = "digits"\n', encoding="utf-8")
+    with pytest.raises(SpecError, match="none of the 1 trials of 'bench' is one of the grid's") as caught:
+        find_records("bench", Study.read(tmp_path / "grid.toml"), lambda _: None)
+    assert "without --grid" in caught.value.hint
