@@ -19,7 +19,7 @@ from benchbench.driver.listeners import load_listeners
 from benchbench.driver.next_trials import LookByLook, NextTrials
 from benchbench.driver.plan import check_resumable, plan
 from benchbench.driver.resolving import resolve
-from benchbench.errors import BenchError
+from benchbench.errors import BenchError, SpecError
 from benchbench.protocol.jobs import Continued, TrialJob
 from benchbench.records.calls import calling
 from benchbench.records.claim import Claim
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchbench.compare.adaptive import Course
+    from benchbench.compare.groups import ComparedGroup
     from benchbench.config.design import Design
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Draft, Spec
@@ -173,7 +174,7 @@ class _Work:
             raise
         end = GridEnd(run.tracking_uri, run.run_id, self._result(ending, journals, batches).status)
         end.keep()
-        page = partial(self._page, grid, store, journals, batches, earlier)
+        page = partial(self._page, grid, store, journals, batches, earlier, is_over=end.status != "killed")
         is_delivered = self._deliver(artifacts, kept_back=kept_back, ended=(end, page))
         return self._result(ending, journals, batches, is_delivered=is_delivered, run=run)
 
@@ -301,6 +302,8 @@ class _Work:
         journals: dict[str, Journal],
         batches: NextTrials,
         earlier: tuple[Design, ...],
+        *,
+        is_over: bool,
     ) -> GridPage:
         from benchbench.driver.repeated_looks import compare_groups_at_this_look
         from benchbench.report.grid_page import grid_page
@@ -309,15 +312,20 @@ class _Work:
         records = [self._known(item, journals, store) for item in batches.wanted]
         known = [record for record in records if record is not None]
         memory, note = LookMemory(store.client, store.experiment_id), self.watcher.note
+
+        def compare() -> tuple[ComparedGroup, ...]:
+            if not is_over and grid.design is None and grid.compare.seeds is None:
+                # With fewer seeds than asked for it would be a look that nobody wants, and costs part of the level.
+                raise SpecError("the grid was interrupted")
+            return compare_groups_at_this_look(known, grid.compare, grid.design, memory, note, earlier=earlier)
+
         return grid_page(
             grid,
             self.trials.grid_text,
             known,
             num_trials=len(batches.wanted),
             course=batches.course,
-            compare=lambda: compare_groups_at_this_look(
-                known, grid.compare, grid.design, memory, note, earlier=earlier
-            ),
+            compare=compare,
         )
 
     def _known(self, item: Planned, journals: dict[str, Journal], store: Store) -> Record | None:
