@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from benchbench.driver.watcher import Watcher
     from benchbench.protocol.jobs import TrialJob
     from benchbench.records.record import Record
+
+_NOT_READY = "some of its trials could not start; mend them, or take their configurations out of the file"
 
 
 class NextTrials:
@@ -57,7 +60,11 @@ class LookByLook(NextTrials):
             self._want(needed)
             if batch := self._take([item.resolved.spec.id for item in needed]):
                 return batch
-            self.course = self.course.then(self._known())
+            known = self._known()
+            if not self.course.is_ready(known):
+                self.course = replace(self.course, obstacle=_NOT_READY)
+                return []
+            self.course = self.course.then(known)
             self._watcher.looked(self.course)
         return []
 
