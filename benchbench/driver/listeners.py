@@ -1,7 +1,12 @@
-"""Plugins that listen to trials: each is told every event, and one that raises is told no more."""
+"""Plugins that listen to trials: each is told every event, and one that raises is told no more.
+
+What they print goes to standard error: standard output may be JSON.
+"""
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError, one_line
@@ -32,7 +37,8 @@ class Listeners:
         """Pass an event to every listener that has not failed."""
         for origin, listener in tuple(self._listeners):
             try:
-                listener(event=event, record=record)
+                with redirect_stdout(sys.stderr):
+                    listener(event=event, record=record)
             except Exception as error:  # noqa: BLE001 - a listener may raise anything
                 self._listeners.remove((origin, listener))
                 self._on_trouble(f"listener {origin} failed and is passed over: {_words(error)}")
@@ -42,7 +48,8 @@ def load_listeners(catalog: Catalog, files: Iterable[str], *, on_trouble: Callab
     """Load the plugins that listen, and no others, into this process."""
     if not catalog.listeners:
         return Listeners([], on_trouble=on_trouble)
-    registry = Registry.load(files, only=catalog.listeners)
+    with redirect_stdout(sys.stderr):
+        registry = Registry.load(files, only=catalog.listeners)
     return Listeners(registry.listeners, on_trouble=on_trouble)
 
 
