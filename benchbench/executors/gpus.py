@@ -41,4 +41,6 @@ def _num_installed() -> int:
         )
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    return answer.stdout.count("GPU ") if answer.returncode == 0 else 0
+    # One line each; names may have the word in them as well, such as "... Laptop GPU", and MIG lines are indented.
+    lines = answer.stdout.splitlines() if answer.returncode == 0 else []
+    return sum(line.startswith("GPU ") for line in lines)

@@ -1,6 +1,8 @@
 """Which GPU each worker gets, from what the environment says."""
 
+import os
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,23 @@ MIG = "MIG-1a2b3c4d-0000-0000-0000-000000000000"
 )
 def test_workers_may_use_the_gpus_that_are_visible(listed: str, names: tuple[str, ...]) -> None:
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": listed}) == names
+
+
+LAPTOP = "GPU 0: NVIDIA GeForce RTX 4060 Laptop GPU (UUID: GPU-76e6)"
+DIVIDED = (
+    "GPU 0: NVIDIA A100 (UUID: GPU-8932)\n  MIG 1g.5gb Device 0: (UUID: MIG-1a2b)\nGPU 1: NVIDIA A100 (UUID: GPU-9a)"
+)
+
+
+@pytest.mark.parametrize(("listed", "names"), [(LAPTOP, ("0",)), (DIVIDED, ("0", "1")), ("", ())])
+def test_gpus_are_counted_by_their_lines(
+    listed: str, names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\ncat <<END\n{listed}\nEND\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert visible_gpus({}) == names
 
 
 def gpus_of_workers(num_jobs: int, gpus: tuple[str, ...]) -> list[str | None]:
