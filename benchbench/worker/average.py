@@ -40,7 +40,8 @@ class Average:
 
 
 def _tensors(model: nn.Module) -> Iterable[Tensor]:
-    return chain(model.parameters(), model.buffers())
+    tensors = chain(model.parameters(), model.buffers())
+    return (torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in tensors)
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -215,6 +215,8 @@ def evaluate_in_passing(learner: Learner, batches: Batches, *, heartbeat: BatchC
 
 def _logits(learner: Learner, batches: Batches, heartbeat: BatchCounter) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the logits of each batch in eval mode, float32 on the device, and its labels."""
+    # Some models keep for eval mode what follows from their weights, and forget it only when they are trained.
+    learner.evaluated.train()
     learner.evaluated.eval()
     for images, labels in batches.in_order():
         with learner.acceleration.context(images):

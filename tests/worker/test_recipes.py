@@ -22,10 +22,10 @@ from benchbench.worker.accelerate.optimizers import FusedSteps
 from benchbench.worker.average import Average
 from benchbench.worker.best import Best
 from benchbench.worker.schedule import Schedule, WarmUp
-from benchbench.worker.train import Learner, train_epoch
+from benchbench.worker.train import Learner, evaluate, train_epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import pytest
@@ -199,3 +199,57 @@ def test_the_best_network_is_restored_with_the_versions_of_its_layers(tmp_path: 
             model[0].weight.zero_()  # type: ignore[operator, union-attr]
         each.restore(model)
         assert model[0].weight.any()  # type: ignore[operator, union-attr]
+
+
+class Remembering(nn.Module):
+    """Keeps for eval mode what follows from its weight, and forgets it when it is trained, as attention biases do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4, WIDTH))
+        self.kept: torch.Tensor | None = None
+
+    def train(self, mode: bool = True) -> Remembering:  # noqa: FBT001, FBT002 - as in torch
+        super().train(mode)
+        if mode:
+            self.kept = None
+        return self
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            return images.flatten(1) @ (2 * self.weight).T
+        if self.kept is None:
+            self.kept = (2 * self.weight).T
+        return images.flatten(1) @ self.kept
+
+
+class OneBatch:
+    """Images to evaluate on."""
+
+    num_images = 12
+
+    def in_order(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        yield data(1)[0]
+
+
+def test_what_a_model_keeps_for_evaluation_is_that_of_its_weights_now() -> None:
+    model = Remembering()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = Schedule(Step().build(optimizer, num_epochs=1, steps_per_epoch=1), "epoch", None, WarmUp(0))
+    target = Learner(model, optimizer, schedule, PLAIN, None, Average(model, 0.5))
+    evaluate(target, OneBatch(), heartbeat=LoneCounter())  # type: ignore[arg-type]
+    changed = Remembering()
+    changed.weight.data.mul_(3)
+    assert target.average is not None
+    target.average.update(changed)
+    logits = evaluate(target, OneBatch(), heartbeat=LoneCounter()).logits  # type: ignore[arg-type]
+    torch.testing.assert_close(logits, data(1)[0][0] @ torch.full((WIDTH, 4), 4.0))
+
+
+def test_complex_weights_are_averaged_like_all_others() -> None:
+    model = nn.Linear(1, 2, bias=False)
+    model.weight = nn.Parameter(torch.zeros(2, 1, dtype=torch.complex64))
+    average = Average(model, 0.9)
+    model.weight.data.fill_(1 + 1j)
+    average.update(model)
+    torch.testing.assert_close(average.model.weight.data, torch.full((2, 1), 0.1 + 0.1j))  # type: ignore[union-attr]
