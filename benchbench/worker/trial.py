@@ -19,9 +19,10 @@ from benchbench.records import file_names
 from benchbench.records.events import EpochFinished, Error, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.records.redaction import without_credentials
+from benchbench.records.state import GOES_ON
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
-from benchbench.worker.checkpoint import UnreadableStateError
+from benchbench.worker.checkpoint import CheckpointError, UnreadableStateError
 from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
 from benchbench.worker.final import final_of
@@ -227,9 +228,13 @@ class _Trial:
             self._notes.append(describe_compiled())
         if self._job.artifacts != "none":
             self._on_status("writing artifacts")
-            self._notes += stage_artifacts(
-                self._job, self._prepared, evaluations["test"].logits, heartbeat=self._heartbeat
-            )
+            try:
+                self._notes += stage_artifacts(
+                    self._job, self._prepared, evaluations["test"].logits, heartbeat=self._heartbeat
+                )
+            except OSError as error:
+                # A full disk is no fault of the trial, which goes on from the checkpoint of its last epoch.
+                raise CheckpointError(f"the files of the trial cannot be written: {error}", hint=GOES_ON) from error
         return Finished(final=final, times=self._clock.times(), notes=tuple(self._notes))
 
     def _evaluate(self, split: str) -> Evaluation:

@@ -1,6 +1,8 @@
 """One trial after another in this process: what it says, and how it ends when something goes wrong."""
 
 import csv
+import errno
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -19,7 +21,7 @@ from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import ArtifactLevel, TrialJob
 from benchbench.protocol.messages import no_status
-from benchbench.records.events import Event, Failed, Finished, Started
+from benchbench.records.events import Event, Failed, Finished, Resumed, Started
 from benchbench.records.record import Record
 from benchbench.worker.accelerate import accelerate, possible_precisions
 from benchbench.worker.predictor import Predictor
@@ -173,6 +175,25 @@ def test_a_state_that_no_checkpoint_can_hold_is_said_once_and_the_trial_goes_on(
     assert note.startswith("this trial cannot be resumed if it is interrupted: its state holds numpy")
     assert said.count(note) == 1
     assert not (Path(job.folder) / "checkpoint.pt").exists()
+
+
+def test_a_disk_that_is_full_once_the_training_is_over_costs_no_training(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    job = make_job(registry, tmp_path, artifacts="light")
+    with monkeypatch.context() as patched:
+        patched.setattr("benchbench.worker.trial.stage_artifacts", full)
+        *_, failed = run_trial(job, registry, heartbeat=heartbeat)
+    assert isinstance(failed, Failed)
+    assert failed.error.kind == "CheckpointError"
+    assert "No space left on device" in failed.error.message
+    resumed, *_, finished = run_trial(replace(job, resume=True), registry, heartbeat=heartbeat)
+    assert isinstance(resumed, Resumed)
+    assert resumed.num_epochs == job.spec.epochs
+    assert isinstance(finished, Finished)
 
 
 def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
