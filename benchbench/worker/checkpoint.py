@@ -7,6 +7,7 @@ A file is replaced whole or not at all. It holds tensors and plain values only a
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import re
 from contextlib import contextmanager
@@ -109,8 +110,8 @@ def save(
 ) -> None:
     """Write a checkpoint; when this returns it is on disk, and until then the one before it is.
 
-    ``is_checked`` reads it back before it replaces the one before it. Raises :class:`UnreadableStateError` if that
-    fails, and :class:`CheckpointError` if the file cannot be written.
+    ``is_checked`` reads it back before it replaces the one before it. Raises :class:`UnreadableStateError` for a state
+    that no file can hold or give back, and :class:`CheckpointError` if the file cannot be written.
     """
     content = {
         "format": FORMAT,
@@ -131,6 +132,8 @@ def save(
         # torch's zip writer reports a full disk as a RuntimeError of its own, while handling the real one.
         reason = error.__context__ if isinstance(error.__context__, OSError) else error
         raise CheckpointError(f"the checkpoint {path} cannot be written: {reason}", hint=GOES_ON) from error
+    except (pickle.PicklingError, AttributeError, TypeError) as error:  # of functions, locks and generators
+        raise _unreadable(f"what cannot be saved ({str(error).partition(chr(10))[0]})") from error
 
 
 def _read_back(path: Path) -> None:
@@ -138,10 +141,14 @@ def _read_back(path: Path) -> None:
         torch.load(path, map_location="meta", weights_only=True, mmap=True)
     except Exception as error:
         reason = next(iter(re.findall(r"GLOBAL ([\w.]+)", str(error))), "") or str(error).partition("\n")[0]
-        raise UnreadableStateError(
-            f"this trial cannot be resumed if it is interrupted: its state holds {reason}",
-            hint="let optimizer and scheduler keep numbers of Python and tensors of torch",
-        ) from error
+        raise _unreadable(reason) from error
+
+
+def _unreadable(what: str) -> UnreadableStateError:
+    return UnreadableStateError(
+        f"this trial cannot be resumed if it is interrupted: its state holds {what}",
+        hint="let optimizer and scheduler keep numbers of Python and tensors of torch",
+    )
 
 
 def load(path: Path, *, spec_id: str, data_digest: str) -> Checkpoint:

@@ -94,6 +94,18 @@ def test_a_state_that_cannot_be_read_back_is_found_when_it_is_written_and_the_ch
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_state_that_cannot_be_saved_is_told_as_one_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    made = learner()
+    save(path, made)
+    kept = path.read_bytes()
+    made.optimizer.param_groups[0]["rule"] = lambda: 0.1
+    with pytest.raises(UnreadableStateError, match="its state holds what cannot be saved"):
+        save(path, made)
+    assert path.read_bytes() == kept
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_damaged_file_is_no_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     save(path, learner())
