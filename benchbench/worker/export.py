@@ -43,7 +43,9 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, classifier: Clas
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        program = _export(copy.deepcopy(model).cpu().eval(), example.cpu())
+        exported = copy.deepcopy(model).cpu()
+        exported.eval()
+        program = _export(exported, example.cpu())
         _write(folder, program, classifier)
     except Exception as error:  # noqa: BLE001 - a plugin's code is traced here; a file is not worth the trial
         shutil.rmtree(folder, ignore_errors=True)

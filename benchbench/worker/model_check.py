@@ -75,12 +75,15 @@ class ModelCheck:
             self._size_hinted(images),
             failures_named(self._plugin, action, unless=is_out_of_memory),
             torch.random.fork_rng(devices=devices),
-            torch.no_grad(),
+            # As in a step, where a forward pass may ask for gradients.
+            torch.set_grad_enabled(training),
             self._acceleration.context(),
         ):
-            logits = model.train(training)(images)
-        for name, value in buffers.items():
-            model.get_buffer(name).copy_(value)
+            model.train(training)  # not chained: the train() of some models returns nothing
+            logits = model(images)
+        with torch.no_grad():
+            for name, value in buffers.items():
+                model.get_buffer(name).copy_(value)
         return self._check_logits(logits, images, mode=mode)
 
     @contextmanager

@@ -33,7 +33,7 @@ from benchbench.worker.image_reading import Reading, is_resident
 from benchbench.worker.memory import is_out_of_memory
 from benchbench.worker.model_check import ModelCheck
 from benchbench.worker.schedule import Schedule, WarmUp
-from benchbench.worker.seeds import seed_everything
+from benchbench.worker.seeds import random_states_kept, seed_everything
 from benchbench.worker.splits import Splits
 from benchbench.worker.switches import Switches
 from benchbench.worker.train import Learner
@@ -293,8 +293,9 @@ def _fit_eval_batch(learner: Learner, train: Batches) -> int:
     def evaluate(size: int) -> None:
         train.eval_batch_size = size
         images, _ = next(train.in_order())
-        with torch.random.fork_rng(devices=[learner.acceleration.device]), learner.acceleration.context(images):
-            learner.evaluated.eval()(images)
+        with random_states_kept(learner.acceleration.device), learner.acceleration.context(images):
+            learner.evaluated.eval()
+            learner.evaluated(images)
 
     return largest_batch(evaluate)
 

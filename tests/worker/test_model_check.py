@@ -93,3 +93,36 @@ def test_layers_that_wait_for_their_inputs_know_them_afterwards() -> None:
     model = nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
     check(model)
     assert model[1].weight.shape == (10, 12)
+
+
+class Silent(nn.Sequential):
+    """Its train() returns nothing, as that of some backbones does."""
+
+    def train(self, mode: bool = True) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 - as in torch
+        super().train(mode)
+
+
+def test_a_model_whose_train_returns_nothing_is_as_good_as_any() -> None:
+    check(Silent(nn.Flatten(), nn.Linear(12, 10)))
+
+
+class Masked(nn.Module):
+    """Asks for a gradient in its forward pass while it is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(12, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = x.flatten(1)
+        if self.training:
+            seen = features.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.last(seen).square().sum(), seen)
+            features = features * (gradient > 0)
+        return self.last(features)  # type: ignore[no-any-return]
+
+
+def test_a_model_may_ask_for_gradients_in_its_training_pass() -> None:
+    model = Masked()
+    check(model)
+    assert all(parameter.grad is None for parameter in model.parameters())
