@@ -76,7 +76,9 @@ def keep_implementation(optimizer: Optimizer) -> None:
         # Of another number of groups torch complains itself.
         return state | {"param_groups": groups + state["param_groups"][len(groups) :]}
 
-    optimizer.register_load_state_dict_pre_hook(adapt)
+    # A wrapper that never called Optimizer.__init__, such as timm's Lookahead, has no such hooks, and no lever either.
+    if hasattr(optimizer, "_optimizer_load_state_dict_pre_hooks"):
+        optimizer.register_load_state_dict_pre_hook(adapt)
 
 
 Update = Callable[[Optimizer, dict[str, Any], bool], list[tuple[torch.Tensor, torch.Tensor]]]
