@@ -55,7 +55,7 @@ class Display(Watcher):
     def status(self, text: str) -> None:
         """Show it on a bar."""
         if self._bars:
-            self._bars.hide("download")
+            self._bars.hide("download", "pieces")
             self._bars.show("status", text)
 
     def note(self, text: str) -> None:
@@ -131,7 +131,7 @@ class RunDisplay(Display):
                 if isinstance(event, Resumed):
                     self.note(resumed_line(event))
                 if self._bars:
-                    self._bars.hide("status", job.folder)
+                    self._bars.hide("status", "pieces", job.folder)
                     self._bars.show(job.folder, "training", total=_num_batches(record), unit="batch")
             case EpochFinished():
                 self._print(Text(epoch_line(event.epoch, record)))
@@ -179,7 +179,7 @@ class GridDisplay(Display):
         """Show a bar of all trials while the block runs."""
         self._num_trials, self._num_ended, self._started = len(jobs), 0, time.monotonic()
         if self._bars:
-            self._bars.hide("status")
+            self._bars.hide("status", "pieces")
             self._bars.show("grid", total=len(jobs), unit="trials")
         with super().training(jobs, num_trained):
             yield

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from benchbench.executors import Executor
     from benchbench.plugin.description import Entry
     from benchbench.protocol.jobs import Resolved
+    from benchbench.protocol.messages import Status
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,15 @@ def resolve(drafts: Sequence[Draft], executor: Executor, settings: Settings, wat
     paths = DataPaths.of(settings.data, known=[entry.name for entry in catalog.of_kind("dataset")], used=used)
     data_roots = {name: _find_images(catalog.find("dataset", name), paths, watcher) for name in used}
     watcher.status("starting a worker, which loads torch, the plugins and the images")
-    return Resolution(tuple(executor.resolve(drafts, data_roots=data_roots)), catalog, data_roots)
+    resolved = executor.resolve(drafts, data_roots=data_roots, hear=partial(_show, watcher=watcher))
+    return Resolution(tuple(resolved), catalog, data_roots)
+
+
+def _show(status: Status, watcher: Watcher) -> None:
+    if status.total:
+        watcher.decoding(status.text, status.done, status.total)
+    else:
+        watcher.status(status.text)
 
 
 def _find_images(entry: Entry, paths: DataPaths, watcher: Watcher) -> str:

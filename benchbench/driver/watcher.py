@@ -32,6 +32,9 @@ class Watcher:
     def downloading(self, dataset: str, num_bytes: int, total_bytes: int) -> None:
         """See how much of a dataset has been downloaded."""
 
+    def decoding(self, text: str, num_decoded: int, num_images: int) -> None:
+        """See how many images of a dataset have been decoded."""
+
     def looked(self, course: Course) -> None:
         """See the course of an adaptive design: before its plan is made, and after each look."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from benchbench.config.spec import Draft
@@ -45,11 +45,13 @@ class Executor(Protocol):
     def use_origins(self, origins: Iterable[str]) -> None:
         """Let workers load these plugin origins only."""
 
-    def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
+    def resolve(
+        self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str], hear: Callable[[Status], None] = lambda _: None
+    ) -> list[Resolved]:
         """Return what the drafts mean with the plugins and images as they are now.
 
-        ``data_roots`` are the files or folders of the images, by dataset. Raises what is wrong with the first bad
-        draft.
+        ``data_roots`` are the files or folders of the images, by dataset. ``hear`` gets what the worker is busy with,
+        such as decoding images. Raises what is wrong with the first bad draft.
         """
 
     def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:

@@ -30,7 +30,7 @@ from benchbench.records.processors import num_processors
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from benchbench.config.spec import Draft
@@ -72,10 +72,12 @@ class LocalExecutor:
         """Let workers load these plugin origins only."""
         self._origins = tuple(sorted(origins))
 
-    def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
+    def resolve(
+        self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str], hear: Callable[[Status], None] = lambda _: None
+    ) -> list[Resolved]:
         """Return what the drafts mean with the plugins and images as they are now.
 
-        Raises what is wrong with the first bad draft.
+        ``hear`` gets what the worker is busy with. Raises what is wrong with the first bad draft.
         """
         self._hire()
         first, *others = self._workers
@@ -84,7 +86,7 @@ class LocalExecutor:
             worker.ask(self._preparation())
         resolved: list[Resolved] = []
         for _ in self._workers:
-            resolved += self._next_resolved()
+            resolved += self._next_resolved(hear)
         return resolved
 
     def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
@@ -155,12 +157,14 @@ class LocalExecutor:
     def _preparation(self, drafts: tuple[Draft, ...] = (), data_roots: Mapping[str, str] | None = None) -> Resolve:
         return Resolve(drafts, data_roots or {}, self._plugin_files, self._origins)
 
-    def _next_resolved(self) -> tuple[Resolved, ...]:
+    def _next_resolved(self, hear: Callable[[Status], None]) -> tuple[Resolved, ...]:
         while True:
             worker, answer = self._heard.get()
             match answer:
                 case None:
                     raise TrialError(worker.death().reason)
+                case Status():
+                    hear(answer)
                 case Refused():
                     raise answer.error
                 case ResolvedSpecs():

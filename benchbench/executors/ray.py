@@ -37,7 +37,7 @@ exceptions = ray.exceptions
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from benchbench.config.spec import Draft
@@ -107,14 +107,18 @@ class RayExecutor:
         """Let tasks load these plugin origins only."""
         self._origins = tuple(sorted(origins))
 
-    def resolve(self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str]) -> list[Resolved]:
+    def resolve(
+        self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str], hear: Callable[[Status], None] = lambda _: None
+    ) -> list[Resolved]:
         """Return what the drafts mean with the plugins and images as they are now.
 
-        Raises what is wrong with the first bad draft.
+        ``hear`` gets what the worker is busy with. Raises what is wrong with the first bad draft.
         """
         try:
             for reference in self._submit([self._preparation(tuple(drafts), data_roots)], folder=""):
                 match decode(ray.get(reference)):
+                    case Status() as status:
+                        hear(status)
                     case Refused() as refused:
                         raise refused.error
                     case ResolvedSpecs() as specs:

@@ -28,6 +28,8 @@ _LAST_WORDS = 5
 """Lines of a dead worker's output that its error message repeats."""
 
 _CLOSE_SECONDS = 10.0
+"""How long a worker that was told to end may take before it is killed."""
+
 _OUTPUT_SECONDS = 2.0
 """How long to wait for the rest of a dead worker's output: a daemon of a plugin's may keep the pipe open."""
 

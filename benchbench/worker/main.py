@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Draft, PluginSpec
     from benchbench.plugin.registry import Registry
     from benchbench.protocol.jobs import TimingJob, TrialJob
-    from benchbench.protocol.messages import Answer, Request
+    from benchbench.protocol.messages import Answer, OnStatus, Request
 
 GRACE_SECONDS = 1.0
 """How long an idle worker has to end by itself once its driver is gone; a busy one is ended then."""
@@ -94,7 +94,8 @@ class Worker:
 
     def _resolve(self, request: Resolve) -> None:
         self._registry = _load_registry(request.plugin_files, request.origins)
-        self._send(ResolvedSpecs(tuple(resolve(request.drafts, self._registry, data_roots=request.data_roots))))
+        specs = resolve(request.drafts, self._registry, data_roots=request.data_roots, on_status=self._on_status)
+        self._send(ResolvedSpecs(tuple(specs)))
 
     def _run(self, job: TrialJob) -> None:
         from benchbench.worker.trial import run_trial
@@ -140,30 +141,33 @@ def _load_registry(plugin_files: tuple[str, ...], origins: tuple[str, ...] | Non
     return Registry.load(plugin_files, only=origins)
 
 
-def resolve(drafts: Iterable[Draft], registry: Registry, *, data_roots: Mapping[str, str]) -> list[Resolved]:
+def resolve(
+    drafts: Iterable[Draft], registry: Registry, *, data_roots: Mapping[str, str], on_status: OnStatus
+) -> list[Resolved]:
     """Return the drafts as specs, each with the digest of its images, which are decoded if they never were.
 
-    Raises a :class:`~benchbench.errors.BenchError` for what is wrong with the first bad draft.
+    ``on_status`` is told how many are. Raises a :class:`~benchbench.errors.BenchError` for the first bad draft.
     """
     digests: dict[str, str] = {}
     resolved = []
     for spec in [registry.resolve(draft) for draft in drafts]:
         key = json.dumps([spec.dataset.name, spec.dataset.params], sort_keys=True)
         if key not in digests:
-            digests[key] = _data_digest(spec.dataset, registry, Path(data_roots[spec.dataset.name]))
+            digests[key] = _data_digest(spec.dataset, registry, Path(data_roots[spec.dataset.name]), on_status)
         sources: dict[str, str] = {kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS}
         scheduler = registry.create("scheduler", spec.scheduler)
         resolved.append(Resolved(spec, digests[key], sources, depends_on_length=scheduler.depends_on_length))
     return resolved
 
 
-def _data_digest(spec: PluginSpec, registry: Registry, root: Path) -> str:
+def _data_digest(spec: PluginSpec, registry: Registry, root: Path, on_status: OnStatus) -> str:
     from benchbench.data import cache as data_cache
 
     dataset = registry.create("dataset", spec)
     source_digest = registry.source_digest("dataset", spec.name)
     known = data_cache.digest_of(dataset, root, source_digest=source_digest)
-    return known or data_cache.load(dataset, root, source_digest=source_digest).facts.digest
+    on_progress = partial(on_status, f"decoding {spec.name}")
+    return known or data_cache.load(dataset, root, source_digest=source_digest, on_progress=on_progress).facts.digest
 
 
 def main() -> None:

@@ -76,3 +76,35 @@ def test_a_request_to_stop_ends_work_that_counts_its_pieces(heartbeat: Heartbeat
     with pytest.raises(StoppedError):
         worker._on_status("decoding photos", 2, 3)
     assert said == [Status("decoding photos", 1, 3), Status("loading photos"), Status("decoding photos", 2, 3)]
+
+
+PHOTOS = """
+import numpy as np
+import benchbench as bb
+
+class Photos(bb.Dataset, name="photos"):
+    def sources(self, root):
+        return ()
+
+    def load(self, root):
+        def part(first):
+            read = lambda row: np.full((3, 8, 8), 5 * (first + row), dtype=np.uint8)
+            return bb.Split(bb.LazyImages(read, (8, 3, 8, 8), ("x",) * 8), np.arange(8) % 2)
+        return bb.Splits(part(0), part(10), part(20), ("a", "b"))
+
+@bb.hookimpl
+def benchbench_datasets():
+    return [Photos]
+"""
+
+
+def test_decoding_for_the_digest_says_how_far_it_is(heartbeat: Heartbeat, tmp_path: Path) -> None:
+    file = tmp_path / "photos.py"
+    file.write_text(PHOTOS)
+    said: list[Answer] = []
+    draft = Draft.from_toml({"model": "tiny", "dataset": {"name": "photos", "image_size": 8}})
+    Worker(said.append, heartbeat).answer(Resolve((draft,), {"photos": "nowhere"}, (str(file), *FILES), None))
+    *statuses, last = said
+    assert isinstance(last, ResolvedSpecs)
+    assert statuses
+    assert all(isinstance(said, Status) and said.text == "decoding photos" and said.total == 24 for said in statuses)
