@@ -130,7 +130,7 @@ class Registry:
         params = split(asked.name, asked.params, kind=kind)
         texts = split(asked.name, asked.texts, kind=kind)
         configs = {
-            self._key(kind, name)[1]: parameters.read(self.get(kind, name), own, own_texts)
+            name: parameters.read(self.get(kind, name), own, own_texts)
             for (name, own), (_, own_texts) in zip(params, texts, strict=True)
         }
         name, joined = join([(name, parameters.to_json(config)) for name, config in configs.items()])

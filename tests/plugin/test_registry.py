@@ -14,6 +14,7 @@ from benchbench.config.kinds import KINDS, Kind
 from benchbench.config.spec import Draft, PluginDraft
 from benchbench.errors import PluginError, SpecError
 from benchbench.plugin import discovery
+from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
@@ -240,6 +241,15 @@ def test_the_longer_name_holds_if_the_first_of_the_two_is_not_loaded() -> None:
     registry = Registry.load([CLASH], only={str(CLASH)})
     assert registry.get("model", "clash.py:alexnet").__name__ == "Impostor"
     assert registry.source_digest("model", "clash.py:alexnet")
+
+
+def test_a_spec_has_the_longer_name_whether_or_not_the_first_of_the_two_is_loaded() -> None:
+    draft = Draft.from_toml({"model": "clash.py:alexnet", "dataset": "digits"})
+    catalog = Catalog.read([CLASH])
+    alone = Registry.load([CLASH], only=catalog.origins_of(draft)).resolve(catalog.named(draft))
+    beside = Registry.load([CLASH]).resolve(catalog.named(draft))
+    assert alone.model.name == "clash.py:alexnet"
+    assert alone.id == beside.id
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny.py", str(TINY)])
