@@ -219,6 +219,22 @@ def test_one_cycle_of_momentum_needs_a_momentum() -> None:
         plugin.build(adagrad, num_epochs=1, steps_per_epoch=1)
 
 
+def test_one_cycle_of_momentum_is_around_the_momentum_of_the_optimizer() -> None:
+    weights = list(copy.deepcopy(network()).parameters())
+    plugin = OneCycle(cycle_momentum=True)
+    sgd = torch.optim.SGD(weights, momentum=0.5)
+    scheduler = plugin.build(sgd, num_epochs=1, steps_per_epoch=10)
+    momenta = []
+    for _ in range(9):
+        momenta.append(sgd.param_groups[0]["momentum"])
+        sgd.step()
+        scheduler.step()
+    assert momenta[0] == pytest.approx(0.5)
+    assert min(momenta) == pytest.approx(0.5 * 0.85 / 0.95, abs=1e-3)
+    with pytest.raises(SpecError, match="no momentum to cycle"):
+        plugin.build(torch.optim.SGD(weights, momentum=0.0), num_epochs=1, steps_per_epoch=10)
+
+
 def test_layer_decay_of_timm_lowers_the_steps_of_early_layers() -> None:
     model = Timm(architecture="mobilenetv3_small_050").build(bb.DataSpec(3, 32, 5))
     plugin = TimmOptimizer(algorithm="momentum", lr=0.1, options=bb.Options({"layer_decay": 0.5}))
