@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 """The splits, and what their folders may be called."""
 
+NO_CLASSES = frozenset({"__MACOSX", "@eaDir", "mlruns", "mlartifacts"})
+"""Folders that other programs leave beside images: thumbnails, and MLflow's figures."""
+
 MAX_DEPTH = 8
 """How deep below the folder of a class its images may lie."""
 
@@ -30,6 +33,11 @@ class ImageFolder(ImageFiles, name="imagefolder"):
     ``test/`` is missing, its images are taken from ``train/`` in the same way. Hidden files and files that are no
     images are passed over.
     """
+
+    def sources(self, root: Path) -> tuple[Path, ...]:
+        """Return the archive, or the folders that may have images in them: other files beside them may change."""
+        folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+        return tuple(path for path in folders if _is_shown(path.name)) or (root,)
 
     def load(self, root: Path) -> bb.Splits:
         """Return the images at ``root``, a folder or a zip archive, in the order of their classes and names."""
@@ -86,7 +94,23 @@ def _part_folders(files: Files, prefix: str) -> dict[str, str]:
     for part, several in folders.items():
         if len(several) > 1:
             raise bb.DataError(f"{files.path} has two folders for {part}: {', '.join(several)}", hint="rename one")
+    _check_no_other_part(files, prefix, present, folders)
     return {part: f"{prefix}{name}/" for part, names in folders.items() for name in names}
+
+
+def _check_no_other_part(
+    files: Files, prefix: str, present: Sequence[str], folders: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuse a folder beside ``train`` that has its classes as well: left out, it is missed, and its images are."""
+    (train,) = folders["train"]
+    classes = _class_folders(files, f"{prefix}{train}/").keys()
+    known = {name for names in folders.values() for name in names}
+    for name in present:
+        if name not in known and _is_shown(name) and classes & _class_folders(files, f"{prefix}{name}/").keys():
+            raise bb.DataError(
+                f"{files.path}: {name} has folders of the same classes as {train}, and is no split that is known",
+                hint=f"rename it to val or test, or move it out of {files.path}",
+            )
 
 
 def _class_folders(files: Files, prefix: str) -> dict[str, str]:
@@ -131,7 +155,7 @@ def _image_files(files: Files, folder: str, *, depth: int = MAX_DEPTH) -> Iterat
 
 
 def _is_shown(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
+    return not name.startswith(".") and name not in NO_CLASSES
 
 
 def _take(items: list[Item], number: int, *, seed: int) -> list[Item]:
