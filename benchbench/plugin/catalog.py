@@ -144,8 +144,8 @@ def _fingerprint(sources: Iterable[Source]) -> str:
 
 
 def _python_files(module: str) -> Iterator[Path]:
-    """Yield the Python files beside a module, found without importing the packages above it."""
-    top, *inner = module.split(".")
+    """Yield the Python files of a module's whole package, found without importing it."""
+    top = module.partition(".")[0]
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
@@ -155,8 +155,7 @@ def _python_files(module: str) -> Iterator[Path]:
     if not spec.submodule_search_locations:
         yield Path(spec.origin or module)
     for location in spec.submodule_search_locations or ():
-        path = Path(location, *inner)
-        yield from (path if path.is_dir() else path.parent).glob("*.py")
+        yield from Path(location).rglob("*.py")
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

@@ -189,6 +189,25 @@ def test_installing_a_package_is_noticed(tmp_path: Path, monkeypatch: pytest.Mon
     assert Catalog.read().find("model", "stub").origin == "stub:main"
 
 
+@pytest.mark.slow
+def test_a_change_deep_in_a_package_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "deep_plugin"
+    (package / "models").mkdir(parents=True)
+    for name in ("__init__.py", "models/__init__.py"):
+        (package / name).write_text("")
+    (package / "plugins.py").write_text("from deep_plugin.models.net import *\n")
+    (package / "models" / "net.py").write_text(STUB)
+    facts = tmp_path / "deep-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: deep\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[benchbench]\nmain = deep_plugin.plugins\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert Catalog.read().find("model", "stub").origin == "deep:main"
+    (package / "models" / "net.py").write_text(STUB.replace('"stub"', '"other"'))
+    assert Catalog.read().find("model", "other").origin == "deep:main"
+
+
 def test_reading_a_kept_catalog_imports_neither_torch_nor_pydantic() -> None:
     Catalog.read()
     program = (
