@@ -105,7 +105,7 @@ def load(dataset: Dataset, root: Path, *, source_digest: str = "", on_progress: 
     fresh = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock"), timeout=LOCK_SECONDS):
+        with _locked(folder):
             loaded = _read(folder)  # another process may have been faster
             if loaded:
                 return loaded
@@ -118,6 +118,27 @@ def load(dataset: Dataset, root: Path, *, source_digest: str = "", on_progress: 
         _log.warning(warning)
     fresh = fresh or decode(dataset, root, on_progress=on_progress)
     return Loaded(fresh.splits, fresh.facts, warning)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of an entry, and wait for who has it as long as that decodes more images.
+
+    Raises :class:`OSError` if it makes no progress.
+    """
+    lock, seen = FileLock(folder.with_suffix(".lock")), -1
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout:
+            changed = max((status.st_mtime_ns for _, status in files_below(_partial(folder))), default=0)
+            if changed == seen:
+                raise
+            seen = changed
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def decode(dataset: Dataset, root: Path, *, folder: Path | None = None, on_progress: Progress | None = None) -> Loaded:

@@ -7,12 +7,15 @@ import os
 import resource
 import subprocess
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 import pytest
 import torch
+from filelock import FileLock
 from support.paths import TESTS
 from support.squares import Squares, loads, square
 
@@ -280,6 +283,33 @@ def test_two_processes_at_once_decode_once_and_agree(root: Path) -> None:
     assert [process.returncode for process in both] == [0, 0]
     assert answers == {data_cache.decode(Squares(), root).facts.digest}
     assert loads(root) == 2  # one of the two, and the line above
+
+
+def test_a_process_waits_for_another_as_long_as_that_decodes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_cache, "LOCK_SECONDS", 0.3)
+    data_cache.load(Squares(), root)
+    (entry,) = data_cache.dataset_folder("squares").glob("*/entry.json")
+    entry.unlink()
+    partial = data_cache._partial(entry.parent)
+    partial.mkdir()
+    lock = FileLock(entry.parent.with_suffix(".lock"))
+
+    def decode_for_a_while() -> None:
+        with lock:
+            holds.set()
+            for number in range(15):
+                (partial / "train.done").write_bytes(bytes(number))
+                time.sleep(0.1)
+
+    holds = threading.Event()
+    other = threading.Thread(target=decode_for_a_while)
+    other.start()
+    holds.wait()
+    assert data_cache.load(Squares(), root).warning == ""
+    other.join()
+    with FileLock(entry.parent.with_suffix(".lock")):
+        entry.unlink()
+        assert "not cached" in data_cache.load(Squares(), root).warning
 
 
 def test_only_the_entries_used_last_are_kept(root: Path) -> None:
