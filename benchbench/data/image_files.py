@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -122,7 +124,7 @@ def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels
         if fit != "crop":
             image.draft(None, (2 * side, 2 * side))  # a JPEG file is decoded at a fraction of its size, and faster
         image.load()
-        ImageOps.exif_transpose(image, in_place=True)  # without a copy, if there is nothing to turn
+        turn(image)
         return planes(fit_image(to_rgb(image, background), side, fit=fit, background=background))
 
 
@@ -131,6 +133,12 @@ def _opened(content: bytes) -> Image.Image:
         return Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
         raise DataError("no image in a format that Pillow reads" if content else "the file is empty") from None
+
+
+def turn(image: Image.Image) -> None:
+    """Turn an image upright in place, as its EXIF data say; data that cannot be read say nothing."""
+    with suppress(SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def to_rgb(image: Image.Image, background: Colour) -> Image.Image:

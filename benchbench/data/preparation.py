@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchbench.data.fit import BLACK, fit_image, pad_or_crop, planes, resize_images
-from benchbench.data.image_files import ImageFiles, decode, to_rgb
+from benchbench.data.image_files import ImageFiles, decode, to_rgb, turn
 from benchbench.errors import DataError, one_line
 from benchbench.records.json_adapter import json_adapter
 
@@ -68,7 +68,9 @@ class Preparation:
         if self.background is not None:
             return decode(content, side=self.image_size, fit=self.fit, background=self.background)
         with Image.open(io.BytesIO(content)) as image:
-            whole = to_rgb(ImageOps.exif_transpose(image), BLACK)
+            image.load()
+            turn(image)
+            whole = to_rgb(image, BLACK)
         pixels = planes(whole.convert("L") if self.stored[0] == GREY else whole)
         prepared: NDArray[np.uint8] = self.array(pixels[None])[0]
         return prepared

@@ -135,6 +135,36 @@ def test_what_is_no_image_is_passed_over(tmp_path: Path) -> None:
     assert sum(sizes(splits)) == 8
 
 
+def test_what_benchbench_and_mlflow_leave_beside_the_images_is_no_class_and_decodes_nothing_anew(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, {"cats": 5, "dogs": 5})
+    loaded = data_cache.load(dataset(), tmp_path)
+    save(tmp_path / "mlruns" / "1" / "a" / "artifacts" / "figures" / "curves.png")
+    save(tmp_path / ".bench" / "x.png")
+    (tmp_path / "mlflow.db").write_bytes(b"")
+    assert data_cache.digest_of(dataset(), tmp_path) == loaded.facts.digest
+    assert load(tmp_path).class_names == ("cats", "dogs")
+    save(tmp_path / "cats" / "new.png", BLUE)
+    assert data_cache.digest_of(dataset(), tmp_path) is None
+
+
+def test_a_split_of_an_unknown_name_is_refused_rather_than_left_out(tmp_path: Path) -> None:
+    write(tmp_path, {"train/a": 5, "train/b": 5, "dev/a": 2, "dev/b": 2})
+    error = refusal(tmp_path)
+    assert "dev has folders of the same classes as train" in error.message
+    assert "rename it to val or test" in error.hint
+    (tmp_path / "dev").rename(tmp_path / "val")
+    save(tmp_path / "docs" / "figure.png")
+    assert sizes(load(tmp_path))[1] == 4
+
+
+def test_exif_data_that_cannot_be_read_say_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "odd.jpg"
+    Image.new("RGB", (8, 8), GREEN).save(path, dpi=(72, 72), exif=b"Exif\0\0" + b"garbage!" * 4)
+    assert abs(pixels_of(path).float().mean(dim=(1, 2)) - torch.tensor([0.0, 255.0, 0.0])).max() < 3
+
+
 def test_images_may_lie_deeper_and_have_suffixes_of_any_case(tmp_path: Path) -> None:
     root = write(tmp_path, {"cats/2024": 3, "dogs": 3})
     save(root / "dogs" / "9.JPG")
