@@ -8,6 +8,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from benchbench.config.kinds import KINDS
 from benchbench.driver.new_plugin import NewPlugin, new_file, new_package
@@ -18,6 +19,8 @@ from benchbench.testing.kits import plugin_outcomes
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from benchbench.config.kinds import Kind
 
 
 def test_every_kind_has_a_template() -> None:
@@ -34,6 +37,24 @@ def test_a_new_file_is_loaded_and_passes_every_check(kind: str, tmp_path: Path) 
     (plugin,) = [cls() for cls in registry.plugins.values()]
     assert (plugin.kind, plugin.name) == (kind, f"my-{kind}")
     assert [outcome for outcome in plugin_outcomes(plugin) if outcome.result != "passed"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("loss", "focal_loss"), ("scheduler", "lambda-lr"), ("model", "sequential")]
+)
+def test_a_plugin_may_be_called_as_what_it_is_made_of(kind: Kind, name: str, tmp_path: Path) -> None:
+    path = new_file(kind, name, tmp_path)
+    (plugin,) = [cls() for cls in Registry.load([path], only={str(path)}).plugins.values()]
+    assert [outcome for outcome in plugin_outcomes(plugin) if outcome.result != "passed"] == []
+
+
+def test_the_loss_of_the_template_has_a_gradient_where_it_is_nothing(tmp_path: Path) -> None:
+    path = new_file("loss", "mine", tmp_path)
+    (plugin,) = [cls(gamma=0.5) for cls in Registry.load([path], only={str(path)}).plugins.values()]
+    logits = torch.tensor([[50.0, 0.0]], requires_grad=True)
+    plugin.build(torch.tensor([0]), num_outputs=2)(logits, torch.tensor([0])).backward()
+    assert logits.grad is not None
+    assert bool(logits.grad.isfinite().all())
 
 
 @pytest.mark.parametrize("kind", KINDS)
