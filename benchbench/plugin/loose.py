@@ -41,7 +41,10 @@ def load_file(path: Path) -> types.ModuleType:
     """
     path = path.resolve()
     package = f"{__name__}.{_word(path.parent.name)}_{hashlib.sha256(str(path.parent).encode()).hexdigest()[:12]}"
-    name = f"{package}.{_word(path.stem)}"
+    word = _word(path.stem)
+    if word != path.stem:  # my-net.py beside my_net.py is a file of its own
+        word += f"_{hashlib.sha256(path.stem.encode(errors='surrogateescape')).hexdigest()[:8]}"
+    name = f"{package}.{word}"
     os.environ[_VARIABLE] = json.dumps(_paths() | {package: str(path.parent), name: str(path)})
     _forget_changed(package)
     return importlib.import_module(name)

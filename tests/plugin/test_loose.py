@@ -59,6 +59,12 @@ def test_a_neighbour_does_not_take_the_name_of_the_standard_library_or_of_benchb
     assert module.benchbench is sys.modules["benchbench"]
 
 
+def test_two_files_whose_names_differ_in_a_sign_are_two(tmp_path: Path) -> None:
+    for name in ("my-net", "my_net", "my.net"):
+        (tmp_path / f"{name}.py").write_text(f"NAME = {name!r}\n")
+    assert [load_file(path).NAME for path in sorted(tmp_path.glob("*.py"))] == ["my-net", "my.net", "my_net"]
+
+
 def test_a_neighbour_that_is_missing_is_named_as_any_missing_module(tmp_path: Path) -> None:
     mine = write(
         tmp_path, mine="try:\n    import layers\nexcept ModuleNotFoundError as error:\n    text = str(error)\n"
