@@ -32,9 +32,9 @@ from work import Work
 
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.worker.accelerate import (
-    factored,
+    allocator,
     keep_freed_memory,
-    memory,
+    lazy_gradient,
     possible_precisions,
     products,
     winograd_3x3,
@@ -62,7 +62,7 @@ CASES = {
 }
 HELPERS: dict[type, tuple[ModuleType, ...]] = {
     LinearProducts: (products,),
-    StepsInPlace: (factored,),
+    StepsInPlace: (lazy_gradient,),
     Winograd: (winograd_3x3, winograd_5x5),
 }
 """Modules that nothing but one lever needs, besides its own."""
@@ -142,7 +142,7 @@ def comparisons(work: Work, folder: Path) -> tuple[list[Comparison], list[Side]]
         modules = (inspect.getmodule(type(lever)), *HELPERS.get(type(lever), ()))
         compared.append(Comparison(str(lever), modules, sides.of(others), sides.of(without)))
     if sys.platform.startswith("linux"):
-        compared.append(Comparison("freed memory is kept", (memory,), everything, plain_memory))
+        compared.append(Comparison("freed memory is kept", (allocator,), everything, plain_memory))
         return compared, [*sides.made, plain_memory]
     return compared, sides.made
 

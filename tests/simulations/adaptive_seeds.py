@@ -12,9 +12,10 @@ import numpy as np
 from rates import rate
 from scipy import stats
 
-from benchbench.compare.contrasts import MIN_VALUES, contrast
+from benchbench.compare.contrasts import contrast
 from benchbench.compare.power import power
 from benchbench.compare.sequential_tests import Evidence, Looks, fixed_seeds
+from benchbench.config.design import MIN_SEEDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -166,8 +167,8 @@ def _tests(
         error = of_ours + of_theirs
         degrees = error**2 / (of_ours**2 / (num_ours - 1) + of_theirs**2 / (num_theirs - 1))
         welch = 2 * stats.t.sf(np.abs(mean_ours - mean_theirs) / np.sqrt(error), degrees)
-    in_pairs = is_shared & (num_pairs >= MIN_VALUES) & (2 * num_pairs >= np.maximum(num_ours, num_theirs))
-    enough = np.minimum(num_ours, num_theirs) >= MIN_VALUES
+    in_pairs = is_shared & (num_pairs >= MIN_SEEDS) & (2 * num_pairs >= np.maximum(num_ours, num_theirs))
+    enough = np.minimum(num_ours, num_theirs) >= MIN_SEEDS
     p_values = np.where(in_pairs, paired, np.where(enough, welch, np.nan))
     for table in np.flatnonzero(none & (n[0] != n[1])):
         counts = [[side[table], seeds - side[table]] for side in n]
