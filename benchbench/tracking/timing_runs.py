@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.records.record import MlflowRun
+from benchbench.records.redaction import without_credentials
 from benchbench.records.results_file import Point
 from benchbench.tracking import content
 from benchbench.tracking.reading import as_tracking_error
@@ -48,7 +49,7 @@ def log_timing(store: Store, call: TimedCall) -> MlflowRun:
         for index, name in enumerate(call.timing.job.names):
             _log_variant(store, call, index, name, parent=run_id)
         for name, text in call.texts.items():
-            store.client.log_text(run_id, text, name)
+            store.client.log_text(run_id, without_credentials(text), name)
         _end(store, run_id, call.timing)
     return MlflowRun(store.tracking_uri, store.experiment_id, run_id)
 
