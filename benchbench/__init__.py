@@ -1,7 +1,7 @@
 """benchbench trains image classifiers and tells whether one is really better, and what that costs.
 
-``import benchbench as bb`` has what the command ``bench`` has, ``bb.run``, ``bb.grid``, ``bb.time``, ``bb.compare`` and
-``bb.report``, and all that a plugin needs. Names are imported when they are first used.
+``import benchbench as bb`` offers the commands of ``bench`` as functions, such as ``bb.run``, ``bb.grid`` and
+``bb.compare``, and everything that a plugin needs. Names are imported when they are first used.
 """
 
 from __future__ import annotations

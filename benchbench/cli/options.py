@@ -181,9 +181,7 @@ ResumeAnyway = Annotated[
 ]
 
 # What to compare: the same in bench compare and bench report.
-Experiments = Annotated[
-    str, typer.Argument(help="MLflow experiment whose trials are compared.", envvar="MLFLOW_EXPERIMENT_NAME")
-]
+Experiments = Annotated[str, typer.Argument(help="MLflow experiment to read.", envvar="MLFLOW_EXPERIMENT_NAME")]
 By = Annotated[
     list[str] | None,
     typer.Option(
@@ -216,7 +214,7 @@ Targets = Annotated[
     ),
 ]
 Confidence = Annotated[
-    float | None, typer.Option("--confidence", help="Of intervals and verdicts.", show_default="0.95")
+    float | None, typer.Option("--confidence", help="Confidence level of intervals and verdicts.", show_default="0.95")
 ]
 Margin = Annotated[
     float | None,

@@ -66,7 +66,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", "-s", help="Of weights, data order, augmentation and dropout.", show_default="0"),
+        typer.Option("--seed", "-s", help="Seed of weights, data order, augmentation and dropout.", show_default="0"),
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Same as --set optimizer.lr=VALUE.")] = None,
     momentum: Annotated[
@@ -82,7 +82,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     device: options.Device = "auto",
     precision: Annotated[
         Literal["fp32", "tf32", "bf16"] | None,
-        typer.Option("--precision", help="Of the training passes.", show_default="fp32"),
+        typer.Option("--precision", help="Precision of the training passes.", show_default="fp32"),
     ] = None,
     ema_decay: Annotated[
         float | None, typer.Option("--ema-decay", help="Test a moving average of the weights, such as 0.999.")

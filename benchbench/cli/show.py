@@ -35,7 +35,7 @@ def show_plugin(
     *,
     kind: Annotated[
         str,
-        typer.Argument(help=f"{in_words()}; may be left out.", autocompletion=complete_kind),
+        typer.Argument(help=f"{in_words()}; or the plugin's name alone.", autocompletion=complete_kind),
     ],
     name: Annotated[
         str | None, typer.Argument(help="The plugin's name; bench list.", autocompletion=complete_name)

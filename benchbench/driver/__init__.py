@@ -1,4 +1,4 @@
-"""The application, and the Python API: ``run``, ``grid``, ``time``, ``compare`` and ``report``.
+"""The application, and the Python API: the commands of ``bench`` as functions.
 
 They take plain values, return values, and print nothing. What a user should know goes to a watcher as a sentence, which
 is worded where it happens; the command line, which calls them, prints it.
@@ -18,7 +18,7 @@ is worded where it happens; the command line, which calls them, prints it.
     executor_and_tracker.py  opens the executor and the tracker of a call
     resolving.py             turns drafts into specs: looks up plugins and images
     plan.py                  which trials are done, which resume, and which start anew
-    next_trials.py           which trials of a grid are trained next
+    next_trials.py           batches of trials: all of a grid at once, or what the next look of an adaptive design needs
     more_epochs.py           where a trial goes on after a finished one with fewer epochs
     leftovers.py             finishes what earlier calls that were killed left open
     event_loop.py            hands every event to the journal, then to tracker, watcher and listeners

@@ -12,10 +12,10 @@
     scheduler.py        the base class of schedulers
     hooks.py            the list of hooks: everything that can be plugged in
     parameters.py       reads the parameters of plugins from TOML, JSON and --set
-    discovery.py        finds plugins without importing them
+    discovery.py        finds plugins without importing them, and words the error for an unknown name
     loose.py            imports plugin files that no package installs
     loading.py          loads one plugin module and checks it
-    failures.py         what is said of a plugin that raises, or returns nothing of use, with file and line
+    failures.py         error messages, with file and line, for plugins that raise or return something unusable
     code.py             the source files behind a plugin, and their digest
     registry.py         loaded plugins by name
     description.py      plugins as plain data, for bench list and bench show

@@ -15,7 +15,7 @@
     recovery.py          marks trials whose process died
     results_file.py      runs in one archive, to be taken elsewhere
     damaged_zip.py       the errors by which zipfile refuses an archive
-    redaction.py         removes credentials and paths from texts that leave this machine
+    redaction.py         finds credentials and paths in texts that are about to leave this machine
     grid_end.py          how a grid ended, until MLflow knows
     known_runs.py        what a tracker knows of finished runs and their predictions
     state.py             the folder .bench, and its JSON files
