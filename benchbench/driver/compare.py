@@ -157,6 +157,7 @@ def compare_with_published(
     study = Study.read(grid)
     if not study.expected:
         raise SpecError("no published results to compare with", hint="--grid FILE names a file with [[expected]] rows")
+    study.check_expected()
     level = study.question({"confidence": confidence}).confidence
     return Published(against_published(_find(experiment, study, watcher), study.expected, confidence=level), level)
 

@@ -10,7 +10,7 @@ from benchbench.compare.verdicts import POINTS
 from benchbench.config import grid_file
 from benchbench.config.compare_section import SCALARS, read_comparison
 from benchbench.config.composition import DEFAULT, join, part_names, split
-from benchbench.config.differences import is_match
+from benchbench.config.differences import describe_values, is_match
 from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
 from benchbench.config.validation import refuse_unknown_keys
@@ -50,6 +50,10 @@ class Meant:
 
     given: dict[str, JsonValue]
     all_values: dict[str, JsonValue]
+
+    def may_have(self, where: Mapping[str, JsonValue]) -> bool:
+        """Tell whether the file gives the trial no other values than these."""
+        return all(self.given.get(key, value) == value for key, value in where.items())
 
     def among(self, records: Sequence[Record]) -> list[Record]:
         """Return the records that are meant.
@@ -111,6 +115,12 @@ class Study:
             " of: --grid FILE judges a grid by its design"
         )
         return (text,)
+
+    def check_expected(self) -> None:
+        """Raise :class:`SpecError` for a published result of a trial that the grid does not have."""
+        for number, row in enumerate(self.expected, start=1):
+            if self.trials and not any(trial.may_have(row.where) for trial in self.trials):
+                raise SpecError(f"[[expected]] {number} selects no trial: {describe_values(row.where, row.where)}")
 
     def question(self, options: QuestionOptions) -> Compare:
         """Return the file's question with what the caller asks instead."""

@@ -328,7 +328,8 @@ def test_bad_input_ends_with_2_and_one_message(words: list[str], message: str, h
 
 BAD_EXPECTED = [
     ("value = 0.60", "value = 60.0", "[[expected]] 1: accuracies are fractions from 0 to 1", "write 0.6 for 60 %"),
-    ("where = { ", "where = { epochs = 9, ", "[[expected]] matches no trial: epochs=9", "trials were looked at"),
+    ('"optimizer.lr" = 0.001 }', '"optimizer.lr" = 0.3 }', "[[expected]] 2 selects no trial: optimizer.lr=0.3", ""),
+    ("where = { ", "where = { epochs = 9, ", "'epochs' is no axis of this grid", "axes: optimizer.lr, seed"),
 ]
 
 
