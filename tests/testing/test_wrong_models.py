@@ -1,0 +1,159 @@
+"""One deliberately wrong model for each check of models, which that check catches."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+import torch
+from support.check_outcomes import caught
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+import benchbench as bb
+from benchbench.testing.model import model_outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchbench.protocol.plugin_checks import Outcome
+
+SMALL = bb.DataSpec(num_channels=1, image_size=4, num_classes=3)
+COUNT = itertools.count()
+
+
+class Net(nn.Module):
+    """A linear layer and one that halves the logits."""
+
+    def __init__(self, num_outputs: int = 3) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, num_outputs)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.change(self.linear(images.flatten(1)))
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits
+
+
+class Narrow(Net):
+    def __init__(self) -> None:
+        super().__init__(2)
+
+
+class Forgets(Net):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:  # type: ignore[return]
+        self.linear(images.flatten(1))
+
+
+class Auxiliary(Net):
+    def change(self, logits: torch.Tensor) -> Any:
+        return (logits, logits) if self.training else logits
+
+
+class Unseeded(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        nn.init.constant_(self.linear.weight, next(COUNT))
+
+
+class Squeezed(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.squeeze()
+
+
+class Noisy(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return F.dropout(logits)
+
+
+class Counts(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return logits
+
+
+class Detached(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits * self.scale.detach()
+
+
+class Hidden(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = [torch.rand(3)]
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits * self.scale[0]
+
+
+class Remembers(Net):
+    calls = 0
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        if self.training and torch.is_grad_enabled():
+            Remembers.calls += 1
+            return logits * (1 + Remembers.calls)
+        return logits
+
+
+class SinglePrecision(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        index = torch.arange(3).expand(len(logits), 3)
+        return torch.zeros(len(logits), 3).scatter(1, index, logits)
+
+
+class Saturated(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(logits, dim=1) * 1e-6
+
+
+class Branches(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits * 2 if logits.sum().item() > 0 else logits * 2.0
+
+
+class Wrapped(bb.Model, name="wrapped"):
+    """Builds what ``make`` makes."""
+
+    make: ClassVar[Any] = Net
+
+    def build(self, data: bb.DataSpec) -> nn.Module:  # noqa: ARG002
+        module: nn.Module = type(self).make()
+        return module
+
+
+@pytest.mark.parametrize(
+    ("make", "check", "problem"),
+    [
+        (lambda: None, "builds", "build() returns nothing; is a return statement missing?"),
+        (Unseeded, "same from one seed", "linear.weight is not the same in two builds from the same seed"),
+        (Narrow, "logits", "has the shape [4, 2]; it must be [4, 3], or wider"),
+        (Forgets, "logits", "forward() returns nothing; is a return statement missing?"),
+        (Auxiliary, "logits", "it returns a tuple in training mode, not a tensor of logits"),
+        (Squeezed, "any batch size", "the output for one image is [3]"),
+        (Noisy, "eval mode", "the output in eval mode is not the same twice"),
+        (Counts, "eval mode", "eval mode changes calls"),
+        (Detached, "gradients", "no gradient reaches scale"),
+        (Hidden, "state", "with its state saved and loaded, the network gives other logits"),
+        (Remembers, "accelerated", "accelerated, two steps have the losses"),
+        (SinglePrecision, "bf16", "scatter()"),
+        (Saturated, "learns", "training on one batch lowers its loss to no less than 100% of the first"),
+        (Branches, "exports", "the trained model cannot be saved"),
+    ],
+)
+def test_a_wrong_model_is_caught(make: Any, check: str, problem: str) -> None:
+    wrong = type("Wrong", (Wrapped,), {"make": staticmethod(make), "__annotations__": {"make": ClassVar[Any]}})
+    outcomes: Iterator[Outcome] = model_outcomes(wrong(), SMALL)
+    if make is Noisy:  # an image alone drops other numbers, which is caught as well
+        outcomes = (outcome for outcome in outcomes if outcome.check != "any batch size")
+    assert problem in caught(outcomes, check).problem
