@@ -12,6 +12,7 @@ from benchbench.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from benchbench.compare import Comparison, DatasetComparison, ModelComparison
     from benchbench.compare.groups import ComparedGroup
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
-    experiment: options.Experiments = "bench",
+    experiment: options.Results = "bench",
     by: options.By = None,
     metrics: options.Metrics = None,
     baseline: options.Baseline = None,
@@ -63,24 +64,29 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)
     from benchbench.cli.output import Notes
     from benchbench.driver import compare as driver
+    from benchbench.driver.transfer import opened_results
 
     notes = Notes()
-    if models:
-        compared = driver.compare_models(
-            *models, experiment=experiment, grid=grid, confidence=confidence, watcher=notes
-        )
-        show_models(compared, models, form)
-    elif datasets:
-        show_datasets(driver.compare_over_datasets(experiment, grid=grid, watcher=notes, **question), form)
-    elif expected:
-        published = driver.compare_with_published(experiment, grid=grid, confidence=confidence, watcher=notes)
-        show_published(published, form)
-    else:
-        groups = driver.compare_groups(experiment, grid=grid, population=population, watcher=notes, **question)
-        show_groups(groups, form)
-        if form == "table":
-            named = [experiment] if experiment != "bench" else []
-            typer.echo(f"next: {shlex.join(['bench', 'report', *named, *(['--grid', str(grid)] if grid else [])])}")
+    with opened_results(experiment, watcher=notes) as name:
+        if models:
+            compared = driver.compare_models(*models, experiment=name, grid=grid, confidence=confidence, watcher=notes)
+            show_models(compared, models, form)
+        elif datasets:
+            show_datasets(driver.compare_over_datasets(name, grid=grid, watcher=notes, **question), form)
+        elif expected:
+            published = driver.compare_with_published(name, grid=grid, confidence=confidence, watcher=notes)
+            show_published(published, form)
+        else:
+            groups = driver.compare_groups(name, grid=grid, population=population, watcher=notes, **question)
+            show_groups(groups, form)
+            if form == "table":
+                show_next(experiment, grid)
+
+
+def show_next(experiment: str, grid: Path | None) -> None:
+    """Print the command that makes a report of the same trials."""
+    named = [experiment] if experiment != "bench" else []
+    typer.echo(f"next: {shlex.join(['bench', 'report', *named, *(['--grid', str(grid)] if grid else [])])}")
 
 
 def show_groups(groups: Sequence[ComparedGroup], form: str) -> None:

@@ -182,6 +182,14 @@ ResumeAnyway = Annotated[
 
 # What to compare: the same in bench compare and bench report.
 Experiments = Annotated[str, typer.Argument(help="MLflow experiment to read.", envvar="MLFLOW_EXPERIMENT_NAME")]
+Results = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="MLflow experiment, or a file that bench export wrote.",
+        envvar="MLFLOW_EXPERIMENT_NAME",
+    ),
+]
 By = Annotated[
     list[str] | None,
     typer.Option(

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
-    experiment: options.Experiments = "bench",
+    experiment: options.Results = "bench",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; one that is there is replaced.")
     ] = Path(file_names.REPORT),
@@ -44,8 +44,14 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)
     from benchbench.cli.output import Notes, print_json
     from benchbench.driver.report import write_report_of
+    from benchbench.driver.transfer import opened_results
 
-    made = write_report_of(experiment, output, log=log, grid=grid, population=population, watcher=Notes(), **question)
+    notes = Notes()
+    with opened_results(experiment, watcher=notes) as name:
+        # A results file has a store for this call alone, in which there is nothing to keep.
+        made = write_report_of(
+            name, output, log=log and name == experiment, grid=grid, population=population, watcher=notes, **question
+        )
     if as_json:
         print_json(made.to_json())
     else:

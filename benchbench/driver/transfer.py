@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import os
+import tempfile
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -56,6 +58,42 @@ def import_results(file: str | Path, *, experiment: str | None = None, watcher: 
         if store.note and watcher:
             watcher.note(store.note)
         return import_runs(reader, store, progress=_progress(f"importing {Path(file).name}", watcher))
+
+
+@contextmanager
+def opened_results(experiment: str, *, watcher: Watcher | None = None) -> Iterator[str]:
+    """Give the name of an experiment that can be read; ``results.bench`` is a results file, read where it lies.
+
+    It is imported into a store of its own, which is that of this process meanwhile and is gone afterwards.
+    Raises :class:`~benchbench.errors.BenchError` for a file that cannot be read.
+    """
+    file = Path(experiment)
+    if file.suffix != results_file.SUFFIX:
+        yield experiment
+        return
+    with (
+        results_file.read(file) as reader,
+        tempfile.TemporaryDirectory(prefix="benchbench-") as folder,
+        _variables(MLFLOW_TRACKING_URI=f"sqlite:///{folder}/mlflow.db", BENCH_STATE=f"{folder}/.bench"),
+    ):
+        with chdir(folder):  # MLflow makes mlruns/ in the working folder
+            store = Store.open(experiment=reader.manifest.experiment)
+            import_runs(reader, store, progress=_progress(f"reading {file.name}", watcher))
+        yield store.experiment
+
+
+@contextmanager
+def _variables(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

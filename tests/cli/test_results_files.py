@@ -1,0 +1,66 @@
+"""``bench compare`` and ``bench report`` of a results file, which is read where it lies."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from support.made_records import events, spec
+from support.stores import Filler
+from typer.testing import CliRunner
+
+from benchbench import export_results
+from benchbench.cli.main import make_app
+from benchbench.tracking import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+QUESTION = ("--by", "optimizer.lr", "--baseline", "optimizer.lr=0.001")
+
+
+def bench(*words: object) -> Result:
+    return CliRunner().invoke(make_app(), list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """A folder with a store of two configurations, and the same in a file."""
+    folder = tmp_path_factory.mktemp("exported")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    with contextlib.chdir(folder):
+        store, filler = Store.open(experiment="rates"), Filler(folder / "journals")
+        for lr, accuracies in ((0.001, (0.50, 0.52, 0.57)), (0.005, (0.60, 0.63, 0.66))):
+            for seed, accuracy in enumerate(accuracies):
+                filler.trial(store, events(spec(seed, lr=lr), accuracy), right="1" * 12)
+        export_results("results.bench", "rates")
+    return folder
+
+
+def test_a_results_file_is_compared_as_the_experiment_that_it_came_from(exported: Path, workdir: Path) -> None:
+    with contextlib.chdir(exported):
+        expected = bench("compare", "rates", *QUESTION)
+    assert expected.exit_code == 0, expected.output
+    file = exported / "results.bench"
+    found = bench("compare", file, *QUESTION)
+    assert found.exit_code == 0, found.output
+    assert found.stdout == expected.stdout.replace("bench report rates", f"bench report {file}")
+    assert list(workdir.iterdir()) == []
+
+
+def test_a_report_is_made_of_a_results_file(exported: Path, workdir: Path) -> None:
+    made = bench("report", exported / "results.bench", "-o", "report.html", "--population", *QUESTION)
+    assert made.exit_code == 0, made.output
+    assert [path.name for path in workdir.iterdir()] == ["report.html"]
+    assert "optimizer.lr=0.005 is 10.0 points more accurate" in (workdir / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_results_file_that_is_not_there_is_named(workdir: Path) -> None:
+    missing = bench("compare", "nowhere.bench")
+    assert missing.exit_code == 2
+    assert "there is no file nowhere.bench" in missing.stderr
+    assert list(workdir.iterdir()) == []
