@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 BATCH_SIZE = 8
 """Images of a pass: a large linear layer takes as long for eight as for one, and few images waste little."""
 
+NO_IMAGES = "there are no images to predict"
+
 MAX_NAMED = 20
 """How many damaged files a message names."""
 
@@ -58,10 +60,18 @@ class Predictor:
         self, images: NDArray[np.uint8] | Tensor, *, after_batch: Callable[[], None] = lambda: None
     ) -> NDArray[np.float32]:
         """Return float32 ``[N, K]`` for raw pixels uint8 ``[N, C, H, W]``, K at least the number of classes."""
+        return self._probabilities(images, self.classifier.preparation.array, after_batch)
+
+    def _probabilities(
+        self,
+        images: NDArray[np.uint8] | Tensor,
+        prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+        after_batch: Callable[[], None] = lambda: None,
+    ) -> NDArray[np.float32]:
         rows = []
         with self._threads(), torch.no_grad():
             for start in range(0, len(images), BATCH_SIZE):
-                rows.append(self._batch(np.asarray(images[start : start + BATCH_SIZE])))
+                rows.append(self._batch(prepare(np.asarray(images[start : start + BATCH_SIZE]))))
                 after_batch()
         return np.concatenate(rows)
 
@@ -82,8 +92,8 @@ class Predictor:
         return pd.DataFrame(frame | classes)
 
     def tell(self, images: NDArray[np.uint8], names: Sequence[str]) -> Predicted:
-        """Return what the model says of images, which have these names."""
-        probabilities = self.probabilities(images)
+        """Return what the model says of images as :meth:`files` prepares them, which have these names."""
+        probabilities = self._probabilities(images, lambda prepared: prepared)
         class_names = self.classifier.class_names
         best = probabilities.argmax(axis=1)
         return Predicted(
@@ -95,9 +105,12 @@ class Predictor:
         )
 
     def files(self, files: Sequence[tuple[str, bytes | Path]]) -> NDArray[np.uint8]:
-        """Return the images in files, which have these names; raises :class:`DataError` that names all damaged ones."""
+        """Return the images in files, which have these names, prepared for the network.
+
+        Raises :class:`DataError` that names all damaged ones.
+        """
         if not files:
-            raise DataError("there are no images to predict")
+            raise DataError(NO_IMAGES)
         images, problems = read_files(self.classifier.preparation, files)
         if problems:
             named = [f"{name} ({problem})" for name, problem in list(problems.items())[:MAX_NAMED]]
@@ -106,7 +119,7 @@ class Predictor:
         return np.stack(images)
 
     def _images(self, given: Any) -> tuple[NDArray[np.uint8], list[str]]:
-        """Return images and their names, whatever they are given as."""
+        """Return images prepared for the network, and their names, whatever they are given as."""
         if hasattr(given, "iloc"):  # pandas: the first column of a frame, or a series
             given = (given.iloc[:, 0] if hasattr(given, "columns") else given).tolist()
         if isinstance(given, Mapping) and len(given) == 1:
@@ -121,12 +134,15 @@ class Predictor:
                     for row, item in enumerate(listed)
                 ]
                 return self.files(files), [name for name, _ in files]
-        images = as_images(items, self.classifier.preparation.stored[0])
-        return images, [f"image {row}" for row in range(len(images))]
+        preparation = self.classifier.preparation
+        images = as_images(items, preparation.stored[0])
+        if not len(images):
+            raise DataError(NO_IMAGES)
+        return preparation.array(images), [f"image {row}" for row in range(len(images))]
 
     def _batch(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         preparation = self.classifier.preparation
-        pixels = torch.from_numpy(np.ascontiguousarray(preparation.array(images)))
+        pixels = torch.from_numpy(np.ascontiguousarray(images))
         batch = torch.zeros(BATCH_SIZE, *pixels.shape[1:], dtype=torch.float32)
         batch[: len(pixels)] = pixels
         # The order of operations is that of training, so that every bit is the same.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import mlflow.pyfunc
 import numpy as np
@@ -16,6 +16,7 @@ from PIL import Image
 from support.classifiers import classifier
 from torch import nn
 
+from benchbench.data.preparation import Classifier, Preparation
 from benchbench.errors import DataError
 from benchbench.protocol.predictions import Predict
 from benchbench.worker.export import save_model
@@ -105,7 +106,26 @@ def test_all_damaged_files_are_named_at_once(saved: Path, files: list[str], tmp_
     assert all(str(path) in told.error.message for path in bad)
 
 
-@pytest.mark.parametrize("given", [[], np.zeros((2, 5, 5)), [1, 2], 3])
+@pytest.mark.parametrize(("fit", "side"), [("pad", 15), ("crop", 6), ("pad", 8)])
+def test_files_and_arrays_are_prepared_once(fit: Literal["pad", "crop"], side: int, tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    weights = torch.from_numpy(chance.standard_normal((3 * side * side, 2)).astype(np.float32))
+    preparation = Preparation(side, fit, (0.5,) * 3, (0.5,) * 3, (3, SIDE, SIDE))
+    predictor = Predictor(lambda batch: batch.flatten(1) @ weights / side, Classifier(preparation, CLASSES, 1))
+    images = chance.integers(0, 256, (3, 3, SIDE, SIDE), dtype=np.uint8)
+    paths = [tmp_path / f"{row}.png" for row in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(path)
+    expected = predictor.probabilities(images)
+    for given in (paths, images):
+        told = predictor.predict(given)
+        np.testing.assert_array_equal(told[["probability_left", "probability_right"]].to_numpy(np.float32), expected)
+
+
+UNEQUAL = [np.zeros((3, 8, 8), dtype=np.uint8), np.zeros((3, 9, 8), dtype=np.uint8)]
+
+
+@pytest.mark.parametrize("given", [[], np.zeros((2, 5, 5)), [1, 2], 3, np.zeros((0, 3, 8, 8), dtype=np.uint8), UNEQUAL])
 def test_what_is_no_image_is_refused(saved: Path, given: object) -> None:
     with pytest.raises(DataError):
         Predictor.load(saved / "data").predict(given)
