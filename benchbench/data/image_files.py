@@ -120,7 +120,7 @@ def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels
     The orientation in its EXIF data is applied, and transparent pixels show the background. Raises what Pillow raises
     for a damaged file.
     """
-    with _opened(content) as image:
+    with opened(content) as image:
         if fit != "crop":
             image.draft(None, (2 * side, 2 * side))  # a JPEG file is decoded at a fraction of its size, and faster
         image.load()
@@ -128,11 +128,18 @@ def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels
         return planes(fit_image(to_rgb(image, background), side, fit=fit, background=background))
 
 
-def _opened(content: bytes) -> Image.Image:
+def opened(content: bytes) -> Image.Image:
+    """Return the image in a file, not decoded yet; raises :class:`DataError` for one that Pillow does not read.
+
+    What a file holds decides its format, not its name: PostScript, of whatever name, would be run by a program.
+    """
     try:
-        return Image.open(io.BytesIO(content))
+        image = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
         raise DataError("no image in a format that Pillow reads" if content else "the file is empty") from None
+    if image.format in NO_IMAGES:
+        raise DataError(f"{image.format} is no format of images")
+    return image
 
 
 def turn(image: Image.Image) -> None:

@@ -5,7 +5,6 @@ What it takes is kept with every saved model, so that neither the dataset nor it
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchbench.data.fit import BLACK, fit_image, pad_or_crop, planes, resize_images
-from benchbench.data.image_files import ImageFiles, decode, to_rgb, turn
+from benchbench.data.image_files import ImageFiles, decode, opened, to_rgb, turn
 from benchbench.errors import DataError, one_line
 from benchbench.records.json_adapter import json_adapter
 
@@ -67,7 +66,7 @@ class Preparation:
         """
         if self.background is not None:
             return decode(content, side=self.image_size, fit=self.fit, background=self.background)
-        with Image.open(io.BytesIO(content)) as image:
+        with opened(content) as image:
             image.load()
             turn(image)
             whole = to_rgb(image, BLACK)
@@ -114,7 +113,12 @@ def as_images(pixels: Any, num_channels: int) -> NDArray[np.uint8]:
     If both could be meant, the channels are first, as in a dataset. Raises :class:`~benchbench.errors.DataError` for
     other shapes and for what are no raw pixels.
     """
-    array = np.asarray(pixels)
+    try:
+        array = np.asarray(pixels)
+    except ValueError:
+        raise DataError(
+            "the images of a batch differ in size", hint="give them one by one, or as files, which are brought to one"
+        ) from None
     shape = " x ".join(map(str, array.shape))
     if num_channels == GREY and array.ndim == 2:  # noqa: PLR2004 - height and width
         array = array[None]

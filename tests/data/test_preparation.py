@@ -10,9 +10,10 @@ import pytest
 import torch
 from benchbench_plugins.imagefolder import ImageFolder
 from benchbench_plugins.tinyimage10 import TinyImage10
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from benchbench.data.fit import pad_or_crop
+from benchbench.data.image_files import decode
 from benchbench.data.preparation import Classifier, Preparation, as_images, read_files
 from benchbench.errors import DataError
 
@@ -121,3 +122,15 @@ def test_a_classifier_is_kept_whole(tmp_path: Path) -> None:
     classifier = Classifier(preparation, ("a\u2028b", "\U0001f600"), 3)
     classifier.write(tmp_path / "classifier.json")
     assert Classifier.read(tmp_path / "classifier.json") == classifier
+
+
+def test_postscript_is_no_image_whatever_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise AssertionError("a program was run")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", run)
+    Image.new("RGB", (8, 8)).save(file := io.BytesIO(), "eps")
+    with pytest.raises(DataError, match="EPS is no format of images"):
+        decode(file.getvalue(), side=8, fit="pad", background=(0, 0, 0))
+    with pytest.raises(DataError, match="EPS is no format of images"):
+        Preparation(8, "pad", (0.5,) * 3, (0.5,) * 3, (3, 8, 8)).file(file.getvalue())
