@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 _USER_AND_PASSWORD = re.compile(r"(?<=://)[^/\s?#'\"]*@")
+_OF_A_DATABASE = re.compile(r"\b((?:postgres|postgresql|mysql|mariadb|mssql|oracle)(?:\+\w+)?://)[^:/@\s]*:[^@\s]*@")
+"""SQLAlchemy takes anything but @ for a password."""
+
 _SECRET_IN_QUERY = re.compile(r"([?&](?:password|passwd|pwd|token)=)[^&\s'\"]+", re.IGNORECASE)
 _PART = r"""[^/\\\s"'<>:,;()\[\]]+"""
 _ABSOLUTE = re.compile(
@@ -20,7 +23,7 @@ _WHOLE = re.compile(rf"""{_URL}/(?=\w)[^"':;,\n]*/([^"':;,/\n]+)""")
 
 def without_credentials(text: str) -> str:
     """Return the text with the user names, passwords and tokens of all URLs in it taken out."""
-    return _SECRET_IN_QUERY.sub(r"\1***", _USER_AND_PASSWORD.sub("", text))
+    return _SECRET_IN_QUERY.sub(r"\1***", _USER_AND_PASSWORD.sub("", _OF_A_DATABASE.sub(r"\1", text)))
 
 
 def without_paths(text: str) -> str:

@@ -84,6 +84,7 @@ def test_a_database_in_memory_is_refused(uri: str) -> None:
     [
         ("http://user:pass@host:5000/path", "http://host:5000/path"),
         ("postgresql://user:p@ss@host/db", "postgresql://host/db"),
+        ("postgresql+psycopg2://u:a/b?c#d'e@host/db", "postgresql+psycopg2://host/db"),
         ("cannot reach https://token@host: gone", "cannot reach https://host: gone"),
         ("mysql://host/db?user=a&password=b&x=1", "mysql://host/db?user=a&password=***&x=1"),
         ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
