@@ -29,6 +29,9 @@ def predict(
         typer.Option("--output", "-o", metavar="FILE", help="Write a CSV file with the probability of every class."),
     ] = None,
     experiment: options.Experiment = "bench",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load a model that came with a results file: it can run any code.")
+    ] = False,
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
@@ -45,7 +48,7 @@ def predict(
     if output:
         check_output(output, example="predictions.csv")
     with Console(stderr=True).status("predicting"):
-        predictions = predict_images(run, images, experiment=experiment)
+        predictions = predict_images(run, images, experiment=experiment, trust=trust)
     if output:
         _write(output, predictions)
     if as_json:

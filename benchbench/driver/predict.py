@@ -33,11 +33,17 @@ class Predictions:
 
 
 def predict(
-    run: str, images: Iterable[str | Path], *, experiment: str | None = None, watcher: Watcher | None = None
+    run: str,
+    images: str | Path | Iterable[str | Path],
+    *,
+    experiment: str | None = None,
+    trust: bool = False,
+    watcher: Watcher | None = None,
 ) -> Predictions:
     """Return what the model of a run says of image files, or of all images in folders.
 
-    ``run`` is a run id of MLflow or the beginning of one, or the name of a run, in ``experiment``. Raises
+    ``run`` is a run id of MLflow or the beginning of one, or the name of a run, in ``experiment``. A model that came
+    with a results file is loaded only with ``trust``, since loading a model can run any code. Raises
     :class:`~benchbench.errors.BenchError` for a run that keeps no model and for files that are no images.
     """
     from benchbench.tracking.run_models import find_model
@@ -46,7 +52,7 @@ def predict(
     files = tuple(find_files(images))
     watcher.status("looking for the model")
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
-        model = find_model(run, experiment or default_experiment(), Path(folder))
+        model = find_model(run, experiment or default_experiment(), Path(folder), trust=trust)
         watcher.status(f"predicting {len(files)} images")
         answer = _ask(Predict(str(model.folder), files), Path(folder) / "answer.json")
     if answer.error is not None:
@@ -57,13 +63,13 @@ def predict(
     return Predictions(model.run_id, model.run_name, answer)
 
 
-def find_files(paths: Iterable[str | Path]) -> Iterator[str]:
+def find_files(paths: str | Path | Iterable[str | Path]) -> Iterator[str]:
     """Yield files as they are named, and for a folder the images in it and below it, in the order of their names.
 
     Raises :class:`~benchbench.errors.DataError` for a path that is not there, for a folder without images, and for a
     name that is not UTF-8.
     """
-    for path in map(Path, paths):
+    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         if not path.is_dir():
             if not path.exists():
                 raise DataError(f"there is no image {path}", hint="give image files, or folders of them")

@@ -11,6 +11,7 @@ from benchbench.errors import SpecError, closest
 from benchbench.records import file_names
 from benchbench.tracking import content
 from benchbench.tracking.experiments import find_experiment
+from benchbench.tracking.importing import ORIGIN_TAG
 from benchbench.tracking.moved import current_address, local_path
 from benchbench.tracking.reading import reading, search
 
@@ -32,14 +33,20 @@ class RunModel:
     folder: Path
 
 
-def find_model(name: str, experiment: str, folder: Path) -> RunModel:
+def find_model(name: str, experiment: str, folder: Path, *, trust: bool) -> RunModel:
     """Return the model of a run; a store elsewhere has it copied to ``folder``.
 
     ``name`` is the id of a run or the beginning of one, or its name. Raises :class:`~benchbench.errors.SpecError` if
-    that means no run or several, or one without a model.
+    that means no run or several, or one without a model, and without ``trust`` for one that was imported: torch loads
+    graphs with pickle.
     """
     with reading() as store:
         run = _find_run(store, name, experiment)
+        if ORIGIN_TAG in run.data.tags and not trust:
+            raise SpecError(
+                f"the model of run {run.info.run_name} came with a results file, and loading a model can run any code",
+                hint="--trust loads it, if you trust whoever made the file",
+            )
         return RunModel(run.info.run_id, run.info.run_name, _fetch(store, run, folder))
 
 
@@ -74,6 +81,7 @@ def _find_run(store: Reading, name: str, experiment: str) -> Run:
 
 def _fetch(store: Reading, run: Run, folder: Path) -> Path:
     from mlflow import artifacts
+    from mlflow.exceptions import MlflowException
 
     outputs = run.outputs.model_outputs if run.outputs else []
     if not outputs:
@@ -81,14 +89,19 @@ def _fetch(store: Reading, run: Run, folder: Path) -> Path:
             f"the run {run.info.run_name} ({run.info.run_id[:12]}) keeps no model",
             hint="bench run keeps one unless --artifacts says otherwise, and bench grid that of its best trial",
         )
-    model = store.client.get_logged_model(outputs[-1].model_id)
-    address = current_address(model.artifact_location, store.tracking_uri, depth=3)
-    is_here = local_path(address) is not None
-    # MLflow copies what it is given a folder for, and a store on this machine has the files already.
-    target = None if is_here else str(folder / "model")
-    path = Path(
-        artifacts.download_artifacts(artifact_uri=address, dst_path=target, tracking_uri=store.client.tracking_uri)
-    )
+    try:
+        model = store.client.get_logged_model(outputs[-1].model_id)
+        address = current_address(model.artifact_location, store.tracking_uri, depth=3)
+        is_here = local_path(address) is not None
+        # MLflow copies what it is given a folder for, and a store on this machine has the files already.
+        target = None if is_here else str(folder / "model")
+        path = Path(
+            artifacts.download_artifacts(artifact_uri=address, dst_path=target, tracking_uri=store.client.tracking_uri)
+        )
+    except (MlflowException, OSError) as error:
+        if isinstance(error, MlflowException) and error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise SpecError(f"the model of run {run.info.run_name} was deleted", hint="train it again") from error
     if not (path / "data" / file_names.CLASSIFIER).exists():
         raise SpecError(
             f"the model of run {run.info.run_name} was saved by a benchbench that kept no preprocessing with it",

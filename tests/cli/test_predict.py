@@ -104,6 +104,32 @@ def test_a_folder_that_was_moved_still_predicts(bench: Bench, tmp_path: Path) ->
     assert "-o FILE.csv writes all probabilities" in done.stdout
 
 
+@pytest.mark.slow
+def test_a_model_that_came_with_a_file_is_loaded_if_its_maker_is_trusted(
+    bench: Bench, tmp_path: Path, empty_database: Path
+) -> None:
+    exported = bench("export", "-o", tmp_path / "results.bench", "--artifacts", "full")
+    assert exported.returncode == 0, exported.stderr
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    other = Bench(tmp_path, bench.cache)
+    assert other("import", "results.bench").returncode == 0
+    (run,) = [run for run in other.runs() if run.data.params["seed"] == "0"]
+    words = ("predict", run.info.run_id, bench.folder / "photos/green/00.png")
+    refused = other(*words)
+    assert refused.returncode == 2
+    assert "came with a results file, and loading a model can run any code" in refused.stderr
+    done = other(*words, "--trust", "--json")
+    assert done.returncode == 0, done.stderr
+    mine = bench("predict", run_of(bench, 0).info.run_id, bench.folder / "photos/green/00.png", "--json")
+    assert json.loads(done.stdout)["images"] == json.loads(mine.stdout)["images"]
+    (model,) = tmp_path.glob("mlruns/*/models/*")
+    shutil.rmtree(model)
+    gone = other(*words, "--trust")
+    assert gone.returncode == 2
+    assert "was deleted" in gone.stderr
+    assert "db upgrade" not in gone.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [

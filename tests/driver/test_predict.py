@@ -19,3 +19,9 @@ def test_an_image_whose_name_no_text_can_hold_is_named_before_a_process_is_asked
     for given in (path, tmp_path):
         with pytest.raises(DataError, match=r"gr\\udcfcn\.png' is not UTF-8"):
             list(find_files([given]))
+
+
+def test_one_path_is_as_good_as_a_list_of_one(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    for given in (str(tmp_path), tmp_path, [tmp_path]):
+        assert list(find_files(given)) == [str(tmp_path / "a.png")]
