@@ -38,8 +38,11 @@ MANIFEST = "manifest.json"
 MAX_FILE_BYTES = 8 << 30
 """What a single file of an archive may unpack to. Models are the largest."""
 
-MAX_TEXT_BYTES = 1 << 30
+MAX_TEXT_BYTES = 1 << 27
 """The same for what is read into memory: the manifest, and the metrics of one run."""
+
+MAX_BYTES = 64 << 30
+"""What a whole archive may unpack to."""
 
 _BLOCK_BYTES = 1 << 20
 _TEXTS = (".toml", ".yaml", ".yml", ".txt")
@@ -145,6 +148,9 @@ class Reader:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self._path = path
         self._archive = archive
+        total = sum(info.file_size for info in archive.infolist())
+        if total > MAX_BYTES:
+            raise self._damaged(f"its content, of {total / 1e9:.0f} GB,")
         self.manifest = self._read_manifest()
         for run in self.manifest.runs:
             self.record(run.run_id)  # one of another version is told of before anything is written

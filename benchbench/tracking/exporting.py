@@ -180,7 +180,8 @@ def _write_artifacts(
     there = {PurePosixPath(item.path).name for item in items}
     wanted = {"none": {file_names.RECORD}, "light": results_file.LIGHT}.get(level)
     written = set()
-    for item in sorted(there if wanted is None else there & wanted):
+    # A report has paths of this machine in it, and can be written anew from what travels.
+    for item in sorted((there if wanted is None else there & wanted) - {file_names.REPORT}):
         got = Path(
             artifacts.download_artifacts(
                 artifact_uri=f"{root}/{item}", dst_path=str(folder), tracking_uri=store.client.tracking_uri

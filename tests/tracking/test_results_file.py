@@ -188,7 +188,7 @@ def test_a_trial_that_is_there_with_other_results_is_named_and_left(
 
 
 def test_neither_paths_nor_credentials_travel(here: Store, tmp_path: Path) -> None:
-    del here
+    here.client.log_text(runs(here)[0].info.run_id, f"<p>{tmp_path}/photos</p>", "report.html")
     export_results(tmp_path / "results.bench", artifacts="full")
     with zipfile.ZipFile(tmp_path / "results.bench") as archive:
         texts = [archive.read(name).decode(errors="replace") for name in archive.namelist()]
@@ -279,6 +279,19 @@ def test_a_name_in_the_archive_that_leads_out_of_it_is_refused(here: Store, tmp_
     with results_file.read(tmp_path / "bad.bench") as reader, pytest.raises(SpecError, match="unsafe name"):
         reader.unpack(run_id, "artifacts", tmp_path / "unpacked")
     assert not (tmp_path / "out.txt").exists()
+
+
+def test_an_archive_that_unpacks_to_more_than_a_disk_is_refused(
+    here: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del here
+    export_results(tmp_path / "results.bench")
+    monkeypatch.setattr(results_file, "MAX_BYTES", 1000)
+    with (
+        pytest.raises(SpecError, match=r"is damaged: its content, of 0 GB,"),
+        results_file.read(tmp_path / "results.bench"),
+    ):
+        pass
 
 
 def timing(store: Store) -> str:
