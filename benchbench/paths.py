@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
+
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def cache_folder() -> Path:
@@ -33,7 +36,17 @@ def ensure_home() -> None:
     try:
         Path.home()
     except RuntimeError:
-        os.environ["HOME"] = str(Path(tempfile.gettempdir()) / f"benchbench-{os.getuid()}")
+        os.environ["HOME"] = str(_own_folder(Path(tempfile.gettempdir()) / f"benchbench-{os.getuid()}"))
+
+
+def _own_folder(path: Path) -> Path:
+    """Return the folder, made if it is not there, or another one if somebody else can write to it."""
+    with suppress(OSError):
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & _BY_OTHERS:
+            return path
+    return Path(tempfile.mkdtemp(prefix="benchbench-"))
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

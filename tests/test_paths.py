@@ -9,6 +9,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+from benchbench import paths
 from benchbench.paths import replacing, write_atomically
 
 if TYPE_CHECKING:
@@ -52,3 +53,15 @@ mlflow_client("sqlite:///mlflow.db")
         [sys.executable, "-c", program], cwd=tmp_path, env=variables, capture_output=True, text=True, check=True
     )
     assert done.stdout == f"{tempfile.gettempdir()}/benchbench-{os.getuid()}/.cache/benchbench\n"
+
+
+def test_a_home_that_others_can_write_to_is_not_taken(tmp_path: Path) -> None:
+    assert paths._own_folder(tmp_path / "mine") == tmp_path / "mine"
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    for name in ("open", "link"):
+        other = paths._own_folder(tmp_path / name)
+        assert other != tmp_path / name
+        assert other.stat().st_mode & 0o077 == 0
+        other.rmdir()
