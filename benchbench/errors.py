@@ -17,6 +17,7 @@ Every class but :class:`TrialError` stands for wrong usage or input, found befor
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -88,3 +89,11 @@ def closest(word: str, known: Iterable[str]) -> str:
     """Return ``"did you mean 'x'?"`` for the known word nearest to ``word``, or ``""``."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"did you mean {matches[0]!r}?" if matches else ""
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    """Return a text without control characters: a name that somebody else chose could move the cursor with them."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -29,7 +29,8 @@ from benchbench.cli import (
 )
 from benchbench.cli import list as list_
 from benchbench.cli.startup import output_error, take_over
-from benchbench.errors import BenchError, SpecError, TrialError
+from benchbench.errors import BenchError, SpecError, TrialError, plain
+from benchbench.records.redaction import without_credentials
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -140,10 +141,11 @@ def _leave_threads(end: SystemExit) -> None:
 def complain(error: BenchError) -> None:
     """Print an error to standard error: what is wrong, what to do, and with ``--debug`` where it was raised."""
     if options.debug:
-        traceback.print_exception(error)
-    typer.echo(f"error: {error.message}", err=True)
+        # What MLflow raises names the whole address of a server.
+        typer.echo(without_credentials("".join(traceback.format_exception(error))), err=True, nl=False)
+    typer.echo(f"error: {plain(error.message)}", err=True)
     if error.hint:
-        typer.echo(f"  {error.hint}", err=True)
+        typer.echo(f"  {plain(error.hint)}", err=True)
 
 
 def _usage_error(error: typer.BadParameter) -> SpecError:

@@ -13,6 +13,7 @@ import typer
 from pydantic_core import to_jsonable_python
 
 from benchbench.driver.watcher import Watcher
+from benchbench.errors import plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -40,7 +41,7 @@ class Notes(Watcher):
         """Print it, once."""
         if text not in self._told:
             self._told.add(text)
-            typer.echo(text, err=True)
+            typer.echo(plain(text), err=True)
 
 
 def terminal_width() -> int | None:
@@ -74,7 +75,7 @@ def print_table(
     rows = list(rows)
     for row in rows:
         # As Text, since a text such as [0, 1] would be taken for markup.
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     width = terminal_width()
     console = Console(width=width or WIDTH_WITHOUT_TERMINAL, highlight=False)
     if width and not _fit(table, [columns, *rows], width):
@@ -119,7 +120,7 @@ def _print_lists(console: Console, columns: Sequence[str], rows: Iterable[Sequen
         lines = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         for name, value in zip(columns, row, strict=True):
             if value:
-                lines.add_row(Text(name), Text(value))
+                lines.add_row(Text(name), Text(plain(value)))
         console.print(lines)
 
 
@@ -147,7 +148,7 @@ def print_lines(lines: Iterable[str], form: str) -> None:
     from benchbench.compare.comparison_tables import latex_text
 
     width = terminal_width() if form == "table" else None
-    for line in lines:
+    for line in map(plain, lines):
         texts = _wrapped(line, width) if width and len(line) > width else [line]
         for text in texts:
             typer.echo(f"% {latex_text(text)}" if form == "latex" else text)

@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Self
 
 from rich.text import Text
 
-from benchbench.cli.output import duration, epoch_line, headline, look_lines, plan_line, resumed_line, trial_line
+from benchbench.cli.output import (
+    duration,
+    epoch_line,
+    headline,
+    look_lines,
+    plan_line,
+    resumed_line,
+    trial_line,
+)
 from benchbench.cli.progress_bars import Bars
 from benchbench.config.differences import describe_spec, varying
 from benchbench.driver.watcher import Watcher
+from benchbench.errors import plain
 from benchbench.records.events import EpochFinished, Failed, Finished, Resumed, Started
 
 if TYPE_CHECKING:
@@ -88,6 +97,8 @@ class Display(Watcher):
                 self._bars.num_trained = dict
 
     def _print(self, line: RenderableType) -> None:
+        if isinstance(line, Text):
+            line.plain = plain(line.plain)
         self._console.print(line, soft_wrap=True)
 
 

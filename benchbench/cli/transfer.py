@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from benchbench.cli import options
+from benchbench.errors import plain
 
 
 def register(app: typer.Typer) -> None:
@@ -80,7 +81,7 @@ def import_(
         print_json({file: result._asdict() for file, result in results.items()})
     for name, result in results.items():
         for clash in result.clashes:
-            typer.echo(f"{name}: {clash}", err=True)
+            typer.echo(plain(f"{name}: {clash}"), err=True)
         if not as_json:
             typer.echo(f"{name}  {result.num_new} runs imported, {result.num_there} were there")
     raise typer.Exit(int(any(result.clashes for result in results.values())))
