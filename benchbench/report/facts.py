@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from benchbench.config.differences import value_text
 from benchbench.config.kinds import KINDS
 from benchbench.records import file_names
+from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +64,8 @@ def plugin_files(artifacts: Path) -> list[str]:
     path = artifacts / file_names.SPEC
     if not path.exists():
         return []
-    paths: list[str] = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", [])
+    with damage_named(path):
+        paths: list[str] = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", [])
     return paths
 
 
@@ -94,5 +96,6 @@ def _installed(artifacts: Path) -> list[str]:
     path = artifacts / file_names.ENVIRONMENT
     if not path.exists():
         return []
-    packages: list[str] = json.loads(path.read_text(encoding="utf-8")).get("installed", [])
+    with damage_named(path):
+        packages: list[str] = json.loads(path.read_text(encoding="utf-8")).get("installed", [])
     return packages

@@ -26,6 +26,7 @@ from benchbench.report.drawing import (
     styled,
     to_rgba,
 )
+from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -215,7 +216,7 @@ def short(name: str) -> str:
 
 def read_per_class(path: Path) -> list[ClassRow]:
     """Return the lines of ``per_class.csv``; the accuracy of a class without images is NaN."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with damage_named(path), path.open(encoding="utf-8", newline="") as file:
         return [
             ClassRow(row["class"], int(row["images"]), float(row["accuracy"] or "nan")) for row in csv.DictReader(file)
         ]
@@ -223,15 +224,15 @@ def read_per_class(path: Path) -> list[ClassRow]:
 
 def read_confusion_matrix(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64]]:
     """Return the true classes, the predictions and the counts ``[true, predicted]`` of ``confusion_matrix.csv``."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with damage_named(path), path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    counts = np.array([[int(value) for value in row[1:]] for row in rows], dtype=np.int64)
+        counts = np.array([[int(value) for value in row[1:]] for row in rows], dtype=np.int64)
     return tuple(row[0] for row in rows), tuple(header[1:]), counts
 
 
 def read_predicted_images(path: Path) -> list[PredictedImages]:
     """Return the test images that the worker laid aside."""
-    with np.load(path, allow_pickle=False) as samples:
+    with damage_named(path), np.load(path, allow_pickle=False) as samples:
         class_names, predictions = samples["class_names"], samples["prediction_names"]
         return [
             PredictedImages(image, str(class_names[label]), str(predictions[prediction]), float(probability))

@@ -64,3 +64,14 @@ def test_a_results_file_that_is_not_there_is_named(workdir: Path) -> None:
     assert missing.exit_code == 2
     assert "there is no file nowhere.bench" in missing.stderr
     assert list(workdir.iterdir()) == []
+
+
+def test_a_run_with_an_odd_file_is_named_by_that_file(exported: Path, workdir: Path) -> None:
+    shutil.copytree(exported, workdir / "odd")
+    path = next((workdir / "odd").glob("mlruns/*/*/artifacts/record.json")).with_name("spec.toml")
+    path.write_text("no = = toml", encoding="utf-8")
+    with contextlib.chdir(workdir / "odd"):
+        made = bench("report", "rates", "-o", "report.html", *QUESTION)
+    assert made.exit_code == 2
+    assert "the spec.toml that a run keeps is damaged" in made.stderr
+    assert not (workdir / "odd" / "report.html").exists()
