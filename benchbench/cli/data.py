@@ -71,12 +71,14 @@ def describe(entry: Entry, paths: DataPaths) -> dict[str, Any]:
     """Return where a dataset's images are and the space they take, as plain data."""
     from benchbench.data.cache import cached_bytes
     from benchbench.data.download import is_here
+    from benchbench.data.file_states import files_below
 
     path = paths.locate(entry.name, entry.download)
+    here = is_here(path, entry.download)
     return {
         "name": entry.name,
-        "path": str(path) if is_here(path, entry.download) else None,
-        "num_bytes": path.stat().st_size if path.is_file() else None,
+        "path": str(path) if here else None,
+        "num_bytes": sum(status.st_size for _, status in files_below(path)) if here else None,
         "download_bytes": entry.download.num_bytes if entry.download else None,
         "decoded_bytes": cached_bytes(entry.name),
     }

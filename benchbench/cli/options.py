@@ -186,7 +186,7 @@ Results = Annotated[
     str,
     typer.Argument(
         metavar="EXPERIMENT",
-        help="MLflow experiment, or a file that bench export wrote.",
+        help="MLflow experiment, or a .bench file that bench export wrote.",
         envvar="MLFLOW_EXPERIMENT_NAME",
     ),
 ]

@@ -59,7 +59,7 @@ def compare(
     records = find_records(name, study, note)
     with look_memory(name) as memory:
         comparison = compare_at_this_look(records, question, study.design, memory, note, earlier=study.earlier)
-    return _with_late_baseline(comparison, question, study, options)
+    return with_warnings_of_study(comparison, question, study, options)
 
 
 def compare_groups(
@@ -85,7 +85,7 @@ def compare_groups(
         _note_design(study, "on images like these", watcher)
         groups = with_populations(groups, question)
     return tuple(
-        replace(group, comparison=_with_late_baseline(group.comparison, question, study, options))
+        replace(group, comparison=with_warnings_of_study(group.comparison, question, study, options))
         if group.comparison
         else group
         for group in groups
@@ -103,7 +103,7 @@ def with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tupl
     )
 
 
-def _with_late_baseline(
+def with_warnings_of_study(
     comparison: Comparison, question: Compare, study: Study, options: QuestionOptions
 ) -> Comparison:
     """Return a comparison with what its study warns of, and if its baseline was named when the results were known."""

@@ -36,12 +36,12 @@ def wait_for_deliveries(tracker: TrackerThread, note: Callable[[str], None]) -> 
     if undelivered:
         note(
             f"{len(undelivered)} trial(s) not delivered to MLflow yet ({tracker.trouble});"
-            " the next bench command sends them"
+            " the next bench run, bench grid or bench runs list sends them"
         )
     for journal in tracker.deleted():
         note(
             f"the run of a trial was deleted in MLflow: its results are only in {journal.folder}; restore the run,"
-            " and the next bench command sends them"
+            " and the next bench run, bench grid or bench runs list sends them"
         )
     return not undelivered
 

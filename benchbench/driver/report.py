@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_records
 from benchbench.compare.configurations import one_per_trial
-from benchbench.driver.compare import with_populations
+from benchbench.driver.compare import with_populations, with_warnings_of_study
 from benchbench.driver.repeated_looks import compare_groups_at_this_look
 from benchbench.driver.settings import check_output, default_experiment, writing
 from benchbench.driver.study import Study, find_records
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Request:
     """What a report answers, and about which experiment and grid; file and name are empty without a file.
 
-    ``population`` asks about images like the test images too.
+    ``population`` asks about images like the test images too. ``warned`` adds what the study warns of to a comparison.
     """
 
     experiment: str
@@ -51,6 +51,7 @@ class Request:
     design: Design | None = None
     population: bool = False
     earlier: tuple[Design, ...] = ()
+    warned: Callable[[Comparison], Comparison] = lambda comparison: comparison
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,6 @@ def write_report_of(
     question = study.question(options)
     note = (watcher or Watcher()).note
     records = find_records(name, study, note)
-    for warning in study.warnings:
-        note(f"warning: {warning}")
     request = Request(
         name,
         study.text,
@@ -122,6 +121,7 @@ def write_report_of(
         study.design,
         population,
         study.earlier,
+        lambda comparison: with_warnings_of_study(comparison, question, study, options),
     )
     return make(request, records, output, note=note, log=log)
 
@@ -144,6 +144,9 @@ def make(
     with look_memory(request.experiment) as memory:
         groups = compare_groups_at_this_look(records, question, request.design, memory, note, earlier=request.earlier)
     groups = with_populations(groups, question) if request.population else groups
+    groups = tuple(
+        replace(group, comparison=request.warned(group.comparison)) if group.comparison else group for group in groups
+    )
     expected = request.expected
     published = against_published(records, expected, confidence=question.confidence) if expected else ()
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:

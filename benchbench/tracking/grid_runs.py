@@ -103,6 +103,8 @@ def find_designs(experiment: str, *, name: str = "", file: Path | None = None) -
         experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
         query = _query(_identity_tags(name, file)) if file else f"tags.`{GRID_TAG}` LIKE '%'"
         runs = list(store.client.search_runs([experiment_id], query))
+        if file and not runs:  # the grid was imported, and its file lay in another folder
+            runs = list(store.client.search_runs([experiment_id], _query({GRID_TAG: searchable(name)})))
     if len(runs) == 1:
         return designs_of(runs[0])
     return Designs(grids=tuple(run.data.tags[GRID_TAG] for run in runs if run.data.tags.get(DESIGN_TAG)))
