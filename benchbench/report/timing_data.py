@@ -63,6 +63,10 @@ def timing_warnings(timing: Timing) -> Iterator[str]:
             f"{timing.num_noisy} of {len(timing.rounds)} rounds were noisy: other processes took up to"
             f" {fraction:.0%} of the processor"
         )
+    places = [warmed.started.acceleration.get("images", "in memory") for warmed in timing.warmed]
+    if len(set(places)) > 1:
+        told = "; ".join(f"{name}: {place}" for name, place in zip(timing.job.names, places, strict=False))
+        yield f"images were not where they are for all variants ({told})"
     for number, name in enumerate(timing.job.names):
         if not all(each.is_finite for each in timing.measurements(number)):
             yield f"the loss of {name} did not stay finite; its time is that of steps that learn nothing"

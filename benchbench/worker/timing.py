@@ -10,7 +10,7 @@ import math
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError, SpecError, TrialError
@@ -18,7 +18,7 @@ from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import no_status
 from benchbench.protocol.timing_messages import Measurement, Round, TimingEnded, Warmed
-from benchbench.worker.accelerate import accelerate, choose_device
+from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory
 from benchbench.worker.clock import Clock
 from benchbench.worker.memory import Footprint
 from benchbench.worker.setup import memory_errors_named, prepare
@@ -49,6 +49,7 @@ def time_variants(
     """
     with memory_errors_named():
         _rehearse(job, registry, heartbeat)
+        give_back_memory()  # whether images fit on the device is asked of it, and it counts what torch keeps as taken
         variants = [
             _Variant(job, number, registry, on_status=partial(_named, name, on_status))
             for number, name in enumerate(job.names)
@@ -144,17 +145,20 @@ class _Variant:
 
     def _train(self, steps: int, heartbeat: BatchCounter) -> Measurement:
         prepared, number = self._begin()
-        batches = islice(prepared.train.shuffled(seed=self._spec.seed, epoch=number), steps)
+        batches = prepared.train.shuffled(seed=self._spec.seed, epoch=number)
         before = self._clock.seconds("train")
         with self._clock.phase("train"):
-            trained = train_epoch(prepared.learner, batches, heartbeat=heartbeat)
-        seconds = self._clock.seconds("train") - before
+            first = next(batches)  # draws the order of all images, which an epoch does once, however few steps it has
+        once = self._clock.seconds("train") - before
+        with self._clock.phase("train"):
+            trained = train_epoch(prepared.learner, chain([first], islice(batches, steps - 1)), heartbeat=heartbeat)
+        seconds = self._clock.seconds("train") - before - once
         num_images = min(steps * self._spec.batch_size, prepared.train.num_images)
         return Measurement(
-            epoch_seconds=seconds * prepared.train.num_images / num_images,
-            train_seconds=seconds,
+            epoch_seconds=once + seconds * prepared.train.num_images / num_images,
+            train_seconds=once + seconds,
             eval_seconds=0.0,
-            images_per_second=num_images / seconds,
+            images_per_second=num_images / (once + seconds),
             is_finite=math.isfinite(trained.loss),
         )
 

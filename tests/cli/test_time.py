@@ -50,7 +50,7 @@ def test_json_has_every_round_of_every_variant_and_a_verdict(timed: dict[str, An
     assert len(sgd["epoch_seconds"]) == 4
     assert sgd["interval"]["low"] < sgd["ratio"] < sgd["interval"]["high"]
     assert "than adam" in sgd["verdict"] or "no difference detectable at n = 4" in sgd["verdict"]
-    assert sgd["epoch_seconds"][0] == pytest.approx(sgd["train_seconds"][0] * 1442 / 300)
+    assert sgd["train_seconds"][0] < sgd["epoch_seconds"][0] <= sgd["train_seconds"][0] * 1442 / 300
     assert min(variant["peak_memory_bytes"] for variant in timed["variants"]) > 1_000_000
     assert {variant["memory_method"] for variant in timed["variants"]} == {"sampled"}
     assert timed["machine"]["num_threads"] > 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.paths import PLUGINS
@@ -17,9 +19,11 @@ from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TimingJob
 from benchbench.protocol.timing_messages import Round, Timing, TimingEnded, Warmed
 from benchbench.report.timing_data import measurement_text
+from benchbench.worker.batches import Batches
 from benchbench.worker.timing import time_variants
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benchbench.config.spec import Spec
@@ -144,3 +148,20 @@ def test_a_footprint_is_of_its_own_block_whatever_the_process_held_before() -> N
     # A process of its own, as a timing has: here, threads of other tests may free memory meanwhile.
     peak = int(subprocess.check_output([sys.executable, "-c", FOOTPRINT], text=True))
     assert 135e6 < peak < 170e6
+
+
+def test_what_an_epoch_does_once_is_not_scaled_with_the_steps(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shuffled = Batches.shuffled
+
+    def slowly(self: Batches, *, seed: int, epoch: int) -> Iterator[Any]:
+        time.sleep(0.5)
+        yield from shuffled(self, seed=seed, epoch=epoch)
+
+    monkeypatch.setattr(Batches, "shuffled", slowly)
+    monkeypatch.setattr("benchbench.worker.timing.train_epoch", lambda *_, **__: SimpleNamespace(loss=0.0))
+    said = timing(registry, tmp_path, job_of(variants(registry), steps=1))
+    measured = [each.epoch_seconds for event in said if isinstance(event, Round) for each in event.measurements]
+    # An epoch has 45 steps, so that half a second is 22 if it is scaled.
+    assert all(0.5 <= seconds < 10 for seconds in measured)
