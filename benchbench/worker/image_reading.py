@@ -100,7 +100,8 @@ class Streamed:
                 while ahead:
                     images = ahead.popleft().result()
                     ahead.extend(reader.submit(self._read, order, span) for span in islice(waiting, 1))
-                    yield images.to(self._device, non_blocking=True)
+                    # Of memory that is not pinned, MPS may read what is there after it was freed.
+                    yield images.to(self._device, non_blocking=self._device.type == "cuda")
             finally:
                 reader.shutdown(cancel_futures=True)  # the loop may have ended early
 

@@ -140,3 +140,31 @@ def test_images_reach_a_gpu_from_pinned_memory_unchanged() -> None:
         one.shuffled(seed=3, epoch=2), other.shuffled(seed=3, epoch=2), strict=True
     ):
         assert torch.equal(images, same_images)
+
+
+class Copied:
+    """Images that note how they were copied to a device."""
+
+    shape = torch.Size((22, 3, 5, 6))
+    non_blocking: bool | None = None
+
+    def __getitem__(self, span: slice) -> Copied:
+        return self
+
+    def clone(self) -> Copied:
+        return self
+
+    def pin_memory(self) -> Copied:
+        return self
+
+    def to(self, device: torch.device, *, non_blocking: bool) -> torch.Tensor:
+        del device
+        self.non_blocking = non_blocking
+        return torch.zeros(4, 3, 5, 6)
+
+
+@pytest.mark.parametrize(("device", "non_blocking"), [("cuda", True), ("mps", False)])
+def test_only_pinned_memory_is_copied_while_it_may_be_freed(device: str, *, non_blocking: bool) -> None:
+    images: Any = Copied()
+    next(Streamed(images, torch.device(device)).read(SPANS))
+    assert images.non_blocking is non_blocking
