@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
@@ -43,7 +44,9 @@ class SystemSampler:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="system-sampler", daemon=True)
-        self._since = ProcessorTime.now()
+        # On a GPU, workers beside this one have a GPU and processors of their own.
+        self._now = partial(ProcessorTime.now, with_siblings=device.type == "cuda")
+        self._since = self._now()
 
     def __enter__(self) -> Self:
         psutil.cpu_percent()
@@ -61,7 +64,7 @@ class SystemSampler:
         with self._lock:
             taken, self._samples = self._samples, defaultdict(list)
         means = {key: sum(values) / len(values) for key, values in taken.items()} if taken else self._sample()
-        now = ProcessorTime.now()
+        now = self._now()
         others = now.fraction_of_others(self._since)
         if others is not None:
             means[OTHERS_CPU] = 100 * others
@@ -95,11 +98,14 @@ class ProcessorTime:
     ours: float
 
     @staticmethod
-    def now() -> ProcessorTime:
-        """Return the times up to this moment; ours are those of this process and its parent, the driver."""
+    def now(*, with_siblings: bool = False) -> ProcessorTime:
+        """Return the times up to this moment; ours are those of this process and its parent, the driver.
+
+        With siblings, they are also those of all other workers of the driver.
+        """
         times = psutil.cpu_times(percpu=True)
         busy = sum(_busy_seconds(times[number]) for number in allowed_processors() if number < len(times))
-        return ProcessorTime(time.monotonic(), busy, sum(map(_seconds_of, _our_pids())))
+        return ProcessorTime(time.monotonic(), busy, sum(map(_seconds_of, _our_pids(with_siblings=with_siblings))))
 
     def fraction_of_others(self, before: ProcessorTime) -> float | None:
         """Return the fraction of our processors' time that other processes took from us since then, 0 to 1.
@@ -122,13 +128,16 @@ def disturbance(num_others: float, *, num_allowed: int, num_usable: float) -> fl
     return min(1.0, max(0.0, taken / num_usable))
 
 
-def is_noisy(system: dict[str, float]) -> bool | None:
+def is_noisy(system: dict[str, float], *, on_gpu: bool = False) -> bool | None:
     """Tell from the means of an epoch whether other processes took so much that its times say little.
 
-    None if that was not measured, as for what is too short to tell.
+    None if that was not measured, as for what is too short to tell, and on a GPU that nobody told the load of.
     """
-    of_others = [value for key, value in system.items() if key.endswith((OTHERS_CPU, OTHERS_GPU))]
-    return max(of_others) > 100 * NOISY_FRACTION if of_others else None
+    of_others = {key: value for key, value in system.items() if key.endswith((OTHERS_CPU, OTHERS_GPU))}
+    if of_others and max(of_others.values()) > 100 * NOISY_FRACTION:
+        return True
+    is_known = any(key.endswith(OTHERS_GPU) for key in of_others) if on_gpu else bool(of_others)
+    return False if is_known else None
 
 
 def gpu_sample(device: torch.device) -> dict[str, float]:
@@ -181,8 +190,12 @@ def _busy_seconds(times: Any) -> float:
     return float(sum(times) - idle - guests)
 
 
-def _our_pids() -> tuple[int, ...]:
-    return (os.getpid(), os.getppid())
+def _our_pids(*, with_siblings: bool) -> set[int]:
+    pids = {os.getpid(), os.getppid()}
+    if with_siblings:
+        with suppress(psutil.Error):
+            pids |= {child.pid for child in psutil.Process(os.getppid()).children()}
+    return pids
 
 
 def _seconds_of(pid: int) -> float:

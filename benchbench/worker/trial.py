@@ -184,7 +184,9 @@ class _Trial:
                 heartbeat=self._heartbeat,
             ):
                 system = sampler.means()
-                told = replace(epoch, peak_memory_bytes=peak_bytes(device), noisy=is_noisy(system))
+                told = replace(
+                    epoch, peak_memory_bytes=peak_bytes(device), noisy=is_noisy(system, on_gpu=device.type == "cuda")
+                )
                 self._epochs.append(EpochFinished(epoch=told, system=system))
                 reset_peak(device)
                 yield self._epochs[-1]

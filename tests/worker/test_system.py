@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from benchbench.records.processors import allowed_processors, num_processors, quota
+from benchbench.worker import system
 from benchbench.worker.system import OTHERS_CPU, ProcessorTime, disturbance, gpu_sample, is_noisy
 
 if TYPE_CHECKING:
@@ -92,10 +94,10 @@ def nvidia_library(utilizations: dict[int, int]) -> SimpleNamespace:
 
 
 @pytest.mark.parametrize(
-    ("others", "knows_us", "noisy"), [({1: 30, 2: 4}, True, True), ({}, True, False), ({1: 30}, False, False)]
+    ("others", "knows_us", "noisy"), [({1: 30, 2: 4}, True, True), ({}, True, False), ({1: 30}, False, None)]
 )
 def test_an_epoch_is_noisy_if_other_processes_compute_on_the_gpu(
-    monkeypatch: pytest.MonkeyPatch, *, others: dict[int, int], knows_us: bool, noisy: bool
+    monkeypatch: pytest.MonkeyPatch, *, others: dict[int, int], knows_us: bool, noisy: bool | None
 ) -> None:
     ours = {os.getpid(): 60} if knows_us else {}
     monkeypatch.setitem(sys.modules, "pynvml", nvidia_library(ours | others))
@@ -104,4 +106,16 @@ def test_an_epoch_is_noisy_if_other_processes_compute_on_the_gpu(
     monkeypatch.setattr(torch.cuda, "utilization", lambda _: 90)
     sample = gpu_sample(torch.device("cuda:0"))
     assert sample.get("gpu_0_other_processes_utilization_percentage") == (sum(others.values()) if knows_us else None)
-    assert is_noisy(sample | {"other_processes_cpu_percentage": 0.0}) is noisy
+    assert is_noisy(sample | {"other_processes_cpu_percentage": 0.0}, on_gpu=True) is noisy
+    assert is_noisy(sample | {"other_processes_cpu_percentage": 20.0}, on_gpu=True) is True
+
+
+def test_workers_beside_this_one_are_no_others_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    sibling = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        monkeypatch.setattr(os, "getppid", os.getpid)
+        assert sibling.pid in system._our_pids(with_siblings=True)
+        assert sibling.pid not in system._our_pids(with_siblings=False)
+    finally:
+        sibling.kill()
+        sibling.wait()
