@@ -50,8 +50,7 @@ class CropFlip(bb.Augmentation, name="crop_flip"):
 
 def taken(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Return the pixels at ``rows [N, H]`` and ``columns [N, W]`` of each image."""
-    number, channels = torch.arange(len(images), device=images.device), torch.arange(images.shape[1])
-    channels = channels.to(images.device)
+    number, channels = (torch.arange(size, device=images.device) for size in images.shape[:2])
     return images[number[:, None, None, None], channels[:, None, None], rows[:, None, :, None], columns[:, None, None]]
 
 

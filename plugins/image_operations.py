@@ -148,7 +148,9 @@ def resized_boxes(images: Tensor, top: Tensor, left: Tensor, height: Tensor, wid
     grid = torch.stack(
         (columns[:, None, :].expand(-1, num_rows, -1), rows[:, :, None].expand(-1, -1, num_columns)), dim=-1
     )
-    sampled = functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    # Coordinates are of centres of pixels: only rounding reaches outside. MPS has no "border" before torch 2.13.
+    padding = "zeros" if images.device.type == "mps" else "border"
+    sampled = functional.grid_sample(images.float(), grid, padding_mode=padding, align_corners=False)
     return as_type(sampled, images.dtype)
 
 
