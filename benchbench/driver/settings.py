@@ -66,6 +66,8 @@ class Settings:
         check_choice("executor", self.executor, get_args(ExecutorName))
         if self.address is not None and self.executor != "ray":
             raise SpecError("--address is of use with --executor ray only")
+        if self.executor == "ray" and self.device.startswith("cuda:"):
+            raise SpecError(f"--device {self.device}: Ray chooses the GPU of each trial", hint="--device cuda")
 
     @staticmethod
     def of(options: TrialOptions, *, plugins: Sequence[str] = (), **more: Any) -> Settings:

@@ -94,5 +94,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     # torch's CPU allocator raises a plain RuntimeError, in words that differ between systems.
-    words = ("not enough memory", "can't allocate memory", "out of memory")
+    words = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")  # the last: cuBLAS, cuDNN
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)

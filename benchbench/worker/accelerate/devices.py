@@ -27,6 +27,8 @@ def choose_device(name: str) -> torch.device:
         raise DeviceError(f"this machine has no device {name!r} that torch can use", hint=_known_devices())
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(f"no {name}: {torch.cuda.device_count()} CUDA device(s) here, counted from cuda:0")
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # what names no device, in torch and in plugins, means this one
     return device
 
 

@@ -17,6 +17,7 @@ from benchbench.worker.accelerate import Acceleration, Case, accelerate, peak_by
 from benchbench.worker.accelerate.channels_last import ChannelsLast
 from benchbench.worker.accelerate.constant_border import SharedBorder
 from benchbench.worker.accelerate.devices import (
+    choose_device,
     device_versions,
     driver_version,
     has_bf16_convolutions,
@@ -286,3 +287,14 @@ def test_a_processor_has_no_driver() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_the_versions_of_a_gpu_are_told() -> None:
     assert device_versions(torch.device("cuda")).keys() >= {"cuda", "cudnn"}
+
+
+def test_the_gpu_that_is_asked_for_is_the_one_that_code_without_a_device_means(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    assert chosen == [torch.device("cuda:1")]
