@@ -13,7 +13,7 @@ LOWEST_MOMENTUM = 0.85 / 0.95
 """At the highest rate, as a fraction of the optimizer's; from 0.95 to 0.85 as in torch's own defaults."""
 
 
-class OneCycle(bb.Scheduler, name="onecycle"):
+class OneCycle(bb.Scheduler, name="onecycle", revision=2):
     """The learning rate rises to the optimizer's and falls to nearly nothing, a little after every batch."""
 
     step_every: ClassVar[Literal["epoch", "batch"]] = "batch"

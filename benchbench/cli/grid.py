@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from benchbench.cli import options
+from benchbench.errors import plain
 
 if TYPE_CHECKING:
     from benchbench.driver.grid_result import GridResult, Trial
@@ -148,7 +149,7 @@ def show_trials(result: GridResult) -> None:
     for trial in trials:
         error = trial.error or (trial.record and trial.record.error)
         if error:
-            typer.echo(f"{trial.status}: {result.label(trial)}: {error.message}", err=True)
+            typer.echo(plain(f"{trial.status}: {result.label(trial)}: {error.message}"), err=True)
 
 
 def show_decisions(result: GridResult) -> None:

@@ -131,7 +131,7 @@ def print_tables(tables: Iterable[TextTable], below: Sequence[str], form: str) -
     texts = {"markdown": to_markdown, "latex": to_latex}
     for table in tables:
         if form in texts:
-            typer.echo(texts[form](table))
+            typer.echo(plain(texts[form](table)))
         else:
             _print_text_table(table)
     print_lines(below, form)

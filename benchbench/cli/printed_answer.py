@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from benchbench.cli.output import print_lines, terminal_width
+from benchbench.errors import plain
 
 if TYPE_CHECKING:
     from benchbench.compare import Comparison
@@ -26,5 +27,5 @@ def print_answer(comparison: Comparison, form: str) -> None:
         is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
         width = terminal_width() or WIDTH_WITHOUT_TERMINAL
         for line in plot_lines(plot, width=width, marks=UNICODE if is_unicode else ASCII):
-            typer.echo(line)
+            typer.echo(plain(line))
         typer.echo()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from benchbench.cli import options
+from benchbench.errors import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -186,11 +187,11 @@ def show_end(record: Record, console: Console) -> None:
     if record.times is not None:
         console.print(times_line(record.times))
     for note in record.notes:
-        console.print(Text(f"note: {note}"))
+        console.print(Text(plain(f"note: {note}")))
     if record.error is not None:
-        console.print(Text(f"{record.status}: {record.error.message}", style="bold"), soft_wrap=True)
+        console.print(Text(plain(f"{record.status}: {record.error.message}"), style="bold"), soft_wrap=True)
         if record.error.hint:
-            console.print(Text(f"  {record.error.hint}"), soft_wrap=True)
+            console.print(Text(plain(f"  {record.error.hint}")), soft_wrap=True)
         if options.debug and record.error.traceback:
             console.print(Text(record.error.traceback), soft_wrap=True)
     if record.mlflow is not None:

@@ -1,4 +1,4 @@
-"""What a comparison answers, in one or two sentences."""
+"""What a comparison answers, in one to three sentences."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ MAX_WRITABLE_BYTES = 1 << 30
 """Larger files are mapped so that nobody can write to their arrays, not even to a copy of their pages."""
 
 LOCK_SECONDS = 600
-"""How long another process may decode the same images before this one decodes them itself."""
+"""How long another process may decode none of the same images before this one decodes them itself."""
 
 _PARTS = ("train", "val", "test")
 _log = logging.getLogger(__name__)
@@ -126,12 +126,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
     Raises :class:`OSError` if it makes no progress.
     """
-    lock, seen = FileLock(folder.with_suffix(".lock")), -1
+    lock, seen = FileLock(folder.with_suffix(".lock")), _last_change(folder)
     while not lock.is_locked:
         try:
             lock.acquire(timeout=LOCK_SECONDS)
         except Timeout:
-            changed = max((status.st_mtime_ns for _, status in files_below(_partial(folder))), default=0)
+            changed = _last_change(folder)
             if changed == seen:
                 raise
             seen = changed
@@ -139,6 +139,10 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _last_change(folder: Path) -> int:
+    return max((status.st_mtime_ns for _, status in files_below(_partial(folder))), default=0)
 
 
 def decode(dataset: Dataset, root: Path, *, folder: Path | None = None, on_progress: Progress | None = None) -> Loaded:
@@ -199,6 +203,7 @@ def _source(dataset: Dataset, root: Path) -> str:
 
 
 def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
+    sources = dataset.sources(root)
     key = {
         "format": FORMAT,
         "pillow": PIL.__version__,
@@ -206,7 +211,8 @@ def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
         "revision": dataset.revision,
         "params": dataset.model_dump(mode="json", exclude=set(Dataset.model_fields) - _used(dataset)),
         "source_digest": source_digest,
-        "sources": [state_of(path) for path in dataset.sources(root)],
+        # A link's own name may be that of a class or a split; its state tells only of what it leads to.
+        "sources": [(path.name if len(sources) > 1 else "", *state_of(path)) for path in sources],
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return dataset_folder(dataset.name) / digest[:32]

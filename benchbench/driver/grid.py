@@ -105,7 +105,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     )
     with nullcontext() if dry_run else state.locked():
         result = carry_out(trials, settings, watcher)
-    is_complete = result.status != "killed" and result.is_delivered and any(trial.is_new for trial in result.trials)
+    is_complete = result.is_over and result.is_delivered and any(trial.is_new for trial in result.trials)
     if has_report and is_complete and len(result.trials) <= MAX_REPORTED:
         result = replace(result, has_report=_report(read, result, settings.experiment, watcher))
     if result.is_interrupted:

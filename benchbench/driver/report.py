@@ -109,6 +109,7 @@ def write_report_of(
     name = experiment or default_experiment()
     study = Study.of_experiment(name, grid)
     question = study.question(options)
+    study.check_expected()
     note = (watcher or Watcher()).note
     records = find_records(name, study, note)
     request = Request(

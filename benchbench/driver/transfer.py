@@ -13,6 +13,7 @@ from filelock import FileLock
 from benchbench.driver.settings import check_choice, check_output, default_experiment
 from benchbench.driver.watcher import Watcher
 from benchbench.records import results_file
+from benchbench.records.sqlite_addresses import sqlite_uri
 from benchbench.records.state import not_written, state_folder
 from benchbench.tracking import Store
 from benchbench.tracking.exporting import Exported, Level, export_runs
@@ -74,7 +75,7 @@ def opened_results(experiment: str, *, watcher: Watcher | None = None) -> Iterat
     with (
         results_file.read(file) as reader,
         tempfile.TemporaryDirectory(prefix="benchbench-") as folder,
-        _variables(MLFLOW_TRACKING_URI=f"sqlite:///{folder}/mlflow.db", BENCH_STATE=f"{folder}/.bench"),
+        _variables(MLFLOW_TRACKING_URI=sqlite_uri(Path(folder) / "mlflow.db"), BENCH_STATE=f"{folder}/.bench"),
     ):
         with chdir(folder):  # MLflow makes mlruns/ in the working folder
             store = Store.open(experiment=reader.manifest.experiment)

@@ -172,9 +172,10 @@ class _Work:
             with suppress(BenchError):  # the first error says more
                 GridEnd(run.tracking_uri, run.run_id, "killed").keep()
             raise
-        end = GridEnd(run.tracking_uri, run.run_id, self._result(ending, journals, batches).status)
+        result = self._result(ending, journals, batches)
+        end = GridEnd(run.tracking_uri, run.run_id, result.status)
         end.keep()
-        page = partial(self._page, grid, store, journals, batches, earlier, is_over=end.status != "killed")
+        page = partial(self._page, grid, store, journals, batches, earlier, is_over=result.is_over)
         is_delivered = self._deliver(artifacts, kept_back=kept_back, ended=(end, page))
         return self._result(ending, journals, batches, is_delivered=is_delivered, run=run)
 
@@ -316,7 +317,7 @@ class _Work:
         def compare() -> tuple[ComparedGroup, ...]:
             if not is_over and grid.design is None and grid.compare.seeds is None:
                 # With fewer seeds than asked for it would be a look that nobody wants, and costs part of the level.
-                raise SpecError("the grid was interrupted")
+                raise SpecError("the grid ended before all of its trials had run")
             return compare_groups_at_this_look(known, grid.compare, grid.design, memory, note, earlier=earlier)
 
         return grid_page(

@@ -128,13 +128,15 @@ def _path_of(paths: Sequence[str]) -> Path:
 def _fingerprint(sources: Iterable[Source]) -> str:
     """Return a digest of what the catalog depends on, as far as file times tell."""
     packaged: list[object] = []
+    packages: set[str] = set()
     paths = set(Path(__file__).parent.glob("*.py"))
     for source in sources:
         if isinstance(source, Packaged):
             packaged.append((source.origin, source.version, source.entry_point.value))
-            paths.update(_python_files(source.entry_point.module))
+            packages.add(source.entry_point.module.partition(".")[0])
         else:
             paths.update(loose_source_files(source.path))
+    paths.update(path for package in packages for path in _python_files(package))
     # Installing a package changes the folder of site-packages, and may mend a broken plugin.
     paths.update(Path(entry) for entry in sys.path if entry.endswith(("site-packages", "dist-packages")))
     order = [source.origin for source in sources]
@@ -143,17 +145,16 @@ def _fingerprint(sources: Iterable[Source]) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 
-def _python_files(module: str) -> Iterator[Path]:
-    """Yield the Python files of a module's whole package, found without importing it."""
-    top = module.partition(".")[0]
+def _python_files(package: str) -> Iterator[Path]:
+    """Yield all Python files of a package, or of a single module, found without importing it."""
     try:
-        spec = importlib.util.find_spec(top)
+        spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return
     if spec is None:
         return
     if not spec.submodule_search_locations:
-        yield Path(spec.origin or module)
+        yield Path(spec.origin or package)
     for location in spec.submodule_search_locations or ():
         yield from Path(location).rglob("*.py")
 

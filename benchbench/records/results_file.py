@@ -150,7 +150,10 @@ class Reader:
         self._archive = archive
         total = sum(info.file_size for info in archive.infolist())
         if total > MAX_BYTES:
-            raise self._damaged(f"its content, of {total / 1e9:.0f} GB,")
+            raise SpecError(
+                f"{path} unpacks to {total / 1e9:.0f} GB, more than the {MAX_BYTES / 1e9:.0f} that are read",
+                hint="export fewer runs (--run), or without models (--artifacts light)",
+            )
         self.manifest = self._read_manifest()
         for run in self.manifest.runs:
             self.record(run.run_id)  # one of another version is told of before anything is written

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchbench.data.checks import SplitArrays
 from benchbench.data.fit import pad_or_crop
+from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,9 +42,9 @@ def draw_sheet(images: Mapping[str, SplitArrays], class_names: Sequence[str], *,
 
 def draw_seen(path: Path, heading: str) -> Image.Image:
     """Return the sheet of the training images in ``seen.npz``."""
-    with np.load(path, allow_pickle=False) as seen:
+    with damage_named(path), np.load(path, allow_pickle=False) as seen:
         images, class_names = SplitArrays(seen["images"], seen["labels"]), seen["class_names"].tolist()
-    return draw_sheet({heading: images}, class_names, image_size=images.images.shape[2])
+        return draw_sheet({heading: images}, class_names, image_size=images.images.shape[2])
 
 
 def picked(split: SplitArrays, number: int) -> SplitArrays:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from benchbench.report.contact_sheet import draw_seen
 from benchbench.report.figures import read_predicted_images
+from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,13 +50,12 @@ class Judged:
 
 def class_images(path: Path) -> list[ClassImages]:
     """Return the training images in ``samples.npz`` by their classes."""
-    with np.load(path, allow_pickle=False) as samples:
+    with damage_named(path), np.load(path, allow_pickle=False) as samples:
         labels, images, names = samples["train_labels"], samples["train_images"], samples["class_names"]
-    shown = range(min(len(labels), MAX_IMAGES))
-    per_class: dict[int, list[str]] = {}
-    for number in shown:
-        per_class.setdefault(int(labels[number]), []).append(address(images[number]))
-    return [ClassImages(str(names[label]), tuple(addresses)) for label, addresses in per_class.items()]
+        per_class: dict[int, list[str]] = {}
+        for number in range(min(len(labels), MAX_IMAGES)):
+            per_class.setdefault(int(labels[number]), []).append(address(images[number]))
+        return [ClassImages(str(names[label]), tuple(addresses)) for label, addresses in per_class.items()]
 
 
 def predicted_images(path: Path) -> list[Judged]:

@@ -30,6 +30,9 @@ KIND_TAG = "benchbench.kind"
 
 ERROR_TAG = "benchbench.error"
 NOTE_TAG = "mlflow.note.content"
+ORIGIN_TAG = "benchbench.imported_from"
+"""The id that an imported run had where it was made, however often it was exported since."""
+
 PARENT_TAG = "mlflow.parentRunId"
 # The limits of MLflow's own store, mlflow/utils/validation.py.
 _MAX_NAME_CHARACTERS = 250

@@ -104,7 +104,8 @@ def find_designs(experiment: str, *, name: str = "", file: Path | None = None) -
         query = _query(_identity_tags(name, file)) if file else f"tags.`{GRID_TAG}` LIKE '%'"
         runs = list(store.client.search_runs([experiment_id], query))
         if file and not runs:  # the grid was imported, and its file lay in another folder
-            runs = list(store.client.search_runs([experiment_id], _query({GRID_TAG: searchable(name)})))
+            of_name = store.client.search_runs([experiment_id], _query({GRID_TAG: searchable(name)}))
+            runs = [run for run in of_name if content.ORIGIN_TAG in run.data.tags]
     if len(runs) == 1:
         return designs_of(runs[0])
     return Designs(grids=tuple(run.data.tags[GRID_TAG] for run in runs if run.data.tags.get(DESIGN_TAG)))

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from benchbench.records.results_file import Run as ExportedRun
     from benchbench.tracking.store import Store
 
-ORIGIN_TAG = "benchbench.imported_from"
-"""The id that an imported run had where it was made, however often it was exported since."""
-
 UNFINISHED_TAG = "benchbench.import"
 """On a run whose import was interrupted; the next import goes on with it."""
 
@@ -68,7 +65,7 @@ def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], 
 
 
 def _origin(run: ExportedRun) -> str:
-    return run.tags.get(ORIGIN_TAG, run.run_id)
+    return run.tags.get(content.ORIGIN_TAG, run.run_id)
 
 
 def _find(store: Store, run: ExportedRun) -> entities.Run | None:
@@ -77,7 +74,7 @@ def _find(store: Store, run: ExportedRun) -> entities.Run | None:
         queries = [f"tags.`{content.ATTEMPT_TAG}` = '{grid_runs.searchable(attempt)}'"]
     else:
         origin = grid_runs.searchable(_origin(run))
-        queries = [f"tags.`{ORIGIN_TAG}` = '{origin}'", f"attributes.run_id = '{origin}'"]
+        queries = [f"tags.`{content.ORIGIN_TAG}` = '{origin}'", f"attributes.run_id = '{origin}'"]
     if grid_runs.GRID_TAG in run.tags:
         named = [
             f"tags.`{tag}` = '{grid_runs.searchable(run.tags.get(tag, ''))}'"
@@ -93,13 +90,13 @@ def _find(store: Store, run: ExportedRun) -> entities.Run | None:
 
 def _put_below(store: Store, there: entities.Run, parent: str) -> None:
     """Put a run below its grid if it was imported before the grid had ended, and so before the grid's own run."""
-    if parent and ORIGIN_TAG in there.data.tags and content.PARENT_TAG not in there.data.tags:
+    if parent and content.ORIGIN_TAG in there.data.tags and content.PARENT_TAG not in there.data.tags:
         store.client.set_tag(there.info.run_id, content.PARENT_TAG, parent)
 
 
 def _went_on(run: ExportedRun, there: entities.Run) -> bool:
     """Tell whether a run that was imported ended later where it comes from."""
-    is_same = there.data.tags.get(ORIGIN_TAG) == _origin(run)
+    is_same = there.data.tags.get(content.ORIGIN_TAG) == _origin(run)
     return is_same and (run.ended_ms or 0) > (there.info.end_time or 0)
 
 
@@ -129,7 +126,7 @@ def _begin(store: Store, there: entities.Run) -> entities.Run:
 def _create(store: Store, run: ExportedRun, parent: str) -> entities.Run:
     """Make the run, which no grid and no comparison takes for a finished trial before all of it is there."""
     tags = {key: value for key, value in run.tags.items() if key != content.STATUS_TAG}
-    tags |= {ORIGIN_TAG: _origin(run), UNFINISHED_TAG: "unfinished"}
+    tags |= {content.ORIGIN_TAG: _origin(run), UNFINISHED_TAG: "unfinished"}
     if parent:
         tags[content.PARENT_TAG] = parent
     return store.client.create_run(store.experiment_id, start_time=run.started_ms, run_name=run.name, tags=tags)
@@ -151,7 +148,9 @@ def _fill(store: Store, target: entities.Run, run: ExportedRun, reader: Reader) 
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         _send_files(store, run_id, run, reader, Path(folder))
     there = target.data.tags
-    tags = [RunTag(key, value) for key, value in run.tags.items() if key != ORIGIN_TAG and there.get(key) != value]
+    tags = [
+        RunTag(key, value) for key, value in run.tags.items() if key != content.ORIGIN_TAG and there.get(key) != value
+    ]
     for begin in range(0, len(tags), _MAX_BATCH):
         client.log_batch(run_id, tags=tags[begin : begin + _MAX_BATCH])
     client.set_terminated(run_id, status=run.status, end_time=run.ended_ms)

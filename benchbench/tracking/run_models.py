@@ -11,7 +11,6 @@ from benchbench.errors import SpecError, closest
 from benchbench.records import file_names
 from benchbench.tracking import content
 from benchbench.tracking.experiments import find_experiment
-from benchbench.tracking.importing import ORIGIN_TAG
 from benchbench.tracking.moved import current_address, local_path
 from benchbench.tracking.reading import reading, search
 
@@ -42,7 +41,7 @@ def find_model(name: str, experiment: str, folder: Path, *, trust: bool) -> RunM
     """
     with reading() as store:
         run = _find_run(store, name, experiment)
-        if ORIGIN_TAG in run.data.tags and not trust:
+        if content.ORIGIN_TAG in run.data.tags and not trust:
             raise SpecError(
                 f"the model of run {run.info.run_name} came with a results file, and loading a model can run any code",
                 hint="--trust loads it, if you trust whoever made the file",

@@ -137,11 +137,14 @@ class Batches:
         return Window(Span(top, top + height), Span(left, left + width))
 
     def shuffled(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image once, in an order and augmented as drawn for this seed and epoch."""
+        """Return every image once, in an order and augmented as is drawn now for this seed and epoch."""
         generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
         rows = torch.randperm(self.num_images, generator=generator)
         order = rows.to(self.device)
         draws = tuple(numbers.to(self.device) for numbers in self._augmenter.draw(self.num_images, generator))
+        return self._augmented(rows, order, draws)
+
+    def _augmented(self, rows: Tensor, order: Tensor, draws: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         size = self._preprocessing.image_size
         spans = self._spans(self.batch_size)
         for chosen, read in zip(spans, self._images.read(spans, rows), strict=True):

@@ -19,6 +19,7 @@ from benchbench.records.events import NOISY_FRACTION
 from benchbench.records.processors import allowed_processors, num_processors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 MIN_SECONDS = 0.5
@@ -44,7 +45,7 @@ class SystemSampler:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="system-sampler", daemon=True)
-        # On a GPU, workers beside this one have a GPU and processors of their own.
+        # Workers beside one on a GPU have processors of their own, and its load is measured apart.
         self._now = partial(ProcessorTime.now, with_siblings=device.type == "cuda")
         self._since = self._now()
 
@@ -91,11 +92,11 @@ class SystemSampler:
 
 @dataclass(frozen=True)
 class ProcessorTime:
-    """Seconds up to a moment: of the clock, of the processors that we may use being busy, and being busy for us."""
+    """Seconds up to a moment: of the clock, of our processors being busy, and of each process of ours being busy."""
 
     clock: float
     busy: float
-    ours: float
+    ours: Mapping[int, float]
 
     @staticmethod
     def now(*, with_siblings: bool = False) -> ProcessorTime:
@@ -105,7 +106,8 @@ class ProcessorTime:
         """
         times = psutil.cpu_times(percpu=True)
         busy = sum(_busy_seconds(times[number]) for number in allowed_processors() if number < len(times))
-        return ProcessorTime(time.monotonic(), busy, sum(map(_seconds_of, _our_pids(with_siblings=with_siblings))))
+        ours = {pid: _seconds_of(pid) for pid in _our_pids(with_siblings=with_siblings)}
+        return ProcessorTime(time.monotonic(), busy, ours)
 
     def fraction_of_others(self, before: ProcessorTime) -> float | None:
         """Return the fraction of our processors' time that other processes took from us since then, 0 to 1.
@@ -115,7 +117,9 @@ class ProcessorTime:
         seconds = self.clock - before.clock
         if seconds < MIN_SECONDS:
             return None
-        others = (self.busy - before.busy) - (self.ours - before.ours)
+        # Of a process that ended meanwhile, nobody tells how long it was busy.
+        ours = sum(seconds - before.ours.get(pid, 0.0) for pid, seconds in self.ours.items())
+        others = (self.busy - before.busy) - ours
         return disturbance(others / seconds, num_allowed=len(allowed_processors()), num_usable=num_processors())
 
 

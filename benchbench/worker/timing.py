@@ -10,7 +10,7 @@ import math
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError, SpecError, TrialError
@@ -145,13 +145,13 @@ class _Variant:
 
     def _train(self, steps: int, heartbeat: BatchCounter) -> Measurement:
         prepared, number = self._begin()
-        batches = prepared.train.shuffled(seed=self._spec.seed, epoch=number)
         before = self._clock.seconds("train")
         with self._clock.phase("train"):
-            first = next(batches)  # draws the order of all images, which an epoch does once, however few steps it has
+            # The order of all images is drawn once an epoch, however few steps it has.
+            batches = prepared.train.shuffled(seed=self._spec.seed, epoch=number)
         once = self._clock.seconds("train") - before
         with self._clock.phase("train"):
-            trained = train_epoch(prepared.learner, chain([first], islice(batches, steps - 1)), heartbeat=heartbeat)
+            trained = train_epoch(prepared.learner, islice(batches, steps), heartbeat=heartbeat)
         seconds = self._clock.seconds("train") - before - once
         num_images = min(steps * self._spec.batch_size, prepared.train.num_images)
         return Measurement(

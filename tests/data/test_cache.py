@@ -286,7 +286,7 @@ def test_two_processes_at_once_decode_once_and_agree(root: Path) -> None:
 
 
 def test_a_process_waits_for_another_as_long_as_that_decodes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_cache, "LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(data_cache, "LOCK_SECONDS", 1.5)
     data_cache.load(Squares(), root)
     (entry,) = data_cache.dataset_folder("squares").glob("*/entry.json")
     entry.unlink()
@@ -297,7 +297,7 @@ def test_a_process_waits_for_another_as_long_as_that_decodes(root: Path, monkeyp
     def decode_for_a_while() -> None:
         with lock:
             holds.set()
-            for number in range(15):
+            for number in range(40):
                 (partial / "train.done").write_bytes(bytes(number))
                 time.sleep(0.1)
 

@@ -149,6 +149,17 @@ def test_what_benchbench_and_mlflow_leave_beside_the_images_is_no_class_and_deco
     assert data_cache.digest_of(dataset(), tmp_path) is None
 
 
+def test_a_link_of_another_name_is_another_class(tmp_path: Path) -> None:
+    write(tmp_path / "kept", {"cats": 5, "dogs": 5})
+    (tmp_path / "photos").mkdir()
+    for name in ("cats", "dogs"):
+        (tmp_path / "photos" / name).symlink_to(tmp_path / "kept" / name)
+    data_cache.load(dataset(), tmp_path / "photos")
+    (tmp_path / "photos" / "dogs").rename(tmp_path / "photos" / "wolves")
+    assert data_cache.digest_of(dataset(), tmp_path / "photos") is None
+    assert load(tmp_path / "photos").class_names == ("cats", "wolves")
+
+
 def test_a_split_of_an_unknown_name_is_refused_rather_than_left_out(tmp_path: Path) -> None:
     write(tmp_path, {"train/a": 5, "train/b": 5, "dev/a": 2, "dev/b": 2})
     error = refusal(tmp_path)

@@ -288,7 +288,7 @@ def test_an_archive_that_unpacks_to_more_than_a_disk_is_refused(
     export_results(tmp_path / "results.bench")
     monkeypatch.setattr(results_file, "MAX_BYTES", 1000)
     with (
-        pytest.raises(SpecError, match=r"is damaged: its content, of 0 GB,"),
+        pytest.raises(SpecError, match="unpacks to 0 GB, more than the 0 that are read"),
         results_file.read(tmp_path / "results.bench"),
     ):
         pass

@@ -157,7 +157,7 @@ def test_what_an_epoch_does_once_is_not_scaled_with_the_steps(
 
     def slowly(self: Batches, *, seed: int, epoch: int) -> Iterator[Any]:
         time.sleep(0.5)
-        yield from shuffled(self, seed=seed, epoch=epoch)
+        return shuffled(self, seed=seed, epoch=epoch)
 
     monkeypatch.setattr(Batches, "shuffled", slowly)
     monkeypatch.setattr("benchbench.worker.timing.train_epoch", lambda *_, **__: SimpleNamespace(loss=0.0))
