@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ import pytest
 import torch
 
 from benchbench.records.processors import allowed_processors, num_processors, quota
-from benchbench.worker import system
 from benchbench.worker.system import OTHERS_CPU, ProcessorTime, disturbance, gpu_sample, is_noisy
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def test_others_disturb_when_they_take_processors_that_we_may_use(
 
 
 def test_what_is_too_short_to_tell_is_not_called_quiet() -> None:
-    before = ProcessorTime(clock=10.0, busy=5.0, ours=5.0)
+    before = ProcessorTime(clock=10.0, busy=5.0, ours={1: 5.0})
     assert replace(before, clock=10.01).fraction_of_others(before) is None
     assert replace(before, clock=12.0).fraction_of_others(before) == 0.0
     assert is_noisy({}) is None
@@ -111,11 +111,21 @@ def test_an_epoch_is_noisy_if_other_processes_compute_on_the_gpu(
 
 
 def test_workers_beside_this_one_are_no_others_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    sibling = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    sibling = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         monkeypatch.setattr(os, "getppid", os.getpid)
-        assert sibling.pid in system._our_pids(with_siblings=True)
-        assert sibling.pid not in system._our_pids(with_siblings=False)
+        alone, together = ProcessorTime.now(), ProcessorTime.now(with_siblings=True)
+        time.sleep(1)
+        told = [ProcessorTime.now(with_siblings=are_ours).ours for are_ours in (False, True)]
+        assert sibling.pid not in told[0]
+        assert told[1][sibling.pid] > together.ours[sibling.pid]
+        assert alone.ours.keys() == told[0].keys()
     finally:
         sibling.kill()
         sibling.wait()
+
+
+def test_a_worker_that_ended_takes_no_time_back() -> None:
+    before = ProcessorTime(clock=10.0, busy=500.0, ours={1: 5.0, 2: 400.0})
+    after = ProcessorTime(clock=12.0, busy=500.5, ours={1: 5.5})
+    assert after.fraction_of_others(before) == 0.0
