@@ -6,6 +6,7 @@ import itertools
 import os
 import queue
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from benchbench.errors import TrialError
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from benchbench.protocol.jobs import Resolved, TimingJob, TrialJob
     from benchbench.protocol.messages import Answer
     from benchbench.protocol.timing_messages import TimingEvent
+
+_WAKE_SECONDS = 0.5
 
 
 class LocalExecutor:
@@ -93,7 +96,7 @@ class LocalExecutor:
         """Yield what each trial says, with its job; those that wait start as workers become free."""
         self._assign(jobs)
         while self._busy:
-            worker, answer = self._heard.get()
+            worker, answer = self._next_answer()
             if worker not in self._workers:
                 continue
             job, message = self._busy.get(worker), _as_trial_message(worker, answer)
@@ -110,7 +113,7 @@ class LocalExecutor:
         """Yield what is reported of a timing, to its end; raises what is wrong with it, or the worker's death."""
         self._workers[0].ask(TimeVariants(job))
         while True:
-            worker, answer = self._heard.get()
+            worker, answer = self._next_answer()
             match answer:
                 case None:
                     raise TrialError(worker.death().reason)
@@ -157,9 +160,15 @@ class LocalExecutor:
     def _preparation(self, drafts: tuple[Draft, ...] = (), data_roots: Mapping[str, str] | None = None) -> Resolve:
         return Resolve(drafts, data_roots or {}, self._plugin_files, self._origins)
 
+    def _next_answer(self) -> tuple[WorkerProcess, Answer | None]:
+        """Return what a worker says next; wakes up meanwhile: a signal that reached another thread wakes nobody."""
+        while True:
+            with suppress(queue.Empty):
+                return self._heard.get(timeout=_WAKE_SECONDS)
+
     def _next_resolved(self, hear: Callable[[Status], None]) -> tuple[Resolved, ...]:
         while True:
-            worker, answer = self._heard.get()
+            worker, answer = self._next_answer()
             match answer:
                 case None:
                     raise TrialError(worker.death().reason)

@@ -36,6 +36,7 @@ from benchbench.protocol.messages import (
     TimeVariants,
     TimingUpdate,
     TrialEvent,
+    no_status,
 )
 from benchbench.records.events import Failed
 
@@ -142,7 +143,11 @@ def _load_registry(plugin_files: tuple[str, ...], origins: tuple[str, ...] | Non
 
 
 def resolve(
-    drafts: Iterable[Draft], registry: Registry, *, data_roots: Mapping[str, str], on_status: OnStatus
+    drafts: Iterable[Draft],
+    registry: Registry,
+    *,
+    data_roots: Mapping[str, str],
+    on_status: OnStatus = no_status,
 ) -> list[Resolved]:
     """Return the drafts as specs, each with the digest of its images, which are decoded if they never were.
 

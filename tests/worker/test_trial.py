@@ -339,7 +339,8 @@ def test_a_saved_model_predicts_as_the_table_says_also_if_training_was_accelerat
     with (artifacts / "predictions.csv").open(encoding="utf-8") as file:
         kept = list(csv.DictReader(file))
     test = Digits(image_size=80).load(tmp_path).test
-    told = Predictor.load(artifacts / "model" / "data").tell(np.asarray(test.images), test.names)
+    predictor = Predictor.load(artifacts / "model" / "data")
+    told = predictor.tell(predictor.classifier.preparation.array(np.asarray(test.images)), test.names)
     assert [row["image"] for row in kept] == list(told.images)
     assert [row["prediction"] for row in kept] == list(told.predictions)
     assert [row["probability"] for row in kept] == [f"{probability:.6f}" for probability in told.probabilities]
