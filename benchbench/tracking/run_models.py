@@ -91,19 +91,25 @@ def _fetch(store: Reading, run: Run, folder: Path) -> Path:
     try:
         model = store.client.get_logged_model(outputs[-1].model_id)
         address = current_address(model.artifact_location, store.tracking_uri, depth=3)
-        is_here = local_path(address) is not None
+        here = local_path(address)
+        if here is not None and not here.exists():
+            raise _deleted(run)
         # MLflow copies what it is given a folder for, and a store on this machine has the files already.
-        target = None if is_here else str(folder / "model")
+        target = None if here else str(folder / "model")
         path = Path(
             artifacts.download_artifacts(artifact_uri=address, dst_path=target, tracking_uri=store.client.tracking_uri)
         )
-    except (MlflowException, OSError) as error:
-        if isinstance(error, MlflowException) and error.error_code != "RESOURCE_DOES_NOT_EXIST":
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        raise SpecError(f"the model of run {run.info.run_name} was deleted", hint="train it again") from error
+        raise _deleted(run) from error
     if not (path / "data" / file_names.CLASSIFIER).exists():
         raise SpecError(
             f"the model of run {run.info.run_name} was saved by a benchbench that kept no preprocessing with it",
             hint="train it again, or load it with mlflow.pytorch and preprocess the images yourself",
         )
     return path
+
+
+def _deleted(run: Run) -> SpecError:
+    return SpecError(f"the model of run {run.info.run_name} was deleted", hint="train it again")
