@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +11,6 @@ from benchbench.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from benchbench.compare import Comparison, DatasetComparison, ModelComparison
     from benchbench.compare.groups import ComparedGroup
@@ -62,7 +60,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """Compare the configurations of an experiment over their seeds: differences, intervals, and a verdict for each."""
     form = "json" if as_json else form
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)
-    from benchbench.cli.output import Notes
+    from benchbench.cli.output import Notes, next_command
     from benchbench.driver import compare as driver
     from benchbench.driver.transfer import opened_results
 
@@ -80,13 +78,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
             groups = driver.compare_groups(name, grid=grid, population=population, watcher=notes, **question)
             show_groups(groups, form)
             if form == "table":
-                show_next(experiment, grid)
-
-
-def show_next(experiment: str, grid: Path | None) -> None:
-    """Print the command that makes a report of the same trials."""
-    named = [experiment] if experiment != "bench" else []
-    typer.echo(f"next: {shlex.join(['bench', 'report', *named, *(['--grid', str(grid)] if grid else [])])}")
+                typer.echo(f"next: {next_command('report', experiment, grid)}")
 
 
 def show_groups(groups: Sequence[ComparedGroup], form: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -167,6 +166,7 @@ def show_decisions(result: GridResult) -> None:
 
 def show_ways_on(result: GridResult, file: Path, experiment: str, *, is_changed: bool) -> None:
     """Print where the grid's run and report are, and the next command."""
+    from benchbench.cli.output import next_command
     from benchbench.tracking import how_to_open
 
     if result.run:
@@ -177,11 +177,10 @@ def show_ways_on(result: GridResult, file: Path, experiment: str, *, is_changed:
         typer.echo("next: the same command again, to resume")
         return
     # Trials that the command line changed are not those of the file.
-    words = [*([experiment] if experiment != "bench" else []), *([] if is_changed else ["--grid", str(file)])]
-    arguments = " ".join(map(shlex.quote, words))
-    typer.echo(f"next: bench compare {arguments}".rstrip())
+    of_file = None if is_changed else file
+    typer.echo(f"next: {next_command('compare', experiment, of_file)}")
     if not result.has_report:
-        typer.echo(f"      bench report {arguments}".rstrip())
+        typer.echo(f"      {next_command('report', experiment, of_file)}")
 
 
 def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:

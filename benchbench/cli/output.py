@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 import textwrap
 from datetime import timedelta
@@ -17,6 +18,7 @@ from benchbench.errors import plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from rich.console import Console
     from rich.table import Table
@@ -42,6 +44,12 @@ class Notes(Watcher):
         if text not in self._told:
             self._told.add(text)
             typer.echo(plain(text), err=True)
+
+
+def next_command(command: str, experiment: str, grid: Path | None) -> str:
+    """Return such as ``bench report rates --grid rates.toml``, without what is meant anyway."""
+    named = [experiment] if experiment != "bench" else []
+    return shlex.join(["bench", command, *named, *(["--grid", str(grid)] if grid else [])])
 
 
 def terminal_width() -> int | None:

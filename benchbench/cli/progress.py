@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from rich.text import Text
 
-from benchbench.cli.output import (
-    duration,
-    epoch_line,
-    headline,
-    look_lines,
-    plan_line,
-    resumed_line,
-    trial_line,
-)
+from benchbench.cli.output import duration, epoch_line, headline, look_lines, plan_line, resumed_line, trial_line
 from benchbench.cli.progress_bars import Bars
 from benchbench.config.differences import describe_spec, varying
 from benchbench.driver.watcher import Watcher
