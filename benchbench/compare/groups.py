@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare.configurations import one_per_trial
 from benchbench.config.differences import describe_spec, varying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -43,6 +43,13 @@ class ComparedGroup(Group):
     comparison: Comparison | None = None
     obstacle: str = ""
     over_images: tuple[PopulationRow, ...] = ()
+
+
+def with_comparisons(
+    groups: Iterable[ComparedGroup], change: Callable[[Comparison], Comparison]
+) -> tuple[ComparedGroup, ...]:
+    """Return groups whose comparisons are changed; those without one stay."""
+    return tuple(replace(group, comparison=change(group.comparison)) if group.comparison else group for group in groups)
 
 
 def split(records: Sequence[Record], question: Compare) -> tuple[Group, ...]:

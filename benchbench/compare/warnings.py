@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def facts(records: Sequence[Record]) -> tuple[str, ...]:
     """Return, for a caption, how the trials ended, and every device, set of versions and commit that there is."""
-    machines = [machine for record in records for machine in record.machines]
+    machines = list(_machines(records))
     commits = [machine.git_commit[:7] for machine in machines if machine.git_commit]
     statuses = Counter(record.status for record in records)
     lines = (
@@ -81,7 +81,7 @@ def _on_machines(rows: Sequence[Configuration]) -> Iterator[str]:
 
     Arithmetic depends on the device, and on the CPU on the number of threads.
     """
-    machines = [{_machine(m) for record in row.finished.values() for m in record.machines} for row in rows]
+    machines = [set(map(_machine, _machines(row.finished.values()))) for row in rows]
     machines = [of_row for of_row in machines if of_row]
     if any(one.isdisjoint(other) for one in machines for other in machines):
         names = "; ".join(sorted(set().union(*machines)))
@@ -90,7 +90,7 @@ def _on_machines(rows: Sequence[Configuration]) -> Iterator[str]:
 
 def _on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:
     timed = [metric.name for metric in metrics if metric.is_ratio]
-    machines = _names(_machine(machine) for record in records for machine in record.machines)
+    machines = _names(map(_machine, _machines(records)))
     if timed and len(machines) > 1:
         yield f"{', '.join(timed)}: times of {len(machines)} machines are compared: {'; '.join(machines)}"
     ways = _names(", ".join(sorted(record.acceleration.values())) for record in records)
@@ -108,11 +108,15 @@ def _on_code(records: Sequence[Record]) -> Iterator[str]:
             same = [record for record in records if record.spec.plugin(kind).name == name]
             if len(_names(record.plugin_sources.get(kind, "") for record in same)) > 1:
                 yield f"the code of {kind} {name} is not the same in all trials"
-    machines = [machine for record in records for machine in record.machines]
+    machines = list(_machines(records))
     for package in _names(name for machine in machines for name in machine.versions):
         versions = _names(machine.versions.get(package, "none") for machine in machines)
         if len(versions) > 1:
             yield f"trials ran with {package} {' and '.join(versions)}"
+
+
+def _machines(records: Iterable[Record]) -> Iterator[Machine]:
+    return (machine for record in records for machine in record.machines)
 
 
 def _machine(machine: Machine) -> str:

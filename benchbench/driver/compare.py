@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchbench.compare import against_published, compare_datasets, compare_populations
 from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.groups import with_comparisons
 from benchbench.compare.warnings import on_late_baseline
 from benchbench.driver.repeated_looks import compare_at_this_look, compare_groups_at_this_look
 from benchbench.driver.settings import default_experiment
@@ -84,12 +85,7 @@ def compare_groups(
     if population:
         _note_design(study, "on images like these", watcher)
         groups = with_populations(groups, question)
-    return tuple(
-        replace(group, comparison=with_warnings_of_study(group.comparison, question, study, options))
-        if group.comparison
-        else group
-        for group in groups
-    )
+    return with_comparisons(groups, lambda each: with_warnings_of_study(each, question, study, options))
 
 
 def with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tuple[ComparedGroup, ...]:

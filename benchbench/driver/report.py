@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_records
 from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.groups import with_comparisons
 from benchbench.driver.compare import with_populations, with_warnings_of_study
 from benchbench.driver.repeated_looks import compare_groups_at_this_look
 from benchbench.driver.settings import check_output, default_experiment, writing
@@ -145,9 +146,7 @@ def make(
     with look_memory(request.experiment) as memory:
         groups = compare_groups_at_this_look(records, question, request.design, memory, note, earlier=request.earlier)
     groups = with_populations(groups, question) if request.population else groups
-    groups = tuple(
-        replace(group, comparison=request.warned(group.comparison)) if group.comparison else group for group in groups
-    )
+    groups = with_comparisons(groups, request.warned)
     expected = request.expected
     published = against_published(records, expected, confidence=question.confidence) if expected else ()
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
