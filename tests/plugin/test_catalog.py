@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.distributions import install
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft, PluginDraft
@@ -180,10 +181,7 @@ def test_old_catalogs_are_thrown_away() -> None:
 def test_installing_a_package_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "stub" not in [entry.name for entry in Catalog.read().entries]
     (tmp_path / "stub_plugin.py").write_text(STUB)
-    facts = tmp_path / "stub-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: stub\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[benchbench]\nmain = stub_plugin\n")
+    install(tmp_path, "stub", "stub_plugin")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert Catalog.read().find("model", "stub").origin == "stub:main"
@@ -197,10 +195,7 @@ def test_a_change_deep_in_a_package_is_noticed(tmp_path: Path, monkeypatch: pyte
         (package / name).write_text("")
     (package / "plugins.py").write_text("from deep_plugin.models.net import *\n")
     (package / "models" / "net.py").write_text(STUB)
-    facts = tmp_path / "deep-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: deep\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[benchbench]\nmain = deep_plugin.plugins\n")
+    install(tmp_path, "deep", "deep_plugin.plugins")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert Catalog.read().find("model", "stub").origin == "deep:main"

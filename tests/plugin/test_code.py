@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.distributions import install
 from support.paths import PLUGINS
 
 from benchbench.plugin.code import loose_source_files, source_files
@@ -48,12 +48,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         sizes="WIDTH = 3\n",
         unrelated="",
     )
-    facts = tmp_path / "parted-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: parted\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[benchbench]\nmain = parted.plugin\n")
+    install(tmp_path, "parted", "parted.plugin")
     monkeypatch.syspath_prepend(tmp_path)
-    importlib.invalidate_caches()
     for name in [name for name in sys.modules if name.partition(".")[0] == "parted"]:
         monkeypatch.delitem(sys.modules, name)
     return folder

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import typer
+from support.distributions import install
 from support.paths import PLUGINS
 
 from benchbench.config.kinds import KINDS, Kind
@@ -37,11 +37,7 @@ def package(folder: Path, name: str, source: str) -> None:
     """Install a distribution of one module by writing what pip would write."""
     module = f"{name}_bench_plugin"
     (folder / f"{module}.py").write_text(source)
-    facts = folder / f"{name}-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text(f"[benchbench]\nmain = {module}\n")
-    importlib.invalidate_caches()
+    install(folder, name, module)
 
 
 def test_every_kind_has_a_hook() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 import torch
 from support.paths import PLUGINS
+from support.wrapped_models import model_of
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
@@ -198,16 +199,6 @@ def only_net() -> nn.Module:
     return ONLY_NET
 
 
-class Wrapped(bb.Model, name="wrapped"):
-    """Builds what ``make`` makes."""
-
-    make: ClassVar[Any] = Net
-
-    def build(self, data: bb.DataSpec) -> nn.Module:  # noqa: ARG002
-        module: nn.Module = type(self).make()
-        return module
-
-
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -221,20 +212,19 @@ class Wrapped(bb.Model, name="wrapped"):
     ],
 )
 def test_a_broken_model_is_named_for_what_is_wrong(make: Any, sentence: str) -> None:
-    broken = type("Broken", (Wrapped,), {"make": staticmethod(make), "__annotations__": {"make": ClassVar[Any]}})
     with pytest.raises(AssertionError, match=sentence):
-        check_model(broken(), SMALL)
+        check_model(model_of(make), SMALL)
 
 
 def test_a_frozen_parameter_is_no_fault() -> None:
-    check_model(Wrapped(), SMALL)
+    check_model(model_of(Net), SMALL)
 
 
 def test_checking_a_model_leaves_the_random_numbers_alone() -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    check_model(Wrapped(), SMALL)
+    check_model(model_of(Net), SMALL)
     assert torch.equal(torch.rand(3), expected)
 
 

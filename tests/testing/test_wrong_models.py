@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from support.check_outcomes import caught
+from support.wrapped_models import model_of
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
@@ -122,16 +123,6 @@ class Branches(Net):
         return logits * 2 if logits.sum().item() > 0 else logits * 2.0
 
 
-class Wrapped(bb.Model, name="wrapped"):
-    """Builds what ``make`` makes."""
-
-    make: ClassVar[Any] = Net
-
-    def build(self, data: bb.DataSpec) -> nn.Module:  # noqa: ARG002
-        module: nn.Module = type(self).make()
-        return module
-
-
 @pytest.mark.parametrize(
     ("make", "check", "problem"),
     [
@@ -152,8 +143,7 @@ class Wrapped(bb.Model, name="wrapped"):
     ],
 )
 def test_a_wrong_model_is_caught(make: Any, check: str, problem: str) -> None:
-    wrong = type("Wrong", (Wrapped,), {"make": staticmethod(make), "__annotations__": {"make": ClassVar[Any]}})
-    outcomes: Iterator[Outcome] = model_outcomes(wrong(), SMALL)
+    outcomes: Iterator[Outcome] = model_outcomes(model_of(make), SMALL)
     if make is Noisy:  # an image alone drops other numbers, which is caught as well
         outcomes = (outcome for outcome in outcomes if outcome.check != "any batch size")
     assert problem in caught(outcomes, check).problem
