@@ -209,7 +209,7 @@ Baseline = Annotated[
         "--baseline",
         metavar="KEY=VALUE",
         help="The row to compare with; may be repeated.",
-        show_default="the row that began first",
+        show_default="the first row",
     ),
 ]
 Targets = Annotated[

@@ -79,7 +79,7 @@ class Comparison:
 def compare_records(records: Iterable[Record], question: Compare | None = None) -> Comparison:
     """Return the comparison that the question asks for; without one, all that varies by test accuracy.
 
-    The baseline is the configuration whose trials began first unless the question names one; it is not the best,
+    The baseline is the configuration of the first record unless the question names one; it is not the best,
     since what was chosen for its luck would make the others look worse than they are.
     Raises :class:`SpecError` for a question that these trials have no answer to.
     """

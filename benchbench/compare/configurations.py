@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,14 +57,17 @@ class Keys:
 
 
 def one_per_trial(records: Iterable[Record]) -> list[Record]:
-    """Return, oldest first, one record for each spec and data: the newest finished one, else the newest.
+    """Return one record for each spec and data, in the order of the records: the newest finished one, else the newest.
 
     A trial that was repeated with its seed is no new draw, and one that failed before it finished has finished.
     """
-    newest: dict[tuple[str, str], Record] = {}
-    for record in sorted(records, key=lambda record: (record.status == "finished", record.started_ms)):
-        newest[record.spec_id, record.data_digest] = record
-    return sorted(newest.values(), key=lambda record: record.started_ms)
+    attempts: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        attempts[record.spec_id, record.data_digest].append(record)
+    return [
+        max(of_trial, key=lambda record: (record.status == "finished", record.started_ms))
+        for of_trial in attempts.values()
+    ]
 
 
 def plain_key(key: str) -> str:
@@ -106,7 +109,7 @@ def check_key(key: str, specs: Iterable[Spec]) -> None:
 
 
 def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
-    """Return the rows in the order in which their first trials began."""
+    """Return the rows in the order of their first records."""
     rows: dict[str, Configuration] = {}
     for record in records:
         flat = record.spec.flat()

@@ -53,7 +53,7 @@ def with_comparisons(
 
 
 def split(records: Sequence[Record], question: Compare) -> tuple[Group, ...]:
-    """Return the trials in groups that can be compared, the oldest first.
+    """Return the trials in groups that can be compared, in the order of their first records.
 
     Trials of different datasets, or of one dataset whose images have changed, are not compared, unless the question
     names a parameter of the dataset. Configurations with a single seed are a group of their own if they differ from

@@ -136,7 +136,9 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
             grid.design,
             earlier=find_designs(experiment, name=grid.name, file=grid.path).earlier,
         )
-        records = read_experiment(experiment, spec_ids={trial.spec.id for trial in result.trials}).records
+        positions = {trial.spec.id: position for position, trial in enumerate(result.trials)}
+        loaded = read_experiment(experiment, spec_ids=positions).records
+        records = sorted(loaded, key=lambda record: positions[record.spec_id])
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
             return report.make(request, records, Path(folder) / file_names.REPORT, note=watcher.note).run_id is not None
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report

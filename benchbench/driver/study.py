@@ -194,7 +194,10 @@ def _with_defaults(draft: Draft, catalog: Catalog) -> dict[str, JsonValue]:
 
 
 def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> list[Record]:
-    """Return the records that are meant; ``note`` is told what is left out."""
+    """Return the records that are meant, in the order of the grid's trials, or else oldest first.
+
+    ``note`` is told what is left out.
+    """
     from benchbench.compare.comparison import check_finished
     from benchbench.tracking.stored_records import read_experiment
 
@@ -210,13 +213,12 @@ def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> 
     records = list(loaded.records)
     if study.trials:
         here = [trial.among(records) for trial in study.trials]
-        attempts = {record.attempt for of_trial in here for record in of_trial}
-        if not attempts:
+        if not any(here):
             raise SpecError(
                 f"none of the {len(records)} trials of {experiment!r} is one of the grid's",
                 hint="those that ran with --set or --precision differ from the file: compare them without --grid",
             )
-        records = [record for record in records if record.attempt in attempts]
+        records = list({record.attempt: record for of_trial in here for record in of_trial}.values())
         num_missing = sum(not of_trial for of_trial in here)
         if num_missing and study.design is None:
             note(f"{num_missing} of {len(study.trials)} trials of the grid are not here")

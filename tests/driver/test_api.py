@@ -95,6 +95,10 @@ def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path) -> 
 
     comparison = bb.compare(grid="grid.toml", metrics=["test_accuracy"])
     assert [row.name for row in comparison.rows] == ["optimizer.lr=0.1", "optimizer.lr=0.01"]
+    (workdir / "turned.toml").write_text(GRID.replace("[0.1, 0.01]", "[0.01, 0.1]"), encoding="utf-8")
+    turned = bb.compare(grid="turned.toml", metrics=["test_accuracy"])
+    assert [row.name for row in turned.rows] == ["optimizer.lr=0.01", "optimizer.lr=0.1"], "the order of the file"
+    assert turned.baseline.name == "optimizer.lr=0.01"
     path = bb.report(grid="grid.toml", output="answer.html")
     assert "Which learning rate finds the dot?" in path.read_text(encoding="utf-8")
 
