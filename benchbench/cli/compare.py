@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from benchbench.cli import options
+from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
-    experiment: options.Results = "bench",
+    experiment: options.Results = DEFAULT_EXPERIMENT,
     by: options.By = None,
     metrics: options.Metrics = None,
     baseline: options.Baseline = None,

@@ -10,6 +10,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.errors import plain
+from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from benchbench.driver.grid_result import GridResult, Trial
@@ -67,7 +68,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         Literal["fp32", "tf32", "bf16"] | None, typer.Option("--precision", help="Override the file's precision.")
     ] = None,
     data: options.Data = None,
-    experiment: options.Experiment = "bench",
+    experiment: options.Experiment = DEFAULT_EXPERIMENT,
     plugins: options.Plugins = None,
     artifacts: Annotated[
         Literal["none", "light", "full"],

@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import plain
+from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -48,7 +49,7 @@ class Notes(Watcher):
 
 def next_command(command: str, experiment: str, grid: Path | None) -> str:
     """Return such as ``bench report rates --grid rates.toml``, without what is meant anyway."""
-    named = [experiment] if experiment != "bench" else []
+    named = [experiment] if experiment != DEFAULT_EXPERIMENT else []
     return shlex.join(["bench", command, *named, *(["--grid", str(grid)] if grid else [])])
 
 

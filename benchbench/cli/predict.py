@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchbench.cli import options
+from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ def predict(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write a CSV file with the probability of every class."),
     ] = None,
-    experiment: options.Experiment = "bench",
+    experiment: options.Experiment = DEFAULT_EXPERIMENT,
     trust: Annotated[
         bool, typer.Option("--trust", help="Load a model that came with a results file: it can run any code.")
     ] = False,

@@ -9,6 +9,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.records import file_names
+from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from benchbench.driver.report import Made
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
-    experiment: options.Results = "bench",
+    experiment: options.Results = DEFAULT_EXPERIMENT,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; one that is there is replaced.")
     ] = Path(file_names.REPORT),

@@ -11,6 +11,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.errors import plain
+from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,7 +96,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         ),
     ] = None,
     data: options.Data = None,
-    experiment: options.Experiment = "bench",
+    experiment: options.Experiment = DEFAULT_EXPERIMENT,
     plugins: options.Plugins = None,
     spec: Annotated[
         Path | None,
@@ -205,7 +206,7 @@ def show_ways_on(record: Record, console: Console, *, experiment: str, keeps_mod
     if record.status != "finished" or record.mlflow is None:
         return
     quoted = shlex.quote(experiment)
-    named, option = (f" {quoted}", f" --experiment {quoted}") if experiment != "bench" else ("", "")
+    named, option = (f" {quoted}", f" --experiment {quoted}") if experiment != DEFAULT_EXPERIMENT else ("", "")
     lines = [f"bench compare{named}  (after trials with other seeds or options)"]
     if keeps_model:
         lines.insert(0, f"bench predict {record.mlflow.run_id[:8]} IMAGES{option}")

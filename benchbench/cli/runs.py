@@ -8,6 +8,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.errors import TrialError
+from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def list_runs(
     *,
-    experiment: options.Experiment = "bench",
+    experiment: options.Experiment = DEFAULT_EXPERIMENT,
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.cli import options
+from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from benchbench.compare.timing_ratios import TimedRow, TimedTable
@@ -124,7 +125,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = None,
     device: options.Device = "auto",
     data: options.Data = None,
-    experiment: options.Experiment = "bench",
+    experiment: options.Experiment = DEFAULT_EXPERIMENT,
     plugins: options.Plugins = None,
     as_json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it

@@ -10,6 +10,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.errors import plain
+from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def export(
     *,
-    experiment: options.Experiments = "bench",
+    experiment: options.Experiments = DEFAULT_EXPERIMENT,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")] = Path(
         "results.bench"
     ),

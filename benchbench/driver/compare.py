@@ -11,10 +11,10 @@ from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import with_comparisons
 from benchbench.compare.warnings import on_late_baseline
 from benchbench.driver.repeated_looks import compare_at_this_look, compare_groups_at_this_look
-from benchbench.driver.settings import default_experiment
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, closest
+from benchbench.tracking.address import default_experiment
 from benchbench.tracking.look_memory import look_memory
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from benchbench.driver.plan import Rules
 from benchbench.errors import SpecError, closest
 from benchbench.plugin.discovery import loose_files
 from benchbench.protocol.jobs import Accelerate, ArtifactLevel
+from benchbench.tracking.address import default_experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ExecutorName = Literal["local", "ray"]
-DEFAULT_EXPERIMENT = "bench"
 
 
 class TrialOptions(TypedDict, total=False):
@@ -48,7 +48,7 @@ class Settings:
 
     device: str = "auto"
     data: Mapping[str, Path] = field(default_factory=dict)
-    experiment: str = DEFAULT_EXPERIMENT
+    experiment: str = field(default_factory=default_experiment)
     plugin_files: tuple[str, ...] = ()
     artifacts: ArtifactLevel = "full"
     accelerate: Accelerate = "auto"
@@ -88,11 +88,6 @@ class Settings:
             if short in given:
                 given[long] = given.pop(short)
         return Settings(**given, **more)
-
-
-def default_experiment() -> str:
-    """Return the MLflow experiment of calls that name none."""
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
 
 
 def data_paths(data: str | Path | Mapping[str, str | Path] | None) -> dict[str, Path]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, get_args
 
 from filelock import FileLock
 
-from benchbench.driver.settings import check_choice, check_output, default_experiment
+from benchbench.driver.settings import check_choice, check_output
 from benchbench.driver.watcher import Watcher
 from benchbench.records import results_file
 from benchbench.records.sqlite_addresses import sqlite_uri
 from benchbench.records.state import not_written, state_folder
 from benchbench.tracking import Store
+from benchbench.tracking.address import default_experiment
 from benchbench.tracking.exporting import Exported, Level, export_runs
 from benchbench.tracking.importing import Imported, import_runs
 

@@ -21,7 +21,7 @@ from benchbench.records.record import Record
 from benchbench.records.redaction import without_credentials
 from benchbench.records.sqlite_addresses import sqlite_path
 from benchbench.tracking import content, grid_runs
-from benchbench.tracking.address import find_store
+from benchbench.tracking.address import default_experiment, find_store
 from benchbench.tracking.client import make_database, mlflow_client
 from benchbench.tracking.delivery import Delivery
 from benchbench.tracking.experiments import check_experiment, open_experiment, same_experiment
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from benchbench.records.known_runs import Known
     from benchbench.records.record import MlflowRun
 
-DEFAULT_EXPERIMENT = "bench"
 LOCK_SECONDS = 60
 _BLOCK_BYTES = 1 << 20
 
@@ -63,7 +62,7 @@ class Store:
         self._deliveries: dict[str, Delivery] = {}
 
     @classmethod
-    def open(cls, tracking_uri: str | None = None, experiment: str = DEFAULT_EXPERIMENT) -> Store:
+    def open(cls, tracking_uri: str | None = None, experiment: str | None = None) -> Store:
         """Return the store, its experiment made if it was not there.
 
         Without a URI it is that of ``MLFLOW_TRACKING_URI``, else MLflow's default. Raises
@@ -75,7 +74,7 @@ class Store:
             make_database(uri)
             client = mlflow_client(uri)
             note = follow_move(uri)
-            opened = open_experiment(client, uri, experiment)
+            opened = open_experiment(client, uri, experiment or default_experiment())
         return cls(client, tracking_uri=shown, experiment=opened, note=note)
 
     def deliver(self, journal: Journal) -> MlflowRun:
@@ -229,7 +228,7 @@ def _checksum(path: Path) -> int:
     return value
 
 
-def check_store(experiment: str = DEFAULT_EXPERIMENT) -> str:
+def check_store() -> str:
     """Return the address of the store; raises :class:`~benchbench.errors.TrackingError` if it cannot be used.
 
     Leaves nothing: neither a database nor an experiment is made.
@@ -240,7 +239,7 @@ def check_store(experiment: str = DEFAULT_EXPERIMENT) -> str:
         return shown
     with as_tracking_error(f"cannot use the tracking store {shown}", hint=other_version_hint(uri)):
         client = mlflow_client(uri)
-        there = client.get_experiment_by_name(experiment)
+        there = client.get_experiment_by_name(default_experiment())
         if there is not None:
             check_experiment(client, uri, there)
     return shown

@@ -18,10 +18,11 @@ from benchbench.records.journal import Journal
 from benchbench.records.known_runs import Predictions
 from benchbench.records.record import MlflowRun, OtherFormatError, Record, RecordError
 from benchbench.tracking import content
+from benchbench.tracking.address import default_experiment
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import Reading, as_tracking_error, reading, search
 from benchbench.tracking.run_files import artifact_text
-from benchbench.tracking.store import DEFAULT_EXPERIMENT, leftovers
+from benchbench.tracking.store import leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -46,11 +47,12 @@ class Loaded:
     num_waiting: int
 
 
-def load_records(experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | None = None) -> list[Record]:
+def load_records(experiment: str | None = None, *, tracking_uri: str | None = None) -> list[Record]:
     """Return the records of all trials of an experiment that MLflow has, whatever their status, oldest first.
 
-    Runs that left no record are named in a warning of the log. Raises :class:`TrackingError` if the store or the
-    experiment cannot be read, and for a record that another version of benchbench wrote.
+    Without a name it is the experiment of ``MLFLOW_EXPERIMENT_NAME``, else ``bench``. Runs that left no record are
+    named in a warning of the log. Raises :class:`TrackingError` if the store or the experiment cannot be read, and for
+    a record that another version of benchbench wrote.
     """
     loaded = read_experiment(experiment, tracking_uri=tracking_uri)
     if loaded.without_record:
@@ -59,13 +61,14 @@ def load_records(experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | No
 
 
 def read_experiment(
-    experiment: str = DEFAULT_EXPERIMENT, *, tracking_uri: str | None = None, spec_ids: Collection[str] = ()
+    experiment: str | None = None, *, tracking_uri: str | None = None, spec_ids: Collection[str] = ()
 ) -> Loaded:
     """Return the same, and what has no record; if specs are named, of their trials alone."""
     with reading(tracking_uri) as store:
         from mlflow.entities import ViewType
 
-        experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
+        name = experiment or default_experiment()
+        experiment_id = find_experiment(store.client, store.tracking_uri, name).experiment_id
         runs = list(search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY))
         trials = [
             run

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.errors import one_line
-from benchbench.tracking.store import DEFAULT_EXPERIMENT, Store, is_delivered, leftovers
+from benchbench.tracking.store import Store, is_delivered, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ class TrackerThread:
     def __init__(
         self,
         tracking_uri: str | None = None,
-        experiment: str = DEFAULT_EXPERIMENT,
+        experiment: str | None = None,
         *,
         on_trouble: Callable[[str], None] = lambda _: None,
     ) -> None:

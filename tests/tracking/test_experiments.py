@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import journals
 
+import benchbench as bb
 from benchbench.errors import TrackingError
 from benchbench.records.claim import Claim
 from benchbench.tracking import Store, TrackerThread, is_delivered
@@ -108,6 +109,20 @@ def test_a_store_is_checked_without_leaving_anything(workdir: Path, empty_databa
     assert store.client.get_experiment(store.experiment_id).tags.keys() == {"mlflow.experimentKind"}
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(TrackingError, match="is deleted"):
+        check_store()
+
+
+def test_the_environment_names_the_experiment_for_all_who_name_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    mine = Store.open()
+    assert mine.experiment == "mine"
+    run = mine.deliver(ended(mine, tmp_path))
+    assert read_experiment().without_record == (run.run_id,), "this trial keeps no files"
+    assert bb.load_records("bench") == []
+    store.client.delete_experiment(mine.experiment_id)
+    with pytest.raises(TrackingError, match="'mine' is deleted"):
         check_store()
 
 
