@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 COMMANDS = Path(__file__).with_name("cli.md")
 ARCHITECTURE = Path(__file__).with_name("architecture.md")
 HOUSE = Path(__file__).parents[1] / "benchbench"
+PLUGINS = HOUSE.with_name("plugins")
 MODULES_FOLLOW = "From the docstrings of the packages, by `python docs/generate.py`.\n"
 """The line of ``architecture.md`` below which everything is generated."""
 
@@ -162,12 +163,12 @@ def architecture_page() -> str:
     """Return ``architecture.md`` as it is, with a fresh list of modules."""
     written, line, _ = ARCHITECTURE.read_text(encoding="utf-8").partition(MODULES_FOLLOW)
     packages = sorted(path.parent for path in HOUSE.rglob("__init__.py") if path.parent != HOUSE)
-    return written + line + "".join(map(_package, packages))
+    return written + line + "".join(map(_package, (*packages, PLUGINS)))
 
 
 def _package(folder: Path) -> str:
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
-    heading = folder.relative_to(HOUSE).as_posix()
+    heading = folder.relative_to(HOUSE if folder.is_relative_to(HOUSE) else HOUSE.parent).as_posix()
     summary = _paragraphs(docstring.partition("\n")[0])
     modules = [line.strip() for line in docstring.splitlines() if line.startswith("    ")]
     return f"\n### {heading}\n\n{summary}\n\n```text\n" + "".join(f"{line}\n" for line in modules) + "```\n"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOUSE = REPOSITORY / "benchbench"
-PACKAGES = sorted(path.parent for path in HOUSE.rglob("__init__.py") if path.parent != HOUSE)
+PACKAGES = [*sorted(path.parent for path in HOUSE.rglob("__init__.py") if path.parent != HOUSE), REPOSITORY / "plugins"]
 OF_THE_WORKER = ("worker", "testing")
 HEAVY = ("torch", "torchvision", "timm")
 ARCHITECTURE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ def names_in(package: Path) -> set[str]:
     return modules | {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.relative_to(HOUSE).as_posix())
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_the_docstring_of_a_package_lists_its_modules(package: Path) -> None:
     listed = listed_modules(package)
     assert len(listed) == len(set(listed))
