@@ -107,7 +107,7 @@ def _show(group: ComparedGroup, comparison: Comparison, form: str) -> None:
 
     print_answer(comparison, form)
     shown = comparison_tables.of_comparison(comparison)
-    shown += [comparison_tables.of_population(group.over_images, comparison.confidence)] if group.over_images else []
+    shown += [comparison_tables.of_population(group.over_images)] if group.over_images else []
     warnings = (f"warning: {warning}" for warning in comparison.warnings)
     print_tables(shown, (*warnings, *comparison.facts), form)
 
@@ -117,8 +117,11 @@ def _plain(group: ComparedGroup) -> dict[str, Any]:
     of_group = {"heading": group.heading, "num_trials": len(group.records)}
     if group.comparison is None:
         return of_group | {"obstacle": group.obstacle}
-    over_images = [asdict(row) | {"words": row.words} for row in group.over_images]
-    return of_group | asdict(group.comparison) | ({"over_images": over_images} if over_images else {})
+    plain = of_group | asdict(group.comparison)
+    if group.over_images:
+        rows = [asdict(row) | {"words": row.words} for row in group.over_images.rows]
+        plain["over_images"] = asdict(group.over_images) | {"rows": rows}
+    return plain
 
 
 def _flat(group: ComparedGroup, *, has_heading: bool) -> Iterator[dict[str, Any]]:
@@ -128,7 +131,7 @@ def _flat(group: ComparedGroup, *, has_heading: bool) -> Iterator[dict[str, Any]
     if group.comparison:
         for row in (
             *comparison_tables.flat_rows(group.comparison),
-            *comparison_tables.flat_population(group.over_images),
+            *comparison_tables.flat_population(group.over_images.rows if group.over_images else ()),
         ):
             yield heading | row
 

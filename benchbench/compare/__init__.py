@@ -37,7 +37,7 @@ from benchbench.compare.across_datasets import DatasetComparison, compare_datase
 from benchbench.compare.cells import Cell
 from benchbench.compare.comparison import Comparison, Row, compare_records
 from benchbench.compare.mcnemar import ModelComparison, compare_models
-from benchbench.compare.population import PopulationRow, compare_populations
+from benchbench.compare.population import PopulationComparison, PopulationRow, compare_populations
 from benchbench.compare.published import PublishedRow, against_published
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Comparison",
     "DatasetComparison",
     "ModelComparison",
+    "PopulationComparison",
     "PopulationRow",
     "PublishedRow",
     "Row",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare.contrasts import contrast, permutation_p
 from benchbench.compare.intervals import Interval, Summary, summarise
+from benchbench.compare.learning import luck_p
 from benchbench.compare.verdicts import Verdict, not_compared
 
 if TYPE_CHECKING:
@@ -78,7 +79,11 @@ class CellMaker:
         why = _obstacle(ours, theirs, metric, ending="learned" if is_mixed else "finished")
         if why:
             return replace(cell, verdict=not_compared(why), of_learned=is_mixed)
-        return replace(cell, contrast=self._contrast(_whole(ours), _whole(theirs), metric), of_learned=is_mixed)
+        change = self._contrast(_whole(ours), _whole(theirs), metric)
+        if change.p_value is not None and metric.is_quality:
+            by_luck = luck_p(*sides, self.at_chance)
+            change = replace(change, luck_p=by_luck, p_value=max(change.p_value, by_luck or 0.0))
+        return replace(cell, contrast=change, of_learned=is_mixed)
 
     def _contrast(self, ours: Values, theirs: Values, metric: Metric) -> Contrast:
         change = contrast(ours, theirs, as_ratio=metric.is_ratio, confidence=self.confidence)

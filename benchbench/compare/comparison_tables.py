@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchbench.compare.cells import Cell
     from benchbench.compare.comparison import Comparison, Row
     from benchbench.compare.intervals import Interval
-    from benchbench.compare.population import PopulationRow
+    from benchbench.compare.population import PopulationComparison, PopulationRow
     from benchbench.compare.published import PublishedRow
 
 _STATUSES = ("finished", "failed", "killed", "running")
@@ -72,9 +72,15 @@ def of_published(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
     return TextTable("against published numbers", columns, texts, below)
 
 
-def of_population(rows: Sequence[PopulationRow], confidence: float) -> TextTable:
+def of_population(compared: PopulationComparison) -> TextTable:
     """Return the verdicts on images like the test images."""
-    columns = ("configuration", f"difference [{words.percent(confidence)}]", "seeds", "variance of seeds", "verdict")
+    columns = (
+        "configuration",
+        f"difference [{words.percent(compared.confidence)}]",
+        "seeds",
+        "variance of seeds",
+        "verdict",
+    )
     accuracy = Metric.named("test_accuracy")
     texts = tuple(
         (
@@ -84,11 +90,12 @@ def of_population(rows: Sequence[PopulationRow], confidence: float) -> TextTable
             "" if row.seed_fraction is None else f"{row.seed_fraction:.0%}",
             row.words,
         )
-        for row in rows
+        for row in compared.rows
     )
-    num_images = f"{max((row.num_images for row in rows), default=0)} test images"
+    num_images = f"{max((row.num_images for row in compared.rows), default=0)} test images"
     below = f"verdicts are about new seeds and new images; {num_images}, seeds and images as crossed random effects"
-    return TextTable("test_accuracy on images like these (difference in points)", columns, texts, (below,))
+    title = f"test_accuracy on images like these (difference from {compared.baseline} in points)"
+    return TextTable(title, columns, texts, (below,))
 
 
 def flat_population(rows: Iterable[PopulationRow]) -> Iterator[dict[str, Any]]:

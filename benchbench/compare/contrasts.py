@@ -40,7 +40,8 @@ class Contrast:
     ``degrees_of_freedom`` belong to the difference, of logarithms for a ratio. ``deviations`` are the standard
     deviation of the differences if paired, and else those of both sides. ``correlation`` is that of the two sides over
     the seeds that both have. ``permutation_p`` is that of a permutation test, if there are enough trials for one: a
-    note on how far the verdict depends on the normal distribution. What could not be measured is None.
+    note on how far the verdict depends on the normal distribution. ``luck_p`` is the chance that equal configurations
+    differ as these do in which seeds learn, below which ``p_value`` is never. What could not be measured is None.
     """
 
     estimate: float
@@ -52,6 +53,7 @@ class Contrast:
     interval: Interval | None = None
     p_value: float | None = None
     permutation_p: float | None = None
+    luck_p: float | None = None
     standard_error: float | None = None
     degrees_of_freedom: float | None = None
     deviations: tuple[float, ...] | None = None

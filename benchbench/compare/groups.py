@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from benchbench.compare.comparison import Comparison
-    from benchbench.compare.population import PopulationRow
+    from benchbench.compare.population import PopulationComparison
     from benchbench.config.compare_section import Compare
     from benchbench.config.spec import Spec
     from benchbench.records.record import Record
@@ -37,12 +37,12 @@ class Group:
 class ComparedGroup(Group):
     """The comparison of a group, or ``obstacle``: why there is none.
 
-    ``over_images`` are its verdicts on images like the test images, if they were asked for.
+    ``over_images`` is its comparison on images like the test images, if it was asked for.
     """
 
     comparison: Comparison | None = None
     obstacle: str = ""
-    over_images: tuple[PopulationRow, ...] = ()
+    over_images: PopulationComparison | None = None
 
 
 def with_comparisons(

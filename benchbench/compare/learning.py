@@ -18,7 +18,7 @@ from scipy import stats
 from benchbench.compare.intervals import wilson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from benchbench.compare.configurations import Configuration
     from benchbench.compare.intervals import Interval
@@ -107,6 +107,20 @@ def fisher_p(ours: Learning, baseline: Learning, *, level: float) -> float | Non
     all_theirs = max(0, learned - baseline.num_ended)
     best = min(_fisher(count, learned, ours, baseline) for count in (all_ours, all_theirs))
     return _fisher(ours.num_learned, learned, ours, baseline) if best < level else None
+
+
+def luck_p(ours: Mapping[str, Record], baseline: Mapping[str, Record], at_chance: frozenset[str]) -> float | None:
+    """Return how often equal configurations have all seeds of one learn and none of the other; else None.
+
+    It is the largest such chance, whatever part of their seeds learns: Barnard, "Significance tests for 2x2 tables",
+    Biometrika 34, 1947. A t test takes such accuracies for two groups with little spread, however few seeds there are.
+    """
+    stuck = [[record.attempt in at_chance for record in side.values()] for side in (ours, baseline)]
+    if not all(stuck) or sorted(map(set, stuck), key=str) != [{False}, {True}]:
+        return None
+    n, m = map(len, stuck)
+    part = np.linspace(0, 1, 1001)
+    return float(np.max(part**n * (1 - part) ** m + part**m * (1 - part) ** n))
 
 
 def _fisher(ours: int, learned: int, one: Learning, other: Learning) -> float:

@@ -23,7 +23,7 @@ from benchbench.compare.configurations import find_keys, find_row, group, one_pe
 from benchbench.compare.contrasts import pairs
 from benchbench.compare.corrections import holm
 from benchbench.compare.intervals import Interval
-from benchbench.compare.learning import not_learned
+from benchbench.compare.learning import luck_p, not_learned
 from benchbench.compare.metric_values import Metric
 from benchbench.config.design import MIN_SEEDS
 from benchbench.errors import SpecError
@@ -67,7 +67,7 @@ class PopulationRow:
     def words(self) -> str:
         """Return the verdict."""
         if self.estimate is None:
-            return "not compared: no seed of one of the two has learned"
+            return "not compared: no seed of one of the two has finished and learned"
         if self.corrected_p is None:
             few = f"too few seeds, a verdict takes {MIN_SEEDS}"
             return f"not compared: {few if min(self.n) < MIN_SEEDS else 'nothing varies between seeds and images'}"
@@ -75,18 +75,27 @@ class PopulationRow:
         return f"{self.kind} on images like these ({p})"
 
 
+@dataclass(frozen=True)
+class PopulationComparison:
+    """All configurations but the baseline, named ``baseline``, and the confidence of the intervals."""
+
+    baseline: str
+    confidence: float
+    rows: tuple[PopulationRow, ...]
+
+
 def compare_populations(
     records: Iterable[Record], predictions: Mapping[str, Predictions], question: Compare
-) -> tuple[PopulationRow, ...]:
-    """Return the rows of the comparison, but for the baseline, on images like the test images.
+) -> PopulationComparison:
+    """Return the comparison on images like the test images.
 
-    ``predictions`` are by attempt. Verdicts are corrected for their number (Holm). Raises :class:`SpecError` if trials
-    were not tested on the same images.
+    ``predictions`` are those of the finished trials, by attempt. Verdicts are corrected for their number (Holm). Raises
+    :class:`SpecError` if trials were not tested on the same images.
     """
-    trials = [record for record in one_per_trial(records) if record.status == "finished"]
+    trials = one_per_trial(records)
     rows = group(trials, find_keys([record.spec for record in trials], question.by))
     baseline = rows[find_row(rows, question.baseline)]
-    tested = [predictions[record.attempt] for record in trials]
+    tested = [predictions[record.attempt] for record in trials if record.status == "finished"]
     if len({(each.images, each.classes) for each in tested}) > 1:
         raise SpecError("the trials were not tested on the same images", hint="compare trials of one dataset")
     at_chance, accuracy = not_learned(trials), Metric.named("test_accuracy")
@@ -95,24 +104,29 @@ def compare_populations(
         if row is not baseline:
             sides = tested_trials(row, baseline, accuracy, at_chance)
             correct = [_correct(side, predictions) for side in sides]
-            made.append(replace(over_images(*correct, confidence=question.confidence), name=row.name))
-    return _judged(made, level=1 - question.confidence)
+            compared = over_images(*correct, confidence=question.confidence, name=row.name)
+            if compared.p_value is not None:
+                compared = replace(compared, p_value=max(compared.p_value, luck_p(*sides, at_chance) or 0.0))
+            made.append(compared)
+    return PopulationComparison(baseline.name, question.confidence, _judged(made, level=1 - question.confidence))
 
 
-def over_images(ours: Mapping[str, Correct], baseline: Mapping[str, Correct], *, confidence: float) -> PopulationRow:
+def over_images(
+    ours: Mapping[str, Correct], baseline: Mapping[str, Correct], *, confidence: float, name: str = ""
+) -> PopulationRow:
     """Return the difference of two configurations over seeds and images; both have the same images in one order.
 
     Seeds are paired as in :func:`~benchbench.compare.contrasts.pairs`.
     """
     if not (ours and baseline):
         num_images = next((len(correct) for correct in (*ours.values(), *baseline.values())), 0)
-        return PopulationRow("", (len(ours), len(baseline)), num_images, False, None, None, None, None)
+        return PopulationRow(name, (len(ours), len(baseline)), num_images, False, None, None, None, None)
     paired = pairs(dict.fromkeys(ours, 0.0), dict.fromkeys(baseline, 0.0))
     a, b = (np.array([side[key] for key in paired or sorted(side)]) for side in (ours, baseline))
     groups = [a - b] if paired else [a, b]
     n, num_images = (len(a), len(b)), a.shape[-1]
     estimate = float(a.mean() - b.mean())
-    row = PopulationRow("", n, num_images, bool(paired), estimate, None, None, None)
+    row = PopulationRow(name, n, num_images, bool(paired), estimate, None, None, None)
     if min(n) < MIN_SEEDS or num_images == 1:
         return row
     of_seeds = [float(np.var(each.mean(axis=1), ddof=1)) / len(each) for each in groups]

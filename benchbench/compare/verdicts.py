@@ -83,6 +83,9 @@ class Judge:
             kind = "not distinguishable after correction"
             return Verdict(kind, f"not distinguishable after correction ({alone})", corrected_p, same_p)
         words = f"not distinguishable with {_count(contrast.n)}"
+        if contrast.luck_p == contrast.p_value:
+            words += f"; that one learns in all seeds and the other in none may be luck ({_p(contrast.p_value)})"
+            return Verdict("not distinguishable", words, corrected_p, same_p)
         return Verdict("not distinguishable", f"{words}{self._advice(contrast)}", corrected_p, same_p)
 
     @property

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Unpack
 
-    from benchbench.compare import Comparison, DatasetComparison, ModelComparison, PopulationRow, PublishedRow
+    from benchbench.compare import Comparison, DatasetComparison, ModelComparison, PopulationComparison, PublishedRow
     from benchbench.compare.groups import ComparedGroup
     from benchbench.config.compare_section import Compare
     from benchbench.driver.study import QuestionOptions
@@ -125,23 +125,6 @@ def compare_over_datasets(
     return compare_datasets(_find(experiment, study, watcher), study.question(options))
 
 
-def compare_over_images(
-    experiment: str | None = None,
-    *,
-    grid: str | Path | None = None,
-    watcher: Watcher | None = None,
-    **options: Unpack[QuestionOptions],
-) -> tuple[PopulationRow, ...]:
-    """Return how an experiment's configurations compare on images like the test images, by their stored predictions.
-
-    The arguments are those of :func:`compare`. Raises :class:`~benchbench.errors.BenchError` if a trial keeps no
-    predictions.
-    """
-    study = Study.of_experiment(experiment or default_experiment(), grid)
-    _note_design(study, "on images like these", watcher)
-    return _over_images(_find(experiment, study, watcher), study.question(options))
-
-
 def compare_with_published(
     experiment: str | None = None,
     *,
@@ -183,12 +166,12 @@ def compare_models(
     return compare_predictions(*predictions, confidence=level)
 
 
-def _over_images(records: Sequence[Record], question: Compare) -> tuple[PopulationRow, ...]:
+def _over_images(records: Sequence[Record], question: Compare) -> PopulationComparison:
     from benchbench.tracking.stored_records import load_predictions
 
     finished = [record for record in one_per_trial(records) if record.status == "finished"]
     predictions = {record.attempt: load_predictions(_run_id(record)) for record in finished}
-    return compare_populations(finished, predictions, question)
+    return compare_populations(records, predictions, question)
 
 
 def _note_design(study: Study, where: str, watcher: Watcher | None) -> None:

@@ -115,7 +115,7 @@ def _answer(group: ComparedGroup, number: int, intervals: dict[str, Chart]) -> _
         return _Answer(group.heading, (f"Nothing is compared: {group.obstacle}.",), "", (), (), ())
     name = f"intervals-{number}"
     shown = [*of_comparison(comparison)]
-    shown += [of_population(group.over_images, comparison.confidence)] if group.over_images else []
+    shown += [of_population(group.over_images)] if group.over_images else []
     return _Answer(
         group.heading,
         answer(comparison),

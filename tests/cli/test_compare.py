@@ -256,10 +256,10 @@ def test_published_numbers_are_judged_row_by_row() -> None:
 @pytest.mark.usefixtures("folder")
 def test_verdicts_on_images_like_these_are_beside_those_on_this_test_set() -> None:
     text = bench("bench", "--population").stdout
-    assert "test_accuracy on images like these (difference in points)" in text
+    assert "test_accuracy on images like these (difference from optimizer.lr=0.001 in points)" in text
     assert re.search(r"optimizer.lr=0.005 +-75.00 .* 3 pairs .* worse on images like these \(p", text)
     (group,) = json.loads(bench("bench", "--population", "--json").stdout)["groups"]
-    (row,) = group["over_images"]
+    (row,) = group["over_images"]["rows"]
     assert (row["num_images"], row["kind"]) == (12, "worse")
     table = pd.read_csv(io.StringIO(bench("bench", "--population", "--format", "csv").stdout))
     assert list(table["metric"])[-1] == "test_accuracy on images like these"

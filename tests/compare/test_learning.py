@@ -11,6 +11,7 @@ from support.made_records import configuration, made, spec
 from benchbench.compare import compare_records
 from benchbench.compare.answer import answer
 from benchbench.compare.comparison_tables import of_comparison
+from benchbench.config.compare_section import read_comparison
 
 
 def test_seeds_that_did_not_learn_are_a_result_of_their_own() -> None:
@@ -42,9 +43,35 @@ def test_a_configuration_that_learns_less_often_is_said_to_by_fishers_test() -> 
     assert row.cells["test_accuracy"].verdict.kind == "not compared"
 
 
-def test_a_row_that_never_learns_is_still_compared() -> None:
+def test_a_row_that_never_learns_is_worse_unless_that_may_be_luck() -> None:
+    """Of equal configurations that learn with every other seed, 1 in 32 pairs of three seeds look like this."""
+    accuracies = [0.33, 0.34, 0.332, 0.335]
+    three = configuration(LOW, [0.60, 0.61, 0.62]) + configuration(HIGH, accuracies[:3])
+    (cell,) = compare_records(three).rows[1].cells.values()
+    assert cell.contrast is not None
+    assert cell.contrast.p_value == pytest.approx(1 / 32)
+    assert cell.verdict.kind == "worse"
+
+    other = configuration(0.3, [0.61, 0.60, 0.63])
+    (cell,) = compare_records([*three, *other]).rows[1].cells.values()
+    assert cell.verdict.kind == "not distinguishable after correction"
+    four = configuration(LOW, [0.60, 0.61, 0.62, 0.6]) + configuration(HIGH, accuracies)
+    (cell,) = compare_records([*four, *other]).rows[1].cells.values()
+    assert cell.verdict.kind == "worse"
+
+    strict = read_comparison({"compare": {"confidence": 0.99}})[0]
+    (cell,) = compare_records(three, strict).rows[1].cells.values()
+    assert cell.verdict.words == (
+        "not distinguishable with n = 3; that one learns in all seeds and the other in none may be luck (p = 0.031)"
+    )
+
+
+def test_times_are_compared_whether_seeds_learn_or_not() -> None:
     records = configuration(LOW, [0.60, 0.61, 0.62]) + configuration(HIGH, [0.33, 0.34, 0.33])
-    assert only_cell(compare_records(records)).verdict.kind == "worse"
+    question = read_comparison({"compare": {"metrics": ["train_seconds"]}})[0]
+    (cell,) = compare_records(records, question).rows[1].cells.values()
+    assert cell.contrast is not None
+    assert cell.contrast.luck_p is None
 
 
 def test_a_weak_trial_is_not_taken_for_one_that_did_not_learn() -> None:

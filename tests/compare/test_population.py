@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from scipy import stats
-from support.made_records import configuration
+from support.made_records import configuration, ended, spec
 
 from benchbench.compare import compare_populations
 from benchbench.compare.population import over_images
@@ -77,7 +77,7 @@ def test_a_difference_on_this_test_set_need_not_be_one_on_images_like_these() ->
     baseline = np.arange(100) < 60
     better = np.roll(baseline, 20) | (np.arange(100) >= 97)
     told = {record.attempt: predictions(baseline if number < 3 else better) for number, record in enumerate(records)}
-    (row,) = compare_populations(records, told, QUESTION)
+    (row,) = compare_populations(records, told, QUESTION).rows
     assert row.estimate == pytest.approx(0.03)
     assert row.kind == "not distinguishable"
     assert row.words.startswith("not distinguishable on images like these (p = ")
@@ -87,7 +87,7 @@ def test_a_difference_on_this_test_set_need_not_be_one_on_images_like_these() ->
 def test_two_seeds_are_too_few_for_a_verdict_on_images_like_these() -> None:
     records = configuration(0.1, [0.60, 0.60]) + configuration(0.2, [0.63, 0.63])
     told = {record.attempt: predictions(np.arange(10) < 5 + number) for number, record in enumerate(records)}
-    (row,) = compare_populations(records, told, QUESTION)
+    (row,) = compare_populations(records, told, QUESTION).rows
     assert row.words == "not compared: too few seeds, a verdict takes 3"
 
 
@@ -98,9 +98,29 @@ def test_trials_of_different_images_are_refused() -> None:
         compare_populations(records, told, QUESTION)
 
 
+def test_a_baseline_of_which_no_trial_finished_is_not_replaced_by_another_row() -> None:
+    failed = [ended(spec(seed, lr=0.1), "failed") for seed in range(3)]
+    records = [*failed, *configuration(0.2, [0.6] * 3), *configuration(0.3, [0.7] * 3)]
+    told = {record.attempt: predictions(np.arange(10) < 6) for record in records if record.status == "finished"}
+    compared = compare_populations(records, told, QUESTION)
+    assert compared.baseline == "optimizer.lr=0.1"
+    assert {row.words for row in compared.rows} == {"not compared: no seed of one of the two has finished and learned"}
+
+
+def test_that_all_seeds_of_one_learn_and_none_of_the_other_may_be_luck() -> None:
+    records = configuration(0.1, [0.9, 0.91, 0.92]) + configuration(0.2, [0.33, 0.34, 0.33])
+    told = {
+        record.attempt: predictions(np.arange(90) % 9 < round(9 * record.final.test_accuracy))
+        for record in records
+        if record.final
+    }
+    (row,) = compare_populations(records, told, QUESTION).rows
+    assert row.p_value == pytest.approx(1 / 32)
+
+
 def test_a_configuration_of_which_no_seed_learned_has_no_difference_among_those_that_did() -> None:
     records = [*configuration(0.001, [0.9, 0.9, 0.33, 0.9]), *configuration(0.005, [0.33, 0.33, 0.33, 0.33])]
     told = {record.attempt: predictions(np.arange(30) % 3 > 0) for record in records}
-    (row,) = compare_populations(records, told, QUESTION)
+    (row,) = compare_populations(records, told, QUESTION).rows
     assert row.estimate is None
-    assert row.words == "not compared: no seed of one of the two has learned"
+    assert row.words == "not compared: no seed of one of the two has finished and learned"
