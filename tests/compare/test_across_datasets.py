@@ -89,9 +89,28 @@ def test_ranks_and_critical_differences_are_those_of_demsar() -> None:
     ranks = rank_over_datasets(values, higher_is_better=True, confidence=0.95)
     assert ranks.critical_difference == pytest.approx(1.25, abs=0.005)
     assert min(ranks.average) == ranks.average[3]
-    chi_squared = stats.friedmanchisquare(*values).statistic
-    ratio = 13 * chi_squared / (14 * 3 - chi_squared)
-    assert ranks.p_value == pytest.approx(stats.f.sf(ratio, 3, 39))
+    assert [ranks.differ(3, other) for other in range(3)] == [True, True, True]
+
+
+@pytest.mark.parametrize(("num_won", "p", "differ"), [(4, 1 / 8, False), (5, 1 / 16, False), (6, 1 / 32, True)])
+def test_two_configurations_differ_only_if_the_sign_test_says_so(num_won: int, p: float, *, differ: bool) -> None:
+    ranks = rank_over_datasets(np.array([[0.5] * num_won, [0.6] * num_won]), higher_is_better=True, confidence=0.95)
+    assert ranks.p_value == pytest.approx(p)
+    assert ranks.differ(0, 1) == differ
+
+
+def test_on_many_datasets_the_p_value_is_that_of_friedmans_approximation() -> None:
+    values = np.random.default_rng(1).normal(0, 1, (4, 30)) + np.array([[0.0], [0.2], [0.0], [0.5]])
+    p_value = rank_over_datasets(values, higher_is_better=True, confidence=0.95).p_value
+    assert p_value == pytest.approx(stats.friedmanchisquare(*values).pvalue, abs=0.01)
+    assert 0.01 < p_value < 0.5
+
+
+def test_seven_datasets_of_eight_are_no_difference() -> None:
+    values = np.array([[0.5] * 8, [0.6] * 7 + [0.4]])
+    ranks = rank_over_datasets(values, higher_is_better=True, confidence=0.95)
+    assert ranks.p_value == pytest.approx(stats.binomtest(7, 8).pvalue)
+    assert not ranks.differ(0, 1)
 
 
 def test_equal_values_share_a_rank() -> None:
