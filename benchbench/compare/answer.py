@@ -29,20 +29,20 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
     first, *rest = comparison.metrics
     times = [metric for metric in rest if metric.is_ratio and not first.is_ratio]
     sentences = [
-        _sentence(_name(row), _name(baseline), row.cells[metric.name], metric, comparison.confidence)
+        _sentence(_name(row), _name(baseline), row.cells[metric.name], metric, comparison)
         for metric in (first, *times[:1])
     ]
     return (
         tuple(sentences)
         if row.learning.all_learned and baseline.learning.all_learned
-        else (*sentences, _learned(row, baseline))
+        else (*sentences, _learned(row, baseline, _unit_of(comparison)))
     )
 
 
-def _learned(row: Row, baseline: Row) -> str:
+def _learned(row: Row, baseline: Row, units: str) -> str:
     ours, theirs = row.learning, baseline.learning
     return (
-        f"{_name(row)} learned in {ours.num_learned} of {ours.num_ended} seeds,"
+        f"{_name(row)} learned in {ours.num_learned} of {ours.num_ended} {units},"
         f" {_name(baseline)} in {theirs.num_learned} of {theirs.num_ended}."
     )
 
@@ -54,21 +54,23 @@ def _alone(row: Row, metric: Metric) -> str:
     return f"{_name(row)}: {metric.name} is {value}{unit}{bracket}{counts}. There is nothing to compare it with."
 
 
-def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, confidence: float) -> str:
+def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, comparison: Comparison) -> str:
     contrast, verdict = cell.contrast, cell.verdict
     if contrast is None or contrast.interval is None:
         return f"{name} and {baseline}, {metric.name}: {verdict.words}."
     low, high = (words.size(end, metric) for end in (contrast.interval.low, contrast.interval.high))
-    seeds = f"{contrast.n[0]} and {contrast.n[1]}" if contrast.n[0] != contrast.n[1] else f"{contrast.n[0]}"
+    count = f"{contrast.n[0]} and {contrast.n[1]}" if contrast.n[0] != contrast.n[1] else f"{contrast.n[0]}"
     measure = f"{metric.name}, " if metric.is_ratio else ""
-    evidence = f"{measure}{words.percent(confidence)}: {low} to {high}; {seeds} seeds"
+    evidence = f"{measure}{words.percent(comparison.confidence)}: {low} to {high}; {count} {_unit_of(comparison)}"
+    among = "Among seeds that learned, " if cell.of_learned else ""
     if verdict.kind in DIFFERENT:
-        return f"{name} {_difference(contrast, metric, baseline)} ({evidence})."
+        doubt = f"; {verdict.doubt}" if verdict.doubt else ""
+        return f"{among}{name} {_difference(contrast, metric, baseline)} ({evidence}){doubt}."
     if verdict.kind == "equivalent":
-        return f"{name} and {baseline} are {verdict.words.partition(' (')[0]} in {metric.name} ({evidence})."
+        return f"{among}{name} and {baseline} are {verdict.words.partition(' (')[0]} in {metric.name} ({evidence})."
     change = f"{_change(words.size(contrast.estimate, metric), metric)} ({evidence})"
     if verdict.kind == "not distinguishable":
-        return f"{name} and {baseline} are not distinguishable in {metric.name}: {change}."
+        return f"{among}{name} and {baseline} are not distinguishable in {metric.name}: {change}."
     return f"{name} and {baseline}, {metric.name}: {change}; {verdict.words}."
 
 
@@ -92,6 +94,10 @@ def _change(size: str, metric: Metric) -> str:
 def _unit(metric: Metric) -> str:
     unit = "points" if metric.unit == "fraction" else metric.unit
     return f" {unit}" if unit else ""
+
+
+def _unit_of(comparison: Comparison) -> str:
+    return "trials" if comparison.pooled else "seeds"
 
 
 def _name(row: Row) -> str:

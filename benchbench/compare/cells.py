@@ -10,6 +10,7 @@ from benchbench.compare.contrasts import contrast, permutation_p
 from benchbench.compare.intervals import Interval, Summary, summarise
 from benchbench.compare.learning import luck_p
 from benchbench.compare.verdicts import Verdict, not_compared
+from benchbench.config.design import MIN_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,14 @@ class Cell:
         """Return how many trials have a value."""
         return sum(value is not None for value in self.values.values())
 
+    @property
+    def median_above(self) -> float | None:
+        """Return what the median is above if it is not known, since too few trials have a value."""
+        if self.median is not None or self.limit is None:
+            return None
+        known = sorted(value for value in self.values.values() if value is not None)
+        return (known[-1] + self.limit) / 2 if known and 2 * len(known) == len(self.values) else self.limit
+
 
 @dataclass(frozen=True)
 class CellMaker:
@@ -80,6 +89,10 @@ class CellMaker:
         if why:
             return replace(cell, verdict=not_compared(why), of_learned=is_mixed)
         change = self._contrast(_whole(ours), _whole(theirs), metric)
+        num_seeds = min(len({record.spec.seed for record in side.values()}) for side in sides)
+        # Configurations that are pooled in a row are no seeds: their values say nothing about new ones.
+        p_value = change.p_value if num_seeds >= MIN_SEEDS else None
+        change = replace(change, num_seeds=num_seeds, p_value=p_value)
         if change.p_value is not None and metric.is_quality:
             by_luck = luck_p(*sides, self.at_chance)
             change = replace(change, luck_p=by_luck, p_value=max(change.p_value, by_luck or 0.0))
@@ -130,9 +143,9 @@ def _median(values: Numbers) -> float | None:
 
 
 def _limit(values: Numbers, finished: Mapping[str, Record], metric: Metric) -> float | None:
-    """Return how long the trials without a value went on, the shortest of them."""
+    """Return how long the trials without a value went on, the shortest of them; None if the metric is no such time."""
     unreached = [finished[unit] for unit, value in values.items() if value is None]
-    if not unreached:
+    if not (unreached and metric.may_be_unreached):
         return None
     if metric.unit == "epochs":
         return float(min(len(record.epochs) for record in unreached))
@@ -145,10 +158,11 @@ def _obstacle(ours: Numbers, baseline: Numbers, metric: Metric, *, ending: str) 
         if not values:
             return f"no trial of {whose} has {ending}"
     if None in ours.values() or None in baseline.values():
-        reached = [
+        known, known_baseline = (
             f"{sum(value is not None for value in values.values())} of {len(values)}" for values in (ours, baseline)
-        ]
-        return f"reached by {reached[0]} trials, in the baseline by {reached[1]}"
+        )
+        kind = "reached by" if metric.may_be_unreached else "known of"
+        return f"{kind} {known} trials, in the baseline {kind.rsplit(maxsplit=1)[-1]} {known_baseline}"
     numbers = [*_whole(ours).values(), *_whole(baseline).values()]
     if not all(map(math.isfinite, numbers)):
         return "a value is not finite"

@@ -56,8 +56,9 @@ class Row:
 class Comparison:
     """A table with its verdicts; ``margin`` is in points of accuracy.
 
-    ``facts`` say where the trials ran, ``warnings`` what makes them hard to compare. ``level_of_looks`` is the chance
-    of a false verdict in all looks together, if there was a look before this one.
+    ``facts`` say where the trials ran, ``warnings`` what makes them hard to compare, and ``pooled`` are keys in which
+    trials of one row differ, besides the seed. ``level_of_looks`` is the chance of a false verdict in all looks
+    together, if there was a look before this one.
     """
 
     by: tuple[str, ...]
@@ -68,6 +69,7 @@ class Comparison:
     num_comparisons: int
     facts: tuple[str, ...]
     warnings: tuple[str, ...]
+    pooled: tuple[str, ...] = ()
     level_of_looks: float | None = None
 
     @property
@@ -102,6 +104,7 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
         num_comparisons=len(_p_values(made)),
         facts=facts(trials),
         warnings=warnings(rows, metrics, keys),
+        pooled=keys.pooled,
     )
 
 

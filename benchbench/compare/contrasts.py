@@ -35,13 +35,14 @@ class Contrast:
     """One configuration against another.
 
     ``estimate`` is the difference of the means, or the ratio of the geometric means, of the ``n`` values that were
-    tested; ``left_out`` names those that have no partner. ``p_value`` is that of the test whose interval this is; it is
-    None for fewer than ``MIN_SEEDS``. Without spread there is neither. ``standard_error`` and
-    ``degrees_of_freedom`` belong to the difference, of logarithms for a ratio. ``deviations`` are the standard
-    deviation of the differences if paired, and else those of both sides. ``correlation`` is that of the two sides over
-    the seeds that both have. ``permutation_p`` is that of a permutation test, if there are enough trials for one: a
-    note on how far the verdict depends on the normal distribution. ``luck_p`` is the chance that equal configurations
-    differ as these do in which seeds learn, below which ``p_value`` is never. What could not be measured is None.
+    tested; ``left_out`` names those that have no partner, and ``num_seeds`` is how many different seeds each side has
+    at least. ``p_value`` is that of the test whose interval this is; it is None for fewer than ``MIN_SEEDS`` values or
+    seeds. Without spread there is neither. ``standard_error`` and ``degrees_of_freedom`` belong to the difference, of
+    logarithms for a ratio. ``deviations`` are the standard deviation of the differences if paired, and else those of
+    both sides. ``correlation`` is that of the two sides over the seeds that both have. ``permutation_p`` is that of a
+    permutation test, if there are enough trials for one: a note on how far the verdict depends on the normal
+    distribution. ``luck_p`` is the chance that equal configurations differ as these do in which seeds learn, below
+    which ``p_value`` is never. What could not be measured is None.
     """
 
     estimate: float
@@ -49,6 +50,7 @@ class Contrast:
     test: Test
     n: tuple[int, int]
     left_out: tuple[str, ...] = ()
+    num_seeds: int | None = None
     correlation: float | None = None
     interval: Interval | None = None
     p_value: float | None = None

@@ -52,17 +52,17 @@ def with_comparisons(
     return tuple(replace(group, comparison=change(group.comparison)) if group.comparison else group for group in groups)
 
 
-def split(records: Sequence[Record], question: Compare) -> tuple[Group, ...]:
+def split(records: Sequence[Record], question: Compare, *, by_seeds: bool = True) -> tuple[Group, ...]:
     """Return the trials in groups that can be compared, in the order of their first records.
 
     Trials of different datasets, or of one dataset whose images have changed, are not compared, unless the question
     names a parameter of the dataset. Configurations with a single seed are a group of their own if they differ from
-    the others in more than these differ in, unless the question names keys or a baseline.
+    the others in more than these differ in, unless the question names keys or a baseline, or not ``by_seeds``.
     """
     asked = {key.partition(".")[0] for key in (*question.by, *question.baseline)}
     trials = one_per_trial(records)
     groups = [Group("", tuple(trials))] if "dataset" in asked else list(_by_images(trials))
-    if not asked:
+    if by_seeds and not asked:
         groups = [part for group in groups for part in _by_seeds(group)]
     return tuple(groups)
 

@@ -51,6 +51,11 @@ class Metric:
         return self.unit in ("fraction", "nats")
 
     @property
+    def may_be_unreached(self) -> bool:
+        """Tell whether a trial without a value went on without reaching it: a target, or overfitting."""
+        return self.unit == "epochs" or self.name.startswith("seconds_to_")
+
+    @property
     def scale(self) -> Scale:
         """Return what its values may be."""
         if self.is_ratio:

@@ -39,13 +39,15 @@ class Verdict:
     """One of the kinds, in a sentence that says why.
 
     ``corrected_p`` is the p value of the difference after correction, and ``equivalence_p`` that of the claim that the
-    difference is smaller than the margin, if there is one.
+    difference is smaller than the margin, if there is one. ``doubt`` is a part of the words that says what another test
+    shows.
     """
 
     kind: Kind
     words: str
     corrected_p: float | None = None
     equivalence_p: float | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ class Judge:
         same_p = self._same(contrast) if has_margin else None
         if corrected_p < self.level:
             kind = direction(contrast, better)
-            notes = "".join((self._robustness(contrast), self._but_small(same_p)))
-            return Verdict(kind, f"{kind} ({_p(corrected_p)}){notes}", corrected_p, same_p)
+            doubt = self._doubt(contrast)
+            notes = "".join((doubt and f"; {doubt}", self._but_small(same_p)))
+            return Verdict(kind, f"{kind} ({_p(corrected_p)}){notes}", corrected_p, same_p, doubt)
         if same_p is not None and same_p < self.level:
             return Verdict("equivalent", f"the same within {self._points} ({_p(same_p)})", corrected_p, same_p)
         if contrast.p_value < self.level:
@@ -100,10 +103,10 @@ class Judge:
     def _but_small(self, same_p: float | None) -> str:
         return f", by less than {self._points}" if same_p is not None and same_p < self.level else ""
 
-    def _robustness(self, contrast: Contrast) -> str:
-        if contrast.permutation_p is None or contrast.permutation_p < self.level:
+    def _doubt(self, contrast: Contrast) -> str:
+        if contrast.permutation_p is None or contrast.permutation_p < self.level / self.num_comparisons:
             return ""
-        return f"; a permutation test does not show it ({_p(contrast.permutation_p)})"
+        return f"a permutation test does not show it ({_p(contrast.permutation_p)})"
 
     def _advice(self, contrast: Contrast) -> str:
         # At the level of Holm's first step, which the smallest p value of the table must reach.
@@ -128,6 +131,8 @@ def of_learning(ours: Learning, corrected_p: float | None, baseline: Learning, *
     """Return how many seeds learned with the verdict of Fisher's test; the baseline's own has none."""
     if ours is baseline:
         return replace(ours, verdict="baseline")
+    if ours.all_learned and baseline.all_learned:
+        return replace(ours, verdict="equal: all learned")
     if corrected_p is None:
         return replace(ours, verdict="too few seeds for a verdict")
     rates = [side.num_learned / side.num_ended for side in (ours, baseline)]
@@ -140,6 +145,9 @@ def of_learning(ours: Learning, corrected_p: float | None, baseline: Learning, *
 def _without_test(contrast: Contrast) -> Verdict:
     if min(contrast.n) < MIN_SEEDS:
         return not_compared(f"too few seeds: {_count(contrast.n)}, and a verdict takes {MIN_SEEDS}")
+    if contrast.num_seeds is not None and contrast.num_seeds < MIN_SEEDS:
+        few = f"{contrast.num_seeds} in {min(contrast.n)} trials"
+        return not_compared(f"too few seeds: {few}, and a verdict takes {MIN_SEEDS}")
     if abs(contrast.difference) < 1e-9:  # noqa: PLR2004 - rounding
         return Verdict("equal", f"equal in all trials ({_count(contrast.n)})")
     why = "the difference is the same for every seed" if contrast.is_paired else "no value varies between seeds"

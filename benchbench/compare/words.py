@@ -63,7 +63,7 @@ def value(cell: Cell, metric: Metric) -> str:
     counts = f"({cell.num_reached} of {len(cell.values)})"
     if cell.median is not None:
         return f"median {number(cell.median, metric)} {counts}"
-    return f"> {number(cell.limit, metric)} {counts}" if cell.limit is not None else counts
+    return f"> {number(cell.median_above, metric)} {counts}" if cell.median_above is not None else counts
 
 
 def difference(contrast: Contrast | None, metric: Metric) -> str:
@@ -81,6 +81,8 @@ def change(estimate: float, ends: Interval | None, metric: Metric) -> str:
 def size(value: float, metric: Metric) -> str:
     """Return a difference or ratio in few digits, such as ``+10.3`` points or ``1.25``; a small one in more."""
     if metric.is_ratio:
+        if value < _SMALL_POINTS:
+            return f"{value:.2g}"
         return f"{value:.2f}" if value == 1 or abs(value - 1) >= _SMALL_RATIO else f"{value:.4f}"
     if metric.unit != "fraction":
         return f"{value:+.3g}"

@@ -166,7 +166,7 @@ def load(
             shared[kind] = without(shared[kind], params)
     seed = shared.pop("seed", Draft.model_fields["seed"].default)
     with _in_file(path):
-        design = _design(compare, seed, count(shared), is_asked=decide)
+        design = _design(compare, seed, shared, is_asked=decide)
         _check_declared(compare, seed)
         compare = _with_baseline(compare, shared) if design else compare
     if design:
@@ -186,11 +186,14 @@ def load(
     )
 
 
-def _design(compare: Compare, seed: Any, num_configurations: int, *, is_asked: bool) -> Design | None:
+def _design(compare: Compare, seed: Any, shared: Mapping[str, Any], *, is_asked: bool) -> Design | None:
     """Return how seeds are added: as the file says, or by default if only the command line asks for it.
 
-    Raises :class:`SpecError` for a grid of one configuration, and for a file that gives the seeds as well.
+    Raises :class:`SpecError` for a grid of one configuration or several datasets, and for a file that gives the seeds
+    as well.
     """
+    num_configurations = count(shared)
+    datasets = {_as_table(dataset)["name"] for dataset in choices(shared["dataset"])}
     first = tuple(choices(seed))
     looks = compare.decide.numbers() if compare.decide else looks_up_to() if is_asked else ()
     if not looks:
@@ -199,6 +202,11 @@ def _design(compare: Compare, seed: Any, num_configurations: int, *, is_asked: b
         raise SpecError(
             "a grid of one configuration leaves nothing to decide",
             hint="give it an axis, such as lr = { grid = [0.1, 0.01] }",
+        )
+    if len(datasets) > 1:
+        raise SpecError(
+            f"seeds cannot be added for {len(datasets)} datasets at once: their accuracies are not compared",
+            hint="one grid for each dataset, or a fixed list of seeds",
         )
     if compare.seeds is not None:
         raise SpecError(

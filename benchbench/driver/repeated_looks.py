@@ -14,7 +14,7 @@ from benchbench.compare.groups import ComparedGroup, Group, num_configurations, 
 from benchbench.errors import SpecError, TrackingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from benchbench.compare import Comparison
     from benchbench.config.compare_section import Compare
@@ -65,24 +65,27 @@ def compare_at_this_look(
     """Return the comparison of a design or, if none was declared, at the level of this look.
 
     The first look has the whole level, the second half of it, the third a quarter. They add up to less than twice the
-    level, however often somebody adds seeds and looks again. Only a declared design keeps to the level, and a warning
-    tells if looks were taken by ``earlier`` ones. ``note`` is told if the looks cannot be remembered.
+    level, however often somebody adds seeds and looks again. Only a design that was declared before the first look
+    keeps to the level, and a warning tells if looks were taken before, or by ``earlier`` designs. ``note`` is told if
+    the looks cannot be remembered.
     """
     comparison = compare_as_designed(records, question, design)
     changed = _on_earlier(records, question, design, earlier)
     comparison = replace(comparison, warnings=(*comparison.warnings, *changed))
-    if design is not None or question.seeds is not None:
-        return comparison
     meanings = _meanings(records, question)
-    identity = _identity(meanings[comparison.baseline.name], question, records)
+    identity = _identity(meanings[comparison.baseline.name], records)
+    tests = _tests(comparison, meanings)
     try:
-        looks = memory.look(identity, {meanings[name]: number for name, number in _seeds(comparison).items()})
+        looks = memory.look(identity, tests) if design is None else [*memory.past(identity, tests), len(records)]
     except TrackingError as error:
         note(error.message)
         return comparison
     if len(looks) <= 1:
         return comparison
     whole = 1 - question.confidence
+    if design is not None or question.seeds is not None:
+        late = _on_late_design("seeds" if design is None else "decide", looks, whole)
+        return replace(comparison, warnings=(*comparison.warnings, late))
     level = whole / 2 ** (len(looks) - 1)
     again = compare_records(records, question.model_copy(update={"confidence": 1 - level}))
     warnings = (*again.warnings, *changed, _warning(looks, level, whole))
@@ -90,22 +93,21 @@ def compare_at_this_look(
 
 
 def _groups(records: Sequence[Record], question: Compare, design: Design | None) -> tuple[Group, ...]:
-    """Return the groups that can be compared, but all trials together if no group is the one of the design."""
+    """Return the groups that can be compared; if none is that of the design, groups are not split by their seeds."""
     groups = split(records, question)
-    is_whole = design is not None and (
-        _is_of(design, records) or not any(_is_of(design, part.records) for part in groups)
-    )
-    return (Group("", tuple(records)),) if is_whole else groups
+    if design is None or any(_is_of(design, part.records) for part in groups):
+        return groups
+    return split(records, question, by_seeds=False)
 
 
 def _is_of(design: Design | None, records: Sequence[Record]) -> bool:
     return design is not None and num_configurations(records) == design.num_configurations
 
 
-def _identity(baseline: str, question: Compare, records: Sequence[Record]) -> str:
-    """Return what makes two looks looks at the same question on the same images, whatever rows it has."""
+def _identity(baseline: str, records: Sequence[Record]) -> str:
+    """Return what makes two looks looks at the same baseline on the same images, whatever else is compared with it."""
     images = sorted({(record.spec.dataset.name, record.data_digest) for record in records})
-    return json.dumps([baseline, sorted(question.metrics), question.targets, images], sort_keys=True)
+    return json.dumps([baseline, images])
 
 
 def _meanings(records: Sequence[Record], question: Compare) -> dict[str, str]:
@@ -138,20 +140,33 @@ def _on_earlier(
     return (text,)
 
 
-def _seeds(comparison: Comparison) -> dict[str, int]:
-    """Return the number of seeds that each row was judged by; rows without a verdict were not."""
-    contrasts = {
-        row.name: [cell.contrast for cell in row.cells.values() if cell.contrast and cell.contrast.p_value is not None]
+def _tests(comparison: Comparison, meanings: Mapping[str, str]) -> dict[str, int]:
+    """Return the number of finished trials on both sides of each test; cells without a verdict were not tested."""
+    num_finished = {row.name: row.statuses.get("finished", 0) for row in comparison.rows}
+    return {
+        f"{metric} {meanings[row.name]}": num_finished[row.name] + num_finished[comparison.baseline.name]
         for row in comparison.rows
+        for metric, cell in row.cells.items()
+        if cell.contrast and cell.contrast.p_value is not None
     }
-    return {name: max(max(each.n) for each in tested) for name, tested in contrasts.items() if tested}
+
+
+def _on_late_design(key: str, looks: Sequence[int], whole: float) -> str:
+    return (
+        f"this comparison was judged at {_numbers(looks[:-1])} trials before `{key}` in [compare] said when to look:"
+        f" each look has a level of its own, so the chance of a false verdict in any of them is up to"
+        f" {words.percent(len(looks) * whole)}"
+    )
 
 
 def _warning(looks: Sequence[int], level: float, whole: float) -> str:
-    before = ", ".join(map(str, looks[:-1]))
     return (
-        f"look {len(looks)} at this comparison, after looks at {before} seeds: since each look is a chance of a false"
-        f" verdict, verdicts and intervals are at {words.percent(level)}. All looks together have a level of"
-        f" {words.percent(2 * whole - level)}, not {words.percent(whole)}. They keep to {words.percent(whole)} only if"
-        " `seeds` or `decide` in [compare] says beforehand when to look"
+        f"look {len(looks)} at this comparison, after looks at {_numbers(looks[:-1])} trials: since each look is a"
+        f" chance of a false verdict, verdicts and intervals are at {words.percent(level)}. All looks together have a"
+        f" level of {words.percent(2 * whole - level)}, not {words.percent(whole)}. They keep to {words.percent(whole)}"
+        " only if `seeds` or `decide` in [compare] says beforehand when to look"
     )
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))

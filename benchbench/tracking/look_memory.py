@@ -1,4 +1,4 @@
-"""How often a comparison was looked at, and with how many seeds, in the tags of its experiment."""
+"""How often a comparison was looked at, and with how many trials, in the tags of its experiment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import as_tracking_error, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mlflow import MlflowClient
 
@@ -22,7 +22,7 @@ MAX_CHARACTERS = 5_000
 """Of an experiment's tag, mlflow/utils/validation.py."""
 
 _ALL = ""
-"""Stands for all rows, of a comparison with too many for a tag."""
+"""Stands for all tests, of a comparison with too many for a tag."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +32,36 @@ class LookMemory:
     client: MlflowClient
     experiment_id: str
 
-    def look(self, question: str, seeds: Mapping[str, int]) -> list[int]:
-        """Remember a look at some rows with these numbers of seeds, and return the seeds of all looks, oldest first.
+    def look(self, question: str, num_trials: Mapping[str, int]) -> list[int]:
+        """Remember a look at some tests with these numbers of trials, and return those of all looks, oldest first.
 
-        Rows with no more seeds than at their last look are not looked at again. The looks are those of the row that
-        has been looked at most often. Of hundreds of rows, no others are remembered. Raises
+        A test with no more trials than at its last look is not looked at again. The looks are those of the test that
+        has been looked at most often. Of hundreds of tests, no others are remembered. Raises
         :class:`~benchbench.errors.TrackingError` if the tags cannot be read or written.
         """
         with as_tracking_error("cannot remember how often this comparison was looked at"):
-            tag = f"{LOOKS_TAG}{_short(question)}"
-            before = json.loads(self.client.get_experiment(self.experiment_id).tags.get(tag, "{}"))
+            before = self._before(question)
             now: dict[str, list[int]] = {}
-            for row, number in seeds.items():
-                past = before.get(_short(row), before.get(_ALL, []))
-                now[_short(row)] = [*past, number] if not past or number > past[-1] else past
+            for test, number in num_trials.items():
+                past = before.get(_short(test), before.get(_ALL, []))
+                now[_short(test)] = [*past, number] if not past or number > past[-1] else past
             looks = before | now
             if len(_text(looks)) > MAX_CHARACTERS:
                 looks = {_ALL: max(looks.values(), key=len)}
             if looks != before:
-                self.client.set_experiment_tag(self.experiment_id, tag, _text(looks))
+                self.client.set_experiment_tag(self.experiment_id, _tag(question), _text(looks))
         return max(now.values(), key=len, default=[])
+
+    def past(self, question: str, tests: Iterable[str]) -> list[int]:
+        """Return the looks at some tests, and remember none; raises the same."""
+        with as_tracking_error("cannot tell how often this comparison was looked at"):
+            before = self._before(question)
+        return max((before.get(_short(test), before.get(_ALL, [])) for test in tests), key=len, default=[])
+
+    def _before(self, question: str) -> dict[str, list[int]]:
+        tags = self.client.get_experiment(self.experiment_id).tags
+        looks: dict[str, list[int]] = json.loads(tags.get(_tag(question), "{}"))
+        return looks
 
 
 @contextmanager
@@ -60,6 +70,10 @@ def look_memory(experiment: str) -> Iterator[LookMemory]:
     with reading() as store:
         experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
         yield LookMemory(store.client, experiment_id)
+
+
+def _tag(question: str) -> str:
+    return f"{LOOKS_TAG}{_short(question)}"
 
 
 def _text(looks: Mapping[str, list[int]]) -> str:

@@ -54,6 +54,23 @@ def test_an_answer_without_a_test_says_why_and_claims_nothing() -> None:
     assert sentence.endswith("2 seeds); not compared: too few seeds: n = 2, and a verdict takes 3.")
 
 
+def test_a_difference_among_seeds_that_learned_is_called_so() -> None:
+    records = configuration(0.1, [0.60, 0.61, 0.62, 0.61, 0.60, 0.615])
+    records += configuration(0.2, [0.70, 0.711, 0.72, 0.715, 0.34, 0.33])
+    first, learned = answer(compare_records(records))
+    assert first.startswith("Among seeds that learned, optimizer.lr=0.2 is 10.2 points more accurate")
+    assert learned.startswith("optimizer.lr=0.2 learned in 4 of 6 seeds")
+
+
+def test_what_a_permutation_test_does_not_show_is_said_in_the_answer() -> None:
+    baseline = [0.60, 0.62, 0.59, 0.61, 0.63, 0.58]
+    more = [0.010, 0.011, 0.012, 0.0105, 0.0115, -0.001]
+    records = configuration(0.1, baseline)
+    records += configuration(0.2, [value + change for value, change in zip(baseline, more, strict=True)])
+    (sentence,) = answer(compare_records(records))
+    assert sentence.endswith("; 6 seeds); a permutation test does not show it (p = 0.062).")
+
+
 def test_a_difference_that_only_the_correction_hides_is_told_with_it() -> None:
     records = configuration(0.1, [0.50, 0.52, 0.51, 0.53]) + configuration(0.2, [0.52, 0.56, 0.52, 0.58])
     records += configuration(0.3, [0.40, 0.48, 0.31, 0.44]) + configuration(0.4, [0.40, 0.45, 0.46, 0.48])

@@ -11,6 +11,7 @@ from support.comparisons import HIGH, LOW, only_cell, question
 from support.made_records import configuration, ended, events, made, spec
 
 from benchbench.compare import compare_records
+from benchbench.compare.answer import answer
 from benchbench.compare.metric_values import Target
 from benchbench.compare.warnings import on_late_baseline
 from benchbench.compare.words import mean, value
@@ -101,6 +102,29 @@ def test_the_median_counts_what_was_never_reached_as_longer_than_any() -> None:
     comparison = compare_records(trials, question(targets={"val_loss": 1.1}))
     cell = comparison.rows[0].cells["epochs_to_val_loss=1.1"]
     assert value(cell, comparison.metrics[1]) == "median 2.0 (2 of 3)"
+
+
+def test_if_half_of_the_trials_reach_a_target_the_median_is_only_known_to_be_above_the_middle() -> None:
+    trials = [made(spec(seed, lr=LOW)) for seed in range(4)]
+    for number in (0, 1):
+        trials[number] = replace(
+            trials[number], epochs=tuple(replace(epoch, val_loss=9.0) for epoch in trials[number].epochs)
+        )
+    comparison = compare_records(trials, question(targets={"val_loss": 1.1}))
+    cell = comparison.rows[0].cells["epochs_to_val_loss=1.1"]
+    assert [value for value in cell.values.values() if value] == [2.0, 2.0]
+    assert value(cell, comparison.metrics[1]) == "> 2.5 (2 of 4)", "2 and something above 3"
+
+
+def test_configurations_that_a_row_pools_are_no_seeds() -> None:
+    records = [
+        made(spec(0, lr=lr, batch_size=size), accuracy + number / 100)
+        for lr, accuracies in ((LOW, (0.5, 0.51, 0.505)), (HIGH, (0.53, 0.539, 0.54)))
+        for number, (size, accuracy) in enumerate(zip((8, 16, 32), accuracies, strict=True))
+    ]
+    comparison = compare_records(records, question(by=["optimizer.lr"]))
+    assert only_cell(comparison).verdict.words == "not compared: too few seeds: 1 in 3 trials, and a verdict takes 3"
+    assert "; 3 trials)" in answer(comparison)[0]
 
 
 def test_rows_that_pool_other_differences_are_pointed_out_and_paired_within_them() -> None:

@@ -68,6 +68,15 @@ REFUSED = {
 }
 
 
+def test_seeds_are_not_added_for_several_datasets_at_once(tmp_path: Path) -> None:
+    """Each row would be tested against the baseline on other images."""
+    path = tmp_path / "grid.toml"
+    basis = BASIS.replace('"digits"', '{ grid = ["digits", { name = "synthetic" }] }')
+    path.write_text(basis + AXIS + DECIDE, encoding="utf-8")
+    with pytest.raises(SpecError, match="seeds cannot be added for 2 datasets at once"):
+        load(path)
+
+
 @pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_makes_no_design_is_refused_in_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):

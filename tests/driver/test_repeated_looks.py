@@ -62,14 +62,14 @@ def test_looking_again_after_seeds_were_added_says_so_and_takes_half_the_level(s
     run_seeds(store, range(3, 5))
     second = compare()
     assert second.confidence == pytest.approx(0.975)
-    assert warnings_of_looks(second) == ["look 2 at this comparison, after looks at 3 seeds"]
+    assert warnings_of_looks(second) == ["look 2 at this comparison, after looks at 6 trials"]
     assert second.level_of_looks == pytest.approx(0.075)
     assert "All looks together have a level of 7.5 %, not 5 %" in second.warnings[-1]
     assert "their level at this look is 2.5 %, that of all looks together 7.5 %" in caption(second, second.metrics[0])
     run_seeds(store, [5])
     third = compare()
     assert third.confidence == pytest.approx(0.9875)
-    assert warnings_of_looks(third) == ["look 3 at this comparison, after looks at 3, 5 seeds"]
+    assert warnings_of_looks(third) == ["look 3 at this comparison, after looks at 6, 10 trials"]
     assert third.level_of_looks == pytest.approx(0.0875)
 
 
@@ -94,6 +94,45 @@ def test_a_declared_design_has_the_whole_level_however_often_somebody_looks(stor
     assert "not judged before the 4 seeds that were declared have run" in row.cells["test_accuracy"].verdict.words
     run_seeds(store, [3])
     assert compare(grid="grid.toml").confidence == 0.95
+
+
+@pytest.mark.parametrize("declares", ["seeds = 4", "decide = { looks = [3, 4] }"])
+def test_a_design_that_is_declared_after_a_look_is_a_second_chance_and_said_so(
+    store: Store, tmp_path: Path, declares: str
+) -> None:
+    run_seeds(store, range(3))
+    assert compare().confidence == 0.95
+    text = DECLARED.replace("seeds = 4", declares)
+    text = text if declares.startswith("seeds") else text.replace("seeds = [0, 1, 2, 3]\n", "")
+    (tmp_path / "grid.toml").write_text(text, encoding="utf-8")
+    run_seeds(store, [3])
+    (warning,) = (warning for warning in compare(grid="grid.toml").warnings if "said when to look" in warning)
+    assert warning.startswith("this comparison was judged at 6 trials before")
+    assert warning.endswith("up to 10 %")
+
+
+def test_declaring_more_and_more_seeds_is_no_declared_design(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "grid.toml"
+    run_seeds(store, range(4))
+    file.write_text(DECLARED, encoding="utf-8")
+    assert not any("said when to look" in warning for warning in compare(grid="grid.toml").warnings)
+    run_seeds(store, range(4, 6))
+    more = DECLARED.replace("[0, 1, 2, 3]", "[0, 1, 2, 3, 4, 5]").replace("seeds = 4", "seeds = 6")
+    file.write_text(more, encoding="utf-8")
+    assert any("judged at 8 trials before `seeds`" in warning for warning in compare(grid="grid.toml").warnings)
+
+
+def test_seeds_of_the_baseline_alone_and_another_metric_beside_it_are_looks_as_well(store: Store) -> None:
+    filler = Filler(state_folder())
+    run_seeds(store, range(3))
+    for seed in range(3, 6):
+        filler.trial(store, events(spec(seed, lr=0.005), ACCURACIES[0.005][seed]))
+    assert compare().confidence == 0.95
+    for seed in range(3, 6):
+        filler.trial(store, events(spec(seed, lr=0.001), ACCURACIES[0.001][seed]))
+    second = compare(metrics=["test_accuracy", "val_accuracy"])
+    assert second.confidence == pytest.approx(0.975)
+    assert warnings_of_looks(second) == ["look 2 at this comparison, after looks at 9 trials"]
 
 
 def designed(max_seeds: int) -> Design:
