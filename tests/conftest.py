@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,18 @@ OF_THE_USER = (
     "MLFLOW_EXPERIMENT_NAME",
     "MLFLOW_TRACKING_URI",
 )
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Threads of torch that spin while they wait take the cores from the tests beside this one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c() -> None:
+    """A shell lets its background jobs ignore SIGINT, and so would every process that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -84,10 +97,10 @@ def tinyimage10_zip() -> Path:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file with MLflow's tables and nothing in them: making one takes seconds, copying it none."""
-    from benchbench.tracking.client import mlflow_client
+    from benchbench.tracking.client import make_database
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow_client(f"sqlite:///{path}").search_experiments()
+    make_database(f"sqlite:///{path}")
     return path
 
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 GRID = """
-question = "Is my-net as good as AlexNet?"
+question = "Is my-net as good as a ResNet?"
 dataset = { name = "synthetic", num_train = 64, num_val = 32, num_test = 32, height = 64, width = 64, image_size = 64 }
-model = { grid = ["alexnet", "my-net"] }
+model = { grid = ["cifar_resnet", "my-net"] }
 optimizer = { name = "adam", lr = 0.001 }
 epochs = 1
 batch_size = 32
@@ -51,9 +51,9 @@ def test_a_foreign_package_is_written_installed_compared_and_removed(
     succeed(python("pytest", "-q", "-p", "no:cacheprovider", package, PYTHONPATH=str(site)))
 
     bench.write("grid.toml", GRID)
-    succeed(installed("grid", "grid.toml", "--jobs", "2", "--artifacts", "light"))
+    succeed(installed("grid", "grid.toml", "--jobs", "2", "--artifacts", "none"))
     origins = {run.data.tags["benchbench.plugin.model"] for run in bench.runs()}
-    assert origins == {"benchbench:alexnet", "benchbench-my-net:my-net"}
+    assert origins == {"benchbench:cifar_resnet", "benchbench-my-net:my-net"}
     assert "my-net" in succeed(installed("compare"))
 
     shutil.rmtree(site)

@@ -124,7 +124,7 @@ def test_what_is_wrong_is_raised_before_anything_is_made(workdir: Path) -> None:
         bb.run("line", "dots", **DOTS | {"batch_size": 5000})
     with pytest.raises(TypeError, match="no option 'artefacts'; did you mean 'artifacts'"):
         bb.run("line", "dots", artefacts="none", **DOTS)
-    assert set(workdir.iterdir()) == before
+    assert {path for path in workdir.iterdir() if not path.name.startswith("mlflow.db-")} == before
     assert bb.load_records() == []
 
 
@@ -194,21 +194,14 @@ def test_a_plugin_that_changed_since_an_interruption_is_no_silent_mixture(workdi
 
 
 @pytest.mark.slow
-def test_a_timing_compares_variants() -> None:
-    asked: dict[str, Any] = {"plugins": [PLUGINS / "dots.py"], "batch_size": 20, "rounds": 3, "steps": 2}
-    result = bb.time("line", "dots", optimizer=["sgd", "adam"], **asked)
-    assert result.table.baseline == "sgd"
-    assert [row.name for row in result.table.rows] == ["sgd", "adam"]
-    assert result.run is not None
-    assert result.to_json()["n"] == 3
-
-
-@pytest.mark.slow
 def test_a_timing_can_compare_acceleration_with_plain_torch() -> None:
     asked: dict[str, Any] = {"plugins": [PLUGINS / "dots.py"], "batch_size": 20, "rounds": 3, "steps": 2}
     result = bb.time("line", "dots", accelerate=["off", "auto"], **asked)
     assert result.timing.job.accelerate == ("off", "auto")
+    assert result.table.baseline == "accelerate=off"
     assert [row.name for row in result.table.rows] == ["accelerate=off", "accelerate=auto"]
+    assert result.run is not None
+    assert result.to_json()["n"] == 3
 
 
 @pytest.mark.slow

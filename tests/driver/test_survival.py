@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchbench.records.journal import Journal
 
 pytestmark = pytest.mark.slow
-EPOCHS = 60
+EPOCHS = 30
 RUN = ("run", "dropout", "digits", "--plugins", PLUGINS / "dropout.py", "--batch-size", 100, "--epochs", EPOCHS)
 RUN += ("--set", "optimizer.lr=0.003", "--checkpoint-every", 0, "--keep-checkpoints")
 GRID = f"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 from collections import deque
 from pathlib import Path
@@ -204,12 +205,15 @@ plugins = ["{PLUGIN_FILES[0]}"]
 """
 
 
-def test_bench_grid_on_ray_tracks_its_trials_and_imports_nothing_from_the_working_folder(tmp_path: Path) -> None:
+def test_bench_grid_on_ray_tracks_its_trials_and_imports_nothing_from_the_working_folder(
+    tmp_path: Path, empty_database: Path
+) -> None:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     bench = Bench(tmp_path, tmp_path / "cache")
     bench.write("tiny.toml", GRID)
     bench.write("torch.py", "raise SystemExit('the working folder was imported')")
     bench.write("benchbench.py", "raise SystemExit('the working folder was imported')")
-    done = bench("grid", "tiny.toml", "--executor", "ray", "--json")
+    done = bench("grid", "tiny.toml", "--executor", "ray", "--artifacts", "none", "--json")
     assert done.returncode == 0, done.stderr
     assert [trial["status"] for trial in trials(done)] == ["finished", "finished"]
     assert [run.info.status for run in bench.runs()] == ["FINISHED", "FINISHED"]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FREE_PREFIXES = ("BENCH_", "KMP_", "MLFLOW_", "PYTEST_", "PYTHONPATH")
+FREE_PREFIXES = ("BENCH_", "KMP_", "MLFLOW_", "OMP_", "PYTEST_", "PYTHONPATH")
 """Variables that change nothing about an import, except for the paths of modules, which a fork adds itself."""
 
 PRELOADED = """
@@ -30,6 +30,10 @@ benchbench.driver.run benchbench.driver.time benchbench.driver.transfer benchben
 benchbench.report.grid_page benchbench.report.page benchbench.tracking.exporting benchbench.tracking.importing
 mlflow mlflow.store.db.utils mlflow.store.tracking.rest_store mlflow.store.tracking.sqlalchemy_store
 """
+
+
+WITHOUT_TORCH = [["run"], ["grid"], ["time"], ["compare"], ["report"], ["runs"], ["predict"]]
+"""Commands whose driver leaves torch to its workers."""
 
 
 def fits(environment: Mapping[str, str]) -> bool:
@@ -129,4 +133,9 @@ if __name__ == "__main__":
     _serve()
     from benchbench.cli.main import main
 
-    main()
+    try:
+        main()
+    finally:
+        if sys.argv[1:2] in WITHOUT_TORCH and "torch" in sys.modules:
+            print("the driver has imported torch", file=sys.stderr, flush=True)
+            os._exit(99)

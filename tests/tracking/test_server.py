@@ -21,7 +21,7 @@ from support.tracking_server import free_port, server
 from torch import nn
 
 from benchbench.errors import TrackingError
-from benchbench.tracking import Store, TrackerThread, how_to_open, is_delivered
+from benchbench.tracking import Store, how_to_open
 from benchbench.tracking.store import check_store
 from benchbench.worker.artifacts import save_model
 
@@ -73,39 +73,6 @@ def test_a_server_has_everything_that_was_delivered_to_it(
     images = torch.randn(5, 3, 2, 2)
     torch.testing.assert_close(mlflow.pytorch.load_model(f"models:/{model.model_id}")(images), network(images))
     assert how_to_open(run) == f"{served}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-
-
-def test_what_happens_while_the_server_is_away_arrives_once_when_it_is_back(
-    tmp_path: Path, empty_database: Path
-) -> None:
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    port, away = free_port(), threading.Event()
-    told: list[str] = []
-
-    def on_trouble(text: str) -> None:
-        told.append(text)
-        away.set()
-
-    journal = journals.write_journal(tmp_path, journals.started(tmp_path.name))
-    with server(tmp_path, port) as address:
-        tracker = TrackerThread(address, on_trouble=on_trouble)
-        tracker.wait_open()
-        tracker.notify(journal)
-        wait_until(lambda: journal.mlflow_run() is not None)
-    for number in (1, 2):
-        journal.append(journals.epoch(number))
-        tracker.notify(journal)
-    assert away.wait(WAIT_SECONDS)
-    journal.append(journals.finished())
-    tracker.notify(journal)
-    with server(tmp_path, port) as address:
-        assert tracker.close(WAIT_SECONDS) == []
-        assert is_delivered(journal)
-        store = Store.open(address)
-        (found,) = store.client.search_runs([store.experiment_id])
-        assert found.info.status == "FINISHED"
-        assert [point.step for point in store.client.get_metric_history(found.info.run_id, "train_loss")] == [1, 2]
-    assert told[-1] == "the tracking store is back, and what waited is being delivered"
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -204,8 +171,9 @@ def test_an_experiment_that_may_only_be_read_is_found_out_before_training(
             Store.open(address, "guarded")
         assert "permission" in caught.value.hint
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "guarded")
         with pytest.raises(TrackingError, match="cannot be written to"):
-            check_store("guarded")
+            check_store()
     assert store.client.get_experiment(store.experiment_id).tags == tags
     assert store.client.search_runs([store.experiment_id]) == []
 
