@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import threading
@@ -30,13 +29,11 @@ from benchbench.cli import (
 from benchbench.cli import list as list_
 from benchbench.cli.startup import output_error, take_over
 from benchbench.errors import BenchError, SpecError, TrialError, plain
+from benchbench.paths import NO_ROOM
 from benchbench.records.redaction import without_credentials
 
 if TYPE_CHECKING:
     from types import FrameType
-
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Group(TyperGroup):
@@ -56,7 +53,7 @@ class _Group(TyperGroup):
             complain(_usage_error(error))
             sys.exit(SpecError.exit_code)
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if error.errno not in NO_ROOM:
                 raise
             complain(_full(error))
             sys.exit(TrialError.exit_code)

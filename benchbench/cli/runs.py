@@ -109,7 +109,10 @@ def _send_leftovers(journals: list[Journal], experiment: str) -> None:
         store = Store.open(None, experiment)
         for journal in waiting:
             if (claim := journal.claim()) and claim.tracking_uri == store.tracking_uri:
-                store.deliver(journal)
+                try:
+                    store.deliver(journal)
+                except TrackingError as error:
+                    typer.echo(f"not delivered: {journal.folder}: {error.message}", err=True)
         store.close_parents()
     except TrackingError as error:
         typer.echo(f"not delivered: {error.message}", err=True)

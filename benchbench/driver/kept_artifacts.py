@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.records.events import WORST_RANK, Finished
+from benchbench.protocol.messages import Died, Refused
+from benchbench.records.events import WORST_RANK, Failed, Finished
 from benchbench.records.journal import Journal
 
 if TYPE_CHECKING:
@@ -89,11 +90,16 @@ class Best:
 def _keep_all(job: TrialJob, opened: Opened, note: Callable[[str], None]) -> Journal | None:
     from benchbench.report import figures
 
-    journal: Journal | None = Journal(Path(job.folder))
+    journal, is_kept = Journal(Path(job.folder)), False
     again = replace(job, resume=True, artifacts="full")
     for _, message in opened.executor.run(deque([again])):
-        if isinstance(message, Finished) and journal is not None:
+        if isinstance(message, Finished):
+            is_kept = True
+            for text in message.notes:
+                note(f"the best trial: {text}")
             figures.draw(journal, note)
             opened.tracker.notify(journal)
-            journal = None
-    return journal
+        elif isinstance(message, Failed | Refused | Died):
+            error = message.error.message if isinstance(message, Failed | Refused) else "its process was killed"
+            note(f"figures and model of the best trial are not there yet: {error}; the same command adds them")
+    return None if is_kept else journal

@@ -19,6 +19,9 @@ SEEN = "seen.npz"
 """Training images as the network saw them."""
 
 MODEL_FOLDER = "model"
+MODEL_DESCRIPTION = "MLmodel"
+"""In that folder; it is written last, so that a model without one is not whole."""
+
 GRAPH = "model.pt2"
 CLASSIFIER = "classifier.json"
 """What a model needs besides its network; both are in the folder ``data`` of a model."""

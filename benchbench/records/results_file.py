@@ -46,7 +46,6 @@ MAX_BYTES = 64 << 30
 
 _BLOCK_BYTES = 1 << 20
 _TEXTS = (".toml", ".yaml", ".yml", ".txt")
-_MODEL = "MLmodel"
 
 
 class Point(NamedTuple):
@@ -124,7 +123,11 @@ class Writer:
             if path.is_file():
                 target = f"runs/{run_id}/model/{path.relative_to(folder).as_posix()}"
                 # MLflow notes in it where the model lies.
-                self._add(path, target, _cleaned if path.name == _MODEL or path.suffix in _TEXTS else None)
+                self._add(
+                    path,
+                    target,
+                    _cleaned if path.name == file_names.MODEL_DESCRIPTION or path.suffix in _TEXTS else None,
+                )
 
     def manifest(self, manifest: Manifest) -> None:
         """Add the manifest, which makes the file whole."""

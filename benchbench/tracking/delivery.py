@@ -74,15 +74,18 @@ class Delivery:
         return params, tags
 
     def _send_files(self, record: Record, artifacts: Path) -> None:
-        if (artifacts / file_names.MODEL_FOLDER).is_dir():
-            for path in artifacts.iterdir():
-                if path.is_dir() and path.name != file_names.MODEL_FOLDER:
-                    self._client.log_artifacts(self.run.run_id, str(path), path.name)
-                elif path.is_file():
-                    self._client.log_artifact(self.run.run_id, str(path))
-            logged_models.send(self._client, self.run, record, folder=artifacts / file_names.MODEL_FOLDER)
-        elif artifacts.is_dir():
-            self._client.log_artifacts(self.run.run_id, str(artifacts))
+        model = artifacts / file_names.MODEL_FOLDER
+        if not model.is_dir():
+            if artifacts.is_dir():
+                self._client.log_artifacts(self.run.run_id, str(artifacts))
+            return
+        for path in artifacts.iterdir():
+            if path.is_file():
+                self._client.log_artifact(self.run.run_id, str(path))
+            elif path != model:
+                self._client.log_artifacts(self.run.run_id, str(path), path.name)
+        if (model / file_names.MODEL_DESCRIPTION).is_file():  # else a worker was killed while it wrote the model
+            logged_models.send(self._client, self.run, record, folder=model)
 
     def _end_tags(self, record: Record) -> dict[str, str]:
         tags = content.end_tags(record)

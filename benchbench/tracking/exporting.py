@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import importlib.metadata
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from benchbench.errors import SpecError, TrackingError
-from benchbench.paths import replacing
+from benchbench.paths import NO_ROOM, replacing
 from benchbench.records import file_names, results_file
 from benchbench.records.redaction import has_paths, without_credentials, without_paths
 from benchbench.tracking import content, grid_runs, timing_runs
@@ -34,7 +33,6 @@ Level = Literal["none", "light", "full"]
 """Which files travel: records alone; all tables; or everything, the trained models included."""
 
 _ENDED = ("FINISHED", "FAILED", "KILLED")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DIGITS = 12
 _LEFT_OUT = ("mlflow.source.git.", "mlflow.runName", content.PARENT_TAG)
 
@@ -94,7 +92,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
         with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             yield archive
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in NO_ROOM:
             raise
         raise SpecError(
             f"{path} cannot be written: {error.strerror}", hint="make room, or name another file with -o"

@@ -51,12 +51,12 @@ def _send_description(client: MlflowClient, run: MlflowRun, model: LoggedModel, 
     """Send the file MLmodel again, with the ids that the model has got (as mlflow.models.Model.log does)."""
     from mlflow.models import Model
 
-    description = Model.load(str(folder / "MLmodel"))
+    description = Model.load(str(folder / file_names.MODEL_DESCRIPTION))
     description.model_id = description.model_uuid = model.model_id
     description.run_id = run.run_id
     description.artifact_path = model.artifact_location
     with tempfile.TemporaryDirectory(prefix="benchbench-") as temporary:
-        path = Path(temporary) / "MLmodel"
+        path = Path(temporary) / file_names.MODEL_DESCRIPTION
         description.save(str(path))
         client.log_model_artifact(model.model_id, str(path))
 

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from benchbench.paths import NO_ROOM, write_atomically
 from benchbench.records import file_names
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, classifier: Clas
     """Write the model to ``folder`` and return None, or the reason why it cannot be exported.
 
     example: float32 ``[N, C, H, W]`` with N at least 2. What the folder holds is on the CPU and in eval mode,
-    and takes batches of any size. Where a reason is returned, the folder is not there.
+    and takes batches of any size. Its description is written last. If a reason is returned, the folder is not there.
+    Raises :class:`OSError` if the files cannot be written.
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -49,6 +51,10 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, classifier: Clas
         _write(folder, program, classifier)
     except Exception as error:  # noqa: BLE001 - a plugin's code is traced here; a file is not worth the trial
         shutil.rmtree(folder, ignore_errors=True)
+        # torch's zip writer reports a full disk as a RuntimeError of its own, while handling the real one.
+        for each in (error, error.__context__):
+            if isinstance(each, OSError) and each.errno in NO_ROOM:
+                raise each from None
         lines = str(error).strip().splitlines()
         return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
     return None
@@ -115,7 +121,7 @@ def _write(folder: Path, program: ExportedProgram, classifier: Classifier) -> No
     description["model_size_bytes"] = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     # One JSON value a line is YAML, which is what MLflow reads.
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in description.items()]
-    (folder / "MLmodel").write_text("".join(lines), encoding="utf-8")
+    write_atomically(folder / file_names.MODEL_DESCRIPTION, "".join(lines))
 
 
 def _describe(classifier: Classifier) -> dict[str, object]:

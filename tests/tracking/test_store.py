@@ -300,6 +300,21 @@ def test_a_trial_that_broke_off_keeps_its_curve_and_says_why(
     assert "a lower --lr helps" in run.data.tags["mlflow.note.content"]
 
 
+def test_a_model_that_a_killed_worker_left_half_written_keeps_nothing_else_from_arriving(
+    store: Store, tmp_path: Path
+) -> None:
+    journal = journals.write_journal(
+        tmp_path, journals.started(tmp_path.name), journals.epoch(1), journals.failed(status="failed")
+    )
+    (journal.artifacts / "model" / "data").mkdir(parents=True)
+    (journal.artifacts / "model" / "data" / "model.pt2").write_bytes(b"the beginning")
+    (journal.artifacts / "record.json").write_text("{}", encoding="utf-8")
+    run = store.client.get_run(store.deliver(journal).run_id)
+    assert run.info.status == "FAILED"
+    assert sorted(walk(store.client, run.info.run_id)) == ["record.json"]
+    assert is_delivered(journal)
+
+
 def test_a_trial_taken_up_again_runs_and_finishes_in_the_same_run(store: Store, database: str, tmp_path: Path) -> None:
     journal = journals.write_journal(
         tmp_path, journals.started(tmp_path.name), journals.epoch(1), journals.failed(status="killed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import subprocess
@@ -252,6 +253,20 @@ def test_a_model_that_cannot_be_exported_leaves_a_reason_and_no_folder(
     assert "\n" not in reason
     assert not (tmp_path / "model").exists()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_full_disk_is_no_reason_to_go_without_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object) -> None:
+        """Fail as torch's zip writer does."""
+        error = RuntimeError("unexpected pos 64 vs 0")
+        error.__context__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise error
+
+    monkeypatch.setattr(torch.export, "save", fill)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    with pytest.raises(OSError, match="No space left"):
+        save_model(tmp_path / "model", network, torch.randn(2, 3, 8, 8), classifier(()))
+    assert not (tmp_path / "model").exists()
 
 
 def test_the_spec_that_is_kept_repeats_the_trial(tmp_path: Path) -> None:
