@@ -186,6 +186,9 @@ def main() -> None:
 
     keep_freed_memory()
     import benchbench.worker.trial  # noqa: F401 - while the driver is still busy with other things
+    from benchbench.worker.system import count_suspensions
+
+    count_suspensions()
 
     worker = Worker(channel.send, Heartbeat(Path(sys.argv[2])))
     while (request := requests.get()) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections import defaultdict
@@ -29,6 +30,14 @@ OTHERS_CPU = "other_processes_cpu_percentage"
 OTHERS_GPU = "other_processes_utilization_percentage"
 
 _MEGABYTE = 1e6
+
+_suspensions: list[float] = []
+"""When this process went on after it was suspended."""
+
+
+def count_suspensions() -> None:
+    """Count from now on how often this process is suspended, as by Ctrl-Z: all clocks run on meanwhile."""
+    signal.signal(signal.SIGCONT, lambda *_: _suspensions.append(time.monotonic()))
 
 
 class SystemSampler:
@@ -92,11 +101,15 @@ class SystemSampler:
 
 @dataclass(frozen=True)
 class ProcessorTime:
-    """Seconds up to a moment: of the clock, of our processors being busy, and of each process of ours being busy."""
+    """Seconds up to a moment: of the clock, of our processors being busy, and of each process of ours being busy.
+
+    ``num_suspensions`` is how often this process was suspended before.
+    """
 
     clock: float
     busy: float
     ours: Mapping[int, float]
+    num_suspensions: int = 0
 
     @staticmethod
     def now(*, with_siblings: bool = False) -> ProcessorTime:
@@ -107,13 +120,15 @@ class ProcessorTime:
         times = psutil.cpu_times(percpu=True)
         busy = sum(_busy_seconds(times[number]) for number in allowed_processors() if number < len(times))
         ours = {pid: _seconds_of(pid) for pid in _our_pids(with_siblings=with_siblings)}
-        return ProcessorTime(time.monotonic(), busy, ours)
+        return ProcessorTime(time.monotonic(), busy, ours, len(_suspensions))
 
     def fraction_of_others(self, before: ProcessorTime) -> float | None:
         """Return the fraction of our processors' time that other processes took from us since then, 0 to 1.
 
-        None if that was too short to tell.
+        None if that was too short to tell. If this process was suspended meanwhile, all of it.
         """
+        if self.num_suspensions > before.num_suspensions:
+            return 1.0
         seconds = self.clock - before.clock
         if seconds < MIN_SECONDS:
             return None

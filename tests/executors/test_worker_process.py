@@ -109,7 +109,7 @@ def test_a_worker_that_gets_sigterm_finishes_what_it_does(executor: LocalExecuto
 
 
 def test_sigterm_to_all_processes_stops_a_run_after_its_batch(bench: Bench) -> None:
-    process = bench.start("run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000)
+    process = bench.start("run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000, "--artifacts", "none")
     assert process.stdout is not None
     assert any("epoch" in line and "train" in line for line in process.stdout)
     for each in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)):
@@ -180,7 +180,7 @@ def runs(pid: int) -> bool:
 
 
 def test_ctrl_z_suspends_the_workers_too_until_the_call_goes_on(bench: Bench) -> None:
-    process = bench.start("run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000)
+    process = bench.start("run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000, "--artifacts", "none")
     assert process.stdout is not None
     assert any("epoch" in line and "train" in line for line in process.stdout)
     (worker,) = workers(process)
@@ -188,6 +188,9 @@ def test_ctrl_z_suspends_the_workers_too_until_the_call_goes_on(bench: Bench) ->
     assert comes_true(lambda: worker.status() == psutil.STATUS_STOPPED)
     process.send_signal(signal.SIGCONT)
     assert comes_true(lambda: worker.status() != psutil.STATUS_STOPPED)
+    (journal,) = bench.journals()
+    # Its clock ran on, so that the times of this epoch say nothing.
+    assert comes_true(lambda: any(epoch.noisy for epoch in journal.record().epochs))
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 130

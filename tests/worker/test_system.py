@@ -45,6 +45,11 @@ def test_what_is_too_short_to_tell_is_not_called_quiet() -> None:
     assert is_noisy({OTHERS_CPU: 90.0}) is True
 
 
+def test_time_in_which_the_process_was_suspended_is_not_called_quiet() -> None:
+    before = ProcessorTime(clock=10.0, busy=5.0, ours={1: 5.0})
+    assert replace(before, clock=3610.0, num_suspensions=1).fraction_of_others(before) == 1.0
+
+
 def test_the_smallest_quota_of_a_control_group_and_those_above_it_counts(tmp_path: Path) -> None:
     inner = tmp_path / "outer" / "inner"
     inner.mkdir(parents=True)
