@@ -60,7 +60,7 @@ def _friedman(ranks: NDArray[np.float64]) -> float:
     """
 
     def spread(*rows: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        return np.var([row.mean(axis=axis) for row in rows], axis=0)
+        return np.asarray(np.var([row.mean(axis=axis) for row in rows], axis=0))
 
     test = stats.permutation_test(
         tuple(ranks),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Kind = Literal["dataset", "augmentation", "model", "loss", "optimizer", "scheduler"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -19,3 +22,8 @@ def plural(kind: str) -> str:
 def in_words(words: tuple[str, ...] = KINDS) -> str:
     """Return ``dataset, augmentation, ... or scheduler``."""
     return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def changed_kinds(sources: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
+    """Return the kinds of plugins whose source differs from an earlier one that is known."""
+    return [kind for kind, digest in sources.items() if before.get(kind, digest) != digest]

@@ -63,9 +63,9 @@ class Drive:
     """How trials are driven.
 
     ``claim`` says whose they are from their first event on. ``complete`` adds to the artifacts of a trial that has
-    ended in any way. ``deliver`` is told of a journal whenever it has grown, and must not wait. ``resume_notes`` are
-    added to the events that resume trials, and ``labels`` to the names of runs, both by attempt. A trial whose worker
-    is killed by the system is resumed ``retries`` times. No trial is started after ``max_failures`` have failed.
+    ended in any way. ``deliver`` is told of a journal whenever it has grown, and must not wait. ``labels`` are added to
+    the names of runs, by attempt. A trial whose worker is killed by the system is resumed ``retries`` times. No trial
+    is started after ``max_failures`` have failed.
     """
 
     claim: Claim
@@ -73,7 +73,6 @@ class Drive:
     deliver: Callable[[Journal], None]
     watcher: Watcher
     listeners: Listeners
-    resume_notes: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     retries: int = 0
     max_failures: int | None = None
@@ -88,7 +87,8 @@ class Drive:
             for job, message in executor.run(running.waiting):
                 running.hear(job, message)
                 if self.max_failures is not None and running.num_failures >= self.max_failures:
-                    running.waiting.clear()
+                    running.end_waiting()
+            running.end_waiting()
         return Ending(running.outcomes, running.interrupts.count > 0)
 
 
@@ -139,13 +139,20 @@ class _Running:
             text = "stopped before the trial began" if death.is_requested else death.reason
             self.outcomes.append(Outcome(job, error=TrialError(text)))
 
+    def end_waiting(self) -> None:
+        """Start no other trial, and end those that were to be tried once more."""
+        while self.waiting:
+            job = self.waiting.popleft()
+            if self.deaths.get(job.attempt) and _journal(job).exists():
+                message = "its worker was killed by the system, and the call ended before it was tried once more"
+                error = Error(kind=WORKER_DIED, message=message)
+                self._hear_event(job, Failed(status="killed" if self.interrupts.count else "failed", error=error))
+
     def _hear_event(self, job: TrialJob, event: Event) -> None:
         journal = _journal(job)
         before = self._record(job, journal)
         if before is not None and isinstance(event, EpochFinished) and event.epoch.epoch <= len(before.epochs):
             return  # trained again after an interruption: the journal has it already
-        if isinstance(event, Resumed) and job.attempt in self.drive.resume_notes:
-            event = replace(event, note="; ".join(filter(None, (self.drive.resume_notes[job.attempt], event.note))))
         if isinstance(event, Started | Resumed):
             journal.set_claim(replace(self.drive.claim, label=self.drive.labels.get(job.attempt, "")))
         journal.append(event)

@@ -47,12 +47,6 @@ def finish(
     return taken_over
 
 
-def close(journals: Sequence[Journal]) -> None:
-    """Say of trials that the call which ran them came to its end."""
-    for journal in journals:
-        journal.close_claim()
-
-
 def _complete(journal: Journal, tracker: TrackerThread, artifacts: Artifacts) -> None:
     """Do what a call that was killed left undone after the end of a trial."""
     # Drawing takes so long that a trial may be delivered before its figures are there.

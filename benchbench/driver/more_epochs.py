@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from benchbench.config.kinds import changed_kinds
 from benchbench.records.journal import Journal
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ class Shorter:
         """Return why the longer trial cannot go on from this one; empty if it can."""
         if item.depends_on_length:
             return f"the schedule of {item.spec.scheduler.name} depends on the number of epochs"
-        changed = [
-            kind for kind, digest in item.sources.items() if self.record.plugin_sources.get(kind, digest) != digest
-        ]
+        changed = changed_kinds(item.sources, self.record.plugin_sources)
         if changed:
             return f"its {' and '.join(changed)} plugin changed since"
         if not self.journal.has_checkpoint():

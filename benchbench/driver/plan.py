@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from benchbench.config.kinds import changed_kinds
 from benchbench.driver.more_epochs import FinishedTrials
 from benchbench.errors import SpecError
 from benchbench.records.events import WORST_RANK, Rank
@@ -105,7 +106,7 @@ def check_resumable(planned: Iterable[Planned], rules: Rules) -> None:
 
 def staleness(sources: Mapping[str, str], versions: Mapping[str, str], run: FinishedRun) -> tuple[str, ...]:
     """Return what differs between now and a finished run: plugin sources by kind, and package versions."""
-    changed = [f"{kind} plugin changed" for kind in _changed(sources, run.sources)]
+    changed = [f"{kind} plugin changed" for kind in changed_kinds(sources, run.sources)]
     moved = [
         f"{name} {run.versions[name]} -> {version}"
         for name, version in versions.items()
@@ -141,15 +142,10 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[
 
 def _resumed(item: Resolved, journal: Journal) -> Planned:
     record = journal.record()
-    kinds = _changed(item.sources, record.plugin_sources)
+    kinds = changed_kinds(item.sources, record.plugin_sources)
     changes = f"{' and '.join(kinds)} plugin changed since epoch {len(record.epochs)}" if kinds else ""
     why = f"interrupted after epoch {len(record.epochs)}" + (f"; {' and '.join(kinds)} plugin changed" if kinds else "")
     return Planned(item, "resume", why, journal=journal, changes=changes)
-
-
-def _changed(sources: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
-    """Return the kinds of plugins whose source differs from an earlier one that is known."""
-    return [kind for kind, digest in sources.items() if before.get(kind, digest) != digest]
 
 
 def _attempts(item: Resolved, destination: tuple[str, str]) -> Sequence[Journal]:

@@ -129,12 +129,14 @@ class _Work:
         taken_over = leftovers.finish(self.plan, self.opened.tracker, artifacts, self.watcher.note)
         jobs = {item.resolved.spec.id: self._job(item) for item in self.plan if item.action != "skip"}
         journals = {spec_id: Journal(Path(job.folder)) for spec_id, job in jobs.items()}
-        try:
-            if self.trials.grid is None:
-                return self._run_one(artifacts, jobs, journals)
-            return self._run_grid(self.trials.grid, artifacts, jobs, journals)
-        finally:
-            leftovers.close([*taken_over, *journals.values()])
+        if self.trials.grid is None:
+            result = self._run_one(artifacts, jobs, journals)
+        else:
+            result = self._run_grid(self.trials.grid, artifacts, jobs, journals)
+        # After an error claims stay open, so that the next call completes what this one has left undone.
+        for journal in (*taken_over, *journals.values()):
+            journal.close_claim()
+        return result
 
     def _run_one(self, artifacts: Artifacts, jobs: dict[str, TrialJob], journals: dict[str, Journal]) -> GridResult:
         ending = self._train(list(jobs.values()), artifacts.complete, parent_run_id=None)
@@ -243,7 +245,6 @@ class _Work:
             deliver=self.opened.tracker.notify,
             watcher=self.watcher,
             listeners=load_listeners(self.resolution.catalog, self.settings.plugin_files, on_trouble=note),
-            resume_notes={item.journal.attempt: item.changes for item in self.plan if item.journal and item.changes},
             labels={job.attempt: self._label(job.spec) for job in jobs},
             retries=self.trials.retries,
             max_failures=None if self.trials.max_failures is None else self.trials.max_failures - num_failures,

@@ -195,6 +195,9 @@ class LocalExecutor:
         hired = [WorkerProcess(self._heard, environment) for environment in self._vacancies]
         self._vacancies.clear()
         self._workers += hired
+        if self._is_stopping:  # a signal came while they started
+            for worker in hired:
+                worker.heartbeat.ask_to_stop()
         return hired
 
     def _dismiss(self, worker: WorkerProcess) -> None:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from benchbench.protocol.jobs import Resolved, TrialJob
     from benchbench.protocol.messages import Request
 
+_WAKE_SECONDS = 0.5
+
 # Shipped by value, for the reason that its docstring gives; named and not imported, since nothing imports a worker.
 ray_task = importlib.import_module("benchbench.worker.ray_task")
 ray.cloudpickle.register_pickle_by_value(ray_task)
@@ -132,8 +134,11 @@ class RayExecutor:
         """Yield what each trial says, with its job; those that wait are handed to Ray as others end."""
         self._start(jobs)
         while self._running:
-            task, message = self._heard.get()
             self._obey()
+            try:
+                task, message = self._heard.get(timeout=_WAKE_SECONDS)
+            except queue.Empty:  # wakes up meanwhile: a signal that reached another thread wakes nobody
+                continue
             if task is None or task not in self._running:
                 continue
             if message is None:

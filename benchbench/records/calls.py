@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 SIGN_SECONDS = 2.0
 """Between two signs of life."""
 
+_SIGN = b"%016d"
+
 WATCH_SECONDS = 15.0
 """How long a call of another host must give no sign of life; one that is alive is known at its next sign."""
 
@@ -106,7 +108,7 @@ def calling() -> Iterator[Call]:
     lock, sign = folder / f"{name}.lock", folder / f"{name}.alive"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        sign.write_bytes(b"0")
+        sign.write_bytes(_SIGN % 0)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise not_written(folder, error) from error
@@ -119,7 +121,8 @@ def calling() -> Iterator[Call]:
         yield call
     finally:
         ended.set()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
         for path in (lock, sign):
             path.unlink(missing_ok=True)
         os.close(descriptor)
@@ -163,5 +166,6 @@ def _give_signs(path: Path, ended: threading.Event) -> None:
     number = 0
     while not ended.wait(SIGN_SECONDS):
         number += 1
-        with suppress(OSError):  # a full disk ends no trial here
-            path.write_bytes(b"%d" % number)
+        # In place, since on a full disk a file that was cut to nothing would stay so. It ends no trial either.
+        with suppress(OSError), path.open("r+b", buffering=0) as file:
+            file.write(_SIGN % number)

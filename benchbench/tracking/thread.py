@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
+_WAKE_SECONDS = 0.5
 
 
 class TrackerThread:
@@ -61,6 +62,8 @@ class TrackerThread:
 
     def wait_open(self) -> Store:
         """Return the store once it is open; raises the :class:`TrackingError` that kept it from opening."""
+        while not self._opened.done():  # and wake up meanwhile: a signal that reached another thread wakes nobody
+            wait([self._opened], timeout=_WAKE_SECONDS)
         return self._opened.result()
 
     def notify(self, journal: Journal) -> None:

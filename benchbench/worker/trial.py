@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from benchbench.config.kinds import changed_kinds
 from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.failures import TRACEBACK_HINT, place_in_plugin
 from benchbench.protocol.heartbeat import StoppedError
@@ -156,12 +157,19 @@ class _Trial:
         notes = (
             self._continued(),
             _moved(self._began, prepared.started),
+            self._changed(),
             f"no longer accelerated: {dropped}" if dropped else "",
             prepared.note,
         )
         return Resumed(
             num_epochs=len(self._epochs), machine=prepared.started.machine, note="; ".join(filter(None, notes))
         )
+
+    def _changed(self) -> str:
+        """Return a note on plugins that changed since: asked for, or while a worker that was killed was replaced."""
+        before = self._began.plugin_sources if self._began else {}
+        kinds = changed_kinds(self._prepared.started.plugin_sources, before)
+        return f"{' and '.join(kinds)} plugin changed since epoch {len(self._epochs)}" if kinds else ""
 
     def _continued(self) -> str:
         """Return a note on the trial whose epochs these are."""

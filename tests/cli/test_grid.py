@@ -287,6 +287,20 @@ def test_a_worker_that_the_system_kills_is_reported_and_its_trial_tried_once_mor
 
 
 @pytest.mark.slow
+def test_a_trial_that_waits_to_be_tried_once_more_ends_with_its_grid(bench: Bench) -> None:
+    bench.write(
+        "grid.toml",
+        'model = { name = "unruly", at = 20, vice = { grid = ["dies", "raises"] } }\n'
+        'dataset = "digits"\nepochs = 2\nbatch_size = 100\n',
+    )
+    done = bench("grid", "grid.toml", "--plugins", PLUGINS / "unruly.py", "--artifacts", "none", "--fail-fast")
+    assert done.returncode == 1, done.stderr
+    assert "the trial is tried once more" in done.stdout
+    assert statuses(bench) == ["FAILED", "FAILED"]
+    assert "killed by the system, and the call ended before it was tried once more" in done.stderr
+
+
+@pytest.mark.slow
 def test_failures_stop_a_grid_only_where_that_is_asked_for(bench: Bench) -> None:
     model = 'model = { name = "line", fails = { grid = [true, false] } }\n'
     bench.write("grid.toml", HEAD.replace('model = "line"\n', model) + "seeds = [0, 1]\n")
