@@ -13,7 +13,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.cli.opened_dataset import decoded, load, open_dataset, read_catalog
-from benchbench.cli.options import complete_dataset
+from benchbench.cli.options import completing
 from benchbench.cli.output import print_json, print_table
 from benchbench.errors import DataError, SpecError
 from benchbench.paths import write_atomically
@@ -34,7 +34,7 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="dataset.PARAM=VALUE", help="Set a parameter; may be repeated.", show_default=False),
 ]
-Name = Annotated[str, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=complete_dataset)]
+Name = Annotated[str, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=completing("dataset"))]
 
 
 def register(app: typer.Typer) -> None:
@@ -140,7 +140,7 @@ def show_dataset(  # noqa: PLR0913 - one argument per option
         typer.Option(
             "--augment",
             help="Show training images augmented too, such as by flip.",
-            autocompletion=options.complete_augmentation,
+            autocompletion=options.completing("augmentation"),
             show_default=False,
         ),
     ] = None,

@@ -61,6 +61,7 @@ def doctor(
 
 def examine(files: tuple[str, ...]) -> dict[str, Any]:
     """Return everything that ``bench doctor`` knows, as plain data."""
+    from benchbench.data.download import is_here
     from benchbench.data.locations import DataPaths
     from benchbench.paths import cache_folder
     from benchbench.plugin.catalog import Catalog
@@ -85,7 +86,7 @@ def examine(files: tuple[str, ...]) -> dict[str, Any]:
     for entry in datasets:
         if entry.download:
             path = paths.locate(entry.name, entry.download)
-            data[entry.name] = str(path) if path.exists() else None
+            data[entry.name] = str(path) if is_here(path, entry.download) else None
     return {
         "versions": {"python": platform.python_version()} | machine.package_versions(),
         "processor": machine.processor_name(),

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def complete_kind(incomplete: str) -> options.Completion:
-    """Return the kinds that begin so."""
+    """Return the kinds that start with the typed text."""
     return [(plural(kind), "") for kind in KINDS if plural(kind).startswith(incomplete)]
 
 

@@ -17,6 +17,8 @@ from benchbench.plugin.discovery import ONLY_OURS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from benchbench.config.kinds import Kind
+
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 """How ``bench`` ends, by how its trials did; wrong usage or input is 2, see :mod:`benchbench.errors`."""
 
@@ -77,49 +79,30 @@ def _no_plugins_params() -> list[Any]:
     return list(get_command(app).params)
 
 
-def complete_model(ctx: typer.Context, incomplete: str) -> Completion:
-    """Return the models that begin so, each with its summary."""
-    return complete_plugin("model", ctx, incomplete)
+def completing(kind: Kind) -> Callable[[typer.Context, str], Completion]:
+    """Return what completes the names of the plugins of a kind."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> Completion:
+        return complete_plugin(kind, ctx, incomplete)
+
+    return complete
 
 
-def complete_dataset(ctx: typer.Context, incomplete: str) -> Completion:
-    """Return the datasets that begin so, each with its summary."""
-    return complete_plugin("dataset", ctx, incomplete)
-
-
-def complete_augmentation(ctx: typer.Context, incomplete: str) -> Completion:
-    """Return the augmentations that begin so, each with its summary."""
-    return complete_plugin("augmentation", ctx, incomplete)
-
-
-def complete_loss(ctx: typer.Context, incomplete: str) -> Completion:
-    """Return the losses that begin so, each with its summary."""
-    return complete_plugin("loss", ctx, incomplete)
-
-
-def complete_optimizer(ctx: typer.Context, incomplete: str) -> Completion:
-    """Return the optimizers that begin so, each with its summary."""
-    return complete_plugin("optimizer", ctx, incomplete)
-
-
-def complete_scheduler(ctx: typer.Context, incomplete: str) -> Completion:
-    """Return the schedulers that begin so, each with its summary."""
-    return complete_plugin("scheduler", ctx, incomplete)
-
-
-def complete_several(complete: Callable[[typer.Context, str], Completion]) -> Callable[..., Completion]:
+def completing_several(kind: Kind) -> Callable[[typer.Context, str], Completion]:
     """Return what completes the last of several names with commas between."""
 
     def complete_last(ctx: typer.Context, incomplete: str) -> Completion:
         before, comma, last = incomplete.rpartition(",")
         named = before.split(",")
-        return [(before + comma + name, summary) for name, summary in complete(ctx, last) if name not in named]
+        return [
+            (before + comma + name, summary) for name, summary in complete_plugin(kind, ctx, last) if name not in named
+        ]
 
     return complete_last
 
 
 def complete_plugin(kind: str, ctx: typer.Context, incomplete: str) -> Completion:
-    """Return the plugins of a kind that begin so, each with its summary."""
+    """Return the plugins of a kind whose names start with the typed text, each with its summary."""
     from benchbench.plugin.catalog import Catalog
     from benchbench.plugin.discovery import loose_files
 

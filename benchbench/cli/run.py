@@ -29,21 +29,29 @@ def register(app: typer.Typer) -> None:
 def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
     model: Annotated[
-        str | None, typer.Argument(help="Model plugin; bench list models.", autocompletion=options.complete_model)
+        str | None, typer.Argument(help="Model plugin; bench list models.", autocompletion=options.completing("model"))
     ] = None,
     dataset: Annotated[
-        str | None, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=options.complete_dataset)
+        str | None,
+        typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=options.completing("dataset")),
     ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
-            "--optimizer", "-o", help="Optimizer plugin.", show_default="sgd", autocompletion=options.complete_optimizer
+            "--optimizer",
+            "-o",
+            help="Optimizer plugin.",
+            show_default="sgd",
+            autocompletion=options.completing("optimizer"),
         ),
     ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
-            "--scheduler", help="Scheduler plugin.", show_default="constant", autocompletion=options.complete_scheduler
+            "--scheduler",
+            help="Scheduler plugin.",
+            show_default="constant",
+            autocompletion=options.completing("scheduler"),
         ),
     ] = None,
     augment: Annotated[
@@ -53,12 +61,14 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
             metavar="NAME",
             help="Augmentation plugin; may be repeated: one after the other.",
             show_default="the dataset's",
-            autocompletion=options.complete_augmentation,
+            autocompletion=options.completing("augmentation"),
         ),
     ] = None,
     loss: Annotated[
         str | None,
-        typer.Option("--loss", help="Loss plugin.", show_default="cross_entropy", autocompletion=options.complete_loss),
+        typer.Option(
+            "--loss", help="Loss plugin.", show_default="cross_entropy", autocompletion=options.completing("loss")
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", "-e", help="Passes over the training images.", show_default="10")

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def complete_name(ctx: typer.Context, incomplete: str) -> options.Completion:
-    """Return the plugins of the kind already typed that begin so."""
+    """Return the plugins of the kind typed before whose names start with the typed text."""
     try:
         kind = read_kind(str(ctx.params.get("kind")))
     except SpecError:

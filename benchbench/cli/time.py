@@ -31,12 +31,12 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
         str,
         typer.Argument(
             help="A grid file, or a model plugin; several with commas between.",
-            autocompletion=options.complete_several(options.complete_model),
+            autocompletion=options.completing_several("model"),
         ),
     ],
     dataset: Annotated[
         str | None,
-        typer.Argument(help="Dataset plugin, if no file is given.", autocompletion=options.complete_dataset),
+        typer.Argument(help="Dataset plugin, if no file is given.", autocompletion=options.completing("dataset")),
     ] = None,
     optimizer: Annotated[
         str | None,
@@ -46,7 +46,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             metavar="NAME[,NAME]",
             help="Optimizer plugins.",
             show_default="sgd, or the file's",
-            autocompletion=options.complete_several(options.complete_optimizer),
+            autocompletion=options.completing_several("optimizer"),
         ),
     ] = None,
     scheduler: Annotated[
@@ -56,7 +56,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             metavar="NAME[,NAME]",
             help="Scheduler plugins.",
             show_default="constant, or the file's",
-            autocompletion=options.complete_several(options.complete_scheduler),
+            autocompletion=options.completing_several("scheduler"),
         ),
     ] = None,
     augment: Annotated[
@@ -66,7 +66,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             metavar="NAME[,NAME]",
             help="Augmentation plugins; NAME+NAME applies both.",
             show_default="the dataset's, or the file's",
-            autocompletion=options.complete_several(options.complete_augmentation),
+            autocompletion=options.completing_several("augmentation"),
         ),
     ] = None,
     loss: Annotated[
@@ -76,7 +76,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             metavar="NAME[,NAME]",
             help="Loss plugins.",
             show_default="cross_entropy, or the file's",
-            autocompletion=options.complete_several(options.complete_loss),
+            autocompletion=options.completing_several("loss"),
         ),
     ] = None,
     batch_size: Annotated[

@@ -178,6 +178,7 @@ class Course:
 
     def _verdict(self, cell: Cell, decision: Decision) -> Verdict:
         seeds, most = self.design.looks[decision.look - 1], self.design.max_seeds
+        # In full, since the level of a look may be smaller than what is printed elsewhere.
         p = "" if decision.p_value is None else f"p = {decision.p_value:.2g}"
         if decision.outcome == "decided" and cell.contrast is not None:
             kind = "equivalent" if decision.is_same else direction(cell.contrast, Metric.named(cell.metric).better)

@@ -29,7 +29,7 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
     first, *rest = comparison.metrics
     times = [metric for metric in rest if metric.is_ratio and not first.is_ratio]
     sentences = [
-        _sentence(_name(row), _name(baseline), row.cells[metric.name], metric, comparison)
+        _sentence(row.label, baseline.label, row.cells[metric.name], metric, comparison)
         for metric in (first, *times[:1])
     ]
     return (
@@ -42,8 +42,8 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
 def _learned(row: Row, baseline: Row, units: str) -> str:
     ours, theirs = row.learning, baseline.learning
     return (
-        f"{_name(row)} learned in {ours.num_learned} of {ours.num_ended} {units},"
-        f" {_name(baseline)} in {theirs.num_learned} of {theirs.num_ended}."
+        f"{row.label} learned in {ours.num_learned} of {ours.num_ended} {units},"
+        f" {baseline.label} in {theirs.num_learned} of {theirs.num_ended}."
     )
 
 
@@ -51,7 +51,7 @@ def _alone(row: Row, metric: Metric) -> str:
     cell = row.cells[metric.name]
     value, bracket, counts = words.value(cell, metric).partition(" (")
     unit = f" {words.unit(metric)}" if metric.unit else ""
-    return f"{_name(row)}: {metric.name} is {value}{unit}{bracket}{counts}. There is nothing to compare it with."
+    return f"{row.label}: {metric.name} is {value}{unit}{bracket}{counts}. There is nothing to compare it with."
 
 
 def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, comparison: Comparison) -> str:
@@ -98,7 +98,3 @@ def _unit(metric: Metric) -> str:
 
 def _unit_of(comparison: Comparison) -> str:
     return "trials" if comparison.pooled else "seeds"
-
-
-def _name(row: Row) -> str:
-    return row.name or "all trials"

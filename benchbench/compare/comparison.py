@@ -47,6 +47,11 @@ class Row:
     cells: dict[str, Cell]
     lacks: tuple[str, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """Return the name, or a word for the only row of trials that are all alike."""
+        return self.name or "all trials"
+
     def has(self, spec: Spec) -> bool:
         """Tell whether a trial of this spec belongs to this row."""
         return is_match(spec, self.where) and spec.flat().keys().isdisjoint(self.lacks)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchbench.compare import words
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -47,10 +48,9 @@ class ModelComparison:
         """Return what the test says, and what it is about."""
         which = "first" if self.only_first > self.only_second else "second"
         said = f"the {which} model is correct more often" if self.is_different else "the two are not distinguishable"
-        p = f"p = {self.p_value:.2g}" if self.p_value >= 0.001 else "p < 0.001"  # noqa: PLR2004 - what is printed
         return (
-            f"{said} on images like these ({p}); this is about these two trained models, not about their"
-            " configurations, which take several seeds each"
+            f"{said} on images like these ({words.p_value(self.p_value)}); this is about these two trained models, not"
+            " about their configurations, which take several seeds each"
         )
 
 

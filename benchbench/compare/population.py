@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import stats
 
+from benchbench.compare import words
 from benchbench.compare.cells import tested_trials
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
 from benchbench.compare.contrasts import pairs
@@ -71,8 +72,7 @@ class PopulationRow:
         if self.corrected_p is None:
             few = f"too few seeds, a verdict takes {MIN_SEEDS}"
             return f"not compared: {few if min(self.n) < MIN_SEEDS else 'nothing varies between seeds and images'}"
-        p = f"p = {self.corrected_p:.2g}" if self.corrected_p >= 0.001 else "p < 0.001"  # noqa: PLR2004 - printed
-        return f"{self.kind} on images like these ({p})"
+        return f"{self.kind} on images like these ({words.p_value(self.corrected_p)})"
 
 
 @dataclass(frozen=True)

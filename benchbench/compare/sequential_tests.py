@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import stats
 
-from benchbench.compare.power import seeds_needed
+from benchbench.compare.power import POWER, seeds_needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,6 @@ Outcome = Literal["decided", "given up", "open"]
 HOPELESS = 0.1
 """A comparison is given up if it is decided at the last look with a smaller probability than this."""
 
-POWER = 0.8
 NUM_PATHS = 4_000
 
 

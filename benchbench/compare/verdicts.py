@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from benchbench.compare.contrasts import equivalence_p
 from benchbench.compare.corrections import bonferroni, holm
 from benchbench.compare.power import advise
+from benchbench.compare.words import p_value
 from benchbench.config.design import MIN_SEEDS
 
 if TYPE_CHECKING:
@@ -78,18 +79,18 @@ class Judge:
             kind = direction(contrast, better)
             doubt = self._doubt(contrast)
             notes = "".join((doubt and f"; {doubt}", self._but_small(same_p)))
-            return Verdict(kind, f"{kind} ({_p(corrected_p)}){notes}", corrected_p, same_p, doubt)
+            return Verdict(kind, f"{kind} ({p_value(corrected_p)}){notes}", corrected_p, same_p, doubt)
         if same_p is not None and same_p < self.level:
-            return Verdict("equivalent", f"the same within {self._points} ({_p(same_p)})", corrected_p, same_p)
+            return Verdict("equivalent", f"the same within {self._points} ({p_value(same_p)})", corrected_p, same_p)
         if contrast.p_value < self.level:
-            alone = f"{_p(contrast.p_value)} alone, {_p(corrected_p)} as one of {self.num_comparisons}"
+            alone = f"{p_value(contrast.p_value)} alone, {p_value(corrected_p)} as one of {self.num_comparisons}"
             kind = "not distinguishable after correction"
             return Verdict(kind, f"not distinguishable after correction ({alone})", corrected_p, same_p)
-        words = f"not distinguishable with {_count(contrast.n)}"
+        text = f"not distinguishable with {_count(contrast.n)}"
         if contrast.luck_p == contrast.p_value:
-            words += f"; that one learns in all seeds and the other in none may be luck ({_p(contrast.p_value)})"
-            return Verdict("not distinguishable", words, corrected_p, same_p)
-        return Verdict("not distinguishable", f"{words}{self._advice(contrast)}", corrected_p, same_p)
+            text += f"; that one learns in all seeds and the other in none may be luck ({p_value(contrast.p_value)})"
+            return Verdict("not distinguishable", text, corrected_p, same_p)
+        return Verdict("not distinguishable", f"{text}{self._advice(contrast)}", corrected_p, same_p)
 
     @property
     def _points(self) -> str:
@@ -106,7 +107,7 @@ class Judge:
     def _doubt(self, contrast: Contrast) -> str:
         if contrast.permutation_p is None or contrast.permutation_p < self.level / self.num_comparisons:
             return ""
-        return f"a permutation test does not show it ({_p(contrast.permutation_p)})"
+        return f"a permutation test does not show it ({p_value(contrast.permutation_p)})"
 
     def _advice(self, contrast: Contrast) -> str:
         # At the level of Holm's first step, which the smallest p value of the table must reach.
@@ -139,7 +140,7 @@ def of_learning(ours: Learning, corrected_p: float | None, baseline: Learning, *
     kind = "not distinguishable"
     if corrected_p < level:
         kind = "learns more often" if rates[0] > rates[1] else "learns less often"
-    return replace(ours, corrected_p=corrected_p, verdict=f"{kind} ({_p(corrected_p)})")
+    return replace(ours, corrected_p=corrected_p, verdict=f"{kind} ({p_value(corrected_p)})")
 
 
 def _without_test(contrast: Contrast) -> Verdict:
@@ -156,7 +157,3 @@ def _without_test(contrast: Contrast) -> Verdict:
 
 def _count(n: tuple[int, int]) -> str:
     return f"n = {n[0]}" if n[0] == n[1] else f"n = {n[0]} and {n[1]}"
-
-
-def _p(p: float) -> str:
-    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"  # noqa: PLR2004 - what is printed

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from benchbench.compare.published import PublishedRow
 
 PERCENT = 100
+_SMALLEST_P = 0.001
 _LARGE, _MIDDLE = 100, 10
 _SMALL_RATIO, _SMALL_POINTS = 0.01, 0.1
 """Differences below these take more digits than two of a ratio, or one of points."""
@@ -21,6 +22,11 @@ _SMALL_RATIO, _SMALL_POINTS = 0.01, 0.1
 def unit(metric: Metric) -> str:
     """Return what the numbers of a metric are in."""
     return "%" if metric.unit == "fraction" else metric.unit
+
+
+def p_value(p: float) -> str:
+    """Return ``p = 0.034``, or that it is below what is printed."""
+    return f"p = {p:.2g}" if p >= _SMALLEST_P else "p < 0.001"
 
 
 def percent(fraction: float) -> str:

@@ -194,13 +194,16 @@ def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
         ) from None
 
 
-def find_prefix(files: Files, is_wanted: Callable[[str], bool], *, max_depth: int = 2) -> str | None:
+MAX_DEPTH = 2
+
+
+def find_prefix(files: Files, is_wanted: Callable[[str], bool]) -> str | None:
     """Return the first prefix, such as ``"data/photos/"``, for which ``is_wanted`` is true, or None.
 
-    The top, ``""``, is tried first, and then the folders below it, as deep as ``max_depth``.
+    The top, ``""``, is tried first, and then the folders below it, two deep.
     """
     prefixes = [""]
-    for _ in range(max_depth + 1):
+    for _ in range(MAX_DEPTH + 1):
         for prefix in prefixes:
             if is_wanted(prefix):
                 return prefix

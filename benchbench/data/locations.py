@@ -39,8 +39,7 @@ class DataPaths:
         :class:`~benchbench.errors.SpecError` for a name that is not known, and for one in ``--data`` that is not
         used: its images would be taken from elsewhere, or downloaded.
         """
-        texts = os.environ.get(VARIABLE, "").split(os.pathsep)
-        variable = parse_data_options(filter(None, texts), source=VARIABLE)
+        variable = named_by_variable()
         for source, paths in ((OPTION, option), (VARIABLE, variable)):
             for name, path in paths.items():
                 if name and name not in known:
@@ -65,6 +64,11 @@ class DataPaths:
             if path:
                 return path
         return data_folder() / (download.file_name if download else name)
+
+
+def named_by_variable() -> dict[str, Path]:
+    """Return the paths of ``BENCH_DATA``, by dataset."""
+    return parse_data_options(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)), source=VARIABLE)
 
 
 def parse_data_options(values: Iterable[str], *, source: str = OPTION) -> dict[str, Path]:

@@ -33,7 +33,7 @@ class Artifacts:
             return
         from benchbench.report import figures, provenance
 
-        provenance.describe(journal)
+        provenance.write_provenance(journal)
         if self.level == "full":
             figures.draw(journal, self.note)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
+from benchbench.config.differences import value_text
 from benchbench.driver.plan import Rules
 from benchbench.errors import SpecError, closest
 from benchbench.plugin.discovery import loose_files
@@ -131,11 +132,7 @@ def setting_texts(settings: Mapping[str, object] | None) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """Return a value as one would type it, which is how TOML writes it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(repr(item) if isinstance(item, str) else _text(item) for item in value)}]"
+    """Return a value as one would type it; what TOML does not have, such as a path or a number of numpy's, as text."""
+    if value is None or isinstance(value, bool | list | tuple | dict):
+        return value_text(list(value) if isinstance(value, tuple) else value)
     return str(value)

@@ -53,14 +53,14 @@ class Catalog:
     commands: tuple[str, ...] = ()
 
     @staticmethod
-    def read(files: Iterable[str | Path] = (), *, fresh: bool = False) -> Catalog:
-        """Return the installed plugins and those in ``files``. It takes seconds after a change, or if ``fresh``.
+    def read(files: Iterable[str | Path] = ()) -> Catalog:
+        """Return the installed plugins and those in ``files``. It takes seconds after a change.
 
         Raises :class:`PluginError` for a path that does not exist.
         """
         paths = [str(file) for file in files]
         path = _path_of(paths)
-        kept = None if fresh else _read_kept(path)
+        kept = _read_kept(path)
         if kept is not None:
             return kept
         catalog = _build(paths)

@@ -14,4 +14,3 @@ class AugmentRequest:
     num_classes: int
     mean: tuple[float, ...]
     plugin_files: tuple[str, ...] = ()
-    seed: int = 0

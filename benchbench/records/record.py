@@ -156,9 +156,9 @@ class Record:
             case _:
                 return self
 
-    def to_json(self, *, indent: int | None = 2) -> str:
+    def to_json(self) -> str:
         """Return the record as JSON text."""
-        return json_adapter(Record).dump_json(self, indent=indent).decode()
+        return json_adapter(Record).dump_json(self, indent=2).decode()
 
     @staticmethod
     def from_json(text: str | bytes) -> Record:

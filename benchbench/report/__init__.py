@@ -22,7 +22,3 @@
     grid_page.py        what MLflow shows of a grid
     timing_data.py      what bench time measured, as JSON, and warnings about it
 """
-
-from benchbench.report.provenance import describe
-
-__all__ = ["describe"]

@@ -72,7 +72,7 @@ def _strip(heading: str, images: SplitArrays, class_names: Sequence[str], image_
     pen.text((MARGIN, MARGIN), heading, fill=INK, font=_font(HEADING_SIZE))
     for number, label in enumerate(images.labels):
         left, top = MARGIN + number % COLUMNS * width, HEADING + number // COLUMNS * height
-        image = _as_image(pad_or_crop(images.images[number : number + 1], image_size)[0])
+        image = as_image(pad_or_crop(images.images[number : number + 1], image_size)[0])
         method = Image.Resampling.NEAREST if side > image_size else Image.Resampling.LANCZOS
         strip.paste(image.resize((side, side), method), (left, top))
         caption = _shortened(class_names[label], pen, side)
@@ -85,7 +85,7 @@ def _shown_side(image_size: int) -> int:
     return min(max(image_size, enlarged), MAX_SIDE)
 
 
-def _as_image(image: NDArray[np.uint8]) -> Image.Image:
+def as_image(image: NDArray[np.uint8]) -> Image.Image:
     """Return an image of three channels in colour, and the first channel of any other in grey."""
     is_colour = len(image) == CHANNELS_OF_COLOUR
     return Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)) if is_colour else image[0].copy())

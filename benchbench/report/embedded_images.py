@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from benchbench.report.contact_sheet import draw_seen
+from benchbench.report.contact_sheet import as_image, draw_seen
 from benchbench.report.figures import read_predicted_images
 from benchbench.report.kept_files import damage_named
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from PIL import Image
 
 MAX_PIXELS = 128
 """The longer side of an image in a page; larger ones are made smaller."""
@@ -72,8 +72,8 @@ def seen_images(path: Path) -> str:
 
 
 def address(image: NDArray[np.uint8]) -> str:
-    """Return an image, uint8 ``[C, H, W]`` with one or three channels, as a ``data:`` address."""
-    thumbnail = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+    """Return an image, uint8 ``[C, H, W]``, as a ``data:`` address, in colour or its first channel in grey."""
+    thumbnail = as_image(image)
     is_small = max(thumbnail.size) <= _LOSSLESS_PIXELS
     thumbnail.thumbnail((MAX_PIXELS, MAX_PIXELS))
     return _address(thumbnail, is_lossless=is_small)

@@ -13,7 +13,7 @@ import numpy as np
 from benchbench.config.composition import NOTHING
 from benchbench.errors import one_line
 from benchbench.records import file_names
-from benchbench.report.contact_sheet import draw_seen
+from benchbench.report.contact_sheet import as_image, draw_seen
 from benchbench.report.drawing import (
     QUIET_COLOR,
     TEXT_COLOR,
@@ -274,12 +274,8 @@ def _mark_best(loss: Axes, accuracy: Axes, epochs: tuple[Epoch, ...]) -> None:
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8]) -> None:
-    """Draw an image, uint8 ``[C, H, W]``, in colour or grey."""
-    num_channels = len(image)
-    if num_channels == 3:  # noqa: PLR2004 - red, green, blue
-        axes.imshow(image.transpose(1, 2, 0), interpolation="nearest")
-    else:
-        axes.imshow(image[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    """Draw an image, uint8 ``[C, H, W]``, in colour or its first channel in grey."""
+    axes.imshow(as_image(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:

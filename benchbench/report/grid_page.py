@@ -156,7 +156,7 @@ def _column(metric: Metric) -> str:
 
 
 def _name(row: Row) -> str:
-    return f"`{row.name or 'all trials'}`"
+    return f"`{row.label}`"
 
 
 def _fitted(lines: list[str]) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchbench.records.machine import Machine
 
 
-def describe(journal: Journal) -> None:
+def write_provenance(journal: Journal) -> None:
     """Write ``spec.toml``, ``environment.json`` and ``record.json`` among the artifacts of a trial that has ended.
 
     ``bench run --spec spec.toml`` repeats the trial.

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.data.download import ways_out
-from benchbench.data.locations import VARIABLE, DataPaths, parse_data_options
+from benchbench.data.download import is_here, ways_out
+from benchbench.data.locations import DataPaths, named_by_variable
 from benchbench.errors import BenchError, DataError
 from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import find_sources
@@ -78,10 +78,9 @@ def _outcomes(plugin: Plugin, origin: str, request: CheckRequest, built: dict[st
 
 def _root(dataset: Dataset, request: CheckRequest) -> Path:
     """Return where the images of a dataset are."""
-    variable = parse_data_options(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)), source=VARIABLE)
-    paths = DataPaths({name: Path(path) for name, path in (request.data or {}).items()}, variable)
+    paths = DataPaths({name: Path(path) for name, path in (request.data or {}).items()}, named_by_variable())
     path = paths.locate(dataset.name, dataset.download)
-    if dataset.download and not path.exists():
+    if dataset.download and not is_here(path, dataset.download):
         raise DataError(f"the images of {dataset.name} are not here", hint=ways_out(dataset.name))
     return path
 

@@ -8,6 +8,7 @@ from benchbench.records import file_names
 from benchbench.records.events import Started
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import content, logged_models
+from benchbench.tracking.client import log_in_batches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from benchbench.records.results_file import Point
 
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
-# The limits of MLflow's own store, mlflow/utils/validation.py.
-_MAX_PARAMS = _MAX_TAGS = 100
-_MAX_METRICS = 1000 - _MAX_PARAMS - _MAX_TAGS
 
 
 class Delivery:
@@ -95,20 +93,8 @@ class Delivery:
         return tags
 
     def _send_values(self, params: dict[str, str], tags: dict[str, str], points: list[Point]) -> None:
-        """Send what is new in as few calls as MLflow allows: each is a transaction of 20 ms."""
-        from mlflow.entities import Metric, Param, RunTag
-
-        new_params = [Param(key, value) for key, value in params.items() if self._params.get(key) != value]
-        new_tags = [RunTag(key, value) for key, value in tags.items() if self._tags.get(key) != value]
-        metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in points]
-        while new_params or new_tags or metrics:
-            self._client.log_batch(
-                self.run.run_id,
-                params=new_params[:_MAX_PARAMS],
-                tags=new_tags[:_MAX_TAGS],
-                metrics=metrics[:_MAX_METRICS],
-            )
-            new_params, new_tags = new_params[_MAX_PARAMS:], new_tags[_MAX_TAGS:]
-            metrics = metrics[_MAX_METRICS:]
+        new_params = {key: value for key, value in params.items() if self._params.get(key) != value}
+        new_tags = {key: value for key, value in tags.items() if self._tags.get(key) != value}
+        log_in_batches(self._client, self.run.run_id, params=new_params, tags=new_tags, points=points)
         self._params |= params
         self._tags |= tags

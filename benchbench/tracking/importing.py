@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import content, grid_runs, logged_models
+from benchbench.tracking.client import log_in_batches
 from benchbench.tracking.reading import as_tracking_error
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 UNFINISHED_TAG = "benchbench.import"
 """On a run whose import was interrupted; the next import goes on with it."""
 
-_MAX_BATCH = 100
-_MAX_METRICS = 1000
 _COMPARED = ("final_train_loss", "test_accuracy", "test_loss", "time/wall_seconds")
 
 
@@ -134,25 +133,15 @@ def _create(store: Store, run: ExportedRun, parent: str) -> entities.Run:
 
 def _fill(store: Store, target: entities.Run, run: ExportedRun, reader: Reader) -> None:
     """Send everything of a run. It may have been sent in part before: nothing arrives twice."""
-    from mlflow.entities import Metric, Param, RunTag
-
     client, run_id = store.client, target.info.run_id
-    params = [Param(key, value) for key, value in run.params.items()]
-    for begin in range(0, len(params), _MAX_BATCH):
-        client.log_batch(run_id, params=params[begin : begin + _MAX_BATCH])
-    metrics = [Metric(*point[:2], point.timestamp_ms, point.step) for point in reader.metrics(run.run_id)]
-    for begin in range(0, len(metrics), _MAX_METRICS):
-        client.log_batch(run_id, metrics=metrics[begin : begin + _MAX_METRICS])
+    log_in_batches(client, run_id, params=run.params, points=reader.metrics(run.run_id))
     if run.inputs and not (target.inputs and target.inputs.dataset_inputs):
         client.log_inputs(run_id, [content.dataset_input(given) for given in run.inputs])
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         _send_files(store, run_id, run, reader, Path(folder))
     there = target.data.tags
-    tags = [
-        RunTag(key, value) for key, value in run.tags.items() if key != content.ORIGIN_TAG and there.get(key) != value
-    ]
-    for begin in range(0, len(tags), _MAX_BATCH):
-        client.log_batch(run_id, tags=tags[begin : begin + _MAX_BATCH])
+    tags = {key: value for key, value in run.tags.items() if key != content.ORIGIN_TAG and there.get(key) != value}
+    log_in_batches(client, run_id, tags=tags)
     client.set_terminated(run_id, status=run.status, end_time=run.ended_ms)
     client.delete_tag(run_id, UNFINISHED_TAG)
 

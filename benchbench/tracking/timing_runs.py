@@ -13,6 +13,7 @@ from benchbench.records.record import MlflowRun
 from benchbench.records.redaction import without_credentials
 from benchbench.records.results_file import Point
 from benchbench.tracking import content
+from benchbench.tracking.client import log_in_batches
 from benchbench.tracking.reading import as_tracking_error
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from benchbench.tracking.store import Store
 
 KIND = "time"
-_MAX_METRICS = 1000
-"""In one call, by MLflow's own limits."""
-
 _OF_TRIALS = (content.ATTEMPT_TAG, content.SPEC_TAG)
 
 
@@ -55,8 +53,6 @@ def log_timing(store: Store, call: TimedCall) -> MlflowRun:
 
 
 def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent: str) -> None:
-    from mlflow.entities import Metric, Param
-
     timing, started = call.timing, call.timing.warmed[index].started
     tags = {key: value for key, value in content.start_tags(started).items() if key not in _OF_TRIALS} | {
         content.NOTE_TAG: f"A variant that was timed: {content.description(timing.job.specs[index])}"
@@ -64,10 +60,7 @@ def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent
     run_id = _create(store, name, call, tags | {content.PARENT_TAG: parent})
     measurement = "an epoch" if timing.job.steps is None else f"{timing.job.steps} steps"
     params = content.params(timing.job.specs[index]) | {"rounds": str(len(timing.rounds)), "measurement": measurement}
-    store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
-    metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in _points(call, index, name)]
-    for begin in range(0, len(metrics), _MAX_METRICS):
-        store.client.log_batch(run_id, metrics=metrics[begin : begin + _MAX_METRICS])
+    log_in_batches(store.client, run_id, params=params, points=_points(call, index, name))
     _end(store, run_id, timing)
 
 

@@ -139,16 +139,6 @@ def test_the_catalog_is_kept_until_a_plugin_file_changes(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_fresh_catalog_is_made_anew_and_kept() -> None:
-    Catalog.read()
-    (kept,) = kept_files()
-    kept.write_text(kept.read_text().replace("Five convolutions", "Six convolutions"))
-    assert Catalog.read().find("model", "alexnet").summary.startswith("Six")
-    assert Catalog.read(fresh=True).find("model", "alexnet").summary.startswith("Five")
-    assert Catalog.read().find("model", "alexnet").summary.startswith("Five")
-
-
-@pytest.mark.slow
 def test_a_damaged_cache_is_made_again() -> None:
     before = Catalog.read()
     (kept,) = kept_files()

@@ -22,7 +22,7 @@ from benchbench.config import spec as specs
 from benchbench.config.files import read_toml
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
-from benchbench.report import describe
+from benchbench.report.provenance import write_provenance
 from benchbench.worker.artifacts import Predictions, choose_test_images, save_model, stage
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def test_a_full_disk_is_no_reason_to_go_without_the_model(tmp_path: Path, monkey
 
 def test_the_spec_that_is_kept_repeats_the_trial(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
-    describe(journal)
+    write_provenance(journal)
     draft = specs.Draft.from_toml(read_toml(journal.artifacts / "spec.toml"))
     assert draft.plugins == ("/plugins/squares.py",)
     assert draft.seed == 7
@@ -280,7 +280,7 @@ def test_the_spec_that_is_kept_repeats_the_trial(tmp_path: Path) -> None:
 
 def test_the_record_and_the_environment_are_kept_of_a_killed_trial_too(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
-    describe(journal)
+    write_provenance(journal)
     assert Record.from_json((journal.artifacts / "record.json").read_bytes()) == journal.record()
     environment = json.loads((journal.artifacts / "environment.json").read_text(encoding="utf-8"))
     assert environment["processor"] == "Some Processor"
