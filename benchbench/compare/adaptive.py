@@ -87,7 +87,7 @@ class Course:
         ended: dict[str, set[int]] = defaultdict(set)
         for record in records:
             if self.wants(record.spec):
-                ended[_configuration(record.spec)] |= {record.spec.seed} if record.status in _ENDED else set()
+                ended[record.spec.configuration_id] |= {record.spec.seed} if record.status in _ENDED else set()
         num_expected = len(ended) if self.comparisons else self.design.num_configurations
         return bool(seeds) and len(ended) == num_expected > 0 and all(seeds <= done for done in ended.values())
 
@@ -294,7 +294,3 @@ def _without_hope(comparison: Comparison, key: Key, decision: Decision) -> Decis
 
 def _cell(comparison: Comparison, key: Key) -> Cell:
     return next(row for row in comparison.rows if row.name == key[0]).cells[key[1]]
-
-
-def _configuration(spec: Spec) -> str:
-    return replace(spec, seed=0).id

@@ -69,7 +69,7 @@ def split(records: Sequence[Record], question: Compare, *, by_seeds: bool = True
 
 def num_configurations(records: Iterable[Record]) -> int:
     """Return how many configurations there are, which differ in more than their seeds."""
-    return len({_without_seed(record.spec) for record in records})
+    return len({record.spec.configuration_id for record in records})
 
 
 def _by_images(records: Sequence[Record]) -> Iterator[Group]:
@@ -106,7 +106,7 @@ def _by_seeds(group: Group) -> Iterator[Group]:
     """Yield a group whole, or first what has several seeds and then the single trials that do not belong to it."""
     seeds: dict[str, list[Record]] = defaultdict(list)
     for record in group.records:
-        seeds[_without_seed(record.spec)].append(record)
+        seeds[record.spec.configuration_id].append(record)
     repeated = [record for records in seeds.values() if len(records) > 1 for record in records]
     fixed = _fixed([record.spec for record in repeated])
     single = [records[0] for records in seeds.values() if len(records) == 1 and not _fits(records[0].spec, fixed)]
@@ -123,10 +123,6 @@ def _single_name(single: Sequence[Record], records: Sequence[Record]) -> str:
     if len(single) > 1:
         return "single trials"
     return f"single trial, {describe_spec(single[0].spec, varying([record.spec for record in records]))}"
-
-
-def _without_seed(spec: Spec) -> str:
-    return json.dumps({**spec.flat(), "seed": None}, sort_keys=True)
 
 
 def _fixed(specs: Sequence[Spec]) -> dict[tuple[str, JsonValue], str]:

@@ -8,14 +8,12 @@ from pydantic import BeforeValidator, Field, JsonValue
 
 from benchbench.config.design import MIN_SEEDS, Decide
 from benchbench.config.kinds import KINDS
+from benchbench.config.spec import SCALARS
 from benchbench.config.validation import Table, read_table
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-
-SCALARS = ("epochs", "batch_size", "seed", "precision", "ema_decay", "select")
-"""The settings of a trial besides its plugins."""
 
 
 def _flat(value: object) -> object:

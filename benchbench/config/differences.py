@@ -38,7 +38,7 @@ def describe_spec(spec: Spec, keys: Iterable[str]) -> str:
 
 
 def describe_values(flat: Mapping[str, JsonValue], keys: Iterable[str]) -> str:
-    """Return the same for a table of values."""
+    """Return ``optimizer.lr=0.001 seed=0`` for these keys of a table of values, without those that it does not have."""
     return " ".join(f"{key}={value_text(flat[key])}" for key in keys if key in flat)
 
 

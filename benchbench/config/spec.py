@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -113,6 +113,10 @@ class Draft(Table):
         return self.model_copy(update=changed)
 
 
+SCALARS = ("epochs", "batch_size", "seed", "precision", "ema_decay", "select")
+"""The settings of a trial besides its plugins."""
+
+
 @dataclass(frozen=True)
 class PluginSpec:
     """One resolved plugin: its name, the revision of its code, and the value of every parameter.
@@ -148,6 +152,11 @@ class Spec:
         canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    @property
+    def configuration_id(self) -> str:
+        """Return what all seeds of one configuration have in common, and no other trial has."""
+        return replace(self, seed=0).id
+
     def plugin(self, kind: Kind) -> PluginSpec:
         """Return the spec of the plugin of this kind."""
         spec: PluginSpec = getattr(self, kind)
@@ -161,25 +170,11 @@ class Spec:
             flat[kind] = plugin.name
             flat |= {f"{kind}.{key}": value for key, value in plugin.params.items()}
             flat[f"{kind}.revision"] = plugin.revision
-        return flat | {
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-            "precision": self.precision,
-            "ema_decay": self.ema_decay,
-            "select": self.select,
-        }
+        return flat | scalars_of(self)
 
     def to_toml(self, *, plugins: tuple[str, ...] = ()) -> str:
         """Return the TOML file with which ``bench run --spec`` repeats the trial."""
-        table: dict[str, Any] = {
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-            "precision": self.precision,
-            "ema_decay": "none" if self.ema_decay is None else self.ema_decay,
-            "select": self.select,
-        }
+        table: dict[str, Any] = {key: "none" if value is None else value for key, value in scalars_of(self).items()}
         if plugins:
             table["plugins"] = list(plugins)
         for kind in KINDS:
@@ -188,6 +183,11 @@ class Spec:
             parts = [{"name": name, **own} for name, own in split(plugin.name, params, kind=kind)]
             table[kind] = parts if len(parts) > 1 else parts[0]
         return f"# spec id {self.id}\n" + tomli_w.dumps(table)
+
+
+def scalars_of(trial: Draft | Spec) -> dict[str, Any]:
+    """Return the settings of a trial besides its plugins."""
+    return {name: getattr(trial, name) for name in SCALARS}
 
 
 def _check_plugin_files(files: object) -> None:

@@ -28,7 +28,7 @@ Colour = tuple[int, int, int]
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 UNREADABLE = frozenset({".heic", ".heif", ".svg", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf"})
-"""Suffixes of images that Pillow cannot read. They are named, where other files are passed over."""
+"""Suffixes of images that Pillow cannot read. They are named, while other files are passed over."""
 
 NO_IMAGES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
 """Formats in Pillow's list that it cannot decode by itself."""

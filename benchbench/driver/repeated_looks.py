@@ -115,7 +115,7 @@ def _meanings(records: Sequence[Record], question: Compare) -> dict[str, str]:
     trials = one_per_trial(records)
     rows = group(trials, find_keys([record.spec for record in trials], question.by))
     return {
-        row.name: " ".join(sorted({replace(record.spec, seed=0).id for record in row.trials.values()})) for row in rows
+        row.name: " ".join(sorted({record.spec.configuration_id for record in row.trials.values()})) for row in rows
     }
 
 

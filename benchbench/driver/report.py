@@ -105,7 +105,7 @@ def write_report_of(
     watcher: Watcher | None = None,
     **options: Unpack[QuestionOptions],
 ) -> Made:
-    """Write the same, and return everything that was made."""
+    """Write the report that :func:`report` writes; return its path, how the trials ended, and the run that keeps it."""
     output = Path(output)
     check_output(output, example=file_names.REPORT)
     name = experiment or default_experiment()

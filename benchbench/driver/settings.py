@@ -45,7 +45,10 @@ class TrialOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The same, understood. Raises :class:`~benchbench.errors.SpecError` for a choice that there is not."""
+    """What :class:`TrialOptions` ask for, with paths resolved and defaults filled in.
+
+    Raises :class:`~benchbench.errors.SpecError` for a choice that there is not.
+    """
 
     device: str = "auto"
     data: Mapping[str, Path] = field(default_factory=dict)

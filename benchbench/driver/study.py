@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare.verdicts import POINTS
 from benchbench.config import grid_file
-from benchbench.config.compare_section import SCALARS, read_comparison
+from benchbench.config.compare_section import read_comparison
 from benchbench.config.composition import DEFAULT, join, part_names, split
 from benchbench.config.differences import describe_values, is_match
 from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
+from benchbench.config.spec import scalars_of
 from benchbench.config.validation import refuse_unknown_keys
 from benchbench.errors import BenchError, PluginError, SpecError
 from benchbench.plugin.catalog import Catalog
@@ -170,7 +171,7 @@ def _meant(draft: Draft, catalog: Catalog | None) -> Meant:
 
 
 def _given(draft: Draft) -> dict[str, JsonValue]:
-    given: dict[str, JsonValue] = {name: getattr(draft, name) for name in SCALARS}
+    given: dict[str, JsonValue] = scalars_of(draft)
     for kind in KINDS:
         plugin = draft.plugin(kind)
         if DEFAULT in part_names(plugin.name, kind=kind):

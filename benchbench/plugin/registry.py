@@ -1,17 +1,18 @@
 """Loaded plugins by name. Each is loaded by itself, so that a broken plugin does not affect the others.
 
-Loading plugins imports torch, so only workers use the registry. The driver reads the catalog.
+Loading most plugins imports torch. So the driver reads the catalog, and loads plugins only to hear events, to add
+commands, and to read a dataset for ``bench data verify`` and ``show``.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from benchbench.config.composition import join, part_names, split
 from benchbench.config.kinds import KINDS, Kind
-from benchbench.config.spec import PluginSpec, Spec
+from benchbench.config.spec import PluginSpec, Spec, scalars_of
 from benchbench.plugin import parameters
 from benchbench.plugin.code import source_digest
 from benchbench.plugin.dataset import Dataset
@@ -111,15 +112,8 @@ class Registry:
         :class:`~benchbench.errors.SpecError` for a parameter that is unknown, ill-typed or out of range.
         """
         draft = draft.with_default_augmentation(self._default_augmentation(draft.dataset.name))
-        return Spec(
-            **{kind: self._plugin_spec(kind, draft.plugin(kind)) for kind in KINDS},
-            epochs=draft.epochs,
-            batch_size=draft.batch_size,
-            seed=draft.seed,
-            precision=draft.precision,
-            ema_decay=draft.ema_decay,
-            select=draft.select,
-        )
+        plugins: dict[str, Any] = {kind: self._plugin_spec(kind, draft.plugin(kind)) for kind in KINDS}
+        return Spec(**plugins, **scalars_of(draft))
 
     def _default_augmentation(self, dataset: str) -> str:
         cls = self.get("dataset", dataset)

@@ -12,6 +12,7 @@
             mlflow.json      the run it is written to, once that exists
             mlflow.deleted   there if someone deleted that run
             artifacts/       files for MLflow, as they will lie there
+            delivery.lock    held by the process that sends it to MLflow
             delivered        there once a trial has ended and MLflow has all of it
 """
 

@@ -46,7 +46,7 @@ class DatasetSubject:
 
     @cached_property
     def arrays(self) -> dict[str, SplitArrays]:
-        """The same as arrays, checked."""
+        """The splits that it loaded the first time, as arrays that were checked."""
         return self.arrays_of(self.splits)
 
     def arrays_of(self, splits: Splits) -> dict[str, SplitArrays]:

@@ -73,7 +73,7 @@ def one_number(subject: LossSubject) -> None:
 
 @check(needs=("builds",))
 def fractions_of_classes(subject: LossSubject) -> None:
-    """Check the same for the fractions of classes of mixed images."""
+    """Check that the loss of fractions of classes, as mixed images have them, is one finite number."""
     _check_number(subject, subject.fractions, "fractions of classes, float32 [N, num_outputs]")
 
 

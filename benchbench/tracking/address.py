@@ -52,7 +52,10 @@ def find_store(tracking_uri: str | None = None) -> str:
 
 
 def find_readable_store(tracking_uri: str | None = None) -> str:
-    """Return the same of a store that need only be read; raises :class:`TrackingError` if there is none."""
+    """Return the URI of a store that need only be read, found in the same way.
+
+    Raises :class:`TrackingError` if there is none.
+    """
     uri = _named(tracking_uri)
     path = sqlite_path(uri)
     if path is None:

@@ -63,7 +63,7 @@ def load_records(experiment: str | None = None, *, tracking_uri: str | None = No
 def read_experiment(
     experiment: str | None = None, *, tracking_uri: str | None = None, spec_ids: Collection[str] = ()
 ) -> Loaded:
-    """Return the same, and what has no record; if specs are named, of their trials alone."""
+    """Return the records of an experiment, and what has none; if specs are named, those of their trials alone."""
     with reading(tracking_uri) as store:
         from mlflow.entities import ViewType
 

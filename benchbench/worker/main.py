@@ -1,4 +1,4 @@
-"""The worker process: it alone imports torch, and does what the driver asks for.
+"""The worker process, which imports torch and does what the driver asks for.
 
 Started as ``python -P -m benchbench.worker.main FILE_DESCRIPTOR HEARTBEAT_FILE``. The descriptor is a socket that
 carries requests and answers; what plugins print goes to the driver as output. A worker ignores SIGINT, SIGHUP and

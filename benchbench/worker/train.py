@@ -203,7 +203,7 @@ def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter) -> 
 
 @torch.no_grad()
 def evaluate_in_passing(learner: Learner, batches: Batches, *, heartbeat: BatchCounter) -> Evaluation:
-    """Return the same without logits, which of a million images and a thousand classes take 4 GB."""
+    """Return the evaluation of a split without its logits: those of a million images and 1,000 classes take 4 GB."""
     total_loss = _zero(learner.acceleration.device)
     num_correct = torch.zeros_like(total_loss)
     for logits, labels in _logits(learner, batches, heartbeat):

@@ -27,7 +27,7 @@ NUM_TRIALS = {
     "classes": 6,
     "finetune-folder": 12,
     "learning-rate": 10,
-    "optimizers": 18,
+    "optimizers": 12,
     "resnet-vs-alexnet": 6,
     "table1": 12,
     "table1-as-run": 12,
@@ -139,7 +139,7 @@ def test_optimizers_has_sgd_and_two_rates_of_adam_each_with_and_without_weight_d
         for name, rate in (("sgd", 0.001), ("adam", 0.001), ("adam", 0.0001))
         for decays in (False, True)
     ]
-    assert {spec.epochs for spec in specs} == {50}
+    assert {spec.epochs for spec in specs} == {20}
 
 
 def test_the_recipe_for_cifar_10_takes_the_steps_of_the_paper(registry: Registry) -> None:

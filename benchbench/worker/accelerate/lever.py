@@ -55,7 +55,7 @@ class Layers:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def using(self, **settings: Any) -> Layers:
-        """Return the same with some settings more."""
+        """Return these layers with some more settings."""
         return Layers({**self.settings, **settings})
 
 

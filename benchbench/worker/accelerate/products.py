@@ -87,7 +87,7 @@ class Blocks(Products):
         return _joined(torch.bmm(gradient.expand(NUM_BLOCKS, -1, -1), blocks))
 
     def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """Make blocks of rows, where the batch is so small that it pays."""
+        """Make blocks of rows if the batch is so small that it pays."""
         if len(x) > MAX_GRADIENT_BATCH:
             return gradient.t() @ x
         blocks = gradient.t().reshape(NUM_BLOCKS, -1, len(x))
