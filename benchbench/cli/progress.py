@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import time
+import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from rich.text import Text
 
+from benchbench.cli import options
 from benchbench.cli.output import duration, epoch_line, headline, look_lines, plan_line, resumed_line, trial_line
 from benchbench.cli.progress_bars import Bars
 from benchbench.config.differences import describe_spec, varying
@@ -62,6 +64,10 @@ class Display(Watcher):
     def note(self, text: str) -> None:
         """Show it as a dim line."""
         self._print(Text(text, style="dim"))
+
+    def fault(self, text: str, error: Exception) -> None:
+        """Show the text and, with ``--debug``, where the error was raised."""
+        self.note("".join(traceback.format_exception(error)) + text if options.debug else text)
 
     def downloading(self, dataset: str, num_bytes: int, total_bytes: int) -> None:
         """Show it on a bar."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchbench.driver.kept_artifacts import Artifacts
+    from benchbench.driver.watcher import Watcher
     from benchbench.records.grid_end import GridEnd
     from benchbench.records.journal import Journal
     from benchbench.report.grid_page import GridPage
@@ -46,13 +47,13 @@ def wait_for_deliveries(tracker: TrackerThread, note: Callable[[str], None]) -> 
     return not undelivered
 
 
-def describe_grid(end: GridEnd, page: Callable[[], GridPage], note: Callable[[str], None]) -> None:
+def describe_grid(end: GridEnd, page: Callable[[], GridPage], watcher: Watcher) -> None:
     """Add a description to how a grid ended; if that fails it costs a note, not the results."""
     try:
         described = page()
         replace(end, note=described.note, files=described.files).keep()
     except Exception as error:  # noqa: BLE001 - whatever strange values do to a table
-        note(f"the grid's run is not described: {type(error).__name__}: {error}")
+        watcher.fault(f"the grid's run is not described: {type(error).__name__}: {error}", error)
 
 
 def close_grids(tracker: TrackerThread, note: Callable[[str], None]) -> None:

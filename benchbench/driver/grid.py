@@ -142,5 +142,5 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
             return report.make(request, records, Path(folder) / file_names.REPORT, note=watcher.note).run_id is not None
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report
-        watcher.note(f"no report: {one_line(error)}")
+        watcher.fault(f"no report: {one_line(error)}", error)
         return False

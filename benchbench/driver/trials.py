@@ -216,7 +216,7 @@ class _Work:
         tracker, note = self.opened.tracker, self.watcher.note
         is_delivered = end_of_call.wait_for_deliveries(tracker, note)
         if ended is not None:
-            end_of_call.describe_grid(*ended, note)
+            end_of_call.describe_grid(*ended, self.watcher)
         if is_delivered:
             end_of_call.close_grids(tracker, note)
         end_of_call.drop_delivered(tracker, artifacts, kept_back=kept_back)

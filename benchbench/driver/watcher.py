@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Watcher:
     """What :func:`~benchbench.driver.run.run`, ``grid`` and ``time`` report while they work.
 
-    Every method does nothing: a subclass overrides those that it has a use for. :meth:`note` may be called from
-    another thread, the others are called from the thread that trains.
+    Every method does nothing, but for :meth:`fault`, which is a note: a subclass overrides those that it has a use for.
+    :meth:`note` may be called from another thread, the others are called from the thread that trains.
     """
 
     def status(self, text: str) -> None:
@@ -28,6 +28,11 @@ class Watcher:
 
     def note(self, text: str) -> None:
         """See a line that is no result, such as what a plugin prints or trouble with the tracking store."""
+
+    def fault(self, text: str, error: Exception) -> None:
+        """See a note about an error that cost no result, and may be a mistake of ours."""
+        del error
+        self.note(text)
 
     def downloading(self, dataset: str, num_bytes: int, total_bytes: int) -> None:
         """See how much of a dataset has been downloaded."""

@@ -6,9 +6,11 @@ import time
 from dataclasses import replace
 from io import StringIO
 
+import pytest
 from rich.console import Console
 from support import journals
 
+from benchbench.cli import options
 from benchbench.cli.output import epoch_line
 from benchbench.cli.progress import GridDisplay, RunDisplay
 from benchbench.protocol.jobs import TrialJob
@@ -51,6 +53,21 @@ def test_a_terminal_shows_at_once_what_goes_on_before_the_first_trial() -> None:
     assert "looking up plugins" in shown(console)
     assert "downloading tinyimage10" in shown(console)
     assert "MB 5/10" in shown(console)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_what_cost_no_result_shows_its_traceback_when_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, *, debug: bool
+) -> None:
+    monkeypatch.setattr(options, "debug", debug)
+    console = Console(file=StringIO(), width=80)
+    with RunDisplay(console) as display:
+        try:
+            float("nonsense")
+        except ValueError as error:
+            display.fault("no report: a mistake of ours", error)
+    assert "no report: a mistake of ours" in shown(console)
+    assert ("test_progress.py" in shown(console)) == debug
 
 
 def test_lines_are_the_same_with_and_without_a_terminal() -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from support.paths import PLUGINS
 
+from benchbench.driver.settings import setting_texts
 from benchbench.driver.variants import Wanted, name_variants, read_accelerate, read_variants
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchbench.config.spec import Spec
 
 FILE = """
@@ -25,6 +26,18 @@ seeds = [0, 1]
 optimizer = {{ grid = ["sgd", "adam"] }}
 {more}
 """
+
+
+def test_settings_of_python_are_texts_as_one_would_type_them() -> None:
+    settings = {"model.options": {"drop_path_rate": 0.1}, "model.layers": (2, 2), "loss.weight": None, "a.b": True}
+    assert setting_texts(settings | {"optimizer.lr": np.float32(0.5), "dataset.root": Path("photos")}) == [
+        "model.options={drop_path_rate = 0.1}",
+        "model.layers=[2, 2]",
+        "loss.weight=none",
+        "a.b=true",
+        "optimizer.lr=0.5",
+        "dataset.root=photos",
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -244,7 +244,7 @@ def test_a_report_that_cannot_be_made_leaves_the_old_one(two_rates: Subject, tmp
     assert [item.name for item in tmp_path.iterdir() if item.is_file()] == ["report.html"]
 
 
-@pytest.mark.parametrize(("shape", "size"), [((1, 8, 8), (8, 8)), ((3, 300, 150), (64, 128))])
+@pytest.mark.parametrize(("shape", "size"), [((1, 8, 8), (8, 8)), ((5, 8, 8), (8, 8)), ((3, 300, 150), (64, 128))])
 def test_images_in_the_page_are_whole_and_not_larger_than_they_need_be(
     shape: tuple[int, int, int], size: tuple[int, int]
 ) -> None:
