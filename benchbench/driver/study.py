@@ -21,7 +21,7 @@ from benchbench.plugin.discovery import loose_files
 from benchbench.tracking.grid_runs import find_designs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TypedDict
 
     from pydantic import JsonValue
@@ -220,8 +220,16 @@ def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> 
                 hint="those that ran with --set or --precision differ from the file: compare them without --grid",
             )
         records = list({record.attempt: record for of_trial in here for record in of_trial}.values())
+        if not study.compare.baseline and not any(_of_first_configuration(study.trials, here)):
+            note("the first configuration of the grid has no trial here, so that the baseline is another one")
         num_missing = sum(not of_trial for of_trial in here)
         if num_missing and study.design is None:
             note(f"{num_missing} of {len(study.trials)} trials of the grid are not here")
     check_finished(records)
     return records
+
+
+def _of_first_configuration(trials: Sequence[Meant], here: Sequence[list[Record]]) -> Iterator[list[Record]]:
+    """Yield the records of each trial of a grid that differs from its first one in the seed alone."""
+    first = trials[0].given | {"seed": None}
+    return (records for trial, records in zip(trials, here, strict=True) if trial.given | {"seed": None} == first)
