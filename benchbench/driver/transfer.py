@@ -12,12 +12,13 @@ from filelock import FileLock
 
 from benchbench.driver.settings import check_choice, check_output
 from benchbench.driver.watcher import Watcher
+from benchbench.protocol.jobs import ArtifactLevel
 from benchbench.records import results_file
 from benchbench.records.sqlite_addresses import sqlite_uri
 from benchbench.records.state import not_written, state_folder
 from benchbench.tracking import Store
 from benchbench.tracking.address import default_experiment
-from benchbench.tracking.exporting import Exported, Level, export_runs
+from benchbench.tracking.exporting import Exported, export_runs
 from benchbench.tracking.importing import Imported, import_runs
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def export_results(
     experiment: str | None = None,
     *,
     runs: Sequence[str] = (),
-    artifacts: Level = "light",
+    artifacts: ArtifactLevel = "light",
     watcher: Watcher | None = None,
 ) -> Exported:
     """Write the trials, grids and timings of an experiment into one file, and return how many there were.
@@ -41,7 +42,7 @@ def export_results(
     Raises :class:`~benchbench.errors.BenchError`, and writes nothing then.
     """
     path = Path(output)
-    check_choice("artifacts", artifacts, get_args(Level))
+    check_choice("artifacts", artifacts, get_args(ArtifactLevel))
     check_output(path, example=f"results{results_file.SUFFIX}")
     name = experiment or default_experiment()
     return export_runs(name, path, run_ids=runs, level=artifacts, progress=_progress("exporting", watcher))

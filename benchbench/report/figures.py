@@ -60,7 +60,7 @@ class ClassRow:
 
 
 @dataclass(frozen=True)
-class PredictedImages:
+class PredictedImage:
     """A test image, uint8 ``[C, H, W]``, with its class and what the model predicted."""
 
     image: NDArray[np.uint8]
@@ -180,7 +180,7 @@ def confusion_matrix(
     return figure
 
 
-def predicted_images(images: list[PredictedImages], record: Record) -> Figure:
+def predicted_images(images: list[PredictedImage], record: Record) -> Figure:
     """Return test images, each with its prediction: in green with a check mark, or in red with a cross."""
     num_rows = max(1, math.ceil(len(images) / _NUM_COLUMNS))
     figure = Figure(figsize=(2.3 * _NUM_COLUMNS, 0.5 + 2.7 * num_rows))
@@ -193,7 +193,7 @@ def predicted_images(images: list[PredictedImages], record: Record) -> Figure:
     return figure
 
 
-def verdict(image: PredictedImages) -> str:
+def verdict(image: PredictedImage) -> str:
     """Return ``goldfish ✓ 97%``, or ``bullfrog ✗ 61%`` above ``is goldfish``."""
     mark = "✓" if image.is_right else "✗"
     line = f"{short(image.prediction)} {mark} {image.probability:.0%}"
@@ -230,12 +230,12 @@ def read_confusion_matrix(path: Path) -> tuple[tuple[str, ...], tuple[str, ...],
     return tuple(row[0] for row in rows), tuple(header[1:]), counts
 
 
-def read_predicted_images(path: Path) -> list[PredictedImages]:
+def read_predicted_images(path: Path) -> list[PredictedImage]:
     """Return the test images that the worker laid aside."""
     with damage_named(path), np.load(path, allow_pickle=False) as samples:
         class_names, predictions = samples["class_names"], samples["prediction_names"]
         return [
-            PredictedImages(image, str(class_names[label]), str(predictions[prediction]), float(probability))
+            PredictedImage(image, str(class_names[label]), str(predictions[prediction]), float(probability))
             for image, label, prediction, probability in zip(
                 samples["test_images"],
                 samples["test_labels"],

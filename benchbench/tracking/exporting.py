@@ -9,7 +9,7 @@ import zipfile
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchbench.errors import SpecError, TrackingError
 from benchbench.paths import NO_ROOM, replacing
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 
     from mlflow import entities
 
+    from benchbench.protocol.jobs import ArtifactLevel
     from benchbench.tracking.reading import Reading
-
-Level = Literal["none", "light", "full"]
-"""Which files travel: records alone; all tables; or everything, the trained models included."""
 
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 _DIGITS = 12
@@ -51,7 +49,7 @@ def export_runs(
     path: Path,
     *,
     run_ids: Collection[str] = (),
-    level: Level = "light",
+    level: ArtifactLevel = "light",
     progress: Callable[[int, int], None],
 ) -> Exported:
     """Write the trials, grids and timings of an experiment into a results file.
@@ -149,7 +147,7 @@ def _input(given: entities.DatasetInput) -> results_file.Input:
     return results_file.Input(split.name, context, split.digest, source, split.schema or "", split.profile or "")
 
 
-def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, level: Level) -> bool:
+def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, level: ArtifactLevel) -> bool:
     """Write a run; return False for a trial whose record is not to be had, which no comparison can use."""
     run_id = run.info.run_id
     points = [
@@ -168,7 +166,7 @@ def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, l
 
 
 def _write_artifacts(
-    store: Reading, run: entities.Run, writer: results_file.Writer, level: Level, folder: Path
+    store: Reading, run: entities.Run, writer: results_file.Writer, level: ArtifactLevel, folder: Path
 ) -> set[str]:
     """Write the files that a run keeps, as far as the level goes, and return their names."""
     from mlflow import artifacts

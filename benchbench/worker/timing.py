@@ -77,7 +77,7 @@ class _Variant:
         acceleration = accelerate(choose_device(job.device), spec.precision, mode=mode)
         self._spec = spec
         self._steps = job.steps
-        self._clock = Clock(acceleration.synchronize())
+        self._clock = Clock(acceleration.synchronize)
         self._num_measured = 0
         self.footprint = Footprint(acceleration.device)
         trial = TrialJob(

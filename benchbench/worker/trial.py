@@ -65,7 +65,7 @@ def run_trial(
             if acceleration.compiled:
                 forget_compiled()
             give_back_memory()
-            clock = Clock(acceleration.synchronize())
+            clock = Clock(acceleration.synchronize)
             with clock.phase("load"):
                 prepared = prepare(job, registry, acceleration, on_status=on_status)
         if not job.resume:

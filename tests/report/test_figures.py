@@ -41,8 +41,8 @@ def record(*, num_epochs: int = 3) -> Record:
     return Record.of([journals.started(), *events, journals.finished()])
 
 
-def image(*, class_name: str, prediction: str, num_channels: int = 3) -> figures.PredictedImages:
-    return figures.PredictedImages(np.zeros((num_channels, 4, 4), np.uint8), class_name, prediction, 0.97)
+def image(*, class_name: str, prediction: str, num_channels: int = 3) -> figures.PredictedImage:
+    return figures.PredictedImage(np.zeros((num_channels, 4, 4), np.uint8), class_name, prediction, 0.97)
 
 
 def finished_journal(folder: Path, class_names: tuple[str, ...], *, num_channels: int = 3) -> Journal:

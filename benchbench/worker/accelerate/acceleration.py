@@ -89,13 +89,12 @@ class Acceleration:
         ):
             yield
 
-    def synchronize(self) -> Callable[[], None]:
-        """Return what waits until the device has done all that it was given."""
+    def synchronize(self) -> None:
+        """Wait until the device has done all that it was given."""
         if self.device.type == "cuda":
-            return lambda: torch.cuda.synchronize(self.device)
-        if self.device.type == "mps":
-            return torch.mps.synchronize
-        return lambda: None
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
 
     def facts(self) -> dict[str, str]:
         """Return what was done, for the record."""
