@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Of errors that say that a disk is full, or a file too large."""
+"""Numbers of the errors that say that a disk is full, or a file too large."""
 
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from benchbench.cli import options
+from benchbench.config.experiment import DEFAULT_EXPERIMENT
 from benchbench.errors import plain
-from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from benchbench.driver.grid_result import GridResult, Trial

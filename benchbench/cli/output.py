@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 from pydantic_core import to_jsonable_python
 
+from benchbench.config.experiment import DEFAULT_EXPERIMENT
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import plain
-from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.cli import options
+from benchbench.config.experiment import DEFAULT_EXPERIMENT
 from benchbench.records import file_names
-from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from benchbench.driver.report import Made

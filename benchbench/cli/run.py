@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from benchbench.cli import options
+from benchbench.config.experiment import DEFAULT_EXPERIMENT
 from benchbench.errors import plain
-from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from rich.console import Console

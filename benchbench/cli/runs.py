@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from benchbench.cli import options
+from benchbench.config.experiment import DEFAULT_EXPERIMENT
 from benchbench.errors import TrialError
-from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection

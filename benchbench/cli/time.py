@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.cli import options
-from benchbench.tracking.address import DEFAULT_EXPERIMENT
+from benchbench.config.experiment import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from benchbench.compare.timing_ratios import TimedRow, TimedTable

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from benchbench.cli import options
+from benchbench.config.experiment import DEFAULT_EXPERIMENT
 from benchbench.errors import plain
-from benchbench.tracking.address import DEFAULT_EXPERIMENT
 
 
 def register(app: typer.Typer) -> None:

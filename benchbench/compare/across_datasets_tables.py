@@ -43,8 +43,8 @@ def _of_ranks(compared: DatasetComparison) -> TextTable:
         for number, (name, rank) in enumerate(zip(compared.configurations, ranks.average, strict=True))
     )
     below = (
-        f"{ranks.num_datasets} datasets, 1 is best; all equal: p = {ranks.p_value:.2g} (Friedman);"
-        f" critical difference {ranks.critical_difference:.2f} (Nemenyi)"
+        f"{ranks.num_datasets} datasets, 1 is best; all equal: {words.p_value(ranks.p_value)} (Friedman);"
+        f" critical difference {ranks.critical_difference:.2f} (Nemenyi), if p < {ranks.level:.2g}"
     )
     left_out = (f"left out, not on every dataset: {'; '.join(compared.missing)}",) if compared.missing else ()
     differing = ", ".join(compared.differing)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from benchbench.compare import words
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.contrasts import equivalence_p
-from benchbench.compare.learning import fisher_p
 from benchbench.compare.metric_values import Metric
 from benchbench.compare.sequential_tests import Decision, Evidence, Looks, fixed_seeds
 from benchbench.compare.verdicts import POINTS, Verdict, direction, not_compared
@@ -258,21 +257,15 @@ def _evidence(comparison: Comparison) -> Iterator[tuple[Key, Evidence]]:
     for row in comparison.rows:
         for name, cell in row.cells.items():
             if not row.is_baseline:
-                yield (row.name, name), _of_cell(cell, row, comparison)
+                yield (row.name, name), _of_cell(cell, comparison.margin)
 
 
-def _of_cell(cell: Cell, row: Row, comparison: Comparison) -> Evidence:
-    contrast, metric, margin = cell.contrast, Metric.named(cell.metric), comparison.margin
+def _of_cell(cell: Cell, margin: float | None) -> Evidence:
+    contrast, metric = cell.contrast, Metric.named(cell.metric)
     if contrast is None or contrast.p_value is None:
         return Evidence(None)
-    p_value = contrast.p_value
-    sides = row.learning, comparison.baseline.learning
-    if metric.is_quality and any(side.num_learned == 0 for side in sides):
-        # Three seeds that stay at chance are no more than bad luck for a configuration of which every other one does:
-        # what such a difference is worth is what Fisher's test says about learning.
-        p_value = max(p_value, fisher_p(*sides, level=2.0) or 0.0)
     same_p = equivalence_p(contrast, margin / POINTS) if margin is not None and metric.unit == "fraction" else None
-    return Evidence(p_value, max(contrast.degrees_of_freedom or 1.0, 1.0), same_p)
+    return Evidence(contrast.p_value, max(contrast.degrees_of_freedom or 1.0, 1.0), same_p)
 
 
 def _without_test(learning: Learning, why: str) -> Learning:

@@ -49,7 +49,7 @@ class Cell:
 
     @property
     def median_above(self) -> float | None:
-        """Return what the median is above if it is not known, since too few trials have a value."""
+        """Return a lower bound of the median, if too few trials have a value for the median itself."""
         if self.median is not None or self.limit is None:
             return None
         known = sorted(value for value in self.values.values() if value is not None)
@@ -89,10 +89,8 @@ class CellMaker:
         if why:
             return replace(cell, verdict=not_compared(why), of_learned=is_mixed)
         change = self._contrast(_whole(ours), _whole(theirs), metric)
-        num_seeds = min(len({record.spec.seed for record in side.values()}) for side in sides)
-        # Configurations that are pooled in a row are no seeds: their values say nothing about new ones.
-        p_value = change.p_value if num_seeds >= MIN_SEEDS else None
-        change = replace(change, num_seeds=num_seeds, p_value=p_value)
+        num_seeds = fewest_seeds(*sides)
+        change = replace(change, num_seeds=num_seeds, p_value=change.p_value if num_seeds >= MIN_SEEDS else None)
         if change.p_value is not None and metric.is_quality:
             by_luck = luck_p(*sides, self.at_chance)
             change = replace(change, luck_p=by_luck, p_value=max(change.p_value, by_luck or 0.0))
@@ -127,6 +125,14 @@ def tested_trials(
         {unit: record for unit, record in side.items() if record.attempt not in at_chance} for side in sides
     )
     return ours, theirs
+
+
+def fewest_seeds(*sides: Mapping[str, Record]) -> int:
+    """Return how many different seeds each of several sides has at least.
+
+    Configurations that are pooled in a row are no seeds: their values say nothing about new ones.
+    """
+    return min(len({record.spec.seed for record in side.values()}) for side in sides)
 
 
 def _whole(values: Numbers) -> Values:

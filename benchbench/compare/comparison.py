@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchbench.compare.cells import CellMaker
+from benchbench.compare.cells import CellMaker, fewest_seeds
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
 from benchbench.compare.learning import count_learned, fisher_p, not_learned
 from benchbench.compare.metric_values import Metric, Target, find_metrics, values_of
 from benchbench.compare.verdicts import POINTS, Judge, of_learning
 from benchbench.compare.warnings import facts, warnings
 from benchbench.config.compare_section import read_comparison
+from benchbench.config.design import MIN_SEEDS
 from benchbench.config.differences import is_match
 from benchbench.errors import SpecError
 
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 class Row:
     """One configuration: what makes it one, how its trials ended, how many seeds learned, and its cells by metric.
 
-    ``lacks`` are keys of the rows that its plugins do not have. ``val_accuracy`` is its mean accuracy by validation, by
+    ``lacks`` are keys of the rows that its plugins do not have. ``configurations`` are ids of what its trials are, but
+    for their seeds: more than one if they are pooled. ``val_accuracy`` is its mean accuracy by validation, by
     which the best row is chosen.
     """
 
@@ -46,6 +48,7 @@ class Row:
     is_best: bool
     cells: dict[str, Cell]
     lacks: tuple[str, ...] = ()
+    configurations: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -131,7 +134,7 @@ def _made(
     at_chance = not_learned([record for row in rows for record in row.trials.values()])
     baseline = find_row(rows, question.baseline)
     maker = CellMaker(
-        rows[baseline], numbers, at_chance, question.confidence, level / max((len(rows) - 1) * len(metrics), 1)
+        rows[baseline], numbers, at_chance, question.confidence, _permutation_level(rows, metrics, question)
     )
     learning = [count_learned(row, at_chance, confidence=question.confidence) for row in rows]
     accuracies = [_val_accuracy(row) for row in rows]
@@ -143,15 +146,28 @@ def _made(
             statuses=row.statuses,
             learning=learned
             if number == baseline
-            else replace(learned, p_value=fisher_p(learned, learning[baseline], level=level)),
+            else replace(learned, p_value=_fisher_p(row, learned, rows[baseline], learning[baseline], level)),
             val_accuracy=accuracies[number],
             is_baseline=number == baseline,
             is_best=accuracies[number] is not None and number == accuracies.index(best),
             cells={metric.name: maker.cell(row, metric) for metric in metrics},
             lacks=row.lacks,
+            configurations=tuple(sorted({record.spec.configuration_id for record in row.trials.values()})),
         )
         for number, (row, learned) in enumerate(zip(rows, learning, strict=True))
     )
+
+
+def _fisher_p(
+    row: Configuration, learned: Learning, baseline: Configuration, of_baseline: Learning, level: float
+) -> float | None:
+    enough = fewest_seeds(row.trials, baseline.trials) >= MIN_SEEDS
+    return fisher_p(learned, of_baseline, level=level) if enough else None
+
+
+def _permutation_level(rows: Sequence[object], metrics: Sequence[Metric], question: Compare) -> float:
+    """Return the level of a permutation test, which is about one cell of the table."""
+    return (1 - question.confidence) / max((len(rows) - 1) * len(metrics), 1)
 
 
 def _p_values(rows: Sequence[Row]) -> dict[tuple[int, str], float]:
@@ -167,7 +183,7 @@ def _judged(rows: Sequence[Row], metrics: Sequence[Metric], question: Compare) -
     """Return the rows with their verdicts, corrected for the number of all comparisons."""
     p_values = _p_values(rows)
     margin = None if question.margin is None else question.margin / POINTS
-    judge = Judge(1 - question.confidence, max(len(p_values), 1), margin)
+    judge = Judge(1 - question.confidence, max(len(p_values), 1), _permutation_level(rows, metrics, question), margin)
     corrected = dict(zip(p_values, judge.correct(list(p_values.values())), strict=True))
     baseline = next(row for row in rows if row.is_baseline)
     return tuple(

@@ -111,6 +111,7 @@ def flat_population(rows: Iterable[PopulationRow]) -> Iterator[dict[str, Any]]:
             "num_tested": row.n[0],
             "num_tested_baseline": row.n[1],
             "p_value": row.p_value,
+            "luck_p": row.luck_p,
             "corrected_p": row.corrected_p,
             "verdict": row.kind,
             "words": row.words,
@@ -146,8 +147,10 @@ def flat_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
                 "num_tested": change.n[0] if change else None,
                 "num_tested_baseline": change.n[1] if change else None,
                 "left_out": "; ".join(change.left_out) if change else None,
+                "num_seeds": change.num_seeds if change else None,
                 "correlation": change.correlation if change else None,
                 "p_value": change.p_value if change else None,
+                "luck_p": change.luck_p if change else None,
                 "corrected_p": cell.verdict.corrected_p,
                 "equivalence_p": cell.verdict.equivalence_p,
                 "permutation_p": change.permutation_p if change else None,
@@ -243,8 +246,9 @@ def _of_learning(comparison: Comparison) -> TextTable:
         )
         for row in comparison.rows
     )
-    below = "seeds that finished and are better than guessing (%); Wilson's intervals, Fisher's exact test"
-    return TextTable("seeds that learned", columns, rows, (below,))
+    units = "trials" if comparison.pooled else "seeds"
+    below = f"{units} that finished and are better than guessing (%); Wilson's intervals, Fisher's exact test"
+    return TextTable(f"{units} that learned", columns, rows, (below,))
 
 
 def _names(row: Row, by: Sequence[str]) -> list[str]:

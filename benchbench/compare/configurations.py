@@ -37,6 +37,11 @@ class Configuration:
         return describe_values(self.where, self.where) or (f"no {', '.join(self.lacks)}" if self.lacks else "")
 
     @property
+    def label(self) -> str:
+        """Return the name, or a word for the only row of trials that are all alike."""
+        return self.name or "all trials"
+
+    @property
     def finished(self) -> dict[str, Record]:
         """Return the trials that have results."""
         return {unit: record for unit, record in self.trials.items() if record.status == "finished"}

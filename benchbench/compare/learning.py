@@ -110,10 +110,11 @@ def fisher_p(ours: Learning, baseline: Learning, *, level: float) -> float | Non
 
 
 def luck_p(ours: Mapping[str, Record], baseline: Mapping[str, Record], at_chance: frozenset[str]) -> float | None:
-    """Return how often equal configurations have all seeds of one learn and none of the other; else None.
+    """Return how often equal configurations have all seeds of one learn and none of the other.
 
-    It is the largest such chance, whatever part of their seeds learns: Barnard, "Significance tests for 2x2 tables",
-    Biometrika 34, 1947. A t test takes such accuracies for two groups with little spread, however few seeds there are.
+    None if the seeds learned in another way. It is the largest such chance, whatever part of their seeds learns:
+    Barnard, "Significance tests for 2x2 tables", Biometrika 34, 1947. A t test takes such accuracies for two groups
+    with little spread, however few seeds there are.
     """
     stuck = [[record.attempt in at_chance for record in side.values()] for side in (ours, baseline)]
     if not all(stuck) or sorted(map(set, stuck), key=str) != [{False}, {True}]:

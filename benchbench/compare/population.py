@@ -19,7 +19,7 @@ import numpy as np
 from scipy import stats
 
 from benchbench.compare import words
-from benchbench.compare.cells import tested_trials
+from benchbench.compare.cells import fewest_seeds, tested_trials
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
 from benchbench.compare.contrasts import pairs
 from benchbench.compare.corrections import holm
@@ -51,6 +51,7 @@ class PopulationRow:
     ``estimate`` is the difference of test accuracies, ``n`` the seeds of both sides, ``seed_fraction`` how much of the
     variance of the estimate is that of seeds: more seeds do not lessen the rest, more test images would. Without enough
     seeds, ``interval``, ``p_value`` and ``seed_fraction`` are None; without any that learned, so is the estimate.
+    ``num_seeds`` and ``luck_p`` are as in :class:`~benchbench.compare.contrasts.Contrast`.
     """
 
     name: str
@@ -63,6 +64,8 @@ class PopulationRow:
     seed_fraction: float | None
     kind: Kind = "not compared"
     corrected_p: float | None = None
+    luck_p: float | None = None
+    num_seeds: int | None = None
 
     @property
     def words(self) -> str:
@@ -70,8 +73,9 @@ class PopulationRow:
         if self.estimate is None:
             return "not compared: no seed of one of the two has finished and learned"
         if self.corrected_p is None:
+            is_few = min(*self.n, self.num_seeds or 0) < MIN_SEEDS
             few = f"too few seeds, a verdict takes {MIN_SEEDS}"
-            return f"not compared: {few if min(self.n) < MIN_SEEDS else 'nothing varies between seeds and images'}"
+            return f"not compared: {few if is_few else 'nothing varies between seeds and images'}"
         return f"{self.kind} on images like these ({words.p_value(self.corrected_p)})"
 
 
@@ -106,8 +110,10 @@ def compare_populations(
             correct = [_correct(side, predictions) for side in sides]
             compared = over_images(*correct, confidence=question.confidence, name=row.name)
             if compared.p_value is not None:
-                compared = replace(compared, p_value=max(compared.p_value, luck_p(*sides, at_chance) or 0.0))
-            made.append(compared)
+                by_luck = luck_p(*sides, at_chance)
+                p_value = max(compared.p_value, by_luck or 0.0) if fewest_seeds(*sides) >= MIN_SEEDS else None
+                compared = replace(compared, p_value=p_value, luck_p=by_luck)
+            made.append(replace(compared, num_seeds=fewest_seeds(*sides)))
     return PopulationComparison(baseline.name, question.confidence, _judged(made, level=1 - question.confidence))
 
 

@@ -55,6 +55,7 @@ class Verdict:
 class Judge:
     """Judges the contrasts of one table: ``level`` is the chance of any false verdict in all of it.
 
+    ``permutation_level`` is that of a permutation test beside one of its t tests.
     With a ``margin``, in the units of the values, differences may also be shown to be smaller than it. In each
     comparison only one of the two claims can be false, so that Bonferroni's correction for the number of comparisons
     covers both; Holm's would not.
@@ -62,6 +63,7 @@ class Judge:
 
     level: float
     num_comparisons: int
+    permutation_level: float
     margin: float | None = None
 
     def correct(self, p_values: Sequence[float | None]) -> list[float | None]:
@@ -105,7 +107,7 @@ class Judge:
         return f", by less than {self._points}" if same_p is not None and same_p < self.level else ""
 
     def _doubt(self, contrast: Contrast) -> str:
-        if contrast.permutation_p is None or contrast.permutation_p < self.level / self.num_comparisons:
+        if contrast.permutation_p is None or contrast.permutation_p < self.permutation_level:
             return ""
         return f"a permutation test does not show it ({p_value(contrast.permutation_p)})"
 

@@ -10,6 +10,7 @@
     compare_section.py  [compare] and [[expected]] of a grid file
     design.py           how many seeds a comparison gets, and after how many it looks
     differences.py      the keys in which trials differ
+    experiment.py       the MLflow experiment of calls that name none
     files.py            reads text and TOML files
     validation.py       checks tables of TOML, and puts pydantic's complaints in sentences
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,10 @@ def value_text(value: JsonValue) -> str:
 def _toml_text(value: JsonValue) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_toml_key(key)} = {_toml_text(item)}' for key, item in value.items())}}}"
-    return f"[{', '.join(map(_toml_text, value))}]" if isinstance(value, list) else json.dumps(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_text, value))}]"
+    is_endless = isinstance(value, float) and not math.isfinite(value)
+    return str(value) if is_endless else json.dumps(value)
 
 
 def _toml_key(key: str) -> str:

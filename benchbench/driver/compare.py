@@ -10,11 +10,11 @@ from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import with_comparisons
 from benchbench.compare.warnings import on_late_baseline
+from benchbench.config.experiment import default_experiment
 from benchbench.driver.repeated_looks import compare_at_this_look, compare_groups_at_this_look
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, closest
-from benchbench.tracking.address import default_experiment
 from benchbench.tracking.look_memory import look_memory
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from benchbench.compare import Comparison, DatasetComparison, ModelComparison, PopulationComparison, PublishedRow
+    from benchbench.compare.comparison import Row
     from benchbench.compare.groups import ComparedGroup
     from benchbench.config.compare_section import Compare
     from benchbench.driver.study import QuestionOptions
@@ -94,7 +95,7 @@ def with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tupl
     Raises :class:`~benchbench.errors.BenchError` if a trial keeps no predictions.
     """
     return tuple(
-        replace(group, over_images=_over_images(group.records, question)) if group.comparison else group
+        replace(group, over_images=_over_images(group.records, question)) if len(_rows(group)) > 1 else group
         for group in groups
     )
 
@@ -164,6 +165,10 @@ def compare_models(
         raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")
     predictions = [load_predictions(_run_id(record)) for record in (one, other)]
     return compare_predictions(*predictions, confidence=level)
+
+
+def _rows(group: ComparedGroup) -> tuple[Row, ...]:
+    return group.comparison.rows if group.comparison else ()
 
 
 def _over_images(records: Sequence[Record], question: Compare) -> PopulationComparison:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.config.experiment import default_experiment
 from benchbench.data.image_files import image_suffixes, suffix_of
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import BenchError, DataError
 from benchbench.protocol.predictions import Predict, Predicted
 from benchbench.records.json_adapter import json_adapter
-from benchbench.tracking.address import default_experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from benchbench.compare import compare_records, words
 from benchbench.compare.adaptive import follow
 from benchbench.compare.as_designed import compare_as_designed
-from benchbench.compare.configurations import find_keys, group, one_per_trial
+from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import ComparedGroup, Group, num_configurations, split
 from benchbench.errors import SpecError, TrackingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from benchbench.compare import Comparison
+    from benchbench.compare.comparison import Row
     from benchbench.config.compare_section import Compare
     from benchbench.config.design import Design
     from benchbench.records.record import Record
@@ -72,9 +73,8 @@ def compare_at_this_look(
     comparison = compare_as_designed(records, question, design)
     changed = _on_earlier(records, question, design, earlier)
     comparison = replace(comparison, warnings=(*comparison.warnings, *changed))
-    meanings = _meanings(records, question)
-    identity = _identity(meanings[comparison.baseline.name], records)
-    tests = _tests(comparison, meanings)
+    identity = _identity(comparison.baseline, records)
+    tests = _tests(comparison, is_declared=question.seeds is not None)
     try:
         looks = memory.look(identity, tests) if design is None else [*memory.past(identity, tests), len(records)]
     except TrackingError as error:
@@ -104,19 +104,10 @@ def _is_of(design: Design | None, records: Sequence[Record]) -> bool:
     return design is not None and num_configurations(records) == design.num_configurations
 
 
-def _identity(baseline: str, records: Sequence[Record]) -> str:
+def _identity(baseline: Row, records: Sequence[Record]) -> str:
     """Return what makes two looks looks at the same baseline on the same images, whatever else is compared with it."""
     images = sorted({(record.spec.dataset.name, record.data_digest) for record in records})
-    return json.dumps([baseline, images])
-
-
-def _meanings(records: Sequence[Record], question: Compare) -> dict[str, str]:
-    """Return what each row is, by its name: the name changes as soon as one more thing varies between trials."""
-    trials = one_per_trial(records)
-    rows = group(trials, find_keys([record.spec for record in trials], question.by))
-    return {
-        row.name: " ".join(sorted({record.spec.configuration_id for record in row.trials.values()})) for row in rows
-    }
+    return json.dumps([baseline.configurations, images])
 
 
 def _on_earlier(
@@ -140,11 +131,18 @@ def _on_earlier(
     return (text,)
 
 
-def _tests(comparison: Comparison, meanings: Mapping[str, str]) -> dict[str, int]:
-    """Return the number of finished trials on both sides of each test; cells without a verdict were not tested."""
-    num_finished = {row.name: row.statuses.get("finished", 0) for row in comparison.rows}
+def _tests(comparison: Comparison, *, is_declared: bool) -> dict[str, int]:
+    """Return the number of trials on both sides of each test; cells without a verdict were not tested.
+
+    Trials count that have finished or, of a design, that have ended: it is over then, and failed ones are tried again.
+    """
+    endings = ("finished", "failed") if is_declared else ("finished",)
+
+    def count(row: Row) -> int:
+        return sum(row.statuses.get(ending, 0) for ending in endings)
+
     return {
-        f"{metric} {meanings[row.name]}": num_finished[row.name] + num_finished[comparison.baseline.name]
+        f"{metric} {' '.join(row.configurations)}": count(row) + count(comparison.baseline)
         for row in comparison.rows
         for metric, cell in row.cells.items()
         if cell.contrast and cell.contrast.p_value is not None
@@ -153,8 +151,8 @@ def _tests(comparison: Comparison, meanings: Mapping[str, str]) -> dict[str, int
 
 def _on_late_design(key: str, looks: Sequence[int], whole: float) -> str:
     return (
-        f"this comparison was judged at {_numbers(looks[:-1])} trials before `{key}` in [compare] said when to look:"
-        f" each look has a level of its own, so the chance of a false verdict in any of them is up to"
+        f"this comparison was judged before, with {_numbers(looks[:-1])} trials, when `{key}` in [compare] did not say"
+        f" so: each look has a level of its own, so the chance of a false verdict in any of them is up to"
         f" {words.percent(len(looks) * whole)}"
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from benchbench.compare import against_published, compare_datasets, compare_records
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import with_comparisons
+from benchbench.config.experiment import default_experiment
 from benchbench.driver.compare import with_populations, with_warnings_of_study
 from benchbench.driver.repeated_looks import compare_groups_at_this_look
 from benchbench.driver.settings import check_output, writing
@@ -20,7 +21,6 @@ from benchbench.records import file_names
 from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
 from benchbench.report.trial_files import gather
-from benchbench.tracking.address import default_experiment
 from benchbench.tracking.grid_runs import find_parent
 from benchbench.tracking.look_memory import look_memory
 from benchbench.tracking.run_files import log_report

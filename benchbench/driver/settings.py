@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from benchbench.config.differences import value_text
+from benchbench.config.experiment import default_experiment
 from benchbench.driver.plan import Rules
 from benchbench.errors import SpecError, closest
 from benchbench.plugin.discovery import loose_files
 from benchbench.protocol.jobs import Accelerate, ArtifactLevel
-from benchbench.tracking.address import default_experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic import JsonValue
 
 ExecutorName = Literal["local", "ray"]
 
@@ -135,7 +137,17 @@ def setting_texts(settings: Mapping[str, object] | None) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """Return a value as one would type it; what TOML does not have, such as a path or a number of numpy's, as text."""
-    if value is None or isinstance(value, bool | list | tuple | dict):
-        return value_text(list(value) if isinstance(value, tuple) else value)
-    return str(value)
+    """Return a value as one would type it."""
+    plain = _plain(value)
+    return value_text(plain) if plain is None or isinstance(plain, bool | list | dict) else str(plain)
+
+
+def _plain(value: object) -> JsonValue:
+    """Return a value of Python as one of TOML: numbers of numpy's as numbers, and what TOML lacks as text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return _plain(value.item()) if hasattr(value, "item") else str(value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 from filelock import FileLock
 
+from benchbench.config.experiment import default_experiment
 from benchbench.driver.settings import check_choice, check_output
 from benchbench.driver.watcher import Watcher
 from benchbench.protocol.jobs import ArtifactLevel
@@ -17,7 +18,6 @@ from benchbench.records import results_file
 from benchbench.records.sqlite_addresses import sqlite_uri
 from benchbench.records.state import not_written, state_folder
 from benchbench.tracking import Store
-from benchbench.tracking.address import default_experiment
 from benchbench.tracking.exporting import Exported, export_runs
 from benchbench.tracking.importing import Imported, import_runs
 

@@ -14,7 +14,8 @@ def mark_dead() -> list[Journal]:
         claim = journal.claim()
         if record is None or record.status != "running" or claim is None or claim.is_alive():
             continue
-        if (journal.try_record(), journal.claim()) != (record, claim):
+        now = journal.try_record()
+        if now is None or now.status != "running" or journal.claim() != claim:
             continue  # someone has resumed it while we watched for signs of life
         error = Error(kind="DriverDiedError", message="the process that ran it ended without a word")
         journal.append(Failed(status="killed", error=error))

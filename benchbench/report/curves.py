@@ -116,14 +116,14 @@ def _draw_lines(axes: Axes, row: Configuration, measure: str, number: int, *, ha
             (line,) = axes.plot(
                 epochs, values, alpha=alpha, marker=marker, markersize=3, **charts.line(number, width=width)
             )
-            mark(line, f"{row.name or 'all trials'}, {_trial_name(unit, record)}", series=number)
+            mark(line, f"{row.label}, {_trial_name(unit, record)}", series=number)
     if is_alone:
         return
     over = _Values.of(finished, measure, every=every)
     band = axes.fill_between(over.epochs, over.lows, over.highs, color=charts.color(number), alpha=0.15, linewidth=0)
     mark(band, series=number)
     (line,) = axes.plot(over.epochs, over.means, **charts.line(number, width=1.8))
-    mark(line, f"{row.name or 'all trials'}, mean of {len(finished)}", series=number)
+    mark(line, f"{row.label}, mean of {len(finished)}", series=number)
 
 
 @dataclass(frozen=True)

@@ -23,18 +23,11 @@ if TYPE_CHECKING:
 DEFAULT_URI = "sqlite:///mlflow.db"
 """MLflow's own default since 3.7, the same for ``mlflow ui`` without arguments."""
 
-DEFAULT_EXPERIMENT = "bench"
-
 PROBE_SECONDS = 3
 _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 _DATABRICKS = ("databricks", "databricks-uc", "uc")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9_.\-]+:\d+(/.*)?")
 _SQLITE_BEGINS = b"SQLite format 3\0"
-
-
-def default_experiment() -> str:
-    """Return the name of the experiment if none is given: ``MLFLOW_EXPERIMENT_NAME``, else ``bench``."""
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
 
 
 def find_store(tracking_uri: str | None = None) -> str:

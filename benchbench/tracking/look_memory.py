@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.tracking.experiments import find_experiment
-from benchbench.tracking.reading import as_tracking_error, reading
+from benchbench.tracking.reading import as_tracking_error, looking_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,16 +46,16 @@ class LookMemory:
                 now[_short(test)] = [*past, number] if not past or number > past[-1] else past
             looks = before | now
             if len(_text(looks)) > MAX_CHARACTERS:
-                looks = {_ALL: max(looks.values(), key=len)}
+                looks = {_ALL: max(looks.values(), key=_newest)}
             if looks != before:
                 self.client.set_experiment_tag(self.experiment_id, _tag(question), _text(looks))
-        return max(now.values(), key=len, default=[])
+        return max(now.values(), key=_newest, default=[])
 
     def past(self, question: str, tests: Iterable[str]) -> list[int]:
         """Return the looks at some tests, and remember none; raises the same."""
         with as_tracking_error("cannot tell how often this comparison was looked at"):
             before = self._before(question)
-        return max((before.get(_short(test), before.get(_ALL, [])) for test in tests), key=len, default=[])
+        return max((before.get(_short(test), before.get(_ALL, [])) for test in tests), key=_newest, default=[])
 
     def _before(self, question: str) -> dict[str, list[int]]:
         tags = self.client.get_experiment(self.experiment_id).tags
@@ -67,9 +66,13 @@ class LookMemory:
 @contextmanager
 def look_memory(experiment: str) -> Iterator[LookMemory]:
     """Give the memory of an experiment's looks."""
-    with reading() as store:
-        experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
-        yield LookMemory(store.client, experiment_id)
+    with looking_up(experiment) as (client, experiment_id):
+        yield LookMemory(client, experiment_id)
+
+
+def _newest(looks: list[int]) -> tuple[int, ...]:
+    """Return what orders looks: how many they are, and then how many trials the last one had."""
+    return len(looks), *looks[-1:]
 
 
 def _tag(question: str) -> str:

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from benchbench.records.redaction import without_credentials
 from benchbench.records.sqlite_addresses import sqlite_path, with_path
 from benchbench.tracking.address import find_readable_store, is_writable
 from benchbench.tracking.client import mlflow_client
+from benchbench.tracking.experiments import find_experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +43,23 @@ class Reading:
 def reading(tracking_uri: str | None = None) -> Iterator[Reading]:
     """Give a store that must be there; raises :class:`TrackingError` for whatever goes wrong with it."""
     uri = find_readable_store(tracking_uri)
-    shown = without_credentials(uri)
-    with (
-        as_tracking_error(f"cannot read the tracking store {shown}", hint=other_version_hint(uri)),
-        _opened(uri) as client,
-    ):
-        yield Reading(client, shown)
+    with as_tracking_error(*_cannot_read(uri)), _opened(uri) as client:
+        yield Reading(client, without_credentials(uri))
+
+
+@contextmanager
+def looking_up(experiment: str) -> Iterator[tuple[MlflowClient, str]]:
+    """Give a client and the id of an experiment; errors of the block are its own, and not those of the store."""
+    uri = find_readable_store()
+    with ExitStack() as stack:
+        with as_tracking_error(*_cannot_read(uri)):
+            client = stack.enter_context(_opened(uri))
+            experiment_id = find_experiment(client, without_credentials(uri), experiment).experiment_id
+        yield client, experiment_id
+
+
+def _cannot_read(uri: str) -> tuple[str, str]:
+    return f"cannot read the tracking store {without_credentials(uri)}", other_version_hint(uri)
 
 
 @contextmanager
@@ -90,7 +102,7 @@ def other_version_hint(uri: str) -> str:
 
 
 @contextmanager
-def as_tracking_error(summary: str, *, hint: str = "") -> Iterator[None]:
+def as_tracking_error(summary: str, hint: str = "") -> Iterator[None]:
     """Turn whatever MLflow, its database or its server raises into one line that begins with the summary."""
     try:
         yield

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from benchbench.config.experiment import default_experiment
 from benchbench.records import file_names
 from benchbench.records.events import Started
 from benchbench.records.grid_end import GridEnd
@@ -21,7 +22,7 @@ from benchbench.records.record import Record
 from benchbench.records.redaction import without_credentials
 from benchbench.records.sqlite_addresses import sqlite_path
 from benchbench.tracking import content, grid_runs
-from benchbench.tracking.address import default_experiment, find_store
+from benchbench.tracking.address import find_store
 from benchbench.tracking.client import make_database, mlflow_client
 from benchbench.tracking.delivery import Delivery
 from benchbench.tracking.experiments import check_experiment, open_experiment, same_experiment

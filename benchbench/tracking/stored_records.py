@@ -12,13 +12,13 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from benchbench.config.experiment import default_experiment
 from benchbench.errors import TrackingError
 from benchbench.records import file_names
 from benchbench.records.journal import Journal
 from benchbench.records.known_runs import Predictions
 from benchbench.records.record import MlflowRun, OtherFormatError, Record, RecordError
 from benchbench.tracking import content
-from benchbench.tracking.address import default_experiment
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import Reading, as_tracking_error, reading, search
 from benchbench.tracking.run_files import artifact_text

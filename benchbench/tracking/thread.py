@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -96,11 +97,17 @@ class TrackerThread:
         num_waiting = len(self._waiting) + 1
         while self._thread.is_alive() and len(self._waiting) < num_waiting:
             num_waiting = len(self._waiting)
-            self._thread.join(timeout_seconds)
+            self._join(timeout_seconds, num_waiting)
         with self._changed:
             self._is_abandoned = True
             self._changed.notify_all()
             return [waiting.journal for waiting in self._waiting.values()]
+
+    def _join(self, timeout_seconds: float, num_waiting: int) -> None:
+        """Wait for the end or for news, and wake up meanwhile, as :meth:`wait_open` does."""
+        deadline = time.monotonic() + timeout_seconds
+        while self._thread.is_alive() and len(self._waiting) == num_waiting and time.monotonic() < deadline:
+            self._thread.join(min(_WAKE_SECONDS, timeout_seconds))
 
     def _run(self) -> None:
         try:

@@ -41,7 +41,7 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, classifier: Clas
 
     example: float32 ``[N, C, H, W]`` with N at least 2. What the folder holds is on the CPU and in eval mode,
     and takes batches of any size. Its description is written last. If a reason is returned, the folder is not there.
-    Raises :class:`OSError` if the files cannot be written.
+    Raises :class:`OSError` if the disk is full.
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:

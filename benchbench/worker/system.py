@@ -31,13 +31,13 @@ OTHERS_GPU = "other_processes_utilization_percentage"
 
 _MEGABYTE = 1e6
 
-_suspensions: list[float] = []
-"""When this process went on after it was suspended."""
+_suspensions: list[None] = []
+"""One entry for each time that this process was suspended."""
 
 
 def count_suspensions() -> None:
     """Count from now on how often this process is suspended, as by Ctrl-Z: all clocks run on meanwhile."""
-    signal.signal(signal.SIGCONT, lambda *_: _suspensions.append(time.monotonic()))
+    signal.signal(signal.SIGCONT, lambda *_: _suspensions.append(None))
 
 
 class SystemSampler:

@@ -293,7 +293,8 @@ def test_a_trial_that_waits_to_be_tried_once_more_ends_with_its_grid(bench: Benc
         'model = { name = "unruly", at = 20, vice = { grid = ["dies", "raises"] } }\n'
         'dataset = "digits"\nepochs = 2\nbatch_size = 100\n',
     )
-    done = bench("grid", "grid.toml", "--plugins", PLUGINS / "unruly.py", "--artifacts", "none", "--fail-fast")
+    options = ("--plugins", PLUGINS / "unruly.py", "--jobs", 1, "--artifacts", "none", "--fail-fast")
+    done = bench("grid", "grid.toml", *options)
     assert done.returncode == 1, done.stderr
     assert "the trial is tried once more" in done.stdout
     assert statuses(bench) == ["FAILED", "FAILED"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from scipy import stats
-from support.made_records import configuration, ended, spec
+from support.made_records import configuration, ended, made, spec
 
 from benchbench.compare import compare_populations
 from benchbench.compare.population import over_images
@@ -96,6 +96,15 @@ def test_trials_of_different_images_are_refused() -> None:
     told = {record.attempt: predictions(np.arange(10 + number) < 5) for number, record in enumerate(records)}
     with pytest.raises(SpecError, match="not tested on the same images"):
         compare_populations(records, told, QUESTION)
+
+
+def test_configurations_that_a_row_pools_are_no_seeds() -> None:
+    question = read_comparison({"compare": {"by": ["optimizer.lr"]}})[0]
+    records = [made(spec(0, lr=lr, batch_size=size), 0.6) for lr in (0.1, 0.2) for size in (8, 16, 32)]
+    random = np.random.default_rng(0)
+    told = {record.attempt: predictions(random.random(90) < 0.6) for record in records}
+    (row,) = compare_populations(records, told, question).rows
+    assert row.words == "not compared: too few seeds, a verdict takes 3"
 
 
 def test_a_baseline_of_which_no_trial_finished_is_not_replaced_by_another_row() -> None:

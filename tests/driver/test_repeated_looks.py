@@ -14,7 +14,7 @@ from benchbench.config.design import Design
 from benchbench.driver.compare import compare
 from benchbench.records.state import state_folder
 from benchbench.tracking import Store
-from benchbench.tracking.look_memory import MAX_CHARACTERS, LookMemory
+from benchbench.tracking.look_memory import MAX_CHARACTERS, LookMemory, look_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,8 +106,8 @@ def test_a_design_that_is_declared_after_a_look_is_a_second_chance_and_said_so(
     text = text if declares.startswith("seeds") else text.replace("seeds = [0, 1, 2, 3]\n", "")
     (tmp_path / "grid.toml").write_text(text, encoding="utf-8")
     run_seeds(store, [3])
-    (warning,) = (warning for warning in compare(grid="grid.toml").warnings if "said when to look" in warning)
-    assert warning.startswith("this comparison was judged at 6 trials before")
+    (warning,) = (warning for warning in compare(grid="grid.toml").warnings if "was judged before" in warning)
+    assert warning.startswith("this comparison was judged before, with 6 trials, when `")
     assert warning.endswith("up to 10 %")
 
 
@@ -115,11 +115,13 @@ def test_declaring_more_and_more_seeds_is_no_declared_design(store: Store, tmp_p
     file = tmp_path / "grid.toml"
     run_seeds(store, range(4))
     file.write_text(DECLARED, encoding="utf-8")
-    assert not any("said when to look" in warning for warning in compare(grid="grid.toml").warnings)
+    assert not any("was judged before" in warning for warning in compare(grid="grid.toml").warnings)
     run_seeds(store, range(4, 6))
     more = DECLARED.replace("[0, 1, 2, 3]", "[0, 1, 2, 3, 4, 5]").replace("seeds = 4", "seeds = 6")
     file.write_text(more, encoding="utf-8")
-    assert any("judged at 8 trials before `seeds`" in warning for warning in compare(grid="grid.toml").warnings)
+    assert any(
+        "was judged before, with 8 trials, when `seeds`" in warning for warning in compare(grid="grid.toml").warnings
+    )
 
 
 def test_seeds_of_the_baseline_alone_and_another_metric_beside_it_are_looks_as_well(store: Store) -> None:
@@ -133,6 +135,29 @@ def test_seeds_of_the_baseline_alone_and_another_metric_beside_it_are_looks_as_w
     second = compare(metrics=["test_accuracy", "val_accuracy"])
     assert second.confidence == pytest.approx(0.975)
     assert warnings_of_looks(second) == ["look 2 at this comparison, after looks at 9 trials"]
+
+
+def test_trials_that_a_design_leaves_out_may_differ_in_more(store: Store, tmp_path: Path) -> None:
+    run_seeds(store, range(4))
+    filler = Filler(state_folder())
+    for lr in ACCURACIES:
+        filler.trial(store, events(spec(9, lr=lr, batch_size=24), 0.5))
+    (tmp_path / "grid.toml").write_text(DECLARED, encoding="utf-8")
+    assert compare(grid="grid.toml").confidence == 0.95
+    store.open_parent("rates", file=tmp_path / "rates.toml", question="", design=designed(4))
+    assert {row.name for row in compare().rows} == {"optimizer.lr=0.001", "optimizer.lr=0.005"}
+
+
+def test_a_mistake_in_a_comparison_is_not_called_trouble_of_the_store(store: Store) -> None:
+    with pytest.raises(KeyError, match="ours"), look_memory(store.experiment):
+        raise KeyError("ours")
+
+
+def test_looking_again_at_the_same_hundreds_of_tests_is_no_new_look(store: Store) -> None:
+    memory = LookMemory(store.client, store.experiment_id)
+    tests = {f"test {number}": 6 + bool(number) for number in range(400)}
+    assert memory.look("question", tests) == [7]
+    assert memory.look("question", tests) == [7]
 
 
 def designed(max_seeds: int) -> Design:

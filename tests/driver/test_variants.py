@@ -29,7 +29,12 @@ optimizer = {{ grid = ["sgd", "adam"] }}
 
 
 def test_settings_of_python_are_texts_as_one_would_type_them() -> None:
-    settings = {"model.options": {"drop_path_rate": 0.1}, "model.layers": (2, 2), "loss.weight": None, "a.b": True}
+    settings = {
+        "model.options": {"drop_path_rate": 0.1},
+        "model.layers": (np.int64(2), 2),
+        "loss.weight": None,
+        "a.b": True,
+    }
     assert setting_texts(settings | {"optimizer.lr": np.float32(0.5), "dataset.root": Path("photos")}) == [
         "model.options={drop_path_rate = 0.1}",
         "model.layers=[2, 2]",

@@ -21,11 +21,14 @@ from benchbench.errors import TrialError
 from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import Died
-from benchbench.records.events import Failed, Finished
+from benchbench.records.events import EpochFinished, Failed, Finished
+from benchbench.worker.system import OTHERS_CPU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from benchbench.records.journal import Journal
 
 pytestmark = pytest.mark.slow
 FILES = [str(PLUGINS / name) for name in ("tiny.py", "processes.py", "unruly.py")]
@@ -189,11 +192,15 @@ def test_ctrl_z_suspends_the_workers_too_until_the_call_goes_on(bench: Bench) ->
     process.send_signal(signal.SIGCONT)
     assert comes_true(lambda: worker.status() != psutil.STATUS_STOPPED)
     (journal,) = bench.journals()
-    # Its clock ran on, so that the times of this epoch say nothing.
-    assert comes_true(lambda: any(epoch.noisy for epoch in journal.record().epochs))
+    # Its clock ran on, so that the times of this epoch say nothing: all of it counts as taken by others.
+    assert comes_true(lambda: 100.0 in [event.system.get(OTHERS_CPU) for event in epochs_of(journal)])
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 130
+
+
+def epochs_of(journal: Journal) -> list[EpochFinished]:
+    return [event for event in journal.events() if isinstance(event, EpochFinished)]
 
 
 def comes_true(condition: Callable[[], bool]) -> bool:

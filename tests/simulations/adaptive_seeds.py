@@ -35,6 +35,7 @@ SETTINGS = {
     "seeds not shared": (False, 0.0),
     "seeds shared, 1 in 5 does not learn": (True, 0.2),
     "seeds not shared, 1 in 5 does not learn": (False, 0.2),
+    "seeds not shared, 1 in 2 does not learn": (False, 0.5),
 }
 EFFECTS = (0.0, 0.5, 1.0, 2.0)
 
@@ -154,7 +155,7 @@ def _tests(
 ) -> tuple[Numbers, Numbers]:
     """Return p values and degrees of freedom by table: in pairs if enough seeds are shared, or else Welch's."""
     n, seeds = (our_learned.sum(axis=1), their_learned.sum(axis=1)), ours.shape[1]
-    # Where all seeds of a side stay at chance, all values are compared, and Fisher's test has to agree.
+    # Where all seeds of a side stay at chance, all values are compared, unless that is luck.
     none = (n[0] == 0) | (n[1] == 0)
     is_mixed = ((n[0] > 0) & (n[0] < seeds)) | ((n[1] > 0) & (n[1] < seeds))
     a, b = our_learned | ~is_mixed[:, None], their_learned | ~is_mixed[:, None]
@@ -171,8 +172,8 @@ def _tests(
     enough = np.minimum(num_ours, num_theirs) >= MIN_SEEDS
     p_values = np.where(in_pairs, paired, np.where(enough, welch, np.nan))
     for table in np.flatnonzero(none & (n[0] != n[1])):
-        counts = [[side[table], seeds - side[table]] for side in n]
-        p_values[table] = np.fmax(p_values[table], stats.fisher_exact(counts).pvalue)
+        if {n[0][table], n[1][table]} == {0, seeds}:
+            p_values[table] = np.fmax(p_values[table], 2 * 0.25**seeds)
     return p_values, np.where(in_pairs, num_pairs - 1, np.nan_to_num(degrees, nan=1.0))
 
 

@@ -28,6 +28,7 @@ SETTINGS = {
     "seeds not shared": (False, 0.0),
     "seeds shared, 1 in 5 does not learn": (True, 0.2),
     "seeds not shared, 1 in 5 does not learn": (False, 0.2),
+    "seeds not shared, 1 in 2 does not learn": (False, 0.5),
 }
 
 
