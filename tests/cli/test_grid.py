@@ -175,8 +175,8 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
 
     bench.client.delete_run(new[0].info.run_id)
     assert [trial["action"] for trial in trials(bench(*command, "--dry-run", "--json"))].count("run") == 1
-    bench(*command, "--set", "optimizer.lr=0.001", "--set", "optimizer.momentum=0.5")
-    repeated = bench(*command, "--again")
+    bench(*command, "--set", "optimizer.lr=0.001", "--set", "optimizer.momentum=0.5", "--artifacts", "none")
+    repeated = bench(*command, "--again", "--artifacts", "none")
     assert repeated.returncode == 0, repeated.stderr
     assert len(bench.runs()) == 5 + 2 + 6
 
@@ -225,7 +225,8 @@ def test_other_images_are_never_taken_for_the_same(bench: Bench) -> None:
 @pytest.mark.slow
 def test_an_interrupted_grid_goes_on_into_the_same_runs(bench: Bench) -> None:
     bench.write("grid.toml", HEAD.replace("epochs = 2", "epochs = 6") + SGD + "seeds = [0, 1]\n")
-    command = ("grid", "grid.toml", *PLUGIN, "--jobs", 2, "--checkpoint-every", 0, "--set", "model.pause=0.3")
+    alone = ("grid", "grid.toml", *PLUGIN, "--checkpoint-every", 0, "--set", "model.pause=0.3")
+    command = (*alone, "--jobs", 2)
     bench("--version")  # the next call comes while two trials run: it has to be a quick one
     process = bench.start(*command)
     wait_until(lambda: len(list(bench.folder.glob(".bench/trials/*/*/checkpoint.pt"))) == 2, process)
@@ -247,16 +248,16 @@ def test_an_interrupted_grid_goes_on_into_the_same_runs(bench: Bench) -> None:
     assert_table_of(bench, parent, {run.info.run_id for run in bench.runs()})
     interrupted = {run.info.run_id for run in bench.runs()}
 
-    other = bench(*command, "--set", "model.pause=0.2")
+    other = bench(*alone, "--set", "model.pause=0.2")
     assert other.returncode == 2
     assert "2 interrupted trial(s) are no longer in it, such as" in other.stderr
     assert "model.pause=0.3" in other.stderr
     assert "--yes to leave them behind" in other.stderr
-    assert bench(*command, "--set", "model.pause=0.2", "--yes", "--dry-run").returncode == 0
+    assert bench(*alone, "--set", "model.pause=0.2", "--yes", "--dry-run").returncode == 0
 
     checkpoint = next(iter(bench.folder.glob(".bench/trials/*/*/checkpoint.pt")))
     os.truncate(checkpoint, 1000)
-    dry = bench(*command, "--dry-run", "-v")
+    dry = bench(*alone, "--dry-run", "-v")
     assert "0 done, 2 to resume, 2 to run" in dry.stdout
     assert re.search(r"resume .*\(interrupted after epoch \d\)", dry.stdout)
     done = bench(*command)
