@@ -167,7 +167,8 @@ def last_words(plugin: type[Plugin], registry: Registry, folder: Path) -> tuple[
 @pytest.mark.parametrize("name", IN_A_TRIAL)
 def test_a_plugin_that_fails_in_a_trial_is_named_with_file_and_line(name: str, tmp_path: Path) -> None:
     message, hint = told(name, tmp_path)
-    assert (message.replace(f"{tmp_path}/", ""), hint) == IN_A_TRIAL[name]
+    # torch names the operation since 2.15.
+    assert (message.replace(f"{tmp_path}/", "").replace("addmm: ", ""), hint) == IN_A_TRIAL[name]
 
 
 @pytest.mark.slow
