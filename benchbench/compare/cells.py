@@ -89,11 +89,9 @@ class CellMaker:
         if why:
             return replace(cell, verdict=not_compared(why), of_learned=is_mixed)
         change = self._contrast(_whole(ours), _whole(theirs), metric)
-        num_seeds = fewest_seeds(*sides)
-        change = replace(change, num_seeds=num_seeds, p_value=change.p_value if num_seeds >= MIN_SEEDS else None)
-        if change.p_value is not None and metric.is_quality:
-            by_luck = luck_p(*sides, self.at_chance)
-            change = replace(change, luck_p=by_luck, p_value=max(change.p_value, by_luck or 0.0))
+        at_chance = self.at_chance if metric.is_quality else frozenset[str]()
+        p_value, by_luck = held_p(change.p_value, sides, at_chance)
+        change = replace(change, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck)
         return replace(cell, contrast=change, of_learned=is_mixed)
 
     def _contrast(self, ours: Values, theirs: Values, metric: Metric) -> Contrast:
@@ -133,6 +131,16 @@ def fewest_seeds(*sides: Mapping[str, Record]) -> int:
     Configurations that are pooled in a row are no seeds: their values say nothing about new ones.
     """
     return min(len({record.spec.seed for record in side.values()}) for side in sides)
+
+
+def held_p(
+    p_value: float | None, sides: tuple[Mapping[str, Record], Mapping[str, Record]], at_chance: frozenset[str]
+) -> tuple[float | None, float | None]:
+    """Return the p value, never below the chance that who learns is luck, and that chance; None for too few seeds."""
+    if p_value is None or fewest_seeds(*sides) < MIN_SEEDS:
+        return None, None
+    by_luck = luck_p(*sides, at_chance)
+    return max(p_value, by_luck or 0.0), by_luck
 
 
 def _whole(values: Numbers) -> Values:

@@ -19,12 +19,12 @@ import numpy as np
 from scipy import stats
 
 from benchbench.compare import words
-from benchbench.compare.cells import fewest_seeds, tested_trials
+from benchbench.compare.cells import fewest_seeds, held_p, tested_trials
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
 from benchbench.compare.contrasts import pairs
 from benchbench.compare.corrections import holm
 from benchbench.compare.intervals import Interval
-from benchbench.compare.learning import luck_p, not_learned
+from benchbench.compare.learning import not_learned
 from benchbench.compare.metric_values import Metric
 from benchbench.config.design import MIN_SEEDS
 from benchbench.errors import SpecError
@@ -109,11 +109,8 @@ def compare_populations(
             sides = tested_trials(row, baseline, accuracy, at_chance)
             correct = [_correct(side, predictions) for side in sides]
             compared = over_images(*correct, confidence=question.confidence, name=row.name)
-            if compared.p_value is not None:
-                by_luck = luck_p(*sides, at_chance)
-                p_value = max(compared.p_value, by_luck or 0.0) if fewest_seeds(*sides) >= MIN_SEEDS else None
-                compared = replace(compared, p_value=p_value, luck_p=by_luck)
-            made.append(replace(compared, num_seeds=fewest_seeds(*sides)))
+            p_value, by_luck = held_p(compared.p_value, sides, at_chance)
+            made.append(replace(compared, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck))
     return PopulationComparison(baseline.name, question.confidence, _judged(made, level=1 - question.confidence))
 
 
