@@ -53,6 +53,11 @@ def _own_folder(path: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="benchbench-"))
 
 
+def system_error(error: BaseException) -> OSError | None:
+    """Return the system's error behind another: torch's zip writer raises its own while it handles a full disk."""
+    return next((each for each in (error.__context__, error) if isinstance(each, OSError)), None)
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace a file: whoever reads it, now or after a crash, gets the old content or the new one, whole.
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchbench.errors import SpecError, TrialError
-from benchbench.paths import replacing
+from benchbench.paths import replacing, system_error
 from benchbench.records.events import EpochFinished, Times, event_from_json, event_to_json
 from benchbench.records.state import GOES_ON
 
@@ -129,8 +129,7 @@ def save(
                 file.flush()
                 _read_back(Path(file.name))
     except (OSError, RuntimeError) as error:
-        # torch's zip writer reports a full disk as a RuntimeError of its own, while handling the real one.
-        reason = error.__context__ if isinstance(error.__context__, OSError) else error
+        reason = system_error(error) or error
         raise CheckpointError(f"the checkpoint {path} cannot be written: {reason}", hint=GOES_ON) from error
     except (pickle.PicklingError, AttributeError, TypeError) as error:  # of functions, locks and generators
         raise _unreadable(f"what cannot be saved ({str(error).partition(chr(10))[0]})") from error

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from benchbench.paths import NO_ROOM, write_atomically
+from benchbench.paths import NO_ROOM, system_error, write_atomically
 from benchbench.records import file_names
 
 if TYPE_CHECKING:
@@ -51,10 +51,8 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, classifier: Clas
         _write(folder, program, classifier)
     except Exception as error:  # noqa: BLE001 - a plugin's code is traced here; a file is not worth the trial
         shutil.rmtree(folder, ignore_errors=True)
-        # torch's zip writer reports a full disk as a RuntimeError of its own, while handling the real one.
-        for each in (error, error.__context__):
-            if isinstance(each, OSError) and each.errno in NO_ROOM:
-                raise each from None
+        if (of_disk := system_error(error)) and of_disk.errno in NO_ROOM:
+            raise of_disk from None
         lines = str(error).strip().splitlines()
         return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
     return None
