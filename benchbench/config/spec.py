@@ -152,7 +152,7 @@ class Spec:
         canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
-    @property
+    @cached_property
     def configuration_id(self) -> str:
         """Return what all seeds of one configuration have in common, and no other trial has."""
         return replace(self, seed=0).id
