@@ -92,14 +92,19 @@ def _keep_all(job: TrialJob, opened: Opened, note: Callable[[str], None]) -> Jou
 
     journal, is_kept = Journal(Path(job.folder)), False
     again = replace(job, resume=True, artifacts="full")
+    why = ""
     for _, message in opened.executor.run(deque([again])):
-        if isinstance(message, Finished):
-            is_kept = True
-            for text in message.notes:
-                note(f"the best trial: {text}")
-            figures.draw(journal, note)
-            opened.tracker.notify(journal)
-        elif isinstance(message, Failed | Refused | Died):
-            error = message.error.message if isinstance(message, Failed | Refused) else "its process was killed"
-            note(f"figures and model of the best trial are not there yet: {error}; the same command adds them")
+        match message:
+            case Finished(notes=notes):
+                for text in notes:
+                    note(f"the best trial: {text}")
+                figures.draw(journal, note)
+                opened.tracker.notify(journal)
+                is_kept = True
+            case Failed() | Refused():
+                why = message.error.message
+            case Died():
+                why = "its process was killed"
+    if why:
+        note(f"figures and model of the best trial are not there yet: {why}; the same command adds them")
     return None if is_kept else journal
