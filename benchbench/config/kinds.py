@@ -27,3 +27,9 @@ def in_words(words: tuple[str, ...] = KINDS) -> str:
 def changed_kinds(sources: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
     """Return the kinds of plugins whose source differs from an earlier one that is known."""
     return [kind for kind, digest in sources.items() if before.get(kind, digest) != digest]
+
+
+def describe_changed(sources: Mapping[str, str], before: Mapping[str, str]) -> str:
+    """Return such as ``dataset and model plugin changed``, or an empty text."""
+    kinds = changed_kinds(sources, before)
+    return f"{' and '.join(kinds)} plugin changed" if kinds else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchbench.config.kinds import changed_kinds
+from benchbench.config.kinds import describe_changed
 from benchbench.records.journal import Journal
 
 if TYPE_CHECKING:
@@ -27,9 +27,8 @@ class Shorter:
         """Return why the longer trial cannot go on from this one; empty if it can."""
         if item.depends_on_length:
             return f"the schedule of {item.spec.scheduler.name} depends on the number of epochs"
-        changed = changed_kinds(item.sources, self.record.plugin_sources)
-        if changed:
-            return f"its {' and '.join(changed)} plugin changed since"
+        if changed := describe_changed(item.sources, self.record.plugin_sources):
+            return f"its {changed} since"
         if not self.journal.has_checkpoint():
             return "its checkpoint was not kept (--keep-checkpoints keeps it)"
         return ""

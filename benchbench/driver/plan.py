@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from benchbench.config.kinds import changed_kinds
+from benchbench.config.kinds import changed_kinds, describe_changed
 from benchbench.driver.more_epochs import FinishedTrials
 from benchbench.errors import SpecError
 from benchbench.records.events import WORST_RANK, Rank
@@ -142,9 +142,9 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[
 
 def _resumed(item: Resolved, journal: Journal) -> Planned:
     record = journal.record()
-    kinds = changed_kinds(item.sources, record.plugin_sources)
-    changes = f"{' and '.join(kinds)} plugin changed since epoch {len(record.epochs)}" if kinds else ""
-    why = f"interrupted after epoch {len(record.epochs)}" + (f"; {' and '.join(kinds)} plugin changed" if kinds else "")
+    changed, num_epochs = describe_changed(item.sources, record.plugin_sources), len(record.epochs)
+    changes = f"{changed} since epoch {num_epochs}" if changed else ""
+    why = "; ".join(filter(None, (f"interrupted after epoch {num_epochs}", changed)))
     return Planned(item, "resume", why, journal=journal, changes=changes)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from benchbench.config.kinds import changed_kinds
+from benchbench.config.kinds import describe_changed
 from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.failures import TRACEBACK_HINT, place_in_plugin
 from benchbench.protocol.heartbeat import StoppedError
@@ -168,8 +168,8 @@ class _Trial:
     def _changed(self) -> str:
         """Return a note on plugins that changed since: asked for, or while a worker that was killed was replaced."""
         before = self._began.plugin_sources if self._began else {}
-        kinds = changed_kinds(self._prepared.started.plugin_sources, before)
-        return f"{' and '.join(kinds)} plugin changed since epoch {len(self._epochs)}" if kinds else ""
+        changed = describe_changed(self._prepared.started.plugin_sources, before)
+        return f"{changed} since epoch {len(self._epochs)}" if changed else ""
 
     def _continued(self) -> str:
         """Return a note on the trial whose epochs these are."""
