@@ -23,9 +23,9 @@ _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 def cache_folder() -> Path:
     """Return the base of our caches: ``BENCH_CACHE``, or the user's cache folder; it need not exist."""
-    given = os.environ.get("BENCH_CACHE")
-    if given:
-        return Path(given)
+    folder = os.environ.get("BENCH_CACHE")
+    if folder:
+        return Path(folder)
     import platformdirs
 
     ensure_home()

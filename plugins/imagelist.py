@@ -113,9 +113,9 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
     """Return the name of each column in the file."""
-    given = {name.strip().lower(): name for name in names if name}
+    spelled = {name.strip().lower(): name for name in names if name}
     columns = {
-        column: next((given[name] for name in candidates if name in given), None)
+        column: next((spelled[name] for name in candidates if name in spelled), None)
         for column, candidates in COLUMNS.items()
     }
     missing = [column for column in (PATH, CLASS) if columns[column] is None]

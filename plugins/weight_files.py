@@ -65,13 +65,15 @@ def take_weights(network: nn.Module, weights: Mapping[str, Tensor], *, head: Seq
     states = network.state_dict()
     problems = []
     for name, value in states.items():
-        given = weights.get(name)
-        if given is not None and name == first and given.shape != value.shape:
-            given = _with_channels(given, value.shape[1])
-        if given is not None and given.shape == value.shape:
-            states[name] = given
+        stored = weights.get(name)
+        if stored is not None and name == first and stored.shape != value.shape:
+            stored = _with_channels(stored, value.shape[1])
+        if stored is not None and stored.shape == value.shape:
+            states[name] = stored
         elif name not in of_head and not name.endswith("num_batches_tracked"):
-            problems.append(f"{name} is {_shape(given)} and not {_shape(value)}" if given is not None else f"no {name}")
+            problems.append(
+                f"{name} is {_shape(stored)} and not {_shape(value)}" if stored is not None else f"no {name}"
+            )
     problems += [f"{name} has no place in it" for name in _left_over(network, weights, head)]
     if problems:
         more = f", and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""

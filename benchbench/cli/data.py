@@ -166,8 +166,8 @@ def show_dataset(  # noqa: PLR0913 - one argument per option
         shown = {f"train, augmented by {augment}": _augmented(train, augment, opened, loaded, plugins), **shown}
     _save(draw_sheet(shown, loaded.facts.class_names, image_size=size), output)
     typer.echo(f"{output}: {name} as the network sees it, {size}x{size} pixels")
-    given = (("--data", data), ("--set", settings), ("--plugins", plugins))
-    words = [word for option, values in given for value in values or () for word in (option, str(value))]
+    options = (("--data", data), ("--set", settings), ("--plugins", plugins))
+    words = [word for option, values in options for value in values or () for word in (option, str(value))]
     typer.echo(f"next: {shlex.join(['bench', 'run', 'resnet', name, *words])}")
 
 
@@ -225,12 +225,12 @@ def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
     if entry.download and archive.name == entry.download.file_name:
         check_file(archive, entry.download)
         return "size and MD5 are as published"
-    wanted = entry.sha256.get(archive.name)
-    if wanted is None:
+    known = entry.sha256.get(archive.name)
+    if known is None:
         return f"none is known for {archive.name}"
     digest = file_digest(archive, "sha256")
-    if digest != wanted:
-        raise DataError(f"{archive} has the wrong sha256 checksum: {digest}, not {wanted}", hint="get it again")
+    if digest != known:
+        raise DataError(f"{archive} has the wrong sha256 checksum: {digest}, not {known}", hint="get it again")
     return "sha256 is as known"
 
 

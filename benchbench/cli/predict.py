@@ -57,18 +57,20 @@ def predict(
     elif output:
         typer.echo(f"wrote {output}: {len(predictions.predicted.images)} images, by {predictions.run_name}")
     else:
-        told = predictions.predicted
-        rows = zip(told.images, told.predictions, (f"{value:.1%}" for value in told.probabilities), strict=True)
+        predicted = predictions.predicted
+        rows = zip(
+            predicted.images, predicted.predictions, (f"{value:.1%}" for value in predicted.probabilities), strict=True
+        )
         print_table(("image", "prediction", "probability"), rows, numbers=("probability",))
         typer.echo(f"by {predictions.run_name} ({predictions.run_id}); -o FILE.csv writes all probabilities")
 
 
 def _json_rows(predictions: Predictions) -> Iterator[dict[str, Any]]:
-    told = predictions.predicted
+    predicted = predictions.predicted
     for image, prediction, probability, by_class in zip(
-        told.images, told.predictions, told.probabilities, told.by_class, strict=True
+        predicted.images, predicted.predictions, predicted.probabilities, predicted.by_class, strict=True
     ):
-        probabilities = dict(zip(told.class_names, by_class, strict=True))
+        probabilities = dict(zip(predicted.class_names, by_class, strict=True))
         yield {
             "image": image,
             "prediction": prediction,

@@ -12,7 +12,7 @@ from benchbench.config.experiment import DEFAULT_EXPERIMENT
 from benchbench.records import file_names
 
 if TYPE_CHECKING:
-    from benchbench.driver.report import Made
+    from benchbench.driver.report import WrittenReport
 
 
 def register(app: typer.Typer) -> None:
@@ -50,17 +50,17 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     notes = Notes()
     with opened_results(experiment, watcher=notes) as name:
         # A results file has a store for this call alone, in which there is nothing to keep.
-        made = write_report_of(
+        report = write_report_of(
             name, output, log=log and name == experiment, grid=grid, population=population, watcher=notes, **question
         )
     if as_json:
-        print_json(made.to_json())
+        print_json(report.to_json())
     else:
-        show(made)
+        show(report)
 
 
-def show(made: Made) -> None:
+def show(report: WrittenReport) -> None:
     """Print what was written."""
-    typer.echo(f"{made.path}  {made.counts}  {made.path.stat().st_size / 1e6:.1f} MB")
-    if made.run_id:
-        typer.echo(f"kept as report.html with the grid's run {made.run_id}")
+    typer.echo(f"{report.path}  {report.counts}  {report.path.stat().st_size / 1e6:.1f} MB")
+    if report.run_id:
+        typer.echo(f"kept as report.html with the grid's run {report.run_id}")

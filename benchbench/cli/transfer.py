@@ -44,15 +44,16 @@ def export(
     from benchbench.driver.transfer import export_results
 
     with Display(Console(stderr=True, highlight=False)) as display:
-        made = export_results(output, experiment, runs=runs or (), artifacts=artifacts, watcher=display)
+        summary = export_results(output, experiment, runs=runs or (), artifacts=artifacts, watcher=display)
     if as_json:
-        print_json({"file": str(output), "bytes": output.stat().st_size, **made._asdict()})
+        print_json({"file": str(output), "bytes": output.stat().st_size, **summary._asdict()})
         return
-    for note in made.notes:
+    for note in summary.notes:
         typer.echo(f"note: {note}", err=True)
     size = output.stat().st_size / 1e6
     typer.echo(
-        f"{output}  trials: {made.num_trials}, grids: {made.num_grids}, timings: {made.num_timings}  ({size:.2f} MB)"
+        f"{output}  trials: {summary.num_trials}, grids: {summary.num_grids}, timings: {summary.num_timings}"
+        f"  ({size:.2f} MB)"
     )
     typer.echo(f"next: bench import {shlex.quote(str(output))}  (in another folder)")
 

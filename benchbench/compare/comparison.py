@@ -102,14 +102,14 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
     numbers = {record.attempt: values_of(record, targets) for record in trials}
     wanted = (*question.metrics, *(name for target in targets for name in target.names))
     metrics = find_metrics(wanted, list(numbers.values()))
-    made = _made(rows, numbers, metrics, question)
+    compared_rows = _compare_rows(rows, numbers, metrics, question)
     return Comparison(
         by=keys.rows,
         metrics=metrics,
-        rows=_judged(made, metrics, question),
+        rows=_judged(compared_rows, metrics, question),
         confidence=question.confidence,
         margin=question.margin,
-        num_comparisons=len(_p_values(made)),
+        num_comparisons=len(_p_values(compared_rows)),
         facts=facts(trials),
         warnings=warnings(rows, metrics, keys),
         pooled=keys.pooled,
@@ -126,7 +126,7 @@ def check_finished(records: Sequence[Record]) -> None:
         raise SpecError(f"no trial has finished: {endings}", hint="bench runs list shows how far they are")
 
 
-def _made(
+def _compare_rows(
     rows: Sequence[Configuration], numbers: Mapping[str, Numbers], metrics: Sequence[Metric], question: Compare
 ) -> tuple[Row, ...]:
     """Return the rows with their numbers and tests, but without verdicts."""

@@ -87,8 +87,8 @@ def find_keys(specs: Sequence[Spec], by: Iterable[str]) -> Keys:
     Raises :class:`SpecError` for a key that no trial has or that has one value in all of them.
     """
     varied = [key for key in varying(specs) if key != "seed"]
-    wanted = tuple(dict.fromkeys(map(plain_key, by)))
-    for key in wanted:
+    asked = tuple(dict.fromkeys(map(plain_key, by)))
+    for key in asked:
         check_key(key, specs)
         texts = {json.dumps(spec.flat().get(key)) for spec in specs}
         if key == "seed" or len(texts) == 1:
@@ -96,7 +96,7 @@ def find_keys(specs: Sequence[Spec], by: Iterable[str]) -> Keys:
             why = "trials that only differ in it are one row" if key == "seed" else only
             hint = f"what varies: {', '.join(varied)}" if varied else "the trials differ in their seeds at most"
             raise SpecError(f"cannot compare by {key!r}: {why}", hint=hint)
-    rows = wanted or tuple(varied)
+    rows = asked or tuple(varied)
     besides = [key for key in varied if key not in rows]
     pooled = _varying_inside(specs, rows) if besides else set()
     return Keys(

@@ -47,10 +47,10 @@ class ModelComparison:
     def verdict(self) -> str:
         """Return what the test says, and what it is about."""
         which = "first" if self.only_first > self.only_second else "second"
-        said = f"the {which} model is correct more often" if self.is_different else "the two are not distinguishable"
+        answer = f"the {which} model is correct more often" if self.is_different else "the two are not distinguishable"
         return (
-            f"{said} on images like these ({words.p_value(self.p_value)}); this is about these two trained models, not"
-            " about their configurations, which take several seeds each"
+            f"{answer} on images like these ({words.p_value(self.p_value)}); this is about these two trained models,"
+            " not about their configurations, which take several seeds each"
         )
 
 

@@ -103,15 +103,17 @@ def compare_populations(
     if len({(each.images, each.classes) for each in tested}) > 1:
         raise SpecError("the trials were not tested on the same images", hint="compare trials of one dataset")
     at_chance, accuracy = not_learned(trials), Metric.named("test_accuracy")
-    made = []
+    compared_rows = []
     for row in rows:
         if row is not baseline:
             sides = tested_trials(row, baseline, accuracy, at_chance)
             correct = [_correct(side, predictions) for side in sides]
             compared = over_images(*correct, confidence=question.confidence, name=row.name)
             p_value, by_luck = held_p(compared.p_value, sides, at_chance)
-            made.append(replace(compared, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck))
-    return PopulationComparison(baseline.name, question.confidence, _judged(made, level=1 - question.confidence))
+            compared_rows.append(replace(compared, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck))
+    return PopulationComparison(
+        baseline.name, question.confidence, _judged(compared_rows, level=1 - question.confidence)
+    )
 
 
 def over_images(

@@ -73,7 +73,7 @@ def with_default(name: str, params: Mapping[str, Value], default: str) -> tuple[
         f"{default}.{key.removeprefix(prefix)}" if key.startswith(prefix) else key: value
         for key, value in params.items()
     }
-    all_names = [part for given in names for part in (default if given == DEFAULT else given).split(JOINT)]
+    all_names = [part for name in names for part in (default if name == DEFAULT else name).split(JOINT)]
     acting = list(dict.fromkeys(part for part in all_names if part != NOTHING)) or [NOTHING]
     if len(acting) == 1:
         renamed = {key.removeprefix(f"{acting[0]}."): value for key, value in renamed.items()}

@@ -140,24 +140,25 @@ def load(
     path: Path,
     settings: Iterable[str] = (),
     *,
-    given: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
     decide: bool = False,
 ) -> GridFile:
     """Read a grid file and those that it includes.
 
     ``settings`` are texts such as ``optimizer.lr=0.1``; they hold for every trial and replace an axis of that
-    parameter. ``given`` are values of the command line, such as ``{"precision": "bf16"}``, that override the file's.
-    ``decide`` adds seeds until every comparison is decided, even if the file does not say so.
+    parameter. ``overrides`` are values of the command line, such as ``{"precision": "bf16"}``: they hold for every
+    trial instead of the file's. ``decide`` adds seeds until every comparison is decided, even if the file does not ask
+    for it.
     Raises :class:`SpecError` naming the file and what is wrong in it.
     """
-    texts, given = read_settings(settings), given or {}
-    _check_values(given)
+    texts, overrides = read_settings(settings), overrides or {}
+    _check_values(overrides)
     table = _read(path)
     shared = {key: value for key, value in table.items() if key in Draft.model_fields}
     with _in_file(path):
         compare, expected = read_comparison(table)
         check_names(compare, expected, axis_keys(shared))
-        shared = _merge(shared, given)
+        shared = _merge(shared, overrides)
         for kind in ("model", "dataset"):
             if kind not in shared:
                 raise SpecError(f"no {kind} given", hint=f'{kind} = "NAME"  (bench list {plural(kind)})')
@@ -181,7 +182,7 @@ def load(
         compare=compare,
         expected=expected,
         texts=texts,
-        is_overridden=bool(texts or given),
+        is_overridden=bool(texts or overrides),
         design=design,
     )
 

@@ -86,10 +86,10 @@ class Draft(Table):
             raise SpecError(f"seed must be one whole number, not {seeds}", hint=f"did you mean seeds = {seeds}?")
         _check_plugin_files(table.get("plugins", ()))
         try:
-            given = {
+            values = {
                 key: PluginDraft.from_toml(value, kind=key) if key in KINDS else value for key, value in table.items()
             }
-            return cls.model_validate(given)
+            return cls.model_validate(values)
         except ValidationError as error:
             raise SpecError(describe_validation(error)) from None
 

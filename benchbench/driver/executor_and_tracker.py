@@ -25,7 +25,7 @@ IMPORT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Opened:
+class Services:
     """An executor and a tracker."""
 
     executor: Executor
@@ -33,13 +33,13 @@ class Opened:
 
 
 @contextmanager
-def opened(settings: Settings, watcher: Watcher) -> Iterator[Opened]:
+def open_services(settings: Settings, watcher: Watcher) -> Iterator[Services]:
     """Give the executor of the settings and a tracker; the executor is closed at the end, with its workers."""
     ensure_home()
     # The executor first: its workers import torch while this process is busy with the rest.
     with open_executor(settings) as executor, tracking(settings, watcher) as tracker:
         try:
-            yield Opened(executor, tracker)
+            yield Services(executor, tracker)
         except BaseException:
             # At once, since the tracker may need seconds to end.
             executor.kill()

@@ -72,8 +72,8 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C, which has the result so far.
     """
     path = Path(file)
-    given = {} if precision is None else {"precision": precision}
-    read = grid_file.load(path, setting_texts(set), given=given, decide=decide)
+    overrides = {} if precision is None else {"precision": precision}
+    read = grid_file.load(path, setting_texts(set), overrides=overrides, decide=decide)
     check_question(read.compare, read.expected)
     drafts = read.expand(allow_many=yes)
     settings = Settings.of(

@@ -14,7 +14,7 @@ from benchbench.records.journal import Journal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchbench.driver.executor_and_tracker import Opened
+    from benchbench.driver.executor_and_tracker import Services
     from benchbench.driver.plan import Planned
     from benchbench.protocol.jobs import ArtifactLevel, TrialJob
 
@@ -76,7 +76,7 @@ class Best:
         is_best = self._done is not None and self._journal is not None and self._journal is self._done.journal
         return self._done if is_best and self.is_waiting else None
 
-    def keep_all(self, jobs: Sequence[TrialJob], opened: Opened) -> Journal | None:
+    def keep_all(self, jobs: Sequence[TrialJob], services: Services) -> Journal | None:
         """Add figures and model to what the best trial keeps, unless an earlier call did.
 
         Returns its journal if that cannot be done now: the next call needs its checkpoint.
@@ -84,22 +84,22 @@ class Best:
         if self._journal is None or not self.is_waiting or self._artifacts.level != "light":
             return None
         job = next((job for job in jobs if job.attempt == self._journal.attempt), None)
-        return None if job is None else _keep_all(job, opened, self._artifacts.note)
+        return None if job is None else _keep_all(job, services, self._artifacts.note)
 
 
-def _keep_all(job: TrialJob, opened: Opened, note: Callable[[str], None]) -> Journal | None:
+def _keep_all(job: TrialJob, services: Services, note: Callable[[str], None]) -> Journal | None:
     from benchbench.report import figures
 
     journal, is_kept = Journal(Path(job.folder)), False
     again = replace(job, resume=True, artifacts="full")
     why = ""
-    for _, message in opened.executor.run(deque([again])):
+    for _, message in services.executor.run(deque([again])):
         match message:
             case Finished(notes=notes):
                 for text in notes:
                     note(f"the best trial: {text}")
                 figures.draw(journal, note)
-                opened.tracker.notify(journal)
+                services.tracker.notify(journal)
                 is_kept = True
             case Failed() | Refused():
                 why = message.error.message

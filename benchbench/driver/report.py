@@ -57,7 +57,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Made:
+class WrittenReport:
     """A report that was written: its path, how the trials ended, and the run that keeps it, if there is one."""
 
     path: Path
@@ -91,8 +91,8 @@ def report(
 
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
-    made = write_report_of(experiment, output, log=log, grid=grid, population=population, watcher=watcher, **options)
-    return made.path
+    written = write_report_of(experiment, output, log=log, grid=grid, population=population, watcher=watcher, **options)
+    return written.path
 
 
 def write_report_of(
@@ -104,7 +104,7 @@ def write_report_of(
     population: bool = False,
     watcher: Watcher | None = None,
     **options: Unpack[QuestionOptions],
-) -> Made:
+) -> WrittenReport:
     """Write the report that :func:`report` writes; return its path, how the trials ended, and the run that keeps it."""
     output = Path(output)
     check_output(output, example=file_names.REPORT)
@@ -136,7 +136,7 @@ def make(
     *,
     note: Callable[[str], None],
     log: bool = True,
-) -> Made:
+) -> WrittenReport:
     """Write the report, and keep a copy with the grid's own run.
 
     ``note`` is told if it cannot be kept there, as in a store that may only be read.
@@ -165,7 +165,7 @@ def make(
         with writing(path):
             write_report(subject, path)
     run_id = _keep(request, records, path, note) if log else None
-    return Made(path, subject.counts, run_id)
+    return WrittenReport(path, subject.counts, run_id)
 
 
 def _of_all(records: Sequence[Record], groups: Sequence[ComparedGroup], question: Compare) -> Comparison:

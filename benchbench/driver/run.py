@@ -67,7 +67,7 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     }
     for kind, name in names.items():
         _name_plugin(table, kind, name)
-    given = {
+    options_of_trial = {
         "epochs": epochs,
         "batch_size": batch_size,
         "seed": seed,
@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
         "ema_decay": ema_decay,
         "select": select,
     }
-    table |= {key: value for key, value in given.items() if value is not None}
+    table |= {key: value for key, value in options_of_trial.items() if value is not None}
     draft = Draft.from_toml(table).with_texts(read_settings(setting_texts(set)))
     rules = Rules(again=True, fresh=fresh, resume_anyway=resume_anyway)
     settings = Settings.of(options, plugins=draft.plugins, rules=rules, num_jobs=1)

@@ -100,8 +100,8 @@ def data_paths(data: str | Path | Mapping[str, str | Path] | None) -> dict[str, 
     """Return the path of the images by dataset; the name of one path for all is empty."""
     if data is None:
         return {}
-    given = {"": data} if isinstance(data, str | Path) else data
-    return {name: Path(path).expanduser() for name, path in given.items()}
+    paths = {"": data} if isinstance(data, str | Path) else data
+    return {name: Path(path).expanduser() for name, path in paths.items()}
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -43,18 +43,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Meant:
+class GridTrial:
     """A trial of a grid: the values that its file gives, and all values with the plugins as they are now.
 
     Without a plugin that was removed since, ``all_values`` is empty.
     """
 
-    given: dict[str, JsonValue]
+    file_values: dict[str, JsonValue]
     all_values: dict[str, JsonValue]
 
     def may_have(self, where: Mapping[str, JsonValue]) -> bool:
         """Tell whether the file gives the trial no other values than these."""
-        return all(self.given.get(key, value) == value for key, value in where.items())
+        return all(self.file_values.get(key, value) == value for key, value in where.items())
 
     def among(self, records: Sequence[Record]) -> list[Record]:
         """Return the records that are meant.
@@ -62,7 +62,7 @@ class Meant:
         Trials of other revisions, or with other values of what the file leaves to defaults, are meant only if there
         are no others: they were trained before a plugin changed, or by another command.
         """
-        near = [record for record in records if is_match(record.spec, self.given)]
+        near = [record for record in records if is_match(record.spec, self.file_values)]
         exact = [record for record in near if self.all_values and is_match(record.spec, self.all_values)]
         return exact or near
 
@@ -76,7 +76,7 @@ class Study:
 
     compare: Compare
     expected: tuple[Expected, ...]
-    trials: tuple[Meant, ...] = ()
+    trials: tuple[GridTrial, ...] = ()
     name: str = ""
     text: str = ""
     design: Design | None = None
@@ -131,7 +131,7 @@ class Study:
         margin = options.get("margin")
         if margin is not None and not 0 < margin < POINTS:
             raise SpecError(f"--margin {margin:g} is not between 0 and {POINTS} points", hint="such as 0.5")
-        given: dict[str, object] = {
+        asked: dict[str, object] = {
             "by": tuple(options.get("by", ())),
             "metrics": tuple(options.get("metrics", ())),
             "baseline": dict(options.get("baseline", {})),
@@ -139,17 +139,17 @@ class Study:
             "confidence": confidence,
             "margin": margin,
         }
-        return self.compare.model_copy(update={key: value for key, value in given.items() if value})
+        return self.compare.model_copy(update={key: value for key, value in asked.items() if value})
 
 
-def _trials(grid: grid_file.GridFile) -> tuple[Meant, ...]:
+def _trials(grid: grid_file.GridFile) -> tuple[GridTrial, ...]:
     """Return the trials of a grid, with its plugins called by the names that they have in specs."""
     catalogs: dict[tuple[str, ...], Catalog | None] = {}
     trials = []
     for draft in grid.expand(allow_many=True):
         if draft.plugins not in catalogs:
             catalogs[draft.plugins] = _catalog(draft.plugins)
-        trials.append(_meant(draft, catalogs[draft.plugins]))
+        trials.append(_grid_trial(draft, catalogs[draft.plugins]))
     return tuple(trials)
 
 
@@ -160,24 +160,24 @@ def _catalog(files: Sequence[str]) -> Catalog | None:
         return None
 
 
-def _meant(draft: Draft, catalog: Catalog | None) -> Meant:
+def _grid_trial(draft: Draft, catalog: Catalog | None) -> GridTrial:
     if catalog is not None:
         try:
             named = catalog.named(draft)
-            return Meant(_given(named), _given(named) | _with_defaults(named, catalog))
+            return GridTrial(_file_values(named), _file_values(named) | _with_defaults(named, catalog))
         except BenchError:  # a plugin was removed or changed since; its trials are still compared
             pass
-    return Meant(_given(draft), {})
+    return GridTrial(_file_values(draft), {})
 
 
-def _given(draft: Draft) -> dict[str, JsonValue]:
-    given: dict[str, JsonValue] = scalars_of(draft)
+def _file_values(draft: Draft) -> dict[str, JsonValue]:
+    values: dict[str, JsonValue] = scalars_of(draft)
     for kind in KINDS:
         plugin = draft.plugin(kind)
         if DEFAULT in part_names(plugin.name, kind=kind):
             continue  # only the dataset's plugin, which is gone, tells the name that this stands for
-        given |= {kind: plugin.name} | {f"{kind}.{param}": value for param, value in plugin.params.items()}
-    return given
+        values |= {kind: plugin.name} | {f"{kind}.{param}": value for param, value in plugin.params.items()}
+    return values
 
 
 def _with_defaults(draft: Draft, catalog: Catalog) -> dict[str, JsonValue]:
@@ -229,7 +229,7 @@ def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> 
     return records
 
 
-def _of_first_configuration(trials: Sequence[Meant], here: Sequence[list[Record]]) -> Iterator[list[Record]]:
+def _of_first_configuration(trials: Sequence[GridTrial], here: Sequence[list[Record]]) -> Iterator[list[Record]]:
     """Yield the records of each trial of a grid that differs from its first one in the seed alone."""
-    first = trials[0].given | {"seed": None}
-    return (records for trial, records in zip(trials, here, strict=True) if trial.given | {"seed": None} == first)
+    first = trials[0].file_values | {"seed": None}
+    return (records for trial, records in zip(trials, here, strict=True) if trial.file_values | {"seed": None} == first)

@@ -11,7 +11,7 @@ from benchbench.driver.executor_and_tracker import tracking
 from benchbench.driver.interrupts import Interrupted, Interrupts
 from benchbench.driver.resolving import resolve
 from benchbench.driver.settings import Settings, setting_texts
-from benchbench.driver.variants import Wanted, name_variants, read_accelerate, read_variants
+from benchbench.driver.variants import VariantOptions, name_variants, read_accelerate, read_variants
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, TrackingError, TrialError
 from benchbench.executors.local import LocalExecutor
@@ -84,7 +84,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
     if steps is not None and steps < 1:
         raise SpecError(f"--steps {steps}: at least one step is timed", hint="without --steps it is a whole epoch")
     check_rounds(rounds)
-    wanted = Wanted(
+    options = VariantOptions(
         target=str(model) if isinstance(model, Path) else model,
         dataset=dataset,
         optimizer=optimizer,
@@ -96,7 +96,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
         accelerate=accelerate,
         settings=tuple(setting_texts(set)),
     )
-    grid = read_variants(wanted)
+    grid = read_variants(options)
     settings = Settings.of(
         {"device": device, "data": data or {}, "experiment": experiment or "", "plugins": plugins},
         plugins=grid.plugins,
@@ -105,7 +105,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
     files = settings.plugin_files
     with LocalExecutor(plugin_files=files) as executor, tracking(settings, watcher) as tracker:
         resolution = resolve(grid.expand(), executor, settings, watcher)
-        variants = name_variants(resolution.specs, grid, accelerate=read_accelerate(wanted), by=by, baseline=baseline)
+        variants = name_variants(resolution.specs, grid, accelerate=read_accelerate(options), by=by, baseline=baseline)
         # Opened before the first round, so that nothing of ours disturbs it.
         watcher.status("opening the tracking store")
         store = tracker.wait_open()

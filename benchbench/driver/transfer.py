@@ -116,5 +116,5 @@ def _alone(watcher: Watcher) -> Iterator[None]:
 
 
 def _progress(text: str, watcher: Watcher | None) -> Callable[[int, int], None]:
-    told = watcher or Watcher()
-    return lambda done, total: told.status(f"{text}: run {done + 1} of {total}")
+    listener = watcher or Watcher()
+    return lambda done, total: listener.status(f"{text}: run {done + 1} of {total}")

@@ -12,7 +12,7 @@ from benchbench.config.differences import describe_spec, varying
 from benchbench.config.kinds import KINDS
 from benchbench.driver import end_of_call, leftovers
 from benchbench.driver.event_loop import Drive, Ending, new_attempt
-from benchbench.driver.executor_and_tracker import opened
+from benchbench.driver.executor_and_tracker import open_services
 from benchbench.driver.grid_result import GridResult, Trial
 from benchbench.driver.kept_artifacts import Artifacts, Best
 from benchbench.driver.listeners import load_listeners
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Draft, Spec
     from benchbench.driver.event_loop import Outcome
-    from benchbench.driver.executor_and_tracker import Opened
+    from benchbench.driver.executor_and_tracker import Services
     from benchbench.driver.plan import Planned
     from benchbench.driver.resolving import Resolution
     from benchbench.driver.settings import Settings
@@ -86,11 +86,11 @@ def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResul
 
     Raises :class:`~benchbench.errors.BenchError` for what is wrong before the first trial begins.
     """
-    with opened(settings, watcher) as open_:
-        resolution = resolve(trials.drafts, open_.executor, settings, watcher)
+    with open_services(settings, watcher) as services:
+        resolution = resolve(trials.drafts, services.executor, settings, watcher)
         trials.check(resolution.specs)
         watcher.status("opening the tracking store")
-        store = open_.tracker.wait_open()
+        store = services.tracker.wait_open()
         planned = plan(
             resolution.resolved,
             store.known({spec.id for spec in resolution.specs}),
@@ -100,7 +100,7 @@ def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResul
         )
         if trials.course_before is not None:
             watcher.looked(trials.course_before)
-        watcher.planned(planned, num_jobs=open_.executor.num_jobs)
+        watcher.planned(planned, num_jobs=services.executor.num_jobs)
         if trials.dry_run:
             return GridResult(
                 trials.name, tuple(_trial(item, None, None) for item in planned), course=trials.course_before
@@ -108,7 +108,7 @@ def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResul
         check_resumable(planned, settings.rules)
         trials.begin(resolution.specs)
         with calling() as call:
-            return _Work(trials, settings, watcher, open_, resolution, tuple(planned), call).run()
+            return _Work(trials, settings, watcher, services, resolution, tuple(planned), call).run()
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class _Work:
     trials: Trials
     settings: Settings
     watcher: Watcher
-    opened: Opened
+    services: Services
     resolution: Resolution
     plan: tuple[Planned, ...]
     call: Call
@@ -126,7 +126,7 @@ class _Work:
     def run(self) -> GridResult:
         """Train what is planned and deliver it."""
         artifacts = Artifacts(self.settings.artifacts, self.settings.keep_checkpoints, self.watcher.note)
-        taken_over = leftovers.finish(self.plan, self.opened.tracker, artifacts, self.watcher.note)
+        taken_over = leftovers.finish(self.plan, self.services.tracker, artifacts, self.watcher.note)
         jobs = {item.resolved.spec.id: self._job(item) for item in self.plan if item.action != "skip"}
         journals = {spec_id: Journal(Path(job.folder)) for spec_id, job in jobs.items()}
         if self.trials.grid is None:
@@ -148,7 +148,7 @@ class _Work:
     ) -> GridResult:
         best = Best(artifacts, [item for item in self.plan if item.action == "skip"])
         is_cut_off = any(item.journal and item.journal.is_cut_off() for item in self.plan)
-        store = self.opened.tracker.wait_open()
+        store = self.services.tracker.wait_open()
         batches = self._batches(jobs, journals, store)
         batch = batches.next()
         if not batch and not best.is_waiting and not is_cut_off:
@@ -168,7 +168,7 @@ class _Work:
             ending = self._train_batches(batch, batches, best.complete, parent_run_id=run.run_id)
             self.trials.on_trained()
             best_jobs = [self._job(best.done_before)] if best.done_before else list(jobs.values())
-            kept_back = best.keep_all(best_jobs, self.opened)
+            kept_back = best.keep_all(best_jobs, self.services)
         except BaseException:
             # The next command ends the grid's run: there may be nothing left to do that would open it again.
             with suppress(BenchError):  # the first error says more
@@ -213,7 +213,7 @@ class _Work:
         ended: tuple[GridEnd, Callable[[], GridPage]] | None = None,
     ) -> bool:
         """Wait for MLflow to have everything and clean up; return whether it has."""
-        tracker, note = self.opened.tracker, self.watcher.note
+        tracker, note = self.services.tracker, self.watcher.note
         is_delivered = end_of_call.wait_for_deliveries(tracker, note)
         if ended is not None:
             end_of_call.describe_grid(*ended, self.watcher)
@@ -232,7 +232,7 @@ class _Work:
     ) -> Ending:
         if not jobs:
             return Ending([], is_interrupted=False)
-        executor, note, store = self.opened.executor, self.watcher.note, self.opened.tracker.wait_open()
+        executor, note, store = self.services.executor, self.watcher.note, self.services.tracker.wait_open()
         drive = Drive(
             claim=Claim(
                 tracking_uri=store.tracking_uri,
@@ -242,7 +242,7 @@ class _Work:
                 parent_run_id=parent_run_id,
             ),
             complete=complete,
-            deliver=self.opened.tracker.notify,
+            deliver=self.services.tracker.notify,
             watcher=self.watcher,
             listeners=load_listeners(self.resolution.catalog, self.settings.plugin_files, on_trouble=note),
             labels={job.attempt: self._label(job.spec) for job in jobs},

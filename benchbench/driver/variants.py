@@ -35,7 +35,7 @@ TO_VARY = "name two of something, such as --optimizer sgd,adam or --batch-size 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class VariantOptions:
     """The variants as they are asked for; a text may have several values with commas between."""
 
     target: str | Sequence[str]
@@ -60,23 +60,23 @@ class Variants:
     baseline: str
 
 
-def read_variants(wanted: Wanted) -> GridFile:
+def read_variants(options: VariantOptions) -> GridFile:
     """Return the grid of the variants with a single seed; raises :class:`SpecError` for what is not understood."""
-    given = {kind: _axis(getattr(wanted, kind), option) for kind, option in PLUGIN_OPTIONS.items()} | {
-        "batch_size": _numbers(wanted.batch_size),
-        "precision": _axis(wanted.precision, "--precision"),
+    overrides = {kind: _axis(getattr(options, kind), option) for kind, option in PLUGIN_OPTIONS.items()} | {
+        "batch_size": _numbers(options.batch_size),
+        "precision": _axis(options.precision, "--precision"),
     }
-    given = {key: value for key, value in given.items() if value is not None}
-    grid = _from_names(wanted, given) if wanted.dataset else _from_file(wanted, given)
+    overrides = {key: value for key, value in overrides.items() if value is not None}
+    grid = _from_names(options, overrides) if options.dataset else _from_file(options, overrides)
     grid = replace(grid, shared={**grid.shared, "seed": grid.seeds[0]})
-    if grid.num_trials * len(read_accelerate(wanted)) == 1:
+    if grid.num_trials * len(read_accelerate(options)) == 1:
         raise SpecError("one variant only: there is nothing to compare its time with", hint=TO_VARY)
     return grid
 
 
-def read_accelerate(wanted: Wanted) -> tuple[Accelerate, ...]:
+def read_accelerate(options: VariantOptions) -> tuple[Accelerate, ...]:
     """Return how the variants are accelerated; two values make two variants of each."""
-    values = _values(wanted.accelerate, "--accelerate")
+    values = _values(options.accelerate, "--accelerate")
     for value in values:
         check_choice("--accelerate", value, get_args(Accelerate))
     if len(set(values)) < len(values):
@@ -121,27 +121,27 @@ def name_variants(
     )
 
 
-def _from_file(wanted: Wanted, given: dict[str, Any]) -> GridFile:
-    path = Path(str(wanted.target))
+def _from_file(options: VariantOptions, overrides: dict[str, Any]) -> GridFile:
+    path = Path(str(options.target))
     if path.suffix != ".toml" and not path.is_file():
         raise SpecError(
             "no dataset given", hint="bench time MODEL DATASET --optimizer sgd,adam, or bench time FILE.toml"
         )
-    return grid_file.load(path, wanted.settings, given=given)
+    return grid_file.load(path, options.settings, overrides=overrides)
 
 
-def _from_names(wanted: Wanted, given: dict[str, Any]) -> GridFile:
-    target = wanted.target if isinstance(wanted.target, str) else ",".join(wanted.target)
+def _from_names(options: VariantOptions, overrides: dict[str, Any]) -> GridFile:
+    target = options.target if isinstance(options.target, str) else ",".join(options.target)
     if Path(target).suffix == ".toml":
         raise SpecError(
-            f"{target} names its dataset itself, and {wanted.dataset} was given besides",
+            f"{target} names its dataset itself, and {options.dataset} was given besides",
             hint=f"bench time {target}",
         )
-    table: dict[str, Any] = {"model": _axis(target, "MODEL"), "dataset": wanted.dataset} | given
-    texts = read_settings(wanted.settings)
+    table: dict[str, Any] = {"model": _axis(target, "MODEL"), "dataset": options.dataset} | overrides
+    texts = read_settings(options.settings)
     return grid_file.GridFile(
         path=Path("command line"),
-        name=f"time {target} {wanted.dataset}",
+        name=f"time {target} {options.dataset}",
         question="",
         shared=table,
         axes=axis_keys(table),
@@ -152,29 +152,29 @@ def _from_names(wanted: Wanted, given: dict[str, Any]) -> GridFile:
     )
 
 
-def _values(given: str | Sequence[str], option: str) -> list[str]:
-    values = [value.strip() for value in given.split(",")] if isinstance(given, str) else list(given)
+def _values(text: str | Sequence[str], option: str) -> list[str]:
+    values = [value.strip() for value in text.split(",")] if isinstance(text, str) else list(text)
     if not values or not all(values):
-        raise SpecError(f"{option} {given!r} has an empty value", hint="such as sgd,adam")
+        raise SpecError(f"{option} {text!r} has an empty value", hint="such as sgd,adam")
     return values
 
 
-def _axis(given: str | Sequence[str] | None, option: str) -> Any:
+def _axis(text: str | Sequence[str] | None, option: str) -> Any:
     """Return one value, or an axis of several."""
-    if given is None:
+    if text is None:
         return None
-    values = _values(given, option)
+    values = _values(text, option)
     return values[0] if len(values) == 1 else {AXIS: values}
 
 
-def _numbers(given: int | str | Sequence[int] | None) -> Any:
-    if given is None or isinstance(given, int):
-        return given
-    values = _values(given, "--batch-size") if isinstance(given, str) else given
+def _numbers(text: int | str | Sequence[int] | None) -> Any:
+    if text is None or isinstance(text, int):
+        return text
+    values = _values(text, "--batch-size") if isinstance(text, str) else text
     try:
         numbers = [int(value) for value in values]
     except ValueError:
-        raise SpecError(f"--batch-size {given!r}: not a whole number", hint="such as 12,32") from None
+        raise SpecError(f"--batch-size {text!r}: not a whole number", hint="such as 12,32") from None
     return numbers[0] if len(numbers) == 1 else {AXIS: numbers}
 
 

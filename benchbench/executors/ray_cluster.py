@@ -84,7 +84,7 @@ def divide(nodes: Iterable[Mapping[str, float]], *, num_jobs: int | None, use_gp
 
     if num_slots(1) == 0:
         raise DeviceError("no node of the Ray cluster has a processor for a trial")
-    wanted = num_jobs or sum(num_gpus if gpus else num_cores > 0 for num_cores, num_gpus in rooms)
-    wanted = min(wanted, num_slots(1))
-    cores = next(cores for cores in range(max(rooms)[0], 0, -1) if num_slots(cores) >= wanted)
-    return Slots(num_jobs=wanted, cores=cores, gpus=gpus)
+    at_once = num_jobs or sum(num_gpus if gpus else num_cores > 0 for num_cores, num_gpus in rooms)
+    at_once = min(at_once, num_slots(1))
+    cores = next(cores for cores in range(max(rooms)[0], 0, -1) if num_slots(cores) >= at_once)
+    return Slots(num_jobs=at_once, cores=cores, gpus=gpus)

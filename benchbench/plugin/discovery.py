@@ -143,10 +143,10 @@ def _packaged() -> list[Packaged]:
 
 def _loose(files: Iterable[str | Path]) -> list[LooseFile]:
     loose: dict[Path, LooseFile] = {}
-    for given in map(Path, files):
-        if not given.exists():
-            raise PluginError(f"no plugin file or folder {str(given)!r}", hint="see --plugins and BENCH_PLUGINS")
-        paths = sorted(given.glob("[!_]*.py")) if given.is_dir() else [given]
+    for source in map(Path, files):
+        if not source.exists():
+            raise PluginError(f"no plugin file or folder {str(source)!r}", hint="see --plugins and BENCH_PLUGINS")
+        paths = sorted(source.glob("[!_]*.py")) if source.is_dir() else [source]
         for path in paths:
             loose.setdefault(path.resolve(), LooseFile(path))
     return list(loose.values())

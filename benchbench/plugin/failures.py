@@ -58,11 +58,11 @@ def check_returned(value: object, expected: type[Returned], *, plugin: Plugin, f
     if isinstance(value, expected):
         return value
     name = f"{function.__name__}()"
-    given = f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
+    returned = f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
     problem = (
         f"{name} returns nothing; is a return statement missing?"
         if value is None
-        else f"{name} must return a {_public_name(expected)}, not {given}"
+        else f"{name} must return a {_public_name(expected)}, not {returned}"
     )
     raise failure(plugin, f"{problem}{place_of(function)}", hint="")
 

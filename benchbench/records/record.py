@@ -167,9 +167,9 @@ class Record:
             written = json.loads(text)
         except ValueError as error:
             raise RecordError(f"is damaged: {error}") from error
-        found = written.get("format") if isinstance(written, dict) else None
-        if found != FORMAT:
-            raise OtherFormatError(f"is of format {found!r}, and this benchbench reads format {FORMAT}")
+        its_format = written.get("format") if isinstance(written, dict) else None
+        if its_format != FORMAT:
+            raise OtherFormatError(f"is of format {its_format!r}, and this benchbench reads format {FORMAT}")
         try:
             return json_adapter(Record).validate_json(text)
         except ValidationError as error:

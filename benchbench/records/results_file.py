@@ -197,12 +197,12 @@ class Reader:
     def _read_manifest(self) -> Manifest:
         try:
             written = json.loads(self._read(MANIFEST))
-            found = written.get("format")
+            its_format = written.get("format")
         except (ValueError, AttributeError) as error:
             raise self._damaged("the manifest") from error
-        if found != FORMAT:
+        if its_format != FORMAT:
             raise SpecError(
-                f"{self._path} is of format {found!r}, and this benchbench reads format {FORMAT}",
+                f"{self._path} is of format {its_format!r}, and this benchbench reads format {FORMAT}",
                 hint=f"read it with the version that wrote it, {written.get('benchbench', 'which it does not tell')}",
             )
         try:

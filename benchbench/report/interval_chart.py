@@ -25,8 +25,8 @@ CHARACTERS_AN_INCH = 9
 
 def interval_chart(comparison: Comparison, name: str) -> Chart | None:
     """Return a panel for each metric that has intervals, with a row for each configuration; None if there is none."""
-    made = (interval_plot(comparison, metric, max_rows=MAX_ROWS) for metric in comparison.metrics)
-    plots = [plot for plot in made if plot]
+    drawn = (interval_plot(comparison, metric, max_rows=MAX_ROWS) for metric in comparison.metrics)
+    plots = [plot for plot in drawn if plot]
 
     def draw(inches: float) -> Figure:
         heights = [sum(_heights(plot, inches)) + AXIS_INCHES for plot in plots]

@@ -89,9 +89,9 @@ def _content(subject: Subject) -> dict[str, Any]:
     published, confidence = subject.published, subject.comparison.confidence
     table = class_table(subject)
     intervals = {
-        f"intervals-{number}": made
+        f"intervals-{number}": chart
         for number, group in enumerate(subject.groups)
-        if group.comparison and (made := interval_chart(group.comparison, f"intervals-{number}"))
+        if group.comparison and (chart := interval_chart(group.comparison, f"intervals-{number}"))
     }
     return {
         "subject": subject,
@@ -127,7 +127,7 @@ def _answer(group: ComparedGroup, number: int, intervals: dict[str, Chart]) -> _
 
 
 def _charts(subject: Subject, table: ClassTable) -> dict[str, Chart]:
-    made = {
+    charts = {
         "curves": curves.learning_curves(subject),
         "classes": bar_charts.accuracy_per_class(table, subject),
         "phases": bar_charts.phases(subject),
@@ -135,8 +135,8 @@ def _charts(subject: Subject, table: ClassTable) -> dict[str, Chart]:
     }
     best = subject.best
     if best is not None and (path := subject.artifacts(best) / file_names.CONFUSION_MATRIX).exists():
-        made["confusion"] = bar_charts.confusion(path)
-    return made
+        charts["confusion"] = bar_charts.confusion(path)
+    return charts
 
 
 def _of_best(subject: Subject) -> dict[str, Any]:

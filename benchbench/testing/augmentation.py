@@ -77,8 +77,8 @@ def builds(subject: AugmentationSubject) -> None:
 def shapes(subject: AugmentationSubject) -> None:
     """Check the images and labels that it returns, for all types that it may be given."""
     fractions = functional.one_hot(subject.labels, NUM_CLASSES).float()
-    given = ((subject.images, subject.labels), (subject.images.float(), subject.labels), (subject.images, fractions))
-    for images, labels in given:
+    inputs = ((subject.images, subject.labels), (subject.images.float(), subject.labels), (subject.images, fractions))
+    for images, labels in inputs:
         changed, targets = subject.of(images, labels)
         problem = batch_problem(changed, targets, PHOTOS, num_images=NUM_IMAGES)
         types = f"images in {images.dtype}, labels in {labels.dtype}"

@@ -69,14 +69,14 @@ def _outcome(item: Check[Subject], subject: Subject, plugin: Plugin | None) -> O
         return Outcome(item.name, "failed", str(error), error.fix)
     except BenchError as error:
         fix = "" if error.hint == TRACEBACK_HINT else error.hint
-        return Outcome(item.name, "failed", error.message, fix or "see that line", _told(error.__cause__))
+        return Outcome(item.name, "failed", error.message, fix or "see that line", _traceback(error.__cause__))
     except Exception as error:  # noqa: BLE001 - the plugin's code is a stranger's
         own = source_files(type(plugin)) if plugin is not None else ()
-        return Outcome(item.name, "failed", explain(error, own), "see that line", _told(error))
+        return Outcome(item.name, "failed", explain(error, own), "see that line", _traceback(error))
     return Outcome(item.name, "passed")
 
 
-def _told(error: BaseException | None) -> str:
+def _traceback(error: BaseException | None) -> str:
     return "".join(traceback.format_exception(error)) if error is not None else ""
 
 

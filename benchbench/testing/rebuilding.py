@@ -59,10 +59,10 @@ def rebuilt(built: Sequence[Built], files: Iterable[str]) -> list[Outcome]:
             command, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
         lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []
-    found = [json.loads(line) for line in lines]
+    answered = [json.loads(line) for line in lines]
     died = {"problem": f"the process that rebuilds it ended with exit code {done.returncode}"}
-    found += [died] * (len(built) - len(found))
-    return [_outcome(item, answer) for item, answer in zip(built, found, strict=True)]
+    answered += [died] * (len(built) - len(answered))
+    return [_outcome(item, answer) for item, answer in zip(built, answered, strict=True)]
 
 
 def _outcome(item: Built, answer: dict[str, str]) -> Outcome:

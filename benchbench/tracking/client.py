@@ -77,10 +77,10 @@ def make_database(tracking_uri: str) -> None:
     if path is None or path.exists():
         return
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
-        made = Path(folder) / path.name
-        mlflow_client(with_path(tracking_uri, made)).search_experiments()
+        new_file = Path(folder) / path.name
+        mlflow_client(with_path(tracking_uri, new_file)).search_experiments()
         if not path.exists():  # another call may have been faster
-            write_atomically(path, made.read_bytes())
+            write_atomically(path, new_file.read_bytes())
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
 

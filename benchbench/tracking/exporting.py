@@ -174,10 +174,10 @@ def _write_artifacts(
     root = current_address(run.info.artifact_uri, store.tracking_uri)
     items = artifacts.list_artifacts(artifact_uri=root, tracking_uri=store.client.tracking_uri)
     there = {PurePosixPath(item.path).name for item in items}
-    wanted = {"none": {file_names.RECORD}, "light": results_file.LIGHT}.get(level)
+    travelling = {"none": {file_names.RECORD}, "light": results_file.LIGHT}.get(level)
     written = set()
     # A report has paths of this machine in it, and can be written anew from what travels.
-    for item in sorted((there if wanted is None else there & wanted) - {file_names.REPORT}):
+    for item in sorted((there if travelling is None else there & travelling) - {file_names.REPORT}):
         got = Path(
             artifacts.download_artifacts(
                 artifact_uri=f"{root}/{item}", dst_path=str(folder), tracking_uri=store.client.tracking_uri

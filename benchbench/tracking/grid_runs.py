@@ -73,8 +73,8 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
     # What stands here until the grid ends for the first time; afterwards its description does.
     note = {content.NOTE_TAG: question} if question else {}
     tags = _identity_tags(name, file) | {content.KIND_TAG: "grid"} | note
-    made = client.create_run(experiment_id, run_name=name, tags=tags)
-    return str(made.info.run_id)
+    run = client.create_run(experiment_id, run_name=name, tags=tags)
+    return str(run.info.run_id)
 
 
 def remember_design(client: MlflowClient, run_id: str, design: Design | None) -> None:

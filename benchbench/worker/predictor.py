@@ -85,10 +85,10 @@ class Predictor:
 
         del params
         images, names = self._images(model_input)
-        told = self.tell(images, names)
-        columns = zip(*told.by_class, strict=True)
-        classes = {f"probability_{name}": column for name, column in zip(told.class_names, columns, strict=True)}
-        frame = {"image": told.images, "prediction": told.predictions, "probability": told.probabilities}
+        predicted = self.tell(images, names)
+        columns = zip(*predicted.by_class, strict=True)
+        classes = {f"probability_{name}": column for name, column in zip(predicted.class_names, columns, strict=True)}
+        frame = {"image": predicted.images, "prediction": predicted.predictions, "probability": predicted.probabilities}
         return pd.DataFrame(frame | classes)
 
     def tell(self, images: NDArray[np.uint8], names: Sequence[str]) -> Predicted:

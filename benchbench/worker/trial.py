@@ -192,10 +192,10 @@ class _Trial:
                 heartbeat=self._heartbeat,
             ):
                 system = sampler.means()
-                told = replace(
+                measured = replace(
                     epoch, peak_memory_bytes=peak_bytes(device), noisy=is_noisy(system, on_gpu=device.type == "cuda")
                 )
-                self._epochs.append(EpochFinished(epoch=told, system=system))
+                self._epochs.append(EpochFinished(epoch=measured, system=system))
                 reset_peak(device)
                 yield self._epochs[-1]
                 # An epoch that is not finite ends the trial: its weights are not worth the last good checkpoint.
@@ -282,12 +282,12 @@ def _describe(error: Exception) -> Error:
     if isinstance(error, BenchError):
         described = Error(**error.to_json())
     else:
-        place = place_in_plugin(error)
+        source_line = place_in_plugin(error)
         first, *others = f"{type(error).__name__}: {error}".splitlines()
         described = Error(
             kind=type(error).__name__,
-            message="\n".join([first + place, *others]),
-            hint=TRACEBACK_HINT if place else "",
+            message="\n".join([first + source_line, *others]),
+            hint=TRACEBACK_HINT if source_line else "",
             traceback=traceback.format_exc(),
         )
     message, trace = without_credentials(described.message), without_credentials(described.traceback)

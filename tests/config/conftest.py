@@ -32,4 +32,4 @@ def write(workdir: Path) -> WriteGrid:
 @pytest.fixture
 def grid(write: WriteGrid) -> Callable[..., GridFile]:
     """Return a function that reads a grid file of a model, a dataset and the lines that it is given."""
-    return lambda text="", *settings, **given: load(write(BASIS + text), settings, given=given)
+    return lambda text="", *settings, **overrides: load(write(BASIS + text), settings, overrides=overrides)

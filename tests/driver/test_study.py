@@ -32,7 +32,7 @@ def where_of(folder: Path, *, model: str = "alexnet", dataset: str, line: str = 
     text = f'name = "g"\nmodel = "{model}"\ndataset = "{dataset}"\n{line}\nepochs = 3\nbatch_size = 12\nseeds = [7]\n'
     (folder / "grid.toml").write_text(text, encoding="utf-8")
     (trial,) = Study.read(folder / "grid.toml").trials
-    return trial.given
+    return trial.file_values
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from support.paths import PLUGINS
 
 from benchbench.driver.settings import setting_texts
-from benchbench.driver.variants import Wanted, name_variants, read_accelerate, read_variants
+from benchbench.driver.variants import VariantOptions, name_variants, read_accelerate, read_variants
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 
@@ -51,7 +51,7 @@ def registry() -> Registry:
 
 
 def variants(
-    registry: Registry, asked: Wanted, *, by: tuple[str, ...] = (), baseline: str | None = None
+    registry: Registry, asked: VariantOptions, *, by: tuple[str, ...] = (), baseline: str | None = None
 ) -> tuple[tuple[Spec, ...], tuple[str, ...], str]:
     grid = read_variants(asked)
     specs = [registry.resolve(draft) for draft in grid.expand()]
@@ -59,8 +59,8 @@ def variants(
     return named.specs, named.names, named.baseline
 
 
-def words(target: str = "tiny", dataset: str | None = "digits", **more: Any) -> Wanted:
-    return Wanted(target=target, dataset=dataset, **more)
+def words(target: str = "tiny", dataset: str | None = "digits", **more: Any) -> VariantOptions:
+    return VariantOptions(target=target, dataset=dataset, **more)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def words(target: str = "tiny", dataset: str | None = "digits", **more: Any) -> 
     ],
 )
 def test_lists_with_commas_make_variants_that_are_called_by_what_differs(
-    asked: Wanted, names: tuple[str, ...], registry: Registry
+    asked: VariantOptions, names: tuple[str, ...], registry: Registry
 ) -> None:
     assert variants(registry, asked)[1:] == (names, names[0])
 
@@ -116,7 +116,7 @@ def test_a_file_gives_each_configuration_once_and_its_baseline_and_options_overr
     ],
 )
 def test_what_cannot_be_compared_is_refused_with_a_way_out(
-    asked: Wanted, more: dict[str, Any], message: str, registry: Registry
+    asked: VariantOptions, more: dict[str, Any], message: str, registry: Registry
 ) -> None:
     with pytest.raises(SpecError, match=message) as refused:
         variants(registry, asked, **more)

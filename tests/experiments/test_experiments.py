@@ -11,7 +11,7 @@ from support.paths import REPOSITORY
 
 from benchbench.config.differences import describe_spec, is_match, varying
 from benchbench.config.grid_file import GridFile, load
-from benchbench.driver.variants import Wanted, name_variants, read_variants
+from benchbench.driver.variants import VariantOptions, name_variants, read_variants
 from benchbench.plugin.registry import Registry
 from benchbench.records.metric_names import class_slugs
 
@@ -117,7 +117,7 @@ def test_table_1_as_run_has_the_wide_head_a_constant_rate_and_no_weight_decay(re
 def test_a_timing_experiment_names_its_variants_and_compares_with_the_paper_s_own(
     name: str, names: tuple[str, ...], registry: Registry
 ) -> None:
-    grid = read_variants(Wanted(target=str(PATHS[name])))
+    grid = read_variants(VariantOptions(target=str(PATHS[name])))
     named = name_variants(resolve(registry, grid), grid)
     assert named.names == names
     assert named.baseline == names[0]

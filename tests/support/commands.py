@@ -77,8 +77,8 @@ class Bench:
         if not self.variables.get("MLFLOW_TRACKING_URI") and not (self.folder / "mlflow.db").exists():
             return []
         experiment = self.client.get_experiment_by_name("bench")
-        job = ["attributes.start_time ASC"]
-        return list(self.client.search_runs([experiment.experiment_id], order_by=job)) if experiment else []
+        oldest_first = ["attributes.start_time ASC"]
+        return list(self.client.search_runs([experiment.experiment_id], order_by=oldest_first)) if experiment else []
 
     def points(self, run: Run) -> list[tuple[str, int, float]]:
         """Return key, step and value of all that was ever logged, but for clocks and the system, in their order."""

@@ -49,20 +49,20 @@ def plain_loop(
 ) -> None:
     """Train as a person would write it, one image at a time through the transforms."""
     generator = torch.Generator().manual_seed(epoch_seed(seed, 1))
-    job = torch.randperm(len(split), generator=generator)
+    order = torch.randperm(len(split), generator=generator)
     flips = torch.rand(len(split), generator=generator) < 0.5
     mean, std = torch.tensor(PREPROCESSING.mean)[:, None, None], torch.tensor(PREPROCESSING.std)[:, None, None]
     model.train()
     for start in range(0, len(split), batch_size):
         batch = []
         for position in range(start, min(start + batch_size, len(split))):
-            image = F.pad(split.images[job[position]].float() / 255, (border,) * 4)
+            image = F.pad(split.images[order[position]].float() / 255, (border,) * 4)
             if flips[position]:
                 image = image.flip(2)
             batch.append((image - mean) / std)
         optimizer.zero_grad()
         images = torch.stack(batch).to(next(model.parameters()).dtype)
-        loss = F.cross_entropy(model(images), split.labels[job[start : start + batch_size]])
+        loss = F.cross_entropy(model(images), split.labels[order[start : start + batch_size]])
         loss.backward()
         optimizer.step()
 
@@ -230,9 +230,9 @@ def loss_curve(precision: Precision) -> list[float]:
     target = learner(model, SGD(lr=0.01), batch_size=16, acceleration=acceleration)
     preprocessing = Preprocessing(64, dataset.mean, dataset.std)
     train = dataset.load(Path()).train
-    job = batches(train, preprocessing, batch_size=16, augmenter=Augmenter()).shuffled(seed=0, epoch=1)
+    shuffled = batches(train, preprocessing, batch_size=16, augmenter=Augmenter()).shuffled(seed=0, epoch=1)
     losses = []
-    while steps := list(islice(job, 10)):
+    while steps := list(islice(shuffled, 10)):
         losses.append(train_epoch(target, steps, heartbeat=LoneCounter()).loss)
     return losses
 

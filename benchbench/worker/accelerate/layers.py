@@ -100,20 +100,20 @@ class FastLayers(TorchFunctionMode):
     ) -> Tensor:
         if groups != 1 or dilation not in (1, (1, 1)):
             return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
-        how = {"stride": stride, "padding": padding}
+        geometry = {"stride": stride, "padding": padding}
         window = self._window_of(input)
-        if window is not None and not (self._winograd and winograd_3x3.fits(input, weight, **how)):
-            found = constant_border.conv2d(input, window, weight, bias, **how, convolve=self._convolved)
-            if found is not None:
-                return self._follow(*found)
+        if window is not None and not (self._winograd and winograd_3x3.fits(input, weight, **geometry)):
+            bordered = constant_border.conv2d(input, window, weight, bias, **geometry, convolve=self._convolved)
+            if bordered is not None:
+                return self._follow(*bordered)
         return self._convolved(input, weight, bias, stride, padding)
 
     def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any = 0) -> Tensor:
-        how = {"stride": stride, "padding": padding}
+        geometry = {"stride": stride, "padding": padding}
         if self._winograd and not torch.is_autocast_enabled("cpu"):
-            if winograd_3x3.fits(x, weight, **how):
+            if winograd_3x3.fits(x, weight, **geometry):
                 return winograd_3x3.conv2d(x, weight, bias)
-            if winograd_5x5.fits(x, weight, **how):
+            if winograd_5x5.fits(x, weight, **geometry):
                 return winograd_5x5.conv2d(x, weight, bias, padding=padding)
         return F.conv2d(x, weight, bias, stride, padding)
 
@@ -136,8 +136,8 @@ class FastLayers(TorchFunctionMode):
         window = self._window_of(input)
         if window is None or dilation not in (1, (1, 1)) or ceil_mode:
             return outputs
-        found = constant_border.pooled(input, window, kernel_size, stride, padding)
-        return outputs if found is None else self._follow(outputs, found)
+        pooled_window = constant_border.pooled(input, window, kernel_size, stride, padding)
+        return outputs if pooled_window is None else self._follow(outputs, pooled_window)
 
     def _refuse_shared(self, inputs: Sequence[object]) -> None:
         """Raise if the gradient of what lies between two convolutions is asked for: the border's is in one image."""

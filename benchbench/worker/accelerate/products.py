@@ -119,13 +119,13 @@ class Images(Products):
         """Take the gradient of those filters."""
         shape = (len(gradient), weight.shape[1], 1, 1)
         gradients = gradient.view(1, *gradient.shape, 1)
-        found: Tensor = conv2d_weight(_as_image(weight), shape, gradients)  # type: ignore[no-untyped-call]
-        return found.view(shape[:2])
+        product: Tensor = conv2d_weight(_as_image(weight), shape, gradients)  # type: ignore[no-untyped-call]
+        return product.view(shape[:2])
 
     def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Convolve the gradient, as an image with N channels, with I filters."""
-        found = F.conv2d(_as_image(gradient.t().contiguous()), x.t().contiguous()[:, :, None, None])
-        return found.view(x.shape[1], -1).t()
+        product = F.conv2d(_as_image(gradient.t().contiguous()), x.t().contiguous()[:, :, None, None])
+        return product.view(x.shape[1], -1).t()
 
 
 def _as_image(matrix: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class Proof:
             try:
                 plain = self._pass(replace(acceleration, levers=()))
             except Exception as error:  # noqa: BLE001 - the model is a stranger's; without a copy there is no proof
-                reason = f"there is no proof: {_told(error)}"
+                reason = f"there is no proof: {_first_line(error)}"
                 return acceleration.without({lever.name: reason for lever in acceleration.levers}, ())
             return self._dropping(acceleration, plain)
 
@@ -87,7 +87,7 @@ class Proof:
         except ProofError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - the model is a stranger's, and so is what a lever does to it
-            return _told(error)
+            return _first_line(error)
         return None
 
     def _pass(self, acceleration: Acceleration) -> Pass:
@@ -159,5 +159,5 @@ def _copied(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, twins)
 
 
-def _told(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -139,8 +139,8 @@ def _transformed_weights(weight: Tensor) -> Tensor:
 def _weight_gradient(of_weights: Tensor) -> Tensor:
     """Return ``[K, C, 3, 3]`` of ``[16, K, C]``."""
     _, num_outputs, num_inputs = of_weights.shape
-    found = _G.t() @ of_weights.transpose(0, 1)
-    return found.view(num_outputs, _KERNEL, _KERNEL, num_inputs).permute(0, 3, 1, 2)
+    gradient = _G.t() @ of_weights.transpose(0, 1)
+    return gradient.view(num_outputs, _KERNEL, _KERNEL, num_inputs).permute(0, 3, 1, 2)
 
 
 def _transformed_tiles(x: Tensor) -> Tensor:
