@@ -94,7 +94,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     device: options.Device = "auto",
     precision: Annotated[
         Literal["fp32", "tf32", "bf16"] | None,
-        typer.Option("--precision", help="Precision of the training passes.", show_default="fp32"),
+        typer.Option("--precision", help="Precision of training and evaluation.", show_default="fp32"),
     ] = None,
     ema_decay: Annotated[
         float | None, typer.Option("--ema-decay", help="Test a moving average of the weights, such as 0.999.")

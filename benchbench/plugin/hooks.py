@@ -68,4 +68,7 @@ def benchbench_event(event: Event, record: Record) -> None:
 
 @hookspec
 def benchbench_commands(app: typer.Typer) -> None:
-    """Add commands to ``bench``. Called when the command line starts; import heavy modules inside them."""
+    """Add commands to ``bench``. Called if it has no command, or one that is not its own.
+
+    Import heavy modules inside the commands.
+    """
