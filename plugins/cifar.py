@@ -73,15 +73,24 @@ class Cifar10(bb.Dataset, name="cifar10"):
         return bb.Splits(train, val, test, class_names)
 
     def sources(self, root: Path) -> tuple[Path, ...]:
-        """Return the archive or the folder."""
-        return (self._archive(root),)
+        """Return the archive, or the files in a folder: others beside them may change."""
+        path = self._archive(root)
+        if not path.is_dir():
+            return (path,)
+        with open_files(path, max_file_bytes=MAX_FILE_BYTES) as files:
+            prefix = self._prefix_in(files)
+        names = (*self.train_files, *self.test_files, self.names_file)
+        return (path,) if prefix is None else tuple(path / f"{prefix}{name}" for name in names)
 
     def _archive(self, root: Path) -> Path:
         archive = root / (self.download.file_name if self.download else "")
         return archive if archive.is_file() else root
 
+    def _prefix_in(self, files: Files) -> str | None:
+        return find_prefix(files, lambda prefix: self.test_files[0] in files.files_in(prefix.rstrip("/")))
+
     def _prefix(self, files: Files) -> str:
-        prefix = find_prefix(files, lambda prefix: self.test_files[0] in files.files_in(prefix.rstrip("/")))
+        prefix = self._prefix_in(files)
         if prefix is not None:
             return prefix
         hint = f"--data {self.name}=PATH of cifar's binary version; bench data fetch {self.name}"

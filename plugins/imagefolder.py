@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
 import benchbench as bb
-from benchbench.data.archive import TAR_SUFFIXES, Files, find_prefix, open_files, reader
+from benchbench.data.archive import TAR_SUFFIXES, Files, find_prefix, is_of_system, open_files, reader
 from benchbench.data.image_files import MAX_FILE_BYTES, ImageFiles, Item, image_suffixes, suffix_of
 
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 """The splits, and what their folders may be called."""
 
-NO_CLASSES = frozenset({"__MACOSX", "@eaDir", "mlruns", "mlartifacts"})
-"""Folders that other programs leave beside images: thumbnails, and MLflow's figures."""
+NO_CLASSES = frozenset({"mlruns", "mlartifacts"})
+"""Folders of MLflow's, which have figures in them."""
+
+WORDS_OF_PARTS = {word: part for part, words in PARTS.items() for word in words} | {"dev": "val"}
+"""Words in the name of a folder that speak of a split."""
 
 MAX_DEPTH = 8
 """How deep below the folder of a class its images may lie."""
@@ -90,12 +94,29 @@ def _part_folders(files: Files, prefix: str) -> dict[str, str]:
     present = sorted(files.folders_in(prefix.rstrip("/")))
     folders = {part: [name for name in present if name.lower() in names] for part, names in PARTS.items()}
     if not any(_class_folders(files, f"{prefix}{name}/") for name in folders["train"]):
+        _check_no_part_is_a_class(files, prefix)
         return {}
     for part, several in folders.items():
         if len(several) > 1:
             raise bb.DataError(f"{files.path} has two folders for {part}: {', '.join(several)}", hint="rename one")
     _check_no_other_part(files, prefix, present, folders)
     return {part: f"{prefix}{name}/" for part, names in folders.items() for name in names}
+
+
+def _check_no_part_is_a_class(files: Files, prefix: str) -> None:
+    """Refuse classes such as ``train`` and ``test_set``: a network would learn which split an image is of."""
+    parts = {name: part for name in _class_folders(files, prefix) for part in _parts_in(name)}
+    if len(set(parts.values())) > 1:
+        raise bb.DataError(
+            f"{files.path} has folders that look like splits and not like classes: {', '.join(parts)}",
+            hint="call them train, val and test, with one folder per class in each; or list the images in a CSV file"
+            " (bench show dataset imagelist)",
+        )
+
+
+def _parts_in(name: str) -> list[str]:
+    """Return the splits of which the name of a folder speaks, such as ``seg_train`` or ``test-set``."""
+    return [WORDS_OF_PARTS[word] for word in re.split(r"[\W_]+", name.lower()) if word in WORDS_OF_PARTS]
 
 
 def _check_no_other_part(
@@ -155,7 +176,7 @@ def _image_files(files: Files, folder: str, *, depth: int = MAX_DEPTH) -> Iterat
 
 
 def _is_shown(name: str) -> bool:
-    return not name.startswith(".") and name not in NO_CLASSES
+    return not is_of_system(name) and name not in NO_CLASSES
 
 
 def _take(items: list[Item], number: int, *, seed: int) -> list[Item]:

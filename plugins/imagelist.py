@@ -100,15 +100,16 @@ def read_table(path: Path) -> list[dict[str, str]]:
     delimiter = max(",;\t", key=first_line.count)
     lines = csv.DictReader(text.splitlines(), delimiter=delimiter)
     columns = _columns(path, lines.fieldnames or ())
-    rows = [{column: (line.get(name) or "").strip() for column, name in columns.items()} for line in lines]
-    for row in rows:
-        row.setdefault(SPLIT, "train")
-        row[PATH] = row[PATH].replace("\\", "/")
+    rows = {}
+    for line in lines:
+        row = {column: (line.get(name) or "").strip() for column, name in columns.items()}
+        if any(row.values()):  # a spreadsheet ends with rows of nothing but separators
+            rows[lines.line_num] = row | {SPLIT: row.get(SPLIT) or "train", PATH: row[PATH].replace("\\", "/")}
     problems = list(_problems(rows))
     if problems or not rows:
         more = f", and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
         raise bb.DataError(f"{path}: {', '.join(problems[:MAX_NAMED]) or 'it lists no images'}{more}", hint=HINT)
-    return rows
+    return list(rows.values())
 
 
 def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
@@ -124,9 +125,10 @@ def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
     return {column: name for column, name in columns.items() if name is not None}
 
 
-def _problems(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    counts = Counter(normpath(row[PATH]) for row in rows)
-    for number, row in enumerate(rows, start=2):
+def _problems(rows: Mapping[int, Mapping[str, str]]) -> Iterator[str]:
+    """Yield what is wrong with the rows, which are by the numbers of their lines."""
+    counts = Counter(normpath(row[PATH]) for row in rows.values())
+    for number, row in rows.items():
         if not row[PATH] or not row[CLASS]:
             yield f"line {number} has no {PATH if not row[PATH] else CLASS}"
         elif row[SPLIT].lower() not in PARTS:
@@ -139,7 +141,10 @@ def _check_classes(table: Path, parts: Mapping[str, Sequence[Item]], class_names
     present = {item.label for item in parts["train"]}
     missing = [name for label, name in enumerate(class_names) if label not in present]
     if missing:
-        raise bb.DataError(f"{table}: there are no training images of {', '.join(missing)}", hint=HINT)
+        raise bb.DataError(
+            f"{table}: there are no training images of {', '.join(missing)}",
+            hint="a class needs three images or more, or a line with the split train",
+        )
 
 
 @bb.hookimpl

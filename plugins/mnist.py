@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from io import BytesIO
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -73,6 +74,15 @@ class Mnist(bb.Dataset, name="mnist"):
     std: tuple[float, ...] = bb.param((0.3081,), "divides pixels after that; the training images'")
     val_fraction: float = bb.param(0.1, "part of the training images of each class for validation", gt=0, lt=1)
     split_seed: int = bb.param(0, "another one takes other images for validation", ge=0)
+
+    def sources(self, root: Path) -> tuple[Path, ...]:
+        """Return the archive, or the four files: others beside them may change."""
+        if not root.is_dir():
+            return (root,)
+        with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
+            prefix = find_prefix(files, lambda prefix: self._is_at(files, prefix))
+            names = () if prefix is None else filter(None, (_file_in(files, prefix, name) for name in NAMES))
+            return tuple(root / f"{prefix}{name}" for name in names) or (root,)
 
     def load(self, root: Path) -> bb.Splits:
         """Return the images in their order in the files.
@@ -158,9 +168,18 @@ def _read(files: Files, prefix: str, name: str) -> NDArray[np.uint8]:
         raise bb.DataError(f"{files.path}: {name}.gz is missing")
     content = files.read(prefix + file_name)
     try:
-        return _array(gzip.decompress(content) if file_name.endswith(".gz") else content)
+        return _array(_unpacked(content) if file_name.endswith(".gz") else content)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise bb.DataError(f"{files.path}: {file_name} is damaged: {error}", hint="get it again") from None
+
+
+def _unpacked(content: bytes) -> bytes:
+    """Return what was packed, which is refused if it is far larger than any of the files."""
+    with gzip.open(BytesIO(content)) as file:
+        unpacked = file.read(MAX_FILE_BYTES + 1)
+    if len(unpacked) > MAX_FILE_BYTES:
+        raise ValueError(f"it unpacks to more than {MAX_FILE_BYTES:,} bytes")
+    return unpacked
 
 
 def _array(content: bytes) -> NDArray[np.uint8]:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Muon(bb.Optimizer, name="muon"):
+class Muon(bb.Optimizer, name="muon", revision=2):
     """Orthogonal steps for the matrices of hidden layers; AdamW for everything else.
 
-    Hidden matrices are all 2-D weights but those of embeddings and of the last linear layer, which K. Jordan leaves to
-    AdamW as well. Kernels of convolutions are no matrices. Needs torch 2.9.
+    Hidden matrices are the weights of linear layers and of attention, except for the layers that compute the logits,
+    which K. Jordan leaves to AdamW as well. Tables of embeddings or positions are left to it too, and kernels of
+    convolutions are no matrices. Needs torch 2.9.
     """
 
     lr: float = bb.param(0.001, "learning rate", gt=0)
@@ -91,10 +92,19 @@ class Together(torch.optim.Optimizer):
 
 def _hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    apart = {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Embedding)}
-    apart |= {id(layer.weight) for layer in layers[-1:]}
+    attention = [layer.in_proj_weight for layer in model.modules() if isinstance(layer, nn.MultiheadAttention)]
+    heads = {id(layer.weight) for layer in (*layers[-1:], *_classifiers(model))}
+    matrices = {id(weight) for weight in (*(layer.weight for layer in layers), *attention)}
     parameters = bb.trainable_parameters(model)
-    return [parameter for parameter in parameters if parameter.ndim == 2 and id(parameter) not in apart]  # noqa: PLR2004 - matrices
+    return [parameter for parameter in parameters if id(parameter) in matrices - heads]
+
+
+def _classifiers(model: nn.Module) -> list[nn.Linear]:
+    """Return the layers that timm says compute the logits: some networks have two."""
+    ask: Any = getattr(model, "get_classifier", tuple)
+    classifier = ask()
+    layers = classifier if isinstance(classifier, tuple | list) else (classifier,)
+    return [layer for layer in layers if isinstance(layer, nn.Linear)]
 
 
 @bb.hookimpl

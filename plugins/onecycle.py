@@ -29,7 +29,9 @@ class OneCycle(bb.Scheduler, name="onecycle", revision=2):
     def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:
         """Return :class:`torch.optim.lr_scheduler.OneCycleLR` over all batches."""
         momenta = [_momentum(group) for group in optimizer.param_groups]
-        if self.cycle_momentum and not all(momenta):
+        # Torch looks for the momentum among the defaults as well; an optimizer made of several has none.
+        has_momentum = all(momenta) and not {"momentum", "betas"}.isdisjoint(optimizer.defaults)
+        if self.cycle_momentum and not has_momentum:
             raise bb.SpecError(
                 "onecycle: the optimizer has no momentum to cycle", hint="--set scheduler.cycle_momentum=false"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from benchbench_plugins.heads import freeze_all_but, head_of
 from benchbench_plugins.weight_files import load_weights, sha256_of
 from pydantic import ValidationInfo, field_validator
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+
+TOLERANCE = 0.01
+"""Of means and deviations, which are published rounded."""
 
 
 class PretrainedModel(bb.Model):
@@ -44,11 +49,34 @@ class PretrainedModel(bb.Model):
         if self.pretrained and self.weights is not None:
             raise bb.SpecError("pretrained weights and a file of weights are both asked for", hint="pretrained = false")
         network = self.create(data)
+        if self.pretrained:
+            self._compare_normalisation(network, data)
         if self.weights is not None:
             load_weights(network, self.weights, head=head_of(network, self.num_outputs(data)))
         if self.trainable == "head":
             freeze_all_but(network, head_of(network, self.num_outputs(data)))
         return network
+
+    def _compare_normalisation(self, network: nn.Module, data: bb.DataSpec) -> None:
+        """Print a note if the images are normalised otherwise than those that the weights were trained on."""
+        theirs = self.normalisation(network)
+        if theirs is None or not data.mean or len(theirs[0]) != data.num_channels:
+            return
+        ours = (data.mean, data.std)
+        if all(np.allclose(our, their, atol=TOLERANCE) for our, their in zip(ours, theirs, strict=True)):
+            return
+        settings = " ".join(
+            f"--set 'dataset.{name}={list(values)}'" for name, values in zip(("mean", "std"), theirs, strict=True)
+        )
+        print(  # noqa: T201 - bench shows it as a note
+            f"{getattr(self, 'architecture', self.name)}: the pretrained weights are for images that are normalised"
+            f" otherwise: {settings}"
+        )
+
+    def normalisation(self, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Return the mean and the deviation of images for the downloaded weights, per channel, if they are known."""
+        config: Mapping[str, Any] = getattr(network, "pretrained_cfg", {})
+        return (tuple(config["mean"]), tuple(config["std"])) if {"mean", "std"} <= set(config) else None
 
     def num_outputs(self, data: bb.DataSpec) -> int:
         """Return how many logits the network has: one for each class, if no option says otherwise."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-"""The names under which timm's weights are on the hub."""
+"""The names under which timm's weights are on the hub. The second one is pickled: timm itself reads it, safely."""
 
 RESIZING = "crossvit"
 """The beginning of the names of networks that bring images to their own size themselves."""
@@ -89,7 +89,8 @@ def _pretrained_options(architecture: str) -> dict[str, Any]:
     if path is None:
         _probe_hub(architecture)
         return {"pretrained": True}
-    return {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
+    is_pickled = path.suffix == ".bin"
+    return {"pretrained": True} | ({} if is_pickled else {"pretrained_cfg_overlay": {"file": str(path)}})
 
 
 def _cached(hub_id: str) -> Path | None:

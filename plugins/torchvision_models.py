@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -38,8 +39,17 @@ class Torchvision(PretrainedModel, name="torchvision"):  # type: ignore[call-arg
         _adapt_channels(network, data.num_channels)
         if self.pretrained:
             url = _weights_url(self.architecture)
-            take_weights(network, _downloaded(url), head=head_of(network, self.num_outputs(data)), source=url)
+            weights = _for_size(network, _downloaded(url))
+            take_weights(network, weights, head=head_of(network, self.num_outputs(data)), source=url)
         return network
+
+    def normalisation(self, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Return what torchvision's own preprocessing for the weights uses."""
+        from torchvision import models
+
+        del network
+        preset = models.get_model_weights(self.architecture).DEFAULT.transforms()
+        return tuple(preset.mean), tuple(preset.std)
 
 
 def _network(architecture: str, data: bb.DataSpec, options: bb.Options, *, pretrained: bool) -> nn.Module:
@@ -80,6 +90,16 @@ def _adapt_channels(network: nn.Module, num_channels: int) -> None:
     adapted.weight = nn.Parameter(first.weight.new_empty(shape))
     nn.init.kaiming_normal_(adapted.weight, mode="fan_out", nonlinearity="relu")
     setattr(parent, name.rpartition(".")[2], adapted)
+
+
+def _for_size(network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights for the size of images of a vision transformer, whose embeddings of positions depend on it."""
+    from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
+
+    if not isinstance(network, VisionTransformer):
+        return weights
+    resized: dict[str, Tensor] = interpolate_embeddings(network.image_size, network.patch_size, OrderedDict(weights))
+    return resized
 
 
 def _weights_url(architecture: str) -> str:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-WRAPPERS = ("state_dict", "model", "model_state_dict", "states")
-"""Keys under which training programs, this one too, put the weights beside other things."""
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+"""Keys under which training programs put the weights beside other things."""
 
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and Lightning put in front of names."""
@@ -98,6 +98,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"the weights in {path} cannot be read: {type(error).__name__}: {reason}",
             hint="save them with torch.save(model.state_dict(), path), or as safetensors",
         ) from error
+    content = _tested_weights(content) or content
     for key in (*WRAPPERS, *WRAPPERS):
         inner = content.get(key) if isinstance(content, dict) else None
         content = inner if isinstance(inner, dict) else content
@@ -106,6 +107,15 @@ def _read(path: Path) -> dict[str, Tensor]:
         if tensors and all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors
+
+
+def _tested_weights(content: Any) -> Any:
+    """Return, of a trial's checkpoint, the weights that are tested at its end: the best, the average, or the last."""
+    states = content.get("states") if isinstance(content, dict) else None
+    if not isinstance(states, dict):
+        return None
+    best = states.get("best") or {}
+    return best.get("weights") or states.get("average") or states.get("model")
 
 
 def _names_of_head(network: nn.Module, head: Sequence[nn.Module]) -> set[str]:

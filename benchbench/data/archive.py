@@ -14,18 +14,37 @@ import zipfile
 import zlib
 from collections import defaultdict
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from benchbench.data.file_states import leads_back
 from benchbench.errors import DataError
 from benchbench.records import damaged_zip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 _ENCRYPTED = 0x1
 
 TAR_SUFFIXES = (".tar.gz", ".tgz", ".tar")
+
+OF_SYSTEMS = frozenset(
+    {
+        "__MACOSX",
+        "@eaDir",
+        "@Recycle",
+        "@Recently-Snapshot",
+        "#recycle",
+        "#snapshot",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+    }
+)
+"""Folders that systems and network drives make by themselves, of thumbnails and of files that were deleted."""
+
+OTHER_ARCHIVES = (".7z", ".rar", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz")
+"""Suffixes of archives that are not read."""
 
 MAX_SEARCHED_FOLDERS = 1000
 """A dataset is not looked for below more folders than this."""
@@ -62,9 +81,10 @@ def open_files(path: Path, *, max_file_bytes: int) -> Iterator[Files]:
     try:
         archive = zipfile.ZipFile(path)
     except damaged_zip.DAMAGED as error:
+        is_other = path.name.endswith(OTHER_ARCHIVES)
         raise DataError(
             f"{path} is no whole zip archive: {error}",
-            hint="its download may have been cut short: get it again",
+            hint="unpack it, and name its folder" if is_other else "its download may have been cut short: get it again",
         ) from None
     with archive:
         yield _ZipFiles(path, archive, max_file_bytes=max_file_bytes)
@@ -93,9 +113,11 @@ class _FolderFiles:
     def folders_in(self, folder: str) -> frozenset[str]:
         try:
             with os.scandir(self.path / folder) as entries:
-                return frozenset(entry.name for entry in entries if entry.is_dir())
+                return frozenset(entry.name for entry in entries if _is_folder(entry))
         except (FileNotFoundError, NotADirectoryError):
             return frozenset()
+        except OSError as error:
+            raise DataError(f"cannot read {self.path / folder}: {error.strerror}") from None
 
     def read(self, name: str) -> bytes:
         path = self.path / name
@@ -103,7 +125,15 @@ class _FolderFiles:
             _check_size(path.stat().st_size, self._max_file_bytes, file=str(path))
             return path.read_bytes()
         except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror}") from None
+            raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a folder, or a link to one that does not lead back to where it is."""
+    try:
+        return entry.is_dir() and not leads_back(Path(entry.path))
+    except OSError:  # a link to itself
+        return False
 
 
 class _Names:
@@ -141,7 +171,8 @@ class _ZipFiles(_Names):
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in archive.infolist():
             _check_member(member, path)
-            name = member.filename.replace("\\", "/")  # some programs on Windows write backslashes
+            # Some programs on Windows write backslashes, and others begin every name with the current folder.
+            name = member.filename.replace("\\", "/").removeprefix("./")
             self.add(name)
             self._members[name] = member
 
@@ -197,6 +228,11 @@ def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
 MAX_DEPTH = 2
 
 
+def is_of_system(name: str) -> bool:
+    """Tell whether a file or a folder is hidden, or one that a system or a network drive made by itself."""
+    return name.startswith(".") or name in OF_SYSTEMS
+
+
 def find_prefix(files: Files, is_wanted: Callable[[str], bool]) -> str | None:
     """Return the first prefix, such as ``"data/photos/"``, for which ``is_wanted`` is true, or None.
 
@@ -211,7 +247,7 @@ def find_prefix(files: Files, is_wanted: Callable[[str], bool]) -> str | None:
             f"{prefix}{name}/"
             for prefix in prefixes
             for name in sorted(files.folders_in(prefix.rstrip("/")))
-            if not name.startswith((".", "__"))
+            if not is_of_system(name)
         ][:MAX_SEARCHED_FOLDERS]
     return None
 

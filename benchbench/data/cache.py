@@ -12,13 +12,16 @@ The key is made of everything that the decoded images depend on. An entry never 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import mmap
 import os
 import shutil
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from urllib.parse import quote
 
@@ -27,7 +30,8 @@ import PIL
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from benchbench.data.checks import SplitArrays, check_splits, facts_of
+from benchbench.data import archive, fit, image_files, splitting
+from benchbench.data.checks import SplitArrays, check_classes_left, check_splits, facts_of
 from benchbench.data.decoding import decode_lazy
 from benchbench.data.file_states import files_below, state_of
 from benchbench.data.fit import fit_splits
@@ -45,7 +49,11 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 KEPT_ENTRIES = 4
-"""Entries kept of one dataset; the least recently used ones are deleted."""
+KEPT_SECONDS = 24 * 3600
+"""Of one dataset, so many entries are kept, and those used within so long: a grid may need more of them in turns."""
+
+DECODED_BY = (archive, fit, image_files, splitting)
+"""What images depend on beside the plugin, Pillow and the files: another version of one decodes them again."""
 
 MAX_WRITABLE_BYTES = 1 << 30
 """Larger files are mapped so that nobody can write to their arrays, not even to a copy of their pages."""
@@ -113,7 +121,8 @@ def load(dataset: Dataset, root: Path, *, source_digest: str = "", on_progress: 
                 fresh = decode(dataset, root, folder=_partial(folder), on_progress=on_progress)
                 _write(fresh, folder)
             return _read(folder) or fresh
-    except OSError as error:  # the lock's timeout is one as well
+    # The lock's timeout is an OSError as well; filelock raises the other one if the file system has no locks.
+    except (OSError, NotImplementedError) as error:
         warning = f"decoded images are not cached: {error}"
         _log.warning(warning)
     fresh = fresh or decode(dataset, root, on_progress=on_progress)
@@ -155,6 +164,7 @@ def decode(dataset: Dataset, root: Path, *, folder: Path | None = None, on_progr
     check_returned(splits, Splits, plugin=dataset, function=dataset.load)
     check_splits(dataset.name, splits)
     decoded = decode_lazy(fit_splits(splits, dataset), folder, on_progress)
+    check_classes_left(splits, decoded.splits)
     facts = facts_of(
         decoded.splits,
         class_names=splits.class_names,
@@ -207,6 +217,7 @@ def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
     key = {
         "format": FORMAT,
         "pillow": PIL.__version__,
+        "decoded_by": _digest_of_our_code(),
         "dataset": dataset.name,
         "revision": dataset.revision,
         "params": dataset.model_dump(mode="json", exclude=set(Dataset.model_fields) - _used(dataset)),
@@ -216,6 +227,12 @@ def _entry_folder(dataset: Dataset, root: Path, *, source_digest: str) -> Path:
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return dataset_folder(dataset.name) / digest[:32]
+
+
+@cache
+def _digest_of_our_code() -> str:
+    sources = "".join(inspect.getsource(module) for module in DECODED_BY)
+    return hashlib.sha256(sources.encode()).hexdigest()
 
 
 def _used(dataset: Dataset) -> frozenset[str]:
@@ -307,7 +324,8 @@ def _drop_old_entries(folder: Path) -> None:
     with suppress(OSError):  # another process may drop the same ones
         entries = sorted(folder.glob("*/entry.json"), key=lambda path: path.stat().st_mtime_ns)
         for entry in entries[:-KEPT_ENTRIES]:
-            shutil.rmtree(entry.parent, ignore_errors=True)
+            if time.time() - entry.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(entry.parent, ignore_errors=True)
         for partial in folder.glob("*.partial"):
             with suppress(Timeout), FileLock(partial.with_suffix(".lock"), timeout=0):
                 shutil.rmtree(partial, ignore_errors=True)  # interrupted, and something was loaded since

@@ -82,6 +82,14 @@ def _split_problems(split: Split, *, num_classes: int) -> Iterator[str]:
         yield f"has labels {lowest}..{highest}, but {num_classes} class names, for 0..{num_classes - 1}"
 
 
+def check_classes_left(splits: Splits, decoded: Mapping[str, SplitArrays]) -> None:
+    """Raise :class:`~benchbench.errors.DataError` if all training images of a class were damaged and left out."""
+    lost = sorted(set(splits.train.labels.tolist()) - set(decoded["train"].labels.tolist()))
+    if lost:
+        names = ", ".join(splits.class_names[label] for label in lost)
+        raise DataError(f"none of the training images of {names} can be read")
+
+
 def channels_problem(dataset: Dataset, *, num_channels: int) -> str:
     """Return what is wrong with ``mean`` or ``std`` for images of so many channels, or ""."""
     for field in ("mean", "std"):

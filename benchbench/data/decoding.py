@@ -129,7 +129,11 @@ class _Job:
     def _decode(self, row: int) -> str:
         try:
             image = self.images.read(row)
+        except MemoryError as error:
+            raise DataError(f"memory ran out while {self.images.files[row]} was decoded") from error
         except DataError as error:
+            if _may_pass(error.__cause__):
+                raise
             return error.message
         except Exception as error:  # noqa: BLE001 - Pillow's readers raise all sorts of errors on damaged files
             return f"{type(error).__name__}: {error}"
@@ -137,6 +141,11 @@ class _Job:
             return f"it is {image.dtype} {list(image.shape)}, not uint8 {list(self.images.shape[1:])}"
         self.target.put(row, np.ascontiguousarray(image))
         return ""
+
+
+def _may_pass(cause: BaseException | None) -> bool:
+    """Tell whether a file may well be read another time: its disk or its server failed, or too many were open."""
+    return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError | PermissionError | IsADirectoryError)
 
 
 def _jobs(part: str, images: LazyImages, target: Target) -> list[_Job]:

@@ -34,13 +34,13 @@ def files_below(path: Path) -> Iterator[tuple[str, os.stat_result]]:
         return
     for folder, subfolders, names in os.walk(path, followlinks=True):
         parent = Path(folder)
-        subfolders[:] = [name for name in subfolders if not _leads_back(parent / name)]
+        subfolders[:] = [name for name in subfolders if not leads_back(parent / name)]
         for name in names:
             with suppress(OSError):
                 file = parent / name
                 yield file.relative_to(path).as_posix(), file.stat()
 
 
-def _leads_back(folder: Path) -> bool:
+def leads_back(folder: Path) -> bool:
     """Tell whether a folder is a link to one of those that it lies in, which would never end."""
     return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("end").parents

@@ -27,14 +27,16 @@ Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[int, int, int]
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
-UNREADABLE = frozenset({".heic", ".heif", ".svg", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf"})
-"""Suffixes of images that Pillow cannot read. They are named, while other files are passed over."""
+_CAMERAS_OWN = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2"})
+UNREADABLE = _CAMERAS_OWN | {".avif", ".dcm", ".heic", ".heif", ".jxl", ".svg"}
+"""Suffixes of images that Pillow, or an old one, cannot read. They are named, while other files are passed over."""
 
 NO_IMAGES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
 """Formats in Pillow's list that it cannot decode by itself."""
 
 MAX_FILE_BYTES = 1 << 30
 
+BYTE_MAX = 255
 _SIXTEEN_BITS = 257
 """65,535 / 255: what scales 16 bits to 8."""
 
@@ -152,11 +154,13 @@ def to_rgb(image: Image.Image, background: Colour) -> Image.Image:
     """Return the image in RGB: 16 bits scaled to 8, and transparent pixels over the background."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
-        image = Image.fromarray(np.clip(values // _SIXTEEN_BITS, 0, 255).astype(np.uint8))
+        # Arrays of 32-bit numbers that someone saved as TIFF may hold 8 bits; on a scale of 16 they would be black.
+        is_byte = image.mode == "I" and image.format == "TIFF" and values.size and values.max() <= BYTE_MAX
+        image = Image.fromarray(np.clip(values // (1 if is_byte else _SIXTEEN_BITS), 0, BYTE_MAX).astype(np.uint8))
     elif image.mode == "F":
         values = np.nan_to_num(np.asarray(image))
-        scale = 255 if values.size and values.max() <= 1 else 1
-        image = Image.fromarray(np.clip(values * scale, 0, 255).astype(np.uint8))
+        scale = BYTE_MAX if values.size and values.max() <= 1 else 1
+        image = Image.fromarray(np.clip(values * scale, 0, BYTE_MAX).astype(np.uint8))
     if image.has_transparency_data:
         over = image.convert("RGBA")
         below = Image.new("RGBA", over.size, (*background, 255))

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """The data that a model is built for: batches are float32 ``[N, num_channels, image_size, image_size]``."""
+    """The data that a model is built for: batches are float32 ``[N, num_channels, image_size, image_size]``.
+
+    ``mean`` and ``std`` are those with which images are normalised, one value per channel or one for all.
+    """
 
     num_channels: int
     image_size: int
     num_classes: int
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
     @property
     def num_inputs(self) -> int:

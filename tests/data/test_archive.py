@@ -106,6 +106,19 @@ def test_a_member_that_lies_about_its_size_is_not_read_beyond_it(tmp_path: Path)
         files.read("bomb")
 
 
+def test_names_that_begin_with_the_current_folder_are_names_without_it(tmp_path: Path) -> None:
+    with open_files(zip_with(tmp_path, "./cats/1.jpg"), max_file_bytes=100) as files:
+        assert files.folders_in("") == {"cats"}
+        assert files.files_in("cats") == {"1.jpg"}
+
+
+def test_an_archive_of_another_kind_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "photos.tar.xz").write_bytes(b"\xfd7zXZ")
+    with pytest.raises(DataError) as caught, open_files(tmp_path / "photos.tar.xz", max_file_bytes=100):
+        pass
+    assert caught.value.hint == "unpack it, and name its folder"
+
+
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     archive = zip_with(tmp_path, "a/one")
     with open_files(archive, max_file_bytes=10) as files, pytest.raises(DataError, match=r"a/two is missing"):

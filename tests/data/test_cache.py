@@ -176,6 +176,13 @@ def test_another_version_of_the_image_library_means_loading_again(root: Path, mo
     assert loads(root) == 2
 
 
+def test_another_way_to_decode_means_loading_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_cache.load(Squares(), root)
+    monkeypatch.setattr(data_cache, "_digest_of_our_code", lambda: "of another version")
+    data_cache.load(Squares(), root)
+    assert loads(root) == 2
+
+
 def test_a_parameter_of_the_dataset_means_loading_again_but_one_of_preprocessing_does_not(root: Path) -> None:
     data_cache.load(Squares(), root)
     data_cache.load(Squares(image_size=99, mean=(0.1,), std=(0.2,)), root)
@@ -324,10 +331,17 @@ def test_only_the_entries_used_last_are_kept(root: Path) -> None:
     assert kept == [1, 4, 5, 6]
 
 
+def test_entries_that_a_grid_uses_in_turns_are_all_kept(root: Path) -> None:
+    for _ in range(2):
+        for side in range(1, 7):
+            data_cache.load(Squares(side=side), root)
+    assert loads(root) == 6
+
+
 def age_entries() -> None:
-    """Make all entries a minute older, so that their order does not hang on the clock's resolution."""
+    """Make all entries a day older."""
     for entry in data_cache.dataset_folder("squares").glob("*/entry.json"):
-        time = entry.stat().st_mtime - 60
+        time = entry.stat().st_mtime - data_cache.KEPT_SECONDS - 60
         os.utime(entry, (time, time))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +21,6 @@ from benchbench.plugin import parameters
 from benchbench.testing import check_dataset
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchbench.worker.splits import Splits
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -224,6 +224,11 @@ def test_every_format_becomes_rgb(tmp_path: Path, kind: str, fit: str) -> None:
     assert (found.flatten(1).float() - torch.tensor(expected)[:, None]).abs().max() <= 2
 
 
+def test_bytes_that_were_saved_as_numbers_of_32_bits_are_not_black(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 200, dtype=np.int32)).save(tmp_path / "array.tiff")
+    assert pixels_of(tmp_path / "array.tiff").unique().tolist() == [200]
+
+
 def test_a_transparent_colour_of_a_palette_shows_the_background(tmp_path: Path) -> None:
     image = Image.new("P", (8, 8), 0)
     image.putpalette([255, 0, 0, 0, 255, 0])
@@ -312,6 +317,28 @@ def test_damaged_files_can_be_left_out(damaged: Path) -> None:
     assert not any("cut" in name for _, split in splits.items() for name in split.names)
 
 
+def test_a_class_of_which_no_training_image_can_be_read_is_refused(tmp_path: Path) -> None:
+    root = write(tmp_path, {"train/cats": 4, "val/cats": 2, "val/dogs": 2, "test/cats": 2, "test/dogs": 2})
+    (root / "train" / "dogs").mkdir()
+    (root / "train" / "dogs" / "cut.png").write_bytes(b"\x89PNG")
+    assert "none of the training images of dogs can be read" in refusal(root, on_damaged="skip").message
+
+
+def test_a_file_that_a_failing_disk_does_not_give_is_never_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path, {"cats": 4, "dogs": 4})
+    read_bytes = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == "2.png":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    assert "2.png: Input/output error" in refusal(root, on_damaged="skip").message
+
+
 def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
     root = write(tmp_path, {"cats": 3, "dogs": 3})
     for row in range(30):
@@ -333,10 +360,29 @@ def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) 
         ({"cats": 5, "dogs": 2}, "too few images to train, validate and test on: dogs"),
         ({"train/a": 3, "train/b": 3, "val/c": 1}, "val has classes that train has not: c"),
         ({"train/a": 3, "train/b": 3, "test": 3}, "test has no folders of classes"),
+        ({"train": 5, "test": 5}, "look like splits and not like classes: test, train"),
+        ({"training_set/a": 5, "training_set/b": 5, "test_set/a": 3}, "not like classes: test_set, training_set"),
+        ({"val/a": 5, "val/b": 5, "test/a": 3}, "not like classes: test, val"),
     ],
 )
 def test_a_layout_that_cannot_be_meant_is_refused(tmp_path: Path, numbers: dict[str, int], message: str) -> None:
     assert message in refusal(write(tmp_path, numbers)).message
+
+
+def test_a_class_may_be_called_as_a_split_is(tmp_path: Path) -> None:
+    assert load(write(tmp_path, {"bus": 5, "train": 5})).class_names == ("bus", "train")
+
+
+def test_what_disks_and_network_drives_leave_is_no_class(tmp_path: Path) -> None:
+    root = write(tmp_path, {"cats": 4, "dogs": 4, "#recycle/cats": 3, "$RECYCLE.BIN": 3, "lost+found": 3})
+    assert load(root).class_names == ("cats", "dogs")
+
+
+def test_a_link_that_leads_back_brings_no_image_twice(tmp_path: Path) -> None:
+    root = write(tmp_path, {"cats": 4, "dogs": 4})
+    (root / "cats" / "all").symlink_to(root / "cats")
+    (root / "dogs" / "itself").symlink_to(root / "dogs" / "itself")
+    assert sum(sizes(load(root))) == 8
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

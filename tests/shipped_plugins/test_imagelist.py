@@ -108,6 +108,15 @@ def test_lines_that_cannot_be_meant_are_named(tmp_path: Path, lines: list[str], 
     assert message in refusal(table).message
 
 
+def test_rows_of_a_spreadsheet_may_be_empty_and_so_may_a_split(tmp_path: Path) -> None:
+    table = write(tmp_path, split_lines())
+    lines = table.read_text(encoding="utf-8").replace(",train", ",").splitlines()
+    table.write_text("\n".join([*lines[:3], ",,", "", *lines[3:], ",,", ",,"]), encoding="utf-8")
+    assert [len(split) for _, split in decoded(dataset(), table).items()] == [8, 4, 6]
+    table.write_text("path,class,split\n\na.png,cat,train\n,,\n,dog,train\n", encoding="utf-8")
+    assert "line 5 has no path" in refusal(table).message
+
+
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     table = tmp_path / "list.csv"
     table.write_text("path,colour\na.png,red\n", encoding="utf-8")

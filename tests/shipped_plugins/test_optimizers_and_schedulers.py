@@ -156,6 +156,38 @@ def test_muon_needs_a_hidden_matrix_and_a_torch_that_has_it(monkeypatch: pytest.
         Muon().build(network())
 
 
+class Attentive(nn.Module):
+    """Has attention, a table that is looked up, and two heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2)
+        self.table = nn.Parameter(torch.randn(49, 2))
+        self.head, self.head_dist = nn.Linear(8, 3), nn.Linear(8, 3)
+
+    def get_classifier(self) -> tuple[nn.Module, ...]:
+        return self.head, self.head_dist
+
+
+@with_muon
+def test_muon_leaves_tables_and_all_heads_to_adamw() -> None:
+    model = Attentive()
+    hidden, others = Muon(lr=0.5, adamw_lr=0.25).build(model).param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert {names[id(parameter)] for parameter in hidden["params"]} == {
+        "attention.in_proj_weight",
+        "attention.out_proj.weight",
+    }
+    assert {"table", "head.weight", "head_dist.weight"} <= {names[id(parameter)] for parameter in others["params"]}
+
+
+@with_muon
+def test_one_cycle_of_the_momentum_of_muon_is_refused() -> None:
+    muon = Muon().build(network())
+    with pytest.raises(SpecError, match="no momentum to cycle"):
+        OneCycle(cycle_momentum=True).build(muon, num_epochs=1, steps_per_epoch=2)
+
+
 def test_an_optimizer_of_a_frozen_network_is_refused() -> None:
     with pytest.raises(SpecError, match="no parameter to train"):
         SGD().build(network().requires_grad_(False))

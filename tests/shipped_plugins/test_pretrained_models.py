@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,55 @@ def test_weights_come_from_a_file_and_a_head_of_another_size_stays_fresh(tmp_pat
     for name, value in network.state_dict().items():
         source = fresh if name.startswith("classifier") else theirs
         assert torch.equal(value, source.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("others", "tested"),
+    [
+        ({}, "model"),
+        ({"average": 3.0}, "average"),
+        ({"average": 3.0, "best": 4.0}, "best"),
+        ({"best": None}, "model"),
+    ],
+    ids=["last", "average", "best", "no best yet"],
+)
+def test_of_a_trials_checkpoint_the_network_that_was_tested_is_taken(
+    tmp_path: Path, others: dict[str, float | None], tested: str
+) -> None:
+    def filled(value: float | None) -> dict[str, Any]:
+        state = built(ResNet()).state_dict()
+        return {} if value is None else {name: torch.full_like(tensor, value) for name, tensor in state.items()}
+
+    states: dict[str, Any] = {"model": filled(2.0), **{name: filled(value) for name, value in others.items()}}
+    if "best" in states:
+        states["best"] = {"epoch": 1, "rank": [0.5, 0.5], "weights": states["best"]}
+    torch.save({"format": 1, "states": states}, tmp_path / "checkpoint.pt")
+    network = built(ResNet(weights=str(tmp_path / "checkpoint.pt")))
+    assert network.state_dict()["conv1.weight"].unique().tolist() == [{"model": 2, **others}[tested]]
+
+
+def test_a_note_names_the_normalisation_that_pretrained_weights_are_for(capsys: pytest.CaptureFixture[str]) -> None:
+    model = Timm(architecture="vit_tiny_patch16_224")
+    network = built(model)
+    model._compare_normalisation(network, replace(DATA, mean=(0.5,), std=(0.5,)))
+    assert capsys.readouterr().out == ""
+    model._compare_normalisation(network, replace(DATA, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
+    assert "--set 'dataset.mean=[0.5, 0.5, 0.5]' --set 'dataset.std=[0.5, 0.5, 0.5]'" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_weights_of_a_vision_transformer_fit_images_of_another_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision import models
+
+    weights = models.get_model_weights("vit_b_16").DEFAULT
+    path = tmp_path / "checkpoints" / Path(weights.url).name
+    path.parent.mkdir()
+    torch.save(models.vit_b_16().state_dict(), path)
+    monkeypatch.setattr(hub, "_hub_dir", str(tmp_path))
+    network = built(Torchvision(architecture="vit_b_16", pretrained=True), replace(DATA, image_size=64))
+    assert network.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 5)
 
 
 def test_grey_images_see_the_sum_of_the_weights_over_the_channels(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from benchbench_plugins.cifar import Cifar10, Cifar100
 from benchbench_plugins.medmnist_sets import MedMnist
-from benchbench_plugins.mnist import NAMES, FashionMnist, Mnist
+from benchbench_plugins.mnist import MAX_FILE_BYTES, NAMES, FashionMnist, Mnist
 from benchbench_plugins.svhn import Svhn
 from scipy.io import savemat
 from support.image_archives import write_folder, write_zip
@@ -240,6 +240,24 @@ def test_files_of_mnist_with_another_checksum_are_refused(tmp_path: Path) -> Non
 def test_damaged_files_of_mnist_are_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     files = mnist_files(is_packed=False) | {name: content}
     assert message in refusal(AnyMnist(), write_folder(tmp_path, files)).message
+
+
+def test_a_packed_file_of_mnist_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(MAX_FILE_BYTES + 1), mtime=0)
+    files = mnist_files(is_packed=False)
+    del files[NAMES[0]]
+    root = write_zip(tmp_path / "mnist.zip", files | {f"{NAMES[0]}.gz": bomb})
+    assert "unpacks to more than 64,000,000 bytes" in refusal(AnyMnist(), root).message
+
+
+def test_files_beside_those_of_a_set_may_change(cifar: tuple[Cifar10, Path], tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "images", mnist_files(is_packed=False) | cifar_members())
+    for dataset in (AnyMnist(), cifar[0]):
+        sources = {path.name for path in dataset.sources(folder)}
+        assert len(sources) in (4, 7)
+        (folder / "mlflow.db").write_bytes(b"another")
+        assert {path.name for path in dataset.sources(folder)} == sources
+        assert "mlflow.db" not in sources
 
 
 def test_a_folder_without_mnist_tells_what_is_missing(tmp_path: Path) -> None:
