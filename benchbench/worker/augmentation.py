@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from benchbench.errors import ModelError
 from benchbench.plugin.augmentation import batch_problem
 from benchbench.plugin.failures import failure, failures_named
 
@@ -46,8 +47,13 @@ class Augmenter:
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Return the batch and its labels, changed by one augmentation after the other."""
+        shape = images.shape
         for (_, augment), numbers in zip(self.parts, draws, strict=True):
             images, labels = augment(images, labels, numbers)
+        if images.shape != shape:  # from which follows where images have a border
+            raise ModelError(
+                f"an augmentation made {list(images.shape)} of images of {list(shape)}", hint="it must keep their shape"
+            )
         return images, labels
 
 

@@ -85,7 +85,7 @@ class Acceleration:
         is_mixed = self.precision == "bf16"
         with (
             torch.autocast(self.device.type, dtype=torch.bfloat16) if is_mixed else nullcontext(),
-            FastLayers(images=images, **self.layers.settings) if self.layers.settings else nullcontext(),
+            nullcontext() if self.layers == Layers() else FastLayers(self.layers, images, is_mixed=is_mixed),
         ):
             yield
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import nn
 
-from benchbench.worker.accelerate.lever import Lever, plain_weights
+from benchbench.worker.accelerate.lever import Lever, alone_in_memory, plain_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
     from benchbench.worker.accelerate.lever import Case, Layers, Target
+
+
+OPTIMIZERS = ("torch.optim.", "timm.optim.")
+"""Others may view a gradient as a matrix, which torch refuses if its channels are last."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class ChannelsLast(Lever):
         return cls() if target.device_type == "cuda" and target.precision != "fp32" else None
 
     def fits(self, case: Case) -> bool:
-        """Tell whether a model has convolutions."""
-        return any(True for _ in _convolution_weights(case.model))
+        """Tell whether a model has convolutions, and an optimizer that takes gradients in any order in memory."""
+        return type(case.optimizer).__module__.startswith(OPTIMIZERS) and bool(_convolution_weights(case.model))
 
     def apply(self, case: Case, layers: Layers) -> Layers:
         """Reorder the weights of convolutions; the parameters stay the same objects."""
@@ -48,5 +50,7 @@ class ChannelsLast(Lever):
         return layers
 
 
-def _convolution_weights(model: nn.Module) -> Iterator[Tensor]:
-    return plain_weights(model, (nn.Conv2d, nn.ConvTranspose2d))
+def _convolution_weights(model: nn.Module) -> list[Tensor]:
+    """Return the weights that can be moved: what shares memory with one, such as a flat buffer, would keep the old."""
+    weights = plain_weights(model, (nn.Conv2d, nn.ConvTranspose2d))
+    return alone_in_memory(weights, (*model.parameters(), *model.buffers()))

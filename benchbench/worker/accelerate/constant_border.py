@@ -1,13 +1,13 @@
 """Convolutions of images that are alike outside of a window: what all share is computed once a batch.
 
-An image of 64x64 in the middle of 150x150 black pixels reaches 19x19 of the 36x36 outputs of AlexNet's first layer
-and, through ReLU and pooling, 14x14 of the 17x17 of its second. The others are the same for every image: they follow
-from the weights alone, in both directions.
+An image of 64x64 in the middle of 150x150 black pixels reaches 19x19 of the 36x36 outputs of AlexNet's first layer. The
+others are the same for every image: they follow from the weights alone, in both directions. Only the first layer is
+taken apart: further on, somebody may look at the gradient of an activation, in which each image has its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.accelerate.lever import Lever
-from benchbench.worker.batches import Span, Window
+from benchbench.worker.batches import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.worker.accelerate.lever import Case, Layers, Target
+    from benchbench.worker.batches import Window
 
 MAX_SHARE = 0.8
 """Of the work of a convolution of whole images; with more of it, taking it apart is not worth its while."""
@@ -47,7 +48,7 @@ class SharedBorder(Lever):
 
     def apply(self, case: Case, layers: Layers) -> Layers:
         """Tell convolutions where images may differ."""
-        return layers.using(window=case.window)
+        return replace(layers, window=case.window)
 
 
 def conv2d(
@@ -59,12 +60,11 @@ def conv2d(
     stride: object,
     padding: object,
     convolve: Callable[[Tensor, Tensor, Tensor | None, tuple[int, int]], Tensor],
-) -> tuple[Tensor, Window] | None:
+) -> Tensor | None:
     """Return what :func:`torch.nn.functional.conv2d` does of ``[N, C, S, S]``, or None where that is as fast.
 
-    And where the outputs of two images may differ. The convolution has no groups and is not dilated; ``convolve``
-    computes that of the windows, of images, weight, bias and strides without padding. Exact but for the order of sums:
-    the first image gets the gradient of what all share, the sum of theirs, so nobody may ask for that of an image.
+    The convolution has no groups and is not dilated; ``convolve`` computes that of the windows, of images, weight, bias
+    and strides without padding. Exact but for the order of sums. Images get no gradient.
     """
     axes = _axes(images, window, weight.shape[2:], stride, padding)
     if axes is None:
@@ -74,9 +74,9 @@ def conv2d(
         return None
     around = F.conv2d(images[:1], weight, bias, (rows.stride, columns.stride), (rows.padding, columns.padding))
     inside = convolve(_needed(images, rows, columns), weight, bias, (rows.stride, columns.stride))
-    outputs = _Repeated.apply(around, len(images))
+    outputs: Tensor = _Repeated.apply(around, len(images))
     outputs[:, :, rows.seen.indices, columns.seen.indices] = inside
-    return outputs, Window(rows.seen, columns.seen)
+    return outputs
 
 
 class _Repeated(torch.autograd.Function):
@@ -95,16 +95,6 @@ class _Repeated(torch.autograd.Function):
     def backward(_: Any, *gradients: Any) -> tuple[Tensor, None]:
         (gradient,) = gradients
         return gradient.permute(0, 2, 3, 1).sum(0, keepdim=True).permute(0, 3, 1, 2), None
-
-
-def pooled(images: Tensor, window: Window, kernel_size: object, stride: object, padding: object) -> Window | None:
-    """Return where the outputs of two images may differ after pooling, or None where that cannot be said.
-
-    Without a stride, it is that of the kernel. Pooling is not dilated and ends within the images.
-    """
-    kernel = _pair(kernel_size)
-    axes = _axes(images, window, kernel, stride or kernel, padding) if kernel is not None else None
-    return Window(*(axis.seen for axis in axes)) if axes is not None else None
 
 
 @dataclass(frozen=True)

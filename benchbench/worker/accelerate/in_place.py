@@ -6,14 +6,14 @@ memory that is used again for the next, and so stays in the processor's cache. T
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
-from benchbench.worker.accelerate.lever import Lever
+from benchbench.worker.accelerate.lever import Lever, alone_in_memory
 from benchbench.worker.accelerate.linear import LinearProducts, large_weights
 from benchbench.worker.accelerate.optimizers import can_fuse, fuse, lies_as, weights_of
 from benchbench.worker.accelerate.products import PRODUCTS
@@ -60,7 +60,7 @@ class StepsInPlace(Lever):
     def apply(self, case: Case, layers: Layers) -> Layers:
         """Leave the gradients of large weights to the steps."""
         fuse(case.optimizer, partial(_update, PRODUCTS[self.products]))
-        return layers.using(factored=self._weights(case))
+        return replace(layers, factored=tuple(self._weights(case)))
 
     def _weights(self, case: Case) -> list[Tensor]:
         return _own_weights(case.optimizer, large_weights(case, self.products))
@@ -75,9 +75,7 @@ def _can_update_in_place(optimizer: Optimizer) -> bool:
 def _own_weights(optimizer: Optimizer, weights: Iterable[Tensor]) -> list[Tensor]:
     """Return those of the weights that the optimizer updates and that share their memory with no other."""
     updated = weights_of(optimizer)
-    # Not by their addresses, which whoever asks for may write to: memory that is copied on write would be copied.
-    storages = [weight.untyped_storage()._cdata for weight in updated]  # noqa: SLF001 - nothing public tells
-    own = [weight for weight, storage in zip(updated, storages, strict=True) if storages.count(storage) == 1]
+    own = alone_in_memory(updated, updated)
     return [weight for weight in weights if weight.is_leaf and any(weight is other for other in own)]
 
 

@@ -7,19 +7,21 @@ computes the same numbers every time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from torch import Tensor
     from torch.optim import Optimizer
 
     from benchbench.config.spec import Precision
+    from benchbench.worker.accelerate.products import Products
     from benchbench.worker.batches import Window
 
 
@@ -50,13 +52,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Layers:
-    """How layers are computed while a model runs: arguments of :class:`FastLayers`, or none."""
+    """How layers are computed while a model runs; :class:`FastLayers` says what each of these does."""
 
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def using(self, **settings: Any) -> Layers:
-        """Return these layers with some more settings."""
-        return Layers({**self.settings, **settings})
+    products: Products | None = None
+    window: Window | None = None
+    factored: tuple[Tensor, ...] = ()
+    with_winograd: bool = False
 
 
 class Lever(ABC):
@@ -102,3 +103,18 @@ def plain_weights(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Itera
         weight = layer._parameters.get("weight") if isinstance(layer, kinds) else None  # noqa: SLF001 - nothing public is so cheap
         if type(weight) is nn.Parameter and weight.layout is torch.strided:
             yield weight
+
+
+def alone_in_memory(weights: Iterable[Tensor], tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Return those of the weights that fill their memory and share it with no other of the tensors."""
+    # Not by their addresses, which whoever asks for may write to: memory that is copied on write would be copied.
+    storages = Counter(_storage(tensor) for tensor in tensors if tensor.layout is torch.strided)
+    return [
+        weight
+        for weight in weights
+        if storages[_storage(weight)] <= 1 and weight.untyped_storage().nbytes() == weight.nbytes
+    ]
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - nothing public tells

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -45,7 +45,7 @@ class LinearProducts(Lever):
 
     def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002 - the same for all levers
         """Compute large layers so."""
-        return layers.using(products=PRODUCTS[self.name])
+        return replace(layers, products=PRODUCTS[self.name])
 
 
 def large_weights(case: Case, products: str) -> list[Tensor]:

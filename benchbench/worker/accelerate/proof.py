@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.accelerate.acceleration import Acceleration
 from benchbench.worker.accelerate.allocator import give_back_memory
-from benchbench.worker.accelerate.proof_pass import BOUNDS, GRADIENT, Pass, computed
+from benchbench.worker.accelerate.proof_pass import BOUNDS, Pass, computed
 from benchbench.worker.accelerate.proof_steps import ProofError, check_outcomes, copied_optimizer, outcome, rows_like
 from benchbench.worker.batches import fitting
 from benchbench.worker.seeds import random_states_kept
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
     from benchbench.worker.accelerate.lazy_gradient import Factors
     from benchbench.worker.accelerate.lever import Case, Lever
+
+
+FILLED = 0.1
+"""Of the size of weights that are zero at the beginning."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,19 @@ class Proof:
         with random_states_kept(acceleration.device):
             try:
                 plain = self._pass(replace(acceleration, levers=()))
+                self._check_gradients(plain)
             except Exception as error:  # noqa: BLE001 - the model is a stranger's; without a copy there is no proof
                 reason = f"there is no proof: {_first_line(error)}"
                 return acceleration.without({lever.name: reason for lever in acceleration.levers}, ())
             return self._dropping(acceleration, plain)
+
+    def _check_gradients(self, plain: Pass) -> None:
+        """Raise if no gradient reached the copy: what computes may be the model itself, held by a lambda."""
+        trained = [weight for weight in self.case.model.parameters() if weight.requires_grad]
+        if trained and not plain.gradients:
+            for weight in trained:
+                weight.grad = None
+            raise ProofError("no gradient reaches a copy of the model")
 
     def _dropping(self, acceleration: Acceleration, plain: Pass) -> Acceleration:
         if self._problem(acceleration, plain) is None:
@@ -80,7 +93,7 @@ class Proof:
             accelerated = self._pass(acceleration) if changes_model else plain
             differences = plain.differences(accelerated, bound=BOUNDS[acceleration.precision])
             if differences:
-                precise = self._precise(acceleration, differences)
+                precise = self._precise(acceleration)
                 plain.check(accelerated, precise, differences, precision=acceleration.precision)
             if accelerated.gradients:
                 self._check_steps(acceleration, accelerated.gradients)
@@ -98,24 +111,19 @@ class Proof:
             self.case.optimizer, dict(zip(self.case.model.parameters(), model.parameters(), strict=True))
         )
         applied = acceleration.applied(replace(self.case, model=model, optimizer=optimizer))
-        images = self.images.contiguous(memory_format=acceleration.memory_format)
+        images = self.images.clone(memory_format=acceleration.memory_format)  # a model may change its input in place
         return computed(model, images, self._mean_loss, applied, seed=self.seed)
 
-    def _precise(self, acceleration: Acceleration, names: dict[str, float]) -> Pass:
-        """Compute the same step in the next wider type, and the gradients of these names alone.
-
-        Without any values if the model does not run in it.
-        """
+    def _precise(self, acceleration: Acceleration) -> Pass:
+        """Compute the same step in the next wider type, without any values if the model does not run in it."""
         give_back_memory()
         model = _copied(self.case.model)
-        for name, weight in model.named_parameters():
-            weight.requires_grad_(weight.requires_grad and GRADIENT + name in names)
         plain = Acceleration(acceleration.device, "fp32", "off")
         plain.apply()
         try:
             if acceleration.precision == "fp32":
                 return computed(model.double(), self.images.double(), self._mean_loss, plain, seed=self.seed)
-            return computed(model, self.images, self._mean_loss, plain, seed=self.seed)
+            return computed(model, self.images.clone(), self._mean_loss, plain, seed=self.seed)
         except Exception:  # noqa: BLE001 - some models convert to fp32 themselves, and raise whatever they like
             return Pass()
         finally:
@@ -156,7 +164,18 @@ def _copied(model: nn.Module) -> nn.Module:
         if type(weight) is nn.Parameter and weight.device.type == "cpu" and weight.layout is torch.strided:
             shared = weight.detach()._lazy_clone()  # noqa: SLF001 - copies on write have no public name
             twins[id(weight)] = nn.Parameter(shared, requires_grad=weight.requires_grad)
-    return copy.deepcopy(model, twins)
+    copied = copy.deepcopy(model, twins)
+    _fill_zeros(copied)
+    return copied
+
+
+@torch.no_grad()
+def _fill_zeros(model: nn.Module) -> None:
+    """Fill weights of nothing but zeros, always alike: behind them all gradients would be zero, and nothing proven."""
+    for weight in model.parameters():
+        if weight.layout is torch.strided and weight.is_floating_point() and not weight.is_meta and not weight.any():
+            generator = torch.Generator().manual_seed(weight.numel())
+            weight.copy_(FILLED * torch.randn(weight.shape, generator=generator))
 
 
 def _first_line(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from torch import nn
@@ -33,7 +33,7 @@ class Winograd(Lever):
 
     def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002
         """Compute wide convolutions so."""
-        return layers.using(with_winograd=True)
+        return replace(layers, with_winograd=True)
 
 
 def _is_wide(layer: nn.Module) -> bool:

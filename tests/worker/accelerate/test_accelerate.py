@@ -25,7 +25,7 @@ from benchbench.worker.accelerate.devices import (
 )
 from benchbench.worker.accelerate.in_place import StepsInPlace
 from benchbench.worker.accelerate.layers import FastLayers
-from benchbench.worker.accelerate.lever import Target
+from benchbench.worker.accelerate.lever import Layers, Target
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.optimizers import FusedSteps
 from benchbench.worker.accelerate.products import MIN_WEIGHTS, PRODUCTS
@@ -56,7 +56,7 @@ def test_products_are_as_exact_as_plain_ones(name: str, batch_size: int) -> None
     assert products.fits(x, layer.weight)
     exact = gradients(copy.deepcopy(layer).double(), x.double())
     plain = gradients(layer, x)
-    with FastLayers(products):
+    with FastLayers(Layers(products=products)):
         ours = gradients(layer, x)
         assert layer(x).is_contiguous(), "so that a view of it is what it is of torch's"
     for found, usual, right in zip(ours, plain, exact, strict=True):
@@ -76,7 +76,7 @@ def test_products_pass_over_what_they_were_not_made_for() -> None:
     assert odd.numel() > MIN_WEIGHTS
     assert not products.fits(torch.randn(4, COLUMNS), odd)
     tokens = torch.randn(3, 5, COLUMNS)
-    with FastLayers(products):
+    with FastLayers(Layers(products=products)):
         assert torch.equal(layer(tokens), F.linear(tokens, layer.weight, layer.bias))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert layer(tokens).dtype == torch.bfloat16
@@ -84,10 +84,58 @@ def test_products_pass_over_what_they_were_not_made_for() -> None:
 
 def test_large_layers_stay_in_full_precision_under_autocast() -> None:
     layer, x = large_layer(), torch.randn(4, COLUMNS)
-    with torch.autocast("cpu", dtype=torch.bfloat16), FastLayers(PRODUCTS["blocks"]):
+    with torch.autocast("cpu", dtype=torch.bfloat16), FastLayers(Layers(products=PRODUCTS["blocks"]), is_mixed=True):
         large, small = layer(x.bfloat16()), nn.Linear(8, 8)(torch.randn(4, 8))
     assert large.dtype == torch.float32
     assert small.dtype == torch.bfloat16
+
+
+def test_a_models_own_region_of_autocast_keeps_its_precision() -> None:
+    layer, x = large_layer(), torch.randn(4, COLUMNS)
+    with FastLayers(Layers(products=PRODUCTS["blocks"])):
+        assert layer(x).dtype == torch.float32
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert layer(x).dtype == torch.bfloat16
+
+
+def tied_by_their_data() -> nn.Sequential:
+    model = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3))
+    model[1].weight.data = model[0].weight.data
+    return model
+
+
+def in_a_flat_buffer() -> nn.Sequential:
+    model = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3))
+    flat = torch.cat([layer.weight.detach().flatten() for layer in model])
+    for layer, part in zip(model, flat.chunk(2), strict=True):
+        layer.weight.data = part.view_as(layer.weight)
+    return model
+
+
+def with_a_view() -> nn.Sequential:
+    model = nn.Sequential(nn.Conv2d(8, 8, 3))
+    model.register_buffer("kernel", model[0].weight.detach()[0])
+    return model
+
+
+@pytest.mark.parametrize("make", [tied_by_their_data, in_a_flat_buffer, with_a_view])
+def test_kernels_that_share_their_memory_stay_where_they_are(make: Callable[[], nn.Sequential]) -> None:
+    model = make()
+    before = [weight.data_ptr() for weight in model.parameters()]
+    case = Case(model, torch.optim.SGD(model.parameters(), lr=0.1), 4)
+    fitted = Acceleration(CPU, "bf16", levers=(ChannelsLast(),)).fitted(case).applied(case)
+    assert [weight.data_ptr() for weight in model.parameters()] == before
+    assert fitted.facts()["memory_format"] == "contiguous"
+
+
+class OfAnAuthor(torch.optim.SGD):
+    """May view gradients as it likes."""
+
+
+def test_gradients_lie_as_an_unknown_optimizer_expects_them() -> None:
+    model = nn.Conv2d(8, 8, 3)
+    case = Case(model, OfAnAuthor(model.parameters(), lr=0.1), 4)
+    assert Acceleration(CPU, "bf16", levers=(ChannelsLast(),)).fitted(case).levers == ()
 
 
 def test_a_model_keeps_its_parameters_names_and_state() -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from support.gradients import error, gradients
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
 
 from benchbench.worker.accelerate.layers import FastLayers
+from benchbench.worker.accelerate.lever import Layers
 from benchbench.worker.batches import Span, Window
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def test_a_border_is_convolved_once_for_all_images(layer: nn.Conv2d, window: Win
     exact = gradients(copy.deepcopy(layer).double(), images.double())
     usual = gradients(layer, images)
     shapes: list[torch.Size] = []
-    with FastLayers(images=images, window=window), Spy(shapes):
+    with FastLayers(Layers(window=window), images), Spy(shapes):
         layer(images)
     assert shapes[0][0] == 1, "one image stands for the border"
     assert shapes[1][2:].numel() < images.shape[2:].numel() / 2, "of the others the middle alone is computed"
-    with FastLayers(images=images, window=window):
+    with FastLayers(Layers(window=window), images):
         ours = gradients(layer, images)
     for found, plain, right in zip(ours, usual, exact, strict=True):
         assert error(found, right) < max(3 * error(plain, right), 1e-6)
@@ -70,60 +70,15 @@ def test_a_border_is_convolved_once_for_all_images(layer: nn.Conv2d, window: Win
 def test_outputs_lie_in_memory_as_torchs_do(memory_format: torch.memory_format) -> None:
     layer = nn.Conv2d(3, 8, 11, stride=4).to(memory_format=memory_format)
     images = make_images(3).contiguous(memory_format=memory_format)
-    with FastLayers(images=images, window=MIDDLE):
+    with FastLayers(Layers(window=MIDDLE), images):
         assert layer(images).is_contiguous(memory_format=memory_format)
 
 
-def first_layers(between: nn.Module | None = None) -> nn.Sequential:
+def first_layers() -> nn.Sequential:
     """Return AlexNet's first two convolutions, and what lies between them."""
     torch.manual_seed(0)
-    between = nn.Sequential(nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)) if between is None else between
+    between = nn.Sequential(nn.ReLU(inplace=True), nn.MaxPool2d(3, 2))
     return nn.Sequential(nn.Conv2d(3, 64, 11, stride=4, padding=2), between, nn.Conv2d(64, 192, 5, padding=2))
-
-
-@pytest.mark.parametrize("with_winograd", [False, True])
-def test_a_border_is_followed_through_relu_and_pooling(with_winograd: bool) -> None:  # noqa: FBT001
-    model, images = first_layers(), make_images(12)
-    exact = gradients(copy.deepcopy(model).double(), images.double())
-    usual = gradients(model, images)
-    shapes: list[torch.Size] = []
-    with FastLayers(images=images, window=MIDDLE, with_winograd=with_winograd), Spy(shapes):
-        model(images)
-    whole, apart = torch.Size([1, 64, 17, 17]), torch.Size([12, 64, 18, 18])
-    assert shapes[2:] == ([whole] if with_winograd else [whole, apart]), "14x14 of 17x17 outputs are each image's own"
-    with FastLayers(images=images, window=MIDDLE, with_winograd=with_winograd):
-        ours = gradients(model, images)
-    for found, plain, right in zip(ours, usual, exact, strict=True):
-        assert error(found, right) < max(3 * error(plain, right), 1e-6)
-
-
-class OneBrighter(nn.Module):
-    """Changes the corner of one image in place."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled = F.max_pool2d(F.relu(x), 3, 2)
-        pooled[1, :, 0, 0] += 1
-        return pooled
-
-
-@pytest.mark.parametrize(
-    "between",
-    [
-        OneBrighter(),
-        nn.Sequential(nn.Tanh(), nn.MaxPool2d(3, 2)),
-        nn.MaxPool2d(3, 2, ceil_mode=True),
-        nn.MaxPool2d(2, 2, dilation=2),
-    ],
-    ids=["changed in place", "another function", "pooled beyond the edge", "dilated"],
-)
-def test_a_border_is_followed_no_further_than_it_is_known(between: nn.Module) -> None:
-    model, images = first_layers(between), make_images(12)
-    right = model(images)
-    shapes: list[torch.Size] = []
-    with FastLayers(images=images, window=MIDDLE), Spy(shapes):
-        found = model(images)
-    assert error(found.detach(), right.detach()) < 1e-6
-    assert len(shapes) == 3, "the first layer in two parts, the second whole"
 
 
 @pytest.mark.parametrize(
@@ -141,25 +96,24 @@ def test_images_that_a_model_changes_are_convolved_as_they_are(
     torch.manual_seed(0)
     layer, images = nn.Conv2d(3, 8, 11, stride=4), make_images(3)
     right = layer(change(images.clone()))
-    with FastLayers(images=images, window=MIDDLE):
+    with FastLayers(Layers(window=MIDDLE), images):
         found = layer(change(images))
     assert error(found.detach(), right.detach()) < 1e-6
 
 
-def test_a_second_layer_is_taken_apart_where_that_is_less_work() -> None:
-    model = first_layers()
-    for count, num_parts in ((12, 4), (8, 3), (1, 2)):
+def test_a_single_image_is_convolved_whole() -> None:
+    for count, num_parts in ((12, 2), (1, 1)):
         shapes: list[torch.Size] = []
         images = make_images(count)
-        with FastLayers(images=images, window=MIDDLE), Spy(shapes):
-            model(images)
+        with FastLayers(Layers(window=MIDDLE), images), Spy(shapes):
+            first_layers()[0](images)
         assert len(shapes) == num_parts, count
 
 
 @pytest.mark.parametrize("first", [nn.Identity(), nn.ReLU(), nn.MaxPool2d(3, 1)], ids=["image", "relu", "pooled"])
 def test_each_image_gets_a_gradient_of_its_own(first: nn.Module) -> None:
     model, images = nn.Sequential(first, first_layers()), make_images(12).requires_grad_()
-    with FastLayers(images=images, window=MIDDLE):
+    with FastLayers(Layers(window=MIDDLE), images):
         model(images).square().sum().backward()
     found, images.grad = images.grad, None
     model(images).square().sum().backward()
@@ -169,42 +123,57 @@ def test_each_image_gets_a_gradient_of_its_own(first: nn.Module) -> None:
     assert error(found, right) < 1e-6
 
 
-class Watched(nn.Module):
-    """Keeps the gradient of what passes through it."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.seen = F.max_pool2d(F.relu(x), 3, 2)
-        if self.seen.requires_grad:
-            self.seen.retain_grad()
-        return self.seen
+def kept_early(model: nn.Sequential, images: torch.Tensor) -> torch.Tensor:
+    activations = model[:2](images)
+    activations.retain_grad()
+    model[2](activations).square().sum().backward()
+    return gradient_of(activations)
 
 
-def test_gradients_that_a_model_keeps_are_each_images_own() -> None:
-    model, images = first_layers(Watched()), make_images(12)
-    found: list[torch.Tensor] = []
+def kept_late(model: nn.Sequential, images: torch.Tensor) -> torch.Tensor:
+    activations = model[:2](images)
+    outputs = model[2](activations)
+    activations.retain_grad()
+    outputs.square().sum().backward()
+    return gradient_of(activations)
+
+
+def told_to_an_old_hook(model: nn.Sequential, images: torch.Tensor) -> torch.Tensor:
+    told: list[torch.Tensor] = []
+    model[0].register_backward_hook(lambda _module, _inputs, outputs: told.append(outputs[0].clone()))
+    model(images).square().sum().backward()
+    return told[0]
+
+
+def asked_for(model: nn.Sequential, images: torch.Tensor) -> torch.Tensor:
+    activations = model[:2](images)
+    return torch.autograd.grad(model[2](activations).square().sum(), activations)[0]
+
+
+def gradient_of(tensor: torch.Tensor) -> torch.Tensor:
+    assert tensor.grad is not None
+    return tensor.grad
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-full backward hook")
+@pytest.mark.parametrize("gradient", [kept_early, kept_late, told_to_an_old_hook, asked_for])
+def test_gradients_of_activations_are_each_images_own(
+    gradient: Callable[[nn.Sequential, torch.Tensor], torch.Tensor],
+) -> None:
+    images = make_images(12)
+    found = []
     for window in (MIDDLE, None):
-        with FastLayers(images=images, window=window):
-            model(images).square().sum().backward()
-        found.append(model[1].seen.grad)
+        with FastLayers(Layers(window=window), images):
+            found.append(gradient(first_layers(), images))
     assert error(found[0], found[1]) < 1e-5
 
 
-def test_a_gradient_of_activations_is_refused_rather_than_wrong() -> None:
-    model, images = first_layers(), make_images(12)
-    with FastLayers(images=images, window=MIDDLE):
-        activations = model[:2](images)
-        loss = model[2](activations).square().sum()
-        with pytest.raises(RuntimeError, match="--accelerate off"):
-            torch.autograd.grad(loss, activations)
-        torch.autograd.grad(loss, model[0].weight)
-
-
-def test_a_border_is_followed_without_gradients_and_in_inference_mode() -> None:
+def test_a_border_is_shared_without_gradients_and_in_inference_mode() -> None:
     model, images = first_layers(), make_images(12)
     with torch.no_grad():
         right = model(images)
     for mode in (torch.no_grad, torch.inference_mode):
-        with mode(), FastLayers(images=images, window=MIDDLE, with_winograd=True):
+        with mode(), FastLayers(Layers(window=MIDDLE, with_winograd=True), images):
             assert error(model(images), right) < 1e-5
 
 
@@ -222,5 +191,5 @@ def test_a_border_is_followed_without_gradients_and_in_inference_mode() -> None:
 def test_other_convolutions_of_images_are_torchs_own(layer: nn.Conv2d) -> None:
     images = make_images(2)
     right = layer(images)
-    with FastLayers(images=images, window=MIDDLE, with_winograd=True):
+    with FastLayers(Layers(window=MIDDLE, with_winograd=True), images):
         assert torch.equal(layer(images), right)

@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from benchbench.worker.accelerate import winograd_3x3, winograd_5x5
 from benchbench.worker.accelerate.layers import FastLayers
+from benchbench.worker.accelerate.lever import Layers
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -39,7 +40,7 @@ def test_winograds_convolutions_are_as_exact_as_direct_ones(
     assert winograd_3x3.fits(x, layer.weight, **PLAIN)
     exact = gradients(copy.deepcopy(layer).double(), x.double())
     usual = gradients(layer, x)
-    with FastLayers(with_winograd=True):
+    with FastLayers(Layers(with_winograd=True)):
         ours = gradients(layer, x)
     assert not torch.equal(ours[0], usual[0])
     assert ours[0].is_contiguous(memory_format=torch.channels_last)
@@ -78,7 +79,7 @@ def test_small_and_other_convolutions_are_not_winograds() -> None:
     for name, value in (("stride", (2, 2)), ("padding", (0, 0)), ("padding", "same")):
         assert not winograd_3x3.fits(x, weight, **PLAIN | {name: value}), name
     for layer in (nn.Conv2d(192, 384, 3, padding=1, groups=2), nn.Conv2d(192, 384, 3, padding=1, dilation=2)):
-        with FastLayers(with_winograd=True):
+        with FastLayers(Layers(with_winograd=True)):
             found = layer(torch.ones(12, 192, 8, 8))
         assert torch.equal(found, layer(torch.ones(12, 192, 8, 8)))
 
@@ -104,7 +105,7 @@ def test_wide_convolutions_are_as_exact_as_direct_ones(
     assert winograd_5x5.fits(x, layer[0].weight, stride=1, padding=layer[0].padding)
     exact = gradients(copy.deepcopy(layer).double(), x.double())
     usual = gradients(layer, x)
-    with FastLayers(with_winograd=True):
+    with FastLayers(Layers(with_winograd=True)):
         ours = gradients(layer, x)
     assert not torch.equal(ours[0], usual[0])
     for found, plain, right in zip(ours, usual, exact, strict=True):
@@ -119,7 +120,7 @@ def test_penalties_of_gradients_have_gradients(layer: nn.Conv2d, size: int) -> N
     found = []
     for with_winograd in (True, False):
         layer.zero_grad()
-        with FastLayers(with_winograd=with_winograd):
+        with FastLayers(Layers(with_winograd=with_winograd)):
             (gradient,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
         gradient.square().sum().backward()
         assert layer.weight.grad is not None
@@ -130,7 +131,7 @@ def test_penalties_of_gradients_have_gradients(layer: nn.Conv2d, size: int) -> N
 @of_both_kinds
 def test_a_model_that_computes_in_bf16_itself_is_left_alone(layer: nn.Conv2d, size: int) -> None:
     x = torch.randn(12, layer.in_channels, size, size)
-    with FastLayers(with_winograd=True), torch.autocast("cpu", dtype=torch.bfloat16):
+    with FastLayers(Layers(with_winograd=True)), torch.autocast("cpu", dtype=torch.bfloat16):
         found = layer(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(found, layer(x))

@@ -134,7 +134,7 @@ class BrokenBorder(SharedBorder):
     """Takes too small a window for that of the images."""
 
     def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002
-        return layers.using(window=Window(Span(13, 22), Span(10, 22)))
+        return replace(layers, window=Window(Span(13, 22), Span(10, 22)))
 
 
 def test_broken_products_are_dropped_with_the_steps_that_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,10 +214,120 @@ class LooksAtActivations(nn.Module):
         return self.again(activations * gradient).mean((2, 3))  # type: ignore[no-any-return]
 
 
-def test_a_border_is_not_shared_if_a_model_looks_at_gradients_of_activations() -> None:
+def test_a_border_is_shared_also_if_a_model_looks_at_gradients_of_activations() -> None:
     levers = (SharedBorder(), FusedSteps())
     proven = proof(LooksAtActivations()).proven(Acceleration(CPU, "fp32", levers=levers))
-    assert proven.levers == levers[1:]
+    assert proven.note == ""
+
+
+class NormalisesInPlace(nn.Module):
+    """Changes the very images that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 5), nn.Flatten(), nn.Linear(8 * 28 * 28, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.sub_(0.5).div_(0.25))  # type: ignore[no-any-return]
+
+
+def test_a_model_that_changes_its_images_in_place_keeps_its_levers() -> None:
+    given = proof(NormalisesInPlace())
+    images = given.images.clone()
+    proven = given.proven(Acceleration(CPU, "fp32", levers=(SharedBorder(), FusedSteps())))
+    assert proven.note == ""
+    assert torch.equal(given.images, images)
+
+
+class Residual(nn.Module):
+    """Begins with a branch of nothing but zeros, behind which no weight has a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.branch = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3))
+        self.last = nn.Linear(3 * 32 * 32, 10)
+        nn.init.zeros_(self.branch[1].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last((x + self.branch(x)).flatten(1))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Deaf(SharedBorder):
+    """Forgets the gradient of a kernel."""
+
+    def apply(self, case: Case, layers: Layers) -> Layers:
+        kernel = case.model.branch[0].weight  # type: ignore[index,union-attr]
+        kernel.register_hook(torch.zeros_like)  # type: ignore[union-attr,operator]
+        return layers
+
+
+def test_a_wrong_gradient_is_seen_behind_weights_that_begin_at_zero() -> None:
+    model = Residual()
+    proven = proof(model).proven(Acceleration(CPU, "fp32", levers=(Deaf(), FusedSteps())))
+    assert "gradient of branch.0.weight differs" in proven.dropped[Deaf.name]
+    assert not model.branch[1].weight.any(), "the model itself is as it was"
+
+
+class HoldsItself(nn.Module):
+    """Computes by a function that holds the layer, so that a copy computes with the original's weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        last = self.last = nn.Linear(3 * 32 * 32, 10)
+        self.steps = [lambda x: last(x.flatten(1))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for step in self.steps:
+            x = step(x)
+        return x
+
+
+def test_without_a_gradient_in_a_copy_there_is_no_proof() -> None:
+    model = HoldsItself()
+    proven = proof(model).proven(Acceleration(CPU, "fp32", levers=(FusedSteps(),)))
+    assert "no gradient reaches a copy" in proven.note
+    assert model.last.weight.grad is None
+
+
+class Masked(nn.Module):
+    """Has a mask with infinite numbers, as attention has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.last = nn.Linear(3 * 32 * 32, 10)
+        self.register_buffer("mask", torch.full((4, 4), -torch.inf).triu(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(x.flatten(1)) + self.mask.softmax(1).mean()  # type: ignore[no-any-return,operator]
+
+
+def test_infinite_numbers_in_a_mask_are_no_difference() -> None:
+    proven = proof(Masked()).proven(Acceleration(CPU, "fp32", levers=(SharedBorder(), FusedSteps())))
+    assert proven.note == ""
+
+
+class WideInEvaluation(nn.Module):
+    """Views what a wide layer computes, which Winograd takes in batches of an evaluation alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.wide = nn.Conv2d(3, 192, 8, stride=8), nn.Conv2d(192, 192, 3, padding=1)
+        self.last = nn.Linear(192 * 16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.wide(self.first(x)).relu()
+        return self.last(x.view(x.size(0), -1))  # type: ignore[no-any-return]
+
+
+def test_what_only_the_batches_of_an_evaluation_are_computed_by_is_proven_too() -> None:
+    proven = proof(WideInEvaluation()).proven(Acceleration(CPU, "fp32", levers=(Winograd(), FusedSteps())))
+    assert "view" in proven.dropped["winograd"]
 
 
 class Volumes(nn.Module):
