@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,25 +41,59 @@ def list_layers(model: nn.Module, image: Tensor) -> list[Layer]:
     buffers and random generators are left as they are. Raises whatever a model raises that needs real numbers to pass
     an image.
     """
-    outputs: dict[str, tuple[int, ...]] = {}
     names = dict(model.named_modules())
-    multiply_adds = _pass(model, image, names, outputs)
-    order = dict.fromkeys([*(name for name in outputs if name), *names])
-    own = _Own(multiply_adds)
-    rows = [own.layer(name, names[name], outputs.get(name, ())) for name in order]
+    passed = _pass(model, image, names)
+    seen: set[int] = set()
+    rows = []
+    for name in dict.fromkeys([*(name for name in passed.outputs if name), *names]):
+        # Each parameter counts once, for the first module that has it.
+        own = [parameter for parameter in names[name].parameters(recurse=False) if id(parameter) not in seen]
+        seen.update(map(id, own))
+        num_parameters = sum(parameter.numel() for parameter in own)
+        multiply_adds = passed.flops[name] // 2  # each is two floating point operations
+        output = passed.outputs.get(name, ())
+        rows.append(Layer(name or WHOLE, type(names[name]).__name__, output, num_parameters, multiply_adds))
     return [row for row in rows if row.parameters or row.multiply_adds or _is_leaf(names.get(row.name, model))]
 
 
-def _pass(
-    model: nn.Module, image: Tensor, names: dict[str, nn.Module], outputs: dict[str, tuple[int, ...]]
-) -> dict[str, int]:
-    """Fill in the outputs and return the multiply-adds of each module, including those of its submodules."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
+class _Pass:
+    """What modules do while an image passes: their outputs, and the floating point operations of their own.
 
-    def note(name: str, output: object) -> None:
-        outputs[name] = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
+    An operation is that of the innermost module which runs. A module with several parents is known by its first name.
+    """
 
+    def __init__(self) -> None:
+        from torch.utils.flop_counter import FlopCounterMode
+
+        self.outputs: dict[str, tuple[int, ...]] = {}
+        self.flops: Counter[str] = Counter()
+        self._counter = FlopCounterMode(display=False)
+        self._counted = 0
+        self._running = [""]
+
+    def begin(self, name: str) -> None:
+        self._count()
+        self._running.append(name)
+
+    def end(self, name: str, output: object) -> None:
+        self._count()
+        self._running.pop()
+        self.outputs[name] = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        with self._counter:
+            yield
+        self._count()
+
+    def _count(self) -> None:
+        total = self._counter.get_total_flops()
+        self.flops[self._running[-1]] += total - self._counted
+        self._counted = total
+
+
+def _pass(model: nn.Module, image: Tensor, names: dict[str, nn.Module]) -> _Pass:
+    passed = _Pass()
     # On the meta device nothing is computed and nothing that the model keeps is touched.
     state = {
         name: torch.empty_like(value, device="meta")
@@ -65,33 +101,16 @@ def _pass(
     }
     with ExitStack() as stack:
         for name, module in names.items():
-            hook = module.register_forward_hook(lambda _module, _input, output, name=name: note(name, output))
-            stack.callback(hook.remove)
+            before = module.register_forward_pre_hook(lambda _module, _input, name=name: passed.begin(name))
+            after = module.register_forward_hook(lambda _module, _input, output, name=name: passed.end(name, output))
+            stack.callback(before.remove)
+            stack.callback(after.remove)
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.no_grad())
         stack.enter_context(_eval_mode(names.values()))
-        counter = stack.enter_context(FlopCounterMode(display=False))
+        stack.enter_context(passed.counting())
         torch.func.functional_call(model, state, (image.to("meta"),))
-    root = type(model).__name__
-    # A multiply-add is two floating point operations.
-    counts = {name: sum(counts.values()) // 2 for name, counts in counter.get_flop_counts().items()}
-    return {name: counts.get(f"{root}.{name}" if name else root, 0) for name in names}
-
-
-@dataclass
-class _Own:
-    """Splits parameters and multiply-adds among modules: each parameter counts once, for the first that has it."""
-
-    multiply_adds: dict[str, int]
-    seen: set[int] = field(default_factory=set)
-
-    def layer(self, name: str, module: nn.Module, output: tuple[int, ...]) -> Layer:
-        inner = Counter(self.multiply_adds[f"{name}.{child}".lstrip(".")] for child, _ in module.named_children())
-        own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in self.seen]
-        self.seen.update(map(id, own))
-        multiply_adds = self.multiply_adds[name] - sum(value * times for value, times in inner.items())
-        num_parameters = sum(parameter.numel() for parameter in own)
-        return Layer(name or WHOLE, type(module).__name__, output, num_parameters, multiply_adds)
+    return passed
 
 
 def _is_leaf(module: nn.Module) -> bool:

@@ -70,6 +70,23 @@ def test_every_parameter_and_product_of_an_odd_network_is_in_one_row() -> None:
     assert list(layers) == ["norm", "square", "drop", "head", WHOLE, "unused"]
 
 
+class Block(nn.Module):
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.product, self.activation = nn.Linear(8, 8), activation
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.activation(self.product(x))  # type: ignore[no-any-return]
+
+
+def test_a_layer_that_two_blocks_share_is_listed_once_and_nothing_is_lost() -> None:
+    shared = nn.Sequential(nn.Linear(8, 8, bias=False), nn.ReLU())
+    layers = list_layers(nn.Sequential(Block(shared), Block(shared)), IMAGE)
+    assert [layer.name for layer in layers if "activation" in layer.name] == ["0.activation.0", "0.activation.1"]
+    assert sum(layer.multiply_adds for layer in layers) == 4 * 8 * 8 * 3 * 8
+    assert sum(layer.parameters for layer in layers) == 3 * 64 + 2 * 8
+
+
 def test_looking_changes_nothing() -> None:
     model = Odd().train()
     model.norm.eval()
