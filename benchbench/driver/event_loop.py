@@ -151,7 +151,7 @@ class _Running:
     def _hear_event(self, job: TrialJob, event: Event) -> None:
         journal = _journal(job)
         before = self._record(job, journal)
-        if before is not None and isinstance(event, EpochFinished) and event.epoch.epoch <= len(before.epochs):
+        if before is not None and isinstance(event, EpochFinished) and before.has_epoch(event.epoch):
             return  # trained again after an interruption: the journal has it already
         if isinstance(event, Started | Resumed):
             journal.set_claim(replace(self.drive.claim, label=self.drive.labels.get(job.attempt, "")))

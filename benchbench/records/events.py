@@ -70,6 +70,11 @@ class Epoch:
     peak_memory_bytes: int = 0
     noisy: bool | None = None
 
+    @property
+    def results(self) -> tuple[float, float, float, float]:
+        """Return what an exact repetition has as well: losses and accuracies."""
+        return (self.train_loss, self.train_accuracy, self.val_loss, self.val_accuracy)
+
 
 def rank(val_accuracy: float, val_loss: float) -> Rank:
     """Return the rank of a trial of this accuracy and loss, so that equal accuracies have one order everywhere."""

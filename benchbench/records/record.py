@@ -93,6 +93,10 @@ class Record:
         """Return every machine that the trial ran on, as often as it changed."""
         return (self.machine, *self.resumed_on)
 
+    def has_epoch(self, epoch: Epoch) -> bool:
+        """Tell whether the record has this epoch with the same results: a trial that was resumed repeats some."""
+        return any(each.epoch == epoch.epoch and each.results == epoch.results for each in self.epochs)
+
     @property
     def rank(self) -> Rank:
         """Return what trials are ranked by; those without results come last."""
@@ -138,8 +142,9 @@ class Record:
                     notes=notes,
                     resumed_on=(*self.resumed_on, *moved),
                 )
-            case EpochFinished() if event.epoch.epoch > len(self.epochs):
-                return replace(self, epochs=(*self.epochs, event.epoch))
+            case EpochFinished() if not self.has_epoch(event.epoch):
+                # Epochs of an earlier run that this one does not repeat exactly are not mixed with its own.
+                return replace(self, epochs=(*self.epochs[: event.epoch.epoch - 1], event.epoch))
             case Finished():
                 return replace(
                     self,

@@ -164,12 +164,13 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
 
 def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | None, str]:
     """Return the checkpoint of a trial that goes on, or why it begins anew, if there was one."""
-    shorter = None if job.resume else job.continues
-    path = Path(shorter.folder if shorter else job.folder) / file_names.CHECKPOINT
-    if not (job.resume or shorter) or not path.exists():
+    path, spec_id = Path(job.folder) / file_names.CHECKPOINT, job.spec.id
+    # One that continues a shorter trial may have been interrupted before it had a checkpoint of its own.
+    if job.continues and not (job.resume and path.exists()):
+        path, spec_id = Path(job.continues.folder) / file_names.CHECKPOINT, job.continues.spec_id
+    if not (job.resume or job.continues) or not path.exists():
         return None, ""
     try:
-        spec_id = shorter.spec_id if shorter else job.spec.id
         return checkpoint.load(path, spec_id=spec_id, data_digest=data_digest), ""
     except checkpoint.CheckpointError as error:
         return None, f"{error.message}; the trial starts again from its beginning"
@@ -202,9 +203,8 @@ def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
 
 def _augmenter(spec: Spec, registry: Registry, dataset: Dataset, splits: Splits) -> Augmenter:
     num_channels, *lengths = splits.train.images.shape[1:]
-    height, width = (min(length, dataset.image_size) for length in lengths)
-    mean = dataset.mean if len(dataset.mean) == num_channels else dataset.mean * num_channels
-    data = ImageSpec(num_channels, height, width, num_classes=len(splits.class_names), mean=mean)
+    shape = (num_channels, *(min(length, dataset.image_size) for length in lengths))
+    data = ImageSpec.of(shape, mean=dataset.mean, num_classes=len(splits.class_names))
     return Augmenter.of(registry.create_augmentations(spec.augmentation), data)
 
 
@@ -225,11 +225,18 @@ def _build(
     train, val, test = splits
     window = train.window.joined(val.window).joined(test.window)
     images, _ = next(train.shuffled(seed=spec.seed, epoch=1))
-    data = DataSpec(num_channels=images.shape[1], image_size=images.shape[2], num_classes=num_classes)
+    data = DataSpec(
+        num_channels=images.shape[1],
+        image_size=images.shape[2],
+        num_classes=num_classes,
+        mean=train.preprocessing.mean,
+        std=train.preprocessing.std,
+    )
     model = _built(model_plugin, nn.Module, data).to(acceleration.device)
     switches.put_back(model_plugin)
     check = ModelCheck(model, images, acceleration, num_classes=num_classes, plugin=model_plugin)
     num_outputs = check.run(num_images=train.num_images)
+    switches.put_back(model_plugin)  # which a forward pass may turn as well
     loss = _built(loss_plugin, nn.Module, train.labels.cpu(), num_outputs=num_outputs).to(acceleration.device)
     if any(parameter.requires_grad for parameter in loss.parameters()):
         raise failure(loss_plugin, "its module has parameters, which no optimizer trains", hint="a loss keeps buffers")

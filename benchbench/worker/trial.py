@@ -30,7 +30,7 @@ from benchbench.worker.final import final_of
 from benchbench.worker.setup import memory_errors_named, prepare
 from benchbench.worker.staging import stage_artifacts
 from benchbench.worker.system import SystemSampler, is_noisy
-from benchbench.worker.train import BatchCounter, evaluate, evaluate_in_passing, fit
+from benchbench.worker.train import BatchCounter, evaluate, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,6 +158,7 @@ class _Trial:
             self._continued(),
             _moved(self._began, prepared.started),
             self._changed(),
+            _computed_as_before(self._job, self._began),
             f"no longer accelerated: {dropped}" if dropped else "",
             prepared.note,
         )
@@ -249,8 +250,12 @@ class _Trial:
 
     def _evaluate(self, split: str) -> Evaluation:
         self._split = split
-        pass_over = evaluate_in_passing if split == "train" else evaluate
-        return pass_over(self._prepared.learner, getattr(self._prepared, split), heartbeat=self._heartbeat)
+        return evaluate(
+            self._prepared.learner,
+            getattr(self._prepared, split),
+            heartbeat=self._heartbeat,
+            keeps_logits=split == "test",
+        )
 
 
 @contextmanager
@@ -275,6 +280,17 @@ def _moved(began: Started | None, now: Started) -> str:
     """Return a note on a trial that is resumed on another kind of device."""
     devices = [event.machine.device.partition(":")[0] for event in (began, now) if event]
     return "" if len(set(devices)) == 1 else f"it began on {devices[0]} and is resumed on {devices[1]}"
+
+
+def _computed_as_before(job: TrialJob, began: Started | None) -> str:
+    """Return a note on a trial that is computed as when it began, and not as it is asked for now."""
+    facts = began.acceleration if began else {}
+    options = []
+    if facts.get("accelerate", job.accelerate) != job.accelerate:
+        options.append(f"with --accelerate {facts['accelerate']}")
+    if facts and (facts["model"] == "compiled") is not job.compiled:
+        options.append("without --compile" if job.compiled else "with --compile")
+    return f"computed {' and '.join(options)}, as when it began (--fresh begins anew)" if options else ""
 
 
 def _describe(error: Exception) -> Error:

@@ -161,6 +161,31 @@ def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
     assert _acceleration(again, _began(again)).facts().items() >= other.items()
 
 
+def test_a_trial_that_is_asked_to_be_computed_otherwise_than_it_began_says_that_it_is_not(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    job = make_job(registry, tmp_path)
+    (began,) = until(run_trial(job, registry, heartbeat=heartbeat), 0)
+    Journal(Path(job.folder)).append(began)
+    resumed = next(run_trial(replace(job, resume=True, accelerate="off"), registry, heartbeat=heartbeat))
+    assert isinstance(resumed, Resumed)
+    assert resumed.note == "computed with --accelerate auto, as when it began (--fresh begins anew)"
+
+
+def test_epochs_that_are_not_repeated_exactly_replace_those_after_the_checkpoint(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    events = list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
+    started, *epochs, _ = events
+    again = [replace(event, epoch=replace(event.epoch, val_loss=9.0)) for event in epochs[1:3]]
+    resumed = Resumed(num_epochs=1, machine=started.machine)
+    assert [epoch.val_loss for epoch in Record.of([started, *epochs, resumed, epochs[1]]).epochs[1:]] == [
+        event.epoch.val_loss for event in epochs[1:]
+    ]
+    mixed = Record.of([started, *epochs, resumed, *again])
+    assert [epoch.val_loss for epoch in mixed.epochs[1:]] == [9.0, 9.0]
+
+
 def test_a_trial_that_goes_on_on_another_device_says_so(
     registry: Registry, heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
