@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from benchbench.plugin.base import Plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 
@@ -24,6 +26,13 @@ class ImageSpec:
     width: int
     num_classes: int
     mean: tuple[float, ...]
+
+    @staticmethod
+    def of(image_shape: Sequence[int], *, mean: tuple[float, ...], num_classes: int) -> ImageSpec:
+        """Return it for images ``[C, H, W]``; ``mean`` has one value per channel or one for all."""
+        num_channels, height, width = image_shape
+        per_channel = mean if len(mean) == num_channels else mean * num_channels
+        return ImageSpec(num_channels, height, width, num_classes, per_channel)
 
 
 class Augment(Protocol):

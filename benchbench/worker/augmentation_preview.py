@@ -30,9 +30,7 @@ def augment(folder: Path) -> None:
     with np.load(folder / "images.npz", allow_pickle=False) as arrays:
         images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     images = crop(images, request.image_size)
-    num_channels, height, width = images.shape[1:]
-    mean = request.mean if len(request.mean) == num_channels else request.mean * num_channels
-    data = ImageSpec(num_channels, height, width, num_classes=request.num_classes, mean=mean)
+    data = ImageSpec.of(images.shape[1:], mean=request.mean, num_classes=request.num_classes)
     registry = Registry.load(request.plugin_files)
     augmenter = Augmenter.of(registry.create_augmentations(PluginSpec(request.augmentation, 1, {})), data)
     generator = torch.Generator().manual_seed(0)

@@ -19,24 +19,29 @@ if TYPE_CHECKING:
 class Average:
     """An exponential moving average of all weights and running statistics, from the initial weights on.
 
-    After each step it is ``decay * average + (1 - decay) * weights``. Counters are copied.
+    After each step it is ``decay * average + (1 - decay) * weights``. Counters are copied, and so are buffers with
+    numbers that are not finite at the start, such as masks of attention: they have no mean.
     ``model`` is the averaged network; it is evaluated, and never trained.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = _copied(model).requires_grad_(False)
         self._decay = decay
+        self._has_mean = [_has_mean(tensor) for tensor in _tensors(self.model)]
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Take the weights after a step into the average."""
-        averages, values = _tensors(self.model), _tensors(model)
-        pairs = list(zip(averages, values, strict=True))
-        means = [pair for pair in pairs if pair[0].is_floating_point()]
+        triples = list(zip(self._has_mean, _tensors(self.model), _tensors(model), strict=True))
+        means = [(average, value) for has_mean, average, value in triples if has_mean]
         torch._foreach_lerp_([mean for mean, _ in means], [value for _, value in means], 1 - self._decay)
-        for average, value in pairs:
-            if not average.is_floating_point():
+        for has_mean, average, value in triples:
+            if not has_mean:
                 average.copy_(value)
+
+
+def _has_mean(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and bool(tensor.isfinite().all())
 
 
 def _tensors(model: nn.Module) -> Iterable[Tensor]:

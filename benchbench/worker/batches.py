@@ -105,7 +105,7 @@ class Batches:
         self._reading = reading or Reading()
         self._images = self._reading.of(split.images, device)
         self._labels = split.labels.to(device)
-        self._preprocessing = preprocessing
+        self.preprocessing = preprocessing
         self._mean = _per_channel(preprocessing.mean, device)
         self._std = _per_channel(preprocessing.std, device)
 
@@ -131,7 +131,7 @@ class Batches:
     @property
     def window(self) -> Window:
         """Return where images may differ, augmented or not: all that is around them is black."""
-        size = self._preprocessing.image_size
+        size = self.preprocessing.image_size
         height, width = (min(length, size) for length in self._images.shape[2:])
         top, left = (size - height) // 2, (size - width) // 2
         return Window(Span(top, top + height), Span(left, left + width))
@@ -145,7 +145,7 @@ class Batches:
         return self._augmented(rows, order, draws)
 
     def _augmented(self, rows: Tensor, order: Tensor, draws: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-        size = self._preprocessing.image_size
+        size = self.preprocessing.image_size
         spans = self._spans(self.batch_size)
         for chosen, read in zip(spans, self._images.read(spans, rows), strict=True):
             images, labels = crop(read, size), self._labels[order[chosen]]
@@ -164,7 +164,7 @@ class Batches:
         """Yield every image once, as stored and never augmented, in batches of ``eval_batch_size``."""
         spans = self._spans(self.eval_batch_size)
         for chosen, read in zip(spans, self._images.read(spans), strict=True):
-            images = self._normalise(pad_or_crop(read, self._preprocessing.image_size))
+            images = self._normalise(pad_or_crop(read, self.preprocessing.image_size))
             self._reading.after_reading()
             yield images, self._labels[chosen]
 

@@ -67,6 +67,7 @@ class Checkpoint:
         with _misfits_named():
             for name, part in _parts(learner).items():
                 part.load_state_dict(self.states[name])
+            _take_types(learner.optimizer, self.states["optimizer"])
             _take_strides(learner.optimizer)
         _set_random_states(self.random_states, learner.acceleration.device)
 
@@ -210,6 +211,17 @@ def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
     return "x".join(map(str, shapes[name])) or "a number" if name in shapes else "missing"
 
 
+def _take_types(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
+    """Give what the optimizer keeps the types that it had: torch loads all of it in the type of the weights."""
+    numbers = [number for group in saved["param_groups"] for number in group["params"]]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, parameter in zip(numbers, parameters, strict=True):
+        for name, value in saved["state"].get(number, {}).items():
+            loaded = optimizer.state[parameter].get(name)
+            if isinstance(value, torch.Tensor) and isinstance(loaded, torch.Tensor) and loaded.dtype != value.dtype:
+                optimizer.state[parameter][name] = value.to(loaded.device, copy=True)
+
+
 def _take_strides(optimizer: torch.optim.Optimizer) -> None:
     """Give what the optimizer keeps of a parameter the order in memory of that parameter.
 
@@ -217,7 +229,7 @@ def _take_strides(optimizer: torch.optim.Optimizer) -> None:
     """
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape and name != "step":
                 state[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 

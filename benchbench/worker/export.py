@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import torch
+
 from benchbench.paths import NO_ROOM, system_error, write_atomically
 from benchbench.records import file_names
 
@@ -60,8 +62,6 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, classifier: Clas
 
 def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
     """Return the graph of the model, after a check that it computes the same for one image and for several."""
-    import torch
-
     with torch.no_grad(), _silent():
         # DYNAMIC raises if the graph would fit one batch size only; AUTO, MLflow's choice, says nothing.
         dynamic_shapes = ({0: torch.export.Dim.DYNAMIC},)
@@ -75,8 +75,6 @@ def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
 
 def _forget_source(program: ExportedProgram) -> None:
     """Take out of a graph the lines of code that each operation comes from, with the absolute paths of their files."""
-    import torch
-
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:
@@ -97,8 +95,6 @@ def _silent() -> Iterator[None]:
 
 
 def _write(folder: Path, program: ExportedProgram, classifier: Classifier) -> None:
-    import torch
-
     (folder / "data").mkdir(parents=True)
     with warnings.catch_warnings():
         # torch tells of weights that share storage and are not on the CPU; ours are there by now.
@@ -127,8 +123,6 @@ def _describe(classifier: Classifier) -> dict[str, object]:
 
     There is no schema of what goes in: MLflow's know either files or arrays, and this model takes both.
     """
-    import torch
-
     return {
         "flavors": {
             "python_function": {

@@ -13,6 +13,7 @@ from benchbench.errors import BenchError, ModelError
 from benchbench.plugin.failures import check_returned, failure, failures_named, place_of
 from benchbench.plugin.model import logits_problem
 from benchbench.worker.memory import is_out_of_memory
+from benchbench.worker.seeds import random_states_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,14 +68,13 @@ class ModelCheck:
         self._check_output(_copied(self._model), self._images[:batch_size], training=True)
 
     def _check_output(self, model: nn.Module, images: Tensor, *, training: bool) -> int:
-        devices = [self._acceleration.device] if self._acceleration.device.type == "cuda" else []
         buffers = {name: value.clone() for name, value in model.named_buffers() if value.numel()} if training else {}
         mode = "training" if training else "eval"
         action = f"in {mode} mode on a batch of shape {list(images.shape)}"
         with (
             self._size_hinted(images),
             failures_named(self._plugin, action, unless=is_out_of_memory),
-            torch.random.fork_rng(devices=devices),
+            random_states_kept(self._acceleration.device),
             # As in a step, where a forward pass may ask for gradients.
             torch.set_grad_enabled(training),
             self._acceleration.context(),

@@ -119,6 +119,7 @@ def _answer_all(worker: Worker, requests: Sequence[str], put: Callable[[Answer |
             for request in requests:
                 worker.answer(decode(request))  # type: ignore[arg-type]
     finally:
+        lines.end_line()
         put(None)
 
 
@@ -159,3 +160,8 @@ class _Lines(io.TextIOBase):
         for line in lines:
             self._put(Output(line))
         return len(text)
+
+    def end_line(self) -> None:
+        """Pass on what was written after the last line break."""
+        if self._rest:
+            self.write("\n")

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.data.preparation import Classifier
+from benchbench.errors import BenchError
 from benchbench.records import file_names
 from benchbench.worker import artifacts
 from benchbench.worker.predictor import Predictor
@@ -56,8 +57,13 @@ def _as_saved(
     acceleration = prepared.learner.acceleration
     if acceleration.device.type != "cpu" or acceleration.precision != "fp32":
         return predictions, ""
-    predictor = Predictor.load(folder / "data")
-    saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.evaluated))
+    try:
+        predictor = Predictor.load(folder / "data")
+        saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.evaluated))
+    except (BenchError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - torch may be unable to load what it wrote; training is worth more
+        return predictions, f"the saved model cannot be used here: {type(error).__name__}: {error}"
     num_others = int((saved.argmax(dim=1) != predictions.probabilities.argmax(dim=1)).sum())
     if num_others:
         return predictions, f"the saved model rounds otherwise, and takes {num_others} test images for other classes"

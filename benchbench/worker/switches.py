@@ -78,6 +78,14 @@ def _switches(precision: Precision, num_threads: int) -> Iterator[_Switch]:
         torch.are_deterministic_algorithms_enabled,
         torch.use_deterministic_algorithms,
     )
+    # Torch cannot tell how this one is set.
+    yield _Switch("flush_denormal", False, lambda: False, torch.set_flush_denormal)
+    yield _Switch(
+        "mha.fastpath_enabled", True, torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
+    )
+    for name in ("flash", "mem_efficient", "math"):
+        is_enabled = getattr(torch.backends.cuda, f"{name}_sdp_enabled")
+        yield _Switch(f"cuda.{name}_sdp", True, is_enabled, getattr(torch.backends.cuda, f"enable_{name}_sdp"))
     for kind in ("cpu", "cuda"):
         yield _Switch(
             f"autocast.{kind}",

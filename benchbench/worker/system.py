@@ -59,7 +59,7 @@ class SystemSampler:
         self._since = self._now()
 
     def __enter__(self) -> Self:
-        psutil.cpu_percent()
+        psutil.cpu_percent()  # for a first sample in this thread: psutil measures since the last call in a thread
         self._thread.start()
         return self
 
@@ -82,6 +82,7 @@ class SystemSampler:
         return means
 
     def _run(self) -> None:
+        psutil.cpu_percent()
         while not self._ended.wait(self._every_seconds):
             sample = self._sample()
             with self._lock:
@@ -222,4 +223,6 @@ def _seconds_of(pid: int) -> float:
         times = psutil.Process(pid).cpu_times()
     except psutil.Error:
         return 0.0
-    return times.user + times.system
+    # The compiler that torch.compile starts is one of ours; the children of the driver are other workers.
+    of_children = times.children_user + times.children_system if pid == os.getpid() else 0.0
+    return times.user + times.system + of_children

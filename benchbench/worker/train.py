@@ -109,7 +109,7 @@ class TrainPass:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A pass over a split in eval mode: mean loss, fraction correct, and logits float32 ``[N, K]`` on the CPU, if kept.
+    """A pass over a split in eval mode: mean loss, fraction correct, and logits float32 ``[N, K]`` on the CPU, or none.
 
     The loss is the plain cross-entropy, whatever is trained on, so that it can be compared between trials.
     """
@@ -190,27 +190,22 @@ def _num_correct(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter) -> Evaluation:
-    """Return loss, accuracy and logits in eval mode over images in their stored order, without augmentation."""
-    kept, labels = zip(*_logits(learner, batches, heartbeat), strict=True)
-    logits, targets = torch.cat(kept), torch.cat(labels)
-    return Evaluation(
-        loss=float(F.cross_entropy(logits, targets)),
-        accuracy=int((logits.argmax(dim=1) == targets).sum()) / len(targets),
-        logits=logits.cpu(),
-    )
+def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter, keeps_logits: bool = False) -> Evaluation:
+    """Return loss and accuracy in eval mode over images in their stored order, without augmentation.
 
-
-@torch.no_grad()
-def evaluate_in_passing(learner: Learner, batches: Batches, *, heartbeat: BatchCounter) -> Evaluation:
-    """Return the evaluation of a split without its logits: those of a million images and 1,000 classes take 4 GB."""
+    Logits are kept only if that is asked for: those of a million images and 1,000 classes take 4 GB.
+    """
     total_loss = _zero(learner.acceleration.device)
     num_correct = torch.zeros_like(total_loss)
+    kept = []
     for logits, labels in _logits(learner, batches, heartbeat):
         total_loss += F.cross_entropy(logits, labels, reduction="sum")
         num_correct += (logits.argmax(dim=1) == labels).sum()
+        if keeps_logits:
+            kept.append(logits)
     number = batches.num_images
-    return Evaluation(float(total_loss) / number, round(float(num_correct)) / number, torch.empty(0))
+    all_logits = torch.cat(kept).cpu() if kept else torch.empty(0)
+    return Evaluation(float(total_loss) / number, round(float(num_correct)) / number, all_logits)
 
 
 def _logits(learner: Learner, batches: Batches, heartbeat: BatchCounter) -> Iterator[tuple[Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,6 +67,30 @@ def test_states_take_the_order_in_memory_of_their_parameters(tmp_path: Path) -> 
     for each in (before, after):
         step(each, 3)
     torch.testing.assert_close(after.model[0].weight, before.model[0].weight)  # type: ignore[index]
+
+
+class InHalf(torch.optim.SGD):
+    """Keeps a state in another type than its weights."""
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        super().step(closure)
+        for weight in self.param_groups[0]["params"]:
+            self.state[weight]["seen"] = weight.detach() > 0
+            self.state[weight]["half"] = weight.detach().bfloat16()
+
+
+def test_states_keep_their_types(tmp_path: Path) -> None:
+    def made() -> Learner:
+        base = learner()
+        return replace(base, optimizer=InHalf(base.model.parameters(), lr=0.01))
+
+    before, after = made(), made()
+    step(before, 1)
+    save(tmp_path / "checkpoint.pt", before)
+    load(tmp_path / "checkpoint.pt").restore(after)
+    for ours, theirs in zip(after.optimizer.state.values(), before.optimizer.state.values(), strict=True):
+        assert {name: value.dtype for name, value in ours.items()} == {"seen": torch.bool, "half": torch.bfloat16}
+        assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 def test_a_checkpoint_of_another_model_is_refused_in_one_line_and_changes_nothing(tmp_path: Path) -> None:

@@ -242,8 +242,16 @@ def test_what_a_model_keeps_for_evaluation_is_that_of_its_weights_now() -> None:
     changed.weight.data.mul_(3)
     assert target.average is not None
     target.average.update(changed)
-    logits = evaluate(target, OneBatch(), heartbeat=LoneCounter()).logits  # type: ignore[arg-type]
+    logits = evaluate(target, OneBatch(), heartbeat=LoneCounter(), keeps_logits=True).logits  # type: ignore[arg-type]
     torch.testing.assert_close(logits, data(1)[0][0] @ torch.full((WIDTH, 4), 4.0))
+
+
+def test_infinite_numbers_of_a_mask_stay_what_they_are() -> None:
+    model = nn.Linear(1, 1)
+    model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+    average = Average(model, 0.9)
+    average.update(model)
+    assert average.model.get_buffer("mask").tolist() == [0.0, -torch.inf]
 
 
 def test_complex_weights_are_averaged_like_all_others() -> None:

@@ -55,6 +55,8 @@ def _clean() -> Iterator[None]:
         (lambda: torch.use_deterministic_algorithms(True, warn_only=True), "deterministic_algorithms"),
         (lambda: torch.set_autocast_enabled("cpu", True), "autocast.cpu"),
         (lambda: torch.set_float32_matmul_precision("high"), "float32_matmul_precision"),
+        (lambda: torch.backends.cuda.enable_math_sdp(False), "cuda.math_sdp"),
+        (lambda: torch.backends.mha.set_fastpath_enabled(False), "mha.fastpath_enabled"),
         (set_backend("cudnn.benchmark", value=True), "cudnn.benchmark"),
         (set_backend("mkldnn.enabled", value=False), "mkldnn.enabled"),
         pytest.param(set_backend("fp32_precision", "tf32"), "fp32_precision", marks=needs_new_names),

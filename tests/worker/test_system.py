@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from benchbench.records.processors import allowed_processors, num_processors, quota
-from benchbench.worker.system import OTHERS_CPU, ProcessorTime, disturbance, gpu_sample, is_noisy
+from benchbench.worker.system import OTHERS_CPU, ProcessorTime, SystemSampler, disturbance, gpu_sample, is_noisy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +48,22 @@ def test_what_is_too_short_to_tell_is_not_called_quiet() -> None:
 def test_time_in_which_the_process_was_suspended_is_not_called_quiet() -> None:
     before = ProcessorTime(clock=10.0, busy=5.0, ours={1: 5.0})
     assert replace(before, clock=3610.0, num_suspensions=1).fraction_of_others(before) == 1.0
+
+
+def test_the_first_sample_of_an_epoch_is_measured_like_all_others() -> None:
+    with SystemSampler(torch.device("cpu"), every_seconds=0.3) as sampler:
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            pass
+        assert sampler.means()["cpu_utilization_percentage"] > 0
+
+
+def test_what_a_child_of_ours_computes_is_not_taken_from_us() -> None:
+    before = ProcessorTime.now()
+    busy = "import time; until = time.monotonic() + 1\nwhile time.monotonic() < until: pass"
+    subprocess.run([sys.executable, "-c", busy], check=True)
+    ours = ProcessorTime.now().ours[os.getpid()] - before.ours[os.getpid()]
+    assert ours > 0.3
 
 
 def test_the_smallest_quota_of_a_control_group_and_those_above_it_counts(tmp_path: Path) -> None:

@@ -62,13 +62,14 @@ def test_the_same_seed_repeats_itself_bit_for_bit() -> None:
 def test_evaluation_is_the_mean_over_images_not_over_batches() -> None:
     split = make_images(130)
     target = learner(small_model(), SGD())
-    found = evaluate(target, batches(split), heartbeat=LoneCounter())
+    found = evaluate(target, batches(split), heartbeat=LoneCounter(), keeps_logits=True)
     images = torch.cat([images for images, _ in batches(split).in_order()])
     with torch.no_grad():
         logits = target.model.eval()(images)
     assert found.loss == pytest.approx(float(F.cross_entropy(logits, split.labels)), rel=1e-6)
     assert found.accuracy == float((logits.argmax(1) == split.labels).double().mean())
     assert found.logits.shape == (130, 10)
+    assert evaluate(target, batches(split), heartbeat=LoneCounter()).logits.numel() == 0
 
 
 def test_evaluation_is_compiled_too_and_keeps_the_logits_of_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,13 +20,11 @@ from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import ArtifactLevel, TrialJob
-from benchbench.protocol.messages import no_status
 from benchbench.records.events import Event, Failed, Finished, Resumed, Started
 from benchbench.records.record import Record
-from benchbench.worker.accelerate import accelerate, possible_precisions
+from benchbench.worker.accelerate import possible_precisions
 from benchbench.worker.predictor import Predictor
-from benchbench.worker.setup import OutOfMemoryError, largest_batch, prepare
-from benchbench.worker.train import evaluate, evaluate_in_passing
+from benchbench.worker.setup import OutOfMemoryError, largest_batch
 from benchbench.worker.trial import run_trial
 
 pytestmark = pytest.mark.usefixtures("one_cache")
@@ -397,18 +395,6 @@ def test_a_loss_that_keeps_a_state_goes_on_from_it(keen: Registry, heartbeat: He
     begun.close()
     resumed = list(run_trial(replace(job, resume=True), keen, heartbeat=heartbeat))
     assert curve([started, *resumed]) == curve(whole)
-
-
-def test_the_accuracy_and_the_loss_of_training_images_need_no_logits(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
-) -> None:
-    job = make_job(registry, tmp_path, epochs=1)
-    prepared = prepare(job, registry, accelerate(torch.device("cpu"), "fp32"), on_status=no_status)
-    whole = evaluate(prepared.learner, prepared.train, heartbeat=heartbeat)
-    passed = evaluate_in_passing(prepared.learner, prepared.train, heartbeat=heartbeat)
-    assert passed.accuracy == whole.accuracy
-    assert passed.loss == pytest.approx(whole.loss, rel=1e-6)
-    assert passed.logits.numel() == 0
 
 
 def test_a_model_is_saved_with_a_single_test_image_too(heartbeat: Heartbeat, tmp_path: Path) -> None:
