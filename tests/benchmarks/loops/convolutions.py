@@ -49,22 +49,9 @@ def measure_border(batch_size: int) -> None:
     print(f"11x11, black border      batch {batch_size:4}  {_line(times, 'border once')}")
 
 
-def measure_border_5x5(batch_size: int) -> None:
-    """Print a line for AlexNet's second layer, whose inputs are alike outside of 10x10 of 17x17."""
-    x = torch.randn(batch_size, 64, 17, 17).contiguous(memory_format=torch.channels_last).requires_grad_()
-    weight = torch.randn(192, 64, 5, 5, requires_grad=True)
-    window = Window(Span(4, 14), Span(4, 14))
-    ways = {
-        "torch": step(lambda: F.conv2d(x, weight, padding=2)),
-        "border once": step(lambda: _apart(x, window, weight)),
-    }
-    times = milliseconds(ways)
-    print(f"5x5, border of 17x17     batch {batch_size:4}  {_line(times, 'border once')}")
-
-
 def _apart(images: Tensor, window: Window, weight: Tensor, *, stride: int = 1) -> Tensor:
     output = constant_border.conv2d(images, window, weight, None, stride=stride, padding=2, convolve=_convolve)
-    return F.conv2d(images, weight, stride=stride, padding=2) if output is None else output[0]
+    return F.conv2d(images, weight, stride=stride, padding=2) if output is None else output
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
@@ -108,7 +95,6 @@ if __name__ == "__main__":
     print(f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     for count in BATCH_SIZES:
         measure_border(count)
-        measure_border_5x5(count)
     for both in CHANNELS_5X5:
         for extent in SIZES_5X5:
             for count in BATCH_SIZES:
