@@ -9,6 +9,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.config.experiment import DEFAULT_EXPERIMENT
+from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +60,12 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Compare the configurations of an experiment over their seeds: differences, intervals, and a verdict for each."""
+    if as_json and form not in ("table", "json"):
+        raise SpecError(f"--json and --format {form} are both given", hint="--json is --format json")
     form = "json" if as_json else form
+    asked = {"--by": by, "--metric": metrics, "--baseline": baseline, "--target": targets, "--margin": margin}
+    modes = {"--models": models, "--datasets": datasets, "--expected": expected, "--population": population}
+    _check_together({name for name, value in modes.items() if value}, {name for name, value in asked.items() if value})
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)
     from benchbench.cli.output import Notes, next_command
     from benchbench.driver import compare as driver
@@ -80,6 +86,15 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
             show_groups(groups, form)
             if form == "table":
                 typer.echo(f"next: {next_command('report', experiment, grid)}")
+
+
+def _check_together(modes: set[str], asked: set[str]) -> None:
+    """Raise :class:`SpecError` for options of which one would be ignored."""
+    if len(modes) > 1:
+        raise SpecError(f"{' and '.join(sorted(modes))} are different comparisons", hint="one call for each of them")
+    ignored = asked if modes & {"--models", "--expected"} else set()
+    if ignored:
+        raise SpecError(f"{', '.join(sorted(ignored))} has no effect with {modes.pop()}", hint="leave it out")
 
 
 def show_groups(groups: Sequence[ComparedGroup], form: str) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.config.experiment import DEFAULT_EXPERIMENT
-from benchbench.errors import plain
+from benchbench.errors import SpecError, plain
 
 if TYPE_CHECKING:
     from benchbench.driver.grid_result import GridResult, Trial
@@ -93,6 +93,8 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.driver.grid import grid as train
     from benchbench.driver.interrupts import Interrupted
 
+    if not keep_going and max_failures is not None:
+        raise SpecError("--fail-fast and --max-failures are both given", hint="--fail-fast is --max-failures 1")
     console = Console(stderr=as_json, highlight=False)
     try:
         with GridDisplay(console, lists_trials=dry_run or verbose, gives_reasons=verbose) as display:

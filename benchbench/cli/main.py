@@ -166,7 +166,12 @@ def _add_plugin_commands(app: typer.Typer, arguments: list[str]) -> None:
     from benchbench.plugin.catalog import Catalog
     from benchbench.plugin.discovery import loose_files
 
-    catalog = Catalog.read(loose_files()) if word else Catalog.kept(loose_files())
+    try:
+        catalog = Catalog.read(loose_files()) if word else Catalog.kept(loose_files())
+    except BenchError:
+        if word:
+            raise
+        return  # help is there for whoever looks for what is wrong
     if catalog is None or not catalog.commands:
         return
     from benchbench.plugin.failures import explain

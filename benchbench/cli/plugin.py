@@ -102,13 +102,20 @@ def check_plugin(
 def _print_use(reports: Sequence[Report]) -> None:
     """Print the command that trains with a plugin, if it is the only one and nothing is wrong with it."""
     from benchbench.driver.new_plugin import NewPlugin
+    from benchbench.plugin.catalog import Catalog
+    from benchbench.plugin.discovery import qualified
 
     plugins = [report for report in reports if report.subject != "module"]
     if len(plugins) != 1 or any(report.num_failed for report in reports):
         return
     kind, _, name = plugins[0].subject.partition(" ")
     file = Path(plugins[0].origin)
-    option = f" --plugins {shlex.quote(os.path.relpath(file))}" if file.is_file() else ""
+    option = ""
+    if file.is_file():
+        option = f" --plugins {shlex.quote(os.path.relpath(file))}"
+        longer = qualified(str(file), name)
+        # Another plugin may have the short name.
+        name = longer if longer in {entry.name for entry in Catalog.read([file]).of_kind(kind)} else name
     typer.echo(f"next: {NewPlugin(kind, name).use}{option}")
 
 

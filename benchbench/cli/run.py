@@ -11,7 +11,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.config.experiment import DEFAULT_EXPERIMENT
-from benchbench.errors import plain
+from benchbench.errors import SpecError, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,6 +135,9 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
 
     short_forms = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
     short = {f"optimizer.{name}": value for name, value in short_forms.items() if value is not None}
+    given = options.settings_of(settings)
+    for key in short.keys() & given.keys():
+        raise SpecError(f"{key} is set twice", hint=f"give either --{key.partition('.')[2].replace('_', '-')} or --set")
     console = Console(stderr=as_json, highlight=False)
     try:
         with RunDisplay(console) as display:
@@ -151,7 +154,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 precision=precision,
                 ema_decay=ema_decay,
                 select=select,
-                set=short | options.settings_of(settings),
+                set=short | given,
                 spec=spec,
                 fresh=fresh,
                 resume_anyway=resume_anyway,
@@ -234,7 +237,7 @@ def per_class_table(record: Record) -> Table:
     table.add_column("accuracy", justify="right")
     table.add_column("")
     for class_name, accuracy in record.final.test_accuracy_per_class.items():
-        table.add_row(Text(class_name), f"{accuracy:.1%}", "#" * round(20 * accuracy))
+        table.add_row(Text(plain(class_name)), f"{accuracy:.1%}", "#" * round(20 * accuracy))
     return table
 
 

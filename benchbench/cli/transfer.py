@@ -74,8 +74,12 @@ def import_(
     from benchbench.cli.output import print_json
     from benchbench.cli.progress import Display
     from benchbench.driver.transfer import import_results
+    from benchbench.records import results_file
 
     results = {}
+    for file in files:
+        with results_file.read(file):  # before the first is imported, so that a bad one leaves nothing half done
+            pass
     with Display(Console(stderr=True, highlight=False)) as display:
         for file in files:
             results[str(file)] = import_results(file, experiment=experiment, watcher=display)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.config.differences import describe_spec, describe_values, is_match, value_text, varying
-from benchbench.config.kinds import KINDS
+from benchbench.config.kinds import plain_key
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
@@ -73,12 +73,6 @@ def one_per_trial(records: Iterable[Record]) -> list[Record]:
         max(of_trial, key=lambda record: (record.status == "finished", record.started_ms))
         for of_trial in attempts.values()
     ]
-
-
-def plain_key(key: str) -> str:
-    """Return ``optimizer`` for ``optimizer.name``: the key of a plugin's name is its kind."""
-    kind, _, rest = key.partition(".")
-    return kind if kind in KINDS and rest == "name" else key
 
 
 def find_keys(specs: Sequence[Spec], by: Iterable[str]) -> Keys:

@@ -19,7 +19,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.errors import SpecError, closest
-from benchbench.records.metric_names import OF_AN_EPOCH, class_slugs, final_values
+from benchbench.records.metric_names import (
+    OF_AN_EPOCH,
+    check_target,
+    class_slugs,
+    final_values,
+    is_fraction,
+    target_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,7 +75,7 @@ class Metric:
         name = name.removeprefix("time/")
         if name.startswith(("epochs_to_", "seconds_to_")):
             return Metric(name, "epochs" if name.startswith("epochs") else "seconds", "lower")
-        if name.endswith("_accuracy") or name.startswith("test_accuracy/"):
+        if is_fraction(name):
             return Metric(name, "fraction", "higher")
         if name == "images_per_second":
             return Metric(name, "images/s", "higher")
@@ -89,18 +96,13 @@ class Target:
     @staticmethod
     def of(metric: str, value: float) -> Target:
         """Return the target, or raise :class:`SpecError` for what no epoch has and for a value in another unit."""
-        if metric not in OF_AN_EPOCH:
-            hint = closest(metric, OF_AN_EPOCH) or f"choose from {', '.join(OF_AN_EPOCH)}"
-            raise SpecError(f"no target can be set for {metric!r}: it is not measured after every epoch", hint=hint)
-        if not math.isfinite(value):
-            raise SpecError(f"the target {metric}={value:g} is no number to reach", hint="such as val_accuracy=0.5")
-        check_unit(Metric.named(metric), value, where=f"the target {metric}={value:g}")
+        check_target(metric, value)
         return Target(metric, value)
 
     @property
     def names(self) -> tuple[str, str]:
         """Return the names of its two metrics."""
-        return f"epochs_to_{self.metric}={self.value:g}", f"seconds_to_{self.metric}={self.value:g}"
+        return target_names(self.metric, self.value)
 
     def values(self, record: Record) -> dict[str, float | None]:
         """Return how many epochs and seconds it took; None for what was never reached."""
@@ -160,10 +162,3 @@ def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | Non
                 hint=" ".join(filter(None, (closest(name, known), f"all metrics: {', '.join(listed)}{more}"))),
             )
     return tuple({metric.name: metric for metric in by_name.values()}.values())
-
-
-def check_unit(metric: Metric, value: float, *, where: str) -> None:
-    """Raise :class:`SpecError` for an accuracy that is no fraction, such as 54.6 instead of 0.546."""
-    if metric.unit == "fraction" and not 0 <= value <= 1:
-        hint = f"write {value / 100:g} for {value:g} %" if 1 < value <= 100 else ""  # noqa: PLR2004 - percent
-        raise SpecError(f"{where}: accuracies are fractions from 0 to 1, not {value:g}", hint=hint)

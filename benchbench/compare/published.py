@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.intervals import Interval, Summary, prediction_interval, summarise
-from benchbench.compare.metric_values import check_unit, find_metrics, values_of
+from benchbench.compare.metric_values import find_metrics, values_of
 from benchbench.config.differences import describe_values, is_match, varying
 from benchbench.errors import SpecError
+from benchbench.records.metric_names import check_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +67,7 @@ def against_published(
     for number, row in enumerate(expected, start=1):
         where = f"[[expected]] {number}"
         (metric,) = find_metrics([row.metric], known)
-        check_unit(metric, row.value, where=where)
+        check_value(metric.name, row.value, where=where)
         rows.append(_row(row, metric, _matching(row, trials, where), values, confidence))
     if rows and not any(row.statuses for row in rows):
         raise SpecError(

@@ -40,6 +40,17 @@ def check_axis(key: str, value: Any) -> None:
         check_axis(key, item)
 
 
+def check_no_axis(key: str, value: Any) -> None:
+    """Raise :class:`SpecError` if there is an axis in a value, deeper than axes may be."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in inner:
+        if is_axis(item):
+            raise SpecError(
+                f"an axis inside {key}, at {name!r}, is too deep", hint=f"{key} = {{ grid = [...] }} of whole values"
+            )
+        check_no_axis(key, item)
+
+
 def expand(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a table for each trial; the last axis varies fastest."""
     yield from _choices(dict(table), depth=_DEPTH)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, JsonValue
 
 from benchbench.config.design import MIN_SEEDS, Decide
-from benchbench.config.kinds import KINDS
+from benchbench.config.kinds import KINDS, plain_key
 from benchbench.config.spec import SCALARS
 from benchbench.config.validation import Table, read_table
 from benchbench.errors import SpecError, closest
@@ -23,7 +23,11 @@ def _flat(value: object) -> object:
     flat: dict[object, object] = {}
     for key, item in value.items():
         flat |= {f"{key}.{param}": inner for param, inner in item.items()} if isinstance(item, dict) else {key: item}
-    return flat
+    return {plain_key(key) if isinstance(key, str) else key: item for key, item in flat.items()}
+
+
+def _plain_keys(value: object) -> object:
+    return [plain_key(key) if isinstance(key, str) else key for key in value] if isinstance(value, list) else value
 
 
 Selection = Annotated[dict[str, JsonValue], BeforeValidator(_flat)]
@@ -37,7 +41,7 @@ class Compare(Table):
     until every comparison is decided.
     """
 
-    by: tuple[str, ...] = Field((), strict=False)
+    by: Annotated[tuple[str, ...], BeforeValidator(_plain_keys)] = Field((), strict=False)
     metrics: tuple[str, ...] = Field(("test_accuracy",), strict=False)
     baseline: Selection = Field(default_factory=dict)
     targets: dict[str, float] = Field(default_factory=dict)

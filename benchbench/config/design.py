@@ -65,6 +65,11 @@ class Design:
     @staticmethod
     def after(first: tuple[int, ...], looks: tuple[int, ...], *, num_configurations: int) -> Design:
         """Return a design that begins with some seeds and goes on with the numbers that follow the largest."""
+        if len(first) > looks[-1]:
+            raise SpecError(
+                f"the grid has {len(first)} seeds, and the last look is at {looks[-1]}",
+                hint=f"decide = {{ max_seeds = {len(first)} }} in [compare], or fewer seeds",
+            )
         start = max(first) + 1
         seeds = (*first, *range(start, start + looks[-1]))[: looks[-1]]
         return Design(seeds, looks, num_configurations)

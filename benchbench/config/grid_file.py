@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from benchbench.config.axes import AXIS, axis_keys, check_axis, choices, count, expand, is_axis, without
+from benchbench.config.axes import AXIS, axis_keys, check_axis, check_no_axis, choices, count, expand, is_axis, without
 from benchbench.config.compare_section import check_names, read_comparison
 from benchbench.config.composition import as_one
 from benchbench.config.design import Design, looks_up_to
-from benchbench.config.differences import describe_spec, describe_values, is_match
+from benchbench.config.differences import describe_spec, describe_values, is_match, varying
 from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS, plural
 from benchbench.config.spec import Draft, read_settings
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MAX_TRIALS = 10_000
 """A grid of more trials is more likely a mistake than a wish."""
+
+BASELINE = "compare.baseline"
 
 
 class _Head(Table):
@@ -122,9 +124,31 @@ class GridFile:
         for name, selection in self._selections():
             if selection and not any(is_match(spec, selection) for spec in specs):
                 raise SpecError(f"{self.path}: {name} selects no trial: {describe_values(selection, selection)}")
+        self._check_answerable(specs)
+
+    def _check_answerable(self, specs: Sequence[Spec]) -> None:
+        """Raise :class:`SpecError` for a question that the trials cannot answer, before they are trained."""
+        varied = [key for key in varying(specs) if key != "seed"]
+        for key in self.compare.by:
+            if key not in varied:
+                raise SpecError(
+                    f"{self.path}: [compare] by {key!r}, which has one value in all trials",
+                    hint=f"what varies: {', '.join(varied) or 'nothing but the seed'}",
+                )
+        # Each dataset is compared by itself, and has a baseline of its own.
+        of_one_dataset = [key for key in varied if key.partition(".")[0] != "dataset"]
+        for name, selection in self._selections():
+            matching = [spec for spec in specs if is_match(spec, selection)] if selection else []
+            keys = varied if name != BASELINE else self.compare.by or of_one_dataset
+            rest = [key for key in varying(matching) if key in keys]
+            if rest:
+                raise SpecError(
+                    f"{self.path}: {name} selects several configurations: {describe_values(selection, selection)}",
+                    hint=f"they differ in {', '.join(rest)}: name one value of each",
+                )
 
     def _selections(self) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
-        yield "compare.baseline", self.compare.baseline
+        yield BASELINE, self.compare.baseline
         for row, expected in enumerate(self.expected, start=1):
             yield f"[[expected]] {row}", expected.where
 
@@ -326,3 +350,5 @@ def _check_values(table: Mapping[str, Any]) -> None:
             Draft.from_toml({"model": "any", "dataset": "any", key: item})
             for param, inner in _as_table(item).items() if key in KINDS else ():
                 check_axis(f"{key}.{param}", inner)
+                for deeper in choices(inner):
+                    check_no_axis(f"{key}.{param}", deeper)

@@ -14,6 +14,12 @@ COMPOSING: frozenset[Kind] = frozenset({"augmentation"})
 """The kinds of which a trial may have several, one after the other: see :mod:`benchbench.config.composition`."""
 
 
+def plain_key(key: str) -> str:
+    """Return ``optimizer`` for ``optimizer.name``: the key of a plugin's name is its kind."""
+    kind, _, rest = key.partition(".")
+    return kind if kind in KINDS and rest == "name" else key
+
+
 def plural(kind: str) -> str:
     """Return the word for several plugins of a kind, as in ``bench list losses``."""
     return f"{kind}es" if kind.endswith("s") else f"{kind}s"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.data.locations import DataPaths
 from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import Packaged, find_sources, qualified
@@ -18,7 +19,7 @@ from benchbench.protocol.plugin_checks import CheckRequest, Outcome, Progress, R
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def check_plugins(
     word that means nothing.
     """
     targets = [find_target(word, tuple(files)) for word in words]
+    _check_data(data or {}, targets, tuple(files))
     reports: list[Report] = []
     for target in targets:
         named = {name: str(path) for name, path in (data or {}).items()}
@@ -51,17 +53,27 @@ def check_plugins(
     return tuple(reports)
 
 
+def _check_data(data: Mapping[str, Path], targets: Sequence[Target], files: Sequence[str]) -> None:
+    """Raise :class:`~benchbench.errors.SpecError` for a path of a dataset that is not there, or is not checked."""
+    catalog = Catalog.read(dict.fromkeys([*files, *(file for target in targets for file in target.files)]))
+    datasets = catalog.of_kind("dataset")
+    used = {entry.name for entry in datasets if any(entry.origin in target.origins for target in targets)}
+    DataPaths.of(data, known=[entry.name for entry in datasets], used=used)
+
+
 def find_target(word: str, files: tuple[str, ...] = ()) -> Target:
     """Return what a word means: a path if it looks like one or exists, else a plugin, an origin or a package."""
     path = Path(word)
-    if path.suffix == ".py" or os.sep in word or path.is_dir():
-        return _of_package(path) if (path / "pyproject.toml").exists() else _of_files(word)
+    if path.suffix == ".py" or os.sep in word:
+        return _of_path(path)
     catalog = Catalog.read(files)
     entries = [entry for entry in catalog.entries if word in (entry.name, qualified(entry.origin, entry.name))]
     if entries:
         return Target(tuple(dict.fromkeys(entry.origin for entry in entries)), files, (word.rpartition(":")[2],))
     sources = find_sources(files)
     origins = tuple(source.origin for source in sources if word in source.names)
+    if not origins and path.is_dir():
+        return _of_path(path)
     if not origins:
         known = {entry.name for entry in catalog.entries}.union(*(source.names for source in sources))
         hint = closest(word, known) or "bench list shows all plugins"
@@ -71,9 +83,17 @@ def find_target(word: str, files: tuple[str, ...] = ()) -> Target:
     return Target(origins, files)
 
 
-def _of_files(word: str) -> Target:
+def _of_path(path: Path) -> Target:
+    if (path / "pyproject.toml").exists():
+        return _of_package(path)
     packaged = {source.origin for source in find_sources()}
-    return Target(tuple(source.origin for source in find_sources([word]) if source.origin not in packaged), (word,))
+    origins = tuple(source.origin for source in find_sources([path]) if source.origin not in packaged)
+    if not origins:
+        raise PluginError(
+            f"there is nothing to check in {path}",
+            hint="plugins are in files *.py that do not begin with _; a package is checked by its name",
+        )
+    return Target(origins, (str(path),))
 
 
 def _of_package(folder: Path) -> Target:

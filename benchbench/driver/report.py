@@ -172,8 +172,11 @@ def _of_all(records: Sequence[Record], groups: Sequence[ComparedGroup], question
     """Return the comparison that names the configurations of all charts: that of the only group, or of all trials."""
     if len(groups) == 1 and groups[0].comparison:
         return groups[0].comparison
-    # A baseline may be one of each group.
-    return compare_records(records, question.model_copy(update={"baseline": {}}))
+    # A baseline may be one of each group, and images of several datasets have nothing in common.
+    by = question.by
+    if by and "dataset" not in by and len({record.spec.dataset.name for record in records}) > 1:
+        by = (*by, "dataset")
+    return compare_records(records, question.model_copy(update={"baseline": {}, "by": by}))
 
 
 def _over_datasets(records: Sequence[Record], question: Compare) -> DatasetComparison | None:

@@ -43,6 +43,8 @@ def resolve(drafts: Sequence[Draft], executor: Executor, settings: Settings, wat
     """
     watcher.status("looking up plugins")
     catalog = Catalog.read(settings.plugin_files)
+    for draft in drafts:
+        catalog.check_names(draft)
     drafts = [catalog.named(draft) for draft in drafts]
     executor.use_origins(set().union(*(catalog.origins_of(draft) for draft in drafts)))
     used = {draft.dataset.name for draft in drafts}

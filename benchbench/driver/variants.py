@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from benchbench.compare.configurations import find_keys, plain_key
+from benchbench.compare.configurations import find_keys
 from benchbench.config import grid_file
 from benchbench.config.axes import AXIS, axis_keys
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.differences import describe_spec, is_match, value_text
-from benchbench.config.kinds import KINDS
+from benchbench.config.kinds import KINDS, plain_key
 from benchbench.config.spec import read_settings
 from benchbench.driver.settings import check_choice
 from benchbench.errors import SpecError, closest
 from benchbench.protocol.jobs import Accelerate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Spec
@@ -102,7 +102,7 @@ def name_variants(
     keys = find_keys(specs, [key for key in by if key != ACCELERATE])
     besides = (*keys.pooled, *keys.confounded)
     differing = (*keys.rows, *((ACCELERATE,) if len(accelerate) > 1 else ()))
-    if besides or (len(differing) > 1 and not (by and set(differing) <= {*by, *map(plain_key, by)})):
+    if besides or (len(differing) > 1 and not (by and set(differing) <= set(map(plain_key, by)))):
         differing = (*differing, *besides)
         raise SpecError(
             f"the variants differ in {', '.join(differing)}:"
@@ -201,7 +201,7 @@ def _baseline(
             return long.get(asked, asked)
         near = closest(asked, (*names, *long)) or f"variants: {'; '.join(names)}"
         raise SpecError(f"--baseline {asked!r} is none of the variants", hint=near)
-    where: Mapping[str, Any] = {plain_key(key): value for key, value in grid.compare.baseline.items()}
+    where = grid.compare.baseline
     matching = {name: spec for spec, name in zip(specs, names, strict=True) if is_match(spec, where)}
     if not where or len({spec.id for spec in matching.values()}) == 1:
         return next(iter(matching))

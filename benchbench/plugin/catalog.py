@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.config.composition import join, part_names, split
-from benchbench.config.kinds import KINDS
+from benchbench.config.kinds import KINDS, plural
 from benchbench.errors import PluginError
 from benchbench.paths import cache_folder, write_atomically
 from benchbench.plugin.code import loose_source_files
@@ -26,6 +26,7 @@ from benchbench.plugin.discovery import (
     Packaged,
     disabled_names,
     find_sources,
+    is_file,
     no_such_plugin,
     qualified,
 )
@@ -81,6 +82,22 @@ class Catalog:
             if name in (entry.name, qualified(entry.origin, entry.name)):
                 return entry
         raise no_such_plugin(kind, name, [entry.name for entry in self.of_kind(kind)], self.broken)
+
+    def check_names(self, draft: Draft) -> None:
+        """Raise :class:`PluginError` for a name that a plugin in a loose file has as well, which may well be meant."""
+        for kind in KINDS:
+            for name in part_names(draft.plugin(kind).name, kind=kind):
+                rivals = [
+                    entry.name
+                    for entry in self.of_kind(kind)
+                    if is_file(entry.origin) and entry.name == qualified(entry.origin, name)
+                ]
+                if rivals:
+                    first = qualified(self.find(kind, name).origin, name)
+                    raise PluginError(
+                        f"{len(rivals) + 1} {plural(kind)} are called {name!r}",
+                        hint=f"say which one is meant: {', '.join([first, *rivals])}",
+                    )
 
     def named(self, draft: Draft) -> Draft:
         """Return the draft with each plugin called by its shortest name, which is the one in the spec."""

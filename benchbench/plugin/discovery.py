@@ -108,8 +108,12 @@ def disabled_names() -> frozenset[str]:
 
 def qualified(origin: str, name: str) -> str:
     """Return the name of a plugin that says where it is from: ``my-nets:alexnet``, ``mine.py:alexnet``."""
-    is_file = os.sep in origin or origin.endswith(".py")
-    return f"{Path(origin).name if is_file else origin.partition(':')[0]}:{name}"
+    return f"{Path(origin).name if is_file(origin) else origin.partition(':')[0]}:{name}"
+
+
+def is_file(origin: str) -> bool:
+    """Tell whether an origin is a loose file."""
+    return os.sep in origin or origin.endswith(".py")
 
 
 def loose_files(given: Iterable[str] = ()) -> tuple[str, ...]:

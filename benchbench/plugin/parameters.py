@@ -6,7 +6,7 @@ import json
 import tomllib
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -93,7 +93,8 @@ def _override(cls: type[AnyPlugin], params: Mapping[str, JsonValue], texts: Mapp
 
 
 def _read_text(cls: type[Plugin], key: str, text: str) -> object:
-    if not text.startswith(("[", "{")):
+    field = cls.model_fields.get(key)
+    if not text.startswith(("[", "{")) or (field and _is_text(field.annotation)):
         return text
     value = _toml_value(text)
     if value is None:
@@ -101,6 +102,11 @@ def _read_text(cls: type[Plugin], key: str, text: str) -> object:
             f"{cls.kind}.{key}: cannot read {text!r}", hint=f"as in TOML: --set '{cls.kind}.{key}=[0.1, 0.2]'"
         )
     return value
+
+
+def _is_text(annotation: Any) -> bool:
+    """Tell whether a parameter is a text, or none: brackets in it mean nothing."""
+    return annotation is str or set(get_args(annotation)) == {str, type(None)}
 
 
 def _toml_value(text: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
@@ -89,18 +90,50 @@ def known_metrics() -> tuple[str, ...]:
     )
 
 
+def is_fraction(name: str) -> bool:
+    """Tell whether the values of a metric are fractions from 0 to 1."""
+    return name.endswith("_accuracy") or name.startswith("test_accuracy/")
+
+
+def check_value(name: str, value: float, *, where: str) -> None:
+    """Raise :class:`~benchbench.errors.SpecError` for an accuracy that is no fraction, such as 54.6 for 0.546."""
+    if is_fraction(name) and not 0 <= value <= 1:
+        hint = f"write {value / 100:g} for {value:g} %" if 1 < value <= 100 else ""  # noqa: PLR2004 - percent
+        raise SpecError(f"{where}: accuracies are fractions from 0 to 1, not {value:g}", hint=hint)
+
+
+def check_target(metric: str, value: float) -> None:
+    """Raise :class:`~benchbench.errors.SpecError` for what no epoch has, and for a value in another unit."""
+    if metric not in OF_AN_EPOCH:
+        hint = closest(metric, OF_AN_EPOCH) or f"choose from {', '.join(OF_AN_EPOCH)}"
+        raise SpecError(f"no target can be set for {metric!r}: it is not measured after every epoch", hint=hint)
+    if not math.isfinite(value):
+        raise SpecError(f"the target {metric}={value:g} is no number to reach", hint="such as val_accuracy=0.5")
+    check_value(metric, value, where=f"the target {metric}={value:g}")
+
+
+def target_names(metric: str, value: float) -> tuple[str, str]:
+    """Return the names of the two metrics of a target."""
+    return f"epochs_to_{metric}={value:g}", f"seconds_to_{metric}={value:g}"
+
+
 def check_question(compare: Compare, expected: Iterable[Expected] = ()) -> None:
     """Check the metrics and targets that a grid file names, before anything is trained.
 
     Raises :class:`~benchbench.errors.SpecError` with the closest name for a metric that no trial can have.
     """
-    for name in compare.targets:
-        if name not in OF_AN_EPOCH:
-            hint = closest(name, OF_AN_EPOCH) or f"choose from {', '.join(OF_AN_EPOCH)}"
-            raise SpecError(f"no target can be set for {name!r}: it is not measured after every epoch", hint=hint)
-    known = known_metrics()
+    for name, value in compare.targets.items():
+        check_target(name, value)
+    of_targets = {metric for name, value in compare.targets.items() for metric in target_names(name, value)}
+    known = (*known_metrics(), *of_targets)
+    for number, row in enumerate(expected, start=1):
+        check_value(row.metric, row.value, where=f"[[expected]] {number}")
     for name in (*compare.metrics, *(row.metric for row in expected)):
         plain = name.removeprefix("time/")
-        if plain not in known and not plain.startswith(("test_accuracy/", "epochs_to_", "seconds_to_")):
+        if plain.startswith(("epochs_to_", "seconds_to_")) and plain not in known:
+            raise SpecError(
+                f"no target of [compare] has the metric {name!r}", hint="targets = { val_accuracy = 0.5 }, for example"
+            )
+        if plain not in known and not plain.startswith("test_accuracy/"):
             hint = closest(name, known) or f"metrics: {', '.join(known)}, test_accuracy/<class>"
             raise SpecError(f"no trial has a metric {name!r}", hint=hint)

@@ -25,7 +25,8 @@ HATCHES = {"load": "//", "train": "", "eval": "\\\\", "checkpoint": "xx", "other
 
 def accuracy_per_class(table: ClassTable, subject: Subject) -> Chart:
     """Return the test accuracy of each class with its interval, for the best configuration and the baseline."""
-    shown = [number for number, row in enumerate(subject.comparison.rows) if row.is_best or row.is_baseline]
+    wheres = [row.where for row in subject.rows]
+    shown = [wheres.index(row.where) for row in subject.comparison.rows if row.is_best or row.is_baseline]
     offsets = np.linspace(-0.18, 0.18, len(shown)) if len(shown) > 1 else np.zeros(1)
 
     def draw(inches: float) -> Figure:

@@ -73,7 +73,8 @@ def color(number: int) -> str:
 
 def dashes(number: int) -> tuple[int, ...]:
     """Return the dashes of a configuration, by its number: the lengths of lines and gaps, or none."""
-    return DASHES[number % len(DASHES)]
+    # Colours and dashes repeat together after twelve configurations; from then on, others meet.
+    return DASHES[(number + number // math.lcm(len(COLORS), len(DASHES))) % len(DASHES)]
 
 
 def line(number: int, *, width: float = 1.5) -> dict[str, Any]:

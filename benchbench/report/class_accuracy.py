@@ -64,8 +64,10 @@ def class_table(subject: Subject) -> ClassTable:
         tuple(_cell(records, class_name, of_row.get(class_name), confidence) for class_name in class_names)
         for records, of_row in zip(rows, counts, strict=True)
     )
-    images = {class_name: number for of_row in counts for class_name, number in of_row.items()}
-    return ClassTable(class_names, tuple(images.get(class_name) for class_name in class_names), columns, confidence)
+    # Classes of two datasets may have the same name, and another number of images in each.
+    numbers = {class_name: {of_row.get(class_name) for of_row in counts} - {None} for class_name in class_names}
+    images = tuple(each.pop() if len(each) == 1 else None for each in numbers.values())
+    return ClassTable(class_names, images, columns, confidence)
 
 
 def _cell(records: Sequence[Record], class_name: str, num_images: int | None, confidence: float) -> ClassCell:

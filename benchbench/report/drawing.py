@@ -126,7 +126,9 @@ def to_svg(figure: Figure, name: str) -> str:
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"\s*<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)  # would apply to the whole page
+    # A name with a quotation mark is in single ones.
     text = re.sub(rf'<g id="{_MARK}(\d*):([^"]*)">', _marked, text)
+    text = re.sub(rf"<g id='{_MARK}(\d*):([^']*)'>", _marked, text)
     used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))
     text = re.sub(r"font-family: [^;\"]*; ", "", text)  # the page sets its own
     text = re.sub(r'(?<= d=")[^"]*', lambda match: _shorter(match[0]), text)

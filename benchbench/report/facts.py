@@ -47,7 +47,7 @@ def run_command(record: Record, artifacts: Path) -> str:
     words += ["--augment", spec.augmentation.name, "--loss", spec.loss.name]
     for kind in KINDS:
         for key, value in spec.plugin(kind).params.items():
-            words += ["--set", f"{kind}.{key}={value_text(value)}"]
+            words += ["--set", f"{kind}.{key}={value if isinstance(value, str) else value_text(value)}"]
     words += ["--epochs", str(spec.epochs), "--batch-size", str(spec.batch_size), "--seed", str(spec.seed)]
     words += ["--precision", spec.precision]
     if spec.select != "last":

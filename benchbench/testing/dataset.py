@@ -133,6 +133,21 @@ def same_images_again(subject: DatasetSubject) -> None:
         )
 
 
+@check(needs=("same images again",))
+def load_uses(subject: DatasetSubject) -> None:
+    """Check that ``load`` reads none of the fields that ``load_uses`` leaves out: cached images would be stale."""
+    dataset = subject.dataset
+    others = {"image_size": dataset.image_size + 1, "fit": "crop" if dataset.fit == "pad" else "pad"}
+    unused = {name: value for name, value in others.items() if name not in dataset.load_uses}
+    if not unused:
+        return
+    other = DatasetSubject(dataset.model_copy(update=unused), subject.root)
+    digests = [_digest(subject, subject.arrays), _digest(other, other.arrays)]
+    problem = f"with another {' and '.join(unused)}, load() returns other images"
+    fix = f"load_uses = frozenset({{{', '.join(map(repr, sorted({*dataset.load_uses, *unused})))}}})"
+    require(digests[0] == digests[1], problem, fix=fix)
+
+
 @check(needs=("images and labels",))
 def image_size(subject: DatasetSubject) -> None:
     """Check that ``image_size`` keeps the whole of the stored images."""
@@ -165,6 +180,7 @@ CHECKS = (
     image_content,
     disjoint_splits,
     same_images_again,
+    load_uses,
     image_size,
     mean_and_std,
     sources,

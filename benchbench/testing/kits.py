@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from benchbench.testing.augmentation import AugmentationSubject, augmentation_outcomes
 from benchbench.testing.dataset import dataset_outcomes, default_root, loaded_digest
 from benchbench.testing.loss import LossSubject, loss_outcomes
@@ -79,7 +81,8 @@ def _of_parameters(plugin: Plugin, _: Path | None) -> str:
 def _of_tensors(tensors: Iterable[Tensor]) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.detach().contiguous().numpy().tobytes())
+        # As bytes, since numpy knows no bfloat16.
+        digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -109,6 +109,17 @@ def short_trial(plugin: Scheduler) -> None:
 
 
 @check(needs=("learning rates",))
+def first_epochs(plugin: Scheduler) -> None:
+    """Check that the first epochs are the same however many follow, if ``depends_on_length`` says so."""
+    if plugin.depends_on_length:
+        return
+    short, long = Schedule(plugin), Schedule(plugin, num_epochs=2 * NUM_EPOCHS)
+    rates, again = short.steps(short.num_steps), long.steps(short.num_steps)
+    problem = f"in a trial of twice as many epochs it gives {_first(again)} instead of {_first(rates)}"
+    require(again == rates, problem, fix="depends_on_length = True, or leave it out: more epochs begin anew then")
+
+
+@check(needs=("learning rates",))
 def state(plugin: Scheduler) -> None:
     """Check that its state can be saved and loaded like a checkpoint, and the learning rates are then the same."""
     whole = Schedule(plugin)
@@ -127,7 +138,7 @@ def _first(rates: list[tuple[float, ...]]) -> list[float]:
     return [step[0] for step in rates]
 
 
-CHECKS = (step_every, builds, learning_rates, every_group, short_trial, state)
+CHECKS = (step_every, builds, learning_rates, every_group, short_trial, first_epochs, state)
 
 
 def scheduler_outcomes(scheduler: Scheduler) -> Iterator[Outcome]:

@@ -310,6 +310,9 @@ BAD_INPUT = [
     (["bench", "--datasets"], "the trials are of one dataset only", "without --datasets"),
     (["bench", "--margin", "200"], "--margin 200 is not between 0 and 100 points", "0.5"),
     (["bench", "--grid", "none.toml"], "no such file: none.toml", ""),
+    (["bench", "--datasets", "--population"], "--datasets and --population are different comparisons", "one call"),
+    (["bench", "--models", "a", "b", "--by", "model"], "--by has no effect with --models", "leave it out"),
+    (["bench", "--json", "--format", "csv"], "--json and --format csv are both given", "--format json"),
     (["bench", "--models", "aaaa", "bbbb"], "no run of this experiment is 'aaaa'", ""),
 ]
 

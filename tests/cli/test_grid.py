@@ -339,6 +339,7 @@ REFUSALS = {
     "no such plugin": (HEAD + 'optimizer = "sdg"\n', (), "no optimizer named 'sdg'", "did you mean 'sgd'?"),
     "too many trials": (HEAD + f"seeds = {list(range(10_001))}\n", (), "10,001 trials, more than 10,000", "--yes"),
     "no such file": ("", ("nowhere.toml",), "nowhere.toml", ""),
+    "two limits": (HEAD, ("grid.toml", "--fail-fast", "--max-failures", "5"), "are both given", "--max-failures 1"),
 }
 
 

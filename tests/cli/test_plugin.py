@@ -10,7 +10,9 @@ from support.commands import Bench
 from support.paths import PLUGINS
 from typer.testing import CliRunner
 
+from benchbench.cli import main
 from benchbench.cli.main import make_app
+from benchbench.errors import PluginError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +66,27 @@ def test_a_word_that_means_nothing_is_a_mistake_of_the_user(word: str, message: 
     result = call("plugin", "check", word)
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_a_folder_without_plugins_is_not_called_well(workdir: Path) -> None:
+    (workdir / "mine").mkdir()
+    (workdir / "mine" / "_hidden.py").touch()
+    result = call("plugin", "check", "mine")
+    assert result.exit_code == 2
+    assert "there is nothing to check in mine" in result.output
+
+
+def test_a_path_of_images_for_another_dataset_is_refused(workdir: Path) -> None:
+    result = call("plugin", "check", "digits", "--data", f"digit={workdir}")
+    assert result.exit_code == 2
+    assert "there is no dataset 'digit'" in result.output
+
+
+def test_help_is_there_without_the_plugins_that_a_variable_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_PLUGINS", "gone.py")
+    main._add_plugin_commands(make_app(), ["--help"])
+    with pytest.raises(PluginError, match=r"no plugin file or folder 'gone\.py'"):
+        main._add_plugin_commands(make_app(), ["unknown"])
 
 
 def test_a_new_package_is_written_with_what_to_do_next(workdir: Path) -> None:

@@ -66,6 +66,14 @@ def test_a_results_file_that_is_not_there_is_named(workdir: Path) -> None:
     assert list(workdir.iterdir()) == []
 
 
+def test_nothing_is_imported_if_one_of_several_files_is_damaged(exported: Path, workdir: Path) -> None:
+    (workdir / "bad.bench").write_bytes(b"no zip")
+    result = bench("import", exported / "results.bench", "bad.bench")
+    assert result.exit_code == 2
+    assert "bad.bench" in result.stderr
+    assert sorted(path.name for path in workdir.iterdir()) == ["bad.bench"]
+
+
 def test_a_run_with_an_odd_file_is_named_by_that_file(exported: Path, workdir: Path) -> None:
     shutil.copytree(exported, workdir / "odd")
     path = next((workdir / "odd").glob("mlruns/*/*/artifacts/record.json")).with_name("spec.toml")

@@ -195,6 +195,7 @@ REFUSALS: dict[str, tuple[tuple[object, ...], str, str]] = {
     "unknown kind": ((*TINY, "--set", "modle.width=0"), "'modle'", "did you mean 'model'?"),
     "no value": ((*TINY, "--set", "model.width"), "KIND.PARAM=VALUE", "model.dropout"),
     "no such parameter": ((*TINY, "-o", "adam", "--momentum", 0.5), "'adam' has no parameter 'momentum'", "betas"),
+    "twice the same": ((*TINY, "--lr", 0.1, "--set", "optimizer.lr=0.2"), "optimizer.lr is set twice", "--lr or --set"),
     "no epochs": ((*TINY, "--epochs", 0), "epochs", "greater than or equal to 1"),
     "no precision": ((*TINY, "--precision", "fp8"), "'--precision': 'fp8'", "'fp32', 'tf32', 'bf16'"),
     "no artifacts": ((*TINY, "--artifacts", "all"), "'--artifacts': 'all'", "'none', 'light', 'full'"),

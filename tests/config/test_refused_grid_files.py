@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,11 @@ REFUSALS: dict[str, tuple[str, str, str]] = {
         "optimizer = { grid = [{ name = 'sgd', lr = { grid = [] } }] }",
         "the axis optimizer.lr has no values",
         "",
+    ),
+    "axis inside a parameter": (
+        "optimizer = { name = 'timm', options = { beta = { grid = [0.1, 0.2] } } }",
+        "an axis inside optimizer.options, at 'beta', is too deep",
+        "optimizer.options = { grid = [...] }",
     ),
     "axis that is no list": (
         "optimizer = { name = 'sgd', lr = { grid = 0.1 } }",
@@ -218,13 +224,37 @@ def test_an_axis_value_of_a_wrong_type_is_found_by_its_plugin(
 
 def test_compare_names_what_a_trial_has(grid: Callable[..., GridFile], registry: Registry) -> None:
     text = "epochs = { grid = [1, 2] }\n[compare]\n"
-    well = grid(text + 'by = ["model.dropout", "epochs"]')
+    well = grid(text + 'by = ["epochs"]')
     well.check(resolve(registry, well))
     for line in ('by = ["model.dropuot"]', "baseline = { model.dropuot = 0.5 }"):
         found = grid(text + line)
         with pytest.raises(SpecError, match=r"\[compare\] names 'model\.dropuot', which no trial has") as caught:
             found.check(resolve(registry, found))
         assert caught.value.hint == "did you mean 'model.dropout'?"
+
+
+def test_a_question_that_the_trials_cannot_answer_is_refused(grid: Callable[..., GridFile], registry: Registry) -> None:
+    axes = 'optimizer = { name = "sgd", lr = { grid = [0.1, 0.2] }, momentum = { grid = [0.5, 0.9] } }\n'
+    row = '[[expected]]\nmetric = "test_accuracy"\nvalue = 1\nwhere = { optimizer.lr = 0.1 }'
+    several = "selects several configurations: optimizer.lr=0.1"
+    for lines, message, hint in (
+        ('[compare]\nby = ["epochs"]', "by 'epochs', which has one value in all trials", "optimizer.lr"),
+        ("[compare]\nbaseline = { optimizer.lr = 0.1 }", f"compare.baseline {several}", "optimizer.momentum"),
+        (row, f"[[expected]] 1 {several}", "optimizer.momentum"),
+    ):
+        read = grid(axes + lines)
+        with pytest.raises(SpecError, match=re.escape(message)) as caught:
+            read.check(resolve(registry, read))
+        assert hint in caught.value.hint
+
+
+def test_a_baseline_is_one_of_each_dataset(write: WriteGrid, registry: Registry) -> None:
+    axes = 'model = "alexnet"\ndataset = { grid = ["digits", "synthetic"] }\noptimizer = { grid = ["sgd", "adam"] }\n'
+    question = '[compare]\nby = ["optimizer.name"]\nbaseline = { "optimizer.name" = "adam" }'
+    read = load(write(axes + question))
+    read.check(resolve(registry, read))
+    assert read.compare.by == ("optimizer",)
+    assert read.compare.baseline == {"optimizer": "adam"}
 
 
 def test_a_baseline_or_an_expected_result_is_of_some_trial(grid: Callable[..., GridFile], registry: Registry) -> None:

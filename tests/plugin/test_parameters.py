@@ -76,6 +76,8 @@ def test_create_gives_the_plugin_with_the_parameters_of_the_spec(registry: Regis
         ({"size": "12"}, {"size": 12}),
         ({"label": "12"}, {"label": "12"}),
         ({"label": "none"}, {"label": "none"}),
+        ({"label": "[0-9]*.png"}, {"label": "[0-9]*.png"}),
+        ({"label": ""}, {"label": ""}),
     ],
 )
 def test_texts_from_the_command_line_become_values_of_the_declared_type(

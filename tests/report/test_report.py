@@ -22,7 +22,7 @@ from benchbench.errors import SpecError
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.events import Error
 from benchbench.records.record import MlflowRun, Record
-from benchbench.report import embedded_images, facts, page, report_tables
+from benchbench.report import charts, drawing, embedded_images, facts, page, report_tables
 from benchbench.report.class_accuracy import class_table
 from benchbench.report.subject import Subject
 from benchbench.report.trial_files import Trial
@@ -196,6 +196,27 @@ def test_classes_have_student_intervals_over_seeds_and_wilsons_over_images(tmp_p
     # Wilson, of 0 in 8: 1.96 ** 2 / (8 + 1.96 ** 2).
     assert (single[0].low, single[0].high) == (0.0, pytest.approx(0.3244, abs=1e-4))
     assert single[0].text == "0.0 % (0.0 .. 32.4, Wilson)"
+
+
+def test_a_class_that_two_datasets_have_has_no_single_number_of_images(tmp_path: Path) -> None:
+    other = replace(journals.SPEC.dataset, name="circles")
+    records = [made(spec(0)), made(spec(0, dataset=other))]
+    for record, repeats in zip(records, (1, 2), strict=True):
+        keep(tmp_path / record.attempt, journals.CLASSES)
+        path = tmp_path / record.attempt / "per_class.csv"
+        path.write_text(path.read_text(encoding="utf-8").replace(",8,", f",{8 * repeats},"), encoding="utf-8")
+    assert class_table(subject(records, tmp_path)).images == (None, None, None)
+
+
+def test_each_of_many_configurations_is_drawn_in_its_own_way() -> None:
+    assert len({(charts.color(number), charts.dashes(number)) for number in range(24)}) == 24
+
+
+def test_a_name_in_quotation_marks_can_be_pressed_in_the_legend_too() -> None:
+    drawn = drawing.Figure(figsize=(2, 2))
+    (line,) = drawn.subplots().plot([0, 1])
+    drawing.mark(line, 'a "12 inch" record', series=3)
+    assert 'data-series="3"' in drawing.to_svg(drawn, "test")
 
 
 def test_a_class_without_images_has_no_value(tmp_path: Path) -> None:

@@ -94,6 +94,13 @@ class FewMeans(Images, name="few-means"):
     mean: tuple[float, ...] = bb.param((0.5, 0.5), "two for three channels")
 
 
+class ReadsTheSize(Images, name="reads-the-size"):
+    load_uses: ClassVar[frozenset[str]] = frozenset()
+
+    def split(self, number: int) -> bb.Split:
+        return super().split(number + self.image_size)
+
+
 class TextSources(Images, name="text-sources"):
     def sources(self, root: Path) -> Any:
         return str(root)
@@ -110,6 +117,7 @@ class TextSources(Images, name="text-sources"):
         (Alike(), "image content", "all train images are alike"),
         (Shared(), "disjoint splits", "4 of 4 val images are in train as well"),
         (Restless(), "same images again", "train, val, test is not the same when loaded again"),
+        (ReadsTheSize(), "load uses", "with another image_size and fit, load() returns other images"),
         (Cut(), "image size", "dataset.image_size 4 would cut the stored images of 8x8 pixels"),
         (FewMeans(), "mean and std", "dataset.mean has 2 values for images of 3 channels"),
         (TextSources(), "sources", "sources() returns 'text-sources'"),
@@ -258,9 +266,17 @@ class CountsCalls(Rates, name="counts-calls"):
         return LambdaLR(optimizer, [lambda _: 1 / next(calls)] * len(optimizer.param_groups))
 
 
+class SaysThatItDoesNot(Rates, name="says-that-it-does-not"):
+    depends_on_length: ClassVar[bool] = False
+
+    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:  # noqa: ARG002
+        return 1 - step / num_epochs
+
+
 @pytest.mark.parametrize(
     ("plugin", "check", "problem"),
     [
+        (SaysThatItDoesNot(), "first epochs", "in a trial of twice as many epochs it gives"),
         (BadTime(), "step every", "step_every is 'step'"),
         (BadMetric(), "step every", "metric 'validation_loss' is no number of an epoch"),
         (OtherOptimizer(), "builds", "its optimizer is not the one that build() was given"),
