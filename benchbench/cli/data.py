@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchbench.cli import options
-from benchbench.cli.opened_dataset import decoded, load, open_dataset, read_catalog
+from benchbench.cli.list import read_catalog
+from benchbench.cli.opened_dataset import decoded, load, open_dataset
 from benchbench.cli.options import completing
 from benchbench.cli.output import print_json, print_table
 from benchbench.errors import DataError, SpecError

@@ -13,6 +13,7 @@ from benchbench.plugin.discovery import loose_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from benchbench.plugin.catalog import Catalog
 
@@ -44,7 +45,7 @@ def list_plugins(
     from benchbench.cli.output import print_json, print_table
 
     kinds = [read_kind(kind)] if kind else list(KINDS)
-    catalog = read_catalog(map(str, plugins or ()))
+    catalog = read_catalog(plugins)
     entries = [entry for kind in kinds for entry in catalog.of_kind(kind)]
     if as_json:
         broken = [{"origin": item.origin, "reason": item.reason} for item in catalog.broken]
@@ -63,14 +64,14 @@ def read_kind(word: str) -> str:
     raise SpecError(f"no kind of plugin is called {word!r}", hint=closest(word, KINDS) or f"kinds: {', '.join(KINDS)}")
 
 
-def read_catalog(files: Iterable[str]) -> Catalog:
-    """Return the catalog of all plugins; says on a terminal that it is being read."""
+def read_catalog(plugins: Iterable[Path] | None) -> Catalog:
+    """Return the catalog of all plugins, those in these files too; says on a terminal that it is being read."""
     from rich.console import Console
 
     from benchbench.plugin.catalog import Catalog
 
     with Console(stderr=True).status("looking for plugins"):
-        return Catalog.read(loose_files(files))
+        return Catalog.read(loose_files(map(str, plugins or ())))
 
 
 def mention_broken(catalog: Catalog) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
+from benchbench.cli.list import read_catalog
 from benchbench.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from benchbench.data.cache import Loaded
-    from benchbench.plugin.catalog import Catalog
     from benchbench.plugin.dataset import Dataset
     from benchbench.plugin.description import Entry
     from benchbench.plugin.registry import Registry
@@ -99,11 +99,3 @@ def decoded(opened: OpenedDataset) -> Iterator[Loaded]:
                 opened.dataset, opened.root, folder=Path(folder) / "images", on_progress=on_progress
             )
         yield loaded
-
-
-def read_catalog(plugins: Iterable[Path] | None) -> Catalog:
-    """Return what is known of all plugins."""
-    from benchbench.plugin.catalog import Catalog
-    from benchbench.plugin.discovery import loose_files
-
-    return Catalog.read(loose_files(map(str, plugins or ())))

@@ -17,7 +17,10 @@ from benchbench.plugin.discovery import ONLY_OURS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pydantic import JsonValue
+
     from benchbench.config.kinds import Kind
+    from benchbench.driver.study import QuestionOptions
 
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 """How ``bench`` ends, by how its trials did; wrong usage or input is 2, see :mod:`benchbench.errors`."""
@@ -249,7 +252,7 @@ def question_of(
     targets: Sequence[str] | None,
     confidence: float | None,
     margin: float | None,
-) -> dict[str, Any]:
+) -> QuestionOptions:
     """Return what is to be compared, as :func:`~benchbench.driver.compare.compare` takes it."""
     pairs = [_pair(text, "--baseline", "optimizer.lr=0.001") for text in baseline or ()]
     numbers = [_pair(text, "--target", "val_accuracy=0.5") for text in targets or ()]
@@ -270,10 +273,10 @@ def _pair(text: str, option: str, example: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _json(text: str) -> object:
+def _json(text: str) -> JsonValue:
     """Return the value that is typed so: a number, true, a list, or else the text itself."""
     try:
-        value: object = json.loads(text)
+        value: JsonValue = json.loads(text)
     except ValueError:
         return text
     return value

@@ -48,7 +48,7 @@ def show_plugin(
     from benchbench.cli.output import print_json
 
     read = read_kind(kind) if name is not None else None
-    catalog = read_catalog(map(str, plugins or ()))
+    catalog = read_catalog(plugins)
     entry = catalog.find(read, name) if read and name else _find_name(catalog, kind)
     if as_json:
         print_json(entry.to_json())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from benchbench.config.axes import AXIS, is_axis
 from benchbench.config.kinds import COMPOSING
 from benchbench.errors import SpecError
 
@@ -84,8 +85,8 @@ def as_one(value: Any, *, kind: Kind) -> Any:
     """Return a list of plugins, also on an axis, as the table of one; any other value as it is."""
     if kind not in COMPOSING:
         return value
-    if isinstance(value, dict) and value.keys() == {"grid"} and isinstance(value["grid"], list):
-        return {"grid": [as_one(item, kind=kind) for item in value["grid"]]}
+    if is_axis(value) and isinstance(value[AXIS], list):
+        return {AXIS: [as_one(item, kind=kind) for item in value[AXIS]]}
     if isinstance(value, str) and JOINT in value:
         value = list(part_names(value, kind=kind))
     if isinstance(value, dict) and JOINT in str(value.get("name")):

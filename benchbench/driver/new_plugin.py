@@ -19,13 +19,12 @@ from benchbench.driver.settings import writing
 from benchbench.errors import PluginError, SpecError, closest
 from benchbench.paths import write_atomically
 from benchbench.plugin.catalog import Catalog
-from benchbench.plugin.discovery import loose_files
+from benchbench.plugin.discovery import PLUGIN_NAME, loose_files
 
 _TEMPLATES = Path(__file__).with_name("templates")
 TEMPLATE_KINDS = tuple(kind for kind in KINDS if (_TEMPLATES / f"{kind}.py.txt").exists())
 """The kinds of plugin that can be begun."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 _USES = {
     "augmentation": "bench run alexnet digits --epochs 2 --augment $name",
@@ -121,7 +120,7 @@ def _checked(kind: str, name: str) -> NewPlugin:
         raise SpecError(
             f"no kind of plugin is called {kind!r}", hint=closest(kind, TEMPLATE_KINDS) or f"kinds: {kinds}"
         )
-    if not _NAME.fullmatch(name) or not name.isascii():
+    if not PLUGIN_NAME.fullmatch(name) or not name.isascii():
         raise SpecError(
             f"{name!r} cannot name a plugin", hint="letters, digits and _ . -, a letter or digit first: my-net"
         )

@@ -10,6 +10,7 @@ ours, and the files in ``BENCH_PLUGINS``.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -99,6 +100,10 @@ def find_sources(files: Iterable[str | Path] = ()) -> tuple[Source, ...]:
     disabled = disabled_names()
     sources: list[Source] = [*_packaged(), *_loose(files)]
     return tuple(source for source in sources if not disabled.intersection(source.names))
+
+
+PLUGIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""What a plugin may be called."""
 
 
 def disabled_names() -> frozenset[str]:

@@ -18,7 +18,7 @@ from benchbench.plugin import hooks, parameters
 from benchbench.plugin.augmentation import Augmentation
 from benchbench.plugin.base import Plugin
 from benchbench.plugin.dataset import Dataset
-from benchbench.plugin.discovery import HOOK_OF_KIND, Broken
+from benchbench.plugin.discovery import HOOK_OF_KIND, PLUGIN_NAME, Broken
 from benchbench.plugin.failures import explain, place_in_plugin, place_of
 from benchbench.plugin.loss import Loss
 from benchbench.plugin.model import Model
@@ -41,7 +41,6 @@ BASES: dict[str, type[Plugin]] = {
 }
 _HOOK_NAMES = tuple(name for name in vars(hooks) if name.startswith("benchbench_"))
 _TYPES = "use int, float, bool, str, Literal, Enum, or tuples of these"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def _problem(cls: type[Plugin], base: type[Plugin]) -> str:
         ),
         (not vars(cls).get("name"), f'it has no name; class {cls.__name__}({base.__name__}, name="...")'),
         (
-            not _NAME.fullmatch(cls.name),
+            not PLUGIN_NAME.fullmatch(cls.name),
             "a name is made of letters, digits and _ . -, a letter or digit first",
         ),
         (cls.name == DEFAULT, f"{DEFAULT!r} is no name: it stands for the augmentation of the dataset"),

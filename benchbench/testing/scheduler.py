@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchbench.protocol.plugin_checks import Outcome
 
 NUM_EPOCHS, STEPS_PER_EPOCH = 4, 3
-RATES = (0.1, 0.01)
+RATES = (1.0, 0.1)
 """Learning rates of the two groups that a scheduler is tried on."""
 
 
