@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import benchbench as bb
 from benchbench.data.archive import TAR_SUFFIXES, Files, find_prefix, is_of_system, open_files, reader
-from benchbench.data.image_files import MAX_FILE_BYTES, ImageFiles, Item, image_suffixes, suffix_of
+from benchbench.data.image_files import (
+    MAX_FILE_BYTES,
+    ImageFiles,
+    Item,
+    image_suffixes,
+    suffix_of,
+    taken_from_training,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,22 +57,22 @@ class ImageFolder(ImageFiles, name="imagefolder"):
         if not root.exists():
             raise bb.DataError(f"no images at {root}: it does not exist", hint=LAYOUT_HINT)
         with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
-            class_names, items = find_items(files, self)
+            class_names, items, note = find_items(files, self)
         read = reader(root, max_file_bytes=MAX_FILE_BYTES)
         parts = {part: self.split(of_part, root, read) for part, of_part in items.items()}
-        return bb.Splits(class_names=class_names, **parts)
+        return bb.Splits(class_names=class_names, note=note, **parts)
 
 
-def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dict[str, list[Item]]]:
-    """Return the names of the classes, and the image files of train, val and test."""
+def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dict[str, list[Item]], str]:
+    """Return the names of the classes, the image files of train, val and test, and a note on parts that are missing."""
     # A single folder with images below it is the folder of an archive, rather than a class.
     prefix = find_prefix(files, lambda prefix: len(_class_folders(files, prefix)) > 1)
     if prefix is None:
         one = ", ".join(_class_folders(files, ""))
         problem = f"has one class only: {one}" if one else "has no folders with images in them"
         raise bb.DataError(f"{files.path} {problem}", hint=LAYOUT_HINT)
-    parts = _part_folders(files, prefix) or {"train": prefix}
-    folders = {part: _class_folders(files, folder) for part, folder in parts.items()}
+    folders_of_parts = _part_folders(files, prefix)
+    folders = {part: _class_folders(files, folder) for part, folder in (folders_of_parts or {"train": prefix}).items()}
     class_names = _class_names(files, folders)
     items = {
         part: {
@@ -84,9 +91,11 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
                 whole = len(of_class) + len(items.get("test", {}).get(name, ()) if "test" not in folders else ())
                 items[part][name] = _take(of_class, round(whole * fraction), seed=dataset.split_seed)
     _check_sizes(files, items)
-    return class_names, {
+    parts = {
         part: [item for of_class in items[part].values() for item in of_class] for part in ("train", "val", "test")
     }
+    missing = [part for part in ("val", "test") if folders_of_parts and part not in folders]
+    return class_names, parts, taken_from_training({part: len(parts[part]) for part in missing})
 
 
 def _part_folders(files: Files, prefix: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from posixpath import normpath
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import numpy as np
 import benchbench as bb
 from benchbench.config.files import decode_text
 from benchbench.data.archive import reader
-from benchbench.data.image_files import MAX_FILE_BYTES, ImageFiles, Item
+from benchbench.data.image_files import MAX_FILE_BYTES, ImageFiles, Item, taken_from_training
 from benchbench.data.splitting import split_rows
 
 if TYPE_CHECKING:
@@ -65,11 +66,14 @@ class ImageList(ImageFiles, name="imagelist"):
         parts: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
         for row in rows:
             parts[PARTS[row[SPLIT].lower()]].append(Item(row[PATH], row[PATH], label_of[row[CLASS]]))
+        given = {part for part, items in parts.items() if items}
         self._fill(parts)
+        missing = {"val", "test"} - given if given - {"train"} else set()
         _check_classes(table, parts, class_names)
         read = reader(table.parent, max_file_bytes=MAX_FILE_BYTES)
         splits = {part: self.split(items, table.parent, read) for part, items in parts.items()}
-        return bb.Splits(class_names=class_names, **splits)
+        note = taken_from_training({part: len(parts[part]) for part in sorted(missing)})
+        return bb.Splits(class_names=class_names, note=note, **splits)
 
     def _fill(self, parts: dict[str, list[Item]]) -> None:
         """Take the splits that are missing from the training images."""
@@ -98,7 +102,8 @@ def read_table(path: Path) -> list[dict[str, str]]:
     text = decode_text(path.read_bytes(), name=str(path))
     first_line = text.partition("\n")[0]
     delimiter = max(",;\t", key=first_line.count)
-    lines = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    # Not the text's own lines, which end at separators that may be in the name of a class.
+    lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     columns = _columns(path, lines.fieldnames or ())
     rows = {}
     for line in lines:

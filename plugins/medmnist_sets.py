@@ -59,7 +59,7 @@ class MedMnist(bb.Dataset, name="medmnist"):
         _check(path, info["MD5" if self.stored_size == SMALLEST else f"MD5_{self.stored_size}"])
         parts = {part: _read(path, part) for part in ("train", "val", "test")}
         names = [info["label"][str(label)] for label in range(len(info["label"]))]
-        return bb.Splits(class_names=tuple(names), **parts)
+        return bb.Splits(parts["train"], parts["val"], parts["test"], tuple(names))
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the file."""

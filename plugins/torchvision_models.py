@@ -130,10 +130,12 @@ def _downloaded(url: str) -> dict[str, Tensor]:
 
 
 def _no_weights(name: str, path: Path, reason: str) -> bb.ModelError:
+    # Given as a file, nothing tells that they are published weights, for which these two convert the images.
+    option = " --set 'model.options={transform_input = true}'" if name.startswith(("googlenet", "inception")) else ""
     return bb.ModelError(
         f"the pretrained weights {name} are not here and cannot be downloaded: {reason}",
         hint=(
-            f"download {name} elsewhere and put it at {path}, give a file of weights (--set model.weights=FILE),"
+            f"download {name} elsewhere and put it at {path}, give it as a file (--set model.weights=FILE{option}),"
             " or train from random weights: pretrained = false"
         ),
     )

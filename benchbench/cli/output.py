@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from benchbench.compare.adaptive import Course
     from benchbench.compare.comparison_tables import TextTable
     from benchbench.driver.plan import Planned
-    from benchbench.records.events import Epoch, Resumed
+    from benchbench.records.events import Epoch, Resumed, Started
     from benchbench.records.record import Record
 
 WIDTH_WITHOUT_TERMINAL = 160
@@ -219,9 +219,17 @@ def epoch_line(epoch: Epoch, record: Record) -> str:
     )
 
 
-def resumed_line(event: Resumed) -> str:
-    """Return after which epoch a trial goes on, and what there is to say about it."""
-    return "; ".join(filter(None, (f"resuming after epoch {event.num_epochs}", event.note)))
+def starting_note(event: Started | Resumed) -> str:
+    """Return what there is to say of a trial that begins or goes on; mostly nothing, if it begins."""
+    if event.event == "resumed":
+        return "; ".join(filter(None, (f"resuming after epoch {event.num_epochs}", event.note)))
+    skipped, dropped = event.data.skipped, event.acceleration.get("dropped", "")
+    notes = (
+        event.data.note,
+        f"left out {len(skipped)} damaged files, the first of them {skipped[0]}" if skipped else "",
+        f"not accelerated: {dropped}" if dropped else "",
+    )
+    return "; ".join(filter(None, notes))
 
 
 def trial_line(record: Record) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from rich.text import Text
 
 from benchbench.cli import options
-from benchbench.cli.output import duration, epoch_line, headline, look_lines, plan_line, resumed_line, trial_line
+from benchbench.cli.output import duration, epoch_line, headline, look_lines, plan_line, starting_note, trial_line
 from benchbench.cli.progress_bars import Bars
 from benchbench.config.differences import describe_spec, varying
 from benchbench.driver.watcher import Watcher
@@ -137,8 +137,8 @@ class RunDisplay(Display):
                 if record.attempt != self._attempt:
                     self._print(Text(headline(record), style="bold"))
                 self._attempt = record.attempt
-                if isinstance(event, Resumed):
-                    self.note(resumed_line(event))
+                if text := starting_note(event):
+                    self.note(text)
                 if self._bars:
                     self._bars.hide("status", "pieces", job.folder)
                     self._bars.show(job.folder, "training", total=_num_batches(record), unit="batch")
@@ -217,8 +217,8 @@ class GridDisplay(Display):
                     self._bars.show(
                         job.folder, describe_spec(job.spec, self._names), total=_num_batches(record), unit="batch"
                     )
-                if isinstance(event, Resumed):
-                    self.note(f"{describe_spec(job.spec, self._names)}: {resumed_line(event)}")
+                if text := starting_note(event):
+                    self.note(f"{describe_spec(job.spec, self._names)}: {text}")
             case Finished() | Failed():
                 self._end(job, record)
 

@@ -170,6 +170,7 @@ def decode(dataset: Dataset, root: Path, *, folder: Path | None = None, on_progr
         class_names=splits.class_names,
         source=_source(dataset, root),
         skipped=decoded.skipped,
+        note=splits.note,
         digests=decoded.digests,
     )
     return Loaded(decoded.splits, facts)

@@ -134,6 +134,7 @@ def facts_of(
     class_names: tuple[str, ...],
     source: str,
     skipped: tuple[str, ...] = (),
+    note: str = "",
     digests: Mapping[str, str] | None = None,
 ) -> DataFacts:
     """Return the facts that identify the splits: digests of dtype, shape and bytes of their images and labels.
@@ -150,6 +151,7 @@ def facts_of(
         source=source,
         image_shape=(channels, height, width),
         skipped=skipped,
+        note=note,
     )
 
 

@@ -20,7 +20,7 @@ from benchbench.plugin.base import param
 from benchbench.plugin.dataset import Dataset, Fit, LazyImages, Split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -101,6 +101,12 @@ class ImageFiles(Dataset):
         )
         labels = np.array([item.label for item in items], dtype=np.int64)
         return Split(images, labels, tuple(item.name for item in items))
+
+
+def taken_from_training(numbers: Mapping[str, int]) -> str:
+    """Return a note on splits that nobody gave, with how many training images each of them got; empty for none."""
+    taken = [f"{number} images for {part} ({part}_fraction)" for part, number in numbers.items()]
+    return f"took {' and '.join(taken)} from the training images" if taken else ""
 
 
 def suffix_of(name: str) -> str:

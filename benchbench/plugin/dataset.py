@@ -64,12 +64,16 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a dataset and the names of its classes, in the order of their labels."""
+    """The three parts of a dataset and the names of its classes, in the order of their labels.
+
+    ``note`` is shown when a trial begins, and kept in its record: what a user should know of how images were split.
+    """
 
     train: Split
     val: Split
     test: Split
     class_names: tuple[str, ...]
+    note: str = ""
 
     def items(self) -> tuple[tuple[str, Split], ...]:
         """Return ``(name, split)`` for train, val and test."""

@@ -49,6 +49,9 @@ class DataFacts:
     skipped: tuple[str, ...] = ()
     """Damaged files that were left out."""
 
+    note: str = ""
+    """What a user should know of how the images were split."""
+
 
 @dataclass(frozen=True)
 class Epoch:

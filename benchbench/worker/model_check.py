@@ -13,7 +13,7 @@ from benchbench.errors import BenchError, ModelError
 from benchbench.plugin.failures import check_returned, failure, failures_named, place_of
 from benchbench.plugin.model import logits_problem
 from benchbench.worker.memory import is_out_of_memory
-from benchbench.worker.seeds import random_states_kept
+from benchbench.worker.seeds import buffers_kept, random_states_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,22 +68,20 @@ class ModelCheck:
         self._check_output(_copied(self._model), self._images[:batch_size], training=True)
 
     def _check_output(self, model: nn.Module, images: Tensor, *, training: bool) -> int:
-        buffers = {name: value.clone() for name, value in model.named_buffers() if value.numel()} if training else {}
         mode = "training" if training else "eval"
         action = f"in {mode} mode on a batch of shape {list(images.shape)}"
         with (
             self._size_hinted(images),
             failures_named(self._plugin, action, unless=is_out_of_memory),
             random_states_kept(self._acceleration.device),
+            # Of the model itself: what computes in a copy may be the model, held by a lambda.
+            buffers_kept(self._model),
             # As in a step, where a forward pass may ask for gradients.
             torch.set_grad_enabled(training),
             self._acceleration.context(),
         ):
             model.train(training)  # not chained: the train() of some models returns nothing
             logits = model(images)
-        with torch.no_grad():
-            for name, value in buffers.items():
-                model.get_buffer(name).copy_(value)
         return self._check_logits(logits, images, mode=mode)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""All random generators that a trial uses: torch's, numpy's and Python's."""
+"""All random generators that a trial uses, seeded or left as they were, and buffers left as they were."""
 
 from __future__ import annotations
 
@@ -12,12 +12,26 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch import nn
+
 
 def seed_everything(seed: int) -> None:
     """Seed torch on all devices, and the global generators of numpy and Python."""
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - a plugin may use the global generator
+
+
+@contextmanager
+def buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Put all buffers of a model back afterwards, such as running means."""
+    before = [(buffer, buffer.clone()) for buffer in model.buffers() if buffer.numel()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)
 
 
 @contextmanager

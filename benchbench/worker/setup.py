@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchbench.config.spec import Spec
-    from benchbench.data.cache import Loaded
     from benchbench.plugin.dataset import Dataset
     from benchbench.plugin.loss import Loss as LossPlugin
     from benchbench.plugin.model import Model
@@ -97,8 +96,8 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
         on_progress=partial(on_status, f"decoding {dataset.name}"),
     )
     switches.put_back(dataset)
-    for text in filter(None, (loaded.warning, _skipped(loaded))):
-        on_status(text)
+    if loaded.warning:
+        on_status(loaded.warning)
     saved, note = _saved(job, data_digest=loaded.facts.digest)
     splits = Splits.of(loaded)
     _check_fit(spec, dataset, splits)
@@ -174,12 +173,6 @@ def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | 
         return checkpoint.load(path, spec_id=spec_id, data_digest=data_digest), ""
     except checkpoint.CheckpointError as error:
         return None, f"{error.message}; the trial starts again from its beginning"
-
-
-def _skipped(loaded: Loaded) -> str:
-    """Return how many damaged files were left out, or ""."""
-    skipped = loaded.facts.skipped
-    return f"left out {len(skipped)} damaged files, the first of them {skipped[0]}" if skipped else ""
 
 
 def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
@@ -273,10 +266,7 @@ def _proven(
     if acceleration.levers:
         on_status("comparing a step with and without acceleration")
     images, labels = next(train.shuffled(seed=seed, epoch=1))
-    proven = Proof(case, images, labels, seed, loss).proven(acceleration)
-    if proven.dropped:
-        on_status(f"not accelerated: {proven.note}")
-    return proven
+    return Proof(case, images, labels, seed, loss).proven(acceleration)
 
 
 def _built(

@@ -83,7 +83,7 @@ def _switches(precision: Precision, num_threads: int) -> Iterator[_Switch]:
     yield _Switch(
         "mha.fastpath_enabled", True, torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
     )
-    for name in ("flash", "mem_efficient", "math"):
+    for name in ("flash", "mem_efficient", "math", "cudnn"):
         is_enabled = getattr(torch.backends.cuda, f"{name}_sdp_enabled")
         yield _Switch(f"cuda.{name}_sdp", True, is_enabled, getattr(torch.backends.cuda, f"enable_{name}_sdp"))
     for kind in ("cpu", "cuda"):
@@ -96,6 +96,8 @@ def _switches(precision: Precision, num_threads: int) -> Iterator[_Switch]:
     yield from _precisions(is_tf32=precision == "tf32")
     for path, value in _BACKENDS.items():
         yield _attribute(path, value)
+    if hasattr(torch.backends.cuda.matmul, "allow_fp16_accumulation"):  # from torch 2.7 on
+        yield _attribute("cuda.matmul.allow_fp16_accumulation", False)
 
 
 def _default_device() -> torch.device | None:

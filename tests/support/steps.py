@@ -16,6 +16,7 @@ from benchbench.worker.accelerate.optimizers import FusedSteps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchbench.config.spec import Precision
 
 CPU = torch.device("cpu")
 WIDTH = 64
@@ -53,7 +54,12 @@ def trained(
     return fitted
 
 
-IN_PLACE = Acceleration(CPU, "fp32", levers=(LinearProducts("blocks"), FusedSteps(), StepsInPlace("blocks")))
+def in_place(products: str = "blocks", *, precision: Precision = "fp32") -> Acceleration:
+    """Return everything that accelerates linear layers, by these products."""
+    return Acceleration(CPU, precision, levers=(LinearProducts(products), FusedSteps(), StepsInPlace(products)))
+
+
+IN_PLACE = in_place()
 
 
 def with_a_hook(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

@@ -24,7 +24,7 @@ from benchbench.worker.accelerate.allocator import give_back_memory
 from benchbench.worker.accelerate.proof_pass import BOUNDS, Pass, computed
 from benchbench.worker.accelerate.proof_steps import ProofError, check_outcomes, copied_optimizer, outcome, rows_like
 from benchbench.worker.batches import fitting
-from benchbench.worker.seeds import random_states_kept
+from benchbench.worker.seeds import buffers_kept, random_states_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class Proof:
         """Return the acceleration with those levers alone that compute what torch computes."""
         if not acceleration.levers:
             return acceleration
-        with random_states_kept(acceleration.device):
+        with random_states_kept(acceleration.device), buffers_kept(self.case.model):
             try:
                 plain = self._pass(replace(acceleration, levers=()))
                 self._check_gradients(plain)

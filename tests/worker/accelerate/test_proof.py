@@ -20,6 +20,7 @@ from benchbench.worker.accelerate import (
     Proof,
     accelerate,
     winograd_3x3,
+    winograd_5x5,
 )
 from benchbench.worker.accelerate.channels_last import ChannelsLast
 from benchbench.worker.accelerate.constant_border import SharedBorder
@@ -94,12 +95,26 @@ def test_what_this_machine_chooses_is_right(precision: Precision, make: Callable
     assert proven.levers == acceleration.levers
 
 
+def test_channels_last_is_kept_in_bf16() -> None:
+    proven = proof(convolutional()).proven(Acceleration(CPU, "bf16", levers=(ChannelsLast(), FusedSteps())))
+    assert proven.note == ""
+
+
 class BrokenProducts(Blocks):
     """Forgets the last block of rows of the weight gradient."""
 
     def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
         product = super().weight_gradient(gradient, x)
         product[-len(product) // 32 :] = 0
+        return product
+
+
+class BrokenImages(Images):
+    """Forgets the first image of a batch on its way back."""
+
+    def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
+        product = super().input_gradient(gradient, weight)
+        product[0] = 0
         return product
 
 
@@ -148,6 +163,12 @@ def test_broken_products_are_dropped_with_the_steps_that_need_them(monkeypatch: 
     assert proven.facts()["dropped"] == proven.note
 
 
+def test_other_broken_products_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRODUCTS, "images", BrokenImages())
+    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=(LinearProducts("images"), FusedSteps())))
+    assert list(proven.dropped) == ["images"]
+
+
 def test_broken_steps_in_place_are_dropped_and_steps_stay_fused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRODUCTS, "images", BrokenUpdates())
     levers = (LinearProducts("images"), FusedSteps(), StepsInPlace("images"))
@@ -162,6 +183,42 @@ def test_a_broken_transform_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd_3x3, "_B", broken)
     proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=EVERYTHING))
     assert list(proven.dropped) == ["winograd"]
+
+
+def wide_5x5() -> nn.Module:
+    torch.manual_seed(0)
+    convolutions = (nn.Conv2d(3, 64, 5, stride=2, padding=2), nn.ReLU(), nn.Conv2d(64, 192, 5, padding=2), nn.ReLU())
+    return nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(768, 10))
+
+
+def test_a_broken_transform_of_5x5_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, acceleration = proof(wide_5x5()), Acceleration(CPU, "fp32", levers=(Winograd(), FusedSteps()))
+    assert given.proven(acceleration).note == ""
+    convolve = winograd_5x5.conv2d
+    monkeypatch.setattr(winograd_5x5, "conv2d", lambda *args, **kwargs: convolve(*args, **kwargs) * 1.001)
+    assert list(given.proven(acceleration).dropped) == ["winograd"]
+
+
+@dataclass(frozen=True)
+class BrokenRate(FusedSteps):
+    """Has another learning rate."""
+
+    def apply(self, case: Case, layers: Layers) -> Layers:
+        for group in case.optimizer.param_groups:
+            group["lr"] *= 1.01
+        return super().apply(case, layers)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_broken_steps_of_adam_are_dropped(precision: Precision) -> None:
+    given = proof(convolutional(), partial(torch.optim.Adam, lr=0.001))
+    proven = given.proven(Acceleration(CPU, precision, levers=(LinearProducts("blocks"), BrokenRate())))
+    assert list(proven.dropped) == ["fused"]
+
+
+def test_a_broken_order_in_memory_is_dropped_in_bf16() -> None:
+    proven = proof(convolutional()).proven(Acceleration(CPU, "bf16", levers=(BrokenOrder(), FusedSteps())))
+    assert list(proven.dropped) == ["channels_last"]
 
 
 @pytest.mark.parametrize("lever", [BrokenFusion(), BrokenOrder(), BrokenBorder()], ids=lambda lever: lever.fact)
@@ -277,8 +334,9 @@ class HoldsItself(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        last = self.last = nn.Linear(3 * 32 * 32, 10)
-        self.steps = [lambda x: last(x.flatten(1))]
+        last, norm = nn.Linear(3 * 32 * 32, 10), nn.BatchNorm2d(3)
+        self.last, self.norm = last, norm
+        self.steps = [lambda x: 2 * norm(x), lambda x: last(x.flatten(1))]
 
     def forward(self, x: Tensor) -> Tensor:
         for step in self.steps:
@@ -291,6 +349,7 @@ def test_without_a_gradient_in_a_copy_there_is_no_proof() -> None:
     proven = proof(model).proven(Acceleration(CPU, "fp32", levers=(FusedSteps(),)))
     assert "no gradient reaches a copy" in proven.note
     assert model.last.weight.grad is None
+    assert not model.norm.running_mean.any(), "its running statistics are as they were"
 
 
 class Masked(nn.Module):

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from support.gradients import error
-from support.steps import CPU, IN_PLACE, WIDTH, trained, wide, with_a_hook
+from support.steps import CPU, IN_PLACE, WIDTH, in_place, trained, wide, with_a_hook
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from benchbench.worker.accelerate import Acceleration, products
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
+from benchbench.worker.accelerate.products import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +111,36 @@ def test_models_that_do_not_keep_their_activations_take_the_same_steps(build: Ca
     trained(theirs, torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9), Acceleration(CPU, "fp32"))
     for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert error(found, right) < 1e-6
+
+
+def sharing_data() -> nn.Module:
+    model = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 10))
+    model[2].weight.data = model[0].weight.data
+    return model
+
+
+@pytest.mark.parametrize("products", PRODUCTS)
+def test_weights_that_share_their_memory_are_stepped_by_torch(products: str) -> None:
+    models = []
+    for acceleration in (in_place(products), Acceleration(CPU, "fp32")):
+        torch.manual_seed(0)
+        models.append(sharing_data())
+        fitted = trained(models[-1], torch.optim.SGD(models[-1].parameters(), lr=0.1), acceleration)
+        assert fitted.facts()["optimizer"] != "in place"
+    for found, right in zip(*(model.parameters() for model in models), strict=True):
+        assert error(found, right) < 1e-6
+
+
+@pytest.mark.parametrize("products", PRODUCTS)
+def test_a_large_weight_that_no_optimizer_updates_keeps_its_gradient(products: str) -> None:
+    models = []
+    for acceleration in (in_place(products), Acceleration(CPU, "fp32")):
+        models.append(wide())
+        trained(models[-1], torch.optim.SGD(models[-1][2].parameters(), lr=0.1), acceleration)
+    for found, right in zip(*(model.parameters() for model in models), strict=True):
+        assert error(found, right) < 1e-6
+    assert type(models[0][0].weight.grad) is torch.Tensor
+    assert error(models[0][0].weight.grad, models[1][0].weight.grad) < 1e-6
 
 
 class Twice(nn.Module):
