@@ -12,6 +12,7 @@ from torch.nn import functional
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
+from benchbench.testing.saved import saved_and_loaded
 from benchbench.worker.seeds import random_states_kept
 
 if TYPE_CHECKING:
@@ -96,7 +97,17 @@ def can_be_lowered(subject: LossSubject) -> None:
         require(after < before, problem, fix="look at its sign")
 
 
-CHECKS = (builds, one_number, fractions_of_classes, can_be_lowered)
+@check(needs=("builds", "one number"))
+def state(subject: LossSubject) -> None:
+    """Check that its state can be saved and loaded like a checkpoint, and the loss is then the same."""
+    again = LossSubject(subject.plugin)
+    again.module.load_state_dict(saved_and_loaded(subject.module.state_dict()))
+    before, after = (each.of(each.logits, each.labels) for each in (subject, again))
+    problem = f"with its state saved and loaded it is {after.item():.6g}, not {before.item():.6g}"
+    require(torch.equal(before, after), problem, fix="keep numbers in buffers: register_buffer()")
+
+
+CHECKS = (builds, one_number, fractions_of_classes, can_be_lowered, state)
 
 
 def loss_outcomes(loss: Loss) -> Iterator[Outcome]:

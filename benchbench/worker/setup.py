@@ -95,14 +95,14 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
         source_digest=registry.source_digest("dataset", spec.dataset.name),
         on_progress=partial(on_status, f"decoding {dataset.name}"),
     )
-    switches.put_back(dataset)
+    switches.put_back(f"dataset {dataset.name}")
     if loaded.warning:
         on_status(loaded.warning)
     saved, note = _saved(job, data_digest=loaded.facts.digest)
     splits = Splits.of(loaded)
     _check_fit(spec, dataset, splits)
     augmenter = _augmenter(spec, registry, dataset, splits)
-    switches.put_back()
+    switches.put_back(f"augmentation {spec.augmentation.name}")
     resident = is_resident(sum(split.images.nbytes for _, split in splits.items()), device)
     train, val, test = (
         Batches(
@@ -226,23 +226,23 @@ def _build(
         std=train.preprocessing.std,
     )
     model = _built(model_plugin, nn.Module, data).to(acceleration.device)
-    switches.put_back(model_plugin)
+    switches.put_back(f"model {model_plugin.name}")
     check = ModelCheck(model, images, acceleration, num_classes=num_classes, plugin=model_plugin)
     num_outputs = check.run(num_images=train.num_images)
-    switches.put_back(model_plugin)  # which a forward pass may turn as well
+    switches.put_back(f"model {model_plugin.name}")  # which a forward pass may turn as well
     loss = _built(loss_plugin, nn.Module, train.labels.cpu(), num_outputs=num_outputs).to(acceleration.device)
     if any(parameter.requires_grad for parameter in loss.parameters()):
         raise failure(loss_plugin, "its module has parameters, which no optimizer trains", hint="a loss keeps buffers")
-    switches.put_back(loss_plugin)
+    switches.put_back(f"loss {loss_plugin.name}")
     clip_norm = optimizer_plugin.clip_norm
     optimizer = _built(optimizer_plugin, Optimizer, model)
     case = Case(model, optimizer, spec.batch_size, window, clips_gradients=clip_norm is not None)
-    switches.put_back(optimizer_plugin)
+    switches.put_back(f"optimizer {optimizer_plugin.name}")
     acceleration = prove(acceleration.fitted(case), case, loss).applied(case)
     scheduler = _built(
         scheduler_plugin, LRScheduler, case.optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train)
     )
-    switches.put_back(scheduler_plugin)
+    switches.put_back(f"scheduler {scheduler_plugin.name}")
     warm_up = WarmUp(round(scheduler_plugin.warmup_epochs * len(train)))
     schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric, warm_up)
     average = None if spec.ema_decay is None else Average(model, spec.ema_decay)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchbench.config.spec import Precision
-    from benchbench.plugin.base import Plugin
 
 _IEEE, _TF32 = "ieee", "tf32"
 
@@ -28,11 +27,11 @@ class Switches:
         self._num_threads = num_threads
         self._turned: list[str] = []
 
-    def put_back(self, plugin: Plugin | None = None) -> None:
-        """Set every switch as the trial needs it. What is set otherwise is the doing of ``plugin``, if given."""
+    def put_back(self, culprit: str = "") -> None:
+        """Set every switch as the trial needs it. What is set otherwise was set by ``culprit``, if given."""
         names = put_back(self._precision, num_threads=self._num_threads)
-        if plugin is not None and names:
-            self._turned.append(f"{', '.join(names)} by {plugin.kind} {plugin.name}")
+        if culprit and names:
+            self._turned.append(f"{', '.join(names)} by {culprit}")
 
     @property
     def turned(self) -> str:

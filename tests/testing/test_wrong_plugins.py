@@ -203,9 +203,17 @@ class ForgetsCount(Sgd, name="forgets-count"):
         return KeepsOutside
 
 
+class KeepsAnObject(Sgd, name="keeps-an-object"):
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        optimizer = super().build(model)
+        optimizer.param_groups[0]["plugin"] = self
+        return optimizer
+
+
 @pytest.mark.parametrize(
     ("plugin", "check", "problem"),
     [
+        (KeepsAnObject(), "state", "its state cannot be loaded from a checkpoint"),
         (Nothing(), "builds", "build() returns nothing; is a return statement missing?"),
         (WeightsOnly(), "groups", "no group has 0.bias, 2.bias"),
         (StillGroup(), "steps", "a step does not change 0.weight"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,9 +172,26 @@ class CountsMistakes(Entropy, name="counts-mistakes"):
         return (logits.argmax(dim=1) != labels).float().mean() + 0 * logits.sum()
 
 
+class WithAnObject(nn.Module):
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, targets)
+
+    def get_extra_state(self) -> object:
+        return SimpleNamespace()
+
+    def set_extra_state(self, state: object) -> None:
+        pass
+
+
+class KeepsAnObject(bb.Loss, name="keeps-an-object"):
+    def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:  # noqa: ARG002
+        return WithAnObject()
+
+
 @pytest.mark.parametrize(
     ("plugin", "check", "problem"),
     [
+        (KeepsAnObject(), "state", "its state cannot be loaded from a checkpoint"),
         (ForgetsModule(), "builds", "build() returns nothing; is a return statement missing?"),
         (Learns(), "builds", "no optimizer trains its weight"),
         (PerImage(), "one number", "of labels int64 [N], it is not one number but [6]"),

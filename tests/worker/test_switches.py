@@ -101,3 +101,53 @@ def test_a_build_that_turns_switches_changes_no_number_and_the_record_names_it(t
     assert turned.acceleration["put_back"] == "num_threads, default_dtype by model unruly"
     assert calm.machine.num_threads == turned.machine.num_threads
     heartbeat.close()
+
+
+TURNS = """
+import benchbench as bb
+import torch
+from benchbench_plugins import constant, cross_entropy, digits, flip, sgd
+
+def turning(base, method):
+    def turn(self, *args, **named):
+        torch.set_num_threads(1)
+        return getattr(super(cls, self), method)(*args, **named)
+    cls = type("Turning", (base,), {method: turn, "__module__": __name__}, name="turning")
+    return cls
+
+@bb.hookimpl
+def benchbench_datasets():
+    return [turning(digits.Digits, "load")]
+
+@bb.hookimpl
+def benchbench_augmentations():
+    return [turning(flip.Flip, "build")]
+
+@bb.hookimpl
+def benchbench_losses():
+    return [turning(cross_entropy.CrossEntropy, "build")]
+
+@bb.hookimpl
+def benchbench_optimizers():
+    return [turning(sgd.SGD, "build")]
+
+@bb.hookimpl
+def benchbench_schedulers():
+    return [turning(constant.Constant, "build")]
+"""
+
+
+@pytest.mark.parametrize("kind", ["dataset", "augmentation", "loss", "optimizer", "scheduler"])
+def test_whichever_plugin_turns_a_switch_it_is_put_back_and_named(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "turns.py").write_text(TURNS, encoding="utf-8")
+    registry = Registry.load([tmp_path / "turns.py", PLUGINS / "tiny.py"])
+    heartbeat = Heartbeat(tmp_path / "heartbeat")
+    table = {"model": "tiny", "dataset": "digits", "batch_size": 100, "epochs": 1} | {kind: "turning"}
+    spec = registry.resolve(Draft.from_toml(table))
+    started = next(
+        run_trial(TrialJob(spec, "1", "cpu", str(tmp_path), str(tmp_path / "1")), registry, heartbeat=heartbeat)
+    )
+    assert isinstance(started, Started)
+    assert started.acceleration["put_back"] == f"num_threads by {kind} turning"
+    assert torch.get_num_threads() == started.machine.num_threads
+    heartbeat.close()
