@@ -68,7 +68,13 @@ def open_executor(settings: Settings) -> Executor:
             plugin_files=settings.plugin_files,
         )
     gpus = visible_gpus() if settings.device in ("auto", "cuda") else ()
-    return LocalExecutor(num_jobs=settings.num_jobs or max(1, len(gpus)), gpus=gpus, plugin_files=settings.plugin_files)
+    return LocalExecutor(
+        num_jobs=settings.num_jobs or max(1, len(gpus)),
+        gpus=gpus,
+        # Torch's Adam wakes every GPU that it sees, which takes memory there, for a trial on the CPU as well.
+        hides_gpus=settings.device == "cpu",
+        plugin_files=settings.plugin_files,
+    )
 
 
 @atexit.register

@@ -47,10 +47,17 @@ class LocalExecutor:
     """Runs trials on this machine, ``num_jobs`` at a time. Use as a context manager.
 
     Workers start, and begin to import torch, as soon as the executor is made. If there are several jobs, each worker
-    gets one of ``gpus``, which are named as in ``CUDA_VISIBLE_DEVICES``.
+    gets one of ``gpus``, which are named as in ``CUDA_VISIBLE_DEVICES``. With ``hides_gpus``, none is seen by any.
     """
 
-    def __init__(self, *, num_jobs: int = 1, gpus: Sequence[str] = (), plugin_files: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        num_jobs: int = 1,
+        gpus: Sequence[str] = (),
+        hides_gpus: bool = False,
+        plugin_files: Iterable[str] = (),
+    ) -> None:
         self.num_jobs = num_jobs
         self._heard: queue.SimpleQueue[tuple[WorkerProcess, Answer | None]] = queue.SimpleQueue()
         self._plugin_files = tuple(plugin_files)
@@ -58,7 +65,8 @@ class LocalExecutor:
         self._is_stopping = False
         self._busy: dict[WorkerProcess, TrialJob] = {}
         self._workers: list[WorkerProcess] = []
-        self._vacancies = list(itertools.islice(worker_environments(num_jobs, gpus), num_jobs))
+        environments = worker_environments(num_jobs, gpus, hides_gpus=hides_gpus)
+        self._vacancies = list(itertools.islice(environments, num_jobs))
         self._hire()
 
     def __enter__(self) -> Self:
@@ -206,9 +214,9 @@ class LocalExecutor:
         self._vacancies.append(worker.environment)
 
 
-def worker_environments(num_jobs: int, gpus: Sequence[str]) -> Iterator[dict[str, str]]:
+def worker_environments(num_jobs: int, gpus: Sequence[str], *, hides_gpus: bool = False) -> Iterator[dict[str, str]]:
     """Yield the variables of each worker: a GPU of its own, and its part of the processors."""
-    shared: dict[str, str] = {}
+    shared: dict[str, str] = {VISIBLE: ""} if hides_gpus else {}
     if num_jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
         shared["OMP_NUM_THREADS"] = str(max(1, int(num_processors()) // num_jobs))
     names = itertools.cycle(gpus) if len(gpus) > 1 and num_jobs > 1 else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +49,16 @@ def test_a_shipped_plugin_passes_by_name(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all is well" in done.stdout
     assert "next: bench run alexnet digits --epochs 2 --scheduler cosine" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_fixture_of_pytest_fails_with_what_is_wrong(tmp_path: Path) -> None:
+    test = f"def test_it(check_plugin):\n    check_plugin({str(PLUGINS / 'prints.py')!r})\n"
+    (tmp_path / "test_mine.py").write_text(test, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "prints nothing: its import prints" in done.stdout
 
 
 @pytest.mark.slow

@@ -109,6 +109,26 @@ def test_decoding_has_a_bar_of_images_until_the_trial_goes_on() -> None:
             assert "decoding photos" not in shown(console)
 
 
+@pytest.mark.parametrize("display_class", [RunDisplay, GridDisplay])
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_what_is_odd_about_a_trial_that_begins_stays_on_the_screen(
+    display_class: type[RunDisplay | GridDisplay], *, is_terminal: bool
+) -> None:
+    console = terminal() if is_terminal else Console(file=StringIO(), width=200)
+    started = journals.started()
+    facts = replace(started.data, skipped=("cut.jpg", "empty.png"), note="took 4 images for test")
+    started = replace(started, data=facts, acceleration=started.acceleration | {"dropped": "winograd: it differs"})
+    with display_class(console) as display:
+        display.event(JOB, started, Record.of([started]))
+    text = " ".join(shown(console).split())
+    for part in (
+        "took 4 images for test",
+        "left out 2 damaged files, the first of them cut.jpg",
+        "winograd: it differs",
+    ):
+        assert part in text
+
+
 def test_decoding_prints_no_lines_without_a_terminal() -> None:
     console = Console(file=StringIO(), width=80)
     with RunDisplay(console) as display:

@@ -192,12 +192,20 @@ def test_a_plugin_that_changed_since_an_interruption_is_no_silent_mixture(workdi
     assert any("model plugin changed since epoch" in note for note in record.notes)
     assert len(bb.load_records()) == 1
 
+    plugin.write_text(plugin.read_text(encoding="utf-8") + "# another\n", encoding="utf-8")
+    fresh = bb.run("line", "dots", fresh=True, **slow)
+    assert fresh.attempt != record.attempt
+    assert fresh.notes == ()
+
 
 @pytest.mark.slow
 def test_a_timing_can_compare_acceleration_with_plain_torch() -> None:
     asked: dict[str, Any] = {"plugins": [PLUGINS / "dots.py"], "batch_size": 20, "rounds": 3, "steps": 2}
     result = bb.time("line", "dots", accelerate=["off", "auto"], **asked)
     assert result.timing.job.accelerate == ("off", "auto")
+    told = [warmed.started.acceleration["accelerate"] for warmed in result.timing.warmed]
+    assert told == ["off", "auto"]
+    assert bb.run("line", "dots", accelerate="off", **DOTS).acceleration["accelerate"] == "off"
     assert result.table.baseline == "accelerate=off"
     assert [row.name for row in result.table.rows] == ["accelerate=off", "accelerate=auto"]
     assert result.run is not None

@@ -58,6 +58,10 @@ def test_each_worker_gets_one_of_them_and_never_another_persons() -> None:
     assert gpus_of_workers(2, ()) == [None, None]
 
 
+def test_workers_for_the_cpu_see_no_gpu() -> None:
+    assert next(worker_environments(1, (), hides_gpus=True))["CUDA_VISIBLE_DEVICES"] == ""
+
+
 def test_processors_are_divided_among_workers_unless_their_number_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert "OMP_NUM_THREADS" not in next(worker_environments(1, ()))

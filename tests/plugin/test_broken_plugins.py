@@ -176,10 +176,7 @@ def test_a_trial_works_beside_all_of_them(tmp_path: Path, empty_database: Path) 
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     bench = Bench(tmp_path, tmp_path / "cache")
     plugins = ("--plugins", BROKEN, "--plugins", PLUGINS / "_crashes.py")
-    few = ("--set", "dataset.num_train=64", "--set", "dataset.num_val=32", "--set", "dataset.num_test=32")
-    size = ("--set", "dataset.height=64", "--set", "dataset.width=64", "--set", "dataset.image_size=64")
-    options = ("-e", "1", "-b", "32", "--artifacts", "none", "--json")
-    done = bench("run", "cifar_resnet", "synthetic", *plugins, *few, *size, *options)
+    done = bench("run", "alexnet", "digits", *plugins, "-e", "1", "-b", "256", "--artifacts", "none", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "finished"
     listed = json.loads(bench("list", *plugins, "--json").stdout)

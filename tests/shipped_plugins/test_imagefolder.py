@@ -108,6 +108,13 @@ def test_folders_of_splits_are_taken_as_they_are(tmp_path: Path) -> None:
     assert set(splits.val.names) == {"valid/a/0.png", "valid/a/1.png", "valid/b/0.png"}
 
 
+def test_what_is_taken_from_the_training_images_is_said(tmp_path: Path) -> None:
+    parts = {"train/a": 20, "train/b": 20, "val/a": 3, "val/b": 3}
+    facts = data_cache.load(dataset(), write(tmp_path / "parts", parts)).facts
+    assert facts.note == "took 4 images for test (test_fraction) from the training images"
+    assert data_cache.load(dataset(), write(tmp_path / "whole", {"a": 20, "b": 20})).facts.note == ""
+
+
 def test_a_missing_test_folder_is_taken_from_the_training_images(tmp_path: Path) -> None:
     root = write(tmp_path, {"train/a": 10, "train/b": 10, "val/a": 2, "val/b": 2})
     splits = load(root, test_fraction=0.2)

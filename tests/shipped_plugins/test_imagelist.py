@@ -73,6 +73,19 @@ def test_a_split_that_no_line_names_is_taken_from_training(tmp_path: Path) -> No
     assert [len(split) for _, split in splits.items()] == [18, 4, 2]
 
 
+def test_what_is_taken_from_the_training_images_is_said(tmp_path: Path) -> None:
+    lines = [line for line in split_lines() if not line.endswith("val")]
+    facts = data_cache.load(dataset(), write(tmp_path, lines)).facts
+    assert facts.note == "took 2 images for val (val_fraction) from the training images"
+
+
+def test_names_of_classes_may_have_separators_of_lines(tmp_path: Path) -> None:
+    table = write(tmp_path, split_lines())
+    text = table.read_text(encoding="utf-8").replace(",cat,", ',"ca\u2028t\nmeow",')
+    table.write_text(text, encoding="utf-8")
+    assert decoded(dataset(), table).class_names == ("ca\u2028t\nmeow", "dog")
+
+
 def test_columns_may_have_other_names_an_order_of_their_own_and_semicolons(tmp_path: Path) -> None:
     write(tmp_path, split_lines())
     lines = [f"{part};{name};{path}" for path, name, part in (line.split(",") for line in split_lines())]

@@ -2,10 +2,12 @@
 
 import csv
 import errno
+import io
 import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,22 @@ import numpy as np
 import pytest
 import torch
 from benchbench_plugins.digits import Digits
+from mlflow.utils.validation import _validate_metric_name
+from PIL import Image
+from rich.console import Console
 from support.paths import PLUGINS
 
+from benchbench.cli.run import per_class_table
 from benchbench.config.spec import Draft
 from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import ArtifactLevel, TrialJob
 from benchbench.records.events import Event, Failed, Finished, Resumed, Started
+from benchbench.records.metric_names import class_slugs
 from benchbench.records.record import Record
-from benchbench.worker.accelerate import possible_precisions
+from benchbench.worker import setup
+from benchbench.worker.accelerate import possible_precisions, products
 from benchbench.worker.predictor import Predictor
 from benchbench.worker.setup import OutOfMemoryError, largest_batch
 from benchbench.worker.trial import run_trial
@@ -405,3 +413,118 @@ def test_a_model_is_saved_with_a_single_test_image_too(heartbeat: Heartbeat, tmp
     assert isinstance(finished, Finished)
     assert finished.notes == ()
     assert (Path(job.folder) / "artifacts" / "model" / "MLmodel").is_file()
+
+
+CLIPS = """
+import benchbench as bb
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+class Clips(bb.Scheduler, name="clips"):
+    def build(self, optimizer, *, num_epochs, steps_per_epoch):
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        def clip(*_):
+            torch.nn.utils.clip_grad_norm_(weights, 0.001)
+        optimizer.register_step_pre_hook(clip)
+        return LambdaLR(optimizer, lambda _: 1.0)
+
+@bb.hookimpl
+def benchbench_schedulers():
+    return [Clips]
+"""
+
+
+@pytest.mark.parametrize("optimizer", [{"name": "sgd", "lr": 0.1, "momentum": 0.9}, {"name": "adam", "lr": 0.01}])
+def test_gradients_that_a_scheduler_clips_are_clipped_with_and_without_acceleration(
+    optimizer: dict[str, Any], heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "MIN_WEIGHTS", 64**2)
+    (tmp_path / "clips.py").write_text(CLIPS, encoding="utf-8")
+    registry = Registry.load([tmp_path / "clips.py", PLUGINS / "tiny.py"])
+    draft = {"optimizer": optimizer, "scheduler": "clips", "model": {"name": "tiny", "width": 64}, "epochs": 1}
+    curves = []
+    for mode in ("auto", "off"):
+        job = replace(make_job(registry, tmp_path / mode, **draft), accelerate=mode)
+        events = list(run_trial(job, registry, heartbeat=heartbeat))
+        assert isinstance(events[0], Started)
+        assert events[0].acceleration["accelerate"] == mode
+        assert events[0].acceleration["evaluation_batch"] == "64"
+        curves.append(curve(events))
+    assert curves[0][0] == pytest.approx(curves[1][0], rel=1e-5)
+    if optimizer["name"] == "sgd":
+        assert curves[0][0][0] > 2, "with clipped gradients it learns next to nothing"
+
+
+def test_a_trial_on_the_cpu_never_asks_a_gpu(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("CUDA was initialised")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", refuse)
+    # Torch's own Adam asks every accelerator that is there: workers for the CPU are given none to see.
+    job = make_job(registry, tmp_path, epochs=1, optimizer="sgd")
+    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    assert isinstance(finished, Finished)
+
+
+@pytest.mark.slow
+def test_every_configuration_of_a_grid_is_compiled_and_the_record_says_so(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As many functions as it takes, but no compiler: more than eight variants of one were given up silently.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    for width in range(8, 18):
+        draft = {"epochs": 1, "model": {"name": "tiny", "width": width}, "batch_size": 500}
+        job = replace(make_job(registry, tmp_path / str(width), **draft), compiled=True)
+        *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+        assert isinstance(finished, Finished), finished
+        (note,) = [note for note in finished.notes if "torch.compile" in note]
+        assert "left" not in note
+        assert "made 0 graphs" not in note
+
+
+def test_images_that_do_not_fit_are_read_from_their_file_and_the_numbers_are_the_same(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resident = list(run_trial(make_job(registry, tmp_path / "resident"), registry, heartbeat=heartbeat))
+    monkeypatch.setattr(setup, "is_resident", lambda *_: False)
+    streamed = list(run_trial(make_job(registry, tmp_path / "streamed"), registry, heartbeat=heartbeat))
+    assert curve(streamed) == curve(resident)
+    assert Record.of(streamed).final == Record.of(resident).final
+    assert Record.of(streamed).acceleration["images"] == "read from their file, some batches ahead"
+
+
+ODD_CLASSES = ("a/b", "x\u2028y", "\N{DOG FACE}", 'say "hi", twice')
+
+
+def test_classes_of_any_name_reach_every_table(heartbeat: Heartbeat, tmp_path: Path) -> None:
+    lines = ["path,class"]
+    for number, name in enumerate(ODD_CLASSES):
+        for row in range(8):
+            path = tmp_path / f"{number}-{row}.png"
+            Image.linear_gradient("L").rotate(90 * number + 3 * row).resize((8, 8)).save(path)
+            quoted = name.replace('"', '""')
+            lines.append(f'{path.name},"{quoted}"')
+    (tmp_path / "list.csv").write_text("\n".join(lines), encoding="utf-8")
+    registry = Registry.load([PLUGINS / "tiny.py"])
+    dataset = {"name": "imagelist", "image_size": 8}
+    job = make_job(registry, tmp_path, artifacts="light", dataset=dataset, epochs=1, batch_size=8)
+    events = list(run_trial(replace(job, data_root=str(tmp_path / "list.csv")), registry, heartbeat=heartbeat))
+    record = Record.of(events)
+    assert record.final is not None
+    assert set(record.final.test_accuracy_per_class) == set(ODD_CLASSES)
+    names = class_slugs(tuple(record.final.test_accuracy_per_class))
+    assert len({name.casefold() for name in names.values()}) == len(ODD_CLASSES)
+    for name in names.values():
+        _validate_metric_name(f"test_accuracy/{name}")
+    folder = Path(job.folder) / "artifacts"
+    with (folder / "per_class.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["class"] for row in csv.DictReader(file)} == set(ODD_CLASSES)
+    with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["class"] for row in csv.DictReader(file)} == set(ODD_CLASSES)
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(per_class_table(record))
+    assert len(shown.getvalue().splitlines()) == len(ODD_CLASSES) + 2
