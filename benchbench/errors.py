@@ -21,7 +21,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class BenchError(Exception):
@@ -83,6 +83,12 @@ class TrialError(BenchError):
 def one_line(error: BaseException) -> str:
     """Return our own message, or for an error of someone else's its kind and what it says."""
     return error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+
+
+def listed(texts: Sequence[str], limit: int) -> str:
+    """Return the first of several texts, and how many more there are: ``a, b, and 7 more``."""
+    more = f", and {len(texts) - limit} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from benchbench.config.files import decode_text
 from benchbench.data.archive import reader
 from benchbench.data.image_files import MAX_FILE_BYTES, ImageFiles, Item, taken_from_training
 from benchbench.data.splitting import split_rows
+from benchbench.errors import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -112,8 +113,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
             rows[lines.line_num] = row | {SPLIT: row.get(SPLIT) or "train", PATH: row[PATH].replace("\\", "/")}
     problems = list(_problems(rows))
     if problems or not rows:
-        more = f", and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
-        raise bb.DataError(f"{path}: {', '.join(problems[:MAX_NAMED]) or 'it lists no images'}{more}", hint=HINT)
+        raise bb.DataError(f"{path}: {listed(problems, MAX_NAMED) or 'it lists no images'}", hint=HINT)
     return list(rows.values())
 
 

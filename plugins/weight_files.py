@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import benchbench as bb
+from benchbench.errors import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,9 +77,8 @@ def take_weights(network: nn.Module, weights: Mapping[str, Tensor], *, head: Seq
             )
     problems += [f"{name} has no place in it" for name in _left_over(network, weights, head)]
     if problems:
-        more = f", and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
         raise bb.SpecError(
-            f"the weights in {source} are not those of this network: {', '.join(problems[:MAX_NAMED])}{more}",
+            f"the weights in {source} are not those of this network: {listed(problems, MAX_NAMED)}",
             hint="architecture and options must be those that the weights were trained with",
         )
     network.load_state_dict(states)

@@ -177,7 +177,7 @@ def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def print_json(data: object) -> None:
     """Print plain data as JSON; numbers that are not finite become texts, as in records."""
-    # In ASCII, which every terminal and pipe takes.
+    # In ASCII, which every terminal and pipe takes. Pydantic alone refuses names of files that are not valid Unicode.
     typer.echo(json.dumps(_finite(data), indent=2, default=to_jsonable_python, allow_nan=False))
 
 

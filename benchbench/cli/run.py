@@ -128,6 +128,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """
     from rich.console import Console
 
+    from benchbench.cli.output import print_json
     from benchbench.cli.progress import RunDisplay
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.interrupts import Interrupted
@@ -176,7 +177,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     show_end(record, console)
     show_ways_on(record, console, experiment=experiment, keeps_model=artifacts == "full")
     if as_json:
-        typer.echo(json.dumps(json.loads(record.to_json()), indent=2))
+        print_json(json.loads(record.to_json()))
     raise typer.Exit(options.EXIT_CODES[record.status])
 
 

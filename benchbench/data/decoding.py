@@ -27,7 +27,7 @@ from benchbench.data.checks import SplitArrays, SplitDigest, readable
 from benchbench.data.decoded_rows import target_of
 from benchbench.data.decoding_processes import Helpers, Request
 from benchbench.data.image_files import FileImages
-from benchbench.errors import DataError
+from benchbench.errors import DataError, listed
 from benchbench.plugin.dataset import LazyImages
 from benchbench.records.processors import num_processors
 
@@ -268,10 +268,9 @@ def _refuse_damaged(lazy: Mapping[str, LazyImages], damaged: Mapping[str, Mappin
         for row, text in rows.items()
     ]
     if refused:
-        named = ", ".join(text for text, _ in refused[:MAX_NAMED])
-        more = f", and {len(refused) - MAX_NAMED} more" if len(refused) > MAX_NAMED else ""
+        named = listed([text for text, _ in refused], MAX_NAMED)
         counted = f"{len(refused)} image{'s' if len(refused) > 1 else ''}"
-        raise DataError(f"{counted} cannot be read: {named}{more}", hint=refused[0][1])
+        raise DataError(f"{counted} cannot be read: {named}", hint=refused[0][1])
     for part, images in lazy.items():
         if len(damaged[part]) == len(images):
             raise DataError(f"none of the {len(images)} images of {part} can be read")

@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.data.preparation import MAX_PIXEL, Classifier, as_images, read_files
-from benchbench.errors import BenchError, DataError
+from benchbench.errors import BenchError, DataError, listed
 from benchbench.protocol.predictions import Predict, Predicted
 from benchbench.records import file_names
 from benchbench.records.events import Error
@@ -113,9 +113,11 @@ class Predictor:
             raise DataError(NO_IMAGES)
         images, problems = read_files(self.classifier.preparation, files)
         if problems:
-            named = [f"{name} ({problem})" for name, problem in list(problems.items())[:MAX_NAMED]]
-            more = f", and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
-            raise DataError(f"{len(problems)} images cannot be read: {', '.join(named)}{more}")
+            named = [f"{name} ({problem})" for name, problem in problems.items()]
+            raise DataError(
+                f"{len(problems)} images cannot be read: {listed(named, MAX_NAMED)}",
+                hint="repair them, or leave them out",
+            )
         return np.stack(images)
 
     def _images(self, given: Any) -> tuple[NDArray[np.uint8], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -75,8 +76,27 @@ def test_a_run_is_a_record_and_prints_nothing(capfd: pytest.CaptureFixture[str])
     assert [loaded.spec_id for loaded in bb.load_records()] == [record.spec_id]
 
 
+def test_a_run_works_where_an_event_loop_runs_as_in_a_notebook() -> None:
+    async def cell() -> bb.Record:
+        return bb.run("line", "dots", **DOTS)
+
+    assert asyncio.run(cell()).status == "finished"
+
+
 @pytest.mark.slow
-def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path) -> None:
+def test_a_grid_that_is_interrupted_has_its_result_so_far(workdir: Path) -> None:
+    (workdir / "grid.toml").write_text(GRID, encoding="utf-8")
+    with pytest.raises(bb.Interrupted) as stopped:
+        bb.grid("grid.toml", set={"model.pause": 0.1}, watcher=Notebook(stop_after=1))
+    result = stopped.value.result
+    assert result is not None
+    assert result.is_interrupted
+    assert result.counts["killed"] == 1
+    assert bb.grid("grid.toml", set={"model.pause": 0.1}).counts == {"finished": 4}
+
+
+@pytest.mark.slow
+def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (workdir / "grid.toml").write_text(GRID, encoding="utf-8")
     plan = bb.grid("grid.toml", dry_run=True)
     assert plan.counts == {"not started": 4}
@@ -101,6 +121,7 @@ def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path) -> 
     assert turned.baseline.name == "optimizer.lr=0.01"
     path = bb.report(grid="grid.toml", output="answer.html")
     assert "Which learning rate finds the dot?" in path.read_text(encoding="utf-8")
+    assert capfd.readouterr() == ("", ""), "none of these prints"
 
 
 def test_names_of_functions_stay_functions_whatever_is_imported() -> None:
@@ -199,7 +220,7 @@ def test_a_plugin_that_changed_since_an_interruption_is_no_silent_mixture(workdi
 
 
 @pytest.mark.slow
-def test_a_timing_can_compare_acceleration_with_plain_torch() -> None:
+def test_a_timing_can_compare_acceleration_with_plain_torch(capfd: pytest.CaptureFixture[str]) -> None:
     asked: dict[str, Any] = {"plugins": [PLUGINS / "dots.py"], "batch_size": 20, "rounds": 3, "steps": 2}
     result = bb.time("line", "dots", accelerate=["off", "auto"], **asked)
     assert result.timing.job.accelerate == ("off", "auto")
@@ -210,6 +231,7 @@ def test_a_timing_can_compare_acceleration_with_plain_torch() -> None:
     assert [row.name for row in result.table.rows] == ["accelerate=off", "accelerate=auto"]
     assert result.run is not None
     assert result.to_json()["n"] == 3
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from typing import TYPE_CHECKING
 
@@ -60,6 +62,14 @@ def resolve(registry: Registry, grid: GridFile) -> list[Spec]:
 
 def test_every_file_is_looked_at_here() -> None:
     assert set(PATHS) == set(NUM_TRIALS)
+
+
+def test_the_trials_have_the_identities_that_results_are_kept_under(registry: Registry) -> None:
+    """Another default, parameter or revision makes other trials of all that were ever run: it is never an accident."""
+    ids = {name: [spec.id for spec in resolve(registry, experiment(name))] for name in sorted(PATHS)}
+    ids.pop("finetune-folder")  # its model takes the digest of a file of weights
+    digest = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
+    assert digest.startswith("28a942d64af79991")
 
 
 @every_experiment

@@ -7,12 +7,12 @@ import hashlib
 import io
 import sys
 import tarfile
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import numpy as np
 import pytest
 from benchbench_plugins.cifar import Cifar10, Cifar100
-from benchbench_plugins.medmnist_sets import MedMnist
+from benchbench_plugins.medmnist_sets import MedMnist, Subset
 from benchbench_plugins.mnist import MAX_FILE_BYTES, NAMES, FashionMnist, Mnist
 from benchbench_plugins.svhn import Svhn
 from scipy.io import savemat
@@ -359,6 +359,15 @@ def test_medmnist_keeps_the_promises_of_all_datasets(medmnist: Path) -> None:
     splits = dataset.load(medmnist)
     assert splits.class_names == ("malignant", "benign")
     assert decode_lazy(dict(splits.items()), None).splits["val"].images.shape == (10, 1, 28, 28)
+
+
+def test_the_package_of_medmnist_names_a_file_and_a_checksum_for_every_set_and_size() -> None:
+    info = pytest.importorskip("medmnist.info").INFO
+    for subset in get_args(Subset):
+        for size in ("", "_64", "_128", "_224"):
+            assert info[subset][f"url{size}"].startswith("https://"), subset
+            assert len(info[subset][f"MD5{size}"]) == 32
+        assert "multi-label" not in info[subset]["task"]
 
 
 def test_another_file_of_medmnist_is_refused(medmnist: Path) -> None:
