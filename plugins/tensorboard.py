@@ -1,4 +1,4 @@
-"""Trials as TensorBoard reads them, where ``BENCH_TENSORBOARD`` names a folder; without it, nothing happens."""
+"""Writes trials for TensorBoard if ``BENCH_TENSORBOARD`` names a folder, and nothing otherwise."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ Artifacts = Annotated[
 ]
 AccelerateChoice = Annotated[
     Literal["auto", "off"],
-    typer.Option("--accelerate", help="Use our faster kernels where they compute the same, or torch alone."),
+    typer.Option("--accelerate", help="Use our faster kernels if they compute the same, or torch alone."),
 ]
 Compile = Annotated[
     bool,

@@ -1,6 +1,6 @@
 """Seeds that learned, and those that did not: trials that failed, were killed, or are no better than guessing.
 
-Where some seeds of a configuration learn and others do not, a mean of both describes neither, and no t test holds.
+If some seeds of a configuration learn and others do not, a mean of both describes neither, and no t test holds.
 How many learned is then a result of its own, with Wilson's interval and Fisher's exact test, and accuracies are those
 of the seeds that learned.
 """

@@ -81,6 +81,6 @@ def power(
     freedom = (counts - 1) * variances.sum() ** 2 / np.square(variances).sum()
     shift = abs(difference) / np.sqrt(variances.sum() / counts)
     bound = stats.t.isf(level / 2, freedom)
-    # What is too far out for scipy, which says NaN, is certain.
+    # scipy returns NaN for shifts so large that no difference is missed.
     missed = np.nan_to_num(special.nctdtr(freedom, shift, bound) - special.nctdtr(freedom, shift, -bound))
     return np.asarray(1 - missed, dtype=np.float64)

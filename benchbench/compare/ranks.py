@@ -54,9 +54,9 @@ def rank_over_datasets(values: NDArray[np.float64], *, higher_is_better: bool, c
 
 
 def _friedman(ranks: NDArray[np.float64]) -> float:
-    """Return the p value of equal ranks: how often ranks dealt anew on each dataset differ as much.
+    """Return the p value of equal ranks: how often ranks permuted at random on each dataset differ as much.
 
-    It is exact if they can be dealt in few ways, as on few datasets, where the usual approximations are not.
+    It is exact if there are few permutations, as with few datasets, for which the usual approximations are poor.
     """
 
     def spread(*rows: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

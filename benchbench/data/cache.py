@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 KEPT_ENTRIES = 4
 KEPT_SECONDS = 24 * 3600
-"""Of one dataset, so many entries are kept, and those used within so long: a grid may need more of them in turns."""
+"""Of each dataset, the newest entries are kept, and all used recently: a grid may alternate between more of them."""
 
 DECODED_BY = (archive, fit, image_files, splitting)
 """What images depend on beside the plugin, Pillow and the files: another version of one decodes them again."""

@@ -44,7 +44,7 @@ def failures_named(plugin: Plugin, action: str, *, unless: Callable[[Exception],
         yield
     except BenchError:
         raise
-    except Exception as error:
+    except Exception as error:  # a plugin may raise anything
         if unless(error):
             raise
         text = explain(error, source_files(type(plugin)))

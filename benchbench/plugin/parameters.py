@@ -136,7 +136,7 @@ def _checking(cls: type[Plugin]) -> Iterator[None]:
         raise
     except ValidationError as error:
         raise _complaint(cls, error.errors(include_url=False)) from None
-    except Exception as error:
+    except Exception as error:  # whatever a stranger's validator raises
         raise PluginError(f"{cls.kind} {cls.name!r} failed to check its parameters: {explain(error)}") from error
 
 

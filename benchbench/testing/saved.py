@@ -17,7 +17,7 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
         torch.save(state, file)
         file.seek(0)
         loaded: dict[str, Any] = torch.load(file, weights_only=True)
-    except Exception as error:
+    except Exception as error:  # which depends on what the plugin keeps
         raise BrokenPromiseError(
             f"its state cannot be loaded from a checkpoint: {str(error).partition(chr(10))[0]}",
             fix="keep only tensors, numbers, text, lists and dicts in a state",

@@ -105,11 +105,11 @@ def _chosen(runs: list[entities.Run], run_ids: Collection[str]) -> list[entities
     """Return the runs that are named, by the beginning of their ids, with all that belong to them."""
     named: set[str] = set()
     for run_id in run_ids:
-        hits = {run.info.run_id for run in runs if run.info.run_id.startswith(run_id)}
-        if len(hits) != 1:
-            problem = "several runs begin with" if hits else "no run of the experiment has the id"
+        matching = {run.info.run_id for run in runs if run.info.run_id.startswith(run_id)}
+        if len(matching) != 1:
+            problem = "several runs begin with" if matching else "no run of the experiment has the id"
             raise TrackingError(f"{problem} {run_id}", hint="`bench runs list` shows the ids")
-        named |= hits
+        named |= matching
     parents = {run.data.tags.get(content.PARENT_TAG, "") for run in runs if run.info.run_id in named}
     return [
         run for run in runs if run.info.run_id in named | parents or run.data.tags.get(content.PARENT_TAG, "") in named
@@ -125,7 +125,7 @@ def _described(run: entities.Run, exported: set[str]) -> results_file.Run:
     }
     file = run.data.tags.get(grid_runs.FILE_TAG, "")
     if Path(file).is_absolute():
-        # Two grids of one name in two folders are two grids, also where nobody may know the folders.
+        # Grids with the same name in different folders stay different, although the folders are left out.
         tags[grid_runs.FILE_TAG] = f"{hashlib.sha256(file.encode()).hexdigest()[:_DIGITS]}/{Path(file).name}"
     return results_file.Run(
         run_id=run.info.run_id,

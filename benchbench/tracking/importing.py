@@ -81,9 +81,9 @@ def _find(store: Store, run: ExportedRun) -> entities.Run | None:
         ]
         queries.append(" and ".join(named))
     for query in queries:
-        hits = store.client.search_runs([store.experiment_id], query, max_results=1)
-        if hits:
-            return hits[0]
+        runs = store.client.search_runs([store.experiment_id], query, max_results=1)
+        if runs:
+            return runs[0]
     return None
 
 

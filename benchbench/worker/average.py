@@ -52,7 +52,7 @@ def _tensors(model: nn.Module) -> Iterable[Tensor]:
 def _copied(model: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(model)
-    except Exception as error:
+    except Exception as error:  # a stranger's network may refuse to be copied in any way
         raise ModelError(
             f"ema_decay needs a copy of the network, which cannot be copied: {error}", hint="leave ema_decay out"
         ) from error

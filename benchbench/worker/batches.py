@@ -183,7 +183,7 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 
 def pad_or_crop(images: Tensor, size: int) -> Tensor:
-    """Return ``[N, C, size, size]``: the middle of each image, with black (0) around it where it is smaller.
+    """Return ``[N, C, size, size]``: the middle of each image, with black (0) around it if it is smaller.
 
     Splits odd differences as torchvision's CenterCrop does.
     """

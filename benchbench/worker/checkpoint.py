@@ -139,7 +139,7 @@ def save(
 def _read_back(path: Path) -> None:
     try:
         torch.load(path, map_location="meta", weights_only=True, mmap=True)
-    except Exception as error:
+    except Exception as error:  # which depends on what was saved: torch lists no errors of its own
         reason = next(iter(re.findall(r"GLOBAL ([\w.]+)", str(error))), "") or str(error).partition("\n")[0]
         raise _unreadable(reason) from error
 

@@ -157,7 +157,7 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
         saved.restore(learner)
         prepared = replace(prepared, epochs=saved.epochs, times=saved.times)
         del saved
-    give_back_memory()  # what building the model took and freed again lies in pieces, of no use to its steps
+    give_back_memory()  # what building the model has freed is too fragmented for its steps
     return prepared
 
 
@@ -302,7 +302,7 @@ def largest_batch(evaluate: Callable[[int], None]) -> int:
     for size in (EVAL_BATCH_SIZE, EVAL_BATCH_SIZE // 2, EVAL_BATCH_SIZE // 4):
         try:
             evaluate(size)
-        except Exception as error:
+        except Exception as error:  # a stranger's network; there are many errors of memory
             if not is_out_of_memory(error):
                 raise
         else:

@@ -133,7 +133,7 @@ class ProcessorTime:
         seconds = self.clock - before.clock
         if seconds < MIN_SECONDS:
             return None
-        # Of a process that ended meanwhile, nobody tells how long it was busy.
+        # How long a process was busy that has ended meanwhile is unknown, and counts as nothing.
         ours = sum(seconds - before.ours.get(pid, 0.0) for pid, seconds in self.ours.items())
         others = (self.busy - before.busy) - ours
         return disturbance(others / seconds, num_allowed=len(allowed_processors()), num_usable=num_processors())

@@ -62,7 +62,7 @@ def time_variants(
         yield TimingEnded(is_stopped=True)
     except BenchError as error:
         raise TrialError(error.message, hint=error.hint) from error
-    except Exception as error:
+    except Exception as error:  # a plugin may raise anything
         raise TrialError(f"{type(error).__name__}: {error}", hint="--debug shows where") from error
     else:
         yield TimingEnded(is_stopped=False)

@@ -20,8 +20,8 @@ _RESET_PEAK = "5"
 def keep_freed_memory() -> None:
     """Tell glibc to reuse large blocks instead of returning them to the system after every step.
 
-    AlexNet frees 230 MB of gradients a step, and the first touch of each new page is a fault. Must be called
-    before torch allocates anything large; does nothing where the C library is another.
+    AlexNet frees 230 MB of gradients per step, and the first touch of each new page is a fault. Must be called
+    before torch allocates anything large; does nothing with another C library.
     """
     mallopt = _glibc("mallopt")
     if mallopt is not None:
@@ -52,7 +52,7 @@ def reset_peak(device: torch.device) -> None:
 def peak_bytes(device: torch.device) -> int:
     """Return the most memory in use since :func:`reset_peak`: the GPU's by torch, or this process's.
 
-    Where the system keeps no high-water mark that can be reset, what is in use now.
+    If the system keeps no high-water mark that can be reset, it is what is in use now.
     """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))

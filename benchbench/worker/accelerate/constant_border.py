@@ -1,8 +1,8 @@
-"""Convolutions of images that are alike outside of a window: what all share is computed once a batch.
+"""Convolutions of images that are equal outside of a window: what is the same for all is computed once per batch.
 
 An image of 64x64 in the middle of 150x150 black pixels reaches 19x19 of the 36x36 outputs of AlexNet's first layer. The
 others are the same for every image: they follow from the weights alone, in both directions. Only the first layer is
-taken apart: further on, somebody may look at the gradient of an activation, in which each image has its own.
+computed in parts: in later ones, somebody may read the gradient of an activation, of which each image has its own.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from benchbench.worker.accelerate.lever import Case, Layers, Target
     from benchbench.worker.batches import Window
 
-MAX_SHARE = 0.8
-"""Of the work of a convolution of whole images; with more of it, taking it apart is not worth its while."""
+MAX_FRACTION = 0.8
+"""Of the work of a convolution of whole images; with more of it, computing it in parts does not pay."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def conv2d(
     padding: object,
     convolve: Callable[[Tensor, Tensor, Tensor | None, tuple[int, int]], Tensor],
 ) -> Tensor | None:
-    """Return what :func:`torch.nn.functional.conv2d` does of ``[N, C, S, S]``, or None where that is as fast.
+    """Return what :func:`torch.nn.functional.conv2d` does of ``[N, C, S, S]``, or None if that is as fast.
 
     The convolution has no groups and is not dilated; ``convolve`` computes that of the windows, of images, weight, bias
     and strides without padding. Exact but for the order of sums. Images get no gradient.
@@ -70,7 +70,7 @@ def conv2d(
     if axes is None:
         return None
     rows, columns = axes
-    if 1 + rows.share * columns.share * len(images) > MAX_SHARE * len(images):
+    if 1 + rows.fraction * columns.fraction * len(images) > MAX_FRACTION * len(images):
         return None
     around = F.conv2d(images[:1], weight, bias, (rows.stride, columns.stride), (rows.padding, columns.padding))
     inside = convolve(_needed(images, rows, columns), weight, bias, (rows.stride, columns.stride))
@@ -126,21 +126,21 @@ class _Axis:
         return Span(first - self.padding, last - self.padding + self.kernel)
 
     @property
-    def share(self) -> float:
-        """How many of the outputs see the image, of 1."""
+    def fraction(self) -> float:
+        """The fraction of the outputs that see the image."""
         return (self.seen.stop - self.seen.start) / self.num_outputs if self.num_outputs > 0 else 0
 
 
 def _axes(
     images: Tensor, window: Window, kernel: Sequence[int], stride: object, padding: object
 ) -> tuple[_Axis, _Axis] | None:
-    """Return rows and columns, or None where no output sees the image, or stride and padding are no numbers."""
+    """Return rows and columns, or None if no output sees the image, or stride and padding are no numbers."""
     strides, paddings = _pair(stride), _pair(padding)
     if strides is None or paddings is None:
         return None
     spans = (window.rows, window.columns)
     rows, columns = (_Axis(*axis) for axis in zip(spans, images.shape[2:], kernel, strides, paddings, strict=True))
-    return (rows, columns) if min(rows.share, columns.share) > 0 else None
+    return (rows, columns) if min(rows.fraction, columns.fraction) > 0 else None
 
 
 def _needed(images: Tensor, rows: _Axis, columns: _Axis) -> Tensor:

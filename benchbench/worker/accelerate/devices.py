@@ -15,7 +15,7 @@ NVIDIA_VERSION = Path("/proc/driver/nvidia/version")
 def choose_device(name: str) -> torch.device:
     """Return the device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` takes the fastest.
 
-    Raises :class:`DeviceError` where this machine has no such device.
+    Raises :class:`DeviceError` if this machine has no such device.
     """
     if name == "auto":
         return torch.device(available_devices()[-1])

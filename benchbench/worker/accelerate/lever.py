@@ -107,7 +107,7 @@ def plain_weights(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Itera
 
 def alone_in_memory(weights: Iterable[Tensor], tensors: Iterable[Tensor]) -> list[Tensor]:
     """Return those of the weights that fill their memory and share it with no other of the tensors."""
-    # Not by their addresses, which whoever asks for may write to: memory that is copied on write would be copied.
+    # By storages: asking for an address counts as a write, which would copy memory that is copied on write.
     storages = Counter(_storage(tensor) for tensor in tensors if tensor.layout is torch.strided)
     return [
         weight

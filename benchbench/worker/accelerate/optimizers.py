@@ -73,7 +73,7 @@ def keep_implementation(optimizer: Optimizer) -> None:
             saved | {key: group[key] for key in ("fused", "foreach") if key in group}
             for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=False)
         ]
-        # Of another number of groups torch complains itself.
+        # If the number of groups differs, torch raises.
         return state | {"param_groups": groups + state["param_groups"][len(groups) :]}
 
     # A wrapper that never called Optimizer.__init__, such as timm's Lookahead, has no such hooks, and no lever either.
