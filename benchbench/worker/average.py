@@ -11,7 +11,7 @@ import torch
 from benchbench.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor, nn
 
@@ -24,15 +24,16 @@ class Average:
     ``model`` is the averaged network; it is evaluated, and never trained.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, *, has_means: Sequence[bool]) -> None:
+        """Begin with the weights of now; ``has_means`` is what :func:`have_means` told before any training."""
         self.model = _copied(model).requires_grad_(False)
         self._decay = decay
-        self._has_mean = [_has_mean(tensor) for tensor in _tensors(self.model)]
+        self._has_means = has_means
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Take the weights after a step into the average."""
-        triples = list(zip(self._has_mean, _tensors(self.model), _tensors(model), strict=True))
+        triples = list(zip(self._has_means, _tensors(self.model), _tensors(model), strict=True))
         means = [(average, value) for has_mean, average, value in triples if has_mean]
         torch._foreach_lerp_([mean for mean, _ in means], [value for _, value in means], 1 - self._decay)
         for has_mean, average, value in triples:
@@ -40,8 +41,9 @@ class Average:
                 average.copy_(value)
 
 
-def _has_mean(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and bool(tensor.isfinite().all())
+def have_means(model: nn.Module) -> list[bool]:
+    """Tell of each weight and buffer of a network that is not yet trained whether an average of it has a meaning."""
+    return [tensor.is_floating_point() and bool(tensor.isfinite().all()) for tensor in _tensors(model)]
 
 
 def _tensors(model: nn.Module) -> Iterable[Tensor]:

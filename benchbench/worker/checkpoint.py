@@ -10,6 +10,7 @@ import json
 import pickle
 import random
 import re
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from benchbench.records.events import EpochFinished, Times, event_from_json, eve
 from benchbench.records.state import GOES_ON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from torch import nn
 
@@ -203,7 +204,10 @@ def _check_shapes(model: nn.Module, states: Mapping[str, torch.Tensor]) -> None:
             )
 
 
-def _tensors(states: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+def _tensors(states: Any) -> dict[str, torch.Tensor]:
+    """Return the tensors among these states, by name; none if an optimizer keeps something else than a mapping."""
+    if not isinstance(states, Mapping):
+        return {}
     return {name: value for name, value in states.items() if isinstance(value, torch.Tensor)}
 
 
@@ -211,15 +215,21 @@ def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
     return "x".join(map(str, shapes[name])) or "a number" if name in shapes else "missing"
 
 
-def _take_types(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
-    """Give what the optimizer keeps the types that it had: torch loads all of it in the type of the weights."""
+def _take_types(optimizer: torch.optim.Optimizer, saved: Any) -> None:
+    """Give what the optimizer keeps the types that it had: torch loads all of it in the type of the weights.
+
+    A ``state_dict`` of another form than torch's is loaded by the optimizer itself, and left as it is.
+    """
+    if not (isinstance(saved, Mapping) and {"state", "param_groups"} <= saved.keys()):
+        return
     numbers = [number for group in saved["param_groups"] for number in group["params"]]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for number, parameter in zip(numbers, parameters, strict=True):
-        for name, value in saved["state"].get(number, {}).items():
-            loaded = optimizer.state[parameter].get(name)
-            if isinstance(value, torch.Tensor) and isinstance(loaded, torch.Tensor) and loaded.dtype != value.dtype:
-                optimizer.state[parameter][name] = value.to(loaded.device, copy=True)
+    for number, parameter in zip(numbers, parameters, strict=False):
+        kept = _tensors(saved["state"].get(number, {}))
+        loaded = _tensors(optimizer.state.get(parameter, {}))
+        for name in kept.keys() & loaded.keys():
+            if loaded[name].dtype != kept[name].dtype:
+                optimizer.state[parameter][name] = kept[name].to(loaded[name].device, copy=True)
 
 
 def _take_strides(optimizer: torch.optim.Optimizer) -> None:
@@ -228,8 +238,8 @@ def _take_strides(optimizer: torch.optim.Optimizer) -> None:
     Fused steps read both as plain memory, and the checkpoint may be from a device that orders it otherwise.
     """
     for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape and name != "step":
+        for name, value in _tensors(state).items():
+            if value.shape == parameter.shape and name != "step":
                 state[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +26,20 @@ def seed_everything(seed: int) -> None:
 @contextmanager
 def buffers_kept(model: nn.Module) -> Iterator[None]:
     """Put all buffers of a model back afterwards, such as running means."""
-    before = [(buffer, buffer.clone()) for buffer in model.buffers() if buffer.numel()]
+    before = [
+        (module, name, buffer, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+        if not is_lazy(buffer)
+    ]
     try:
         yield
     finally:
         with torch.no_grad():
-            for buffer, value in before:
-                buffer.copy_(value)
+            for module, name, buffer, value in before:
+                setattr(module, name, buffer)  # a forward pass may have set another
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from benchbench.records.events import EpochFinished, Started, Times
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Case, Proof, device_name, device_versions, give_back_memory
 from benchbench.worker.augmentation import Augmenter
-from benchbench.worker.average import Average
+from benchbench.worker.average import Average, have_means
 from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
 from benchbench.worker.best import Best
 from benchbench.worker.image_reading import Reading, is_resident
@@ -218,6 +218,7 @@ def _build(
     train, val, test = splits
     window = train.window.joined(val.window).joined(test.window)
     images, _ = next(train.shuffled(seed=spec.seed, epoch=1))
+    switches.put_back(f"augmentation {spec.augmentation.name}")
     data = DataSpec(
         num_channels=images.shape[1],
         image_size=images.shape[2],
@@ -238,14 +239,16 @@ def _build(
     optimizer = _built(optimizer_plugin, Optimizer, model)
     case = Case(model, optimizer, spec.batch_size, window, clips_gradients=clip_norm is not None)
     switches.put_back(f"optimizer {optimizer_plugin.name}")
+    has_means = have_means(model)  # of the first weights also in a trial that goes on, whose weights are loaded next
     acceleration = prove(acceleration.fitted(case), case, loss).applied(case)
+    switches.put_back("a training step")  # what plugins turn in every step was named above, but for losses
     scheduler = _built(
         scheduler_plugin, LRScheduler, case.optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train)
     )
     switches.put_back(f"scheduler {scheduler_plugin.name}")
     warm_up = WarmUp(round(scheduler_plugin.warmup_epochs * len(train)))
     schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric, warm_up)
-    average = None if spec.ema_decay is None else Average(model, spec.ema_decay)
+    average = None if spec.ema_decay is None else Average(model, spec.ema_decay, has_means=has_means)
     best = Best() if spec.select == "best_val" else None
     return Learner(model, case.optimizer, schedule, acceleration, clip_norm, average, best, loss)
 

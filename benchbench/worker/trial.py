@@ -158,7 +158,7 @@ class _Trial:
             self._continued(),
             _moved(self._began, prepared.started),
             self._changed(),
-            _computed_as_before(self._job, self._began),
+            _computed_as_before(self._job, prepared.learner.acceleration),
             f"no longer accelerated: {dropped}" if dropped else "",
             prepared.note,
         )
@@ -282,13 +282,12 @@ def _moved(began: Started | None, now: Started) -> str:
     return "" if len(set(devices)) == 1 else f"it began on {devices[0]} and is resumed on {devices[1]}"
 
 
-def _computed_as_before(job: TrialJob, began: Started | None) -> str:
+def _computed_as_before(job: TrialJob, acceleration: Acceleration) -> str:
     """Return a note on a trial that is computed as when it began, and not as it is asked for now."""
-    facts = began.acceleration if began else {}
     options = []
-    if facts.get("accelerate", job.accelerate) != job.accelerate:
-        options.append(f"with --accelerate {facts['accelerate']}")
-    if facts and (facts["model"] == "compiled") is not job.compiled:
+    if acceleration.mode != job.accelerate:
+        options.append(f"with --accelerate {acceleration.mode}")
+    if acceleration.compiled is not job.compiled:
         options.append("without --compile" if job.compiled else "with --compile")
     return f"computed {' and '.join(options)}, as when it began (--fresh begins anew)" if options else ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -91,6 +91,41 @@ def test_states_keep_their_types(tmp_path: Path) -> None:
     for ours, theirs in zip(after.optimizer.state.values(), before.optimizer.state.values(), strict=True):
         assert {name: value.dtype for name, value in ours.items()} == {"seen": torch.bool, "half": torch.bfloat16}
         assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+class TwoOptimizers(torch.optim.SGD):
+    """Keeps the states of two optimizers in a form of its own."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model.parameters(), lr=0.01)
+        first, *others = model.parameters()
+        self.parts = {"first": torch.optim.Adam([first], lr=0.01), "others": torch.optim.Adam(others, lr=0.01)}
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        assert closure is None
+        for part in self.parts.values():
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name, part in self.parts.items():
+            part.load_state_dict(state_dict[name])
+
+
+def test_an_optimizer_may_keep_its_states_in_a_form_of_its_own(tmp_path: Path) -> None:
+    def made() -> Learner:
+        base = learner()
+        return replace(base, optimizer=TwoOptimizers(base.model))
+
+    before, after = made(), made()
+    step(before, 2)
+    save(tmp_path / "checkpoint.pt", before)
+    load(tmp_path / "checkpoint.pt").restore(after)
+    for each in (before, after):
+        step(each, 2)
+    assert torch.equal(after.model[0].weight, before.model[0].weight)  # type: ignore[index]
 
 
 def test_a_checkpoint_of_another_model_is_refused_in_one_line_and_changes_nothing(tmp_path: Path) -> None:

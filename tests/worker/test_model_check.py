@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -100,6 +101,34 @@ class Silent(nn.Sequential):
 
     def train(self, mode: bool = True) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 - as in torch
         super().train(mode)
+
+
+def test_layers_that_normalize_may_wait_for_their_inputs_too() -> None:
+    model = nn.Sequential(nn.LazyConv2d(4, 1), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(10))
+    check(model)
+    assert model[1].running_mean.tolist() == [0, 0, 0, 0]
+    assert model[1].num_batches_tracked == 0
+
+
+class Counting(nn.Module):
+    """Sets a new buffer in training, and cannot be copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(12, 10)
+        self.lock = threading.Lock()
+        self.register_buffer("seen", torch.tensor(0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.seen = self.seen + len(x)
+        return self.last(x.flatten(1))  # type: ignore[no-any-return]
+
+
+def test_buffers_that_are_set_anew_are_put_back() -> None:
+    model = Counting()
+    check(model)
+    assert model.seen == 0
 
 
 def test_a_model_whose_train_returns_nothing_is_as_good_as_any() -> None:

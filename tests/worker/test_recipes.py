@@ -19,7 +19,7 @@ from benchbench.worker.accelerate.in_place import StepsInPlace
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.optimizers import FusedSteps
-from benchbench.worker.average import Average
+from benchbench.worker.average import Average, have_means
 from benchbench.worker.best import Best
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.train import Learner, evaluate, train_epoch
@@ -59,7 +59,7 @@ def learner(
     built = rule.build(made, num_epochs=2, steps_per_epoch=STEPS_PER_EPOCH)
     case = Case(model, made, 12, clips_gradients=optimizer.clip_norm is not None)
     acceleration = more.get("acceleration", PLAIN).fitted(case).applied(case)
-    average = Average(model, ema) if ema else None
+    average = Average(model, ema, has_means=have_means(model)) if ema else None
     schedule = Schedule(built, rule.step_every, rule.metric, warm_up)
     return Learner(model, made, schedule, acceleration, optimizer.clip_norm, average)
 
@@ -236,7 +236,7 @@ def test_what_a_model_keeps_for_evaluation_is_that_of_its_weights_now() -> None:
     model = Remembering()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     schedule = Schedule(Step().build(optimizer, num_epochs=1, steps_per_epoch=1), "epoch", None, WarmUp(0))
-    target = Learner(model, optimizer, schedule, PLAIN, None, Average(model, 0.5))
+    target = Learner(model, optimizer, schedule, PLAIN, None, Average(model, 0.5, has_means=have_means(model)))
     evaluate(target, OneBatch(), heartbeat=LoneCounter())  # type: ignore[arg-type]
     changed = Remembering()
     changed.weight.data.mul_(3)
@@ -249,15 +249,38 @@ def test_what_a_model_keeps_for_evaluation_is_that_of_its_weights_now() -> None:
 def test_infinite_numbers_of_a_mask_stay_what_they_are() -> None:
     model = nn.Linear(1, 1)
     model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
-    average = Average(model, 0.9)
+    average = Average(model, 0.9, has_means=have_means(model))
     average.update(model)
     assert average.model.get_buffer("mask").tolist() == [0.0, -torch.inf]
+
+
+class Range(nn.Linear):
+    """Keeps the smallest number seen, infinite at first."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+        self.register_buffer("least", torch.tensor(torch.inf))
+
+
+def test_a_trial_that_goes_on_averages_the_buffers_that_it_averaged_before() -> None:
+    def average_after(values: list[float], *, loaded: float | None) -> float:
+        model = Range()
+        means = have_means(model)
+        if loaded is not None:  # as a checkpoint does, before there is an average
+            model.least = torch.tensor(loaded)
+        average = Average(model, 0.5, has_means=means)
+        for value in values:
+            model.least = torch.tensor(value)
+            average.update(model)
+        return average.model.least.item()  # type: ignore[union-attr,operator]
+
+    assert average_after([4.0, 2.0], loaded=None) == average_after([2.0], loaded=4.0) == 2.0
 
 
 def test_complex_weights_are_averaged_like_all_others() -> None:
     model = nn.Linear(1, 2, bias=False)
     model.weight = nn.Parameter(torch.zeros(2, 1, dtype=torch.complex64))
-    average = Average(model, 0.9)
+    average = Average(model, 0.9, has_means=have_means(model))
     model.weight.data.fill_(1 + 1j)
     average.update(model)
     torch.testing.assert_close(average.model.weight.data, torch.full((2, 1), 0.1 + 0.1j))  # type: ignore[union-attr]

@@ -65,9 +65,9 @@ class Proof:
     def _check_gradients(self, plain: Pass) -> None:
         """Raise if no gradient reached the copy: what computes may be the model itself, held by a lambda."""
         trained = [weight for weight in self.case.model.parameters() if weight.requires_grad]
+        for weight in trained:
+            weight.grad = None
         if trained and not plain.gradients:
-            for weight in trained:
-                weight.grad = None
             raise ProofError("no gradient reaches a copy of the model")
 
     def _dropping(self, acceleration: Acceleration, plain: Pass) -> Acceleration:
@@ -173,7 +173,8 @@ def _copied(model: nn.Module) -> nn.Module:
 def _fill_zeros(model: nn.Module) -> None:
     """Fill weights of nothing but zeros, always alike: behind them all gradients would be zero, and nothing proven."""
     for weight in model.parameters():
-        if weight.layout is torch.strided and weight.is_floating_point() and not weight.is_meta and not weight.any():
+        is_plain = weight.layout is torch.strided and weight.is_floating_point() and not weight.is_meta
+        if weight.requires_grad and is_plain and not weight.any():
             generator = torch.Generator().manual_seed(weight.numel())
             weight.copy_(FILLED * torch.randn(weight.shape, generator=generator))
 

@@ -62,9 +62,10 @@ class Pass:
 
     @cached_property
     def noise(self) -> dict[str, float]:
-        """What a gradient or a buffer that may be zero is compared with."""
+        """What a gradient or a buffer that may be zero is compared with; counters and indices do not count."""
+        numbers = {name: value for name, value in self.values.items() if value.is_floating_point()}
         return {
-            kind: NOISE * math.hypot(*(_size(value) for name, value in self.values.items() if name.startswith(kind)))
+            kind: NOISE * math.hypot(*(_size(value) for name, value in numbers.items() if name.startswith(kind)))
             for kind in (GRADIENT, BUFFER)
         }
 
