@@ -114,8 +114,13 @@ def _part_folders(files: Files, prefix: str) -> dict[str, str]:
 
 def _check_no_part_is_a_class(files: Files, prefix: str) -> None:
     """Refuse classes such as ``train`` and ``test_set``: a network would learn which split an image is of."""
-    parts = {name: part for name in _class_folders(files, prefix) for part in _parts_in(name)}
-    if len(set(parts.values())) > 1:
+    folders = _class_folders(files, prefix)
+    parts = {name: part for name in folders for part in _parts_in(name)}
+    siblings: dict[str, set[str]] = {}
+    for name, part in parts.items():
+        siblings.setdefault(_without_parts(name), set()).add(part)
+    are_all = len(parts) == len(folders) and len(set(parts.values())) > 1
+    if are_all or any(len(those) > 1 for those in siblings.values()):
         raise bb.DataError(
             f"{files.path} has folders that look like splits and not like classes: {', '.join(parts)}",
             hint="call them train, val and test, with one folder per class in each; or list the images in a CSV file"
@@ -125,7 +130,16 @@ def _check_no_part_is_a_class(files: Files, prefix: str) -> None:
 
 def _parts_in(name: str) -> list[str]:
     """Return the splits of which the name of a folder speaks, such as ``seg_train`` or ``test-set``."""
-    return [WORDS_OF_PARTS[word] for word in re.split(r"[\W_]+", name.lower()) if word in WORDS_OF_PARTS]
+    return [WORDS_OF_PARTS[word] for word in _words(name) if word in WORDS_OF_PARTS]
+
+
+def _without_parts(name: str) -> str:
+    """Return the other words in the name of a folder: ``seg`` for both ``seg_train`` and ``seg_test``."""
+    return " ".join(word for word in _words(name) if word not in WORDS_OF_PARTS and word not in {"set", "data"})
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[\W_]+", name.lower())
 
 
 def _check_no_other_part(

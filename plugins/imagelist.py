@@ -104,13 +104,17 @@ def read_table(path: Path) -> list[dict[str, str]]:
     first_line = text.partition("\n")[0]
     delimiter = max(",;\t", key=first_line.count)
     # Not the text's own lines, which end at separators that may be in the name of a class.
-    lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    columns = _columns(path, lines.fieldnames or ())
+    lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows = {}
-    for line in lines:
-        row = {column: (line.get(name) or "").strip() for column, name in columns.items()}
-        if any(row.values()):  # a spreadsheet ends with rows of nothing but separators
-            rows[lines.line_num] = row | {SPLIT: row.get(SPLIT) or "train", PATH: row[PATH].replace("\\", "/")}
+    try:
+        columns = _columns(path, lines.fieldnames or ())
+        for line in lines:
+            row = {column: (line.get(name) or "").strip() for column, name in columns.items()}
+            if any(row.values()):  # a spreadsheet ends with rows of nothing but separators
+                rows[lines.line_num] = row | {SPLIT: row.get(SPLIT) or "train", PATH: row[PATH].replace("\\", "/")}
+    except csv.Error as error:
+        problem = f"line {lines.line_num}: {error}; a quotation mark may be missing"
+        raise bb.DataError(f"{path}: {problem}", hint=HINT) from error
     problems = list(_problems(rows))
     if problems or not rows:
         raise bb.DataError(f"{path}: {listed(problems, MAX_NAMED) or 'it lists no images'}", hint=HINT)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.intervals import Interval, Summary, prediction_interval, summarise
-from benchbench.compare.metric_values import find_metrics, values_of
+from benchbench.compare.metric_values import Target, find_metrics, values_of
 from benchbench.config.differences import describe_values, is_match, varying
 from benchbench.errors import SpecError
 from benchbench.records.metric_names import check_value
@@ -46,7 +46,11 @@ class PublishedRow:
 
 
 def against_published(
-    records: Iterable[Record], expected: Sequence[Expected], *, confidence: float = 0.95
+    records: Iterable[Record],
+    expected: Sequence[Expected],
+    *,
+    confidence: float = 0.95,
+    targets: Mapping[str, float] | None = None,
 ) -> tuple[PublishedRow, ...]:
     """Return ours, theirs and a judgement for each published number.
 
@@ -61,7 +65,8 @@ def against_published(
     Raises :class:`SpecError` for a row that several configurations belong to, and if no row has a trial at all.
     """
     trials = one_per_trial(records)
-    values = {record.attempt: values_of(record) for record in trials}
+    reached = [Target.of(metric, value) for metric, value in (targets or {}).items()]
+    values = {record.attempt: values_of(record, reached) for record in trials}
     known = [table for table in values.values() if table]
     rows = []
     for number, row in enumerate(expected, start=1):

@@ -68,7 +68,7 @@ class Design:
         if len(first) > looks[-1]:
             raise SpecError(
                 f"the grid has {len(first)} seeds, and the last look is at {looks[-1]}",
-                hint=f"decide = {{ max_seeds = {len(first)} }} in [compare], or fewer seeds",
+                hint=f"fewer seeds, or none and decide = {{ max_seeds = {len(first)} }} in [compare]",
             )
         start = max(first) + 1
         seeds = (*first, *range(start, start + looks[-1]))[: looks[-1]]

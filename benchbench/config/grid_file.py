@@ -7,6 +7,7 @@ epochs, the batch size and the precision can be an axis, and a plugin on an axis
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -130,7 +131,7 @@ class GridFile:
         """Raise :class:`SpecError` for a question that the trials cannot answer, before they are trained."""
         varied = [key for key in varying(specs) if key != "seed"]
         for key in self.compare.by:
-            if key not in varied:
+            if key == "seed" or len({json.dumps(spec.flat().get(key)) for spec in specs}) == 1:
                 raise SpecError(
                     f"{self.path}: [compare] by {key!r}, which has one value in all trials",
                     hint=f"what varies: {', '.join(varied) or 'nothing but the seed'}",

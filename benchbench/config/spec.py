@@ -172,8 +172,11 @@ class Spec:
             flat[f"{kind}.revision"] = plugin.revision
         return flat | scalars_of(self)
 
-    def to_toml(self, *, plugins: tuple[str, ...] = ()) -> str:
-        """Return the TOML file with which ``bench run --spec`` repeats the trial."""
+    def to_toml(self, *, plugins: tuple[str, ...] = (), names: Mapping[Kind, str] | None = None) -> str:
+        """Return the TOML file with which ``bench run --spec`` repeats the trial.
+
+        ``names`` are other names of its plugins, which say in what file or package they are.
+        """
         table: dict[str, Any] = {key: "none" if value is None else value for key, value in scalars_of(self).items()}
         if plugins:
             table["plugins"] = list(plugins)
@@ -181,7 +184,7 @@ class Spec:
             plugin = self.plugin(kind)
             params = {key: "none" if value is None else value for key, value in plugin.params.items()}
             parts = [{"name": name, **own} for name, own in split(plugin.name, params, kind=kind)]
-            table[kind] = parts if len(parts) > 1 else parts[0]
+            table[kind] = parts if len(parts) > 1 else parts[0] | {"name": (names or {}).get(kind, plugin.name)}
         return f"# spec id {self.id}\n" + tomli_w.dumps(table)
 
 

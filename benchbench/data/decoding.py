@@ -145,7 +145,9 @@ class _Job:
 
 def _may_pass(cause: BaseException | None) -> bool:
     """Tell whether a file may well be read another time: its disk or its server failed, or too many were open."""
-    return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError | PermissionError | IsADirectoryError)
+    lasting = FileNotFoundError | PermissionError | IsADirectoryError
+    # Pillow's errors of damaged files are without a number.
+    return isinstance(cause, OSError) and cause.errno is not None and not isinstance(cause, lasting)
 
 
 def _jobs(part: str, images: LazyImages, target: Target) -> list[_Job]:

@@ -138,8 +138,10 @@ def compare_with_published(
     if not study.expected:
         raise SpecError("no published results to compare with", hint="--grid FILE names a file with [[expected]] rows")
     study.check_expected()
-    level = study.question({"confidence": confidence}).confidence
-    return Published(against_published(_find(experiment, study, watcher), study.expected, confidence=level), level)
+    question = study.question({"confidence": confidence})
+    records = _find(experiment, study, watcher)
+    rows = against_published(records, study.expected, confidence=question.confidence, targets=question.targets)
+    return Published(rows, question.confidence)
 
 
 def compare_models(

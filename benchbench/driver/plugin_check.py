@@ -54,11 +54,20 @@ def check_plugins(
 
 
 def _check_data(data: Mapping[str, Path], targets: Sequence[Target], files: Sequence[str]) -> None:
-    """Raise :class:`~benchbench.errors.SpecError` for a path of a dataset that is not there, or is not checked."""
+    """Raise :class:`~benchbench.errors.SpecError` for a path of a dataset that is none, or is not checked."""
+    if not data:
+        return
     catalog = Catalog.read(dict.fromkeys([*files, *(file for target in targets for file in target.files)]))
     datasets = catalog.of_kind("dataset")
-    used = {entry.name for entry in datasets if any(entry.origin in target.origins for target in targets)}
-    DataPaths.of(data, known=[entry.name for entry in datasets], used=used)
+    checked = {_resolved(origin) for target in targets for origin in target.origins}
+    known = {entry.name.rpartition(":")[2] for entry in datasets}
+    used = {entry.name.rpartition(":")[2] for entry in datasets if _resolved(entry.origin) in checked}
+    DataPaths.of(data, known=known, used=used)
+
+
+def _resolved(origin: str) -> str:
+    """Return the same text for every way to write the path of a file; a package as it is."""
+    return str(Path(origin).resolve()) if origin.endswith(".py") else origin
 
 
 def find_target(word: str, files: tuple[str, ...] = ()) -> Target:

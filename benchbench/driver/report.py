@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_records
-from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.configurations import find_keys, one_per_trial
 from benchbench.compare.groups import with_comparisons
 from benchbench.config.experiment import default_experiment
 from benchbench.driver.compare import with_populations, with_warnings_of_study
@@ -148,8 +148,11 @@ def make(
         groups = compare_groups_at_this_look(records, question, request.design, memory, note, earlier=request.earlier)
     groups = with_populations(groups, question) if request.population else groups
     groups = with_comparisons(groups, request.warned)
-    expected = request.expected
-    published = against_published(records, expected, confidence=question.confidence) if expected else ()
+    published = (
+        against_published(records, request.expected, confidence=question.confidence, targets=question.targets)
+        if request.expected
+        else ()
+    )
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         trials = tuple(gather(one_per_trial(records), Path(folder)))
         subject = Subject(
@@ -170,8 +173,10 @@ def make(
 
 def _of_all(records: Sequence[Record], groups: Sequence[ComparedGroup], question: Compare) -> Comparison:
     """Return the comparison that names the configurations of all charts: that of the only group, or of all trials."""
-    if len(groups) == 1 and groups[0].comparison:
-        return groups[0].comparison
+    comparison = groups[0].comparison if len(groups) == 1 else None
+    # Of the seeds of a design alone, it may have fewer configurations.
+    if comparison and find_keys([record.spec for record in records], comparison.by).rows == comparison.by:
+        return comparison
     # A baseline may be one of each group, and images of several datasets have nothing in common.
     by = question.by
     if by and "dataset" not in by and len({record.spec.dataset.name for record in records}) > 1:

@@ -78,14 +78,18 @@ class Catalog:
 
         ``package:name`` finds the plugin of a package, whether or not another one has the shorter name.
         """
-        for entry in self.of_kind(kind):
+        entries = self.of_kind(kind)
+        for entry in (*(entry for entry in entries if entry.name == name), *entries):
             if name in (entry.name, qualified(entry.origin, entry.name)):
                 return entry
         raise no_such_plugin(kind, name, [entry.name for entry in self.of_kind(kind)], self.broken)
 
     def check_names(self, draft: Draft) -> None:
-        """Raise :class:`PluginError` for a name that a plugin in a loose file has as well, which may well be meant."""
-        for kind in KINDS:
+        """Raise :class:`PluginError` for a name that a plugin in a loose file has as well, which may well be meant.
+
+        A default is meant if no other is named.
+        """
+        for kind in (kind for kind in KINDS if kind in draft.model_fields_set):
             for name in part_names(draft.plugin(kind).name, kind=kind):
                 rivals = [
                     entry.name

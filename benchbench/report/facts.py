@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchbench.config.differences import value_text
 from benchbench.config.kinds import KINDS
@@ -42,9 +42,10 @@ def common(facts: Sequence[Facts]) -> Facts:
 def run_command(record: Record, artifacts: Path) -> str:
     """Return the ``bench run`` that repeats a trial, every parameter written out."""
     spec = record.spec
-    words = ["bench", "run", spec.model.name, spec.dataset.name]
-    words += ["--optimizer", spec.optimizer.name, "--scheduler", spec.scheduler.name]
-    words += ["--augment", spec.augmentation.name, "--loss", spec.loss.name]
+    names = {kind: _name_in(_kept_spec(artifacts).get(kind)) or spec.plugin(kind).name for kind in KINDS}
+    words = ["bench", "run", names["model"], names["dataset"]]
+    words += ["--optimizer", names["optimizer"], "--scheduler", names["scheduler"]]
+    words += ["--augment", names["augmentation"], "--loss", names["loss"]]
     for kind in KINDS:
         for key, value in spec.plugin(kind).params.items():
             words += ["--set", f"{kind}.{key}={value if isinstance(value, str) else value_text(value)}"]
@@ -61,12 +62,21 @@ def run_command(record: Record, artifacts: Path) -> str:
 
 def plugin_files(artifacts: Path) -> list[str]:
     """Return the paths of the plugin files that a trial was run with, as its ``spec.toml`` has them."""
+    paths: list[str] = _kept_spec(artifacts).get("plugins", [])
+    return paths
+
+
+def _kept_spec(artifacts: Path) -> dict[str, Any]:
     path = artifacts / file_names.SPEC
     if not path.exists():
-        return []
+        return {}
     with damage_named(path):
-        paths: list[str] = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", [])
-    return paths
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _name_in(plugin: object) -> str | None:
+    """Return the name of a single plugin in a ``spec.toml``, which may say where the plugin is from."""
+    return plugin.get("name") if isinstance(plugin, dict) else None
 
 
 def _facts(record: Record, artifacts: Path) -> Iterator[tuple[str, str]]:

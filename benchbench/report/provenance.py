@@ -8,12 +8,16 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from benchbench.config.kinds import KINDS
 from benchbench.paths import write_atomically
+from benchbench.plugin.discovery import qualified
 from benchbench.records import file_names
 
 if TYPE_CHECKING:
+    from benchbench.config.kinds import Kind
     from benchbench.records.journal import Journal
     from benchbench.records.machine import Machine
+    from benchbench.records.record import Record
 
 
 def write_provenance(journal: Journal) -> None:
@@ -23,13 +27,21 @@ def write_provenance(journal: Journal) -> None:
     """
     folder, record = journal.artifacts, journal.record()
     started = next(iter(journal.events()))
+    plugins = getattr(started, "plugin_files", ())
+    # With loose files, a name may be that of several plugins.
+    names = {kind: _qualified(record, kind) for kind in KINDS} if plugins else {}
     texts = {
-        file_names.SPEC: record.spec.to_toml(plugins=getattr(started, "plugin_files", ())),
+        file_names.SPEC: record.spec.to_toml(plugins=plugins, names=names),
         file_names.ENVIRONMENT: environment(record.machine),
         file_names.RECORD: record.to_json() + "\n",
     }
     for name, text in texts.items():
         write_atomically(folder / name, text)
+
+
+def _qualified(record: Record, kind: Kind) -> str:
+    name = record.spec.plugin(kind).name
+    return name if ":" in name else qualified(record.plugin_origins[kind], name)
 
 
 def environment(machine: Machine) -> str:

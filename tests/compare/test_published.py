@@ -56,6 +56,13 @@ def test_published_numbers_of_trials_that_have_not_run_yet_are_not_judged() -> N
     assert (none.judgement, none.why, none.ours.n) == ("not judged", "no trial of ours has finished", 0)
 
 
+def test_a_published_number_may_be_an_epoch_in_which_a_target_was_reached() -> None:
+    records = configuration(LOW, [0.5, 0.6])
+    rows = [expected(1, metric="epochs_to_val_accuracy=0.1")]
+    (row,) = against_published(records, rows, targets={"val_accuracy": 0.1})
+    assert row.judgement == "reproduced"
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

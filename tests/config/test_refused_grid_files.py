@@ -248,6 +248,13 @@ def test_a_question_that_the_trials_cannot_answer_is_refused(grid: Callable[...,
         assert hint in caught.value.hint
 
 
+def test_a_parameter_that_one_plugin_alone_has_may_be_asked_for(write: WriteGrid, registry: Registry) -> None:
+    optimizers = 'optimizer = { grid = [{ name = "sgd", lr = 0.1 }, { name = "adam", lr = 0.001 }] }\n'
+    question = '[compare]\nby = ["optimizer", "optimizer.lr"]'
+    read = load(write('model = "alexnet"\ndataset = "digits"\n' + optimizers + question))
+    read.check(resolve(registry, read))
+
+
 def test_a_baseline_is_one_of_each_dataset(write: WriteGrid, registry: Registry) -> None:
     axes = 'model = "alexnet"\ndataset = { grid = ["digits", "synthetic"] }\noptimizer = { grid = ["sgd", "adam"] }\n'
     question = '[compare]\nby = ["optimizer.name"]\nbaseline = { "optimizer.name" = "adam" }'

@@ -246,3 +246,25 @@ def test_the_run_of_a_grid_that_was_stopped_outside_its_trials_is_ended_by_the_n
     with pytest.raises(KeyboardInterrupt):
         bb.grid("grid.toml", artifacts="none", watcher=Stopping())
     assert [end.status for end in GridEnd.all()] == ["killed"]
+
+
+IMPOSTOR = """
+import torch
+import benchbench as bb
+
+class AlexNet(bb.Model, name="alexnet"):
+    def build(self, data):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(data.num_inputs, data.num_classes))
+
+@bb.hookimpl
+def benchbench_models():
+    return [AlexNet]
+"""
+
+
+def test_a_trial_of_a_plugin_whose_name_another_has_is_repeated_from_its_spec(workdir: Path) -> None:
+    (workdir / "mine.py").write_text(IMPOSTOR, encoding="utf-8")
+    first = bb.run("mine.py:alexnet", "digits", plugins=["mine.py"], epochs=1, batch_size=256)
+    (spec,) = workdir.glob("mlruns/*/*/artifacts/spec.toml")
+    assert 'name = "mine.py:alexnet"' in spec.read_text(encoding="utf-8")
+    assert bb.run(spec=spec).spec_id == first.spec_id

@@ -370,6 +370,7 @@ def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) 
         ({"train": 5, "test": 5}, "look like splits and not like classes: test, train"),
         ({"training_set/a": 5, "training_set/b": 5, "test_set/a": 3}, "not like classes: test_set, training_set"),
         ({"val/a": 5, "val/b": 5, "test/a": 3}, "not like classes: test, val"),
+        ({"seg_train": 5, "seg_test": 5, "seg_pred": 3}, "not like classes: seg_test, seg_train"),
     ],
 )
 def test_a_layout_that_cannot_be_meant_is_refused(tmp_path: Path, numbers: dict[str, int], message: str) -> None:
@@ -378,6 +379,8 @@ def test_a_layout_that_cannot_be_meant_is_refused(tmp_path: Path, numbers: dict[
 
 def test_a_class_may_be_called_as_a_split_is(tmp_path: Path) -> None:
     assert load(write(tmp_path, {"bus": 5, "train": 5})).class_names == ("bus", "train")
+    names = ("bullet_train", "dog", "test_tube")
+    assert load(write(tmp_path / "things", dict.fromkeys(names, 5))).class_names == names
 
 
 def test_what_disks_and_network_drives_leave_is_no_class(tmp_path: Path) -> None:

@@ -113,6 +113,10 @@ def test_a_folder_with_one_list_stands_for_it(tmp_path: Path) -> None:
         (["a.png,cat,holdout"], "line 2 has the split 'holdout', which is none of train, val and test"),
         (["a.png,cat,train", "b.png,cat,val"], "has one class only: cat"),
         (["a.png,cat,train", "b.png,cat,val", "c.png,dog,test"], "there are no training images of dog"),
+        (
+            ["a.png,cat,train", 'b.png,"6 in,val', "c.png,dog,test"],
+            "a quotation mark may be missing",
+        ),
     ],
 )
 def test_lines_that_cannot_be_meant_are_named(tmp_path: Path, lines: list[str], message: str) -> None:
