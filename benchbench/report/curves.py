@@ -141,7 +141,8 @@ class _Values:
         for record in records:
             for epoch in _thinned(record.epochs, every):
                 by_epoch.setdefault(epoch.epoch, []).append(getattr(epoch, measure))
-        by_epoch = dict(sorted(by_epoch.items()))
+        # Beyond the end of the shortest trial, a mean would be one of other trials, and jump.
+        by_epoch = {epoch: numbers for epoch, numbers in sorted(by_epoch.items()) if len(numbers) == len(records)}
         values = by_epoch.values()
         return _Values(
             list(by_epoch),

@@ -44,7 +44,10 @@ def by_parameter(trials: Sequence[Trial], keys: Sequence[str], key: str) -> Figu
     for number, (value, records) in enumerate(groups.items()):
         own = frame[frame["value"] == value].groupby("epoch")
         for split, axes in panels.items():
-            _draw_band(axes, own[split].agg(["mean", "std"]), number, _count(value, records))
+            means = own[split].agg(["mean", "std", "count"])
+            # Beyond the end of the shortest trial, a mean would be one of other trials, and jump.
+            is_of_all = means["count"] == means["count"].max()
+            _draw_band(axes, means[is_of_all], number, _count(value, records))
     _end(figure, panels["val"], _pooled(groups, keys, key))
     return figure
 

@@ -172,6 +172,14 @@ def test_the_middle_of_a_band_is_the_mean_and_its_width_the_deviation(light: Pat
     assert (band.y0, band.y1) == pytest.approx((0.4 - 0.26458, 0.4 + 0.26458), abs=1e-4)
 
 
+def test_a_mean_ends_with_the_shortest_of_its_trials(light: Path) -> None:
+    records = [*made_records.configuration(0.1, [0.5, 0.5]), *made_records.configuration(0.2, [0.5])]
+    records[0] = replace(records[0], epochs=records[0].epochs[:2])
+    figure = paper_curves.by_parameter(trials(records, light), keys(records), "optimizer.lr")
+    assert isinstance(figure, Figure)
+    assert [list(line.get_xdata()) for line in figure.axes[1].lines] == [[1, 2], [1, 2, 3]]
+
+
 def with_accuracy(record: Record, value: float) -> Record:
     return replace(record, epochs=tuple(replace(epoch, val_accuracy=value) for epoch in record.epochs))
 
