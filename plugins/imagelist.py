@@ -113,7 +113,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
             if any(row.values()):  # a spreadsheet ends with rows of nothing but separators
                 rows[lines.line_num] = row | {SPLIT: row.get(SPLIT) or "train", PATH: row[PATH].replace("\\", "/")}
     except csv.Error as error:
-        problem = f"line {lines.line_num}: {error}; a quotation mark may be missing"
+        problem = f"line {lines.line_num} or one before it has a quotation mark too many or too few: {error}"
         raise bb.DataError(f"{path}: {problem}", hint=HINT) from error
     problems = list(_problems(rows))
     if problems or not rows:

@@ -145,9 +145,12 @@ class _Job:
 
 def _may_pass(cause: BaseException | None) -> bool:
     """Tell whether a file may well be read another time: its disk or its server failed, or too many were open."""
+    from PIL import UnidentifiedImageError
+
     lasting = FileNotFoundError | PermissionError | IsADirectoryError
-    # Pillow's errors of damaged files are without a number.
-    return isinstance(cause, OSError) and cause.errno is not None and not isinstance(cause, lasting)
+    # Of damaged files, Pillow raises these two, without a number.
+    is_of_pillow = type(cause) in (OSError, UnidentifiedImageError) and getattr(cause, "errno", None) is None
+    return isinstance(cause, OSError) and not is_of_pillow and not isinstance(cause, lasting)
 
 
 def _jobs(part: str, images: LazyImages, target: Target) -> list[_Job]:

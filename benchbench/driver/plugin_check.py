@@ -60,7 +60,7 @@ def _check_data(data: Mapping[str, Path], targets: Sequence[Target], files: Sequ
     catalog = Catalog.read(dict.fromkeys([*files, *(file for target in targets for file in target.files)]))
     datasets = catalog.of_kind("dataset")
     checked = {_resolved(origin) for target in targets for origin in target.origins}
-    known = {entry.name.rpartition(":")[2] for entry in datasets}
+    known = {name for entry in datasets for name in (entry.name, entry.name.rpartition(":")[2])}
     used = {entry.name.rpartition(":")[2] for entry in datasets if _resolved(entry.origin) in checked}
     DataPaths.of(data, known=known, used=used)
 

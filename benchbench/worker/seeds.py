@@ -38,7 +38,8 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             for module, name, buffer, value in before:
                 setattr(module, name, buffer)  # a forward pass may have set another
-                if not torch.equal(buffer, value):
+                is_plain = buffer.layout is torch.strided and not buffer.is_meta
+                if not (is_plain and torch.equal(buffer, value)):
                     buffer.copy_(value)
 
 

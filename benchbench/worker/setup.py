@@ -239,7 +239,8 @@ def _build(
     optimizer = _built(optimizer_plugin, Optimizer, model)
     case = Case(model, optimizer, spec.batch_size, window, clips_gradients=clip_norm is not None)
     switches.put_back(f"optimizer {optimizer_plugin.name}")
-    has_means = have_means(model)  # of the first weights also in a trial that goes on, whose weights are loaded next
+    # Of the first weights also in a trial that goes on, whose weights are loaded next.
+    has_means = have_means(model) if spec.ema_decay is not None else []
     acceleration = prove(acceleration.fitted(case), case, loss).applied(case)
     switches.put_back("a training step")  # what plugins turn in every step was named above, but for losses
     scheduler = _built(

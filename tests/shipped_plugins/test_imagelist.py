@@ -115,7 +115,7 @@ def test_a_folder_with_one_list_stands_for_it(tmp_path: Path) -> None:
         (["a.png,cat,train", "b.png,cat,val", "c.png,dog,test"], "there are no training images of dog"),
         (
             ["a.png,cat,train", 'b.png,"6 in,val', "c.png,dog,test"],
-            "a quotation mark may be missing",
+            "a quotation mark too many or too few",
         ),
     ],
 )

@@ -110,6 +110,13 @@ def test_layers_that_normalize_may_wait_for_their_inputs_too() -> None:
     assert model[1].num_batches_tracked == 0
 
 
+def test_buffers_may_be_sparse() -> None:
+    model = normalizing()
+    model.register_buffer("edges", torch.eye(3).to_sparse())
+    check(model)
+    assert torch.equal(model.get_buffer("edges").to_dense(), torch.eye(3))
+
+
 class Counting(nn.Module):
     """Sets a new buffer in training, and cannot be copied."""
 

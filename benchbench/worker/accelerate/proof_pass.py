@@ -63,9 +63,11 @@ class Pass:
     @cached_property
     def noise(self) -> dict[str, float]:
         """What a gradient or a buffer that may be zero is compared with; counters and indices do not count."""
-        numbers = {name: value for name, value in self.values.items() if value.is_floating_point()}
+        sizes = {
+            name: _size(value) for name, value in self.values.items() if value.is_floating_point() or value.is_complex()
+        }
         return {
-            kind: NOISE * math.hypot(*(_size(value) for name, value in numbers.items() if name.startswith(kind)))
+            kind: NOISE * math.hypot(*(size for name, size in sizes.items() if name.startswith(kind)))
             for kind in (GRADIENT, BUFFER)
         }
 
