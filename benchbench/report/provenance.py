@@ -29,7 +29,8 @@ def write_provenance(journal: Journal) -> None:
     started = next(iter(journal.events()))
     plugins = getattr(started, "plugin_files", ())
     # With loose files, a name may be that of several plugins.
-    names = {kind: _qualified(record, kind) for kind in KINDS} if plugins else {}
+    named = [kind for kind in KINDS if plugins and kind in record.plugin_origins]
+    names = {kind: _qualified(record, kind) for kind in named}
     texts = {
         file_names.SPEC: record.spec.to_toml(plugins=plugins, names=names),
         file_names.ENVIRONMENT: environment(record.machine),
