@@ -42,7 +42,8 @@ def common(facts: Sequence[Facts]) -> Facts:
 def run_command(record: Record, artifacts: Path) -> str:
     """Return the ``bench run`` that repeats a trial, every parameter written out."""
     spec = record.spec
-    names = {kind: _name_in(_kept_spec(artifacts).get(kind)) or spec.plugin(kind).name for kind in KINDS}
+    kept = _kept_spec(artifacts)
+    names = {kind: _name_in(kept.get(kind)) or spec.plugin(kind).name for kind in KINDS}
     words = ["bench", "run", names["model"], names["dataset"]]
     words += ["--optimizer", names["optimizer"], "--scheduler", names["scheduler"]]
     words += ["--augment", names["augmentation"], "--loss", names["loss"]]
@@ -55,7 +56,7 @@ def run_command(record: Record, artifacts: Path) -> str:
         words += ["--select", spec.select]
     if spec.ema_decay is not None:
         words += ["--ema-decay", str(spec.ema_decay)]
-    for path in plugin_files(artifacts):
+    for path in kept.get("plugins", []):
         words += ["--plugins", path]
     return shlex.join(words)
 
