@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.config.differences import describe_spec, describe_values, is_match, value_text, varying
+from benchbench.config.differences import describe_spec, describe_values, is_match, is_same, value_text, varying
 from benchbench.config.kinds import plain_key
 from benchbench.errors import SpecError, closest
 
@@ -84,9 +84,8 @@ def find_keys(specs: Sequence[Spec], by: Iterable[str]) -> Keys:
     asked = tuple(dict.fromkeys(map(plain_key, by)))
     for key in asked:
         check_key(key, specs)
-        texts = {json.dumps(spec.flat().get(key)) for spec in specs}
-        if key == "seed" or len(texts) == 1:
-            only = f"it is {texts.pop()} in all trials"
+        if key == "seed" or is_same(specs, key):
+            only = f"it is {json.dumps(specs[0].flat().get(key))} in all trials"
             why = "trials that only differ in it are one row" if key == "seed" else only
             hint = f"what varies: {', '.join(varied)}" if varied else "the trials differ in their seeds at most"
             raise SpecError(f"cannot compare by {key!r}: {why}", hint=hint)

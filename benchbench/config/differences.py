@@ -33,6 +33,11 @@ def varying(specs: Sequence[Spec]) -> tuple[str, ...]:
     return tuple(key for key, differs in varied.items() if differs)
 
 
+def is_same(specs: Iterable[Spec], key: str) -> bool:
+    """Tell whether a key has one value in all trials; a trial without it has another one than those with it."""
+    return len({json.dumps(spec.flat().get(key)) for spec in specs}) == 1
+
+
 def describe_spec(spec: Spec, keys: Iterable[str]) -> str:
     """Return ``optimizer.lr=0.001 seed=0``: the values of these keys, without those that the spec does not have."""
     return describe_values(spec.flat(), keys)

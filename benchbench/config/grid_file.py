@@ -7,7 +7,6 @@ epochs, the batch size and the precision can be an axis, and a plugin on an axis
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from benchbench.config.axes import AXIS, axis_keys, check_axis, check_no_axis, c
 from benchbench.config.compare_section import check_names, read_comparison
 from benchbench.config.composition import as_one
 from benchbench.config.design import Design, looks_up_to
-from benchbench.config.differences import describe_spec, describe_values, is_match, varying
+from benchbench.config.differences import describe_spec, describe_values, is_match, is_same, varying
 from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS, plural
 from benchbench.config.spec import Draft, read_settings
@@ -131,7 +130,7 @@ class GridFile:
         """Raise :class:`SpecError` for a question that the trials cannot answer, before they are trained."""
         varied = [key for key in varying(specs) if key != "seed"]
         for key in self.compare.by:
-            if key == "seed" or len({json.dumps(spec.flat().get(key)) for spec in specs}) == 1:
+            if key == "seed" or is_same(specs, key):
                 raise SpecError(
                     f"{self.path}: [compare] by {key!r}, which has one value in all trials",
                     hint=f"what varies: {', '.join(varied) or 'nothing but the seed'}",
