@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchbench.data.locations import DataPaths
 from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
-from benchbench.plugin.discovery import Packaged, find_sources, qualified
+from benchbench.plugin.discovery import Packaged, bare, find_sources, is_file, qualified
 from benchbench.protocol.plugin_checks import CheckRequest, Outcome, Progress, Report
 from benchbench.records.json_adapter import json_adapter
 
@@ -60,14 +60,14 @@ def _check_data(data: Mapping[str, Path], targets: Sequence[Target], files: Sequ
     catalog = Catalog.read(dict.fromkeys([*files, *(file for target in targets for file in target.files)]))
     datasets = catalog.of_kind("dataset")
     checked = {_resolved(origin) for target in targets for origin in target.origins}
-    known = {name for entry in datasets for name in (entry.name, entry.name.rpartition(":")[2])}
-    used = {entry.name.rpartition(":")[2] for entry in datasets if _resolved(entry.origin) in checked}
+    known = {name for entry in datasets for name in (entry.name, bare(entry.name))}
+    used = {bare(entry.name) for entry in datasets if _resolved(entry.origin) in checked}
     DataPaths.of(data, known=known, used=used)
 
 
 def _resolved(origin: str) -> str:
     """Return the same text for every way to write the path of a file; a package as it is."""
-    return str(Path(origin).resolve()) if origin.endswith(".py") else origin
+    return str(Path(origin).resolve()) if is_file(origin) else origin
 
 
 def find_target(word: str, files: tuple[str, ...] = ()) -> Target:
@@ -78,7 +78,7 @@ def find_target(word: str, files: tuple[str, ...] = ()) -> Target:
     catalog = Catalog.read(files)
     entries = [entry for entry in catalog.entries if word in (entry.name, qualified(entry.origin, entry.name))]
     if entries:
-        return Target(tuple(dict.fromkeys(entry.origin for entry in entries)), files, (word.rpartition(":")[2],))
+        return Target(tuple(dict.fromkeys(entry.origin for entry in entries)), files, (bare(word),))
     sources = find_sources(files)
     origins = tuple(source.origin for source in sources if word in source.names)
     if not origins and path.is_dir():

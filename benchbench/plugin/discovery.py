@@ -116,6 +116,11 @@ def qualified(origin: str, name: str) -> str:
     return f"{Path(origin).name if is_file(origin) else origin.partition(':')[0]}:{name}"
 
 
+def bare(name: str) -> str:
+    """Return ``alexnet`` for ``my-nets:alexnet``, and any other name as it is."""
+    return name.rpartition(":")[2]
+
+
 def is_file(origin: str) -> bool:
     """Tell whether an origin is a loose file."""
     return os.sep in origin or origin.endswith(".py")

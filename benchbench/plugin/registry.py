@@ -16,7 +16,7 @@ from benchbench.config.spec import PluginSpec, Spec, scalars_of
 from benchbench.plugin import parameters
 from benchbench.plugin.code import source_digest
 from benchbench.plugin.dataset import Dataset
-from benchbench.plugin.discovery import Broken, disabled_names, find_sources, no_such_plugin, qualified
+from benchbench.plugin.discovery import Broken, bare, disabled_names, find_sources, no_such_plugin, qualified
 from benchbench.plugin.loading import load
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ class Registry:
         """Return the key of a plugin that is called so, or by a name that says where it is from."""
         if (kind, name) in self.plugins:
             return kind, name
-        bare = name.rpartition(":")[2]
-        if (kind, bare) in self.plugins and name == qualified(self.origins[kind, bare], bare):
-            return kind, bare
+        short = bare(name)
+        if (kind, short) in self.plugins and name == qualified(self.origins[kind, short], short):
+            return kind, short
         known = [known_name for known_kind, known_name in self.plugins if known_kind == kind]
         raise no_such_plugin(kind, name, known, self.broken)
 
