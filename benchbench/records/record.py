@@ -95,7 +95,7 @@ class Record:
 
     def has_epoch(self, epoch: Epoch) -> bool:
         """Tell whether the record has this epoch with the same results: a trial that was resumed repeats some."""
-        return any(each.epoch == epoch.epoch and each.results == epoch.results for each in self.epochs)
+        return any(each.results == epoch.results for each in self.epochs[epoch.epoch - 1 : epoch.epoch])
 
     @property
     def rank(self) -> Rank:
