@@ -127,11 +127,13 @@ class BrokenUpdates(Images):
 
 @dataclass(frozen=True)
 class BrokenFusion(FusedSteps):
-    """Has another weight decay."""
+    """Has another value of an option of the optimizer."""
+
+    option: str = "weight_decay"
 
     def apply(self, case: Case, layers: Layers) -> Layers:
         for group in case.optimizer.param_groups:
-            group["weight_decay"] *= 1.01
+            group[self.option] *= 1.01
         return super().apply(case, layers)
 
 
@@ -199,20 +201,10 @@ def test_a_broken_transform_of_5x5_is_dropped(monkeypatch: pytest.MonkeyPatch) -
     assert list(given.proven(acceleration).dropped) == ["winograd"]
 
 
-@dataclass(frozen=True)
-class BrokenRate(FusedSteps):
-    """Has another learning rate."""
-
-    def apply(self, case: Case, layers: Layers) -> Layers:
-        for group in case.optimizer.param_groups:
-            group["lr"] *= 1.01
-        return super().apply(case, layers)
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_broken_steps_of_adam_are_dropped(precision: Precision) -> None:
     given = proof(convolutional(), partial(torch.optim.Adam, lr=0.001))
-    proven = given.proven(Acceleration(CPU, precision, levers=(LinearProducts("blocks"), BrokenRate())))
+    proven = given.proven(Acceleration(CPU, precision, levers=(LinearProducts("blocks"), BrokenFusion("lr"))))
     assert list(proven.dropped) == ["fused"]
 
 
