@@ -254,7 +254,7 @@ def plan_line(plan: Sequence[Planned], *, num_jobs: int, is_most: bool = False) 
         f"{actions.count('resume')} to resume",
         f"{actions.count('run')} to run",
     ]
-    known = [item.wall_seconds for item in plan if item.wall_seconds]
+    known = [item.finished.wall_seconds for item in plan if item.finished and item.finished.wall_seconds]
     left = len(plan) - actions.count("skip")
     if known and left:
         parts.append(f"about {duration(left * sum(known) / len(known) / num_jobs)} by earlier trials")

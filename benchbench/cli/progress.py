@@ -109,12 +109,12 @@ class RunDisplay(Display):
         """Say what is not begun from its beginning, and why."""
         del num_jobs
         for item in plan:
-            if item.action == "resume":
+            if item.shorter:
+                self.note(item.why)
+            elif item.action == "resume":
                 self.note(f"{item.why}: resuming it (--fresh starts anew)")
             elif item.action == "skip":
                 self.note(f"{item.why}: it is not trained again (--fresh starts anew)")
-            elif item.shorter:
-                self.note(item.why)
 
     def trial_status(self, job: TrialJob, text: str) -> None:
         """Show what the trial is busy with: on its bar, or as a line if there is none."""

@@ -50,8 +50,8 @@ class Planned:
     """What will be done with a trial, and why, in a few words.
 
     ``stale`` names what changed since it finished, and ``changes`` the plugins that changed since it was interrupted.
-    ``run_id`` is that of the finished run that is not trained again, if MLflow has it. ``shorter`` is a finished trial
-    with fewer epochs, which a new one goes on from if ``continues``.
+    ``finished`` is the run that finished before, trained again or not. ``shorter`` is a finished trial with fewer
+    epochs, which this one goes on from if ``continues``.
     """
 
     resolved: Resolved
@@ -60,14 +60,24 @@ class Planned:
     journal: Journal | None = None
     stale: tuple[str, ...] = ()
     changes: str = ""
-    wall_seconds: float | None = None
-    rank: Rank = WORST_RANK
-    run_id: str = ""
+    finished: FinishedRun | None = None
     shorter: Shorter | None = None
 
     @property
+    def rank(self) -> Rank:
+        """How good the trial is that finished before."""
+        return self.finished.rank if self.finished else WORST_RANK
+
+    @property
+    def has_nothing_yet(self) -> bool:
+        """Whether no epoch of the trial has been kept, by this call or an earlier one."""
+        if self.action == "resume":
+            return self.journal is None or not self.journal.has_checkpoint()
+        return self.action == "run" and self.finished is None
+
+    @property
     def continues(self) -> bool:
-        """Whether a new trial goes on after the epochs of a shorter one."""
+        """Whether the trial goes on after the epochs of a shorter one."""
         return self.shorter is not None and not self.shorter.problem(self.resolved)
 
 
@@ -77,18 +87,19 @@ def plan(
     """Return what is to be done for each spec, in their order."""
     destination = (tracking_uri, experiment_id)
     planned = [_plan_one(item, known, rules=rules, destination=destination) for item in resolved]
-    if rules.fresh or all(item.why != _NEW for item in planned):
+    if rules.fresh or not any(item.has_nothing_yet for item in planned):
         return planned
     finished = FinishedTrials.of(destination, but=known.deleted_attempts)
-    return [_after_shorter(item, finished) if item.why == _NEW else item for item in planned]
+    return [_after_shorter(item, finished) if item.has_nothing_yet else item for item in planned]
 
 
 def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
-    """Return the plan of a new trial with the shorter one that it goes on from, or could have."""
+    """Return the plan of a trial without epochs, with the shorter one that it goes on from, or could have."""
     shorter = finished.shorter_than(planned.resolved)
     if shorter is None:
         return planned
-    return replace(planned, why=shorter.describe(planned.resolved), shorter=shorter)
+    why = shorter.describe(planned.resolved)
+    return replace(planned, why=why if planned.why == _NEW else f"{planned.why}; {why}", shorter=shorter)
 
 
 def check_resumable(planned: Iterable[Planned], rules: Rules) -> None:
@@ -127,22 +138,22 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[
                 f"finished, stale: {', '.join(stale)}" if stale else "finished",
                 journal=next((journal for journal in reversed(journals) if _is_finished(journal)), None),
                 stale=stale,
-                wall_seconds=run.wall_seconds,
-                rank=run.rank,
-                run_id=run.run_id,
+                finished=run,
             )
-        return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, wall_seconds=run.wall_seconds)
+        return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, finished=run)
     if journals and not rules.fresh and _is_finished(journals[-1]) and journals[-1].is_cut_off():
         return Planned(item, "skip", "finished by a call that was killed at its end", journal=journals[-1])
     if journals and not rules.fresh and journals[-1].is_interrupted():
         return _resumed(item, journals[-1])
     why = "finished before; training again, as a new run" if run else "failed before" if journals else _NEW
-    return Planned(item, "run", why, wall_seconds=run.wall_seconds if run else None)
+    return Planned(item, "run", why, finished=run)
 
 
 def _resumed(item: Resolved, journal: Journal) -> Planned:
     record = journal.record()
     changed, num_epochs = describe_changed(item.sources, record.plugin_sources), len(record.epochs)
+    if changed and not num_epochs:
+        return Planned(item, "run", "interrupted before its first epoch ended")
     changes = f"{changed} since epoch {num_epochs}" if changed else ""
     why = "; ".join(filter(None, (f"interrupted after epoch {num_epochs}", changed)))
     return Planned(item, "resume", why, journal=journal, changes=changes)

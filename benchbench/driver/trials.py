@@ -98,6 +98,8 @@ def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResul
             tracking_uri=store.tracking_uri,
             experiment_id=store.experiment_id,
         )
+        if not trials.dry_run:
+            check_resumable(planned, settings.rules)
         if trials.course_before is not None:
             watcher.looked(trials.course_before)
         watcher.planned(planned, num_jobs=services.executor.num_jobs)
@@ -105,7 +107,6 @@ def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResul
             return GridResult(
                 trials.name, tuple(_trial(item, None, None) for item in planned), course=trials.course_before
             )
-        check_resumable(planned, settings.rules)
         trials.begin(resolution.specs)
         with calling() as call:
             return _Work(trials, settings, watcher, services, resolution, tuple(planned), call).run()
@@ -360,8 +361,8 @@ def _record(planned: Planned, journal: Journal | None, store: Store) -> Record |
     journal = journal or planned.journal
     if journal is not None and journal.exists():
         return journal.record()
-    if not planned.run_id:
+    if planned.finished is None or not planned.finished.run_id:
         return None
     from benchbench.tracking.stored_records import read_run
 
-    return read_run(store, planned.run_id)
+    return read_run(store, planned.finished.run_id)

@@ -131,7 +131,7 @@ class Record:
         """Return the record with one more event."""
         match event:
             case Resumed():
-                notes = (*self.notes, event.note) if event.note else self.notes
+                notes = (*self.notes, event.note) if event.note not in ("", *self.notes) else self.notes
                 moved = () if event.machine == self.machines[-1] else (event.machine,)
                 return replace(
                     self,

@@ -111,6 +111,7 @@ class _Trial:
         self._heartbeat = heartbeat
         self._on_status = on_status
         self._checkpoint = Path(job.folder) / file_names.CHECKPOINT
+        self._shorter = None if job.resume and self._checkpoint.exists() else job.continues
         self._cadence = checkpoint.Cadence(job.checkpoint_every_seconds)
         self._epochs: list[EpochFinished] = []
         self._notes: list[str] = []
@@ -127,7 +128,7 @@ class _Trial:
         try:
             with memory_errors_named(self._memory_needed):
                 yield from self._epochs
-                if self._epochs and not self._job.resume:
+                if self._epochs and self._shorter:
                     self._save_checkpoint(is_due=True)  # from now on it is resumed from its own
                 yield from self._train()
                 yield self._finish()
@@ -174,8 +175,9 @@ class _Trial:
 
     def _continued(self) -> str:
         """Return a note on the trial whose epochs these are."""
-        shorter = None if self._job.resume or not self._epochs else self._job.continues
-        return f"epochs 1 to {len(self._epochs)} are those of {shorter.spec_id[:12]}, which finished" if shorter else ""
+        if self._shorter is None or not self._epochs:
+            return ""
+        return f"epochs 1 to {len(self._epochs)} are those of {self._shorter.spec_id[:12]}, which finished"
 
     def _train(self) -> Iterator[Event]:
         spec = self._job.spec
