@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from benchbench.cli import options
-from benchbench.config.experiment import DEFAULT_EXPERIMENT
+from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -174,7 +174,9 @@ def show_published(published: Published, form: str) -> None:
     from benchbench.compare import comparison_tables
 
     if form == "json":
-        print_json({"confidence": published.confidence, "rows": [asdict(row) for row in published.rows]})
+        print_json(
+            {"format": FORMAT, "confidence": published.confidence, "rows": [asdict(row) for row in published.rows]}
+        )
     elif form == "csv":
         print_csv(comparison_tables.flat_published(published.rows))
     else:
@@ -188,7 +190,7 @@ def show_models(models: ModelComparison, run_ids: Sequence[str], form: str) -> N
 
     flat = asdict(models) | {"accuracies": models.accuracies, "runs": list(run_ids), "verdict": models.verdict}
     if form == "json":
-        print_json(flat)
+        print_json({"format": FORMAT} | flat)
     elif form == "csv":
         print_csv([flat | {"accuracies": " ".join(map(str, models.accuracies)), "runs": " ".join(run_ids)}])
     else:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from benchbench.cli import options
-from benchbench.config.experiment import DEFAULT_EXPERIMENT
+from benchbench.config import defaults
+from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.errors import SpecError, plain
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = None,
     device: options.Device = "auto",
     precision: Annotated[
-        Literal["fp32", "tf32", "bf16"] | None, typer.Option("--precision", help="Override the file's precision.")
+        defaults.Precision | None, typer.Option("--precision", help="Override the file's precision.")
     ] = None,
     data: options.Data = None,
     experiment: options.Experiment = DEFAULT_EXPERIMENT,
     plugins: options.Plugins = None,
     artifacts: Annotated[
-        Literal["none", "light", "full"],
+        defaults.ArtifactLevel,
         typer.Option(
             "--artifacts",
             help="What runs keep: nothing, tables (and all of the best trial), or figures and the model too.",

@@ -6,11 +6,12 @@ import importlib.metadata
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.main import get_command
 
+from benchbench.config import defaults
 from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.discovery import ONLY_OURS
 
@@ -137,11 +138,11 @@ Data = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Experiment = Annotated[str, typer.Option("--experiment", help="MLflow experiment.", envvar="MLFLOW_EXPERIMENT_NAME")]
 Artifacts = Annotated[
-    Literal["none", "light", "full"],
+    defaults.ArtifactLevel,
     typer.Option("--artifacts", help="What a run keeps: nothing, tables, or figures and the model too."),
 ]
 AccelerateChoice = Annotated[
-    Literal["auto", "off"],
+    defaults.Accelerate,
     typer.Option("--accelerate", help="Use our faster kernels if they compute the same, or torch alone."),
 ]
 Compile = Annotated[

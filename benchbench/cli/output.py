@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 from pydantic_core import to_jsonable_python
 
-from benchbench.config.experiment import DEFAULT_EXPERIMENT
+from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import plain
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchbench.cli import options
-from benchbench.config.experiment import DEFAULT_EXPERIMENT
+from benchbench.config import defaults
+from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.errors import SpecError, plain
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "--optimizer",
             "-o",
             help="Optimizer plugin.",
-            show_default="sgd",
+            show_default=defaults.OPTIMIZER,
             autocompletion=options.completing("optimizer"),
         ),
     ] = None,
@@ -50,7 +51,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option(
             "--scheduler",
             help="Scheduler plugin.",
-            show_default="constant",
+            show_default=defaults.SCHEDULER,
             autocompletion=options.completing("scheduler"),
         ),
     ] = None,
@@ -67,18 +68,24 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     loss: Annotated[
         str | None,
         typer.Option(
-            "--loss", help="Loss plugin.", show_default="cross_entropy", autocompletion=options.completing("loss")
+            "--loss", help="Loss plugin.", show_default=defaults.LOSS, autocompletion=options.completing("loss")
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", "-e", help="Passes over the training images.", show_default="10")
+        int | None,
+        typer.Option("--epochs", "-e", help="Passes over the training images.", show_default=str(defaults.EPOCHS)),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", help="Images per step.", show_default="32")
+        int | None, typer.Option("--batch-size", "-b", help="Images per step.", show_default=str(defaults.BATCH_SIZE))
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", "-s", help="Seed of weights, data order, augmentation and dropout.", show_default="0"),
+        typer.Option(
+            "--seed",
+            "-s",
+            help="Seed of weights, data order, augmentation and dropout.",
+            show_default=str(defaults.SEED),
+        ),
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Same as --set optimizer.lr=VALUE.")] = None,
     momentum: Annotated[
@@ -93,16 +100,18 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = None,
     device: options.Device = "auto",
     precision: Annotated[
-        Literal["fp32", "tf32", "bf16"] | None,
-        typer.Option("--precision", help="Precision of training and evaluation.", show_default="fp32"),
+        defaults.Precision | None,
+        typer.Option("--precision", help="Precision of training and evaluation.", show_default=defaults.PRECISION),
     ] = None,
     ema_decay: Annotated[
         float | None, typer.Option("--ema-decay", help="Test a moving average of the weights, such as 0.999.")
     ] = None,
     select: Annotated[
-        Literal["last", "best_val"] | None,
+        defaults.Select | None,
         typer.Option(
-            "--select", help="Network to test: of the last epoch, or of the best validation.", show_default="last"
+            "--select",
+            help="Network to test: of the last epoch, or of the best validation.",
+            show_default=defaults.SELECT,
         ),
     ] = None,
     data: options.Data = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from benchbench.cli import options
-from benchbench.config.experiment import DEFAULT_EXPERIMENT
+from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.errors import TrialError
 
 if TYPE_CHECKING:

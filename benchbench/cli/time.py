@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.cli import options
-from benchbench.config.experiment import DEFAULT_EXPERIMENT
+from benchbench.config import defaults
+from benchbench.config.defaults import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from benchbench.compare.timing_ratios import TimedRow, TimedTable
@@ -45,7 +46,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "-o",
             metavar="NAME[,NAME]",
             help="Optimizer plugins.",
-            show_default="sgd, or the file's",
+            show_default=f"{defaults.OPTIMIZER}, or the file's",
             autocompletion=options.completing_several("optimizer"),
         ),
     ] = None,
@@ -55,7 +56,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "--scheduler",
             metavar="NAME[,NAME]",
             help="Scheduler plugins.",
-            show_default="constant, or the file's",
+            show_default=f"{defaults.SCHEDULER}, or the file's",
             autocompletion=options.completing_several("scheduler"),
         ),
     ] = None,
@@ -75,18 +76,27 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "--loss",
             metavar="NAME[,NAME]",
             help="Loss plugins.",
-            show_default="cross_entropy, or the file's",
+            show_default=f"{defaults.LOSS}, or the file's",
             autocompletion=options.completing_several("loss"),
         ),
     ] = None,
     batch_size: Annotated[
         str | None,
-        typer.Option("--batch-size", "-b", metavar="N[,N]", help="Images per step.", show_default="32, or the file's"),
+        typer.Option(
+            "--batch-size",
+            "-b",
+            metavar="N[,N]",
+            help="Images per step.",
+            show_default=f"{defaults.BATCH_SIZE}, or the file's",
+        ),
     ] = None,
     precision: Annotated[
         str | None,
         typer.Option(
-            "--precision", metavar="NAME[,NAME]", help="fp32, tf32 or bf16.", show_default="fp32, or the file's"
+            "--precision",
+            metavar="NAME[,NAME]",
+            help="fp32, tf32 or bf16.",
+            show_default=f"{defaults.PRECISION}, or the file's",
         ),
     ] = None,
     accelerate: Annotated[

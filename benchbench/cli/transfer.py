@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from benchbench.cli import options
-from benchbench.config.experiment import DEFAULT_EXPERIMENT
+from benchbench.config import defaults
+from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.errors import plain
 
 
@@ -30,7 +31,7 @@ def export(
         typer.Option("--run", metavar="ID", help="Only this run, and its grid or trials; may be repeated."),
     ] = None,
     artifacts: Annotated[
-        Literal["none", "light", "full"],
+        defaults.ArtifactLevel,
         typer.Option("--artifacts", help="What goes along: records, all tables, or figures and models too."),
     ] = "light",
     as_json: options.Json = False,

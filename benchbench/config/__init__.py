@@ -10,7 +10,7 @@
     compare_section.py  [compare] and [[expected]] of a grid file
     design.py           how many seeds a comparison gets, and after how many it looks
     differences.py      the keys in which trials differ
-    experiment.py       the MLflow experiment of calls that name none
+    defaults.py         what a trial gets if nobody asks for anything else, and the choices of few
     files.py            reads text and TOML files
     validation.py       checks tables of TOML, and puts pydantic's complaints in sentences
 """

@@ -10,11 +10,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import tomli_w
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
+from benchbench.config import defaults
 from benchbench.config.composition import DEFAULT, as_one, split, with_default
 from benchbench.config.kinds import KINDS, Kind
 from benchbench.config.validation import Table, describe_errors, describe_validation, refuse_unknown_keys
@@ -22,11 +23,6 @@ from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-Precision = Literal["fp32", "tf32", "bf16"]
-Select = Literal["last", "best_val"]
-"""Which network a trial ends with: that of its last epoch, or that of its best validation accuracy."""
-
 
 EmaDecay = Annotated[
     Annotated[float, Field(gt=0, lt=1)] | None, BeforeValidator(lambda value: None if value == "none" else value)
@@ -67,15 +63,19 @@ class Draft(Table):
     dataset: PluginDraft
     augmentation: PluginDraft = PluginDraft(name=DEFAULT)
     model: PluginDraft
-    loss: PluginDraft = PluginDraft(name="cross_entropy")
-    optimizer: PluginDraft = PluginDraft(name="sgd")
-    scheduler: PluginDraft = PluginDraft(name="constant")
-    epochs: int = Field(10, ge=1, description="passes over the training images")
-    batch_size: int = Field(32, ge=1, description="images per step")
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of weights, data order, augmentation and dropout")
-    precision: Precision = Field("fp32", description="fp32, tf32 (CUDA) or bf16 (mixed)")
+    loss: PluginDraft = PluginDraft(name=defaults.LOSS)
+    optimizer: PluginDraft = PluginDraft(name=defaults.OPTIMIZER)
+    scheduler: PluginDraft = PluginDraft(name=defaults.SCHEDULER)
+    epochs: int = Field(defaults.EPOCHS, ge=1, description="passes over the training images")
+    batch_size: int = Field(defaults.BATCH_SIZE, ge=1, description="images per step")
+    seed: int = Field(
+        defaults.SEED, ge=0, lt=2**63, description="seed of weights, data order, augmentation and dropout"
+    )
+    precision: defaults.Precision = Field(defaults.PRECISION, description="fp32, tf32 (CUDA) or bf16 (mixed)")
     ema_decay: EmaDecay = Field(None, description="test a moving average of the weights with this decay")
-    select: Select = Field("last", description="test the network of the last epoch, or of the best validation")
+    select: defaults.Select = Field(
+        defaults.SELECT, description="test the network of the last epoch, or of the best validation"
+    )
     plugins: tuple[str, ...] = Field((), strict=False, description="plugin files or folders to load as well")
 
     @classmethod
@@ -142,9 +142,9 @@ class Spec:
     epochs: int
     batch_size: int
     seed: int
-    precision: Precision
+    precision: defaults.Precision
     ema_decay: float | None = None
-    select: Select = "last"
+    select: defaults.Select = "last"
 
     @cached_property
     def id(self) -> str:

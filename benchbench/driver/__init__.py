@@ -33,6 +33,7 @@ is worded where it happens; the command line, which calls them, prints it.
     study.py                 what a file and its caller ask of a comparison, and which trials they mean
     plugin_check.py          checks plugins in a process of their own
     augmentation_preview.py  has a few images augmented in a process of their own, for bench data show
+    doctor.py                what is on this machine, and what of it cannot be used
     new_plugin.py            begins a new plugin, as a package or a file
     templates/               the texts of new plugins
 """

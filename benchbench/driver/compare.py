@@ -10,7 +10,7 @@ from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import with_comparisons
 from benchbench.compare.warnings import on_late_baseline
-from benchbench.config.experiment import default_experiment
+from benchbench.config.defaults import default_experiment
 from benchbench.driver.repeated_looks import compare_at_this_look, compare_groups_at_this_look
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher

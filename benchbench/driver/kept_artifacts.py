@@ -14,9 +14,10 @@ from benchbench.records.journal import Journal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from benchbench.config.defaults import ArtifactLevel
     from benchbench.driver.executor_and_tracker import Services
     from benchbench.driver.plan import Planned
-    from benchbench.protocol.jobs import ArtifactLevel, TrialJob
+    from benchbench.protocol.jobs import TrialJob
 
 
 @dataclass(frozen=True)

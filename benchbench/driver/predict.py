@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.config.experiment import default_experiment
+from benchbench.config.defaults import default_experiment
 from benchbench.data.image_files import image_suffixes, suffix_of
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import BenchError, DataError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchbench.compare import against_published, compare_datasets, compare_records
 from benchbench.compare.configurations import find_keys, one_per_trial
 from benchbench.compare.groups import with_comparisons
-from benchbench.config.experiment import default_experiment
+from benchbench.config.defaults import default_experiment
 from benchbench.driver.compare import with_populations, with_warnings_of_study
 from benchbench.driver.repeated_looks import compare_groups_at_this_look
 from benchbench.driver.settings import check_output, writing

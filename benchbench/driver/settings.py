@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
+from benchbench.config.defaults import Accelerate, ArtifactLevel, default_experiment
 from benchbench.config.differences import value_text
-from benchbench.config.experiment import default_experiment
 from benchbench.driver.plan import Rules
 from benchbench.errors import SpecError, closest
 from benchbench.plugin.discovery import loose_files
-from benchbench.protocol.jobs import Accelerate, ArtifactLevel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

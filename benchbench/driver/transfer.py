@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, get_args
 
 from filelock import FileLock
 
-from benchbench.config.experiment import default_experiment
+from benchbench.config.defaults import ArtifactLevel, default_experiment
 from benchbench.driver.settings import check_choice, check_output
 from benchbench.driver.watcher import Watcher
-from benchbench.protocol.jobs import ArtifactLevel
 from benchbench.records import results_file
 from benchbench.records.sqlite_addresses import sqlite_uri
 from benchbench.records.state import not_written, state_folder

@@ -10,12 +10,12 @@ from benchbench.compare.configurations import find_keys
 from benchbench.config import grid_file
 from benchbench.config.axes import AXIS, axis_keys
 from benchbench.config.compare_section import read_comparison
+from benchbench.config.defaults import Accelerate
 from benchbench.config.differences import describe_spec, is_match, value_text
 from benchbench.config.kinds import KINDS, plain_key
 from benchbench.config.spec import read_settings
 from benchbench.driver.settings import check_choice
 from benchbench.errors import SpecError, closest
-from benchbench.protocol.jobs import Accelerate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import dataclass
-from typing import Literal
 
+from benchbench.config.defaults import Accelerate, ArtifactLevel  # noqa: TC001 - pydantic reads the annotations
 from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
-
-ArtifactLevel = Literal["none", "light", "full"]
-Accelerate = Literal["auto", "off"]
 
 
 @dataclass(frozen=True)

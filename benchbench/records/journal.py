@@ -189,7 +189,9 @@ class Journal:
 
     def has_samples(self) -> bool:
         """Tell whether images were kept for the figures; they stay so when they were sent and deleted here."""
-        return (self.artifacts / file_names.SAMPLES).exists() or "artifacts/samples.npz" in self.delivered()
+        return (
+            self.artifacts / file_names.SAMPLES
+        ).exists() or f"{self.artifacts.name}/{file_names.SAMPLES}" in self.delivered()
 
     def delivered(self) -> Delivered:
         """Return the files that MLflow had when it had all of an ended trial."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 FILES = (
     file_names.PER_CLASS,
     file_names.CONFUSION_MATRIX,
-    file_names.PREDICTIONS,
     file_names.LAYERS,
     file_names.SPEC,
     file_names.ENVIRONMENT,

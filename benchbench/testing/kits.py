@@ -1,4 +1,7 @@
-"""Which checks each kind of plugin has, and what tells whether it is rebuilt alike in another process."""
+"""Finds the checks of a plugin by its kind, and what tells whether it is rebuilt alike in another process.
+
+The checks themselves are in the module of the kind.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mlflow import entities
 
-    from benchbench.protocol.jobs import ArtifactLevel
+    from benchbench.config.defaults import ArtifactLevel
     from benchbench.tracking.reading import Reading
 
 _ENDED = ("FINISHED", "FAILED", "KILLED")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from benchbench.config.experiment import default_experiment
+from benchbench.config.defaults import default_experiment
 from benchbench.records import file_names
 from benchbench.records.events import Started
 from benchbench.records.grid_end import GridEnd

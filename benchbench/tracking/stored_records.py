@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchbench.config.experiment import default_experiment
+from benchbench.config.defaults import default_experiment
 from benchbench.errors import TrackingError
 from benchbench.records import file_names
 from benchbench.records.journal import Journal

@@ -26,6 +26,7 @@
     layer_table.py           the table of a network's layers
     staging.py               which files the run of a finished trial keeps
     artifacts.py             writes the files of a finished trial
+    devices.py               what this machine can compute on, for bench doctor
     compilation.py           what torch.compile did in a trial
     export.py                the trained model as an MLflow model
     predictor.py             the exported model at work on images

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from benchbench.protocol.jobs import ArtifactLevel
+    from benchbench.config.defaults import ArtifactLevel
     from benchbench.worker.batches import Batches
     from benchbench.worker.splits import Split, Splits
 

@@ -154,21 +154,27 @@ def _unreadable(what: str) -> UnreadableStateError:
 
 def load(path: Path, *, spec_id: str, data_digest: str) -> Checkpoint:
     """Read the checkpoint of this spec and these images; raises :class:`CheckpointError` if it cannot be used."""
-    try:
+    with _damage_named(path):
         content = torch.load(path, map_location="cpu", weights_only=True)
         origin = (content["format"], content["spec_id"], content["data_digest"])
-        checkpoint = Checkpoint(
+    if origin != (FORMAT, spec_id, data_digest):
+        raise CheckpointError(f"the checkpoint {path} is of another version, spec or data")
+    with _damage_named(path):
+        return Checkpoint(
             epochs=tuple(_epoch_events(content["epochs"])),
             states=content["states"],
             random_states=content["random_states"],
             times=Times(**content["times"]),
         )
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # a damaged file makes torch raise many kinds
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"the checkpoint {path} is damaged: {type(error).__name__}: {reason}") from error
-    if origin != (FORMAT, spec_id, data_digest):
-        raise CheckpointError(f"the checkpoint {path} is of another version, spec or data")
-    return checkpoint
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchbench.config.spec import Precision
+    from benchbench.config.defaults import Precision
 
 _IEEE, _TF32 = "ieee", "tf32"
 

@@ -30,7 +30,7 @@ from benchbench.worker.artifacts import Predictions, save_layers, stage
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchbench.protocol.jobs import ArtifactLevel
+    from benchbench.config.defaults import ArtifactLevel
     from benchbench.records.record import Record
 
 ADAM = PluginSpec("adam", 1, {"lr": 0.001})

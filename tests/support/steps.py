@@ -16,7 +16,7 @@ from benchbench.worker.accelerate.optimizers import FusedSteps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchbench.config.spec import Precision
+    from benchbench.config.defaults import Precision
 
 CPU = torch.device("cpu")
 WIDTH = 64

@@ -28,7 +28,7 @@ from benchbench.worker.artifacts import Predictions, choose_test_images, save_mo
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchbench.protocol.jobs import ArtifactLevel
+    from benchbench.config.defaults import ArtifactLevel
 
 CLASSES = ("goldfish", "cat, Persian")
 

@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 import benchbench as bb
-from benchbench.config.spec import Precision
+from benchbench.config.defaults import Precision
 from benchbench.plugin.model import DataSpec
 from benchbench.worker.accelerate import Case, Proof, accelerate
 from benchbench.worker.accelerate.proof_pass import BOUNDS

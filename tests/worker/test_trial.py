@@ -21,11 +21,12 @@ from rich.console import Console
 from support.paths import PLUGINS
 
 from benchbench.cli.run import per_class_table
+from benchbench.config.defaults import ArtifactLevel
 from benchbench.config.spec import Draft
 from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
-from benchbench.protocol.jobs import ArtifactLevel, TrialJob
+from benchbench.protocol.jobs import TrialJob
 from benchbench.records.events import Event, Failed, Finished, Resumed, Started
 from benchbench.records.metric_names import class_slugs
 from benchbench.records.record import Record

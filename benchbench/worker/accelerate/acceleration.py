@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from benchbench.config.spec import Precision
-    from benchbench.protocol.jobs import Accelerate
+    from benchbench.config.defaults import Accelerate, Precision
     from benchbench.worker.accelerate.lever import Case, Lever
 
 _NUM_THREADS: int = torch.get_num_threads()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from benchbench.config.spec import Precision
+    from benchbench.config.defaults import Precision
     from benchbench.worker.accelerate.products import Products
     from benchbench.worker.batches import Window
 

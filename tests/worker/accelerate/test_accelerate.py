@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from benchbench.config.spec import Precision
+    from benchbench.config.defaults import Precision
     from benchbench.worker.accelerate.lever import Lever
 
 CPU = torch.device("cpu")

@@ -21,7 +21,7 @@ from benchbench.worker.accelerate.products import PRODUCTS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchbench.config.spec import Precision
+    from benchbench.config.defaults import Precision
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchbench.config.spec import Precision
+    from benchbench.config.defaults import Precision
     from benchbench.worker.accelerate.lever import Layers, Lever
 
 CPU = torch.device("cpu")

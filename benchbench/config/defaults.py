@@ -1,0 +1,36 @@
+"""What a trial gets if nobody asks for anything else, and the settings that are a choice of few.
+
+Nothing is imported here that takes time: the command line names the defaults before it knows what it has to do.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+Precision = Literal["fp32", "tf32", "bf16"]
+
+Select = Literal["last", "best_val"]
+"""Which network a trial ends with: that of its last epoch, or that of its best validation accuracy."""
+
+Accelerate = Literal["auto", "off"]
+"""Whether steps may use faster kernels that compute the same, or torch alone."""
+
+ArtifactLevel = Literal["none", "light", "full"]
+"""What a trial keeps besides its record: nothing; tables; or tables, figures and the model."""
+
+LOSS = "cross_entropy"
+OPTIMIZER = "sgd"
+SCHEDULER = "constant"
+EPOCHS = 10
+BATCH_SIZE = 32
+SEED = 0
+PRECISION: Precision = "fp32"
+SELECT: Select = "last"
+
+DEFAULT_EXPERIMENT = "bench"
+
+
+def default_experiment() -> str:
+    """Return the name of the experiment if none is given: ``MLFLOW_EXPERIMENT_NAME``, else ``bench``."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
