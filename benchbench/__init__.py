@@ -119,10 +119,10 @@ def __dir__() -> list[str]:
 
 
 def _function(name: str) -> property:
-    """Return what makes a name stand for its function, although a package has the same name.
+    """Return a property that resolves a name to its function, although a package has the same name.
 
-    The import of such a package sets it as an attribute here, which is passed over: ``from benchbench.compare import``
-    finds the package without it.
+    Importing such a package sets it as an attribute here, which the property ignores. An import from the
+    package, such as ``from benchbench.compare import``, still finds it.
     """
     return property(lambda _: __getattr__(name), lambda _, package: None)  # noqa: ARG005 - the signature of a setter
 

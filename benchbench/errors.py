@@ -81,7 +81,7 @@ class TrialError(BenchError):
 
 
 def one_line(error: BaseException) -> str:
-    """Return our own message, or for an error of someone else's its kind and what it says."""
+    """Return the message of an error of ours, or the type and message of any other error."""
     return error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
 
 

@@ -1,4 +1,4 @@
-"""Where caches are, users without a home, and files that are replaced whole."""
+"""The cache folder, a home folder for users without one, and files that are replaced atomically."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ensure_home() -> None:
 
 
 def _own_folder(path: Path) -> Path:
-    """Return the folder, made if it is not there, or another one if somebody else can write to it."""
+    """Make the folder if needed and return it, or make another one if somebody else can write to it."""
     with suppress(OSError):
         path.mkdir(mode=0o700, exist_ok=True)
         status = path.lstat()
@@ -71,7 +71,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def replacing(path: Path, *, is_only_writer: bool = False) -> Iterator[BinaryIO]:
     """Give a file to write to, which takes the place of ``path`` when the block ends without an error.
 
-    What a process leaves that is killed in the block is overwritten by the next one if there is only one writer.
+    With only one writer, the next process overwrites the partial file of one that was killed in the block.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process id would not be unique: two containers may share the folder.

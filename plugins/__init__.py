@@ -10,8 +10,8 @@
     medmnist_sets.py        dataset: those of MedMNIST
     digits.py               dataset: digits that need no download
     synthetic.py            dataset: images made by a formula
-    imagefolder.py          dataset: one's own images, a folder a class
-    imagelist.py            dataset: one's own images, in a CSV file
+    imagefolder.py          dataset: your own images, one folder per class
+    imagelist.py            dataset: your own images, in a CSV file
     no_augmentation.py      augmentation: none
     flip.py                 augmentation: left-right flips
     crop_flip.py            augmentation: shifted crops and flips

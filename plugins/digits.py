@@ -68,7 +68,7 @@ def enlarge(
 
 
 def split_rows(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the rows of train, val and test: of ten images with a label, the fifth and the tenth leave.
+    """Return the rows of train, val and test: of ten images of a class, the fifth is for val and the tenth for test.
 
     The images come writer by writer; this spreads all writers over the three parts, whatever the seed.
     """

@@ -41,7 +41,7 @@ def blend(images: Tensor, others: Tensor, factors: Tensor) -> Tensor:
 
 
 def grey(images: Tensor) -> Tensor:
-    """Return images in grey, ``[N, 1, H, W]``; those that have not three channels are taken as they are."""
+    """Return images in grey, ``[N, 1, H, W]``; those without three channels are returned as they are."""
     if images.shape[1] != len(GREY):
         return images
     weights = torch.tensor(GREY, device=images.device)[:, None, None]

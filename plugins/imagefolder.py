@@ -29,7 +29,7 @@ NO_CLASSES = frozenset({"mlruns", "mlartifacts"})
 """Folders of MLflow's, which have figures in them."""
 
 WORDS_OF_PARTS = {word: part for part, words in PARTS.items() for word in words} | {"dev": "val"}
-"""Words in the name of a folder that speak of a split."""
+"""Words in the name of a folder that suggest a split."""
 
 MAX_DEPTH = 8
 """How deep below the folder of a class its images may lie."""
@@ -145,7 +145,7 @@ def _words(name: str) -> list[str]:
 def _check_no_other_part(
     files: Files, prefix: str, present: Sequence[str], folders: Mapping[str, Sequence[str]]
 ) -> None:
-    """Refuse a folder beside ``train`` that has its classes as well: left out, it is missed, and its images are."""
+    """Refuse a folder beside ``train`` with the same classes: leaving it out would silently lose its images."""
     (train,) = folders["train"]
     classes = _class_folders(files, f"{prefix}{train}/").keys()
     known = {name for names in folders.values() for name in names}

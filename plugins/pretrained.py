@@ -22,7 +22,7 @@ TOLERANCE = 0.01
 
 
 class PretrainedModel(bb.Model):
-    """A network of a library. What is built on this says how the network is made, in ``create``."""
+    """A network of a library. Subclasses make the network in ``create``."""
 
     pretrained: bool = bb.param(False, "start from downloaded weights instead of random ones")
     weights: str | None = bb.param(None, "file of weights to start from, .safetensors or of torch.save")

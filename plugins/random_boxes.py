@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 ATTEMPTS = 10
-"""Draws of a size, of which the first that fits counts."""
+"""How many times a box's size is drawn; the first one that fits is used."""
 
 NUM_DRAWS = 2 * ATTEMPTS + 2
 """Random numbers of a box: areas and shapes, then where the box is."""

@@ -35,7 +35,7 @@ class Synthetic(bb.Dataset, name="synthetic"):
     num_train: int = bb.param(1000, "images to train on", ge=1, le=100_000_000)
     num_val: int = bb.param(200, "images to validate on", ge=1, le=100_000_000)
     num_test: int = bb.param(200, "images to test on", ge=1, le=100_000_000)
-    noise: float = bb.param(0.5, "fraction of an image that is noise; 1 is not to be learned", ge=0, le=1)
+    noise: float = bb.param(0.5, "fraction of an image that is noise; at 1 there is nothing to learn", ge=0, le=1)
     data_seed: int = bb.param(0, "another one makes other images", ge=0)
 
     def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002 - a base class names it

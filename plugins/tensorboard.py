@@ -102,7 +102,7 @@ def _scalar(tag: str, value: float) -> Any:
 
 
 def _hparams(record: bb.Record) -> dict[str, bool | float | str]:
-    """Return all that is in the spec; what is no number, truth or text is written as one."""
+    """Return all that is in the spec; what is not a number, a boolean or a text is written as text."""
     from benchbench.config.differences import value_text
 
     return {

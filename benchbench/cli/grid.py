@@ -134,7 +134,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     if not as_json:
         show_trials(result)
         show_decisions(result)
-        show_ways_on(result, file, experiment, is_changed=bool(settings or precision))
+        show_next_commands(result, file, experiment, is_changed=bool(settings or precision))
     raise typer.Exit(options.EXIT_CODES[result.status])
 
 
@@ -168,7 +168,7 @@ def show_decisions(result: GridResult) -> None:
     print_lines(summary(result.course, len(result.trials)), "table")
 
 
-def show_ways_on(result: GridResult, file: Path, experiment: str, *, is_changed: bool) -> None:
+def show_next_commands(result: GridResult, file: Path, experiment: str, *, is_changed: bool) -> None:
     """Print where the grid's run and report are, and the next command."""
     from benchbench.cli.output import next_command
     from benchbench.tracking import how_to_open

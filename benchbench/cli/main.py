@@ -27,7 +27,7 @@ from benchbench.cli import (
     transfer,
 )
 from benchbench.cli import list as list_
-from benchbench.cli.startup import output_error, take_over
+from benchbench.cli.startup import output_error, prepare_process
 from benchbench.errors import BenchError, SpecError, TrialError, plain
 from benchbench.paths import NO_ROOM
 from benchbench.records.redaction import without_credentials
@@ -63,7 +63,7 @@ class _Group(TyperGroup):
 
 def make_app() -> typer.Typer:
     """Return the application with all commands of ours."""
-    options.debug = False  # what an earlier application in this process was told does not count
+    options.debug = False  # an earlier application in this process may have set it
     app = typer.Typer(
         name="bench",
         cls=_Group,
@@ -81,7 +81,7 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run ``bench``; it exits with 0 all well, 1 a trial failed, 2 wrong usage or input, 130 interrupted."""
-    take_over(_interrupt)
+    prepare_process(_interrupt)
     app = make_app()
     options.leave_out_plugins(options.NO_PLUGINS in sys.argv[1:])  # before commands of plugins are added
     try:
@@ -105,7 +105,7 @@ def _end_interrupted() -> NoReturn:
 
 
 def _full(error: OSError) -> TrialError:
-    """Return what to say of a full disk, wherever it was noticed."""
+    """Return the error to show for a full disk, wherever it occurred."""
     trial_error = TrialError(
         f"{error.filename or 'a file'} cannot be written: {error.strerror}",
         hint="make room, also for temporary files (TMPDIR), and give the same command again",
@@ -115,7 +115,7 @@ def _full(error: OSError) -> TrialError:
 
 
 def _with_output(code: str | int | None) -> str | int | None:
-    """Return an exit code that says so if not all of the output could be written, as on a full disk."""
+    """Return the exit code; report a failure if the output could not all be written, as on a full disk."""
     error = output_error()
     if error is None:
         return code
@@ -138,7 +138,7 @@ def _leave_threads(end: SystemExit) -> None:
 def complain(error: BenchError) -> None:
     """Print an error to standard error: what is wrong, what to do, and with ``--debug`` where it was raised."""
     if options.debug:
-        # What MLflow raises names the whole address of a server.
+        # MLflow's errors contain the full address of a server, which may include a password.
         typer.echo(without_credentials("".join(traceback.format_exception(error))), err=True, nl=False)
     typer.echo(f"error: {plain(error.message)}", err=True)
     if error.hint:
@@ -171,7 +171,7 @@ def _add_plugin_commands(app: typer.Typer, arguments: list[str]) -> None:
     except BenchError:
         if word:
             raise
-        return  # help is there for whoever looks for what is wrong
+        return  # help must still work, so that users can find out what is wrong
     if catalog is None or not catalog.commands:
         return
     from benchbench.plugin.failures import explain

@@ -40,7 +40,7 @@ def open_dataset(
     name: str, data: Iterable[str] | None, settings: Iterable[str] | None, plugins: Iterable[Path] | None
 ) -> OpenedDataset:
     """Return a dataset as the options say; raises :class:`~benchbench.errors.DataError` if its images are not here."""
-    from benchbench.data.download import is_here, ways_out
+    from benchbench.data.download import is_here, missing_images_hint
     from benchbench.data.locations import DataPaths, parse_data_options
     from benchbench.plugin import parameters
     from benchbench.plugin.discovery import loose_files
@@ -51,7 +51,7 @@ def open_dataset(
     known = [other.name for other in catalog.of_kind("dataset")]
     root = DataPaths.of(parse_data_options(data or ()), known=known, used=[name]).locate(name, entry.download)
     if entry.download and not is_here(root, entry.download):
-        raise DataError(f"the images of {name} are not here", hint=ways_out(name))
+        raise DataError(f"the images of {name} are not here", hint=missing_images_hint(name))
     registry = Registry.load(loose_files(map(str, plugins or ())), only={entry.origin})
     cls = cast("type[Dataset]", registry.get("dataset", name))
     return OpenedDataset(entry, registry, parameters.read(cls, {}, _texts(settings or ())), root)

@@ -73,7 +73,7 @@ def offer_no_plugins(command: Any) -> None:
 
 
 def _no_plugins_params() -> list[Any]:
-    """Return the option as typer makes it of a function: what it is made of differs between versions of typer."""
+    """Return the option as typer builds it from a function: the classes behind it differ between typer's versions."""
     app = typer.Typer(add_completion=False)
 
     @app.command()
@@ -275,7 +275,7 @@ def _pair(text: str, option: str, example: str) -> tuple[str, str]:
 
 
 def _json(text: str) -> JsonValue:
-    """Return the value that is typed so: a number, true, a list, or else the text itself."""
+    """Return the value of a typed text: a number, true, a list, or else the text itself."""
     try:
         value: JsonValue = json.loads(text)
     except ValueError:

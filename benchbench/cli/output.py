@@ -48,13 +48,13 @@ class Notes(Watcher):
 
 
 def next_command(command: str, experiment: str, grid: Path | None) -> str:
-    """Return such as ``bench report rates --grid rates.toml``, without what is meant anyway."""
+    """Return a command such as ``bench report rates --grid rates.toml``; a default experiment is left out."""
     named = [experiment] if experiment != DEFAULT_EXPERIMENT else []
     return shlex.join(["bench", command, *named, *(["--grid", str(grid)] if grid else [])])
 
 
 def terminal_width() -> int | None:
-    """Return the width of the terminal that standard output is, or None if it is none."""
+    """Return the width of the terminal, or None if standard output is not a terminal."""
     from rich.console import Console
 
     return Console().width if sys.stdout.isatty() else None
@@ -100,7 +100,7 @@ def _fit(table: Table, rows: Sequence[Sequence[str]], width: int) -> bool:
 
     columns = list(zip(*rows, strict=True))
     whole = [max(map(cell_len, column)) for column in columns]
-    # A console of the terminal's width would tell no more than that.
+    # A console as wide as the terminal would report at most the width of the terminal.
     natural = Console(width=sum(whole) + 1000).measure(table).maximum
     if natural <= width:
         return True
@@ -220,7 +220,7 @@ def epoch_line(epoch: Epoch, record: Record) -> str:
 
 
 def starting_note(event: Started | Resumed) -> str:
-    """Return what there is to say of a trial that begins or goes on; mostly nothing, if it begins."""
+    """Return a note on a trial that starts or resumes; usually empty for one that starts."""
     if event.event == "resumed":
         return "; ".join(filter(None, (f"resuming after epoch {event.num_epochs}", event.note)))
     skipped, dropped = event.data.skipped, event.acceleration.get("dropped", "")
@@ -262,7 +262,7 @@ def plan_line(plan: Sequence[Planned], *, num_jobs: int, is_most: bool = False) 
 
 
 def look_lines(course: Course) -> list[str]:
-    """Return the design of a course before its first look, and what came of its last look afterwards."""
+    """Return lines on the design before the first look, and on the outcome of the last look after it."""
     number = len(course.comparisons)
     looks, configurations = course.design.looks, course.design.num_configurations
     if not number:

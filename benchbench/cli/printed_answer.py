@@ -17,7 +17,7 @@ WIDTH_WITHOUT_TERMINAL = 80
 
 
 def print_answer(comparison: Comparison, form: str) -> None:
-    """Print what a comparison answers; with the tables for readers, also its plot by the first metric."""
+    """Print the answer of a comparison; in the format ``table``, also the interval plot of its first metric."""
     from benchbench.compare.answer import answer
     from benchbench.compare.interval_plot import ASCII, UNICODE, interval_plot, plot_lines
 

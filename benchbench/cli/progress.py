@@ -238,8 +238,8 @@ class GridDisplay(Display):
 class TimingDisplay(Display):
     """Shows a timing: a line for each round.
 
-    While variants are timed, the bar is drawn between measurements and never by the clock, since drawing it would
-    take time from what is timed.
+    While variants are timed, the bar is drawn between measurements and never on a timer, since drawing it would slow
+    down what is timed.
     """
 
     def __init__(self, console: Console) -> None:

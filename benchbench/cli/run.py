@@ -184,7 +184,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
             raise
         record = interrupted.result
     show_end(record, console)
-    show_ways_on(record, console, experiment=experiment, keeps_model=artifacts == "full")
+    show_next_commands(record, console, experiment=experiment, keeps_model=artifacts == "full")
     if as_json:
         print_json(json.loads(record.to_json()))
     raise typer.Exit(options.EXIT_CODES[record.status])
@@ -224,7 +224,7 @@ def show_end(record: Record, console: Console) -> None:
         console.print(Text(how_to_open(record.mlflow)), soft_wrap=True)
 
 
-def show_ways_on(record: Record, console: Console, *, experiment: str, keeps_model: bool) -> None:
+def show_next_commands(record: Record, console: Console, *, experiment: str, keeps_model: bool) -> None:
     """Print the commands that a trial which finished can be followed by."""
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""``bench runs``: what earlier calls left."""
+"""``bench runs``: the trials of earlier calls, and their state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _NAMED = ("model", "dataset", "optimizer", "seed")
-"""What every trial of a list is named by."""
+"""The keys that name every trial of a list."""
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def list_runs(
 ) -> None:
     """List the trials of an experiment: their state, how far they are, how old, and what MLflow does not have yet.
 
-    Trials whose process ended without a word are marked as killed, and what waits is sent if MLflow answers.
+    Trials whose process died are marked as killed, and undelivered results are sent if MLflow answers.
     """
     from benchbench.cli.output import print_json
     from benchbench.config.differences import varying
@@ -97,7 +97,7 @@ def describe(journal: Journal, varied: Collection[str] = ()) -> dict[str, Any]:
 
 
 def _send_leftovers(journals: list[Journal], experiment: str) -> None:
-    """Deliver what waits; a store that is away is told of, and stops nobody from looking."""
+    """Send undelivered results. If the store is unavailable, say so; the trials are listed anyway."""
     from benchbench.errors import TrackingError
     from benchbench.records.grid_end import GridEnd
     from benchbench.tracking import Store, is_delivered

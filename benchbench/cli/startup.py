@@ -1,6 +1,6 @@
-"""What a shell, a scheduler or a terminal leaves this process with, so that nothing of it ends a trial.
+"""Sets up standard streams, signals and warnings, so that nothing inherited from a shell or scheduler ends a trial.
 
-Standard streams may be closed, full, or pipes that nobody reads any more. Warnings may have been made errors.
+Standard streams may be closed, full, or pipes that nobody reads any more. Warnings may have been turned into errors.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LastingOutput(io.FileIO):
-    """A file that takes everything: after the first error it drops what it is given, and keeps that ``error``."""
+    """A file whose writes never fail: it keeps the first ``error``, and discards everything written after it."""
 
     error: OSError | None = None
 
@@ -36,7 +36,7 @@ class LastingOutput(io.FileIO):
         return memoryview(data).nbytes
 
 
-def take_over(interrupt: Callable[[int, FrameType | None], None]) -> None:
+def prepare_process(interrupt: Callable[[int, FrameType | None], None]) -> None:
     """Make streams, signals and warnings fit for a process that trains; ``interrupt`` handles signals that end it."""
     open_closed_streams()
     sys.stdout, sys.stderr = _lasting(sys.stdout), _lasting(sys.stderr)
@@ -49,7 +49,7 @@ def take_over(interrupt: Callable[[int, FrameType | None], None]) -> None:
 
 
 def open_closed_streams() -> None:
-    """Open those of the descriptors 0, 1 and 2 that are closed on nothing, so that no other file gets their numbers."""
+    """Open the null device for each of descriptors 0, 1 and 2 that is closed, so that no file gets its number."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -63,7 +63,7 @@ def open_closed_streams() -> None:
 
 
 def output_error() -> OSError | None:
-    """Return why standard output could not be written, if that was no reader who had seen enough."""
+    """Return the error that kept standard output from being written; a reader that closed its pipe does not count."""
     with suppress(OSError):
         sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
@@ -72,7 +72,7 @@ def output_error() -> OSError | None:
 
 
 def _lasting(stream: TextIO) -> TextIO:
-    """Return the same stream on a :class:`LastingOutput`; one that is not a file of the system's as it is."""
+    """Return the stream on top of a :class:`LastingOutput`; a stream that is not a system file is returned as it is."""
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     # A terminal or pipe that takes ASCII alone must not end a trial over the name of a class.

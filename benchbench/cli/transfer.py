@@ -90,5 +90,5 @@ def import_(
         for clash in result.clashes:
             typer.echo(plain(f"{name}: {clash}"), err=True)
         if not as_json:
-            typer.echo(f"{name}  {result.num_new} runs imported, {result.num_there} were there")
+            typer.echo(f"{name}  {result.num_new} runs imported, {result.num_existing} were there")
     raise typer.Exit(int(any(result.clashes for result in results.values())))

@@ -89,7 +89,7 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
 
 
 def _differing(by_dataset: Sequence[Sequence[Record]]) -> tuple[str, ...]:
-    """Return the keys that vary between datasets and on none of them: no name of a configuration tells of them."""
+    """Return the keys that vary between datasets but not within one: the names of configurations do not show them."""
     inside = {key for of_one in by_dataset for key in varying([record.spec for record in of_one])}
     between = varying([record.spec for of_one in by_dataset for record in of_one])
     return tuple(key for key in between if key not in inside and key.partition(".")[0] != "dataset")

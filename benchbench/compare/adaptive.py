@@ -215,7 +215,7 @@ def follow(records: Sequence[Record], question: Compare, design: Design) -> Cour
 
 
 def summary(course: Course, num_trials: int) -> tuple[str, ...]:
-    """Return what a design came to: what is decided, what it cost and would have cost, and what was given up."""
+    """Return the outcome of a design: what was decided, its cost, that of a fixed design, and what was given up."""
     if not course.comparisons:
         return (f"No look was taken: {course.obstacle}.",) if course.obstacle else ()
     decided, total = len(course.of_outcome("decided")), len(course.decisions)
@@ -269,7 +269,7 @@ def _of_cell(cell: Cell, margin: float | None) -> Evidence:
 
 
 def _without_test(learning: Learning, why: str) -> Learning:
-    """Return how many seeds learned without a verdict."""
+    """Return the count of seeds that learned, with its verdict replaced by ``why`` there is none."""
     if not learning.verdict or learning.verdict == "baseline":
         return learning
     return replace(learning, p_value=None, corrected_p=None, verdict=why)

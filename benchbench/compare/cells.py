@@ -60,8 +60,8 @@ class Cell:
 class CellMaker:
     """Makes the cells of a table: ``numbers`` are by attempt, and ``at_chance`` names attempts that did not learn.
 
-    A permutation test is made beside a t test that shows a difference if it could reach ``level``, that of a verdict in
-    this table.
+    If a t test shows a difference, a permutation test is made as well, provided that it could reach ``level``, the
+    level of a verdict in this table.
     """
 
     baseline: Configuration
@@ -90,7 +90,7 @@ class CellMaker:
             return replace(cell, verdict=not_compared(why), of_learned=is_mixed)
         change = self._contrast(_whole(ours), _whole(theirs), metric)
         at_chance = self.at_chance if metric.is_quality else frozenset[str]()
-        p_value, by_luck = held_p(change.p_value, sides, at_chance)
+        p_value, by_luck = p_value_above_luck(change.p_value, sides, at_chance)
         change = replace(change, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck)
         return replace(cell, contrast=change, of_learned=is_mixed)
 
@@ -100,7 +100,7 @@ class CellMaker:
             permuted = permutation_p(ours, theirs, as_ratio=metric.is_ratio, level=self.level)
             change = replace(change, permutation_p=permuted)
         if metric.unit == "fraction" and change.interval:
-            # No difference of fractions lies beyond, so that nothing is lost by cutting there.
+            # A difference of fractions is never outside of -1 to 1, so clipping the interval loses nothing.
             change = replace(change, interval=Interval(max(change.interval.low, -1.0), min(change.interval.high, 1.0)))
         return change
 
@@ -133,10 +133,10 @@ def fewest_seeds(*sides: Mapping[str, Record]) -> int:
     return min(len({record.spec.seed for record in side.values()}) for side in sides)
 
 
-def held_p(
+def p_value_above_luck(
     p_value: float | None, sides: tuple[Mapping[str, Record], Mapping[str, Record]], at_chance: frozenset[str]
 ) -> tuple[float | None, float | None]:
-    """Return the p value, never below the chance that who learns is luck, and that chance; None for too few seeds."""
+    """Return the p value, at least the chance that learning was luck, and that chance; None for too few seeds."""
     if p_value is None or fewest_seeds(*sides) < MIN_SEEDS:
         return None, None
     by_luck = luck_p(*sides, at_chance)
@@ -157,7 +157,7 @@ def _median(values: Numbers) -> float | None:
 
 
 def _limit(values: Numbers, finished: Mapping[str, Record], metric: Metric) -> float | None:
-    """Return how long the trials without a value went on, the shortest of them; None if the metric is no such time."""
+    """Return how long the shortest trial without a value ran; None if the metric is not such a time."""
     unreached = [finished[unit] for unit, value in values.items() if value is None]
     if not (unreached and metric.may_be_unreached):
         return None

@@ -64,7 +64,7 @@ class Keys:
 def one_per_trial(records: Iterable[Record]) -> list[Record]:
     """Return one record for each spec and data, in the order of the records: the newest finished one, else the newest.
 
-    A trial that was repeated with its seed is no new draw, and one that failed before it finished has finished.
+    Repeating a trial with the same seed adds no sample. A trial that failed once and finished later has finished.
     """
     attempts: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:

@@ -1,7 +1,7 @@
 """One configuration against another: their difference or ratio, and the one test that decides about it.
 
-The test is Student's over pairs of trials with the same seed, or Welch's over all trials. Which of the two is decided
-by the seeds that both have, and never by the values: a test that is chosen by its result is no test.
+The test is Student's over pairs of trials with the same seed, or Welch's over all trials. The choice
+depends on the seeds that both have, and never on the values: a test that is chosen by its result is invalid.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Contrast:
     logarithms for a ratio. ``deviations`` are the standard deviation of the differences if paired, and else those of
     both sides. ``correlation`` is that of the two sides over the seeds that both have. ``permutation_p`` is that of a
     permutation test, if there are enough trials for one: a note on how far the verdict depends on the normal
-    distribution. ``luck_p`` is the chance that equal configurations differ as these do in which seeds learn, below
-    which ``p_value`` is never. What could not be measured is None.
+    distribution. ``luck_p`` is the probability that equal configurations differ as much in which seeds
+    learn; ``p_value`` is never below it. What could not be measured is None.
     """
 
     estimate: float
@@ -119,7 +119,7 @@ def equivalence_p(found: Contrast, margin: float) -> float | None:
 def permutation_p(ours: Values, baseline: Values, *, as_ratio: bool, level: float) -> float | None:
     """Return the p value of an exact or random permutation test, or None if it could not reach ``level``.
 
-    Signs are flipped within pairs, or trials change sides. It supposes no normal distribution.
+    Signs are flipped within pairs, or trials change sides. It does not assume a normal distribution.
     """
     paired = pairs(ours, baseline)
     a, b = _arrays(ours, baseline, paired, as_ratio=as_ratio)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from benchbench.records.record import Record
 
 GUESSING = 0.99
-"""How often a guess is no better than the accuracy up to which a trial may be one."""
+"""The quantile of random guessing up to which a trial's accuracy counts as guessing."""
 
 NEAR_CHANCE = 0.1, 0.25
-"""Trials no farther above chance than this fraction of what others learned did not learn; none beyond that one."""
+"""Limits of the guessing threshold above chance, as fractions of the median gain of trials that beat guessing."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ def fisher_p(ours: Learning, baseline: Learning, *, level: float) -> float | Non
 def luck_p(ours: Mapping[str, Record], baseline: Mapping[str, Record], at_chance: frozenset[str]) -> float | None:
     """Return how often equal configurations have all seeds of one learn and none of the other.
 
-    None if the seeds learned in another way. It is the largest such chance, whatever part of their seeds learns:
-    Barnard, "Significance tests for 2x2 tables", Biometrika 34, 1947. A t test takes such accuracies for two groups
-    with little spread, however few seeds there are.
+    None if the seeds do not split that way. It is the largest such probability over all rates of learning: Barnard,
+    "Significance tests for 2x2 tables", Biometrika 34, 1947. A t test takes such accuracies for two groups with little
+    spread, however few seeds there are.
     """
     stuck = [[record.attempt in at_chance for record in side.values()] for side in (ours, baseline)]
     if not all(stuck) or sorted(map(set, stuck), key=str) != [{False}, {True}]:

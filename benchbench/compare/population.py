@@ -19,7 +19,7 @@ import numpy as np
 from scipy import stats
 
 from benchbench.compare import words
-from benchbench.compare.cells import fewest_seeds, held_p, tested_trials
+from benchbench.compare.cells import fewest_seeds, p_value_above_luck, tested_trials
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
 from benchbench.compare.contrasts import pairs
 from benchbench.compare.corrections import holm
@@ -109,7 +109,7 @@ def compare_populations(
             sides = tested_trials(row, baseline, accuracy, at_chance)
             correct = [_correct(side, predictions) for side in sides]
             compared = over_images(*correct, confidence=question.confidence, name=row.name)
-            p_value, by_luck = held_p(compared.p_value, sides, at_chance)
+            p_value, by_luck = p_value_above_luck(compared.p_value, sides, at_chance)
             compared_rows.append(replace(compared, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck))
     return PopulationComparison(
         baseline.name, question.confidence, _judged(compared_rows, level=1 - question.confidence)

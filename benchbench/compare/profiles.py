@@ -39,7 +39,7 @@ class Profile:
 def profiles(times: NDArray[np.float64]) -> tuple[Profile, ...]:
     """Return the profile of each configuration from its times by problem, infinite for targets never reached.
 
-    A problem that no configuration solves is one that all of them fail.
+    A problem that no configuration solves counts as failed by all of them.
     """
     fastest = times.min(axis=0)
     ratios = np.where(np.isfinite(times), times / np.where(np.isfinite(fastest), fastest, 1.0), np.inf)

@@ -99,7 +99,8 @@ def compare_timings(seconds: Mapping[str, Sequence[float]], baseline: str, *, co
                 ratio=ratio,
                 corrected_p=corrected_p,
                 kind=kind,
-                verdict=_sentence(name, baseline, ratio, kind) + _taken_back(ratio, kind, level, len(seconds) - 1),
+                verdict=_sentence(name, baseline, ratio, kind)
+                + _why_no_difference(ratio, kind, level, len(seconds) - 1),
             )
         )
     return TimedTable(tuple(rows), baseline, n, confidence, _method(n))
@@ -152,8 +153,8 @@ def _sentence(name: str, baseline: str, ratio: Contrast | None, kind: Kind) -> s
     return f"{name} is {times:.{digits}f}x [{low:.{digits}f}, {high:.{digits}f}] {kind} than {baseline}"
 
 
-def _taken_back(ratio: Contrast | None, kind: Kind, level: float, num_comparisons: int) -> str:
-    """Return why there is no verdict of a difference beside an interval that has none, or an empty text."""
+def _why_no_difference(ratio: Contrast | None, kind: Kind, level: float, num_comparisons: int) -> str:
+    """Return why a ratio whose interval excludes 1 is still no difference, or an empty text."""
     if kind != "no difference" or ratio is None or ratio.interval is None or 1.0 in ratio.interval:
         return ""
     if ratio.p_value is not None and ratio.p_value < level:

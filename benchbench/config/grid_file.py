@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Spec
 
 MAX_TRIALS = 10_000
-"""A grid of more trials is more likely a mistake than a wish."""
+"""A grid with more trials is probably a mistake, and needs ``--yes``."""
 
 BASELINE = "compare.baseline"
 

@@ -80,16 +80,16 @@ def describe_errors(
     ``name_of`` names the value at a location. ``typed`` has the texts that were typed on the command line, by the
     name of the parameter.
     """
-    wishes: dict[str, list[str]] = {}
+    requirements: dict[str, list[str]] = {}
     values: dict[str, str] = {}
     for item in details:
         name = name_of(item["loc"]) or "the value"
-        wishes.setdefault(name, []).append(_wish(item))
+        requirements.setdefault(name, []).append(_requirement(item))
         values[name] = _value_text(item, typed or {})
-    return "; ".join(_sentence(name, messages, values[name]) for name, messages in wishes.items())
+    return "; ".join(_sentence(name, messages, values[name]) for name, messages in requirements.items())
 
 
-def _wish(item: ErrorDetails) -> str:
+def _requirement(item: ErrorDetails) -> str:
     if item["type"] == "missing":
         return "is missing"
     message, count = _WISH.subn("must ", item["msg"], count=1)
@@ -104,10 +104,10 @@ def _value_text(item: ErrorDetails, typed: Mapping[str, str]) -> str:
     return json.dumps(item["input"], default=str) if text is None else text
 
 
-def _sentence(name: str, wishes: list[str], value: str) -> str:
-    if wishes == ["is missing"]:
+def _sentence(name: str, requirements: list[str], value: str) -> str:
+    if requirements == ["is missing"]:
         return f"{name} is missing"
-    different = list(dict.fromkeys(wishes))
+    different = list(dict.fromkeys(requirements))
     if all(wish.startswith("must ") for wish in different):
         rest = (wish.removeprefix("must ").removeprefix("be ") for wish in different[1:])
         return f"{name} {' or '.join([different[0], *rest])}, not {value}"

@@ -41,13 +41,13 @@ OF_SYSTEMS = frozenset(
         "lost+found",
     }
 )
-"""Folders that systems and network drives make by themselves, of thumbnails and of files that were deleted."""
+"""Folders that operating systems and network drives create, such as for thumbnails and deleted files."""
 
 OTHER_ARCHIVES = (".7z", ".rar", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz")
 """Suffixes of archives that are not read."""
 
 MAX_SEARCHED_FOLDERS = 1000
-"""A dataset is not looked for below more folders than this."""
+"""The most folders that are searched for a dataset."""
 
 
 class Files(Protocol):
@@ -91,7 +91,7 @@ def open_files(path: Path, *, max_file_bytes: int) -> Iterator[Files]:
 
 
 def reader(path: Path, *, max_file_bytes: int) -> Callable[[str], bytes]:
-    """Return what reads a file of an archive or a folder by its name, for as long as it is used, by any thread."""
+    """Return a function that reads a file of an archive or folder by name. Any thread may call it, at any time."""
     if path.is_dir():
         return _FolderFiles(path, max_file_bytes=max_file_bytes).read
     return _ZipFiles(path, zipfile.ZipFile(path), max_file_bytes=max_file_bytes).read

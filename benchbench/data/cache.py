@@ -53,13 +53,13 @@ KEPT_SECONDS = 24 * 3600
 """Of each dataset, the newest entries are kept, and all used recently: a grid may alternate between more of them."""
 
 DECODED_BY = (archive, fit, image_files, splitting)
-"""What images depend on beside the plugin, Pillow and the files: another version of one decodes them again."""
+"""The modules of ours that decoded images depend on: if one of them changes, images are decoded again."""
 
 MAX_WRITABLE_BYTES = 1 << 30
-"""Larger files are mapped so that nobody can write to their arrays, not even to a copy of their pages."""
+"""Larger files are mapped read-only; the arrays of smaller ones can be written to, which copies their pages."""
 
 LOCK_SECONDS = 600
-"""How long another process may decode none of the same images before this one decodes them itself."""
+"""How long another process may make no progress with the same images before this one decodes them itself."""
 
 _PARTS = ("train", "val", "test")
 _log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def load(dataset: Dataset, root: Path, *, source_digest: str = "", on_progress: 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of an entry, and wait for who has it as long as that decodes more images.
+    """Hold the lock of an entry. If another process holds it, wait as long as that process decodes more images.
 
     Raises :class:`OSError` if it makes no progress.
     """
@@ -177,7 +177,7 @@ def decode(dataset: Dataset, root: Path, *, folder: Path | None = None, on_progr
 
 
 def _may_be_out_of_memory(error: Exception) -> bool:
-    """Tell whether torch or the system may have run out of memory, of which the worker knows more to say."""
+    """Tell whether torch or the system may have run out of memory: the worker has a better message for that."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower())
 
 
@@ -249,7 +249,7 @@ def _read(folder: Path) -> Loaded | None:
         parts = {part: _read_split(folder, part, entry=entry, mappings=mappings) for part in _PARTS}
     except (OSError, EOFError, ValueError, KeyError):  # ValidationError is a ValueError
         return None
-    with suppress(OSError):  # a cache that is only read is a good cache
+    with suppress(OSError):  # the cache may be read-only, which is fine
         os.utime(folder / "entry.json")
     return Loaded(parts, entry.facts, mappings=tuple(mappings))
 
@@ -315,7 +315,7 @@ def _save(array: np.ndarray[Any, Any], path: Path) -> None:
 
 
 def _flush(file: BinaryIO) -> None:
-    """Bring a file to the disk: a rename may otherwise outlive a power cut that its contents do not."""
+    """Flush a file to disk: otherwise its new name may survive a power cut that its contents do not."""
     file.flush()
     os.fsync(file.fileno())
 

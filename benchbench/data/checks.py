@@ -181,7 +181,7 @@ def readable(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _has_bytes(name: object) -> bool:
-    """Tell whether a name is a text with bytes that are none; what a plugin calls a name may be anything."""
+    """Tell whether a name is a text with bytes that are not UTF-8; a plugin's names may have any type."""
     return isinstance(name, str) and not name.isascii() and any("\udc80" <= letter <= "\udcff" for letter in name)
 
 

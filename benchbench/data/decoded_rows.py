@@ -30,7 +30,7 @@ class Target(Protocol):
         """The file that the images go into, and how many bytes in it come before them."""
 
     def mark(self, rows: Iterable[int]) -> None:
-        """Say that rows are there, which somebody else has put into the file."""
+        """Mark rows as there that another process has put into the file."""
 
     def read(self, start: int, stop: int) -> bytes | memoryview:
         """Return the bytes of some rows that are there."""
@@ -83,7 +83,7 @@ class _Memory:
 
 
 class _File:
-    """Images in a file, and what is there in another. Written rather than mapped: a full disk is an error then."""
+    """Images in one file, and which rows are there in another. Written, not mapped, so that a full disk is an error."""
 
     def __init__(self, folder: Path, part: str, shape: tuple[int, ...]) -> None:
         self._path, self._done = folder / f"{part}.images.npy", folder / f"{part}.done"
@@ -153,6 +153,6 @@ class _File:
 
 
 def write_pixels(descriptor: int, pixels: bytes | memoryview, offset: int) -> None:
-    """Write an image, or raise an error: a disk that is nearly full takes a part of it."""
+    """Write the whole image or raise an error: a disk that is nearly full may accept only part of it."""
     if os.pwrite(descriptor, pixels, offset) < memoryview(pixels).nbytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

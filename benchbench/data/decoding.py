@@ -132,7 +132,7 @@ class _Job:
         except MemoryError as error:
             raise DataError(f"memory ran out while {self.images.files[row]} was decoded") from error
         except DataError as error:
-            if _may_pass(error.__cause__):
+            if _is_transient(error.__cause__):
                 raise
             return error.message
         except Exception as error:  # noqa: BLE001 - Pillow's readers raise all sorts of errors on damaged files
@@ -143,8 +143,8 @@ class _Job:
         return ""
 
 
-def _may_pass(cause: BaseException | None) -> bool:
-    """Tell whether a file may well be read another time: its disk or its server failed, or too many were open."""
+def _is_transient(cause: BaseException | None) -> bool:
+    """Tell whether reading the file again may work: its disk or server failed, or too many files were open."""
     from PIL import UnidentifiedImageError
 
     lasting = FileNotFoundError | PermissionError | IsADirectoryError
@@ -167,7 +167,7 @@ def _fill(
     The digests are of the splits without any: they are computed while others are decoded.
     """
     jobs = [job for part, images in lazy.items() for job in _jobs(part, images, targets[part])]
-    digests = {part: _Following(part, images.shape, targets[part], jobs) for part, images in lazy.items()}
+    digests = {part: _RunningDigest(part, images.shape, targets[part], jobs) for part, images in lazy.items()}
     num_images = sum(map(len, lazy.values()))
     num_done = num_images - sum(len(job.rows) for job in jobs)
     problems: dict[str, dict[int, str]] = {part: {} for part in lazy}
@@ -179,7 +179,7 @@ def _fill(
             num_done += len(job.rows)
             if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS or num_done == num_images:
                 reported = time.monotonic()
-                flushing.go_on()
+                flushing.flush_if_idle()
                 on_progress(num_done, num_images)
     whole = {part: digest.finished() for part, digest in digests.items() if not problems[part]}
     return {part: dict(sorted(rows.items())) for part, rows in problems.items()}, whole
@@ -192,7 +192,7 @@ def _carried_out(jobs: Sequence[_Job]) -> Generator[tuple[_Job, dict[int, str]]]
     pool = ThreadPoolExecutor(num_threads, thread_name_prefix="bench-decode")
     helpers = Helpers(sum(len(job.rows) for job in jobs), num_threads)
     try:
-        # Only so many, so that whoever looks at those that have ended is never far behind.
+        # Only a few at a time, so that the caller can keep up with the jobs that have ended.
         running = {pool.submit(job.run, helpers): job for job in islice(waiting, JOBS_AHEAD * num_threads)}
         while running:
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -204,8 +204,8 @@ def _carried_out(jobs: Sequence[_Job]) -> Generator[tuple[_Job, dict[int, str]]]
         helpers.close()
 
 
-class _Following:
-    """The digest of a split, which follows its rows: those are in it before which all others are there."""
+class _RunningDigest:
+    """The digest of a split, computed as its rows arrive: it includes a row once all rows before it are there."""
 
     def __init__(self, part: str, shape: tuple[int, ...], target: Target, jobs: Sequence[_Job]) -> None:
         self._target = target
@@ -234,7 +234,7 @@ class _Following:
 
 
 class _Flushing:
-    """Brings images to the disk while others are decoded: at the end there is then little to wait for."""
+    """Flushes images to disk while others are decoded, so that little is left to flush at the end."""
 
     def __init__(self, targets: Iterable[Target]) -> None:
         self._targets = tuple(targets)
@@ -244,8 +244,8 @@ class _Flushing:
     def __enter__(self) -> Self:
         return self
 
-    def go_on(self) -> None:
-        """Begin anew if the last time has ended; raises what went wrong then."""
+    def flush_if_idle(self) -> None:
+        """Start the next flush if the last one has ended; raises the error of the last one."""
         if self._running is None or self._running.done():
             self._raise_error()
             self._running = self._pool.submit(self._flush)
@@ -255,7 +255,7 @@ class _Flushing:
             target.flush()
 
     def _raise_error(self) -> None:
-        # The system tells an error of the disk once: whoever closes the file later would not hear of it.
+        # The system reports a disk error only once: closing the file later would not raise it again.
         if self._running is not None:
             self._running.result()
 

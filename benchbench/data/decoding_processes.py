@@ -1,7 +1,7 @@
 """Processes that decode image files for this one: its threads would wait for each other whenever they run Python.
 
-Started as ``python -P -m benchbench.data.decoding_processes``. A helper reads a request a line, writes the pixels
-of its images into the file of their split, and answers with the rows of those that it could not decode.
+Started as ``python -P -m benchbench.data.decoding_processes``. A helper reads one request per line, writes the
+pixels of its images into the file of their split, and answers with the rows of those that it could not decode.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchbench.plugin.dataset import Fit
 
 MIN_IMAGES = 5000
-"""Fewer are decoded before helpers have started."""
+"""Fewer images than this are decoded before helpers would have started."""
 
 MIN_PROCESSORS = 4
 """More than threads alone keep busy: of the time for a photograph of 224x224, a quarter needs Python's lock."""
@@ -63,7 +63,7 @@ class Request:
 
 
 class Helpers:
-    """A helper for each thread that asks for one, or none: if they would not pay, or if one has died."""
+    """A helper for each thread that asks for one; none if helpers would not pay off, or after one has died."""
 
     def __init__(self, num_images: int, num_threads: int) -> None:
         self._are_used = num_images >= MIN_IMAGES and num_threads >= MIN_PROCESSORS

@@ -51,7 +51,7 @@ def ensure(
     try:
         return fetch(download, path.parent, on_progress=on_progress)
     except DataError as error:
-        raise DataError(f"the images of {name} are not here: {error.message}", hint=ways_out(name)) from None
+        raise DataError(f"the images of {name} are not here: {error.message}", hint=missing_images_hint(name)) from None
 
 
 def is_here(path: Path, download: Download | Downloads | None) -> bool:
@@ -61,7 +61,7 @@ def is_here(path: Path, download: Download | Downloads | None) -> bool:
     return path.exists()
 
 
-def ways_out(name: str) -> str:
+def missing_images_hint(name: str) -> str:
     """Return what a user can do if the images of a dataset are not here."""
     return (
         f"--data {name}=PATH if you have them; bench data fetch {name} downloads them; "
@@ -80,13 +80,13 @@ def fetch(download: Download | Downloads, folder: Path, *, on_progress: Progress
         return _fetch_file(download, folder, report)
     before = 0
     for file in download.files:
-        _fetch_file(file, folder / download.file_name, _Following(report, before, download.num_bytes))
+        _fetch_file(file, folder / download.file_name, _ProgressOfNext(report, before, download.num_bytes))
         before += file.num_bytes
     return folder / download.file_name
 
 
 @dataclass(frozen=True)
-class _Following:
+class _ProgressOfNext:
     """Reports the progress of one file after others."""
 
     report: Progress

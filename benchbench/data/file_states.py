@@ -1,4 +1,4 @@
-"""What changes when files change, without reading them."""
+"""Tells whether files have changed, without reading them."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels
 def opened(content: bytes) -> Image.Image:
     """Return the image in a file, not decoded yet; raises :class:`DataError` for one that Pillow does not read.
 
-    What a file holds decides its format, not its name: PostScript, of whatever name, would be run by a program.
+    The content decides the format, not the name: a program would run PostScript, whatever the file is called.
     """
     try:
         image = Image.open(io.BytesIO(content))
@@ -151,7 +151,7 @@ def opened(content: bytes) -> Image.Image:
 
 
 def turn(image: Image.Image) -> None:
-    """Turn an image upright in place, as its EXIF data say; data that cannot be read say nothing."""
+    """Turn an image upright in place, as its EXIF data say; unreadable EXIF data are ignored."""
     with suppress(SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error):
         ImageOps.exif_transpose(image, in_place=True)
 

@@ -1,4 +1,4 @@
-"""The end of a call: what MLflow has yet to get is waited for, and what was kept for that alone is deleted."""
+"""The end of a call: waits until MLflow has everything, and deletes what was kept only for delivery."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchbench.tracking import TrackerThread
 
 FEW_DELIVERIES = 20
-"""So many take two or three seconds; more are announced."""
+"""The most deliveries that are awaited without a note; they take two or three seconds."""
 
 DELIVERY_SECONDS = 60.0
 """How long to wait at the end for a tracking server that has trouble; the next call delivers what is left."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from benchbench.driver.settings import ExecutorName
 
 MAX_REPORTED = 200
-"""Of more trials a report is made only on request: the files of each take 0.1 s to fetch."""
+"""For more trials, a report is written only on request: fetching the files of each takes 0.1 s."""
 
 RETRIES = 1
 """How often a trial whose worker was killed by the system is resumed."""
@@ -114,7 +114,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
 
 
 def _import_report() -> None:
-    """Import what a report takes, two seconds, beside the export of the best model: nothing is timed any more."""
+    """Import what a report needs while the best model is exported: it takes two seconds, and nothing is timed now."""
     module = "benchbench.driver.report"
     threading.Thread(target=importlib.import_module, args=(module,), name="bench-report", daemon=True).start()
 

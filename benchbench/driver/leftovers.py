@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def finish(
     plan: Sequence[Planned], tracker: TrackerThread, artifacts: Artifacts, note: Callable[[str], None]
 ) -> list[Journal]:
-    """End what calls that were killed left open, and have sent what is not delivered yet.
+    """Finish the trials that killed calls left open, and have undelivered results sent.
 
     Returns the journals of those trials that are in the plan; this call has to close them.
     """

@@ -31,8 +31,8 @@ _NEW = "new"
 class Rules:
     """Which earlier trials count.
 
-    ``again``: none that finished; ``rerun_stale``: none that finished with other code; ``fresh``: none that was
-    interrupted; ``resume_anyway``: one that was interrupted even if a plugin of it has changed since.
+    ``again`` ignores finished trials, ``rerun_stale`` those that finished with other code, and ``fresh`` interrupted
+    ones. With ``resume_anyway``, an interrupted trial counts even if one of its plugins has changed since.
     """
 
     again: bool = False

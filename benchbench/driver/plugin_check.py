@@ -54,7 +54,7 @@ def check_plugins(
 
 
 def _check_data(data: Mapping[str, Path], targets: Sequence[Target], files: Sequence[str]) -> None:
-    """Raise :class:`~benchbench.errors.SpecError` for a path of a dataset that is none, or is not checked."""
+    """Raise :class:`~benchbench.errors.SpecError` for a path whose dataset does not exist or is not checked."""
     if not data:
         return
     catalog = Catalog.read(dict.fromkeys([*files, *(file for target in targets for file in target.files)]))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _LAST_LINES = 5
-"""Lines of a process that broke down that its error message repeats."""
+"""How many of the last lines of a crashed process its error message repeats."""
 
 
 @dataclass(frozen=True)

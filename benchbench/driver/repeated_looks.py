@@ -1,4 +1,4 @@
-"""A comparison with the level that is left for it, if it was looked at before with fewer seeds."""
+"""Compares at a stricter level each time that somebody looks again with more seeds."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _is_of(design: Design | None, records: Sequence[Record]) -> bool:
 
 
 def _identity(baseline: Row, records: Sequence[Record]) -> str:
-    """Return what makes two looks looks at the same baseline on the same images, whatever else is compared with it."""
+    """Return a key that looks at the same baseline on the same images share, whatever is compared with it."""
     images = sorted({(record.spec.dataset.name, record.data_digest) for record in records})
     return json.dumps([baseline.configurations, images])
 
@@ -134,7 +134,8 @@ def _on_earlier(
 def _tests(comparison: Comparison, *, is_declared: bool) -> dict[str, int]:
     """Return the number of trials on both sides of each test; cells without a verdict were not tested.
 
-    Trials count that have finished or, of a design, that have ended: it is over then, and failed ones are tried again.
+    Finished trials count. In a declared design, failed ones count too: it is over once all have ended, and failed
+    ones are tried again.
     """
     endings = ("finished", "failed") if is_declared else ("finished",)
 

@@ -1,4 +1,4 @@
-"""What a comparison is asked, by a file and by its caller, and the trials that are meant."""
+"""The question of a comparison, from a file and from its caller, and the trials that it is about."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class GridTrial:
         return all(self.file_values.get(key, value) == value for key, value in where.items())
 
     def among(self, records: Sequence[Record]) -> list[Record]:
-        """Return the records that are meant.
+        """Return the records of this trial.
 
-        Trials of other revisions, or with other values of what the file leaves to defaults, are meant only if there
-        are no others: they were trained before a plugin changed, or by another command.
+        Records of other revisions, or with other values for what the file leaves to defaults, count only if there are
+        no others: they were trained before a plugin changed, or by another command.
         """
         near = [record for record in records if is_match(record.spec, self.file_values)]
         exact = [record for record in near if self.all_values and is_match(record.spec, self.all_values)]
@@ -108,7 +108,7 @@ class Study:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return what verdicts about all trials of an experiment leave out of account."""
+        """Return a warning if verdicts about all trials of an experiment ignore that seeds were added until decided."""
         if not self.grids:
             return ()
         text = (
@@ -124,7 +124,7 @@ class Study:
                 raise SpecError(f"[[expected]] {number} selects no trial: {describe_values(row.where, row.where)}")
 
     def question(self, options: QuestionOptions) -> Compare:
-        """Return the file's question with what the caller asks instead."""
+        """Return the file's question, overridden by the caller's options."""
         confidence = options.get("confidence")
         if confidence is not None and not 0 < confidence < 1:
             raise SpecError(f"--confidence {confidence:g} is not between 0 and 1", hint="such as 0.95")
@@ -195,7 +195,7 @@ def _with_defaults(draft: Draft, catalog: Catalog) -> dict[str, JsonValue]:
 
 
 def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> list[Record]:
-    """Return the records that are meant, in the order of the grid's trials, or else oldest first.
+    """Return the records that the study is about, in the order of the grid's trials, or else oldest first.
 
     ``note`` is told what is left out.
     """

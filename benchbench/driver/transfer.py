@@ -51,7 +51,7 @@ def import_results(file: str | Path, *, experiment: str | None = None, watcher: 
     """Take the runs of a results file into the tracking store, and return how many were new.
 
     They go to the experiment that they came from, or to ``experiment``. Spec ids, attempts, times, parents and
-    children stay what they are. Runs that are there already are left as they are, so that importing twice is once.
+    children stay what they are. Runs that are there already are left as they are, so a second import changes nothing.
 
     Raises :class:`~benchbench.errors.BenchError` for a file that cannot be read and a store that cannot be written.
     """
@@ -66,7 +66,7 @@ def import_results(file: str | Path, *, experiment: str | None = None, watcher: 
 def opened_results(experiment: str, *, watcher: Watcher | None = None) -> Iterator[str]:
     """Give the name of an experiment that can be read; ``results.bench`` is a results file, read where it lies.
 
-    It is imported into a store of its own, which is that of this process meanwhile and is gone afterwards.
+    It is imported into a temporary store, which this process uses until the block ends.
     Raises :class:`~benchbench.errors.BenchError` for a file that cannot be read.
     """
     file = Path(experiment)

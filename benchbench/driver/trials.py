@@ -318,7 +318,7 @@ class _Work:
 
         def compare() -> tuple[ComparedGroup, ...]:
             if not is_over and grid.design is None and grid.compare.seeds is None:
-                # With fewer seeds than asked for it would be a look that nobody wants, and costs part of the level.
+                # A look with fewer seeds than asked for would be of no use, and would cost part of the level.
                 raise SpecError("the grid ended before all of its trials had run")
             return compare_groups_at_this_look(known, grid.compare, grid.design, memory, note, earlier=earlier)
 

@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 class Watcher:
     """What :func:`~benchbench.driver.run.run`, ``grid`` and ``time`` report while they work.
 
-    Every method does nothing, but for :meth:`fault`, which is a note: a subclass overrides those that it has a use for.
+    The methods do nothing, except that :meth:`fault` calls :meth:`note`. Subclasses override those that they need.
     :meth:`note` may be called from another thread, the others are called from the thread that trains.
     """
 
     def status(self, text: str) -> None:
-        """See what goes on before the first trial, such as ``opening the tracking store``."""
+        """Receive what is going on before the first trial, such as ``opening the tracking store``."""
 
     def note(self, text: str) -> None:
-        """See a line that is no result, such as what a plugin prints or trouble with the tracking store."""
+        """Receive a line that is not a result, such as what a plugin prints or trouble with the tracking store."""
 
     def fault(self, text: str, error: Exception) -> None:
-        """See a note about an error that cost no result, and may be a mistake of ours."""
+        """Receive a note on an error that cost no result, and may be a mistake of ours."""
         del error
         self.note(text)
 
     def downloading(self, dataset: str, num_bytes: int, total_bytes: int) -> None:
-        """See how much of a dataset has been downloaded."""
+        """Receive how much of a dataset has been downloaded."""
 
     def decoding(self, text: str, num_decoded: int, num_images: int) -> None:
-        """See how many images of a dataset have been decoded."""
+        """Receive how many images of a dataset have been decoded."""
 
     def looked(self, course: Course) -> None:
-        """See the course of an adaptive design: before its plan is made, and after each look."""
+        """Receive the course of an adaptive design: before its plan is made, and after each look."""
 
     def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:
-        """See what will be done with each trial, ``num_jobs`` at a time."""
+        """Receive what will be done with each trial, ``num_jobs`` at a time."""
 
     def training(
         self, jobs: Sequence[TrialJob], num_trained: Callable[[], Mapping[str, int]]
@@ -57,13 +57,13 @@ class Watcher:
         return nullcontext()
 
     def trial_status(self, job: TrialJob, text: str) -> None:
-        """See what a trial is busy with."""
+        """Receive what a trial is busy with."""
 
     def trial_progress(self, job: TrialJob, text: str, done: int, total: int) -> None:
-        """See how many images a trial has decoded before it begins, or other work of many pieces."""
+        """Receive how many images a trial has decoded before it begins, or other work of many pieces."""
 
     def event(self, job: TrialJob, event: Event, record: Record) -> None:
-        """See an event of a trial, and the record with it."""
+        """Receive an event of a trial, and the record that includes it."""
 
     def timing(self, job: TimingJob) -> AbstractContextManager[None]:
         """Return a context in which the variants are timed."""
@@ -71,13 +71,13 @@ class Watcher:
         return nullcontext()
 
     def timing_status(self, text: str) -> None:
-        """See which variant is next."""
+        """Receive which variant is next."""
 
     def timing_progress(self, text: str, done: int, total: int) -> None:
-        """See how much of such work is done before the variants are timed."""
+        """Receive how much work, such as decoding, is done before the variants are timed."""
 
     def warmed(self) -> None:
-        """See that a variant has had its warm-up."""
+        """Receive a call after each variant's warm-up."""
 
     def round(self, finished: Round) -> None:
-        """See a round of all variants."""
+        """Receive a finished round of all variants."""

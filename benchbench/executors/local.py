@@ -169,7 +169,7 @@ class LocalExecutor:
         return Resolve(drafts, data_roots or {}, self._plugin_files, self._origins)
 
     def _next_answer(self) -> tuple[WorkerProcess, Answer | None]:
-        """Return what a worker says next; wakes up meanwhile: a signal that reached another thread wakes nobody."""
+        """Return the next answer of a worker. Waits in short steps: a signal to another thread would not wake it."""
         while True:
             with suppress(queue.Empty):
                 return self._heard.get(timeout=_WAKE_SECONDS)
@@ -188,7 +188,7 @@ class LocalExecutor:
                     return answer.resolved
 
     def _assign(self, waiting: deque[TrialJob]) -> None:
-        """Give trials that wait to workers that have none; who died is replaced when there is work for another."""
+        """Give waiting trials to idle workers. A worker that died is replaced if there is more work."""
         if not waiting or self._is_stopping:
             return
         for worker in self._hire():

@@ -91,7 +91,7 @@ class RayExecutor:
         self._is_stopping = self._is_killing = self._is_told_to_stop = False
         self._progress: dict[str, int] = {}
         self._asked_for_progress: ray.ObjectRef[dict[str, int]] | None = None
-        # The board shares the fate of the driver, not that of a host which only some trials run on.
+        # The board runs on the driver's host, so that it does not end with a host that runs only some trials.
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=True
         )
@@ -134,7 +134,7 @@ class RayExecutor:
         """Yield what each trial says, with its job; those that wait are handed to Ray as others end."""
         self._start(jobs)
         while self._running:
-            self._obey()
+            self._handle_requests()
             try:
                 task, message = self._heard.get(timeout=_WAKE_SECONDS)
             except queue.Empty:  # wakes up meanwhile: a signal that reached another thread wakes nobody
@@ -161,7 +161,7 @@ class RayExecutor:
     def stop(self) -> None:
         """Ask running trials to end after the batch that they are in within a second, and start no more."""
         self._is_stopping = True
-        self._rouse()
+        self._wake_loop()
 
     def suspend(self) -> None:
         """Leave the trials alone: they belong to Ray, and may run on other hosts."""
@@ -172,7 +172,7 @@ class RayExecutor:
     def kill(self) -> None:
         """End running trials at once."""
         self._is_stopping = self._is_killing = True
-        self._rouse()
+        self._wake_loop()
 
     def close(self) -> None:
         """End what still runs, and the Ray that was started for it."""
@@ -184,11 +184,11 @@ class RayExecutor:
         if self._is_ours:
             ray.shutdown()
 
-    def _rouse(self) -> None:
+    def _wake_loop(self) -> None:
         # Signal handlers call this at any point, also within a call of Ray, which must not be entered twice.
         self._heard.put((None, None))
 
-    def _obey(self) -> None:
+    def _handle_requests(self) -> None:
         """Do what was asked for since the last message."""
         if self._is_killing:
             self._is_killing = False

@@ -85,9 +85,9 @@ class Catalog:
         raise no_such_plugin(kind, name, [entry.name for entry in self.of_kind(kind)], self.broken)
 
     def check_names(self, draft: Draft) -> None:
-        """Raise :class:`PluginError` for a name that a plugin in a loose file has as well, which may well be meant.
+        """Raise :class:`PluginError` for a name that a plugin in a loose file has as well: either may be meant.
 
-        A default is meant if no other is named.
+        Kinds that the draft leaves to their defaults are not checked.
         """
         for kind in (kind for kind in KINDS if kind in draft.model_fields_set):
             for name in part_names(draft.plugin(kind).name, kind=kind):
@@ -133,7 +133,7 @@ class Catalog:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Catalog:
-        """Return the catalog that :meth:`to_json` described; any error means that it did not."""
+        """Return the catalog that :meth:`to_json` described; raises errors of any type for other data."""
         return cls(
             entries=tuple(map(Entry.from_json, data["entries"])),
             broken=tuple(Broken(**item) for item in data["broken"]),
@@ -196,7 +196,7 @@ def _read_kept(path: Path) -> Catalog | None:
 
 
 def _keep(catalog: Catalog, path: Path) -> None:
-    """Write the catalog for the next time. If it cannot be written, the next time takes as long."""
+    """Write the catalog to the cache. If it cannot be written, the next call builds it again."""
     try:
         write_atomically(path, json.dumps(catalog.to_json()))
         kept = sorted(path.parent.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -207,7 +207,7 @@ def _keep(catalog: Catalog, path: Path) -> None:
 
 
 def _build(files: Sequence[str]) -> Catalog:
-    """Ask another process. A plugin that ends that process is left out when it is asked again."""
+    """Build the catalog in another process. If a plugin ends that process, build it again without the plugin."""
     crashed: list[Broken] = []
     while True:
         answer = _ask(files, without=[item.origin for item in crashed])

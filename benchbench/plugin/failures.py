@@ -49,7 +49,7 @@ def failures_named(plugin: Plugin, action: str, *, unless: Callable[[Exception],
             raise
         text = explain(error, source_files(type(plugin)))
         if not text.endswith(")"):  # it could not even be called, as with other arguments than ours
-            text += place_of(getattr(plugin, action.removeprefix("in ").removesuffix("()"), None))
+            text += line_of(getattr(plugin, action.removeprefix("in ").removesuffix("()"), None))
         raise failure(plugin, f"failed {action}: {text}") from error
 
 
@@ -64,7 +64,7 @@ def check_returned(value: object, expected: type[Returned], *, plugin: Plugin, f
         if value is None
         else f"{name} must return a {_public_name(expected)}, not {returned}"
     )
-    raise failure(plugin, f"{problem}{place_of(function)}", hint="")
+    raise failure(plugin, f"{problem}{line_of(function)}", hint="")
 
 
 def _public_name(cls: type) -> str:
@@ -93,10 +93,10 @@ def explain(error: BaseException, own_files: Iterable[Path] = ()) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename)]
     own = [frame for frame in frames if Path(frame.filename) in own_files or not _is_library(frame.filename)]
     last = (own or frames)[-1:]
-    return text + "".join(_place(frame.filename, frame.lineno) for frame in last)
+    return text + "".join(_line(frame.filename, frame.lineno) for frame in last)
 
 
-def place_in_plugin(error: BaseException) -> str:
+def line_in_plugin(error: BaseException) -> str:
     """Return `` (file, line 3)``: the last line of a plugin that led to an error, or "" if none did.
 
     Without knowing the plugin, it is the last line that is neither ours, nor of the standard library, nor of torch.
@@ -105,7 +105,7 @@ def place_in_plugin(error: BaseException) -> str:
     own = [frame for frame in frames if not _is_library(frame.filename)]
     foreign = [frame for frame in frames if not {"torch", "numpy"}.intersection(Path(frame.filename).parts)]
     outside = [frame for frame in foreign if not Path(frame.filename).is_relative_to(_STANDARD_LIBRARY)]
-    return "".join(_place(frame.filename, frame.lineno) for frame in (own or outside)[-1:])
+    return "".join(_line(frame.filename, frame.lineno) for frame in (own or outside)[-1:])
 
 
 def _is_outside(file_name: str) -> bool:
@@ -120,13 +120,13 @@ def _is_library(file_name: str) -> bool:
     return bool({"site-packages", "dist-packages"}.intersection(path.parts)) or path.is_relative_to(_STANDARD_LIBRARY)
 
 
-def place_of(function: Function | None) -> str:
+def line_of(function: Function | None) -> str:
     """Return `` (file, line 3)``: where a function is written, or "" if it has no file."""
     code = getattr(inspect.unwrap(function), "__code__", None) if function else None
-    return _place(code.co_filename, code.co_firstlineno) if code else ""
+    return _line(code.co_filename, code.co_firstlineno) if code else ""
 
 
-def _place(file_name: str, line: int | None) -> str:
+def _line(file_name: str, line: int | None) -> str:
     """Return `` (file, line 3)``, the file as seen from the working folder if it lies in it."""
     path = Path(file_name)
     shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path

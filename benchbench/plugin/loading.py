@@ -19,7 +19,7 @@ from benchbench.plugin.augmentation import Augmentation
 from benchbench.plugin.base import Plugin
 from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import HOOK_OF_KIND, PLUGIN_NAME, Broken
-from benchbench.plugin.failures import explain, place_in_plugin, place_of
+from benchbench.plugin.failures import explain, line_in_plugin, line_of
 from benchbench.plugin.loss import Loss
 from benchbench.plugin.model import Model
 from benchbench.plugin.optimizer import Optimizer
@@ -87,7 +87,7 @@ def _load_quietly(source: Source) -> object:
 def _explain(error: BaseException) -> str:
     if isinstance(error, PydanticSchemaGenerationError):
         kind = re.search(r"<class '([\w.]+)'>", str(error))
-        return f"no parameter can be a {kind[1] if kind else 'value of that type'}; {_TYPES}{place_in_plugin(error)}"
+        return f"no parameter can be a {kind[1] if kind else 'value of that type'}; {_TYPES}{line_in_plugin(error)}"
     return _on_hook(str(error)) if isinstance(error, pluggy.PluginValidationError) else explain(error)
 
 
@@ -128,7 +128,7 @@ def _classes(manager: pluggy.PluginManager) -> Iterator[type[Plugin] | str]:
             yield f"{hook}: {explain(error)}"
             continue
         if not returned:
-            yield f"{hook} returns nothing; is a return statement missing?{place_of(_function_of(caller))}"
+            yield f"{hook} returns nothing; is a return statement missing?{line_of(_function_of(caller))}"
             continue
         classes = returned[0]
         if not isinstance(classes, list | tuple):

@@ -73,7 +73,7 @@ _seen: dict[str, tuple[Path, str]] = {}
 
 
 def _forget_changed(package: str) -> None:
-    """Let all files of a folder be read anew if one of them has changed: they may have taken names from each other."""
+    """Forget the modules of a folder if one of them has changed: they may have imported names from each other."""
     ours = [name for name in _seen if name.startswith(f"{package}.")]
     if any(_digest(path) != digest for path, digest in map(_seen.__getitem__, ours)):
         for name in ours:

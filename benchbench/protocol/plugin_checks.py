@@ -1,4 +1,4 @@
-"""What the process that checks plugins is asked, and what it answers: one JSON object a line."""
+"""What the process that checks plugins is asked, and what it answers: one JSON object per line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trials leave, as plain data, and the names of metrics and files.
+"""Events and records of trials as plain data, the state on disk, and the names of metrics and files.
 
 ::
 

@@ -38,7 +38,7 @@ SIGN_SECONDS = 2.0
 _SIGN = b"%016d"
 
 WATCH_SECONDS = 15.0
-"""How long a call of another host must give no sign of life; one that is alive is known at its next sign."""
+"""How long a call on another host must give no sign of life to count as dead; a sign ends the wait at once."""
 
 _POLL_SECONDS = 0.2
 _dead: set[Call] = set()
@@ -59,7 +59,7 @@ class Call:
     host: str = ""
 
     def is_alive(self, *, watch_seconds: float = WATCH_SECONDS, here: Host | None = None) -> bool:
-        """Tell whether the call still runs; takes so long only for those that died on other hosts, together."""
+        """Tell whether the call still runs. Waits up to ``watch_seconds`` if it may have died on another host."""
         if self in _dead:
             return False
         if _is_locked(self._path("lock")):
@@ -102,7 +102,10 @@ NOBODY = Call("", "")
 
 @contextmanager
 def calling() -> Iterator[Call]:
-    """Be alive until the block ends; raises :class:`BenchError` if the folder of our state cannot be written."""
+    """Hold a lock and give signs of life until the block ends.
+
+    Raises :class:`BenchError` if the folder of our state cannot be written.
+    """
     name = uuid.uuid4().hex[:16]
     folder = state_folder().absolute() / "calls"
     lock, sign = folder / f"{name}.lock", folder / f"{name}.alive"
@@ -166,6 +169,6 @@ def _give_signs(path: Path, ended: threading.Event) -> None:
     number = 0
     while not ended.wait(SIGN_SECONDS):
         number += 1
-        # In place, since on a full disk a file that was cut to nothing would stay so. It ends no trial either.
+        # In place: on a full disk, a truncated file would stay empty. A sign that cannot be written ends no trial.
         with suppress(OSError), path.open("r+b", buffering=0) as file:
             file.write(_SIGN % number)

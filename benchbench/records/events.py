@@ -105,7 +105,7 @@ class Final:
 
     @property
     def rank(self) -> Rank:
-        """Return the place of the trial among others; the best has the highest."""
+        """Return the rank of the trial; the best trial has the highest."""
         return rank(self.val_accuracy, self.val_loss)
 
 

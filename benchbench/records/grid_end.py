@@ -30,7 +30,7 @@ class GridEnd:
         write_state(self._path, replace(self, tracking_uri=sqlite_addresses.to_state(self.tracking_uri)))
 
     def drop(self) -> None:
-        """Delete it: MLflow knows, or it is not true any more."""
+        """Delete it: MLflow has it, or the grid's run was deleted."""
         self._path.unlink(missing_ok=True)
 
     @staticmethod

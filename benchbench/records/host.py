@@ -16,8 +16,8 @@ FIRST_UTS_NAMESPACE = "uts:[4026531838]"
 class Host:
     """A host while it runs.
 
-    All containers of a host have its ``kernel``, and a restart changes it. A restart does not change the ``name``,
-    which containers and hosts that are not sure to be told apart do not have: it is empty.
+    All containers of a host have its ``kernel``, and a restart changes it. A restart does not change the ``name``.
+    It is empty for containers, and for hosts that cannot be told apart for certain.
     """
 
     kernel: str

@@ -120,7 +120,7 @@ class Journal:
         return run and replace(run, tracking_uri=sqlite_addresses.from_state(run.tracking_uri))
 
     def ask_for_run(self) -> bool:
-        """Remember that a run is about to be made, and return whether it had been before, so that it may be there."""
+        """Remember that a run is about to be made. Return whether that was noted before: the run may exist then."""
         path = self.folder / "mlflow.asked"
         was_asked_for = path.exists() or (self.folder / "mlflow.json").exists()
         path.touch()
@@ -188,7 +188,7 @@ class Journal:
         return (self.folder / file_names.CHECKPOINT).exists()
 
     def has_samples(self) -> bool:
-        """Tell whether images were kept for the figures; they stay so when they were sent and deleted here."""
+        """Tell whether images were kept for the figures, even if they were sent and deleted here since."""
         return (
             self.artifacts / file_names.SAMPLES
         ).exists() or f"{self.artifacts.name}/{file_names.SAMPLES}" in self.delivered()

@@ -1,4 +1,4 @@
-"""Records: what a trial leaves, its events folded together.
+"""Records: the events of a trial combined into one value.
 
 :meth:`Record.of` can be called on any beginning of a journal.
 """
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Rank
 
 FORMAT: Literal[2] = 2
-"""Raised by whoever makes earlier records unreadable, for example by a new key of the spec."""
+"""Raise this when a change makes earlier records unreadable, for example a new key of the spec."""
 
 Status = Literal["running", "finished", "failed", "killed"]
 
@@ -61,7 +61,7 @@ class MlflowRun:
 @with_config(ser_json_inf_nan="strings")
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a trial leaves, whole or cut short.
+    """The events of a trial as one value, whether it finished or not.
 
     ``machine`` is where it began, and ``resumed_on`` where it went on if that was not the same.
     """

@@ -49,7 +49,7 @@ def write_state(path: Path, value: object) -> None:
 
 
 def not_written(path: Path, error: OSError) -> BenchError:
-    """Return the error for state that cannot be written: a folder that may only be read is another than a full disk."""
+    """Return the error for state that cannot be written; a read-only folder needs another hint than a full disk."""
     message = f"{path} cannot be written: {error.strerror}"
     if error.errno in _READ_ONLY:
         return SpecError(message, hint="start bench in a folder that you may write to, or set BENCH_STATE")

@@ -73,7 +73,7 @@ def color(number: int) -> str:
 
 def dashes(number: int) -> tuple[int, ...]:
     """Return the dashes of a configuration, by its number: the lengths of lines and gaps, or none."""
-    # Colours and dashes repeat together after twelve configurations; from then on, others meet.
+    # Pairs of colour and dashes would repeat after twelve configurations; the shift then gives new pairs.
     return DASHES[(number + number // math.lcm(len(COLORS), len(DASHES))) % len(DASHES)]
 
 

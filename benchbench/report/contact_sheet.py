@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 10
 MIN_SIDE, MAX_SIDE = 64, 160
-"""Of an image on the sheet: smaller ones are enlarged by a whole number, larger ones made smaller."""
+"""The range of an image's side on the sheet: smaller images are enlarged by a whole factor, larger ones shrunk."""
 
 MARGIN = 8
 CAPTION, HEADING = 16, 32

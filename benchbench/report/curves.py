@@ -30,10 +30,10 @@ MAX_SINGLE_LINES = 100
 """Above this number of trials only means and bands are drawn."""
 
 MAX_POINTS = 12_000
-"""In a panel: of longer lines, every second epoch is drawn, or fewer, so that a report stays below 2 MB."""
+"""The most points in a panel: beyond it, only some epochs are drawn, so that a report stays below 2 MB."""
 
 NUM_MARKS = 8
-"""Of a long line, which tell it from others without its colour."""
+"""How many markers a long line has, which tell it from others without its colour."""
 
 
 def learning_curves(subject: Subject) -> Chart:
@@ -141,7 +141,7 @@ class _Values:
         for record in records:
             for epoch in _thinned(record.epochs, every):
                 by_epoch.setdefault(epoch.epoch, []).append(getattr(epoch, measure))
-        # Beyond the end of the shortest trial, a mean would be one of other trials, and jump.
+        # After the shortest trial ends, the mean would be over fewer trials, and would jump.
         by_epoch = {epoch: numbers for epoch, numbers in sorted(by_epoch.items()) if len(numbers) == len(records)}
         values = by_epoch.values()
         return _Values(

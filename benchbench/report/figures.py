@@ -123,7 +123,7 @@ def curves(record: Record) -> Figure:
 
 
 def accuracy_per_class(rows: list[ClassRow], record: Record) -> Figure:
-    """Return one bar a class, in the classes' order, with its value and its number of test images."""
+    """Return a figure with one bar per class, in their order, with its value and its number of test images."""
     numbers = np.arange(len(rows))
     figure = Figure(figsize=(7, 1.3 + _row_inches(len(rows)) * len(rows)))
     axes = figure.subplots()
@@ -231,7 +231,7 @@ def read_confusion_matrix(path: Path) -> tuple[tuple[str, ...], tuple[str, ...],
 
 
 def read_predicted_images(path: Path) -> list[PredictedImage]:
-    """Return the test images that the worker laid aside."""
+    """Return the test images that the worker saved for the figures."""
     with damage_named(path), np.load(path, allow_pickle=False) as samples:
         class_names, predictions = samples["class_names"], samples["prediction_names"]
         return [

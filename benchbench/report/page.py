@@ -49,7 +49,7 @@ def render(subject: Subject) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # What is not a number in JSON is an error here, and not in the reader's browser.
+    # NaN is not valid JSON: raise an error here instead of leaving one to the reader's browser.
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
     return environment.get_template("report.html").render(
         _content(subject),

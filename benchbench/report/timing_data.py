@@ -66,7 +66,7 @@ def timing_warnings(timing: Timing) -> Iterator[str]:
     places = [warmed.started.acceleration.get("images", "in memory") for warmed in timing.warmed]
     if len(set(places)) > 1:
         by_name = "; ".join(f"{name}: {place}" for name, place in zip(timing.job.names, places, strict=False))
-        yield f"images were not where they are for all variants ({by_name})"
+        yield f"images were not read from the same place for all variants ({by_name})"
     for number, name in enumerate(timing.job.names):
         if not all(each.is_finite for each in timing.measurements(number)):
             yield f"the loss of {name} did not stay finite; its time is that of steps that learn nothing"

@@ -49,7 +49,7 @@ class AugmentationSubject:
 
     @cached_property
     def augmented(self) -> tuple[Tensor, Tensor]:
-        """The batch after it."""
+        """The augmented batch."""
         return self.of(self.images, self.labels)
 
     @property
@@ -58,7 +58,7 @@ class AugmentationSubject:
         return self.augmented[1].ndim > 1
 
     def of(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return other images after it, as many."""
+        """Augment another batch of as many images, and return it."""
         # Copies: an augmentation that changes what it gets is caught by the check for that, and by no other.
         returned: object = self.augment(images.clone(), labels.clone(), self.draws.clone())
         match returned:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from benchbench.protocol.plugin_checks import Outcome
 
 MAX_SHARED = 0.01
-"""Up to which fraction of the images of a split may also be in another one, or of one colour: real sets have some."""
+"""The largest fraction of a split's images that may be in another split, or of one colour: real sets have some."""
 
 
 class DatasetSubject:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.data.download import is_here, ways_out
+from benchbench.data.download import is_here, missing_images_hint
 from benchbench.data.locations import DataPaths, named_by_variable
 from benchbench.errors import BenchError, DataError
 from benchbench.plugin.dataset import Dataset
@@ -81,7 +81,7 @@ def _root(dataset: Dataset, request: CheckRequest) -> Path:
     paths = DataPaths({name: Path(path) for name, path in (request.data or {}).items()}, named_by_variable())
     path = paths.locate(dataset.name, dataset.download)
     if dataset.download and not is_here(path, dataset.download):
-        raise DataError(f"the images of {dataset.name} are not here", hint=ways_out(dataset.name))
+        raise DataError(f"the images of {dataset.name} are not here", hint=missing_images_hint(dataset.name))
     return path
 
 

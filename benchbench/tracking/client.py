@@ -1,6 +1,6 @@
-"""MLflow imported: when first needed, without telemetry, silent, and without waiting for minutes.
+"""Imports MLflow when it is first needed: without telemetry, log lines and retries that take minutes.
 
-What is sent to it goes in as few calls as it takes.
+Values are sent to it in as few calls as possible.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One journal on its way to its run: what MLflow has is not sent again, though that would do no harm."""
+"""Sends one journal to its run: what MLflow has is not sent again, although that would do no harm."""
 
 from __future__ import annotations
 

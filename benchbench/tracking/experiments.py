@@ -25,7 +25,7 @@ _NAMED = 5
 
 
 class _Remembered(NamedTuple):
-    """What tells an experiment from all others: an id alone is used again if the store is made anew."""
+    """What identifies an experiment. An id alone does not: a store that is created again uses the same ids again."""
 
     id: str
     created_ms: int | None

@@ -148,7 +148,7 @@ def _input(given: entities.DatasetInput) -> results_file.Input:
 
 
 def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, level: ArtifactLevel) -> bool:
-    """Write a run; return False for a trial whose record is not to be had, which no comparison can use."""
+    """Write a run; return False for a trial without a record, which no comparison can use."""
     run_id = run.info.run_id
     points = [
         results_file.Point(metric.key, metric.value, metric.step, metric.timestamp)
@@ -173,11 +173,11 @@ def _write_artifacts(
 
     root = current_address(run.info.artifact_uri, store.tracking_uri)
     items = artifacts.list_artifacts(artifact_uri=root, tracking_uri=store.client.tracking_uri)
-    there = {PurePosixPath(item.path).name for item in items}
+    kept_names = {PurePosixPath(item.path).name for item in items}
     travelling = {"none": {file_names.RECORD}, "light": results_file.LIGHT}.get(level)
     written = set()
     # A report has paths of this machine in it, and can be written anew from what travels.
-    for item in sorted((there if travelling is None else there & travelling) - {file_names.REPORT}):
+    for item in sorted((kept_names if travelling is None else kept_names & travelling) - {file_names.REPORT}):
         got = Path(
             artifacts.download_artifacts(
                 artifact_uri=f"{root}/{item}", dst_path=str(folder), tracking_uri=store.client.tracking_uri

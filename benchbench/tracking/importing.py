@@ -1,4 +1,4 @@
-"""Results files read into the store: what is there already is left as it is, so that importing twice is once."""
+"""Reads results files into the store. Existing runs are left as they are, so a second import changes nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Imported(NamedTuple):
     """How many runs came in, how many were there already, and which of them are there with other results."""
 
     num_new: int
-    num_there: int
+    num_existing: int
     clashes: tuple[str, ...]
 
 
@@ -49,14 +49,14 @@ def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], 
     with as_tracking_error(f"cannot write to the tracking store {store.tracking_uri}"):
         for done, run in enumerate(runs):
             progress(done, len(runs))
-            there, parent = _find(store, run), new_ids.get(run.parent, "")
-            if there is not None:
-                _put_below(store, there, parent)
-            if there is not None and UNFINISHED_TAG not in there.data.tags and not _went_on(run, there):
-                new_ids[run.run_id] = there.info.run_id
-                clashes += _clashes(run, reader.metrics(run.run_id), there)
+            existing, parent = _find(store, run), new_ids.get(run.parent, "")
+            if existing is not None:
+                _put_below(store, existing, parent)
+            if existing is not None and UNFINISHED_TAG not in existing.data.tags and not _went_on(run, existing):
+                new_ids[run.run_id] = existing.info.run_id
+                clashes += _clashes(run, reader.metrics(run.run_id), existing)
                 continue
-            target = _begin(store, there) if there else _create(store, run, parent)
+            target = _begin(store, existing) if existing else _create(store, run, parent)
             new_ids[run.run_id] = target.info.run_id
             _fill(store, target, run, reader)
             num_new += 1
@@ -87,43 +87,43 @@ def _find(store: Store, run: ExportedRun) -> entities.Run | None:
     return None
 
 
-def _put_below(store: Store, there: entities.Run, parent: str) -> None:
+def _put_below(store: Store, existing: entities.Run, parent: str) -> None:
     """Put a run below its grid if it was imported before the grid had ended, and so before the grid's own run."""
-    if parent and content.ORIGIN_TAG in there.data.tags and content.PARENT_TAG not in there.data.tags:
-        store.client.set_tag(there.info.run_id, content.PARENT_TAG, parent)
+    if parent and content.ORIGIN_TAG in existing.data.tags and content.PARENT_TAG not in existing.data.tags:
+        store.client.set_tag(existing.info.run_id, content.PARENT_TAG, parent)
 
 
-def _went_on(run: ExportedRun, there: entities.Run) -> bool:
+def _went_on(run: ExportedRun, existing: entities.Run) -> bool:
     """Tell whether a run that was imported ended later where it comes from."""
-    is_same = there.data.tags.get(content.ORIGIN_TAG) == _origin(run)
-    return is_same and (run.ended_ms or 0) > (there.info.end_time or 0)
+    is_same = existing.data.tags.get(content.ORIGIN_TAG) == _origin(run)
+    return is_same and (run.ended_ms or 0) > (existing.info.end_time or 0)
 
 
-def _clashes(run: ExportedRun, points: tuple[Point, ...], there: entities.Run) -> list[str]:
+def _clashes(run: ExportedRun, points: tuple[Point, ...], existing: entities.Run) -> list[str]:
     """Return what a run that is there says otherwise, if anything."""
     if content.ATTEMPT_TAG not in run.tags:
         return []
     # The latest is what MLflow takes for the value of a metric; a trial that was resumed has two wall clocks.
     last = {point.key: point.value for point in sorted(points, key=lambda point: (point.step, point.timestamp_ms))}
-    facts = [tag for tag in (content.SPEC_TAG, content.DATA_TAG) if run.tags.get(tag) != there.data.tags.get(tag)] + [
-        key for key in _COMPARED if key in last and not _is_equal(last[key], there.data.metrics.get(key))
-    ]
+    facts = [
+        tag for tag in (content.SPEC_TAG, content.DATA_TAG) if run.tags.get(tag) != existing.data.tags.get(tag)
+    ] + [key for key in _COMPARED if key in last and not _is_equal(last[key], existing.data.metrics.get(key))]
     if not facts:
         return []
     return [f"the trial {run.tags[content.ATTEMPT_TAG]} is here with another {facts[0]}: it is left as it is"]
 
 
-def _is_equal(value: float, there: float | None) -> bool:
-    return value == there or (there is not None and math.isnan(value) and math.isnan(there))
+def _is_equal(value: float, stored: float | None) -> bool:
+    return value == stored or (stored is not None and math.isnan(value) and math.isnan(stored))
 
 
-def _begin(store: Store, there: entities.Run) -> entities.Run:
-    store.client.set_tag(there.info.run_id, UNFINISHED_TAG, "unfinished")
-    return there
+def _begin(store: Store, existing: entities.Run) -> entities.Run:
+    store.client.set_tag(existing.info.run_id, UNFINISHED_TAG, "unfinished")
+    return existing
 
 
 def _create(store: Store, run: ExportedRun, parent: str) -> entities.Run:
-    """Make the run, which no grid and no comparison takes for a finished trial before all of it is there."""
+    """Make the run. No grid and no comparison takes it for a finished trial until all of it is there."""
     tags = {key: value for key, value in run.tags.items() if key != content.STATUS_TAG}
     tags |= {content.ORIGIN_TAG: _origin(run), UNFINISHED_TAG: "unfinished"}
     if parent:
@@ -139,8 +139,10 @@ def _fill(store: Store, target: entities.Run, run: ExportedRun, reader: Reader) 
         client.log_inputs(run_id, [content.dataset_input(given) for given in run.inputs])
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         _send_files(store, run_id, run, reader, Path(folder))
-    there = target.data.tags
-    tags = {key: value for key, value in run.tags.items() if key != content.ORIGIN_TAG and there.get(key) != value}
+    existing_tags = target.data.tags
+    tags = {
+        key: value for key, value in run.tags.items() if key != content.ORIGIN_TAG and existing_tags.get(key) != value
+    }
     log_in_batches(client, run_id, tags=tags)
     client.set_terminated(run_id, status=run.status, end_time=run.ended_ms)
     client.delete_tag(run_id, UNFINISHED_TAG)

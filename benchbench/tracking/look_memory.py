@@ -34,8 +34,8 @@ class LookMemory:
     def look(self, question: str, num_trials: Mapping[str, int]) -> list[int]:
         """Remember a look at some tests with these numbers of trials, and return those of all looks, oldest first.
 
-        A test with no more trials than at its last look is not looked at again. The looks are those of the test that
-        has been looked at most often. Of hundreds of tests, no others are remembered. Raises
+        If a test has no more trials than at its last look, this is not a new look at it. The looks returned are those
+        of the test that was looked at most often; with hundreds of tests, only those are remembered. Raises
         :class:`~benchbench.errors.TrackingError` if the tags cannot be read or written.
         """
         with as_tracking_error("cannot remember how often this comparison was looked at"):
@@ -71,7 +71,7 @@ def look_memory(experiment: str) -> Iterator[LookMemory]:
 
 
 def _newest(looks: list[int]) -> tuple[int, ...]:
-    """Return what orders looks: how many they are, and then how many trials the last one had."""
+    """Return a sort key of looks: their number, and then the number of trials at the last one."""
     return len(looks), *looks[-1:]
 
 

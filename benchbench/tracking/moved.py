@@ -28,8 +28,8 @@ class Move(NamedTuple):
 def find_move(location: str, database: Path) -> Move | None:
     """Return where the files of an experiment were moved with their database, or None if they were not.
 
-    They were if they lie beside the database and either no longer where it says, or there only beside the database
-    that this one is a copy of.
+    They were if the folder that the database names is gone. They also were if they lie beside this database, and either
+    no longer at the old address, or this database is a copy of the one there.
     """
     old = local_path(location)
     if old is None or old.parent.name != _FOLDER or old.parent.parent == database.parent:

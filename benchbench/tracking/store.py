@@ -198,7 +198,7 @@ class Store:
 def is_delivered(journal: Journal) -> bool:
     """Tell whether a trial has ended and all of it has been delivered, as far as its folder tells.
 
-    Artifacts that were deleted since are none that wait.
+    Artifacts that were deleted since do not count as waiting.
     """
     sent = journal.delivered()
     return bool(sent) and all(sent.get(name) == facts for name, facts in _files(journal).items())
@@ -232,7 +232,7 @@ def _checksum(path: Path) -> int:
 def check_store() -> str:
     """Return the address of the store; raises :class:`~benchbench.errors.TrackingError` if it cannot be used.
 
-    Leaves nothing: neither a database nor an experiment is made.
+    Creates neither a database nor an experiment.
     """
     uri = find_store()
     shown, database = without_credentials(uri), sqlite_path(uri)
@@ -240,9 +240,9 @@ def check_store() -> str:
         return shown
     with as_tracking_error(f"cannot use the tracking store {shown}", hint=other_version_hint(uri)):
         client = mlflow_client(uri)
-        there = client.get_experiment_by_name(default_experiment())
-        if there is not None:
-            check_experiment(client, uri, there)
+        experiment = client.get_experiment_by_name(default_experiment())
+        if experiment is not None:
+            check_experiment(client, uri, experiment)
     return shown
 
 

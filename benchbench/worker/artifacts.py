@@ -90,7 +90,7 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
 
 
 def save_seen(path: Path, train: Batches, class_names: tuple[str, ...], *, seed: int) -> None:
-    """Write the first training images of a trial as its network saw them. Mixed ones have the class of their most."""
+    """Write the first training images as the network saw them; a mixed image has the class of its largest fraction."""
     images, labels = train.seen(_NUM_SEEN_IMAGES, seed=seed)
     classes = labels if labels.ndim == 1 else labels.argmax(dim=1)
     np.savez_compressed(path, class_names=np.array(class_names), images=images.numpy(), labels=classes.numpy())

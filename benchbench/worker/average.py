@@ -25,14 +25,14 @@ class Average:
     """
 
     def __init__(self, model: nn.Module, decay: float, *, has_means: Sequence[bool]) -> None:
-        """Begin with the weights of now; ``has_means`` is what :func:`have_means` told before any training."""
+        """Begin with the current weights; ``has_means`` is what :func:`have_means` returned before any training."""
         self.model = _copied(model).requires_grad_(False)
         self._decay = decay
         self._has_means = has_means
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the weights after a step into the average."""
+        """Update the average with the weights after a step."""
         triples = list(zip(self._has_means, _tensors(self.model), _tensors(model), strict=True))
         means = [(average, value) for has_mean, average, value in triples if has_mean]
         torch._foreach_lerp_([mean for mean, _ in means], [value for _, value in means], 1 - self._decay)
@@ -42,7 +42,7 @@ class Average:
 
 
 def have_means(model: nn.Module) -> list[bool]:
-    """Tell of each weight and buffer of a network that is not yet trained whether an average of it has a meaning."""
+    """Tell for each weight and buffer of an untrained network whether an average of it is meaningful."""
     return [tensor.is_floating_point() and bool(tensor.isfinite().all()) for tensor in _tensors(model)]
 
 

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 EVAL_BATCH_SIZE = 64
-"""Large enough for an AlexNet to be two to three times faster an image than at batch 12, small enough for memory."""
+"""Large enough for AlexNet to be two to three times faster per image than at batch 12, small enough for memory."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """What is done to an image on its way into the network.
 
-    Pixels become ``(pixel / 255 - mean) / std``; ``mean`` and ``std`` have one value a channel or one for all.
+    Pixels become ``(pixel / 255 - mean) / std``; ``mean`` and ``std`` have one value per channel or one for all.
     """
 
     image_size: int
@@ -65,7 +65,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Window:
-    """Where images may differ; outside of these rows and columns they are alike, those of a dataset in one colour."""
+    """Where images may differ: outside of these rows and columns, those of a dataset are alike and of one colour."""
 
     rows: Span
     columns: Span

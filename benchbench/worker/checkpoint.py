@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 FORMAT = 4
 FRACTION_OF_TIME = 0.01
-"""What writing checkpoints may cost of the wall clock, unless a cadence is asked for."""
+"""The fraction of the wall clock that writing checkpoints may cost, unless a cadence is asked for."""
 
 DEFAULT_SECONDS = 60.0
 
@@ -222,7 +222,7 @@ def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
 
 
 def _take_types(optimizer: torch.optim.Optimizer, saved: Any) -> None:
-    """Give what the optimizer keeps the types that it had: torch loads all of it in the type of the weights.
+    """Restore the dtypes of the optimizer's state: torch loads all of it in the dtype of the weights.
 
     A ``state_dict`` of another form than torch's is loaded by the optimizer itself, and left as it is.
     """
@@ -239,7 +239,7 @@ def _take_types(optimizer: torch.optim.Optimizer, saved: Any) -> None:
 
 
 def _take_strides(optimizer: torch.optim.Optimizer) -> None:
-    """Give what the optimizer keeps of a parameter the order in memory of that parameter.
+    """Give the optimizer's state of a parameter the same order in memory as the parameter.
 
     Fused steps read both as plain memory, and the checkpoint may be from a device that orders it otherwise.
     """

@@ -36,7 +36,7 @@ class Clock:
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
-        """Count the time inside the block to ``phase``.
+        """Count the time inside the block as ``phase``.
 
         If the block raises, or the device fails in it, ``failed_phase`` is this phase afterwards.
         """

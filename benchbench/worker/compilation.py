@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def forget_compiled() -> None:
-    """Forget what earlier trials compiled: torch stops to compile, silently, after a few variants of one function."""
+    """Forget what earlier trials compiled: torch silently stops compiling after a few variants of a function."""
     import torch
     from torch._dynamo.utils import counters
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchbench.errors import BenchError, ModelError
-from benchbench.plugin.failures import check_returned, failure, failures_named, place_of
+from benchbench.plugin.failures import check_returned, failure, failures_named, line_of
 from benchbench.plugin.model import logits_problem
 from benchbench.worker.memory import is_out_of_memory
 from benchbench.worker.seeds import buffers_kept, random_states_kept
@@ -98,7 +98,7 @@ class ModelCheck:
             kind = type(logits).__name__
             raise ModelError(
                 f"model {self._plugin.name!r} returns a {kind} in training mode, not a tensor of logits"
-                f"{place_of(type(self._model).forward)}",
+                f"{line_of(type(self._model).forward)}",
                 hint="only logits are trained: build the network without auxiliary outputs, or return the first alone",
             )
         output = check_returned(logits, torch.Tensor, plugin=self._plugin, function=type(self._model).forward)

@@ -169,7 +169,7 @@ def _per_channel(values: tuple[float, ...]) -> Tensor:
 
 
 def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Predictor:
-    """Return the model for MLflow, which calls this by its name."""
+    """Load the model; MLflow calls this function by its name."""
     del model_config
     return Predictor.load(Path(path))
 

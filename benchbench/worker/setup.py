@@ -62,9 +62,9 @@ class OutOfMemoryError(TrialError):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A trial that passed every check and stands before its first batch.
+    """A trial that has passed every check and is ready for its first batch.
 
-    One that is resumed stands behind ``epochs``, which took ``times``. If it begins anew, ``note`` says why.
+    A resumed trial goes on after ``epochs``, which took ``times``. If it begins anew instead, ``note`` says why.
     """
 
     splits: Splits

@@ -51,7 +51,7 @@ class Splits:
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
-    """Return an array as a tensor. Nothing here writes to one, so torch's warning of arrays for reading is in vain."""
+    """Return an array as a tensor. Nothing here writes to one, so torch's warning about it does not apply."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)

@@ -126,7 +126,7 @@ class ProcessorTime:
     def fraction_of_others(self, before: ProcessorTime) -> float | None:
         """Return the fraction of our processors' time that other processes took from us since then, 0 to 1.
 
-        None if that was too short to tell. If this process was suspended meanwhile, all of it.
+        None if the time was too short to tell, and 1 if this process was suspended meanwhile.
         """
         if self.num_suspensions > before.num_suspensions:
             return 1.0
@@ -151,7 +151,7 @@ def disturbance(num_others: float, *, num_allowed: int, num_usable: float) -> fl
 def is_noisy(system: dict[str, float], *, on_gpu: bool = False) -> bool | None:
     """Tell from the means of an epoch whether other processes took so much that its times say little.
 
-    None if that was not measured, as for what is too short to tell, and on a GPU that nobody told the load of.
+    None if that was not measured: the epoch was too short to tell, or the load of the GPU is unknown.
     """
     of_others = {key: value for key, value in system.items() if key.endswith((OTHERS_CPU, OTHERS_GPU))}
     if of_others and max(of_others.values()) > 100 * NOISY_FRACTION:
@@ -181,7 +181,7 @@ def gpu_sample(device: torch.device) -> dict[str, float]:
 def _utilization_by_others(device: torch.device) -> float | None:
     """Return how much of the last second other processes computed on a GPU, in percent, or None if none can tell.
 
-    Who this process is cannot be told in some containers, which number processes on their own.
+    Some containers number processes on their own, so that this process cannot be identified.
     """
     nvml: Any = import_module("pynvml")
     handle = torch.cuda._get_pynvml_handler(device)  # noqa: SLF001 - as torch.cuda.utilization

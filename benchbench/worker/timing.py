@@ -49,7 +49,7 @@ def time_variants(
     """
     with memory_errors_named():
         _rehearse(job, registry, heartbeat)
-        give_back_memory()  # whether images fit on the device is asked of it, and it counts what torch keeps as taken
+        give_back_memory()  # the device counts memory that torch keeps as used when it is asked whether images fit
         variants = [
             _Variant(job, number, registry, on_status=partial(_named, name, on_status))
             for number, name in enumerate(job.names)

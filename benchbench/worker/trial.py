@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from benchbench.config.kinds import describe_changed
 from benchbench.errors import BenchError, SpecError
-from benchbench.plugin.failures import TRACEBACK_HINT, place_in_plugin
+from benchbench.plugin.failures import TRACEBACK_HINT, line_in_plugin
 from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.messages import no_status
 from benchbench.records import file_names
@@ -149,7 +149,7 @@ class _Trial:
         return ""
 
     def _resume(self) -> Resumed:
-        """Count what was done before, and tell what is not as it was when the trial began."""
+        """Count the epochs trained before, and return the event with notes on what changed since the trial began."""
         prepared = self._prepared
         self._epochs = list(prepared.epochs)
         self._clock.add(prepared.times)
@@ -299,7 +299,7 @@ def _describe(error: Exception) -> Error:
     if isinstance(error, BenchError):
         described = Error(**error.to_json())
     else:
-        source_line = place_in_plugin(error)
+        source_line = line_in_plugin(error)
         first, *others = f"{type(error).__name__}: {error}".splitlines()
         described = Error(
             kind=type(error).__name__,

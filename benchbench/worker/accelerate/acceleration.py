@@ -56,11 +56,11 @@ class Acceleration:
         return torch.channels_last if is_last else torch.contiguous_format
 
     def fitted(self, case: Case) -> Acceleration:
-        """Return this with those levers alone that fit a trial."""
+        """Return a copy with only those levers that fit a trial."""
         return replace(self, levers=tuple(lever for lever in self.levers if lever.fits(case)))
 
     def without(self, dropped: Mapping[str, str], levers: Iterable[Lever]) -> Acceleration:
-        """Return this with these levers, after others were dropped for a reason."""
+        """Return a copy with these levers, and with the reasons for which others were dropped."""
         return replace(self, levers=tuple(levers), dropped=dropped)
 
     def applied(self, case: Case) -> Acceleration:
@@ -89,7 +89,7 @@ class Acceleration:
             yield
 
     def synchronize(self) -> None:
-        """Wait until the device has done all that it was given."""
+        """Wait until the device has finished all queued work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":

@@ -30,7 +30,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Return what earlier trials have freed to the system, so that the next one's peak is its own."""
+    """Give memory that earlier trials freed back to the system, so that the next trial's peak is its own."""
     malloc_trim = _glibc("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)
@@ -39,7 +39,7 @@ def give_back_memory() -> None:
 
 
 def reset_peak(device: torch.device) -> None:
-    """Begin to look for the most memory in use."""
+    """Reset the high-water mark of memory, so that :func:`peak_bytes` counts from here."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif sys.platform.startswith("linux"):

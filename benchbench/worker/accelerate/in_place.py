@@ -15,7 +15,7 @@ import torch
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.lever import Lever, alone_in_memory
 from benchbench.worker.accelerate.linear import LinearProducts, large_weights
-from benchbench.worker.accelerate.optimizers import can_fuse, fuse, lies_as, weights_of
+from benchbench.worker.accelerate.optimizers import can_fuse, fuse, has_layout_of, weights_of
 from benchbench.worker.accelerate.products import PRODUCTS
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _update(
         if not isinstance(gradient, FactoredGradient):
             continue
         is_open = is_plain and not gradient.factors.is_computed
-        if is_open and weight.is_contiguous() and (buffer is None or lies_as(buffer, weight)):
+        if is_open and weight.is_contiguous() and (buffer is None or has_layout_of(buffer, weight)):
             _step(optimizer, group, weight, products)
             updated.append((weight, gradient))
         else:

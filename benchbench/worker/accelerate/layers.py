@@ -32,8 +32,8 @@ class FastLayers(TorchFunctionMode):
     nothing that a model makes of it.
 
     If hooks take what is saved for the backward pass, all is left to torch: activation checkpointing computes it again
-    after this context has ended, and wants the same tensors. So it is inside of ``torch.func`` and in forward-mode
-    differentiation, which autograd functions do not take part in.
+    after this context has ended, and wants the same tensors. The same holds inside ``torch.func`` and in
+    forward-mode differentiation, which autograd functions do not support.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class FastLayers(TorchFunctionMode):
         return F.conv2d(x, weight, bias, stride, padding)
 
     def _is_as_given(self, images: Tensor) -> bool:
-        """Tell whether these are the trial's images, unchanged, of which nobody wants the gradient of each."""
+        """Tell whether these are the trial's images, unchanged, and no gradient is computed for them."""
         return images is self._images and not images.requires_grad and _version(images) == self._version
 
 

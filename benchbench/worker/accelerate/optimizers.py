@@ -113,7 +113,7 @@ class _Steps:
             for weight, gradient in self._update(optimizer, group, is_plain):
                 self._updated.append((weight, gradient))
                 weight.grad = None
-            group["fused"] = is_plain and _lie_alike(optimizer, group)
+            group["fused"] = is_plain and _have_same_layouts(optimizer, group)
 
     def after(self, *_: Any) -> None:
         """Give back the gradients that torch's own step must not see."""
@@ -139,7 +139,7 @@ def _last_hook(optimizer: Optimizer) -> object:
     return next(reversed(optimizer._optimizer_step_pre_hooks.values()))  # noqa: SLF001 - the only way to ask
 
 
-def _lie_alike(optimizer: Optimizer, group: dict[str, Any]) -> bool:
+def _have_same_layouts(optimizer: Optimizer, group: dict[str, Any]) -> bool:
     """Tell whether a fused step does what torch's step by step does.
 
     Gradients and states must lie in memory as their weights do, and the momentum of all weights must begin at once.
@@ -150,13 +150,13 @@ def _lie_alike(optimizer: Optimizer, group: dict[str, Any]) -> bool:
             continue
         state = optimizer.state.get(weight, {})
         states = [value for key, value in state.items() if key != "step" and value is not None]
-        if not all(lies_as(other, weight) for other in (weight.grad, *states)):
+        if not all(has_layout_of(other, weight) for other in (weight.grad, *states)):
             return False
         begun.add(bool(states))
     return len(begun) <= 1 or not group.get("momentum")
 
 
-def lies_as(other: Tensor, weight: Tensor) -> bool:
+def has_layout_of(other: Tensor, weight: Tensor) -> bool:
     """Tell whether two tensors have their numbers in the same order in memory."""
     if other.layout is not torch.strided or other.dtype != weight.dtype or other.shape != weight.shape:
         return False

@@ -1,7 +1,7 @@
 """Products of large linear layers with small batches, faster than by the library that torch gives them to.
 
 A step of a linear layer reads its weights three times and writes them once; at small batches MKL reads them several
-times slower than memory gives them. Here the same products are split, or put in other words, so that they are not.
+times slower than memory gives them. Here the same products are split or expressed otherwise to avoid that.
 Every product is one of fp32 numbers, summed in another order.
 """
 

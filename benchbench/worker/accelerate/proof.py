@@ -87,7 +87,7 @@ class Proof:
         return acceleration.without(dropped, kept)
 
     def _problem(self, acceleration: Acceleration, plain: Pass) -> str | None:
-        """Return in what a step with these levers is not that of torch alone, or None."""
+        """Return how a step with these levers differs from one of torch alone, or None."""
         try:
             changes_model = any(lever.fact != "optimizer" or lever.needs for lever in acceleration.levers)
             accelerated = self._pass(acceleration) if changes_model else plain
@@ -171,7 +171,7 @@ def _copied(model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def _fill_zeros(model: nn.Module) -> None:
-    """Fill weights of nothing but zeros, always alike: behind them all gradients would be zero, and nothing proven."""
+    """Fill weights that are all zero, with the same numbers each time: gradients behind them would be zero as well."""
     for weight in model.parameters():
         is_plain = weight.layout is torch.strided and weight.is_floating_point() and not weight.is_meta
         if weight.requires_grad and is_plain and not weight.any():

@@ -28,7 +28,7 @@ MAX_NUMBERS = 2**20
 """Of a tensor that is compared whole."""
 
 SAMPLED = 17
-"""One of how many numbers of a larger tensor is compared; prime, so that no pattern of a layer repeats with it."""
+"""The stride at which numbers of a larger tensor are compared; prime, so that it matches no pattern in a layer."""
 
 BOUNDS = {"fp32": 1e-5, "tf32": 1e-3, "bf16": 2**-8}
 """Of the difference by the norm, for each tensor; a larger one may be up to twice torch's own error."""

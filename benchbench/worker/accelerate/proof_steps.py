@@ -26,13 +26,13 @@ ROUNDING = 2e-7
 
 
 class ProofError(Exception):
-    """A step with levers that is not the one without them; the message says in what."""
+    """A step with levers differs from the one without them; the message says how."""
 
 
 def outcome(
     optimizer: Optimizer, weights: dict[str, nn.Parameter], gradients: dict[str, Tensor | Factors], *, is_plain: bool
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Take two steps, and return of each weight and state what it was and what it is."""
+    """Take two steps, and return each weight and state before and after them."""
     before = {name: weight.detach().clone() for name, weight in weights.items()}
     for _ in range(2):
         for name, weight in weights.items():
@@ -66,7 +66,7 @@ def check_outcomes(plain: dict[str, tuple[Tensor, Tensor]], accelerated: dict[st
 
 
 def copied_optimizer(optimizer: Optimizer, weights: dict[Any, Any]) -> Optimizer:
-    """Return an optimizer of the same kind for other weights; which kind is the same to all levers if it is unknown."""
+    """Return an optimizer of the same kind for other weights; SGD for a kind that has no fused steps."""
     if type(optimizer) not in FUSED:
         return torch.optim.SGD(list(weights.values()))
     groups = [
