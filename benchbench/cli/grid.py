@@ -134,7 +134,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     if not as_json:
         show_trials(result)
         show_decisions(result)
-        show_next_commands(result, file, experiment, is_changed=bool(settings or precision))
+        show_next_commands(result, file, experiment, is_changed=bool(settings or precision), again=again, fresh=fresh)
     raise typer.Exit(options.EXIT_CODES[result.status])
 
 
@@ -168,7 +168,9 @@ def show_decisions(result: GridResult) -> None:
     print_lines(summary(result.course, len(result.trials)), "table")
 
 
-def show_next_commands(result: GridResult, file: Path, experiment: str, *, is_changed: bool) -> None:
+def show_next_commands(
+    result: GridResult, file: Path, experiment: str, *, is_changed: bool, again: bool, fresh: bool
+) -> None:
     """Print where the grid's run and report are, and the next command."""
     from benchbench.cli.output import next_command
     from benchbench.tracking import how_to_open
@@ -178,7 +180,13 @@ def show_next_commands(result: GridResult, file: Path, experiment: str, *, is_ch
     if result.has_report:
         typer.echo("among its files: report.html")
     if result.status == "killed":
-        typer.echo("next: the same command again, to resume")
+        typer.echo(
+            "next: the same command without --fresh, to resume"
+            if fresh
+            else "next: the same command again resumes the interrupted trials, and trains the others once more"
+            if again
+            else "next: the same command again, to resume"
+        )
         return
     # Trials that the command line changed are not those of the file.
     of_file = None if is_changed else file
@@ -191,7 +199,11 @@ def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:
     """Return the trials of this call, or for a dry run the plan of all, as plain data."""
     trials = map(_planned, result.trials) if dry_run else map(_trial, filter(lambda one: one.is_new, result.trials))
     course = {"decide": result.course.to_json()} if result.course else {}
-    return {"grid": result.name, "trials": list(trials), **course}
+    answer = {"grid": result.name, "trials": list(trials), **course}
+    if dry_run:
+        return answer
+    run_id = result.run.run_id if result.run else None
+    return answer | {"status": result.status, "run_id": run_id, "has_report": result.has_report}
 
 
 def _row(trial: Trial, names: tuple[str, ...], best: Rank | None) -> tuple[str, ...]:

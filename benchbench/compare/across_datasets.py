@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.profiles import profiles
 from benchbench.compare.ranks import rank_over_datasets
-from benchbench.config.differences import varying
+from benchbench.config.differences import is_match, varying
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
         raise SpecError("the trials are of one dataset only", hint="bench compare without --datasets compares them")
     keys = tuple(key for key in question.by if key.partition(".")[0] != "dataset")
     asked = question.model_copy(update={"by": keys})
-    comparisons = {name: compare_records(of_one, asked) for name, of_one in by_dataset.items()}
+    comparisons = _on_each(by_dataset, asked)
     tables = [{row.name: row for row in comparison.rows} for comparison in comparisons.values()]
     names = [name for name in tables[0] if all(_has_results(table.get(name)) for table in tables)]
     every = dict.fromkeys(name for table in tables for name in table)
@@ -86,6 +86,22 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
         )
     missing = tuple(name for name in every if name not in names)
     return _over_all(comparisons, tables, names, missing, _differing(list(by_dataset.values())))
+
+
+def _on_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> dict[str, Comparison]:
+    """Return the comparison on each dataset; without a baseline of the question, all have that of the first one."""
+    (first, records), *others = by_dataset.items()
+    comparisons = {first: compare_records(records, question)}
+    baseline = comparisons[first].baseline
+    for name, of_one in others:
+        if question.baseline or any(is_match(record.spec, baseline.where) for record in of_one):
+            asked = question.model_copy(update={"baseline": question.baseline or baseline.where})
+            comparisons[name] = compare_records(of_one, asked)
+        else:
+            compared = compare_records(of_one, question)
+            warning = f"no trial has the baseline {baseline.label}: here it is {compared.baseline.label}"
+            comparisons[name] = replace(compared, warnings=(*compared.warnings, warning))
+    return comparisons
 
 
 def _differing(by_dataset: Sequence[Sequence[Record]]) -> tuple[str, ...]:

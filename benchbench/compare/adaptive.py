@@ -139,6 +139,7 @@ class Course:
             "seeds": list(self.design.seeds),
             "num_looks_taken": len(self.comparisons),
             "is_over": self.is_over,
+            "obstacle": self.obstacle,
             "fixed_seeds": self.num_fixed_seeds,
             "comparisons": [
                 {"configuration": name, "metric": metric, "seeds": self.seeds_of((name, metric)), **asdict(decision)}

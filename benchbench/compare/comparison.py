@@ -102,7 +102,7 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
     numbers = {record.attempt: values_of(record, targets) for record in trials}
     wanted = (*question.metrics, *(name for target in targets for name in target.names))
     metrics = find_metrics(wanted, list(numbers.values()))
-    compared_rows = _compare_rows(rows, numbers, metrics, question)
+    compared_rows = _compare_rows(rows, numbers, metrics, question, keys.pooled)
     return Comparison(
         by=keys.rows,
         metrics=metrics,
@@ -127,12 +127,16 @@ def check_finished(records: Sequence[Record]) -> None:
 
 
 def _compare_rows(
-    rows: Sequence[Configuration], numbers: Mapping[str, Numbers], metrics: Sequence[Metric], question: Compare
+    rows: Sequence[Configuration],
+    numbers: Mapping[str, Numbers],
+    metrics: Sequence[Metric],
+    question: Compare,
+    pooled: Sequence[str],
 ) -> tuple[Row, ...]:
     """Return the rows with their numbers and tests, but without verdicts."""
     level = 1 - question.confidence
     at_chance = not_learned([record for row in rows for record in row.trials.values()])
-    baseline = find_row(rows, question.baseline)
+    baseline = find_row(rows, question.baseline, pooled=pooled)
     maker = CellMaker(
         rows[baseline], numbers, at_chance, question.confidence, _permutation_level(rows, metrics, question)
     )

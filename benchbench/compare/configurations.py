@@ -12,7 +12,7 @@ from benchbench.config.kinds import plain_key
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -120,12 +120,12 @@ def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
     return list(rows.values())
 
 
-def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue]) -> int:
+def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue], *, pooled: Collection[str] = ()) -> int:
     """Return the position of the row whose trials all have these values; the first row for none.
 
-    Raises :class:`SpecError` if it matches no row, or more than one.
+    Values of ``pooled`` keys do not count, since every row has all of them. Raises :class:`SpecError` if it matches no row, or more than one.
     """
-    where = {plain_key(key): value for key, value in where.items()}
+    where = {plain_key(key): value for key, value in where.items() if plain_key(key) not in pooled}
     specs = [record.spec for row in rows for record in row.trials.values()]
     for key in where:
         check_key(key, specs)

@@ -97,8 +97,9 @@ def compare_populations(
     :class:`SpecError` if trials were not tested on the same images.
     """
     trials = one_per_trial(records)
-    rows = group(trials, find_keys([record.spec for record in trials], question.by))
-    baseline = rows[find_row(rows, question.baseline)]
+    keys = find_keys([record.spec for record in trials], question.by)
+    rows = group(trials, keys)
+    baseline = rows[find_row(rows, question.baseline, pooled=keys.pooled)]
     tested = [predictions[record.attempt] for record in trials if record.status == "finished"]
     if len({(each.images, each.classes) for each in tested}) > 1:
         raise SpecError("the trials were not tested on the same images", hint="compare trials of one dataset")

@@ -90,7 +90,9 @@ def _matching(row: Expected, trials: Sequence[Record], where: str) -> list[Recor
             f"{where} matches several configurations: {describe_values(row.where, row.where)}",
             hint=f"they differ in {', '.join(others)}: add them to `where`",
         )
-    return matching
+    # The same trial on other images is another experiment; what is compared are those that the dataset has now.
+    newest = max(matching, key=lambda record: record.started_ms, default=None)
+    return [record for record in matching if newest is None or record.data_digest == newest.data_digest]
 
 
 def _row(

@@ -71,6 +71,9 @@ def _toml_key(key: str) -> str:
 def is_match(spec: Spec, where: Mapping[str, JsonValue]) -> bool:
     """Tell whether the spec has all these values; ``"none"`` matches None, which TOML cannot write."""
     flat = spec.flat()
-    return all(
-        key in flat and (flat[key] == value or (flat[key] is None and value == "none")) for key, value in where.items()
-    )
+    return all(key in flat and is_value(flat[key], value) for key, value in where.items())
+
+
+def is_value(own: JsonValue, asked: JsonValue) -> bool:
+    """Tell whether a value is the one that was asked for; ``"none"`` asks for None."""
+    return own == asked or (own is None and asked == "none")

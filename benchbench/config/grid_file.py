@@ -119,7 +119,7 @@ class GridFile:
         for key in (*self.compare.by, *self.compare.baseline):
             if key not in known:
                 raise SpecError(f"{self.path}: [compare] names {key!r}, which no trial has", hint=closest(key, known))
-        if self.is_overridden:
+        if self.is_overridden and self.design is None:
             return
         for name, selection in self._selections():
             if selection and not any(is_match(spec, selection) for spec in specs):
@@ -149,6 +149,8 @@ class GridFile:
 
     def _selections(self) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
         yield BASELINE, self.compare.baseline
+        if self.is_overridden:
+            return
         for row, expected in enumerate(self.expected, start=1):
             yield f"[[expected]] {row}", expected.where
 
@@ -182,6 +184,7 @@ def load(
     with _in_file(path):
         compare, expected = read_comparison(table)
         check_names(compare, expected, axis_keys(shared))
+        compare = _without_overridden(compare, texts, overrides)
         shared = _merge(shared, overrides)
         for kind in ("model", "dataset"):
             if kind not in shared:
@@ -209,6 +212,15 @@ def load(
         is_overridden=bool(texts or overrides),
         design=design,
     )
+
+
+def _without_overridden(
+    compare: Compare, texts: Mapping[Kind, Mapping[str, str]], overrides: Mapping[str, Any]
+) -> Compare:
+    """Return the question with a baseline that says nothing of what the command line sets in all trials."""
+    overridden = {*overrides, *(f"{kind}.{param}" for kind, params in texts.items() for param in params)}
+    baseline = {key: value for key, value in compare.baseline.items() if key not in overridden}
+    return compare.model_copy(update={"baseline": baseline})
 
 
 def _design(compare: Compare, seed: Any, shared: Mapping[str, Any], *, is_asked: bool) -> Design | None:

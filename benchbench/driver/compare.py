@@ -134,7 +134,7 @@ def compare_with_published(
     watcher: Watcher | None = None,
 ) -> Published:
     """Return an experiment's results beside the published ones in the ``[[expected]]`` rows of a file."""
-    study = Study.read(grid)
+    study = Study.of_experiment(experiment or default_experiment(), grid)
     if not study.expected:
         raise SpecError("no published results to compare with", hint="--grid FILE names a file with [[expected]] rows")
     study.check_expected()
@@ -159,7 +159,7 @@ def compare_models(
     """
     from benchbench.tracking.stored_records import load_predictions
 
-    study = Study.read(grid)
+    study = Study.of_experiment(experiment or default_experiment(), grid)
     level = study.question({"confidence": confidence}).confidence
     records = _find(experiment, study, watcher)
     one, other = _find_run(records, first), _find_run(records, second)

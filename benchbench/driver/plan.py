@@ -129,6 +129,7 @@ def staleness(sources: Mapping[str, str], versions: Mapping[str, str], run: Fini
 def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[str, str]) -> Planned:
     journals = [journal for journal in _attempts(item, destination) if journal.attempt not in known.deleted_attempts]
     run = _finished(item, known, journals)
+    is_interrupted = bool(journals) and journals[-1].is_interrupted()
     if run is not None and not rules.again:
         stale = staleness(item.sources, package_versions(), run)
         if not (stale and rules.rerun_stale):
@@ -140,13 +141,23 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[
                 stale=stale,
                 finished=run,
             )
-        return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, finished=run)
+        if not (is_interrupted and not rules.fresh):
+            return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, finished=run)
     if journals and not rules.fresh and _is_finished(journals[-1]) and journals[-1].is_cut_off():
         return Planned(item, "skip", "finished by a call that was killed at its end", journal=journals[-1])
-    if journals and not rules.fresh and journals[-1].is_interrupted():
+    if is_interrupted and not rules.fresh:
         return _resumed(item, journals[-1])
-    why = "finished before; training again, as a new run" if run else "failed before" if journals else _NEW
+    why = "finished before; training again, as a new run" if run else _after(journals)
     return Planned(item, "run", why, finished=run)
+
+
+def _after(journals: Sequence[Journal]) -> str:
+    """Return why a trial that has not finished begins anew."""
+    if not journals:
+        return _NEW
+    if journals[-1].is_interrupted():
+        return "interrupted before; begun anew"
+    return "failed before" if journals[-1].record().status == "failed" else "running in another process"
 
 
 def _resumed(item: Resolved, journal: Journal) -> Planned:

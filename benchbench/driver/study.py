@@ -10,7 +10,7 @@ from benchbench.compare.verdicts import POINTS
 from benchbench.config import grid_file
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.composition import DEFAULT, join, part_names, split
-from benchbench.config.differences import describe_values, is_match
+from benchbench.config.differences import describe_values, is_match, is_value
 from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
 from benchbench.config.spec import scalars_of
@@ -54,7 +54,7 @@ class GridTrial:
 
     def may_have(self, where: Mapping[str, JsonValue]) -> bool:
         """Tell whether the file gives the trial no other values than these."""
-        return all(self.file_values.get(key, value) == value for key, value in where.items())
+        return all(is_value(self.file_values.get(key, value), value) for key, value in where.items())
 
     def among(self, records: Sequence[Record]) -> list[Record]:
         """Return the records of this trial.

@@ -361,7 +361,7 @@ def _record(planned: Planned, journal: Journal | None, store: Store) -> Record |
     journal = journal or planned.journal
     if journal is not None and journal.exists():
         return journal.record()
-    if planned.finished is None or not planned.finished.run_id:
+    if planned.action != "skip" or planned.finished is None or not planned.finished.run_id:
         return None
     from benchbench.tracking.stored_records import read_run
 

@@ -122,7 +122,7 @@ class _Trial:
     def run(self) -> Iterator[Event]:
         """Yield all events of the trial."""
         if not self._job.resume:
-            yield self._prepared.started
+            yield self._started()
         if self._job.resume or self._job.continues:
             yield self._resume()
         try:
@@ -138,6 +138,13 @@ class _Trial:
                 error=_describe(error),
                 times=self._clock.times(is_failing=True),
             )
+
+    def _started(self) -> Started:
+        """Return the first event: a trial that continues another began on that one's machine, and moved from there."""
+        started = self._prepared.started
+        if self._began is None or not self._prepared.epochs:
+            return started
+        return replace(started, machine=self._began.machine)
 
     def _memory_needed(self) -> str:
         """Return what ran when an error was raised, as far as its need for memory goes."""

@@ -167,3 +167,16 @@ def test_what_differs_between_datasets_alone_is_told() -> None:
     ranks = next(table for table in of_datasets(compared) if table.title.startswith("ranks"))
     assert ranks.below[-1] == "warning: trials of one name differ between datasets in model"
     assert compare_datasets(records, question()).differing == ()
+
+
+def test_all_datasets_have_the_baseline_of_the_first_one() -> None:
+    squares = on("squares", configuration(0.1, [0.6, 0.61, 0.62]) + configuration(0.2, [0.7, 0.71, 0.72]))
+    circles = on("circles", configuration(0.2, [0.7, 0.71, 0.72]) + configuration(0.1, [0.6, 0.61, 0.62]))
+    compared = compare_datasets(squares + circles, question())
+    assert [each.baseline.name for each in compared.comparisons.values()] == ["optimizer.lr=0.1"] * 2
+
+    others = on("lines", configuration(0.2, [0.7, 0.71, 0.72]) + configuration(0.3, [0.6, 0.61, 0.62]))
+    both = on("squares", configuration(0.3, [0.6, 0.61, 0.62]))
+    lines = compare_datasets(squares + both + others, question()).comparisons["lines"]
+    assert lines.baseline.name == "optimizer.lr=0.2"
+    assert "no trial has the baseline optimizer.lr=0.1: here it is optimizer.lr=0.2" in lines.warnings

@@ -271,3 +271,14 @@ def test_a_trial_that_was_resumed_elsewhere_counts_for_both_machines() -> None:
     told = " ".join(compare_records([moved, *configuration(HIGH, [0.5, 0.6])], asked).warnings)
     assert "times of 2 machines are compared" in told
     assert f"trials ran with torch {begun.machine.versions['torch']} and 9.9" in told
+
+
+def test_a_baseline_says_nothing_of_what_its_row_pools() -> None:
+    records = [
+        made(replace(spec(seed, lr=lr), epochs=epochs), 0.5)
+        for lr in (LOW, HIGH)
+        for epochs in (3, 4)
+        for seed in (0, 1)
+    ]
+    asked = question(by=["optimizer.lr"], baseline={"optimizer.lr": HIGH, "epochs": 3})
+    assert compare_records(records, asked).baseline.where == {"optimizer.lr": HIGH}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,3 +76,10 @@ def test_a_published_number_may_be_an_epoch_in_which_a_target_was_reached() -> N
 def test_a_published_number_that_cannot_be_compared_is_refused(row: Expected, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         against_published(configuration(LOW, [0.5, 0.6]) + configuration(HIGH, [0.5]), [row])
+
+
+def test_a_published_number_is_compared_with_trials_on_the_images_of_now() -> None:
+    now = configuration(LOW, [0.5, 0.52])
+    before = [replace(record, data=replace(record.data, digest="0" * 64), started_ms=1) for record in now]
+    (row,) = against_published(before + now, [expected(0.51)])
+    assert row.ours.n == 2

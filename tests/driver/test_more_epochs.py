@@ -15,6 +15,7 @@ from benchbench.config.spec import PluginSpec
 from benchbench.driver.plan import Planned, Rules, plan
 from benchbench.protocol.jobs import Resolved
 from benchbench.records.claim import Claim
+from benchbench.records.events import Resumed
 from benchbench.records.journal import Journal
 from benchbench.records.known_runs import Known
 
@@ -28,12 +29,18 @@ DOTS: dict[str, Any] = {"batch_size": 20, "artifacts": "none", "plugins": [PLUGI
 
 
 def finish(
-    spec: Spec, number: int, *, data: str = "digest", experiment_id: str = "1", checkpoint: bool = True
+    spec: Spec,
+    number: int,
+    *,
+    data: str = "digest",
+    experiment_id: str = "1",
+    checkpoint: bool = True,
+    sources: dict[str, str] = SOURCES,
 ) -> Journal:
     """Keep a trial of this spec that has finished."""
     began = journals.started(f"20260101-00000{number}-abcdef01")
     journal = Journal.of(spec.id, began.attempt)
-    journal.append(replace(began, spec=spec, data=replace(began.data, digest=data), plugin_sources=SOURCES))
+    journal.append(replace(began, spec=spec, data=replace(began.data, digest=data), plugin_sources=sources))
     journal.append(journals.finished())
     journal.set_claim(Claim("store", "bench", experiment_id))
     if checkpoint:
@@ -45,7 +52,7 @@ def planned(spec: Spec, *, depends_on_length: bool = False, **more: Any) -> Plan
     """Return what is planned for a spec."""
     item = Resolved(spec, "digest", more.pop("sources", SOURCES), depends_on_length)
     known = Known(finished={}, deleted_attempts=more.pop("deleted", ()))
-    (only,) = plan([item], known, rules=Rules(again=True, **more), tracking_uri="store", experiment_id="1")
+    (only,) = plan([item], known, rules=Rules(**{"again": True} | more), tracking_uri="store", experiment_id="1")
     return only
 
 
@@ -118,6 +125,16 @@ def test_a_trial_that_has_no_epoch_begins_anew_if_a_plugin_changed() -> None:
     assert item.why == "interrupted before its first epoch ended"
 
 
+def test_a_repeat_of_a_stale_trial_that_was_interrupted_is_resumed() -> None:
+    spec = journals.SPEC
+    finish(spec, 1, sources=SOURCES | {"model": "old"})
+    begun = begin(spec, 2)
+    begun.append(journals.epoch(1))
+    item = planned(spec, again=False, rerun_stale=True)
+    assert (item.action, item.journal) == ("resume", begun)
+    assert planned(spec, again=False, rerun_stale=True, fresh=True).why == "stale: model plugin changed"
+
+
 def test_fresh_trials_deleted_runs_and_trials_that_were_there_before_go_on_from_none() -> None:
     spec = journals.SPEC
     journal = finish(replace(spec, epochs=5), 1)
@@ -144,3 +161,11 @@ def test_a_run_with_more_epochs_is_a_new_run_with_the_numbers_of_one_from_the_st
     assert long.times is not None
     assert short.times is not None
     assert long.times.train > short.times.train
+
+
+def test_a_trial_that_ran_on_several_machines_is_not_gone_on_with() -> None:
+    journal = finish(replace(journals.SPEC, epochs=5), 1)
+    elsewhere = replace(journals.MACHINE, hostname="elsewhere")
+    journal.append(Resumed(num_epochs=0, machine=elsewhere))
+    journal.append(journals.finished())
+    assert planned(replace(journals.SPEC, epochs=10)).why.endswith("it was trained on several machines")

@@ -120,7 +120,11 @@ def test_a_longer_trial_that_goes_on_after_a_shorter_one_is_the_longer_one_to_th
     short_job = make_job(registry, tmp_path / "short", scheduler=scheduler, epochs=2)
     journal = Journal(Path(short_job.folder))
     for event in run_trial(short_job, registry, heartbeat=heartbeat):
-        journal.append(event)
+        journal.append(
+            replace(event, machine=replace(event.machine, hostname="elsewhere"))
+            if isinstance(event, Started)
+            else event
+        )
     torch.rand(13)
     shorter = Continued(short_job.spec.id, short_job.folder)
     job = replace(make_job(registry, tmp_path / "long", scheduler=scheduler), continues=shorter)
@@ -134,6 +138,7 @@ def test_a_longer_trial_that_goes_on_after_a_shorter_one_is_the_longer_one_to_th
     assert isinstance(after[0], Resumed)
     assert after[0].num_epochs == 2
     record = Record.of([*before, *after])
+    assert [machine.hostname for machine in record.machines] == ["elsewhere", after[0].machine.hostname]
     assert record.notes == (f"epochs 1 to 2 are those of {short_job.spec.id[:12]}, which finished",)
     assert [values([event]) for event in before[2:]] == [[value] for value in values(whole)[: max(0, kept - 2)]]
     assert values(after) == values(whole)

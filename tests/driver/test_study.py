@@ -78,3 +78,11 @@ def test_a_grid_none_of_whose_trials_is_there_says_so(tmp_path: Path, empty_data
     with pytest.raises(SpecError, match="none of the 1 trials of 'bench' is one of the grid's") as caught:
         find_records("bench", Study.read(tmp_path / "grid.toml"), lambda _: None)
     assert "without --grid" in caught.value.hint
+
+
+def test_a_published_result_may_be_of_what_is_none(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(
+        'model = "alexnet"\ndataset = "digits"\nema_decay = { grid = ["none", 0.99] }\n[[expected]]\n'
+        'where = { ema_decay = "none" }\nmetric = "test_accuracy"\nvalue = 0.5\nsource = "a table"\n'
+    )
+    Study.read(tmp_path / "grid.toml").check_expected()
