@@ -19,6 +19,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of the errors that say that a disk is full, or a file too large."""
 
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_PARTIAL = ".partial"
 
 
 def cache_folder() -> Path:
@@ -67,6 +68,26 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def create_whole(path: Path, content: bytes) -> None:
+    """Make a file, whole or not at all; one that is there, even since a moment ago, is left alone."""
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
+    write_atomically(partial, content)
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        if not path.exists():
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def is_partial(path: Path) -> bool:
+    """Tell whether a file is one that will take the place of another once it is whole."""
+    return path.name.startswith(".") and path.suffix == _PARTIAL
+
+
 @contextmanager
 def replacing(path: Path, *, is_only_writer: bool = False) -> Iterator[BinaryIO]:
     """Give a file to write to, which takes the place of ``path`` when the block ends without an error.
@@ -75,7 +96,7 @@ def replacing(path: Path, *, is_only_writer: bool = False) -> Iterator[BinaryIO]
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process id would not be unique: two containers may share the folder.
-    partial = path.with_name(f".{path.name}{'' if is_only_writer else f'.{uuid.uuid4().hex[:8]}'}.partial")
+    partial = path.with_name(f".{path.name}{'' if is_only_writer else f'.{uuid.uuid4().hex[:8]}'}{_PARTIAL}")
     try:
         with partial.open("wb") as file:
             yield file

@@ -39,11 +39,11 @@ def list_runs(
     """
     from benchbench.cli.output import print_json
     from benchbench.config.differences import varying
+    from benchbench.driver.leftovers import end_dead
     from benchbench.records.journal import Journal
-    from benchbench.records.recovery import mark_dead
 
     try:
-        mark_dead()
+        end_dead()
     except TrialError as error:  # in a folder that may only be read, they are listed as killed all the same
         typer.echo(f"not marked as killed: {error.message}", err=True)
     journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]

@@ -123,7 +123,8 @@ def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
 def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue], *, pooled: Collection[str] = ()) -> int:
     """Return the position of the row whose trials all have these values; the first row for none.
 
-    Values of ``pooled`` keys do not count, since every row has all of them. Raises :class:`SpecError` if it matches no row, or more than one.
+    Values of ``pooled`` keys do not count, since every row has all of them. Raises :class:`SpecError` if no row
+    matches, or more than one.
     """
     where = {plain_key(key): value for key, value in where.items() if plain_key(key) not in pooled}
     specs = [record.spec for row in rows for record in row.trials.values()]

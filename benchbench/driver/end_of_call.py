@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchbench.errors import TrackingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from benchbench.driver.kept_artifacts import Artifacts
     from benchbench.driver.watcher import Watcher
@@ -64,10 +64,21 @@ def close_grids(tracker: TrackerThread, note: Callable[[str], None]) -> None:
         note(error.message)
 
 
-def drop_delivered(tracker: TrackerThread, artifacts: Artifacts, *, kept_back: Journal | None) -> None:
-    """Delete what was kept of finished trials for their delivery, but not the checkpoint of ``kept_back``."""
+def drop_delivered(
+    tracker: TrackerThread, artifacts: Artifacts, *, ours: Collection[str], kept_back: Journal | None
+) -> None:
+    """Delete what was kept of finished trials for their delivery, but not the checkpoint of ``kept_back``.
+
+    ``ours`` are the attempts of this call. Of others, the checkpoint goes by what their call was asked to keep; the one
+    of a grid stays, which its best trial may need.
+    """
     for journal in tracker.delivered():
-        if journal.record().status == "finished":
-            journal.drop_artifacts()
+        if journal.record().status != "finished":
+            continue
+        journal.drop_artifacts()
+        claim = journal.claim()
+        if journal.attempt in ours:
             if kept_back is None or journal.attempt != kept_back.attempt:
                 artifacts.drop_checkpoint(journal)
+        elif claim is None or claim.parent_run_id is None:
+            artifacts.of_its_call(journal).drop_checkpoint(journal)

@@ -121,11 +121,20 @@ class _Running:
             case Output():
                 self.drive.watcher.note(message.text)
             case Refused():
-                self.outcomes.append(Outcome(job, error=message.error))
+                self._hear_of_refusal(job, message)
             case Died():
                 self._hear_of_death(job, message)
             case _:
                 self._hear_event(job, message)
+
+    def _hear_of_refusal(self, job: TrialJob, refused: Refused) -> None:
+        record = self._record(job, _journal(job)) if self.deaths.get(job.attempt) else None
+        if record is None or record.status != "running":
+            self.outcomes.append(Outcome(job, error=refused.error))
+            return
+        # It ran before its worker was killed, and can be resumed from there.
+        error = Error(kind=WORKER_DIED, message=refused.error.message, hint=refused.error.hint)
+        self._hear_event(job, Failed(status="failed", error=error))
 
     def _hear_of_death(self, job: TrialJob, death: Died) -> None:
         self.deaths[job.attempt] = self.deaths.get(job.attempt, 0) + 1

@@ -12,7 +12,7 @@ from benchbench.records.events import WORST_RANK, Failed, Finished
 from benchbench.records.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from benchbench.config.defaults import ArtifactLevel
     from benchbench.driver.executor_and_tracker import Services
@@ -39,16 +39,23 @@ class Artifacts:
             figures.draw(journal, self.note)
 
     def drop_checkpoint(self, journal: Journal) -> None:
-        """Delete the checkpoint of a finished trial, unless the user asked for it."""
+        """Delete the checkpoint of a finished trial of this call, unless the user asked for it."""
         if not self.keep_checkpoints:
             journal.drop_checkpoint()
+
+    def of_its_call(self, journal: Journal) -> Artifacts:
+        """Return how much is kept of a trial of another call: what that call was asked to keep."""
+        claim = journal.claim()
+        return self if claim is None else replace(self, level=claim.artifacts, keep_checkpoints=claim.keeps_checkpoint)
 
 
 class Best:
     """The best trial of a grid by validation so far, the only one whose checkpoint is worth its space."""
 
-    def __init__(self, artifacts: Artifacts, done: Sequence[Planned]) -> None:
+    def __init__(self, artifacts: Artifacts, done: Sequence[Planned], *, cut_off: Collection[str] = ()) -> None:
+        """``cut_off`` are attempts that an earlier call finished and could not complete."""
         self._artifacts = artifacts
+        self._cut_off = cut_off
         self._done = max(done, key=lambda item: item.rank, default=None)
         self._rank = self._done.rank if self._done else WORST_RANK
         self._journal = self._done.journal if self._done else None
@@ -69,7 +76,9 @@ class Best:
     def is_waiting(self) -> bool:
         """Whether the best trial has yet to get its figures and model, and still can."""
         journal = self._journal
-        return journal is not None and journal.has_checkpoint() and (journal.is_cut_off() or not journal.has_samples())
+        if journal is None or not journal.has_checkpoint():
+            return False
+        return journal.attempt in self._cut_off or not journal.has_samples()
 
     @property
     def done_before(self) -> Planned | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchbench.driver.end_of_call import close_grids
@@ -15,17 +16,30 @@ if TYPE_CHECKING:
 
     from benchbench.driver.kept_artifacts import Artifacts
     from benchbench.driver.plan import Planned
+    from benchbench.records.calls import Call
     from benchbench.tracking import TrackerThread
 
 
+def end_dead() -> list[Journal]:
+    """End trials whose process died without a word, as killed, with the files that say what they were."""
+    from benchbench.report.provenance import write_provenance
+
+    dead = mark_dead()
+    for journal in dead:
+        claim = journal.claim()
+        if claim is None or claim.artifacts != "none":
+            write_provenance(journal)
+    return dead
+
+
 def finish(
-    plan: Sequence[Planned], tracker: TrackerThread, artifacts: Artifacts, note: Callable[[str], None]
+    plan: Sequence[Planned], tracker: TrackerThread, artifacts: Artifacts, *, call: Call, note: Callable[[str], None]
 ) -> list[Journal]:
     """Finish the trials that killed calls left open, and have undelivered results sent.
 
-    Returns the journals of those trials that are in the plan; this call has to close them.
+    Returns the journals of those trials that are in the plan; they are those of ``call`` now, which has to close them.
     """
-    for journal in mark_dead():
+    for journal in end_dead():
         note(f"{journal.record().spec_id[:12]} was interrupted: the process that ran it ended without a word")
     store = tracker.wait_open()
     planned = {item.journal.attempt for item in plan if item.journal}
@@ -35,10 +49,13 @@ def finish(
         if claim is None or claim.tracking_uri != store.tracking_uri or not journal.is_cut_off():
             continue
         parents.add(claim.parent_run_id)
-        _complete(journal, tracker, artifacts)
         if journal.attempt in planned:
+            # From now on no other call takes it for one that nobody completes.
+            journal.set_claim(replace(claim, call=call))
             taken_over.append(journal)
+            _complete(journal, tracker, artifacts)
         else:
+            _complete(journal, tracker, artifacts.of_its_call(journal))
             journal.close_claim()
     for parent in filter(None, parents):
         GridEnd(store.tracking_uri, parent, "killed").keep()

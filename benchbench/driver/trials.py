@@ -28,7 +28,7 @@ from benchbench.records.journal import Journal
 from benchbench.records.record import MlflowRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
     from benchbench.compare.adaptive import Course
     from benchbench.compare.groups import ComparedGroup
@@ -127,13 +127,16 @@ class _Work:
     def run(self) -> GridResult:
         """Train what is planned and deliver it."""
         artifacts = Artifacts(self.settings.artifacts, self.settings.keep_checkpoints, self.watcher.note)
-        taken_over = leftovers.finish(self.plan, self.services.tracker, artifacts, self.watcher.note)
+        taken_over = leftovers.finish(
+            self.plan, self.services.tracker, artifacts, call=self.call, note=self.watcher.note
+        )
         jobs = {item.resolved.spec.id: self._job(item) for item in self.plan if item.action != "skip"}
         journals = {spec_id: Journal(Path(job.folder)) for spec_id, job in jobs.items()}
         if self.trials.grid is None:
             result = self._run_one(artifacts, jobs, journals)
         else:
-            result = self._run_grid(self.trials.grid, artifacts, jobs, journals)
+            cut_off = {journal.attempt for journal in taken_over}
+            result = self._run_grid(self.trials.grid, artifacts, jobs, journals, cut_off)
         # After an error claims stay open, so that the next call completes what this one has left undone.
         for journal in (*taken_over, *journals.values()):
             journal.close_claim()
@@ -142,19 +145,23 @@ class _Work:
     def _run_one(self, artifacts: Artifacts, jobs: dict[str, TrialJob], journals: dict[str, Journal]) -> GridResult:
         ending = self._train(list(jobs.values()), artifacts.complete, parent_run_id=None)
         batches = NextTrials(self.plan, jobs)
-        return self._result(ending, journals, batches, is_delivered=self._deliver(artifacts))
+        return self._result(ending, journals, batches, is_delivered=self._deliver(artifacts, jobs))
 
     def _run_grid(
-        self, grid: GridFile, artifacts: Artifacts, jobs: dict[str, TrialJob], journals: dict[str, Journal]
+        self,
+        grid: GridFile,
+        artifacts: Artifacts,
+        jobs: dict[str, TrialJob],
+        journals: dict[str, Journal],
+        cut_off: Collection[str],
     ) -> GridResult:
-        best = Best(artifacts, [item for item in self.plan if item.action == "skip"])
-        is_cut_off = any(item.journal and item.journal.is_cut_off() for item in self.plan)
+        best = Best(artifacts, [item for item in self.plan if item.action == "skip"], cut_off=cut_off)
         store = self.services.tracker.wait_open()
         batches = self._batches(jobs, journals, store)
         batch = batches.next()
-        if not batch and not best.is_waiting and not is_cut_off:
+        if not batch and not best.is_waiting and not cut_off:
             ending = Ending([], is_interrupted=False)
-            return self._result(ending, journals, batches, is_delivered=self._deliver(artifacts))
+            return self._result(ending, journals, batches, is_delivered=self._deliver(artifacts, jobs))
         run = MlflowRun(
             store.tracking_uri,
             store.experiment_id,
@@ -179,7 +186,7 @@ class _Work:
         end = GridEnd(run.tracking_uri, run.run_id, result.status)
         end.keep()
         page = partial(self._page, grid, store, journals, batches, earlier, is_over=result.is_over)
-        is_delivered = self._deliver(artifacts, kept_back=kept_back, ended=(end, page))
+        is_delivered = self._deliver(artifacts, jobs, kept_back=kept_back, ended=(end, page))
         return self._result(ending, journals, batches, is_delivered=is_delivered, run=run)
 
     def _batches(self, jobs: dict[str, TrialJob], journals: dict[str, Journal], store: Store) -> NextTrials:
@@ -209,6 +216,7 @@ class _Work:
     def _deliver(
         self,
         artifacts: Artifacts,
+        jobs: Mapping[str, TrialJob],
         *,
         kept_back: Journal | None = None,
         ended: tuple[GridEnd, Callable[[], GridPage]] | None = None,
@@ -220,7 +228,8 @@ class _Work:
             end_of_call.describe_grid(*ended, self.watcher)
         if is_delivered:
             end_of_call.close_grids(tracker, note)
-        end_of_call.drop_delivered(tracker, artifacts, kept_back=kept_back)
+        ours = {item.journal.attempt for item in self.plan if item.journal} | {job.attempt for job in jobs.values()}
+        end_of_call.drop_delivered(tracker, artifacts, ours=ours, kept_back=kept_back)
         return is_delivered
 
     def _train(
@@ -241,6 +250,8 @@ class _Work:
                 experiment_id=store.experiment_id,
                 call=self.call,
                 parent_run_id=parent_run_id,
+                artifacts=self.settings.artifacts,
+                keeps_checkpoint=self.settings.keep_checkpoints,
             ),
             complete=complete,
             deliver=self.services.tracker.notify,

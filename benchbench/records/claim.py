@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from benchbench.config.defaults import ArtifactLevel  # noqa: TC001 - pydantic reads the annotations
 from benchbench.records import sqlite_addresses
 from benchbench.records.calls import NOBODY, Call
 
@@ -14,6 +15,7 @@ class Claim:
 
     ``experiment`` is the experiment's name when the trial began, and ``label`` what tells the trial from the others of
     its grid. ``is_open`` says that the call has yet to tell how the trial ended, and to add its part to the artifacts.
+    ``artifacts`` and ``keeps_checkpoint`` are what the call was asked to keep.
     """
 
     tracking_uri: str
@@ -23,6 +25,8 @@ class Claim:
     parent_run_id: str | None = None
     label: str = ""
     is_open: bool = True
+    artifacts: ArtifactLevel = "light"
+    keeps_checkpoint: bool = False
 
     def is_alive(self) -> bool:
         """Tell whether the call still runs."""

@@ -12,6 +12,7 @@ from benchbench.config.kinds import KINDS
 from benchbench.paths import write_atomically
 from benchbench.plugin.discovery import qualified
 from benchbench.records import file_names
+from benchbench.records.redaction import without_credentials
 
 if TYPE_CHECKING:
     from benchbench.config.kinds import Kind
@@ -37,7 +38,7 @@ def write_provenance(journal: Journal) -> None:
         file_names.RECORD: record.to_json() + "\n",
     }
     for name, text in texts.items():
-        write_atomically(folder / name, text)
+        write_atomically(folder / name, without_credentials(text))
 
 
 def _qualified(record: Record, kind: Kind) -> str:

@@ -202,20 +202,25 @@ def _server_that_answers(uri: str) -> str:
         )
     try:
         answer = requests.get(
-            f"{address}/health", timeout=PROBE_SECONDS, auth=_login(), headers=_token(), verify=_trust()
+            f"{address}/health",
+            timeout=PROBE_SECONDS,
+            auth=_login(),
+            headers=_token(),
+            verify=_trust(),
+            cert=os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"),
         )
     except requests.RequestException as error:
         reason = "in 3 seconds" if isinstance(error, requests.Timeout) else f"({type(error).__name__})"
         raise TrackingError(
             f"the tracking server {shown} does not answer {reason}", hint=_server_hint(address, error)
         ) from None
-    if answer.status_code in (401, 403):
+    if answer.status_code in (401, 403) and not _has_login_of_its_own():
         raise TrackingError(
             f"the tracking server {shown} refuses access ({answer.status_code})",
             hint=_proxy_hint(address)
             or "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
         )
-    if not answer.ok:
+    if not answer.ok and answer.status_code not in (401, 403):
         raise TrackingError(
             f"there is no working MLflow server at {shown}: it answers {answer.status_code} for /health",
             hint=_server_hint(address),
@@ -247,12 +252,19 @@ def _proxy_hint(address: str) -> str:
     return f"the proxy {without_credentials(proxy)} is in between; NO_PROXY={host} goes around it" if proxy else ""
 
 
-# The three below read the variables that MLflow reads.
+# What follows reads what MLflow reads.
+
+
+def _has_login_of_its_own() -> bool:
+    """Tell whether MLflow signs its requests in a way that this one, which only asks for an answer, does not."""
+    return bool(os.environ.get("MLFLOW_TRACKING_AUTH") or os.environ.get("MLFLOW_TRACKING_AWS_SIGV4"))
 
 
 def _login() -> tuple[str, str] | None:
-    user, password = (os.environ.get(f"MLFLOW_TRACKING_{word}") for word in ("USERNAME", "PASSWORD"))
-    return (user, password) if user and password else None
+    from mlflow.utils.credentials import read_mlflow_creds
+
+    creds = read_mlflow_creds()  # from the environment, or from ~/.mlflow/credentials
+    return (creds.username, creds.password) if creds.username and creds.password else None
 
 
 def _token() -> dict[str, str]:

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.paths import ensure_home, write_atomically
+from benchbench.paths import create_whole, ensure_home
 from benchbench.records.sqlite_addresses import sqlite_path, with_path
 
 if TYPE_CHECKING:
@@ -79,10 +79,9 @@ def make_database(tracking_uri: str) -> None:
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         new_file = Path(folder) / path.name
         mlflow_client(with_path(tracking_uri, new_file)).search_experiments()
-        if not path.exists():  # another call may have been faster
-            write_atomically(path, new_file.read_bytes())
-            with closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
+        with closing(sqlite3.connect(new_file)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        create_whole(path, new_file.read_bytes())  # unless another call was faster
 
 
 def log_in_batches(

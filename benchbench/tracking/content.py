@@ -174,7 +174,7 @@ def _text(value: JsonValue) -> str:
     """Return a parameter's value as it is written on the command line: 0.001, true, none, text."""
     if value is None:
         return "none"
-    return without_credentials(value) if isinstance(value, str) else json.dumps(value)
+    return without_credentials(value if isinstance(value, str) else json.dumps(value))
 
 
 def _tag(value: str) -> str:

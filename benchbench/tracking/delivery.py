@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchbench.paths import is_partial
 from benchbench.records import file_names
 from benchbench.records.events import Started
-from benchbench.records.record import MlflowRun
+from benchbench.records.record import MlflowRun, Record
 from benchbench.tracking import content, logged_models
 from benchbench.tracking.client import log_in_batches
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
     from benchbench.records.events import Event
-    from benchbench.records.record import Record
     from benchbench.records.results_file import Point
 
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
@@ -49,7 +50,7 @@ class Delivery:
             self._status = "RUNNING"
         new = events[self._num_events :]
         params, tags = self._send_facts(new)
-        points = [point for event in new for point in content.points(event, last_epoch=len(record.epochs))]
+        points = list(_points(events, self._num_events))
         if record.status != "running":
             self._send_files(record, artifacts)
             tags |= self._end_tags(record)
@@ -73,15 +74,11 @@ class Delivery:
 
     def _send_files(self, record: Record, artifacts: Path) -> None:
         model = artifacts / file_names.MODEL_FOLDER
-        if not model.is_dir():
-            if artifacts.is_dir():
-                self._client.log_artifacts(self.run.run_id, str(artifacts))
-            return
-        for path in artifacts.iterdir():
-            if path.is_file():
-                self._client.log_artifact(self.run.run_id, str(path))
-            elif path != model:
+        for path in sorted(artifacts.iterdir()) if artifacts.is_dir() else ():
+            if path.is_dir() and path != model:
                 self._client.log_artifacts(self.run.run_id, str(path), path.name)
+            elif path.is_file() and not is_partial(path):
+                self._client.log_artifact(self.run.run_id, str(path))
         if (model / file_names.MODEL_DESCRIPTION).is_file():  # else a worker was killed while it wrote the model
             logged_models.send(self._client, self.run, record, folder=model)
 
@@ -98,3 +95,12 @@ class Delivery:
         log_in_batches(self._client, self.run.run_id, params=new_params, tags=new_tags, points=points)
         self._params |= params
         self._tags |= tags
+
+
+def _points(events: list[Event], first: int) -> Iterator[Point]:
+    """Yield the metrics of the events from the first one on; a trial that was resumed had fewer epochs before."""
+    record = None
+    for number, event in enumerate(events):
+        record = Record.of([event]) if record is None else record.then(event)
+        if number >= first:
+            yield from content.points(event, last_epoch=len(record.epochs))

@@ -157,9 +157,8 @@ def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, l
     ]
     writer.metrics(run_id, tuple(points))
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
-        written = _write_artifacts(store, run, writer, level, Path(folder))
-        has_record = content.ATTEMPT_TAG not in run.data.tags or file_names.RECORD in written
-        has_record = has_record or _write_record(store, run, writer, Path(folder))
+        _write_artifacts(store, run, writer, level, Path(folder))
+        has_record = content.ATTEMPT_TAG not in run.data.tags or _write_record(store, run, writer, Path(folder))
         if level == "full":
             _write_model(store, run, writer, Path(folder))
     return has_record
@@ -167,17 +166,18 @@ def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, l
 
 def _write_artifacts(
     store: Reading, run: entities.Run, writer: results_file.Writer, level: ArtifactLevel, folder: Path
-) -> set[str]:
-    """Write the files that a run keeps, as far as the level goes, and return their names."""
+) -> None:
+    """Write the files that a run keeps, as far as the level goes, but for its record."""
     from mlflow import artifacts
 
     root = current_address(run.info.artifact_uri, store.tracking_uri)
     items = artifacts.list_artifacts(artifact_uri=root, tracking_uri=store.client.tracking_uri)
     kept_names = {PurePosixPath(item.path).name for item in items}
-    travelling = {"none": {file_names.RECORD}, "light": results_file.LIGHT}.get(level)
-    written = set()
+    travelling = {"none": set(), "light": results_file.LIGHT}.get(level)
     # A report has paths of this machine in it, and can be written anew from what travels.
-    for item in sorted((kept_names if travelling is None else kept_names & travelling) - {file_names.REPORT}):
+    for item in sorted(
+        (kept_names if travelling is None else kept_names & travelling) - {file_names.REPORT, file_names.RECORD}
+    ):
         got = Path(
             artifacts.download_artifacts(
                 artifact_uri=f"{root}/{item}", dst_path=str(folder), tracking_uri=store.client.tracking_uri
@@ -187,12 +187,10 @@ def _write_artifacts(
             if path.is_file():
                 name = path.relative_to(got.parent).as_posix()
                 writer.artifact(run.info.run_id, name, path)
-                written.add(name)
-    return written
 
 
 def _write_record(store: Reading, run: entities.Run, writer: results_file.Writer, folder: Path) -> bool:
-    """Write the record of a run that keeps none if its journal is here, and return whether it is."""
+    """Write the record of a run, and return whether it has one."""
     record = record_of(store, run)
     if record is not None:
         path = folder / file_names.RECORD

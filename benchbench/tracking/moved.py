@@ -9,10 +9,14 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from benchbench.records.journal import Journal
 from benchbench.records.sqlite_addresses import quoted, sqlite_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _FOLDER = "mlruns"
 _COLUMNS = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))
@@ -28,16 +32,31 @@ class Move(NamedTuple):
 def find_move(location: str, database: Path) -> Move | None:
     """Return where the files of an experiment were moved with their database, or None if they were not.
 
-    They were if the folder that the database names is gone. They also were if they lie beside this database, and either
-    no longer at the old address, or this database is a copy of the one there.
+    They were if they lie beside this database, and either no longer at the old address, or this database is a copy of
+    the one there.
     """
-    old = local_path(location)
-    if old is None or old.parent.name != _FOLDER or old.parent.parent == database.parent:
+    old = _other_folder(location, database)
+    if old is None:
         return None
     new = database.parent / _FOLDER / old.name
-    is_gone = not old.parent.parent.is_dir()
-    is_beside = new.is_dir() and (not old.is_dir() or (old.parent.parent / database.name).exists())
-    return Move(location, quoted(new)) if is_gone or is_beside else None
+    is_moved = new.is_dir() and (not old.is_dir() or (old.parent.parent / database.name).exists())
+    return Move(location, quoted(new)) if is_moved else None
+
+
+def _other_folder(location: str, database: Path) -> Path | None:
+    """Return the folder of an experiment's files if it belongs beside a database, and that is another one."""
+    old = local_path(location)
+    if old is None or old.parent.name != _FOLDER or old.parent.parent.resolve() == database.parent.resolve():
+        return None
+    return old
+
+
+def _find_new_place(location: str, database: Path) -> Move | None:
+    """Return where files of new runs can go if the folder of an experiment is gone, with whatever it had."""
+    old = _other_folder(location, database)
+    if old is None or old.parent.parent.is_dir():
+        return None
+    return Move(location, quoted(database.parent / _FOLDER / old.name))
 
 
 def current_address(artifact_uri: str, tracking_uri: str, *, depth: int = 2) -> str:
@@ -57,19 +76,54 @@ def follow_move(tracking_uri: str) -> str:
     if database is None or not database.exists():
         return ""
     with closing(sqlite3.connect(database)) as connection, connection:
-        locations = connection.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
-        moves = [(key, move) for key, location in locations if location and (move := find_move(location, database))]
-        for experiment_id, (old, new) in moves:
-            for table, column in _COLUMNS:
-                connection.execute(
-                    f"UPDATE {table} SET {column} = ? || substr({column}, ?)"  # noqa: S608 - our own names
-                    f" WHERE experiment_id = ? AND ({column} = ? OR substr({column}, 1, ?) = ?)",
-                    (new, len(old) + 1, experiment_id, old, len(old) + 1, f"{old}/"),
-                )
-    if not moves:
-        return ""
-    folder = moves[0][1].old.rpartition(f"/{_FOLDER}/")[0]
-    return f"this folder was moved or copied from {folder}: MLflow finds the files of its runs here from now on"
+        found = connection.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
+        locations = [(key, location) for key, location in found if location]
+        moves = [(key, move) for key, location in locations if (move := find_move(location, database))]
+        for experiment_id, move in moves:
+            _readdress(connection, experiment_id, move, _COLUMNS)
+        moved = {key for key, _ in moves}
+        gone = [
+            (key, move)
+            for key, location in locations
+            if key not in moved and (move := _find_new_place(location, database))
+        ]
+        for experiment_id, move in gone:
+            # Files of other folders may come back, with a disk that is not mounted now.
+            _readdress(connection, experiment_id, move, _COLUMNS[:1])
+            for run_id in _runs_from_here():
+                _readdress(connection, experiment_id, move, _COLUMNS[1:2], run_id=run_id)
+    if moves:
+        folder = moves[0][1].old.rpartition(f"/{_FOLDER}/")[0]
+        return f"this folder was moved or copied from {folder}: MLflow finds the files of its runs here from now on"
+    if gone:
+        folder = gone[0][1].old.rpartition(f"/{_FOLDER}/")[0]
+        return f"{folder} is not there: the files of new runs go to {database.parent / _FOLDER}"
+    return ""
+
+
+def _runs_from_here() -> list[str]:
+    """Return the ids of the runs that trials of this working folder are written to."""
+    runs = (journal.mlflow_run() for journal in Journal.all())
+    return [run.run_id for run in runs if run is not None]
+
+
+def _readdress(
+    connection: sqlite3.Connection,
+    experiment_id: str,
+    move: Move,
+    columns: Iterable[tuple[str, str]],
+    *,
+    run_id: str | None = None,
+) -> None:
+    """Put new addresses into these columns, of all runs of an experiment or of one."""
+    old, new = move
+    of_run, values = ("", ()) if run_id is None else (" AND run_uuid = ?", (run_id,))
+    for table, column in columns:
+        connection.execute(
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?)"  # noqa: S608 - our own names
+            f" WHERE experiment_id = ? AND ({column} = ? OR substr({column}, 1, ?) = ?){of_run}",
+            (new, len(old) + 1, experiment_id, old, len(old) + 1, f"{old}/", *values),
+        )
 
 
 def local_path(address: str) -> Path | None:

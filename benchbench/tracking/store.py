@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from benchbench.config.defaults import default_experiment
+from benchbench.paths import is_partial
 from benchbench.records import file_names
 from benchbench.records.events import Started
 from benchbench.records.grid_end import GridEnd
@@ -205,10 +206,15 @@ def is_delivered(journal: Journal) -> bool:
 
 
 def leftovers(tracking_uri: str) -> Iterator[Journal]:
-    """Yield the journals of trials that have ended and that this store does not have, or not whole."""
+    """Yield the journals of trials that have ended and that this store does not have, or not whole.
+
+    Those of a call that still runs are its own to deliver.
+    """
     for journal in Journal.all():
         claim = journal.claim()
         if claim is None or claim.tracking_uri != tracking_uri or is_delivered(journal):
+            continue
+        if claim.is_open and claim.is_alive():
             continue
         record = journal.try_record()
         if record is not None and record.status != "running":
@@ -217,7 +223,8 @@ def leftovers(tracking_uri: str) -> Iterator[Journal]:
 
 def _files(journal: Journal) -> Delivered:
     """Return what is to be delivered: names, with size and checksum, which a copy of the folder has as well."""
-    paths = [journal.folder / file_names.EVENTS, *(path for path in journal.artifacts.rglob("*") if path.is_file())]
+    kept = (path for path in journal.artifacts.rglob("*") if path.is_file() and not is_partial(path))
+    paths = [journal.folder / file_names.EVENTS, *kept]
     return {path.relative_to(journal.folder).as_posix(): [path.stat().st_size, _checksum(path)] for path in paths}
 
 

@@ -99,7 +99,8 @@ def record_of(store: Reading, run: Run) -> Record | None:
     address = MlflowRun(store.tracking_uri, run.info.experiment_id, run.info.run_id)
     text = artifact_text(store, run, file_names.RECORD)
     kept = None if text is None else _parse(text, run)
-    if kept is None or kept.status != run.data.tags.get(content.STATUS_TAG):
+    # The file may be that of an earlier end of the trial, after which it was resumed.
+    if kept is None or (kept.status, kept.ended_ms) != (run.data.tags.get(content.STATUS_TAG), run.info.end_time):
         kept = _from_journal(run) or kept
     return None if kept is None else replace(kept, mlflow=address)
 

@@ -6,6 +6,7 @@ for a trial.
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -44,12 +45,24 @@ def log_timing(store: Store, call: TimedCall) -> MlflowRun:
     """
     with as_tracking_error(f"cannot write to the tracking store {store.tracking_uri}"):
         run_id = _create(store, call.name, call, {content.NOTE_TAG: call.note})
-        for index, name in enumerate(call.timing.job.names):
-            _log_variant(store, call, index, name, parent=run_id)
-        for name, text in call.texts.items():
-            store.client.log_text(run_id, without_credentials(text), name)
-        _end(store, run_id, call.timing)
+        with _failed_unless_whole(store, run_id):
+            for index, name in enumerate(call.timing.job.names):
+                _log_variant(store, call, index, name, parent=run_id)
+            for name, text in call.texts.items():
+                store.client.log_text(run_id, without_credentials(text), name)
+            _end(store, run_id, call.timing)
     return MlflowRun(store.tracking_uri, store.experiment_id, run_id)
+
+
+@contextmanager
+def _failed_unless_whole(store: Store, run_id: str) -> Iterator[None]:
+    """End a run as failed if it cannot be written whole: no later call would go on with it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the first error says more
+            store.client.set_terminated(run_id, status="FAILED")
+        raise
 
 
 def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent: str) -> None:
@@ -60,8 +73,9 @@ def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent
     run_id = _create(store, name, call, tags | {content.PARENT_TAG: parent})
     measurement = "an epoch" if timing.job.steps is None else f"{timing.job.steps} steps"
     params = content.params(timing.job.specs[index]) | {"rounds": str(len(timing.rounds)), "measurement": measurement}
-    log_in_batches(store.client, run_id, params=params, points=_points(call, index, name))
-    _end(store, run_id, timing)
+    with _failed_unless_whole(store, run_id):
+        log_in_batches(store.client, run_id, params=params, points=_points(call, index, name))
+        _end(store, run_id, timing)
 
 
 def _points(call: TimedCall, index: int, name: str) -> Iterator[Point]:

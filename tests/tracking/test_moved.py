@@ -134,6 +134,34 @@ def test_a_database_that_was_never_moved_is_left_alone(tmp_path: Path) -> None:
     assert find_move("s3://bucket/mlruns/1", tmp_path / "data" / "mlflow.db") is None
 
 
+def test_a_folder_that_is_not_there_keeps_its_runs_and_gets_no_new_ones(
+    base: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = base / "home" / "mlflow.db"
+    database.parent.mkdir()
+    shutil.copy(empty_database, database)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    trained(base / "disk", empty_database, monkeypatch)
+    (base / "disk").rename(base / "unplugged")
+    (base / "elsewhere").mkdir()
+    monkeypatch.chdir(base / "elsewhere")
+    store = Store.open()
+    assert store.note == f"{base / 'disk'} is not there: the files of new runs go to {base / 'home' / 'mlruns'}"
+    assert Store.open().note == ""
+    (base / "unplugged").rename(base / "disk")
+    (record,) = load_records()
+    assert record.status == "finished"
+    run = store.client.create_run(store.experiment_id)
+    assert run.info.artifact_uri.startswith(f"{base / 'home' / 'mlruns'}/")
+
+
+def test_a_database_by_another_name_of_its_folder_was_not_moved(tmp_path: Path) -> None:
+    (tmp_path / "project" / "mlruns" / "1").mkdir(parents=True)
+    (tmp_path / "project" / "mlflow.db").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "project")
+    assert find_move(f"{tmp_path}/project/mlruns/1", tmp_path / "link" / "mlflow.db") is None
+
+
 @pytest.mark.parametrize("has_log", [False, True])
 def test_a_folder_that_may_only_be_read_is_read_and_not_written(
     *, has_log: bool, base: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
