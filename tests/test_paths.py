@@ -10,7 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from benchbench import paths
-from benchbench.paths import replacing, write_atomically
+from benchbench.paths import create_whole, replacing, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +65,10 @@ def test_a_home_that_others_can_write_to_is_not_taken(tmp_path: Path) -> None:
         assert other != tmp_path / name
         assert other.stat().st_mode & 0o077 == 0
         other.rmdir()
+
+
+def test_a_file_that_another_call_has_made_is_left_alone(tmp_path: Path) -> None:
+    create_whole(tmp_path / "file", b"ours")
+    create_whole(tmp_path / "file", b"theirs")
+    assert (tmp_path / "file").read_bytes() == b"ours"
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]

@@ -15,8 +15,10 @@ from support import journals
 from support.classifiers import classifier
 from torch import nn
 
+from benchbench.config.spec import PluginSpec
 from benchbench.errors import TrackingError
 from benchbench.records.grid_end import GridEnd
+from benchbench.report.provenance import write_provenance
 from benchbench.tracking import Store, is_delivered
 from benchbench.worker.artifacts import save_model
 
@@ -331,6 +333,27 @@ def test_a_trial_taken_up_again_runs_and_finishes_in_the_same_run(store: Store, 
     assert "NonFiniteLossError" not in note
 
 
+def test_the_times_of_an_interrupted_trial_stand_at_the_epoch_that_it_had_reached(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    journal = journals.write_journal(
+        tmp_path, journals.started(tmp_path.name), journals.epoch(1), journals.failed(status="killed")
+    )
+    run = store.deliver(journal)
+    for event in (journals.epoch(2), journals.epoch(3), journals.finished()):
+        journal.append(event)
+    Store.open(database).deliver(journal)
+    points = store.client.get_metric_history(run.run_id, "time/wall_seconds")
+    assert [(point.step, point.value) for point in points] == [(1, 3.5), (3, 6.5)]
+
+
+def test_files_that_are_being_written_are_not_sent(store: Store, journal: Journal) -> None:
+    (journal.artifacts / ".record.json.abcdef01.partial").write_bytes(b"{")
+    run = store.deliver(journal)
+    assert not any(name.endswith(".partial") for name in walk(store.client, run.run_id))
+    assert is_delivered(journal)
+
+
 def test_losses_that_are_no_numbers_are_kept_as_such_and_only_once(store: Store, database: str, tmp_path: Path) -> None:
     endless = replace(journals.epoch(3), epoch=replace(journals.epoch(3).epoch, train_loss=float("inf")))
     journal = journals.write_journal(
@@ -353,8 +376,15 @@ def test_a_run_that_was_deleted_stays_deleted(store: Store, database: str, journ
 
 
 def test_no_credentials_reach_the_store(store: Store, journal: Journal) -> None:
+    secrets = {"mean": [0.5], "url": "https://ann:secret@example.org/a", "urls": ["https://ann:secret@example.org/b"]}
+    spec = replace(journals.SPEC, dataset=PluginSpec("squares", 1, secrets))
+    journal = journals.write_journal(
+        journal.folder.parent / "other", replace(journals.started("other"), spec=spec), journals.finished()
+    )
+    write_provenance(journal)
     run = store.deliver(journal)
     assert "secret" not in str(store.client.get_run(run.run_id).to_dictionary())
+    assert all("secret" not in path.read_text() for path in journal.artifacts.iterdir())
 
 
 def test_a_grid_whose_run_was_deleted_keeps_no_other_from_ending(store: Store, workdir: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,6 +63,20 @@ def test_what_a_trial_left_before_it_was_taken_up_again_is_not_its_record(workdi
     store.deliver(journal)
     (record,) = bb.load_records()
     assert record.status == "finished"
+
+
+def test_a_record_of_an_earlier_interruption_is_not_that_of_the_trial(workdir: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    store = Store.open(f"sqlite:///{workdir}/mlflow.db")
+    told = events(spec(0), 0.5)
+    attempt: str = getattr(told[0], "attempt", "")
+    journal = Journal.of(spec(0).id, attempt)
+    Filler(journal.folder.parent).trial(store, [*told[:2], journals.failed(status="killed")])
+    journal.append(told[2])
+    journal.append(replace(journals.failed(status="killed"), timestamp_ms=journals.START_MS + 99_000))
+    store.deliver(journal)
+    (record,) = bb.load_records()
+    assert (record.status, len(record.epochs)) == ("killed", 2)
 
 
 def test_trials_that_wait_for_mlflow_are_told_of(workdir: Path, empty_database: Path) -> None:

@@ -1,0 +1,89 @@
+"""What earlier calls left: whose it is, what is kept of it, and what is left to the calls that still run."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from support import journals
+
+from benchbench.driver import end_of_call, leftovers
+from benchbench.driver.kept_artifacts import Artifacts
+from benchbench.driver.plan import Planned
+from benchbench.protocol.jobs import Resolved
+from benchbench.records.calls import NOBODY, calling
+from benchbench.records.claim import Claim
+from benchbench.records.journal import Journal
+from benchbench.tracking import TrackerThread
+from benchbench.tracking.store import leftovers as undelivered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOTHING = Artifacts("none", keep_checkpoints=False, note=str)
+
+
+@pytest.fixture
+def uri(workdir: Path, empty_database: Path) -> str:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    return f"sqlite:///{workdir}/mlflow.db"
+
+
+def left(uri: str, *, parent: str | None = None, keeps_checkpoint: bool = False) -> Journal:
+    """Keep a trial that finished in a call which was killed then."""
+    began = journals.started()
+    journal = Journal.of(journals.SPEC.id, began.attempt)
+    for event in (began, journals.epoch(1), journals.finished()):
+        journal.append(event)
+    journal.set_claim(
+        Claim(uri, "bench", "0", parent_run_id=parent, artifacts="none", keeps_checkpoint=keeps_checkpoint)
+    )
+    (journal.folder / "checkpoint.pt").touch()
+    return journal
+
+
+@pytest.mark.parametrize(
+    ("parent", "keeps_checkpoint", "is_kept"), [(None, False, False), (None, True, True), ("a grid's run", False, True)]
+)
+def test_another_call_keeps_of_a_trial_what_its_own_call_was_asked_to_keep(
+    *, uri: str, parent: str | None, keeps_checkpoint: bool, is_kept: bool
+) -> None:
+    journal, tracker = left(uri, parent=parent, keeps_checkpoint=keeps_checkpoint), TrackerThread(uri)
+    leftovers.finish([], tracker, NOTHING, call=NOBODY, note=str)
+    assert end_of_call.wait_for_deliveries(tracker, str)
+    end_of_call.drop_delivered(tracker, NOTHING, ours=(), kept_back=None)
+    assert journal.has_checkpoint() == is_kept
+    assert not journal.is_cut_off()
+
+
+def test_a_trial_that_a_call_goes_on_with_is_cut_off_for_no_other(uri: str) -> None:
+    journal, tracker = left(uri), TrackerThread(uri)
+    planned = Planned(Resolved(journals.SPEC, "d" * 64, {}), "skip", "finished", journal=journal)
+    with calling() as call:
+        assert leftovers.finish([planned], tracker, NOTHING, call=call, note=str) == [journal]
+        assert not journal.is_cut_off()
+        assert leftovers.finish([], tracker, NOTHING, call=NOBODY, note=str) == []
+    assert journal.is_cut_off()
+    tracker.close()
+
+
+def test_a_call_that_runs_delivers_its_trials_itself(uri: str) -> None:
+    journal = left(uri)
+    claim = journal.claim()
+    assert claim is not None
+    with calling() as call:
+        journal.set_claim(replace(claim, call=call))
+        assert list(undelivered(uri)) == []
+    assert list(undelivered(uri)) == [journal]
+
+
+def test_a_trial_whose_process_died_gets_the_record_of_all_that_it_did(uri: str) -> None:
+    began = journals.started()
+    journal = Journal.of(journals.SPEC.id, began.attempt)
+    journal.append(began)
+    journal.append(journals.epoch(1))
+    journal.set_claim(Claim(uri, "bench", "0"))
+    assert leftovers.end_dead() == [journal]
+    assert '"status": "killed"' in (journal.artifacts / "record.json").read_text()
