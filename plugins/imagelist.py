@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from posixpath import normpath
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from posixpath import commonpath, normpath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,8 +66,9 @@ class ImageList(ImageFiles, name="imagelist"):
             raise bb.DataError(f"{table} has one class only: {class_names[0]}", hint=HINT)
         label_of = {name: label for label, name in enumerate(class_names)}
         parts: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
-        for row in rows:
-            parts[PARTS[row[SPLIT].lower()]].append(Item(row[PATH], row[PATH], label_of[row[CLASS]]))
+        names = _names([row[PATH] for row in rows])
+        for name, row in zip(names, rows, strict=True):
+            parts[PARTS[row[SPLIT].lower()]].append(Item(row[PATH], name, label_of[row[CLASS]]))
         given = {part for part, items in parts.items() if items}
         self._fill(parts)
         missing = {"val", "test"} - given if given - {"train"} else set()
@@ -87,6 +89,13 @@ class ImageList(ImageFiles, name="imagelist"):
                 parts["train"], parts[part] = [items[row] for row in kept], [items[row] for row in taken]
 
 
+def _names(paths: Sequence[str]) -> list[str]:
+    """Return the names of images: what absolute paths have in common says where they are, not what they are."""
+    absolute = [PurePosixPath(path).parent for path in paths if path.startswith("/")]
+    folder = commonpath(absolute) if absolute else ""
+    return [str(PurePosixPath(path).relative_to(folder)) if path.startswith("/") else path for path in paths]
+
+
 def find_table(root: Path) -> Path:
     """Return the CSV file that ``root`` stands for."""
     if root.is_file():
@@ -105,20 +114,27 @@ def read_table(path: Path) -> list[dict[str, str]]:
     delimiter = max(",;\t", key=first_line.count)
     # Not the text's own lines, which end at separators that may be in the name of a class.
     lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows = {}
+    rows, problems = {}, []
     try:
         columns = _columns(path, lines.fieldnames or ())
         for line in lines:
+            if any(text.strip() for text in _more(line)):
+                problems.append(f"line {lines.line_num} has more fields than the first line: quote names with commas")
             row = {column: (line.get(name) or "").strip() for column, name in columns.items()}
             if any(row.values()):  # a spreadsheet ends with rows of nothing but separators
                 rows[lines.line_num] = row | {SPLIT: row.get(SPLIT) or "train", PATH: row[PATH].replace("\\", "/")}
     except csv.Error as error:
         problem = f"line {lines.line_num} or one before it has a quotation mark too many or too few: {error}"
         raise bb.DataError(f"{path}: {problem}", hint=HINT) from error
-    problems = list(_problems(rows))
+    problems += _problems(rows)
     if problems or not rows:
         raise bb.DataError(f"{path}: {listed(problems, MAX_NAMED) or 'it lists no images'}", hint=HINT)
     return list(rows.values())
+
+
+def _more(line: Mapping[str | None, Any]) -> Sequence[str]:
+    """Return the fields of a line for which the first line has no name; a spreadsheet leaves empty ones."""
+    return line.get(None) or ()
 
 
 def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:

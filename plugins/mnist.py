@@ -30,8 +30,8 @@ HEADER_BYTES = 4
 UNSIGNED_BYTES = 8
 """The code of the type of values in the header of an IDX file."""
 
-FOLDERS = ("MNIST", "FashionMNIST", "KMNIST", "QMNIST", "EMNIST")
-"""What torchvision calls the folders of sets whose files have the same names."""
+SETS = ("fashion", "kmnist", "qmnist", "emnist", "notmnist")
+"""Words in the names of folders with other sets whose files have the same names as those of MNIST."""
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -64,8 +64,6 @@ class Mnist(bb.Dataset, name="mnist"):
         ),
     )
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
-    folder: ClassVar[str] = FOLDERS[0]
-
     load_uses: ClassVar[frozenset[str]] = frozenset()
     augmentation: ClassVar[str] = "none"  # a flipped digit is no digit
 
@@ -108,8 +106,11 @@ class Mnist(bb.Dataset, name="mnist"):
 
     def _is_at(self, files: Files, prefix: str) -> bool:
         """Tell whether the files are in a folder, which is not the one of another set."""
-        others = {name for name in FOLDERS if name != self.folder}
-        return _file_in(files, prefix, NAMES[0]) is not None and others.isdisjoint(prefix.split("/"))
+        return _file_in(files, prefix, NAMES[0]) is not None and not any(map(self._is_other, prefix.split("/")))
+
+    def _is_other(self, folder: str) -> bool:
+        """Tell whether the name of a folder says that another set is in it."""
+        return any(word in folder.lower() for word in SETS)
 
     def _check(self, root: Path, prefix: str) -> None:
         """Compare the checksums of the files that are here as they come; none are known of unpacked ones."""
@@ -148,16 +149,18 @@ class FashionMnist(Mnist, name="fashion_mnist"):
         "ankle boot",
     )
 
-    folder: ClassVar[str] = FOLDERS[1]
-
     augmentation: ClassVar[str] = "flip"
+
+    def _is_other(self, folder: str) -> bool:
+        return folder.lower() == "mnist" or any(word in folder.lower() for word in SETS if word != "fashion")
 
     mean: tuple[float, ...] = bb.param((0.2860,), "subtracted from pixels scaled to 0..1; the training images'")
     std: tuple[float, ...] = bb.param((0.3530,), "divides pixels after that; the training images'")
 
 
 def _file_in(files: Files, prefix: str, name: str) -> str | None:
-    present = files.files_in(prefix.rstrip("/"))
+    folder = prefix.rstrip("/")
+    present = files.files_in(folder) - files.folders_in(folder)
     return next((each for each in (f"{name}.gz", name, name.replace("-idx", ".idx")) if each in present), None)
 
 

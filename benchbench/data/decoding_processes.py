@@ -15,7 +15,7 @@ import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from benchbench.data.archive import reader
 from benchbench.data.decoded_rows import write_pixels
@@ -50,11 +50,12 @@ class Request:
     def carry_out(self) -> list[int]:
         """Decode the images; return the rows of those that cannot be decoded."""
         read = reader(Path(self.folder), max_file_bytes=MAX_FILE_BYTES)
+        background = cast("Colour", tuple(self.background))  # which JSON made a list
         failed = []
         with Path(self.target).open("r+b", buffering=0) as file:
             for row, path in zip(self.rows, self.paths, strict=True):
                 try:
-                    pixels = decode(read(path), side=self.side, fit=self.fit, background=self.background)
+                    pixels = decode(read(path), side=self.side, fit=self.fit, background=background)
                 except Exception:  # noqa: BLE001 - whatever it is, the process that asks tries again and tells of it
                     failed.append(row)
                 else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.config.defaults import default_experiment
+from benchbench.data.archive import is_of_system
 from benchbench.data.image_files import image_suffixes, suffix_of
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import BenchError, DataError
@@ -90,8 +91,7 @@ def _readable(path: Path) -> str:
 
 
 def _is_image(path: Path) -> bool:
-    is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return not is_hidden and suffix_of(path.name) in image_suffixes()
+    return not any(map(is_of_system, path.parts)) and suffix_of(path.name) in image_suffixes()
 
 
 def _ask(request: Predict, answer: Path) -> Predicted:

@@ -178,6 +178,10 @@ def _problem(cls: type[Plugin], base: type[Plugin]) -> str:
             getattr(cls, "metric", None) not in (None, *OF_AN_EPOCH),
             f"its metric must be one of {', '.join(OF_AN_EPOCH)}, not {getattr(cls, 'metric', None)!r}",
         ),
+        (
+            getattr(cls, "metric", None) and getattr(cls, "step_every", "epoch") != "epoch",
+            "its metric is measured after every epoch, and its step_every is not 'epoch'",
+        ),
         (getattr(cls, work) is getattr(base, work), f"it has no {work}()"),
     )
     return next((sentence for is_broken, sentence in rules if is_broken), "") or _defaults_problem(cls)

@@ -113,7 +113,7 @@ class Writer:
         """Add a file that a run keeps, without the absolute paths in it."""
         target = f"runs/{run_id}/artifacts/{name}"
         if path.suffix == ".json":
-            self._add(path, target, _cleaned_json)
+            self._add(path, target, cleaned_json)
         else:
             self._add(path, target, _cleaned if path.suffix in _TEXTS else None)
 
@@ -250,8 +250,11 @@ def read(path: Path) -> Iterator[Reader]:
         yield Reader(path, archive)
 
 
-def _cleaned_json(text: str) -> str:
-    """Return JSON without absolute paths and credentials; the paths of a spec stay, since its id is made of them."""
+def cleaned_json(text: str) -> str:
+    """Return JSON without absolute paths and credentials.
+
+    The paths of a spec stay, since its id is made of them, and so do the names of classes, which may look like paths.
+    """
     try:
         return json.dumps(_clean(json.loads(text)), indent=2) + "\n"
     except ValueError:
@@ -264,7 +267,10 @@ def _cleaned(text: str) -> str:
 
 def _clean(value: Any, clean: Callable[[str], str] = _cleaned) -> Any:
     if isinstance(value, dict):
-        return {key: _clean(item, without_credentials if key == "spec" else clean) for key, item in value.items()}
+        return {
+            key: _clean(item, without_credentials if key in ("spec", "class_names") else clean)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_clean(item, clean) for item in value]
     return clean(value) if isinstance(value, str) else value

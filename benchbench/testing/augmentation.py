@@ -122,9 +122,14 @@ def per_image(subject: AugmentationSubject) -> None:
     """Check that what becomes of an image does not depend on the others, unless its label says that it is mixed."""
     if subject.mixes:
         return
-    alone, _ = subject.augment(subject.images[:1], subject.labels[:1], subject.draws[:1])
-    is_same = torch.allclose(alone.float(), subject.augmented[0][:1].float(), rtol=0, atol=1)
-    require(is_same, "what becomes of an image depends on the others in its batch", fix=_DRAWS)
+    images, labels = subject.augmented
+    for row in range(len(images)):
+        one = slice(row, row + 1)
+        alone, label = subject.augment(subject.images[one], subject.labels[one], subject.draws[one])
+        is_same = torch.allclose(alone.float(), images[one].float(), rtol=0, atol=1)
+        require(is_same, "what becomes of an image depends on the others in its batch", fix=_DRAWS)
+        problem = "the label of an image depends on the others in its batch"
+        require(torch.equal(label, labels[one]), problem, fix="return the labels in the order of the images")
 
 
 CHECKS = (builds, shapes, values, unchanged, reproducible, per_image)

@@ -137,7 +137,12 @@ def same_images_again(subject: DatasetSubject) -> None:
 def load_uses(subject: DatasetSubject) -> None:
     """Check that ``load`` reads none of the fields that ``load_uses`` leaves out: cached images would be stale."""
     dataset = subject.dataset
-    others = {"image_size": dataset.image_size + 1, "fit": "crop" if dataset.fit == "pad" else "pad"}
+    others = {
+        "image_size": dataset.image_size + 1,
+        "fit": "crop" if dataset.fit == "pad" else "pad",
+        "mean": tuple(value / 2 + 0.1 for value in dataset.mean),
+        "std": tuple(value * 1.5 for value in dataset.std),
+    }
     unused = {name: value for name, value in others.items() if name not in dataset.load_uses}
     if not unused:
         return
@@ -164,12 +169,21 @@ def mean_and_std(subject: DatasetSubject) -> None:
     require(not problem, problem, fix="one value for each channel, or one for all")
 
 
-@check(needs=("loads",))
+@check(needs=("same images again",))
 def sources(subject: DatasetSubject) -> None:
-    """Check that ``sources`` returns paths, by whose times the decoded images are known to be fresh."""
+    """Check that ``sources`` returns the paths that ``load`` reads, by whose times decoded images are fresh."""
     paths: Any = subject.dataset.sources(subject.root)
     is_paths = isinstance(paths, tuple | list) and all(isinstance(path, Path) for path in paths)
     require(is_paths, f"sources() returns {paths!r}", fix="return a tuple of Path, such as (root,)")
+    if paths:
+        return
+    elsewhere = DatasetSubject(subject.dataset, subject.root / "nothing")
+    try:
+        is_same = _digest(elsewhere, elsewhere.arrays) == _digest(subject, subject.arrays)
+    except Exception:  # noqa: BLE001 - without its files, load() may raise anything
+        is_same = False
+    problem = "load() reads root, and sources() names no file: images that change later would be missed"
+    require(is_same, problem, fix="return (root,), or leave sources() out")
 
 
 CHECKS = (

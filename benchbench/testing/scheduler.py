@@ -70,6 +70,8 @@ def step_every(plugin: Scheduler) -> None:
     metrics = [field.name for field in fields(Epoch)]
     problem = f"metric {plugin.metric!r} is no number of an epoch"
     require(plugin.metric is None or plugin.metric in metrics, problem, fix=f"one of {', '.join(metrics)}")
+    problem = f"metric {plugin.metric!r} is measured after an epoch, and step_every is 'batch'"
+    require(plugin.metric is None or plugin.step_every == "epoch", problem, fix='leave out step_every = "batch"')
 
 
 @check()

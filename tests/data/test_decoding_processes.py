@@ -54,6 +54,17 @@ def test_helpers_decode_the_same_images(photos: Path, tmp_path: Path, monkeypatc
     assert len(psutil.Process().children()) == before
 
 
+def test_helpers_decode_whatever_the_fit(photos: Path, tmp_path: Path) -> None:
+    target = tmp_path / "pixels"
+    target.write_bytes(bytes(3 * 8 * 8))
+    (path, *_) = sorted(file.relative_to(photos).as_posix() for file in photos.rglob("*.png"))
+    asked = decoding_processes.Request(str(photos), [path], [0], 8, "pad", (1, 2, 3), str(target), 0)
+    helper = decoding_processes.Helpers(10**9, 10**9)
+    assert helper.decode(asked) == []
+    helper.close()
+    assert len(set(target.read_bytes())) > 3
+
+
 def test_damaged_files_are_named_as_without_helpers(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,3 +25,10 @@ def test_one_path_is_as_good_as_a_list_of_one(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     for given in (str(tmp_path), tmp_path, [tmp_path]):
         assert list(find_files(given)) == [str(tmp_path / "a.png")]
+
+
+def test_what_systems_and_network_drives_leave_in_a_folder_is_no_image(tmp_path: Path) -> None:
+    for name in ("a.png", "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg", "#recycle/b.png", ".hidden/c.png", "__MACOSX/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(find_files(tmp_path)) == [str(tmp_path / "a.png")]

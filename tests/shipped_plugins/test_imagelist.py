@@ -113,6 +113,7 @@ def test_a_folder_with_one_list_stands_for_it(tmp_path: Path) -> None:
         (["a.png,cat,holdout"], "line 2 has the split 'holdout', which is none of train, val and test"),
         (["a.png,cat,train", "b.png,cat,val"], "has one class only: cat"),
         (["a.png,cat,train", "b.png,cat,val", "c.png,dog,test"], "there are no training images of dog"),
+        (["a.png,maillot,train,", "b.png,maillot, tank suit,val"], "line 3 has more fields than the first line"),
         (
             ["a.png,cat,train", 'b.png,"6 in,val', "c.png,dog,test"],
             "a quotation mark too many or too few",
@@ -158,3 +159,10 @@ def test_an_image_that_changes_is_decoded_again(tmp_path: Path) -> None:
     assert data_cache.digest_of(dataset(), table)
     Image.new("L", (20, 20)).save(tmp_path / "train" / "cat0.png")
     assert data_cache.digest_of(dataset(), table) is None
+
+
+def test_absolute_paths_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
+    lines = [f"{tmp_path}/photos/{line}" for line in split_lines()]
+    (tmp_path / "lists").mkdir()
+    splits = decoded(dataset(), write(tmp_path / "lists", lines))
+    assert splits.val.names == ("val/cat0.png", "val/dog0.png", "val/cat1.png", "val/dog1.png")

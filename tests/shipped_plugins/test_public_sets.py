@@ -191,6 +191,23 @@ def test_mnist_and_fashion_mnist_keep_the_promises_of_all_datasets(tmp_path: Pat
     check_dataset(cls(), write_folder(tmp_path, mnist_files(is_packed=False)))
 
 
+def test_mnist_is_read_from_a_folder_with_folders_of_the_same_names(tmp_path: Path) -> None:
+    for name, content in mnist_files(is_packed=False).items():
+        write_folder(tmp_path / name, {name: content})
+        write_folder(tmp_path, {name.replace("-idx", ".idx"): content})
+    assert len(AnyMnist().load(tmp_path).test) == 30
+
+
+@pytest.mark.parametrize("other", ["fashion", "fashion_mnist", "Fashion-MNIST", "KMNIST"])
+def test_mnist_is_not_read_from_the_folder_of_another_set(tmp_path: Path, other: str) -> None:
+    files = mnist_files(is_packed=False)
+    write_folder(tmp_path / other, {name: content[:-1] + b"x" for name, content in files.items()})
+    assert "is missing" in refusal(AnyMnist(), tmp_path).message
+    write_folder(tmp_path / "mnist", files)
+    ours = AnyMnist().load(tmp_path)
+    assert np.array_equal(ours.test.images, AnyMnist().load(tmp_path / "mnist").test.images)
+
+
 def test_mnist_is_read_alike_packed_unpacked_zipped_and_from_torchvisions_folder(tmp_path: Path) -> None:
     roots = (
         write_folder(tmp_path / "packed", mnist_files()),

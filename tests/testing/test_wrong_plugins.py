@@ -101,6 +101,22 @@ class ReadsTheSize(Images, name="reads-the-size"):
         return super().split(number + self.image_size)
 
 
+class ReadsTheMean(Images, name="reads-the-mean"):
+    load_uses: ClassVar[frozenset[str]] = frozenset({"image_size", "fit"})
+
+    def split(self, number: int) -> bb.Split:
+        return super().split(number + round(255 * self.mean[0]))
+
+
+class NoSources(Images, name="no-sources"):
+    def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002
+        return ()
+
+    def load(self, root: Path) -> bb.Splits:
+        train, val, test = (self.split(number + 3 * len(root.name)) for number in range(3))
+        return bb.Splits(train, val, test, ("a", "b"))
+
+
 class TextSources(Images, name="text-sources"):
     def sources(self, root: Path) -> Any:
         return str(root)
@@ -117,7 +133,9 @@ class TextSources(Images, name="text-sources"):
         (Alike(), "image content", "all train images are alike"),
         (Shared(), "disjoint splits", "4 of 4 val images are in train as well"),
         (Restless(), "same images again", "train, val, test is not the same when loaded again"),
-        (ReadsTheSize(), "load uses", "with another image_size and fit, load() returns other images"),
+        (ReadsTheSize(), "load uses", "with another image_size and fit and mean and std, load() returns other images"),
+        (ReadsTheMean(), "load uses", "with another mean and std, load() returns other images"),
+        (NoSources(), "sources", "load() reads root, and sources() names no file"),
         (Cut(), "image size", "dataset.image_size 4 would cut the stored images of 8x8 pixels"),
         (FewMeans(), "mean and std", "dataset.mean has 2 values for images of 3 channels"),
         (TextSources(), "sources", "sources() returns 'text-sources'"),
@@ -244,6 +262,14 @@ class BadMetric(Rates, name="bad-metric"):
     metric: ClassVar[str | None] = "validation_loss"
 
 
+class MetricOfABatch(Rates, name="metric-of-a-batch"):
+    metric: ClassVar[str | None] = "val_loss"
+    step_every: ClassVar[Literal["epoch", "batch"]] = "batch"
+
+    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:  # noqa: ARG002
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+
+
 class BadTime(Rates, name="bad-time"):
     step_every: ClassVar[Literal["epoch", "batch"]] = "step"  # type: ignore[assignment]
 
@@ -287,6 +313,7 @@ class SaysThatItDoesNot(Rates, name="says-that-it-does-not"):
         (SaysThatItDoesNot(), "first epochs", "in a trial of twice as many epochs it gives"),
         (BadTime(), "step every", "step_every is 'step'"),
         (BadMetric(), "step every", "metric 'validation_loss' is no number of an epoch"),
+        (MetricOfABatch(), "step every", "metric 'val_loss' is measured after an epoch, and step_every is 'batch'"),
         (OtherOptimizer(), "builds", "its optimizer is not the one that build() was given"),
         (Below(), "learning rates", "unusable learning rates"),
         (OneGroup(), "every group", "it changes the learning rate of one group and not of another"),

@@ -18,6 +18,8 @@ from benchbench.testing.kits import plugin_outcomes
 if TYPE_CHECKING:
     from benchbench.testing.checking import Check
 
+HALF = 0.5
+
 
 # Augmentations
 
@@ -84,6 +86,16 @@ class LooksAround(Darker, name="looks-around"):
         return (images + images.float().mean(dim=0)) / 2, labels
 
 
+class DecidesForAll(Darker, name="decides-for-all"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
+        return (images.flip(-1) if draws[0, 0] < HALF else images), labels
+
+
+class RollsLabels(Darker, name="rolls-labels"):
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+        return images, labels.roll(1)
+
+
 @pytest.mark.parametrize(
     ("plugin", "check", "problem"),
     [
@@ -96,6 +108,8 @@ class LooksAround(Darker, name="looks-around"):
         (InPlace(), "unchanged", "it changes the images or labels that it is given"),
         (Relabels(), "unchanged", "it changes the images or labels that it is given"),
         (OwnGenerator(), "reproducible", "it does not return the same twice"),
+        (DecidesForAll(), "per image", "what becomes of an image depends on the others in its batch"),
+        (RollsLabels(), "per image", "the label of an image depends on the others in its batch"),
         (LooksAround(), "per image", "what becomes of an image depends on the others in its batch"),
     ],
 )

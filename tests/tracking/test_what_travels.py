@@ -192,3 +192,9 @@ def test_a_trial_that_left_no_record_is_counted(here: Store, tmp_path: Path) -> 
         shutil.rmtree(run.info.artifact_uri.removeprefix("file://"), ignore_errors=True)
     made = export_results(tmp_path / "results.bench")
     assert made.notes == ("3 trial(s) left no record, and no comparison can use them",)
+
+
+def test_names_of_classes_that_look_like_paths_stay_what_they_are() -> None:
+    record = json.dumps({"data": {"class_names": ["/m/0bt9lr", "/m/01yrx"], "source": "/home/ann/images"}})
+    cleaned = json.loads(results_file.cleaned_json(record))
+    assert cleaned == {"data": {"class_names": ["/m/0bt9lr", "/m/01yrx"], "source": "images"}}
