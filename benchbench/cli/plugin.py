@@ -64,6 +64,8 @@ def check_plugin(
     words: Annotated[
         list[str], typer.Argument(metavar="NAME|PATH|PACKAGE", help="Plugins, files, folders or installed packages.")
     ],
+    image_size: Annotated[int, typer.Option("--image-size", min=1, help="Side of the images that models get.")] = 64,
+    num_channels: Annotated[int, typer.Option("--channels", min=1, help="Channels of the images that models get.")] = 3,
     plugins: options.Plugins = None,
     data: options.Data = None,
     as_json: options.Json = False,
@@ -79,12 +81,14 @@ def check_plugin(
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.plugin_check import check_plugins
     from benchbench.plugin.discovery import loose_files
+    from benchbench.protocol.plugin_checks import CheckedImages
 
     with Console(stderr=True).status("looking for plugins") as status:
         reports = check_plugins(
             words,
             files=loose_files(map(str, plugins or ())),
             data=parse_data_options(data or ()),
+            images=CheckedImages(image_size, num_channels),
             on_checking=lambda subject: status.update(f"checking {subject}"),
         )
     num_failed = sum(report.num_failed for report in reports)

@@ -15,7 +15,7 @@ from benchbench.data.locations import DataPaths
 from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import Packaged, bare, find_sources, is_file, qualified
-from benchbench.protocol.plugin_checks import CheckRequest, Outcome, Progress, Report
+from benchbench.protocol.plugin_checks import CheckedImages, CheckRequest, Outcome, Progress, Report
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
@@ -36,19 +36,20 @@ def check_plugins(
     *,
     files: Iterable[str] = (),
     data: Mapping[str, Path] | None = None,
+    images: CheckedImages | None = None,
     on_checking: Callable[[str], None] = lambda _: None,
 ) -> tuple[Report, ...]:
     """Return a report of each module and plugin that is meant: names, packages, files, or folders of either.
 
-    ``files`` are loose files in which names are looked for too. Raises :class:`~benchbench.errors.PluginError` for a
-    word that means nothing.
+    ``files`` are loose files in which names are looked for too. ``images`` are those that models get. Raises
+    :class:`~benchbench.errors.PluginError` for a word that means nothing.
     """
     targets = [find_target(word, tuple(files)) for word in words]
     _check_data(data or {}, targets, tuple(files))
     reports: list[Report] = []
     for target in targets:
         named = {name: str(path) for name, path in (data or {}).items()}
-        request = CheckRequest(target.origins, target.files, target.names, named)
+        request = CheckRequest(target.origins, target.files, target.names, named, images or CheckedImages())
         reports += [report for report in _check(request, on_checking) if report not in reports]
     return tuple(reports)
 

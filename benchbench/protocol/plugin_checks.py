@@ -49,16 +49,26 @@ def failures_text(reports: Iterable[Report]) -> str:
 
 
 @dataclass(frozen=True)
+class CheckedImages:
+    """What the images are like with which models are checked: some models take no others."""
+
+    image_size: int = 64
+    num_channels: int = 3
+
+
+@dataclass(frozen=True)
 class CheckRequest:
     """Which plugins to check: those of these origins and, if ``names`` is not empty, of these names alone.
 
-    ``files`` are loose files. ``data`` has the paths of images by dataset, "" standing for all of them.
+    ``files`` are loose files. ``data`` has the paths of images by dataset, "" standing for all of them. ``images`` are
+    for models.
     """
 
     origins: tuple[str, ...]
     files: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     data: dict[str, str] | None = None
+    images: CheckedImages = CheckedImages()
 
 
 @dataclass(frozen=True)

@@ -23,62 +23,55 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchbench.plugin.base import Plugin
+    from benchbench.plugin.model import DataSpec
     from benchbench.protocol.plugin_checks import Outcome
 
 _OUTCOMES: dict[str, Callable[[Any], Iterator[Outcome]]] = {
     "augmentation": augmentation_outcomes,
-    "model": model_outcomes,
     "loss": loss_outcomes,
     "optimizer": optimizer_outcomes,
     "scheduler": scheduler_outcomes,
 }
 
 
-def plugin_outcomes(plugin: Any, root: Path | None = None) -> Iterator[Outcome]:
-    """Yield what each check of a plugin of any kind comes to; ``root`` has the images of a dataset."""
+def plugin_outcomes(plugin: Any, root: Path | None = None, images: DataSpec = IMAGES) -> Iterator[Outcome]:
+    """Yield what each check of a plugin of any kind comes to; ``root`` is for datasets, ``images`` for models."""
     if plugin.kind == "dataset":
         yield from dataset_outcomes(plugin, root)
+    elif plugin.kind == "model":
+        yield from model_outcomes(plugin, images)
     else:
         yield from _OUTCOMES[plugin.kind](plugin)
 
 
-def fingerprint(plugin: Any, root: Path | None = None) -> str:
+def fingerprint(plugin: Any, root: Path | None = None, images: DataSpec = IMAGES) -> str:
     """Return what the plugin builds or loads from the same seed, shortened to a digest."""
-    return _FINGERPRINTS.get(plugin.kind, _of_parameters)(plugin, root)
+    if plugin.kind == "dataset":
+        return loaded_digest(plugin, root or default_root(plugin))
+    if plugin.kind == "model":
+        return _of_tensors(ModelSubject(plugin, images).build().state_dict().values())
+    return _FINGERPRINTS.get(plugin.kind, repr)(plugin)
 
 
-def _of_dataset(plugin: Any, root: Path | None) -> str:
-    return loaded_digest(plugin, root or default_root(plugin))
-
-
-def _of_model(plugin: Any, _: Path | None) -> str:
-    return _of_tensors(ModelSubject(plugin, IMAGES).build().state_dict().values())
-
-
-def _of_augmentation(plugin: Any, _: Path | None) -> str:
+def _of_augmentation(plugin: Any) -> str:
     return _of_tensors(AugmentationSubject(plugin).augmented)
 
 
-def _of_loss(plugin: Any, _: Path | None) -> str:
+def _of_loss(plugin: Any) -> str:
     subject = LossSubject(plugin)
     return _of_tensors(subject.of(subject.logits, targets) for targets in (subject.labels, subject.fractions))
 
 
-def _of_optimizer(plugin: Any, _: Path | None) -> str:
+def _of_optimizer(plugin: Any) -> str:
     toy = Toy(plugin)
     toy.step()
     toy.step()
     return _of_tensors(toy.network.state_dict().values())
 
 
-def _of_scheduler(plugin: Any, _: Path | None) -> str:
+def _of_scheduler(plugin: Any) -> str:
     schedule = Schedule(plugin)
     return str(schedule.steps(schedule.num_steps))
-
-
-def _of_parameters(plugin: Plugin, _: Path | None) -> str:
-    return repr(plugin)
 
 
 def _of_tensors(tensors: Iterable[Tensor]) -> str:
@@ -89,10 +82,8 @@ def _of_tensors(tensors: Iterable[Tensor]) -> str:
     return digest.hexdigest()
 
 
-_FINGERPRINTS: dict[str, Callable[[Any, Path | None], str]] = {
-    "dataset": _of_dataset,
+_FINGERPRINTS: dict[str, Callable[[Any], str]] = {
     "augmentation": _of_augmentation,
-    "model": _of_model,
     "loss": _of_loss,
     "optimizer": _of_optimizer,
     "scheduler": _of_scheduler,

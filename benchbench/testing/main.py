@@ -21,6 +21,7 @@ from benchbench.protocol.plugin_checks import CheckRequest, Outcome, Progress, R
 from benchbench.records.json_adapter import json_adapter
 from benchbench.testing.importing import import_outcomes, watch
 from benchbench.testing.kits import fingerprint, plugin_outcomes
+from benchbench.testing.model import images_like
 from benchbench.testing.rebuilding import NAME, Built, rebuilt
 
 if TYPE_CHECKING:
@@ -67,13 +68,14 @@ def _outcomes(plugin: Plugin, origin: str, request: CheckRequest, built: dict[st
     except BenchError as error:
         yield Outcome("loads", "failed", error.message, error.hint or "--data PATH names the images")
         return
-    yield from plugin_outcomes(plugin, root)
+    images = images_like(request.images)
+    yield from plugin_outcomes(plugin, root, images)
     try:
-        digest = fingerprint(plugin, root)
+        digest = fingerprint(plugin, root, images)
     except Exception:  # noqa: BLE001 - the checks above have told what is wrong with it
         yield Outcome(NAME, "skipped", "it cannot be built")
     else:
-        built[f"{plugin.kind} {plugin.name} of {origin}"] = Built(plugin, origin, root, digest)
+        built[f"{plugin.kind} {plugin.name} of {origin}"] = Built(plugin, origin, root, request.images, digest)
 
 
 def _root(dataset: Dataset, request: CheckRequest) -> Path:

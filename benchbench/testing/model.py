@@ -15,6 +15,7 @@ from torch.nn import functional
 from benchbench.data.preparation import Classifier, Preparation
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.plugin.model import DataSpec, logits_problem
+from benchbench.protocol.plugin_checks import CheckedImages
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
 from benchbench.testing.saved import saved_and_loaded
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
     from benchbench.plugin.model import Model
     from benchbench.protocol.plugin_checks import Outcome
 
-IMAGES = DataSpec(num_channels=3, image_size=64, num_classes=10)
+
+def images_like(images: CheckedImages) -> DataSpec:
+    """Return the description of such images in ten classes."""
+    return DataSpec(num_channels=images.num_channels, image_size=images.image_size, num_classes=10)
+
+
+IMAGES = images_like(CheckedImages())
 CPU = torch.device("cpu")
 BATCH_SIZE = 4
 LEARNING_STEPS = 25

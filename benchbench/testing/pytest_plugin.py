@@ -17,10 +17,18 @@ if TYPE_CHECKING:
 class CheckPlugin(Protocol):
     """What the fixture gives."""
 
-    def __call__(self, *words: str, plugins: Iterable[str | Path] = (), data: str | Path | None = None) -> None:
+    def __call__(
+        self,
+        *words: str,
+        plugins: Iterable[str | Path] = (),
+        data: str | Path | None = None,
+        image_size: int = 64,
+        num_channels: int = 3,
+    ) -> None:
         """Check plugins by name, path or package, as ``bench plugin check`` does.
 
         ``plugins`` are loose files in which names are looked for; ``data`` is where a dataset finds its images.
+        Models get images of ``image_size`` with ``num_channels``.
         """
 
 
@@ -28,12 +36,18 @@ class CheckPlugin(Protocol):
 def check_plugin() -> CheckPlugin:
     """Give a function that fails the test with everything that is wrong with plugins, each with its fix."""
 
-    def checked(*words: str, plugins: Iterable[str | Path] = (), data: str | Path | None = None) -> None:
+    def checked(
+        *words: str,
+        plugins: Iterable[str | Path] = (),
+        data: str | Path | None = None,
+        image_size: int = 64,
+        num_channels: int = 3,
+    ) -> None:
         from benchbench.driver.plugin_check import check_plugins
-        from benchbench.protocol.plugin_checks import failures_text
+        from benchbench.protocol.plugin_checks import CheckedImages, failures_text
 
-        roots = {} if data is None else {"": Path(data)}
-        failures = failures_text(check_plugins(words, files=map(str, plugins), data=roots))
+        roots, images = {} if data is None else {"": Path(data)}, CheckedImages(image_size, num_channels)
+        failures = failures_text(check_plugins(words, files=map(str, plugins), data=roots, images=images))
         if failures:
             pytest.fail(failures, pytrace=False)
 

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ from benchbench.plugin import parameters
 from benchbench.plugin.discovery import find_sources
 from benchbench.plugin.failures import explain
 from benchbench.plugin.loading import load
-from benchbench.protocol.plugin_checks import Outcome
+from benchbench.protocol.plugin_checks import CheckedImages, Outcome
 from benchbench.testing.kits import fingerprint
+from benchbench.testing.model import images_like
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,11 +33,12 @@ NAME = "rebuilt in a worker"
 
 @dataclass(frozen=True)
 class Built:
-    """A plugin with its origin, the images that it loads, and the fingerprint that it had."""
+    """A plugin with its origin, the images that it loads or is built for, and the fingerprint that it had."""
 
     plugin: Plugin
     origin: str
     root: Path | None
+    images: CheckedImages
     fingerprint: str
 
     def to_json(self) -> dict[str, Any]:
@@ -44,7 +46,15 @@ class Built:
         cls = type(self.plugin)
         params = parameters.to_json(self.plugin)
         root = str(self.root) if self.root else None
-        return {"origin": self.origin, "kind": cls.kind, "name": cls.name, "params": params, "root": root}
+        images = asdict(self.images)
+        return {
+            "origin": self.origin,
+            "kind": cls.kind,
+            "name": cls.name,
+            "params": params,
+            "root": root,
+            "images": images,
+        }
 
 
 def rebuilt(built: Sequence[Built], files: Iterable[str]) -> list[Outcome]:
@@ -80,7 +90,8 @@ def _rebuild(request: dict[str, Any], item: dict[str, Any]) -> dict[str, str]:
     source = next(source for source in find_sources(request["files"]) if source.origin == item["origin"])
     classes = {(cls.kind, cls.name): cls for cls in load(source).classes}
     plugin = parameters.read(classes[item["kind"], item["name"]], item["params"])
-    return {"fingerprint": fingerprint(plugin, Path(item["root"]) if item["root"] else None)}
+    root, images = Path(item["root"]) if item["root"] else None, images_like(CheckedImages(**item["images"]))
+    return {"fingerprint": fingerprint(plugin, root, images)}
 
 
 def main() -> None:

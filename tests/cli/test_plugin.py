@@ -43,6 +43,34 @@ def test_checking_a_file_tells_of_all_its_plugins_and_what_is_wrong(tmp_path: Pa
     assert {"logits", "rebuilt in a worker"} <= {outcome["check"] for outcome in model["outcomes"]}
 
 
+NARROW = """
+from torch import nn
+
+import benchbench as bb
+
+
+class Narrow(bb.Model, name="narrow"):
+    \"\"\"Takes grey images of 28x28, and no others.\"\"\"
+
+    def build(self, data: bb.DataSpec) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 24 * 24, data.num_classes))
+
+
+@bb.hookimpl
+def benchbench_models():
+    return [Narrow]
+"""
+
+
+@pytest.mark.slow
+def test_a_model_is_checked_with_images_that_it_takes(tmp_path: Path) -> None:
+    (tmp_path / "narrow.py").write_text(NARROW, encoding="utf-8")
+    bench = Bench(tmp_path, tmp_path / "cache")
+    done = bench("plugin", "check", "./narrow.py", "--image-size", 28, "--channels", 1)
+    assert "all is well" in done.stdout, done.stdout + done.stderr
+    assert bench("plugin", "check", "./narrow.py").returncode == 1
+
+
 @pytest.mark.slow
 def test_a_shipped_plugin_passes_by_name(tmp_path: Path) -> None:
     done = Bench(tmp_path, tmp_path / "cache")("plugin", "check", "cosine")

@@ -9,6 +9,7 @@ import torch
 
 from benchbench.plugin.discovery import LooseFile
 from benchbench.plugin.registry import Registry
+from benchbench.protocol.plugin_checks import CheckedImages
 from benchbench.testing.importing import import_outcomes, watch
 from benchbench.testing.kits import fingerprint
 from benchbench.testing.rebuilding import Built, rebuilt
@@ -95,7 +96,10 @@ def test_a_plugin_that_another_process_builds_otherwise_is_caught(tmp_path: Path
     files[0].write_text(RESTLESS)
     files[1].write_text(PLUGIN)
     registry = Registry.load(files, only=set(map(str, files)))
-    built = [Built(cls(), registry.origins[key], tmp_path, fingerprint(cls())) for key, cls in registry.plugins.items()]
+    built = [
+        Built(cls(), registry.origins[key], tmp_path, CheckedImages(), fingerprint(cls()))
+        for key, cls in registry.plugins.items()
+    ]
     restless, net = rebuilt(built, map(str, files))
     assert (restless.result, restless.problem) == ("failed", "another process loads something else")
     assert net.result == "passed"
