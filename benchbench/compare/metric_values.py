@@ -22,6 +22,7 @@ from benchbench.errors import SpecError, closest
 from benchbench.records.metric_names import (
     OF_AN_EPOCH,
     check_target,
+    class_metric,
     class_slugs,
     final_values,
     is_fraction,
@@ -75,6 +76,8 @@ class Metric:
         name = name.removeprefix("time/")
         if name.startswith(("epochs_to_", "seconds_to_")):
             return Metric(name, "epochs" if name.startswith("epochs") else "seconds", "lower")
+        if name.startswith("test_accuracy/"):
+            return Metric(class_metric(name.partition("/")[2]), "fraction", "higher")
         if is_fraction(name):
             return Metric(name, "fraction", "higher")
         if name == "images_per_second":

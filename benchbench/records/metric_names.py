@@ -26,16 +26,24 @@ _MAX_CLASS_CHARACTERS = 200
 
 def class_slugs(class_names: tuple[str, ...]) -> dict[str, str]:
     """Return a metric name for each class, in characters that MLflow takes; no two are equal, case apart."""
-    slugs = {
-        class_name: re.sub(r"[^\w\-]+", "_", class_name).strip("_")[:_MAX_CLASS_CHARACTERS]
-        for class_name in class_names
-    }
+    slugs = {class_name: _slug(class_name) for class_name in class_names}
     taken = [slug.casefold() for slug in slugs.values()]
     return {
         # No slug has a dot of its own, so that one with a number behind a dot equals no other.
         class_name: slug if slug and taken.count(slug.casefold()) == 1 else f"{slug or 'class'}.{number}"
         for number, (class_name, slug) in enumerate(slugs.items())
     }
+
+
+def class_metric(class_name: str) -> str:
+    """Return the metric of a class whose slug, or whose own name if it is like no other, is given."""
+    slug, dot, number = class_name.rpartition(".")
+    is_numbered = bool(dot) and number.isdigit()
+    return f"test_accuracy/{f'{_slug(slug)}.{number}' if is_numbered else _slug(class_name)}"
+
+
+def _slug(class_name: str) -> str:
+    return re.sub(r"[^\w\-]+", "_", class_name).strip("_")[:_MAX_CLASS_CHARACTERS]
 
 
 def epoch_values(event: EpochFinished) -> dict[str, float]:

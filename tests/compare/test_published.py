@@ -83,3 +83,14 @@ def test_a_published_number_is_compared_with_trials_on_the_images_of_now() -> No
     before = [replace(record, data=replace(record.data, digest="0" * 64), started_ms=1) for record in now]
     (row,) = against_published(before + now, [expected(0.51)])
     assert row.ours.n == 2
+
+
+def test_a_class_may_be_asked_for_by_its_own_name() -> None:
+    rows = [expected(0.5, metric=f"test_accuracy/{name}") for name in ("Persian cat", "Persian_cat", "goldfish")]
+    found = against_published(configuration(LOW, [0.5, 0.6]), rows)
+    assert [row.metric.name for row in found] == [
+        "test_accuracy/Persian_cat",
+        "test_accuracy/Persian_cat",
+        "test_accuracy/goldfish",
+    ]
+    assert all(row.ours.n == 2 for row in found)
