@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.main import get_command
@@ -281,6 +281,16 @@ def _json(text: str) -> JsonValue:
     except ValueError:
         return text
     return value
+
+
+def decay(text: str | None) -> float | Literal["none"] | None:
+    """Return the value of ``--ema-decay``."""
+    if text is None or text == "none":
+        return "none" if text else None
+    try:
+        return float(text)
+    except ValueError:
+        raise SpecError(f"--ema-decay {text!r} is no number", hint="such as 0.999, or none") from None
 
 
 def _number(text: str, metric: str) -> float:

@@ -104,7 +104,12 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option("--precision", help="Precision of training and evaluation.", show_default=defaults.PRECISION),
     ] = None,
     ema_decay: Annotated[
-        float | None, typer.Option("--ema-decay", help="Test a moving average of the weights, such as 0.999.")
+        str | None,
+        typer.Option(
+            "--ema-decay",
+            metavar="<float>|none",
+            help="Test a moving average of the weights, such as 0.999; none: not as in --spec.",
+        ),
     ] = None,
     select: Annotated[
         defaults.Select | None,
@@ -162,7 +167,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 batch_size=batch_size,
                 seed=seed,
                 precision=precision,
-                ema_decay=ema_decay,
+                ema_decay=options.decay(ema_decay),
                 select=select,
                 set=short | given,
                 spec=spec,

@@ -76,10 +76,9 @@ class Metric:
         name = name.removeprefix("time/")
         if name.startswith(("epochs_to_", "seconds_to_")):
             return Metric(name, "epochs" if name.startswith("epochs") else "seconds", "lower")
-        if name.startswith("test_accuracy/"):
-            return Metric(class_metric(name.partition("/")[2]), "fraction", "higher")
         if is_fraction(name):
-            return Metric(name, "fraction", "higher")
+            _, slash, class_name = name.partition("/")
+            return Metric(class_metric(class_name) if slash else name, "fraction", "higher")
         if name == "images_per_second":
             return Metric(name, "images/s", "higher")
         if name.endswith("_loss"):

@@ -7,6 +7,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from benchbench.config.kinds import KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -69,9 +71,16 @@ def _toml_key(key: str) -> str:
 
 
 def is_match(spec: Spec, where: Mapping[str, JsonValue]) -> bool:
-    """Tell whether the spec has all these values; ``"none"`` matches None, which TOML cannot write."""
+    """Tell whether the spec has all these values; ``"none"`` matches None, which TOML cannot write.
+
+    A plugin's name with its package, ``package:name``, matches the name alone: that is what a spec has if no other
+    package has the same.
+    """
     flat = spec.flat()
-    return all(key in flat and is_value(flat[key], value) for key, value in where.items())
+    return all(
+        key in flat and (is_value(flat[key], value) or (key in KINDS and flat[key] == str(value).rpartition(":")[2]))
+        for key, value in where.items()
+    )
 
 
 def is_value(own: JsonValue, asked: JsonValue) -> bool:

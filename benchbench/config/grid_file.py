@@ -15,7 +15,7 @@ from pydantic import Field
 
 from benchbench.config.axes import AXIS, axis_keys, check_axis, check_no_axis, choices, count, expand, is_axis, without
 from benchbench.config.compare_section import check_names, read_comparison
-from benchbench.config.composition import as_one
+from benchbench.config.composition import DEFAULT, as_one, part_names
 from benchbench.config.design import Design, looks_up_to
 from benchbench.config.differences import describe_spec, describe_values, is_match, is_same, varying
 from benchbench.config.files import read_toml
@@ -135,12 +135,12 @@ class GridFile:
                     f"{self.path}: [compare] by {key!r}, which has one value in all trials",
                     hint=f"what varies: {', '.join(varied) or 'nothing but the seed'}",
                 )
-        # Each dataset is compared by itself, and has a baseline of its own.
-        of_one_dataset = [key for key in varied if key.partition(".")[0] != "dataset"]
         for name, selection in self._selections():
             matching = [spec for spec in specs if is_match(spec, selection)] if selection else []
-            keys = varied if name != BASELINE else self.compare.by or of_one_dataset
-            rest = [key for key in varying(matching) if key in keys]
+            keys = self.compare.by if name == BASELINE and self.compare.by else varied
+            # Each dataset is compared by itself, and has a baseline of its own.
+            together = _by_dataset(matching) if name == BASELINE else [matching]
+            rest = [key for key in keys if any(key in varying(of_one) for of_one in together)]
             if rest:
                 raise SpecError(
                     f"{self.path}: {name} selects several configurations: {describe_values(selection, selection)}",
@@ -160,6 +160,13 @@ class GridFile:
             f"{self.path}: trials {first} and {second} of {num_trials} are the same: {values}",
             hint="remove the repeated value from its axis; seeds = [0, 1, 2] repeats every configuration",
         )
+
+
+def _by_dataset(specs: Iterable[Spec]) -> list[list[Spec]]:
+    of_one: dict[str, list[Spec]] = {}
+    for spec in specs:
+        of_one.setdefault(spec.dataset.name, []).append(spec)
+    return list(of_one.values())
 
 
 def load(
@@ -268,11 +275,16 @@ def _check_declared(compare: Compare, seed: Any) -> None:
 
 
 def _with_baseline(compare: Compare, shared: Mapping[str, Any]) -> Compare:
-    """Return the question with the first configuration as its baseline, unless it names one."""
+    """Return the question with the first configuration as its baseline, unless it names one.
+
+    Only its dataset knows which augmentation ``default`` is. Such a configuration is the baseline as the first row.
+    """
     axes = axis_keys(shared)
     first = _flat_trial(next(expand(shared)))
-    keys = [key for key in compare.by or axes if key in axes and key in first]
-    return compare if compare.baseline else compare.model_copy(update={"baseline": {key: first[key] for key in keys}})
+    baseline = {key: first[key] for key in compare.by or axes if key in axes and key in first}
+    if compare.baseline or DEFAULT in part_names(str(baseline.get("augmentation", "")), kind="augmentation"):
+        return compare
+    return compare.model_copy(update={"baseline": baseline})
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from benchbench.config.composition import JOINT, as_one
 from benchbench.config.files import read_toml
@@ -35,7 +35,7 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     batch_size: int | None = None,
     seed: int | None = None,
     precision: str | None = None,
-    ema_decay: float | None = None,
+    ema_decay: float | Literal["none"] | None = None,
     select: str | None = None,
     set: Mapping[str, object] | None = None,  # noqa: A002 - the word of the command line
     spec: str | Path | None = None,

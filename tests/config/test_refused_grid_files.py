@@ -293,3 +293,27 @@ def test_a_design_with_nothing_to_compare_is_refused_before_it_trains(write: Wri
     read = load(file, ["optimizer.lr=0.3"], decide=True)
     with pytest.raises(SpecError, match=r"by 'optimizer\.lr', which has one value in all trials"):
         read.check(resolve(registry, read))
+
+
+def test_a_baseline_that_leaves_out_a_parameter_of_the_dataset_is_refused_before_it_trains(
+    write: WriteGrid, registry: Registry
+) -> None:
+    axes = 'model = "alexnet"\ndataset = { name = "digits", image_size = { grid = [8, 16] } }\n'
+    read = load(write(axes + 'optimizer = { grid = ["sgd", "adam"] }\n[compare]\nbaseline = { optimizer = "adam" }'))
+    with pytest.raises(SpecError, match=r"compare\.baseline selects several configurations: optimizer=adam") as caught:
+        read.check(resolve(registry, read))
+    assert "dataset.image_size" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        'optimizer = { grid = ["benchbench:sgd", "adam"] }\n',
+        'augmentation = { grid = ["default", "flip"] }\noptimizer = { grid = ["sgd", "adam"] }\n',
+    ],
+)
+def test_whatever_its_first_configuration_is_called_a_design_has_it_as_its_baseline(
+    write: WriteGrid, registry: Registry, axis: str
+) -> None:
+    read = load(write('model = "alexnet"\ndataset = "digits"\n' + axis), decide=True)
+    read.check(resolve(registry, read))
