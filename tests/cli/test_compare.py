@@ -201,7 +201,7 @@ def test_a_grid_file_asks_its_question_of_its_own_trials() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_options_override_the_file_and_missing_trials_of_the_grid_are_told_of(tmp_path: Path) -> None:
+def test_options_override_the_file_and_missing_trials_of_the_grid_are_noted(tmp_path: Path) -> None:
     grid = tmp_path / "more.toml"
     grid.write_text(GRID.replace("[0, 1, 2]", "[0, 1, 2, 8]"), encoding="utf-8")
     result = bench("bench", "--grid", grid, "--metric", "test_loss", "--baseline", "optimizer.lr=0.001", "--json")

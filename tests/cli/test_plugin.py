@@ -90,7 +90,7 @@ def test_the_fixture_of_pytest_fails_with_what_is_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_plugin_that_ends_python_is_told_of() -> None:
+def test_a_plugin_that_ends_python_is_reported() -> None:
     result = call("plugin", "check", PLUGINS / "_crashes.py", "--json")
     assert result.exit_code == 1
     [report] = json.loads(result.output)["reports"]

@@ -273,7 +273,7 @@ def test_a_listener_hears_every_event_and_one_that_fails_disturbs_nobody(bench: 
     assert done.stdout.count("broken.py failed and is passed over: ValueError: deaf") == 1
 
 
-def test_a_plugins_command_stands_beside_ours(bench: Bench) -> None:
+def test_a_plugin_may_add_a_command(bench: Bench) -> None:
     (bench.folder / "greet.py").write_text(
         "import benchbench as bb\n"
         "@bb.hookimpl\n"

@@ -232,7 +232,7 @@ def test_one_configuration_is_described_and_compared_with_nothing() -> None:
     assert row.cells["test_accuracy"].verdict.kind == "baseline"
 
 
-def test_a_value_that_is_not_finite_is_told_of() -> None:
+def test_a_value_that_is_not_finite_is_a_warning() -> None:
     records = configuration(LOW, [0.5, 0.6]) + configuration(HIGH, [0.5, 0.6])
     assert records[2].final is not None
     records[2] = replace(records[2], final=replace(records[2].final, test_loss=math.inf))
@@ -273,7 +273,7 @@ def test_a_trial_that_was_resumed_elsewhere_counts_for_both_machines() -> None:
     assert f"trials ran with torch {begun.machine.versions['torch']} and 9.9" in told
 
 
-def test_a_baseline_says_nothing_of_what_its_row_pools() -> None:
+def test_keys_that_a_row_pools_do_not_select_the_baseline() -> None:
     records = [
         made(replace(spec(seed, lr=lr), epochs=epochs), 0.5)
         for lr in (LOW, HIGH)

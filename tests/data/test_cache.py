@@ -331,7 +331,7 @@ def test_only_the_entries_used_last_are_kept(root: Path) -> None:
     assert kept == [1, 4, 5, 6]
 
 
-def test_entries_that_a_grid_uses_in_turns_are_all_kept(root: Path) -> None:
+def test_all_entries_that_a_grid_uses_are_kept(root: Path) -> None:
     for _ in range(2):
         for side in range(1, 7):
             data_cache.load(Squares(side=side), root)

@@ -64,7 +64,7 @@ def test_a_file_that_is_here_is_not_fetched_again(server: FileServer, tmp_path: 
     assert len(server.asked_ranges) == 1
 
 
-def test_a_broken_connection_is_taken_up_where_it_broke(server: FileServer, tmp_path: Path) -> None:
+def test_a_download_resumes_after_a_lost_connection(server: FileServer, tmp_path: Path) -> None:
     server.cuts = [300_000, 300_000]
     path = fetch(download_from(server.url), tmp_path)
     assert path.read_bytes() == CONTENT
@@ -73,7 +73,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(server: FileServer, tmp_
     assert 0 < starts[0] <= 300_000 < starts[1] <= 600_000
 
 
-def test_a_partial_file_of_an_earlier_call_is_taken_up(server: FileServer, tmp_path: Path) -> None:
+def test_a_download_resumes_from_the_partial_file_of_an_earlier_call(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "images.zip.partial").write_bytes(CONTENT[:123_456])
     assert fetch(download_from(server.url), tmp_path).read_bytes() == CONTENT
     assert server.asked_ranges == ["bytes=123456-"]

@@ -80,7 +80,7 @@ def test_a_grid_none_of_whose_trials_is_there_says_so(tmp_path: Path, empty_data
     assert "without --grid" in caught.value.hint
 
 
-def test_a_published_result_may_be_of_what_is_none(tmp_path: Path) -> None:
+def test_a_published_result_may_name_a_setting_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(
         'model = "alexnet"\ndataset = "digits"\nema_decay = { grid = ["none", 0.99] }\n[[expected]]\n'
         'where = { ema_decay = "none" }\nmetric = "test_accuracy"\nvalue = 0.5\nsource = "a table"\n'

@@ -78,7 +78,7 @@ def test_what_a_plugin_prints_is_output_and_never_an_answer(executor: LocalExecu
     assert any(isinstance(message, Output) and "a plugin may well print" in message.text for message in messages)
 
 
-def test_a_killed_worker_is_told_of_and_a_fresh_one_goes_on(executor: LocalExecutor, tmp_path: Path) -> None:
+def test_a_killed_worker_is_reported_and_replaced(executor: LocalExecutor, tmp_path: Path) -> None:
     given = jobs(executor, tmp_path, unruly("dies"), draft())
     heard = list(executor.run(given))
     deaths = [message for job, message in heard if isinstance(message, Died) and job.attempt == "0"]

@@ -131,7 +131,7 @@ def test_every_broken_plugin_has_its_message() -> None:
 
 
 @pytest.mark.parametrize("name", WHEN_LOADED)
-def test_a_plugin_that_cannot_be_loaded_is_told_of_with_its_reason(name: str) -> None:
+def test_a_plugin_that_cannot_be_loaded_is_reported_with_its_reason(name: str) -> None:
     file = BROKEN / f"{name}.py"
     registry = Registry.load([file], only={str(file)})
     (broken,) = registry.broken

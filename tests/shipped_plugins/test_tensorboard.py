@@ -94,7 +94,7 @@ def test_figures_that_are_there_at_the_end_are_images(board: Path) -> None:
 
 
 @pytest.mark.parametrize("asked_at_first", [True, False])
-def test_a_trial_that_is_taken_up_again_has_every_step_once(
+def test_a_resumed_trial_has_every_step_once(
     board: Path, monkeypatch: pytest.MonkeyPatch, *, asked_at_first: bool
 ) -> None:
     if not asked_at_first:

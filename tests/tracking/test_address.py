@@ -132,9 +132,7 @@ def test_an_address_as_people_type_it_gets_a_hint_that_fits(
 
 
 @pytest.mark.parametrize("find", [find_store, find_readable_store])
-def test_three_slashes_that_were_meant_as_an_absolute_path_are_told_of(
-    find: Callable[[str], str], workdir: Path
-) -> None:
+def test_three_slashes_that_were_meant_as_an_absolute_path_are_noted(find: Callable[[str], str], workdir: Path) -> None:
     with pytest.raises(TrackingError) as caught:
         find(f"sqlite://{workdir}/mlflow.db")
     assert caught.value.hint == f"an absolute path takes four slashes: sqlite:///{workdir}/mlflow.db"

@@ -64,7 +64,7 @@ def test_a_store_that_was_made_anew_is_not_taken_for_a_renamed_one(
     assert Store.open().experiment == "bench"
 
 
-def test_a_run_that_is_deleted_while_it_trains_is_told_of_and_gets_all_once_it_is_restored(
+def test_a_run_that_is_deleted_while_it_trains_is_noted_and_gets_everything_once_it_is_restored(
     store: Store, tmp_path: Path
 ) -> None:
     journal = journals.write_journal(tmp_path, journals.started("1"))

@@ -232,7 +232,7 @@ def test_nothing_arrives_twice_however_often_and_by_whomever_it_is_delivered(
     assert everything(store.client, run, journal.folder.name) == once
 
 
-def test_a_delivery_that_broke_off_is_completed_by_the_next(
+def test_an_interrupted_delivery_is_completed_by_the_next(
     store: Store, database: str, journal: Journal, model_folder: Path
 ) -> None:
     shutil.copytree(model_folder, journal.artifacts / "model")
@@ -287,7 +287,7 @@ def test_what_was_delivered_stays_so_when_its_files_are_deleted_and_not_when_it_
 
 
 @pytest.mark.parametrize(("status", "expected"), [("failed", "FAILED"), ("killed", "KILLED")])
-def test_a_trial_that_broke_off_keeps_its_curve_and_says_why(
+def test_an_unfinished_trial_keeps_its_curve_and_says_why(
     store: Store, tmp_path: Path, status: str, expected: str
 ) -> None:
     journal = journals.write_journal(
@@ -317,7 +317,7 @@ def test_a_model_that_a_killed_worker_left_half_written_keeps_nothing_else_from_
     assert is_delivered(journal)
 
 
-def test_a_trial_taken_up_again_runs_and_finishes_in_the_same_run(store: Store, database: str, tmp_path: Path) -> None:
+def test_a_resumed_trial_runs_and_finishes_in_the_same_run(store: Store, database: str, tmp_path: Path) -> None:
     journal = journals.write_journal(
         tmp_path, journals.started(tmp_path.name), journals.epoch(1), journals.failed(status="killed")
     )

@@ -50,7 +50,7 @@ def test_a_run_without_artifacts_is_read_from_its_journal_or_named(
     assert f"left out, without a record: {elsewhere}" in result.stderr
 
 
-def test_what_a_trial_left_before_it_was_taken_up_again_is_not_its_record(workdir: Path, empty_database: Path) -> None:
+def test_the_record_of_a_resumed_trial_is_not_the_one_from_before(workdir: Path, empty_database: Path) -> None:
     shutil.copy(empty_database, workdir / "mlflow.db")
     store = Store.open(f"sqlite:///{workdir}/mlflow.db")
     told = events(spec(0), 0.5)
@@ -79,7 +79,7 @@ def test_a_record_of_an_earlier_interruption_is_not_that_of_the_trial(workdir: P
     assert (record.status, len(record.epochs)) == ("killed", 2)
 
 
-def test_trials_that_wait_for_mlflow_are_told_of(workdir: Path, empty_database: Path) -> None:
+def test_trials_that_wait_for_mlflow_are_noted(workdir: Path, empty_database: Path) -> None:
     shutil.copy(empty_database, workdir / "mlflow.db")
     store = Store.open(f"sqlite:///{workdir}/mlflow.db")
     Filler(workdir / "elsewhere").trial(store, events(spec(0), 0.5))

@@ -25,7 +25,7 @@ def wait_for_delivery(journal: Journal) -> None:
         time.sleep(0.05)
 
 
-def test_what_it_is_told_of_is_delivered_by_the_time_it_is_closed(database: str, tmp_path: Path) -> None:
+def test_named_journals_are_delivered_by_the_time_it_is_closed(database: str, tmp_path: Path) -> None:
     tracker = TrackerThread(database)
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1))
     tracker.notify(journal)
@@ -69,7 +69,7 @@ def test_a_callback_that_fails_does_not_end_the_delivery(database: str, tmp_path
     assert tracker.close(1) == [damaged]
 
 
-def test_a_store_that_cannot_be_opened_is_told_to_whoever_waits_for_it(workdir: Path) -> None:
+def test_waiting_for_a_store_that_cannot_be_opened_raises_why(workdir: Path) -> None:
     tracker = TrackerThread(f"file:{workdir}/mlruns")
     with pytest.raises(TrackingError, match="is a folder"):
         tracker.wait_open()

@@ -97,7 +97,7 @@ def test_what_is_no_results_file_is_said_so(workdir: Path) -> None:
     assert not (workdir / "mlflow.db").exists()
 
 
-def test_a_record_of_another_version_is_told_of_before_anything_is_written(workdir: Path) -> None:
+def test_a_record_of_another_version_is_refused_before_anything_is_written(workdir: Path) -> None:
     run = {"run_id": "1", "name": "old", "status": "FINISHED", "started_ms": 0}
     manifest = {"format": 1, "benchbench": "0.0.9", "experiment": "bench", "runs": [run]}
     with zipfile.ZipFile("old.bench", "w") as archive:
