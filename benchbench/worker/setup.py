@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from benchbench.plugin.scheduler import Scheduler as SchedulerPlugin
     from benchbench.protocol.jobs import TrialJob
     from benchbench.protocol.messages import OnStatus
+    from benchbench.records.events import DataFacts
     from benchbench.worker.accelerate import Acceleration
 
 
@@ -103,18 +104,8 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     _check_fit(spec, dataset, splits)
     augmenter = _augmenter(spec, registry, dataset, splits)
     switches.put_back(f"augmentation {spec.augmentation.name}")
-    resident = is_resident(sum(split.images.nbytes for _, split in splits.items()), device)
-    train, val, test = (
-        Batches(
-            split,
-            Preprocessing(dataset.image_size, dataset.mean, dataset.std),
-            batch_size=spec.batch_size,
-            device=device,
-            augmenter=augmenter,
-            reading=Reading(resident, loaded.forget_pages),
-        )
-        for _, split in splits.items()
-    )
+    reading = Reading(is_resident(sum(split.images.nbytes for _, split in splits.items()), device), loaded.forget_pages)
+    train, val, test = _batches(spec, dataset, splits, augmenter, device=device, reading=reading)
     on_status(f"building {spec.model.name}")
     seed_everything(spec.seed)
     learner = _build(
@@ -131,24 +122,10 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
         batches.eval_batch_size = eval_batch_size
     if switches.turned:
         on_status(f"put back what plugins set in torch: {switches.turned}")
-    started = Started(
-        attempt=job.attempt,
-        spec=spec,
-        data=loaded.facts,
-        machine=machine.describe(
-            device=str(device),
-            device_name=device_name(device),
-            num_threads=torch.get_num_threads(),
-            device_versions=device_versions(device),
-        ),
-        acceleration=learner.acceleration.facts()
-        | {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"}
-        | ({} if resident else {"images": "read from their file, some batches ahead"}),
-        num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
-        plugin_origins={kind: registry.origin(kind, spec.plugin(kind).name) for kind in KINDS},
-        plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
-        plugin_files=job.plugin_files,
+    how = {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"} | (
+        {} if reading.resident else {"images": "read from their file, some batches ahead"}
     )
+    started = _started(job, registry, loaded.facts, learner, acceleration=learner.acceleration.facts() | how)
     memory_format = learner.acceleration.memory_format
     train, val, test = (batches.in_format(memory_format) for batches in (train, val, test))
     preparation = Preparation.of(dataset, loaded.facts.image_shape)
@@ -159,6 +136,47 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
         del saved
     give_back_memory()  # what building the model has freed is too fragmented for its steps
     return prepared
+
+
+def _batches(
+    spec: Spec, dataset: Dataset, splits: Splits, augmenter: Augmenter, *, device: torch.device, reading: Reading
+) -> tuple[Batches, Batches, Batches]:
+    """Return the batches of train, val and test."""
+    train, val, test = (
+        Batches(
+            split,
+            Preprocessing(dataset.image_size, dataset.mean, dataset.std),
+            batch_size=spec.batch_size,
+            device=device,
+            augmenter=augmenter,
+            reading=reading,
+        )
+        for _, split in splits.items()
+    )
+    return train, val, test
+
+
+def _started(
+    job: TrialJob, registry: Registry, facts: DataFacts, learner: Learner, *, acceleration: dict[str, str]
+) -> Started:
+    """Return the first event of the trial."""
+    spec, device = job.spec, learner.acceleration.device
+    return Started(
+        attempt=job.attempt,
+        spec=spec,
+        data=facts,
+        machine=machine.describe(
+            device=str(device),
+            device_name=device_name(device),
+            num_threads=torch.get_num_threads(),
+            device_versions=device_versions(device),
+        ),
+        acceleration=acceleration,
+        num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
+        plugin_origins={kind: registry.origin(kind, spec.plugin(kind).name) for kind in KINDS},
+        plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
+        plugin_files=job.plugin_files,
+    )
 
 
 def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | None, str]:
