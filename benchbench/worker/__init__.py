@@ -24,8 +24,8 @@
     system.py                load of processor, memory and GPU during a trial
     memory.py                how much memory a piece of work takes
     layer_table.py           the table of a network's layers
-    staging.py               which files the run of a finished trial keeps
-    artifacts.py             writes the files of a finished trial
+    artifacts.py             writes the files that the run of a finished trial keeps
+    artifact_tables.py       tables of predictions, and images to draw
     devices.py               what this machine can compute on, for bench doctor
     compilation.py           what torch.compile did in a trial
     export.py                the trained model as an MLflow model

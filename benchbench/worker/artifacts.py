@@ -1,4 +1,4 @@
-"""The files that a worker writes of a finished trial: tables of its predictions, images to draw, the model.
+"""The files that a finished trial leaves for its run: tables and, if all is kept, images to draw and the model.
 
 ::
 
@@ -13,172 +13,70 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from benchbench.data.preparation import Classifier
+from benchbench.errors import BenchError
 from benchbench.records import file_names
+from benchbench.worker.artifact_tables import Predictions, save_layers, save_seen, write_tables
 from benchbench.worker.export import save_model
-from benchbench.worker.layer_table import list_layers
+from benchbench.worker.predictor import Predictor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from torch import Tensor
 
-    from numpy.typing import NDArray
-    from torch import Tensor, nn
-
-    from benchbench.config.defaults import ArtifactLevel
-    from benchbench.worker.batches import Batches
-    from benchbench.worker.splits import Split, Splits
-
-__all__ = ["Predictions", "save_layers", "save_model", "save_seen", "stage"]
-
-_NUM_TEST_IMAGES = 16
-_NUM_IMAGES_PER_CLASS = 4
-_NUM_SEEN_IMAGES = 20
-_MAX_TRAIN_IMAGES = 400
-"""Of many classes, the first ones are kept: a report shows no more."""
+    from benchbench.protocol.jobs import TrialJob
+    from benchbench.worker.setup import Prepared
+    from benchbench.worker.train import BatchCounter
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """The model's predictions for the test images, on the CPU.
+def write_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, heartbeat: BatchCounter) -> list[str]:
+    """Write what the run keeps; return notes on what could not be kept."""
+    folder = Path(job.folder) / "artifacts"
+    predictions = Predictions(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
+    images, _ = next(prepared.test.in_order())
+    model = prepared.learner.evaluated
+    notes = []
+    if job.artifacts == "full":
+        classifier = Classifier(prepared.preparation, prepared.splits.class_names, prepared.started.machine.num_threads)
+        example = images[:2].cpu() if len(images) > 1 else images.cpu().repeat(2, 1, 1, 1)
+        problem = save_model(folder / file_names.MODEL_FOLDER, model, example, classifier)
+        if problem:
+            notes.append(f"the model was not saved: {problem}")
+        else:
+            predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, prepared, predictions, heartbeat)
+            notes += filter(None, [note])
+    write_tables(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
+    if job.artifacts == "full":
+        class_names = prepared.splits.class_names
+        save_seen(folder / file_names.SEEN, prepared.train, class_names, seed=job.spec.seed)
+    problem = save_layers(folder / file_names.LAYERS, model, images[:1])
+    return [f"the layers were not listed: {problem}", *notes] if problem else notes
 
-    probabilities: float32 ``[N, K]``, K at least the number of classes; labels: int64 ``[N]``, the true ones.
+
+def _as_saved(
+    folder: Path, prepared: Prepared, predictions: Predictions, heartbeat: BatchCounter
+) -> tuple[Predictions, str]:
+    """Return the predictions as the saved model makes them, to the bit, and a note if that cannot be.
+
+    It computes on the CPU, in fp32 and without acceleration.
     """
-
-    probabilities: Tensor
-    labels: Tensor
-
-
-def stage(folder: Path, *, predictions: Predictions, splits: Splits, level: ArtifactLevel) -> None:
-    """Write the tables into ``folder`` and, for ``full``, the images to draw."""
-    if level == "none":
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    table = _Table.of(predictions, splits)
-    _write_csv(folder / file_names.PER_CLASS, ("class", "images", "correct", "accuracy"), table.per_class())
-    _write_csv(folder / file_names.CONFUSION_MATRIX, ("class", *table.columns), table.confusion_matrix())
-    _write_csv(
-        folder / file_names.PREDICTIONS,
-        ("image", "class", "prediction", "probability", "correct"),
-        table.predictions(splits.test),
-    )
-    if level == "full":
-        _save_samples(folder / file_names.SAMPLES, table, splits)
-
-
-def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
-    """Write the network's layers as CSV and return None, or the reason why they cannot be listed.
-
-    image: float32 ``[1, C, H, W]``. Shapes are such as ``64x36x36``, without the batch.
-    """
+    acceleration = prepared.learner.acceleration
+    if acceleration.device.type != "cpu" or acceleration.precision != "fp32":
+        return predictions, ""
     try:
-        layers = list_layers(model, image)
-    except Exception as error:  # noqa: BLE001 - a plugin's code is passed here; a table is not worth the trial
-        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    rows = [("x".join(map(str, layer.output)), layer) for layer in layers]
-    _write_csv(
-        path,
-        ("layer", "kind", "output", "parameters", "multiply_adds"),
-        [(layer.name, layer.kind, output, layer.parameters, layer.multiply_adds) for output, layer in rows],
-    )
-    return None
-
-
-def save_seen(path: Path, train: Batches, class_names: tuple[str, ...], *, seed: int) -> None:
-    """Write the first training images as the network saw them; a mixed image has the class of its largest fraction."""
-    images, labels = train.seen(_NUM_SEEN_IMAGES, seed=seed)
-    classes = labels if labels.ndim == 1 else labels.argmax(dim=1)
-    np.savez_compressed(path, class_names=np.array(class_names), images=images.numpy(), labels=classes.numpy())
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Each test image's true class, predicted class and its probability, as numbers."""
-
-    class_names: tuple[str, ...]
-    truth: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    probability: NDArray[np.float32]
-
-    @staticmethod
-    def of(predictions: Predictions, splits: Splits) -> _Table:
-        probability, predicted = predictions.probabilities.max(dim=1)
-        return _Table(
-            splits.class_names,
-            predictions.labels.numpy(),
-            # All outputs beyond the classes are one: none of them.
-            predicted.clamp(max=len(splits.class_names)).numpy(),
-            probability.numpy(),
-        )
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Return the names of the predictions; the last stands for no class, if that occurs."""
-        has_other = bool((self.predicted == len(self.class_names)).any())
-        return (*self.class_names, file_names.OTHER) if has_other else self.class_names
-
-    def per_class(self) -> Iterable[tuple[object, ...]]:
-        for number, name in enumerate(self.class_names):
-            is_class = self.truth == number
-            images, correct = int(is_class.sum()), int((self.predicted[is_class] == number).sum())
-            yield name, images, correct, correct / images if images else ""
-
-    def confusion_matrix(self) -> Iterable[tuple[object, ...]]:
-        counts = np.zeros((len(self.class_names), len(self.columns)), dtype=np.int64)
-        np.add.at(counts, (self.truth, self.predicted), 1)
-        for name, row in zip(self.class_names, counts.tolist(), strict=True):
-            yield name, *row
-
-    def predictions(self, split: Split) -> Iterable[tuple[object, ...]]:
-        names = split.names or tuple(f"test {number}" for number in range(len(split)))
-        rows = zip(names, self.truth, self.predicted, self.probability, strict=True)
-        for name, truth, predicted, probability in rows:
-            right = "yes" if truth == predicted else "no"
-            yield name, self.columns[truth], self.columns[predicted], f"{probability:.6f}", right
-
-
-def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
-def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
-    chosen = choose_test_images(table.truth == table.predicted)
-    labels = splits.train.labels.numpy()
-    shown = np.concatenate(
-        [np.flatnonzero(labels == label)[:_NUM_IMAGES_PER_CLASS] for label in range(len(splits.class_names))]
-    )[:_MAX_TRAIN_IMAGES]
-    np.savez_compressed(
-        path,
-        class_names=np.array(splits.class_names),
-        prediction_names=np.array(table.columns),
-        test_images=splits.test.images[chosen].numpy(),
-        test_labels=table.truth[chosen],
-        test_predictions=table.predicted[chosen],
-        test_probabilities=table.probability[chosen],
-        train_images=splits.train.images[shown].numpy(),
-        train_labels=labels[shown],
-    )
-
-
-def choose_test_images(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the numbers of sixteen images, or all of fewer: half right, half wrong if possible.
-
-    They are spread evenly over the split, so that a split sorted by class shows many classes.
-    """
-    right, wrong = np.flatnonzero(is_correct), np.flatnonzero(~is_correct)
-    half = _NUM_TEST_IMAGES // 2
-    num_right = min(len(right), max(half, _NUM_TEST_IMAGES - len(wrong)))
-    num_wrong = min(len(wrong), _NUM_TEST_IMAGES - num_right)
-    return np.concatenate([_spread(right, num_right), _spread(wrong, num_wrong)])
-
-
-def _spread(numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    return numbers[(np.arange(count) * len(numbers) + len(numbers) // 2) // max(count, 1)]
+        predictor = Predictor.load(folder / "data")
+        saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.evaluated))
+    except (BenchError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - torch may be unable to load what it wrote; training is worth more
+        return predictions, f"the saved model cannot be used here: {type(error).__name__}: {error}"
+    num_others = int((saved.argmax(dim=1) != predictions.probabilities.argmax(dim=1)).sum())
+    if num_others:
+        return predictions, f"the saved model rounds otherwise, and takes {num_others} test images for other classes"
+    return replace(predictions, probabilities=saved), ""

@@ -23,12 +23,12 @@ from benchbench.records.redaction import without_credentials
 from benchbench.records.state import GOES_ON
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
+from benchbench.worker.artifacts import write_artifacts
 from benchbench.worker.checkpoint import CheckpointError, UnreadableStateError
 from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
 from benchbench.worker.final import final_of
 from benchbench.worker.setup import memory_errors_named, prepare
-from benchbench.worker.staging import stage_artifacts
 from benchbench.worker.system import SystemSampler, is_noisy
 from benchbench.worker.train import BatchCounter, evaluate, fit
 
@@ -249,7 +249,7 @@ class _Trial:
         if self._job.artifacts != "none":
             self._on_status("writing artifacts")
             try:
-                self._notes += stage_artifacts(
+                self._notes += write_artifacts(
                     self._job, self._prepared, evaluations["test"].logits, heartbeat=self._heartbeat
                 )
             except OSError as error:

@@ -25,7 +25,7 @@ from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.file_names import SAMPLES
 from benchbench.report.figures import RIGHT_COLOR, WRONG_COLOR
 from benchbench.report.trial_files import Trial
-from benchbench.worker.artifacts import Predictions, save_layers, stage
+from benchbench.worker.artifact_tables import Predictions, save_layers, write_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def kept(folder: Path, level: ArtifactLevel) -> Path:
     split = Split(torch.zeros(12, 3, 8, 8, dtype=torch.uint8), numbers)
     guesses = torch.eye(3)[(numbers + (torch.arange(12) % 3 == 0)) % 3]
     artifacts = folder / "artifacts"
-    stage(
+    write_tables(
         artifacts,
         predictions=Predictions(guesses, numbers),
         splits=Splits(split, split, split, journals.CLASSES),

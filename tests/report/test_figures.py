@@ -22,7 +22,7 @@ from support.seen_images import keep_seen
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
 from benchbench.report import figures
-from benchbench.worker.artifacts import Predictions, stage
+from benchbench.worker.artifact_tables import Predictions, write_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def finished_journal(folder: Path, class_names: tuple[str, ...], *, num_channels
     images = torch.zeros(len(numbers), num_channels, 8, 8, dtype=torch.uint8)
     split = Split(images, numbers)
     probabilities = torch.eye(len(class_names))[(numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(class_names)]
-    stage(
+    write_tables(
         journal.artifacts,
         predictions=Predictions(probabilities, numbers),
         splits=Splits(split, split, split, class_names),

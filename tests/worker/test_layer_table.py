@@ -12,7 +12,7 @@ from torch import nn
 from benchbench.config.spec import PluginSpec
 from benchbench.plugin.model import DataSpec
 from benchbench.plugin.registry import Registry
-from benchbench.worker.artifacts import save_layers
+from benchbench.worker.artifact_tables import save_layers
 from benchbench.worker.layer_table import WHOLE, list_layers
 
 if TYPE_CHECKING:

@@ -22,8 +22,10 @@ from benchbench.config import spec as specs
 from benchbench.config.files import read_toml
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
+from benchbench.records.redaction import without_credentials
 from benchbench.report.provenance import write_provenance
-from benchbench.worker.artifacts import Predictions, choose_test_images, save_model, stage
+from benchbench.worker.artifact_tables import Predictions, choose_test_images, write_tables
+from benchbench.worker.export import save_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +54,7 @@ def predictions(predicted: list[int], labels: list[int], *, num_outputs: int = 2
 def staged(tmp_path: Path) -> Path:
     """The artifacts of four test images, of which one was taken for another class."""
     folder = tmp_path / "attempt" / "artifacts"
-    stage(folder, predictions=predictions([0, 1, 1, 1], [0, 0, 1, 1]), splits=splits([0, 0, 1, 1]), level="full")
+    write_tables(folder, predictions=predictions([0, 1, 1, 1], [0, 0, 1, 1]), splits=splits([0, 0, 1, 1]), level="full")
     return folder
 
 
@@ -86,13 +88,13 @@ def test_every_test_image_has_a_line_with_its_prediction(staged: Path) -> None:
 
 def test_images_without_names_are_numbered(tmp_path: Path) -> None:
     given = splits([0, 1], names=False)
-    stage(tmp_path / "artifacts", predictions=predictions([0, 1], [0, 1]), splits=given, level="light")
+    write_tables(tmp_path / "artifacts", predictions=predictions([0, 1], [0, 1]), splits=given, level="light")
     assert [row[0] for row in rows(tmp_path / "artifacts" / "predictions.csv")[1:]] == ["test 0", "test 1"]
 
 
 def test_an_output_beyond_the_classes_is_a_prediction_of_none_of_them(tmp_path: Path) -> None:
     given = predictions([0, 7, 5], [0, 0, 1], num_outputs=9)
-    stage(tmp_path / "artifacts", predictions=given, splits=splits([0, 0, 1]), level="light")
+    write_tables(tmp_path / "artifacts", predictions=given, splits=splits([0, 0, 1]), level="light")
     assert rows(tmp_path / "artifacts" / "confusion_matrix.csv") == [
         ["class", "goldfish", "cat, Persian", "(other)"],
         ["goldfish", "1", "0", "1"],
@@ -102,7 +104,7 @@ def test_an_output_beyond_the_classes_is_a_prediction_of_none_of_them(tmp_path: 
 
 
 def test_a_class_without_test_images_has_no_accuracy(tmp_path: Path) -> None:
-    stage(tmp_path / "artifacts", predictions=predictions([0], [0]), splits=splits([0]), level="light")
+    write_tables(tmp_path / "artifacts", predictions=predictions([0], [0]), splits=splits([0]), level="light")
     assert rows(tmp_path / "artifacts" / "per_class.csv")[2] == ["cat, Persian", "0", "0", ""]
 
 
@@ -125,7 +127,7 @@ def test_a_full_run_keeps_images_of_each_class_and_some_with_their_predictions(s
 @pytest.mark.parametrize(("level", "expected"), [("none", False), ("light", True)])
 def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: bool) -> None:  # noqa: FBT001
     folder = tmp_path / "attempt" / "artifacts"
-    stage(folder, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level=level)
+    write_tables(folder, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level=level)
     assert (folder / "predictions.csv").exists() == expected
     assert not (folder / "samples.npz").exists()
 
@@ -133,7 +135,7 @@ def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: 
 def test_images_that_were_sent_and_deleted_here_count_as_kept(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.finished())
     assert not journal.has_samples()
-    stage(journal.artifacts, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level="full")
+    write_tables(journal.artifacts, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level="full")
     assert journal.has_samples()
     (journal.folder / "delivered").write_text('{"events.jsonl": [1, 1], "artifacts/samples.npz": [1, 1]}', "utf-8")
     journal.drop_artifacts()
@@ -281,7 +283,8 @@ def test_the_spec_that_is_kept_repeats_the_trial(tmp_path: Path) -> None:
 def test_the_record_and_the_environment_are_kept_of_a_killed_trial_too(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
     write_provenance(journal)
-    assert Record.from_json((journal.artifacts / "record.json").read_bytes()) == journal.record()
+    expected = without_credentials(journal.record().to_json())
+    assert Record.from_json((journal.artifacts / "record.json").read_bytes()) == Record.from_json(expected)
     environment = json.loads((journal.artifacts / "environment.json").read_text(encoding="utf-8"))
     assert environment["processor"] == "Some Processor"
     assert environment["versions"] == {"python": "3.11.7", "torch": "2.14.1"}
