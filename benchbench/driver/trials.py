@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from benchbench.records.journal import Journal
 from benchbench.records.record import MlflowRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from benchbench.compare.adaptive import Course
     from benchbench.compare.groups import ComparedGroup
@@ -124,44 +124,46 @@ class _Work:
     plan: tuple[Planned, ...]
     call: Call
 
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """How much is kept of each trial."""
+        return Artifacts(self.settings.artifacts, self.settings.keep_checkpoints, self.watcher.note)
+
+    @cached_property
+    def jobs(self) -> dict[str, TrialJob]:
+        """The jobs of all trials that may be trained, by spec id."""
+        return {item.resolved.spec.id: self._job(item) for item in self.plan if item.action != "skip"}
+
+    @cached_property
+    def journals(self) -> dict[str, Journal]:
+        """The journals of those trials, by spec id."""
+        return {spec_id: Journal(Path(job.folder)) for spec_id, job in self.jobs.items()}
+
     def run(self) -> GridResult:
         """Train what is planned and deliver it."""
-        artifacts = Artifacts(self.settings.artifacts, self.settings.keep_checkpoints, self.watcher.note)
         taken_over = leftovers.finish(
-            self.plan, self.services.tracker, artifacts, call=self.call, note=self.watcher.note
+            self.plan, self.services.tracker, self.artifacts, call=self.call, note=self.watcher.note
         )
-        jobs = {item.resolved.spec.id: self._job(item) for item in self.plan if item.action != "skip"}
-        journals = {spec_id: Journal(Path(job.folder)) for spec_id, job in jobs.items()}
         if self.trials.grid is None:
-            result = self._run_one(artifacts, jobs, journals)
+            result = self._run_one()
         else:
-            cut_off = {journal.attempt for journal in taken_over}
-            result = self._run_grid(self.trials.grid, artifacts, jobs, journals, cut_off)
+            result = self._run_grid(self.trials.grid, cut_off={journal.attempt for journal in taken_over})
         # After an error claims stay open, so that the next call completes what this one has left undone.
-        for journal in (*taken_over, *journals.values()):
+        for journal in (*taken_over, *self.journals.values()):
             journal.close_claim()
         return result
 
-    def _run_one(self, artifacts: Artifacts, jobs: dict[str, TrialJob], journals: dict[str, Journal]) -> GridResult:
-        ending = self._train(list(jobs.values()), artifacts.complete, parent_run_id=None)
-        batches = NextTrials(self.plan, jobs)
-        return self._result(ending, journals, batches, is_delivered=self._deliver(artifacts, jobs))
+    def _run_one(self) -> GridResult:
+        ending = self._train(list(self.jobs.values()), self.artifacts.complete, parent_run_id=None)
+        return self._result(ending, NextTrials(self.plan, self.jobs), is_delivered=self._deliver())
 
-    def _run_grid(
-        self,
-        grid: GridFile,
-        artifacts: Artifacts,
-        jobs: dict[str, TrialJob],
-        journals: dict[str, Journal],
-        cut_off: Collection[str],
-    ) -> GridResult:
-        best = Best(artifacts, [item for item in self.plan if item.action == "skip"], cut_off=cut_off)
+    def _run_grid(self, grid: GridFile, *, cut_off: Collection[str]) -> GridResult:
+        best = Best(self.artifacts, [item for item in self.plan if item.action == "skip"], cut_off=cut_off)
         store = self.services.tracker.wait_open()
-        batches = self._batches(jobs, journals, store)
+        batches = self._batches(store)
         batch = batches.next()
         if not batch and not best.is_waiting and not cut_off:
-            ending = Ending([], is_interrupted=False)
-            return self._result(ending, journals, batches, is_delivered=self._deliver(artifacts, jobs))
+            return self._result(Ending([], is_interrupted=False), batches, is_delivered=self._deliver())
         run = MlflowRun(
             store.tracking_uri,
             store.experiment_id,
@@ -175,25 +177,25 @@ class _Work:
         try:
             ending = self._train_batches(batch, batches, best.complete, parent_run_id=run.run_id)
             self.trials.on_trained()
-            best_jobs = [self._job(best.done_before)] if best.done_before else list(jobs.values())
+            best_jobs = [self._job(best.done_before)] if best.done_before else list(self.jobs.values())
             kept_back = best.keep_all(best_jobs, self.services)
         except BaseException:
             # The next command ends the grid's run: there may be nothing left to do that would open it again.
             with suppress(BenchError):  # the first error says more
                 GridEnd(run.tracking_uri, run.run_id, "killed").keep()
             raise
-        result = self._result(ending, journals, batches)
+        result = self._result(ending, batches)
         end = GridEnd(run.tracking_uri, run.run_id, result.status)
         end.keep()
-        page = partial(self._page, grid, store, journals, batches, earlier, is_over=result.is_over)
-        is_delivered = self._deliver(artifacts, jobs, kept_back=kept_back, ended=(end, page))
-        return self._result(ending, journals, batches, is_delivered=is_delivered, run=run)
+        page = partial(self._page, grid, store, batches, earlier, is_over=result.is_over)
+        is_delivered = self._deliver(kept_back=kept_back, ended=(end, page))
+        return self._result(ending, batches, is_delivered=is_delivered, run=run)
 
-    def _batches(self, jobs: dict[str, TrialJob], journals: dict[str, Journal], store: Store) -> NextTrials:
+    def _batches(self, store: Store) -> NextTrials:
         course = self.trials.course_before
         if course is None:
-            return NextTrials(self.plan, jobs)
-        return LookByLook(self.plan, jobs, course, lambda item: self._known(item, journals, store), self.watcher)
+            return NextTrials(self.plan, self.jobs)
+        return LookByLook(self.plan, self.jobs, course, lambda item: self._known(item, store), self.watcher)
 
     def _train_batches(
         self,
@@ -214,12 +216,7 @@ class _Work:
         return ending
 
     def _deliver(
-        self,
-        artifacts: Artifacts,
-        jobs: Mapping[str, TrialJob],
-        *,
-        kept_back: Journal | None = None,
-        ended: tuple[GridEnd, Callable[[], GridPage]] | None = None,
+        self, *, kept_back: Journal | None = None, ended: tuple[GridEnd, Callable[[], GridPage]] | None = None
     ) -> bool:
         """Wait for MLflow to have everything and clean up; return whether it has."""
         tracker, note = self.services.tracker, self.watcher.note
@@ -228,8 +225,9 @@ class _Work:
             end_of_call.describe_grid(*ended, self.watcher)
         if is_delivered:
             end_of_call.close_grids(tracker, note)
-        ours = {item.journal.attempt for item in self.plan if item.journal} | {job.attempt for job in jobs.values()}
-        end_of_call.drop_delivered(tracker, artifacts, ours=ours, kept_back=kept_back)
+        ours = {item.journal.attempt for item in self.plan if item.journal}
+        ours |= {job.attempt for job in self.jobs.values()}
+        end_of_call.drop_delivered(tracker, self.artifacts, ours=ours, kept_back=kept_back)
         return is_delivered
 
     def _train(
@@ -290,7 +288,6 @@ class _Work:
     def _result(
         self,
         ending: Ending,
-        journals: dict[str, Journal],
         batches: NextTrials,
         *,
         is_delivered: bool = True,
@@ -300,7 +297,7 @@ class _Work:
         return GridResult(
             self.trials.name,
             tuple(
-                _trial(item, outcomes.get(spec_id := item.resolved.spec.id), journals.get(spec_id))
+                _trial(item, outcomes.get(spec_id := item.resolved.spec.id), self.journals.get(spec_id))
                 for item in batches.wanted
             ),
             course=batches.course,
@@ -313,7 +310,6 @@ class _Work:
         self,
         grid: GridFile,
         store: Store,
-        journals: dict[str, Journal],
         batches: NextTrials,
         earlier: tuple[Design, ...],
         *,
@@ -323,7 +319,7 @@ class _Work:
         from benchbench.report.grid_page import grid_page
         from benchbench.tracking.look_memory import LookMemory
 
-        records = [self._known(item, journals, store) for item in batches.wanted]
+        records = [self._known(item, store) for item in batches.wanted]
         known = [record for record in records if record is not None]
         memory, note = LookMemory(store.client, store.experiment_id), self.watcher.note
 
@@ -342,8 +338,8 @@ class _Work:
             compare=compare,
         )
 
-    def _known(self, item: Planned, journals: dict[str, Journal], store: Store) -> Record | None:
-        return _record(item, journals.get(item.resolved.spec.id), store)
+    def _known(self, item: Planned, store: Store) -> Record | None:
+        return _record(item, self.journals.get(item.resolved.spec.id), store)
 
 
 def _continued(planned: Planned) -> Continued | None:
