@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from pathlib import PurePosixPath
-from posixpath import commonpath, normpath
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,9 +65,8 @@ class ImageList(ImageFiles, name="imagelist"):
             raise bb.DataError(f"{table} has one class only: {class_names[0]}", hint=HINT)
         label_of = {name: label for label, name in enumerate(class_names)}
         parts: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
-        names = _names([row[PATH] for row in rows])
-        for name, row in zip(names, rows, strict=True):
-            parts[PARTS[row[SPLIT].lower()]].append(Item(row[PATH], name, label_of[row[CLASS]]))
+        for row in rows:
+            parts[PARTS[row[SPLIT].lower()]].append(Item(row[PATH], row[PATH], label_of[row[CLASS]]))
         given = {part for part, items in parts.items() if items}
         self._fill(parts)
         missing = {"val", "test"} - given if given - {"train"} else set()
@@ -87,13 +85,6 @@ class ImageList(ImageFiles, name="imagelist"):
                 labels = np.array([item.label for item in items], dtype=np.int64)
                 kept, taken = split_rows(labels, fraction, seed=self.split_seed, names=[item.name for item in items])
                 parts["train"], parts[part] = [items[row] for row in kept], [items[row] for row in taken]
-
-
-def _names(paths: Sequence[str]) -> list[str]:
-    """Return the names of images: what absolute paths have in common says where they are, not what they are."""
-    absolute = [PurePosixPath(path).parent for path in paths if path.startswith("/")]
-    folder = commonpath(absolute) if absolute else ""
-    return [str(PurePosixPath(path).relative_to(folder)) if path.startswith("/") else path for path in paths]
 
 
 def find_table(root: Path) -> Path:

@@ -7,6 +7,7 @@ of files that it did not download itself.
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING, ClassVar
@@ -30,8 +31,16 @@ HEADER_BYTES = 4
 UNSIGNED_BYTES = 8
 """The code of the type of values in the header of an IDX file."""
 
-SETS = ("fashion", "kmnist", "qmnist", "emnist", "notmnist")
-"""Words in the names of folders with other sets whose files have the same names as those of MNIST."""
+SETS = {
+    "mnist": "mnist",
+    "fashion": "fashion_mnist",
+    "fashionmnist": "fashion_mnist",
+    "kmnist": "kmnist",
+    "qmnist": "qmnist",
+    "emnist": "emnist",
+    "notmnist": "notmnist",
+}
+"""Sets whose files have the same names, by the letters in the names of folders that they are in."""
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -106,11 +115,9 @@ class Mnist(bb.Dataset, name="mnist"):
 
     def _is_at(self, files: Files, prefix: str) -> bool:
         """Tell whether the files are in a folder, which is not the one of another set."""
-        return _file_in(files, prefix, NAMES[0]) is not None and not any(map(self._is_other, prefix.split("/")))
-
-    def _is_other(self, folder: str) -> bool:
-        """Tell whether the name of a folder says that another set is in it."""
-        return any(word in folder.lower() for word in SETS)
+        letters = (re.sub("[^a-z]", "", folder.lower()) for folder in reversed(prefix.split("/")))
+        named = next((SETS[word] for word in letters if word in SETS), self.name)
+        return _file_in(files, prefix, NAMES[0]) is not None and named == self.name
 
     def _check(self, root: Path, prefix: str) -> None:
         """Compare the checksums of the files that are here as they come; none are known of unpacked ones."""
@@ -150,9 +157,6 @@ class FashionMnist(Mnist, name="fashion_mnist"):
     )
 
     augmentation: ClassVar[str] = "flip"
-
-    def _is_other(self, folder: str) -> bool:
-        return folder.lower() == "mnist" or any(word in folder.lower() for word in SETS if word != "fashion")
 
     mean: tuple[float, ...] = bb.param((0.2860,), "subtracted from pixels scaled to 0..1; the training images'")
     std: tuple[float, ...] = bb.param((0.3530,), "divides pixels after that; the training images'")

@@ -102,7 +102,11 @@ def _send_leftovers(journals: list[Journal], experiment: str) -> None:
     from benchbench.records.grid_end import GridEnd
     from benchbench.tracking import Store, is_delivered
 
-    waiting = [journal for journal in journals if not is_delivered(journal) and journal.record().status != "running"]
+    waiting = [
+        journal
+        for journal in journals
+        if not is_delivered(journal) and journal.record().status != "running" and not journal.is_in_use()
+    ]
     if not waiting and not GridEnd.all():
         return
     try:

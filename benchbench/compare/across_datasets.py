@@ -13,7 +13,7 @@ from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.profiles import profiles
 from benchbench.compare.ranks import rank_over_datasets
-from benchbench.config.differences import is_match, varying
+from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -90,18 +90,19 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
 
 def _on_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> dict[str, Comparison]:
     """Return the comparison on each dataset; without a baseline of the question, all have that of the first one."""
-    (first, records), *others = by_dataset.items()
-    comparisons = {first: compare_records(records, question)}
-    baseline = comparisons[first].baseline
-    for name, of_one in others:
-        if question.baseline or any(is_match(record.spec, baseline.where) for record in of_one):
-            asked = question.model_copy(update={"baseline": question.baseline or baseline.where})
-            comparisons[name] = compare_records(of_one, asked)
-        else:
-            compared = compare_records(of_one, question)
-            warning = f"no trial has the baseline {baseline.label}: here it is {compared.baseline.label}"
-            comparisons[name] = replace(compared, warnings=(*compared.warnings, warning))
-    return comparisons
+    compared = {name: compare_records(of_one, question) for name, of_one in by_dataset.items()}
+    baseline = next(iter(compared.values())).baseline
+    for name, comparison in compared.items():
+        if question.baseline or comparison.baseline.name == baseline.name:
+            continue
+        row = next((row for row in comparison.rows if row.name == baseline.name), None)
+        if row is None:
+            warning = f"no trial has the baseline {baseline.label}: here it is {comparison.baseline.label}"
+            compared[name] = replace(comparison, warnings=(*comparison.warnings, warning))
+        else:  # the first row is the baseline
+            first = sorted(by_dataset[name], key=lambda record: not row.has(record.spec))
+            compared[name] = compare_records(first, question)
+    return compared
 
 
 def _differing(by_dataset: Sequence[Sequence[Record]]) -> tuple[str, ...]:

@@ -123,15 +123,19 @@ def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
 def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue], *, pooled: Collection[str] = ()) -> int:
     """Return the position of the row whose trials all have these values; the first row for none.
 
-    Values of ``pooled`` keys do not count, since every row has all of them. Raises :class:`SpecError` if no row
-    matches, or more than one.
+    Of ``pooled`` keys, some of the row's trials have the values. Raises :class:`SpecError` if no row matches, or more
+    than one.
     """
-    where = {plain_key(key): value for key, value in where.items() if plain_key(key) not in pooled}
+    where = {plain_key(key): value for key, value in where.items()}
     specs = [record.spec for row in rows for record in row.trials.values()]
     for key in where:
         check_key(key, specs)
+    of_row = {key: value for key, value in where.items() if key not in pooled}
     matching = [
-        number for number, row in enumerate(rows) if all(_has(record.spec, where) for record in row.trials.values())
+        number
+        for number, row in enumerate(rows)
+        if all(_has(record.spec, of_row) for record in row.trials.values())
+        and any(_has(record.spec, where) for record in row.trials.values())
     ]
     if not where or len(matching) == 1:
         return matching[0]

@@ -77,8 +77,7 @@ class Metric:
         if name.startswith(("epochs_to_", "seconds_to_")):
             return Metric(name, "epochs" if name.startswith("epochs") else "seconds", "lower")
         if is_fraction(name):
-            _, slash, class_name = name.partition("/")
-            return Metric(class_metric(class_name) if slash else name, "fraction", "higher")
+            return Metric(name, "fraction", "higher")
         if name == "images_per_second":
             return Metric(name, "images/s", "higher")
         if name.endswith("_loss"):
@@ -154,7 +153,7 @@ def _images_per_second(epochs: Sequence[Epoch]) -> float:
 def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | None]]) -> tuple[Metric, ...]:
     """Return the metrics of these names, each once; raises :class:`SpecError` for one that no trial has."""
     known = list(dict.fromkeys(name for table in tables for name in table))
-    by_name = {name: Metric.named(name) for name in names}
+    by_name = {name: Metric.named(name if name in known else class_metric(name)) for name in names}
     for name, metric in by_name.items():
         if metric.name not in known:
             listed = [other for other in known if "/" not in other]

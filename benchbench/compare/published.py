@@ -90,9 +90,13 @@ def _matching(row: Expected, trials: Sequence[Record], where: str) -> list[Recor
             f"{where} matches several configurations: {describe_values(row.where, row.where)}",
             hint=f"they differ in {', '.join(others)}: add them to `where`",
         )
-    # The same trial on other images is another experiment; what is compared are those that the dataset has now.
-    newest = max(matching, key=lambda record: record.started_ms, default=None)
-    return [record for record in matching if newest is None or record.data_digest == newest.data_digest]
+    return matching
+
+
+def _on_the_same_images(trials: Sequence[Record]) -> list[Record]:
+    """Return the trials on the images that the newest results are of: on others, it is another experiment."""
+    newest = max(trials, key=lambda record: (record.status == "finished", record.started_ms), default=None)
+    return [record for record in trials if newest is None or record.data_digest == newest.data_digest]
 
 
 def _row(
@@ -102,6 +106,7 @@ def _row(
     values: Mapping[str, Mapping[str, float | None]],
     confidence: float,
 ) -> PublishedRow:
+    num_trials, trials = len(trials), _on_the_same_images(trials)
     numbers = [values[record.attempt].get(metric.name) for record in trials if record.status == "finished"]
     ours = [number for number in numbers if number is not None and math.isfinite(number)]
     statuses = [record.status for record in trials]
@@ -110,6 +115,9 @@ def _row(
     judgement, why = _judge(row.value, summary, prediction)
     if len(ours) < len(numbers):
         judgement, why, prediction = "not judged", f"{len(ours)} of {len(numbers)} trials have a value", None
+    if len(trials) < num_trials:
+        others = f"{num_trials - len(trials)} trials on other images are left out"
+        why = f"{why}; {others}" if why else others
     return PublishedRow(
         name=describe_values(row.where, row.where),
         metric=metric,

@@ -77,12 +77,11 @@ def is_match(spec: Spec, where: Mapping[str, JsonValue]) -> bool:
     package has the same.
     """
     flat = spec.flat()
-    return all(
-        key in flat and (is_value(flat[key], value) or (key in KINDS and flat[key] == str(value).rpartition(":")[2]))
-        for key, value in where.items()
-    )
+    return all(key in flat and is_value(key, flat[key], value) for key, value in where.items())
 
 
-def is_value(own: JsonValue, asked: JsonValue) -> bool:
-    """Tell whether a value is the one that was asked for; ``"none"`` asks for None."""
-    return own == asked or (own is None and asked == "none")
+def is_value(key: str, own: JsonValue, asked: JsonValue) -> bool:
+    """Tell whether the value of a key is the one that was asked for, as :func:`is_match` does."""
+    if own == asked or (own is None and asked == "none"):
+        return True
+    return key in KINDS and isinstance(asked, str) and own == re.sub(r"[^:+]+:", "", asked)

@@ -138,8 +138,9 @@ class GridFile:
         for name, selection in self._selections():
             matching = [spec for spec in specs if is_match(spec, selection)] if selection else []
             keys = self.compare.by if name == BASELINE and self.compare.by else varied
-            # Each dataset is compared by itself, and has a baseline of its own.
-            together = _by_dataset(matching) if name == BASELINE else [matching]
+            # Each dataset is compared by itself and has a baseline of its own, unless datasets are compared.
+            asks_for_datasets = any(key.partition(".")[0] == "dataset" for key in (*self.compare.by, *selection))
+            together = _by_dataset(matching) if name == BASELINE and not asks_for_datasets else [matching]
             rest = [key for key in keys if any(key in varying(of_one) for of_one in together)]
             if rest:
                 raise SpecError(

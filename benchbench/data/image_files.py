@@ -160,9 +160,8 @@ def to_rgb(image: Image.Image, background: Colour) -> Image.Image:
     """Return the image in RGB: 16 bits scaled to 8, and transparent pixels over the background."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
-        # Arrays of 16-bit or 32-bit numbers that someone saved as TIFF may hold 8 bits: on a scale of 16, they would be
-        # black.
-        is_byte = image.format == "TIFF" and values.size and values.max() <= BYTE_MAX
+        # Arrays of 32-bit numbers that someone saved as TIFF may hold 8 bits; on a scale of 16 they would be black.
+        is_byte = image.mode == "I" and image.format == "TIFF" and values.size and values.max() <= BYTE_MAX
         image = Image.fromarray(np.clip(values // (1 if is_byte else _SIXTEEN_BITS), 0, BYTE_MAX).astype(np.uint8))
     elif image.mode == "F":
         values = np.nan_to_num(np.asarray(image))

@@ -15,6 +15,7 @@ from benchbench.protocol.messages import Died, Output, Refused, Status
 from benchbench.records.events import EpochFinished, Error, Event, Failed, Resumed, Started
 from benchbench.records.journal import WORKER_DIED, Journal
 from benchbench.records.record import Record
+from benchbench.records.redaction import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -133,7 +134,8 @@ class _Running:
             self.outcomes.append(Outcome(job, error=refused.error))
             return
         # It ran before its worker was killed, and can be resumed from there.
-        error = Error(kind=WORKER_DIED, message=refused.error.message, hint=refused.error.hint)
+        message = without_credentials(refused.error.message)
+        error = Error(kind=WORKER_DIED, message=message, hint=refused.error.hint)
         self._hear_event(job, Failed(status="failed", error=error))
 
     def _hear_of_death(self, job: TrialJob, death: Died) -> None:
@@ -163,7 +165,8 @@ class _Running:
         if before is not None and isinstance(event, EpochFinished) and before.has_epoch(event.epoch):
             return  # trained again after an interruption: the journal has it already
         if isinstance(event, Started | Resumed):
-            journal.set_claim(replace(self.drive.claim, label=self.drive.labels.get(job.attempt, "")))
+            label, continues = self.drive.labels.get(job.attempt, ""), job.continues.spec_id if job.continues else ""
+            journal.set_claim(replace(self.drive.claim, label=label, continues=continues))
         journal.append(event)
         record = before.then(event) if before else Record.of([event])
         self.records[job.attempt] = record

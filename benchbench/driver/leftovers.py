@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
 
 
 def end_dead() -> list[Journal]:
-    """End trials whose process died without a word, as killed, with the files that say what they were."""
-    from benchbench.report.provenance import write_provenance
+    """End trials whose process died without a word, as killed, with the record of what they did."""
+    from benchbench.report.provenance import write_record
 
     dead = mark_dead()
     for journal in dead:
         claim = journal.claim()
         if claim is None or claim.artifacts != "none":
-            write_provenance(journal)
+            with suppress(OSError):  # the journal has it all, and MLflow gets it from there
+                write_record(journal)
     return dead
 
 
@@ -54,6 +56,8 @@ def finish(
             journal.set_claim(replace(claim, call=call))
             taken_over.append(journal)
             _complete(journal, tracker, artifacts)
+            if not is_delivered(journal):
+                tracker.notify(journal)
         else:
             _complete(journal, tracker, artifacts.of_its_call(journal))
             journal.close_claim()

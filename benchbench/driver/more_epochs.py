@@ -61,12 +61,16 @@ class FinishedTrials:
                 trials.append(Shorter(journal, record))
         return cls(tuple(trial for trial in trials if trial.record.status == "finished"))
 
-    def shorter_than(self, item: Resolved) -> Shorter | None:
-        """Return the longest of those that are the same trial with fewer epochs, rather one that can be continued."""
+    def shorter_than(self, item: Resolved, *, spec_id: str = "") -> Shorter | None:
+        """Return the longest of those that are the same trial with fewer epochs, rather one that can be continued.
+
+        If a spec id is given, it is that one or none.
+        """
         matching = [
             trial
             for trial in self.trials
             if trial.record.data_digest == item.data_digest
+            and spec_id in ("", trial.record.spec_id)
             and trial.record.spec.epochs < item.spec.epochs
             and replace(item.spec, epochs=trial.record.spec.epochs) == trial.record.spec
         ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from benchbench.driver.more_epochs import Shorter
     from benchbench.protocol.jobs import Resolved
+    from benchbench.records.record import Record
 
 Action = Literal["run", "resume", "skip"]
 _NEW = "new"
@@ -69,11 +70,12 @@ class Planned:
         return self.finished.rank if self.finished else WORST_RANK
 
     @property
-    def has_nothing_yet(self) -> bool:
-        """Whether no epoch of the trial has been kept, by this call or an earlier one."""
-        if self.action == "resume":
-            return self.journal is None or not self.journal.has_checkpoint()
-        return self.action == "run" and self.finished is None
+    def may_continue(self) -> bool:
+        """Whether the trial has no epochs of its own, and may begin with those of a shorter one."""
+        if self.action != "resume" or self.journal is None:
+            return self.action == "run" and self.finished is None
+        claim = self.journal.claim()
+        return claim is not None and bool(claim.continues) and not self.journal.has_checkpoint()
 
     @property
     def continues(self) -> bool:
@@ -87,19 +89,27 @@ def plan(
     """Return what is to be done for each spec, in their order."""
     destination = (tracking_uri, experiment_id)
     planned = [_plan_one(item, known, rules=rules, destination=destination) for item in resolved]
-    if rules.fresh or not any(item.has_nothing_yet for item in planned):
+    if rules.fresh or not any(item.may_continue for item in planned):
         return planned
     finished = FinishedTrials.of(destination, but=known.deleted_attempts)
-    return [_after_shorter(item, finished) if item.has_nothing_yet else item for item in planned]
+    return [_after_shorter(item, finished) if item.may_continue else item for item in planned]
 
 
 def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
-    """Return the plan of a trial without epochs, with the shorter one that it goes on from, or could have."""
-    shorter = finished.shorter_than(planned.resolved)
+    """Return the plan of a trial without epochs of its own, with the shorter one that it goes on from, or could have.
+
+    One that was interrupted goes on from the same as before, or begins anew.
+    """
+    begun = planned.journal.claim() if planned.journal else None
+    shorter = finished.shorter_than(planned.resolved, spec_id=begun.continues if begun else "")
+    if begun is not None and (shorter is None or shorter.problem(planned.resolved)):
+        return Planned(planned.resolved, "run", "interrupted before its first epoch ended")
     if shorter is None:
         return planned
-    why = shorter.describe(planned.resolved)
-    return replace(planned, why=why if planned.why == _NEW else f"{planned.why}; {why}", shorter=shorter)
+    if begun is not None:
+        why = f"interrupted; going on after the {shorter.record.spec.epochs} epochs of {shorter.record.spec_id[:12]}"
+        return replace(planned, why=why, shorter=shorter)
+    return replace(planned, why=shorter.describe(planned.resolved), shorter=shorter)
 
 
 def check_resumable(planned: Iterable[Planned], rules: Rules) -> None:
@@ -126,6 +136,17 @@ def staleness(sources: Mapping[str, str], versions: Mapping[str, str], run: Fini
     return (*changed, *moved)
 
 
+def _is_stale(item: Resolved, journal: Journal) -> bool:
+    """Tell whether other code or versions began an attempt."""
+    record = journal.record()
+    return bool(staleness(item.sources, package_versions(), _as_run(record)))
+
+
+def _as_run(record: Record) -> FinishedRun:
+    wall_seconds = record.times.wall if record.times else None
+    return FinishedRun("", record.plugin_sources, record.machine.versions, wall_seconds, record.rank)
+
+
 def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[str, str]) -> Planned:
     journals = [journal for journal in _attempts(item, destination) if journal.attempt not in known.deleted_attempts]
     run = _finished(item, known, journals)
@@ -141,10 +162,12 @@ def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[
                 stale=stale,
                 finished=run,
             )
-        if not (is_interrupted and not rules.fresh):
+        if rules.fresh or not is_interrupted or _is_stale(item, journals[-1]):
             return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, finished=run)
     if journals and not rules.fresh and _is_finished(journals[-1]) and journals[-1].is_cut_off():
-        return Planned(item, "skip", "finished by a call that was killed at its end", journal=journals[-1])
+        return Planned(
+            item, "skip", "finished by a call that was killed at its end", journal=journals[-1], finished=run
+        )
     if is_interrupted and not rules.fresh:
         return _resumed(item, journals[-1])
     why = "finished before; training again, as a new run" if run else _after(journals)
@@ -157,7 +180,8 @@ def _after(journals: Sequence[Journal]) -> str:
         return _NEW
     if journals[-1].is_interrupted():
         return "interrupted before; begun anew"
-    return "failed before" if journals[-1].record().status == "failed" else "running in another process"
+    whys = {"failed": "failed before", "running": "running in another process"}
+    return whys.get(journals[-1].record().status, "finished before, but MLflow has no run of it any more")
 
 
 def _resumed(item: Resolved, journal: Journal) -> Planned:
@@ -188,8 +212,7 @@ def _finished(item: Resolved, known: Known, journals: Sequence[Journal]) -> Fini
     for journal in reversed(journals):
         record = journal.record()
         if record.status == "finished" and not journal.is_marked_delivered():
-            wall_seconds = record.times.wall if record.times else None
-            return FinishedRun("", record.plugin_sources, record.machine.versions, wall_seconds, record.rank)
+            return _as_run(record)
     return None
 
 

@@ -54,7 +54,7 @@ class GridTrial:
 
     def may_have(self, where: Mapping[str, JsonValue]) -> bool:
         """Tell whether the file gives the trial no other values than these."""
-        return all(is_value(self.file_values.get(key, value), value) for key, value in where.items())
+        return all(is_value(key, self.file_values.get(key, value), value) for key, value in where.items())
 
     def among(self, records: Sequence[Record]) -> list[Record]:
         """Return the records of this trial.

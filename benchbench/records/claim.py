@@ -15,7 +15,8 @@ class Claim:
 
     ``experiment`` is the experiment's name when the trial began, and ``label`` what tells the trial from the others of
     its grid. ``is_open`` says that the call has yet to tell how the trial ended, and to add its part to the artifacts.
-    ``artifacts`` and ``keeps_checkpoint`` are what the call was asked to keep.
+    ``artifacts`` and ``keeps_checkpoint`` are what the call was asked to keep. ``continues`` is the spec id of a
+    shorter trial whose epochs the attempt begins with.
     """
 
     tracking_uri: str
@@ -27,6 +28,7 @@ class Claim:
     is_open: bool = True
     artifacts: ArtifactLevel = "light"
     keeps_checkpoint: bool = False
+    continues: str = ""
 
     def is_alive(self) -> bool:
         """Tell whether the call still runs."""

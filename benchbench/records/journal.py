@@ -114,6 +114,11 @@ class Journal:
         claim = self.claim()
         return claim is not None and claim.is_open and not claim.is_alive()
 
+    def is_in_use(self) -> bool:
+        """Tell whether the call that ran it has yet to come to its end, and still runs."""
+        claim = self.claim()
+        return claim is not None and claim.is_open and claim.is_alive()
+
     def mlflow_run(self) -> MlflowRun | None:
         """Return the MLflow run that this attempt is written to, if one was made."""
         run = read_state(self.folder / "mlflow.json", MlflowRun)

@@ -35,11 +35,10 @@ def class_slugs(class_names: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def class_metric(class_name: str) -> str:
-    """Return the metric of a class whose slug, or whose own name if it is like no other, is given."""
-    slug, dot, number = class_name.rpartition(".")
-    is_numbered = bool(dot) and number.isdigit()
-    return f"test_accuracy/{f'{_slug(slug)}.{number}' if is_numbered else _slug(class_name)}"
+def class_metric(name: str) -> str:
+    """Return the metric that is meant by ``test_accuracy/CLASS`` with a class's own name; others are as they are."""
+    prefix, slash, class_name = name.partition("/")
+    return f"{prefix}/{_slug(class_name)}" if slash and prefix == "test_accuracy" else name
 
 
 def _slug(class_name: str) -> str:

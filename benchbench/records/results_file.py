@@ -12,7 +12,10 @@ No absolute path and no credentials are in it, but for paths that are parameters
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import posixpath
 import re
 import zipfile
 from contextlib import contextmanager
@@ -114,6 +117,8 @@ class Writer:
         target = f"runs/{run_id}/artifacts/{name}"
         if path.suffix == ".json":
             self._add(path, target, cleaned_json)
+        elif name == file_names.PREDICTIONS:
+            self._add(path, target, cleaned_predictions)
         else:
             self._add(path, target, _cleaned if path.suffix in _TEXTS else None)
 
@@ -259,6 +264,19 @@ def cleaned_json(text: str) -> str:
         return json.dumps(_clean(json.loads(text)), indent=2) + "\n"
     except ValueError:
         return _cleaned(text)
+
+
+def cleaned_predictions(text: str) -> str:
+    """Return a table of predictions whose images are named without the folder that all absolute paths are in."""
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    folders = [posixpath.dirname(row[0]) for row in rows if row and row[0].startswith("/")]
+    if not folders:
+        return text
+    common, cleaned = posixpath.commonpath(folders), io.StringIO(newline="")
+    for row in rows:
+        name = posixpath.relpath(row[0], common) if row and row[0].startswith("/") else row[0]
+        csv.writer(cleaned, lineterminator="\n").writerow([name, *row[1:]])
+    return cleaned.getvalue()
 
 
 def _cleaned(text: str) -> str:

@@ -26,19 +26,24 @@ def write_provenance(journal: Journal) -> None:
 
     ``bench run --spec spec.toml`` repeats the trial.
     """
-    folder, record = journal.artifacts, journal.record()
+    _write(journal, file_names.ENVIRONMENT, environment(journal.record().machine))
+    write_record(journal)
+
+
+def write_record(journal: Journal) -> None:
+    """Write ``spec.toml`` and ``record.json`` among the artifacts of a trial that has ended, anywhere."""
+    record = journal.record()
     started = next(iter(journal.events()))
     plugins = getattr(started, "plugin_files", ())
     # With loose files, a name may be that of several plugins.
     named = [kind for kind in KINDS if plugins and kind in record.plugin_origins]
     names = {kind: _qualified(record, kind) for kind in named}
-    texts = {
-        file_names.SPEC: record.spec.to_toml(plugins=plugins, names=names),
-        file_names.ENVIRONMENT: environment(record.machine),
-        file_names.RECORD: record.to_json() + "\n",
-    }
-    for name, text in texts.items():
-        write_atomically(folder / name, without_credentials(text))
+    _write(journal, file_names.SPEC, record.spec.to_toml(plugins=plugins, names=names))
+    _write(journal, file_names.RECORD, record.to_json() + "\n")
+
+
+def _write(journal: Journal, name: str, text: str) -> None:
+    write_atomically(journal.artifacts / name, without_credentials(text))
 
 
 def _qualified(record: Record, kind: Kind) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,7 +141,7 @@ def load_uses(subject: DatasetSubject) -> None:
     others = {
         "image_size": dataset.image_size + 1,
         "fit": "crop" if dataset.fit == "pad" else "pad",
-        "mean": tuple(value / 2 + 0.1 for value in dataset.mean),
+        "mean": tuple(value + 0.1 for value in dataset.mean),
         "std": tuple(value * 1.5 for value in dataset.std),
     }
     unused = {name: value for name, value in others.items() if name not in dataset.load_uses}
@@ -177,11 +178,12 @@ def sources(subject: DatasetSubject) -> None:
     require(is_paths, f"sources() returns {paths!r}", fix="return a tuple of Path, such as (root,)")
     if paths:
         return
-    elsewhere = DatasetSubject(subject.dataset, subject.root / "nothing")
-    try:
-        is_same = _digest(elsewhere, elsewhere.arrays) == _digest(subject, subject.arrays)
-    except Exception:  # noqa: BLE001 - without its files, load() may raise anything
-        is_same = False
+    with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
+        elsewhere = DatasetSubject(subject.dataset, Path(folder) / "nothing")
+        try:
+            is_same = _digest(elsewhere, elsewhere.arrays) == _digest(subject, subject.arrays)
+        except Exception:  # noqa: BLE001 - without its files, load() may raise anything
+            is_same = False
     problem = "load() reads root, and sources() names no file: images that change later would be missed"
     require(is_same, problem, fix="return (root,), or leave sources() out")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.metadata
 import os
 import re
 import shlex
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from benchbench.records.redaction import without_credentials
 from benchbench.records.sqlite_addresses import sqlite_path, with_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchbench.records.record import MlflowRun
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -209,7 +212,7 @@ def _server_that_answers(uri: str) -> str:
             verify=_trust(),
             cert=os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"),
         )
-    except requests.RequestException as error:
+    except OSError as error:  # of requests, or of a file with a certificate
         reason = "in 3 seconds" if isinstance(error, requests.Timeout) else f"({type(error).__name__})"
         raise TrackingError(
             f"the tracking server {shown} does not answer {reason}", hint=_server_hint(address, error)
@@ -261,10 +264,20 @@ def _has_login_of_its_own() -> bool:
 
 
 def _login() -> tuple[str, str] | None:
-    from mlflow.utils.credentials import read_mlflow_creds
+    kept = _kept_login()
+    user, password = (
+        os.environ.get(f"MLFLOW_TRACKING_{word}") or kept.get(f"mlflow_tracking_{word.lower()}")
+        for word in ("USERNAME", "PASSWORD")
+    )
+    return (user, password) if user and password else None
 
-    creds = read_mlflow_creds()  # from the environment, or from ~/.mlflow/credentials
-    return (creds.username, creds.password) if creds.username and creds.password else None
+
+def _kept_login() -> Mapping[str, str]:
+    """Return what MLflow's file of credentials has; without MLflow, whose import looks at what we set before."""
+    file = configparser.RawConfigParser()
+    with suppress(configparser.Error, OSError, RuntimeError, UnicodeDecodeError):  # MLflow tells what is wrong with it
+        file.read(Path.home() / ".mlflow" / "credentials")
+    return dict(file["mlflow"]) if file.has_section("mlflow") else {}
 
 
 def _token() -> dict[str, str]:

@@ -36,6 +36,7 @@ class Delivery:
         self._tags: dict[str, str] = dict(run.data.tags)
         self._num_inputs = len(run.inputs.dataset_inputs) if run.inputs else 0
         self._num_events = 0
+        self._record: Record | None = None
 
     def send(self, events: list[Event], record: Record, artifacts: Path) -> bool:
         """Send the events that this object has not sent, and after the last of a trial its files and its end.
@@ -50,7 +51,7 @@ class Delivery:
             self._status = "RUNNING"
         new = events[self._num_events :]
         params, tags = self._send_facts(new)
-        points = list(_points(events, self._num_events))
+        points = list(self._points(new))
         if record.status != "running":
             self._send_files(record, artifacts)
             tags |= self._end_tags(record)
@@ -59,6 +60,12 @@ class Delivery:
             self._client.set_terminated(self.run.run_id, status=_STATUS[record.status], end_time=record.ended_ms)
         self._num_events = len(events)
         return True
+
+    def _points(self, events: list[Event]) -> Iterator[Point]:
+        """Yield the metrics of events; those of an end stand at the epochs that the trial had then."""
+        for event in events:
+            self._record = Record.of([event]) if self._record is None else self._record.then(event)
+            yield from content.points(event, last_epoch=len(self._record.epochs))
 
     def _send_facts(self, events: list[Event]) -> tuple[dict[str, str], dict[str, str]]:
         """Send the dataset inputs, and return the params and tags of what began."""
@@ -95,12 +102,3 @@ class Delivery:
         log_in_batches(self._client, self.run.run_id, params=new_params, tags=new_tags, points=points)
         self._params |= params
         self._tags |= tags
-
-
-def _points(events: list[Event], first: int) -> Iterator[Point]:
-    """Yield the metrics of the events from the first one on; a trial that was resumed had fewer epochs before."""
-    record = None
-    for number, event in enumerate(events):
-        record = Record.of([event]) if record is None else record.then(event)
-        if number >= first:
-            yield from content.points(event, last_epoch=len(record.epochs))

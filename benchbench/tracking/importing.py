@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import content, grid_runs, logged_models
 from benchbench.tracking.client import log_in_batches
+from benchbench.tracking.moved import follow_run
 from benchbench.tracking.reading import as_tracking_error
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def _is_equal(value: float, stored: float | None) -> bool:
 
 
 def _begin(store: Store, existing: entities.Run) -> entities.Run:
+    follow_run(store.tracking_uri, existing)
     store.client.set_tag(existing.info.run_id, UNFINISHED_TAG, "unfinished")
     return existing
 

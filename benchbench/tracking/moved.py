@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from benchbench.records.journal import Journal
 from benchbench.records.sqlite_addresses import quoted, sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from mlflow.entities import Run
 
 _FOLDER = "mlruns"
 _COLUMNS = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))
@@ -39,7 +40,7 @@ def find_move(location: str, database: Path) -> Move | None:
     if old is None:
         return None
     new = database.parent / _FOLDER / old.name
-    is_moved = new.is_dir() and (not old.is_dir() or (old.parent.parent / database.name).exists())
+    is_moved = new.is_dir() and (_is_gone(old) or _is_there(old.parent.parent / database.name))
     return Move(location, quoted(new)) if is_moved else None
 
 
@@ -51,10 +52,25 @@ def _other_folder(location: str, database: Path) -> Path | None:
     return old
 
 
+def _is_gone(folder: Path) -> bool:
+    """Tell whether a folder is not there; one that may not be looked at is."""
+    try:
+        return not folder.is_dir()
+    except OSError:
+        return False
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:
+        return False
+
+
 def _find_new_place(location: str, database: Path) -> Move | None:
     """Return where files of new runs can go if the folder of an experiment is gone, with whatever it had."""
     old = _other_folder(location, database)
-    if old is None or old.parent.parent.is_dir():
+    if old is None or not _is_gone(old.parent.parent):
         return None
     return Move(location, quoted(database.parent / _FOLDER / old.name))
 
@@ -88,10 +104,8 @@ def follow_move(tracking_uri: str) -> str:
             if key not in moved and (move := _find_new_place(location, database))
         ]
         for experiment_id, move in gone:
-            # Files of other folders may come back, with a disk that is not mounted now.
+            # Not of runs: their files may come back, with a disk that is not mounted now.
             _readdress(connection, experiment_id, move, _COLUMNS[:1])
-            for run_id in _runs_from_here():
-                _readdress(connection, experiment_id, move, _COLUMNS[1:2], run_id=run_id)
     if moves:
         folder = moves[0][1].old.rpartition(f"/{_FOLDER}/")[0]
         return f"this folder was moved or copied from {folder}: MLflow finds the files of its runs here from now on"
@@ -101,10 +115,15 @@ def follow_move(tracking_uri: str) -> str:
     return ""
 
 
-def _runs_from_here() -> list[str]:
-    """Return the ids of the runs that trials of this working folder are written to."""
-    runs = (journal.mlflow_run() for journal in Journal.all())
-    return [run.run_id for run in runs if run is not None]
+def follow_run(tracking_uri: str, run: Run) -> None:
+    """Give a run that is about to be written to a place for its files if the folder that it had is gone."""
+    database = sqlite_path(tracking_uri)
+    location, *rest = run.info.artifact_uri.rsplit("/", 2)
+    move = _find_new_place(location, database) if database is not None and rest else None
+    if database is None or move is None:
+        return
+    with closing(sqlite3.connect(database)) as connection, connection:
+        _readdress(connection, run.info.experiment_id, move, _COLUMNS[1:2], run_id=run.info.run_id)
 
 
 def _readdress(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchbench.records import file_names
 from benchbench.tracking.address import find_store
 from benchbench.tracking.client import mlflow_client
-from benchbench.tracking.moved import current_address, follow_move
+from benchbench.tracking.moved import current_address, follow_move, follow_run
 from benchbench.tracking.reading import as_tracking_error, reading
 
 if TYPE_CHECKING:
@@ -62,4 +62,5 @@ def log_report(run_id: str, report: Path) -> None:
     with as_tracking_error("the report cannot be kept in MLflow"), tempfile.TemporaryDirectory() as folder:
         follow_move(uri)
         client = mlflow_client(uri)
+        follow_run(uri, client.get_run(run_id))
         client.log_artifact(run_id, str(shutil.copy(report, Path(folder) / file_names.REPORT)))

@@ -27,7 +27,7 @@ from benchbench.tracking.address import find_store
 from benchbench.tracking.client import make_database, mlflow_client
 from benchbench.tracking.delivery import Delivery
 from benchbench.tracking.experiments import check_experiment, open_experiment, same_experiment
-from benchbench.tracking.moved import follow_move
+from benchbench.tracking.moved import follow_move, follow_run
 from benchbench.tracking.reading import as_tracking_error, other_version_hint
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ class Store:
                 if end.tracking_uri != self.tracking_uri:
                     continue
                 try:
+                    follow_run(self.tracking_uri, self.client.get_run(end.run_id))
                     grid_runs.close_parent(self.client, end)
                 except Exception:  # MLflow raises many kinds for what it cannot write to
                     if not self._is_gone(end.run_id):
@@ -161,6 +162,8 @@ class Store:
         # Only a run that was asked for can be there; looking for one takes longer the more there are.
         was_asked_for = journal.ask_for_run()
         run = self._find(known, started.attempt, experiment_id) if was_asked_for else None
+        if run is not None:
+            follow_run(self.tracking_uri, run)
         run = run or self._create(started, experiment_id, claim)
         delivery = Delivery(self.client, run, tracking_uri=self.tracking_uri)
         if delivery.run != known:
@@ -206,15 +209,10 @@ def is_delivered(journal: Journal) -> bool:
 
 
 def leftovers(tracking_uri: str) -> Iterator[Journal]:
-    """Yield the journals of trials that have ended and that this store does not have, or not whole.
-
-    Those of a call that still runs are its own to deliver.
-    """
+    """Yield the journals of trials that have ended and that this store does not have, or not whole."""
     for journal in Journal.all():
         claim = journal.claim()
         if claim is None or claim.tracking_uri != tracking_uri or is_delivered(journal):
-            continue
-        if claim.is_open and claim.is_alive():
             continue
         record = journal.try_record()
         if record is not None and record.status != "running":

@@ -75,9 +75,10 @@ class TrackerThread:
             self._changed.notify_all()
 
     def send_leftovers(self) -> None:
-        """Have delivered what earlier calls could not deliver; returns at once."""
+        """Have delivered what earlier calls could not deliver; returns at once. Calls that run deliver their own."""
         for journal in leftovers(self.wait_open().tracking_uri):
-            self.notify(journal)
+            if not journal.is_in_use():
+                self.notify(journal)
 
     def delivered(self) -> list[Journal]:
         """Return the journals that were named and are delivered whole."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.comparisons import HIGH, LOW, only_cell, question
@@ -282,3 +282,15 @@ def test_keys_that_a_row_pools_do_not_select_the_baseline() -> None:
     ]
     asked = question(by=["optimizer.lr"], baseline={"optimizer.lr": HIGH, "epochs": 3})
     assert compare_records(records, asked).baseline.where == {"optimizer.lr": HIGH}
+
+
+@pytest.mark.parametrize("baseline", [{"epochs": 3}, {"optimizer.lr": HIGH, "epochs": 7}])
+def test_a_baseline_that_no_row_is_alone_in_having_is_refused(baseline: dict[str, Any]) -> None:
+    records = [
+        made(replace(spec(seed, lr=lr), epochs=epochs), 0.5)
+        for lr in (LOW, HIGH)
+        for epochs in (3, 4)
+        for seed in (0, 1)
+    ]
+    with pytest.raises(SpecError, match="the baseline"):
+        compare_records(records, question(by=["optimizer.lr"], baseline=baseline))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 from benchbench.config.differences import describe_spec, is_match, value_text, varying
@@ -73,3 +74,10 @@ def test_a_table_is_told_as_toml_has_it() -> None:
     assert value_text(value) == '{drop_path_rate = 0.1, "a b" = ["x", true], inner = {deep = 1}}'
     assert tomllib.loads(f"value = {value_text(value)}") == {"value": value}
     assert value_text({}) == "{}"
+
+
+def test_a_plugin_is_meant_by_its_name_with_its_package_too() -> None:
+    composed = replace(spec(), augmentation=PluginSpec("crop_flip+flip", 1, {}))
+    assert is_match(composed, {"augmentation": "crop_flip+benchbench:flip", "model": "benchbench:alexnet"})
+    assert not is_match(composed, {"augmentation": "benchbench:flip"})
+    assert not is_match(replace(composed, augmentation=PluginSpec("flip", 1, {})), {"augmentation": "crop_flip+x:flip"})

@@ -16,8 +16,7 @@ from benchbench.protocol.jobs import Resolved
 from benchbench.records.calls import NOBODY, calling
 from benchbench.records.claim import Claim
 from benchbench.records.journal import Journal
-from benchbench.tracking import TrackerThread
-from benchbench.tracking.store import leftovers as undelivered
+from benchbench.tracking import TrackerThread, is_delivered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,10 +72,14 @@ def test_a_call_that_runs_delivers_its_trials_itself(uri: str) -> None:
     journal = left(uri)
     claim = journal.claim()
     assert claim is not None
+    tracker = TrackerThread(uri)
     with calling() as call:
         journal.set_claim(replace(claim, call=call))
-        assert list(undelivered(uri)) == []
-    assert list(undelivered(uri)) == [journal]
+        tracker.send_leftovers()
+        assert tracker.num_waiting == 0
+    tracker.send_leftovers()
+    assert tracker.close() == []
+    assert is_delivered(journal)
 
 
 def test_a_trial_whose_process_died_gets_the_record_of_all_that_it_did(uri: str) -> None:

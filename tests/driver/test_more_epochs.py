@@ -96,26 +96,36 @@ def test_a_longer_trial_that_cannot_go_on_says_why(
     assert item.why == f"{name} has the first 5 of 10 epochs, but they are trained again: {reason}"
 
 
-def begin(spec: Spec, number: int, *, sources: dict[str, str] = SOURCES) -> Journal:
+def begin(spec: Spec, number: int, *, sources: dict[str, str] = SOURCES, continues: str = "") -> Journal:
     """Keep a trial of this spec that was killed before its first epoch ended."""
     began = journals.started(f"20260101-00000{number}-abcdef01")
     journal = Journal.of(spec.id, began.attempt)
     journal.append(replace(began, spec=spec, data=replace(began.data, digest="digest"), plugin_sources=sources))
-    journal.set_claim(Claim("store", "bench", "1"))
+    journal.set_claim(Claim("store", "bench", "1", continues=continues))
     return journal
 
 
 def test_a_trial_that_was_killed_before_it_had_a_checkpoint_still_goes_on_after_the_shorter_one() -> None:
-    shorter = finish(replace(journals.SPEC, epochs=5), 1)
-    longer = replace(journals.SPEC, epochs=10)
-    begun = begin(longer, 2)
+    spec, longer = replace(journals.SPEC, epochs=5), replace(journals.SPEC, epochs=10)
+    shorter = finish(spec, 1)
+    begun = begin(longer, 2, continues=spec.id)
+    finish(replace(spec, epochs=7), 3)
     item = planned(longer)
     assert (item.action, item.journal, item.continues) == ("resume", begun, True)
     assert item.shorter is not None
     assert item.shorter.journal == shorter
-    assert item.why.startswith("interrupted after epoch 0; going on after the 5 epochs of ")
+    assert item.why == f"interrupted; going on after the 5 epochs of {spec.id[:12]}"
+    (shorter.folder / "checkpoint.pt").unlink()
+    assert (planned(longer).action, planned(longer).shorter) == ("run", None)
     (begun.folder / "checkpoint.pt").touch()
-    assert planned(longer).shorter is None
+    assert (planned(longer).action, planned(longer).shorter) == ("resume", None)
+
+
+def test_a_trial_that_began_from_its_start_goes_on_so() -> None:
+    finish(replace(journals.SPEC, epochs=5), 1)
+    begun = begin(replace(journals.SPEC, epochs=10), 2)
+    item = planned(replace(journals.SPEC, epochs=10))
+    assert (item.action, item.journal, item.shorter) == ("resume", begun, None)
 
 
 def test_a_trial_that_has_no_epoch_begins_anew_if_a_plugin_changed() -> None:

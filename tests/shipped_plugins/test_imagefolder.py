@@ -231,9 +231,8 @@ def test_every_format_becomes_rgb(tmp_path: Path, kind: str, fit: str) -> None:
     assert (found.flatten(1).float() - torch.tensor(expected)[:, None]).abs().max() <= 2
 
 
-@pytest.mark.parametrize("kind", [np.int32, np.uint16])
-def test_bytes_that_were_saved_as_larger_numbers_are_not_black(tmp_path: Path, kind: type[np.integer[Any]]) -> None:
-    Image.fromarray(np.full((8, 8), 200, dtype=kind)).save(tmp_path / "array.tiff")
+def test_bytes_that_were_saved_as_numbers_of_32_bits_are_not_black(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 200, dtype=np.int32)).save(tmp_path / "array.tiff")
     assert pixels_of(tmp_path / "array.tiff").unique().tolist() == [200]
 
 

@@ -159,10 +159,3 @@ def test_an_image_that_changes_is_decoded_again(tmp_path: Path) -> None:
     assert data_cache.digest_of(dataset(), table)
     Image.new("L", (20, 20)).save(tmp_path / "train" / "cat0.png")
     assert data_cache.digest_of(dataset(), table) is None
-
-
-def test_absolute_paths_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
-    lines = [f"{tmp_path}/photos/{line}" for line in split_lines()]
-    (tmp_path / "lists").mkdir()
-    splits = decoded(dataset(), write(tmp_path / "lists", lines))
-    assert splits.val.names == ("val/cat0.png", "val/dog0.png", "val/cat1.png", "val/dog1.png")

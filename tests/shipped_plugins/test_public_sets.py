@@ -208,6 +208,15 @@ def test_mnist_is_not_read_from_the_folder_of_another_set(tmp_path: Path, other:
     assert np.array_equal(ours.test.images, AnyMnist().load(tmp_path / "mnist").test.images)
 
 
+def test_fashion_mnist_is_found_below_a_folder_that_is_called_mnist(tmp_path: Path) -> None:
+    class AnyFashion(FashionMnist, name="fashion_mnist"):
+        download: ClassVar[Any] = None
+
+    write_folder(tmp_path / "mnist" / "fashion-mnist", mnist_files())
+    assert len(AnyFashion().load(tmp_path).test) == 30
+    assert "is missing" in refusal(AnyMnist(), tmp_path).message
+
+
 def test_mnist_is_read_alike_packed_unpacked_zipped_and_from_torchvisions_folder(tmp_path: Path) -> None:
     roots = (
         write_folder(tmp_path / "packed", mnist_files()),

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,3 +157,37 @@ def test_what_is_read_must_be_there_and_be_a_database(workdir: Path) -> None:
     (workdir / "mlflow.db").write_text("no database", encoding="utf-8")
     with pytest.raises(TrackingError, match="is not a database"):
         find_readable_store()
+
+
+def test_a_server_is_asked_without_mlflow_whose_import_reads_what_we_set_before(tmp_path: Path) -> None:
+    (tmp_path / ".mlflow").mkdir()
+    (tmp_path / ".mlflow" / "credentials").write_text("[mlflow]\nmlflow_tracking_username = ann\n", encoding="utf-8")
+    program = (
+        "import sys\nfrom benchbench.tracking.address import find_store\n"
+        "try:\n    find_store()\nexcept Exception as error:\n    print(error, 'mlflow' in sys.modules)"
+    )
+    environment = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert "does not answer" in done.stdout
+    assert done.stdout.endswith("False\n")
+
+
+@pytest.mark.parametrize("password", ["a%b", "plain"])
+def test_the_login_in_mlflows_file_is_used(password: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".mlflow").mkdir()
+    (tmp_path / ".mlflow" / "credentials").write_text(
+        f"[mlflow]\nmlflow_tracking_username = ann\nmlflow_tracking_password = {password}\n", encoding="utf-8"
+    )
+    logins: list[str | None] = []
+
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            logins.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        find_store(f"http://127.0.0.1:{server.server_port}")
+    assert logins == [f"Basic {base64.b64encode(f'ann:{password}'.encode()).decode()}"]

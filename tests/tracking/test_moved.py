@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from benchbench.cli.main import make_app
 from benchbench.records.claim import Claim
+from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
 from benchbench.tracking import Store, is_delivered
 from benchbench.tracking.client import mlflow_client
@@ -153,6 +154,27 @@ def test_a_folder_that_is_not_there_keeps_its_runs_and_gets_no_new_ones(
     assert record.status == "finished"
     run = store.client.create_run(store.experiment_id)
     assert run.info.artifact_uri.startswith(f"{base / 'home' / 'mlruns'}/")
+
+
+def test_a_run_whose_folder_is_gone_is_written_beside_the_database(
+    base: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a copy without the files of runs to another machine."""
+    trained(base / "old", empty_database, monkeypatch)
+    store = Store.open()
+    parent = store.open_parent("rates", file=base / "old" / "rates.toml", question="")
+    shutil.rmtree(base / "old" / "mlruns")
+    (base / "old").rename(base / "new")
+    monkeypatch.chdir(base / "new")
+    store = Store.open()
+    before = store.client.search_runs([store.experiment_id], "attributes.status = 'FINISHED'")
+    GridEnd(store.tracking_uri, parent, "finished", files={"trials.json": "[]"}).keep()
+    store.close_parents()
+    assert GridEnd.all() == []
+    assert not (base / "old").exists()
+    assert list((base / "new" / "mlruns").rglob("trials.json"))
+    after = store.client.search_runs([store.experiment_id], f"attributes.run_id = '{before[0].info.run_id}'")
+    assert [run.info.artifact_uri for run in after] == [before[0].info.artifact_uri]
 
 
 def test_a_database_by_another_name_of_its_folder_was_not_moved(tmp_path: Path) -> None:
