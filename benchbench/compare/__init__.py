@@ -19,7 +19,7 @@
     warnings.py                what else differs between the trials of a comparison
     words.py                   means, intervals and differences as text
     comparison_tables.py       a comparison as tables: text, Markdown, LaTeX and CSV
-    answer.py                  the answer of a comparison in one or two sentences
+    answer.py                  the answer of a comparison in one to three sentences
     interval_plot.py           each configuration against the baseline, drawn in text
     published.py               our trials against published numbers
     timing_ratios.py           times of variants as ratios to a baseline, with intervals and verdicts

@@ -3,7 +3,7 @@
 ::
 
     kinds.py            the kinds of plugin: model, dataset, optimizer and so on
-    composition.py      several plugins of one kind as one, such as flip+mixing
+    composition.py      several plugins of one kind as one, such as flip+mixup
     spec.py             a trial as it was asked for (draft) and in full (spec), the defaults, and the spec id
     grid_file.py        grid files: the trials that a file asks for, in the order in which they run
     axes.py             lists of values in a grid file, and their combinations

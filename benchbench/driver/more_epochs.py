@@ -29,8 +29,9 @@ class Shorter:
             return f"the schedule of {item.spec.scheduler.name} depends on the number of epochs"
         if changed := describe_changed(item.sources, self.record.plugin_sources):
             return f"its {changed} since"
-        if self.record.resumed_on:
-            return "it was trained on several machines"
+        first, *others = self.record.machines
+        if any(replace(other, git_commit=first.git_commit) != first for other in others):
+            return "it was resumed on another machine, or with other versions"
         if not self.journal.has_checkpoint():
             return "its checkpoint was not kept (--keep-checkpoints keeps it)"
         return ""
