@@ -6,6 +6,8 @@ colours do what those of ``torchvision.transforms`` do to single images; the fac
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,6 +18,12 @@ GREY = (0.2989, 0.587, 0.114)
 
 SHARPNESS_KERNEL = ((1.0, 1.0, 1.0), (1.0, 5.0, 1.0), (1.0, 1.0, 1.0))
 """Pillow's filter SMOOTH, before it is divided by its sum."""
+
+
+@functools.cache
+def constant(values: tuple[float, ...] | tuple[tuple[float, ...], ...], device: torch.device) -> Tensor:
+    """Return numbers on a device, copied there once: each copy would wait for all that the device has to do."""
+    return torch.tensor(values, device=device)
 
 
 def per_image(values: Tensor) -> Tensor:
@@ -44,7 +52,7 @@ def grey(images: Tensor) -> Tensor:
     """Return images in grey, ``[N, 1, H, W]``; those without three channels are returned as they are."""
     if images.shape[1] != len(GREY):
         return images
-    weights = torch.tensor(GREY, device=images.device)[:, None, None]
+    weights = constant(GREY, images.device)[:, None, None]
     return as_type((images * weights).sum(dim=1, keepdim=True), images.dtype, rounds=False)
 
 
@@ -65,7 +73,7 @@ def contrast(images: Tensor, factors: Tensor) -> Tensor:
 
 def sharpness(images: Tensor, factors: Tensor) -> Tensor:
     """Return sharper or smoother images; the outermost pixels stay as they are."""
-    kernel = torch.tensor(SHARPNESS_KERNEL, device=images.device)
+    kernel = constant(SHARPNESS_KERNEL, images.device)
     channels = images.shape[1]
     kernel = (kernel / kernel.sum()).expand(channels, 1, -1, -1)
     smooth = images.clone()
@@ -134,7 +142,7 @@ def affine(images: Tensor, matrices: Tensor) -> Tensor:
     Matrices are ``[N, 2, 3]``; x and y are in pixels and 0 in the middle of an image.
     """
     height, width = images.shape[-2:]
-    scales = torch.tensor([[1, height / width, 2 / width], [width / height, 1, 2 / height]], device=images.device)
+    scales = constant(((1.0, height / width, 2 / width), (width / height, 1.0, 2 / height)), images.device)
     grid = functional.affine_grid(matrices * scales, list(images.shape), align_corners=False)
     sampled = functional.grid_sample(images.float(), grid, mode="nearest", align_corners=False)
     return sampled.to(images.dtype)

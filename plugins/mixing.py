@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from benchbench_plugins.image_operations import per_image
 from torch import Tensor
@@ -28,10 +30,10 @@ class Mixup(bb.Augmentation, name="mixup"):
 
     def build(self, data: bb.ImageSpec) -> bb.Augment:
         """Return the function; images are float32 after it, and labels fractions of classes."""
-        quantiles = beta_quantiles(self.alpha)
+        quantiles_on = functools.cache(beta_quantiles(self.alpha).to)
 
         def mix(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-            fractions = interpolated(quantiles.to(draws.device), draws[:, 1]).where(draws[:, 0] < self.p, 1.0)
+            fractions = interpolated(quantiles_on(draws.device), draws[:, 1]).where(draws[:, 0] < self.p, 1.0)
             weights = per_image(fractions)
             mixed = weights * images + (1 - weights) * following(images)
             return mixed, mixed_labels(labels, fractions, num_classes=data.num_classes)
@@ -55,11 +57,11 @@ class CutMix(bb.Augmentation, name="cutmix"):
 
     def build(self, data: bb.ImageSpec) -> bb.Augment:
         """Return the function; images keep their type, and labels are fractions of classes after it."""
-        quantiles = beta_quantiles(self.alpha)
+        quantiles_on = functools.cache(beta_quantiles(self.alpha).to)
         height, width = data.height, data.width
 
         def cut(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-            side = (1 - interpolated(quantiles.to(draws.device), draws[:, 1])).sqrt()
+            side = (1 - interpolated(quantiles_on(draws.device), draws[:, 1])).sqrt()
             side = side.where(draws[:, 0] < self.p, 0.0)
             in_box = within(draws[:, 2], side, height)[:, :, None] & within(draws[:, 3], side, width)[:, None, :]
             fractions = 1 - in_box.float().mean(dim=(1, 2))

@@ -67,15 +67,14 @@ def signs(draws: Tensor, chosen: Tensor) -> Tensor:
 def apply(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:
     """Return each image of a uint8 batch after its operation."""
     result = images.clone()
-    # One transfer from the device for all operations. What only few images need is not computed for all.
-    numbers = torch.tensor([*map(int, chosen.tolist())])
-    is_geometric = (numbers >= 1) & (numbers <= len(GEOMETRIC))
-    rows = is_geometric.nonzero().squeeze(1).to(images.device)
-    if len(rows):
+    # What only few images need is not computed for all. That takes their numbers here, for which a GPU is waited for.
+    order, counts = chosen.argsort(stable=True), torch.bincount(chosen, minlength=len(NAMES)).tolist()
+    _, *of_operations = torch.split(order, counts)
+    if len(rows := torch.cat(of_operations[: len(GEOMETRIC)])):
         result[rows] = operations.affine(images[rows], _matrices(images, chosen[rows], strengths[rows]))
-    for number, name in enumerate(NAMES):
-        if name in COLOURS and len(rows := (numbers == number).nonzero().squeeze(1).to(images.device)):
-            result[rows] = COLOURS[name](images[rows], strengths[rows])
+    for change, rows in zip(COLOURS.values(), of_operations[len(GEOMETRIC) :], strict=True):
+        if len(rows):
+            result[rows] = change(images[rows], strengths[rows])
     return result
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from benchbench_plugins import policies
 from benchbench_plugins.image_operations import as_type
@@ -39,13 +41,13 @@ class RandAugment(bb.Augmentation, name="rand_augment"):
             colour=0.9,
             bits=4,
         )
-        table = strongest.table(NUM_BINS)[:, self.magnitude]
+        table_on = functools.cache(strongest.table(NUM_BINS)[:, self.magnitude].to)
 
         def augment(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
             images = as_type(images, torch.uint8)
             for number in range(self.num_ops):
                 chosen = policies.choose(draws[:, 2 * number])
-                strengths = table.to(draws.device)[chosen] * policies.signs(draws[:, 2 * number + 1], chosen)
+                strengths = table_on(draws.device)[chosen] * policies.signs(draws[:, 2 * number + 1], chosen)
                 images = policies.apply(images, chosen, strengths)
             return images, labels
 

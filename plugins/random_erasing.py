@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import torch
@@ -35,12 +36,12 @@ class RandomErasing(bb.Augmentation, name="random_erasing"):
         check_ranges(self.name, self.scale, self.ratio)
         size = data.height, data.width
         mean = torch.tensor(data.mean if self.value == "mean" else [0.0] * data.num_channels)[:, None, None]
-        colour = mean * BRIGHTEST
+        colour_on = functools.cache((mean * BRIGHTEST).to)
 
         def erase(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
             boxes = draw_boxes(draws[:, 1:], size, scale=self.scale, ratio=self.ratio, may_fill=False)
             chosen = per_image((draws[:, 0] < self.p) & boxes.fits) & boxes.inside(*size)
-            return torch.where(chosen, as_type(colour, images.dtype).to(images.device), images), labels
+            return torch.where(chosen, as_type(colour_on(images.device), images.dtype), images), labels
 
         return erase
 

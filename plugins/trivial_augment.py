@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from benchbench_plugins import policies
 from benchbench_plugins.image_operations import as_type
@@ -28,11 +30,11 @@ class TrivialAugment(bb.Augmentation, name="trivial_augment"):
 
     def build(self, data: bb.ImageSpec) -> bb.Augment:  # noqa: ARG002 - a base class names it
         """Return the function; images are uint8 after it."""
-        table = STRENGTHS.table(self.num_bins)
+        table_on = functools.cache(STRENGTHS.table(self.num_bins).to)
 
         def augment(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
             chosen = policies.choose(draws[:, 0])
-            strengths = table.to(draws.device)[chosen, (draws[:, 1] * self.num_bins).long()]
+            strengths = table_on(draws.device)[chosen, (draws[:, 1] * self.num_bins).long()]
             strengths = strengths * policies.signs(draws[:, 2], chosen)
             return policies.apply(as_type(images, torch.uint8), chosen, strengths), labels
 

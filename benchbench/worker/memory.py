@@ -43,7 +43,7 @@ class Footprint:
 
     @property
     def peak_bytes(self) -> int:
-        """The most that the blocks so far held at one time."""
+        """The most that was held at one time in the last block, with what the blocks before it left behind."""
         return self._peak
 
     def __enter__(self) -> Self:
@@ -66,7 +66,7 @@ class Footprint:
             self._sampler = None
         else:
             self._highest = peak_bytes(self._device)
-        self._peak = max(self._peak, self._left + self._highest - self._before)
+        self._peak = self._left + self._highest - self._before
         self._left += self._held() - self._before
 
     def _held(self) -> int:
@@ -87,12 +87,3 @@ class Footprint:
             self._highest = max(self._highest, self._own_bytes())
             if self._ended.wait(SAMPLE_SECONDS):
                 return
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an exception means that memory ran out, on a device or here."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    # torch's CPU allocator raises a plain RuntimeError, in words that differ between systems.
-    words = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")  # the last: cuBLAS, cuDNN
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)

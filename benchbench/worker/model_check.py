@@ -12,7 +12,7 @@ from torch import nn
 from benchbench.errors import BenchError, ModelError
 from benchbench.plugin.failures import check_returned, failure, failures_named, line_of
 from benchbench.plugin.model import logits_problem
-from benchbench.worker.memory import is_out_of_memory
+from benchbench.worker.accelerate import is_out_of_memory
 from benchbench.worker.seeds import buffers_kept, random_states_kept
 
 if TYPE_CHECKING:

@@ -24,13 +24,12 @@ from benchbench.plugin.model import DataSpec
 from benchbench.records import file_names, machine
 from benchbench.records.events import EpochFinished, Started, Times
 from benchbench.worker import checkpoint
-from benchbench.worker.accelerate import Case, Proof, device_name, device_versions, give_back_memory
+from benchbench.worker.accelerate import Case, Proof, device_name, device_versions, give_back_memory, is_out_of_memory
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.average import Average, have_means
 from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
 from benchbench.worker.best import Best
 from benchbench.worker.image_reading import Reading, is_resident
-from benchbench.worker.memory import is_out_of_memory
 from benchbench.worker.model_check import ModelCheck
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.seeds import random_states_kept, seed_everything
@@ -316,7 +315,13 @@ def _fit_eval_batch(learner: Learner, train: Batches) -> int:
             learner.evaluated.eval()
             learner.evaluated(images)
 
-    return largest_batch(evaluate)
+    # Gradients and states, which the first step makes and an evaluation after it has beside itself.
+    num_states = 1 if isinstance(learner.optimizer, torch.optim.SGD) else 2
+    weights = [weight for group in learner.optimizer.param_groups for weight in group["params"]]
+    reserved = [torch.empty_like(weight) for weight in weights for _ in range(num_states)]
+    size = largest_batch(evaluate)
+    del reserved
+    return size
 
 
 def largest_batch(evaluate: Callable[[int], None]) -> int:

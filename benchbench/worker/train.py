@@ -202,9 +202,9 @@ def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter, kee
         total_loss += F.cross_entropy(logits, labels, reduction="sum")
         num_correct += (logits.argmax(dim=1) == labels).sum()
         if keeps_logits:
-            kept.append(logits)
+            kept.append(logits.cpu())  # two copies of all of them may not fit on the device
     number = batches.num_images
-    all_logits = torch.cat(kept).cpu() if kept else torch.empty(0)
+    all_logits = torch.cat(kept) if kept else torch.empty(0)
     return Evaluation(float(total_loss) / number, round(float(num_correct)) / number, all_logits)
 
 

@@ -168,6 +168,7 @@ class _Trial:
             self._changed(),
             _computed_as_before(self._job, prepared.learner.acceleration),
             f"no longer accelerated: {dropped}" if dropped else "",
+            _read_otherwise(self._began, prepared.started),
             prepared.note,
         )
         return Resumed(
@@ -191,6 +192,8 @@ class _Trial:
         self._on_status("training")
         device = self._prepared.learner.acceleration.device
         reset_peak(device)
+        # Graphs of a GPU allocate when they are recorded. While they are replayed, torch counts their memory as free.
+        keeps_peak = device.type == "cuda" and self._prepared.learner.acceleration.compiled
         with SystemSampler(device) as sampler:
             for epoch in fit(
                 self._prepared.learner,
@@ -206,7 +209,8 @@ class _Trial:
                     epoch, peak_memory_bytes=peak_bytes(device), noisy=is_noisy(system, on_gpu=device.type == "cuda")
                 )
                 self._epochs.append(EpochFinished(epoch=measured, system=system))
-                reset_peak(device)
+                if not keeps_peak:
+                    reset_peak(device)
                 yield self._epochs[-1]
                 # An epoch that is not finite ends the trial: its weights are not worth the last good checkpoint.
                 if math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss):
@@ -289,6 +293,16 @@ def _moved(began: Started | None, now: Started) -> str:
     """Return a note on a trial that is resumed on another kind of device."""
     devices = [event.machine.device.partition(":")[0] for event in (began, now) if event]
     return "" if len(set(devices)) == 1 else f"it began on {devices[0]} and is resumed on {devices[1]}"
+
+
+def _read_otherwise(began: Started | None, now: Started) -> str:
+    """Return a note on images that are read, or evaluated, in another way than when the trial began."""
+    if began is None:
+        return ""
+    before, here = ({"images": "in memory"} | started.acceleration for started in (began, now))
+    names = {"images": "images", "evaluation_batch": "images per evaluation batch"}
+    changed = {key for key in names if before.get(key) != here.get(key) and key in before}
+    return "; ".join(f"{names[key]}: {here.get(key)}, before: {before[key]}" for key in names if key in changed)
 
 
 def _computed_as_before(job: TrialJob, acceleration: Acceleration) -> str:

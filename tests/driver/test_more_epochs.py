@@ -178,4 +178,6 @@ def test_a_trial_that_ran_on_several_machines_is_not_gone_on_with() -> None:
     elsewhere = replace(journals.MACHINE, hostname="elsewhere")
     journal.append(Resumed(num_epochs=0, machine=elsewhere))
     journal.append(journals.finished())
-    assert planned(replace(journals.SPEC, epochs=10)).why.endswith("it was resumed on another machine, or with other versions")
+    assert planned(replace(journals.SPEC, epochs=10)).why.endswith(
+        "it was resumed on another machine, or with other versions"
+    )

@@ -75,8 +75,8 @@ def test_evaluation_is_the_mean_over_images_not_over_batches() -> None:
 def test_evaluation_is_compiled_too_and_keeps_the_logits_of_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[torch.Tensor] = []
 
-    def compile_as_for_a_gpu(model: nn.Module, *, mode: str) -> Callable[[torch.Tensor], torch.Tensor]:
-        assert mode == "default"
+    def compile_as_for_a_gpu(model: nn.Module, *, mode: str, dynamic: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+        assert (mode, dynamic) == ("default", False)
         logits = torch.empty(64, 10)
         return lambda images: calls.append(images) or logits.copy_(model(images))
 

@@ -192,7 +192,7 @@ def test_a_disk_that_is_full_once_the_training_is_over_costs_no_training(
 
     job = make_job(registry, tmp_path, artifacts="light")
     with monkeypatch.context() as patched:
-        patched.setattr("benchbench.worker.trial.stage_artifacts", full)
+        patched.setattr("benchbench.worker.trial.write_artifacts", full)
         *_, failed = run_trial(job, registry, heartbeat=heartbeat)
     assert isinstance(failed, Failed)
     assert failed.error.kind == "CheckpointError"

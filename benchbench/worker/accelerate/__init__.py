@@ -28,7 +28,13 @@ with it, on whatever machine.
 """
 
 from benchbench.worker.accelerate.acceleration import Acceleration, accelerate
-from benchbench.worker.accelerate.allocator import give_back_memory, keep_freed_memory, peak_bytes, reset_peak
+from benchbench.worker.accelerate.allocator import (
+    give_back_memory,
+    is_out_of_memory,
+    keep_freed_memory,
+    peak_bytes,
+    reset_peak,
+)
 from benchbench.worker.accelerate.devices import (
     available_devices,
     choose_device,
@@ -49,6 +55,7 @@ __all__ = [
     "device_name",
     "device_versions",
     "give_back_memory",
+    "is_out_of_memory",
     "keep_freed_memory",
     "peak_bytes",
     "possible_precisions",

@@ -76,7 +76,8 @@ class Acceleration:
         if not self.compiled:
             return model
         mode = "reduce-overhead" if self.device.type == "cuda" else "default"
-        return torch.compile(model, mode=mode)
+        # The last batch is smaller. A graph for any size, made for it, would compute all batches of later epochs.
+        return torch.compile(model, mode=mode, dynamic=False)
 
     @contextmanager
     def context(self, images: torch.Tensor | None = None) -> Iterator[None]:

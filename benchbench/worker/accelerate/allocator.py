@@ -36,6 +36,8 @@ def give_back_memory() -> None:
         malloc_trim(0)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def reset_peak(device: torch.device) -> None:
@@ -62,6 +64,15 @@ def peak_bytes(device: torch.device) -> int:
         return int(psutil.Process().memory_info().rss)
     marks = [line.split() for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(marks[0][1]) * 1024 if marks else int(psutil.Process().memory_info().rss)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception means that memory ran out, on a device or here."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # torch's CPU allocator raises a plain RuntimeError, in words that differ between systems.
+    words = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")  # the last: cuBLAS, cuDNN
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
 def _glibc(name: str) -> ctypes._NamedFuncPointer | None:

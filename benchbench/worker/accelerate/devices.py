@@ -53,6 +53,8 @@ def possible_precisions(device: torch.device) -> tuple[str, ...]:
         return ("fp32", "tf32", "bf16") if ampere else ("fp32",)
     if device.type == "cpu" and not has_bf16_convolutions():
         return ("fp32",)
+    if device.type == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0):
+        return ("fp32",)  # torch would only warn, and compute in fp32
     return ("fp32", "bf16")
 
 

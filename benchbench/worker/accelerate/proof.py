@@ -12,6 +12,7 @@ returned to the system, so that training needs no more than without a proof.
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.accelerate.acceleration import Acceleration
-from benchbench.worker.accelerate.allocator import give_back_memory
+from benchbench.worker.accelerate.allocator import give_back_memory, is_out_of_memory
 from benchbench.worker.accelerate.proof_pass import BOUNDS, Pass, computed
 from benchbench.worker.accelerate.proof_steps import ProofError, check_outcomes, copied_optimizer, outcome, rows_like
 from benchbench.worker.batches import fitting
@@ -39,6 +40,10 @@ FILLED = 0.1
 """Of the size of weights that are zero at the beginning."""
 
 
+class _NoRoomError(Exception):
+    """Memory ran out in a proof, which needs more than a training step."""
+
+
 @dataclass(frozen=True)
 class Proof:
     """What a proof needs: the trial, its first batch on the device, the seed of its random numbers, and its loss."""
@@ -53,13 +58,23 @@ class Proof:
         """Return the acceleration with those levers alone that compute what torch computes."""
         if not acceleration.levers:
             return acceleration
+        half = len(self.images) // 2
+        with suppress(_NoRoomError):
+            return self._proven(acceleration)
+        # On a GPU, no lever depends on the number of images. Here, so that no error keeps what it had computed.
+        if acceleration.device.type == "cpu" or not half:
+            return _unproven(acceleration, "memory is short")
+        return replace(self, images=self.images[:half], labels=self.labels[:half]).proven(acceleration)
+
+    def _proven(self, acceleration: Acceleration) -> Acceleration:
         with random_states_kept(acceleration.device), buffers_kept(self.case.model):
             try:
                 plain = self._pass(replace(acceleration, levers=()))
                 self._check_gradients(plain)
-            except Exception as error:  # noqa: BLE001 - the model is a stranger's; without a copy there is no proof
-                reason = f"there is no proof: {_first_line(error)}"
-                return acceleration.without({lever.name: reason for lever in acceleration.levers}, ())
+            except Exception as error:  # the model is a stranger's; without a copy there is no proof
+                if is_out_of_memory(error):
+                    raise _NoRoomError from error
+                return _unproven(acceleration, _first_line(error))
             return self._dropping(acceleration, plain)
 
     def _check_gradients(self, plain: Pass) -> None:
@@ -97,9 +112,13 @@ class Proof:
                 plain.check(accelerated, precise, differences, precision=acceleration.precision)
             if accelerated.gradients:
                 self._check_steps(acceleration, accelerated.gradients)
+        except _NoRoomError:
+            raise
         except ProofError as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001 - the model is a stranger's, and so is what a lever does to it
+        except Exception as error:  # the model is a stranger's, and so is what a lever does to it
+            if is_out_of_memory(error):
+                raise _NoRoomError from error
             return _first_line(error)
         return None
 
@@ -124,7 +143,9 @@ class Proof:
             if acceleration.precision == "fp32":
                 return computed(model.double(), self.images.double(), self._mean_loss, plain, seed=self.seed)
             return computed(model, self.images.clone(), self._mean_loss, plain, seed=self.seed)
-        except Exception:  # noqa: BLE001 - some models convert to fp32 themselves, and raise whatever they like
+        except Exception as error:  # some models convert to fp32 themselves, and raise whatever they like
+            if is_out_of_memory(error):
+                raise _NoRoomError from error
             return Pass()
         finally:
             acceleration.apply()
@@ -155,6 +176,11 @@ class Proof:
             replace(acceleration, levers=chosen).applied(replace(self.case, optimizer=optimizer))
             outcomes.append(outcome(optimizer, twins, gradients, is_plain=not chosen))
         check_outcomes(*outcomes)
+
+
+def _unproven(acceleration: Acceleration, why: str) -> Acceleration:
+    reason = f"there is no proof: {why}"
+    return acceleration.without({lever.name: reason for lever in acceleration.levers}, ())
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -463,6 +463,25 @@ def test_without_a_proof_torch_computes() -> None:
     assert "there is no proof" in proven.note
 
 
+class Full(nn.Module):
+    """Has no memory left for float64, which only a proof asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = convolutional()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float64:
+            raise torch.OutOfMemoryError("the device is full")
+        return self.layers(x)  # type: ignore[no-any-return]
+
+
+def test_a_proof_that_memory_is_too_short_for_is_none_and_says_so() -> None:
+    proven = proof(Full()).proven(Acceleration(CPU, "fp32", levers=(BrokenBorder(), FusedSteps())))
+    assert not proven.levers
+    assert "there is no proof: memory is short" in proven.note
+
+
 class Noisy(nn.Module):
     """Has a gradient that is zero but for roundings: of the bias in front of a normalization."""
 
