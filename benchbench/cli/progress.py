@@ -289,7 +289,7 @@ class TimingDisplay(Display):
             for name, each in zip(self._job.names, finished.measurements, strict=True)
         )
         left = (time.monotonic() - self._began) / finished.number * (self._job.rounds - finished.number)
-        noisy = f"; noisy: other processes took {finished.other_cpu_fraction:.0%}" if finished.is_noisy else ""
+        noisy = f"; noisy: other processes took {finished.other_fraction:.0%}" if finished.is_noisy else ""
         ahead = f" ({duration(left)} left)" if finished.number < self._job.rounds else ""
         self._print(Text(f"round {finished.number}/{self._job.rounds}: {times}{noisy}{ahead}"))
         self._advance((finished.number + 1) * len(self._job.names))

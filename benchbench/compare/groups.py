@@ -72,6 +72,19 @@ def num_configurations(records: Iterable[Record]) -> int:
     return len({record.spec.configuration_id for record in records})
 
 
+def versions_of_images(records: Iterable[Record]) -> dict[str, str]:
+    """Return a name for each data digest of a dataset whose images have changed between trials; mostly none has."""
+    by_dataset: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_dataset[record.spec.dataset.name].append(record)
+    parts = [_by_digest(of_dataset) for of_dataset in by_dataset.values()]
+    return {digest: _version(digest) for of_dataset in parts if len(of_dataset) > 1 for digest in of_dataset}
+
+
+def _version(digest: str) -> str:
+    return f"images {digest[:DIGITS]}"
+
+
 def _by_images(records: Sequence[Record]) -> Iterator[Group]:
     by_dataset: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -81,7 +94,7 @@ def _by_images(records: Sequence[Record]) -> Iterator[Group]:
         for digest, part in parts.items():
             heading = (
                 *((f"dataset={name}",) if len(by_dataset) > 1 else ()),
-                *((f"images {digest[:DIGITS]}",) if len(parts) > 1 else ()),
+                *((_version(digest),) if len(parts) > 1 else ()),
             )
             yield Group(", ".join(heading), tuple(part))
 

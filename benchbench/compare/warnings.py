@@ -39,7 +39,7 @@ def warnings(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Key
         for sentences in (
             _on_rows(records, keys),
             _on_machines(rows),
-            _on_times(records, metrics),
+            on_times(records, metrics),
             _on_code(records),
         )
         for sentence in sentences
@@ -66,6 +66,21 @@ def on_late_baseline(comparison: Comparison) -> tuple[str, ...]:
     return (text,)
 
 
+def on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:
+    """Yield what makes times hard to compare, if there are times among the metrics."""
+    timed = [metric.name for metric in metrics if metric.is_ratio]
+    machines = _names(map(_machine, _machines(records)))
+    if timed and len(machines) > 1:
+        yield f"{', '.join(timed)}: times of {len(machines)} machines are compared: {'; '.join(machines)}"
+    ways = _names(", ".join(sorted(record.acceleration.values())) for record in records)
+    if timed and len(ways) > 1:
+        yield f"{', '.join(timed)}: steps were not computed in the same way: {'; '.join(ways)}"
+    noisy = sum(bool(epoch.noisy) for record in records for epoch in record.epochs)
+    if timed and noisy:
+        total = sum(len(record.epochs) for record in records)
+        yield f"{', '.join(timed)}: other processes took the processor in {noisy} of {total} epochs"
+
+
 def _on_rows(records: Sequence[Record], keys: Keys) -> Iterator[str]:
     if keys.pooled:
         yield f"rows pool trials that differ in {', '.join(keys.pooled)}: their spread is not only that of seeds"
@@ -86,20 +101,6 @@ def _on_machines(rows: Sequence[Configuration]) -> Iterator[str]:
     if any(one.isdisjoint(other) for one in machines for other in machines):
         names = "; ".join(sorted(set().union(*machines)))
         yield f"configurations ran on different machines, which may be what makes a difference: {names}"
-
-
-def _on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:
-    timed = [metric.name for metric in metrics if metric.is_ratio]
-    machines = _names(map(_machine, _machines(records)))
-    if timed and len(machines) > 1:
-        yield f"{', '.join(timed)}: times of {len(machines)} machines are compared: {'; '.join(machines)}"
-    ways = _names(", ".join(sorted(record.acceleration.values())) for record in records)
-    if timed and len(ways) > 1:
-        yield f"{', '.join(timed)}: steps were not computed in the same way: {'; '.join(ways)}"
-    noisy = sum(bool(epoch.noisy) for record in records for epoch in record.epochs)
-    if timed and noisy:
-        total = sum(len(record.epochs) for record in records)
-        yield f"{', '.join(timed)}: other processes took the processor in {noisy} of {total} epochs"
 
 
 def _on_code(records: Sequence[Record]) -> Iterator[str]:

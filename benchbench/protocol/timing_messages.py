@@ -32,7 +32,8 @@ class Warmed:
 class Measurement:
     """One variant in one round. ``epoch_seconds`` are those of an epoch: measured, or scaled up from some steps.
 
-    ``images_per_second`` are training images by ``train_seconds``. ``is_finite`` is about the losses.
+    ``train_seconds`` are those that were measured. ``images_per_second`` are the training images of an epoch by the
+    seconds that their training takes. ``is_finite`` is about the losses.
     """
 
     epoch_seconds: float
@@ -46,20 +47,30 @@ class Measurement:
 class Round:
     """One measurement of each variant. They are listed in the order of the variants, not in that of measuring.
 
-    ``other_cpu_fraction`` is the fraction of all processors' time that other processes took meanwhile, None if the
-    round was too short to tell.
+    ``other_cpu_fraction`` is the fraction of all processors' time that other processes took meanwhile, None if that is
+    not known, as of a short round; ``other_gpu_fraction`` is that of the GPU, if ``on_gpu``.
     """
 
     number: int
     measurements: tuple[Measurement, ...]
     other_cpu_fraction: float | None
+    other_gpu_fraction: float | None = None
+    on_gpu: bool = False
     timestamp_ms: int = field(default_factory=now_ms)
     event: Literal["round"] = "round"
 
     @property
+    def other_fraction(self) -> float:
+        """The larger of what other processes took of the processors and of the GPU, as far as it is known."""
+        return max(self.other_cpu_fraction or 0.0, self.other_gpu_fraction or 0.0)
+
+    @property
     def is_noisy(self) -> bool | None:
-        """Whether other processes took so much of the processors that the times say little; None if it is not known."""
-        return None if self.other_cpu_fraction is None else self.other_cpu_fraction > NOISY_FRACTION
+        """Whether other processes took so much that the times say little; None if it is not known."""
+        if self.other_fraction > NOISY_FRACTION:
+            return True
+        known = self.other_gpu_fraction if self.on_gpu else self.other_cpu_fraction
+        return None if known is None else False
 
 
 @dataclass(frozen=True)

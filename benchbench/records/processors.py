@@ -30,6 +30,24 @@ def quota(root: Path, cgroup: str) -> float:
     return min(limits, default=float("inf"))
 
 
+def group_seconds(root: Path | None = None, cgroup: str | None = None) -> float | None:
+    """Return how long the processors worked for the control group whose quota this process has, in seconds.
+
+    None if there is no quota, or if it cannot be read. Reads cpu.stat, as :func:`quota` reads cpu.max.
+    """
+    root = _CGROUPS if root is None else root
+    folder = root / (_own_cgroup() if cgroup is None else cgroup).strip("/")
+    groups = [parent for parent in (folder, *folder.parents) if parent.is_relative_to(root)]
+    limits = {group: limit for group in groups if (limit := _limit(group / "cpu.max")) < float("inf")}
+    if not limits:
+        return None
+    try:
+        lines = (min(limits, key=limits.__getitem__) / "cpu.stat").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) / 1e6 for line in lines if line.startswith("usage_usec "))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+
+
 def _limit(path: Path) -> float:
     try:
         microseconds, period = path.read_text(encoding="ascii").split()

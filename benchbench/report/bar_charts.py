@@ -24,9 +24,8 @@ HATCHES = {"load": "//", "train": "", "eval": "\\\\", "checkpoint": "xx", "other
 
 
 def accuracy_per_class(table: ClassTable, subject: Subject) -> Chart:
-    """Return the test accuracy of each class with its interval, for the best configuration and the baseline."""
-    wheres = [row.where for row in subject.rows]
-    shown = [wheres.index(row.where) for row in subject.comparison.rows if row.is_best or row.is_baseline]
+    """Return the test accuracy of each class with its interval, for the best configurations and the baselines."""
+    shown = subject.compared_rows
     offsets = np.linspace(-0.18, 0.18, len(shown)) if len(shown) > 1 else np.zeros(1)
 
     def draw(inches: float) -> Figure:
@@ -39,7 +38,7 @@ def accuracy_per_class(table: ClassTable, subject: Subject) -> Chart:
                     cell.accuracy,
                     position + offset,
                     xerr=None if math.isnan(below) else [[max(below, 0)], [max(above, 0)]],
-                    fmt=charts.MARKERS[series],
+                    fmt=charts.MARKERS[series % len(charts.MARKERS)],
                     color=charts.color(series),
                     markersize=4,
                     linewidth=1.2,

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from benchbench.config.defaults import LOSS
 from benchbench.report import charts
 from benchbench.report.charts import Chart
 from benchbench.report.drawing import Figure, mark
@@ -32,6 +35,9 @@ MAX_SINGLE_LINES = 100
 MAX_POINTS = 12_000
 """The most points in a panel: beyond it, only some epochs are drawn, so that a report stays below 2 MB."""
 
+FAR = 20
+"""A largest loss that is this many times the median needs a logarithmic axis."""
+
 NUM_MARKS = 8
 """How many markers a long line has, which tell it from others without its colour."""
 
@@ -41,6 +47,9 @@ def learning_curves(subject: Subject) -> Chart:
 
     Bands reach from the lowest to the highest finished trial of a configuration.
     """
+    # Validation loss is always the cross-entropy, whatever the network is trained with.
+    names = sorted({record.spec.loss.name for record in subject.records})
+    losses = "" if names == [LOSS] else " or ".join(names)
 
     def draw(inches: float) -> Figure:
         is_wide = inches >= charts.WIDE_INCHES
@@ -48,7 +57,7 @@ def learning_curves(subject: Subject) -> Chart:
         panels = figure.subplots(*((2, 2) if is_wide else (4, 1))).flat
         for axes, (measure, title) in zip(panels, PANELS, strict=True):
             _draw_panel(axes, subject, measure)
-            axes.set_title(title)
+            axes.set_title(f"{title}, by {losses}" if measure == "train_loss" and losses else title)
         return figure
 
     return Chart.of("curves", draw, subject.names)
@@ -85,6 +94,18 @@ def _draw_panel(axes: Axes, subject: Subject, measure: str) -> None:
         charts.fractions(axes.yaxis)
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -0.01), min(high, 1.01))
+    else:
+        _fit_losses(axes)
+
+
+def _fit_losses(axes: Axes) -> None:
+    """Show losses from 0 on, or on a logarithmic axis if those of a trial that diverged would flatten all others."""
+    drawn = [value for line in axes.lines for value in np.asarray(line.get_ydata(), dtype=float)]
+    values = np.array([value for value in drawn if math.isfinite(value)])
+    if not len(values) or values.min() < 0:
+        return
+    if values.min() > 0 and values.max() > FAR * np.median(values):
+        axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=max(axes.get_ylim()[0], 0.0))
 

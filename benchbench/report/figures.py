@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.config.composition import NOTHING
+from benchbench.config.defaults import LOSS
 from benchbench.errors import one_line
 from benchbench.records import file_names
 from benchbench.report.contact_sheet import as_image, draw_seen
@@ -112,7 +113,8 @@ def curves(record: Record) -> Figure:
     loss, accuracy = figure.subplots(1, 2)
     _draw_curve(loss, record.epochs, "loss")
     _draw_curve(accuracy, record.epochs, "accuracy")
-    loss.set_title("cross-entropy loss")
+    trained_by = record.spec.loss.name
+    loss.set_title("cross-entropy loss" if trained_by == LOSS else f"training: {trained_by}; validation: cross-entropy")
     _leave_room_above(loss, record.epochs)
     accuracy.set_title("accuracy")
     accuracy.set_ylim(0, 1)
@@ -259,7 +261,7 @@ def _draw_curve(axes: Axes, epochs: tuple[Epoch, ...], measure: str) -> None:
 
 def _leave_room_above(loss: Axes, epochs: tuple[Epoch, ...]) -> None:
     values = [value for epoch in epochs for value in (epoch.train_loss, epoch.val_loss) if math.isfinite(value)]
-    loss.set_ylim(0, 1.1 * max(values, default=1.0) or 1.0)
+    loss.set_ylim(1.1 * min([0.0, *values]), 1.1 * max(values, default=1.0) or 1.0)
 
 
 def _mark_best(loss: Axes, accuracy: Axes, epochs: tuple[Epoch, ...]) -> None:

@@ -56,7 +56,8 @@ def _draw_plot(axes: Axes, plot: IntervalPlot, inches: float) -> None:
     axes.set_xticks([plot.position(tick) for tick in ticks], [_tick_text(tick, plot) for tick in ticks])
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_title("\n".join(textwrap.wrap(plot.title, int(inches * CHARACTERS_AN_INCH))))
+    title = f"{plot.title}; {plot.num_left_out} more in the table" if plot.num_left_out else plot.title
+    axes.set_title("\n".join(textwrap.wrap(title, int(inches * CHARACTERS_AN_INCH))))
 
 
 def _draw_row(axes: Axes, row: IntervalRow, plot: IntervalPlot, y: float) -> None:
@@ -66,8 +67,8 @@ def _draw_row(axes: Axes, row: IntervalRow, plot: IntervalPlot, y: float) -> Non
         ends = [plot.position(end) for end in (row.interval.low, row.interval.high)]
         shown = [max(ends[0], low), min(ends[1], high)]
         axes.plot(shown, [y, y], color=charts.color(0), linewidth=1.8, solid_capstyle="butt")
-        for end, place, arrow in zip(ends, shown, "<>", strict=True):
-            axes.plot(place, y, marker="|" if end == place else arrow, markersize=8, color=charts.color(0))
+        for end, shown_end, arrow in zip(ends, shown, "<>", strict=True):
+            axes.plot(shown_end, y, marker="|" if end == shown_end else arrow, markersize=8, color=charts.color(0))
     face = charts.color(0) if row.is_different else PAGE_COLOR
     (point,) = axes.plot(
         plot.position(row.estimate), y, marker="o", markersize=7, color=charts.color(0), markerfacecolor=face, zorder=4

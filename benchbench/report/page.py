@@ -17,6 +17,7 @@ from markupsafe import Markup
 from benchbench.compare.across_datasets_tables import over_datasets
 from benchbench.compare.answer import answer
 from benchbench.compare.comparison_tables import of_comparison, of_population, of_published
+from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.paths import write_atomically
 from benchbench.records import file_names
 from benchbench.report import bar_charts, curves, embedded_images, facts, report_tables
@@ -143,10 +144,12 @@ def _of_best(subject: Subject) -> dict[str, Any]:
     """Return the name of the best trial and the images that it keeps."""
     best = subject.best
     if best is None:
-        return {"best": "", "class_images": [], "judged": [], "seen": ""}
+        return {"best": "", "best_position": -1, "num_classes": 0, "class_images": [], "judged": [], "seen": ""}
     path, seen = (subject.artifacts(best) / name for name in (file_names.SAMPLES, file_names.SEEN))
     return {
         "best": subject.trial_name(best),
+        "best_position": subject.records.index(best),
+        "num_classes": len(best.data.class_names),
         "class_images": embedded_images.class_images(path) if path.exists() else [],
         "judged": embedded_images.predicted_images(path) if path.exists() else [],
         "seen": embedded_images.seen_images(seen) if seen.exists() else "",
@@ -156,7 +159,9 @@ def _of_best(subject: Subject) -> dict[str, Any]:
 def _grid_command(subject: Subject) -> str:
     paths = [path for trial in subject.trials for path in facts.plugin_files(trial.artifacts)]
     options = [word for path in dict.fromkeys(paths) for word in ("--plugins", path)]
-    return shlex.join(["bench", "grid", subject.grid_file, *options])
+    is_default = subject.experiment == DEFAULT_EXPERIMENT
+    experiment = [] if is_default else ["--experiment", subject.experiment]
+    return shlex.join(["bench", "grid", subject.grid_file, *experiment, *options])
 
 
 def _of_each(subject: Subject) -> dict[str, Any]:

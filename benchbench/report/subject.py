@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchbench.compare.configurations import find_keys, group
+from benchbench.compare.groups import versions_of_images
+from benchbench.compare.metric_values import Metric
+from benchbench.compare.warnings import on_times
 from benchbench.config.differences import describe_spec, describe_values, varying
 from benchbench.report.trial_files import best
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pydantic import JsonValue
@@ -49,14 +52,58 @@ class Subject:
 
     @cached_property
     def rows(self) -> tuple[Configuration, ...]:
-        """Return the configurations in the order of the comparison's rows."""
+        """Return the configurations in the order of the comparison's rows, each on one version of its images."""
         keys = find_keys([record.spec for record in self.records], self.comparison.by)
-        return tuple(group(self.records, keys))
+        return tuple(part for row in group(self.records, keys) for part in self._by_version(row))
+
+    def _by_version(self, row: Configuration) -> Iterator[Configuration]:
+        versions = dict.fromkeys(self.versions.get(record.data_digest, "") for record in row.trials.values())
+        for version in versions:
+            of_version = {
+                unit: record
+                for unit, record in row.trials.items()
+                if self.versions.get(record.data_digest, "") == version
+            }
+            yield replace(row, trials=of_version)
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Return a name for the images of each data digest, if those of a dataset have changed between trials."""
+        return versions_of_images(self.records)
+
+    def position(self, record: Record) -> int:
+        """Return the position of the configuration that a trial belongs to."""
+        return next(number for number, row in enumerate(self.rows) if record in row.trials.values())
+
+    @cached_property
+    def compared_rows(self) -> tuple[int, ...]:
+        """Return the positions of the best configuration and of the baseline of each group."""
+        compared = [(group.records, group.comparison) for group in self.groups if group.comparison]
+        rows = [
+            next(record for record in records if row.has(record.spec))
+            for records, comparison in compared or [(self.records, self.comparison)]
+            for row in comparison.rows
+            if row.is_best or row.is_baseline
+        ]
+        return tuple(dict.fromkeys(map(self.position, rows)))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Return a short name for each configuration: keys without their kinds if that tells them apart."""
-        return tuple(short_name(row.where, self.comparison.by) for row in self.rows)
+        return tuple(
+            self._with_version(short_name(row.where, self.comparison.by) if row.where else row.label, row)
+            for row in self.rows
+        )
+
+    def _with_version(self, name: str, row: Configuration) -> str:
+        version = next((self.versions.get(record.data_digest, "") for record in row.trials.values()), "")
+        return f"{name}, {version}" if version else name
+
+    @property
+    def time_warnings(self) -> tuple[str, ...]:
+        """Return what makes the times of the finished trials hard to compare."""
+        finished = [record for record in self.records if record.status == "finished"]
+        return tuple(on_times(finished, [Metric.named("train_seconds")]))
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -75,7 +122,8 @@ class Subject:
 
     def trial_name(self, record: Record) -> str:
         """Return such as ``optimizer.lr=0.001 seed=0``."""
-        return describe_spec(record.spec, self.keys)
+        version = self.versions.get(record.data_digest, "")
+        return ", ".join(filter(None, (describe_spec(record.spec, self.keys), version)))
 
     @property
     def counts(self) -> str:

@@ -42,6 +42,7 @@ def to_json(timing: Timing, table: TimedTable, *, name: str, mlflow: MlflowRun |
         "method": table.method,
         "noisy_rounds": [done.number for done in timing.rounds if done.is_noisy],
         "other_cpu_fraction": [done.other_cpu_fraction for done in timing.rounds],
+        "other_gpu_fraction": [done.other_gpu_fraction for done in timing.rounds],
         "variants": [_variant(timing, row, number) for number, row in enumerate(table.rows)],
         "machine": asdict(started.machine),
         "mlflow": asdict(mlflow) if mlflow else None,
@@ -58,10 +59,10 @@ def timing_warnings(timing: Timing) -> Iterator[str]:
     if timing.is_stopped:
         yield f"stopped after {len(timing.rounds)} of {timing.job.rounds} rounds"
     if timing.num_noisy:
-        fraction = max(done.other_cpu_fraction or 0.0 for done in timing.rounds)
+        fraction = max(done.other_fraction for done in timing.rounds)
         yield (
             f"{timing.num_noisy} of {len(timing.rounds)} rounds were noisy: other processes took up to"
-            f" {fraction:.0%} of the processor"
+            f" {fraction:.0%} of the {'GPU or the processor' if timing.rounds[0].on_gpu else 'processor'}"
         )
     places = [warmed.started.acceleration.get("images", "in memory") for warmed in timing.warmed]
     if len(set(places)) > 1:

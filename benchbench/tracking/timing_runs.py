@@ -84,6 +84,7 @@ def _points(call: TimedCall, index: int, name: str) -> Iterator[Point]:
     for done in rounds:
         values = asdict(done.measurements[index]) | {
             "other_cpu_fraction": done.other_cpu_fraction,
+            "other_gpu_fraction": done.other_gpu_fraction,
             "noisy": done.is_noisy,
         }
         for key, value in values.items():

@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from benchbench.records.events import NOISY_FRACTION
-from benchbench.records.processors import allowed_processors, num_processors
+from benchbench.records.processors import allowed_processors, group_seconds, num_processors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,13 +104,15 @@ class SystemSampler:
 class ProcessorTime:
     """Seconds up to a moment: of the clock, of our processors being busy, and of each process of ours being busy.
 
-    ``num_suspensions`` is how often this process was suspended before.
+    ``num_suspensions`` is how often this process was suspended before. ``group`` are the seconds of all processes that
+    share a quota of processors with this one.
     """
 
     clock: float
     busy: float
     ours: Mapping[int, float]
     num_suspensions: int = 0
+    group: float | None = None
 
     @staticmethod
     def now(*, with_siblings: bool = False) -> ProcessorTime:
@@ -121,12 +123,13 @@ class ProcessorTime:
         times = psutil.cpu_times(percpu=True)
         busy = sum(_busy_seconds(times[number]) for number in allowed_processors() if number < len(times))
         ours = {pid: _seconds_of(pid) for pid in _our_pids(with_siblings=with_siblings)}
-        return ProcessorTime(time.monotonic(), busy, ours, len(_suspensions))
+        return ProcessorTime(time.monotonic(), busy, ours, len(_suspensions), group_seconds())
 
     def fraction_of_others(self, before: ProcessorTime) -> float | None:
         """Return the fraction of our processors' time that other processes took from us since then, 0 to 1.
 
-        None if the time was too short to tell, and 1 if this process was suspended meanwhile.
+        None if the time was too short to tell, or if this process has a quota and nothing tells who used it; 1 if this
+        process was suspended meanwhile.
         """
         if self.num_suspensions > before.num_suspensions:
             return 1.0
@@ -136,7 +139,14 @@ class ProcessorTime:
         # How long a process was busy that has ended meanwhile is unknown, and counts as nothing.
         ours = sum(seconds - before.ours.get(pid, 0.0) for pid, seconds in self.ours.items())
         others = (self.busy - before.busy) - ours
-        return disturbance(others / seconds, num_allowed=len(allowed_processors()), num_usable=num_processors())
+        num_allowed, num_usable = len(allowed_processors()), num_processors()
+        of_host = disturbance(others / seconds, num_allowed=num_allowed, num_usable=num_usable)
+        if num_usable >= num_allowed:
+            return of_host
+        if self.group is None or before.group is None:
+            return None
+        in_group = (self.group - before.group - ours) / seconds
+        return max(of_host, min(1.0, in_group / num_usable))
 
 
 def disturbance(num_others: float, *, num_allowed: int, num_usable: float) -> float:
@@ -146,6 +156,12 @@ def disturbance(num_others: float, *, num_allowed: int, num_usable: float) -> fl
     """
     taken = num_others - (num_allowed - num_usable)
     return min(1.0, max(0.0, taken / num_usable))
+
+
+def fraction_on_gpu(system: dict[str, float]) -> float | None:
+    """Return the fraction of a GPU's time that other processes computed, 0 to 1, from means; None if it is unknown."""
+    of_others = [value for key, value in system.items() if key.endswith(OTHERS_GPU)]
+    return min(1.0, max(of_others) / 100) if of_others else None
 
 
 def is_noisy(system: dict[str, float], *, on_gpu: bool = False) -> bool | None:

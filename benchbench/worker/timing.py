@@ -7,7 +7,7 @@ reversed from round to round. So a machine that becomes slower or faster meanwhi
 from __future__ import annotations
 
 import math
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -22,7 +22,7 @@ from benchbench.worker.accelerate import accelerate, choose_device, give_back_me
 from benchbench.worker.clock import Clock
 from benchbench.worker.memory import Footprint
 from benchbench.worker.setup import memory_errors_named, prepare
-from benchbench.worker.system import ProcessorTime
+from benchbench.worker.system import ProcessorTime, SystemSampler, fraction_on_gpu
 from benchbench.worker.train import fit, train_epoch
 
 if TYPE_CHECKING:
@@ -154,11 +154,12 @@ class _Variant:
             trained = train_epoch(prepared.learner, islice(batches, steps), heartbeat=heartbeat)
         seconds = self._clock.seconds("train") - before - once
         num_images = min(steps * self._spec.batch_size, prepared.train.num_images)
+        epoch_seconds = once + seconds * prepared.train.num_images / num_images
         return Measurement(
-            epoch_seconds=once + seconds * prepared.train.num_images / num_images,
+            epoch_seconds=epoch_seconds,
             train_seconds=once + seconds,
             eval_seconds=0.0,
-            images_per_second=num_images / (once + seconds),
+            images_per_second=prepared.train.num_images / epoch_seconds,
             is_finite=math.isfinite(trained.loss),
         )
 
@@ -192,12 +193,20 @@ def _warm_up(
 def _rounds(
     job: TimingJob, variants: list[_Variant], heartbeat: BatchCounter, on_status: OnStatus
 ) -> Iterator[TimingEvent]:
-    numbers = range(len(variants))
-    for round_number in range(1, job.rounds + 1):
-        measurements: dict[int, Measurement] = {}
-        before = ProcessorTime.now()
-        for number in numbers if round_number % 2 else reversed(numbers):
-            on_status(f"round {round_number}/{job.rounds}: {job.names[number]}")
-            measurements[number] = variants[number].measure(heartbeat)
-        fraction = ProcessorTime.now().fraction_of_others(before)
-        yield Round(round_number, tuple(measurements[number] for number in numbers), other_cpu_fraction=fraction)
+    numbers, device = range(len(variants)), choose_device(job.device)
+    on_gpu = device.type == "cuda"
+    # On a CPU, a thread that samples would take time from what is timed.
+    with SystemSampler(device) if on_gpu else nullcontext() as sampler:
+        for round_number in range(1, job.rounds + 1):
+            measurements: dict[int, Measurement] = {}
+            before = ProcessorTime.now()
+            for number in numbers if round_number % 2 else reversed(numbers):
+                on_status(f"round {round_number}/{job.rounds}: {job.names[number]}")
+                measurements[number] = variants[number].measure(heartbeat)
+            yield Round(
+                round_number,
+                tuple(measurements[number] for number in numbers),
+                other_cpu_fraction=ProcessorTime.now().fraction_of_others(before),
+                other_gpu_fraction=fraction_on_gpu(sampler.means()) if sampler else None,
+                on_gpu=on_gpu,
+            )

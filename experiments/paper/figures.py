@@ -135,7 +135,8 @@ def main() -> None:
     options = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            written = write_figures(gather(bb.load_records(options.experiment), Path(folder)), options.output)
+            records = one_per_trial(bb.load_records(options.experiment))
+            written = write_figures(gather(records, Path(folder)), options.output)
     except bb.BenchError as error:
         sys.exit(f"error: {error}")
     for path in written.paths:

@@ -80,7 +80,7 @@ def test_a_published_number_that_cannot_be_compared_is_refused(row: Expected, me
 
 def test_a_published_number_is_compared_with_trials_on_the_images_of_now() -> None:
     now = configuration(LOW, [0.5, 0.52])
-    before = [replace(record, data=replace(record.data, digest="0" * 64), started_ms=1) for record in now]
+    before = [replace(record, data_digest="0" * 64, started_ms=1) for record in now]
     (row,) = against_published(before + now, [expected(0.51)])
     assert row.ours.n == 2
 

@@ -46,3 +46,15 @@ def test_of_very_long_trials_not_every_epoch_is_drawn_but_the_last_is(tmp_path: 
     subject = Subject("bench", "", compare_records([record]), (Trial(record, tmp_path),))
     chart = curves.learning_curves(subject)
     assert len(chart.wide) < 400_000
+
+
+def test_a_loss_that_diverged_does_not_flatten_the_others(tmp_path: Path) -> None:
+    calm, wild = made(spec(0, lr=0.1)), made(spec(0, lr=1.0))
+    wild = replace(wild, epochs=tuple(replace(epoch, val_loss=3e6) for epoch in wild.epochs[:1]))
+    subject = Subject(
+        "bench", "", compare_records([calm, wild]), tuple(Trial(record, tmp_path) for record in (calm, wild))
+    )
+    figure = Figure(figsize=(8, 6))
+    axes = figure.subplots()
+    curves._draw_panel(axes, subject, "val_loss")
+    assert axes.get_yscale() == "log"

@@ -18,6 +18,7 @@ from support.seen_images import keep_seen
 
 from benchbench.compare import compare_records
 from benchbench.compare.groups import ComparedGroup
+from benchbench.config.compare_section import read_comparison
 from benchbench.errors import SpecError
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.events import Error
@@ -282,3 +283,37 @@ def test_images_in_the_page_are_whole_and_not_larger_than_they_need_be(
         assert found.size == size
         if shape[1] == 8:
             assert np.array_equal(np.asarray(found.convert("L")), image[0])
+
+
+def test_trials_on_images_that_changed_are_rows_of_their_own_everywhere(tmp_path: Path) -> None:
+    before = [made(spec(seed), 0.5) for seed in range(2)]
+    after = [
+        replace(record, data=replace(record.data, digest="e" * 64), data_digest="e" * 64)
+        for record in (made(spec(seed), 0.7) for seed in range(2))
+    ]
+    told = subject(before + after, tmp_path)
+    assert told.names == ("all trials, images dddddddd", "all trials, images eeeeeeee")
+    assert [len(row.trials) for row in told.rows] == [2, 2]
+    assert [cell.text for cell in report_tables.time_table(told).rows[0][:2]] == [told.names[0], "2"]
+    assert len(set(map(told.trial_name, told.records))) == 4
+
+
+def test_times_of_several_machines_are_pointed_out_though_nobody_asked_for_times(tmp_path: Path) -> None:
+    fast = replace(journals.MACHINE, device="cuda", device_name="A GPU")
+    records = [replace(made(spec(seed)), machine=fast if seed else journals.MACHINE) for seed in range(2)]
+    assert "train_seconds: times of 2 machines are compared" in page.render(subject(records, tmp_path))
+
+
+def test_the_command_that_runs_the_rest_names_the_experiment(tmp_path: Path) -> None:
+    told = replace(subject([made(spec(0))], tmp_path, grid_file="rates.toml"), experiment="rates")
+    assert "bench grid rates.toml --experiment rates" in page.render(told)
+
+
+def test_a_row_without_the_key_that_is_compared_is_named_by_what_it_lacks(tmp_path: Path) -> None:
+    adam = replace(journals.SPEC.optimizer, name="adam", params={"lr": 0.1})
+    records = [made(spec(0, lr=0.1)), made(spec(0, lr=0.2)), made(replace(spec(0), optimizer=adam))]
+    momentum = replace(journals.SPEC.optimizer, params=journals.SPEC.optimizer.params | {"momentum": 0.0})
+    records.append(made(replace(spec(0), optimizer=momentum)))
+    comparison = compare_records(records, read_comparison({"compare": {"by": ["optimizer.momentum"]}})[0])
+    told = replace(subject(records, tmp_path), comparison=comparison)
+    assert told.names == ("momentum=0.9", "no optimizer.momentum", "momentum=0.0")

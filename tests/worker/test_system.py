@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from benchbench.records.processors import allowed_processors, num_processors, quota
+from benchbench.records.processors import allowed_processors, group_seconds, num_processors, quota
 from benchbench.worker.system import OTHERS_CPU, ProcessorTime, SystemSampler, disturbance, gpu_sample, is_noisy
 
 if TYPE_CHECKING:
@@ -79,6 +79,25 @@ def test_the_smallest_quota_of_a_control_group_and_those_above_it_counts(tmp_pat
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_what_others_used_of_a_quota_is_told_by_their_control_group(tmp_path: Path) -> None:
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    assert group_seconds(tmp_path, "/outer/inner") is None
+    (tmp_path / "outer" / "cpu.max").write_text("150000 100000\n")
+    assert group_seconds(tmp_path, "/outer/inner") is None
+    (tmp_path / "outer" / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 2000000\n")
+    assert group_seconds(tmp_path, "/outer/inner") == 2.5
+
+
+def test_in_a_quota_a_process_beside_this_one_is_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchbench.worker.system.num_processors", lambda: 0.5)
+    before = ProcessorTime(0.0, 0.0, {1: 0.0}, group=0.0)
+    alone, beside, unknown = (
+        ProcessorTime(10.0, 3.0, {1: 3.0}, group=group).fraction_of_others(before) for group in (3.0, 5.0, None)
+    )
+    assert (alone, beside, unknown) == (0.0, pytest.approx(0.4), None)
+
+
 def test_a_process_that_is_bound_to_one_processor_may_use_one() -> None:
     before = os.sched_getaffinity(0)
     one = min(before)
