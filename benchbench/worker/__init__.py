@@ -22,6 +22,7 @@
     checkpoint.py            saves a trial's state, and restores it
     clock.py                 the phases of a trial, and their seconds
     system.py                load of processor, memory and GPU during a trial
+    vanishing.py             notes epochs that are slow since the weights have vanished
     memory.py                how much memory a piece of work takes
     layer_table.py           the table of a network's layers
     artifacts.py             writes the files that the run of a finished trial keeps

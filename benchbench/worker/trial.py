@@ -31,6 +31,7 @@ from benchbench.worker.final import final_of
 from benchbench.worker.setup import memory_errors_named, prepare
 from benchbench.worker.system import SystemSampler, is_noisy
 from benchbench.worker.train import BatchCounter, evaluate, fit
+from benchbench.worker.vanishing import vanishing_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from benchbench.plugin.registry import Registry
     from benchbench.protocol.jobs import TrialJob
     from benchbench.protocol.messages import OnStatus
-    from benchbench.records.events import Event
+    from benchbench.records.events import Epoch, Event
     from benchbench.worker.accelerate import Acceleration
     from benchbench.worker.setup import Prepared
     from benchbench.worker.train import Evaluation
@@ -117,6 +118,7 @@ class _Trial:
         self._notes: list[str] = []
         self._has_saved = False
         self._can_resume = True
+        self._is_explained = False
         self._split = "val"
 
     def run(self) -> Iterator[Event]:
@@ -209,12 +211,25 @@ class _Trial:
                     epoch, peak_memory_bytes=peak_bytes(device), noisy=is_noisy(system, on_gpu=device.type == "cuda")
                 )
                 self._epochs.append(EpochFinished(epoch=measured, system=system))
+                self._explain(measured)
                 if not keeps_peak:
                     reset_peak(device)
                 yield self._epochs[-1]
                 # An epoch that is not finite ends the trial: its weights are not worth the last good checkpoint.
                 if math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss):
                     self._save_checkpoint()
+
+    def _explain(self, epoch: Epoch) -> None:
+        """Note why an epoch was slow, once, if that is to be seen in the weights."""
+        learner = self._prepared.learner
+        if self._is_explained or learner.acceleration.device.type != "cpu" or epoch.noisy:
+            return
+        fastest = min(done.epoch.train_seconds for done in self._epochs)
+        note = vanishing_note(epoch.epoch, epoch.train_seconds, fastest, learner.model.parameters())
+        if note:
+            self._is_explained = True
+            self._notes.append(note)
+            self._on_status(note)
 
     def _save_checkpoint(self, *, is_due: bool = False) -> None:
         is_last = len(self._epochs) == self._job.spec.epochs
