@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,9 @@ SPLITS = {"train": "training", "val": "validation"}
 _MAX_LINES = 14
 _RATIO_FOR_LOG = 20
 _SIZE = (10.0, 4.2)
+_LEGEND_INCHES = 0.17
+_LINE_CHARACTERS = 140
+"""What of a legend fits beside each other."""
 
 
 def by_parameter(trials: Sequence[Trial], keys: Sequence[str], key: str) -> Figure | str:
@@ -40,7 +44,7 @@ def by_parameter(trials: Sequence[Trial], keys: Sequence[str], key: str) -> Figu
         return f"fewer than two values of {key} have a finished trial"
     if len(groups) > _MAX_LINES:
         return f"{key} has {len(groups)} values, more than can be told apart"
-    figure, panels = _panels(f"Accuracy by {key.replace('_', ' ')}", "accuracy")
+    figure, panels = _panels("accuracy")
     for number, (value, records) in enumerate(groups.items()):
         own = frame[frame["value"] == value].groupby("epoch")
         for split, axes in panels.items():
@@ -48,7 +52,7 @@ def by_parameter(trials: Sequence[Trial], keys: Sequence[str], key: str) -> Figu
             # Beyond the end of the shortest trial, a mean would be one of other trials, and jump.
             is_of_all = means["count"] == means["count"].max()
             _draw_band(axes, means[is_of_all], number, _count(value, records))
-    _end(figure, panels["val"], _pooled(groups, keys, key))
+    _end(figure, panels["val"], f"Accuracy by {key.replace('_', ' ')}", _pooled(groups, keys, key))
     return figure
 
 
@@ -60,9 +64,7 @@ def all_trials(ranked: Sequence[Trial], keys: Sequence[str], measure: str) -> Fi
     records = [trial.record for trial in ranked if trial.record.epochs]
     if not records:
         return "no trial has finished an epoch"
-    figure, panels = _panels(
-        f"{measure.capitalize()} of {len(records)} trial{'s' if len(records) > 1 else ''}", measure
-    )
+    figure, panels = _panels(measure)
     for split, axes in panels.items():
         for number, record in enumerate(records):
             _draw_trial(axes, record, f"{split}_{measure}", _look(number, len(records), record, keys))
@@ -70,7 +72,8 @@ def all_trials(ranked: Sequence[Trial], keys: Sequence[str], measure: str) -> Fi
             _fit_losses(axes, [getattr(epoch, f"{split}_loss") for record in records for epoch in record.epochs])
     is_cut_short = any(record.status != "finished" for record in records)
     early = "; a cross where a trial ended early" if is_cut_short else ""
-    _end(figure, panels["val"], f"in the order of validation accuracy, the best first{early}")
+    title = f"{measure.capitalize()} of {len(records)} trial{'s' if len(records) > 1 else ''}"
+    _end(figure, panels["val"], title, f"in the order of validation accuracy, the best first{early}")
     return figure
 
 
@@ -113,9 +116,8 @@ def _pooled(groups: dict[str, list[Record]], keys: Sequence[str], key: str) -> s
     return f"means over trials that differ in {', '.join(others)}; bands: ± one standard deviation"
 
 
-def _panels(title: str, measure: str) -> tuple[Figure, dict[str, Axes]]:
+def _panels(measure: str) -> tuple[Figure, dict[str, Axes]]:
     figure = Figure(figsize=_SIZE)
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     panels = dict(zip(SPLITS, figure.subplots(1, 2, sharey=measure == "accuracy"), strict=True))
     for split, axes in panels.items():
         axes.set_title(f"{SPLITS[split]} {measure}")
@@ -138,6 +140,8 @@ def _draw_band(axes: Axes, means: pd.DataFrame, number: int, name: str) -> None:
 def _look(number: int, num_records: int, record: Record, keys: Sequence[str]) -> dict[str, object]:
     """Return how a trial's line is drawn, and what it is called."""
     name = describe_spec(record.spec, keys) or describe_spec(record.spec, ("seed",))
+    if len({key.rpartition(".")[2] for key in keys}) == len(keys):
+        name = re.sub(r"(?<!\S)\w+\.(?=\w+=)", "", name)  # lr=0.1 for optimizer.lr=0.1
     if record.status != "finished":
         name += f" ({record.status})"
     if num_records <= _MAX_LINES:
@@ -172,7 +176,15 @@ def _fit_losses(axes: Axes, values: Sequence[float]) -> None:
         axes.set_ylim(bottom=0)
 
 
-def _end(figure: Figure, axes: Axes, caption: str) -> None:
-    """Add the legend beside the panels, and what is to be known below them."""
-    figure.legend(handles=axes.get_legend_handles_labels()[0], loc="outside right upper", frameon=False, fontsize=8)
+def _end(figure: Figure, axes: Axes, title: str, caption: str) -> None:
+    """Add the title and the legend above the panels, and what is to be known below them."""
+    handles, labels = axes.get_legend_handles_labels()
+    num_columns = max(1, min(4, _LINE_CHARACTERS // max(map(len, labels), default=1)))
+    num_rows = math.ceil(len(labels) / num_columns)
+    figure.set_figheight(figure.get_figheight() + _LEGEND_INCHES * num_rows)
+    legend = figure.legend(
+        handles=handles, title=title, loc="outside upper left", ncols=num_columns, frameon=False, fontsize=8
+    )
+    legend.set_alignment("left")
+    legend.get_title().set(fontsize="large", fontweight="bold")
     figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color=QUIET_COLOR)
