@@ -59,6 +59,7 @@ CASES = {
     "AlexNet, batch 12, bf16": ("alexnet", 150, 12, "bf16"),
     "AlexNet, batch 32, fp32": ("alexnet", 150, 32, "fp32"),
     "resnet18, batch 32, 64x64, fp32": ("resnet18", 64, 32, "fp32"),
+    "resnet18, batch 32, 64x64, bf16": ("resnet18", 64, 32, "bf16"),
 }
 HELPERS: dict[type, tuple[ModuleType, ...]] = {
     LinearProducts: (products,),
