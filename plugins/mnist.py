@@ -116,7 +116,8 @@ class Mnist(bb.Dataset, name="mnist"):
     def _is_at(self, files: Files, prefix: str) -> bool:
         """Tell whether the files are in a folder, which is not the one of another set."""
         letters = (re.sub("[^a-z]", "", folder.lower()) for folder in reversed(prefix.split("/")))
-        named = next((SETS[word] for word in letters if word in SETS), self.name)
+        words = sorted(SETS, key=len, reverse=True)  # "kmnist" before the "mnist" in it
+        named = next((SETS[word] for folder in letters for word in words if word in folder), self.name)
         return _file_in(files, prefix, NAMES[0]) is not None and named == self.name
 
     def _check(self, root: Path, prefix: str) -> None:

@@ -203,6 +203,7 @@ class Failed:
     status: Literal["failed", "killed"]
     error: Error
     times: Times | None = None
+    notes: tuple[str, ...] = ()
     timestamp_ms: int = field(default_factory=now_ms)
     event: Literal["failed"] = "failed"
 

@@ -131,7 +131,7 @@ class Record:
         """Return the record with one more event."""
         match event:
             case Resumed():
-                notes = (*self.notes, event.note) if event.note not in ("", *self.notes) else self.notes
+                notes = self._with_notes((event.note,))
                 moved = () if event.machine == self.machines[-1] else (event.machine,)
                 return replace(
                     self,
@@ -151,15 +151,23 @@ class Record:
                     status="finished",
                     final=event.final,
                     times=event.times,
-                    notes=(*self.notes, *event.notes),
+                    notes=self._with_notes(event.notes),
                     ended_ms=event.timestamp_ms,
                 )
             case Failed():
                 return replace(
-                    self, status=event.status, error=event.error, times=event.times, ended_ms=event.timestamp_ms
+                    self,
+                    status=event.status,
+                    error=event.error,
+                    times=event.times,
+                    notes=self._with_notes(event.notes),
+                    ended_ms=event.timestamp_ms,
                 )
             case _:
                 return self
+
+    def _with_notes(self, notes: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.notes, *filter(None, notes))))
 
     def to_json(self) -> str:
         """Return the record as JSON text."""

@@ -268,13 +268,13 @@ def cleaned_json(text: str) -> str:
 
 def cleaned_predictions(text: str) -> str:
     """Return a table of predictions whose images are named without the folder that all absolute paths are in."""
-    rows = list(csv.reader(io.StringIO(text, newline="")))
-    folders = [posixpath.dirname(row[0]) for row in rows if row and row[0].startswith("/")]
+    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    folders = [posixpath.dirname(row[0]) for row in rows if row[0].startswith("/")]
     if not folders:
         return text
     common, cleaned = posixpath.commonpath(folders), io.StringIO(newline="")
     for row in rows:
-        name = posixpath.relpath(row[0], common) if row and row[0].startswith("/") else row[0]
+        name = posixpath.relpath(row[0], common) if row[0].startswith("/") else row[0]
         csv.writer(cleaned, lineterminator="\n").writerow([name, *row[1:]])
     return cleaned.getvalue()
 

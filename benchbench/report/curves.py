@@ -36,7 +36,7 @@ MAX_POINTS = 12_000
 """The most points in a panel: beyond it, only some epochs are drawn, so that a report stays below 2 MB."""
 
 FAR = 20
-"""A largest loss that is this many times the median needs a logarithmic axis."""
+"""Lines whose highest losses differ by more than this factor need a logarithmic axis."""
 
 NUM_MARKS = 8
 """How many markers a long line has, which tell it from others without its colour."""
@@ -88,7 +88,7 @@ def _draw_panel(axes: Axes, subject: Subject, measure: str) -> None:
     has_singles = len(subject.records) <= MAX_SINGLE_LINES
     every = _every(subject, has_singles=has_singles)
     for number, row in enumerate(subject.rows):
-        _draw_lines(axes, row, measure, number, has_singles=has_singles, every=every)
+        _draw_lines(axes, row, measure, number, name=subject.names[number], has_singles=has_singles, every=every)
     charts.whole_epochs(axes)
     if "accuracy" in measure:
         charts.fractions(axes.yaxis)
@@ -100,11 +100,12 @@ def _draw_panel(axes: Axes, subject: Subject, measure: str) -> None:
 
 def _fit_losses(axes: Axes) -> None:
     """Show losses from 0 on, or on a logarithmic axis if those of a trial that diverged would flatten all others."""
-    drawn = [value for line in axes.lines for value in np.asarray(line.get_ydata(), dtype=float)]
-    values = np.array([value for value in drawn if math.isfinite(value)])
-    if not len(values) or values.min() < 0:
+    lines = (np.asarray(line.get_ydata(), dtype=float) for line in axes.lines)
+    drawn = [values for line in lines if len(values := line[np.isfinite(line)])]
+    if not drawn or min(values.min() for values in drawn) < 0:
         return
-    if values.min() > 0 and values.max() > FAR * np.median(values):
+    highest = [float(values.max()) for values in drawn]
+    if min(values.min() for values in drawn) > 0 and max(highest) > FAR * min(highest):
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=max(axes.get_ylim()[0], 0.0))
@@ -122,7 +123,9 @@ def _thinned(epochs: Sequence[Epoch], every: int) -> Sequence[Epoch]:
     return (*epochs[:-1:every], *epochs[-1:])
 
 
-def _draw_lines(axes: Axes, row: Configuration, measure: str, number: int, *, has_singles: bool, every: int) -> None:
+def _draw_lines(
+    axes: Axes, row: Configuration, measure: str, number: int, *, name: str, has_singles: bool, every: int
+) -> None:
     """Draw a band, a line for each trial, and the mean; only the line if there is a single trial."""
     finished = list(row.finished.values())
     is_alone = len(finished) <= 1
@@ -137,14 +140,14 @@ def _draw_lines(axes: Axes, row: Configuration, measure: str, number: int, *, ha
             (line,) = axes.plot(
                 epochs, values, alpha=alpha, marker=marker, markersize=3, **charts.line(number, width=width)
             )
-            mark(line, f"{row.label}, {_trial_name(unit, record)}", series=number)
+            mark(line, f"{name}, {_trial_name(unit, record)}", series=number)
     if is_alone:
         return
     over = _Values.of(finished, measure, every=every)
     band = axes.fill_between(over.epochs, over.lows, over.highs, color=charts.color(number), alpha=0.15, linewidth=0)
     mark(band, series=number)
     (line,) = axes.plot(over.epochs, over.means, **charts.line(number, width=1.8))
-    mark(line, f"{row.label}, mean of {len(finished)}", series=number)
+    mark(line, f"{name}, mean of {len(finished)}", series=number)
 
 
 @dataclass(frozen=True)

@@ -274,10 +274,11 @@ def _login() -> tuple[str, str] | None:
 
 def _kept_login() -> Mapping[str, str]:
     """Return what MLflow's file of credentials has; without MLflow, whose import looks at what we set before."""
-    file = configparser.RawConfigParser()
+    file = configparser.ConfigParser()
     with suppress(configparser.Error, OSError, RuntimeError, UnicodeDecodeError):  # MLflow tells what is wrong with it
         file.read(Path.home() / ".mlflow" / "credentials")
-    return dict(file["mlflow"]) if file.has_section("mlflow") else {}
+        return dict(file["mlflow"]) if file.has_section("mlflow") else {}
+    return {}
 
 
 def _token() -> dict[str, str]:

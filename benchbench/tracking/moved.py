@@ -118,9 +118,11 @@ def follow_move(tracking_uri: str) -> str:
 def follow_run(tracking_uri: str, run: Run) -> None:
     """Give a run that is about to be written to a place for its files if the folder that it had is gone."""
     database = sqlite_path(tracking_uri)
+    if database is None:
+        return
     location, *rest = run.info.artifact_uri.rsplit("/", 2)
-    move = _find_new_place(location, database) if database is not None and rest else None
-    if database is None or move is None:
+    move = _find_new_place(location, database) if rest else None
+    if move is None:
         return
     with closing(sqlite3.connect(database)) as connection, connection:
         _readdress(connection, run.info.experiment_id, move, _COLUMNS[1:2], run_id=run.info.run_id)

@@ -18,6 +18,7 @@ from benchbench.records import file_names
 from benchbench.records.journal import Journal
 from benchbench.records.known_runs import Predictions
 from benchbench.records.record import MlflowRun, OtherFormatError, Record, RecordError
+from benchbench.records.results_file import cleaned_predictions
 from benchbench.tracking import content
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import Reading, as_tracking_error, reading, search
@@ -138,7 +139,8 @@ def load_predictions(run_id: str, *, tracking_uri: str | None = None) -> Predict
     """
     with reading(tracking_uri) as store:
         text = artifact_text(store, store.client.get_run(run_id), file_names.PREDICTIONS)
-    rows = [] if text is None else list(csv.DictReader(io.StringIO(text)))
+    # As they travel, so that trials from elsewhere are of the same images.
+    rows = [] if text is None else list(csv.DictReader(io.StringIO(cleaned_predictions(text))))
     if not rows or not rows[0].keys() >= {"image", "class", "prediction"}:
         raise TrackingError(
             f"the run {run_id} keeps no predictions",

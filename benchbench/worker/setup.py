@@ -315,9 +315,10 @@ def _fit_eval_batch(learner: Learner, train: Batches) -> int:
             learner.evaluated.eval()
             learner.evaluated(images)
 
-    # Gradients and states, which the first step makes and an evaluation after it has beside itself.
+    # States of the optimizer, which the first step makes and which stay during an evaluation.
     num_states = 1 if isinstance(learner.optimizer, torch.optim.SGD) else 2
     weights = [weight for group in learner.optimizer.param_groups for weight in group["params"]]
+    weights = [weight for weight in weights if weight.requires_grad]
     reserved = [torch.empty_like(weight) for weight in weights for _ in range(num_states)]
     size = largest_batch(evaluate)
     del reserved

@@ -139,6 +139,7 @@ class _Trial:
                 status="killed" if isinstance(error, StoppedError) else "failed",
                 error=_describe(error),
                 times=self._clock.times(is_failing=True),
+                notes=tuple(self._notes),
             )
 
     def _started(self) -> Started:

@@ -198,7 +198,7 @@ def test_mnist_is_read_from_a_folder_with_folders_of_the_same_names(tmp_path: Pa
     assert len(AnyMnist().load(tmp_path).test) == 30
 
 
-@pytest.mark.parametrize("other", ["fashion", "fashion_mnist", "Fashion-MNIST", "KMNIST"])
+@pytest.mark.parametrize("other", ["fashion", "fashion_mnist_data", "Fashion-MNIST", "KMNIST"])
 def test_mnist_is_not_read_from_the_folder_of_another_set(tmp_path: Path, other: str) -> None:
     files = mnist_files(is_packed=False)
     write_folder(tmp_path / other, {name: content[:-1] + b"x" for name, content in files.items()})

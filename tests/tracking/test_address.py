@@ -172,12 +172,14 @@ def test_a_server_is_asked_without_mlflow_whose_import_reads_what_we_set_before(
     assert done.stdout.endswith("False\n")
 
 
-@pytest.mark.parametrize("password", ["a%b", "plain"])
-def test_the_login_in_mlflows_file_is_used(password: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kept", "password"), [("a%%b", "a%b"), ("plain", "plain")])
+def test_the_login_in_mlflows_file_is_used(
+    kept: str, password: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".mlflow").mkdir()
     (tmp_path / ".mlflow" / "credentials").write_text(
-        f"[mlflow]\nmlflow_tracking_username = ann\nmlflow_tracking_password = {password}\n", encoding="utf-8"
+        f"[mlflow]\nmlflow_tracking_username = ann\nmlflow_tracking_password = {kept}\n", encoding="utf-8"
     )
     logins: list[str | None] = []
 

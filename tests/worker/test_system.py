@@ -78,7 +78,6 @@ def test_the_smallest_quota_of_a_control_group_and_those_above_it_counts(tmp_pat
     assert quota(tmp_path, "/elsewhere") == 8
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
 def test_what_others_used_of_a_quota_is_told_by_their_control_group(tmp_path: Path) -> None:
     inner = tmp_path / "outer" / "inner"
     inner.mkdir(parents=True)
@@ -98,6 +97,7 @@ def test_in_a_quota_a_process_beside_this_one_is_noise(monkeypatch: pytest.Monke
     assert (alone, beside, unknown) == (0.0, pytest.approx(0.4), None)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
 def test_a_process_that_is_bound_to_one_processor_may_use_one() -> None:
     before = os.sched_getaffinity(0)
     one = min(before)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from support import journals
 
+from benchbench.records.record import Record
 from benchbench.worker.vanishing import vanishing_fraction, vanishing_note
 
 
@@ -19,3 +23,9 @@ def test_weights_whose_products_are_subnormal_are_counted_and_zeros_are_not() ->
 def test_a_slow_epoch_is_explained_by_weights_that_have_vanished(*, seconds: float, size: float, is_told: bool) -> None:
     note = vanishing_note(5, seconds, 1.0, [torch.full((10,), size)])
     assert ("epoch 5 took 7.0 times as long as the fastest: 100% of the weights" in note) == is_told
+
+
+def test_the_note_stays_with_a_trial_that_was_interrupted_and_comes_once() -> None:
+    interrupted = Record.of([journals.started(), replace(journals.failed(status="killed"), notes=("slow",))])
+    assert interrupted.notes == ("slow",)
+    assert interrupted.then(replace(journals.finished(), notes=("slow", "done"))).notes == ("slow", "done")
