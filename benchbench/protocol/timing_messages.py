@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from benchbench.records.events import NOISY_FRACTION, Started, now_ms
+from benchbench.records.events import Started, judge_noise, now_ms
 
 if TYPE_CHECKING:
     from benchbench.protocol.jobs import TimingJob
@@ -67,10 +67,7 @@ class Round:
     @property
     def is_noisy(self) -> bool | None:
         """Whether other processes took so much that the times say little; None if it is not known."""
-        if self.other_fraction > NOISY_FRACTION:
-            return True
-        known = self.other_gpu_fraction if self.on_gpu else self.other_cpu_fraction
-        return None if known is None else False
+        return judge_noise(self.other_cpu_fraction, self.other_gpu_fraction, on_gpu=self.on_gpu)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 import torch
 
-from benchbench.records.events import NOISY_FRACTION
+from benchbench.records.events import judge_noise
 from benchbench.records.processors import allowed_processors, group_seconds, num_processors
 
 if TYPE_CHECKING:
@@ -160,7 +160,11 @@ def disturbance(num_others: float, *, num_allowed: int, num_usable: float) -> fl
 
 def fraction_on_gpu(system: dict[str, float]) -> float | None:
     """Return the fraction of a GPU's time that other processes computed, 0 to 1, from means; None if it is unknown."""
-    of_others = [value for key, value in system.items() if key.endswith(OTHERS_GPU)]
+    return _largest_fraction(system, OTHERS_GPU)
+
+
+def _largest_fraction(system: dict[str, float], ending: str) -> float | None:
+    of_others = [value for key, value in system.items() if key.endswith(ending)]
     return min(1.0, max(of_others) / 100) if of_others else None
 
 
@@ -169,11 +173,7 @@ def is_noisy(system: dict[str, float], *, on_gpu: bool = False) -> bool | None:
 
     None if that was not measured: the epoch was too short to tell, or the load of the GPU is unknown.
     """
-    of_others = {key: value for key, value in system.items() if key.endswith((OTHERS_CPU, OTHERS_GPU))}
-    if of_others and max(of_others.values()) > 100 * NOISY_FRACTION:
-        return True
-    is_known = any(key.endswith(OTHERS_GPU) for key in of_others) if on_gpu else bool(of_others)
-    return False if is_known else None
+    return judge_noise(_largest_fraction(system, OTHERS_CPU), fraction_on_gpu(system), on_gpu=on_gpu)
 
 
 def gpu_sample(device: torch.device) -> dict[str, float]:
