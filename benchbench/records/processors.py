@@ -25,27 +25,29 @@ def quota(root: Path, cgroup: str) -> float:
 
     Reads cpu.max: Linux, Documentation/admin-guide/cgroup-v2.rst.
     """
-    folder = root / cgroup.strip("/")
-    limits = [_limit(parent / "cpu.max") for parent in (folder, *folder.parents) if parent.is_relative_to(root)]
-    return min(limits, default=float("inf"))
+    return min(_limits(root, cgroup).values(), default=float("inf"))
 
 
-def group_seconds(root: Path | None = None, cgroup: str | None = None) -> float | None:
+def group_seconds(root: Path = _CGROUPS, cgroup: str | None = None) -> float | None:
     """Return how long the processors worked for the control group whose quota this process has, in seconds.
 
     None if there is no quota, or if it cannot be read. Reads cpu.stat, as :func:`quota` reads cpu.max.
     """
-    root = _CGROUPS if root is None else root
-    folder = root / (_own_cgroup() if cgroup is None else cgroup).strip("/")
-    groups = [parent for parent in (folder, *folder.parents) if parent.is_relative_to(root)]
-    limits = {group: limit for group in groups if (limit := _limit(group / "cpu.max")) < float("inf")}
-    if not limits:
+    limits = _limits(root, _own_cgroup() if cgroup is None else cgroup)
+    group = min(limits, key=limits.__getitem__)
+    if limits[group] == float("inf"):
         return None
     try:
-        lines = (min(limits, key=limits.__getitem__) / "cpu.stat").read_text(encoding="ascii").splitlines()
+        lines = (group / "cpu.stat").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) / 1e6 for line in lines if line.startswith("usage_usec "))
     except (OSError, ValueError, IndexError, StopIteration):
         return None
+
+
+def _limits(root: Path, cgroup: str) -> dict[Path, float]:
+    """Return the processors that a control group below ``root``, and each above it, allows."""
+    folder = root / cgroup.strip("/")
+    return {group: _limit(group / "cpu.max") for group in (folder, *folder.parents) if group.is_relative_to(root)}
 
 
 def _limit(path: Path) -> float:
