@@ -74,10 +74,7 @@ def num_configurations(records: Iterable[Record]) -> int:
 
 def versions_of_images(records: Iterable[Record]) -> dict[str, str]:
     """Return a name for each data digest of a dataset whose images have changed between trials; mostly none has."""
-    by_dataset: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        by_dataset[record.spec.dataset.name].append(record)
-    parts = [_by_digest(of_dataset) for of_dataset in by_dataset.values()]
+    parts = [_by_digest(of_dataset) for of_dataset in _by_dataset(records).values()]
     return {digest: _version(digest) for of_dataset in parts if len(of_dataset) > 1 for digest in of_dataset}
 
 
@@ -86,9 +83,7 @@ def _version(digest: str) -> str:
 
 
 def _by_images(records: Sequence[Record]) -> Iterator[Group]:
-    by_dataset: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        by_dataset[record.spec.dataset.name].append(record)
+    by_dataset = _by_dataset(records)
     for name, of_dataset in by_dataset.items():
         parts = _by_digest(of_dataset)
         for digest, part in parts.items():
@@ -97,6 +92,13 @@ def _by_images(records: Sequence[Record]) -> Iterator[Group]:
                 *((_version(digest),) if len(parts) > 1 else ()),
             )
             yield Group(", ".join(heading), tuple(part))
+
+
+def _by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:
+    by_dataset: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_dataset[record.spec.dataset.name].append(record)
+    return by_dataset
 
 
 def _by_digest(records: Sequence[Record]) -> dict[str, list[Record]]:

@@ -57,19 +57,21 @@ class Subject:
         return tuple(part for row in group(self.records, keys) for part in self._by_version(row))
 
     def _by_version(self, row: Configuration) -> Iterator[Configuration]:
-        versions = dict.fromkeys(self.versions.get(record.data_digest, "") for record in row.trials.values())
-        for version in versions:
-            of_version = {
-                unit: record
-                for unit, record in row.trials.items()
-                if self.versions.get(record.data_digest, "") == version
-            }
+        for version in dict.fromkeys(map(self._version, row.trials.values())):
+            of_version = {unit: record for unit, record in row.trials.items() if self._version(record) == version}
             yield replace(row, trials=of_version)
 
     @cached_property
     def versions(self) -> dict[str, str]:
         """Return a name for the images of each data digest, if those of a dataset have changed between trials."""
         return versions_of_images(self.records)
+
+    def _version(self, record: Record) -> str:
+        return self.versions.get(record.data_digest, "")
+
+    def _with_version(self, name: str, record: Record) -> str:
+        version = self._version(record)
+        return f"{name}, {version}" if version else name
 
     def position(self, record: Record) -> int:
         """Return the position of the configuration that a trial belongs to."""
@@ -91,13 +93,11 @@ class Subject:
     def names(self) -> tuple[str, ...]:
         """Return a short name for each configuration: keys without their kinds if that tells them apart."""
         return tuple(
-            self._with_version(short_name(row.where, self.comparison.by) if row.where else row.label, row)
+            self._with_version(
+                short_name(row.where, self.comparison.by) if row.where else row.label, next(iter(row.trials.values()))
+            )
             for row in self.rows
         )
-
-    def _with_version(self, name: str, row: Configuration) -> str:
-        version = next((self.versions.get(record.data_digest, "") for record in row.trials.values()), "")
-        return f"{name}, {version}" if version else name
 
     @property
     def time_warnings(self) -> tuple[str, ...]:
@@ -122,8 +122,7 @@ class Subject:
 
     def trial_name(self, record: Record) -> str:
         """Return such as ``optimizer.lr=0.001 seed=0``."""
-        version = self.versions.get(record.data_digest, "")
-        return ", ".join(filter(None, (describe_spec(record.spec, self.keys), version)))
+        return self._with_version(describe_spec(record.spec, self.keys), record)
 
     @property
     def counts(self) -> str:
