@@ -24,6 +24,9 @@ from benchbench.tracking.client import mlflow_client
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchbench.records.events import Event
+    from benchbench.records.record import Record
+
 
 def bench(*words: object) -> Result:
     return CliRunner().invoke(make_app(), ["compare", *map(str, words)])
@@ -50,32 +53,29 @@ def test_a_run_without_artifacts_is_read_from_its_journal_or_named(
     assert f"left out, without a record: {elsewhere}" in result.stderr
 
 
-def test_the_record_of_a_resumed_trial_is_not_the_one_from_before(workdir: Path, empty_database: Path) -> None:
-    shutil.copy(empty_database, workdir / "mlflow.db")
-    store = Store.open(f"sqlite:///{workdir}/mlflow.db")
-    told = events(spec(0), 0.5)
-    attempt: str = getattr(told[0], "attempt", "")
-    journal = Journal.of(spec(0).id, attempt)
-    filler = Filler(journal.folder.parent)
-    filler.trial(store, [*told[:2], journals.failed(status="killed")])
-    for event in told[2:]:
-        journal.append(event)
-    store.deliver(journal)
-    (record,) = bb.load_records()
-    assert record.status == "finished"
-
-
-def test_a_record_of_an_earlier_interruption_is_not_that_of_the_trial(workdir: Path, empty_database: Path) -> None:
+def resumed(workdir: Path, empty_database: Path, *later: Event) -> Record:
+    """Return the record of a trial that was killed after its first epoch, with its record, and went on."""
     shutil.copy(empty_database, workdir / "mlflow.db")
     store = Store.open(f"sqlite:///{workdir}/mlflow.db")
     told = events(spec(0), 0.5)
     attempt: str = getattr(told[0], "attempt", "")
     journal = Journal.of(spec(0).id, attempt)
     Filler(journal.folder.parent).trial(store, [*told[:2], journals.failed(status="killed")])
-    journal.append(told[2])
-    journal.append(replace(journals.failed(status="killed"), timestamp_ms=journals.START_MS + 99_000))
+    for event in later:
+        journal.append(event)
     store.deliver(journal)
     (record,) = bb.load_records()
+    return record
+
+
+def test_the_record_of_a_resumed_trial_is_not_the_one_from_before(workdir: Path, empty_database: Path) -> None:
+    record = resumed(workdir, empty_database, *events(spec(0), 0.5)[2:])
+    assert record.status == "finished"
+
+
+def test_a_record_of_an_earlier_interruption_is_not_that_of_the_trial(workdir: Path, empty_database: Path) -> None:
+    again = replace(journals.failed(status="killed"), timestamp_ms=journals.START_MS + 99_000)
+    record = resumed(workdir, empty_database, journals.epoch(2), again)
     assert (record.status, len(record.epochs)) == ("killed", 2)
 
 
