@@ -180,19 +180,19 @@ def show_next_commands(
     if result.has_report:
         typer.echo("among its files: report.html")
     if result.status == "killed":
-        typer.echo(
-            "next: the same command without --fresh, to resume"
-            if fresh
-            else "next: the same command again resumes the interrupted trials, and trains the others once more"
-            if again
-            else "next: the same command again, to resume"
-        )
+        typer.echo(f"next: the same command {_how_to_go_on(again=again, fresh=fresh)}")
         return
     # Trials that the command line changed are not those of the file.
     of_file = None if is_changed else file
     typer.echo(f"next: {next_command('compare', experiment, of_file)}")
     if not result.has_report:
         typer.echo(f"      {next_command('report', experiment, of_file)}")
+
+
+def _how_to_go_on(*, again: bool, fresh: bool) -> str:
+    if fresh:
+        return "without --fresh, to resume"
+    return "again resumes the interrupted trials, and trains the others once more" if again else "again, to resume"
 
 
 def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Action = Literal["run", "resume", "skip"]
 _NEW = "new"
+_WITHOUT_EPOCH = "interrupted before its first epoch ended"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
     begun = planned.journal.claim() if planned.journal else None
     shorter = finished.shorter_than(planned.resolved, spec_id=begun.continues if begun else "")
     if begun is not None and (shorter is None or shorter.problem(planned.resolved)):
-        return Planned(planned.resolved, "run", "interrupted before its first epoch ended")
+        return Planned(planned.resolved, "run", _WITHOUT_EPOCH)
     if shorter is None:
         return planned
     if begun is not None:
@@ -188,7 +189,7 @@ def _resumed(item: Resolved, journal: Journal) -> Planned:
     record = journal.record()
     changed, num_epochs = describe_changed(item.sources, record.plugin_sources), len(record.epochs)
     if changed and not num_epochs:
-        return Planned(item, "run", "interrupted before its first epoch ended")
+        return Planned(item, "run", _WITHOUT_EPOCH)
     changes = f"{changed} since epoch {num_epochs}" if changed else ""
     why = "; ".join(filter(None, (f"interrupted after epoch {num_epochs}", changed)))
     return Planned(item, "resume", why, journal=journal, changes=changes)

@@ -194,9 +194,8 @@ class Journal:
 
     def has_samples(self) -> bool:
         """Tell whether images were kept for the figures, even if they were sent and deleted here since."""
-        return (
-            self.artifacts / file_names.SAMPLES
-        ).exists() or f"{self.artifacts.name}/{file_names.SAMPLES}" in self.delivered()
+        path = self.artifacts / file_names.SAMPLES
+        return path.exists() or path.relative_to(self.folder).as_posix() in self.delivered()
 
     def delivered(self) -> Delivered:
         """Return the files that MLflow had when it had all of an ended trial."""

@@ -273,9 +273,9 @@ def cleaned_predictions(text: str) -> str:
     if not folders:
         return text
     common, cleaned = posixpath.commonpath(folders), io.StringIO(newline="")
-    for row in rows:
-        name = posixpath.relpath(row[0], common) if row[0].startswith("/") else row[0]
-        csv.writer(cleaned, lineterminator="\n").writerow([name, *row[1:]])
+    writer = csv.writer(cleaned, lineterminator="\n")
+    for name, *rest in rows:
+        writer.writerow([posixpath.relpath(name, common) if name.startswith("/") else name, *rest])
     return cleaned.getvalue()
 
 

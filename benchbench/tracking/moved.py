@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from benchbench.records.sqlite_addresses import quoted, sqlite_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mlflow.entities import Run
 
@@ -107,12 +107,16 @@ def follow_move(tracking_uri: str) -> str:
             # Not of runs: their files may come back, with a disk that is not mounted now.
             _readdress(connection, experiment_id, move, _COLUMNS[:1])
     if moves:
-        folder = moves[0][1].old.rpartition(f"/{_FOLDER}/")[0]
-        return f"this folder was moved or copied from {folder}: MLflow finds the files of its runs here from now on"
+        before = _folder_of(moves)
+        return f"this folder was moved or copied from {before}: MLflow finds the files of its runs here from now on"
     if gone:
-        folder = gone[0][1].old.rpartition(f"/{_FOLDER}/")[0]
-        return f"{folder} is not there: the files of new runs go to {database.parent / _FOLDER}"
+        return f"{_folder_of(gone)} is not there: the files of new runs go to {database.parent / _FOLDER}"
     return ""
+
+
+def _folder_of(moves: Sequence[tuple[str, Move]]) -> str:
+    (_, first), *_ = moves
+    return first.old.rpartition(f"/{_FOLDER}/")[0]
 
 
 def follow_run(tracking_uri: str, run: Run) -> None:

@@ -317,9 +317,8 @@ def _fit_eval_batch(learner: Learner, train: Batches) -> int:
 
     # States of the optimizer, which the first step makes and which stay during an evaluation.
     num_states = 1 if isinstance(learner.optimizer, torch.optim.SGD) else 2
-    weights = [weight for group in learner.optimizer.param_groups for weight in group["params"]]
-    weights = [weight for weight in weights if weight.requires_grad]
-    reserved = [torch.empty_like(weight) for weight in weights for _ in range(num_states)]
+    weights = (weight for group in learner.optimizer.param_groups for weight in group["params"])
+    reserved = [torch.empty_like(weight) for weight in weights if weight.requires_grad for _ in range(num_states)]
     size = largest_batch(evaluate)
     del reserved
     return size

@@ -317,8 +317,11 @@ def _read_otherwise(began: Started | None, now: Started) -> str:
         return ""
     before, here = ({"images": "in memory"} | started.acceleration for started in (began, now))
     names = {"images": "images", "evaluation_batch": "images per evaluation batch"}
-    changed = {key for key in names if before.get(key) != here.get(key) and key in before}
-    return "; ".join(f"{names[key]}: {here.get(key)}, before: {before[key]}" for key in names if key in changed)
+    return "; ".join(
+        f"{name}: {here.get(key)}, before: {before[key]}"
+        for key, name in names.items()
+        if key in before and before[key] != here.get(key)
+    )
 
 
 def _computed_as_before(job: TrialJob, acceleration: Acceleration) -> str:
