@@ -28,21 +28,27 @@ SOURCES = {"model": "a", "optimizer": "b"}
 DOTS: dict[str, Any] = {"batch_size": 20, "artifacts": "none", "plugins": [PLUGINS / "dots.py"]}
 
 
-def finish(
+def begin(
     spec: Spec,
     number: int,
     *,
     data: str = "digest",
     experiment_id: str = "1",
-    checkpoint: bool = True,
     sources: dict[str, str] = SOURCES,
+    continues: str = "",
 ) -> Journal:
-    """Keep a trial of this spec that has finished."""
+    """Keep a trial of this spec that was killed before its first epoch ended."""
     began = journals.started(f"20260101-00000{number}-abcdef01")
     journal = Journal.of(spec.id, began.attempt)
     journal.append(replace(began, spec=spec, data=replace(began.data, digest=data), plugin_sources=sources))
+    journal.set_claim(Claim("store", "bench", experiment_id, continues=continues))
+    return journal
+
+
+def finish(spec: Spec, number: int, *, checkpoint: bool = True, **more: Any) -> Journal:
+    """Keep a trial of this spec that has finished."""
+    journal = begin(spec, number, **more)
     journal.append(journals.finished())
-    journal.set_claim(Claim("store", "bench", experiment_id))
     if checkpoint:
         (journal.folder / "checkpoint.pt").touch()
     return journal
@@ -94,15 +100,6 @@ def test_a_longer_trial_that_cannot_go_on_says_why(
     assert not item.continues
     name = replace(spec, epochs=5).id[:12]
     assert item.why == f"{name} has the first 5 of 10 epochs, but they are trained again: {reason}"
-
-
-def begin(spec: Spec, number: int, *, sources: dict[str, str] = SOURCES, continues: str = "") -> Journal:
-    """Keep a trial of this spec that was killed before its first epoch ended."""
-    began = journals.started(f"20260101-00000{number}-abcdef01")
-    journal = Journal.of(spec.id, began.attempt)
-    journal.append(replace(began, spec=spec, data=replace(began.data, digest="digest"), plugin_sources=sources))
-    journal.set_claim(Claim("store", "bench", "1", continues=continues))
-    return journal
 
 
 def test_a_trial_that_was_killed_before_it_had_a_checkpoint_still_goes_on_after_the_shorter_one() -> None:
