@@ -106,7 +106,7 @@ def test_headings_sort_the_trials_by_mouse_and_keyboard(page: Page) -> None:
 
 def test_a_line_tells_what_it_is_and_pressing_a_name_hides_its_lines(page: Page) -> None:
     tips = page.locator("#chart-curves svg:visible [data-series] title").all_text_contents()
-    assert {"optimizer.lr=0.1, seed=0", "optimizer.lr=0.1, mean of 2"} <= set(tips)
+    assert {"lr=0.1, seed=0", "lr=0.1, mean of 2"} <= set(tips)
     before = lines(page)
     page.locator("#chart-curves .legend button").first.click()
     assert 0 < lines(page) <= before / 2
