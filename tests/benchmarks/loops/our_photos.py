@@ -12,8 +12,10 @@ from pathlib import Path
 from benchbench.config.spec import PluginSpec
 from benchbench.data import cache as data_cache
 from benchbench.plugin.registry import Registry
+from benchbench.worker.accelerate import keep_freed_memory
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as every worker does
     registry = Registry.load(only={"benchbench:imagefolder"})
     dataset = registry.create("dataset", PluginSpec("imagefolder", 1, {"image_size": 224}))
     with tempfile.TemporaryDirectory() as folder:
