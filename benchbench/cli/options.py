@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from benchbench.config import defaults
 from benchbench.errors import BenchError, SpecError
-from benchbench.plugin.discovery import ONLY_OURS
+from benchbench.plugin.names import ONLY_OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -107,7 +107,7 @@ def _print_use(reports: Sequence[Report]) -> None:
     """Print the command that trains with a plugin, if it is the only one and nothing is wrong with it."""
     from benchbench.driver.new_plugin import NewPlugin
     from benchbench.plugin.catalog import Catalog
-    from benchbench.plugin.discovery import qualified
+    from benchbench.plugin.names import qualified
 
     plugins = [report for report in reports if report.subject != "module"]
     if len(plugins) != 1 or any(report.num_failed for report in reports):

@@ -6,10 +6,11 @@
     download.py            downloads a dataset's public file
     archive.py             reads files from an archive or a folder
     fit.py                 how an image becomes a square
-    decoding.py            decodes images in parallel, row by row into files
+    image_decoding.py      decodes an image file: formats, orientation, colours
+    image_files.py         what datasets of image files have in common
+    parallel_decoding.py   decodes all images of a dataset in parallel, row by row into files
     decoding_processes.py  processes that decode image files for this one
     decoded_rows.py        where decoded images go, row by row: a file, or memory
-    image_files.py         reads image files as squares of pixels
     splitting.py           takes a fraction of each class, such as for validation
     checks.py              checks what a dataset plugin returns, and computes its digest
     file_states.py         tells whether files have changed, without reading them

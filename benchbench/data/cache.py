@@ -30,11 +30,11 @@ import PIL
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from benchbench.data import archive, fit, image_files, splitting
+from benchbench.data import archive, fit, image_decoding, image_files, splitting
 from benchbench.data.checks import SplitArrays, check_classes_left, check_splits, facts_of
-from benchbench.data.decoding import decode_lazy
 from benchbench.data.file_states import files_below, state_of
 from benchbench.data.fit import fit_splits
+from benchbench.data.parallel_decoding import decode_lazy
 from benchbench.errors import DataError
 from benchbench.paths import cache_folder
 from benchbench.plugin.dataset import Dataset, Splits
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from benchbench.data.decoding import Progress
+    from benchbench.data.parallel_decoding import Progress
 
 FORMAT = 2
 KEPT_ENTRIES = 4
 KEPT_SECONDS = 24 * 3600
 """Of each dataset, the newest entries are kept, and all used recently: a grid may alternate between more of them."""
 
-DECODED_BY = (archive, fit, image_files, splitting)
+DECODED_BY = (archive, fit, image_decoding, image_files, splitting)
 """The modules of ours that decoded images depend on: if one of them changes, images are decoded again."""
 
 MAX_WRITABLE_BYTES = 1 << 30

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Target(Protocol):
+class RowStore(Protocol):
     """Where the images of a split go. Threads put rows in any order."""
 
     def missing(self) -> Sequence[int]:
@@ -45,7 +45,7 @@ class Target(Protocol):
         """Close all files."""
 
 
-def target_of(folder: Path | None, part: str, shape: tuple[int, ...]) -> Target:
+def store_rows(folder: Path | None, part: str, shape: tuple[int, ...]) -> RowStore:
     """Return where the images of a split go: files in the folder, or memory without one."""
     return _File(folder, part, shape) if folder else _Memory(shape)
 

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, cast
 
 from benchbench.data.archive import reader
 from benchbench.data.decoded_rows import write_pixels
-from benchbench.data.image_files import MAX_FILE_BYTES, decode
+from benchbench.data.image_decoding import decode
+from benchbench.data.image_files import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchbench.data.image_files import Colour
+    from benchbench.data.image_decoding import Colour
     from benchbench.plugin.dataset import Fit
 
 MIN_IMAGES = 5000

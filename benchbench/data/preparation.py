@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchbench.data.fit import BLACK, fit_image, pad_or_crop, planes, resize_images
-from benchbench.data.image_files import ImageFiles, decode, opened, to_rgb, turn
+from benchbench.data.image_decoding import decode, opened, to_rgb, turn
+from benchbench.data.image_files import ImageFiles
 from benchbench.errors import DataError, one_line
 from benchbench.records.json_adapter import json_adapter
 

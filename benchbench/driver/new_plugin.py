@@ -19,7 +19,8 @@ from benchbench.driver.settings import writing
 from benchbench.errors import PluginError, SpecError, closest
 from benchbench.paths import write_atomically
 from benchbench.plugin.catalog import Catalog
-from benchbench.plugin.discovery import PLUGIN_NAME, loose_files
+from benchbench.plugin.discovery import loose_files
+from benchbench.plugin.names import PLUGIN_NAME
 
 _TEMPLATES = Path(__file__).with_name("templates")
 TEMPLATE_KINDS = tuple(kind for kind in KINDS if (_TEMPLATES / f"{kind}.py.txt").exists())

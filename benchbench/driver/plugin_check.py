@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from benchbench.data.locations import DataPaths
 from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
-from benchbench.plugin.discovery import Packaged, bare, find_sources, is_file, qualified
+from benchbench.plugin.discovery import Packaged, find_sources
+from benchbench.plugin.names import bare, is_file, qualified
 from benchbench.protocol.plugin_checks import CheckedImages, CheckRequest, Outcome, Progress, Report
 from benchbench.records.json_adapter import json_adapter
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Target:
+class Selection:
     """What one word of the user means: modules by their origins, and the plugins in them if not all are meant."""
 
     origins: tuple[str, ...]
@@ -44,23 +45,23 @@ def check_plugins(
     ``files`` are loose files in which names are looked for too. ``images`` are those that models get. Raises
     :class:`~benchbench.errors.PluginError` for a word that means nothing.
     """
-    targets = [find_target(word, tuple(files)) for word in words]
-    _check_data(data or {}, targets, tuple(files))
+    selections = [select(word, tuple(files)) for word in words]
+    _check_data(data or {}, selections, tuple(files))
     reports: list[Report] = []
-    for target in targets:
+    for selection in selections:
         named = {name: str(path) for name, path in (data or {}).items()}
-        request = CheckRequest(target.origins, target.files, target.names, named, images or CheckedImages())
+        request = CheckRequest(selection.origins, selection.files, selection.names, named, images or CheckedImages())
         reports += [report for report in _check(request, on_checking) if report not in reports]
     return tuple(reports)
 
 
-def _check_data(data: Mapping[str, Path], targets: Sequence[Target], files: Sequence[str]) -> None:
+def _check_data(data: Mapping[str, Path], selections: Sequence[Selection], files: Sequence[str]) -> None:
     """Raise :class:`~benchbench.errors.SpecError` for a path whose dataset does not exist or is not checked."""
     if not data:
         return
-    catalog = Catalog.read(dict.fromkeys([*files, *(file for target in targets for file in target.files)]))
+    catalog = Catalog.read(dict.fromkeys([*files, *(file for selection in selections for file in selection.files)]))
     datasets = catalog.of_kind("dataset")
-    checked = {_resolved(origin) for target in targets for origin in target.origins}
+    checked = {_resolved(origin) for selection in selections for origin in selection.origins}
     known = {name for entry in datasets for name in (entry.name, bare(entry.name))}
     used = {bare(entry.name) for entry in datasets if _resolved(entry.origin) in checked}
     DataPaths.of(data, known=known, used=used)
@@ -71,7 +72,7 @@ def _resolved(origin: str) -> str:
     return str(Path(origin).resolve()) if is_file(origin) else origin
 
 
-def find_target(word: str, files: tuple[str, ...] = ()) -> Target:
+def select(word: str, files: tuple[str, ...] = ()) -> Selection:
     """Return what a word means: a path if it looks like one or exists, else a plugin, an origin or a package."""
     path = Path(word)
     if path.suffix == ".py" or os.sep in word:
@@ -79,7 +80,7 @@ def find_target(word: str, files: tuple[str, ...] = ()) -> Target:
     catalog = Catalog.read(files)
     entries = [entry for entry in catalog.entries if word in (entry.name, qualified(entry.origin, entry.name))]
     if entries:
-        return Target(tuple(dict.fromkeys(entry.origin for entry in entries)), files, (bare(word),))
+        return Selection(tuple(dict.fromkeys(entry.origin for entry in entries)), files, (bare(word),))
     sources = find_sources(files)
     origins = tuple(source.origin for source in sources if word in source.names)
     if not origins and path.is_dir():
@@ -90,10 +91,10 @@ def find_target(word: str, files: tuple[str, ...] = ()) -> Target:
         raise PluginError(
             f"no plugin or package is called {word!r}", hint=f"{hint}  a file or folder of your own: ./{word}"
         )
-    return Target(origins, files)
+    return Selection(origins, files)
 
 
-def _of_path(path: Path) -> Target:
+def _of_path(path: Path) -> Selection:
     if (path / "pyproject.toml").exists():
         return _of_package(path)
     packaged = {source.origin for source in find_sources()}
@@ -103,10 +104,10 @@ def _of_path(path: Path) -> Target:
             f"there is nothing to check in {path}",
             hint="plugins are in files *.py that do not begin with _; a package is checked by its name",
         )
-    return Target(origins, (str(path),))
+    return Selection(origins, (str(path),))
 
 
-def _of_package(folder: Path) -> Target:
+def _of_package(folder: Path) -> Selection:
     """Return the plugins of an installed package whose source is in ``folder``."""
     try:
         name = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
@@ -119,7 +120,7 @@ def _of_package(folder: Path) -> Target:
             f"the package {name} is not installed, or has no entry point in the group benchbench",
             hint=f"pip install -e {folder}",
         )
-    return Target(origins)
+    return Selection(origins)
 
 
 def _normal(name: str) -> str:

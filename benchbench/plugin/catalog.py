@@ -21,15 +21,8 @@ from benchbench.errors import PluginError
 from benchbench.paths import cache_folder, write_atomically
 from benchbench.plugin.code import loose_source_files
 from benchbench.plugin.description import Entry, describe
-from benchbench.plugin.discovery import (
-    Broken,
-    Packaged,
-    disabled_names,
-    find_sources,
-    is_file,
-    no_such_plugin,
-    qualified,
-)
+from benchbench.plugin.discovery import Broken, Packaged, find_sources
+from benchbench.plugin.names import disabled_names, is_file, no_such_plugin, qualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

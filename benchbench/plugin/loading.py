@@ -18,10 +18,11 @@ from benchbench.plugin import hooks, parameters
 from benchbench.plugin.augmentation import Augmentation
 from benchbench.plugin.base import Plugin
 from benchbench.plugin.dataset import Dataset
-from benchbench.plugin.discovery import HOOK_OF_KIND, PLUGIN_NAME, Broken
+from benchbench.plugin.discovery import HOOK_OF_KIND, Broken
 from benchbench.plugin.failures import explain, line_in_plugin, line_of
 from benchbench.plugin.loss import Loss
 from benchbench.plugin.model import Model
+from benchbench.plugin.names import PLUGIN_NAME
 from benchbench.plugin.optimizer import Optimizer
 from benchbench.plugin.scheduler import Scheduler
 from benchbench.records.metric_names import OF_AN_EPOCH

@@ -16,8 +16,9 @@ from benchbench.config.spec import PluginSpec, Spec, scalars_of
 from benchbench.plugin import parameters
 from benchbench.plugin.code import source_digest
 from benchbench.plugin.dataset import Dataset
-from benchbench.plugin.discovery import Broken, bare, disabled_names, find_sources, no_such_plugin, qualified
+from benchbench.plugin.discovery import Broken, find_sources
 from benchbench.plugin.loading import load
+from benchbench.plugin.names import bare, disabled_names, no_such_plugin, qualified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

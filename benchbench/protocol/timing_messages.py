@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from benchbench.records.events import Started, judge_noise, now_ms
+from benchbench.records.events import Started, now_ms
+from benchbench.records.noise import judge_noise
 
 if TYPE_CHECKING:
     from benchbench.protocol.jobs import TimingJob

@@ -3,6 +3,7 @@
 ::
 
     events.py            what a trial reports while it runs
+    noise.py             when the times of an epoch or a round count as noisy
     record.py            a trial's events combined into one value
     machine.py           device, threads, hardware and versions of a trial
     processors.py        the processors that this process may use

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.config.kinds import KINDS
 from benchbench.paths import write_atomically
-from benchbench.plugin.discovery import qualified
+from benchbench.plugin.names import qualified
 from benchbench.records import file_names
 from benchbench.records.redaction import without_credentials
 

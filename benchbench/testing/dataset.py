@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchbench.data.checks import SplitArrays, channels_problem, check_splits, cut_problem, facts_of, splits_problems
-from benchbench.data.decoding import decode_lazy
+from benchbench.data.parallel_decoding import decode_lazy
 from benchbench.plugin.dataset import Splits
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.testing import parameters

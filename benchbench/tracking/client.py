@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from benchbench.records.results_file import Point
 
+HTTP_TIMEOUT_SECONDS, HTTP_RETRIES = 30, 2
+"""Of one request. MLflow's own are 120 s and 7: it would take four minutes to notice that a server is gone."""
+
 # The limits of MLflow's own store, mlflow/utils/validation.py.
 _MAX_PARAMS = _MAX_TAGS = 100
 _MAX_METRICS = 1000 - _MAX_PARAMS - _MAX_TAGS
@@ -36,9 +39,8 @@ _OURS = {
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
 }
 _DEFAULTS = {
-    # MLflow's own are 120 s and 7 retries: it would take four minutes to notice that a server is gone.
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(HTTP_TIMEOUT_SECONDS),
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(HTTP_RETRIES),
     # Reading a hundred records would draw a hundred bars.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }

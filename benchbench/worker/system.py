@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 import torch
 
-from benchbench.records.events import judge_noise
+from benchbench.records.noise import judge_noise
 from benchbench.records.processors import allowed_processors, group_seconds, num_processors
 
 if TYPE_CHECKING:

@@ -28,9 +28,7 @@ OTHERS = {"torchvision": "transforms.v2, per image", "kornia": "kornia"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_augmentation_of_small_batches(
-    rounds: InterleavedRounds, rows: list[Row | NotRun], name: str
-) -> None:
+def test_an_augmentation_of_small_batches(rounds: InterleavedRounds, rows: list[Row | NotRun], name: str) -> None:
     def measured_by(side: str) -> Callable[[], Sample]:
         return partial(reported, "augmentations.py", side, name)
 

@@ -13,7 +13,7 @@ from benchbench_plugins.tinyimage10 import TinyImage10
 from PIL import EpsImagePlugin, Image
 
 from benchbench.data.fit import pad_or_crop
-from benchbench.data.image_files import decode
+from benchbench.data.image_decoding import decode
 from benchbench.data.preparation import Classifier, Preparation, as_images, read_files
 from benchbench.errors import DataError
 

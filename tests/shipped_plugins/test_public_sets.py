@@ -20,7 +20,7 @@ from support.image_archives import write_folder, write_zip
 from torchvision import datasets
 
 import benchbench as bb
-from benchbench.data.decoding import decode_lazy
+from benchbench.data.parallel_decoding import decode_lazy
 from benchbench.errors import DataError
 from benchbench.testing import check_dataset
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.data import cache as data_cache
 from benchbench.data.checks import check_splits, facts_of
-from benchbench.data.decoding import decode_lazy
+from benchbench.data.parallel_decoding import decode_lazy
 from benchbench.worker.splits import Splits
 
 if TYPE_CHECKING:

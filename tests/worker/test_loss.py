@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchbench.worker.accelerate import Acceleration, Case, Proof
-from benchbench.worker.accelerate.levers import FusedSteps
+from benchbench.worker.accelerate.all_levers import FusedSteps
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Batches, Preprocessing, fitting
 from benchbench.worker.schedule import Schedule

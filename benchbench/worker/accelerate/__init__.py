@@ -4,15 +4,15 @@
 
     acceleration.py     what is accelerated in a trial, chosen by device and precision
     lever.py            the base class of levers; a lever is one way to make a step faster
-    levers.py           the list of all levers
+    all_levers.py       the list of all levers
     proof.py            compares one step with the levers and one without, before a trial begins
     proof_pass.py       the forward and backward pass of the proof
     proof_steps.py      the optimizer's steps of the proof
     devices.py          which devices there are, and their precisions
     allocator.py        how memory is allocated on Linux, and the peak of a trial
 
-    linear.py           large linear layers
-    products.py         products of large linear layers with small batches
+    linear.py           large linear layers, and which processors they are computed on by which products
+    linear_products.py  products of large linear layers with small batches
     lazy_gradient.py    the gradient of a large weight, computed only if somebody looks at it
     optimizers.py       fused steps of optimizers
     in_place.py         steps of SGD that write no gradients

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchbench.errors import DeviceError
+from benchbench.worker.accelerate.all_levers import PLAIN, for_target, recorded
 from benchbench.worker.accelerate.devices import possible_precisions
 from benchbench.worker.accelerate.layers import FastLayers
 from benchbench.worker.accelerate.lever import Layers, Target
-from benchbench.worker.accelerate.levers import PLAIN, recorded, winning
 from benchbench.worker.accelerate.optimizers import keep_implementation
 from benchbench.worker.switches import put_back
 
@@ -134,5 +134,5 @@ def accelerate(
     if precision not in possible:
         raise DeviceError(f"precision {precision} is not possible on {device}", hint=f"it can do {', '.join(possible)}")
     target = Target(device.type, torch.backends.cpu.get_cpu_capability(), precision, is_compiled=compiled)
-    levers = winning(target) if mode == "auto" else ()
+    levers = for_target(target) if mode == "auto" else ()
     return Acceleration(device, precision, mode, levers, compiled=compiled)

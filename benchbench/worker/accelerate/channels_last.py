@@ -30,7 +30,7 @@ class ChannelsLast(Lever):
     memory_format = torch.channels_last
 
     @classmethod
-    def winning(cls, target: Target) -> Self | None:
+    def for_target(cls, target: Target) -> Self | None:
         """For bf16 and tf32 on CUDA, whose tensor cores want it, and for bf16 on AVX-512.
 
         Sums in another order cost batch normalization up to two digits, which matters in fp32 alone.

@@ -37,7 +37,7 @@ class SharedBorder(Lever):
     name = "once for all images"
 
     @classmethod
-    def winning(cls, target: Target) -> Self | None:
+    def for_target(cls, target: Target) -> Self | None:
         """On processors, unless the model is compiled."""
         return cls() if target.device_type == "cpu" and not target.is_compiled else None
 

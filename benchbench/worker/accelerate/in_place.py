@@ -15,8 +15,8 @@ import torch
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.lever import Lever, alone_in_memory
 from benchbench.worker.accelerate.linear import LinearProducts, large_weights
+from benchbench.worker.accelerate.linear_products import PRODUCTS
 from benchbench.worker.accelerate.optimizers import can_fuse, fuse, has_layout_of, weights_of
-from benchbench.worker.accelerate.products import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from benchbench.worker.accelerate.lever import Case, Layers, Target
-    from benchbench.worker.accelerate.products import Products
+    from benchbench.worker.accelerate.linear_products import Products
 
 BLOCK_NUMBERS = 2**21
 """8 MB: fewer take more calls, and more do not stay in the cache."""
@@ -42,9 +42,9 @@ class StepsInPlace(Lever):
     name = "in place"
 
     @classmethod
-    def winning(cls, target: Target) -> Self | None:
+    def for_target(cls, target: Target) -> Self | None:
         """Wherever large linear layers are computed by products of our own."""
-        linear = LinearProducts.winning(target)
+        linear = LinearProducts.for_target(target)
         return None if linear is None else cls(linear.name)
 
     @classmethod

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.worker.accelerate.lever import Layers
-    from benchbench.worker.accelerate.products import Products
+    from benchbench.worker.accelerate.linear_products import Products
 
 
 class FastLayers(TorchFunctionMode):

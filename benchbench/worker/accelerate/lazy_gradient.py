@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map_only
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from benchbench.worker.accelerate.products import Products
+    from benchbench.worker.accelerate.linear_products import Products
 
 
 class Factors:

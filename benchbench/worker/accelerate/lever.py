@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from benchbench.config.defaults import Precision
-    from benchbench.worker.accelerate.products import Products
+    from benchbench.worker.accelerate.linear_products import Products
     from benchbench.worker.batches import Window
 
 
@@ -77,7 +77,7 @@ class Lever(ABC):
 
     @classmethod
     @abstractmethod
-    def winning(cls, target: Target) -> Self | None:
+    def for_target(cls, target: Target) -> Self | None:
         """Return this lever if it is faster on such a target: docs/benchmarks.md has the measurements."""
 
     @classmethod

@@ -10,7 +10,7 @@ from torch import nn
 
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient, Factors
 from benchbench.worker.accelerate.lever import Lever, plain_weights
-from benchbench.worker.accelerate.products import PRODUCTS
+from benchbench.worker.accelerate.linear_products import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.worker.accelerate.lever import Case, Layers, Target
-    from benchbench.worker.accelerate.products import Products
+    from benchbench.worker.accelerate.linear_products import Products
+
+PRODUCTS_BY_INSTRUCTIONS = {"AVX512": "images", "AVX2": "blocks"}
+"""Which products are faster than torch's own, by what torch calls the instructions of the processor."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class LinearProducts(Lever):
     fact = "linear"
 
     @classmethod
-    def winning(cls, target: Target) -> Self | None:
+    def for_target(cls, target: Target) -> Self | None:
         """On processors, by the products that their instructions suit, unless the model is compiled."""
-        name = {"AVX512": "images", "AVX2": "blocks"}.get(target.instructions)
+        name = PRODUCTS_BY_INSTRUCTIONS.get(target.instructions)
         return None if name is None or target.device_type != "cpu" or target.is_compiled else cls(name)
 
     @classmethod

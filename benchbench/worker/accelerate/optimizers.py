@@ -32,7 +32,7 @@ class FusedSteps(Lever):
     name = "fused"
 
     @classmethod
-    def winning(cls, target: Target) -> Self | None:
+    def for_target(cls, target: Target) -> Self | None:
         """On processors and CUDA."""
         return cls() if target.device_type in ("cpu", "cuda") else None
 

@@ -22,7 +22,7 @@ class Winograd(Lever):
     name = "winograd"
 
     @classmethod
-    def winning(cls, target: Target) -> Self | None:
+    def for_target(cls, target: Target) -> Self | None:
         """In fp32 on AVX2, unless the model is compiled."""
         is_slow = target.device_type == "cpu" and target.instructions == "AVX2" and target.precision == "fp32"
         return cls() if is_slow and not target.is_compiled else None

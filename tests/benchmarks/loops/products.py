@@ -1,4 +1,4 @@
-"""The three products of large linear layers: torch's own, and those of benchbench.worker.accelerate.products."""
+"""The three products of large linear layers: torch's own, and those of benchbench.worker.accelerate.linear_products."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.accelerate import keep_freed_memory
-from benchbench.worker.accelerate.products import PRODUCTS
+from benchbench.worker.accelerate.linear_products import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -27,8 +27,8 @@ from benchbench.worker.accelerate.in_place import StepsInPlace
 from benchbench.worker.accelerate.layers import FastLayers
 from benchbench.worker.accelerate.lever import Layers, Target
 from benchbench.worker.accelerate.linear import LinearProducts
+from benchbench.worker.accelerate.linear_products import MIN_WEIGHTS, PRODUCTS
 from benchbench.worker.accelerate.optimizers import FusedSteps
-from benchbench.worker.accelerate.products import MIN_WEIGHTS, PRODUCTS
 from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.batches import Span, Window
 
@@ -295,7 +295,7 @@ def test_a_gpu_takes_the_same_steps_accelerated(*, compiled: bool) -> None:
 def test_channels_are_last_where_it_is_faster_and_no_less_exact(
     device_type: str, instructions: str, precision: Precision, *, is_last: bool
 ) -> None:
-    assert (ChannelsLast.winning(Target(device_type, instructions, precision)) is not None) is is_last
+    assert (ChannelsLast.for_target(Target(device_type, instructions, precision)) is not None) is is_last
 
 
 @pytest.mark.gpu

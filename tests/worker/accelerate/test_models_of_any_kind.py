@@ -16,7 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from benchbench.worker.accelerate import Acceleration, Case, products
 from benchbench.worker.accelerate.linear import LinearProducts
-from benchbench.worker.accelerate.products import PRODUCTS
+from benchbench.worker.accelerate.linear_products import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from benchbench.worker.accelerate import Acceleration, products
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
-from benchbench.worker.accelerate.products import PRODUCTS
+from benchbench.worker.accelerate.linear_products import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

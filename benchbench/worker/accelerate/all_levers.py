@@ -22,9 +22,9 @@ PLAIN = {lever.fact: lever.plain for lever in LEVERS}
 """What a record says if no lever is used."""
 
 
-def winning(target: Target) -> tuple[Lever, ...]:
+def for_target(target: Target) -> tuple[Lever, ...]:
     """Return the levers that are faster on a target."""
-    return tuple(lever for kind in LEVERS if (lever := kind.winning(target)) is not None)
+    return tuple(lever for kind in LEVERS if (lever := kind.for_target(target)) is not None)
 
 
 def recorded(facts: Mapping[str, str]) -> tuple[Lever, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 import benchbench as bb
 from benchbench.data import cache as data_cache
-from benchbench.data import decoding
+from benchbench.data import parallel_decoding
 from benchbench.data.checks import digest_of_split
 from benchbench.errors import DataError
 from benchbench.testing import check_dataset
@@ -68,8 +68,8 @@ def shades(split: Any) -> list[int]:
 
 @pytest.fixture(autouse=True)
 def small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "ROWS_PER_JOB", 8)
-    monkeypatch.setattr(decoding, "SECONDS_BETWEEN_REPORTS", 0)
+    monkeypatch.setattr(parallel_decoding, "ROWS_PER_JOB", 8)
+    monkeypatch.setattr(parallel_decoding, "SECONDS_BETWEEN_REPORTS", 0)
 
 
 def test_lazy_images_keep_the_promises_of_all_datasets(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_after_a_restart_of_the_system_nothing_half_made_is_trusted(
     with pytest.raises(Interrupt):
         data_cache.load(Shades(), tmp_path, on_progress=interrupt_after(300))
     before = num_read(tmp_path)
-    monkeypatch.setattr(decoding, "_boot_id", lambda: "another start")
+    monkeypatch.setattr(parallel_decoding, "_boot_id", lambda: "another start")
     data_cache.load(Shades(), tmp_path)
     assert num_read(tmp_path) == before + 600
 
@@ -199,7 +199,7 @@ def test_a_full_disk_is_a_warning_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_images_are_decoded_by_several_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "num_processors", lambda: 3.0)
+    monkeypatch.setattr(parallel_decoding, "num_processors", lambda: 3.0)
     meeting = threading.Barrier(3)
 
     class Meeting(Shades, name="meeting"):

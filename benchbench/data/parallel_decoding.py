@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 
 from benchbench.data.checks import SplitArrays, SplitDigest, readable
-from benchbench.data.decoded_rows import target_of
+from benchbench.data.decoded_rows import store_rows
 from benchbench.data.decoding_processes import Helpers, Request
 from benchbench.data.image_files import FileImages
 from benchbench.errors import DataError, listed
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchbench.data.decoded_rows import Target
+    from benchbench.data.decoded_rows import RowStore
     from benchbench.plugin.dataset import Split
 
     Progress = Callable[[int, int], None]
@@ -69,7 +69,7 @@ def decode_lazy(splits: Mapping[str, Split], folder: Path | None, on_progress: P
         _prepare(folder, resume=bool(lazy))
     with ExitStack() as stack:
         targets = {
-            part: stack.enter_context(closing(target_of(folder, part, images.shape))) for part, images in lazy.items()
+            part: stack.enter_context(closing(store_rows(folder, part, images.shape))) for part, images in lazy.items()
         }
         damaged, digests = _fill(lazy, targets, on_progress or _ignore)
         _refuse_damaged(lazy, damaged)
@@ -99,7 +99,7 @@ class _Job:
 
     part: str
     images: LazyImages
-    target: Target
+    target: RowStore
     rows: Sequence[int]
 
     def run(self, helpers: Helpers) -> dict[int, str]:
@@ -153,14 +153,14 @@ def _is_transient(cause: BaseException | None) -> bool:
     return isinstance(cause, OSError) and not is_of_pillow and not isinstance(cause, lasting)
 
 
-def _jobs(part: str, images: LazyImages, target: Target) -> list[_Job]:
+def _jobs(part: str, images: LazyImages, target: RowStore) -> list[_Job]:
     rows = target.missing()
     starts = range(0, len(rows), ROWS_PER_JOB)
     return [_Job(part, images, target, rows[start : start + ROWS_PER_JOB]) for start in starts]
 
 
 def _fill(
-    lazy: Mapping[str, LazyImages], targets: Mapping[str, Target], on_progress: Progress
+    lazy: Mapping[str, LazyImages], targets: Mapping[str, RowStore], on_progress: Progress
 ) -> tuple[dict[str, dict[int, str]], dict[str, SplitDigest]]:
     """Decode all rows that are missing; return what is wrong with damaged ones, by split and row, in their order.
 
@@ -207,7 +207,7 @@ def _carried_out(jobs: Sequence[_Job]) -> Generator[tuple[_Job, dict[int, str]]]
 class _RunningDigest:
     """The digest of a split, computed as its rows arrive: it includes a row once all rows before it are there."""
 
-    def __init__(self, part: str, shape: tuple[int, ...], target: Target, jobs: Sequence[_Job]) -> None:
+    def __init__(self, part: str, shape: tuple[int, ...], target: RowStore, jobs: Sequence[_Job]) -> None:
         self._target = target
         self._num_rows = shape[0]
         self._starts = [job.rows[0] for job in jobs if job.part == part]
@@ -236,7 +236,7 @@ class _RunningDigest:
 class _Flushing:
     """Flushes images to disk while others are decoded, so that little is left to flush at the end."""
 
-    def __init__(self, targets: Iterable[Target]) -> None:
+    def __init__(self, targets: Iterable[RowStore]) -> None:
         self._targets = tuple(targets)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bench-flush")
         self._running: Future[None] | None = None

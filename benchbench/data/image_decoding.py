@@ -1,0 +1,79 @@
+"""From an image file that Pillow reads to a square of RGB pixels: the one place where files are decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from benchbench.data.fit import fit_image, planes
+from benchbench.errors import DataError
+
+if TYPE_CHECKING:
+    from benchbench.plugin.dataset import Fit
+
+Colour = tuple[int, int, int]
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+NO_IMAGES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
+"""Formats in Pillow's list that it cannot decode by itself."""
+
+BYTE_MAX = 255
+_SIXTEEN_BITS = 257
+"""65,535 / 255: what scales 16 bits to 8."""
+
+
+def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels:
+    """Return the first frame of an image file as uint8 ``[3, side, side]``.
+
+    The orientation in its EXIF data is applied, and transparent pixels show the background. Raises what Pillow raises
+    for a damaged file.
+    """
+    with opened(content) as image:
+        if fit != "crop":
+            image.draft(None, (2 * side, 2 * side))  # a JPEG file is decoded at a fraction of its size, and faster
+        image.load()
+        turn(image)
+        return planes(fit_image(to_rgb(image, background), side, fit=fit, background=background))
+
+
+def opened(content: bytes) -> Image.Image:
+    """Return the image in a file, not decoded yet; raises :class:`DataError` for one that Pillow does not read.
+
+    The content decides the format, not the name: a program would run PostScript, whatever the file is called.
+    """
+    try:
+        image = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise DataError("no image in a format that Pillow reads" if content else "the file is empty") from None
+    if image.format in NO_IMAGES:
+        raise DataError(f"{image.format} is no format of images")
+    return image
+
+
+def turn(image: Image.Image) -> None:
+    """Turn an image upright in place, as its EXIF data say; unreadable EXIF data are ignored."""
+    with suppress(SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error):
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def to_rgb(image: Image.Image, background: Colour) -> Image.Image:
+    """Return the image in RGB: 16 bits scaled to 8, and transparent pixels over the background."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        # Arrays of 32-bit numbers that someone saved as TIFF may hold 8 bits; on a scale of 16 they would be black.
+        is_byte = image.mode == "I" and image.format == "TIFF" and values.size and values.max() <= BYTE_MAX
+        image = Image.fromarray(np.clip(values // (1 if is_byte else _SIXTEEN_BITS), 0, BYTE_MAX).astype(np.uint8))
+    elif image.mode == "F":
+        values = np.nan_to_num(np.asarray(image))
+        scale = BYTE_MAX if values.size and values.max() <= 1 else 1
+        image = Image.fromarray(np.clip(values * scale, 0, BYTE_MAX).astype(np.uint8))
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        below = Image.new("RGBA", over.size, (*background, 255))
+        image = Image.alpha_composite(below, over)
+    return image if image.mode == "RGB" else image.convert("RGB")
