@@ -67,7 +67,10 @@ def to_rgb(image: Image.Image, background: Colour) -> Image.Image:
         values = np.asarray(image).astype(np.int64)
         # Arrays of 32-bit numbers that someone saved as TIFF may hold 8 bits; on a scale of 16 they would be black.
         is_byte = image.mode == "I" and image.format == "TIFF" and values.size and values.max() <= BYTE_MAX
+        transparent = image.info.get("transparency")
         image = Image.fromarray(np.clip(values // (1 if is_byte else _SIXTEEN_BITS), 0, BYTE_MAX).astype(np.uint8))
+        if isinstance(transparent, int):
+            image.putalpha(Image.fromarray(np.where(values == transparent, 0, BYTE_MAX).astype(np.uint8)))
     elif image.mode == "F":
         values = np.nan_to_num(np.asarray(image))
         scale = BYTE_MAX if values.size and values.max() <= 1 else 1

@@ -107,5 +107,5 @@ def suffix_of(name: str) -> str:
 def image_suffixes() -> frozenset[str]:
     """Return the suffixes of all images, also of those that Pillow cannot read."""
     suffixes = Image.registered_extensions()
-    readable = (suffix for suffix, name in suffixes.items() if name in Image.OPEN and name not in NO_IMAGES)
-    return UNREADABLE.union(readable)
+    readable = {*Image.OPEN, "MPO"} - NO_IMAGES  # MPO, of stereo cameras and phones, is opened as JPEG is
+    return UNREADABLE.union(suffix for suffix, name in suffixes.items() if name in readable)

@@ -214,6 +214,8 @@ MODES: dict[str, tuple[str, str, Any, tuple[int, int, int]]] = {
     "black and white": ("1", "x.png", 1, WHITE),
     "16 bits": ("I;16", "x.png", 0x8080, (128, 128, 128)),
     "CMYK": ("CMYK", "x.tif", (0, 0, 0, 0), WHITE),
+    "CMYK jpeg": ("CMYK", "x.jpg", (0, 0, 0, 0), WHITE),
+    "of two lenses": ("RGB", "x.mpo", WHITE, WHITE),
     "opaque": ("RGBA", "x.png", (0, 0, 255, 255), BLUE),
     "transparent": ("RGBA", "x.png", (0, 0, 255, 0), (1, 2, 3)),
     "grey and transparent": ("LA", "x.png", (77, 0), (1, 2, 3)),
@@ -243,6 +245,13 @@ def test_a_transparent_colour_of_a_palette_shows_the_background(tmp_path: Path) 
     assert pixels_of(tmp_path / "x.png", background=BLUE)[:, 0, 0].tolist() == list(BLUE)
 
 
+def test_a_transparent_grey_of_16_bits_shows_the_background(tmp_path: Path) -> None:
+    values = np.array([[1000, 1001], [40000, 1000]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "x.png", transparency=1000)
+    pixels = pixels_of(tmp_path / "x.png", background=BLUE, image_size=2)
+    assert pixels.permute(1, 2, 0).tolist() == [[list(BLUE), [3, 3, 3]], [[155, 155, 155], list(BLUE)]]
+
+
 def test_the_orientation_in_the_exif_data_is_applied(tmp_path: Path) -> None:
     image = Image.new("RGB", (16, 8), RED)
     image.paste(BLUE, (8, 0, 16, 8))
@@ -254,10 +263,12 @@ def test_the_orientation_in_the_exif_data_is_applied(tmp_path: Path) -> None:
     assert found[:, 6, 4].tolist() == list(BLUE)
 
 
-def test_the_first_frame_of_an_animation_is_the_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["x.gif", "x.png", "x.webp"])
+def test_the_first_frame_of_an_animation_is_the_image(tmp_path: Path, name: str) -> None:
     first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8), BLUE)
-    first.save(tmp_path / "x.webp", save_all=True, append_images=[second], lossless=True)
-    assert pixels_of(tmp_path / "x.webp")[:, 4, 4].tolist() == list(RED)
+    options = {"lossless": True} if name == "x.webp" else {}
+    first.save(tmp_path / name, save_all=True, append_images=[second], **options)
+    assert pixels_of(tmp_path / name)[:, 4, 4].tolist() == list(RED)
 
 
 def striped(path: Path) -> Path:
