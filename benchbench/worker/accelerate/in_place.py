@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 BLOCK_NUMBERS = 2**21
 """8 MB: fewer take more calls, and more do not stay in the cache."""
 
+MIN_BLOCKS = 2
+"""Of each weight, so that a proof, which steps only some rows, goes from one block to the next as well."""
+
 
 @dataclass(frozen=True)
 class StepsInPlace(Lever):
@@ -109,7 +112,7 @@ def _step(optimizer: Optimizer, group: dict[str, Any], weight: Tensor, products:
     is_first = has_momentum and buffer is None
     if is_first:
         buffer = optimizer.state[weight]["momentum_buffer"] = torch.empty_like(weight)
-    num_rows = max(1, BLOCK_NUMBERS // weight.shape[1])
+    num_rows = max(1, min(BLOCK_NUMBERS // weight.shape[1], len(weight) // MIN_BLOCKS))
     memory = weight.new_empty(num_rows, weight.shape[1])
     for start in range(0, len(weight), num_rows):
         rows = slice(start, start + num_rows)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -86,7 +87,8 @@ class Proof:
             raise ProofError("no gradient reaches a copy of the model")
 
     def _dropping(self, acceleration: Acceleration, plain: Pass) -> Acceleration:
-        if self._problem(acceleration, plain) is None:
+        precise = cache(lambda: self._precise(acceleration))
+        if self._problem(acceleration, plain, precise) is None:
             return acceleration
         dropped: dict[str, str] = {}
         kept: list[Lever] = []
@@ -94,22 +96,24 @@ class Proof:
             if lever.needs and lever.needs not in {other.fact for other in kept}:
                 dropped[lever.name] = f"it needs another way to compute {lever.needs}"
                 continue
-            problem = self._problem(replace(acceleration, levers=(*kept, lever)), plain)
+            problem = self._problem(replace(acceleration, levers=(*kept, lever)), plain, precise)
             if problem is None:
                 kept.append(lever)
             else:
                 dropped[lever.name] = problem
         return acceleration.without(dropped, kept)
 
-    def _problem(self, acceleration: Acceleration, plain: Pass) -> str | None:
-        """Return how a step with these levers differs from one of torch alone, or None."""
+    def _problem(self, acceleration: Acceleration, plain: Pass, precise: Callable[[], Pass]) -> str | None:
+        """Return how a step with these levers differs from one of torch alone, or None.
+
+        ``precise`` computes the same step in the next wider type, which is only needed if there are differences.
+        """
         try:
             changes_model = any(lever.fact != "optimizer" or lever.needs for lever in acceleration.levers)
             accelerated = self._pass(acceleration) if changes_model else plain
             differences = plain.differences(accelerated, bound=BOUNDS[acceleration.precision])
             if differences:
-                precise = self._precise(acceleration)
-                plain.check(accelerated, precise, differences, precision=acceleration.precision)
+                plain.check(accelerated, precise(), differences, precision=acceleration.precision)
             if accelerated.gradients:
                 self._check_steps(acceleration, accelerated.gradients)
         except _NoRoomError:
@@ -186,11 +190,17 @@ def _copied(model: nn.Module) -> nn.Module:
     twins: dict[int, Any] = {}
     for weight in model.parameters():
         if type(weight) is nn.Parameter and weight.device.type == "cpu" and weight.layout is torch.strided:
-            shared = weight.detach()._lazy_clone()  # noqa: SLF001 - copies on write have no public name
-            twins[id(weight)] = nn.Parameter(shared, requires_grad=weight.requires_grad)
+            twins[id(weight)] = nn.Parameter(_lazily_cloned(weight.detach()), requires_grad=weight.requires_grad)
     copied = copy.deepcopy(model, twins)
     _fill_zeros(copied)
     return copied
+
+
+def _lazily_cloned(weight: Tensor) -> Tensor:
+    try:
+        return weight._lazy_clone()  # noqa: SLF001 - copies on write have no public name
+    except RuntimeError:  # the memory is not torch's own, but that of numpy or of another process
+        return weight.clone()
 
 
 @torch.no_grad()

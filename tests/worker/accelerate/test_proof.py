@@ -19,6 +19,7 @@ from benchbench.worker.accelerate import (
     Case,
     Proof,
     accelerate,
+    in_place,
     winograd_3x3,
     winograd_5x5,
 )
@@ -154,10 +155,13 @@ class BrokenBorder(SharedBorder):
         return replace(layers, window=Window(Span(13, 22), Span(10, 22)))
 
 
-def test_broken_products_are_dropped_with_the_steps_that_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_broken_products_are_dropped_with_the_steps_that_need_them(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(PRODUCTS, "blocks", BrokenProducts())
     given = proof(convolutional())
-    proven = given.proven(Acceleration(CPU, "fp32", levers=EVERYTHING))
+    proven = given.proven(Acceleration(CPU, precision, levers=EVERYTHING))
     assert proven.levers == (SharedBorder(), Winograd(), FusedSteps())
     assert "gradient of 9.weight differs by" in proven.dropped["blocks"]
     assert proven.facts()["linear"] == "torch"
@@ -165,18 +169,38 @@ def test_broken_products_are_dropped_with_the_steps_that_need_them(monkeypatch: 
     assert proven.facts()["dropped"] == proven.note
 
 
-def test_other_broken_products_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_other_broken_products_are_dropped(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRODUCTS, "images", BrokenImages())
-    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=(LinearProducts("images"), FusedSteps())))
+    levers = (LinearProducts("images"), FusedSteps())
+    proven = proof(convolutional()).proven(Acceleration(CPU, precision, levers=levers))
     assert list(proven.dropped) == ["images"]
 
 
-def test_broken_steps_in_place_are_dropped_and_steps_stay_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_broken_steps_in_place_are_dropped_and_steps_stay_fused(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(PRODUCTS, "images", BrokenUpdates())
     levers = (LinearProducts("images"), FusedSteps(), StepsInPlace("images"))
-    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=levers))
+    proven = proof(convolutional()).proven(Acceleration(CPU, precision, levers=levers))
     assert proven.levers == levers[:2]
     assert "9.weight" in proven.dropped["in place"]
+
+
+def test_steps_in_place_that_forget_all_blocks_but_the_first_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = in_place._step
+
+    @torch.no_grad()
+    def forgetful(optimizer: torch.optim.Optimizer, group: Any, weight: Tensor, products: Any) -> None:
+        before, first = weight.detach().clone(), in_place.BLOCK_NUMBERS // weight.shape[1]
+        step(optimizer, group, weight, products)
+        weight[min(first, len(weight) // 2) :] = before[min(first, len(weight) // 2) :]
+
+    monkeypatch.setattr(in_place, "_step", forgetful)
+    levers = (LinearProducts("images"), FusedSteps(), StepsInPlace("images"))
+    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=levers))
+    assert list(proven.dropped) == ["in place"]
 
 
 def test_a_broken_transform_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,15 +232,11 @@ def test_broken_steps_of_adam_are_dropped(precision: Precision) -> None:
     assert list(proven.dropped) == ["fused"]
 
 
-def test_a_broken_order_in_memory_is_dropped_in_bf16() -> None:
-    proven = proof(convolutional()).proven(Acceleration(CPU, "bf16", levers=(BrokenOrder(), FusedSteps())))
-    assert list(proven.dropped) == ["channels_last"]
-
-
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("lever", [BrokenFusion(), BrokenOrder(), BrokenBorder()], ids=lambda lever: lever.fact)
-def test_another_broken_lever_is_dropped_alone(lever: Lever) -> None:
+def test_another_broken_lever_is_dropped_alone(lever: Lever, precision: Precision) -> None:
     levers = (LinearProducts("blocks"), lever)
-    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=levers))
+    proven = proof(convolutional()).proven(Acceleration(CPU, precision, levers=levers))
     assert proven.levers == levers[:1]
     assert list(proven.dropped) == [lever.name]
 
@@ -290,14 +310,14 @@ def test_a_model_that_changes_its_images_in_place_keeps_its_levers() -> None:
 
 
 class Residual(nn.Module):
-    """Begins with a branch of nothing but zeros, behind which no weight has a gradient."""
+    """Begins with a branch of next to nothing, behind which weights have no gradients, or small ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, scale: float) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.branch = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3))
         self.last = nn.Linear(3 * 32 * 32, 10)
-        nn.init.zeros_(self.branch[1].weight)
+        nn.init.constant_(self.branch[1].weight, scale)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last((x + self.branch(x)).flatten(1))  # type: ignore[no-any-return]
@@ -313,11 +333,15 @@ class Deaf(SharedBorder):
         return layers
 
 
-def test_a_wrong_gradient_is_seen_behind_weights_that_begin_at_zero() -> None:
-    model = Residual()
-    proven = proof(model).proven(Acceleration(CPU, "fp32", levers=(Deaf(), FusedSteps())))
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("scale", [0, 1e-6, 1e-4, 1])
+def test_a_wrong_gradient_is_seen_behind_weights_that_begin_at_zero_or_small(
+    scale: float, precision: Precision
+) -> None:
+    model = Residual(scale)
+    proven = proof(model).proven(Acceleration(CPU, precision, levers=(Deaf(), FusedSteps())))
     assert "gradient of branch.0.weight differs" in proven.dropped[Deaf.name]
-    assert not model.branch[1].weight.any(), "the model itself is as it was"
+    assert (model.branch[1].weight == scale).all(), "the model itself is as it was"
 
 
 class HoldsItself(nn.Module):
@@ -497,4 +521,49 @@ class Noisy(nn.Module):
 
 def test_roundings_of_a_gradient_that_is_zero_are_no_difference() -> None:
     proven = proof(Noisy()).proven(Acceleration(CPU, "fp32", levers=(SharedBorder(), FusedSteps())))
+    assert proven.note == ""
+
+
+class Counting(nn.Module):
+    """Counts its forward passes, and those of its copies, by the type of their numbers."""
+
+    def __init__(self, passes: list[torch.dtype]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 8, 5), nn.ReLU(), nn.Flatten(), nn.Linear(6272, 704), nn.Linear(704, 10)
+        )
+        self.count: Callable[[torch.dtype], None] = passes.append
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Counting:
+        copied = Counting([])
+        copied.layers, copied.count = copy.deepcopy(self.layers, memo), self.count
+        return copied
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.count(x.dtype)
+        return self.layers(x)  # type: ignore[no-any-return]
+
+
+def test_a_proof_takes_two_steps_and_one_for_each_lever_and_one_in_float64_if_something_is_wrong() -> None:
+    passes: list[torch.dtype] = []
+    given = proof(Counting(passes))
+    given.proven(Acceleration(CPU, "fp32", levers=(LinearProducts("blocks"), FusedSteps())))
+    assert passes == 4 * [torch.float32], "two steps, each with an evaluation"
+    passes.clear()
+    levers = (BrokenBorder(), SharedBorder(), BrokenFusion())
+    proven = given.proven(Acceleration(CPU, "fp32", levers=levers))
+    assert len(proven.dropped) == 2
+    assert passes.count(torch.float64) == 2
+    assert passes.count(torch.float32) == 2 * (2 + len(levers))
+
+
+@pytest.mark.parametrize("kind", ["numpy", "shared"])
+def test_weights_in_memory_that_is_not_torchs_own_keep_their_levers(kind: str) -> None:
+    model = convolutional()
+    if kind == "shared":
+        model.share_memory()
+    else:
+        numbers = np.random.default_rng(0).standard_normal((10, 1408), dtype=np.float32)
+        model[-1].weight.data = torch.from_numpy(numbers)  # type: ignore[index,union-attr]
+    proven = proof(model).proven(Acceleration(CPU, "fp32", levers=(LinearProducts("blocks"), FusedSteps())))
     assert proven.note == ""
