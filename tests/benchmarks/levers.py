@@ -35,8 +35,8 @@ from benchbench.worker.accelerate import (
     allocator,
     keep_freed_memory,
     lazy_gradient,
+    linear_products,
     possible_precisions,
-    products,
     winograd_3x3,
     winograd_5x5,
 )
@@ -62,7 +62,7 @@ CASES = {
     "resnet18, batch 32, 64x64, bf16": ("resnet18", 64, 32, "bf16"),
 }
 HELPERS: dict[type, tuple[ModuleType, ...]] = {
-    LinearProducts: (products,),
+    LinearProducts: (linear_products,),
     StepsInPlace: (lazy_gradient,),
     Winograd: (winograd_3x3, winograd_5x5),
 }

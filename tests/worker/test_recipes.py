@@ -14,7 +14,7 @@ from support.counters import LoneCounter
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from benchbench.worker.accelerate import Acceleration, Case, products
+from benchbench.worker.accelerate import Acceleration, Case, linear_products
 from benchbench.worker.accelerate.in_place import StepsInPlace
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.linear import LinearProducts
@@ -97,7 +97,7 @@ def test_clipped_steps_are_those_of_torch() -> None:
 
 
 def test_clipping_needs_the_gradients_of_large_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "MIN_WEIGHTS", WIDTH**2)
+    monkeypatch.setattr(linear_products, "MIN_WEIGHTS", WIDTH**2)
     free = learner(SGD(lr=0.1), acceleration=IN_PLACE)
     clipped = learner(SGD(lr=0.1, clip_norm=0.05), acceleration=IN_PLACE)
     assert free.acceleration.facts()["optimizer"] == "in place"

@@ -31,7 +31,7 @@ from benchbench.records.events import Event, Failed, Finished, Resumed, Started
 from benchbench.records.metric_names import class_slugs
 from benchbench.records.record import Record
 from benchbench.worker import setup
-from benchbench.worker.accelerate import possible_precisions, products
+from benchbench.worker.accelerate import linear_products, possible_precisions
 from benchbench.worker.predictor import Predictor
 from benchbench.worker.setup import OutOfMemoryError, largest_batch
 from benchbench.worker.trial import run_trial
@@ -439,7 +439,7 @@ def benchbench_schedulers():
 def test_gradients_that_a_scheduler_clips_are_clipped_with_and_without_acceleration(
     optimizer: dict[str, Any], heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(products, "MIN_WEIGHTS", 64**2)
+    monkeypatch.setattr(linear_products, "MIN_WEIGHTS", 64**2)
     (tmp_path / "clips.py").write_text(CLIPS, encoding="utf-8")
     registry = Registry.load([tmp_path / "clips.py", PLUGINS / "tiny.py"])
     draft = {"optimizer": optimizer, "scheduler": "clips", "model": {"name": "tiny", "width": 64}, "epochs": 1}

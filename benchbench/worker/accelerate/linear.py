@@ -70,7 +70,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, *
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, products: Products, factored: bool) -> Tensor:  # noqa: FBT001 - apply() has no keywords
-        ctx.save_for_backward(x, weight)
+        # Twice: a model may exchange the numbers of a weight for this call (``weight.data = ...``), which torch's own
+        # gradient does not follow; a second derivative needs the weight itself.
+        ctx.save_for_backward(x, weight, weight.detach())
         ctx.products, ctx.factored = products, factored
         outputs = products.forward(x, weight)
         return outputs if bias is None else outputs.add_(bias)
@@ -78,16 +80,32 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        x, weight = ctx.saved_tensors
+        x, weight, numbers = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            numbers = weight
         gradient = gradient.contiguous()
         of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
+        if _is_batched(gradient):
+            return (
+                gradient @ numbers if of_x else None,
+                gradient.t() @ x if of_weight else None,
+                gradient.sum(0) if of_bias else None,
+                None,
+                None,
+            )
         return (
-            ctx.products.input_gradient(gradient, weight) if of_x else None,
+            ctx.products.input_gradient(gradient, numbers) if of_x else None,
             _weight_gradient(ctx, gradient, x) if of_weight else None,
             gradient.sum(0) if of_bias else None,
             None,
             None,
         )
+
+
+def _is_batched(gradient: Tensor) -> bool:
+    """Tell whether these are many gradients at once (``is_grads_batched=True``), which our products know nothing of."""
+    functions = torch._C._functorch  # noqa: SLF001 - nothing public tells
+    return functions.is_batchedtensor(gradient) or functions.is_legacy_batchedtensor(gradient)
 
 
 def _weight_gradient(ctx: Any, gradient: Tensor, x: Tensor) -> Tensor:

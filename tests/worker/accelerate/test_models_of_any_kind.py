@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 from torch.nn import functional as F  # noqa: N812
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from benchbench.worker.accelerate import Acceleration, Case, products
+from benchbench.worker.accelerate import Acceleration, Case, linear_products
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.linear_products import PRODUCTS
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _small_layers_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are large in earnest take seconds."""
-    monkeypatch.setattr(products, "MIN_WEIGHTS", WIDTH**2)
+    monkeypatch.setattr(linear_products, "MIN_WEIGHTS", WIDTH**2)
 
 
 class GradientPenalty(nn.Module):
@@ -105,6 +105,41 @@ class Functional(nn.Module):
         return y + forward + again  # type: ignore[no-any-return]
 
 
+class Binarised(nn.Module):
+    """Computes with binary weights once it is warm, and gives the gradients to the real ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), wide())
+        self.num_passes = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.num_passes += 1
+        if self.num_passes <= 2:
+            return self.layers(x)  # type: ignore[no-any-return]
+        weight = self.layers[2][0].weight
+        real = weight.data
+        weight.data = real.sign() * real.abs().mean()
+        logits = self.layers(x)
+        weight.data = real
+        return logits  # type: ignore[no-any-return]
+
+
+class Vectorised(nn.Module):
+    """Asks for many gradients at once, of the input and of the weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = wide()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            few = self.layers(x.detach().requires_grad_()).mean(0)[:3]
+            weight = self.layers[0].weight
+            (slopes,) = torch.autograd.grad(few, weight, torch.eye(3), is_grads_batched=True)
+        return self.layers(x) * (1 + slopes.norm())  # type: ignore[no-any-return]
+
+
 def halved(model: nn.Module) -> nn.Module:
     """Halve a gradient as soon as it is there."""
 
@@ -126,6 +161,8 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "sliced": Sliced,
     "tied": Tied,
     "torch.func": Functional,
+    "weights exchanged": Binarised,
+    "batched gradients": Vectorised,
     "hook after backward": lambda: halved(wide()),
 }
 BOUNDS = {"fp32": 1e-5, "bf16": 1e-3}

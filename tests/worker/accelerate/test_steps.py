@@ -13,7 +13,7 @@ from support.steps import CPU, IN_PLACE, WIDTH, in_place, trained, wide, with_a_
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from benchbench.worker.accelerate import Acceleration, products
+from benchbench.worker.accelerate import Acceleration, linear_products
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.linear_products import PRODUCTS
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _small_layers_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are large in earnest take seconds."""
-    monkeypatch.setattr(products, "MIN_WEIGHTS", WIDTH**2)
+    monkeypatch.setattr(linear_products, "MIN_WEIGHTS", WIDTH**2)
 
 
 @pytest.mark.parametrize(
