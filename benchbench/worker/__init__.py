@@ -10,6 +10,7 @@
     seeds.py                 seeds all random generators, and puts them back
     model_check.py           tries a fresh model in both modes, before anything is trained
     switches.py              torch's process-wide switches, put back before each trial
+    environment.py           variables that would change what torch computes, removed before it is imported
     trial.py                 one trial from start to end
     train.py                 the training loop
     schedule.py              the learning rate: scheduler and warm-up

@@ -86,7 +86,7 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     """
     spec, device = job.spec, acceleration.device
     switches = Switches(acceleration.precision, num_threads=acceleration.num_threads)
-    switches.put_back()
+    switches.begin()
     on_status(f"loading {spec.dataset.name}")
     dataset = registry.create("dataset", spec.dataset)
     loaded = data_cache.load(

@@ -1,6 +1,7 @@
 """Torch's process-wide switches, which plugins may turn: put back before each trial and after each build.
 
-Otherwise a plugin that asks for TF32 would change an fp32 trial, and the trials after its own as well.
+Otherwise a plugin that asks for TF32 would change an fp32 trial, and the trials after its own as well. Hooks for all
+modules or optimizers last as long as the trial whose plugins registered them.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from benchbench.worker.environment import removed_variables
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchbench.config.defaults import Precision
 
@@ -27,10 +30,18 @@ class Switches:
         self._num_threads = num_threads
         self._turned: list[str] = []
 
-    def put_back(self, culprit: str = "") -> None:
-        """Set every switch as the trial needs it. What is set otherwise was set by ``culprit``, if given."""
-        names = put_back(self._precision, num_threads=self._num_threads)
-        if culprit and names:
+    def begin(self) -> None:
+        """Set every switch as the trial needs it, and remove the hooks of earlier trials."""
+        put_back(self._precision, num_threads=self._num_threads)
+        remove_hooks()
+        self._note(removed_variables(), "the environment")
+
+    def put_back(self, culprit: str) -> None:
+        """Set every switch as the trial needs it. What is set otherwise was set by ``culprit``."""
+        self._note(put_back(self._precision, num_threads=self._num_threads), culprit)
+
+    def _note(self, names: Sequence[str], culprit: str) -> None:
+        if names:
             self._turned.append(f"{', '.join(names)} by {culprit}")
 
     @property
@@ -56,6 +67,13 @@ def put_back(precision: Precision, *, num_threads: int) -> tuple[str, ...]:
     for switch in switches:
         switch.write(switch.value)
     return changed
+
+
+def remove_hooks() -> None:
+    """Remove all hooks for every module or optimizer but those that were there before any trial."""
+    for hooks, kept in _HOOKS:
+        for key in hooks.keys() - kept:
+            del hooks[key]
 
 
 def _is_changed(switch: _Switch) -> bool:
@@ -92,6 +110,7 @@ def _switches(precision: Precision, num_threads: int) -> Iterator[_Switch]:
             partial(torch.is_autocast_enabled, kind),
             partial(torch.set_autocast_enabled, kind),
         )
+    yield _Switch("autocast.cache", True, torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled)
     yield from _precisions(is_tf32=precision == "tf32")
     for path, value in _BACKENDS.items():
         yield _attribute(path, value)
@@ -147,3 +166,18 @@ def _attribute(path: str, value: object) -> _Switch:
     for parent in parents:
         owner = getattr(owner, parent)
     return _Switch(path, value, partial(getattr, owner, name), partial(setattr, owner, name))
+
+
+def _global_hooks() -> Iterator[dict[int, Any]]:
+    """Yield torch's registries of hooks for all modules and optimizers, which have no public names."""
+    from torch.nn.modules import module
+    from torch.optim import optimizer
+
+    for owner in (module, optimizer):
+        for name, value in vars(owner).items():
+            if name.startswith("_global_") and isinstance(value, dict):
+                yield value
+
+
+_HOOKS = tuple((hooks, frozenset(hooks)) for hooks in _global_hooks())
+"""Each registry, with what was in it when this module was imported: before the first trial."""

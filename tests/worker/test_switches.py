@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from support.paths import PLUGINS
+from torch.nn.modules.module import register_module_forward_hook
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+import benchbench as bb
 from benchbench.config.spec import Draft
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TrialJob
 from benchbench.records.events import Started
-from benchbench.worker.switches import put_back
+from benchbench.worker.switches import Switches, put_back
 from benchbench.worker.trial import run_trial
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ def _clean() -> Iterator[None]:
         (lambda: torch.set_float32_matmul_precision("high"), "float32_matmul_precision"),
         (lambda: torch.backends.cuda.enable_math_sdp(False), "cuda.math_sdp"),
         (lambda: torch.backends.mha.set_fastpath_enabled(False), "mha.fastpath_enabled"),
+        (lambda: torch.set_autocast_cache_enabled(False), "autocast.cache"),
         (set_backend("cudnn.benchmark", value=True), "cudnn.benchmark"),
         (set_backend("mkldnn.enabled", value=False), "mkldnn.enabled"),
         pytest.param(set_backend("fp32_precision", "tf32"), "fp32_precision", marks=needs_new_names),
@@ -151,3 +155,43 @@ def test_whichever_plugin_turns_a_switch_it_is_put_back_and_named(kind: str, tmp
     assert started.acceleration["put_back"] == f"num_threads by {kind} turning"
     assert torch.get_num_threads() == started.machine.num_threads
     heartbeat.close()
+
+
+PRECISION = """
+import benchbench as bb
+import torch
+from torch.nn import functional as F
+
+class Precise(bb.Model, name="precise"):
+    def build(self, data):
+        images, kernels = torch.randn(4, 64, 16, 16), torch.randn(64, 64, 3, 3)
+        precise = F.conv2d(images.double(), kernels.double())
+        error = (F.conv2d(images, kernels) - precise).norm() / precise.norm()
+        assert error < 1e-5, f"fp32 is computed with an error of {error}"
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(data.num_classes))
+
+@bb.hookimpl
+def benchbench_models():
+    return [Precise]
+"""
+
+
+def test_no_variable_of_the_environment_makes_fp32_less_precise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "precise.py").write_text(PRECISION, encoding="utf-8")
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
+    record = bb.run("precise", "digits", epochs=1, plugins=[tmp_path / "precise.py"], artifacts="none")
+    assert record.status == "finished"
+    assert record.acceleration["put_back"] == "ONEDNN_DEFAULT_FPMATH_MODE by the environment"
+
+
+def test_hooks_for_all_modules_and_optimizers_end_with_their_trial() -> None:
+    seen: list[str] = []
+    register_optimizer_step_pre_hook(lambda *_: seen.append("step"))
+    register_module_forward_hook(lambda *_: seen.append("forward"))
+    Switches("fp32", num_threads=torch.get_num_threads()).begin()
+    model = torch.nn.Linear(2, 2)
+    model(torch.ones(1, 2)).sum().backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    assert not seen
