@@ -71,3 +71,25 @@ def with_a_hook(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
 
     optimizer.register_step_pre_hook(clip)
     return optimizer
+
+
+def trained_on_images(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    acceleration: Acceleration,
+    *,
+    steps: int = 4,
+    size: tuple[int, ...] = (3, 16, 16),
+) -> Acceleration:
+    """Take some steps on batches of eight images, and return how they were computed."""
+    case = Case(model, optimizer, 8)
+    fitted = acceleration.fitted(case).applied(case)
+    chance = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        images = torch.randn(8, *size, generator=chance).contiguous(memory_format=fitted.memory_format)
+        optimizer.zero_grad()
+        with fitted.context(images):
+            loss = F.cross_entropy(model(images), torch.arange(8))
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return fitted

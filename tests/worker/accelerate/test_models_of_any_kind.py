@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from support.gradients import error
-from support.steps import CPU, IN_PLACE, WIDTH, in_place, trained, wide, with_a_hook
+from support.steps import CPU, IN_PLACE, WIDTH, in_place, trained, trained_on_images, wide, with_a_hook
 from torch import nn
 from torch.autograd import forward_ad
 from torch.nn import functional as F  # noqa: N812
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from benchbench.worker.accelerate import Acceleration, Case, linear_products
+from benchbench.worker.accelerate import Acceleration, Case, accelerate, linear_products
+from benchbench.worker.accelerate.channels_last import ChannelsLast
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.linear_products import PRODUCTS
+from benchbench.worker.accelerate.optimizers import FusedSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,6 +195,25 @@ def test_models_of_any_kind_take_the_same_steps(name: str, products: str, optimi
         assert error(ours, theirs) < BOUNDS[precision]
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("products", PRODUCTS)
+@pytest.mark.parametrize("name", MODELS)
+def test_in_bf16_models_of_any_kind_are_as_close_to_fp32_as_with_torchs_autocast(
+    name: str, products: str, optimizer: str
+) -> None:
+    def weights(acceleration: Acceleration) -> torch.Tensor:
+        torch.manual_seed(0)
+        model = MODELS[name]()
+        trained(model, OPTIMIZERS[optimizer](model.parameters()), acceleration)
+        return torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+    precise = weights(Acceleration(CPU, "fp32"))
+    ours, theirs = weights(in_place(products, precision="bf16")), weights(Acceleration(CPU, "bf16"))
+    assert error(ours, precise) <= 2 * error(theirs, precise)
+
+
 def plain(products: str, precision: Precision) -> Acceleration:
     """Return torch's own way, but for large layers in bf16, which are computed in fp32."""
     return Acceleration(CPU, precision, levers=(LinearProducts(products),) if precision == "bf16" else ())
@@ -292,3 +313,68 @@ def test_a_loaded_state_does_not_say_how_steps_are_computed(optimizer: str) -> N
     Acceleration(CPU, "fp32").applied(Case(model, plain, 12))
     plain.load_state_dict(fused.state_dict())
     assert not plain.param_groups[0]["fused"]
+
+
+class Lenet(nn.Module):
+    """Views the output of a convolution as vectors, as tutorials do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 5), nn.Conv2d(8, 8, 5)
+        self.last = nn.Linear(8 * 4 * 4, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool2d(self.first(x).relu(), 2)
+        x = F.pad(self.second(x).relu(), (1, 1, 1, 1))
+        return self.last(x.view(x.size(0), -1))  # type: ignore[no-any-return]
+
+
+def normalised() -> nn.Module:
+    layers = (nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 3, stride=2))
+    return nn.Sequential(*layers, nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 10))
+
+
+def lazy() -> nn.Module:
+    model = nn.Sequential(nn.LazyConv2d(8, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10))
+    with torch.no_grad():
+        model(torch.zeros(1, 3, 16, 16))
+    return model
+
+
+def volumes() -> nn.Module:
+    volume = (nn.Unflatten(1, (1, 8)), nn.Conv3d(1, 4, 3), nn.ReLU())
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), *volume, nn.Flatten(), nn.Linear(4 * 6 * 12 * 12, 10))
+
+
+IMAGE_MODELS: dict[str, Callable[[], nn.Module]] = {
+    "a view": Lenet,
+    "batch norm": normalised,
+    "lazy": lazy,
+    "3d": volumes,
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("name", IMAGE_MODELS)
+def test_models_of_images_take_the_steps_of_a_plain_loop(name: str, optimizer: str) -> None:
+    models = []
+    for acceleration in (accelerate(CPU, "fp32"), Acceleration(CPU, "fp32")):
+        torch.manual_seed(0)
+        models.append(IMAGE_MODELS[name]())
+        trained_on_images(models[-1], OPTIMIZERS[optimizer](models[-1].parameters()), acceleration)
+    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
+        assert error(ours, theirs) < BOUNDS["fp32"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("name", ["batch norm", "lazy"])
+def test_steps_with_channels_last_are_as_close_to_fp32_as_with_torchs_autocast(name: str, optimizer: str) -> None:
+    def weights(acceleration: Acceleration) -> torch.Tensor:
+        torch.manual_seed(0)
+        model = IMAGE_MODELS[name]()
+        trained_on_images(model, OPTIMIZERS[optimizer](model.parameters()), acceleration)
+        return torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+    precise = weights(Acceleration(CPU, "fp32"))
+    ours = weights(Acceleration(CPU, "bf16", levers=(ChannelsLast(), FusedSteps())))
+    assert error(ours, precise) <= 2 * error(weights(Acceleration(CPU, "bf16")), precise)
