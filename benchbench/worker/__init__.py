@@ -13,6 +13,7 @@
     environment.py           variables that would change what torch computes, removed before it is imported
     trial.py                 one trial from start to end
     train.py                 the training loop
+    finished_steps.py        counts steps when the device has finished them
     schedule.py              the learning rate: scheduler and warm-up
     average.py               the moving average of a network's weights
     best.py                  the best network of a trial so far

@@ -19,6 +19,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from benchbench.errors import TrialError
 from benchbench.records.events import Epoch
 from benchbench.worker.batches import fitting
+from benchbench.worker.finished_steps import FinishedSteps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -165,6 +166,7 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, h
     total_loss = _zero(learner.acceleration.device)
     num_correct = torch.zeros_like(total_loss)
     num_images = 0
+    steps = FinishedSteps.on(learner.acceleration.device, heartbeat.trained)
     for images, labels in batches:
         learner.optimizer.zero_grad(set_to_none=True)
         with learner.acceleration.context(images):
@@ -176,10 +178,12 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, h
         total_loss += loss.detach() * len(labels)
         num_correct += _num_correct(logits.detach(), targets)
         num_images += len(labels)
-        heartbeat.trained()
+        steps.queued()
     # The evaluation that follows needs the memory: gradients are as large as the weights.
     learner.optimizer.zero_grad(set_to_none=True)
-    return TrainPass(loss=float(total_loss) / num_images, accuracy=float(num_correct) / num_images)
+    trained = TrainPass(loss=float(total_loss) / num_images, accuracy=float(num_correct) / num_images)
+    steps.end()  # reading these numbers has waited for all of them
+    return trained
 
 
 def _num_correct(logits: Tensor, targets: Tensor) -> Tensor:

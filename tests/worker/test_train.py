@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from benchbench.records.events import Epoch
 from benchbench.worker.accelerate import Acceleration
 from benchbench.worker.clock import Clock
+from benchbench.worker.finished_steps import FinishedSteps
 from benchbench.worker.splits import Split
 from benchbench.worker.train import Learner, NonFiniteLossError, evaluate, fit
 
@@ -123,3 +124,29 @@ def test_the_step_rule_falls_after_its_epochs_and_the_cosine_after_every_batch()
     halved = run_fit(target, split)
     assert [epoch.learning_rate for epoch in halved] == pytest.approx([0.01, 0.005])
     assert target.optimizer.param_groups[0]["lr"] == pytest.approx(0.0)
+
+
+class Point:
+    """A point in the work of a device that is as far as ``reached`` says."""
+
+    reached = 0
+    number = 0
+
+    def record(self) -> None:
+        Point.number += 1
+        self.position = Point.number
+
+    def query(self) -> bool:
+        return self.position <= Point.reached
+
+
+def test_steps_that_a_device_has_only_queued_do_not_count_as_progress() -> None:
+    counted: list[int] = []
+    Point.number = Point.reached = 0
+    steps = FinishedSteps(lambda: counted.append(1), Point)
+    for reached in (0, 0, 1, 1, 4):
+        Point.reached = reached
+        steps.queued()
+    assert len(counted) == 4
+    steps.end()
+    assert len(counted) == 5
