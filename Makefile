@@ -2,6 +2,7 @@
 # make check     lint, the site and the quick tests: run it before each commit
 # make test      all tests
 # make lowest    the quick tests with the lowest versions that pyproject.toml allows
+# make plain     the wheel without extras, in an environment of its own: train, compare and report
 # make survival  kill trials and grids at many random moments, and check that they finish
 # make bench     time it against plain loops, Lightning and timm's loader, and write docs/benchmarks.md
 # make docs      build the site into build/docs
@@ -11,11 +12,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
+PLAIN := .venv-plain
 PYTEST := python -m pytest -n 2 --dist worksteal
 QUICK := -m "not slow and not survival"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint docs quick test lowest survival bench statistics format coverage clean
+.PHONY: help demo check lint docs quick test lowest plain survival bench statistics format coverage clean
 
 help:
 	@sed -n '/^PYTHON/q; s/^# //p' Makefile
@@ -55,6 +57,15 @@ lowest: $(VENV)/installed-dev
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --constraint $(VENV)/lowest.txt --editable '.[dev]'
 	$(LOWEST)/bin/$(PYTEST) $(QUICK) -o filterwarnings= --deselect tests/test_docs.py::test_the_generated_pages_are_fresh $(PYTEST_ARGS)
 
+plain: $(VENV)/installed-dev
+	rm -rf build/lib build/plain && mkdir -p build/plain
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/plain .
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PLAIN)
+	$(BIN)/uv pip install --quiet --python $(PLAIN) build/plain/*.whl
+	cd build/plain && ../../$(PLAIN)/bin/bench run cifar_resnet digits --epochs 1
+	cd build/plain && ../../$(PLAIN)/bin/bench run cifar_resnet digits --epochs 1 --seed 1
+	cd build/plain && ../../$(PLAIN)/bin/bench compare && ../../$(PLAIN)/bin/bench report -o report.html
+
 survival: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m survival $(PYTEST_ARGS)
 
@@ -85,4 +96,4 @@ coverage: $(VENV)/installed-dev
 	$(BIN)/coverage report
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist *.egg-info
+	rm -rf $(VENV) $(LOWEST) $(PLAIN) build dist *.egg-info
