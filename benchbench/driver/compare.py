@@ -10,7 +10,6 @@ from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import with_comparisons
 from benchbench.compare.warnings import on_late_baseline
-from benchbench.config.defaults import default_experiment
 from benchbench.driver.repeated_looks import compare_at_this_look, compare_groups_at_this_look
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
@@ -18,7 +17,7 @@ from benchbench.errors import SpecError, closest
 from benchbench.tracking.look_memory import look_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import Unpack
 
@@ -55,13 +54,13 @@ def compare(
 
     Raises :class:`~benchbench.errors.BenchError` if there is nothing to compare or the question fits no trial.
     """
-    name, note = experiment or default_experiment(), (watcher or Watcher()).note
-    study = Study.of_experiment(name, grid)
+    note = (watcher or Watcher()).note
+    study = Study.of_experiment(experiment, grid)
     question = study.question(options)
-    records = find_records(name, study, note)
-    with look_memory(name) as memory:
+    records = find_records(study, note)
+    with look_memory(study.experiment) as memory:
         comparison = compare_at_this_look(records, question, study.design, memory, note, earlier=study.earlier)
-    return with_warnings_of_study(comparison, question, study, options)
+    return _with_warnings_of_study(comparison, question, study)
 
 
 def compare_groups(
@@ -75,37 +74,38 @@ def compare_groups(
     """Return the comparison of each group of trials that can be compared.
 
     The arguments are those of :func:`compare`. With ``population``, each group is also compared on images like its test
-    images. Raises :class:`~benchbench.errors.BenchError` if no group can be compared.
+    images. Raises :class:`~benchbench.errors.BenchError` if no group can be compared, or if a trial keeps no
+    predictions for that.
     """
-    name, note = experiment or default_experiment(), (watcher or Watcher()).note
-    study = Study.of_experiment(name, grid)
+    note = (watcher or Watcher()).note
+    study = Study.of_experiment(experiment, grid)
     question = study.question(options)
-    records = find_records(name, study, note)
-    with look_memory(name) as memory:
-        groups = compare_groups_at_this_look(records, question, study.design, memory, note, earlier=study.earlier)
+    records = find_records(study, note)
     if population:
-        _note_design(study, "on images like these", watcher)
-        groups = with_populations(groups, question)
-    return with_comparisons(groups, lambda each: with_warnings_of_study(each, question, study, options))
+        _note_design(study, "on images like these", note)
+    return groups_of(study, question, records, note, population=population)
 
 
-def with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tuple[ComparedGroup, ...]:
-    """Return groups with how each compares on images like its test images, by the predictions that its runs keep.
+def groups_of(
+    study: Study, question: Compare, records: Sequence[Record], note: Callable[[str], None], *, population: bool = False
+) -> tuple[ComparedGroup, ...]:
+    """Return the comparison of each group of these records, with what the study warns of."""
+    with look_memory(study.experiment) as memory:
+        groups = compare_groups_at_this_look(records, question, study.design, memory, note, earlier=study.earlier)
+    groups = _with_populations(groups, question) if population else groups
+    return with_comparisons(groups, lambda each: _with_warnings_of_study(each, question, study))
 
-    Raises :class:`~benchbench.errors.BenchError` if a trial keeps no predictions.
-    """
+
+def _with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tuple[ComparedGroup, ...]:
     return tuple(
         replace(group, over_images=_over_images(group.records, question)) if len(_rows(group)) > 1 else group
         for group in groups
     )
 
 
-def with_warnings_of_study(
-    comparison: Comparison, question: Compare, study: Study, options: QuestionOptions
-) -> Comparison:
+def _with_warnings_of_study(comparison: Comparison, question: Compare, study: Study) -> Comparison:
     """Return a comparison with what its study warns of, and if its baseline was named when the results were known."""
-    is_late = bool(options.get("baseline")) and question.baseline != study.compare.baseline
-    late = on_late_baseline(comparison) if is_late else ()
+    late = on_late_baseline(comparison) if question.baseline != study.compare.baseline else ()
     return replace(comparison, warnings=(*comparison.warnings, *study.warnings, *late))
 
 
@@ -121,9 +121,10 @@ def compare_over_datasets(
     The arguments are those of :func:`compare`. Raises :class:`~benchbench.errors.BenchError` for fewer than two
     datasets.
     """
-    study = Study.of_experiment(experiment or default_experiment(), grid)
-    _note_design(study, "on each of several datasets", watcher)
-    return compare_datasets(_find(experiment, study, watcher), study.question(options))
+    note = (watcher or Watcher()).note
+    study = Study.of_experiment(experiment, grid)
+    _note_design(study, "on each of several datasets", note)
+    return compare_datasets(find_records(study, note), study.question(options))
 
 
 def compare_with_published(
@@ -134,12 +135,12 @@ def compare_with_published(
     watcher: Watcher | None = None,
 ) -> Published:
     """Return an experiment's results beside the published ones in the ``[[expected]]`` rows of a file."""
-    study = Study.of_experiment(experiment or default_experiment(), grid)
+    study = Study.of_experiment(experiment, grid)
     if not study.expected:
         raise SpecError("no published results to compare with", hint="--grid FILE names a file with [[expected]] rows")
     study.check_expected()
     question = study.question({"confidence": confidence})
-    records = _find(experiment, study, watcher)
+    records = find_records(study, (watcher or Watcher()).note)
     rows = against_published(records, study.expected, confidence=question.confidence, targets=question.targets)
     return Published(rows, question.confidence)
 
@@ -159,9 +160,9 @@ def compare_models(
     """
     from benchbench.tracking.stored_records import load_predictions
 
-    study = Study.of_experiment(experiment or default_experiment(), grid)
+    study = Study.of_experiment(experiment, grid)
     level = study.question({"confidence": confidence}).confidence
-    records = _find(experiment, study, watcher)
+    records = find_records(study, (watcher or Watcher()).note)
     one, other = _find_run(records, first), _find_run(records, second)
     if one.data.splits["test"] != other.data.splits["test"]:
         raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")
@@ -181,15 +182,11 @@ def _over_images(records: Sequence[Record], question: Compare) -> PopulationComp
     return compare_populations(records, predictions, question)
 
 
-def _note_design(study: Study, where: str, watcher: Watcher | None) -> None:
+def _note_design(study: Study, where: str, note: Callable[[str], None]) -> None:
     """Tell that verdicts are not those of the design, which is about one comparison over seeds."""
     key = "decide" if study.design else "seeds" if study.compare.seeds else ""
     if key:
-        (watcher or Watcher()).note(f"verdicts {where} take no account of `{key}` in [compare]: all trials count")
-
-
-def _find(experiment: str | None, study: Study, watcher: Watcher | None) -> list[Record]:
-    return find_records(experiment or default_experiment(), study, (watcher or Watcher()).note)
+        note(f"verdicts {where} take no account of `{key}` in [compare]: all trials count")
 
 
 def _run_id(record: Record) -> str:

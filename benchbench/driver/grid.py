@@ -122,25 +122,19 @@ def _import_report() -> None:
 def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watcher) -> bool:
     """Put a report among the files of the grid's own run; if that fails, say why."""
     from benchbench.driver import report
+    from benchbench.driver.study import Study
     from benchbench.tracking.grid_runs import find_designs
     from benchbench.tracking.stored_records import read_experiment
 
     try:
-        request = report.Request(
-            experiment,
-            grid.question,
-            grid.compare,
-            grid.expected,
-            str(grid.path),
-            grid.name,
-            grid.design,
-            earlier=find_designs(experiment, name=grid.name, file=grid.path).earlier,
-        )
+        earlier = find_designs(experiment, name=grid.name, file=grid.path).earlier
+        study = replace(Study.of_grid(grid), earlier=earlier, experiment=experiment)
         positions = {trial.spec.id: position for position, trial in enumerate(result.trials)}
         loaded = read_experiment(experiment, spec_ids=positions).records
         records = sorted(loaded, key=lambda record: positions[record.spec_id])
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
-            return report.make(request, records, Path(folder) / file_names.REPORT, note=watcher.note).run_id is not None
+            path = Path(folder) / file_names.REPORT
+            return report.write(study, grid.compare, records, path, note=watcher.note).run_id is not None
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report
         watcher.fault(f"no report: {one_line(error)}", error)
         return False

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_records
 from benchbench.compare.configurations import find_keys, one_per_trial
-from benchbench.compare.groups import with_comparisons
-from benchbench.config.defaults import default_experiment
-from benchbench.driver.compare import with_populations, with_warnings_of_study
-from benchbench.driver.repeated_looks import compare_groups_at_this_look
+from benchbench.driver.compare import groups_of
 from benchbench.driver.settings import check_output, writing
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
@@ -22,7 +19,6 @@ from benchbench.report.page import write_report
 from benchbench.report.subject import Subject
 from benchbench.report.trial_files import gather
 from benchbench.tracking.grid_runs import find_parent
-from benchbench.tracking.look_memory import look_memory
 from benchbench.tracking.run_files import log_report
 
 if TYPE_CHECKING:
@@ -31,29 +27,9 @@ if TYPE_CHECKING:
 
     from benchbench.compare import Comparison, DatasetComparison
     from benchbench.compare.groups import ComparedGroup
-    from benchbench.config.compare_section import Compare, Expected
-    from benchbench.config.design import Design
+    from benchbench.config.compare_section import Compare
     from benchbench.driver.study import QuestionOptions
     from benchbench.records.record import Record
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a report answers, and about which experiment and grid; file and name are empty without a file.
-
-    ``population`` asks about images like the test images too. ``warned`` adds what the study warns of to a comparison.
-    """
-
-    experiment: str
-    text: str
-    question: Compare
-    expected: tuple[Expected, ...]
-    grid_file: str = ""
-    grid_name: str = ""
-    design: Design | None = None
-    population: bool = False
-    earlier: tuple[Design, ...] = ()
-    warned: Callable[[Comparison], Comparison] = lambda comparison: comparison
 
 
 @dataclass(frozen=True)
@@ -108,34 +84,22 @@ def write_report_of(
     """Write the report that :func:`report` writes; return its path, how the trials ended, and the run that keeps it."""
     output = Path(output)
     check_output(output, example=file_names.REPORT)
-    name = experiment or default_experiment()
-    study = Study.of_experiment(name, grid)
+    study = Study.of_experiment(experiment, grid)
     question = study.question(options)
     study.check_expected()
     note = (watcher or Watcher()).note
-    records = find_records(name, study, note)
-    request = Request(
-        name,
-        study.text,
-        question,
-        study.expected,
-        str(grid or ""),
-        study.name,
-        study.design,
-        population,
-        study.earlier,
-        lambda comparison: with_warnings_of_study(comparison, question, study, options),
-    )
-    return make(request, records, output, note=note, log=log)
+    return write(study, question, find_records(study, note), output, note=note, log=log, population=population)
 
 
-def make(
-    request: Request,
+def write(
+    study: Study,
+    question: Compare,
     records: Sequence[Record],
     path: Path,
     *,
     note: Callable[[str], None],
     log: bool = True,
+    population: bool = False,
 ) -> WrittenReport:
     """Write the report, and keep a copy with the grid's own run.
 
@@ -143,31 +107,27 @@ def make(
 
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
-    question = request.question
-    with look_memory(request.experiment) as memory:
-        groups = compare_groups_at_this_look(records, question, request.design, memory, note, earlier=request.earlier)
-    groups = with_populations(groups, question) if request.population else groups
-    groups = with_comparisons(groups, request.warned)
+    groups = groups_of(study, question, records, note, population=population)
     published = (
-        against_published(records, request.expected, confidence=question.confidence, targets=question.targets)
-        if request.expected
+        against_published(records, study.expected, confidence=question.confidence, targets=question.targets)
+        if study.expected
         else ()
     )
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         trials = tuple(gather(one_per_trial(records), Path(folder)))
         subject = Subject(
-            request.experiment,
-            request.text,
+            study.experiment,
+            study.text,
             _of_all(records, groups, question),
             trials,
             published,
-            request.grid_file,
+            study.file,
             groups=groups,
-            over_datasets=None if request.design else _over_datasets(records, question),
+            over_datasets=None if study.design else _over_datasets(records, question),
         )
         with writing(path):
             write_report(subject, path)
-    run_id = _keep(request, records, path, note) if log else None
+    run_id = _keep(study, records, path, note) if log else None
     return WrittenReport(path, subject.counts, run_id)
 
 
@@ -191,9 +151,9 @@ def _over_datasets(records: Sequence[Record], question: Compare) -> DatasetCompa
         return None
 
 
-def _keep(request: Request, records: Sequence[Record], path: Path, note: Callable[[str], None]) -> str | None:
+def _keep(study: Study, records: Sequence[Record], path: Path, note: Callable[[str], None]) -> str | None:
     """Put the report among the files of the grid's run, and return that run's id."""
-    run_id = _parent(request, records)
+    run_id = _parent(study, records)
     try:
         if run_id:
             log_report(run_id, path)
@@ -203,9 +163,9 @@ def _keep(request: Request, records: Sequence[Record], path: Path, note: Callabl
     return run_id
 
 
-def _parent(request: Request, records: Sequence[Record]) -> str | None:
+def _parent(study: Study, records: Sequence[Record]) -> str | None:
     runs = [record.mlflow for record in records if record.mlflow]
     if not runs:
         return None
-    run_ids, file = [run.run_id for run in runs], Path(request.grid_file)
-    return find_parent(run_ids, runs[0].experiment_id, name=request.grid_name, file=file)
+    run_ids = [run.run_id for run in runs]
+    return find_parent(run_ids, runs[0].experiment_id, name=study.name, file=Path(study.file))

@@ -10,6 +10,7 @@ from benchbench.compare.verdicts import POINTS
 from benchbench.config import grid_file
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.composition import DEFAULT, join, part_names, split
+from benchbench.config.defaults import default_experiment
 from benchbench.config.differences import describe_values, is_match, is_value
 from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
@@ -72,6 +73,7 @@ class Study:
     """What a file asks: its question and published results and, if it is a grid, its name, words, trials and design.
 
     ``earlier`` are the designs that the grid had before, and ``grids`` the names of several grids that added seeds.
+    ``file`` is empty without one, and so is ``experiment`` if none was looked at.
     """
 
     compare: Compare
@@ -82,16 +84,19 @@ class Study:
     design: Design | None = None
     earlier: tuple[Design, ...] = ()
     grids: tuple[str, ...] = ()
+    file: str = ""
+    experiment: str = ""
 
     @staticmethod
-    def of_experiment(experiment: str, path: str | Path | None) -> Study:
+    def of_experiment(experiment: str | None, path: str | Path | None) -> Study:
         """Return what the file asks about an experiment, with the design by which its grid has added seeds."""
+        experiment = experiment or default_experiment()
         study = Study.read(path)
         designs = find_designs(experiment, name=study.name, file=Path(path) if path and study.name else None)
         if designs.current is not None and study.design is None and study.compare.seeds is None:
             study = Study.read(path, decide=True) if path and study.name else replace(study, design=designs.current)
         earlier = (*designs.earlier, *([designs.current] if designs.current else []))
-        return replace(study, earlier=earlier, grids=designs.grids)
+        return replace(study, earlier=earlier, grids=designs.grids, experiment=experiment)
 
     @staticmethod
     def read(path: str | Path | None, *, decide: bool = False) -> Study:
@@ -102,9 +107,16 @@ class Study:
         table = read_toml(path)
         if not table.keys() & {"model", "dataset", "include"}:
             refuse_unknown_keys(table, ("compare", "expected"), prefix=f"{path}: ")
-            return Study(*read_comparison(table))
+            return Study(*read_comparison(table), file=str(path))
         grid = grid_file.load(path, decide=decide)
-        return Study(grid.compare, grid.expected, _trials(grid), grid.name, grid.question, grid.design)
+        return replace(Study.of_grid(grid), trials=_trials(grid))
+
+    @staticmethod
+    def of_grid(grid: grid_file.GridFile) -> Study:
+        """Return what a grid asks, without its trials."""
+        return Study(
+            grid.compare, grid.expected, name=grid.name, text=grid.question, design=grid.design, file=str(grid.path)
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -194,7 +206,7 @@ def _with_defaults(draft: Draft, catalog: Catalog) -> dict[str, JsonValue]:
     return values
 
 
-def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> list[Record]:
+def find_records(study: Study, note: Callable[[str], None]) -> list[Record]:
     """Return the records that the study is about, in the order of the grid's trials, or else oldest first.
 
     ``note`` is told what is left out.
@@ -202,21 +214,21 @@ def find_records(experiment: str, study: Study, note: Callable[[str], None]) -> 
     from benchbench.compare.comparison import check_finished
     from benchbench.tracking.stored_records import read_experiment
 
-    loaded = read_experiment(experiment)
+    loaded = read_experiment(study.experiment)
     if loaded.without_record:
         note(f"left out, without a record: {', '.join(loaded.without_record)}")
     if loaded.num_waiting:
         note(f"{loaded.num_waiting} trial(s) not delivered to MLflow yet: bench runs list sends them")
     if not loaded.records:
         raise SpecError(
-            f"the experiment {experiment!r} has no trials", hint="bench grid FILE --experiment NAME runs some"
+            f"the experiment {study.experiment!r} has no trials", hint="bench grid FILE --experiment NAME runs some"
         )
     records = list(loaded.records)
     if study.trials:
         here = [trial.among(records) for trial in study.trials]
         if not any(here):
             raise SpecError(
-                f"none of the {len(records)} trials of {experiment!r} is one of the grid's",
+                f"none of the {len(records)} trials of {study.experiment!r} is one of the grid's",
                 hint="those that ran with --set or --precision differ from the file: compare them without --grid",
             )
         records = list({record.attempt: record for of_trial in here for record in of_trial}.values())

@@ -76,7 +76,7 @@ def test_a_grid_none_of_whose_trials_is_there_says_so(tmp_path: Path, empty_data
     filler.trial(Store.open(), made_records.events(made_records.spec()))
     (tmp_path / "grid.toml").write_text('name = "g"\nmodel = "alexnet"\ndataset = "digits"\n', encoding="utf-8")
     with pytest.raises(SpecError, match="none of the 1 trials of 'bench' is one of the grid's") as caught:
-        find_records("bench", Study.read(tmp_path / "grid.toml"), lambda _: None)
+        find_records(Study.of_experiment("bench", tmp_path / "grid.toml"), lambda _: None)
     assert "without --grid" in caught.value.hint
 
 
