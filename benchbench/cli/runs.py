@@ -112,7 +112,7 @@ def _send_leftovers(journals: list[Journal], experiment: str) -> None:
     try:
         store = Store.open(None, experiment)
         for journal in waiting:
-            if (claim := journal.claim()) and claim.tracking_uri == store.tracking_uri:
+            if journal.goes_to(store.tracking_uri):
                 try:
                     store.deliver(journal)
                 except TrackingError as error:

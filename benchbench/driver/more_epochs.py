@@ -56,8 +56,7 @@ class FinishedTrials:
         """Return them, without the attempts that are named in ``but``."""
         trials = []
         for journal in Journal.all():
-            claim = journal.claim()
-            is_ours = claim is not None and (claim.tracking_uri, claim.experiment_id) == destination
+            is_ours = journal.goes_to(*destination)
             if is_ours and journal.attempt not in but and (record := journal.try_record()):
                 trials.append(Shorter(journal, record))
         return cls(tuple(trial for trial in trials if trial.record.status == "finished"))

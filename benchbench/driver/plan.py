@@ -199,8 +199,7 @@ def _attempts(item: Resolved, destination: tuple[str, str]) -> Sequence[Journal]
     """Return the attempts at a spec with the same images and for the same experiment in MLflow, oldest first."""
     attempts = []
     for journal in Journal.attempts(item.spec.id):
-        claim = journal.claim()
-        is_ours = claim is not None and (claim.tracking_uri, claim.experiment_id) == destination
+        is_ours = journal.goes_to(*destination)
         if is_ours and (record := journal.try_record()) and record.data_digest == item.data_digest:
             attempts.append(journal)
     return attempts

@@ -109,6 +109,11 @@ class Journal:
         if claim is not None and claim.is_open:
             self.set_claim(replace(claim, is_open=False))
 
+    def goes_to(self, tracking_uri: str, experiment_id: str = "") -> bool:
+        """Tell whether its results go to this store in MLflow and, if one is given, to this experiment."""
+        claim = self.claim()
+        return claim is not None and claim.tracking_uri == tracking_uri and experiment_id in ("", claim.experiment_id)
+
     def is_cut_off(self) -> bool:
         """Tell whether the call that ran it was killed before its end, however far the trial itself was."""
         claim = self.claim()

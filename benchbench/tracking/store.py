@@ -211,8 +211,7 @@ def is_delivered(journal: Journal) -> bool:
 def leftovers(tracking_uri: str) -> Iterator[Journal]:
     """Yield the journals of trials that have ended and that this store does not have, or not whole."""
     for journal in Journal.all():
-        claim = journal.claim()
-        if claim is None or claim.tracking_uri != tracking_uri or is_delivered(journal):
+        if not journal.goes_to(tracking_uri) or is_delivered(journal):
             continue
         record = journal.try_record()
         if record is not None and record.status != "running":
