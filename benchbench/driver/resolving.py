@@ -46,12 +46,12 @@ def resolve(drafts: Sequence[Draft], executor: Executor, settings: Settings, wat
     for draft in drafts:
         catalog.check_names(draft)
     drafts = [catalog.named(draft) for draft in drafts]
-    executor.use_origins(set().union(*(catalog.origins_of(draft) for draft in drafts)))
+    origins = set().union(*(catalog.origins_of(draft) for draft in drafts))
     used = {draft.dataset.name for draft in drafts}
     paths = DataPaths.of(settings.data, known=[entry.name for entry in catalog.of_kind("dataset")], used=used)
     data_roots = {name: _find_images(catalog.find("dataset", name), paths, watcher) for name in used}
     watcher.status("starting a worker, which loads torch, the plugins and the images")
-    resolved = executor.resolve(drafts, data_roots=data_roots, hear=partial(_show, watcher=watcher))
+    resolved = executor.resolve(drafts, data_roots=data_roots, origins=origins, hear=partial(_show, watcher=watcher))
     return Resolution(tuple(resolved), catalog, data_roots)
 
 

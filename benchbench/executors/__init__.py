@@ -29,29 +29,35 @@ if TYPE_CHECKING:
 class Executor(Protocol):
     """What drives trials: a context manager that runs ``num_jobs`` of them at a time.
 
+    Its end closes it; after an error trials that still run are ended first.
     See :class:`benchbench.executors.local.LocalExecutor` and :class:`benchbench.executors.ray.RayExecutor`.
     """
 
     num_jobs: int
 
     def __enter__(self) -> Self:
-        """Return the executor."""
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the executor; after an error trials that still run are ended first."""
-
-    def use_origins(self, origins: Iterable[str]) -> None:
-        """Let workers load these plugin origins only."""
+        if error is not None:
+            self.kill()
+        self.close()
 
     def resolve(
-        self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str], hear: Callable[[Status], None] = lambda _: None
+        self,
+        drafts: Iterable[Draft],
+        *,
+        data_roots: Mapping[str, str],
+        origins: Iterable[str],
+        hear: Callable[[Status], None] = lambda _: None,
     ) -> list[Resolved]:
         """Return what the drafts mean with the plugins and images as they are now.
 
-        ``data_roots`` are the files or folders of the images, by dataset. ``hear`` gets what the worker is busy with,
-        such as decoding images. Raises what is wrong with the first bad draft.
+        ``data_roots`` are the files or folders of the images, by dataset. From now on workers load only the plugins of
+        these ``origins``. ``hear`` gets what the worker is busy with, such as decoding images. Raises what is wrong
+        with the first bad draft.
         """
 
     def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:

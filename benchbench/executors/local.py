@@ -7,9 +7,11 @@ import os
 import queue
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from benchbench.errors import TrialError
+from benchbench.executors import Executor
 from benchbench.executors.gpus import VISIBLE
 from benchbench.executors.worker_process import WorkerProcess
 from benchbench.protocol.messages import (
@@ -32,7 +34,6 @@ from benchbench.records.processors import num_processors
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
 
     from benchbench.config.spec import Draft
     from benchbench.executors import TrialMessage
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 _WAKE_SECONDS = 0.5
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """Runs trials on this machine, ``num_jobs`` at a time. Use as a context manager.
 
     Workers start, and begin to import torch, as soon as the executor is made. If there are several jobs, each worker
@@ -60,8 +61,7 @@ class LocalExecutor:
     ) -> None:
         self.num_jobs = num_jobs
         self._heard: queue.SimpleQueue[tuple[WorkerProcess, Answer | None]] = queue.SimpleQueue()
-        self._plugin_files = tuple(plugin_files)
-        self._origins: tuple[str, ...] | None = None
+        self._preparation = Resolve((), {}, tuple(plugin_files), None)
         self._is_stopping = False
         self._busy: dict[WorkerProcess, TrialJob] = {}
         self._workers: list[WorkerProcess] = []
@@ -69,32 +69,24 @@ class LocalExecutor:
         self._vacancies = list(itertools.islice(environments, num_jobs))
         self._hire()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self.kill()
-        self.close()
-
-    def use_origins(self, origins: Iterable[str]) -> None:
-        """Let workers load these plugin origins only."""
-        self._origins = tuple(sorted(origins))
-
     def resolve(
-        self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str], hear: Callable[[Status], None] = lambda _: None
+        self,
+        drafts: Iterable[Draft],
+        *,
+        data_roots: Mapping[str, str],
+        origins: Iterable[str],
+        hear: Callable[[Status], None] = lambda _: None,
     ) -> list[Resolved]:
         """Return what the drafts mean with the plugins and images as they are now.
 
         ``hear`` gets what the worker is busy with. Raises what is wrong with the first bad draft.
         """
+        self._preparation = replace(self._preparation, origins=tuple(sorted(origins)))
         self._hire()
         first, *others = self._workers
-        first.ask(self._preparation(tuple(drafts), data_roots))
+        first.ask(replace(self._preparation, drafts=tuple(drafts), data_roots=data_roots))
         for worker in others:
-            worker.ask(self._preparation())
+            worker.ask(self._preparation)
         resolved: list[Resolved] = []
         for _ in self._workers:
             resolved += self._next_resolved(hear)
@@ -165,9 +157,6 @@ class LocalExecutor:
         for worker in self._workers:
             worker.close()
 
-    def _preparation(self, drafts: tuple[Draft, ...] = (), data_roots: Mapping[str, str] | None = None) -> Resolve:
-        return Resolve(drafts, data_roots or {}, self._plugin_files, self._origins)
-
     def _next_answer(self) -> tuple[WorkerProcess, Answer | None]:
         """Return the next answer of a worker. Waits in short steps: a signal to another thread would not wake it."""
         while True:
@@ -192,7 +181,7 @@ class LocalExecutor:
         if not waiting or self._is_stopping:
             return
         for worker in self._hire():
-            worker.ask(self._preparation())
+            worker.ask(self._preparation)
         for worker in self._workers:
             if waiting and worker not in self._busy:
                 self._busy[worker] = waiting.popleft()

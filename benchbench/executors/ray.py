@@ -13,11 +13,12 @@ import queue
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import BenchError, TrialError
+from benchbench.executors import Executor
 from benchbench.executors.ray_cluster import connect, divide, ray
 from benchbench.protocol.messages import (
     Died,
@@ -38,7 +39,6 @@ exceptions = ray.exceptions
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
 
     from benchbench.config.spec import Draft
     from benchbench.executors import TrialMessage
@@ -62,7 +62,7 @@ class _Task:
     has_ended: bool = False
 
 
-class RayExecutor:
+class RayExecutor(Executor):
     """Runs trials as Ray tasks, ``num_jobs`` at a time. Use as a context manager.
 
     Ray is started on this machine, or, with an ``address``, only connected to; a Ray that this process uses already
@@ -84,8 +84,7 @@ class RayExecutor:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         self._slots = divide(nodes, num_jobs=num_jobs, use_gpus=device.partition(":")[0] in ("auto", "cuda"))
         self.num_jobs = self._slots.num_jobs
-        self._plugin_files = tuple(plugin_files)
-        self._origins: tuple[str, ...] | None = None
+        self._preparation = Resolve((), {}, tuple(plugin_files), None)
         self._heard: queue.SimpleQueue[tuple[_Task | None, TrialMessage | None]] = queue.SimpleQueue()
         self._running: set[_Task] = set()
         self._is_stopping = self._is_killing = self._is_told_to_stop = False
@@ -97,27 +96,22 @@ class RayExecutor:
         )
         self._board = ray.remote(num_cpus=0, scheduling_strategy=here)(ray_task.Board).remote()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def use_origins(self, origins: Iterable[str]) -> None:
-        """Let tasks load these plugin origins only."""
-        self._origins = tuple(sorted(origins))
-
     def resolve(
-        self, drafts: Iterable[Draft], *, data_roots: Mapping[str, str], hear: Callable[[Status], None] = lambda _: None
+        self,
+        drafts: Iterable[Draft],
+        *,
+        data_roots: Mapping[str, str],
+        origins: Iterable[str],
+        hear: Callable[[Status], None] = lambda _: None,
     ) -> list[Resolved]:
         """Return what the drafts mean with the plugins and images as they are now.
 
         ``hear`` gets what the worker is busy with. Raises what is wrong with the first bad draft.
         """
+        self._preparation = replace(self._preparation, origins=tuple(sorted(origins)))
+        request = replace(self._preparation, drafts=tuple(drafts), data_roots=data_roots)
         try:
-            for reference in self._submit([self._preparation(tuple(drafts), data_roots)], folder=""):
+            for reference in self._submit([request], folder=""):
                 match decode(ray.get(reference)):
                     case Status() as status:
                         hear(status)
@@ -208,13 +202,10 @@ class RayExecutor:
             job = waiting.popleft()
             # A task that does not see this folder knows that the hosts do not share it.
             Path(job.folder).parent.mkdir(parents=True, exist_ok=True)
-            answers = self._submit([self._preparation(), RunTrial(job)], folder=job.folder)
+            answers = self._submit([self._preparation, RunTrial(job)], folder=job.folder)
             task = _Task(job, answers)
             self._running.add(task)
             threading.Thread(target=self._listen, args=(task,), daemon=True).start()
-
-    def _preparation(self, drafts: tuple[Draft, ...] = (), data_roots: Mapping[str, str] | None = None) -> Resolve:
-        return Resolve(drafts, data_roots or {}, self._plugin_files, self._origins)
 
     def _submit(self, requests: Sequence[Request], *, folder: str) -> ray.ObjectRefGenerator:
         needs = {"num_cpus": self._slots.cores, "num_gpus": self._slots.gpus} if folder else {"num_cpus": 1}

@@ -32,7 +32,6 @@ NEEDED = [*(f"benchbench:{name}" for name in SHIPPED), *PLUGIN_FILES]
 @pytest.fixture
 def executor() -> Iterator[LocalExecutor]:
     with LocalExecutor(plugin_files=PLUGIN_FILES) as made:
-        made.use_origins(NEEDED)
         yield made
 
 
@@ -45,7 +44,7 @@ def unruly(vice: str) -> Draft:
 
 
 def jobs(executor: LocalExecutor, folder: Path, *drafts: Draft) -> deque[TrialJob]:
-    specs = [resolved.spec for resolved in executor.resolve(drafts, data_roots=ROOTS)]
+    specs = [resolved.spec for resolved in executor.resolve(drafts, data_roots=ROOTS, origins=NEEDED)]
     return deque(
         TrialJob(
             spec=spec,
@@ -99,14 +98,12 @@ def test_two_workers_give_the_results_of_one(monkeypatch: pytest.MonkeyPatch, tm
         LocalExecutor(num_jobs=2, plugin_files=PLUGIN_FILES) as pair,
         LocalExecutor(plugin_files=PLUGIN_FILES) as single,
     ):
-        pair.use_origins(NEEDED)
-        single.use_origins(NEEDED)
         assert finals(pair) == finals(single)
 
 
 def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: LocalExecutor) -> None:
     with pytest.raises(SpecError, match=r"optimizer\.lr"):
-        executor.resolve([draft(optimizer={"name": "sgd", "lr": "fast"})], data_roots=ROOTS)
+        executor.resolve([draft(optimizer={"name": "sgd", "lr": "fast"})], data_roots=ROOTS, origins=NEEDED)
 
 
 def test_a_stop_ends_the_running_trial_and_starts_no_other(executor: LocalExecutor, tmp_path: Path) -> None:
@@ -135,8 +132,7 @@ def test_a_worker_ends_when_its_driver_is_killed_in_the_middle_of_a_trial(workdi
 
             table = {{"model": "tiny", "dataset": "digits", "epochs": 100_000}}
             executor = LocalExecutor(plugin_files={PLUGIN_FILES!r})
-            executor.use_origins({NEEDED!r})
-            (resolved,) = executor.resolve([Draft.from_toml(table)], data_roots={ROOTS!r})
+            (resolved,) = executor.resolve([Draft.from_toml(table)], data_roots={ROOTS!r}, origins={NEEDED!r})
             order = TrialJob(resolved.spec, "1", "cpu", "x", "attempts/1", artifacts="none")
             for _, message in executor.run(deque([order])):
                 print(getattr(message, "event", ""), flush=True)
@@ -157,5 +153,4 @@ def test_a_file_in_the_working_folder_is_never_imported_by_a_worker(workdir: Pat
     (workdir / "torch.py").write_text("raise SystemExit('the working folder was imported')")
     (workdir / "json.py").write_text("raise SystemExit('the working folder was imported')")
     with LocalExecutor(plugin_files=PLUGIN_FILES) as made:
-        made.use_origins(NEEDED)
-        assert len(made.resolve([draft()], data_roots=ROOTS)) == 1
+        assert len(made.resolve([draft()], data_roots=ROOTS, origins=NEEDED)) == 1

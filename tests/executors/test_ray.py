@@ -66,7 +66,6 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def executor() -> Iterator[RayExecutor]:
     with RayExecutor(num_jobs=1, plugin_files=PLUGIN_FILES) as made:
-        made.use_origins(NEEDED)
         yield made
 
 
@@ -88,7 +87,7 @@ def jobs(executor: Executor, folder: Path, *drafts: Draft) -> deque[TrialJob]:
             folder=str(folder / item.spec.id[:16] / str(number)),
             artifacts="none",
         )
-        for number, item in enumerate(executor.resolve(drafts, data_roots={"digits": "nowhere"}))
+        for number, item in enumerate(executor.resolve(drafts, data_roots={"digits": "nowhere"}, origins=NEEDED))
     )
 
 
@@ -115,7 +114,6 @@ def test_ray_and_one_or_two_local_workers_leave_equal_records(tmp_path: Path) ->
         RayExecutor(num_jobs=2, plugin_files=PLUGIN_FILES),
     ):
         with executor:
-            executor.use_origins(NEEDED)
             found.append(records(executor, tmp_path, *drafts))
     assert len(found[0]) == len(drafts)
     assert found[0] == found[1]

@@ -46,7 +46,6 @@ def bench(tmp_path: Path, cache: Path, empty_database: Path) -> Bench:
 @pytest.fixture
 def executor() -> Iterator[LocalExecutor]:
     with LocalExecutor(plugin_files=FILES) as made:
-        made.use_origins(NEEDED)
         yield made
 
 
@@ -55,7 +54,7 @@ def jobs(executor: LocalExecutor, folder: Path, **table: Any) -> deque[TrialJob]
     roots = {draft.dataset.name: str(folder / "root")}
     return deque(
         TrialJob(each.spec, "1", "cpu", roots[draft.dataset.name], str(folder / "trial" / "1"), artifacts="none")
-        for each in executor.resolve([draft], data_roots=roots)
+        for each in executor.resolve([draft], data_roots=roots, origins=NEEDED)
     )
 
 
