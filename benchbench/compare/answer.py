@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import words
 from benchbench.compare.verdicts import DIFFERENT
+from benchbench.records.metric_names import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from benchbench.compare.cells import Cell
@@ -83,7 +84,7 @@ def _difference(contrast: Contrast, metric: Metric, baseline: str) -> str:
         return f"has {size} times the {metric.name} of {baseline}"
     is_higher = contrast.estimate > 0
     plain = words.size(abs(contrast.estimate), metric).lstrip("+")
-    if metric.name == "test_accuracy":
+    if metric.name == TEST_ACCURACY:
         return f"is {plain} points {'more' if is_higher else 'less'} accurate than {baseline}"
     return f"has a {'higher' if is_higher else 'lower'} {metric.name} than {baseline}, by {plain}{_unit(metric)}"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench.compare import words
 from benchbench.compare.metric_values import Metric
 from benchbench.config.differences import value_text
+from benchbench.records.metric_names import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -81,7 +82,7 @@ def of_population(compared: PopulationComparison) -> TextTable:
         "variance of seeds",
         "verdict",
     )
-    accuracy = Metric.named("test_accuracy")
+    accuracy = Metric.named(TEST_ACCURACY)
     texts = tuple(
         (
             row.name,

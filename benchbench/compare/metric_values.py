@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from benchbench.errors import SpecError, closest
 from benchbench.records.metric_names import (
     OF_AN_EPOCH,
+    TEST_ACCURACY,
     check_target,
     class_metric,
     class_slugs,
@@ -130,7 +131,7 @@ def values_of(record: Record, targets: Iterable[Target] = ()) -> dict[str, float
         **final_values(final),
         "overfit_epoch": final.overfit_epoch,
         "selected_epoch": final.selected_epoch,
-        **{f"test_accuracy/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()},
+        **{f"{TEST_ACCURACY}/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()},
         **{f"{phase}_seconds": seconds for phase, seconds in (asdict(record.times) if record.times else {}).items()},
     }
     if later:

@@ -28,6 +28,7 @@ from benchbench.compare.learning import not_learned
 from benchbench.compare.metric_values import Metric
 from benchbench.config.design import MIN_SEEDS
 from benchbench.errors import SpecError
+from benchbench.records.metric_names import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,7 +104,7 @@ def compare_populations(
     tested = [predictions[record.attempt] for record in trials if record.status == "finished"]
     if len({(each.images, each.classes) for each in tested}) > 1:
         raise SpecError("the trials were not tested on the same images", hint="compare trials of one dataset")
-    at_chance, accuracy = not_learned(trials), Metric.named("test_accuracy")
+    at_chance, accuracy = not_learned(trials), Metric.named(TEST_ACCURACY)
     compared_rows = []
     for row in rows:
         if row is not baseline:

@@ -18,6 +18,7 @@ from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TimingJob
 from benchbench.protocol.messages import Output, Status
 from benchbench.protocol.timing_messages import Round, Timing, Warmed
+from benchbench.records import metric_names
 from benchbench.records.file_names import TIMING
 from benchbench.report.timing_data import images_per_second, timing_warnings, to_json, to_text
 from benchbench.tracking.timing_runs import TimedCall, log_timing
@@ -178,12 +179,12 @@ def _metrics(timing: Timing, table: TimedTable, variant: int) -> dict[str, float
     """Return the metrics of a variant over all rounds."""
     row = table.rows[variant]
     values = {
-        "median_epoch_seconds": row.median,
-        "median_images_per_second": images_per_second(timing, variant),
-        "peak_memory_bytes": float(timing.warmed[variant].peak_memory_bytes),
+        metric_names.MEDIAN_EPOCH_SECONDS: row.median,
+        metric_names.MEDIAN_IMAGES_PER_SECOND: images_per_second(timing, variant),
+        metric_names.PEAK_MEMORY_BYTES: float(timing.warmed[variant].peak_memory_bytes),
     }
     if row.ratio:
-        values["ratio_to_baseline"] = row.ratio.estimate
+        values[metric_names.RATIO_TO_BASELINE] = row.ratio.estimate
     if row.ratio and row.ratio.interval:
-        values |= {"ratio_low": row.ratio.interval.low, "ratio_high": row.ratio.interval.high}
+        values |= {metric_names.RATIO_LOW: row.ratio.interval.low, metric_names.RATIO_HIGH: row.ratio.interval.high}
     return values

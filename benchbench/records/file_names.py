@@ -4,6 +4,14 @@ from __future__ import annotations
 
 EVENTS = "events.jsonl"
 CHECKPOINT = "checkpoint.pt"
+CLAIM = "claim.json"
+MLFLOW_ASKED = "mlflow.asked"
+MLFLOW_RUN = "mlflow.json"
+MLFLOW_DELETED = "mlflow.deleted"
+DELIVERED = "delivered"
+DELIVERY_LOCK = "delivery.lock"
+TRIAL_LOCK = "lock"
+"""The docstring of ``journal.py`` tells what is in these."""
 
 RECORD = "record.json"
 SPEC = "spec.toml"

@@ -43,8 +43,6 @@ NO_FAULT = (WORKER_DIED, "CheckpointError")
 """The kinds of errors that are not the trial's own: it goes on when it is tried again."""
 
 _UNREADABLE = "damaged, or another version of benchbench wrote it"
-_DELIVERED = "delivered"
-_DELETED = "mlflow.deleted"
 Delivered = dict[str, list[int]]
 """Files by their names in the folder, with their size and checksum."""
 
@@ -64,7 +62,7 @@ class Journal:
     def attempts(spec_id: str) -> list[Journal]:
         """Return the journals of the attempts at a spec that were started, oldest first."""
         folder = state_folder() / "trials" / spec_id[:ID_DIGITS]
-        return [Journal(path.parent) for path in sorted(folder.glob("*/events.jsonl"))]
+        return [Journal(path.parent) for path in sorted(folder.glob(f"*/{file_names.EVENTS}"))]
 
     @staticmethod
     def all() -> Iterator[Journal]:
@@ -72,7 +70,7 @@ class Journal:
 
         One that another version of benchbench wrote, or whose beginning is damaged, is passed over with a warning.
         """
-        for path in sorted((state_folder() / "trials").glob("*/*/events.jsonl")):
+        for path in sorted((state_folder() / "trials").glob(f"*/*/{file_names.EVENTS}")):
             journal = Journal(path.parent)
             try:
                 if next(journal.events(), None) is not None:
@@ -96,12 +94,12 @@ class Journal:
 
     def claim(self) -> Claim | None:
         """Return whose attempt it is, or None if nobody knows."""
-        claim = read_state(self.folder / "claim.json", Claim)
+        claim = read_state(self.folder / file_names.CLAIM, Claim)
         return claim and claim.from_state()
 
     def set_claim(self, claim: Claim) -> None:
         """Say whose attempt it is."""
-        write_state(self.folder / "claim.json", claim.to_state())
+        write_state(self.folder / file_names.CLAIM, claim.to_state())
 
     def close_claim(self) -> None:
         """Say that the call which ran it came to its end."""
@@ -126,19 +124,21 @@ class Journal:
 
     def mlflow_run(self) -> MlflowRun | None:
         """Return the MLflow run that this attempt is written to, if one was made."""
-        run = read_state(self.folder / "mlflow.json", MlflowRun)
+        run = read_state(self.folder / file_names.MLFLOW_RUN, MlflowRun)
         return run and replace(run, tracking_uri=sqlite_addresses.from_state(run.tracking_uri))
 
     def ask_for_run(self) -> bool:
         """Remember that a run is about to be made. Return whether that was noted before: the run may exist then."""
-        path = self.folder / "mlflow.asked"
-        was_asked_for = path.exists() or (self.folder / "mlflow.json").exists()
+        path = self.folder / file_names.MLFLOW_ASKED
+        was_asked_for = path.exists() or (self.folder / file_names.MLFLOW_RUN).exists()
         path.touch()
         return was_asked_for
 
     def set_mlflow_run(self, run: MlflowRun) -> None:
         """Remember the MLflow run."""
-        write_state(self.folder / "mlflow.json", replace(run, tracking_uri=sqlite_addresses.to_state(run.tracking_uri)))
+        write_state(
+            self.folder / file_names.MLFLOW_RUN, replace(run, tracking_uri=sqlite_addresses.to_state(run.tracking_uri))
+        )
 
     def append(self, event: Event) -> None:
         """Add an event; when this returns, it is on disk."""
@@ -149,7 +149,7 @@ class Journal:
                 # Whole or not at all: a journal without any event is none.
                 write_atomically(path, line)
                 return
-            (self.folder / _DELIVERED).unlink(missing_ok=True)
+            (self.folder / file_names.DELIVERED).unlink(missing_ok=True)
             _drop_half_a_line(path)
             with path.open("ab") as file:
                 file.write(line)
@@ -204,24 +204,24 @@ class Journal:
 
     def delivered(self) -> Delivered:
         """Return the files that MLflow had when it had all of an ended trial."""
-        return read_state(self.folder / _DELIVERED, Delivered) or {}
+        return read_state(self.folder / file_names.DELIVERED, Delivered) or {}
 
     def set_delivered(self, sent: Delivered) -> None:
         """Remember that MLflow has all of an ended trial."""
-        write_state(self.folder / _DELIVERED, sent)
-        (self.folder / _DELETED).unlink(missing_ok=True)
+        write_state(self.folder / file_names.DELIVERED, sent)
+        (self.folder / file_names.MLFLOW_DELETED).unlink(missing_ok=True)
 
     def is_marked_delivered(self) -> bool:
         """Tell whether MLflow once had all of the trial, which has ended."""
-        return (self.folder / _DELIVERED).exists()
+        return (self.folder / file_names.DELIVERED).exists()
 
     def set_deleted(self) -> None:
         """Remember that someone deleted the run in MLflow before it had all."""
-        (self.folder / _DELETED).touch()
+        (self.folder / file_names.MLFLOW_DELETED).touch()
 
     def is_deleted(self) -> bool:
         """Tell whether someone deleted the run in MLflow before it had all."""
-        return (self.folder / _DELETED).exists()
+        return (self.folder / file_names.MLFLOW_DELETED).exists()
 
     def drop_checkpoint(self) -> None:
         """Delete the last checkpoint."""

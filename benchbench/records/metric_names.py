@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 OF_AN_EPOCH = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 """What is measured after every epoch, so that a target can be set for it."""
 
+FINAL_TRAIN_LOSS = "final_train_loss"
+FINAL_VAL_ACCURACY = "final_val_accuracy"
+FINAL_VAL_LOSS = "final_val_loss"
+TEST_ACCURACY = "test_accuracy"
+TEST_LOSS = "test_loss"
+WALL_SECONDS = "time/wall_seconds"
+
+MEDIAN_EPOCH_SECONDS = "median_epoch_seconds"
+MEDIAN_IMAGES_PER_SECOND = "median_images_per_second"
+PEAK_MEMORY_BYTES = "peak_memory_bytes"
+RATIO_TO_BASELINE = "ratio_to_baseline"
+RATIO_LOW = "ratio_low"
+RATIO_HIGH = "ratio_high"
+"""These are of a timed variant, over all rounds."""
+
 MAX_CLASS_METRICS = 20
 _MAX_CLASS_CHARACTERS = 200
 """MLflow takes 250 for a metric's whole name, mlflow/utils/validation.py."""
@@ -38,7 +53,7 @@ def class_slugs(class_names: tuple[str, ...]) -> dict[str, str]:
 def class_metric(name: str) -> str:
     """Return the metric that is meant by ``test_accuracy/CLASS`` with a class's own name; others are as they are."""
     prefix, slash, class_name = name.partition("/")
-    return f"{prefix}/{_slug(class_name)}" if slash and prefix == "test_accuracy" else name
+    return f"{prefix}/{_slug(class_name)}" if slash and prefix == TEST_ACCURACY else name
 
 
 def _slug(class_name: str) -> str:
@@ -59,11 +74,11 @@ def final_values(final: Final) -> dict[str, float]:
     """Return the metrics of the trained model; those of single classes for up to twenty classes."""
     values: dict[str, float] = {
         "final_train_accuracy": final.train_accuracy,
-        "final_train_loss": final.train_loss,
-        "final_val_accuracy": final.val_accuracy,
-        "final_val_loss": final.val_loss,
-        "test_accuracy": final.test_accuracy,
-        "test_loss": final.test_loss,
+        FINAL_TRAIN_LOSS: final.train_loss,
+        FINAL_VAL_ACCURACY: final.val_accuracy,
+        FINAL_VAL_LOSS: final.val_loss,
+        TEST_ACCURACY: final.test_accuracy,
+        TEST_LOSS: final.test_loss,
         "test_top5_accuracy": final.test_top5_accuracy,
         "best_val_loss_epoch": final.best_val_loss_epoch,
     }
@@ -73,7 +88,7 @@ def final_values(final: Final) -> dict[str, float]:
     per_class = final.test_accuracy_per_class
     if len(per_class) <= MAX_CLASS_METRICS:
         slugs = class_slugs(tuple(per_class))
-        values |= {f"test_accuracy/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()}
+        values |= {f"{TEST_ACCURACY}/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()}
     return values
 
 
@@ -99,7 +114,7 @@ def known_metrics() -> tuple[str, ...]:
 
 def is_fraction(name: str) -> bool:
     """Tell whether the values of a metric are fractions from 0 to 1."""
-    return name.endswith("_accuracy") or name.startswith("test_accuracy/")
+    return name.endswith("_accuracy") or name.startswith(f"{TEST_ACCURACY}/")
 
 
 def check_value(name: str, value: float, *, where: str) -> None:
@@ -141,6 +156,6 @@ def check_question(compare: Compare, expected: Iterable[Expected] = ()) -> None:
             raise SpecError(
                 f"no target of [compare] has the metric {name!r}", hint="targets = { val_accuracy = 0.5 }, for example"
             )
-        if plain not in known and not plain.startswith("test_accuracy/"):
+        if plain not in known and not plain.startswith(f"{TEST_ACCURACY}/"):
             hint = closest(name, known) or f"metrics: {', '.join(known)}, test_accuracy/<class>"
             raise SpecError(f"no trial has a metric {name!r}", hint=hint)

@@ -15,6 +15,7 @@ from benchbench.compare.interval_plot import interval_plot, plot_lines
 from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 from benchbench.records import file_names
+from benchbench.records.metric_names import FINAL_VAL_ACCURACY, TEST_ACCURACY, TEST_LOSS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +32,7 @@ MAX_CHARACTERS = 7500
 
 MAX_BARS, PLOT_CHARACTERS = 12, 80
 
-_RESULTS = ("status", "num_epochs", "final_val_accuracy", "test_accuracy", "test_loss", "train_seconds", "error")
+_RESULTS = ("status", "num_epochs", FINAL_VAL_ACCURACY, TEST_ACCURACY, TEST_LOSS, "train_seconds", "error")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from benchbench.config.design import Design, Designs
-from benchbench.records import sqlite_addresses
+from benchbench.records import metric_names, sqlite_addresses
 from benchbench.records.events import rank
 from benchbench.records.json_adapter import json_adapter
 from benchbench.records.known_runs import FinishedRun, Known
@@ -166,8 +166,10 @@ def _finished(run: Run) -> FinishedRun:
         run_id=run.info.run_id,
         sources=_under(tags, content.SOURCE_TAG),
         versions=_under(tags, content.VERSION_TAG),
-        wall_seconds=metrics.get("time/wall_seconds"),
-        rank=rank(metrics.get("final_val_accuracy", -1.0), metrics.get("final_val_loss", float("inf"))),
+        wall_seconds=metrics.get(metric_names.WALL_SECONDS),
+        rank=rank(
+            metrics.get(metric_names.FINAL_VAL_ACCURACY, -1.0), metrics.get(metric_names.FINAL_VAL_LOSS, float("inf"))
+        ),
     )
 
 

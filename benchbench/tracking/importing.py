@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchbench.records.metric_names import FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import content, grid_runs, logged_models
 from benchbench.tracking.client import log_in_batches
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 UNFINISHED_TAG = "benchbench.import"
 """On a run whose import was interrupted; the next import goes on with it."""
 
-_COMPARED = ("final_train_loss", "test_accuracy", "test_loss", "time/wall_seconds")
+_COMPARED = (FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS)
 
 
 class Imported(NamedTuple):

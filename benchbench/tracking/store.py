@@ -86,7 +86,7 @@ class Store:
         in MLflow stays deleted, and the journal says so. Raises :class:`~benchbench.errors.TrackingError` if not all
         could be sent.
         """
-        lock = FileLock(journal.folder / "delivery.lock", timeout=LOCK_SECONDS)
+        lock = FileLock(journal.folder / file_names.DELIVERY_LOCK, timeout=LOCK_SECONDS)
         with as_tracking_error(f"cannot write to the tracking store {self.tracking_uri}"), lock:
             sent = _files(journal)
             events = list(journal.events())

@@ -292,7 +292,7 @@ def _alone(job: TrialJob) -> Iterator[None]:
     """Hold the lock of the trial: a worker of an earlier call may still be ending."""
     folder = Path(job.folder).parent
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", timeout=LOCK_SECONDS)
+    lock = FileLock(folder / file_names.TRIAL_LOCK, timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout:
