@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+import benchbench as bb
+
 ATTEMPTS = 10
 """How many times a box's size is drawn; the first one that fits is used."""
 
@@ -31,6 +33,14 @@ class Boxes:
         in_rows = (rows >= self.top[:, None]) & (rows < (self.top + self.height)[:, None])
         in_columns = (columns >= self.left[:, None]) & (columns < (self.left + self.width)[:, None])
         return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
+
+
+def check_ranges(name: str, scale: tuple[float, float], ratio: tuple[float, float]) -> None:
+    """Raise :class:`benchbench.SpecError` if these are no ranges of areas and shapes."""
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise bb.SpecError(f"{name}: scale must rise and lie between 0 and 1, not {list(scale)}", hint="[0.08, 1.0]")
+    if not 0 < ratio[0] <= ratio[1]:
+        raise bb.SpecError(f"{name}: ratio must rise and be above 0, not {list(ratio)}", hint="[0.75, 1.33]")
 
 
 def draw_boxes(

@@ -7,8 +7,7 @@ from typing import Literal
 
 import torch
 from benchbench_plugins.image_operations import BRIGHTEST, as_type, per_image
-from benchbench_plugins.random_boxes import NUM_DRAWS, draw_boxes
-from benchbench_plugins.random_resized_crop import check_ranges
+from benchbench_plugins.random_boxes import NUM_DRAWS, check_ranges, draw_boxes
 from torch import Tensor
 
 import benchbench as bb

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from benchbench_plugins.image_operations import mirrored, resized_boxes
-from benchbench_plugins.random_boxes import NUM_DRAWS, Boxes, draw_boxes
+from benchbench_plugins.random_boxes import NUM_DRAWS, Boxes, check_ranges, draw_boxes
 from torch import Tensor
 
 import benchbench as bb
@@ -58,14 +58,6 @@ def largest_box(size: tuple[int, int], ratio: tuple[float, float]) -> tuple[int,
     elif width / height > largest:
         width = round(height * largest)
     return (size[0] - height) // 2, (size[1] - width) // 2, height, width
-
-
-def check_ranges(name: str, scale: tuple[float, float], ratio: tuple[float, float]) -> None:
-    """Raise :class:`benchbench.SpecError` if these are no ranges of areas and shapes."""
-    if not 0 < scale[0] <= scale[1] <= 1:
-        raise bb.SpecError(f"{name}: scale must rise and lie between 0 and 1, not {list(scale)}", hint="[0.08, 1.0]")
-    if not 0 < ratio[0] <= ratio[1]:
-        raise bb.SpecError(f"{name}: ratio must rise and be above 0, not {list(ratio)}", hint="[0.75, 1.33]")
 
 
 @bb.hookimpl
