@@ -18,6 +18,7 @@ HOUSE = REPOSITORY / "benchbench"
 PACKAGES = [*sorted(path.parent for path in HOUSE.rglob("__init__.py") if path.parent != HOUSE), REPOSITORY / "plugins"]
 OF_THE_WORKER = ("worker", "testing")
 HEAVY = ("torch", "torchvision", "timm")
+VAGUE_NAMES = ("found", "place", "what", "how")
 ARCHITECTURE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
@@ -33,6 +34,13 @@ def names_in(package: Path) -> set[str]:
     return modules | {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
 
 
+def name_made_by(node: ast.AST) -> str:
+    """Return the name of a variable that is assigned or of an argument, or "" for anything else."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return node.id
+    return node.arg if isinstance(node, ast.arg) else ""
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_the_docstring_of_a_package_lists_its_modules(package: Path) -> None:
     listed = listed_modules(package)
@@ -40,6 +48,18 @@ def test_the_docstring_of_a_package_lists_its_modules(package: Path) -> None:
     assert set(listed) == names_in(package), (
         f"one line each in {package.name}/__init__.py: '    name.py  what it holds'"
     )
+
+
+def test_variables_are_named_after_what_they_hold() -> None:
+    paths = [*HOUSE.rglob("*.py"), *(REPOSITORY / "plugins").rglob("*.py")]
+    files = [path for path in paths if path.name != "winograd_5x5.py"]
+    named = {
+        f"{path.relative_to(REPOSITORY)}:{node.lineno} {name}"
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (name := name_made_by(node)) in VAGUE_NAMES
+    }
+    assert not named
 
 
 def test_every_file_that_the_architecture_page_names_exists() -> None:

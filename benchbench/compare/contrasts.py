@@ -103,17 +103,17 @@ def contrast(ours: Values, baseline: Values, *, as_ratio: bool, confidence: floa
     return _tested(untested, a, b, confidence=confidence) if varies else untested
 
 
-def equivalence_p(found: Contrast, margin: float) -> float | None:
+def equivalence_p(tested: Contrast, margin: float) -> float | None:
     """Return the p value of the claim that the difference is smaller than ``margin``: two one-sided t tests (TOST).
 
     ``margin`` is in the units of the values. None without a test of the difference. Schuirmann, "A comparison of the
     two one-sided tests procedure and the power approach", J. of Pharmacokinetics and Biopharmaceutics 15, 1987.
     """
-    if found.p_value is None or found.standard_error is None:
+    if tested.p_value is None or tested.standard_error is None:
         return None
-    below = (found.difference + margin) / found.standard_error
-    above = (margin - found.difference) / found.standard_error
-    return float(stats.t.sf(min(below, above), found.degrees_of_freedom))
+    below = (tested.difference + margin) / tested.standard_error
+    above = (margin - tested.difference) / tested.standard_error
+    return float(stats.t.sf(min(below, above), tested.degrees_of_freedom))
 
 
 def permutation_p(ours: Values, baseline: Values, *, as_ratio: bool, level: float) -> float | None:

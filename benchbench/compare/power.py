@@ -45,19 +45,22 @@ class Advice:
         return likely or f"about {self.seeds} seeds{ends}"
 
 
-def advise(found: Contrast, *, level: float) -> Advice | None:
+def advise(contrast: Contrast, *, level: float) -> Advice | None:
     """Return how many seeds a test at this level needs for the difference; None if the noise was not measured.
 
     The noise of ``n`` trials is ``std * sqrt(df / chi2)`` for a quantile of chi-squared with as many degrees of
     freedom as the test has.
     """
-    if found.deviations is None or found.degrees_of_freedom is None or found.difference == 0:
+    if contrast.deviations is None or contrast.degrees_of_freedom is None or contrast.difference == 0:
         return None
     tails = (1 + ADVICE_CONFIDENCE) / 2, (1 - ADVICE_CONFIDENCE) / 2
-    quantiles = stats.chi2.ppf(tails, found.degrees_of_freedom)
-    factors = [1.0, *(math.sqrt(found.degrees_of_freedom / quantile) for quantile in quantiles)]
+    quantiles = stats.chi2.ppf(tails, contrast.degrees_of_freedom)
+    factors = [1.0, *(math.sqrt(contrast.degrees_of_freedom / quantile) for quantile in quantiles)]
     return Advice(
-        *(seeds_needed(found.difference, [factor * std for std in found.deviations], level=level) for factor in factors)
+        *(
+            seeds_needed(contrast.difference, [factor * std for std in contrast.deviations], level=level)
+            for factor in factors
+        )
     )
 
 

@@ -238,8 +238,8 @@ class Reader:
         except damaged_zip.DAMAGED as error:
             raise self._damaged(name) from error
 
-    def _damaged(self, what: str) -> SpecError:
-        return SpecError(f"{self._path} is damaged: {what} cannot be read", hint="export it or copy it again")
+    def _damaged(self, part: str) -> SpecError:
+        return SpecError(f"{self._path} is damaged: {part} cannot be read", hint="export it or copy it again")
 
 
 @contextmanager

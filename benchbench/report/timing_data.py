@@ -64,9 +64,9 @@ def timing_warnings(timing: Timing) -> Iterator[str]:
             f"{timing.num_noisy} of {len(timing.rounds)} rounds were noisy: other processes took up to"
             f" {fraction:.0%} of the {'GPU or the processor' if timing.rounds[0].on_gpu else 'processor'}"
         )
-    places = [warmed.started.acceleration.get("images", "in memory") for warmed in timing.warmed]
-    if len(set(places)) > 1:
-        by_name = "; ".join(f"{name}: {place}" for name, place in zip(timing.job.names, places, strict=False))
+    sources = [warmed.started.acceleration.get("images", "in memory") for warmed in timing.warmed]
+    if len(set(sources)) > 1:
+        by_name = "; ".join(f"{name}: {source}" for name, source in zip(timing.job.names, sources, strict=False))
         yield f"images were not read from the same place for all variants ({by_name})"
     for number, name in enumerate(timing.job.names):
         if not all(each.is_finite for each in timing.measurements(number)):

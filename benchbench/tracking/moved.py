@@ -92,8 +92,8 @@ def follow_move(tracking_uri: str) -> str:
     if database is None or not database.exists():
         return ""
     with closing(sqlite3.connect(database)) as connection, connection:
-        found = connection.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
-        locations = [(key, location) for key, location in found if location]
+        rows = connection.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
+        locations = [(key, location) for key, location in rows if location]
         moves = [(key, move) for key, location in locations if (move := find_move(location, database))]
         for experiment_id, move in moves:
             _readdress(connection, experiment_id, move, _COLUMNS)

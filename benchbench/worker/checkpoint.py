@@ -145,9 +145,9 @@ def _read_back(path: Path) -> None:
         raise _unreadable(reason) from error
 
 
-def _unreadable(what: str) -> UnreadableStateError:
+def _unreadable(content: str) -> UnreadableStateError:
     return UnreadableStateError(
-        f"this trial cannot be resumed if it is interrupted: its state holds {what}",
+        f"this trial cannot be resumed if it is interrupted: its state holds {content}",
         hint="let optimizer and scheduler keep numbers of Python and tensors of torch",
     )
 

@@ -121,10 +121,10 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
         batches.eval_batch_size = eval_batch_size
     if switches.turned:
         on_status(f"put back what plugins set in torch: {switches.turned}")
-    how = {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"} | (
+    facts = {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"} | (
         {} if reading.resident else {"images": "read from their file, some batches ahead"}
     )
-    started = _started(job, registry, loaded.facts, learner, acceleration=learner.acceleration.facts() | how)
+    started = _started(job, registry, loaded.facts, learner, acceleration=learner.acceleration.facts() | facts)
     memory_format = learner.acceleration.memory_format
     train, val, test = (batches.in_format(memory_format) for batches in (train, val, test))
     preparation = Preparation.of(dataset, loaded.facts.image_shape)

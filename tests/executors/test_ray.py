@@ -107,17 +107,17 @@ def records(executor: Executor, folder: Path, *drafts: Draft) -> dict[str, objec
 
 def test_ray_and_one_or_two_local_workers_leave_equal_records(tmp_path: Path) -> None:
     drafts = [draft(epochs=2, seed=seed) for seed in range(2)] + [unruly("raises")]
-    found = []
+    recorded = []
     for executor in (
         LocalExecutor(num_jobs=1, plugin_files=PLUGIN_FILES),
         LocalExecutor(num_jobs=2, plugin_files=PLUGIN_FILES),
         RayExecutor(num_jobs=2, plugin_files=PLUGIN_FILES),
     ):
         with executor:
-            found.append(records(executor, tmp_path, *drafts))
-    assert len(found[0]) == len(drafts)
-    assert found[0] == found[1]
-    assert found[0] == found[2]
+            recorded.append(records(executor, tmp_path, *drafts))
+    assert len(recorded[0]) == len(drafts)
+    assert recorded[0] == recorded[1]
+    assert recorded[0] == recorded[2]
 
 
 def test_trials_that_fail_in_every_way_leave_the_next_one_alone(executor: RayExecutor, tmp_path: Path) -> None:
