@@ -57,7 +57,6 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
         Literal["table", "markdown", "csv", "latex", "json"], typer.Option("--format", help="Format of the output.")
     ] = "table",
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Compare the configurations of an experiment over their seeds: differences, intervals, and a verdict for each."""
     if as_json and form not in ("table", "json"):

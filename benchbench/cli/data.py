@@ -52,7 +52,6 @@ def list_datasets(
     *,
     plugins: options.Plugins = None,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """List the datasets: where their images are, and the space that they and their decoded copies take."""
     from benchbench.data.cache import decoded_folder
@@ -90,7 +89,6 @@ def fetch_dataset(
     name: Name,
     plugins: options.Plugins = None,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Download a dataset; one that was interrupted is resumed."""
     from rich.console import Console
@@ -119,7 +117,6 @@ def verify_dataset(
     settings: Settings = None,
     plugins: options.Plugins = None,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Check a dataset's archive, decode every image, and count them."""
     opened = open_dataset(name, data, settings, plugins)
@@ -131,7 +128,7 @@ def verify_dataset(
             _print_findings(name, loaded, checksum=checksum)
 
 
-def show_dataset(  # noqa: PLR0913 - one argument per option
+def show_dataset(
     *,
     name: Name,
     output: Annotated[Path, typer.Option("--output", "-o", help="The image file to write.", show_default=False)],
@@ -148,7 +145,6 @@ def show_dataset(  # noqa: PLR0913 - one argument per option
     data: options.Data = None,
     settings: Settings = None,
     plugins: options.Plugins = None,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Draw images of each split as the network sees them, with their classes, into one image file."""
     from benchbench.data.checks import cut_problem

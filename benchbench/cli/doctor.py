@@ -21,7 +21,6 @@ def doctor(
     *,
     plugins: options.Plugins = None,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Check versions, devices, cores, the tracking store, plugins and data.
 

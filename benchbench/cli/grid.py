@@ -83,7 +83,6 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     checkpoint_every: options.CheckpointEvery = None,
     keep_checkpoints: options.KeepCheckpoints = False,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Run the trials of FILE: skip those that are done, resume those that were interrupted, run the rest."""
     from rich.console import Console

@@ -39,7 +39,6 @@ def list_plugins(
     ] = None,
     plugins: options.Plugins = None,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """List the plugins that are installed."""
     from benchbench.cli.output import print_json, print_table

@@ -41,7 +41,7 @@ class _Group(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        options.offer_no_plugins(self)
+        options.offer_to_all(self)
 
     def invoke(self, ctx: Any) -> Any:
         try:

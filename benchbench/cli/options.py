@@ -51,6 +51,9 @@ def leave_out_plugins(are_left_out: bool) -> None:  # noqa: FBT001 - the value o
         os.environ[ONLY_OURS] = "1"
 
 
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=_set_debug, expose_value=False, help="Show tracebacks of errors.")
+]
 NoPlugins = Annotated[
     bool,
     typer.Option(
@@ -63,21 +66,22 @@ NoPlugins = Annotated[
 ]
 
 
-def offer_no_plugins(command: Any) -> None:
-    """Give a command, or every command of a group, the option ``--no-plugins``."""
+def offer_to_all(command: Any) -> None:
+    """Give a command, or every command of a group, the options ``--debug`` and ``--no-plugins`` if it has none such."""
     inner = getattr(command, "commands", {}).values()
     for one in inner:
-        offer_no_plugins(one)
+        offer_to_all(one)
     if not inner:
-        command.params += _no_plugins_params()
+        taken = {name for param in command.params for name in param.opts}
+        command.params += [param for param in _params_of_all() if taken.isdisjoint(param.opts)]
 
 
-def _no_plugins_params() -> list[Any]:
-    """Return the option as typer builds it from a function: the classes behind it differ between typer's versions."""
+def _params_of_all() -> list[Any]:
+    """Return the options as typer builds them from a function: the classes behind differ between typer's versions."""
     app = typer.Typer(add_completion=False)
 
     @app.command()
-    def carry(*, no_plugins: NoPlugins = False) -> None:
+    def carry(*, debug: Debug = False, no_plugins: NoPlugins = False) -> None:
         pass
 
     return list(get_command(app).params)
@@ -117,7 +121,6 @@ def complete_plugin(kind: str, ctx: typer.Context, incomplete: str) -> Completio
     return [(entry.name, entry.summary) for entry in catalog.of_kind(kind) if entry.name.startswith(incomplete)]
 
 
-Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show tracebacks of errors.")]
 Version = Annotated[
     bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
 ]

@@ -34,7 +34,6 @@ def new_plugin(
     name: Annotated[str, typer.Argument(help="What the plugin will be called, such as my-net.")],
     as_file: Annotated[bool, typer.Option("--file", help="Write one loose file, without package and tests.")] = False,
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Write a plugin that works as it stands, to begin from: a package that pip installs, with its tests.
 
@@ -69,7 +68,6 @@ def check_plugin(
     plugins: options.Plugins = None,
     data: options.Data = None,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Check that plugins do what every plugin of their kind must do, and say how to mend what they do not.
 

@@ -34,7 +34,6 @@ def predict(
         bool, typer.Option("--trust", help="Load a model that came with a results file: it can run any code.")
     ] = False,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Predict the classes of images with the model of a run, which prepares them as it did in training.
 

@@ -39,7 +39,6 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     grid: options.StudyFile = None,
     population: options.Population = False,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Write what an experiment answers into one HTML file that opens without a network."""
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)

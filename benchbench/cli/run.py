@@ -134,7 +134,6 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     checkpoint_every: options.CheckpointEvery = None,
     keep_checkpoints: options.KeepCheckpoints = False,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Train MODEL on DATASET and track it in MLflow.
 

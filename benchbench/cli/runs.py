@@ -31,7 +31,6 @@ def list_runs(
     *,
     experiment: options.Experiment = DEFAULT_EXPERIMENT,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """List the trials of an experiment: their state, how far they are, how old, and what MLflow does not have yet.
 

@@ -42,7 +42,6 @@ def show_plugin(
     ] = None,
     plugins: options.Plugins = None,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Show a plugin's parameters: type, default, limits and help."""
     from benchbench.cli.output import print_json

@@ -138,7 +138,6 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     experiment: options.Experiment = DEFAULT_EXPERIMENT,
     plugins: options.Plugins = None,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Time an epoch of each variant, in interleaved rounds in one process, and say which is faster.
 

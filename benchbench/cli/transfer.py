@@ -35,7 +35,6 @@ def export(
         typer.Option("--artifacts", help="What goes along: records, all tables, or figures and models too."),
     ] = "light",
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Write the trials, grids and timings of an experiment into one file, without paths and credentials."""
     from rich.console import Console
@@ -67,7 +66,6 @@ def import_(
         typer.Option("--experiment", help="MLflow experiment.", show_default="the one that the runs come from"),
     ] = None,
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - its callback does it
 ) -> None:
     """Take exported runs into this folder's store; runs that are there already are left as they are."""
     from rich.console import Console
