@@ -17,7 +17,7 @@ class BinaryCrossEntropy(bb.Loss, name="bce"):
 
     label_smoothing: float = bb.param(0.0, "part of the label that is spread evenly over all outputs", ge=0, lt=1)
 
-    def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:  # noqa: ARG002 - a base class names them
+    def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:
         """Return a module over :func:`torch.nn.functional.binary_cross_entropy_with_logits`."""
         return _OfClasses(self.label_smoothing)
 

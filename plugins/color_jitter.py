@@ -29,7 +29,7 @@ class ColorJitter(bb.Augmentation, name="color_jitter"):
         """Return 4: one for each change."""
         return 4
 
-    def build(self, data: bb.ImageSpec) -> bb.Augment:  # noqa: ARG002 - a base class names it
+    def build(self, data: bb.ImageSpec) -> bb.Augment:
         """Return the function; images keep their type."""
         changes: tuple[tuple[Callable[[Tensor, Tensor], Tensor], float, float], ...] = (
             (brightness, 1.0, self.brightness),

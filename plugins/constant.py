@@ -15,7 +15,7 @@ class Constant(bb.Scheduler, name="constant"):
 
     depends_on_length: ClassVar[bool] = False
 
-    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:  # noqa: ARG002
+    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:
         """Return a scheduler that multiplies by one."""
         return ConstantLR(optimizer, factor=1.0, total_iters=0)
 

@@ -37,11 +37,11 @@ class Digits(bb.Dataset, name="digits"):
         (0.325,), "divides pixels after that; the standard deviation of the training images"
     )
 
-    def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002 - a base class names it
+    def sources(self, root: Path) -> tuple[Path, ...]:
         """Return nothing: the images are part of scikit-learn."""
         return ()
 
-    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002 - a base class names it
+    def load(self, root: Path) -> bb.Splits:
         """Return the images as 64x64 RGB, enlarged by linear interpolation."""
         from sklearn.datasets import load_digits
 

@@ -17,7 +17,7 @@ class Exponential(bb.Scheduler, name="exponential"):
 
     gamma: float = bb.param(0.95, "factor of each epoch", gt=0, le=1)
 
-    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:  # noqa: ARG002
+    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:
         """Return :class:`torch.optim.lr_scheduler.ExponentialLR`."""
         return ExponentialLR(optimizer, gamma=self.gamma)
 

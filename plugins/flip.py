@@ -13,7 +13,7 @@ class Flip(bb.Augmentation, name="flip"):
 
     p: float = bb.param(0.5, "probability that an image is mirrored", ge=0, le=1)
 
-    def build(self, data: bb.ImageSpec) -> bb.Augment:  # noqa: ARG002 - a base class names it
+    def build(self, data: bb.ImageSpec) -> bb.Augment:
         """Return the function; images keep their type."""
 
         def flip(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:

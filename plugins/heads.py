@@ -55,6 +55,6 @@ def freeze_all_but(network: nn.Module, head: Sequence[nn.Module]) -> None:
 
 
 class _StaysInEvalMode(Base):
-    def train(self, mode: bool = True) -> Any:  # noqa: FBT001, FBT002, ARG002 - as torch has it
+    def train(self, mode: bool = True) -> Any:  # noqa: FBT001, FBT002 - as torch has it
         """Stay in eval mode."""
         return super().train(False)

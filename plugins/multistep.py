@@ -19,7 +19,7 @@ class MultiStep(bb.Scheduler, name="multistep"):
     milestones: tuple[Annotated[int, Field(ge=1)], ...] = bb.param((30, 60, 80), "epochs after which the rate falls")
     gamma: float = bb.param(0.1, "factor by which each step multiplies the learning rate", gt=0, le=1)
 
-    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:  # noqa: ARG002
+    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:
         """Return :class:`torch.optim.lr_scheduler.MultiStepLR`."""
         return MultiStepLR(optimizer, milestones=self.milestones, gamma=self.gamma)
 

@@ -15,7 +15,7 @@ class NoAugmentation(bb.Augmentation, name="none"):
         """Return 0: nothing is random."""
         return 0
 
-    def build(self, data: bb.ImageSpec) -> bb.Augment:  # noqa: ARG002 - a base class names it
+    def build(self, data: bb.ImageSpec) -> bb.Augment:
         """Return a function that changes nothing."""
 
         def unchanged(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001

@@ -23,7 +23,7 @@ class Plateau(bb.Scheduler, name="plateau"):
     cooldown: int = bb.param(0, "epochs after that in which nothing is counted", ge=0)
     min_lr: float = bb.param(0.0, "least learning rate", ge=0)
 
-    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> ReduceLROnPlateau:  # noqa: ARG002
+    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> ReduceLROnPlateau:
         """Return :class:`torch.optim.lr_scheduler.ReduceLROnPlateau`."""
         return ReduceLROnPlateau(
             optimizer,

@@ -18,7 +18,7 @@ class Step(bb.Scheduler, name="step"):
     step_size: int = bb.param(30, "epochs between two steps", ge=1)
     gamma: float = bb.param(0.1, "factor by which each step multiplies the learning rate", gt=0, le=1)
 
-    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:  # noqa: ARG002
+    def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:
         """Return :class:`torch.optim.lr_scheduler.StepLR`."""
         return StepLR(optimizer, step_size=self.step_size, gamma=self.gamma)
 

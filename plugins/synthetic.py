@@ -38,11 +38,11 @@ class Synthetic(bb.Dataset, name="synthetic"):
     noise: float = bb.param(0.5, "fraction of an image that is noise; at 1 there is nothing to learn", ge=0, le=1)
     data_seed: int = bb.param(0, "another one makes other images", ge=0)
 
-    def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002 - a base class names it
+    def sources(self, root: Path) -> tuple[Path, ...]:
         """Return nothing: the images are made."""
         return ()
 
-    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002 - a base class names it
+    def load(self, root: Path) -> bb.Splits:
         """Return images whose pixels are bytes of SHAKE-128, so that no version of a library matters."""
         return bb.Splits(
             self._part("train", self.num_train),

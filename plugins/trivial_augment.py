@@ -28,7 +28,7 @@ class TrivialAugment(bb.Augmentation, name="trivial_augment"):
         """Return 3: for the operation, its strength and its direction."""
         return 3
 
-    def build(self, data: bb.ImageSpec) -> bb.Augment:  # noqa: ARG002 - a base class names it
+    def build(self, data: bb.ImageSpec) -> bb.Augment:
         """Return the function; images are uint8 after it."""
         table_on = functools.cache(STRENGTHS.table(self.num_bins).to)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchbench.config.defaults import Accelerate, ArtifactLevel  # noqa: TC001 - pydantic reads the annotations
-from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
+from benchbench.config.defaults import Accelerate, ArtifactLevel
+from benchbench.config.spec import Spec
 
 
 @dataclass(frozen=True)

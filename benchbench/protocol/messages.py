@@ -8,16 +8,16 @@ after another, and any of them with :class:`Refused`. A :class:`Status` or an :c
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import Field
 
-from benchbench.config.spec import Draft  # noqa: TC001
+from benchbench.config.spec import Draft
 from benchbench.errors import BenchError
-from benchbench.protocol.jobs import Resolved, TimingJob, TrialJob  # noqa: TC001
-from benchbench.protocol.timing_messages import TimingEvent  # noqa: TC001
+from benchbench.protocol.jobs import Resolved, TimingJob, TrialJob
+from benchbench.protocol.timing_messages import TimingEvent
 from benchbench.records.events import Error, Event
 from benchbench.records.json_adapter import json_adapter
 

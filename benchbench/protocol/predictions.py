@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchbench.records.events import Error  # noqa: TC001 - pydantic reads the annotations
+from benchbench.records.events import Error
 
 
 @dataclass(frozen=True)

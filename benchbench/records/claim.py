@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from benchbench.config.defaults import ArtifactLevel  # noqa: TC001 - pydantic reads the annotations
+from benchbench.config.defaults import ArtifactLevel
 from benchbench.records import sqlite_addresses
 from benchbench.records.calls import NOBODY, Call
 

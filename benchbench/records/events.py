@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
-from benchbench.records.machine import Machine  # noqa: TC001
+from benchbench.config.spec import Spec
+from benchbench.records.machine import Machine
 
 Rank = tuple[float, float]
 """What trials are ranked by: validation accuracy, then the lower validation loss."""

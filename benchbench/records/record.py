@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError, with_config
 
-from benchbench.config.spec import Spec  # noqa: TC001 - pydantic reads the annotations
+from benchbench.config.spec import Spec
 from benchbench.config.validation import describe_errors
 from benchbench.records.events import (
     WORST_RANK,
@@ -28,7 +28,7 @@ from benchbench.records.events import (
     Times,
 )
 from benchbench.records.json_adapter import json_adapter
-from benchbench.records.machine import Machine  # noqa: TC001
+from benchbench.records.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -357,7 +357,7 @@ def test_the_cache_lies_below_the_cache_folder_whatever_the_name() -> None:
 
 def test_a_dataset_without_files_is_cached_whatever_the_path(tmp_path: Path) -> None:
     class Unrooted(Squares, name="unrooted"):
-        def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002
+        def sources(self, root: Path) -> tuple[Path, ...]:
             return ()
 
         def load(self, root: Path) -> bb.Splits:
@@ -381,7 +381,7 @@ def test_what_a_plugin_raises_is_said_with_its_name(root: Path) -> None:
 
 def test_a_load_that_does_not_say_what_it_reads_is_asked_again_for_another_size(tmp_path: Path) -> None:
     class Sized(bb.Dataset, name="sized"):
-        def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+        def load(self, root: Path) -> bb.Splits:
             part = square(2, side=self.image_size, shade=9)
             return bb.Splits(part, part, part, ("dark", "bright"))
 

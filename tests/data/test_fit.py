@@ -36,10 +36,10 @@ class Kept(bb.Dataset, name="kept"):
 
     load_uses: ClassVar[frozenset[str]] = frozenset()
 
-    def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002
+    def sources(self, root: Path) -> tuple[Path, ...]:
         return ()
 
-    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+    def load(self, root: Path) -> bb.Splits:
         part = bb.Split(noise(6, 3, 12, 8), np.arange(6) % 2)
         return bb.Splits(part, part, part, ("a", "b"))
 
@@ -113,10 +113,10 @@ def test_a_resized_photograph_is_that_of_pillow() -> None:
 class Lazy(bb.Dataset, name="lazy"):
     """Images of 12 x 8 pixels that are decoded when they are read; the one before the last cannot be."""
 
-    def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002
+    def sources(self, root: Path) -> tuple[Path, ...]:
         return ()
 
-    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+    def load(self, root: Path) -> bb.Splits:
         def read(row: int) -> NDArray[np.uint8]:
             return noise(6, 3, 12, 8)[row] if row != 4 else noise(3, 12, 9)
 

@@ -35,7 +35,7 @@ class Shades(bb.Dataset, name="shades"):
     damaged: tuple[int, ...] = bb.param((), "rows")
     skip: bool = bb.param(False, "leaves damaged images out")
 
-    def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002
+    def sources(self, root: Path) -> tuple[Path, ...]:
         return ()
 
     def load(self, root: Path) -> bb.Splits:
@@ -74,7 +74,7 @@ def small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lazy_images_keep_the_promises_of_all_datasets(tmp_path: Path) -> None:
     class Noise(Shades, name="noise"):
-        def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+        def load(self, root: Path) -> bb.Splits:
             return bb.Splits(self._part(1), self._part(2), self._part(3), ("even", "odd"))
 
         def _part(self, seed: int) -> bb.Split:

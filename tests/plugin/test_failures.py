@@ -33,7 +33,7 @@ class Forgets(Net, name="forgets"):
 
 
 class Still(bb.Optimizer, name="still"):
-    def build(self, model: nn.Module) -> torch.optim.Optimizer:  # noqa: ARG002
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
         raise ValueError
 
 

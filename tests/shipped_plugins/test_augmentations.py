@@ -64,7 +64,7 @@ def test_probabilities_of_0_and_1_are_never_and_always(p: float, draw: float) ->
 
 @pytest.mark.parametrize(("row", "column", "flips"), [(0, 0, False), (4, 4, False), (8, 3, True), (0, 8, True)])
 @pytest.mark.parametrize("mode", ["reflect", "black"])
-def test_a_shifted_crop_is_that_of_torchvision(row: int, column: int, flips: bool, mode: str) -> None:  # noqa: FBT001
+def test_a_shifted_crop_is_that_of_torchvision(row: int, column: int, flips: bool, mode: str) -> None:
     images = photos()
     draws = torch.tensor([[(row + 0.5) / 9, (column + 0.5) / 9, 0.1 if flips else 0.9]])
     padded = torchvision.pad(images, [4], padding_mode="reflect" if mode == "reflect" else "constant")

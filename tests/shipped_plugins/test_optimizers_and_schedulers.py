@@ -21,7 +21,7 @@ from benchbench_plugins.timm_models import Timm
 from benchbench_plugins.timm_optimizers import TimmOptimizer
 from timm.optim import list_optimizers
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
 import benchbench as bb
@@ -117,7 +117,7 @@ def test_steps_of_lion_are_those_of_its_paper() -> None:
 
     class ByHand(torch.optim.SGD):
         @torch.no_grad()
-        def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
             for weight in self.param_groups[0]["params"]:
                 momentum = momenta.setdefault(id(weight), torch.zeros_like(weight))
                 step = (0.9 * momentum + 0.1 * weight.grad).sign() + 0.1 * weight

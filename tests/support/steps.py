@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from benchbench.worker.accelerate import Acceleration, Case
 from benchbench.worker.accelerate.in_place import StepsInPlace

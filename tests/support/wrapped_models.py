@@ -15,7 +15,7 @@ class Wrapped(bb.Model, name="wrapped"):
 
     make: ClassVar[Any] = None
 
-    def build(self, data: bb.DataSpec) -> nn.Module:  # noqa: ARG002
+    def build(self, data: bb.DataSpec) -> nn.Module:
         module: nn.Module = type(self).make()
         return module
 

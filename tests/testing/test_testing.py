@@ -105,7 +105,7 @@ class Images(bb.Dataset, name="images"):
 
     change: ClassVar[dict[str, Any]] = {}
 
-    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+    def load(self, root: Path) -> bb.Splits:
         generator = torch.Generator().manual_seed(0)
         train, val, good = (
             {

@@ -10,7 +10,7 @@ import torch
 from support.check_outcomes import caught
 from support.wrapped_models import model_of
 from torch import nn
-from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.nn import functional as F
 
 import benchbench as bb
 from benchbench.testing.model import model_outcomes

@@ -32,7 +32,7 @@ COUNT = itertools.count()
 class Images(bb.Dataset, name="images"):
     """Three splits of four images that have nothing in common."""
 
-    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+    def load(self, root: Path) -> bb.Splits:
         train, val, test = (self.split(number) for number in range(3))
         return bb.Splits(train, val, test, ("a", "b"))
 
@@ -109,7 +109,7 @@ class ReadsTheMean(Images, name="reads-the-mean"):
 
 
 class NoSources(Images, name="no-sources"):
-    def sources(self, root: Path) -> tuple[Path, ...]:  # noqa: ARG002
+    def sources(self, root: Path) -> tuple[Path, ...]:
         return ()
 
     def load(self, root: Path) -> bb.Splits:
@@ -184,7 +184,7 @@ class Own(torch.optim.SGD):
 
     least = 1e-8
 
-    def step(self, closure: Any = None) -> None:  # noqa: ARG002
+    def step(self, closure: Any = None) -> None:
         for group in self.param_groups:
             for weight in group["params"]:
                 weight.data -= group["lr"] * weight.grad / (weight.grad.norm() + self.least)
@@ -254,7 +254,7 @@ class Rates(bb.Scheduler, name="rates"):
     def build(self, optimizer: torch.optim.Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:
         return LambdaLR(optimizer, lambda step: self.factor(step, num_epochs, steps_per_epoch))
 
-    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:  # noqa: ARG002
+    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:
         return 1.0
 
 
@@ -266,7 +266,7 @@ class MetricOfABatch(Rates, name="metric-of-a-batch"):
     metric: ClassVar[str | None] = "val_loss"
     step_every: ClassVar[Literal["epoch", "batch"]] = "batch"
 
-    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:  # noqa: ARG002
+    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:
         return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
 
 
@@ -275,27 +275,27 @@ class BadTime(Rates, name="bad-time"):
 
 
 class OtherOptimizer(Rates, name="other-optimizer"):
-    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:  # noqa: ARG002
+    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:
         return LambdaLR(torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1), lambda _: 1.0)
 
 
 class Below(Rates, name="below"):
-    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:  # noqa: ARG002
+    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:
         return 1.0 - step
 
 
 class OneGroup(Rates, name="one-group"):
-    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:  # noqa: ARG002
+    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:
         return LambdaLR(optimizer, [lambda step: 1 / (1 + step), *[lambda _: 1.0] * (len(optimizer.param_groups) - 1)])
 
 
 class DividesByZero(Rates, name="divides-by-zero"):
-    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:  # noqa: ARG002
+    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:
         return 1 + math.sin(step) / (num_epochs - 1)
 
 
 class CountsCalls(Rates, name="counts-calls"):
-    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:  # noqa: ARG002
+    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:
         calls = itertools.count(1)
         return LambdaLR(optimizer, [lambda _: 1 / next(calls)] * len(optimizer.param_groups))
 
@@ -303,7 +303,7 @@ class CountsCalls(Rates, name="counts-calls"):
 class SaysThatItDoesNot(Rates, name="says-that-it-does-not"):
     depends_on_length: ClassVar[bool] = False
 
-    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:  # noqa: ARG002
+    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:
         return 1 - step / num_epochs
 
 

@@ -27,7 +27,7 @@ HALF = 0.5
 class Darker(bb.Augmentation, name="darker"):
     """Makes each image darker, by its random number."""
 
-    def build(self, data: bb.ImageSpec) -> bb.Augment:  # noqa: ARG002
+    def build(self, data: bb.ImageSpec) -> bb.Augment:
         return self.change
 
     def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
@@ -45,12 +45,12 @@ class ImagesAlone(Darker, name="images-alone"):
 
 
 class Smaller(Darker, name="smaller"):
-    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
         return images[:, :, 1:], labels
 
 
 class WholeNumbersOnly(Darker, name="whole-numbers-only"):
-    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
         return images, functional.one_hot(labels, 3).float()
 
 
@@ -60,18 +60,18 @@ class TooBright(Darker, name="too-bright"):
 
 
 class HalfLabels(Darker, name="half-labels"):
-    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
         return images, functional.one_hot(labels, 3) / 2 if labels.ndim == 1 else labels
 
 
 class InPlace(Darker, name="in-place"):
-    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
         images[:, 0] = 0
         return images, labels
 
 
 class Relabels(Darker, name="relabels"):
-    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
         labels[0] = 1
         return images, labels
 
@@ -82,7 +82,7 @@ class OwnGenerator(Darker, name="own-generator"):
 
 
 class LooksAround(Darker, name="looks-around"):
-    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
         return (images + images.float().mean(dim=0)) / 2, labels
 
 
@@ -92,7 +92,7 @@ class DecidesForAll(Darker, name="decides-for-all"):
 
 
 class RollsLabels(Darker, name="rolls-labels"):
-    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:  # noqa: ARG002
+    def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
         return images, labels.roll(1)
 
 
@@ -123,7 +123,7 @@ def test_a_wrong_augmentation_is_caught(plugin: bb.Augmentation, check: str, pro
 class Entropy(bb.Loss, name="entropy-test"):
     """The cross-entropy, as ``change`` changes it."""
 
-    def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:  # noqa: ARG002
+    def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:
         return Changed(self)
 
     def change(self, logits: Tensor, targets: Tensor) -> Any:
@@ -198,7 +198,7 @@ class WithAnObject(nn.Module):
 
 
 class KeepsAnObject(bb.Loss, name="keeps-an-object"):
-    def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:  # noqa: ARG002
+    def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:
         return WithAnObject()
 
 

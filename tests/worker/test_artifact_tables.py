@@ -125,7 +125,7 @@ def test_a_full_run_keeps_images_of_each_class_and_some_with_their_predictions(s
 
 
 @pytest.mark.parametrize(("level", "expected"), [("none", False), ("light", True)])
-def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: bool) -> None:  # noqa: FBT001
+def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: bool) -> None:
     folder = tmp_path / "attempt" / "artifacts"
     write_tables(folder, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level=level)
     assert (folder / "predictions.csv").exists() == expected

@@ -132,7 +132,7 @@ def test_images_are_cropped_before_they_are_augmented() -> None:
 class Wrong(bb.Augmentation, name="wrong"):
     """Does what ``returns`` says."""
 
-    def build(self, data: ImageSpec) -> Any:  # noqa: ARG002
+    def build(self, data: ImageSpec) -> Any:
         return self.function
 
 
@@ -144,11 +144,11 @@ def wrong(function: Any) -> bb.Augmentation:
     ("function", "message"),
     [
         (None, "build() must return a function, not None"),
-        (lambda images, labels, draws: images, "it must return images and labels, two tensors"),  # noqa: ARG005
-        (lambda images, labels, draws: (images.double(), labels), "images of [2, 3, 16, 16] in uint8 or float32"),  # noqa: ARG005
-        (lambda images, labels, draws: (images[..., :8], labels), "not [2, 3, 16, 8] in torch.uint8"),  # noqa: ARG005
-        (lambda images, labels, draws: (images, labels.float()), "labels of [2] in int64 or of [2, 4] in float32"),  # noqa: ARG005
-        (lambda images, labels, draws: images / {}, "failed on two images: TypeError: unsupported operand"),  # noqa: ARG005
+        (lambda images, labels, draws: images, "it must return images and labels, two tensors"),
+        (lambda images, labels, draws: (images.double(), labels), "images of [2, 3, 16, 16] in uint8 or float32"),
+        (lambda images, labels, draws: (images[..., :8], labels), "not [2, 3, 16, 8] in torch.uint8"),
+        (lambda images, labels, draws: (images, labels.float()), "labels of [2] in int64 or of [2, 4] in float32"),
+        (lambda images, labels, draws: images / {}, "failed on two images: TypeError: unsupported operand"),
     ],
 )
 def test_an_augmentation_that_breaks_its_promises_is_named(function: Callable[..., Any], message: str) -> None:

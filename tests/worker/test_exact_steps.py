@@ -20,7 +20,7 @@ from benchbench_plugins.timm_models import Timm
 from support.counters import LoneCounter
 from support.training import BATCH_SIZE, CPU, PREPROCESSING, batches, learner, make_images
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 import benchbench as bb
 from benchbench.config.defaults import Precision

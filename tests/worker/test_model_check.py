@@ -99,7 +99,7 @@ def test_layers_that_wait_for_their_inputs_know_them_afterwards() -> None:
 class Silent(nn.Sequential):
     """Its train() returns nothing, as that of some backbones does."""
 
-    def train(self, mode: bool = True) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 - as in torch
+    def train(self, mode: bool = True) -> None:  # type: ignore[override]  # noqa: FBT002 - as in torch
         super().train(mode)
 
 

@@ -12,7 +12,7 @@ from benchbench_plugins.sgd import SGD
 from benchbench_plugins.step import Step
 from support.counters import LoneCounter
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from benchbench.worker.accelerate import Acceleration, Case, linear_products
 from benchbench.worker.accelerate.in_place import StepsInPlace
@@ -209,7 +209,7 @@ class Remembering(nn.Module):
         self.weight = nn.Parameter(torch.ones(4, WIDTH))
         self.kept: torch.Tensor | None = None
 
-    def train(self, mode: bool = True) -> Remembering:  # noqa: FBT001, FBT002 - as in torch
+    def train(self, mode: bool = True) -> Remembering:  # noqa: FBT002 - as in torch
         super().train(mode)
         if mode:
             self.kept = None

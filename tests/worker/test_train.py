@@ -12,7 +12,7 @@ from benchbench_plugins.step import Step
 from support.counters import LoneCounter
 from support.training import CPU, batches, learner, make_images
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from benchbench.records.events import Epoch
 from benchbench.worker.accelerate import Acceleration

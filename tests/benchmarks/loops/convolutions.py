@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from products import milliseconds
-from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.nn import functional as F
 
 from benchbench.worker.accelerate import constant_border, keep_freed_memory, winograd_3x3, winograd_5x5
 from benchbench.worker.batches import Span, Window

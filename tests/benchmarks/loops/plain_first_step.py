@@ -9,7 +9,7 @@ import mlflow
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
-from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 if __name__ == "__main__":

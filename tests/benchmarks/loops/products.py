@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.nn import functional as F
 
 from benchbench.worker.accelerate import keep_freed_memory
 from benchbench.worker.accelerate.linear_products import PRODUCTS

@@ -6,9 +6,9 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
-import lightning as L  # noqa: N812 - its own idiom
+import lightning as L
 from plain import Batch, make_loaders, make_model, make_optimizer
-from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.nn import functional as F
 from work import WARMUP_STEPS, Work, read_work, report
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import benchbench as bb
 
 
 class Net(bb.Model, name="net"):
-    def build(self, data: bb.DataSpec) -> nn.Module:  # noqa: ARG002
+    def build(self, data: bb.DataSpec) -> nn.Module:
         return nn.Linear  # type: ignore[return-value]
 
 

@@ -7,7 +7,7 @@ import benchbench as bb
 
 
 class Steps(torch.optim.SGD):
-    def step(self, closure: object = None) -> None:  # type: ignore[override]  # noqa: ARG002
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
         raise RuntimeError("no step today")
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from support.gradients import error, gradients
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from benchbench.errors import DeviceError
 from benchbench.worker.accelerate import Acceleration, Case, accelerate, peak_bytes, reset_peak

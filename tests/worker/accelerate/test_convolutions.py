@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.gradients import error, gradients
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from benchbench.worker.accelerate import winograd_3x3, winograd_5x5
 from benchbench.worker.accelerate.layers import FastLayers

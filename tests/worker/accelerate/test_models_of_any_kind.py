@@ -11,7 +11,7 @@ from support.gradients import error
 from support.steps import CPU, IN_PLACE, WIDTH, in_place, trained, trained_on_images, wide, with_a_hook
 from torch import nn
 from torch.autograd import forward_ad
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from benchbench.worker.accelerate import Acceleration, Case, accelerate, linear_products

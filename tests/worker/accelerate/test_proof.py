@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from benchbench.worker.accelerate import (
     Acceleration,
@@ -151,7 +151,7 @@ class BrokenOrder(ChannelsLast):
 class BrokenBorder(SharedBorder):
     """Takes too small a window for that of the images."""
 
-    def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002
+    def apply(self, case: Case, layers: Layers) -> Layers:
         return replace(layers, window=Window(Span(13, 22), Span(10, 22)))
 
 
