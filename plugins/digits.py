@@ -76,7 +76,7 @@ def split_rows(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.
     for label in range(NUM_CLASSES):
         rows = (labels == label).nonzero().squeeze(1)
         ranks[rows] = torch.arange(len(rows)) % 10
-    is_val, is_test = ranks == 4, ranks == 9  # noqa: PLR2004
+    is_val, is_test = ranks == 4, ranks == 9  # noqa: PLR2004 - two of ten
     return tuple(mask.nonzero().squeeze(1) for mask in (~(is_val | is_test), is_val, is_test))  # type: ignore[return-value]
 
 

@@ -95,7 +95,7 @@ def _read(path: Path, part: str) -> bb.Split:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise bb.DataError(f"{path} is damaged: {error}", hint="get it again") from None
     # Grey images are [N, H, W], those in colour [N, H, W, 3].
-    grey = images[..., None] if images.ndim == 3 else images  # noqa: PLR2004
+    grey = images[..., None] if images.ndim == 3 else images  # noqa: PLR2004 - as above
     return bb.Split(np.ascontiguousarray(grey.transpose(0, 3, 1, 2)), labels)
 
 

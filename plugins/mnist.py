@@ -106,7 +106,7 @@ class Mnist(bb.Dataset, name="mnist"):
             self._check(root, prefix)
             images, labels, test_images, test_labels = (_read(files, prefix, name) for name in NAMES)
         for part, pixels, of_part in (("train", images, labels), ("test", test_images, test_labels)):
-            if pixels.ndim != 3 or of_part.ndim != 1 or len(pixels) != len(of_part):  # noqa: PLR2004
+            if pixels.ndim != 3 or of_part.ndim != 1 or len(pixels) != len(of_part):  # noqa: PLR2004 - [N, H, W]
                 raise bb.DataError(f"{root}: the {part} files do not belong together", hint=hint)
         numbers = labels.astype(np.int64)
         train, val = with_validation(images[:, None], numbers, self.val_fraction, seed=self.split_seed)

@@ -18,7 +18,7 @@ class NoAugmentation(bb.Augmentation, name="none"):
     def build(self, data: bb.ImageSpec) -> bb.Augment:
         """Return a function that changes nothing."""
 
-        def unchanged(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+        def unchanged(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001 - every augmentation's
             return images, labels
 
         return unchanged

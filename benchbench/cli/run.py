@@ -204,7 +204,7 @@ def show_end(record: Record, console: Console) -> None:
         console.print(per_class_table(record))
         final = record.final
         # Of five classes or fewer, every one is among the top 5.
-        has_top5 = len(final.test_accuracy_per_class) > 5  # noqa: PLR2004
+        has_top5 = len(final.test_accuracy_per_class) > 5  # noqa: PLR2004 - as above
         console.print(
             f"accuracy: train {final.train_accuracy:.1%}  val {final.val_accuracy:.1%}  test {final.test_accuracy:.1%}"
             + (f"  (top 5: {final.test_top5_accuracy:.1%})" if has_top5 else ""),

@@ -99,7 +99,7 @@ class _Helper:
 
     def ask(self, request: Request) -> list[int]:
         assert self._process.stdin is not None  # noqa: S101 - for mypy
-        assert self._process.stdout is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101 - for mypy
         self._process.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
         self._process.stdin.flush()
         left: list[int] = json.loads(self._process.stdout.readline())

@@ -74,7 +74,7 @@ class Interrupts:
         else:
             self._executor.kill()
 
-    def _suspend(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _suspend(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as above
         self._executor.suspend()
         os.kill(os.getpid(), signal.SIGSTOP)
         self._executor.wake()

@@ -60,7 +60,7 @@ class Chart:
         with style_for_page():
             # matplotlib escapes every text of a figure.
             wide, narrow = (
-                Markup(to_svg(draw(inches), f"{name}-{inches}"))  # noqa: S704
+                Markup(to_svg(draw(inches), f"{name}-{inches}"))  # noqa: S704 - as above
                 for inches in widths
             )
         return Chart(wide, narrow, tuple(Entry(number, text) for number, text in enumerate(names)))

@@ -50,7 +50,7 @@ def watch(source: Source) -> Imported:
         loaded = load(source)
         seconds = time.perf_counter() - begin
     changed = list(put_back("fp32", num_threads=num_threads))
-    if os.getcwd() != folder:  # noqa: PTH109
+    if os.getcwd() != folder:  # noqa: PTH109 - as above
         os.chdir(folder)
         changed.append("the working folder")
     if sys.path != path:

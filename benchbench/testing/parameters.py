@@ -42,7 +42,7 @@ def parameters_as_JSON(plugin: Plugin) -> None:  # noqa: N802 - the name of the 
 
 
 @check(needs=("parameters as JSON",))
-def parameters_as_TOML(plugin: Plugin) -> None:  # noqa: N802
+def parameters_as_TOML(plugin: Plugin) -> None:  # noqa: N802 - the name of the check
     """Check that they come back from the spec.toml that every run keeps."""
     written: dict[str, Any] = {
         key: "none" if value is None else value for key, value in parameters.to_json(plugin).items()

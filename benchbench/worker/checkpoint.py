@@ -275,6 +275,6 @@ def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
     if device.type == states["device_type"] == "mps":
         torch.mps.set_rng_state(states["device"])
     name, keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), int(position), int(has_gauss), cached))  # noqa: NPY002
+    np.random.set_state((name, keys.numpy().astype(np.uint32), int(position), int(has_gauss), cached))  # noqa: NPY002 - as above
     version, internal, gauss = json.loads(states["python"])
     random.setstate((version, tuple(internal), gauss))

@@ -46,13 +46,13 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def random_states_kept(device: torch.device) -> Iterator[None]:
     """Put all global random generators back afterwards."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - as above
     mps = torch.mps.get_rng_state() if device.type == "mps" else None
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
     finally:
         random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        np.random.set_state(numpy)  # noqa: NPY002 - as above
         if mps is not None:
             torch.mps.set_rng_state(mps)

@@ -124,7 +124,7 @@ class Sides:
 
     def of(self, levers: Levers) -> Side:
         if levers not in self._made:
-            adapt = lambda acceleration: acceleration.without({}, levers)  # noqa: E731
+            adapt = lambda acceleration: acceleration.without({}, levers)  # noqa: E731 - one expression
             self._made[levers] = Side(prepared(self._work, self._folder, adapt=adapt))
         return self._made[levers]
 

@@ -21,7 +21,7 @@ def test_a_full_disk_is_one_line_wherever_it_is_noticed() -> None:
 
     @app.command("fill")
     def fill() -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/benchbench/heartbeat")  # noqa: S108
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/benchbench/heartbeat")  # noqa: S108 - in a message
 
     done = CliRunner().invoke(app, ["fill"])
     assert done.exit_code == 1

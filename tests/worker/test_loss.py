@@ -95,7 +95,7 @@ def learner(model: nn.Module, loss: nn.Module) -> Learner:
     return Learner(model, optimizer, Schedule(scheduler), Acceleration(CPU, "fp32"), loss=loss)
 
 
-def halved(images: torch.Tensor, labels: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ARG001
+def halved(images: torch.Tensor, labels: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ARG001 - as for every augmentation
     """Mix each image with as much of class 1, which it does not show."""
     classes = functional.one_hot(labels, 3).float()
     return images, (classes + torch.tensor([0.0, 1.0, 0.0])) / 2

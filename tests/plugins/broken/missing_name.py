@@ -2,7 +2,7 @@
 
 import benchbench as bb
 
-WIDTHS = [width * SCALE for width in (1, 2)]  # type: ignore[name-defined]  # noqa: F821
+WIDTHS = [width * SCALE for width in (1, 2)]  # type: ignore[name-defined]  # noqa: F821 - broken on purpose
 
 
 @bb.hookimpl

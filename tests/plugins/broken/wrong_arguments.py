@@ -4,5 +4,5 @@ import benchbench as bb
 
 
 @bb.hookimpl
-def benchbench_models(config: object) -> list[type[bb.Model]]:  # noqa: ARG001
+def benchbench_models(config: object) -> list[type[bb.Model]]:  # noqa: ARG001 - broken on purpose
     return []

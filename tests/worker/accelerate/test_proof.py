@@ -438,14 +438,14 @@ class Careless(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.num_passes += 1
-        scale = 1 + random.random() + float(np.random.rand())  # noqa: NPY002, S311
+        scale = 1 + random.random() + float(np.random.rand())  # noqa: NPY002, S311 - the generators that plugins may use
         x = self.norm(x) * (scale + torch.rand(()))
         self.kept = x  # such a model cannot be copied again
         return self.last(x.flatten(1))  # type: ignore[no-any-return]
 
 
 def random_numbers() -> tuple[float, float, float]:
-    return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002, S311
+    return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002, S311 - the generators that plugins may use
 
 
 @pytest.mark.parametrize("make", [sgd, partial(torch.optim.Adam, lr=0.1)])
@@ -453,9 +453,9 @@ def test_nothing_of_a_proof_is_left_behind(make: Callable[..., torch.optim.Optim
     model = Careless()
     given = proof(model, make)
     state = copy.deepcopy(model.state_dict())
-    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002 - the same
     expected = random_numbers()
-    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002 - the same
     proven = given.proven(Acceleration(CPU, "fp32", levers=(FusedSteps(),)))
     assert random_numbers() == expected
     assert proven.note == ""
