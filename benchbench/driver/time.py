@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.compare.timing_ratios import MIN_ROUNDS, check_rounds, compare_timings
-from benchbench.driver.executor_and_tracker import tracking
+from benchbench.driver.executor_and_tracker import open_services
 from benchbench.driver.interrupts import Interrupted, Interrupts
 from benchbench.driver.resolving import resolve
 from benchbench.driver.settings import Settings, setting_texts
@@ -101,10 +101,12 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
     settings = Settings.of(
         {"device": device, "data": data or {}, "experiment": experiment or "", "plugins": plugins},
         plugins=grid.plugins,
+        num_jobs=1,
     )
     watcher = watcher or Watcher()
-    files = settings.plugin_files
-    with LocalExecutor(plugin_files=files) as executor, tracking(settings, watcher) as tracker:
+    with open_services(settings, watcher) as services:
+        executor, tracker = services.executor, services.tracker
+        assert isinstance(executor, LocalExecutor)  # noqa: S101 - the settings name no other
         resolution = resolve(grid.expand(), executor, settings, watcher)
         variants = name_variants(resolution.specs, grid, accelerate=read_accelerate(options), by=by, baseline=baseline)
         # Opened before the first round, so that nothing of ours disturbs it.
@@ -117,7 +119,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
             steps=steps,
             device=settings.device,
             data_roots=resolution.data_roots,
-            plugin_files=tuple(str(Path(file).absolute()) for file in files),
+            plugin_files=tuple(str(Path(file).absolute()) for file in settings.plugin_files),
             accelerate=variants.accelerate,
         )
         timing = _measure(job, executor, watcher)

@@ -125,3 +125,13 @@ def test_errors_of_a_timing_cross_the_process_as_what_they_are(bench: Bench) -> 
     done = bench("time", "unruly", "digits", "--plugins", PLUGINS / "unruly.py", "-o", "sgd,adam", "--steps", 9)
     assert done.returncode == TrialError.exit_code == 1
     assert "no 32 images please" in done.stderr
+
+
+@pytest.mark.slow
+def test_variants_on_the_cpu_see_no_gpu(bench: Bench, tmp_path: Path) -> None:
+    plugin = tmp_path / "blind.py"
+    text = (PLUGINS / "tiny.py").read_text(encoding="utf-8").replace('"tiny"', '"blind"')
+    look = """import os; raise bb.SpecError(f"GPUs: {os.environ.get('CUDA_VISIBLE_DEVICES')!r}")\n        """
+    plugin.write_text(text.replace("hidden = ", look + "hidden = "), encoding="utf-8")
+    done = bench("time", "blind", "digits", "--plugins", plugin, "-o", "sgd,adam", "--device", "cpu")
+    assert "GPUs: ''" in done.stderr
