@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,7 +29,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     num_jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="Trials at a time.", show_default="1, or one per GPU")
     ] = None,
-    executor: Annotated[Literal["local", "ray"], typer.Option("--executor", help="Where trials run.")] = "local",
+    executor: Annotated[defaults.ExecutorName, typer.Option("--executor", help="Where trials run.")] = "local",
     address: Annotated[
         str | None, typer.Option("--address", help="Ray cluster; without it Ray is started on this machine.")
     ] = None,

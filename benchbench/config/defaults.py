@@ -16,6 +16,9 @@ Select = Literal["last", "best_val"]
 Accelerate = Literal["auto", "off"]
 """Whether steps may use faster kernels that compute the same, or torch alone."""
 
+ExecutorName = Literal["local", "ray"]
+"""Where trials run: in processes on this machine, or on Ray."""
+
 ArtifactLevel = Literal["none", "light", "full"]
 """What a trial keeps besides its record: nothing; tables; or tables, figures and the model."""
 

@@ -25,10 +25,10 @@ from benchbench.records.metric_names import check_question
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchbench.config.defaults import ExecutorName
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Spec
     from benchbench.driver.grid_result import GridResult
-    from benchbench.driver.settings import ExecutorName
 
 MAX_REPORTED = 200
 """For more trials, a report is written only on request: fetching the files of each takes 0.1 s."""

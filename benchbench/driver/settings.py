@@ -6,9 +6,9 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
-from benchbench.config.defaults import Accelerate, ArtifactLevel, default_experiment
+from benchbench.config.defaults import Accelerate, ArtifactLevel, ExecutorName, default_experiment
 from benchbench.config.differences import value_text
 from benchbench.driver.plan import Rules
 from benchbench.errors import SpecError, closest
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic import JsonValue
-
-ExecutorName = Literal["local", "ray"]
 
 
 class TrialOptions(TypedDict, total=False):
