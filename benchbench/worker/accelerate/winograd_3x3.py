@@ -104,18 +104,18 @@ class _Convolution(torch.autograd.Function):
         last = _channels_last(gradient)
         of_products = _of_products(last)
         of_tiles = tiles.new_empty(_TILE**2, len(tiles), x.shape[1]) if of_x else None
-        found_weight = torch.empty_like(weight) if of_weight else None
+        weight_gradient = torch.empty_like(weight) if of_weight else None
         for i, filters in enumerate(_parts(weight)):
             of_part = of_products[:, :, filters]
             if of_tiles is not None:
                 weights = _transformed_weights(weight[filters]) if kept is None else kept[i]
                 of_tiles.baddbmm_(of_part, weights.transpose(0, 1), beta=1 if filters.start else 0)
-            if found_weight is not None:
+            if weight_gradient is not None:
                 of_weights = torch.bmm(of_part.transpose(1, 2), tiles.transpose(0, 1))
-                found_weight[filters] = _weight_gradient(of_weights)
+                weight_gradient[filters] = _weight_gradient(of_weights)
         return (
             None if of_tiles is None else _input_gradient(x, of_tiles),
-            found_weight,
+            weight_gradient,
             last.sum((0, 1, 2)) if of_bias else None,
         )
 

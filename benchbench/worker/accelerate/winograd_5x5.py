@@ -105,7 +105,7 @@ class _Convolution(torch.autograd.Function):
         kept = None if has_graph else ctx.columns
         ctx.weights = ctx.columns = None
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        found_x = torch.zeros_like(x, memory_format=torch.channels_last) if of_x else None
+        x_gradient = torch.zeros_like(x, memory_format=torch.channels_last) if of_x else None
         of_weights = torch.zeros_like(weights) if of_weight else None
         for start in range(0, len(x), ctx.num_at_once):
             part = slice(start, start + ctx.num_at_once)
@@ -113,10 +113,10 @@ class _Convolution(torch.autograd.Function):
             if of_weights is not None:
                 columns = _columns(x[part]) if kept is None else kept
                 of_weights.baddbmm_(of_products.transpose(1, 2), columns)
-            if found_x is not None:
-                _add_input_gradient(found_x[part], torch.bmm(of_products, weights))
+            if x_gradient is not None:
+                _add_input_gradient(x_gradient[part], torch.bmm(of_products, weights))
         return (
-            found_x,
+            x_gradient,
             None if of_weights is None else _weight_gradient(of_weights),
             gradient.permute(0, 2, 3, 1).sum((0, 1, 2)) if of_bias else None,
         )
@@ -142,17 +142,17 @@ def _columns(x: Tensor) -> Tensor:
     return transformed.unfold(2, _KERNEL * channels, channels).reshape(_PRODUCTS, -1, _KERNEL * channels)
 
 
-def _add_input_gradient(found: Tensor, of_columns: Tensor) -> None:
+def _add_input_gradient(gradient: Tensor, of_columns: Tensor) -> None:
     """Add to ``[N, C, H, W]``: columns of different rows overlap, and tiles of different pairs of outputs."""
-    num_images, channels, height, width = found.shape
+    num_images, channels, height, width = gradient.shape
     num_rows, num_columns = height - _KERNEL + 1, width - _KERNEL + 1
     by_row = of_columns.view(-1, num_rows, _KERNEL, channels)
-    of_tiles = found.new_zeros(len(by_row), height, channels)
+    of_tiles = gradient.new_zeros(len(by_row), height, channels)
     for row in range(_KERNEL):
         of_tiles[:, row : row + num_rows] += by_row[:, :, row]
     tiles = (_B.t() @ of_tiles.view(_PRODUCTS, -1)).view(_TILE, num_images, -1, height, channels)
     for column in range(_TILE):
-        found[..., column : column + num_columns : _OUTPUTS] += tiles[column].permute(0, 3, 2, 1)
+        gradient[..., column : column + num_columns : _OUTPUTS] += tiles[column].permute(0, 3, 2, 1)
 
 
 def _pairs(outputs: Tensor) -> Tensor:
