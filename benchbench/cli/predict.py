@@ -79,14 +79,16 @@ def _json_rows(predictions: Predictions) -> Iterator[dict[str, Any]]:
 
 
 def _write(path: Path, predictions: Predictions) -> None:
-    """Write the CSV file, whole or not at all."""
+    """Write the CSV file, whole or not at all, with each probability in the fewest digits of its float32."""
+    import numpy as np
+
     from benchbench.compare.comparison_tables import to_csv
     from benchbench.driver.settings import writing
     from benchbench.paths import write_atomically
 
     rows = [
-        {"image": row["image"], "prediction": row["prediction"], "probability": f"{row['probability']:.6f}"}
-        | {f"probability_{name}": f"{value:.6f}" for name, value in row["probabilities"].items()}
+        {"image": row["image"], "prediction": row["prediction"], "probability": str(np.float32(row["probability"]))}
+        | {f"probability_{name}": str(np.float32(value)) for name, value in row["probabilities"].items()}
         for row in _json_rows(predictions)
     ]
     with writing(path):

@@ -125,7 +125,7 @@ class _Table:
         rows = zip(names, self.truth, self.predicted, self.probability, strict=True)
         for name, truth, predicted, probability in rows:
             right = "yes" if truth == predicted else "no"
-            yield name, self.columns[truth], self.columns[predicted], f"{probability:.6f}", right
+            yield name, self.columns[truth], self.columns[predicted], str(probability), right
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

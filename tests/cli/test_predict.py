@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import shutil
 from pathlib import Path
@@ -19,6 +18,7 @@ from support.paths import PLUGINS
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+CLASSES = ("green", "red", "blue")
 FORMATS = ("png", "jpg", "bmp", "gif", "tiff", "webp")
 TRAIN = ("run", "tiny", "imagefolder", "--data", "photos", "--plugins", PLUGINS / "tiny.py", "-b", 10, "-e", 1)
 SETTINGS = ("--set", "dataset.image_size=24", "--set", "dataset.test_fraction=0.3", "--lr", 0.01)
@@ -27,7 +27,7 @@ SETTINGS = ("--set", "dataset.image_size=24", "--set", "dataset.test_fraction=0.
 def paint(folder: Path) -> None:
     """Write images of three classes, in many formats and sizes."""
     draw = np.random.default_rng(0)
-    for channel, name in enumerate(("green", "red", "blue")):
+    for channel, name in enumerate(CLASSES):
         (folder / name).mkdir(parents=True)
         for number in range(24):
             pixels = draw.integers(0, 120, (20 + number, 40 - number, 3), dtype=np.uint8)
@@ -53,46 +53,45 @@ def run_of(bench: Bench, seed: int) -> Run:
     return run
 
 
-def kept_predictions(run: Run) -> dict[str, tuple[str, str]]:
-    """Return class and probability by image, as the run keeps them."""
-    path = Path(str(run.info.artifact_uri).removeprefix("file://")) / "predictions.csv"
-    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
-    return {row["image"]: (row["prediction"], row["probability"]) for row in rows}
+def artifact(run: Run, name: str) -> Path:
+    return Path(str(run.info.artifact_uri).removeprefix("file://")) / name
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.mark.slow
-def test_test_images_are_predicted_as_the_run_has_them_to_the_last_digit(bench: Bench) -> None:
+def test_the_runs_table_a_csv_file_json_and_mlflow_say_the_same_of_test_images_bit_for_bit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = run_of(bench, 0)
-    kept = kept_predictions(run)
-    assert len(kept) > 15
-    done = bench("predict", run.info.run_id[:8], "photos", "-o", "told.csv")
+    kept = table(artifact(run, "predictions.csv"))
+    images = [f"photos/{row['image']}" for row in kept]
+    assert len(images) > 15
+    done = bench("predict", run.info.run_id[:8], *images, "-o", "told.csv", "--json")
     assert done.returncode == 0, done.stderr
-    rows = list(csv.DictReader(io.StringIO((bench.folder / "told.csv").read_text(encoding="utf-8"))))
-    told = {row["image"].removeprefix("photos/"): (row["prediction"], row["probability"]) for row in rows}
-    assert len(told) == 72
-    assert {name: told[name] for name in kept} == kept
-    assert set(rows[0]) == {
-        "image",
-        "prediction",
-        "probability",
-        *(f"probability_{name}" for name in ("blue", "green", "red")),
-    }
-
-
-@pytest.mark.slow
-def test_json_and_mlflow_say_the_same_of_any_image(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = run_of(bench, 0)
-    images = [f"photos/red/0{number}.{FORMATS[number]}" for number in range(6)]
-    done = bench("predict", run.info.run_name, *images, "--json")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    written, told = table(bench.folder / "told.csv"), json.loads(done.stdout)
     assert (told["run_id"], [row["image"] for row in told["images"]]) == (run.info.run_id, images)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{bench.folder / 'mlflow.db'}")
     monkeypatch.chdir(bench.folder)
     frame = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(images)
-    assert list(frame["prediction"]) == [row["prediction"] for row in told["images"]]
-    assert list(frame["probability"]) == [row["probability"] for row in told["images"]]
-    assert list(frame["probability_red"]) == [row["probabilities"]["red"] for row in told["images"]]
+    assert list(written[0]) == list(frame)
+    for row, in_csv, in_json, in_frame in zip(kept, written, told["images"], frame.to_dict("records"), strict=True):
+        assert row["prediction"] == in_csv["prediction"] == in_json["prediction"] == in_frame["prediction"]
+        expected = np.float32(row["probability"])
+        assert {np.float32(each["probability"]) for each in (in_csv, in_json, in_frame)} == {expected}
+        for name in CLASSES:
+            column = f"probability_{name}"
+            assert np.float32(in_csv[column]) == in_json["probabilities"][name] == in_frame[column]
+
+
+@pytest.mark.slow
+def test_a_folder_stands_for_all_images_in_it(bench: Bench) -> None:
+    done = bench("predict", run_of(bench, 0).info.run_name, "photos", "-o", "all.csv")
+    assert done.returncode == 0, done.stderr
+    assert len({row["image"] for row in table(bench.folder / "all.csv")}) == 3 * 24
 
 
 @pytest.mark.slow

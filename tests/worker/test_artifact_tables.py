@@ -82,8 +82,17 @@ def test_a_row_of_the_confusion_matrix_is_a_true_class(staged: Path) -> None:
 def test_every_test_image_has_a_line_with_its_prediction(staged: Path) -> None:
     header, *lines = rows(staged / "predictions.csv")
     assert header == ["image", "class", "prediction", "probability", "correct"]
-    assert lines[1] == ["test_1.jpg", "goldfish", "cat, Persian", "0.750000", "no"]
+    assert lines[1] == ["test_1.jpg", "goldfish", "cat, Persian", "0.75", "no"]
     assert [line[-1] for line in lines] == ["yes", "no", "yes", "yes"]
+
+
+def test_probabilities_are_written_in_the_fewest_digits_that_tell_every_bit(tmp_path: Path) -> None:
+    given = torch.rand(500, 2, generator=torch.Generator().manual_seed(0))
+    labels = [0] * len(given)
+    write_tables(tmp_path, predictions=Predictions(given, torch.tensor(labels)), splits=splits(labels), level="light")
+    written = [row[3] for row in rows(tmp_path / "predictions.csv")[1:]]
+    np.testing.assert_array_equal(np.array(written, dtype=np.float32), given.max(dim=1).values.numpy())
+    assert max(map(len, written)) <= len("0.123456789")
 
 
 def test_images_without_names_are_numbered(tmp_path: Path) -> None:
