@@ -110,6 +110,21 @@ def test_decoding_has_a_bar_of_images_until_the_trial_goes_on() -> None:
 
 
 @pytest.mark.parametrize("display_class", [RunDisplay, GridDisplay])
+def test_decoding_tells_how_long_it_will_take_at_its_speed(display_class: type[RunDisplay | GridDisplay]) -> None:
+    seconds = 0.0
+    console = Console(file=StringIO(), force_terminal=True, width=80, height=40, get_time=lambda: seconds)
+    with display_class(console) as display:
+        display.trial_progress(JOB, "decoding photos", 120, 5000)
+        display._bars.refresh()
+        assert "left" not in shown(console)
+        seconds = 10.0
+        display.trial_progress(JOB, "decoding photos", 620, 5000)
+        display._bars.refresh()
+    # 4380 images are left, at 50 a second.
+    assert "image 620/5000  0:01:28 left" in shown(console)
+
+
+@pytest.mark.parametrize("display_class", [RunDisplay, GridDisplay])
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_what_is_odd_about_a_trial_that_begins_stays_on_the_screen(
     display_class: type[RunDisplay | GridDisplay], *, is_terminal: bool
