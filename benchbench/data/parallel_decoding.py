@@ -4,6 +4,7 @@
 
     <folder>/train.images.npy  the images, an array of which some rows may not be there yet
     <folder>/train.done        a byte for each row: 1 if it is there
+    <folder>/damaged.txt       every file that cannot be read, if there are more than a message names
     <folder>/boot              since when the system runs; after a crash of it, no row is trusted
 
 A call that was interrupted leaves the folder, and the next call decodes the rows that are missing.
@@ -28,6 +29,7 @@ from benchbench.data.decoded_rows import store_rows
 from benchbench.data.decoding_processes import Helpers, Request
 from benchbench.data.image_files import FileImages
 from benchbench.errors import DataError, listed
+from benchbench.paths import write_atomically
 from benchbench.plugin.dataset import LazyImages
 from benchbench.records.processors import num_processors
 
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 MAX_NAMED = 20
 """How many damaged files a message names."""
+
+DAMAGED_FILES = "damaged.txt"
 
 ROWS_PER_JOB, JOBS_AHEAD = 32, 4
 SECONDS_BETWEEN_REPORTS = 0.25
@@ -72,7 +76,7 @@ def decode_lazy(splits: Mapping[str, Split], folder: Path | None, on_progress: P
             part: stack.enter_context(closing(store_rows(folder, part, images.shape))) for part, images in lazy.items()
         }
         damaged, digests = _fill(lazy, targets, on_progress or _ignore)
-        _refuse_damaged(lazy, damaged)
+        _refuse_damaged(lazy, damaged, folder)
         arrays = {
             part: _without(split, targets[part].finish(without=damaged[part]), damaged[part])
             if part in targets
@@ -265,20 +269,32 @@ class _Flushing:
             self._raise_error()
 
 
-def _refuse_damaged(lazy: Mapping[str, LazyImages], damaged: Mapping[str, Mapping[int, str]]) -> None:
+def _refuse_damaged(
+    lazy: Mapping[str, LazyImages], damaged: Mapping[str, Mapping[int, str]], folder: Path | None
+) -> None:
     refused = [
-        (f"{lazy[part].files[row]} ({text})", lazy[part].hint)
+        (lazy[part].files[row], text, lazy[part].hint)
         for part, rows in damaged.items()
         if not lazy[part].skip_damaged
         for row, text in rows.items()
     ]
     if refused:
-        named = listed([text for text, _ in refused], MAX_NAMED)
+        named = listed([f"{file} ({text})" for file, text, _ in refused], MAX_NAMED)
+        if folder and len(refused) > MAX_NAMED:
+            named += f"; all are listed in {_list_damaged(folder, [(file, text) for file, text, _ in refused])}"
         counted = f"{len(refused)} image{'s' if len(refused) > 1 else ''}"
-        raise DataError(f"{counted} cannot be read: {named}", hint=refused[0][1])
+        raise DataError(f"{counted} cannot be read: {named}", hint=refused[0][2])
     for part, images in lazy.items():
         if len(damaged[part]) == len(images):
             raise DataError(f"none of the {len(images)} images of {part} can be read")
+
+
+def _list_damaged(folder: Path, problems: Iterable[tuple[str, str]]) -> Path:
+    """Write a line for each damaged file, its path and what is wrong with it, with a tab between; return the list."""
+    lines = readable("\t".join(problem).replace("\n", " ") for problem in problems)
+    path = folder / DAMAGED_FILES
+    write_atomically(path, "".join(f"{line}\n" for line in lines))
+    return path
 
 
 def _without(split: Split, images: NDArray[np.uint8], damaged: Mapping[int, str]) -> SplitArrays:
@@ -299,6 +315,7 @@ def _prepare(folder: Path, *, resume: bool) -> None:
 def _forget_progress(folder: Path) -> None:
     for path in (folder / "boot", *folder.glob("*.done")):
         path.unlink()
+    (folder / DAMAGED_FILES).unlink(missing_ok=True)
 
 
 def _boot_id() -> str:

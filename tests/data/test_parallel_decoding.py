@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from benchbench.testing import check_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -150,6 +150,37 @@ def test_damaged_images_are_all_named_with_the_way_out(tmp_path: Path) -> None:
         data_cache.load(Shades(damaged=(3, 150)), tmp_path)
     assert caught.value.message.startswith("6 images cannot be read: file 3 (ValueError: row 3 is torn), file 150 (")
     assert caught.value.hint == "mend them"
+
+
+def test_more_damaged_images_than_a_message_names_are_all_listed_in_a_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        data_cache.load(Shades(damaged=tuple(range(100, 130))), tmp_path)
+    message, _, path = caught.value.message.partition("; all are listed in ")
+    assert message.startswith("90 images cannot be read: file 100 (")
+    assert message.endswith("file 119 (ValueError: row 119 is torn), and 70 more")
+    expected = [f"file {row}\tValueError: row {row} is torn" for row in range(100, 130)]
+    assert Path(path).read_text(encoding="utf-8").splitlines() == expected * 3
+
+
+def test_the_list_of_damaged_images_goes_once_they_can_be_read(tmp_path: Path) -> None:
+    torn = set(range(30))
+
+    class Mended(Shades, name="mended"):
+        def _split(self, root: Path) -> bb.Split:
+            del root
+
+            def read(row: int) -> NDArray[np.uint8]:
+                if row in torn:
+                    raise ValueError(f"row {row} is torn")
+                return np.full((3, 4, 4), row, dtype=np.uint8)
+
+            return bb.Split(bb.LazyImages(read, (50, 3, 4, 4), ("x",) * 50), np.arange(50) % 2)
+
+    with pytest.raises(DataError, match="all are listed in"):
+        data_cache.load(Mended(), tmp_path)
+    torn.clear()
+    assert shades(data_cache.load(Mended(), tmp_path).splits["val"]) == list(range(50))
+    assert not list(data_cache.dataset_folder("mended").rglob("damaged.txt"))
 
 
 @pytest.mark.parametrize("load", [data_cache.load, data_cache.decode])
