@@ -16,7 +16,7 @@ from benchbench.cli.list import read_catalog
 from benchbench.cli.opened_dataset import decoded, load, open_dataset
 from benchbench.cli.options import completing
 from benchbench.cli.output import print_json, print_table
-from benchbench.errors import DataError, SpecError
+from benchbench.errors import DataError, SpecError, plain
 from benchbench.paths import write_atomically
 
 if TYPE_CHECKING:
@@ -147,8 +147,10 @@ def show_dataset(
     plugins: options.Plugins = None,
 ) -> None:
     """Draw images of each split as the network sees them, with their classes, into one image file."""
+    import numpy as np
+
     from benchbench.data.checks import cut_problem
-    from benchbench.report.contact_sheet import draw_sheet, picked
+    from benchbench.report.contact_sheet import draw_sheet, numbered_classes, picked
 
     opened = open_dataset(name, data, settings, plugins)
     _check_output(output)
@@ -161,8 +163,12 @@ def show_dataset(
     if augment:
         train = picked(loaded.splits["train"], images)
         shown = {f"train, augmented by {augment}": _augmented(train, augment, opened, loaded, plugins), **shown}
-    _save(draw_sheet(shown, loaded.facts.class_names, image_size=size), output)
+    class_names = loaded.facts.class_names
+    _save(draw_sheet(shown, class_names, image_size=size), output)
     typer.echo(f"{output}: {name} as the network sees it, {size}x{size} pixels")
+    labels = np.concatenate([split.labels for split in shown.values()])
+    for label, caption in numbered_classes(labels, class_names).items():
+        typer.echo(f"{caption}: {plain(class_names[label])}")
     options = (("--data", data), ("--set", settings), ("--plugins", plugins))
     words = [word for option, values in options for value in values or () for word in (option, str(value))]
     typer.echo(f"next: {shlex.join(['bench', 'run', 'resnet', name, *words])}")

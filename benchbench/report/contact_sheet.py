@@ -47,6 +47,26 @@ def draw_seen(path: Path, heading: str) -> Image.Image:
         return draw_sheet({heading: images}, class_names, image_size=images.images.shape[2])
 
 
+def numbered_in_seen(path: Path) -> dict[str, str]:
+    """Return the captions on the sheet of ``seen.npz`` that are numbers, with the names of their classes."""
+    with damage_named(path), np.load(path, allow_pickle=False) as seen:
+        class_names = seen["class_names"].tolist()
+        return {caption: class_names[label] for label, caption in numbered_classes(seen["labels"], class_names).items()}
+
+
+def numbered_classes(labels: NDArray[np.int64], class_names: Sequence[str]) -> dict[int, str]:
+    """Return captions such as ``class 3``, by label, of classes whose names the font cannot write.
+
+    It has no Chinese, Japanese or Korean, for example, and no emoji: their names would all be the same boxes.
+    """
+    glyphs = _glyphs()
+    return {
+        label: f"class {label}"
+        for label in np.unique(labels).tolist()
+        if not all(ord(letter) in glyphs for letter in _on_one_line(class_names[label]))
+    }
+
+
 def picked(split: SplitArrays, number: int) -> SplitArrays:
     """Return so many images of a split, of all classes in turn."""
     rows = pick_rows(split.labels, number)
@@ -69,13 +89,14 @@ def _strip(heading: str, images: SplitArrays, class_names: Sequence[str], image_
     lines = -(-len(images) // COLUMNS)
     strip = Image.new("RGB", (MARGIN + COLUMNS * width, HEADING + lines * height), PAPER)
     pen = ImageDraw.Draw(strip)
+    numbered = numbered_classes(images.labels, class_names)
     pen.text((MARGIN, MARGIN), heading, fill=INK, font=_font(HEADING_SIZE))
     for number, label in enumerate(images.labels):
         left, top = MARGIN + number % COLUMNS * width, HEADING + number // COLUMNS * height
         image = as_image(pad_or_crop(images.images[number : number + 1], image_size)[0])
         method = Image.Resampling.NEAREST if side > image_size else Image.Resampling.LANCZOS
         strip.paste(image.resize((side, side), method), (left, top))
-        caption = _shortened(class_names[label], pen, side)
+        caption = _shortened(numbered.get(label) or class_names[label], pen, side)
         pen.text((left, top + side + 1), caption, fill=INK, font=_font(TEXT_SIZE))
     return strip
 
@@ -92,7 +113,7 @@ def as_image(image: NDArray[np.uint8]) -> Image.Image:
 
 
 def _shortened(text: str, pen: ImageDraw.ImageDraw, width: int) -> str:
-    text = " ".join(text.split())
+    text = _on_one_line(text)
     if pen.textlength(text, font=_font(TEXT_SIZE)) <= width:
         return text
     while text and pen.textlength(f"{text}…", font=_font(TEXT_SIZE)) > width:
@@ -100,8 +121,24 @@ def _shortened(text: str, pen: ImageDraw.ImageDraw, width: int) -> str:
     return f"{text}…"
 
 
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(_font_file(), size)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Return the code points that the font can draw."""
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(str(_font_file())).get_charmap())
+
+
+def _font_file() -> Path:
     import matplotlib as mpl  # its font has letters of more languages than Pillow's own
 
-    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    return Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.report.contact_sheet import as_image, draw_seen
+from benchbench.report.contact_sheet import as_image, draw_seen, numbered_in_seen
 from benchbench.report.figures import read_predicted_images
 from benchbench.report.kept_files import damage_named
 
@@ -35,6 +35,14 @@ class ClassImages:
 
     class_name: str
     addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SeenImages:
+    """A sheet of training images, and the names of the classes that are only numbers on it, by caption."""
+
+    address: str
+    numbered: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -66,9 +74,10 @@ def predicted_images(path: Path) -> list[Judged]:
     ]
 
 
-def seen_images(path: Path) -> str:
-    """Return the training images in ``seen.npz`` on one sheet, as an address."""
-    return _address(draw_seen(path, "training images, as the network saw them"), is_lossless=False)
+def seen_images(path: Path) -> SeenImages:
+    """Return the training images in ``seen.npz`` on one sheet."""
+    sheet = draw_seen(path, "training images, as the network saw them")
+    return SeenImages(_address(sheet, is_lossless=False), numbered_in_seen(path))
 
 
 def address(image: NDArray[np.uint8]) -> str:

@@ -144,7 +144,7 @@ def _of_best(subject: Subject) -> dict[str, Any]:
     """Return the name of the best trial and the images that it keeps."""
     best = subject.best
     if best is None:
-        return {"best": "", "best_position": -1, "num_classes": 0, "class_images": [], "judged": [], "seen": ""}
+        return {"best": "", "best_position": -1, "num_classes": 0, "class_images": [], "judged": [], "seen": None}
     path, seen = (subject.artifacts(best) / name for name in (file_names.SAMPLES, file_names.SEEN))
     return {
         "best": subject.trial_name(best),
@@ -152,7 +152,7 @@ def _of_best(subject: Subject) -> dict[str, Any]:
         "num_classes": len(best.data.class_names),
         "class_images": embedded_images.class_images(path) if path.exists() else [],
         "judged": embedded_images.predicted_images(path) if path.exists() else [],
-        "seen": embedded_images.seen_images(seen) if seen.exists() else "",
+        "seen": embedded_images.seen_images(seen) if seen.exists() else None,
     }
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,6 +35,11 @@ class Fetched(bb.Dataset, name="fetched"):
 def benchbench_datasets():
     return [Fetched]
 """
+
+
+def png() -> bytes:
+    Image.new("RGB", (64, 64), "gray").save(file := BytesIO(), "png")
+    return file.getvalue()
 
 
 def bench(*arguments: str | Path) -> Result:
@@ -229,6 +235,21 @@ def test_show_draws_augmented_images_above_the_others(tmp_path: Path) -> None:
     assert all(one or other for one, other in zip(same, flipped, strict=True))
     assert any(same)
     assert any(flipped)
+
+
+def test_show_numbers_the_classes_that_its_font_cannot_write_and_prints_their_names(tmp_path: Path) -> None:
+    for name in ("cat", "\u732b", "\u72ac"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(5):
+            (tmp_path / "photos" / name / f"{number}.png").write_bytes(png())
+    sheet = tmp_path / "sheet.png"
+    photos = ("--data", tmp_path / "photos", "--set", "dataset.image_size=64")
+    result = bench("show", "imagefolder", *photos, "-o", sheet, "--images", "3")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[1:3] == ["class 1: \u72ac", "class 2: \u732b"]
+    with Image.open(sheet) as image:
+        captions = [image.crop((8 + 72 * column, 97, 72 + 72 * column, 112)) for column in range(3)]
+    assert len({caption.tobytes() for caption in captions}) == 3
 
 
 def test_show_refuses_an_augmentation_that_is_not_there(tmp_path: Path) -> None:
