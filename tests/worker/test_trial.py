@@ -16,8 +16,8 @@ import pytest
 import torch
 from benchbench_plugins.digits import Digits
 from mlflow.utils.validation import _validate_metric_name
-from PIL import Image
 from rich.console import Console
+from support.odd_classes import ODD_CLASSES, write_images
 from support.paths import PLUGINS
 
 from benchbench.cli.run import per_class_table
@@ -498,22 +498,12 @@ def test_images_that_do_not_fit_are_read_from_their_file_and_the_numbers_are_the
     assert Record.of(streamed).acceleration["images"] == "read from their file, some batches ahead"
 
 
-ODD_CLASSES = ("a/b", "x\u2028y", "\N{DOG FACE}", 'say "hi", twice')
-
-
 def test_classes_of_any_name_reach_every_table(heartbeat: Heartbeat, tmp_path: Path) -> None:
-    lines = ["path,class"]
-    for number, name in enumerate(ODD_CLASSES):
-        for row in range(8):
-            path = tmp_path / f"{number}-{row}.png"
-            Image.linear_gradient("L").rotate(90 * number + 3 * row).resize((8, 8)).save(path)
-            quoted = name.replace('"', '""')
-            lines.append(f'{path.name},"{quoted}"')
-    (tmp_path / "list.csv").write_text("\n".join(lines), encoding="utf-8")
+    images = write_images(tmp_path)
     registry = Registry.load([PLUGINS / "tiny.py"])
     dataset = {"name": "imagelist", "image_size": 8}
     job = make_job(registry, tmp_path, artifacts="light", dataset=dataset, epochs=1, batch_size=8)
-    events = list(run_trial(replace(job, data_root=str(tmp_path / "list.csv")), registry, heartbeat=heartbeat))
+    events = list(run_trial(replace(job, data_root=str(images)), registry, heartbeat=heartbeat))
     record = Record.of(events)
     assert record.final is not None
     assert set(record.final.test_accuracy_per_class) == set(ODD_CLASSES)
