@@ -318,7 +318,7 @@ def test_failures_stop_a_grid_only_where_that_is_asked_for(bench: Bench) -> None
     assert patient.returncode == 1
     assert sorted(statuses(bench)) == ["FAILED"] * 3 + ["FINISHED"]
 
-    stubborn = bench(*command)
+    stubborn = bench(*command, "--fail-fast", "--keep-going")  # the last one counts
     assert stubborn.returncode == 1
     assert sorted(statuses(bench)) == ["FAILED"] * 5 + ["FINISHED"] * 2
     assert parent_of(bench)[1] == "FAILED"
@@ -339,6 +339,7 @@ REFUSALS = {
     "no such plugin": (HEAD + 'optimizer = "sdg"\n', (), "no optimizer named 'sdg'", "did you mean 'sgd'?"),
     "too many trials": (HEAD + f"seeds = {list(range(10_001))}\n", (), "10,001 trials, more than 10,000", "--yes"),
     "no such file": ("", ("nowhere.toml",), "nowhere.toml", ""),
+    "address of no Ray": (HEAD, ("grid.toml", "--address", "localhost:1"), "--address is of use", "--executor ray"),
     "two limits": (HEAD, ("grid.toml", "--fail-fast", "--max-failures", "5"), "are both given", "--max-failures 1"),
 }
 

@@ -137,6 +137,14 @@ def test_a_new_package_is_written_with_what_to_do_next(workdir: Path) -> None:
     assert call("plugin", "check", "benchbench-my-net").exit_code == 2
 
 
+def test_a_new_file_is_one_file_that_can_be_used_at_once(workdir: Path) -> None:
+    result = call("plugin", "new", "model", "my-net", "--file")
+    assert result.exit_code == 0, result.output
+    (path,) = workdir.iterdir()
+    assert result.output.splitlines()[:2] == [f"wrote {path.name}", f"  bench plugin check {path.name}"]
+    assert " my-net " in call("list", "models", "--plugins", path).output
+
+
 @pytest.mark.parametrize("words", [("--no-plugins", "list", "models"), ("list", "--no-plugins", "models")])
 def test_no_plugins_may_stand_before_and_after_the_command(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,6 +59,17 @@ def test_a_report_is_made_of_a_results_file(exported: Path, workdir: Path) -> No
     assert made.exit_code == 0, made.output
     assert [path.name for path in workdir.iterdir()] == ["report.html"]
     assert "optimizer.lr=0.005 is 10.0 points more accurate" in (workdir / "report.html").read_text(encoding="utf-8")
+
+
+def test_only_the_runs_that_are_named_are_exported(exported: Path, workdir: Path) -> None:
+    with contextlib.chdir(exported):
+        store = Store.open(experiment="rates")
+        one, other = [run.info.run_id for run in store.client.search_runs([store.experiment_id])][:2]
+        done = bench("export", "rates", "--run", one, "--run", other, "-o", workdir / "two.bench", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["num_trials"] == 2
+    with zipfile.ZipFile(workdir / "two.bench") as archive:
+        assert {name.split("/")[1] for name in archive.namelist() if name.startswith("runs/")} == {one, other}
 
 
 def test_a_results_file_that_is_not_there_is_named(workdir: Path) -> None:

@@ -124,6 +124,20 @@ def test_json_is_the_only_thing_on_standard_output_and_names_the_run(bench: Benc
     assert "epoch 1/1" in done.stderr
 
 
+@pytest.mark.slow
+def test_loss_weight_decay_and_compilation_are_those_of_the_options(bench: Bench) -> None:
+    options = ("--loss", "bce", "--weight-decay", 0.25, "--compile", "--epochs", 1, "--artifacts", "none")
+    # torch.compile leaves everything to Python, since compiling takes a minute.
+    done = bench("run", *TINY, *options, "--json", TORCH_COMPILE_DISABLE="1")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["spec"]["loss"]["name"] == "bce"
+    assert record["spec"]["optimizer"]["params"]["weight_decay"] == 0.25
+    assert record["acceleration"]["model"] == "compiled"
+    (run,) = bench.runs()
+    assert (run.data.params["loss"], run.data.params["optimizer.weight_decay"]) == ("bce", "0.25")
+
+
 def first_epoch(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     assert any(line.startswith("epoch") for line in process.stdout)

@@ -231,6 +231,20 @@ def test_an_address_that_is_of_no_use_is_an_error_that_names_it(address: str) ->
         connect(address, num_jobs=1)
 
 
+def test_a_grid_uses_the_cluster_at_the_address_that_it_is_given(tmp_path: Path) -> None:
+    import ray
+
+    bench = Bench(tmp_path, tmp_path / "cache")
+    bench.write("grid.toml", 'model = "tiny"\ndataset = "digits"\nepochs = 1\nbatch_size = 100\n')
+    words = ("grid", "grid.toml", "--plugins", PLUGINS / "tiny.py", "--executor", "ray", "--address")
+    refused = bench(*words, "localhost:1")
+    assert refused.returncode == 2
+    assert "--address 'localhost:1'" in refused.stderr
+    used = bench(*words, ray.get_runtime_context().gcs_address, "--artifacts", "none")
+    assert used.returncode == 0, used.stderr
+    assert [run.info.status for run in bench.runs()] == ["FINISHED"]
+
+
 @pytest.mark.parametrize(
     ("nodes", "num_jobs", "use_gpus", "expected"),
     [
