@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import resource
 import threading
 import time
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 import torch
+from benchbench_plugins.imagefolder import ImageFolder
 from benchbench_plugins.synthetic import Synthetic
+from PIL import Image
 
 from benchbench.data import cache as data_cache
 from benchbench.worker.batches import Batches, Preprocessing
@@ -19,7 +22,9 @@ from benchbench.worker.image_reading import BATCHES_AHEAD, Reading, Streamed, is
 from benchbench.worker.splits import Split, Splits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from benchbench.plugin.dataset import Dataset
 
 CPU = torch.device("cpu")
 SPANS = [slice(start, start + 4) for start in range(0, 22, 4)]
@@ -112,13 +117,29 @@ def little_memory() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
+def synthetic(root: Path) -> Dataset:
+    del root
+    return Synthetic(height=224, width=224, image_size=224, num_train=2400, num_val=10, num_test=10)
+
+
+def photographs(root: Path) -> Dataset:
+    """Return a dataset of files, of which 2,400 are for training."""
+    Image.linear_gradient("L").resize((300, 224)).convert("RGB").save(file := io.BytesIO(), "jpeg")
+    for name in ("cat", "dog"):
+        (root / name).mkdir()
+        for number in range(1500):
+            (root / name / f"{number:04}.jpg").write_bytes(file.getvalue())
+    return ImageFolder(image_size=224)
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not psutil.LINUX, reason="other systems do not limit a process in this way")
+@pytest.mark.parametrize("make", [synthetic, photographs])
 def test_images_that_exceed_the_memory_of_the_process_are_decoded_and_read(
-    tmp_path: Path, little_memory: int, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[Path], Dataset], tmp_path: Path, little_memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data_cache, "MAX_WRITABLE_BYTES", 1 << 20)
-    dataset = Synthetic(height=224, width=224, image_size=224, num_train=2400, num_val=10, num_test=10)
-    splits = Splits.of(data_cache.load(dataset, tmp_path))
+    splits = Splits.of(data_cache.load(make(tmp_path), tmp_path))
     assert splits.train.images.nbytes > 2 * little_memory
     with pytest.raises(RuntimeError, match="can't allocate memory"):
         splits.train.images.clone()
