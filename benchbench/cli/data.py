@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from benchbench.cli.opened_dataset import OpenedDataset
+    from benchbench.config.spec import PluginDraft
     from benchbench.data.cache import Loaded
     from benchbench.data.checks import SplitArrays
     from benchbench.data.locations import DataPaths
@@ -134,16 +135,25 @@ def show_dataset(
     output: Annotated[Path, typer.Option("--output", "-o", help="The image file to write.", show_default=False)],
     images: Annotated[int, typer.Option("--images", min=1, help="How many images of each split.")] = 40,
     augment: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--augment",
-            help="Show training images augmented too, such as by flip.",
+            metavar="NAME",
+            help="Draw augmented training images too; may be repeated, and default is the dataset's.",
             autocompletion=options.completing("augmentation"),
             show_default=False,
         ),
     ] = None,
     data: options.Data = None,
-    settings: Settings = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KIND.PARAM=VALUE",
+            help="Set a parameter of the dataset or the augmentation; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     plugins: options.Plugins = None,
 ) -> None:
     """Draw images of each split as the network sees them, with their classes, into one image file."""
@@ -152,7 +162,7 @@ def show_dataset(
     from benchbench.data.checks import cut_problem
     from benchbench.report.contact_sheet import draw_sheet, numbered_classes, picked
 
-    opened = open_dataset(name, data, settings, plugins)
+    opened = open_dataset(name, data, settings, plugins, augment=augment)
     _check_output(output)
     loaded = load(opened)
     problem = cut_problem(opened.dataset, loaded.facts.image_shape)
@@ -160,29 +170,30 @@ def show_dataset(
         raise SpecError(problem, hint="--set dataset.fit=resize or crop makes them fit")
     size = opened.dataset.image_size
     shown = {f"{part}: {len(split):,} images": picked(split, images) for part, split in loaded.splits.items()}
-    if augment:
+    if opened.augmentation:
         train = picked(loaded.splits["train"], images)
-        shown = {f"train, augmented by {augment}": _augmented(train, augment, opened, loaded, plugins), **shown}
+        heading = f"train, augmented by {opened.augmentation.name}"
+        shown = {heading: _augmented(train, opened.augmentation, opened, loaded, plugins), **shown}
     class_names = loaded.facts.class_names
     _save(draw_sheet(shown, class_names, image_size=size), output)
     typer.echo(f"{output}: {name} as the network sees it, {size}x{size} pixels")
     labels = np.concatenate([split.labels for split in shown.values()])
     for label, caption in numbered_classes(labels, class_names).items():
         typer.echo(f"{caption}: {plain(class_names[label])}")
-    options = (("--data", data), ("--set", settings), ("--plugins", plugins))
-    words = [word for option, values in options for value in values or () for word in (option, str(value))]
+    given = (("--augment", augment), ("--data", data), ("--set", settings), ("--plugins", plugins))
+    words = [word for option, values in given for value in values or () for word in (option, str(value))]
     typer.echo(f"next: {shlex.join(['bench', 'run', 'resnet', name, *words])}")
 
 
 def _augmented(
-    images: SplitArrays, name: str, opened: OpenedDataset, loaded: Loaded, plugins: Iterable[Path] | None
+    images: SplitArrays, asked: PluginDraft, opened: OpenedDataset, loaded: Loaded, plugins: Iterable[Path] | None
 ) -> SplitArrays:
     from benchbench.driver.augmentation_preview import augment
     from benchbench.plugin.discovery import loose_files
     from benchbench.protocol.augmentation_preview import AugmentRequest
 
     request = AugmentRequest(
-        name,
+        asked,
         image_size=opened.dataset.image_size,
         num_classes=len(loaded.facts.class_names),
         mean=opened.dataset.mean,

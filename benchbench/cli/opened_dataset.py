@@ -13,9 +13,12 @@ from benchbench.cli.list import read_catalog
 from benchbench.errors import DataError, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from benchbench.config.kinds import Kind
+    from benchbench.config.spec import PluginDraft
     from benchbench.data.cache import Loaded
+    from benchbench.plugin.catalog import Catalog
     from benchbench.plugin.dataset import Dataset
     from benchbench.plugin.description import Entry
     from benchbench.plugin.registry import Registry
@@ -23,12 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenedDataset:
-    """A dataset with its parameters, and where its images are."""
+    """A dataset with its parameters, where its images are, and the augmentation that was asked for, if any."""
 
     entry: Entry
     registry: Registry
     dataset: Dataset
     root: Path
+    augmentation: PluginDraft | None = None
 
     @property
     def source_digest(self) -> str:
@@ -37,34 +41,53 @@ class OpenedDataset:
 
 
 def open_dataset(
-    name: str, data: Iterable[str] | None, settings: Iterable[str] | None, plugins: Iterable[Path] | None
+    name: str,
+    data: Iterable[str] | None,
+    settings: Iterable[str] | None,
+    plugins: Iterable[Path] | None,
+    *,
+    augment: Sequence[str] | None = None,
 ) -> OpenedDataset:
     """Return a dataset as the options say; raises :class:`~benchbench.errors.DataError` if its images are not here."""
+    from benchbench.config.spec import read_settings
     from benchbench.data.download import is_here, missing_images_hint
     from benchbench.data.locations import DataPaths, parse_data_options
     from benchbench.plugin import parameters
     from benchbench.plugin.discovery import loose_files
     from benchbench.plugin.registry import Registry
 
+    texts = read_settings(settings or ())
+    _check_kinds(texts, has_augmentation=bool(augment))
     catalog = read_catalog(plugins)
     entry = catalog.find("dataset", name)
     known = [other.name for other in catalog.of_kind("dataset")]
     root = DataPaths.of(parse_data_options(data or ()), known=known, used=[name]).locate(name, entry.download)
     if entry.download and not is_here(root, entry.download):
         raise DataError(f"the images of {name} are not here", hint=missing_images_hint(name))
+    augmentation = _augmentation(augment, texts.get("augmentation", {}), entry, catalog) if augment else None
     registry = Registry.load(loose_files(map(str, plugins or ())), only={entry.origin})
     cls = cast("type[Dataset]", registry.get("dataset", name))
-    return OpenedDataset(entry, registry, parameters.read(cls, {}, _texts(settings or ())), root)
+    dataset = parameters.read(cls, {}, texts.get("dataset", {}))
+    return OpenedDataset(entry, registry, dataset, root, augmentation)
 
 
-def _texts(settings: Iterable[str]) -> dict[str, str]:
-    from benchbench.config.spec import read_settings
+def _check_kinds(texts: dict[Kind, dict[str, str]], *, has_augmentation: bool) -> None:
+    used = ("dataset", "augmentation") if has_augmentation else ("dataset",)
+    for kind in (kind for kind in texts if kind not in used):
+        raise SpecError(
+            f"--set {kind}.{next(iter(texts[kind]))}: this command looks at a {' and an '.join(used)} only",
+            hint="bench data show --augment default draws augmented images" if kind == "augmentation" else "",
+        )
 
-    texts = read_settings(settings)
-    for kind in texts:
-        if kind != "dataset" and texts[kind]:
-            raise SpecError(f"--set {kind}.{next(iter(texts[kind]))}: this command looks at a dataset only")
-    return texts.get("dataset", {})
+
+def _augmentation(names: Sequence[str], texts: dict[str, str], dataset: Entry, catalog: Catalog) -> PluginDraft:
+    """Return what ``--augment`` and ``--set`` ask for, read as ``bench run`` reads it."""
+    from benchbench.config.composition import JOINT
+    from benchbench.config.spec import PluginDraft
+
+    asked = PluginDraft.from_toml(JOINT.join(names), kind="augmentation").model_copy(update={"texts": texts})
+    catalog.check_name("augmentation", asked)
+    return catalog.named_plugin("augmentation", asked.with_default(dataset.augmentation))
 
 
 def load(opened: OpenedDataset) -> Loaded:

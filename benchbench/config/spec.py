@@ -56,6 +56,12 @@ class PluginDraft(Table):
             hint=f'{kind} = "NAME"  or  {kind} = {{ name = "NAME", PARAMETER = VALUE }}',
         )
 
+    def with_default(self, name: str) -> Self:
+        """Return the draft of an augmentation with ``name``, which the dataset names, for ``default``."""
+        named, params = with_default(self.name, self.params, name)
+        _, texts = with_default(self.name, self.texts, name)
+        return self.model_copy(update={"name": named, "params": params, "texts": texts})
+
 
 class Draft(Table):
     """A trial as asked for, before its plugins are loaded. Its defaults are those of ``bench run``."""
@@ -100,10 +106,7 @@ class Draft(Table):
 
     def with_default_augmentation(self, name: str) -> Self:
         """Return the draft with the augmentation that the dataset names, if it does not name another."""
-        asked = self.augmentation
-        named, params = with_default(asked.name, asked.params, name)
-        _, texts = with_default(asked.name, asked.texts, name)
-        return self.model_copy(update={"augmentation": PluginDraft(name=named, params=params, texts=texts)})
+        return self.model_copy(update={"augmentation": self.augmentation.with_default(name)})
 
     def with_texts(self, texts: Mapping[Kind, dict[str, str]]) -> Self:
         """Return the draft with these parameters set, as :func:`read_settings` gives them."""

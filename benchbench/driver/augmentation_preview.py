@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def augment(images: NDArray[np.uint8], labels: NDArray[np.int64], request: AugmentRequest) -> NDArray[np.uint8]:
     """Return images ``[N, C, H, W]`` as the network may see them in training: ``[N, C, image_size, image_size]``.
 
-    Raises a :class:`~benchbench.errors.BenchError` if there is no such augmentation, or if it fails.
+    Raises a :class:`~benchbench.errors.BenchError` for a wrong parameter, or if the augmentation fails.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -83,25 +83,30 @@ class Catalog:
         Kinds that the draft leaves to their defaults are not checked.
         """
         for kind in (kind for kind in KINDS if kind in draft.model_fields_set):
-            for name in part_names(draft.plugin(kind).name, kind=kind):
-                rivals = [
-                    entry.name
-                    for entry in self.of_kind(kind)
-                    if is_file(entry.origin) and entry.name == qualified(entry.origin, name)
-                ]
-                if rivals:
-                    first = qualified(self.find(kind, name).origin, name)
-                    raise PluginError(
-                        f"{len(rivals) + 1} {plural(kind)} are called {name!r}",
-                        hint=f"say which one is meant: {', '.join([first, *rivals])}",
-                    )
+            self.check_name(kind, draft.plugin(kind))
+
+    def check_name(self, kind: Kind, asked: PluginDraft) -> None:
+        """Raise :class:`PluginError` for a name that a plugin in a loose file has as well."""
+        for name in part_names(asked.name, kind=kind):
+            rivals = [
+                entry.name
+                for entry in self.of_kind(kind)
+                if is_file(entry.origin) and entry.name == qualified(entry.origin, name)
+            ]
+            if rivals:
+                first = qualified(self.find(kind, name).origin, name)
+                raise PluginError(
+                    f"{len(rivals) + 1} {plural(kind)} are called {name!r}",
+                    hint=f"say which one is meant: {', '.join([first, *rivals])}",
+                )
 
     def named(self, draft: Draft) -> Draft:
         """Return the draft with each plugin called by its shortest name, which is the one in the spec."""
         draft = draft.with_default_augmentation(self.find("dataset", draft.dataset.name).augmentation)
-        return draft.model_copy(update={kind: self._named(kind, draft.plugin(kind)) for kind in KINDS})
+        return draft.model_copy(update={kind: self.named_plugin(kind, draft.plugin(kind)) for kind in KINDS})
 
-    def _named(self, kind: Kind, asked: PluginDraft) -> PluginDraft:
+    def named_plugin(self, kind: Kind, asked: PluginDraft) -> PluginDraft:
+        """Return one plugin of a draft by its shortest name; raises :class:`PluginError` with the closest name."""
         name, params = self._joined(kind, split(asked.name, asked.params, kind=kind))
         _, texts = self._joined(kind, split(asked.name, asked.texts, kind=kind))
         return asked.model_copy(update={"name": name, "params": params, "texts": texts})

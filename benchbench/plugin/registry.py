@@ -113,7 +113,7 @@ class Registry:
         :class:`~benchbench.errors.SpecError` for a parameter that is unknown, ill-typed or out of range.
         """
         draft = draft.with_default_augmentation(self._default_augmentation(draft.dataset.name))
-        plugins: dict[str, Any] = {kind: self._plugin_spec(kind, draft.plugin(kind)) for kind in KINDS}
+        plugins: dict[str, Any] = {kind: self.resolve_plugin(kind, draft.plugin(kind)) for kind in KINDS}
         return Spec(**plugins, **scalars_of(draft))
 
     def _default_augmentation(self, dataset: str) -> str:
@@ -121,7 +121,8 @@ class Registry:
         assert issubclass(cls, Dataset)  # noqa: S101 - checked when it was loaded
         return cls.augmentation
 
-    def _plugin_spec(self, kind: Kind, asked: PluginDraft) -> PluginSpec:
+    def resolve_plugin(self, kind: Kind, asked: PluginDraft) -> PluginSpec:
+        """Return one plugin of a draft, which is not ``default``, with every parameter written out."""
         params = split(asked.name, asked.params, kind=kind)
         texts = split(asked.name, asked.texts, kind=kind)
         configs = {

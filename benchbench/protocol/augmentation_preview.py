@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchbench.config.spec import PluginDraft  # noqa: TC001 - pydantic reads the annotations
+
 
 @dataclass(frozen=True)
 class AugmentRequest:
-    """An augmentation, or several joined by ``+``, and what it is told of the images, which lie beside the request."""
+    """An augmentation, or several as one, and what it is told of the images, which lie beside the request."""
 
-    augmentation: str
+    augmentation: PluginDraft
     image_size: int
     num_classes: int
     mean: tuple[float, ...]

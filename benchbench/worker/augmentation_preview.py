@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchbench.config.spec import PluginSpec
 from benchbench.errors import BenchError
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.registry import Registry
@@ -32,7 +31,8 @@ def augment(folder: Path) -> None:
     images = crop(images, request.image_size)
     data = ImageSpec.of(images.shape[1:], mean=request.mean, num_classes=request.num_classes)
     registry = Registry.load(request.plugin_files)
-    augmenter = Augmenter.of(registry.create_augmentations(PluginSpec(request.augmentation, 1, {})), data)
+    spec = registry.resolve_plugin("augmentation", request.augmentation)
+    augmenter = Augmenter.of(registry.create_augmentations(spec), data)
     generator = torch.Generator().manual_seed(0)
     images, _ = augmenter(images, labels, augmenter.draw(len(images), generator))
     pixels = pad(images, request.image_size)

@@ -8,6 +8,7 @@ import sys
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from support.file_server import serving
@@ -224,14 +225,9 @@ def test_show_draws_augmented_images_above_the_others(tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     result = bench("show", "digits", "-o", sheet, "--images", "10", "--augment", "flip", "--debug")
     assert result.exit_code == 0, result.output
-    with Image.open(sheet) as image:
-        height = image.height // 4
-        pairs = [
-            [image.crop((8 + 72 * column, top, 72 + 72 * column, top + 64)) for column in range(10)]
-            for top in (32, 32 + height)
-        ]
-    same = [augmented == stored for augmented, stored in zip(*pairs, strict=True)]
-    flipped = [augmented == ImageOps.mirror(stored) for augmented, stored in zip(*pairs, strict=True)]
+    augmented, stored = first_rows(sheet)
+    same = [one == other for one, other in zip(augmented, stored, strict=True)]
+    flipped = [one == ImageOps.mirror(other) for one, other in zip(augmented, stored, strict=True)]
     assert all(one or other for one, other in zip(same, flipped, strict=True))
     assert any(same)
     assert any(flipped)
@@ -252,10 +248,50 @@ def test_show_numbers_the_classes_that_its_font_cannot_write_and_prints_their_na
     assert len({caption.tobytes() for caption in captions}) == 3
 
 
-def test_show_refuses_an_augmentation_that_is_not_there(tmp_path: Path) -> None:
+def first_rows(sheet: Path) -> list[list[Image.Image]]:
+    """Return ten training images of 64x64 pixels as a sheet shows them: augmented, and as they are stored."""
+    with Image.open(sheet) as image:
+        return [
+            [image.crop((8 + 72 * column, top, 72 + 72 * column, top + 64)) for column in range(10)]
+            for top in (32, 32 + image.height // 4)
+        ]
+
+
+def test_show_applies_augmentations_one_after_the_other_with_their_parameters(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    settings = ("flip.p=1", "random_erasing.p=1", "random_erasing.value=black")
+    options = [word for setting in settings for word in ("--set", f"augmentation.{setting}")]
+    options = ["--augment", "flip", "--augment", "random_erasing", *options]
+    result = bench("show", "digits", "-o", sheet, "--images", "10", *options)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"next: bench run resnet digits {' '.join(options)}"
+    augmented, stored = (np.stack([np.asarray(image) for image in row]) for row in first_rows(sheet))
+    mirrored = stored[:, :, ::-1]
+    changed = augmented != mirrored
+    assert changed.any()
+    assert (augmented[changed] == 0).all()
+    assert (mirrored != stored).any()
+
+
+def test_show_takes_the_default_augmentation_of_the_dataset(tmp_path: Path) -> None:
+    for number, image in enumerate(list(made_images().values())[:40]):
+        path = tmp_path / "images" / "ab"[number % 2] / f"{number}.jpeg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image)
+    sheet = tmp_path / "sheet.png"
+    default = ("--augment", "default", "--set", "augmentation.p=1", "--set", "dataset.image_size=64")
+    result = bench("show", "imagefolder", "--data", tmp_path / "images", "-o", sheet, "--images", "10", *default)
+    assert result.exit_code == 0, result.output
+    augmented, stored = first_rows(sheet)
+    assert augmented == [ImageOps.mirror(image) for image in stored]
+    assert augmented != stored
+
+
+def test_show_names_the_augmentation_that_is_closest_to_an_unknown_one(tmp_path: Path) -> None:
     result = bench("show", "digits", "-o", tmp_path / "x.png", "--augment", "flipp")
     assert result.exit_code == 2
     assert "no augmentation named 'flipp'" in result.stderr
+    assert "did you mean 'flip'?" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -267,6 +303,9 @@ def test_show_refuses_an_augmentation_that_is_not_there(tmp_path: Path) -> None:
         (["-o", "x.png", "--set", "dataset.image_size=32"], "would cut the stored images of 64x64 pixels"),
         (["-o", "x.png", "--set", "model.depth=3"], "--set model.depth: this command looks at a dataset only"),
         (["-o", "x.png", "--set", "dataset.fits=crop"], "fits"),
+        (["-o", "x.png", "--set", "augmentation.p=1"], "--augment default draws augmented images"),
+        (["-o", "x.png", "--augment", "flip", "--set", "augmentation.q=1"], "augmentation 'flip' has no parameter 'q'"),
+        (["-o", "x.png", "--augment", "flip", "--augment", "flip"], "'flip' is in the list twice"),
     ],
 )
 def test_show_refuses_what_it_cannot_draw(workdir: Path, arguments: list[str], message: str) -> None:
