@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from benchbench.config.composition import NOTHING
 from benchbench.data.checks import SplitArrays
 from benchbench.data.fit import pad_or_crop
 from benchbench.report.kept_files import damage_named
@@ -40,18 +41,31 @@ def draw_sheet(images: Mapping[str, SplitArrays], class_names: Sequence[str], *,
     return sheet
 
 
-def draw_seen(path: Path, heading: str) -> Image.Image:
-    """Return the sheet of the training images in ``seen.npz``."""
-    with damage_named(path), np.load(path, allow_pickle=False) as seen:
-        images, class_names = SplitArrays(seen["images"], seen["labels"]), seen["class_names"].tolist()
-        return draw_sheet({heading: images}, class_names, image_size=images.images.shape[2])
+def draw_seen(path: Path, *, augmentation: str) -> dict[str, Image.Image]:
+    """Return a sheet of the images of each split in ``seen.npz``; older files have training images alone."""
+    augmented = "" if augmentation == NOTHING else f", augmented by {augmentation}"
+    headings = {"train": f"training images{augmented}", "val": "validation images", "test": "test images"}
+    splits, class_names = _read_seen(path)
+    return {
+        part: draw_sheet({headings[part]: split}, class_names, image_size=split.images.shape[2])
+        for part, split in splits.items()
+    }
 
 
 def numbered_in_seen(path: Path) -> dict[str, str]:
-    """Return the captions on the sheet of ``seen.npz`` that are numbers, with the names of their classes."""
+    """Return the captions on the sheets of ``seen.npz`` that are numbers, with the names of their classes."""
+    splits, class_names = _read_seen(path)
+    labels = np.concatenate([split.labels for split in splits.values()])
+    return {caption: class_names[label] for label, caption in numbered_classes(labels, class_names).items()}
+
+
+def _read_seen(path: Path) -> tuple[dict[str, SplitArrays], list[str]]:
     with damage_named(path), np.load(path, allow_pickle=False) as seen:
-        class_names = seen["class_names"].tolist()
-        return {caption: class_names[label] for label, caption in numbered_classes(seen["labels"], class_names).items()}
+        splits = {"train": SplitArrays(seen["images"], seen["labels"])}
+        for part in ("val", "test"):
+            if f"{part}_images" in seen:
+                splits[part] = SplitArrays(seen[f"{part}_images"], seen[f"{part}_labels"])
+        return splits, seen["class_names"].tolist()
 
 
 def numbered_classes(labels: NDArray[np.int64], class_names: Sequence[str]) -> dict[int, str]:

@@ -27,6 +27,7 @@ MAX_IMAGES = 400
 
 _LOSSLESS_PIXELS = 32
 _QUALITY = 90
+_IN_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class ClassImages:
 
 @dataclass(frozen=True)
 class SeenImages:
-    """A sheet of training images, and the names of the classes that are only numbers on it, by caption."""
+    """A sheet of the images of each split, and the names of the classes that are only numbers on them, by caption."""
 
-    address: str
+    addresses: dict[str, str]
     numbered: dict[str, str]
 
 
@@ -74,10 +75,11 @@ def predicted_images(path: Path) -> list[Judged]:
     ]
 
 
-def seen_images(path: Path) -> SeenImages:
-    """Return the training images in ``seen.npz`` on one sheet."""
-    sheet = draw_seen(path, "training images, as the network saw them")
-    return SeenImages(_address(sheet, is_lossless=False), numbered_in_seen(path))
+def seen_images(path: Path, *, augmentation: str) -> SeenImages:
+    """Return the images of each split in ``seen.npz``."""
+    sheets = draw_seen(path, augmentation=augmentation)
+    addresses = {_IN_WORDS[part]: _address(sheet, is_lossless=False) for part, sheet in sheets.items()}
+    return SeenImages(addresses, numbered_in_seen(path))
 
 
 def address(image: NDArray[np.uint8]) -> str:

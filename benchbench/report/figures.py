@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.config.composition import NOTHING
 from benchbench.config.defaults import LOSS
 from benchbench.errors import one_line
 from benchbench.records import file_names
@@ -101,9 +100,8 @@ def _figures(record: Record, folder: Path) -> Iterator[tuple[str, Figure | Image
     if (folder / file_names.SAMPLES).exists():
         yield "test_images", predicted_images(read_predicted_images(folder / file_names.SAMPLES), record)
     if (folder / file_names.SEEN).exists():
-        augmentation = record.spec.augmentation.name
-        augmented = "" if augmentation == NOTHING else f", augmented by {augmentation}"
-        yield "training_images", draw_seen(folder / file_names.SEEN, f"training images{augmented}")
+        sheets = draw_seen(folder / file_names.SEEN, augmentation=record.spec.augmentation.name)
+        yield "training_images", sheets["train"]
 
 
 def curves(record: Record) -> Figure:

@@ -152,7 +152,7 @@ def _of_best(subject: Subject) -> dict[str, Any]:
         "num_classes": len(best.data.class_names),
         "class_images": embedded_images.class_images(path) if path.exists() else [],
         "judged": embedded_images.predicted_images(path) if path.exists() else [],
-        "seen": embedded_images.seen_images(seen) if seen.exists() else None,
+        "seen": embedded_images.seen_images(seen, augmentation=best.spec.augmentation.name) if seen.exists() else None,
     }
 
 

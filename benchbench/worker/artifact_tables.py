@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from benchbench.records import file_names
 from benchbench.worker.layer_table import list_layers
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
     from benchbench.config.defaults import ArtifactLevel
     from benchbench.worker.batches import Batches
+    from benchbench.worker.setup import Prepared
     from benchbench.worker.splits import Split, Splits
 
 _NUM_TEST_IMAGES = 16
 _NUM_IMAGES_PER_CLASS = 4
 _NUM_SEEN_IMAGES = 20
+_NUM_SEEN_IN_EVALUATION = 10
 _MAX_TRAIN_IMAGES = 400
 """Of many classes, the first ones are kept: a report shows no more."""
 
@@ -75,11 +78,31 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
     return None
 
 
-def save_seen(path: Path, train: Batches, class_names: tuple[str, ...], *, seed: int) -> None:
-    """Write the first training images as the network saw them; a mixed image has the class of its largest fraction."""
-    images, labels = train.seen(_NUM_SEEN_IMAGES, seed=seed)
+def save_seen(path: Path, prepared: Prepared, *, seed: int) -> None:
+    """Write the first training images, and images of all over the other splits, as the network saw them.
+
+    A mixed image has the class of its largest fraction.
+    """
+    images, labels = prepared.train.seen(_NUM_SEEN_IMAGES, seed=seed)
     classes = labels if labels.ndim == 1 else labels.argmax(dim=1)
-    np.savez_compressed(path, class_names=np.array(class_names), images=images.numpy(), labels=classes.numpy())
+    (val_images, val_labels), (test_images, test_labels) = map(_seen_in_evaluation, (prepared.val, prepared.test))
+    np.savez_compressed(
+        path,
+        class_names=np.array(prepared.splits.class_names),
+        images=images.numpy(),
+        labels=classes.numpy(),
+        val_images=val_images,
+        val_labels=val_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+    )
+
+
+def _seen_in_evaluation(batches: Batches) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    count = min(_NUM_SEEN_IN_EVALUATION, batches.num_images)
+    rows = _spread(np.arange(batches.num_images), count)
+    images, labels = batches.seen_in_evaluation(torch.from_numpy(rows))
+    return images.numpy(), labels.numpy()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@
     <attempt>/artifacts/predictions.csv         image, class, prediction, probability, correct
     <attempt>/artifacts/layers.csv              the network's layers, see benchbench.worker.layer_table
     <attempt>/artifacts/samples.npz             raw images: some of each class, and some with their predictions
-    <attempt>/artifacts/seen.npz                training images as the network saw them
+    <attempt>/artifacts/seen.npz                some images of each split as the network saw them
     <attempt>/artifacts/model/                  an MLflow model folder
 """
 
@@ -53,8 +53,7 @@ def write_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, h
             notes += filter(None, [note])
     write_tables(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
     if job.artifacts == "full":
-        class_names = prepared.splits.class_names
-        save_seen(folder / file_names.SEEN, prepared.train, class_names, seed=job.spec.seed)
+        save_seen(folder / file_names.SEEN, prepared, seed=job.spec.seed)
     problem = save_layers(folder / file_names.LAYERS, model, images[:1])
     return [f"the layers were not listed: {problem}", *notes] if problem else notes
 

@@ -157,8 +157,18 @@ class Batches:
         """Return the first images of epoch 1 as the network gets them, but as pixels, uint8, and their labels."""
         batches = list(islice(self.shuffled(seed=seed, epoch=1), math.ceil(number / self.batch_size)))
         images, labels = (torch.cat(parts)[:number] for parts in zip(*batches, strict=True))
+        return self._pixels(images), labels.cpu()
+
+    def seen_in_evaluation(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images of these rows as the network gets them, never augmented, but as pixels, and their labels."""
+        (read,) = self._images.read([slice(0, len(rows))], rows)
+        images = self._normalise(pad_or_crop(read, self.preprocessing.image_size))
+        self._reading.after_reading()
+        return self._pixels(images), self._labels.cpu()[rows]
+
+    def _pixels(self, images: Tensor) -> Tensor:
         pixels = images.mul(self._std).add(self._mean).mul(255).round().clamp(0, 255)
-        return pixels.to(torch.uint8).cpu().contiguous(), labels.cpu()
+        return pixels.to(torch.uint8).cpu().contiguous()
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image once, as stored and never augmented, in batches of ``eval_batch_size``."""

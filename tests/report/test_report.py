@@ -157,11 +157,29 @@ def test_the_page_refers_to_no_other_file_and_forbids_connections(two_rates: Sub
         if name in ("src", "href") and value
     ]
     assert addresses
-    assert "Training images as the network saw them" in page.render(two_rates)
     assert {re.match("data:image/webp|#", address) is not None for address in addresses} == {True}
     (policy,) = [attributes["content"] for _, attributes in reader.tags if "http-equiv" in attributes]
     assert policy is not None
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
+
+
+def sheets(subject: Subject) -> list[str]:
+    """Return what the sheets of images as the network saw them are of."""
+    tags = Reader(page.render(subject)).tags
+    return [(attributes["alt"] or "").split()[0] for _, attributes in tags if attributes.get("class") == "sheet"]
+
+
+def test_each_split_has_a_sheet_of_images_as_the_network_saw_them(two_rates: Subject) -> None:
+    assert sheets(two_rates) == ["training", "validation", "test"]
+
+
+def test_runs_that_kept_training_images_alone_have_one_sheet(two_rates: Subject) -> None:
+    assert two_rates.best
+    path = two_rates.artifacts(two_rates.best) / "seen.npz"
+    with np.load(path) as seen:
+        np.savez(path, class_names=seen["class_names"], images=seen["images"], labels=seen["labels"])
+    assert sheets(two_rates) == ["training"]
+    assert "never augmented" not in page.render(two_rates)
 
 
 def test_losses_that_are_no_numbers_leave_gaps_in_the_curves(tmp_path: Path) -> None:

@@ -114,6 +114,16 @@ def test_images_as_the_network_saw_them_are_the_first_of_epoch_1_in_pixels_again
     assert len(given.seen(99, seed=5)[1]) == 10
 
 
+def test_images_as_the_network_sees_them_in_evaluation_are_padded_and_never_augmented() -> None:
+    split = make_images(10, height=8, width=8)
+    given = batches(split, Preprocessing(12, PAPER.mean, PAPER.std), flips=True)
+    images, labels = given.seen_in_evaluation(torch.tensor([7, 2]))
+    assert (images.shape, images.dtype) == ((2, 3, 12, 12), torch.uint8)
+    assert torch.equal(images[:, :, 2:10, 2:10], split.images[[7, 2]])
+    assert not images[:, :, :2].any()
+    assert torch.equal(labels, split.labels[[7, 2]])
+
+
 def test_one_mean_serves_all_channels() -> None:
     one = Preprocessing(64, (0.5,), (0.25,))
     three = Preprocessing(64, (0.5,) * 3, (0.25,) * 3)

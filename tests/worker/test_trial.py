@@ -24,6 +24,7 @@ from benchbench.cli.run import per_class_table
 from benchbench.config.defaults import ArtifactLevel
 from benchbench.config.spec import Draft
 from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
+from benchbench.plugin.dataset import LazyImages
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TrialJob
@@ -414,6 +415,20 @@ def test_a_model_is_saved_with_a_single_test_image_too(heartbeat: Heartbeat, tmp
     assert isinstance(finished, Finished)
     assert finished.notes == ()
     assert (Path(job.folder) / "artifacts" / "model" / "MLmodel").is_file()
+
+
+def test_some_images_of_each_split_are_kept_as_the_network_saw_them(heartbeat: Heartbeat, tmp_path: Path) -> None:
+    registry = Registry.load([PLUGINS / "tiny.py"])
+    dataset = {"name": "synthetic", "num_train": 40, "num_val": 30, "num_test": 4, "num_classes": 2}
+    job = make_job(registry, tmp_path, artifacts="full", dataset=dataset, augmentation="flip", epochs=1, batch_size=8)
+    list(run_trial(job, registry, heartbeat=heartbeat))
+    test = registry.create("dataset", job.spec.dataset).load(tmp_path).test
+    with np.load(Path(job.folder) / "artifacts" / "seen.npz") as seen:
+        assert [len(seen[name]) for name in ("images", "val_images", "test_images")] == [20, 10, 4]
+        assert [len(seen[name]) for name in ("labels", "val_labels", "test_labels")] == [20, 10, 4]
+        assert seen["test_labels"].tolist() == list(test.labels)
+        assert isinstance(test.images, LazyImages)
+        assert all((image == test.images.read(row)).all() for row, image in enumerate(seen["test_images"]))
 
 
 CLIPS = """
