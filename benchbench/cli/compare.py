@@ -198,6 +198,6 @@ def show_models(models: ModelComparison, run_ids: Sequence[str], form: str) -> N
             (run_ids[1], f"{models.accuracies[1]:.1%}", str(models.only_second)),
         )
         both = f"{models.num_images} test images, both correct on {models.both}, both wrong on {models.neither}"
-        columns = ("run", "test accuracy", "correct where the other is wrong")
-        table = TextTable("two trained models", columns, rows, (both,))
+        numbers = ("test accuracy", "correct where the other is wrong")
+        table = TextTable("two trained models", ("run", *numbers), rows, (both,), numbers)
         print_tables([table], (f"McNemar's exact test: {models.verdict}",), form)

@@ -279,5 +279,5 @@ def look_lines(course: Course) -> list[str]:
 
 def _print_text_table(table: TextTable) -> None:
     print_lines((table.title,), "table")
-    print_table(table.columns, table.rows, numbers=[name for name in table.columns if "mean" in name])
+    print_table(table.columns, table.rows, numbers=table.numbers)
     print_lines((*table.below, ""), "table")

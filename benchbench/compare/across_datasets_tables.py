@@ -50,7 +50,8 @@ def _of_ranks(compared: DatasetComparison) -> TextTable:
     differing = ", ".join(compared.differing)
     warning = (f"warning: trials of one name differ between datasets in {differing}",) if differing else ()
     columns = ("configuration", "average rank", "verdict")
-    return TextTable(f"ranks by {compared.metric.name}", columns, rows, (below, *left_out, *warning))
+    title = f"ranks by {compared.metric.name}"
+    return TextTable(title, columns, rows, (below, *left_out, *warning), numbers=("average rank",))
 
 
 def _rank_verdict(compared: DatasetComparison, number: int, baseline: int) -> str:
@@ -74,13 +75,14 @@ def _of_aggregates(compared: DatasetComparison) -> TextTable:
         )
         for name, each in zip(compared.configurations, compared.aggregates, strict=True)
     )
-    columns = ("configuration", "interquartile mean", confidence, "better than the baseline (%)", confidence)
+    numbers = ("interquartile mean", confidence, "better than the baseline (%)", confidence)
     below = "all seeds of all datasets; stratified bootstrap over seeds, whose intervals are too short for few seeds"
-    return TextTable(f"{metric.name} over all datasets ({words.unit(metric)})", columns, rows, (below,))
+    title = f"{metric.name} over all datasets ({words.unit(metric)})"
+    return TextTable(title, ("configuration", *numbers), rows, (below,), numbers)
 
 
 def _of_profiles(compared: DatasetComparison, profiles: tuple[Profile, ...]) -> TextTable:
-    columns = ("configuration", *(f"within {factor:g}x" for factor in FACTORS), "score")
+    numbers = (*(f"within {factor:g}x" for factor in FACTORS), "score")
     rows = tuple(
         (
             name,
@@ -90,4 +92,4 @@ def _of_profiles(compared: DatasetComparison, profiles: tuple[Profile, ...]) -> 
         for name, profile in zip(compared.configurations, profiles, strict=True)
     )
     below = "% of targets reached within a factor of the fastest configuration's time; score: area under the profile"
-    return TextTable("performance profiles over targets", columns, rows, (below,))
+    return TextTable("performance profiles over targets", ("configuration", *numbers), rows, (below,), numbers)

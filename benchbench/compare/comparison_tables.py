@@ -30,12 +30,13 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of texts with a title, and lines of text below it."""
+    """A table of texts with a title, and lines of text below it; ``numbers`` names the columns of numbers."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     below: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
 
 
 def of_comparison(comparison: Comparison) -> list[TextTable]:
@@ -50,7 +51,8 @@ def of_comparison(comparison: Comparison) -> list[TextTable]:
 
 def of_published(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
     """Return our numbers beside the published ones."""
-    columns = ("of", "metric", "ours", "theirs", f"{words.percent(confidence)} of one new run", "", "source")
+    numbers = ("ours", "theirs", f"{words.percent(confidence)} of one new run")
+    columns = ("of", "metric", *numbers, "", "source")
     texts = tuple(
         (
             row.name,
@@ -70,7 +72,7 @@ def of_published(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
         "accuracies in %; ± standard deviation",
         f"{outside} of {len(judged)} differ; {by_chance:.1f} are expected to differ by chance",
     )
-    return TextTable("against published numbers", columns, texts, below)
+    return TextTable("against published numbers", columns, texts, below, numbers)
 
 
 def of_population(compared: PopulationComparison) -> TextTable:
@@ -96,7 +98,7 @@ def of_population(compared: PopulationComparison) -> TextTable:
     num_images = f"{max((row.num_images for row in compared.rows), default=0)} test images"
     below = f"verdicts are about new seeds and new images; {num_images}, seeds and images as crossed random effects"
     title = f"test_accuracy on images like these (difference from {compared.baseline} in points)"
-    return TextTable(title, columns, texts, (below,))
+    return TextTable(title, columns, texts, (below,), ("variance of seeds",))
 
 
 def flat_population(rows: Iterable[PopulationRow]) -> Iterator[dict[str, Any]]:
@@ -218,10 +220,10 @@ def _of_metric(comparison: Comparison, metric: Metric) -> TextTable:
     confidence = words.percent(comparison.confidence)
     has_unfinished = any(words.statuses(row.statuses) for row in comparison.rows)
     change = "ratio" if metric.is_ratio else "difference"
+    numbers = ("mean ± std (n)", f"{confidence} of the mean")
     columns = (
         *(comparison.by or ("configuration",)),
-        "mean ± std (n)",
-        f"{confidence} of the mean",
+        *numbers,
         f"{change} [{confidence}]",
         "test",
         *(("not finished",) if has_unfinished else ()),
@@ -231,12 +233,13 @@ def _of_metric(comparison: Comparison, metric: Metric) -> TextTable:
         _texts(row, row.cells[metric.name], metric, comparison.by, has_unfinished=has_unfinished)
         for row in comparison.rows
     )
-    return TextTable(words.title(metric), columns, rows, (words.caption(comparison, metric),))
+    return TextTable(words.title(metric), columns, rows, (words.caption(comparison, metric),), numbers)
 
 
 def _of_learning(comparison: Comparison) -> TextTable:
     confidence = words.percent(comparison.confidence)
-    columns = (*(comparison.by or ("configuration",)), "learned", f"{confidence} of the fraction", "others", "verdict")
+    numbers = ("learned", f"{confidence} of the fraction")
+    columns = (*(comparison.by or ("configuration",)), *numbers, "others", "verdict")
     rows = tuple(
         (
             *_names(row, comparison.by),
@@ -249,7 +252,7 @@ def _of_learning(comparison: Comparison) -> TextTable:
     )
     units = "trials" if comparison.pooled else "seeds"
     below = f"{units} that finished and are better than guessing (%); Wilson's intervals, Fisher's exact test"
-    return TextTable(f"{units} that learned", columns, rows, (below,))
+    return TextTable(f"{units} that learned", columns, rows, (below,), numbers)
 
 
 def _names(row: Row, by: Sequence[str]) -> list[str]:

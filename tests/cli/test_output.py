@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 import pytest
 
-from benchbench.cli.output import print_json, print_lines, print_table
+from benchbench.cli.output import print_json, print_lines, print_table, print_tables
+from benchbench.compare.comparison_tables import TextTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,19 @@ def test_in_a_terminal_that_is_much_too_narrow_each_row_is_a_list(
     ]
     # What is empty is left out.
     assert sum("difference" in text for text in texts) == 1
+
+
+def test_columns_of_numbers_are_aligned_to_the_right_whatever_they_are_called(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = (("a", "9.8", "short"), ("b", "1,209.5", "much longer"))
+    print_tables([TextTable("title", ("name", "score", "meaning"), rows, numbers=("score",))], (), "table")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.strip(" ─")]
+    assert [line.rstrip() for line in lines[1:]] == [
+        " name     score   meaning",
+        " a          9.8   short",
+        " b      1,209.5   much longer",
+    ]
 
 
 def test_in_a_terminal_that_is_wide_enough_rows_stay_rows(terminal: Callable[[int], Callable[[], list[str]]]) -> None:

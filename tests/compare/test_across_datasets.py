@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from scipy import stats
 from support.made_records import configuration
 
 from benchbench.compare import compare_datasets
-from benchbench.compare.across_datasets_tables import of_datasets
+from benchbench.compare.across_datasets_tables import of_datasets, over_datasets
 from benchbench.compare.aggregates import interquartile_mean, probability_of_improvement
 from benchbench.compare.profiles import profiles
 from benchbench.compare.ranks import rank_over_datasets
@@ -80,6 +81,15 @@ def test_targets_have_performance_profiles() -> None:
     assert compared.profiles is not None
     assert [profile.score for profile in compared.profiles] == [1.0, 1.0]
     assert of_datasets(compared)[-1].rows[0][1:] == ("100", "100", "100", "100", "100", "1.000")
+
+
+def test_the_columns_of_numbers_over_all_datasets_are_said_to_be_such() -> None:
+    compared = compare_datasets(three_datasets(), question(targets={"val_accuracy": 0.1}))
+    number = re.compile(r"[\d.]+( \.\. [\d.]+)?|")
+    for table in over_datasets(compared):
+        columns = zip(table.columns, *table.rows, strict=True)
+        of_numbers = {name for name, *cells in columns if all(map(number.fullmatch, cells))}
+        assert of_numbers == set(table.numbers), table.title
 
 
 def test_ranks_and_critical_differences_are_those_of_demsar() -> None:
