@@ -128,12 +128,16 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         result = interrupted.result
     if as_json:
         print_json(to_json(result, dry_run=dry_run))
+    # Trials that the command line changed are not those of the file.
+    of_file = None if settings or precision else file
     if dry_run:
+        if not as_json:
+            show_command_after_plan(result, of_file, experiment)
         return
     if not as_json:
         show_trials(result)
         show_decisions(result)
-        show_next_commands(result, file, experiment, is_changed=bool(settings or precision), again=again, fresh=fresh)
+        show_next_commands(result, of_file, experiment, again=again, fresh=fresh)
     raise typer.Exit(options.EXIT_CODES[result.status])
 
 
@@ -167,9 +171,7 @@ def show_decisions(result: GridResult) -> None:
     print_lines(summary(result.course, len(result.trials)), "table")
 
 
-def show_next_commands(
-    result: GridResult, file: Path, experiment: str, *, is_changed: bool, again: bool, fresh: bool
-) -> None:
+def show_next_commands(result: GridResult, of_file: Path | None, experiment: str, *, again: bool, fresh: bool) -> None:
     """Print where the grid's run and report are, and the next command."""
     from benchbench.cli.output import next_command
     from benchbench.tracking import how_to_open
@@ -181,11 +183,18 @@ def show_next_commands(
     if result.status == "killed":
         typer.echo(f"next: the same command {_how_to_go_on(again=again, fresh=fresh)}")
         return
-    # Trials that the command line changed are not those of the file.
-    of_file = None if is_changed else file
     typer.echo(f"next: {next_command('compare', experiment, of_file)}")
     if not result.has_report:
         typer.echo(f"      {next_command('report', experiment, of_file)}")
+
+
+def show_command_after_plan(result: GridResult, of_file: Path | None, experiment: str) -> None:
+    """Print what a dry run can be followed by."""
+    from benchbench.cli.output import next_command
+
+    is_done = all(trial.planned.action == "skip" for trial in result.trials)
+    words = next_command("compare", experiment, of_file) if is_done else "the same command without --dry-run"
+    typer.echo(f"next: {words}")
 
 
 def _how_to_go_on(*, again: bool, fresh: bool) -> str:

@@ -41,7 +41,7 @@ def predict(
     """
     from rich.console import Console
 
-    from benchbench.cli.output import print_json, print_table
+    from benchbench.cli.output import next_command, print_json, print_table
     from benchbench.driver.predict import predict as predict_images
     from benchbench.driver.settings import check_output
 
@@ -55,13 +55,15 @@ def predict(
         print_json({"run_id": predictions.run_id, "run": predictions.run_name, "images": list(_json_rows(predictions))})
     elif output:
         typer.echo(f"wrote {output}: {len(predictions.predicted.images)} images, by {predictions.run_name}")
+        typer.echo(f"next: {next_command('report', experiment, None)}  (how often models are correct on test images)")
     else:
         predicted = predictions.predicted
         rows = zip(
             predicted.images, predicted.predictions, (f"{value:.1%}" for value in predicted.probabilities), strict=True
         )
         print_table(("image", "prediction", "probability"), rows, numbers=("probability",))
-        typer.echo(f"by {predictions.run_name} ({predictions.run_id}); -o FILE.csv writes all probabilities")
+        typer.echo(f"by {predictions.run_name} ({predictions.run_id})")
+        typer.echo("next: the same command with -o predictions.csv  (the probability of every class)")
 
 
 def _json_rows(predictions: Predictions) -> Iterator[dict[str, Any]]:

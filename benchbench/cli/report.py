@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,7 +43,7 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
 ) -> None:
     """Write what an experiment answers into one HTML file that opens without a network."""
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)
-    from benchbench.cli.output import Notes, print_json
+    from benchbench.cli.output import Notes, next_command, print_json
     from benchbench.driver.report import write_report_of
     from benchbench.driver.transfer import opened_results
 
@@ -56,6 +57,9 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
         print_json(report.to_json())
     else:
         show(report)
+        is_file = name != experiment
+        words = shlex.join(["bench", "import", experiment]) if is_file else next_command("export", experiment, None)
+        typer.echo(f"next: {words}")
 
 
 def show(report: WrittenReport) -> None:

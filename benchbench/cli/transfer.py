@@ -70,15 +70,17 @@ def import_(
     """Take exported runs into this folder's store; runs that are there already are left as they are."""
     from rich.console import Console
 
-    from benchbench.cli.output import print_json
+    from benchbench.cli.output import next_command, print_json
     from benchbench.cli.progress import Display
     from benchbench.driver.transfer import import_results
     from benchbench.records import results_file
 
     results = {}
+    experiments = []
     for file in files:
-        with results_file.read(file):  # before the first is imported, so that a bad one leaves nothing half done
-            pass
+        # Before the first is imported, so that a bad one leaves nothing half done.
+        with results_file.read(file) as reader:
+            experiments.append(experiment or reader.manifest.experiment)
     with Display(Console(stderr=True, highlight=False)) as display:
         for file in files:
             results[str(file)] = import_results(file, experiment=experiment, watcher=display)
@@ -89,4 +91,7 @@ def import_(
             typer.echo(plain(f"{name}: {clash}"), err=True)
         if not as_json:
             typer.echo(f"{name}  {result.num_new} runs imported, {result.num_existing} were there")
+    if not as_json:
+        commands = (next_command("compare", name, None) for name in dict.fromkeys(experiments))
+        typer.echo("next: " + "\n      ".join(commands))
     raise typer.Exit(int(any(result.clashes for result in results.values())))

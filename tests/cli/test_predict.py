@@ -100,7 +100,7 @@ def test_a_folder_that_was_moved_still_predicts(bench: Bench, tmp_path: Path) ->
     done = moved("predict", run_of(bench, 0).info.run_id[:8], "photos/green/00.png")
     assert done.returncode == 0, done.stderr
     assert "photos/green/00.png" in done.stdout
-    assert "-o FILE.csv writes all probabilities" in done.stdout
+    assert "with -o predictions.csv" in done.stdout
 
 
 @pytest.mark.slow

@@ -1,0 +1,90 @@
+"""Commands end by naming one that can come next, unless their output is for a machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+from support.commands import Bench
+from support.paths import PLUGINS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GRID = """
+name = "rates"
+model = "tiny"
+dataset = { name = "synthetic", num_train = 40, num_val = 10, num_test = 10, num_classes = 2 }
+epochs = 1
+seeds = [0, 1]
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Bench:
+    """Return a folder with a grid of which one trial has a model, its results in a file, and an image."""
+    folder = tmp_path_factory.mktemp("next")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    Image.new("RGB", (32, 32)).save(folder / "new.png")
+    made = Bench(folder, folder / "cache")
+    made.write("grid.toml", GRID)
+    made.write("longer.toml", GRID.replace("epochs = 1", "epochs = 2"))
+    plugins = ("--plugins", PLUGINS / "tiny.py")
+    for command in (("grid", "grid.toml", *plugins, "--experiment", "rates"), ("export", "rates")):
+        done = made(*command)
+        assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.fixture
+def run_id(bench: Bench) -> str:
+    """Return the run that keeps a model: of a grid, the best trial."""
+    (file,) = bench.folder.glob("mlruns/*/models/*/artifacts/MLmodel")
+    return next(line.split()[1] for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("run_id:"))
+
+
+COMMANDS = {
+    "report rates -o rates.html": "bench export rates",
+    "report results.bench -o rates.html": "bench import results.bench",
+    "predict RUN new.png --experiment rates": (
+        "the same command with -o predictions.csv  (the probability of every class)"
+    ),
+    "predict RUN new.png --experiment rates -o told.csv": (
+        "bench report rates  (how often models are correct on test images)"
+    ),
+    "grid longer.toml --dry-run --plugins TINY": "the same command without --dry-run",
+    "grid grid.toml --dry-run --experiment rates --plugins TINY": "bench compare rates --grid grid.toml",
+    "grid grid.toml --dry-run --experiment rates --plugins TINY --set dataset.noise=0.5": "bench compare rates",
+    "import results.bench": "bench compare rates",
+    "import results.bench --experiment other": "bench compare other",
+}
+WITH_JSON = (
+    "report rates -o rates.html",
+    "predict RUN new.png --experiment rates",
+    "grid longer.toml --dry-run --plugins TINY",
+    "import results.bench",
+)
+
+
+def words(command: str, run_id: str) -> list[str]:
+    return command.replace("RUN", run_id).replace("TINY", str(PLUGINS / "tiny.py")).split()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "expected"), COMMANDS.items(), ids=COMMANDS.keys())
+def test_commands_end_by_naming_the_next_one(bench: Bench, run_id: str, command: str, expected: str) -> None:
+    done = bench(*words(command, run_id))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"next: {expected}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", WITH_JSON)
+def test_json_is_followed_by_nothing(bench: Bench, run_id: str, command: str) -> None:
+    done = bench(*words(command, run_id), "--json")
+    assert done.returncode == 0, done.stderr
+    assert "next: " not in done.stdout + done.stderr
+    json.loads(done.stdout)
