@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,11 +289,36 @@ def test_every_relative_link_leads_somewhere(page: str, link: str) -> None:
         assert anchor in anchors(target.read_text(encoding="utf-8"))
 
 
-def test_the_readme_and_make_demo_train_the_same() -> None:
+def test_make_demo_and_the_page_without_make_train_the_same() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     demo = re.search(r"^demo:.*\n\t\$\(BIN\)/(bench run .*)$", makefile, re.MULTILINE)
     assert demo
-    assert f"\n.venv/bin/{demo[1]}\n" in TEXTS["README.md"]
+    assert f"\n.venv/bin/{demo[1]}\n" in TEXTS["docs/install.md"]
+
+
+def rendered(text: str, width: int) -> list[str]:
+    """Return the lines of a page in a terminal: code as it is, paragraphs broken at ``width``, links by their names."""
+    lines: list[str] = []
+    for part in re.split(r"^(```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL):
+        if part.startswith("```"):
+            lines += [*part.splitlines()[1:-1], ""]
+            continue
+        for paragraph in re.sub(r"!?\[([^]]*)\]\([^)]*\)", r"\1", part.strip()).split("\n\n"):
+            for item in re.split(r"\n(?=- )", paragraph):
+                lines += textwrap.wrap(" ".join(item.split()), width)
+            lines.append("")
+    return lines
+
+
+def test_the_readme_fits_on_two_screens() -> None:
+    assert len(rendered(TEXTS["README.md"], 80)) <= 105
+
+
+@pytest.mark.parametrize(
+    "needed", ["make demo", "make test", "bench compare", "images/terminal.svg", "images/report.png", "docs/install.md"]
+)
+def test_the_readme_shows_what_a_reader_looks_for_first(needed: str) -> None:
+    assert needed in TEXTS["README.md"]
 
 
 KEPT = [
