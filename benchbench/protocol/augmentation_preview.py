@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchbench.config.spec import PluginDraft  # noqa: TC001 - pydantic reads the annotations
+from benchbench.config.spec import PluginDraft
 
 
 @dataclass(frozen=True)
