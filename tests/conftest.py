@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 from support import shared
 from support.paths import REPOSITORY
+from support.virtual_environments import make_virtual_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
+    from support.virtual_environments import VirtualEnvironment
 
 
 OF_THE_USER = (
@@ -92,6 +94,12 @@ def tinyimage10_zip() -> Path:
     if not path.exists():
         pytest.skip("tinyimage10.zip is not here; BENCH_TEST_DATA=PATH names it")
     return path
+
+
+@pytest.fixture
+def virtual_environment(tmp_path: Path) -> VirtualEnvironment:
+    """Return a fresh virtual environment, in which a test installs what it likes."""
+    return make_virtual_environment(tmp_path / "venv")
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import psutil
@@ -19,6 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from support import commands
 from support.paths import PLUGINS
+from support.virtual_environments import VirtualEnvironment
 
 TINY = ("tiny", "digits", "--plugins", PLUGINS / "tiny.py", "--batch-size", 100, "--lr", 0.01)
 UNRULY = ("unruly", "digits", "--plugins", PLUGINS / "unruly.py", "--batch-size", 100)
@@ -314,25 +312,10 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
-@pytest.fixture
-def foreign_python(tmp_path: Path) -> Iterator[Path]:
-    """Return the interpreter of a fresh venv that sees the packages of this one."""
-    venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    python = venv / "bin" / "python"
-    site: Any = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    ours = sysconfig.get_path("purelib")
-    (Path(site) / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
-    return python
-
-
 @pytest.mark.slow
-def test_a_strangers_package_is_found_after_pip_install(bench: Bench, foreign_python: Path, tmp_path: Path) -> None:
+def test_a_strangers_package_is_found_after_pip_install(
+    bench: Bench, virtual_environment: VirtualEnvironment, tmp_path: Path
+) -> None:
     package = tmp_path / "stranger"
     (package / "stranger").mkdir(parents=True)
     (package / "stranger" / "__init__.py").write_text((PLUGINS / "tiny.py").read_text().replace("tiny", "foreign"))
@@ -346,14 +329,11 @@ def test_a_strangers_package_is_found_after_pip_install(bench: Bench, foreign_py
         "[project.entry-points.benchbench]\n"
         'foreign = "stranger"\n'
     )
-    # Our pip and setuptools: those that a venv brings may be too old for each other.
-    pip = [sys.executable, "-m", "pip", "--python", foreign_python, "install"]
-    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--no-index", package], check=True, capture_output=True)
-    call = [foreign_python, "-c", "from benchbench.cli.main import main; main()"]
+    virtual_environment.pip("install", package)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*call, *arguments], cwd=bench.folder, env=bench.environment, capture_output=True, text=True, check=False
+        return commands.call(
+            *arguments, folder=bench.folder, environment=bench.environment, program=virtual_environment.bench
         )
 
     assert "stranger:foreign" in run("list", "models").stdout

@@ -32,15 +32,17 @@ class Bench:
     folder: Path
     cache: Path
     variables: dict[str, str] = field(default_factory=dict)
+    program: Path = PROGRAM
 
     def __call__(self, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         """Call it and wait for its end."""
-        return call(*arguments, folder=self.folder, environment=self._environment | variables)
+        environment = self._environment | variables
+        return call(*arguments, folder=self.folder, environment=environment, program=self.program)
 
     def start(self, *arguments: object, **variables: str) -> subprocess.Popen[str]:
         """Call it and return at once."""
         return subprocess.Popen(
-            [PROGRAM, *map(str, arguments)],
+            [self.program, *map(str, arguments)],
             cwd=self.folder,
             env=self._environment | variables,
             stdout=subprocess.PIPE,
@@ -98,10 +100,12 @@ class Bench:
         return [Journal(path.parent) for path in sorted(self.folder.glob(".bench/trials/*/*/events.jsonl"))]
 
 
-def call(*arguments: object, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def call(
+    *arguments: object, folder: Path, environment: dict[str, str], program: Path = PROGRAM
+) -> subprocess.CompletedProcess[str]:
     """Call ``bench`` in a folder and wait for its end: in a fork, which starts faster, if it makes no difference."""
-    words = [str(PROGRAM), *map(str, arguments)]
-    if forks.fits(environment):
+    words = [str(program), *map(str, arguments)]
+    if program == PROGRAM and forks.fits(environment):
         return forks.call(words, folder=folder, environment=environment, timeout_seconds=TIMEOUT_SECONDS)
     return subprocess.run(
         words, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
