@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from support.commands import Bench
 
+from benchbench.config.kinds import KINDS
+from benchbench.driver.new_plugin import new_package
+
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
@@ -56,3 +59,12 @@ def test_a_foreign_package_is_installed_compared_and_removed(
     missing = bench("grid", "grid.toml")
     assert missing.returncode == 2
     assert "no model named 'my-net'" in missing.stderr
+
+
+def test_new_packages_of_every_kind_pass_their_own_tests_side_by_side(
+    virtual_environment: VirtualEnvironment, tmp_path: Path
+) -> None:
+    packages = [new_package(kind, f"my-{kind}", tmp_path) for kind in KINDS]
+    virtual_environment.pip("install", *packages)
+    done = virtual_environment.pytest(*packages, folder=tmp_path)
+    assert f"{2 * len(KINDS)} passed" in succeed(done)
