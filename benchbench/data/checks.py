@@ -55,31 +55,45 @@ def splits_problems(splits: Splits) -> Iterator[str]:
         yield f"two classes have the same name: {sorted({name for name in names if names.count(name) > 1})}"
     shapes = {}
     for part, split in splits.items():
-        problem = next(_split_problems(split, num_classes=len(names)), "")
-        if problem:
-            yield f"{part} {problem}"
-        else:
+        yield from (f"{part} {problem}" for problem in _split_problems(split, num_classes=len(names)))
+        if not _images_problem(split.images):
             shapes[part] = list(split.images.shape[1:])
     if len(set(map(tuple, shapes.values()))) > 1:
         yield f"the splits have images of different shapes: {shapes}"
 
 
 def _split_problems(split: Split, *, num_classes: int) -> Iterator[str]:
-    """Yield what is wrong with a split; after the first problem, the others may make no sense."""
-    images, labels = split.images, split.labels
+    """Yield what is wrong with the images of a split, with its labels, and with how many there are of each."""
+    problems = (_images_problem(split.images), _labels_problem(split.labels, num_classes=num_classes))
+    yield from filter(None, problems)
+    if problems[0]:
+        return
+    num_images = len(split.images)
+    if _are_labels(split.labels) and len(split.labels) != num_images:
+        yield f"has {num_images} images but {len(split.labels)} labels"
+    if split.names and len(split.names) != num_images:
+        yield f"has {num_images} images but {len(split.names)} names"
+
+
+def _images_problem(images: Any) -> str:
     if not _is(images, "uint8", num_dimensions=4):
-        yield f"images must be a uint8 tensor [N, C, H, W], not {_describe(images)}"
-    if not _is(labels, "int64", num_dimensions=1):
-        yield f"labels must be an int64 tensor [N], not {_describe(labels)}"
-    if 0 in images.shape:
-        yield f"has no images: their tensor is {_describe(images)}"
-    if len(images) != len(labels):
-        yield f"has {len(images)} images but {len(labels)} labels"
-    if split.names and len(split.names) != len(images):
-        yield f"has {len(images)} images but {len(split.names)} names"
+        return f"images must be a uint8 tensor [N, C, H, W], not {_describe(images)}"
+    return f"has no images: their tensor is {_describe(images)}" if 0 in images.shape else ""
+
+
+def _labels_problem(labels: Any, *, num_classes: int) -> str:
+    if not _are_labels(labels):
+        return f"labels must be an int64 tensor [N], not {_describe(labels)}"
+    if not len(labels):
+        return ""
     lowest, highest = int(labels.min()), int(labels.max())
-    if lowest < 0 or highest >= num_classes:
-        yield f"has labels {lowest}..{highest}, but {num_classes} class names, for 0..{num_classes - 1}"
+    if lowest >= 0 and highest < num_classes:
+        return ""
+    return f"has labels {lowest}..{highest}, but {num_classes} class names, for 0..{num_classes - 1}"
+
+
+def _are_labels(value: object) -> bool:
+    return _is(value, "int64", num_dimensions=1)
 
 
 def check_classes_left(splits: Splits, decoded: Mapping[str, SplitArrays]) -> None:

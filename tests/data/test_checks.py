@@ -67,6 +67,27 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         assert problem in caught.value.message
 
 
+def test_images_labels_and_shapes_that_are_wrong_are_said_together() -> None:
+    train = replace(GOOD, images=GOOD.images.float(), labels=GOOD.labels.int())
+    val = replace(square(6, side=5, shade=1), labels=GOOD.labels[:5] + 1, names=GOOD.names[:4])
+    with pytest.raises(DataError) as caught:
+        check_splits("squares", bb.Splits(train, val, GOOD, ("dark", "bright")))
+    assert caught.value.message.removeprefix("dataset 'squares' is wrong: ").split("; ") == [
+        "train images must be a uint8 tensor [N, C, H, W], not float32 [6, 3, 4, 4]",
+        "train labels must be an int64 tensor [N], not int32 [6]",
+        "val has labels 1..2, but 2 class names, for 0..1",
+        "val has 6 images but 5 labels",
+        "val has 6 images but 4 names",
+        "the splits have images of different shapes: {'val': [3, 5, 5], 'test': [3, 4, 4]}",
+    ]
+
+
+def test_what_follows_from_a_problem_is_no_second_one() -> None:
+    empty = replace(GOOD, images=GOOD.images[:0])
+    with pytest.raises(DataError, match=r"wrong: train has no images: their tensor is uint8 \[0, 3, 4, 4\]$"):
+        check_splits("squares", bb.Splits(empty, GOOD, GOOD, ("dark", "bright")))
+
+
 def test_a_load_without_a_return_is_refused_with_its_line(root: Path) -> None:
     class Forgetful(Squares, name="forgetful"):
         def load(self, root: Path) -> None:

@@ -89,7 +89,7 @@ IN_A_TRIAL = {
         "--debug shows the whole traceback",
     ),
     "load_returns_floats": (
-        "dataset 'images' is wrong: train images must be a uint8 tensor [N, C, H, W], not float32 [4, 1, 8, 8]; val images must be a uint8 tensor [N, C, H, W], not float32 [4, 1, 8, 8]; test images must be a uint8 tensor [N, C, H, W], not float32 [4, 1, 8, 8]",
+        "dataset 'images' is wrong: train images must be a uint8 tensor [N, C, H, W], not float32 [4, 1, 8, 8]; train has labels 1..2, but 2 class names, for 0..1; val images must be a uint8 tensor [N, C, H, W], not float32 [4, 1, 8, 8]; val has labels 1..2, but 2 class names, for 0..1; test images must be a uint8 tensor [N, C, H, W], not float32 [4, 1, 8, 8]; test has labels 1..2, but 2 class names, for 0..1",
         "for the plugin's author: bench plugin check",
     ),
     "load_returns_none": (
