@@ -135,40 +135,51 @@ def _classes(manager: pluggy.PluginManager) -> Iterator[type[Plugin] | str]:
         if not isinstance(classes, list | tuple):
             yield f"{hook} must return a list of classes, not {_shown(classes)}"
             continue
-        yield from (_checked(item, kind, hook) for item in classes)
+        for item in classes:
+            yield from _checked(item, kind, hook)
 
 
 def _function_of(caller: pluggy.HookCaller) -> Callable[..., object]:
     return caller.get_hookimpls()[0].function
 
 
-def _checked(item: object, kind: str, hook: str) -> type[Plugin] | str:
+def _checked(item: object, kind: str, hook: str) -> Iterator[type[Plugin] | str]:
+    """Yield what a hook returned if it is a plugin of its kind, or else a sentence for each thing that is wrong."""
     base = BASES[kind]
     if not isinstance(item, type) or not issubclass(item, Plugin):
-        return f"{hook} must return classes made from benchbench.{base.__name__}, not {_shown(item)}"
-    if not issubclass(item, base) or item.kind != kind:
-        return f"{hook} returned {item.__name__}, not a {kind} but {_an(item.kind or 'plugin')}"
-    try:
-        problem = _problem(item, base)
-    except ValidationError as error:
-        problem = f"bad default: {describe_validation(error)}"
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's validator raises
-        problem = f"bad default: {explain(error)}"
-    return f"{kind} {item.name or item.__name__!r}: {problem}" if problem else item
+        yield f"{hook} must return classes made from benchbench.{base.__name__}, not {_shown(item)}"
+    elif not issubclass(item, base) or item.kind != kind:
+        yield f"{hook} returned {item.__name__}, not a {kind} but {_an(item.kind or 'plugin')}"
+    else:
+        problems = list(_problems(item, base))
+        yield from (f"{kind} {item.name or item.__name__!r}: {problem}" for problem in problems)
+        if not problems:
+            yield item
 
 
-def _problem(cls: type[Plugin], base: type[Plugin]) -> str:
-    work = "load" if base is Dataset else "build"
+def _problems(cls: type[Plugin], base: type[Plugin]) -> Iterator[str]:
     taken = sorted(set(cls.model_fields).intersection(dir(base)))
+    if taken:
+        yield f"no parameter can be called {', '.join(taken)}: it has another meaning in every {base.kind}"
+    try:
+        yield from _class_problems(cls, base)
+        if not taken:
+            yield from _default_problems(cls)
+    except ValidationError as error:
+        yield f"bad default: {describe_validation(error)}"
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's validator raises
+        yield f"bad default: {explain(error)}"
+
+
+def _class_problems(cls: type[Plugin], base: type[Plugin]) -> Iterator[str]:
+    work = "load" if base is Dataset else "build"
     config = cls.model_config
+    has_name = bool(vars(cls).get("name"))
+    metric = getattr(cls, "metric", None)
     rules = (
+        (not has_name, f'it has no name; class {cls.__name__}({base.__name__}, name="...")'),
         (
-            taken,
-            f"no parameter can be called {', '.join(taken)}: it has another meaning in every {base.kind}",
-        ),
-        (not vars(cls).get("name"), f'it has no name; class {cls.__name__}({base.__name__}, name="...")'),
-        (
-            not PLUGIN_NAME.fullmatch(cls.name),
+            has_name and not PLUGIN_NAME.fullmatch(cls.name),
             "a name is made of letters, digits and _ . -, a letter or digit first",
         ),
         (cls.name == DEFAULT, f"{DEFAULT!r} is no name: it stands for the augmentation of the dataset"),
@@ -176,26 +187,26 @@ def _problem(cls: type[Plugin], base: type[Plugin]) -> str:
         (not config.get("frozen"), "its model_config must stay frozen"),
         (config.get("extra") != "forbid", "its model_config must forbid unknown parameters"),
         (
-            getattr(cls, "metric", None) not in (None, *OF_AN_EPOCH),
-            f"its metric must be one of {', '.join(OF_AN_EPOCH)}, not {getattr(cls, 'metric', None)!r}",
+            metric not in (None, *OF_AN_EPOCH),
+            f"its metric must be one of {', '.join(OF_AN_EPOCH)}, not {metric!r}",
         ),
         (
-            getattr(cls, "metric", None) and getattr(cls, "step_every", "epoch") != "epoch",
+            metric in OF_AN_EPOCH and getattr(cls, "step_every", "epoch") != "epoch",
             "its metric is measured after every epoch, and its step_every is not 'epoch'",
         ),
         (getattr(cls, work) is getattr(base, work), f"it has no {work}()"),
     )
-    return next((sentence for is_broken, sentence in rules if is_broken), "") or _defaults_problem(cls)
+    yield from (sentence for is_broken, sentence in rules if is_broken)
 
 
-def _defaults_problem(cls: type[Plugin]) -> str:
+def _default_problems(cls: type[Plugin]) -> Iterator[str]:
     required = [name for name, info in cls.model_fields.items() if info.is_required()]
     if required:
-        return f"parameter {required[0]!r} has no default"
+        yield from (f"parameter {name!r} has no default" for name in required)
+        return
     config = cls()
     if parameters.from_json(cls, config.model_dump(mode="json")) != config:
-        return "its defaults change when they are written as JSON and read back"
-    return ""
+        yield "its defaults change when they are written as JSON and read back"
 
 
 def _an(word: str) -> str:

@@ -93,6 +93,21 @@ def test_a_broken_plugin_is_reported_with_its_reason(registry: Registry, file_na
     assert reason in reasons(registry, file_name)
 
 
+def test_everything_that_is_wrong_with_a_class_is_told_at_once(registry: Registry) -> None:
+    told = [line for line in reasons(registry, "bad_classes.py").splitlines() if "'hasty'" in line]
+    assert [line.removeprefix("model 'hasty': ") for line in told] == [
+        "its revision must be an integer, not 'two'",
+        "its model_config must forbid unknown parameters",
+        "it has no build()",
+        "parameter 'width' has no default",
+        "parameter 'height' has no default",
+    ]
+
+
+def test_a_class_without_a_name_is_told_of_it_once(registry: Registry) -> None:
+    assert reasons(registry, "bad_classes.py").count("model 'NoName': ") == 1
+
+
 def test_a_bad_class_does_not_take_its_neighbours_with_it(registry: Registry) -> None:
     assert registry.get("model", "kept").__name__ == "Kept"
 

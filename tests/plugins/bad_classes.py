@@ -1,4 +1,4 @@
-"""Models that cannot be used, each for a reason of its own."""
+"""Models that cannot be used, each for a reason of its own, but for one that has several."""
 
 from torch import nn
 
@@ -42,6 +42,12 @@ class Loose(_Linear, name="loose", extra="allow"):
     pass
 
 
+class Hasty(bb.Model, name="hasty", extra="allow"):
+    revision = "two"
+    width: int
+    height: int
+
+
 class Kept(_Linear, name="kept"):
     """The one that is well."""
 
@@ -52,4 +58,4 @@ class Order(bb.Optimizer, name="order"):
 
 @bb.hookimpl
 def benchbench_models() -> list[object]:
-    return [BadDefault, NoDefault, NoName, BadName, Reserved, Shadowing, Idle, Loose, Kept, Order, Kept(), 7]
+    return [BadDefault, NoDefault, NoName, BadName, Reserved, Shadowing, Idle, Loose, Hasty, Kept, Order, Kept(), 7]
