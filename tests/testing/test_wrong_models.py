@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import benchbench as bb
-from benchbench.testing.model import model_outcomes
+from benchbench.testing.model import CHECKS, model_outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,27 +123,31 @@ class Branches(Net):
         return logits * 2 if logits.sum().item() > 0 else logits * 2.0
 
 
-@pytest.mark.parametrize(
-    ("make", "check", "problem"),
-    [
-        (lambda: None, "builds", "build() returns nothing; is a return statement missing?"),
-        (Unseeded, "same from one seed", "linear.weight is not the same in two builds from the same seed"),
-        (Narrow, "logits", "has the shape [4, 2]; it must be [4, 3], or wider"),
-        (Forgets, "logits", "forward() returns nothing; is a return statement missing?"),
-        (Auxiliary, "logits", "it returns a tuple in training mode, not a tensor of logits"),
-        (Squeezed, "any batch size", "the output for one image is [3]"),
-        (Noisy, "eval mode", "the output in eval mode is not the same twice"),
-        (Counts, "eval mode", "eval mode changes calls"),
-        (Detached, "gradients", "no gradient reaches scale"),
-        (Hidden, "state", "with its state saved and loaded, the network gives other logits"),
-        (Remembers, "accelerated", "accelerated, two steps have the losses"),
-        (SinglePrecision, "bf16", "scatter()"),
-        (Saturated, "learns", "training on one batch lowers its loss to no less than 100% of the first"),
-        (Branches, "exports", "the trained model cannot be saved"),
-    ],
-)
+WRONG_MODELS = [
+    (lambda: None, "builds", "build() returns nothing; is a return statement missing?"),
+    (Unseeded, "same from one seed", "linear.weight is not the same in two builds from the same seed"),
+    (Narrow, "logits", "has the shape [4, 2]; it must be [4, 3], or wider"),
+    (Forgets, "logits", "forward() returns nothing; is a return statement missing?"),
+    (Auxiliary, "logits", "it returns a tuple in training mode, not a tensor of logits"),
+    (Squeezed, "any batch size", "the output for one image is [3]"),
+    (Noisy, "eval mode", "the output in eval mode is not the same twice"),
+    (Counts, "eval mode", "eval mode changes calls"),
+    (Detached, "gradients", "no gradient reaches scale"),
+    (Hidden, "state", "with its state saved and loaded, the network gives other logits"),
+    (Remembers, "accelerated", "accelerated, two steps have the losses"),
+    (SinglePrecision, "bf16", "scatter()"),
+    (Saturated, "learns", "training on one batch lowers its loss to no less than 100% of the first"),
+    (Branches, "exports", "the trained model cannot be saved"),
+]
+
+
+@pytest.mark.parametrize(("make", "check", "problem"), WRONG_MODELS)
 def test_a_wrong_model_is_caught(make: Any, check: str, problem: str) -> None:
     outcomes: Iterator[Outcome] = model_outcomes(model_of(make), SMALL)
     if make is Noisy:  # an image alone drops other numbers, which is caught as well
         outcomes = (outcome for outcome in outcomes if outcome.check != "any batch size")
     assert problem in caught(outcomes, check).problem
+
+
+def test_every_check_has_a_wrong_model() -> None:
+    assert {check.name for check in CHECKS} == {name for _, name, _ in WRONG_MODELS}
