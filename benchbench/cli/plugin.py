@@ -125,7 +125,7 @@ def _print_report(report: Report) -> None:
     from benchbench.cli.output import print_table
 
     typer.echo(f"{report.subject}  ({report.origin})" if report.origin else report.subject)
-    rows = [(item.check, item.result, item.problem, item.fix) for item in report.outcomes]
+    rows = [(item.check, item.result, item.problem or item.note, item.fix) for item in report.outcomes]
     print_table(("check", "result", "problem", "fix"), rows, unbroken=("check", "result"))
     if options.debug:
         for outcome in report.outcomes:

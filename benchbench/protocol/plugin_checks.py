@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,13 +14,17 @@ Result = Literal["passed", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check came to. ``fix`` says what to do about ``problem``; both are empty if it passed."""
+    """What one check came to. ``fix`` says what to do about ``problem``; both are empty if it passed.
+
+    ``note`` is what an author should know although it passed.
+    """
 
     check: str
     result: Result
     problem: str = ""
     fix: str = ""
     traceback: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,14 @@ def failures_text(reports: Iterable[Report]) -> str:
             lines.append(f"{report.subject}{origin} fails {len(failed)} check(s):")
             lines += [f"  {outcome.check}: {outcome.problem}\n    fix: {outcome.fix}" for outcome in failed]
     return "\n".join(lines)
+
+
+def warn_of_notes(reports: Iterable[Report]) -> None:
+    """Give a warning for each note, which pytest shows after the tests."""
+    for report in reports:
+        for outcome in report.outcomes:
+            if outcome.note:
+                warnings.warn(f"{report.subject}, {outcome.check}: {outcome.note}", stacklevel=2)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from benchbench.errors import BenchError
 from benchbench.plugin.code import source_files
 from benchbench.plugin.failures import TRACEBACK_HINT, explain
-from benchbench.protocol.plugin_checks import Outcome, Report, failures_text
+from benchbench.protocol.plugin_checks import Outcome, Report, failures_text, warn_of_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,17 +29,17 @@ class BrokenPromiseError(AssertionError):
 
 @dataclass(frozen=True)
 class Check(Generic[Subject]):
-    """A check by its name; it makes no sense if one of those in ``needs`` failed."""
+    """A check by its name; it makes no sense if one of those in ``needs`` failed. ``function`` may return a note."""
 
     name: str
-    function: Callable[[Subject], None]
+    function: Callable[[Subject], str | None]
     needs: tuple[str, ...] = ()
 
 
-def check(*, needs: tuple[str, ...] = ()) -> Callable[[Callable[[Subject], None]], Check[Subject]]:
+def check(*, needs: tuple[str, ...] = ()) -> Callable[[Callable[[Subject], str | None]], Check[Subject]]:
     """Make a check of a function that raises for what is wrong; its name is that of the function."""
 
-    def made(function: Callable[[Subject], None]) -> Check[Subject]:
+    def made(function: Callable[[Subject], str | None]) -> Check[Subject]:
         return Check(function.__name__.replace("_", " "), function, needs)
 
     return made
@@ -64,7 +64,7 @@ def outcomes(checks: Iterable[Check[Subject]], subject: Subject, plugin: Plugin 
 
 def _outcome(item: Check[Subject], subject: Subject, plugin: Plugin | None) -> Outcome:
     try:
-        item.function(subject)
+        note = item.function(subject)
     except BrokenPromiseError as error:
         return Outcome(item.name, "failed", str(error), error.fix)
     except BenchError as error:
@@ -73,7 +73,7 @@ def _outcome(item: Check[Subject], subject: Subject, plugin: Plugin | None) -> O
     except Exception as error:  # noqa: BLE001 - the plugin's code is a stranger's
         own = source_files(type(plugin)) if plugin is not None else ()
         return Outcome(item.name, "failed", explain(error, own), "see that line", _traceback(error))
-    return Outcome(item.name, "passed")
+    return Outcome(item.name, "passed", note=note or "")
 
 
 def _traceback(error: BaseException | None) -> str:
@@ -81,7 +81,9 @@ def _traceback(error: BaseException | None) -> str:
 
 
 def raise_failures(subject: str, done: Iterable[Outcome]) -> None:
-    """Raise one AssertionError that names every check that failed, with its fix."""
-    failures = failures_text([Report(subject, "", tuple(done))])
+    """Warn of notes, and raise one AssertionError that names every check that failed, with its fix."""
+    reports = [Report(subject, "", tuple(done))]
+    warn_of_notes(reports)
+    failures = failures_text(reports)
     if failures:
         raise AssertionError(failures)

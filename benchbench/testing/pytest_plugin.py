@@ -44,10 +44,12 @@ def check_plugin() -> CheckPlugin:
         num_channels: int = 3,
     ) -> None:
         from benchbench.driver.plugin_check import check_plugins
-        from benchbench.protocol.plugin_checks import CheckedImages, failures_text
+        from benchbench.protocol.plugin_checks import CheckedImages, failures_text, warn_of_notes
 
         roots, images = {} if data is None else {"": Path(data)}, CheckedImages(image_size, num_channels)
-        failures = failures_text(check_plugins(words, files=map(str, plugins), data=roots, images=images))
+        reports = check_plugins(words, files=map(str, plugins), data=roots, images=images)
+        warn_of_notes(reports)
+        failures = failures_text(reports)
         if failures:
             pytest.fail(failures, pytrace=False)
 

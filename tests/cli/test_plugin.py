@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -69,6 +70,36 @@ def test_a_model_is_checked_with_images_that_it_takes(tmp_path: Path) -> None:
     done = bench("plugin", "check", "./narrow.py", "--image-size", 28, "--channels", 1)
     assert "all is well" in done.stdout, done.stdout + done.stderr
     assert bench("plugin", "check", "./narrow.py").returncode == 1
+
+
+OVERLAPPING = """
+import benchbench as bb
+import torch
+
+
+class Overlapping(bb.Dataset, name="overlapping"):
+    \"\"\"One image of val is in train.\"\"\"
+
+    image_size: int = bb.param(8, "pixels")
+
+    def load(self, root):
+        images = torch.randint(0, 256, (300, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        splits = (bb.Split(images[begin : begin + 100], torch.arange(100) % 2) for begin in (0, 99, 200))
+        return bb.Splits(*splits, ("a", "b"))
+
+
+@bb.hookimpl
+def benchbench_datasets():
+    return [Overlapping]
+"""
+
+
+@pytest.mark.slow
+def test_images_in_two_splits_are_counted_although_a_few_pass(tmp_path: Path) -> None:
+    (tmp_path / "overlapping.py").write_text(OVERLAPPING, encoding="utf-8")
+    done = Bench(tmp_path, tmp_path / "cache")("plugin", "check", "./overlapping.py", "--data", tmp_path, COLUMNS="120")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"disjoint splits +passed +1 of 100 val images are in train as well", done.stdout)
 
 
 @pytest.mark.slow

@@ -63,16 +63,20 @@ def ready_cut(images: dict[str, bytes]) -> dict[str, bytes]:
 def official(images: dict[str, bytes]) -> dict[str, bytes]:
     """Return the members of the archive as its makers laid it out, in no order, with a class more."""
     one = next(iter(images.values()))
+    later = {f"train/{LATER_WNID}/images/{LATER_WNID}_0.JPEG": one}
     members = {f"train/{name.split('_')[0]}/images/{name}": images[name] for name in sorted(images, key=backwards)}
-    return members | {
-        f"train/{LATER_WNID}/images/{LATER_WNID}_0.JPEG": one,
-        f"train/{WNIDS[0]}/{WNIDS[0]}_boxes.txt": b"n01443537_0.JPEG\t0\t10\t63\t58\n",
-        "val/images/val_0.JPEG": one,
-        "val/val_annotations.txt": f"val_0.JPEG\t{LATER_WNID}\t0\t32\t44\t62\n".encode(),
-        "test/images/test_0.JPEG": one,
-        "wnids.txt": "\n".join([LATER_WNID, *WNIDS]).encode(),
-        "words.txt": b"n01443537\tgoldfish, Carassius auratus\n",
-    }
+    return (
+        later
+        | members
+        | {
+            f"train/{WNIDS[0]}/{WNIDS[0]}_boxes.txt": b"n01443537_0.JPEG\t0\t10\t63\t58\n",
+            "val/images/val_0.JPEG": one,
+            "val/val_annotations.txt": f"val_0.JPEG\t{LATER_WNID}\t0\t32\t44\t62\n".encode(),
+            "test/images/test_0.JPEG": one,
+            "wnids.txt": "\n".join([LATER_WNID, *WNIDS]).encode(),
+            "words.txt": b"n01443537\tgoldfish, Carassius auratus\n",
+        }
+    )
 
 
 def backwards(name: str) -> str:

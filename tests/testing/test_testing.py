@@ -147,6 +147,26 @@ def test_a_well_made_dataset_conforms() -> None:
     check_dataset(Images())
 
 
+class Overlapping(bb.Dataset, name="overlapping"):
+    """Splits of 200 images, of which the last of one are the first of the next."""
+
+    num_shared: int = bb.param(2, "images")
+
+    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+        images = torch.randint(0, 256, (600, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        begins = (0, 200 - self.num_shared, 400)
+        splits = (bb.Split(images[begin : begin + 200], torch.arange(200) % 2) for begin in begins)
+        return bb.Splits(*splits, ("a", "b"))
+
+
+def test_a_few_images_in_two_splits_pass_with_a_warning_of_how_many() -> None:
+    sentence = "dataset overlapping, disjoint splits: 2 of 200 val images are in train as well"
+    with pytest.warns(UserWarning, match=f"^{sentence}$"):
+        check_dataset(Overlapping())
+    with pytest.raises(AssertionError, match="3 of 200 val images are in train as well"):
+        check_dataset(Overlapping(num_shared=3))
+
+
 class Net(nn.Module):
     """A linear network whose ``forward`` the tests below put wrong."""
 
