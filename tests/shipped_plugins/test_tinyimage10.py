@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,11 @@ from support.image_archives import (
     made_images,
     official,
     ready_cut,
+    sorted_by_class,
     write_folder,
     write_zip,
 )
+from support.paths import REPOSITORY
 
 from benchbench.data.checks import check_splits
 from benchbench.errors import DataError
@@ -76,12 +79,6 @@ def test_splits_have_400_50_and_50_images_a_class_in_order(from_ready_cut_zip: S
         wanted = [(wnid, number) for wnid in WNIDS for number in range(500) if f"{wnid}_{number}.JPEG" in split.names]
         assert list(split.names) == [f"{wnid}_{number}.JPEG" for wnid, number in wanted]
     assert from_ready_cut_zip.class_names[:2] == ("goldfish", "European fire salamander")
-
-
-def sorted_by_class(members: dict[str, bytes]) -> dict[str, bytes]:
-    """Return the official archive after the well-known script that sorts its validation images into classes."""
-    moved = {f"val/{WNIDS[0]}/images/val_0.JPEG": members["val/images/val_0.JPEG"]}
-    return {name: content for name, content in members.items() if not name.startswith("val/")} | moved
 
 
 def renamed(members: dict[str, bytes], old: str, new: str) -> dict[str, bytes]:
@@ -142,6 +139,12 @@ def test_an_image_that_is_there_twice_is_named(images: dict[str, bytes], tmp_pat
 def test_official_archive_of_the_real_images_gives_the_published_cut(tinyimage10_zip: Path, tmp_path: Path) -> None:
     rebuilt = write_zip(tmp_path / "tiny-imagenet-200.zip", official(images_in(tinyimage10_zip)))
     assert_same(load(rebuilt), load(tinyimage10_zip))
+
+
+def test_the_real_images_have_the_digest_that_the_page_on_data_gives(tinyimage10_zip: Path) -> None:
+    page = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
+    (given,) = re.findall(r"digest of `tinyimage10` is\s+`([0-9a-f]+)`", page)
+    assert digest(load(tinyimage10_zip)) == given
 
 
 def test_the_real_ready_cut_archive_and_its_folder_are_the_same(tinyimage10_zip: Path, tmp_path: Path) -> None:

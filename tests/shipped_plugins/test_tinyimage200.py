@@ -7,7 +7,7 @@ import torch
 from benchbench_plugins.tinyimage10 import TinyImage10
 from benchbench_plugins.tinyimage200 import HINT, TinyImage200, find_archive
 from support.digests import digest
-from support.image_archives import LATER_WNID, WNIDS, made_images, official, write_folder, write_zip
+from support.image_archives import LATER_WNID, WNIDS, made_images, official, sorted_by_class, write_folder, write_zip
 
 from benchbench.data.checks import check_splits
 from benchbench.errors import DataError
@@ -97,12 +97,14 @@ def rewritten(members: dict[str, bytes], change: str) -> dict[str, bytes]:
         return members | {name: b"\xef\xbb\xbf" + members[name].replace(b"\n", b"\r\n") for name in texts}
     if change == "deeper":
         return {f"tiny-imagenet-200/{name}": content for name, content in members.items()}
+    if change == "sorted by class":
+        return sorted_by_class(members)
     if change == "backslashes":
         return {name.replace("/", "\\"): content for name, content in members.items()}
     return {name.replace(".JPEG", ".jpg").replace("/images/", "/"): content for name, content in members.items()}
 
 
-@pytest.mark.parametrize("change", ["byte order marks", "deeper", "backslashes", "flat and jpg"])
+@pytest.mark.parametrize("change", ["byte order marks", "deeper", "backslashes", "sorted by class", "flat and jpg"])
 def test_an_archive_that_was_rearranged_gives_the_same_images(
     members: dict[str, bytes], splits: Splits, tmp_path: Path, change: str
 ) -> None:
