@@ -1,4 +1,4 @@
-"""The shipped experiments: each is read, expanded and resolved, and none is trained."""
+"""The shipped experiments: each is read, expanded and resolved, the recipes are planned, and none is trained."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from benchbench_plugins.tinyimage10 import CLASSES
+from support.cifar_files import cifar_members
+from support.commands import Bench
+from support.image_archives import jpeg, write_folder
 from support.paths import REPOSITORY
 
 from benchbench.config.differences import describe_spec, is_match, varying
@@ -18,6 +21,8 @@ from benchbench.plugin.registry import Registry
 from benchbench.records.metric_names import class_slugs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchbench.config.spec import Spec
 
 FOLDER = REPOSITORY / "experiments"
@@ -150,6 +155,27 @@ def test_optimizers_has_sgd_and_two_rates_of_adam_each_with_and_without_weight_d
         for decays in (False, True)
     ]
     assert {spec.epochs for spec in specs} == {20}
+
+
+@pytest.mark.slow
+def test_the_recipe_for_cifar_10_is_ready_to_run(tmp_path: Path, cache: Path) -> None:
+    images = write_folder(tmp_path / "cifar-10-batches-bin", cifar_members())
+    assert_planned("cifar10-resnet", f"cifar10={images}", Bench(tmp_path, cache))
+
+
+@pytest.mark.slow
+def test_the_recipe_for_a_folder_is_ready_to_run(tmp_path: Path, cache: Path) -> None:
+    names = [f"{kind}/{number}.jpg" for kind in ("cat", "dog") for number in range(20)]
+    images = write_folder(tmp_path / "photos", {name: jpeg((row, 0, 0)) for row, name in enumerate(names)})
+    assert_planned("finetune-folder", images, Bench(tmp_path, cache))
+
+
+def assert_planned(name: str, images: object, bench: Bench) -> None:
+    """Plan the trials of a recipe, with a few images of its kind."""
+    done = bench("grid", PATHS[name], "--dry-run", "--data", images)
+    assert done.returncode == 0, done.stdout + done.stderr
+    number = NUM_TRIALS[name]
+    assert done.stdout.startswith(f"{number} trials: 0 done, 0 to resume, {number} to run\n")
 
 
 def test_the_recipe_for_cifar_10_takes_the_steps_of_the_paper(registry: Registry) -> None:

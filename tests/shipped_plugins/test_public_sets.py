@@ -16,6 +16,7 @@ from benchbench_plugins.medmnist_sets import MedMnist, Subset
 from benchbench_plugins.mnist import MAX_FILE_BYTES, NAMES, FashionMnist, Mnist
 from benchbench_plugins.svhn import Svhn
 from scipy.io import savemat
+from support.cifar_files import cifar_members, noise
 from support.image_archives import write_folder, write_zip
 from torchvision import datasets
 
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def noise(*shape: int, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
 def file_facts(path: Path) -> bb.Download:
     """Return what a small file is compared with instead of the published one."""
     content = path.read_bytes()
@@ -48,16 +45,6 @@ def refusal(dataset: bb.Dataset, root: Path) -> DataError:
 
 
 # CIFAR
-
-
-def cifar_members(number: int = 40, num_classes: int = 10) -> dict[str, bytes]:
-    """Return the files of a small CIFAR-10, five of them for training."""
-    names = [f"data_batch_{batch}.bin" for batch in range(1, 6)] + ["test_batch.bin"]
-    members = {"batches.meta.txt": "\n".join(f"class{label}" for label in range(num_classes)).encode() + b"\n\n"}
-    for seed, name in enumerate(names):
-        labels = np.arange(number, dtype=np.uint8)[:, None] % num_classes
-        members[name] = np.hstack([labels, noise(number, 3072, seed=seed)]).tobytes()
-    return members
 
 
 def cifar100_members(number: int = 200) -> dict[str, bytes]:
