@@ -12,13 +12,13 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
 from support import commands
+from support.pages import PAGES, TEXTS, Block, blocks, outside_blocks
 from support.paths import REPOSITORY
 
 from benchbench import errors, testing
@@ -31,15 +31,8 @@ from benchbench.testing.model import IMAGES
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-PAGES = {
-    path.relative_to(REPOSITORY).as_posix(): path for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
-}
-TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
 CHEAP = ("bench --version", "bench list", "bench show", "bench data verify")
 """Commands whose output is compared with what a page says it is."""
-
-OF_OTHER_PROGRAMS = {"--help", "--check", "--backend-store-uri", "--benchmark-json"}
-"""Options of typer, of our own scripts, of MLflow and of pytest."""
 
 OF_THE_USER = {"BENCH_DATA", "BENCH_PLUGINS", "BENCH_TENSORBOARD", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}
 
@@ -52,38 +45,6 @@ CHECKS: dict[str, Any] = {
     "scheduler": testing.check_scheduler,
 }
 HOOKS = [name for name in vars(hooks) if name.startswith("benchbench_")]
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page."""
-
-    page: str
-    line: int
-    language: str
-    text: str
-
-    @property
-    def file_name(self) -> str:
-        """Return the name in a first line such as ``# tiny.py``, or an empty text."""
-        named = re.match(r"# (\w+\.py)\n", self.text)
-        return named[1] if named else ""
-
-    @property
-    def is_plugin(self) -> bool:
-        return "@bb.hookimpl" in self.text
-
-    def __str__(self) -> str:
-        return f"{self.page}:{self.line}"
-
-
-def blocks(language: str) -> list[Block]:
-    found = []
-    for page, text in TEXTS.items():
-        for match in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-            line = text.count("\n", 0, match.start()) + 1
-            found.append(Block(page, line, match[1], match[2]))
-    return [block for block in found if block.language == language]
 
 
 PYTHON = blocks("python")
@@ -237,15 +198,6 @@ def test_the_generated_pages_are_fresh(workdir: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_option_that_a_page_names_is_one_of_bench() -> None:
-    known = set(re.findall(r"--[a-z][a-z-]*", TEXTS["docs/cli.md"])) | OF_OTHER_PROGRAMS
-    for page in TEXTS.keys() - {"CHANGELOG.md"}:
-        in_text = re.findall(r"`((?:bench |--)[^`\n]*)`", TEXTS[page])
-        in_examples = re.findall(r"^(?:\$ )?(bench .*)", TEXTS[page], re.MULTILINE)
-        named = {option for text in (*in_text, *in_examples) for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", text)}
-        assert named <= known, page
-
-
 @pytest.mark.parametrize("name", HOOKS)
 def test_every_hook_is_documented_with_its_exact_arguments(name: str) -> None:
     arguments = ", ".join(inspect.signature(getattr(hooks, name)).parameters)
@@ -267,16 +219,15 @@ def test_every_check_is_documented_with_its_arguments(check: Any) -> None:
 
 def anchors(text: str) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
-    outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    titles = re.findall(r"^#+ (.+)$", outside, re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", outside_blocks(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
 def links() -> list[tuple[str, str]]:
     found = []
     for page, text in TEXTS.items():
-        outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-        found += [(page, link) for link in re.findall(r"\]\(([^)\s]+)\)", outside) if "://" not in link]
+        targets = re.findall(r"\]\(([^)\s]+)\)", outside_blocks(text))
+        found += [(page, target) for target in targets if "://" not in target]
     return found
 
 
