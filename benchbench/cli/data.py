@@ -159,6 +159,7 @@ def show_dataset(
     """Draw images of each split as the network sees them, with their classes, into one image file."""
     import numpy as np
 
+    from benchbench.config.composition import NOTHING
     from benchbench.data.checks import cut_problem
     from benchbench.report.contact_sheet import draw_sheet, numbered_classes, picked
 
@@ -170,7 +171,7 @@ def show_dataset(
         raise SpecError(problem, hint="--set dataset.fit=resize or crop makes them fit")
     size = opened.dataset.image_size
     shown = {f"{part}: {len(split):,} images": picked(split, images) for part, split in loaded.splits.items()}
-    if opened.augmentation:
+    if opened.augmentation and opened.augmentation.name != NOTHING:
         train = picked(loaded.splits["train"], images)
         heading = f"train, augmented by {opened.augmentation.name}"
         shown = {heading: _augmented(train, opened.augmentation, opened, loaded, plugins), **shown}

@@ -61,6 +61,9 @@ MAX_WRITABLE_BYTES = 1 << 30
 LOCK_SECONDS = 600
 """How long another process may make no progress with the same images before this one decodes them itself."""
 
+DAMAGED_LIST = "damaged.txt"
+"""In a dataset's folder: every file that could not be read, if there were more than a message names."""
+
 _PARTS = ("train", "val", "test")
 _log = logging.getLogger(__name__)
 
@@ -163,7 +166,8 @@ def decode(dataset: Dataset, root: Path, *, folder: Path | None = None, on_progr
         splits = dataset.load(root)
     check_returned(splits, Splits, plugin=dataset, function=dataset.load)
     check_splits(dataset.name, splits)
-    decoded = decode_lazy(fit_splits(splits, dataset), folder, on_progress)
+    damaged_list = dataset_folder(dataset.name) / DAMAGED_LIST
+    decoded = decode_lazy(fit_splits(splits, dataset), folder, on_progress, damaged_list=damaged_list)
     check_classes_left(splits, decoded.splits)
     facts = facts_of(
         decoded.splits,

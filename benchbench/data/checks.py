@@ -55,19 +55,17 @@ def splits_problems(splits: Splits) -> Iterator[str]:
         yield f"two classes have the same name: {sorted({name for name in names if names.count(name) > 1})}"
     shapes = {}
     for part, split in splits.items():
-        yield from (f"{part} {problem}" for problem in _split_problems(split, num_classes=len(names)))
-        if not _images_problem(split.images):
+        of_images = _images_problem(split.images)
+        problems = (of_images, _labels_problem(split.labels, num_classes=len(names)))
+        yield from (f"{part} {problem}" for problem in problems if problem)
+        if not of_images:
             shapes[part] = list(split.images.shape[1:])
+            yield from (f"{part} {problem}" for problem in _count_problems(split))
     if len(set(map(tuple, shapes.values()))) > 1:
         yield f"the splits have images of different shapes: {shapes}"
 
 
-def _split_problems(split: Split, *, num_classes: int) -> Iterator[str]:
-    """Yield what is wrong with the images of a split, with its labels, and with how many there are of each."""
-    problems = (_images_problem(split.images), _labels_problem(split.labels, num_classes=num_classes))
-    yield from filter(None, problems)
-    if problems[0]:
-        return
+def _count_problems(split: Split) -> Iterator[str]:
     num_images = len(split.images)
     if _are_labels(split.labels) and len(split.labels) != num_images:
         yield f"has {num_images} images but {len(split.labels)} labels"

@@ -4,7 +4,6 @@
 
     <folder>/train.images.npy  the images, an array of which some rows may not be there yet
     <folder>/train.done        a byte for each row: 1 if it is there
-    <folder>/damaged.txt       every file that cannot be read, if there are more than a message names
     <folder>/boot              since when the system runs; after a crash of it, no row is trusted
 
 A call that was interrupted leaves the folder, and the next call decodes the rows that are missing.
@@ -15,7 +14,7 @@ from __future__ import annotations
 import shutil
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -28,7 +27,7 @@ from benchbench.data.checks import SplitArrays, SplitDigest, readable
 from benchbench.data.decoded_rows import store_rows
 from benchbench.data.decoding_processes import Helpers, Request
 from benchbench.data.image_files import FileImages
-from benchbench.errors import DataError, listed
+from benchbench.errors import DataError, listed, plain
 from benchbench.paths import write_atomically
 from benchbench.plugin.dataset import LazyImages
 from benchbench.records.processors import num_processors
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
 MAX_NAMED = 20
 """How many damaged files a message names."""
 
-DAMAGED_FILES = "damaged.txt"
 
 ROWS_PER_JOB, JOBS_AHEAD = 32, 4
 SECONDS_BETWEEN_REPORTS = 0.25
@@ -63,8 +61,16 @@ class Decoded:
     digests: dict[str, str] = field(default_factory=dict)
 
 
-def decode_lazy(splits: Mapping[str, Split], folder: Path | None, on_progress: Progress | None = None) -> Decoded:
+def decode_lazy(
+    splits: Mapping[str, Split],
+    folder: Path | None,
+    on_progress: Progress | None = None,
+    *,
+    damaged_list: Path | None = None,
+) -> Decoded:
     """Return the splits as arrays; images that are decoded lazily are files in ``folder``, or arrays without one.
+
+    ``damaged_list`` is written if more files cannot be read than a message names, and deleted once all can be read.
 
     Raises :class:`~benchbench.errors.DataError` that names the damaged files, unless they are to be skipped.
     """
@@ -76,7 +82,7 @@ def decode_lazy(splits: Mapping[str, Split], folder: Path | None, on_progress: P
             part: stack.enter_context(closing(store_rows(folder, part, images.shape))) for part, images in lazy.items()
         }
         damaged, digests = _fill(lazy, targets, on_progress or _ignore)
-        _refuse_damaged(lazy, damaged, folder)
+        _refuse_damaged(lazy, damaged, damaged_list)
         arrays = {
             part: _without(split, targets[part].finish(without=damaged[part]), damaged[part])
             if part in targets
@@ -270,8 +276,11 @@ class _Flushing:
 
 
 def _refuse_damaged(
-    lazy: Mapping[str, LazyImages], damaged: Mapping[str, Mapping[int, str]], folder: Path | None
+    lazy: Mapping[str, LazyImages], damaged: Mapping[str, Mapping[int, str]], damaged_list: Path | None
 ) -> None:
+    if damaged_list and not any(damaged.values()):
+        with suppress(OSError):
+            damaged_list.unlink(missing_ok=True)
     refused = [
         (lazy[part].files[row], text, lazy[part].hint)
         for part, rows in damaged.items()
@@ -280,8 +289,8 @@ def _refuse_damaged(
     ]
     if refused:
         named = listed([f"{file} ({text})" for file, text, _ in refused], MAX_NAMED)
-        if folder and len(refused) > MAX_NAMED:
-            named += f"; all are listed in {_list_damaged(folder, [(file, text) for file, text, _ in refused])}"
+        if damaged_list and _is_listed(damaged_list, [(file, text) for file, text, _ in refused]):
+            named += f"; all are listed in {damaged_list}"
         counted = f"{len(refused)} image{'s' if len(refused) > 1 else ''}"
         raise DataError(f"{counted} cannot be read: {named}", hint=refused[0][2])
     for part, images in lazy.items():
@@ -289,12 +298,19 @@ def _refuse_damaged(
             raise DataError(f"none of the {len(images)} images of {part} can be read")
 
 
-def _list_damaged(folder: Path, problems: Iterable[tuple[str, str]]) -> Path:
-    """Write a line for each damaged file, its path and what is wrong with it, with a tab between; return the list."""
-    lines = readable("\t".join(problem).replace("\n", " ") for problem in problems)
-    path = folder / DAMAGED_FILES
-    write_atomically(path, "".join(f"{line}\n" for line in lines))
-    return path
+def _is_listed(path: Path, problems: Sequence[tuple[str, str]]) -> bool:
+    """Write a line for each damaged file, its path and what is wrong with it, if a message does not name them all."""
+    lines = [
+        "\t".join(plain(text).replace("\t", "\\t").replace("\n", "\\n") for text in problem) for problem in problems
+    ]
+    try:
+        path.unlink(missing_ok=True)
+        if len(problems) > MAX_NAMED:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, "".join(f"{line}\n" for line in readable(lines)))
+    except OSError:  # the message itself is worth more
+        return False
+    return len(problems) > MAX_NAMED
 
 
 def _without(split: Split, images: NDArray[np.uint8], damaged: Mapping[int, str]) -> SplitArrays:
@@ -315,7 +331,6 @@ def _prepare(folder: Path, *, resume: bool) -> None:
 def _forget_progress(folder: Path) -> None:
     for path in (folder / "boot", *folder.glob("*.done")):
         path.unlink()
-    (folder / DAMAGED_FILES).unlink(missing_ok=True)
 
 
 def _boot_id() -> str:

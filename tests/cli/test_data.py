@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,6 @@ from benchbench.cli.main import make_app
 from benchbench.paths import cache_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from click.testing import Result
 
 PLUGIN = """
@@ -320,3 +319,17 @@ def test_verify_takes_parameters_and_leaves_no_decoded_images() -> None:
     settings = [text for setting in small for text in ("--set", setting)]
     assert answer("verify", "synthetic", *settings)["splits"]["test"]["num_images"] == 8
     assert not list((cache_folder() / "decoded").iterdir())
+
+
+def test_verify_names_a_list_of_damaged_files_that_can_be_opened(tmp_path: Path) -> None:
+    for number in range(60):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no image" if number < 30 else png())
+    (tmp_path / "photos" / "a" / "tab\tbed.png").write_bytes(b"no image")
+    result = bench("verify", "imagefolder", "--data", tmp_path / "photos")
+    assert result.exit_code == 2
+    path = Path(" ".join(result.stderr.split()).partition("all are listed in ")[2].split(" ")[0])
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 31
+    assert sum(line.startswith("a/tab\\tbed.png\t") for line in lines) == 1

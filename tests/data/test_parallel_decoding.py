@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import threading
 from pathlib import Path
@@ -181,6 +182,20 @@ def test_the_list_of_damaged_images_goes_once_they_can_be_read(tmp_path: Path) -
     torn.clear()
     assert shades(data_cache.load(Mended(), tmp_path).splits["val"]) == list(range(50))
     assert not list(data_cache.dataset_folder("mended").rglob("damaged.txt"))
+
+
+def test_a_list_of_damaged_images_that_cannot_be_written_costs_only_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(parallel_decoding, "write_atomically", full)
+    dataset = Shades(damaged=tuple(range(100, 130)))
+    with pytest.raises(DataError) as caught:
+        data_cache.load(dataset, tmp_path)
+    assert caught.value.message.endswith("and 70 more")
+    assert num_read(tmp_path) == 510, "each image that can be read was read once"
 
 
 @pytest.mark.parametrize("load", [data_cache.load, data_cache.decode])
