@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,31 +42,34 @@ def draw_sheet(images: Mapping[str, SplitArrays], class_names: Sequence[str], *,
     return sheet
 
 
-def draw_seen(path: Path, *, augmentation: str) -> dict[str, Image.Image]:
-    """Return a sheet of the images of each split in ``seen.npz``; older files have training images alone."""
+@dataclass(frozen=True)
+class SeenSheets:
+    """A sheet of the images of each split, and the names of classes that are numbers on them, by caption."""
+
+    sheets: dict[str, Image.Image]
+    numbered: dict[str, str]
+
+
+def draw_seen(path: Path, *, augmentation: str, parts: Sequence[str] = ("train", "val", "test")) -> SeenSheets:
+    """Return sheets of the images of some splits in ``seen.npz``; older files have training images alone."""
     augmented = "" if augmentation == NOTHING else f", augmented by {augmentation}"
     headings = {"train": f"training images{augmented}", "val": "validation images", "test": "test images"}
-    splits, class_names = _read_seen(path)
-    return {
-        part: draw_sheet({headings[part]: split}, class_names, image_size=split.images.shape[2])
-        for part, split in splits.items()
-    }
-
-
-def numbered_in_seen(path: Path) -> dict[str, str]:
-    """Return the captions on the sheets of ``seen.npz`` that are numbers, with the names of their classes."""
-    splits, class_names = _read_seen(path)
-    labels = np.concatenate([split.labels for split in splits.values()])
-    return {caption: class_names[label] for label, caption in numbered_classes(labels, class_names).items()}
-
-
-def _read_seen(path: Path) -> tuple[dict[str, SplitArrays], list[str]]:
     with damage_named(path), np.load(path, allow_pickle=False) as seen:
-        splits = {"train": SplitArrays(seen["images"], seen["labels"])}
-        for part in ("val", "test"):
-            if f"{part}_images" in seen:
-                splits[part] = SplitArrays(seen[f"{part}_images"], seen[f"{part}_labels"])
-        return splits, seen["class_names"].tolist()
+        prefixes = {part: "" if part == "train" else f"{part}_" for part in parts}
+        splits = {
+            part: SplitArrays(seen[f"{prefix}images"], seen[f"{prefix}labels"])
+            for part, prefix in prefixes.items()
+            if f"{prefix}images" in seen
+        }
+        class_names = seen["class_names"].tolist()
+        labels = np.concatenate([split.labels for split in splits.values()])
+        return SeenSheets(
+            {
+                part: draw_sheet({headings[part]: split}, class_names, image_size=split.images.shape[2])
+                for part, split in splits.items()
+            },
+            {caption: class_names[label] for label, caption in numbered_classes(labels, class_names).items()},
+        )
 
 
 def numbered_classes(labels: NDArray[np.int64], class_names: Sequence[str]) -> dict[int, str]:

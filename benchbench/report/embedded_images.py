@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.report.contact_sheet import as_image, draw_seen, numbered_in_seen
+from benchbench.report.contact_sheet import as_image, draw_seen
 from benchbench.report.figures import read_predicted_images
 from benchbench.report.kept_files import damage_named
 
@@ -77,9 +77,9 @@ def predicted_images(path: Path) -> list[Judged]:
 
 def seen_images(path: Path, *, augmentation: str) -> SeenImages:
     """Return the images of each split in ``seen.npz``."""
-    sheets = draw_seen(path, augmentation=augmentation)
-    addresses = {_IN_WORDS[part]: _address(sheet, is_lossless=False) for part, sheet in sheets.items()}
-    return SeenImages(addresses, numbered_in_seen(path))
+    seen = draw_seen(path, augmentation=augmentation)
+    addresses = {_IN_WORDS[part]: _address(sheet, is_lossless=False) for part, sheet in seen.sheets.items()}
+    return SeenImages(addresses, seen.numbered)
 
 
 def address(image: NDArray[np.uint8]) -> str:

@@ -19,7 +19,7 @@ from support.seen_images import keep_seen
 from benchbench.compare import compare_records
 from benchbench.compare.groups import ComparedGroup
 from benchbench.config.compare_section import read_comparison
-from benchbench.errors import SpecError
+from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.events import Error
 from benchbench.records.record import MlflowRun, Record
@@ -180,6 +180,15 @@ def test_runs_that_kept_training_images_alone_have_one_sheet(two_rates: Subject)
         np.savez(path, class_names=seen["class_names"], images=seen["images"], labels=seen["labels"])
     assert sheets(two_rates) == ["training"]
     assert "never augmented" not in page.render(two_rates)
+
+
+def test_images_with_a_label_that_no_class_has_are_damage_in_one_line(two_rates: Subject) -> None:
+    assert two_rates.best
+    path = two_rates.artifacts(two_rates.best) / "seen.npz"
+    with np.load(path) as seen:
+        np.savez(path, **dict(seen.items()) | {"labels": seen["labels"] + 1000})
+    with pytest.raises(BenchError, match=r"seen\.npz that a run keeps is damaged"):
+        page.render(two_rates)
 
 
 def test_losses_that_are_no_numbers_leave_gaps_in_the_curves(tmp_path: Path) -> None:
