@@ -53,12 +53,16 @@ def failures_text(reports: Iterable[Report]) -> str:
     return "\n".join(lines)
 
 
+class PluginNote(UserWarning):
+    """What is worth knowing of a plugin that keeps its promises."""
+
+
 def warn_of_notes(reports: Iterable[Report]) -> None:
     """Give a warning for each note, which pytest shows after the tests."""
     for report in reports:
         for outcome in report.outcomes:
             if outcome.note:
-                warnings.warn(f"{report.subject}, {outcome.check}: {outcome.note}", stacklevel=2)
+                warnings.warn(f"{report.subject}, {outcome.check}: {outcome.note}", PluginNote, stacklevel=3)
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,9 @@ def _traceback(error: BaseException | None) -> str:
 
 
 def raise_failures(subject: str, done: Iterable[Outcome]) -> None:
-    """Warn of notes, and raise one AssertionError that names every check that failed, with its fix."""
+    """Raise one AssertionError that names every check that failed, with its fix, or else warn of notes."""
     reports = [Report(subject, "", tuple(done))]
-    warn_of_notes(reports)
     failures = failures_text(reports)
     if failures:
         raise AssertionError(failures)
+    warn_of_notes(reports)

@@ -48,9 +48,9 @@ def check_plugin() -> CheckPlugin:
 
         roots, images = {} if data is None else {"": Path(data)}, CheckedImages(image_size, num_channels)
         reports = check_plugins(words, files=map(str, plugins), data=roots, images=images)
-        warn_of_notes(reports)
         failures = failures_text(reports)
         if failures:
             pytest.fail(failures, pytrace=False)
+        warn_of_notes(reports)
 
     return checked
