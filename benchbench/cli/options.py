@@ -81,7 +81,7 @@ def _params_of_all() -> list[Any]:
     app = typer.Typer(add_completion=False)
 
     @app.command()
-    def carry(*, debug: Debug = False, no_plugins: NoPlugins = False) -> None:
+    def carry(*, bench_debug: Debug = False, bench_no_plugins: NoPlugins = False) -> None:  # a plugin may have `debug`
         pass
 
     return list(get_command(app).params)

@@ -93,5 +93,5 @@ def import_(
             typer.echo(f"{name}  {result.num_new} runs imported, {result.num_existing} were there")
     if not as_json:
         commands = (next_command("compare", name, None) for name in dict.fromkeys(experiments))
-        typer.echo("next: " + "\n      ".join(commands))
+        typer.echo("next: " + "\n      ".join(map(plain, commands)))
     raise typer.Exit(int(any(result.clashes for result in results.values())))

@@ -67,7 +67,7 @@ def open_executor(settings: Settings) -> Executor:
             device=settings.device,
             plugin_files=settings.plugin_files,
         )
-    gpus = visible_gpus() if settings.device in ("auto", "cuda") else ()
+    gpus = visible_gpus() if settings.device in ("auto", "cuda") and settings.num_jobs != 1 else ()
     return LocalExecutor(
         num_jobs=settings.num_jobs or max(1, len(gpus)),
         gpus=gpus,

@@ -28,7 +28,7 @@ from benchbench.plugin.scheduler import Scheduler
 from benchbench.records.metric_names import OF_AN_EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from benchbench.plugin.discovery import Source
 
@@ -80,7 +80,7 @@ def load(source: Source) -> Loaded:
 
 def _load_quietly(source: Source) -> object:
     with warnings.catch_warnings():
-        # Pydantic warns here of parameters that _problem reports.
+        # Pydantic warns here of parameters that _problems reports.
         warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
         return source.load()
 
@@ -162,7 +162,7 @@ def _problems(cls: type[Plugin], base: type[Plugin]) -> Iterator[str]:
     if taken:
         yield f"no parameter can be called {', '.join(taken)}: it has another meaning in every {base.kind}"
     try:
-        yield from _class_problems(cls, base)
+        yield from _class_problems(cls, base, taken)
         if not taken:
             yield from _default_problems(cls)
     except ValidationError as error:
@@ -171,13 +171,14 @@ def _problems(cls: type[Plugin], base: type[Plugin]) -> Iterator[str]:
         yield f"bad default: {explain(error)}"
 
 
-def _class_problems(cls: type[Plugin], base: type[Plugin]) -> Iterator[str]:
+def _class_problems(cls: type[Plugin], base: type[Plugin], taken: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with a class, but for what follows from parameters whose names are taken."""
     work = "load" if base is Dataset else "build"
     config = cls.model_config
     has_name = bool(vars(cls).get("name"))
     metric = getattr(cls, "metric", None)
     rules = (
-        (not has_name, f'it has no name; class {cls.__name__}({base.__name__}, name="...")'),
+        (not has_name and "name" not in taken, f'it has no name; class {cls.__name__}({base.__name__}, name="...")'),
         (
             has_name and not PLUGIN_NAME.fullmatch(cls.name),
             "a name is made of letters, digits and _ . -, a letter or digit first",
@@ -194,7 +195,7 @@ def _class_problems(cls: type[Plugin], base: type[Plugin]) -> Iterator[str]:
             metric in OF_AN_EPOCH and getattr(cls, "step_every", "epoch") != "epoch",
             "its metric is measured after every epoch, and its step_every is not 'epoch'",
         ),
-        (getattr(cls, work) is getattr(base, work), f"it has no {work}()"),
+        (getattr(cls, work, None) is getattr(base, work) and work not in taken, f"it has no {work}()"),
     )
     yield from (sentence for is_broken, sentence in rules if is_broken)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.config.kinds import plural
-from benchbench.errors import PluginError, closest
+from benchbench.errors import PluginError, closest, listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -47,9 +47,12 @@ def is_file(origin: str) -> bool:
 def no_such_plugin(kind: str, name: str, known: Collection[str], broken: Iterable[Broken]) -> PluginError:
     """Return the error for an unknown name: the closest one, and the broken plugins that may be why."""
     hints = [closest(name, known), f"all {plural(kind)}: bench list {plural(kind)}"]
-    suspects = [item for item in broken if _may_offer(item.origin, name)]
+    reasons: dict[str, list[str]] = {}
+    for item in broken:
+        if _may_offer(item.origin, name):
+            reasons.setdefault(item.origin, []).append(item.reason)
     hints.append("a plugin in a file of your own: --plugins FILE")
-    hints += [f"broken: {item.origin}: {item.reason}; bench doctor" for item in suspects]
+    hints += [f"broken: {origin}: {listed(of_origin, 1)}; bench doctor" for origin, of_origin in reasons.items()]
     if os.environ.get(ONLY_OURS):
         hints.append("--no-plugins leaves out the plugins of other packages")
     if disabled_names():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import with_config
+
 from benchbench.records.events import Error
 
 
@@ -15,6 +17,7 @@ class Predict:
     images: tuple[str, ...]
 
 
+@with_config(ser_json_inf_nan="strings")
 @dataclass(frozen=True)
 class Predicted:
     """What a model says of images, in their order.

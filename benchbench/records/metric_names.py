@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 OF_AN_EPOCH = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 """What is measured after every epoch, so that a target can be set for it."""
 
+FINAL_TRAIN_ACCURACY = "final_train_accuracy"
 FINAL_TRAIN_LOSS = "final_train_loss"
 FINAL_VAL_ACCURACY = "final_val_accuracy"
 FINAL_VAL_LOSS = "final_val_loss"
 TEST_ACCURACY = "test_accuracy"
 TEST_LOSS = "test_loss"
+TEST_TOP5_ACCURACY = "test_top5_accuracy"
+BEST_VAL_LOSS_EPOCH = "best_val_loss_epoch"
 WALL_SECONDS = "time/wall_seconds"
 
 MEDIAN_EPOCH_SECONDS = "median_epoch_seconds"
@@ -73,14 +76,14 @@ def epoch_values(event: EpochFinished) -> dict[str, float]:
 def final_values(final: Final) -> dict[str, float]:
     """Return the metrics of the trained model; those of single classes for up to twenty classes."""
     values: dict[str, float] = {
-        "final_train_accuracy": final.train_accuracy,
+        FINAL_TRAIN_ACCURACY: final.train_accuracy,
         FINAL_TRAIN_LOSS: final.train_loss,
         FINAL_VAL_ACCURACY: final.val_accuracy,
         FINAL_VAL_LOSS: final.val_loss,
         TEST_ACCURACY: final.test_accuracy,
         TEST_LOSS: final.test_loss,
-        "test_top5_accuracy": final.test_top5_accuracy,
-        "best_val_loss_epoch": final.best_val_loss_epoch,
+        TEST_TOP5_ACCURACY: final.test_top5_accuracy,
+        BEST_VAL_LOSS_EPOCH: final.best_val_loss_epoch,
     }
     for name in ("overfit_epoch", "selected_epoch"):
         if getattr(final, name) is not None:

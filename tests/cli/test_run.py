@@ -299,6 +299,22 @@ def test_a_plugin_may_add_a_command(bench: Bench) -> None:
     assert "greet" in bench("--help", BENCH_PLUGINS="greet.py").stdout
 
 
+def test_the_options_of_all_commands_leave_those_of_a_plugins_command_alone(bench: Bench) -> None:
+    (bench.folder / "greet.py").write_text(
+        "from typing import Annotated\n"
+        "import typer\n"
+        "import benchbench as bb\n"
+        "@bb.hookimpl\n"
+        "def benchbench_commands(app):\n"
+        "    @app.command('greet')\n"
+        "    def greet(name: str, debug: Annotated[str, typer.Option('--level')] = 'low') -> None:\n"
+        "        print('hello', name, debug)\n"
+    )
+    for words, expected in ((("--level", "high"), "hello world high\n"), (("--debug",), "hello world low\n")):
+        done = bench("greet", "world", *words, BENCH_PLUGINS="greet.py")
+        assert (done.returncode, done.stdout) == (0, expected), done.stderr
+
+
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys\n"

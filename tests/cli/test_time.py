@@ -133,5 +133,7 @@ def test_variants_on_the_cpu_see_no_gpu(bench: Bench, tmp_path: Path) -> None:
     text = (PLUGINS / "tiny.py").read_text(encoding="utf-8").replace('"tiny"', '"blind"')
     look = """import os; raise bb.SpecError(f"GPUs: {os.environ.get('CUDA_VISIBLE_DEVICES')!r}")\n        """
     plugin.write_text(text.replace("hidden = ", look + "hidden = "), encoding="utf-8")
-    done = bench("time", "blind", "digits", "--plugins", plugin, "-o", "sgd,adam", "--device", "cpu")
+    done = bench(
+        "time", "blind", "digits", "--plugins", plugin, "-o", "sgd,adam", "--device", "cpu", CUDA_VISIBLE_DEVICES="0"
+    )
     assert "GPUs: ''" in done.stderr

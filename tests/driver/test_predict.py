@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from benchbench.driver.predict import find_files
 from benchbench.errors import DataError
+from benchbench.protocol.predictions import Predicted
+from benchbench.records.json_adapter import json_adapter
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such names")
@@ -32,3 +35,10 @@ def test_what_systems_and_network_drives_leave_in_a_folder_is_no_image(tmp_path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert list(find_files(tmp_path)) == [str(tmp_path / "a.png")]
+
+
+def test_a_probability_that_is_no_number_reaches_the_driver() -> None:
+    predicted = Predicted(("black.png",), ("a", "b"), ("a",), (math.nan,), ((math.nan, math.nan),))
+    read: Predicted = json_adapter(Predicted).validate_json(json_adapter(Predicted).dump_json(predicted))
+    assert read.predictions == ("a",)
+    assert math.isnan(read.probabilities[0])

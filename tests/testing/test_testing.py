@@ -152,7 +152,7 @@ class Overlapping(bb.Dataset, name="overlapping"):
 
     num_shared: int = bb.param(2, "images")
 
-    def load(self, root: Path) -> bb.Splits:  # noqa: ARG002
+    def load(self, root: Path) -> bb.Splits:
         images = torch.randint(0, 256, (600, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
         begins = (0, 200 - self.num_shared, 400)
         splits = (bb.Split(images[begin : begin + 200], torch.arange(200) % 2) for begin in begins)
