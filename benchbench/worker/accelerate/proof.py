@@ -113,7 +113,9 @@ class Proof:
             accelerated = self._pass(acceleration) if changes_model else plain
             differences = plain.differences(accelerated, bound=BOUNDS[acceleration.precision])
             if differences:
-                plain.check(accelerated, precise(), differences, precision=acceleration.precision)
+                unclear = plain.check(accelerated, precise(), differences, precision=acceleration.precision)
+                if unclear and acceleration.precision == "bf16":
+                    precise().check_clearly(self._pass(replace(acceleration, precision="fp32")), unclear)
             if accelerated.gradients:
                 self._check_steps(acceleration, accelerated.gradients)
         except _NoRoomError:

@@ -17,7 +17,7 @@ from benchbench.worker.batches import EVAL_BATCH_SIZE
 from benchbench.worker.seeds import seed_everything
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor, nn
 
@@ -34,7 +34,17 @@ BOUNDS = {"fp32": 1e-5, "tf32": 1e-3, "bf16": 2**-8}
 """Of the difference by the norm, for each tensor; a larger one may be up to twice torch's own error."""
 
 OWN_ERRORS = {"fp32": 1e-2, "tf32": 0.1, "bf16": 0.3}
-"""Up to which torch's own error is one of rounding: beyond it, the precise step had other random numbers."""
+"""Up to which torch's own error tells what is rounding. A larger one does not: the precise step may have had other
+random numbers, and in bf16, gradients of the first layers of a deep network are hardly more than rounding."""
+
+MAX_OWN_ERRORS = OWN_ERRORS | {"bf16": 1.0}
+"""Beyond which nothing tells; between the two, a step in fp32 may."""
+
+ROUGHLY = 1e-2
+"""Of the difference in fp32 of what is hardly more than rounding in bf16."""
+
+FEW = 16
+"""Of so few numbers, the errors of two right steps may differ by more than a factor of two."""
 
 NOISE = 0.01
 """Times the norm of all gradients: the rounding of one that is zero is compared with that, and not with itself."""
@@ -86,20 +96,34 @@ class Pass:
             if not difference <= bound * _size(self.values[name])
         }
 
-    def check(self, other: Pass, precise: Pass, names: dict[str, float], *, precision: str) -> None:
-        """Raise if another pass is much farther than this from a precise one in any of these."""
+    def check(self, other: Pass, precise: Pass, names: dict[str, float], *, precision: str) -> list[str]:
+        """Raise if another pass is much farther than this from a precise one in any of these.
+
+        Returns those of which that cannot be told, since this one is hardly more than rounding.
+        """
+        unclear = []
         for name, difference in names.items():
             right = precise.values.get(name, torch.tensor(torch.nan))
             own, theirs = _distance(self.values[name], right), _distance(other.values[name], right)
-            size = _size(right)
-            is_rounding = own <= OWN_ERRORS[precision] * size
-            if size <= ZERO * own:
-                size = self._noise_of(name)
-                is_rounding = own <= OWN_ERRORS[precision] * size
-            if not (is_rounding and theirs <= max(2 * own, BOUNDS[precision] * size)):
-                raise ProofError(
-                    f"the {name} differs by {difference / (_size(self.values[name]) or 1):.1e} of its norm"
-                )
+            size, noise = _size(right), self._noise_of(name)
+            is_zero = size <= ZERO * own
+            allowed = OWN_ERRORS[precision] * noise if is_zero else BOUNDS[precision] * size
+            is_right = theirs <= max((2 if right.numel() >= FEW else 5) * own, allowed)
+            if not is_right or not own <= MAX_OWN_ERRORS[precision] * (size + noise):
+                raise ProofError(self._how_far(name, difference))
+            if not is_zero and own > OWN_ERRORS[precision] * size:
+                unclear.append(name)
+        return unclear
+
+    def check_clearly(self, other: Pass, names: Iterable[str]) -> None:
+        """Raise if another pass of the same precision is not roughly the same as this in any of these."""
+        for name in names:
+            difference = _distance(self.values[name], other.values[name])
+            if not difference <= ROUGHLY * (_size(self.values[name]) + self._noise_of(name)):
+                raise ProofError(self._how_far(name, difference))
+
+    def _how_far(self, name: str, difference: float) -> str:
+        return f"the {name} differs by {difference / (_size(self.values[name]) or 1):.1e} of its norm"
 
     def _noise_of(self, name: str) -> float:
         return next((noise for kind, noise in self.noise.items() if name.startswith(kind)), 0.0)

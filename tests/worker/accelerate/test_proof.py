@@ -189,13 +189,19 @@ def test_broken_steps_in_place_are_dropped_and_steps_stay_fused(
 
 
 def test_steps_in_place_that_forget_all_blocks_but_the_first_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    step = in_place._step
+    step, fused = in_place._step, torch._fused_sgd_
 
-    @torch.no_grad()
-    def forgetful(optimizer: torch.optim.Optimizer, group: Any, weight: Tensor, products: Any) -> None:
-        before, first = weight.detach().clone(), in_place.BLOCK_NUMBERS // weight.shape[1]
-        step(optimizer, group, weight, products)
-        weight[min(first, len(weight) // 2) :] = before[min(first, len(weight) // 2) :]
+    def forgetful(*args: Any) -> None:
+        blocks: list[Any] = []
+
+        def first_block(*weights: Any, **options: Any) -> None:
+            if not blocks:
+                fused(*weights, **options)
+            blocks.append(weights)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "_fused_sgd_", first_block)
+            step(*args)
 
     monkeypatch.setattr(in_place, "_step", forgetful)
     levers = (LinearProducts("images"), FusedSteps(), StepsInPlace("images"))
@@ -567,3 +573,32 @@ def test_weights_in_memory_that_is_not_torchs_own_keep_their_levers(kind: str) -
         model[-1].weight.data = torch.from_numpy(numbers)  # type: ignore[index,union-attr]
     proven = proof(model).proven(Acceleration(CPU, "fp32", levers=(LinearProducts("blocks"), FusedSteps())))
     assert proven.note == ""
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gradients_that_are_hardly_more_than_rounding_are_no_reason_to_drop_a_lever(precision: Precision) -> None:
+    """One channel behind a normalisation has gradients of the size of its epsilon."""
+    dropped = []
+    for seed in range(4):
+        torch.manual_seed(seed)
+        convolutions = (nn.Conv2d(1, 16, 1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1))
+        model = nn.Sequential(*convolutions, nn.BatchNorm2d(32), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        model.append(nn.Linear(32, 10))
+        images = torch.full((16, 1, 28, 28), -2.0)
+        images[:, :, 4:24, 4:24].normal_()
+        case = Case(model, sgd(model.parameters()), 16, Window(Span(4, 24), Span(4, 24)))
+        levers = (SharedBorder(), FusedSteps())
+        given = Proof(case, images, torch.arange(16) % 10, seed)
+        dropped.append(given.proven(Acceleration(CPU, precision, levers=levers)).note)
+    assert dropped == [""] * 4
+
+
+def test_in_bf16_a_deep_network_keeps_channels_last_whatever_the_seed() -> None:
+    import timm
+
+    for seed in range(2):
+        torch.manual_seed(seed)
+        model = timm.create_model("mobilenetv3_small_050", num_classes=10)
+        case = Case(model, sgd(model.parameters()), 16)
+        given = Proof(case, torch.randn(16, 3, 64, 64), torch.arange(16) % 10, seed)
+        assert given.proven(Acceleration(CPU, "bf16", levers=(ChannelsLast(), FusedSteps()))).note == ""
