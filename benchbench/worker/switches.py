@@ -7,10 +7,12 @@ modules or optimizers last as long as the trial whose plugins registered them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.modules import module
+from torch.optim import optimizer
 
 from benchbench.worker.environment import removed_variables
 
@@ -33,8 +35,10 @@ class Switches:
     def begin(self) -> None:
         """Set every switch as the trial needs it, and remove the hooks of earlier trials."""
         put_back(self._precision, num_threads=self._num_threads)
-        remove_hooks()
         self._note(removed_variables(), "the environment")
+        if Hooks.present() != _before_trials():
+            self._note(["hooks for all modules or optimizers"], "an earlier trial")
+        _before_trials().put_back()
 
     def put_back(self, culprit: str) -> None:
         """Set every switch as the trial needs it. What is set otherwise was set by ``culprit``."""
@@ -67,13 +71,6 @@ def put_back(precision: Precision, *, num_threads: int) -> tuple[str, ...]:
     for switch in switches:
         switch.write(switch.value)
     return changed
-
-
-def remove_hooks() -> None:
-    """Remove all hooks for every module or optimizer but those that were there before any trial."""
-    for hooks, kept in _HOOKS:
-        for key in hooks.keys() - kept:
-            del hooks[key]
 
 
 def _is_changed(switch: _Switch) -> bool:
@@ -168,16 +165,37 @@ def _attribute(path: str, value: object) -> _Switch:
     return _Switch(path, value, partial(getattr, owner, name), partial(setattr, owner, name))
 
 
-def _global_hooks() -> Iterator[dict[int, Any]]:
-    """Yield torch's registries of hooks for all modules and optimizers, which have no public names."""
-    from torch.nn.modules import module
-    from torch.optim import optimizer
+@dataclass(frozen=True)
+class Hooks:
+    """The hooks for all modules and all optimizers that are registered at a time, which have no public names."""
 
-    for owner in (module, optimizer):
-        for name, value in vars(owner).items():
-            if name.startswith("_global_") and isinstance(value, dict):
-                yield value
+    registries: tuple[dict[int, Any], ...]
+    are_full_backward: bool | None
+
+    @staticmethod
+    def present() -> Hooks:
+        """Return those that are registered now."""
+        return Hooks(tuple(dict(registry) for registry in _registries()), module._global_is_full_backward_hook)  # noqa: SLF001
+
+    def put_back(self) -> None:
+        """Have these registered and no others."""
+        for registry, hooks in zip(_registries(), self.registries, strict=True):
+            registry.clear()
+            registry.update(hooks)
+        module._global_is_full_backward_hook = self.are_full_backward  # noqa: SLF001
 
 
-_HOOKS = tuple((hooks, frozenset(hooks)) for hooks in _global_hooks())
-"""Each registry, with what was in it when this module was imported: before the first trial."""
+def _registries() -> list[dict[int, Any]]:
+    owners = (vars(module), vars(optimizer))
+    return [
+        value
+        for owner in owners
+        for name, value in owner.items()
+        if name.startswith("_global_") and isinstance(value, dict)
+    ]
+
+
+@cache
+def _before_trials() -> Hooks:
+    """Return the hooks that plugins and libraries registered when they were imported: before the first trial."""
+    return Hooks.present()

@@ -22,6 +22,7 @@ from benchbench.worker.accelerate import accelerate, choose_device, give_back_me
 from benchbench.worker.clock import Clock
 from benchbench.worker.memory import Footprint
 from benchbench.worker.setup import memory_errors_named, prepare
+from benchbench.worker.switches import Hooks
 from benchbench.worker.system import ProcessorTime, SystemSampler, fraction_on_gpu
 from benchbench.worker.train import fit, train_epoch
 
@@ -91,6 +92,7 @@ class _Variant:
         )
         with self.footprint:
             self.prepared = prepare(trial, registry, acceleration, on_status=on_status)
+        self._hooks = Hooks.present()
         if job.steps and job.steps > self.steps_per_epoch:
             raise SpecError(
                 f"--steps {job.steps} is more than an epoch has: {self.steps_per_epoch} at"
@@ -167,6 +169,7 @@ class _Variant:
         """Set what another variant may have set otherwise; return what to train and the number of the epoch."""
         self._num_measured += 1
         self.prepared.learner.acceleration.apply()
+        self._hooks.put_back()
         return self.prepared, self._num_measured
 
 

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from support.paths import PLUGINS
-from torch.nn.modules.module import register_module_forward_hook
+from torch.nn.modules.module import (
+    register_module_backward_hook,
+    register_module_forward_hook,
+    register_module_full_backward_hook,
+)
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import benchbench as bb
 from benchbench.config.spec import Draft
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
-from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.jobs import TimingJob, TrialJob
 from benchbench.records.events import Started
+from benchbench.worker import timing
 from benchbench.worker.switches import Switches, put_back
 from benchbench.worker.trial import run_trial
 
@@ -187,11 +192,59 @@ def test_no_variable_of_the_environment_makes_fp32_less_precise(
 
 
 def test_hooks_for_all_modules_and_optimizers_end_with_their_trial() -> None:
+    num_threads = torch.get_num_threads()
+    Switches("fp32", num_threads=num_threads).begin()
     seen: list[str] = []
     register_optimizer_step_pre_hook(lambda *_: seen.append("step"))
     register_module_forward_hook(lambda *_: seen.append("forward"))
-    Switches("fp32", num_threads=torch.get_num_threads()).begin()
+    register_module_full_backward_hook(lambda *_: seen.append("backward"))
+    switches = Switches("fp32", num_threads=num_threads)
+    switches.begin()
+    assert switches.turned == "hooks for all modules or optimizers by an earlier trial"
     model = torch.nn.Linear(2, 2)
     model(torch.ones(1, 2)).sum().backward()
     torch.optim.SGD(model.parameters(), lr=0.1).step()
     assert not seen
+    register_module_backward_hook(lambda *_: None).remove()  # which torch refuses beside a full one
+    again = Switches("fp32", num_threads=num_threads)
+    again.begin()
+
+
+CLIPS = """
+import benchbench as bb
+import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+def clip(optimizer, *_):
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            weight.grad.zero_()
+
+class Clipped(bb.Optimizer, name="clipped"):
+    def build(self, model):
+        register_optimizer_step_pre_hook(clip)
+        return torch.optim.SGD(model.parameters(), lr=0.1)
+
+@bb.hookimpl
+def benchbench_optimizers():
+    return [Clipped]
+"""
+
+
+def test_each_timed_variant_has_the_hooks_that_its_own_plugins_registered(tmp_path: Path) -> None:
+    (tmp_path / "clips.py").write_text(CLIPS, encoding="utf-8")
+    registry = Registry.load([tmp_path / "clips.py", PLUGINS / "tiny.py"])
+    drafts = [
+        {"model": "tiny", "dataset": "digits", "batch_size": 100, "optimizer": name} for name in ("clipped", "sgd")
+    ]
+    specs = tuple(registry.resolve(Draft.from_toml(draft)) for draft in drafts)
+    names, roots = ("clipped", "sgd"), {"digits": str(tmp_path)}
+    job = TimingJob(specs, names, rounds=1, steps=2, device="cpu", data_roots=roots)
+    variants = [timing._Variant(job, number, registry, on_status=timing.no_status) for number in range(2)]
+    changed = []
+    for variant in variants:
+        (weight, *_) = variant.prepared.learner.model.parameters()
+        before = weight.detach().clone()
+        variant.measure(Heartbeat(tmp_path / "heartbeat"))
+        changed.append(not torch.equal(before, weight))
+    assert changed == [False, True]
