@@ -107,14 +107,14 @@ def plain_weights(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Itera
 
 def alone_in_memory(weights: Iterable[Tensor], tensors: Iterable[Tensor]) -> list[Tensor]:
     """Return those of the weights that fill their memory and share it with no other of the tensors."""
-    storages = Counter(storage_of(tensor) for tensor in tensors if tensor.layout is torch.strided)
+    storages = Counter(_storage(tensor) for tensor in tensors if tensor.layout is torch.strided)
     return [
         weight
         for weight in weights
-        if storages[storage_of(weight)] <= 1 and weight.untyped_storage().nbytes() == weight.nbytes
+        if storages[_storage(weight)] <= 1 and weight.untyped_storage().nbytes() == weight.nbytes
     ]
 
 
-def storage_of(tensor: Tensor) -> int:
-    """Return what identifies the memory of a tensor; asking for its address would count as writing to it."""
+def _storage(tensor: Tensor) -> int:
+    # Asking for an address counts as a write, which would copy memory that is copied on write.
     return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - nothing public tells

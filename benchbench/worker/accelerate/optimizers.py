@@ -150,9 +150,9 @@ def _have_same_layouts(optimizer: Optimizer, group: dict[str, Any]) -> bool:
             continue
         state = optimizer.state.get(weight, {})
         states = [value for key, value in state.items() if key != "step" and value is not None]
-        # Adam's own steps count on the CPU, where a fused step on a GPU would not find the number.
-        if isinstance(state.get("step"), torch.Tensor) and state["step"].device != weight.device:
-            return False
+        if isinstance(state.get("step"), torch.Tensor):
+            # Adam's own steps count on the CPU, where a fused step on a GPU would not find the number.
+            state["step"] = state["step"].to(weight.device)
         if not all(has_layout_of(other, weight) for other in (weight.grad, *states)):
             return False
         begun.add(bool(states))

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.worker.accelerate.lever import storage_of
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -87,7 +85,7 @@ class _Convolution(torch.autograd.Function):
         if bias is not None:
             outputs.add_(bias[:, None, None])
         ctx.save_for_backward(x, weight)
-        ctx.tiles, ctx.weights, ctx.memory = tiles if len(x) <= num_at_once else None, kept, storage_of(weight)
+        ctx.tiles, ctx.weights, ctx.sum = tiles if len(x) <= num_at_once else None, kept, weight.sum()
         return outputs
 
     @staticmethod
@@ -98,8 +96,8 @@ class _Convolution(torch.autograd.Function):
         # A second derivative needs the graph of what was kept; and what was kept is not needed again.
         has_graph = torch.is_grad_enabled()
         tiles = _transformed_tiles(x) if has_graph or ctx.tiles is None else ctx.tiles
-        # Torch takes the numbers that the weight has by now: a model may have exchanged them (``weight.data = ...``).
-        kept = None if has_graph or ctx.memory != storage_of(weight) else ctx.weights
+        # Torch takes the numbers that the weight has by now: a model may have exchanged them (by ``weight.data``).
+        kept = None if has_graph or not torch.equal(ctx.sum, weight.sum()) else ctx.weights
         ctx.weights = ctx.tiles = None
         last = _channels_last(gradient)
         of_products = _of_products(last)
