@@ -36,3 +36,7 @@
     timing.py                times variants in interleaved rounds
     accelerate/              what makes a step fast
 """
+
+from benchbench.worker.environment import remove_variables
+
+remove_variables()  # before any module of this package imports torch, which reads them then

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import os
 
-LESS_PRECISE = ("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "NVIDIA_TF32_OVERRIDE")
+LESS_PRECISE = (
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "NVIDIA_TF32_OVERRIDE",
+    "PYTORCH_MPS_FAST_MATH",
+)
 
 _removed: list[str] = []
 

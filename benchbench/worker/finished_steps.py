@@ -33,7 +33,8 @@ class FinishedSteps:
     @staticmethod
     def on(device: torch.device, count: Callable[[], None]) -> FinishedSteps:
         """Count the steps of this device."""
-        return FinishedSteps(count, torch.cuda.Event if device.type == "cuda" else None)
+        events: dict[str, Callable[[], Event]] = {"cuda": torch.cuda.Event, "mps": torch.mps.Event}
+        return FinishedSteps(count, events.get(device.type))
 
     def queued(self) -> None:
         """Note a step that was queued, and count those that have finished since."""

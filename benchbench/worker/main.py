@@ -39,7 +39,6 @@ from benchbench.protocol.messages import (
     no_status,
 )
 from benchbench.records.events import Failed
-from benchbench.worker.environment import remove_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -183,7 +182,6 @@ def main() -> None:
     requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(channel, requests), daemon=True).start()
 
-    remove_variables()
     from benchbench.worker.accelerate import keep_freed_memory
 
     keep_freed_memory()

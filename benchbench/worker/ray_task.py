@@ -66,9 +66,6 @@ def answer(requests: Sequence[str], surroundings: dict[str, Any], board: Any, fo
     if folder and not Path(folder).parent.is_dir():
         yield encode(_no_such_folder(Path(folder).parent))
         return
-    from benchbench.worker.environment import remove_variables
-
-    remove_variables()
     from benchbench.worker.accelerate import keep_freed_memory
 
     keep_freed_memory()
