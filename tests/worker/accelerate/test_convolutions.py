@@ -151,3 +151,21 @@ def test_small_and_other_convolutions_are_not_wide() -> None:
     assert not winograd_5x5.fits(x, weight, stride=1, padding="same")
     assert not winograd_5x5.fits(x.bfloat16(), weight.bfloat16(), **how)
     assert not winograd_5x5.fits(x, torch.zeros(192, 64, 3, 3), **how)
+
+
+@of_both_kinds
+def test_a_weight_that_is_overwritten_before_the_backward_pass_counts_as_it_is_by_then(
+    layer: nn.Conv2d, size: int
+) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(12, layer.in_channels, size, size, requires_grad=True)
+    real = layer.weight.detach().clone()
+
+    def input_gradient(layers: Layers) -> torch.Tensor:
+        layer.weight.data.copy_(real.sign())
+        with FastLayers(layers):
+            outputs = layer(x)
+        layer.weight.data.copy_(real)
+        return torch.autograd.grad(outputs.sum(), x)[0]
+
+    assert error(input_gradient(Layers(with_winograd=True)), input_gradient(Layers())) < 1e-5
