@@ -33,7 +33,7 @@ def test_an_augmentation_of_small_batches(rounds: InterleavedRounds, rows: list[
         return partial(reported, "augmentations.py", side, name)
 
     others = {label: measured_by(side) for side, label in OTHERS.items()}
-    ours, theirs = rounds(measured_by("benchbench"), others, rounds=5)
+    ours, theirs = rounds(measured_by("benchbench"), others, rounds=3)
     rows.extend(
         Row(f"`{name}`, 20 batches of 32, 64x64", label, column(ours), column(samples))
         for label, samples in theirs.items()
