@@ -4,7 +4,7 @@
 # make lowest    the quick tests with the lowest versions that pyproject.toml allows
 # make plain     the wheel without extras, in an environment of its own: train, compare and report
 # make survival  kill trials and grids at many random moments, and check that they finish
-# make bench     time it against plain loops, Lightning and timm's loader, and write docs/benchmarks.md
+# make bench     time it against plain loops, Lightning, kornia and more, and write docs/benchmarks.md
 # make docs      build the site into build/docs
 # make statistics  simulate what bench compare promises, and write docs/statistics.md
 # make format    format the code
