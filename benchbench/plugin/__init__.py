@@ -12,7 +12,8 @@
     scheduler.py        the base class of schedulers
     hooks.py            the list of hooks: everything that can be plugged in
     parameters.py       reads the parameters of plugins from TOML, JSON and --set
-    names.py            what plugins may be called, and the error for an unknown name
+    names.py            what plugins may be called
+    unknown_name.py     the error for a name that no plugin has
     discovery.py        finds plugins without importing them
     loose.py            imports plugin files that no package installs
     loading.py          loads one plugin module and checks it

@@ -22,7 +22,8 @@ from benchbench.paths import cache_folder, write_atomically
 from benchbench.plugin.code import loose_source_files
 from benchbench.plugin.description import Entry, describe
 from benchbench.plugin.discovery import Broken, Packaged, find_sources
-from benchbench.plugin.names import disabled_names, is_file, no_such_plugin, qualified
+from benchbench.plugin.names import disabled_names, is_file, qualified
+from benchbench.plugin.unknown_name import no_such_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -18,7 +18,8 @@ from benchbench.plugin.code import source_digest
 from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import Broken, find_sources
 from benchbench.plugin.loading import load
-from benchbench.plugin.names import bare, disabled_names, no_such_plugin, qualified
+from benchbench.plugin.names import bare, disabled_names, qualified
+from benchbench.plugin.unknown_name import no_such_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -1,0 +1,36 @@
+"""The error for a name that no plugin has: what may have been meant, and why a plugin of that name may be missing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from benchbench.config.kinds import plural
+from benchbench.errors import PluginError, closest, listed
+from benchbench.plugin.names import DISABLED, ONLY_OURS, disabled_names
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from benchbench.plugin.discovery import Broken
+
+
+def no_such_plugin(kind: str, name: str, known: Collection[str], broken: Iterable[Broken]) -> PluginError:
+    """Return the error for an unknown name: the closest one, and the broken plugins that may be why."""
+    hints = [closest(name, known), f"all {plural(kind)}: bench list {plural(kind)}"]
+    reasons: dict[str, list[str]] = {}
+    for item in broken:
+        if _may_offer(item.origin, name):
+            reasons.setdefault(item.origin, []).append(item.reason)
+    hints.append("a plugin in a file of your own: --plugins FILE")
+    hints += [f"broken: {origin}: {listed(of_origin, 1)}; bench doctor" for origin, of_origin in reasons.items()]
+    if os.environ.get(ONLY_OURS):
+        hints.append("--no-plugins leaves out the plugins of other packages")
+    if disabled_names():
+        hints.append(f"{DISABLED} leaves out {', '.join(sorted(disabled_names()))}")
+    return PluginError(f"no {kind} named {name!r}", hint="  ".join(hint for hint in hints if hint))
+
+
+def _may_offer(origin: str, name: str) -> bool:
+    # The user named the file and now asks for a plugin, so any broken file may be where it should have been.
+    return origin.endswith(".py") or name in origin.rpartition(":")[2]
