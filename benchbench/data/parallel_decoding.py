@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 MAX_NAMED = 20
 """How many damaged files a message names."""
 
-
 ROWS_PER_JOB, JOBS_AHEAD = 32, 4
 SECONDS_BETWEEN_REPORTS = 0.25
 

@@ -85,16 +85,8 @@ class _Linear(torch.autograd.Function):
             numbers = weight
         gradient = gradient.contiguous()
         of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
-        if _is_batched(gradient):
-            return (
-                gradient @ numbers if of_x else None,
-                gradient.t() @ x if of_weight else None,
-                gradient.sum(0) if of_bias else None,
-                None,
-                None,
-            )
         return (
-            ctx.products.input_gradient(gradient, numbers) if of_x else None,
+            _input_gradient(ctx, gradient, numbers) if of_x else None,
             _weight_gradient(ctx, gradient, x) if of_weight else None,
             gradient.sum(0) if of_bias else None,
             None,
@@ -108,7 +100,13 @@ def _is_batched(gradient: Tensor) -> bool:
     return functions.is_batchedtensor(gradient) or functions.is_legacy_batchedtensor(gradient)
 
 
+def _input_gradient(ctx: Any, gradient: Tensor, weight: Tensor) -> Tensor:
+    return gradient @ weight if _is_batched(gradient) else ctx.products.input_gradient(gradient, weight)
+
+
 def _weight_gradient(ctx: Any, gradient: Tensor, x: Tensor) -> Tensor:
+    if _is_batched(gradient):
+        return gradient.t() @ x
     # With a graph of the backward pass (create_graph=True), the product has to be part of it.
     if ctx.factored and not torch.is_grad_enabled():
         return FactoredGradient(Factors(ctx.products, gradient, x))

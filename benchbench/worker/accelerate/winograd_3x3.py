@@ -85,7 +85,7 @@ class _Convolution(torch.autograd.Function):
         if bias is not None:
             outputs.add_(bias[:, None, None])
         ctx.save_for_backward(x, weight)
-        ctx.tiles, ctx.weights, ctx.sum = tiles if len(x) <= num_at_once else None, kept, weight.sum()
+        ctx.tiles, ctx.weights = tiles if len(x) <= num_at_once else None, keep(kept, weight)
         return outputs
 
     @staticmethod
@@ -96,8 +96,7 @@ class _Convolution(torch.autograd.Function):
         # A second derivative needs the graph of what was kept; and what was kept is not needed again.
         has_graph = torch.is_grad_enabled()
         tiles = _transformed_tiles(x) if has_graph or ctx.tiles is None else ctx.tiles
-        # Torch takes the numbers that the weight has by now: a model may have exchanged them (by ``weight.data``).
-        kept = None if has_graph or not torch.equal(ctx.sum, weight.sum()) else ctx.weights
+        kept = kept_of(ctx.weights, weight)
         ctx.weights = ctx.tiles = None
         last = _channels_last(gradient)
         of_products = _of_products(last)
@@ -116,6 +115,23 @@ class _Convolution(torch.autograd.Function):
             weight_gradient,
             last.sum((0, 1, 2)) if of_bias else None,
         )
+
+
+def keep(transformed: Any, weight: Tensor) -> Any:
+    """Return what :func:`kept_of` takes in the backward pass; None if nothing is kept."""
+    return None if transformed is None else (transformed, weight.sum())
+
+
+def kept_of(kept: Any, weight: Tensor) -> Any:
+    """Return the transformed weights that were kept in the forward pass, or None if they have to be made again.
+
+    That is so for a second derivative, which needs their graph, and if a model has exchanged the numbers of the weight
+    since (by ``weight.data``): torch takes those of now.
+    """
+    if kept is None or torch.is_grad_enabled():
+        return None
+    transformed, total = kept
+    return transformed if torch.equal(total, weight.sum()) else None
 
 
 def _keeps_weights(x: Tensor, weight: Tensor) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.worker.accelerate.winograd_3x3 import are_batches_of_floats
+from benchbench.worker.accelerate.winograd_3x3 import are_batches_of_floats, keep, kept_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +87,7 @@ class _Convolution(torch.autograd.Function):
         if bias is not None:
             outputs.add_(bias[:, None, None])
         ctx.save_for_backward(x, weight)
-        ctx.weights, ctx.sum, ctx.num_at_once = weights, weight.sum(), num_at_once
+        ctx.weights, ctx.num_at_once = keep(weights, weight), num_at_once
         ctx.columns = columns if len(x) <= num_at_once else None
         return outputs
 
@@ -98,9 +98,9 @@ class _Convolution(torch.autograd.Function):
         of_x, of_weight, of_bias = ctx.needs_input_grad
         # A second derivative needs the graph of what was kept; and what was kept is not needed again.
         has_graph = torch.is_grad_enabled()
-        # Torch takes the numbers that the weight has by now: a model may have exchanged them (by ``weight.data``).
-        is_kept = not has_graph and torch.equal(ctx.sum, weight.sum())
-        weights = ctx.weights if is_kept and ctx.weights is not None else _transformed_weights(weight)
+        weights = kept_of(ctx.weights, weight)
+        if weights is None:
+            weights = _transformed_weights(weight)
         kept = None if has_graph else ctx.columns
         ctx.weights = ctx.columns = None
         gradient = gradient.contiguous(memory_format=torch.channels_last)
