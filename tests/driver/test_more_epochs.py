@@ -18,6 +18,7 @@ from benchbench.records.claim import Claim
 from benchbench.records.events import Resumed
 from benchbench.records.journal import Journal
 from benchbench.records.known_runs import Known
+from benchbench.records.machine import package_versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,10 +38,11 @@ def begin(
     sources: dict[str, str] = SOURCES,
     continues: str = "",
 ) -> Journal:
-    """Keep a trial of this spec that was killed before its first epoch ended."""
+    """Keep a trial of this spec that was killed before its first epoch ended, with the packages that are here."""
     began = journals.started(f"20260101-00000{number}-abcdef01")
     journal = Journal.of(spec.id, began.attempt)
-    journal.append(replace(began, spec=spec, data=replace(began.data, digest=data), plugin_sources=sources))
+    facts, machine = replace(began.data, digest=data), replace(began.machine, versions=package_versions())
+    journal.append(replace(began, spec=spec, data=facts, machine=machine, plugin_sources=sources))
     journal.set_claim(Claim("store", "bench", experiment_id, continues=continues))
     return journal
 
