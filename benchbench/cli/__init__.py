@@ -19,7 +19,6 @@
     list.py            bench list
     show.py            bench show
     data.py            bench data
-    opened_dataset.py  a dataset with its parameters and images, for bench data and bench show
     plugin.py          bench plugin
     runs.py            bench runs
     doctor.py          bench doctor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -13,24 +13,19 @@ import typer
 
 from benchbench.cli import options
 from benchbench.cli.list import read_catalog
-from benchbench.cli.opened_dataset import decoded, load, open_dataset
 from benchbench.cli.options import completing
 from benchbench.cli.output import print_json, print_table
 from benchbench.errors import DataError, SpecError, plain
 from benchbench.paths import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from PIL import Image
 
-    from benchbench.cli.opened_dataset import OpenedDataset
-    from benchbench.config.spec import PluginDraft
     from benchbench.data.cache import Loaded
-    from benchbench.data.checks import SplitArrays
-    from benchbench.data.locations import DataPaths
-    from benchbench.plugin.dataset import Downloads
-    from benchbench.plugin.description import Entry
+    from benchbench.data.parallel_decoding import Progress
+    from benchbench.driver.datasets import OpenedDataset
 
 Settings = Annotated[
     list[str] | None,
@@ -56,33 +51,14 @@ def list_datasets(
 ) -> None:
     """List the datasets: where their images are, and the space that they and their decoded copies take."""
     from benchbench.data.cache import decoded_folder
-    from benchbench.data.locations import DataPaths
+    from benchbench.driver.datasets import describe_datasets
 
-    entries = read_catalog(plugins).of_kind("dataset")
-    paths = DataPaths.of({}, known=[entry.name for entry in entries])
-    datasets = [describe(entry, paths) for entry in entries]
+    datasets = describe_datasets(read_catalog(plugins))
     if as_json:
         print_json({"datasets": datasets, "decoded_folder": str(decoded_folder())})
         return
     print_table(("dataset", "images", "size", "decoded"), map(_list_row, datasets), numbers=("size", "decoded"))
     typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")
-
-
-def describe(entry: Entry, paths: DataPaths) -> dict[str, Any]:
-    """Return where a dataset's images are and the space they take, as plain data."""
-    from benchbench.data.cache import cached_bytes
-    from benchbench.data.download import is_here
-    from benchbench.data.file_states import files_below
-
-    path = paths.locate(entry.name, entry.download)
-    here = is_here(path, entry.download)
-    return {
-        "name": entry.name,
-        "path": str(path) if here else None,
-        "num_bytes": sum(status.st_size for _, status in files_below(path)) if here else None,
-        "download_bytes": entry.download.num_bytes if entry.download else None,
-        "decoded_bytes": cached_bytes(entry.name),
-    }
 
 
 def fetch_dataset(
@@ -120,9 +96,11 @@ def verify_dataset(
     as_json: options.Json = False,
 ) -> None:
     """Check a dataset's archive, decode every image, and count them."""
-    opened = open_dataset(name, data, settings, plugins)
-    checksum = check_archive(opened.entry, opened.dataset.sources(opened.root))
-    with decoded(opened) as loaded:
+    opened = _open(name, data, settings, plugins)
+    checksum = opened.check_archive()
+    with ExitStack() as stack:
+        with _progress_bar(name) as on_progress:
+            loaded = stack.enter_context(opened.decoded_anew(on_progress=on_progress))
         if as_json:
             print_json(_findings(name, loaded, checksum=checksum))
         else:
@@ -157,50 +135,50 @@ def show_dataset(
     plugins: options.Plugins = None,
 ) -> None:
     """Draw images of each split as the network sees them, with their classes, into one image file."""
-    import numpy as np
-
-    from benchbench.config.composition import NOTHING
-    from benchbench.data.checks import cut_problem
-    from benchbench.report.contact_sheet import draw_sheet, numbered_classes, picked
-
-    opened = open_dataset(name, data, settings, plugins, augment=augment)
+    opened = _open(name, data, settings, plugins, augment=augment)
     _check_output(output)
-    loaded = load(opened)
-    problem = cut_problem(opened.dataset, loaded.facts.image_shape)
-    if problem:
-        raise SpecError(problem, hint="--set dataset.fit=resize or crop makes them fit")
+    with _progress_bar(name) as on_progress:
+        loaded = opened.load(on_progress=on_progress)
+    sheet, numbered = opened.draw(loaded, num_images=images)
+    _save(sheet, output)
     size = opened.dataset.image_size
-    shown = {f"{part}: {len(split):,} images": picked(split, images) for part, split in loaded.splits.items()}
-    if opened.augmentation and opened.augmentation.name != NOTHING:
-        train = picked(loaded.splits["train"], images)
-        heading = f"train, augmented by {opened.augmentation.name}"
-        shown = {heading: _augmented(train, opened.augmentation, opened, loaded, plugins), **shown}
-    class_names = loaded.facts.class_names
-    _save(draw_sheet(shown, class_names, image_size=size), output)
     typer.echo(f"{output}: {name} as the network sees it, {size}x{size} pixels")
-    labels = np.concatenate([split.labels for split in shown.values()])
-    for label, caption in numbered_classes(labels, class_names).items():
-        typer.echo(f"{caption}: {plain(class_names[label])}")
+    for caption, class_name in numbered.items():
+        typer.echo(f"{caption}: {plain(class_name)}")
     given = (("--augment", augment), ("--data", data), ("--set", settings), ("--plugins", plugins))
     words = [word for option, values in given for value in values or () for word in (option, str(value))]
     typer.echo(f"next: {shlex.join(['bench', 'run', 'resnet', name, *words])}")
 
 
-def _augmented(
-    images: SplitArrays, asked: PluginDraft, opened: OpenedDataset, loaded: Loaded, plugins: Iterable[Path] | None
-) -> SplitArrays:
-    from benchbench.driver.augmentation_preview import augment
+def _open(
+    name: str,
+    data: list[str] | None,
+    settings: list[str] | None,
+    plugins: list[Path] | None,
+    *,
+    augment: list[str] | None = None,
+) -> OpenedDataset:
+    from benchbench.driver.datasets import open_dataset
     from benchbench.plugin.discovery import loose_files
-    from benchbench.protocol.augmentation_preview import AugmentRequest
 
-    request = AugmentRequest(
-        asked,
-        image_size=opened.dataset.image_size,
-        num_classes=len(loaded.facts.class_names),
-        mean=opened.dataset.mean,
-        plugin_files=tuple(loose_files(map(str, plugins or ()))),
+    return open_dataset(
+        name,
+        read_catalog(plugins),
+        plugin_files=loose_files(map(str, plugins or ())),
+        data=data or (),
+        settings=settings or (),
+        augment=augment or (),
     )
-    return replace(images, images=augment(images.images, images.labels, request))
+
+
+@contextmanager
+def _progress_bar(name: str) -> Iterator[Progress]:
+    from rich.console import Console
+
+    from benchbench.cli.progress import Display
+
+    with Display(Console(stderr=True)) as display:
+        yield partial(display.decoding, f"decoding {name}")
 
 
 def _check_output(output: Path) -> None:
@@ -225,38 +203,6 @@ def _save(sheet: Image.Image, output: Path) -> None:
     sheet.save(file, Image.registered_extensions()[output.suffix.lower()])
     with writing(output):
         write_atomically(output, file.getvalue())
-
-
-def check_archive(entry: Entry, sources: tuple[Path, ...]) -> str:
-    """Return what the checksum of a dataset's archive says, or raise :class:`~benchbench.errors.DataError`."""
-    from benchbench.data.download import check_file, file_digest
-    from benchbench.plugin.dataset import Downloads
-
-    if isinstance(entry.download, Downloads):
-        return _check_files(entry.download, sources)
-    archive = sources[0] if len(sources) == 1 and sources[0].is_file() else None
-    if archive is None:
-        return "there is no archive to check"
-    if entry.download and archive.name == entry.download.file_name:
-        check_file(archive, entry.download)
-        return "size and MD5 are as published"
-    known = entry.sha256.get(archive.name)
-    if known is None:
-        return f"none is known for {archive.name}"
-    digest = file_digest(archive, "sha256")
-    if digest != known:
-        raise DataError(f"{archive} has the wrong sha256 checksum: {digest}, not {known}", hint="get it again")
-    return "sha256 is as known"
-
-
-def _check_files(download: Downloads, sources: tuple[Path, ...]) -> str:
-    from benchbench.data.download import check_file
-
-    by_name = {path.name: path for source in sources for path in (source, *source.rglob("*"))}
-    present = [file for file in download.files if file.file_name in by_name]
-    for file in present:
-        check_file(by_name[file.file_name], file)
-    return f"size and MD5 of {len(present)} of {len(download.files)} files are as published"
 
 
 def _findings(name: str, loaded: Loaded, *, checksum: str) -> dict[str, Any]:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import typer
 
 from benchbench.cli import options
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
-from benchbench.errors import TrialError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from benchbench.records.journal import Journal
-
-
-_NAMED = ("model", "dataset", "optimizer", "seed")
-"""The keys that name every trial of a list."""
 
 
 def register(app: typer.Typer) -> None:
@@ -37,88 +28,15 @@ def list_runs(
     Trials whose process died are marked as killed, and undelivered results are sent if MLflow answers.
     """
     from benchbench.cli.output import print_json
-    from benchbench.config.differences import varying
-    from benchbench.driver.leftovers import end_dead
-    from benchbench.records.journal import Journal
+    from benchbench.driver.trial_list import trial_list
 
-    try:
-        end_dead()
-    except TrialError as error:  # in a folder that may only be read, they are listed as killed all the same
-        typer.echo(f"not marked as killed: {error.message}", err=True)
-    journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]
-    _send_leftovers(journals, experiment)
-    varied = varying([journal.record().spec for journal in journals])
-    trials = sorted((describe(journal, varied) for journal in journals), key=lambda row: row["started_ms"])
+    trials = trial_list(experiment, note=partial(typer.echo, err=True))
     if as_json:
         print_json({"experiment": experiment, "trials": trials})
-        return
-    if not trials:
+    elif trials:
+        _print(trials)
+    else:
         typer.echo(f"no trials of experiment {experiment!r} were run from this folder")
-        return
-    _print(trials)
-
-
-def _is_of(journal: Journal, experiment: str) -> bool:
-    """Tell whether a trial is of an experiment, whatever that was called when the trial began."""
-    from benchbench.tracking.experiments import remembered_id
-
-    claim = journal.claim()
-    if claim is None:
-        return False
-    return experiment == claim.experiment or remembered_id(claim.tracking_uri, experiment) == claim.experiment_id
-
-
-def describe(journal: Journal, varied: Collection[str] = ()) -> dict[str, Any]:
-    """Return the state of a trial as plain data; ``varied`` are the keys in which the trials of a list differ."""
-    from benchbench.tracking import is_delivered
-
-    record = journal.record()
-    is_dead = record.status == "running" and journal.is_interrupted()
-    return {
-        "attempt": record.attempt,
-        "spec_id": record.spec_id,
-        "model": record.spec.model.name,
-        "dataset": record.spec.dataset.name,
-        "optimizer": record.spec.optimizer.name,
-        "seed": record.spec.seed,
-        "varies": {key: value for key, value in record.spec.flat().items() if key in varied and key not in _NAMED},
-        "status": "killed" if is_dead else record.status,
-        "can_resume": is_dead or (record.status != "running" and journal.is_interrupted()),
-        "val_accuracy": record.final.val_accuracy if record.final else None,
-        "test_accuracy": record.final.test_accuracy if record.final else None,
-        "epoch": len(record.epochs),
-        "epochs": record.spec.epochs,
-        "started_ms": record.started_ms,
-        "delivered": is_delivered(journal),
-        "deleted": journal.is_deleted(),
-        "run_id": record.mlflow.run_id if record.mlflow else None,
-    }
-
-
-def _send_leftovers(journals: list[Journal], experiment: str) -> None:
-    """Send undelivered results. If the store is unavailable, say so; the trials are listed anyway."""
-    from benchbench.errors import TrackingError
-    from benchbench.records.grid_end import GridEnd
-    from benchbench.tracking import Store, is_delivered
-
-    waiting = [
-        journal
-        for journal in journals
-        if not is_delivered(journal) and journal.record().status != "running" and not journal.is_in_use()
-    ]
-    if not waiting and not GridEnd.all():
-        return
-    try:
-        store = Store.open(None, experiment)
-        for journal in waiting:
-            if journal.goes_to(store.tracking_uri):
-                try:
-                    store.deliver(journal)
-                except TrackingError as error:
-                    typer.echo(f"not delivered: {journal.folder}: {error.message}", err=True)
-        store.close_parents()
-    except TrackingError as error:
-        typer.echo(f"not delivered: {error.message}", err=True)
 
 
 def _name(row: dict[str, Any], varies: str) -> str:

@@ -14,12 +14,14 @@ is worded where it happens; the command line, which calls them, prints it.
     predict.py               what the model of a run says of image files
     settings.py              where and how trials run: what decides no result
     watcher.py               who is told what goes on, such as the terminal
+    trial_list.py            the trials that were run from this folder, and their state
     trials.py                trials from drafts to results: open, resolve, plan, train, deliver
     executor_and_tracker.py  opens the executor and the tracker of a call
     resolving.py             turns drafts into specs: looks up plugins and images
     plan.py                  which trials are done, which resume, and which start anew
     next_trials.py           batches of trials: all of a grid at once, or what the next look of an adaptive design needs
     more_epochs.py           where a trial goes on after a finished one with fewer epochs
+    datasets.py              a dataset with its parameters and images, as a command opens it
     leftovers.py             finishes what earlier calls that were killed left open
     event_loop.py            hands every event to the journal, then to tracker, watcher and listeners
     interrupts.py            what Ctrl-C, SIGTERM and SIGHUP do while trials run, and what is said then

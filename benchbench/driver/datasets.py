@@ -1,0 +1,181 @@
+"""A dataset that a command looks at: its parameters, where its images are, their checksums, and sheets of them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from benchbench.config.composition import JOINT, NOTHING
+from benchbench.config.spec import PluginDraft, read_settings
+from benchbench.data import cache
+from benchbench.data.checks import cut_problem
+from benchbench.data.download import check_file, file_digest, is_here, missing_images_hint
+from benchbench.data.file_states import files_below
+from benchbench.data.locations import DataPaths, parse_data_options
+from benchbench.driver.augmentation_preview import augment
+from benchbench.errors import DataError, SpecError
+from benchbench.plugin import parameters
+from benchbench.plugin.dataset import Downloads
+from benchbench.plugin.registry import Registry
+from benchbench.protocol.augmentation_preview import AugmentRequest
+from benchbench.report.contact_sheet import draw_sheet, numbered_classes, picked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from PIL import Image
+
+    from benchbench.config.kinds import Kind
+    from benchbench.data.cache import Loaded
+    from benchbench.data.checks import SplitArrays
+    from benchbench.data.parallel_decoding import Progress
+    from benchbench.plugin.catalog import Catalog
+    from benchbench.plugin.dataset import Dataset
+    from benchbench.plugin.description import Entry
+
+
+@dataclass(frozen=True)
+class OpenedDataset:
+    """A dataset with its parameters, where its images are, and the augmentation that was asked for, if any."""
+
+    entry: Entry
+    registry: Registry
+    dataset: Dataset
+    root: Path
+    plugin_files: tuple[str, ...] = ()
+    augmentation: PluginDraft | None = None
+
+    def load(self, *, on_progress: Progress) -> Loaded:
+        """Return the images from the cache, decoded first if they have to be."""
+        digest = self.registry.source_digest("dataset", self.dataset.name)
+        return cache.load(self.dataset, self.root, source_digest=digest, on_progress=on_progress)
+
+    @contextmanager
+    def decoded_anew(self, *, on_progress: Progress) -> Iterator[Loaded]:
+        """Give the images decoded anew. Those that are decoded one by one are files until the block ends."""
+        cache.decoded_folder().mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=cache.decoded_folder()) as folder:
+            yield cache.decode(self.dataset, self.root, folder=Path(folder) / "images", on_progress=on_progress)
+
+    def draw(self, loaded: Loaded, *, num_images: int) -> tuple[Image.Image, dict[str, str]]:
+        """Return images of each split as the network sees them, and the names of the classes that the font lacks.
+
+        Raises :class:`~benchbench.errors.SpecError` if ``image_size`` would cut the images.
+        """
+        problem = cut_problem(self.dataset, loaded.facts.image_shape)
+        if problem:
+            raise SpecError(problem, hint="--set dataset.fit=resize or crop makes them fit")
+        shown = {f"{part}: {len(split):,} images": picked(split, num_images) for part, split in loaded.splits.items()}
+        if self.augmentation and self.augmentation.name != NOTHING:
+            train = self._augmented(picked(loaded.splits["train"], num_images), self.augmentation, loaded)
+            shown = {f"train, augmented by {self.augmentation.name}": train, **shown}
+        class_names = loaded.facts.class_names
+        sheet = draw_sheet(shown, class_names, image_size=self.dataset.image_size)
+        labels = np.concatenate([split.labels for split in shown.values()])
+        numbered = numbered_classes(labels, class_names)
+        return sheet, {caption: class_names[label] for label, caption in numbered.items()}
+
+    def _augmented(self, images: SplitArrays, augmentation: PluginDraft, loaded: Loaded) -> SplitArrays:
+        request = AugmentRequest(
+            augmentation,
+            image_size=self.dataset.image_size,
+            num_classes=len(loaded.facts.class_names),
+            mean=self.dataset.mean,
+            plugin_files=self.plugin_files,
+        )
+        return replace(images, images=augment(images.images, images.labels, request))
+
+    def check_archive(self) -> str:
+        """Return what the checksums of its files say, or raise :class:`~benchbench.errors.DataError`."""
+        sources, download = self.dataset.sources(self.root), self.entry.download
+        if isinstance(download, Downloads):
+            return _check_files(download, sources)
+        archive = sources[0] if len(sources) == 1 and sources[0].is_file() else None
+        if archive is None:
+            return "there is no archive to check"
+        if download and archive.name == download.file_name:
+            check_file(archive, download)
+            return "size and MD5 are as published"
+        known = self.entry.sha256.get(archive.name)
+        if known is None:
+            return f"none is known for {archive.name}"
+        digest = file_digest(archive, "sha256")
+        if digest != known:
+            raise DataError(f"{archive} has the wrong sha256 checksum: {digest}, not {known}", hint="get it again")
+        return "sha256 is as known"
+
+
+def open_dataset(
+    name: str,
+    catalog: Catalog,
+    *,
+    plugin_files: Sequence[str] = (),
+    data: Iterable[str] = (),
+    settings: Iterable[str] = (),
+    augment: Sequence[str] = (),
+) -> OpenedDataset:
+    """Return a dataset as the options of a command say.
+
+    Raises :class:`~benchbench.errors.SpecError` for an option that there is not, and
+    :class:`~benchbench.errors.DataError` if its images are not here.
+    """
+    texts = read_settings(settings)
+    _check_kinds(texts, has_augmentation=bool(augment))
+    entry = catalog.find("dataset", name)
+    known = [other.name for other in catalog.of_kind("dataset")]
+    root = DataPaths.of(parse_data_options(data), known=known, used=[name]).locate(name, entry.download)
+    if entry.download and not is_here(root, entry.download):
+        raise DataError(f"the images of {name} are not here", hint=missing_images_hint(name))
+    augmentation = _augmentation(augment, texts.get("augmentation", {}), entry, catalog) if augment else None
+    registry = Registry.load(plugin_files, only={entry.origin})
+    cls = cast("type[Dataset]", registry.get("dataset", name))
+    dataset = parameters.read(cls, {}, texts.get("dataset", {}))
+    return OpenedDataset(entry, registry, dataset, root, tuple(plugin_files), augmentation)
+
+
+def describe_datasets(catalog: Catalog) -> list[dict[str, Any]]:
+    """Return where the images of all datasets are and the space they take, as plain data."""
+    entries = catalog.of_kind("dataset")
+    paths = DataPaths.of({}, known=[entry.name for entry in entries])
+    return [_describe(entry, paths) for entry in entries]
+
+
+def _describe(entry: Entry, paths: DataPaths) -> dict[str, Any]:
+    path = paths.locate(entry.name, entry.download)
+    here = is_here(path, entry.download)
+    return {
+        "name": entry.name,
+        "path": str(path) if here else None,
+        "num_bytes": sum(status.st_size for _, status in files_below(path)) if here else None,
+        "download_bytes": entry.download.num_bytes if entry.download else None,
+        "decoded_bytes": cache.cached_bytes(entry.name),
+    }
+
+
+def _check_kinds(texts: dict[Kind, dict[str, str]], *, has_augmentation: bool) -> None:
+    used = ("dataset", "augmentation") if has_augmentation else ("dataset",)
+    for kind in (kind for kind in texts if kind not in used):
+        raise SpecError(
+            f"--set {kind}.{next(iter(texts[kind]))}: this command looks at a {' and an '.join(used)} only",
+            hint="bench data show --augment default draws augmented images" if kind == "augmentation" else "",
+        )
+
+
+def _augmentation(names: Sequence[str], texts: dict[str, str], dataset: Entry, catalog: Catalog) -> PluginDraft:
+    """Return what ``--augment`` and ``--set`` ask for, read as ``bench run`` reads it."""
+    asked = PluginDraft.from_toml(JOINT.join(names), kind="augmentation").model_copy(update={"texts": texts})
+    catalog.check_name("augmentation", asked)
+    return catalog.named_plugin("augmentation", asked.with_default(dataset.augmentation))
+
+
+def _check_files(download: Downloads, sources: tuple[Path, ...]) -> str:
+    by_name = {path.name: path for source in sources for path in (source, *source.rglob("*"))}
+    present = [file for file in download.files if file.file_name in by_name]
+    for file in present:
+        check_file(by_name[file.file_name], file)
+    return f"size and MD5 of {len(present)} of {len(download.files)} files are as published"
