@@ -17,7 +17,7 @@ from benchbench.config.kinds import KINDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchbench.protocol.plugin_checks import Report
+    from benchbench.protocol.plugin_check_messages import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -79,7 +79,7 @@ def check_plugin(
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.plugin_check import check_plugins
     from benchbench.plugin.discovery import loose_files
-    from benchbench.protocol.plugin_checks import CheckedImages
+    from benchbench.protocol.plugin_check_messages import CheckedImages
 
     with Console(stderr=True).status("looking for plugins") as status:
         reports = check_plugins(

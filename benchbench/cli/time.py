@@ -193,7 +193,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
 def print_timings(timing: Timing, table: TimedTable) -> None:
     """Print a row for each variant, the verdicts, how they were made, and the warnings."""
     from benchbench.cli.output import print_table
-    from benchbench.compare.words import percent
+    from benchbench.compare.formatting import percent
     from benchbench.report.timing_data import measurement_text, timing_warnings
 
     method = timing.warmed[0].memory_method

@@ -17,7 +17,7 @@
     adaptive.py                comparisons whose number of seeds depends on the results
     as_designed.py             the comparison that a design asks for: adaptive, of fixed seeds or of all trials
     warnings.py                what else differs between the trials of a comparison
-    words.py                   means, intervals and differences as text
+    formatting.py              means, intervals and differences as text
     comparison_tables.py       a comparison as tables: text, Markdown, LaTeX and CSV
     answer.py                  the answer of a comparison in one to three sentences
     interval_plot.py           each configuration against the baseline, drawn in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchbench.compare import words
+from benchbench.compare import formatting
 from benchbench.compare.comparison_tables import TextTable, of_comparison
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _of_ranks(compared: DatasetComparison) -> TextTable:
         for number, (name, rank) in enumerate(zip(compared.configurations, ranks.average, strict=True))
     )
     below = (
-        f"{ranks.num_datasets} datasets, 1 is best; all equal: {words.p_value(ranks.p_value)} (Friedman);"
+        f"{ranks.num_datasets} datasets, 1 is best; all equal: {formatting.p_value(ranks.p_value)} (Friedman);"
         f" critical difference {ranks.critical_difference:.2f} (Nemenyi), if p < {ranks.level:.2g}"
     )
     left_out = (f"left out, not on every dataset: {'; '.join(compared.missing)}",) if compared.missing else ()
@@ -64,20 +64,20 @@ def _rank_verdict(compared: DatasetComparison, number: int, baseline: int) -> st
 
 
 def _of_aggregates(compared: DatasetComparison) -> TextTable:
-    metric, confidence = compared.metric, words.percent(next(iter(compared.comparisons.values())).confidence)
+    metric, confidence = compared.metric, formatting.percent(next(iter(compared.comparisons.values())).confidence)
     rows = tuple(
         (
             name,
-            words.number(each.interquartile_mean, metric),
-            words.interval(each.interval, metric),
-            "" if each.improvement is None else f"{words.PERCENT * each.improvement:.0f}",
-            words.fractions(each.improvement_interval),
+            formatting.number(each.interquartile_mean, metric),
+            formatting.interval(each.interval, metric),
+            "" if each.improvement is None else f"{formatting.PERCENT * each.improvement:.0f}",
+            formatting.fractions(each.improvement_interval),
         )
         for name, each in zip(compared.configurations, compared.aggregates, strict=True)
     )
     numbers = ("interquartile mean", confidence, "better than the baseline (%)", confidence)
     below = "all seeds of all datasets; stratified bootstrap over seeds, whose intervals are too short for few seeds"
-    title = f"{metric.name} over all datasets ({words.unit(metric)})"
+    title = f"{metric.name} over all datasets ({formatting.unit(metric)})"
     return TextTable(title, ("configuration", *numbers), rows, (below,), numbers)
 
 
@@ -86,7 +86,7 @@ def _of_profiles(compared: DatasetComparison, profiles: tuple[Profile, ...]) -> 
     rows = tuple(
         (
             name,
-            *(f"{words.PERCENT * profile.fraction_within(factor):.0f}" for factor in FACTORS),
+            *(f"{formatting.PERCENT * profile.fraction_within(factor):.0f}" for factor in FACTORS),
             f"{profile.score:.3f}",
         )
         for name, profile in zip(compared.configurations, profiles, strict=True)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from benchbench.compare import words
+from benchbench.compare import formatting
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.contrasts import equivalence_p
 from benchbench.compare.metric_values import Metric
@@ -198,7 +198,7 @@ class Course:
 
     def _facts(self) -> Iterator[str]:
         taken = ", ".join(map(str, self.design.looks[: len(self.comparisons)]))
-        level = words.percent(self.looks.level)
+        level = formatting.percent(self.looks.level)
         yield (
             f"looks: after {taken} of up to {self.design.max_seeds} seeds, each at its part of {level};"
             f" intervals hold over all looks and are wider than those of a single look"

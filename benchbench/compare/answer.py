@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchbench.compare import words
+from benchbench.compare import formatting
 from benchbench.compare.verdicts import DIFFERENT
 from benchbench.records.metric_names import TEST_ACCURACY
 
@@ -50,8 +50,8 @@ def _learned(row: Row, baseline: Row, units: str) -> str:
 
 def _alone(row: Row, metric: Metric) -> str:
     cell = row.cells[metric.name]
-    value, bracket, counts = words.value(cell, metric).partition(" (")
-    unit = f" {words.unit(metric)}" if metric.unit else ""
+    value, bracket, counts = formatting.value(cell, metric).partition(" (")
+    unit = f" {formatting.unit(metric)}" if metric.unit else ""
     return f"{row.label}: {metric.name} is {value}{unit}{bracket}{counts}. There is nothing to compare it with."
 
 
@@ -59,17 +59,17 @@ def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, comparison: 
     contrast, verdict = cell.contrast, cell.verdict
     if contrast is None or contrast.interval is None:
         return f"{name} and {baseline}, {metric.name}: {verdict.words}."
-    low, high = (words.size(end, metric) for end in (contrast.interval.low, contrast.interval.high))
+    low, high = (formatting.size(end, metric) for end in (contrast.interval.low, contrast.interval.high))
     count = f"{contrast.n[0]} and {contrast.n[1]}" if contrast.n[0] != contrast.n[1] else f"{contrast.n[0]}"
     measure = f"{metric.name}, " if metric.is_ratio else ""
-    evidence = f"{measure}{words.percent(comparison.confidence)}: {low} to {high}; {count} {_unit_of(comparison)}"
+    evidence = f"{measure}{formatting.percent(comparison.confidence)}: {low} to {high}; {count} {_unit_of(comparison)}"
     among = "Among seeds that learned, " if cell.of_learned else ""
     if verdict.kind in DIFFERENT:
         doubt = f"; {verdict.doubt}" if verdict.doubt else ""
         return f"{among}{name} {_difference(contrast, metric, baseline)} ({evidence}){doubt}."
     if verdict.kind == "equivalent":
         return f"{among}{name} and {baseline} are {verdict.words.partition(' (')[0]} in {metric.name} ({evidence})."
-    change = f"{_change(words.size(contrast.estimate, metric), metric)} ({evidence})"
+    change = f"{_change(formatting.size(contrast.estimate, metric), metric)} ({evidence})"
     if verdict.kind == "not distinguishable":
         luck = "; that one learns and the other does not may be luck" if contrast.luck_p else ""
         return f"{among}{name} and {baseline} are not distinguishable in {metric.name}: {change}{luck}."
@@ -77,13 +77,13 @@ def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, comparison: 
 
 
 def _difference(contrast: Contrast, metric: Metric, baseline: str) -> str:
-    size = words.size(contrast.estimate, metric)
+    size = formatting.size(contrast.estimate, metric)
     if metric.is_ratio and metric.unit == "seconds":
         return f"takes {size} times as long as {baseline}"
     if metric.is_ratio:
         return f"has {size} times the {metric.name} of {baseline}"
     is_higher = contrast.estimate > 0
-    plain = words.size(abs(contrast.estimate), metric).lstrip("+")
+    plain = formatting.size(abs(contrast.estimate), metric).lstrip("+")
     if metric.name == TEST_ACCURACY:
         return f"is {plain} points {'more' if is_higher else 'less'} accurate than {baseline}"
     return f"has a {'higher' if is_higher else 'lower'} {metric.name} than {baseline}, by {plain}{_unit(metric)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchbench.compare import words
+from benchbench.compare import formatting
 from benchbench.compare.metric_values import Metric
 from benchbench.config.differences import value_text
 from benchbench.records.metric_names import TEST_ACCURACY
@@ -51,16 +51,16 @@ def of_comparison(comparison: Comparison) -> list[TextTable]:
 
 def of_published(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
     """Return our numbers beside the published ones."""
-    numbers = ("ours", "theirs", f"{words.percent(confidence)} of one new run")
+    numbers = ("ours", "theirs", f"{formatting.percent(confidence)} of one new run")
     columns = ("of", "metric", *numbers, "", "source")
     texts = tuple(
         (
             row.name,
             row.metric.name,
-            " ".join(filter(None, (words.mean(row.ours, row.metric), words.statuses(row.statuses)))),
-            words.number(row.theirs, row.metric),
-            words.interval(row.prediction, row.metric),
-            words.judgement(row),
+            " ".join(filter(None, (formatting.mean(row.ours, row.metric), formatting.statuses(row.statuses)))),
+            formatting.number(row.theirs, row.metric),
+            formatting.interval(row.prediction, row.metric),
+            formatting.judgement(row),
             row.source,
         )
         for row in rows
@@ -79,7 +79,7 @@ def of_population(compared: PopulationComparison) -> TextTable:
     """Return the verdicts on images like the test images."""
     columns = (
         "configuration",
-        f"difference [{words.percent(compared.confidence)}]",
+        f"difference [{formatting.percent(compared.confidence)}]",
         "seeds",
         "variance of seeds",
         "verdict",
@@ -88,7 +88,7 @@ def of_population(compared: PopulationComparison) -> TextTable:
     texts = tuple(
         (
             row.name,
-            "" if row.estimate is None else words.change(row.estimate, row.interval, accuracy),
+            "" if row.estimate is None else formatting.change(row.estimate, row.interval, accuracy),
             f"{row.n[0]} pairs" if row.is_paired else f"{row.n[0]} and {row.n[1]}",
             "" if row.seed_fraction is None else f"{row.seed_fraction:.0%}",
             row.words,
@@ -217,8 +217,8 @@ def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _of_metric(comparison: Comparison, metric: Metric) -> TextTable:
-    confidence = words.percent(comparison.confidence)
-    has_unfinished = any(words.statuses(row.statuses) for row in comparison.rows)
+    confidence = formatting.percent(comparison.confidence)
+    has_unfinished = any(formatting.statuses(row.statuses) for row in comparison.rows)
     change = "ratio" if metric.is_ratio else "difference"
     numbers = ("mean ± std (n)", f"{confidence} of the mean")
     columns = (
@@ -233,19 +233,19 @@ def _of_metric(comparison: Comparison, metric: Metric) -> TextTable:
         _texts(row, row.cells[metric.name], metric, comparison.by, has_unfinished=has_unfinished)
         for row in comparison.rows
     )
-    return TextTable(words.title(metric), columns, rows, (words.caption(comparison, metric),), numbers)
+    return TextTable(formatting.title(metric), columns, rows, (formatting.caption(comparison, metric),), numbers)
 
 
 def _of_learning(comparison: Comparison) -> TextTable:
-    confidence = words.percent(comparison.confidence)
+    confidence = formatting.percent(comparison.confidence)
     numbers = ("learned", f"{confidence} of the fraction")
     columns = (*(comparison.by or ("configuration",)), *numbers, "others", "verdict")
     rows = tuple(
         (
             *_names(row, comparison.by),
             f"{row.learning.num_learned} of {row.learning.num_ended}",
-            words.fractions(row.learning.interval),
-            words.statuses(row.learning.others),
+            formatting.fractions(row.learning.interval),
+            formatting.statuses(row.learning.others),
             row.learning.verdict,
         )
         for row in comparison.rows
@@ -264,11 +264,11 @@ def _names(row: Row, by: Sequence[str]) -> list[str]:
 def _texts(row: Row, cell: Cell, metric: Metric, by: Sequence[str], *, has_unfinished: bool) -> tuple[str, ...]:
     return (
         *_names(row, by),
-        words.value(cell, metric),
-        words.interval(cell.summary.interval, metric) if cell.limit is None else "",
-        words.difference(cell.contrast, metric),
-        words.test(cell.contrast),
-        *((words.statuses(row.statuses),) if has_unfinished else ()),
+        formatting.value(cell, metric),
+        formatting.interval(cell.summary.interval, metric) if cell.limit is None else "",
+        formatting.difference(cell.contrast, metric),
+        formatting.test(cell.contrast),
+        *((formatting.statuses(row.statuses),) if has_unfinished else ()),
         cell.verdict.words,
     )
 

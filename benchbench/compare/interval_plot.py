@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchbench.compare import words
+from benchbench.compare import formatting
 from benchbench.compare.verdicts import DIFFERENT
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def plot_lines(plot: IntervalPlot, *, width: int, marks: Marks = UNICODE) -> tup
     is_wide = width >= MIN_WIDTH and bar >= MIN_BAR
     rows = _side_by_side(plot, names, bar, marks) if is_wide else _stacked(plot, width, marks)
     legend = f"{marks.different} different   {marks.other} no difference shown"
-    title = f"{plot.title}, {words.percent(plot.confidence)} intervals"
+    title = f"{plot.title}, {formatting.percent(plot.confidence)} intervals"
     more = f"{plot.num_left_out} more in the table" if plot.num_left_out else ""
     texts = (line for text in (legend, more) if text for line in textwrap.wrap(text, width))
     return (*textwrap.wrap(title, width), *rows, *texts)
@@ -154,8 +154,8 @@ def _stacked(plot: IntervalPlot, width: int, marks: Marks) -> Iterator[str]:
 
 def _numbers(row: IntervalRow, plot: IntervalPlot) -> str:
     low_high = (row.interval.low, row.interval.high) if row.interval else ()
-    ends = ", ".join(words.size(end, plot.metric) for end in low_high)
-    return f"{words.size(row.estimate, plot.metric)}{f' [{ends}]' if ends else ''}"
+    ends = ", ".join(formatting.size(end, plot.metric) for end in low_high)
+    return f"{formatting.size(row.estimate, plot.metric)}{f' [{ends}]' if ends else ''}"
 
 
 def _bar(row: IntervalRow, plot: IntervalPlot, width: int, marks: Marks) -> str:
@@ -181,7 +181,7 @@ def _axis(plot: IntervalPlot, width: int) -> str:
     """Return the values at no difference and at the ends, as far as there is room for them."""
     zero = "1" if plot.metric.is_ratio else "0"
     column = _column(0.0, plot, width)
-    low, high = (words.size(plot.value(end), plot.metric) for end in plot.limits)
+    low, high = (formatting.size(plot.value(end), plot.metric) for end in plot.limits)
     before = f"{low:<{column}}" if len(low) < column else " " * column
     after = width - column - len(zero)
     return f"{before}{zero}{high if len(high) < after else '':>{after}}"

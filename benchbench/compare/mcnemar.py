@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.compare import words
+from benchbench.compare import formatting
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class ModelComparison:
         which = "first" if self.only_first > self.only_second else "second"
         answer = f"the {which} model is correct more often" if self.is_different else "the two are not distinguishable"
         return (
-            f"{answer} on images like these ({words.p_value(self.p_value)}); this is about these two trained models,"
-            " not about their configurations, which take several seeds each"
+            f"{answer} on images like these ({formatting.p_value(self.p_value)}); this is about these two trained"
+            " models, not about their configurations, which take several seeds each"
         )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import stats
 
-from benchbench.compare import words
+from benchbench.compare import formatting
 from benchbench.compare.cells import fewest_seeds, p_value_above_luck, tested_trials
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
 from benchbench.compare.contrasts import pairs
@@ -77,7 +77,7 @@ class PopulationRow:
             is_few = min(*self.n, self.num_seeds or 0) < MIN_SEEDS
             few = f"too few seeds, a verdict takes {MIN_SEEDS}"
             return f"not compared: {few if is_few else 'nothing varies between seeds and images'}"
-        return f"{self.kind} on images like these ({words.p_value(self.corrected_p)})"
+        return f"{self.kind} on images like these ({formatting.p_value(self.corrected_p)})"
 
 
 @dataclass(frozen=True)

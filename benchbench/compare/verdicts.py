@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from benchbench.compare.contrasts import equivalence_p
 from benchbench.compare.corrections import bonferroni, holm
+from benchbench.compare.formatting import p_value
 from benchbench.compare.power import advise
-from benchbench.compare.words import p_value
 from benchbench.config.design import MIN_SEEDS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@
     decoding_processes.py  processes that decode image files for this one
     decoded_rows.py        where decoded images go, row by row: a file, or memory
     splitting.py           takes a fraction of each class, such as for validation
-    checks.py              checks what a dataset plugin returns, and computes its digest
+    split_checks.py        checks what a dataset plugin returns, and computes its digest
     file_states.py         tells whether files have changed, without reading them
     cache.py               images decoded once and mapped into memory
     preparation.py         prepares image files or raw pixels for a trained network

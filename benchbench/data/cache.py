@@ -31,10 +31,10 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from benchbench.data import archive, fit, image_decoding, image_files, splitting
-from benchbench.data.checks import SplitArrays, check_classes_left, check_splits, facts_of
 from benchbench.data.file_states import files_below, state_of
 from benchbench.data.fit import fit_splits
 from benchbench.data.parallel_decoding import decode_lazy
+from benchbench.data.split_checks import SplitArrays, check_classes_left, check_splits, facts_of
 from benchbench.errors import DataError
 from benchbench.paths import cache_folder
 from benchbench.plugin.dataset import Dataset, Splits

@@ -13,10 +13,10 @@ import numpy as np
 from benchbench.config.composition import JOINT, NOTHING
 from benchbench.config.spec import PluginDraft, read_settings
 from benchbench.data import cache
-from benchbench.data.checks import cut_problem
 from benchbench.data.download import check_file, file_digest, is_here, missing_images_hint
 from benchbench.data.file_states import files_below
 from benchbench.data.locations import DataPaths, parse_data_options
+from benchbench.data.split_checks import cut_problem
 from benchbench.driver.augmentation_preview import augment
 from benchbench.errors import DataError, SpecError
 from benchbench.plugin import parameters
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from benchbench.config.kinds import Kind
     from benchbench.data.cache import Loaded
-    from benchbench.data.checks import SplitArrays
     from benchbench.data.parallel_decoding import Progress
+    from benchbench.data.split_checks import SplitArrays
     from benchbench.plugin.catalog import Catalog
     from benchbench.plugin.dataset import Dataset
     from benchbench.plugin.description import Entry

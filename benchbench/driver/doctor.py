@@ -61,7 +61,7 @@ def examine(plugin_files: Iterable[str | PathLike[str]] = ()) -> dict[str, Any]:
 def _devices() -> tuple[dict[str, Any], str]:
     """Return the devices and threads, or why no worker can tell: it is asked in a process of its own, with torch."""
     answer = subprocess.run(
-        [sys.executable, "-P", "-m", "benchbench.worker.devices"], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", "benchbench.worker.self_check"], capture_output=True, text=True, check=False
     )
     if answer.returncode:
         lines = answer.stderr.strip().splitlines()

@@ -16,7 +16,7 @@ from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import Packaged, find_sources
 from benchbench.plugin.names import bare, is_file, qualified
-from benchbench.protocol.plugin_checks import CheckedImages, CheckRequest, Outcome, Progress, Report
+from benchbench.protocol.plugin_check_messages import CheckedImages, CheckRequest, Outcome, Progress, Report
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:

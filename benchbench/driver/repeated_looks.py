@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchbench.compare import compare_records, words
+from benchbench.compare import compare_records, formatting
 from benchbench.compare.adaptive import follow
 from benchbench.compare.as_designed import compare_as_designed
 from benchbench.compare.configurations import one_per_trial
@@ -126,7 +126,7 @@ def _on_earlier(
     whole = 1 - question.confidence
     text = (
         f"`decide` was changed after looks at {' and '.join(taken)} seeds: each of its versions has a level of its own,"
-        f" so the chance of a false verdict in any of them is up to {words.percent((len(taken) + 1) * whole)}"
+        f" so the chance of a false verdict in any of them is up to {formatting.percent((len(taken) + 1) * whole)}"
     )
     return (text,)
 
@@ -154,15 +154,16 @@ def _on_late_design(key: str, looks: Sequence[int], whole: float) -> str:
     return (
         f"this comparison was judged before, with {_numbers(looks[:-1])} trials, when `{key}` in [compare] did not say"
         f" so: each look has a level of its own, so the chance of a false verdict in any of them is up to"
-        f" {words.percent(len(looks) * whole)}"
+        f" {formatting.percent(len(looks) * whole)}"
     )
 
 
 def _warning(looks: Sequence[int], level: float, whole: float) -> str:
+    planned, stricter, together = (formatting.percent(value) for value in (whole, level, 2 * whole - level))
     return (
         f"look {len(looks)} at this comparison, after looks at {_numbers(looks[:-1])} trials: since each look is a"
-        f" chance of a false verdict, verdicts and intervals are at {words.percent(level)}. All looks together have a"
-        f" level of {words.percent(2 * whole - level)}, not {words.percent(whole)}. They keep to {words.percent(whole)}"
+        f" chance of a false verdict, verdicts and intervals are at {stricter}. All looks together have a level of"
+        f" {together}, not {planned}. They keep to {planned}"
         " only if `seeds` or `decide` in [compare] says beforehand when to look"
     )
 

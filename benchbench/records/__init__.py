@@ -12,7 +12,7 @@
     journal.py           the folder of a trial: its events on disk
     claim.py             which call runs a trial, and where its results go
     calls.py             which calls are alive: locks and signs of life
-    host.py              tells this host from others, before and after a restart
+    host_identity.py     tells this host from others, before and after a restart
     recovery.py          marks trials whose process died
     results_file.py      runs in one archive, to be taken elsewhere
     damaged_zip.py       the errors by which zipfile refuses an archive

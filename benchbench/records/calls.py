@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.records.host import Host, this_host
+from benchbench.records.host_identity import Host, this_host
 from benchbench.records.state import not_written, state_folder
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from benchbench.config.composition import NOTHING
-from benchbench.data.checks import SplitArrays
 from benchbench.data.fit import pad_or_crop
+from benchbench.data.split_checks import SplitArrays
 from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:

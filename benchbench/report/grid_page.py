@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.compare import words
+from benchbench.compare import formatting
 from benchbench.compare.adaptive import summary
 from benchbench.compare.answer import answer
 from benchbench.compare.comparison_tables import markdown_rows
@@ -127,8 +127,8 @@ def _table(comparison: Comparison) -> Iterator[str]:
     rows = []
     for row in comparison.rows:
         name = f"{_name(row)}{' (best by validation)' if row.is_best else ''}"
-        values = (words.value(row.cells[metric.name], metric) for metric in comparison.metrics)
-        rows.append((name, *values, words.statuses(row.statuses)))
+        values = (formatting.value(row.cells[metric.name], metric) for metric in comparison.metrics)
+        rows.append((name, *values, formatting.statuses(row.statuses)))
     yield from markdown_rows(columns, rows).split("\n")
     yield "\nMean ± standard deviation (n) over seeds.\n"
 
@@ -141,19 +141,19 @@ def _verdicts(comparison: Comparison) -> Iterator[str]:
         if not row.is_baseline:
             yield from (_verdict(row, metric) for metric in comparison.metrics)
     yield ""
-    yield f"{words.caption(comparison, comparison.metrics[0]).partition('; *')[0]}\n"
+    yield f"{formatting.caption(comparison, comparison.metrics[0]).partition('; *')[0]}\n"
     yield from (f"Warning: {warning}\n" for warning in comparison.warnings)
 
 
 def _verdict(row: Row, metric: Metric) -> str:
     cell = row.cells[metric.name]
-    change = words.difference(cell.contrast, metric)
+    change = formatting.difference(cell.contrast, metric)
     unit = " times" if metric.is_ratio else " points" if metric.unit == "fraction" else ""
     return f"- {_name(row)}, {metric.name}: {cell.verdict.words}{f'; {change}{unit}' if change else ''}"
 
 
 def _column(metric: Metric) -> str:
-    return f"{metric.name} ({words.unit(metric)})" if metric.unit else metric.name
+    return f"{metric.name} ({formatting.unit(metric)})" if metric.unit else metric.name
 
 
 def _name(row: Row) -> str:

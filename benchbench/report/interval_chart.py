@@ -6,7 +6,7 @@ import textwrap
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from benchbench.compare import words
+from benchbench.compare import formatting
 from benchbench.compare.interval_plot import interval_plot
 from benchbench.report import charts
 from benchbench.report.charts import Chart
@@ -62,7 +62,7 @@ def _draw_plot(axes: Axes, plot: IntervalPlot, inches: float) -> None:
 
 def _draw_row(axes: Axes, row: IntervalRow, plot: IntervalPlot, y: float) -> None:
     low, high = plot.limits
-    tip = f"{row.name}: {words.change(row.estimate, row.interval, plot.metric)}"
+    tip = f"{row.name}: {formatting.change(row.estimate, row.interval, plot.metric)}"
     if row.interval:
         ends = [plot.position(end) for end in (row.interval.low, row.interval.high)]
         shown = [max(ends[0], low), min(ends[1], high)]
@@ -92,5 +92,5 @@ def _is_inside(tick: float, plot: IntervalPlot) -> bool:
 def _tick_text(tick: float, plot: IntervalPlot) -> str:
     if plot.metric.is_ratio:
         return f"{tick:g}"
-    value = words.PERCENT * tick if plot.metric.unit == "fraction" else tick
+    value = formatting.PERCENT * tick if plot.metric.unit == "fraction" else tick
     return f"{value:+.6g}" if value else "0"

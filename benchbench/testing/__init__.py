@@ -2,20 +2,20 @@
 
 ::
 
-    checking.py       carries out checks one by one, and tells of all that fail
-    parameters.py     checks of the parameters of any plugin
-    dataset.py        checks of a dataset
-    augmentation.py   checks of an augmentation
-    model.py          checks of a model
-    loss.py           checks of a loss
-    optimizer.py      checks of an optimizer
-    scheduler.py      checks of a scheduler
-    saved.py          saves and restores states, as a checkpoint does
-    kits.py           which checks each kind of plugin has
-    importing.py      checks of what a plugin's module does when it is imported
-    rebuilding.py     builds a plugin again in another process, to see whether it comes out the same
-    main.py           the process of bench plugin check
-    pytest_plugin.py  the fixture check_plugin
+    checking.py        carries out checks one by one, and tells of all that fail
+    parameters.py      checks of the parameters of any plugin
+    dataset.py         checks of a dataset
+    augmentation.py    checks of an augmentation
+    model.py           checks of a model
+    loss.py            checks of a loss
+    optimizer.py       checks of an optimizer
+    scheduler.py       checks of a scheduler
+    saved.py           saves and restores states, as a checkpoint does
+    kits.py            which checks each kind of plugin has
+    import_effects.py  checks of what a plugin's module does when it is imported
+    rebuilding.py      builds a plugin again in another process, to see whether it comes out the same
+    main.py            the process of bench plugin check
+    pytest_plugin.py   the fixture check_plugin
 
 Names are imported when they are first used: pytest loads its plugins at every start, and torch takes seconds.
 """

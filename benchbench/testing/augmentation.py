@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.plugin.augmentation import Augment, Augmentation
-    from benchbench.protocol.plugin_checks import Outcome
+    from benchbench.protocol.plugin_check_messages import Outcome
 
 NUM_IMAGES, NUM_CLASSES = 6, 3
 PHOTOS = ImageSpec(3, 32, 24, num_classes=NUM_CLASSES, mean=(0.485, 0.456, 0.406))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from benchbench.errors import BenchError
 from benchbench.plugin.code import source_files
 from benchbench.plugin.failures import TRACEBACK_HINT, explain
-from benchbench.protocol.plugin_checks import Outcome, Report, failures_text, warn_of_notes
+from benchbench.protocol.plugin_check_messages import Outcome, Report, failures_text, warn_of_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchbench.data.checks import SplitArrays, channels_problem, check_splits, cut_problem, facts_of, splits_problems
 from benchbench.data.parallel_decoding import decode_lazy
+from benchbench.data.split_checks import (
+    SplitArrays,
+    channels_problem,
+    check_splits,
+    cut_problem,
+    facts_of,
+    splits_problems,
+)
 from benchbench.plugin.dataset import Splits
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.testing import parameters
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchbench.plugin.dataset import Dataset
-    from benchbench.protocol.plugin_checks import Outcome
+    from benchbench.protocol.plugin_check_messages import Outcome
 
 MAX_SHARED = 0.01
 """The largest fraction of a split's images that may be in another split, or of one colour: real sets have some."""

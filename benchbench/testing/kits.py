@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.plugin.model import DataSpec
-    from benchbench.protocol.plugin_checks import Outcome
+    from benchbench.protocol.plugin_check_messages import Outcome
 
 _OUTCOMES: dict[str, Callable[[Any], Iterator[Outcome]]] = {
     "augmentation": augmentation_outcomes,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.plugin.loss import Loss
-    from benchbench.protocol.plugin_checks import Outcome
+    from benchbench.protocol.plugin_check_messages import Outcome
 
 NUM_IMAGES, NUM_CLASSES, NUM_OUTPUTS = 6, 3, 5
 STEP = 0.01

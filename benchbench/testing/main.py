@@ -17,9 +17,9 @@ from benchbench.data.locations import DataPaths, named_by_variable
 from benchbench.errors import BenchError, DataError
 from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import find_sources
-from benchbench.protocol.plugin_checks import CheckRequest, Outcome, Progress, Report
+from benchbench.protocol.plugin_check_messages import CheckRequest, Outcome, Progress, Report
 from benchbench.records.json_adapter import json_adapter
-from benchbench.testing.importing import import_outcomes, watch
+from benchbench.testing.import_effects import import_outcomes, watch
 from benchbench.testing.kits import fingerprint, plugin_outcomes
 from benchbench.testing.model import images_like
 from benchbench.testing.rebuilding import NAME, Built, rebuilt

@@ -15,12 +15,12 @@ from torch.nn import functional
 from benchbench.data.preparation import Classifier, Preparation
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.plugin.model import DataSpec, logits_problem
-from benchbench.protocol.plugin_checks import CheckedImages
+from benchbench.protocol.plugin_check_messages import CheckedImages
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
 from benchbench.testing.saved import saved_and_loaded
 from benchbench.worker.accelerate import Case, Proof, accelerate
-from benchbench.worker.export import save_model
+from benchbench.worker.model_export import save_model
 from benchbench.worker.seeds import random_states_kept, seed_everything
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.plugin.model import Model
-    from benchbench.protocol.plugin_checks import Outcome
+    from benchbench.protocol.plugin_check_messages import Outcome
 
 
 def images_like(images: CheckedImages) -> DataSpec:

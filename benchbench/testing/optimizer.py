@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchbench.plugin.optimizer import Optimizer
-    from benchbench.protocol.plugin_checks import Outcome
+    from benchbench.protocol.plugin_check_messages import Outcome
 
 TOY_STEPS = 30
 _BUILD = "build() gets the model: give its model.parameters(), in groups if need be, to the torch optimizer"

@@ -44,7 +44,7 @@ def check_plugin() -> CheckPlugin:
         num_channels: int = 3,
     ) -> None:
         from benchbench.driver.plugin_check import check_plugins
-        from benchbench.protocol.plugin_checks import CheckedImages, failures_text, warn_of_notes
+        from benchbench.protocol.plugin_check_messages import CheckedImages, failures_text, warn_of_notes
 
         roots, images = {} if data is None else {"": Path(data)}, CheckedImages(image_size, num_channels)
         reports = check_plugins(words, files=map(str, plugins), data=roots, images=images)

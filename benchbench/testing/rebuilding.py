@@ -19,7 +19,7 @@ from benchbench.plugin import parameters
 from benchbench.plugin.discovery import find_sources
 from benchbench.plugin.failures import explain
 from benchbench.plugin.loading import load
-from benchbench.protocol.plugin_checks import CheckedImages, Outcome
+from benchbench.protocol.plugin_check_messages import CheckedImages, Outcome
 from benchbench.testing.kits import fingerprint
 from benchbench.testing.model import images_like
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchbench.plugin.scheduler import Scheduler
-    from benchbench.protocol.plugin_checks import Outcome
+    from benchbench.protocol.plugin_check_messages import Outcome
 
 NUM_EPOCHS, STEPS_PER_EPOCH = 4, 3
 RATES = (1.0, 0.1)

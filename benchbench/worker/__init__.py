@@ -8,30 +8,30 @@
     image_reading.py         reads images from the device or from their file while a trial runs
     splits.py                a dataset as tensors
     seeds.py                 seeds all random generators, and puts them back
-    model_check.py           tries a fresh model in both modes, before anything is trained
+    model_smoke_test.py      tries a fresh model in both modes, before anything is trained
     switches.py              torch's process-wide switches, put back before each trial
     environment.py           variables that would change what torch computes, removed before it is imported
     trial.py                 one trial from start to end
     train.py                 the training loop
     finished_steps.py        counts steps when the device has finished them
     schedule.py              the learning rate: scheduler and warm-up
-    average.py               the moving average of a network's weights
-    best.py                  the best network of a trial so far
-    final.py                 what the network that a trial ends with achieves
+    weight_average.py        the moving average of a network's weights
+    best_weights.py          the best network of a trial so far
+    final_evaluation.py      what the network that a trial ends with achieves
     augmentation.py          augmentations as one function, and their random numbers
     augmentation_preview.py  augments images for bench data show
     batches.py               images in batches on the device
     checkpoint.py            saves a trial's state, and restores it
     clock.py                 the phases of a trial, and their seconds
-    system.py                load of processor, memory and GPU during a trial
-    vanishing.py             notes epochs that are slow since the weights have vanished
+    system_metrics.py        load of processor, memory and GPU during a trial
+    subnormal_weights.py     notes epochs that are slow since the weights have vanished
     memory.py                how much memory a piece of work takes
     layer_table.py           the table of a network's layers
     artifacts.py             writes the files that the run of a finished trial keeps
     artifact_tables.py       tables of predictions, and images to draw
-    devices.py               what this machine can compute on, for bench doctor
+    self_check.py            what this machine can compute on, for bench doctor
     compilation.py           what torch.compile did in a trial
-    export.py                the trained model as an MLflow model
+    model_export.py          the trained model as an MLflow model
     predictor.py             the exported model at work on images
     timing.py                times variants in interleaved rounds
     accelerate/              what makes a step fast

@@ -24,7 +24,7 @@ from benchbench.data.preparation import Classifier
 from benchbench.errors import BenchError
 from benchbench.records import file_names
 from benchbench.worker.artifact_tables import Predictions, save_layers, save_seen, write_tables
-from benchbench.worker.export import save_model
+from benchbench.worker.model_export import save_model
 from benchbench.worker.predictor import Predictor
 
 if TYPE_CHECKING:

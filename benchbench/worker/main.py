@@ -186,7 +186,7 @@ def main() -> None:
 
     keep_freed_memory()
     import benchbench.worker.trial  # noqa: F401 - while the driver is still busy with other things
-    from benchbench.worker.system import count_suspensions
+    from benchbench.worker.system_metrics import count_suspensions
 
     count_suspensions()
 

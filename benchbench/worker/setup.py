@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from benchbench.config.kinds import KINDS
 from benchbench.data import cache as data_cache
-from benchbench.data.checks import channels_problem, cut_problem
 from benchbench.data.preparation import Preparation
+from benchbench.data.split_checks import channels_problem, cut_problem
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.failures import check_returned, failure, failures_named
@@ -26,16 +26,16 @@ from benchbench.records.events import EpochFinished, Started, Times
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Case, Proof, device_name, device_versions, give_back_memory, is_out_of_memory
 from benchbench.worker.augmentation import Augmenter
-from benchbench.worker.average import Average, have_means
 from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
-from benchbench.worker.best import Best
+from benchbench.worker.best_weights import Best
 from benchbench.worker.image_reading import Reading, is_resident
-from benchbench.worker.model_check import ModelCheck
+from benchbench.worker.model_smoke_test import ModelCheck
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.seeds import random_states_kept, seed_everything
 from benchbench.worker.splits import Splits
 from benchbench.worker.switches import Switches
 from benchbench.worker.train import Learner
+from benchbench.worker.weight_average import Average, have_means
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

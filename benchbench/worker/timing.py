@@ -23,7 +23,7 @@ from benchbench.worker.clock import Clock
 from benchbench.worker.memory import Footprint
 from benchbench.worker.setup import memory_errors_named, prepare
 from benchbench.worker.switches import Hooks
-from benchbench.worker.system import ProcessorTime, SystemSampler, fraction_on_gpu
+from benchbench.worker.system_metrics import ProcessorTime, SystemSampler, fraction_on_gpu
 from benchbench.worker.train import fit, train_epoch
 
 if TYPE_CHECKING:

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from benchbench.worker.accelerate import Acceleration
-    from benchbench.worker.average import Average
     from benchbench.worker.batches import Batches
-    from benchbench.worker.best import Best
+    from benchbench.worker.best_weights import Best
     from benchbench.worker.clock import Clock
     from benchbench.worker.schedule import Schedule
+    from benchbench.worker.weight_average import Average
 
 
 Loss = Callable[["Tensor", "Tensor"], "Tensor"]

@@ -27,11 +27,11 @@ from benchbench.worker.artifacts import write_artifacts
 from benchbench.worker.checkpoint import CheckpointError, UnreadableStateError
 from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
-from benchbench.worker.final import final_of
+from benchbench.worker.final_evaluation import final_of
 from benchbench.worker.setup import memory_errors_named, prepare
-from benchbench.worker.system import SystemSampler, is_noisy
+from benchbench.worker.subnormal_weights import vanishing_note
+from benchbench.worker.system_metrics import SystemSampler, is_noisy
 from benchbench.worker.train import BatchCounter, evaluate, fit
-from benchbench.worker.vanishing import vanishing_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

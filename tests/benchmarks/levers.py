@@ -40,8 +40,8 @@ from benchbench.worker.accelerate import (
     winograd_3x3,
     winograd_5x5,
 )
-from benchbench.worker.accelerate.in_place import StepsInPlace
 from benchbench.worker.accelerate.linear import LinearProducts
+from benchbench.worker.accelerate.steps_in_place import StepsInPlace
 from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.train import train_epoch
 

@@ -12,9 +12,9 @@ from support.made_records import configuration, ended, events, made, spec
 
 from benchbench.compare import compare_records
 from benchbench.compare.answer import answer
+from benchbench.compare.formatting import mean, value
 from benchbench.compare.metric_values import Target
 from benchbench.compare.warnings import on_late_baseline
-from benchbench.compare.words import mean, value
 from benchbench.errors import SpecError
 from benchbench.records.events import Resumed, Started
 from benchbench.records.record import Record

@@ -15,8 +15,8 @@ from support.made_records import configuration, ended, made, spec
 from benchbench.compare import compare_records
 from benchbench.compare.contrasts import contrast, equivalence_p, permutation_p
 from benchbench.compare.corrections import holm
+from benchbench.compare.formatting import test as words_of_test
 from benchbench.compare.intervals import summarise
-from benchbench.compare.words import test as words_of_test
 
 
 def test_contrasts_are_those_of_scipy() -> None:

@@ -14,9 +14,9 @@ from support.made_records import CLASSES, configuration, made, per_class, spec
 
 from benchbench.compare import Comparison, compare_records
 from benchbench.compare.contrasts import contrast
+from benchbench.compare.formatting import difference
 from benchbench.compare.intervals import prediction_interval
 from benchbench.compare.verdicts import DIFFERENT
-from benchbench.compare.words import difference
 
 NUM_DRAWS = 2_000
 TRUE_MEANS = 0.55, 0.60

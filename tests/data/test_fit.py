@@ -12,8 +12,8 @@ from torchvision.transforms import v2
 
 import benchbench as bb
 from benchbench.data import cache as data_cache
-from benchbench.data.checks import cut_problem
 from benchbench.data.fit import pad_or_crop, resize_images
+from benchbench.data.split_checks import cut_problem
 from benchbench.worker import batches
 
 if TYPE_CHECKING:

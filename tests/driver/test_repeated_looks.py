@@ -9,7 +9,7 @@ import pytest
 from support.made_records import events, spec
 from support.stores import Filler
 
-from benchbench.compare.words import caption
+from benchbench.compare.formatting import caption
 from benchbench.config.design import Design
 from benchbench.driver.compare import compare
 from benchbench.records.state import state_folder

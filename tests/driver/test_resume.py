@@ -17,8 +17,8 @@ from benchbench.records.events import EpochFinished, Event, Finished, Resumed, S
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record
 from benchbench.worker.accelerate import Case
+from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.lever import Layers
-from benchbench.worker.accelerate.optimizers import FusedSteps
 from benchbench.worker.checkpoint import Cadence
 from benchbench.worker.trial import _acceleration, _began, run_trial
 

@@ -22,7 +22,7 @@ from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import Died
 from benchbench.records.events import EpochFinished, Failed, Finished
-from benchbench.worker.system import OTHERS_CPU
+from benchbench.worker.system_metrics import OTHERS_CPU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

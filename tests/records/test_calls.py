@@ -14,7 +14,7 @@ from support import journals
 
 from benchbench.records.calls import NOBODY, SIGN_SECONDS, Call, calling
 from benchbench.records.claim import Claim
-from benchbench.records.host import Host, this_host
+from benchbench.records.host_identity import Host, this_host
 from benchbench.records.journal import Journal
 from benchbench.records.recovery import mark_dead
 from benchbench.records.state import state_folder

@@ -9,7 +9,7 @@ from benchbench_plugins.digits import Digits
 from sklearn.datasets import load_digits
 from support.digests import digest
 
-from benchbench.data.checks import check_splits
+from benchbench.data.split_checks import check_splits
 
 if TYPE_CHECKING:
     from benchbench.plugin.dataset import Splits

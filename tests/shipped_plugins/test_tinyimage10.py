@@ -23,7 +23,7 @@ from support.image_archives import (
 )
 from support.paths import REPOSITORY
 
-from benchbench.data.checks import check_splits
+from benchbench.data.split_checks import check_splits
 from benchbench.errors import DataError
 from benchbench.testing import check_dataset
 

@@ -9,7 +9,7 @@ from benchbench_plugins.tinyimage200 import HINT, TinyImage200, find_archive
 from support.digests import digest
 from support.image_archives import LATER_WNID, WNIDS, made_images, official, sorted_by_class, write_folder, write_zip
 
-from benchbench.data.checks import check_splits
+from benchbench.data.split_checks import check_splits
 from benchbench.errors import DataError
 from benchbench.testing import check_dataset
 

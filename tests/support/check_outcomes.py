@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchbench.protocol.plugin_checks import Outcome
+    from benchbench.protocol.plugin_check_messages import Outcome
 
 
 def caught(outcomes: Iterable[Outcome], check: str) -> Outcome:

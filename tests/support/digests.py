@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchbench.data import cache as data_cache
-from benchbench.data.checks import check_splits, facts_of
 from benchbench.data.parallel_decoding import decode_lazy
+from benchbench.data.split_checks import check_splits, facts_of
 from benchbench.worker.splits import Splits
 
 if TYPE_CHECKING:

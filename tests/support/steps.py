@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchbench.worker.accelerate import Acceleration, Case
-from benchbench.worker.accelerate.in_place import StepsInPlace
+from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.linear import LinearProducts
-from benchbench.worker.accelerate.optimizers import FusedSteps
+from benchbench.worker.accelerate.steps_in_place import StepsInPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from benchbench.testing.model import CHECKS, model_outcomes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchbench.protocol.plugin_checks import Outcome
+    from benchbench.protocol.plugin_check_messages import Outcome
 
 SMALL = bb.DataSpec(num_channels=1, image_size=4, num_classes=3)
 COUNT = itertools.count()

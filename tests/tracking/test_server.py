@@ -23,7 +23,7 @@ from torch import nn
 from benchbench.errors import TrackingError
 from benchbench.tracking import Store, how_to_open
 from benchbench.tracking.store import check_store
-from benchbench.worker.export import save_model
+from benchbench.worker.model_export import save_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

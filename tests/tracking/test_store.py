@@ -20,7 +20,7 @@ from benchbench.errors import TrackingError
 from benchbench.records.grid_end import GridEnd
 from benchbench.report.provenance import write_provenance
 from benchbench.tracking import Store, is_delivered
-from benchbench.worker.export import save_model
+from benchbench.worker.model_export import save_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

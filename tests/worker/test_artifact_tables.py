@@ -25,7 +25,7 @@ from benchbench.records.record import Record
 from benchbench.records.redaction import without_credentials
 from benchbench.report.provenance import write_provenance
 from benchbench.worker.artifact_tables import Predictions, choose_test_images, write_tables
-from benchbench.worker.export import save_model
+from benchbench.worker.model_export import save_model
 
 if TYPE_CHECKING:
     from pathlib import Path

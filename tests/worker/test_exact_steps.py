@@ -26,7 +26,7 @@ import benchbench as bb
 from benchbench.config.defaults import Precision
 from benchbench.plugin.model import DataSpec
 from benchbench.worker.accelerate import Case, Proof, accelerate
-from benchbench.worker.accelerate.proof_pass import BOUNDS
+from benchbench.worker.accelerate.tolerances import BOUNDS
 from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Preprocessing, epoch_seed

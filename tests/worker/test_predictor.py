@@ -19,7 +19,7 @@ from torch import nn
 from benchbench.data.preparation import Classifier, Preparation
 from benchbench.errors import DataError
 from benchbench.protocol.predictions import Predict
-from benchbench.worker.export import save_model
+from benchbench.worker.model_export import save_model
 from benchbench.worker.predictor import BATCH_SIZE, Predictor, answer
 
 if TYPE_CHECKING:

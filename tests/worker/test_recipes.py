@@ -15,14 +15,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchbench.worker.accelerate import Acceleration, Case, linear_products
-from benchbench.worker.accelerate.in_place import StepsInPlace
+from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.linear import LinearProducts
-from benchbench.worker.accelerate.optimizers import FusedSteps
-from benchbench.worker.average import Average, have_means
-from benchbench.worker.best import Best
+from benchbench.worker.accelerate.steps_in_place import StepsInPlace
+from benchbench.worker.best_weights import Best
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.train import Learner, evaluate, train_epoch
+from benchbench.worker.weight_average import Average, have_means
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,14 +8,15 @@
     proof.py            compares one step with the levers and one without, before a trial begins
     proof_pass.py       the forward and backward pass of the proof
     proof_steps.py      the optimizer's steps of the proof
+    tolerances.py       how far the two steps may differ
     devices.py          which devices there are, and their precisions
     allocator.py        how memory is allocated on Linux, and the peak of a trial
 
     linear.py           large linear layers, and which processors they are computed on by which products
     linear_products.py  products of large linear layers with small batches
     lazy_gradient.py    the gradient of a large weight, computed only if somebody looks at it
-    optimizers.py       fused steps of optimizers
-    in_place.py         steps of SGD that write no gradients
+    fused_steps.py      fused steps of optimizers
+    steps_in_place.py   steps of SGD that write no gradients
     channels_last.py    convolutions with channels last in memory
     constant_border.py  convolutions of images with a constant border, computed once for all images
     winograd.py         Winograd's convolutions, with fewer multiplications

@@ -11,9 +11,9 @@ import torch
 from benchbench.errors import DeviceError
 from benchbench.worker.accelerate.all_levers import PLAIN, for_target, recorded
 from benchbench.worker.accelerate.devices import possible_precisions
+from benchbench.worker.accelerate.fused_steps import keep_implementation
 from benchbench.worker.accelerate.layers import FastLayers
 from benchbench.worker.accelerate.lever import Layers, Target
-from benchbench.worker.accelerate.optimizers import keep_implementation
 from benchbench.worker.switches import put_back
 
 if TYPE_CHECKING:

@@ -23,8 +23,9 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.accelerate.acceleration import Acceleration
 from benchbench.worker.accelerate.allocator import give_back_memory, is_out_of_memory
-from benchbench.worker.accelerate.proof_pass import BOUNDS, Pass, computed
+from benchbench.worker.accelerate.proof_pass import Pass, computed
 from benchbench.worker.accelerate.proof_steps import ProofError, check_outcomes, copied_optimizer, outcome, rows_like
+from benchbench.worker.accelerate.tolerances import BOUNDS
 from benchbench.worker.batches import fitting
 from benchbench.worker.seeds import buffers_kept, random_states_kept
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchbench.worker.accelerate.proof_steps import ProofError, norm, some_rows
+from benchbench.worker.accelerate.tolerances import BOUNDS, FEW, MAX_OWN_ERRORS, NOISE, OWN_ERRORS, ROUGHLY, ZERO
 from benchbench.worker.batches import EVAL_BATCH_SIZE
 from benchbench.worker.seeds import seed_everything
 
@@ -29,28 +30,6 @@ MAX_NUMBERS = 2**20
 
 SAMPLED = 17
 """The stride at which numbers of a larger tensor are compared; prime, so that it matches no pattern in a layer."""
-
-BOUNDS = {"fp32": 1e-5, "tf32": 1e-3, "bf16": 2**-8}
-"""Of the difference by the norm, for each tensor; a larger one may be up to twice torch's own error."""
-
-OWN_ERRORS = {"fp32": 1e-2, "tf32": 0.1, "bf16": 0.3}
-"""Up to which torch's own error tells what is rounding. A larger one does not: the precise step may have had other
-random numbers, and in bf16, gradients of the first layers of a deep network are hardly more than rounding."""
-
-MAX_OWN_ERRORS = OWN_ERRORS | {"bf16": 1.0}
-"""Beyond which nothing tells; between the two, a step in fp32 may."""
-
-ROUGHLY = 1e-2
-"""Of the difference in fp32 of what is hardly more than rounding in bf16."""
-
-FEW = 16
-"""Of so few numbers, the errors of two right steps may differ by more than a factor of two."""
-
-NOISE = 0.01
-"""Times the norm of all gradients: the rounding of one that is zero is compared with that, and not with itself."""
-
-ZERO = 0.1
-"""Up to which part of torch's own error a precise value is zero, and torch's nothing but rounding."""
 
 GRADIENT, BUFFER = "gradient of ", "buffer "
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from benchbench.worker.accelerate.fused_steps import FUSED
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient, Factors
-from benchbench.worker.accelerate.optimizers import FUSED
+from benchbench.worker.accelerate.tolerances import ROUNDING, STEP_BOUND
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
 MAX_STEPPED = 2**16
 """Numbers of a weight that the optimizer is tried on."""
-
-STEP_BOUND = 1e-5
-ROUNDING = 2e-7
-"""By the norm of the change, and by that of the weight."""
 
 
 class ProofError(Exception):

@@ -23,12 +23,12 @@ from benchbench.worker.accelerate.devices import (
     has_bf16_convolutions,
     possible_precisions,
 )
-from benchbench.worker.accelerate.in_place import StepsInPlace
+from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.layers import FastLayers
 from benchbench.worker.accelerate.lever import Layers, Target
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.linear_products import MIN_WEIGHTS, PRODUCTS
-from benchbench.worker.accelerate.optimizers import FusedSteps
+from benchbench.worker.accelerate.steps_in_place import StepsInPlace
 from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.batches import Span, Window
 

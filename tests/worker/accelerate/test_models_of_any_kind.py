@@ -16,9 +16,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from benchbench.worker.accelerate import Acceleration, Case, accelerate, linear_products
 from benchbench.worker.accelerate.channels_last import ChannelsLast
+from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.linear_products import PRODUCTS
-from benchbench.worker.accelerate.optimizers import FusedSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable

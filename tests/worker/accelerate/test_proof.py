@@ -25,10 +25,10 @@ from benchbench.worker.accelerate import (
 )
 from benchbench.worker.accelerate.channels_last import ChannelsLast
 from benchbench.worker.accelerate.constant_border import SharedBorder
-from benchbench.worker.accelerate.in_place import StepsInPlace
+from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.linear_products import PRODUCTS, Blocks, Images
-from benchbench.worker.accelerate.optimizers import FusedSteps
+from benchbench.worker.accelerate.steps_in_place import StepsInPlace
 from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.batches import Span, Window
 

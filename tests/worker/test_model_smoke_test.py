@@ -12,7 +12,7 @@ from torch import nn
 import benchbench as bb
 from benchbench.errors import ModelError
 from benchbench.worker.accelerate import accelerate
-from benchbench.worker.model_check import ModelCheck
+from benchbench.worker.model_smoke_test import ModelCheck
 
 CPU = torch.device("cpu")
 

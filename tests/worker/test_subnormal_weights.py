@@ -9,7 +9,7 @@ import torch
 from support import journals
 
 from benchbench.records.record import Record
-from benchbench.worker.vanishing import vanishing_fraction, vanishing_note
+from benchbench.worker.subnormal_weights import vanishing_fraction, vanishing_note
 
 
 def test_weights_whose_products_are_subnormal_are_counted_and_zeros_are_not() -> None:

@@ -1,7 +1,7 @@
 """From where on a trial overfits."""
 
 from benchbench.records.events import Epoch
-from benchbench.worker.final import overfit_epoch
+from benchbench.worker.final_evaluation import overfit_epoch
 
 
 def epochs(*losses: tuple[float, float]) -> list[Epoch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchbench.records.host import FIRST_UTS_NAMESPACE, Host, read_host, this_host
+from benchbench.records.host_identity import FIRST_UTS_NAMESPACE, Host, read_host, this_host
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from benchbench.worker.accelerate.fused_steps import can_fuse, fuse, has_layout_of, weights_of
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.lever import Lever, alone_in_memory
 from benchbench.worker.accelerate.linear import LinearProducts, large_weights
 from benchbench.worker.accelerate.linear_products import PRODUCTS
-from benchbench.worker.accelerate.optimizers import can_fuse, fuse, has_layout_of, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

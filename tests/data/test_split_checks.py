@@ -12,7 +12,7 @@ from support.squares import Squares, square
 
 import benchbench as bb
 from benchbench.data import cache as data_cache
-from benchbench.data.checks import check_splits
+from benchbench.data.split_checks import check_splits
 from benchbench.errors import DataError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from benchbench.records.processors import allowed_processors, group_seconds, num_processors, quota
-from benchbench.worker.system import OTHERS_CPU, ProcessorTime, SystemSampler, disturbance, gpu_sample, is_noisy
+from benchbench.worker.system_metrics import OTHERS_CPU, ProcessorTime, SystemSampler, disturbance, gpu_sample, is_noisy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ def test_what_others_used_of_a_quota_is_told_by_their_control_group(tmp_path: Pa
 
 
 def test_in_a_quota_a_process_beside_this_one_is_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchbench.worker.system.num_processors", lambda: 0.5)
+    monkeypatch.setattr("benchbench.worker.system_metrics.num_processors", lambda: 0.5)
     before = ProcessorTime(0.0, 0.0, {1: 0.0}, group=0.0)
     alone, beside, unknown = (
         ProcessorTime(10.0, 3.0, {1: 3.0}, group=group).fraction_of_others(before) for group in (3.0, 5.0, None)

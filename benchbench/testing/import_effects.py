@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchbench.plugin.loading import load
-from benchbench.protocol.plugin_checks import Outcome
+from benchbench.protocol.plugin_check_messages import Outcome
 from benchbench.testing.checking import check, outcomes, require
 from benchbench.worker.switches import put_back
 
