@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OF_THE_USER = (
     "BENCH_DATA",
+    "BENCH_DEBUG",
     "BENCH_DISABLE",
     "BENCH_NO_PLUGINS",
     "BENCH_PLUGINS",
@@ -63,7 +64,8 @@ def _own_folders(_shared: None, tmp_path_factory: pytest.TempPathFactory, monkey
     """Each test has caches and state of its own, and nothing from the user's environment reaches it."""
     base = tmp_path_factory.mktemp("bench")
     for name in OF_THE_USER:
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what a command sets in this process ends with the test as well
+        monkeypatch.delenv(name)
     monkeypatch.setenv("BENCH_CACHE", str(shared.share_catalogs(base / "cache")))
     monkeypatch.setenv("BENCH_STATE", str(base / "state"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -30,7 +29,7 @@ from benchbench.cli import list as list_
 from benchbench.cli.startup import output_error, prepare_process
 from benchbench.errors import BenchError, SpecError, TrialError, plain
 from benchbench.paths import NO_ROOM
-from benchbench.records.redaction import without_credentials
+from benchbench.records.tracebacks import trace
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -63,7 +62,6 @@ class _Group(TyperGroup):
 
 def make_app() -> typer.Typer:
     """Return the application with all commands of ours."""
-    options.debug = False  # an earlier application in this process may have set it
     app = typer.Typer(
         name="bench",
         cls=_Group,
@@ -137,9 +135,7 @@ def _leave_threads(end: SystemExit) -> None:
 
 def complain(error: BenchError) -> None:
     """Print an error to standard error: what is wrong, what to do, and with ``--debug`` where it was raised."""
-    if options.debug:
-        # MLflow's errors contain the full address of a server, which may include a password.
-        typer.echo(without_credentials("".join(traceback.format_exception(error))), err=True, nl=False)
+    trace(error)
     typer.echo(f"error: {plain(error.message)}", err=True)
     if error.hint:
         typer.echo(f"  {plain(error.hint)}", err=True)

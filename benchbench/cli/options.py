@@ -14,6 +14,7 @@ from typer.main import get_command
 from benchbench.config import defaults
 from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.names import ONLY_OURS
+from benchbench.records.tracebacks import DEBUG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,15 +29,13 @@ EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 
 NO_PLUGINS = "--no-plugins"
 
-debug = False
-"""Whether tracebacks are shown; set by ``--debug`` on any command."""
-
 Completion = list[tuple[str, str]]
 
 
 def _set_debug(value: bool) -> None:  # noqa: FBT001 - typer's signature
-    global debug  # noqa: PLW0603 - main reads it after the command has failed
-    debug = debug or value
+    """Show tracebacks of this process and of those that it starts."""
+    if value:
+        os.environ[DEBUG] = "1"
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature

@@ -13,6 +13,7 @@ import typer
 from benchbench.cli import options
 from benchbench.cli.list import complete_kind, read_kind
 from benchbench.config.kinds import KINDS
+from benchbench.records.tracebacks import is_debugging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +128,7 @@ def _print_report(report: Report) -> None:
     typer.echo(f"{report.subject}  ({report.origin})" if report.origin else report.subject)
     rows = [(item.check, item.result, item.problem or item.note, item.fix) for item in report.outcomes]
     print_table(("check", "result", "problem", "fix"), rows, unbroken=("check", "result"))
-    if options.debug:
+    if is_debugging():
         for outcome in report.outcomes:
             if outcome.traceback:
                 typer.echo(f"{report.subject}, {outcome.check}:\n{outcome.traceback}", err=True)

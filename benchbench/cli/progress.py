@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from rich.text import Text
 
-from benchbench.cli import options
 from benchbench.cli.output import duration, epoch_line, headline, look_lines, plan_line, starting_note, trial_line
 from benchbench.cli.progress_bars import Bars
 from benchbench.config.differences import describe_spec, varying
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import plain
 from benchbench.records.events import EpochFinished, Failed, Finished, Resumed, Started
+from benchbench.records.tracebacks import full_text, is_debugging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,7 +66,7 @@ class Display(Watcher):
 
     def fault(self, text: str, error: Exception) -> None:
         """Show the text and, with ``--debug``, where the error was raised."""
-        self.note("".join(traceback.format_exception(error)) + text if options.debug else text)
+        self.note(full_text(error) + text if is_debugging() else text)
 
     def downloading(self, dataset: str, num_bytes: int, total_bytes: int) -> None:
         """Show it on a bar."""

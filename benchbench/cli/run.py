@@ -13,6 +13,7 @@ from benchbench.cli import options
 from benchbench.config import defaults
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.errors import SpecError, plain
+from benchbench.records.tracebacks import is_debugging
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -222,7 +223,7 @@ def show_end(record: Record, console: Console) -> None:
         console.print(Text(plain(f"{record.status}: {record.error.message}"), style="bold"), soft_wrap=True)
         if record.error.hint:
             console.print(Text(plain(f"  {record.error.hint}")), soft_wrap=True)
-        if options.debug and record.error.traceback:
+        if is_debugging() and record.error.traceback:
             console.print(Text(record.error.traceback), soft_wrap=True)
     if record.mlflow is not None:
         console.print(Text(how_to_open(record.mlflow)), soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchbench.errors import BenchError, one_line
 from benchbench.plugin.failures import explain
 from benchbench.plugin.registry import Registry
+from benchbench.records.tracebacks import trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,6 +41,7 @@ class Listeners:
                 with redirect_stdout(sys.stderr):
                     listener(event=event, record=record)
             except Exception as error:  # noqa: BLE001 - a listener may raise anything
+                trace(error)
                 self._listeners.remove((origin, listener))
                 self._on_trouble(f"listener {origin} failed and is passed over: {_words(error)}")
 

@@ -16,6 +16,7 @@
     recovery.py          marks trials whose process died
     results_file.py      runs in one archive, to be taken elsewhere
     damaged_zip.py       the errors by which zipfile refuses an archive
+    tracebacks.py        tracebacks of errors that cost only a note
     redaction.py         finds credentials and paths in texts that are about to leave this machine
     grid_end.py          how a grid ended, until MLflow knows
     known_runs.py        what a tracker knows of finished runs and their predictions

@@ -13,6 +13,7 @@ import numpy as np
 from benchbench.config.defaults import LOSS
 from benchbench.errors import one_line
 from benchbench.records import file_names
+from benchbench.records.tracebacks import trace
 from benchbench.report.contact_sheet import as_image, draw_seen
 from benchbench.report.drawing import (
     QUIET_COLOR,
@@ -85,6 +86,7 @@ def draw(journal: Journal, note: Callable[[str], None]) -> None:
             try:
                 save_png(figure, folder / f"{name}.png")
             except Exception as error:  # noqa: BLE001 - matplotlib may fail over fonts, memory or a full disk
+                trace(error)
                 note(f"no figure {name}: {one_line(error)}")
 
 

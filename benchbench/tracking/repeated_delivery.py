@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.errors import one_line
+from benchbench.records.tracebacks import trace
 from benchbench.tracking.store import Store, is_delivered, leftovers
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class TrackerThread:
                 if not is_delivered(waiting.journal):
                     store.deliver(waiting.journal)
             except Exception as error:  # noqa: BLE001 - training goes on, whatever it is
+                trace(error)
                 self._failed(waiting, error, pause_seconds=next(pauses))
             else:
                 self._delivered(waiting)

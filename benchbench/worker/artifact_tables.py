@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from benchbench.records import file_names
+from benchbench.records.tracebacks import trace
 from benchbench.worker.layer_table import list_layers
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
     try:
         layers = list_layers(model, image)
     except Exception as error:  # noqa: BLE001 - a plugin's code is passed here; a table is not worth the trial
+        trace(error)
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
     rows = [("x".join(map(str, layer.output)), layer) for layer in layers]
     _write_csv(

@@ -23,6 +23,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from benchbench.data.preparation import Classifier
 from benchbench.errors import BenchError
 from benchbench.records import file_names
+from benchbench.records.tracebacks import trace
 from benchbench.worker.artifact_tables import Predictions, save_layers, save_seen, write_tables
 from benchbench.worker.model_export import save_model
 from benchbench.worker.predictor import Predictor
@@ -74,6 +75,7 @@ def _as_saved(
     except (BenchError, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - torch may be unable to load what it wrote; training is worth more
+        trace(error)
         return predictions, f"the saved model cannot be used here: {type(error).__name__}: {error}"
     num_others = int((saved.argmax(dim=1) != predictions.probabilities.argmax(dim=1)).sum())
     if num_others:

@@ -24,6 +24,7 @@ import torch
 
 from benchbench.paths import NO_ROOM, system_error, write_atomically
 from benchbench.records import file_names
+from benchbench.records.tracebacks import trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,7 @@ def save_model(folder: Path, model: nn.Module, example: Tensor, classifier: Clas
         shutil.rmtree(folder, ignore_errors=True)
         if (of_disk := system_error(error)) and of_disk.errno in NO_ROOM:
             raise of_disk from None
+        trace(error)
         lines = str(error).strip().splitlines()
         return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
     return None

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from benchbench.records.tracebacks import trace
 from benchbench.worker.accelerate.acceleration import Acceleration
 from benchbench.worker.accelerate.allocator import give_back_memory, is_out_of_memory
 from benchbench.worker.accelerate.proof_pass import Pass, computed
@@ -76,6 +77,7 @@ class Proof:
             except Exception as error:  # the model is a stranger's; without a copy there is no proof
                 if is_out_of_memory(error):
                     raise _NoRoomError from error
+                trace(error)
                 return _unproven(acceleration, _first_line(error))
             return self._dropping(acceleration, plain)
 
@@ -124,6 +126,7 @@ class Proof:
         except ProofError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - the model is a stranger's, and so is what a lever does to it
+            trace(error)
             return _first_line(error)
         return None
 
@@ -151,6 +154,7 @@ class Proof:
         except Exception as error:  # some models convert to fp32 themselves, and raise whatever they like
             if is_out_of_memory(error):
                 raise _NoRoomError from error
+            trace(error)
             return Pass()
         finally:
             acceleration.apply()
