@@ -155,7 +155,7 @@ def show_trials(result: GridResult) -> None:
     for trial in trials:
         error = trial.error or (trial.record and trial.record.error)
         if error:
-            typer.echo(plain(f"{trial.status}: {result.label(trial)}: {error.message}"), err=True)
+            typer.echo(plain(f"{trial.status}: {result.trial_name(trial)}: {error.message}"), err=True)
 
 
 def show_decisions(result: GridResult) -> None:

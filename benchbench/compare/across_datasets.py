@@ -97,7 +97,8 @@ def _on_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> d
             continue
         row = next((row for row in comparison.rows if row.name == baseline.name), None)
         if row is None:
-            warning = f"no trial has the baseline {baseline.label}: here it is {comparison.baseline.label}"
+            own = comparison.baseline.display_name
+            warning = f"no trial has the baseline {baseline.display_name}: here it is {own}"
             compared[name] = replace(comparison, warnings=(*comparison.warnings, warning))
         else:  # the first row is the baseline
             first = sorted(by_dataset[name], key=lambda record: not row.has(record.spec))

@@ -30,7 +30,7 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
     first, *rest = comparison.metrics
     times = [metric for metric in rest if metric.is_ratio and not first.is_ratio]
     sentences = [
-        _sentence(row.label, baseline.label, row.cells[metric.name], metric, comparison)
+        _sentence(row.display_name, baseline.display_name, row.cells[metric.name], metric, comparison)
         for metric in (first, *times[:1])
     ]
     return (
@@ -43,8 +43,8 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
 def _learned(row: Row, baseline: Row, units: str) -> str:
     ours, theirs = row.learning, baseline.learning
     return (
-        f"{row.label} learned in {ours.num_learned} of {ours.num_ended} {units},"
-        f" {baseline.label} in {theirs.num_learned} of {theirs.num_ended}."
+        f"{row.display_name} learned in {ours.num_learned} of {ours.num_ended} {units},"
+        f" {baseline.display_name} in {theirs.num_learned} of {theirs.num_ended}."
     )
 
 
@@ -52,7 +52,7 @@ def _alone(row: Row, metric: Metric) -> str:
     cell = row.cells[metric.name]
     value, bracket, counts = formatting.value(cell, metric).partition(" (")
     unit = f" {formatting.unit(metric)}" if metric.unit else ""
-    return f"{row.label}: {metric.name} is {value}{unit}{bracket}{counts}. There is nothing to compare it with."
+    return f"{row.display_name}: {metric.name} is {value}{unit}{bracket}{counts}. There is nothing to compare it with."
 
 
 def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, comparison: Comparison) -> str:

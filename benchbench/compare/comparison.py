@@ -51,7 +51,7 @@ class Row:
     configurations: tuple[str, ...] = ()
 
     @property
-    def label(self) -> str:
+    def display_name(self) -> str:
         """Return the name, or a word for the only row of trials that are all alike."""
         return self.name or "all trials"
 

@@ -37,7 +37,7 @@ class Configuration:
         return describe_values(self.where, self.where) or (f"no {', '.join(self.lacks)}" if self.lacks else "")
 
     @property
-    def label(self) -> str:
+    def display_name(self) -> str:
         """Return the name, or a word for the only row of trials that are all alike."""
         return self.name or "all trials"
 

@@ -90,7 +90,7 @@ def interval_plot(comparison: Comparison, metric: Metric, *, max_rows: int = MAX
     rows = tuple(_row(row, metric) for row in known if row.name in shown)
     if not any(row.interval for row in rows):
         return None
-    baseline = comparison.baseline.label
+    baseline = comparison.baseline.display_name
     return IntervalPlot(metric, baseline, comparison.confidence, rows, len(others) - len(rows))
 
 
@@ -98,7 +98,7 @@ def _row(row: Row, metric: Metric) -> IntervalRow:
     cell = row.cells[metric.name]
     contrast = cell.contrast
     assert contrast is not None  # noqa: S101 - only such rows are shown
-    return IntervalRow(row.label, contrast.estimate, contrast.interval, cell.verdict.kind in DIFFERENT)
+    return IntervalRow(row.display_name, contrast.estimate, contrast.interval, cell.verdict.kind in DIFFERENT)
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,9 @@ class Drive:
     """How trials are driven.
 
     ``claim`` says whose they are from their first event on. ``complete`` adds to the artifacts of a trial that has
-    ended in any way. ``deliver`` is told of a journal whenever it has grown, and must not wait. ``labels`` are added to
-    the names of runs, by attempt. A trial whose worker is killed by the system is resumed ``retries`` times. No trial
-    is started after ``max_failures`` have failed.
+    ended in any way. ``deliver`` is told of a journal whenever it has grown, and must not wait. ``varied`` is what
+    tells trials from the others of their grid, by attempt: it is added to the names of runs. A trial whose worker is
+    killed by the system is resumed ``retries`` times. No trial is started after ``max_failures`` have failed.
     """
 
     claim: Claim
@@ -74,7 +74,7 @@ class Drive:
     deliver: Callable[[Journal], None]
     watcher: Watcher
     listeners: Listeners
-    labels: Mapping[str, str] = field(default_factory=dict)
+    varied: Mapping[str, str] = field(default_factory=dict)
     retries: int = 0
     max_failures: int | None = None
 
@@ -165,8 +165,9 @@ class _Running:
         if before is not None and isinstance(event, EpochFinished) and before.has_epoch(event.epoch):
             return  # trained again after an interruption: the journal has it already
         if isinstance(event, Started | Resumed):
-            label, continues = self.drive.labels.get(job.attempt, ""), job.continues.spec_id if job.continues else ""
-            journal.set_claim(replace(self.drive.claim, label=label, continues=continues))
+            varied = self.drive.varied.get(job.attempt, "")
+            continues = job.continues.spec_id if job.continues else ""
+            journal.set_claim(replace(self.drive.claim, varied=varied, continues=continues))
         journal.append(event)
         record = before.then(event) if before else Record.of([event])
         self.records[job.attempt] = record

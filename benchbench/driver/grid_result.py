@@ -84,7 +84,7 @@ class GridResult:
         """Tell whether nothing ended the grid early: neither an interrupt nor too many failures."""
         return self.status != "killed" and not self.counts["not started"]
 
-    def label(self, trial: Trial) -> str:
+    def trial_name(self, trial: Trial) -> str:
         """Return what tells a trial from the others, such as ``optimizer.lr=0.1 seed=2``."""
         return describe_spec(trial.spec, self.varying)
 

@@ -255,14 +255,14 @@ class _Work:
             deliver=self.services.tracker.notify,
             watcher=self.watcher,
             listeners=load_listeners(self.resolution.catalog, self.settings.plugin_files, on_trouble=note),
-            labels={job.attempt: self._label(job.spec) for job in jobs},
+            varied={job.attempt: self._varied(job.spec) for job in jobs},
             retries=self.trials.retries,
             max_failures=None if self.trials.max_failures is None else self.trials.max_failures - num_failures,
         )
         with self.watcher.training(jobs, executor.progress):
             return drive.run(jobs, executor)
 
-    def _label(self, spec: Spec) -> str:
+    def _varied(self, spec: Spec) -> str:
         """Return what the name of a run in a grid needs besides plugins and seed, such as ``lr=0.01``."""
         keys = [key for key in varying(self.resolution.specs) if key not in (*KINDS, "seed")]
         return describe_spec(spec, keys).replace("optimizer.", "")

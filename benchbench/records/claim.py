@@ -13,7 +13,7 @@ from benchbench.records.calls import NOBODY, Call
 class Claim:
     """Whose an attempt at a trial is.
 
-    ``experiment`` is the experiment's name when the trial began, and ``label`` what tells the trial from the others of
+    ``experiment`` is the experiment's name when the trial began, and ``varied`` what tells the trial from the others of
     its grid. ``is_open`` says that the call has yet to tell how the trial ended, and to add its part to the artifacts.
     ``artifacts`` and ``keeps_checkpoint`` are what the call was asked to keep. ``continues`` is the spec id of a
     shorter trial whose epochs the attempt begins with.
@@ -24,7 +24,7 @@ class Claim:
     experiment_id: str
     call: Call = NOBODY
     parent_run_id: str | None = None
-    label: str = ""
+    varied: str = ""
     is_open: bool = True
     artifacts: ArtifactLevel = "light"
     keeps_checkpoint: bool = False

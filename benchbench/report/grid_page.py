@@ -157,7 +157,7 @@ def _column(metric: Metric) -> str:
 
 
 def _name(row: Row) -> str:
-    return f"`{row.label}`"
+    return f"`{row.display_name}`"
 
 
 def _fitted(lines: list[str]) -> str:

@@ -94,7 +94,8 @@ class Subject:
         """Return a short name for each configuration: keys without their kinds if that tells them apart."""
         return tuple(
             self._with_version(
-                short_name(row.where, self.comparison.by) if row.where else row.label, next(iter(row.trials.values()))
+                short_name(row.where, self.comparison.by) if row.where else row.display_name,
+                next(iter(row.trials.values())),
             )
             for row in self.rows
         )

@@ -41,10 +41,10 @@ _MAX_TAG_CHARACTERS = 8000
 _MAX_DIGEST_CHARACTERS = 36
 
 
-def run_name(spec: Spec, label: str = "") -> str:
-    """Return a name such as ``alexnet-sgd-tinyimage10-s0 lr=0.01``: the label tells it from the others of its grid."""
+def run_name(spec: Spec, varied: str = "") -> str:
+    """Return a name such as ``alexnet-sgd-tinyimage10-s0 lr=0.01``: what varies in its grid comes last."""
     name = f"{spec.model.name}-{spec.optimizer.name}-{spec.dataset.name}-s{spec.seed}"
-    return f"{name} {label}".strip()[:_MAX_NAME_CHARACTERS]
+    return f"{name} {varied}".strip()[:_MAX_NAME_CHARACTERS]
 
 
 def params(spec: Spec) -> dict[str, str]:

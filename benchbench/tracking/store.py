@@ -188,7 +188,7 @@ class Store:
         tags = content.start_tags(started) | {content.STATUS_TAG: "running"}
         if claim is not None and claim.parent_run_id:
             tags[content.PARENT_TAG] = claim.parent_run_id
-        name = content.run_name(started.spec, claim.label if claim else "")
+        name = content.run_name(started.spec, claim.varied if claim else "")
         return self.client.create_run(experiment_id, start_time=started.timestamp_ms, run_name=name, tags=tags)
 
     def _experiment_of(self, claim: Claim | None) -> str:

@@ -106,7 +106,7 @@ def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path, cap
     assert result.run is not None
     assert result.has_report
     assert len(result.records) == 4
-    assert {result.label(trial) for trial in result.trials} == {
+    assert {result.trial_name(trial) for trial in result.trials} == {
         f"optimizer.lr={rate} seed={seed}" for rate in (0.1, 0.01) for seed in (0, 1)
     }
     again = bb.grid("grid.toml")
