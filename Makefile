@@ -16,6 +16,9 @@ PLAIN := .venv-plain
 PYTEST := python -m pytest -n 2 --dist worksteal
 QUICK := -m "not slow and not survival"
 
+# The tests start hundreds of processes, each of which would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo check lint docs quick test lowest plain survival bench statistics format coverage clean
 
@@ -54,14 +57,14 @@ test: $(VENV)/installed-dev
 lowest: $(VENV)/installed-dev
 	$(BIN)/uv pip compile --quiet --upgrade --resolution lowest-direct --extra all pyproject.toml --output-file $(VENV)/lowest.txt
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
-	$(BIN)/uv pip install --quiet --python $(LOWEST) --constraint $(VENV)/lowest.txt --editable '.[dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(LOWEST) --constraint $(VENV)/lowest.txt --editable '.[dev]'
 	$(LOWEST)/bin/$(PYTEST) $(QUICK) -o filterwarnings= --deselect tests/test_docs.py::test_the_generated_pages_are_fresh $(PYTEST_ARGS)
 
 plain: $(VENV)/installed-dev
 	rm -rf build/lib build/plain && mkdir -p build/plain
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/plain .
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PLAIN)
-	$(BIN)/uv pip install --quiet --python $(PLAIN) build/plain/*.whl
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PLAIN) build/plain/*.whl
 	cd build/plain && ../../$(PLAIN)/bin/bench run cifar_resnet digits --epochs 1
 	cd build/plain && ../../$(PLAIN)/bin/bench run cifar_resnet digits --epochs 1 --seed 1
 	cd build/plain && ../../$(PLAIN)/bin/bench compare && ../../$(PLAIN)/bin/bench report -o report.html
