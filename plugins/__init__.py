@@ -1,4 +1,4 @@
-"""The shipped plugins, one file each. They register by entry points, as a stranger's package does.
+"""The shipped plugins, one file each. They register by entry points, like any third-party package.
 
 ::
 

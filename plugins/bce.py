@@ -1,4 +1,4 @@
-"""Binary cross-entropy: each class is a question of its own."""
+"""Binary cross-entropy: each class is a separate yes-or-no question."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import benchbench as bb
 class BinaryCrossEntropy(bb.Loss, name="bce"):
     """The binary cross-entropy of each class, as the mean over classes and images.
 
-    R. Wightman et al., "ResNet strikes back", 2021. It is smaller than the cross-entropy, about as many times as there
-    are classes, so learning rates are usually higher.
+    R. Wightman et al., "ResNet strikes back", 2021. It is smaller than the cross-entropy, by a factor of about
+    the number of classes, so learning rates are usually higher.
     """
 
-    label_smoothing: float = bb.param(0.0, "part of the label that is spread evenly over all outputs", ge=0, lt=1)
+    label_smoothing: float = bb.param(0.0, "fraction of the label that is spread evenly over all outputs", ge=0, lt=1)
 
     def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:
         """Return a module over :func:`torch.nn.functional.binary_cross_entropy_with_logits`."""

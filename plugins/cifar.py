@@ -32,7 +32,7 @@ PICKLED = ("cifar-10-batches-py", "cifar-100-python")
 class Cifar10(bb.Dataset, name="cifar10"):
     """60,000 photographs of 32x32 with 10 classes: 45,000 to train, 5,000 to validate and 10,000 to test on.
 
-    ``val_fraction`` of the training images, of each class alike, are for validation.
+    Validation gets ``val_fraction`` of the training images of each class.
     """
 
     download: ClassVar[bb.Download | bb.Downloads | None] = bb.Download(
@@ -51,13 +51,13 @@ class Cifar10(bb.Dataset, name="cifar10"):
 
     image_size: int = bb.param(32, "side of the square that images become", ge=1, le=4096)
     mean: tuple[float, ...] = bb.param(
-        (0.4914, 0.4822, 0.4465), "subtracted from pixels scaled to 0..1; the training images', per channel"
+        (0.4914, 0.4822, 0.4465), "mean to subtract from pixels in 0..1: that of the training images"
     )
     std: tuple[float, ...] = bb.param(
-        (0.2470, 0.2435, 0.2616), "divides pixels after that; the training images', per channel"
+        (0.2470, 0.2435, 0.2616), "standard deviation to divide by: that of the training images"
     )
-    val_fraction: float = bb.param(0.1, "part of the training images of each class for validation", gt=0, lt=1)
-    split_seed: int = bb.param(0, "another one takes other images for validation", ge=0)
+    val_fraction: float = bb.param(0.1, "fraction of the training images of each class for validation", gt=0, lt=1)
+    split_seed: int = bb.param(0, "seed of the choice of validation images", ge=0)
 
     def load(self, root: Path) -> bb.Splits:
         """Return the images in their order in the files. ``root`` is the archive, or a folder with it or its files."""
@@ -117,7 +117,7 @@ class Cifar10(bb.Dataset, name="cifar10"):
 class Cifar100(Cifar10, name="cifar100"):
     """60,000 photographs of 32x32 with 100 classes: 45,000 to train, 5,000 to validate and 10,000 to test on.
 
-    ``val_fraction`` of the training images, of each class alike, are for validation. Labels are the fine ones.
+    Validation gets ``val_fraction`` of the training images of each class. Labels are the fine ones.
     """
 
     download: ClassVar[bb.Download | bb.Downloads | None] = bb.Download(
@@ -133,10 +133,10 @@ class Cifar100(Cifar10, name="cifar100"):
     label_bytes: ClassVar[int] = 2
 
     mean: tuple[float, ...] = bb.param(
-        (0.5071, 0.4865, 0.4409), "subtracted from pixels scaled to 0..1; the training images', per channel"
+        (0.5071, 0.4865, 0.4409), "mean to subtract from pixels in 0..1: that of the training images"
     )
     std: tuple[float, ...] = bb.param(
-        (0.2673, 0.2564, 0.2762), "divides pixels after that; the training images', per channel"
+        (0.2673, 0.2564, 0.2762), "standard deviation to divide by: that of the training images"
     )
 
 

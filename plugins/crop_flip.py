@@ -11,9 +11,9 @@ import benchbench as bb
 
 
 class CropFlip(bb.Augmentation, name="crop_flip"):
-    """Shifts images by up to some pixels in both directions, and mirrors them left to right.
+    """Shifts images by up to ``padding`` pixels in both directions, and mirrors some of them left to right.
 
-    It is what is usual for CIFAR-10: a crop of the size of the image from one with a margin, and a flip.
+    The usual augmentation for CIFAR-10: pad the image, crop it to its original size, and flip it.
     """
 
     padding: int = bb.param(4, "pixels of the margin around an image, from which it is cropped", ge=0, le=1024)
@@ -29,7 +29,7 @@ class CropFlip(bb.Augmentation, name="crop_flip"):
         """Return the function; images keep their type."""
         if self.mode == "reflect" and self.padding >= min(data.height, data.width):
             raise bb.SpecError(
-                f"crop_flip: a margin of {self.padding} pixels cannot mirror images of {data.height}x{data.width}",
+                f"crop_flip: a mirrored margin of {self.padding} is too wide for images of {data.height}x{data.width}",
                 hint=f"--set augmentation.padding={min(data.height, data.width) - 1} at most, or mode=black",
             )
         num_shifts = 2 * self.padding + 1

@@ -11,12 +11,12 @@ import benchbench as bb
 
 
 class CrossEntropy(bb.Loss, name="cross_entropy"):
-    """The cross-entropy of softmax and the labels, with label smoothing and weights of classes if asked for.
+    """The cross-entropy of softmax and the labels, with optional label smoothing and class weights.
 
     Label smoothing: C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
     """
 
-    label_smoothing: float = bb.param(0.0, "part of the label that is spread evenly over all outputs", ge=0, lt=1)
+    label_smoothing: float = bb.param(0.0, "fraction of the label that is spread evenly over all outputs", ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = bb.param(
         "none", "balanced: an image counts in inverse proportion to the number of training images of its class"
     )

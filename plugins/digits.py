@@ -30,12 +30,8 @@ class Digits(bb.Dataset, name="digits"):
     augmentation: ClassVar[str] = "none"  # a flipped digit is no digit
 
     image_size: int = bb.param(64, "side of the square that images become", ge=1, le=4096)
-    mean: tuple[float, ...] = bb.param(
-        (0.305,), "subtracted from pixels scaled to 0..1; the mean of the training images"
-    )
-    std: tuple[float, ...] = bb.param(
-        (0.325,), "divides pixels after that; the standard deviation of the training images"
-    )
+    mean: tuple[float, ...] = bb.param((0.305,), "mean to subtract from pixels in 0..1: that of the training images")
+    std: tuple[float, ...] = bb.param((0.325,), "standard deviation to divide by: that of the training images")
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return nothing: the images are part of scikit-learn."""

@@ -33,7 +33,7 @@ def head_of(network: nn.Module, num_classes: int) -> tuple[nn.Module, ...]:
             return (layer,)
     raise bb.ModelError(
         f"{type(network).__name__} has no last layer of {num_classes} outputs",
-        hint='trainable = "all", without weights of a file, trains it',
+        hint='it can be trained with trainable = "all" and without a file of weights',
     )
 
 

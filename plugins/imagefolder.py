@@ -38,11 +38,11 @@ LAYOUT_HINT = "--data imagefolder=PATH of a folder with one folder per class, or
 
 
 class ImageFolder(ImageFiles, name="imagefolder"):
-    """Your own images: one folder per class, or ``train/``, ``val/`` and ``test/`` folders of those.
+    """Your own images: one folder per class, or ``train/``, ``val/`` and ``test/``, each with such folders.
 
     Without such folders, every class is split by ``val_fraction`` and ``test_fraction``. If only one of ``val/`` and
-    ``test/`` is missing, its images are taken from ``train/`` in the same way. Hidden files and files that are no
-    images are passed over.
+    ``test/`` is missing, its images are taken from ``train/`` in the same way. Hidden files and files that are not
+    images are ignored.
     """
 
     def sources(self, root: Path) -> tuple[Path, ...]:
@@ -152,7 +152,7 @@ def _check_no_other_part(
     for name in present:
         if name not in known and _is_shown(name) and classes & _class_folders(files, f"{prefix}{name}/").keys():
             raise bb.DataError(
-                f"{files.path}: {name} has folders of the same classes as {train}, and is no split that is known",
+                f"{files.path}: {name} has folders of the same classes as {train}, but is not a known split",
                 hint=f"rename it to val or test, or move it out of {files.path}",
             )
 
@@ -179,7 +179,7 @@ def _class_names(files: Files, folders: Mapping[str, Mapping[str, str]]) -> tupl
     for part, of_part in folders.items():
         unknown = sorted(set(of_part) - set(known))
         if unknown:
-            raise bb.DataError(f"{files.path}: {part} has classes that train has not: {', '.join(unknown)}")
+            raise bb.DataError(f"{files.path}: {part} has classes that train does not have: {', '.join(unknown)}")
         if not of_part:
             raise bb.DataError(f"{files.path}: {part} has no folders of classes", hint=LAYOUT_HINT)
     return tuple(sorted(known))

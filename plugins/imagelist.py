@@ -47,8 +47,8 @@ HINT = "--data imagelist=FILE of a CSV file with the columns path, class and, if
 class ImageList(ImageFiles, name="imagelist"):
     """Your own images: a CSV file with the columns ``path``, ``class`` and, if you want, ``split``.
 
-    Paths are relative to the file. Splits are called ``train``, ``val`` and ``test``. Those that are missing are taken
-    from the training images, ``test_fraction`` and ``val_fraction`` of each class.
+    Paths are relative to the file. Splits are called ``train``, ``val`` and ``test``. Missing splits are taken
+    from the training images: ``test_fraction`` and ``val_fraction`` of each class.
     """
 
     def sources(self, root: Path) -> tuple[Path, ...]:
@@ -115,7 +115,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
             if any(row.values()):  # a spreadsheet ends with rows of nothing but separators
                 rows[lines.line_num] = row | {SPLIT: row.get(SPLIT) or "train", PATH: row[PATH].replace("\\", "/")}
     except csv.Error as error:
-        problem = f"line {lines.line_num} or one before it has a quotation mark too many or too few: {error}"
+        problem = f"line {lines.line_num} or an earlier one has unbalanced quotation marks: {error}"
         raise bb.DataError(f"{path}: {problem}", hint=HINT) from error
     problems += _problems(rows)
     if problems or not rows:

@@ -11,11 +11,11 @@ import benchbench as bb
 
 
 class Linear(bb.Scheduler, name="linear"):
-    """The learning rate falls in a line to ``end_factor`` times its start, a little after every batch."""
+    """The learning rate falls linearly to ``end_factor`` times its start, a little after every batch."""
 
     step_every: ClassVar[Literal["epoch", "batch"]] = "batch"
 
-    end_factor: float = bb.param(0.0, "the rate after the last batch, as a factor of the first", ge=0, le=1)
+    end_factor: float = bb.param(0.0, "the rate after the last batch, as a fraction of the first", ge=0, le=1)
 
     def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:
         """Return :class:`torch.optim.lr_scheduler.LambdaLR` over all batches.

@@ -84,7 +84,7 @@ def _info(subset: str) -> dict[str, Any]:
 def _check(path: Path, md5: str) -> None:
     digest = file_digest(path, "md5")
     if digest != md5:
-        raise bb.DataError(f"{path} has the wrong MD5 checksum: {digest}, not {md5}", hint="get it again")
+        raise bb.DataError(f"{path} has the wrong MD5 checksum: {digest}, not {md5}", hint="download it again")
 
 
 def _read(path: Path, part: str) -> bb.Split:

@@ -59,7 +59,7 @@ def downloads(folder: str, url: str, files: tuple[tuple[int, str], ...]) -> bb.D
 class Mnist(bb.Dataset, name="mnist"):
     """70,000 handwritten digits of 28x28, grey: 54,000 to train, 6,000 to validate and 10,000 to test on.
 
-    ``val_fraction`` of the training images, of each class alike, are for validation.
+    Validation gets ``val_fraction`` of the training images of each class.
     """
 
     download: ClassVar[bb.Download | bb.Downloads | None] = downloads(
@@ -77,10 +77,10 @@ class Mnist(bb.Dataset, name="mnist"):
     augmentation: ClassVar[str] = "none"  # a flipped digit is no digit
 
     image_size: int = bb.param(28, "side of the square that images become", ge=1, le=4096)
-    mean: tuple[float, ...] = bb.param((0.1307,), "subtracted from pixels scaled to 0..1; the training images'")
-    std: tuple[float, ...] = bb.param((0.3081,), "divides pixels after that; the training images'")
-    val_fraction: float = bb.param(0.1, "part of the training images of each class for validation", gt=0, lt=1)
-    split_seed: int = bb.param(0, "another one takes other images for validation", ge=0)
+    mean: tuple[float, ...] = bb.param((0.1307,), "mean to subtract from pixels in 0..1: that of the training images")
+    std: tuple[float, ...] = bb.param((0.3081,), "standard deviation to divide by: that of the training images")
+    val_fraction: float = bb.param(0.1, "fraction of the training images of each class for validation", gt=0, lt=1)
+    split_seed: int = bb.param(0, "seed of the choice of validation images", ge=0)
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the archive, or the four files: others beside them may change."""
@@ -131,7 +131,7 @@ class Mnist(bb.Dataset, name="mnist"):
 class FashionMnist(Mnist, name="fashion_mnist"):
     """70,000 articles of clothing of 28x28, grey: 54,000 to train, 6,000 to validate and 10,000 to test on.
 
-    ``val_fraction`` of the training images, of each class alike, are for validation.
+    Validation gets ``val_fraction`` of the training images of each class.
     """
 
     download: ClassVar[bb.Download | bb.Downloads | None] = downloads(
@@ -159,8 +159,8 @@ class FashionMnist(Mnist, name="fashion_mnist"):
 
     augmentation: ClassVar[str] = "flip"
 
-    mean: tuple[float, ...] = bb.param((0.2860,), "subtracted from pixels scaled to 0..1; the training images'")
-    std: tuple[float, ...] = bb.param((0.3530,), "divides pixels after that; the training images'")
+    mean: tuple[float, ...] = bb.param((0.2860,), "mean to subtract from pixels in 0..1: that of the training images")
+    std: tuple[float, ...] = bb.param((0.3530,), "standard deviation to divide by: that of the training images")
 
 
 def _file_in(files: Files, prefix: str, name: str) -> str | None:

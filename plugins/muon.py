@@ -20,8 +20,8 @@ class Muon(bb.Optimizer, name="muon", revision=2):
     """Orthogonal steps for the matrices of hidden layers; AdamW for everything else.
 
     Hidden matrices are the weights of linear layers and of attention, except for the layers that compute the logits,
-    which K. Jordan leaves to AdamW as well. Tables of embeddings or positions are left to it too, and kernels of
-    convolutions are no matrices. Needs torch 2.9.
+    which K. Jordan also leaves to AdamW. AdamW also updates embeddings, positions and the kernels of convolutions.
+    Needs torch 2.9.
     """
 
     lr: float = bb.param(0.001, "learning rate", gt=0)

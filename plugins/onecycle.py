@@ -14,14 +14,14 @@ LOWEST_MOMENTUM = 0.85 / 0.95
 
 
 class OneCycle(bb.Scheduler, name="onecycle", revision=2):
-    """The learning rate rises to the optimizer's and falls to nearly nothing, a little after every batch."""
+    """The learning rate rises to the optimizer's rate, then falls to nearly zero, a little after every batch."""
 
     step_every: ClassVar[Literal["epoch", "batch"]] = "batch"
 
     pct_start: float = bb.param(0.3, "fraction of the trial in which the rate rises", gt=0, lt=1)
     div_factor: float = bb.param(25.0, "the first rate is the optimizer's divided by this", ge=1)
     final_div_factor: float = bb.param(10_000.0, "the last rate is the first divided by this", ge=1)
-    anneal: Literal["cos", "linear"] = bb.param("cos", "shape of both parts")
+    anneal: Literal["cos", "linear"] = bb.param("cos", "shape of the rise and of the fall")
     cycle_momentum: bool = bb.param(
         False, "lower the optimizer's momentum, or its first beta, by a tenth while the rate is high"
     )

@@ -21,7 +21,7 @@ class Plateau(bb.Scheduler, name="plateau"):
     patience: int = bb.param(5, "epochs without improvement before that", ge=0)
     threshold: float = bb.param(0.0001, "fraction by which the loss must fall to count as an improvement", ge=0, lt=1)
     cooldown: int = bb.param(0, "epochs after that in which nothing is counted", ge=0)
-    min_lr: float = bb.param(0.0, "least learning rate", ge=0)
+    min_lr: float = bb.param(0.0, "lowest learning rate", ge=0)
 
     def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> ReduceLROnPlateau:
         """Return :class:`torch.optim.lr_scheduler.ReduceLROnPlateau`."""

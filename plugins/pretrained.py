@@ -27,7 +27,7 @@ class PretrainedModel(bb.Model):
     pretrained: bool = bb.param(False, "start from downloaded weights instead of random ones")
     weights: str | None = bb.param(None, "file of weights to start from, .safetensors or of torch.save")
     weights_sha256: str = bb.param("", "digest of that file; filled in, and checked if given")
-    trainable: Literal["all", "head"] = bb.param("all", "train all of it, or the last layer alone")
+    trainable: Literal["all", "head"] = bb.param("all", "train the whole network, or only its last layer")
 
     @field_validator("weights_sha256")
     @classmethod
@@ -39,7 +39,7 @@ class PretrainedModel(bb.Model):
         actual: str = sha256_of(path)
         if digest not in ("", actual):
             raise bb.SpecError(
-                f"the weights in {path} are others than before: sha256 {actual[:12]}..., not {digest[:12]}...",
+                f"the weights in {path} have changed: their sha256 is {actual[:12]}..., not {digest[:12]}...",
                 hint="give another file, or leave weights_sha256 out",
             )
         return actual

@@ -16,14 +16,14 @@ import benchbench as bb
 class RandomErasing(bb.Augmentation, name="random_erasing"):
     """Erases a random box of some images.
 
-    Z. Zhong et al., "Random Erasing Data Augmentation", AAAI 2020. An image in which none of ten draws fits stays as it
-    is.
+    Z. Zhong et al., "Random Erasing Data Augmentation", AAAI 2020. If none of ten random boxes
+    fits into an image, the image is left unchanged.
     """
 
     p: float = bb.param(0.25, "probability that something is erased", ge=0, le=1)
-    scale: tuple[float, float] = bb.param((0.02, 1 / 3), "least and largest fraction of the area")
-    ratio: tuple[float, float] = bb.param((0.3, 10 / 3), "least and largest width by height")
-    value: Literal["mean", "black"] = bb.param("mean", "what is there instead: the dataset's mean colour, or black")
+    scale: tuple[float, float] = bb.param((0.02, 1 / 3), "smallest and largest fraction of the area")
+    ratio: tuple[float, float] = bb.param((0.3, 10 / 3), "smallest and largest ratio of width to height")
+    value: Literal["mean", "black"] = bb.param("mean", "fill of the box: the dataset's mean colour, or black")
 
     @property
     def num_draws(self) -> int:

@@ -11,14 +11,14 @@ import benchbench as bb
 
 
 class RandomResizedCrop(bb.Augmentation, name="random_resized_crop"):
-    """Enlarges a random part of an image to its size, and mirrors it left to right.
+    """Enlarges a random part of an image to its full size, and mirrors some images left to right.
 
-    It is what is usual for ImageNet: C. Szegedy et al., "Going Deeper with Convolutions", CVPR 2015. If none of ten
-    draws fits into the image, the largest part in the middle that has an allowed shape is taken, as in torchvision.
+    The usual augmentation for ImageNet: C. Szegedy et al., "Going Deeper with Convolutions", CVPR 2015. If none of ten
+    random parts fits, the largest centred part with an allowed ratio is used, as in torchvision.
     """
 
-    scale: tuple[float, float] = bb.param((0.08, 1.0), "least and largest fraction of the area")
-    ratio: tuple[float, float] = bb.param((3 / 4, 4 / 3), "least and largest width by height")
+    scale: tuple[float, float] = bb.param((0.08, 1.0), "smallest and largest fraction of the area")
+    ratio: tuple[float, float] = bb.param((3 / 4, 4 / 3), "smallest and largest ratio of width to height")
     p: float = bb.param(0.5, "probability that an image is mirrored", ge=0, le=1)
 
     @property

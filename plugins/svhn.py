@@ -23,7 +23,7 @@ TEN = 10
 class Svhn(bb.Dataset, name="svhn"):
     """99,289 digits of house numbers of 32x32: 65,931 to train, 7,326 to validate and 26,032 to test on.
 
-    ``val_fraction`` of the training images, of each class alike, are for validation. The extra images are not used.
+    Validation gets ``val_fraction`` of the training images of each class. The extra images are not used.
     """
 
     download: ClassVar[bb.Download | bb.Downloads | None] = bb.Downloads(
@@ -39,13 +39,13 @@ class Svhn(bb.Dataset, name="svhn"):
 
     image_size: int = bb.param(32, "side of the square that images become", ge=1, le=4096)
     mean: tuple[float, ...] = bb.param(
-        (0.4377, 0.4438, 0.4728), "subtracted from pixels scaled to 0..1; the training images', per channel"
+        (0.4377, 0.4438, 0.4728), "mean to subtract from pixels in 0..1: that of the training images"
     )
     std: tuple[float, ...] = bb.param(
-        (0.1980, 0.2010, 0.1970), "divides pixels after that; the training images', per channel"
+        (0.1980, 0.2010, 0.1970), "standard deviation to divide by: that of the training images"
     )
-    val_fraction: float = bb.param(0.1, "part of the training images of each class for validation", gt=0, lt=1)
-    split_seed: int = bb.param(0, "another one takes other images for validation", ge=0)
+    val_fraction: float = bb.param(0.1, "fraction of the training images of each class for validation", gt=0, lt=1)
+    split_seed: int = bb.param(0, "seed of the choice of validation images", ge=0)
 
     def load(self, root: Path) -> bb.Splits:
         """Return the images in their order in the files. ``root`` is the folder of the two files."""

@@ -19,7 +19,7 @@ CELLS = 4
 
 
 class Synthetic(bb.Dataset, name="synthetic"):
-    """Noisy patterns, one for each class, that a network learns quickly: any number, size and number of classes.
+    """Noisy patterns, one for each class, that a network learns quickly. Number, size and classes can be set.
 
     The images are the same on every machine. They need not fit into memory.
     """
@@ -36,7 +36,7 @@ class Synthetic(bb.Dataset, name="synthetic"):
     num_val: int = bb.param(200, "images to validate on", ge=1, le=100_000_000)
     num_test: int = bb.param(200, "images to test on", ge=1, le=100_000_000)
     noise: float = bb.param(0.5, "fraction of an image that is noise; at 1 there is nothing to learn", ge=0, le=1)
-    data_seed: int = bb.param(0, "another one makes other images", ge=0)
+    data_seed: int = bb.param(0, "seed of the images", ge=0)
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return nothing: the images are made."""

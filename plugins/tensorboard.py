@@ -60,7 +60,7 @@ def _fresh_writer(folder: Path) -> Any:
         from benchbench.errors import PluginError
 
         raise PluginError(
-            "BENCH_TENSORBOARD is set, and the package tensorboard is not installed",
+            "BENCH_TENSORBOARD is set, but the package tensorboard is not installed",
             hint="pip install 'benchbench[tensorboard]'",
         ) from None
     for path in folder.glob(f"events.out.tfevents.*{SUFFIX}"):

@@ -48,7 +48,8 @@ def create(
         model = _created(architecture, size | arguments, without=size)
     except TypeError as error:
         raise bb.SpecError(
-            f"timm cannot build {architecture} so: {error}", hint="model.options are arguments of the network in timm"
+            f"timm cannot build {architecture} with these options: {error}",
+            hint="model.options are arguments of the network in timm",
         ) from error
     except OSError as error:  # of the hub's client and of torch.hub
         raise _no_weights(architecture, str(error)) from error
@@ -133,14 +134,14 @@ def _no_weights(architecture: str, reason: str) -> bb.ModelError:
 
 
 class Timm(PretrainedModel, name="timm"):  # type: ignore[call-arg, misc] # mypy does not see the base
-    """An architecture of timm by name, with pretrained weights if asked for.
+    """An architecture of timm by name, optionally with pretrained weights.
 
-    Options are what timm.create_model passes on to the network, such as ``{ drop_path_rate = 0.1 }``. With
+    Options are passed to the network by timm.create_model, such as ``{ drop_path_rate = 0.1 }``. With
     ``trainable = "head"``, batch normalisation of the frozen layers stays in eval mode.
     """
 
     architecture: str = bb.param("mobilenetv3_small_100", "name in timm.list_models()")
-    options: bb.Options = bb.param(bb.Options(), "what else the network takes")
+    options: bb.Options = bb.param(bb.Options(), "further arguments of the network")
 
     def create(self, data: bb.DataSpec) -> nn.Module:
         """Return the network from timm."""

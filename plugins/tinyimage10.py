@@ -38,7 +38,7 @@ CLASSES = {
 VAL_BEFORE_TEST = frozenset({"n01443537", "n01698640", "n01768244", "n01774384"})
 """Classes whose images 0-49 are for validation and 50-99 for the test; with the other six it is the reverse.
 
-No rule is known behind it: the published archive is cut this way, and the paper's results are of that cut.
+We do not know why: the published archive is split this way, and the paper's results are for that split.
 """
 
 SPLITS = ("train", "val", "test")
@@ -70,10 +70,8 @@ class TinyImage10(bb.Dataset, name="tinyimage10"):
     load_uses: ClassVar[frozenset[str]] = frozenset()
 
     image_size: int = bb.param(150, "side of the square that images become", ge=1, le=4096)
-    mean: tuple[float, ...] = bb.param(
-        (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"
-    )
-    std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "divides pixels after that; ImageNet's, per channel")
+    mean: tuple[float, ...] = bb.param((0.485, 0.456, 0.406), "mean to subtract from pixels in 0..1: ImageNet's")
+    std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "standard deviation to divide by: ImageNet's")
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the archive, or the folders of the ten classes without those of the other 190."""

@@ -42,10 +42,8 @@ class TinyImage200(bb.Dataset, name="tinyimage200"):
     load_uses: ClassVar[frozenset[str]] = frozenset()
 
     image_size: int = bb.param(150, "side of the square that images become", ge=1, le=4096)
-    mean: tuple[float, ...] = bb.param(
-        (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"
-    )
-    std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "divides pixels after that; ImageNet's, per channel")
+    mean: tuple[float, ...] = bb.param((0.485, 0.456, 0.406), "mean to subtract from pixels in 0..1: ImageNet's")
+    std: tuple[float, ...] = bb.param((0.229, 0.224, 0.225), "standard deviation to divide by: ImageNet's")
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the archive, or what is read of its folder."""

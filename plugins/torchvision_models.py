@@ -31,7 +31,7 @@ class Torchvision(PretrainedModel, name="torchvision"):  # type: ignore[call-arg
     """
 
     architecture: str = bb.param("resnet18", "name in torchvision.models.list_models()")
-    options: bb.Options = bb.param(bb.Options(), "what else the network's function takes")
+    options: bb.Options = bb.param(bb.Options(), "further arguments of the network's function")
 
     def create(self, data: bb.DataSpec) -> nn.Module:
         """Return the network from torchvision, for images of any number of channels."""
@@ -72,7 +72,8 @@ def _network(architecture: str, data: bb.DataSpec, options: bb.Options, *, pretr
         network: nn.Module = models.get_model(architecture, weights=None, **arguments)
     except (TypeError, ValueError) as error:
         raise bb.SpecError(
-            f"torchvision cannot build {architecture} so: {error}", hint="model.options are arguments of its function"
+            f"torchvision cannot build {architecture} with these options: {error}",
+            hint="model.options are arguments of its function",
         ) from error
     return network
 

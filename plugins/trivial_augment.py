@@ -21,7 +21,7 @@ class TrivialAugment(bb.Augmentation, name="trivial_augment"):
     version. Operations move, turn and shear images and change their colours.
     """
 
-    num_bins: int = bb.param(31, "how many strengths there are", ge=2, le=1000)
+    num_bins: int = bb.param(31, "number of strength levels", ge=2, le=1000)
 
     @property
     def num_draws(self) -> int:

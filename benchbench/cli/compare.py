@@ -24,7 +24,7 @@ FORMAT = 1
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("compare", short_help="Tell which differences are real.")(compare)
+    app.command("compare", short_help="Show which differences are real.")(compare)
 
 
 def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
@@ -38,7 +38,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     margin: options.Margin = None,
     grid: options.StudyFile = None,
     expected: Annotated[
-        bool, typer.Option("--expected", help="Compare with the published results in FILE of --grid instead.")
+        bool, typer.Option("--expected", help="Compare with the published results in the --grid file instead.")
     ] = False,
     population: options.Population = False,
     datasets: Annotated[
@@ -50,7 +50,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "--models",
             metavar="RUN RUN",
             show_default=False,
-            help="Compare two trained models instead, by what each says of every test image.",
+            help="Compare two trained models instead, by their predictions for each test image.",
         ),
     ] = None,
     form: Annotated[
@@ -58,7 +58,7 @@ def compare(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = "table",
     as_json: options.Json = False,
 ) -> None:
-    """Compare the configurations of an experiment over their seeds: differences, intervals, and a verdict for each."""
+    """Compare an experiment's configurations over their seeds, with differences, intervals and verdicts."""
     if as_json and form not in ("table", "json"):
         raise SpecError(f"--json and --format {form} are both given", hint="--json is --format json")
     form = "json" if as_json else form

@@ -31,12 +31,12 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="dataset.PARAM=VALUE", help="Set a parameter; may be repeated.", show_default=False),
 ]
-Name = Annotated[str, typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=completing("dataset"))]
+Name = Annotated[str, typer.Argument(help="A dataset; see bench list datasets.", autocompletion=completing("dataset"))]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
-    group = typer.Typer(help="See which datasets are here, fetch and check them.", no_args_is_help=True)
+    group = typer.Typer(help="List, download, check and show datasets.", no_args_is_help=True)
     group.command("list")(list_datasets)
     group.command("fetch")(fetch_dataset)
     group.command("verify")(verify_dataset)
@@ -67,7 +67,7 @@ def fetch_dataset(
     plugins: options.Plugins = None,
     as_json: options.Json = False,
 ) -> None:
-    """Download a dataset; one that was interrupted is resumed."""
+    """Download a dataset; an interrupted download is resumed."""
     from rich.console import Console
 
     from benchbench.cli.progress import Display
@@ -117,7 +117,7 @@ def show_dataset(
         typer.Option(
             "--augment",
             metavar="NAME",
-            help="Draw augmented training images too; may be repeated, and default is the dataset's.",
+            help="Also draw augmented training images; may be repeated. default: the dataset's augmentation.",
             autocompletion=options.completing("augmentation"),
             show_default=False,
         ),
@@ -189,7 +189,7 @@ def _check_output(output: Path) -> None:
 
     suffixes = Image.registered_extensions()
     if suffixes.get(output.suffix.lower()) not in Image.SAVE:
-        raise SpecError(f"{output} is no name of an image file", hint="-o sheet.png")
+        raise SpecError(f"{output} is not the name of an image file", hint="-o sheet.png")
     check_output(output, example="sheet.png")
 
 

@@ -1,4 +1,4 @@
-"""``bench doctor``: what is on this machine, and what of it cannot be used."""
+"""``bench doctor``: what this machine has, and which parts of it do not work."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def doctor(
 ) -> None:
     """Check versions, devices, cores, the tracking store, plugins and data.
 
-    If the folder was moved or copied, MLflow's database gets the new addresses of the files in it.
+    If the folder was moved or copied, also update the file addresses in MLflow's database.
 
-    Exits with 1 if something that is here cannot be used.
+    Exits with 1 if there are problems.
     """
     from benchbench.cli.output import print_json
     from benchbench.driver.doctor import examine
@@ -56,7 +56,7 @@ def describe(findings: dict[str, Any]) -> Iterator[str]:
     for name, path in findings["data"].items():
         yield f"data       {name}: {path or f'not here; bench data fetch {name}'}"
     for mended in findings["mended"]:
-        yield f"mended     {mended}"
+        yield f"fixed      {mended}"
     for problem in findings["problems"]:
         yield f"problem    {problem}"
-    yield "all is well" if not findings["problems"] else f"{len(findings['problems'])} problem(s)"
+    yield "no problems" if not findings["problems"] else f"{len(findings['problems'])} problem(s)"

@@ -31,14 +31,14 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = None,
     executor: Annotated[defaults.ExecutorName, typer.Option("--executor", help="Where trials run.")] = "local",
     address: Annotated[
-        str | None, typer.Option("--address", help="Ray cluster; without it Ray is started on this machine.")
+        str | None, typer.Option("--address", help="Ray cluster; without it, Ray starts on this machine.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Show what would be done, and how long it may take.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say of each trial why it is run or not.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show why each trial runs or is skipped.")] = False,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going/--fail-fast", help="Go on after a failed trial, or start no more.")
+        bool, typer.Option("--keep-going/--fail-fast", help="Continue after a failed trial, or start no more trials.")
     ] = True,
     max_failures: Annotated[
         int | None, typer.Option("--max-failures", min=1, help="Start no more trials after this many have failed.")
@@ -50,14 +50,14 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     rerun_stale: Annotated[
         bool, typer.Option("--rerun-stale", help="Repeat trials that finished with other code or packages.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin interrupted trials anew.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start interrupted trials over.")] = False,
     resume_anyway: options.ResumeAnyway = False,
     yes: Annotated[
         bool,
         typer.Option(
             "--yes",
             "-y",
-            help="Accept more than 10,000 trials, and leave behind interrupted ones that are no longer in FILE.",
+            help="Allow more than 10,000 trials, and abandon interrupted ones that FILE no longer has.",
         ),
     ] = False,
     settings: Annotated[
@@ -75,7 +75,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         defaults.ArtifactLevel,
         typer.Option(
             "--artifacts",
-            help="What runs keep: nothing, tables (and all of the best trial), or figures and the model too.",
+            help="What runs keep: nothing, tables (for the best trial everything), or figures and the model too.",
         ),
     ] = "light",
     accelerate: options.AccelerateChoice = "auto",
@@ -84,7 +84,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     keep_checkpoints: options.KeepCheckpoints = False,
     as_json: options.Json = False,
 ) -> None:
-    """Run the trials of FILE: skip those that are done, resume those that were interrupted, run the rest."""
+    """Run the trials of FILE: skip finished ones, resume interrupted ones, and run the rest."""
     from rich.console import Console
 
     from benchbench.cli.output import print_json

@@ -33,7 +33,7 @@ def list_plugins(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help=f"{in_words()}; all of them if left out.",
+            help=f"{in_words()}; all kinds if omitted.",
             autocompletion=complete_kind,
         ),
     ] = None,

@@ -60,7 +60,7 @@ NoPlugins = Annotated[
         callback=leave_out_plugins,
         expose_value=False,
         is_eager=True,
-        help="Leave out plugins of other packages, and those in BENCH_PLUGINS.",
+        help="Do not load plugins of other packages or of BENCH_PLUGINS.",
     ),
 ]
 
@@ -126,7 +126,7 @@ Version = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, everything else on standard error.")]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugins", help="A plugin file or folder to load as well; may be repeated.", show_default=False),
+    typer.Option("--plugins", help="Another plugin file or folder to load; may be repeated.", show_default=False),
 ]
 Data = Annotated[
     list[str] | None,
@@ -145,11 +145,11 @@ Artifacts = Annotated[
 ]
 AccelerateChoice = Annotated[
     defaults.Accelerate,
-    typer.Option("--accelerate", help="Use our faster kernels if they compute the same, or torch alone."),
+    typer.Option("--accelerate", help="auto: use faster kernels if they compute the same; off: torch alone."),
 ]
 Compile = Annotated[
     bool,
-    typer.Option("--compile", help="Compute with torch.compile: often faster on a GPU, with other rounding."),
+    typer.Option("--compile", help="Compute with torch.compile: often faster on a GPU, with different rounding."),
 ]
 CheckpointEvery = Annotated[
     float | None,
@@ -184,8 +184,8 @@ By = Annotated[
     typer.Option(
         "--by",
         metavar="KEY",
-        help="What makes a row, such as optimizer.lr; may be repeated.",
-        show_default="all that varies but the seed",
+        help="A key whose values make the rows, such as optimizer.lr; may be repeated.",
+        show_default="all that varies, except the seed",
     ),
 ]
 Metrics = Annotated[
@@ -206,7 +206,7 @@ Targets = Annotated[
     typer.Option(
         "--target",
         metavar="METRIC=VALUE",
-        help="Compare the epochs and seconds to reach this as well.",
+        help="A value to reach: also compare the epochs and seconds that it takes.",
         show_default=False,
     ),
 ]
@@ -219,12 +219,12 @@ Margin = Annotated[
         "--margin",
         metavar="POINTS",
         show_default=False,
-        help="Also test whether accuracies are the same within so many points, such as 0.5.",
+        help="Also test whether accuracies are the same within this many points, such as 0.5.",
     ),
 ]
 Population = Annotated[
     bool,
-    typer.Option("--population", help="Also compare accuracies on images like the test images, by predictions."),
+    typer.Option("--population", help="Also compare accuracies on new images like the test images."),
 ]
 StudyFile = Annotated[
     Path | None,
@@ -232,7 +232,7 @@ StudyFile = Annotated[
         "--grid",
         metavar="FILE",
         show_default=False,
-        help="A grid file: its trials alone, its question, its published results.",
+        help="A grid file: compare only its trials, as its [compare] says.",
     ),
 ]
 
@@ -292,11 +292,11 @@ def decay(text: str | None) -> float | Literal["none"] | None:
     try:
         return float(text)
     except ValueError:
-        raise SpecError(f"--ema-decay {text!r} is no number", hint="such as 0.999, or none") from None
+        raise SpecError(f"--ema-decay {text!r} is not a number", hint="such as 0.999, or none") from None
 
 
 def _number(text: str, metric: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise SpecError(f"--target {metric}={text}: {text!r} is no number", hint="such as val_accuracy=0.5") from None
+        raise SpecError(f"--target {metric}: {text!r} is not a number", hint="such as val_accuracy=0.5") from None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
-    group = typer.Typer(help="Write a plugin of your own, and check it.", no_args_is_help=True)
+    group = typer.Typer(help="Write your own plugin, and check it.", no_args_is_help=True)
     group.command("new")(new_plugin)
     group.command("check")(check_plugin)
     app.add_typer(group, name="plugin")
@@ -36,7 +36,7 @@ def new_plugin(
     as_file: Annotated[bool, typer.Option("--file", help="Write one loose file, without package and tests.")] = False,
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
 ) -> None:
-    """Write a plugin that works as it stands, to begin from: a package that pip installs, with its tests.
+    """Write a working plugin to start from, as a package with tests that pip can install.
 
     For example: bench plugin new model my-net
     """
@@ -70,7 +70,7 @@ def check_plugin(
     data: options.Data = None,
     as_json: options.Json = False,
 ) -> None:
-    """Check that plugins do what every plugin of their kind must do, and say how to mend what they do not.
+    """Check plugins against the requirements of their kind, and say how to fix each problem.
 
     Exits with 1 if a check fails.
     """
@@ -96,7 +96,7 @@ def check_plugin(
     else:
         for report in reports:
             _print_report(report)
-        typer.echo(f"{num_failed} check(s) failed" if num_failed else "all is well")
+        typer.echo(f"{num_failed} check(s) failed" if num_failed else "all checks passed")
         _print_use(reports)
     if num_failed:
         raise typer.Exit(1)

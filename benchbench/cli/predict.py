@@ -1,4 +1,4 @@
-"""``bench predict``: what a trained model says of new images."""
+"""``bench predict``: predict the classes of new images with a trained model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     *,
-    run: Annotated[str, typer.Argument(help="An MLflow run: its id, the beginning of that, or its name.")],
+    run: Annotated[str, typer.Argument(help="An MLflow run: its id, the first digits of its id, or its name.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     output: Annotated[
         Path | None,
@@ -35,7 +35,7 @@ def predict(
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Predict the classes of images with the model of a run, which prepares them as it did in training.
+    """Predict the classes of images with the model of a run. They are preprocessed as in training.
 
     For example: bench predict resnet-sgd-imagefolder-s0 photos/new
     """

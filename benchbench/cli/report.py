@@ -25,7 +25,7 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
     experiment: options.Results = DEFAULT_EXPERIMENT,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; one that is there is replaced.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; an existing file is replaced.")
     ] = Path(file_names.REPORT),
     log: Annotated[
         bool,
@@ -41,7 +41,7 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     population: options.Population = False,
     as_json: options.Json = False,
 ) -> None:
-    """Write what an experiment answers into one HTML file that opens without a network."""
+    """Write an experiment's results and verdicts into one HTML file that works offline."""
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)
     from benchbench.cli.output import Notes, next_command, print_json
     from benchbench.driver.report import write_report_of

@@ -31,11 +31,11 @@ def register(app: typer.Typer) -> None:
 def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     *,
     model: Annotated[
-        str | None, typer.Argument(help="Model plugin; bench list models.", autocompletion=options.completing("model"))
+        str | None, typer.Argument(help="A model; see bench list models.", autocompletion=options.completing("model"))
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Argument(help="Dataset plugin; bench list datasets.", autocompletion=options.completing("dataset")),
+        typer.Argument(help="A dataset; see bench list datasets.", autocompletion=options.completing("dataset")),
     ] = None,
     optimizer: Annotated[
         str | None,
@@ -61,7 +61,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option(
             "--augment",
             metavar="NAME",
-            help="Augmentation plugin; may be repeated: one after the other.",
+            help="Augmentation plugin; repeat it to apply several, one after the other.",
             show_default="the dataset's",
             autocompletion=options.completing("augmentation"),
         ),
@@ -109,14 +109,14 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option(
             "--ema-decay",
             metavar="<float>|none",
-            help="Test a moving average of the weights, such as 0.999; none: not as in --spec.",
+            help="Test a moving average of the weights with this decay, such as 0.999; none: no average.",
         ),
     ] = None,
     select: Annotated[
         defaults.Select | None,
         typer.Option(
             "--select",
-            help="Network to test: of the last epoch, or of the best validation.",
+            help="Network to test: of the last epoch, or of the one with the best validation accuracy.",
             show_default=defaults.SELECT,
         ),
     ] = None,
@@ -125,10 +125,10 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     plugins: options.Plugins = None,
     spec: Annotated[
         Path | None,
-        typer.Option("--spec", help="A TOML file to begin from, such as a run's spec.toml; options override it."),
+        typer.Option("--spec", help="A TOML file to start from, such as a run's spec.toml; options override it."),
     ] = None,
     artifacts: options.Artifacts = "full",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, even if the trial was interrupted.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, even if the trial was interrupted.")] = False,
     resume_anyway: options.ResumeAnyway = False,
     accelerate: options.AccelerateChoice = "auto",
     compiled: options.Compile = False,

@@ -13,7 +13,7 @@ from benchbench.config.defaults import DEFAULT_EXPERIMENT
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
-    group = typer.Typer(help="See the trials that were run from this folder.", no_args_is_help=True)
+    group = typer.Typer(help="List the trials that were run from this folder.", no_args_is_help=True)
     group.command("list")(list_runs)
     app.add_typer(group, name="runs")
 
@@ -23,7 +23,7 @@ def list_runs(
     experiment: options.Experiment = DEFAULT_EXPERIMENT,
     as_json: options.Json = False,
 ) -> None:
-    """List the trials of an experiment: their state, how far they are, how old, and what MLflow does not have yet.
+    """List the trials of an experiment: state, progress, age, and whether MLflow has their results.
 
     Trials whose process died are marked as killed, and undelivered results are sent if MLflow answers.
     """

@@ -38,7 +38,7 @@ def show_plugin(
         typer.Argument(help=f"{in_words()}; or the plugin's name alone.", autocompletion=complete_kind),
     ],
     name: Annotated[
-        str | None, typer.Argument(help="The plugin's name; bench list.", autocompletion=complete_name)
+        str | None, typer.Argument(help="The plugin's name; see bench list.", autocompletion=complete_name)
     ] = None,
     plugins: options.Plugins = None,
     as_json: options.Json = False,

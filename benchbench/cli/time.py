@@ -31,7 +31,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     file_or_model: Annotated[
         str,
         typer.Argument(
-            help="A grid file, or a model plugin; several with commas between.",
+            help="A grid file, or model plugins separated by commas.",
             autocompletion=options.completing_several("model"),
         ),
     ],
@@ -120,7 +120,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option(
             "--by",
             metavar="KEY",
-            help="What the variants may differ in, if that is more than one thing; may be repeated.",
+            help="A key that the variants may differ in, needed if there are several; may be repeated.",
             show_default=False,
         ),
     ] = None,

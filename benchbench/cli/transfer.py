@@ -17,7 +17,7 @@ from benchbench.errors import plain
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("export", short_help="Write results into one file.")(export)
-    app.command("import", short_help="Read such files in another folder.")(import_)
+    app.command("import", short_help="Read exported files in another folder.")(import_)
 
 
 def export(
@@ -32,11 +32,11 @@ def export(
     ] = None,
     artifacts: Annotated[
         defaults.ArtifactLevel,
-        typer.Option("--artifacts", help="What goes along: records, all tables, or figures and models too."),
+        typer.Option("--artifacts", help="What to export: records only, all tables, or figures and models too."),
     ] = "light",
     as_json: options.Json = False,
 ) -> None:
-    """Write the trials, grids and timings of an experiment into one file, without paths and credentials."""
+    """Write the trials, grids and timings of an experiment into one file, without paths or credentials."""
     from rich.console import Console
 
     from benchbench.cli.output import print_json
@@ -67,7 +67,7 @@ def import_(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Take exported runs into this folder's store; runs that are there already are left as they are."""
+    """Import exported runs into this folder's store. Existing runs are left unchanged."""
     from rich.console import Console
 
     from benchbench.cli.output import next_command, print_json
@@ -90,7 +90,7 @@ def import_(
         for clash in result.clashes:
             typer.echo(plain(f"{name}: {clash}"), err=True)
         if not as_json:
-            typer.echo(f"{name}  {result.num_new} runs imported, {result.num_existing} were there")
+            typer.echo(f"{name}  {result.num_new} runs imported, {result.num_existing} already there")
     if not as_json:
         commands = (next_command("compare", name, None) for name in dict.fromkeys(experiments))
         typer.echo("next: " + "\n      ".join(map(plain, commands)))

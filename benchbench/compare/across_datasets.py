@@ -72,7 +72,7 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
     for record in one_per_trial(records):
         by_dataset.setdefault(record.spec.dataset.name, []).append(record)
     if len(by_dataset) < 2:  # noqa: PLR2004 - there is nothing to rank over
-        raise SpecError("the trials are of one dataset only", hint="bench compare without --datasets compares them")
+        raise SpecError("all trials are of the same dataset", hint="bench compare without --datasets compares them")
     keys = tuple(key for key in question.by if key.partition(".")[0] != "dataset")
     asked = question.model_copy(update={"by": keys})
     comparisons = _on_each(by_dataset, asked)

@@ -1,4 +1,4 @@
-"""Trials into configurations: what was the same but for the seed, or equal in the keys that were asked for."""
+"""Groups trials into configurations: those that differ only in the seed, or that agree in the given keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trials that can be compared with each other: of one dataset, on the same images, in seeds that tell the noise."""
+"""Groups of trials that can be compared: one dataset, the same images, and several seeds to measure the noise."""
 
 from __future__ import annotations
 

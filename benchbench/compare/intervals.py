@@ -1,7 +1,7 @@
 """Intervals of means, of fractions and of one new value. None reaches beyond what is possible.
 
-An accuracy is a fraction from 0 to 1, and a time is above 0. Student's interval of a mean is therefore made on a scale
-without ends, to which its standard error is carried by the delta method, and is then carried back.
+An accuracy is a fraction from 0 to 1, and a time is above 0. Student's interval of a mean is therefore computed on an
+unbounded scale, to which the delta method converts the standard error, and is then converted back.
 """
 
 from __future__ import annotations

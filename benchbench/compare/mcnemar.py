@@ -50,7 +50,7 @@ class ModelComparison:
         answer = f"the {which} model is correct more often" if self.is_different else "the two are not distinguishable"
         return (
             f"{answer} on images like these ({formatting.p_value(self.p_value)}); this is about these two trained"
-            " models, not about their configurations, which take several seeds each"
+            " models, not about their configurations, which need several seeds each"
         )
 
 
@@ -60,7 +60,7 @@ def compare_models(first: Predictions, second: Predictions, *, confidence: float
     Raises :class:`SpecError` if they are not predictions of the same images.
     """
     if (first.images, first.classes) != (second.images, second.classes):
-        raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")
+        raise SpecError("the two models were not tested on the same images", hint="choose two runs of the same dataset")
     from scipy.stats import binomtest
 
     pairs = list(zip(first.is_correct, second.is_correct, strict=True))

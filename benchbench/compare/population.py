@@ -75,7 +75,7 @@ class PopulationRow:
             return "not compared: no seed of one of the two has finished and learned"
         if self.corrected_p is None:
             is_few = min(*self.n, self.num_seeds or 0) < MIN_SEEDS
-            few = f"too few seeds, a verdict takes {MIN_SEEDS}"
+            few = f"too few seeds, a verdict needs {MIN_SEEDS}"
             return f"not compared: {few if is_few else 'nothing varies between seeds and images'}"
         return f"{self.kind} on images like these ({formatting.p_value(self.corrected_p)})"
 

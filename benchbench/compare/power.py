@@ -1,4 +1,4 @@
-"""How many seeds would show a difference: the power of the very test that decides about it."""
+"""How many seeds would show a difference: the power of the test that decides about it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Times of variants measured in interleaved rounds: ratios to a baseline, intervals, and a sentence for each.
 
-A ratio is taken within each round, so that what slowed a whole round is in both its times. Below
+A ratio is taken within each round, so that anything that slows a whole round affects both times. Below
 :data:`BOOTSTRAP_ROUNDS` the estimate is the geometric mean of the rounds' ratios with Student's t on their logarithms;
 from then on their median with a percentile bootstrap and Wilcoxon's signed-rank test, which a few disturbed rounds
 do not move. Verdicts are corrected for the number of comparisons (Holm), intervals are not.
@@ -67,7 +67,7 @@ def check_rounds(num_rounds: int) -> None:
     """Raise :class:`SpecError` if there are too few rounds for an interval."""
     if num_rounds < MIN_ROUNDS:
         raise SpecError(
-            f"n = {num_rounds} is too small for an interval: it takes {MIN_ROUNDS} rounds", hint="such as --rounds 10"
+            f"n = {num_rounds} is too small for an interval: it needs {MIN_ROUNDS} rounds", hint="such as --rounds 10"
         )
 
 

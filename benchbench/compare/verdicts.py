@@ -90,7 +90,7 @@ class Judge:
             return Verdict(kind, f"not distinguishable after correction ({alone})", corrected_p, same_p)
         text = f"not distinguishable with {_count(contrast.n)}"
         if contrast.luck_p == contrast.p_value:
-            text += f"; that one learns in all seeds and the other in none may be luck ({p_value(contrast.p_value)})"
+            text += f"; it may be luck that one learns in all seeds and the other in none ({p_value(contrast.p_value)})"
             return Verdict("not distinguishable", text, corrected_p, same_p)
         return Verdict("not distinguishable", f"{text}{self._advice(contrast)}", corrected_p, same_p)
 
@@ -147,10 +147,10 @@ def of_learning(ours: Learning, corrected_p: float | None, baseline: Learning, *
 
 def _without_test(contrast: Contrast) -> Verdict:
     if min(contrast.n) < MIN_SEEDS:
-        return not_compared(f"too few seeds: {_count(contrast.n)}, and a verdict takes {MIN_SEEDS}")
+        return not_compared(f"too few seeds: {_count(contrast.n)}, and a verdict needs {MIN_SEEDS}")
     if contrast.num_seeds is not None and contrast.num_seeds < MIN_SEEDS:
         few = f"{contrast.num_seeds} in {min(contrast.n)} trials"
-        return not_compared(f"too few seeds: {few}, and a verdict takes {MIN_SEEDS}")
+        return not_compared(f"too few seeds: {few}, and a verdict needs {MIN_SEEDS}")
     if abs(contrast.difference) < 1e-9:  # noqa: PLR2004 - rounding
         return Verdict("equal", f"equal in all trials ({_count(contrast.n)})")
     why = "the difference is the same for every seed" if contrast.is_paired else "no value varies between seeds"

@@ -74,7 +74,7 @@ def on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[s
         yield f"{', '.join(timed)}: times of {len(machines)} machines are compared: {'; '.join(machines)}"
     ways = _names(", ".join(sorted(record.acceleration.values())) for record in records)
     if timed and len(ways) > 1:
-        yield f"{', '.join(timed)}: steps were not computed in the same way: {'; '.join(ways)}"
+        yield f"{', '.join(timed)}: steps were computed in different ways: {'; '.join(ways)}"
     noisy = sum(bool(epoch.noisy) for record in records for epoch in record.epochs)
     if timed and noisy:
         total = sum(len(record.epochs) for record in records)
@@ -88,7 +88,7 @@ def _on_rows(records: Sequence[Record], keys: Keys) -> Iterator[str]:
         yield f"the rows also differ in {', '.join(keys.confounded)}"
     for name in _names(record.spec.dataset.name for record in records):
         if len({record.data_digest for record in records if record.spec.dataset.name == name}) > 1:
-            yield f"{name} is not the same images in all trials"
+            yield f"the images of {name} are not the same in all trials"
 
 
 def _on_machines(rows: Sequence[Configuration]) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _on_machines(rows: Sequence[Configuration]) -> Iterator[str]:
     machines = [of_row for of_row in machines if of_row]
     if any(one.isdisjoint(other) for one in machines for other in machines):
         names = "; ".join(sorted(set().union(*machines)))
-        yield f"configurations ran on different machines, which may be what makes a difference: {names}"
+        yield f"configurations ran on different machines, which may cause a difference: {names}"
 
 
 def _on_code(records: Sequence[Record]) -> Iterator[str]:

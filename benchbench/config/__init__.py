@@ -8,9 +8,9 @@
     grid_file.py        grid files: the trials that a file asks for, in the order in which they run
     axes.py             lists of values in a grid file, and their combinations
     compare_section.py  [compare] and [[expected]] of a grid file
-    design.py           how many seeds a comparison gets, and after how many it looks
+    design.py           how many seeds a comparison gets, and after how many it is made
     differences.py      the keys in which trials differ
-    defaults.py         what a trial gets if nobody asks for anything else, and the choices of few
+    defaults.py         default settings of a trial, and the choices of settings that have few
     files.py            reads text and TOML files
-    validation.py       checks tables of TOML, and puts pydantic's complaints in sentences
+    validation.py       checks tables of TOML, and turns pydantic's errors into sentences
 """

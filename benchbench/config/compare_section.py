@@ -96,6 +96,6 @@ def check_names(compare: Compare, expected: Iterable[Expected], axes: Collection
         for key in row.where:
             if key not in axes:
                 raise SpecError(
-                    f"[[expected]] {number}: {key!r} is no axis of this grid",
+                    f"[[expected]] {number}: {key!r} is not an axis of this grid",
                     hint=closest(key, axes) or f"axes: {', '.join(axes) or 'none'}",
                 )

@@ -57,7 +57,7 @@ def split(name: str, params: Mapping[str, Value], *, kind: Kind) -> list[tuple[s
         part, _, param = key.rpartition(".")
         if part not in names:
             raise SpecError(
-                f"{kind}.{key}: {name} is made of several, and this does not say whose parameter it is",
+                f"{kind}.{key}: {name} combines several plugins: name the one that the parameter is of",
                 hint=f"such as {kind}.{names[0]}.{param}",
             )
         tables[names.index(part)][1][param] = value

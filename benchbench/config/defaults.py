@@ -1,6 +1,6 @@
-"""What a trial gets if nobody asks for anything else, and the settings that are a choice of few.
+"""Default settings of a trial, and the settings with a fixed set of choices.
 
-Nothing is imported here that takes time: the command line names the defaults before it knows what it has to do.
+No slow imports here: the command line shows the defaults before it knows which command will run.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Draft(Table):
     precision: defaults.Precision = Field(defaults.PRECISION, description="fp32, tf32 (CUDA) or bf16 (mixed)")
     ema_decay: EmaDecay = Field(None, description="test a moving average of the weights with this decay")
     select: defaults.Select = Field(
-        defaults.SELECT, description="test the network of the last epoch, or of the best validation"
+        defaults.SELECT, description="test the network of the last epoch, or of the best validation accuracy"
     )
     plugins: tuple[str, ...] = Field((), strict=False, description="plugin files or folders to load as well")
 

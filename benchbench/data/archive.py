@@ -83,8 +83,8 @@ def open_files(path: Path, *, max_file_bytes: int) -> Iterator[Files]:
     except damaged_zip.DAMAGED as error:
         is_other = path.name.endswith(OTHER_ARCHIVES)
         raise DataError(
-            f"{path} is no whole zip archive: {error}",
-            hint="unpack it, and name its folder" if is_other else "its download may have been cut short: get it again",
+            f"{path} is not a complete zip archive: {error}",
+            hint="unpack it, and name its folder" if is_other else "the download may be incomplete: download it again",
         ) from None
     with archive:
         yield _ZipFiles(path, archive, max_file_bytes=max_file_bytes)
@@ -186,7 +186,7 @@ class _ZipFiles(_Names):
             _check_size(member.file_size, self._max_file_bytes, file=file)
             return self._archive.read(member)
         except damaged_zip.DAMAGED as error:
-            raise DataError(f"{file} is damaged: {error}", hint="get the archive again") from None
+            raise DataError(f"{file} is damaged: {error}", hint="download the archive again") from None
 
 
 class _TarFiles(_Names):
@@ -221,7 +221,7 @@ def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
             yield archive
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataError(
-            f"{path} is no whole tar archive: {error}", hint="its download may have been cut short: get it again"
+            f"{path} is not a complete tar archive: {error}", hint="the download may be incomplete: download it again"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Processes that decode image files for this one: its threads would wait for each other whenever they run Python.
+"""Processes that decode image files for this one, whose threads would wait for Python's global lock.
 
 Started as ``python -P -m benchbench.data.decoding_processes``. A helper reads one request per line, writes the
 pixels of its images into the file of their split, and answers with the rows of those that it could not decode.

@@ -128,10 +128,10 @@ def check_file(path: Path, download: Download) -> None:
     """Raise :class:`~benchbench.errors.DataError` if a file is not the one that was to be downloaded."""
     num_bytes = path.stat().st_size
     if num_bytes != download.num_bytes:
-        raise DataError(f"{path} has {num_bytes:,} bytes, not {download.num_bytes:,}", hint="get it again")
+        raise DataError(f"{path} has {num_bytes:,} bytes, not {download.num_bytes:,}", hint="download it again")
     digest = file_digest(path, "md5")
     if digest != download.md5:
-        raise DataError(f"{path} has the wrong MD5 checksum: {digest}, not {download.md5}", hint="get it again")
+        raise DataError(f"{path} has the wrong MD5 checksum: {digest}, not {download.md5}", hint="download it again")
 
 
 def file_digest(path: Path, algorithm: str) -> str:
@@ -191,7 +191,7 @@ def _prepare(partial: Path, response: requests.Response) -> None:
         if response.headers.get("Content-Range", "").startswith(f"bytes {_size(partial)}-"):
             return
         partial.unlink(missing_ok=True)
-        raise _Interrupted("the server continued at another byte than it was asked to")
+        raise _Interrupted("the server did not resume at the requested byte")
     answer = f"the server answers {response.status_code} {response.reason}"
     if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         partial.unlink(missing_ok=True)

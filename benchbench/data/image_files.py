@@ -55,15 +55,13 @@ class ImageFiles(Dataset):
 
     image_size: int = param(128, "side of the square that images become", ge=1, le=4096)
     fit: Fit = param("resize", "resize (shorter side, then the centre), crop (the centre) or pad (the whole image)")
-    mean: tuple[float, ...] = param(
-        (0.485, 0.456, 0.406), "subtracted from pixels scaled to 0..1; ImageNet's, per channel"
-    )
-    std: tuple[float, ...] = param((0.229, 0.224, 0.225), "divides pixels after that; ImageNet's, per channel")
-    val_fraction: float = param(0.1, "part of each class for validation, if there are no images for it", gt=0, lt=1)
-    test_fraction: float = param(0.1, "part of each class for the test, if there are no images for it", gt=0, lt=1)
-    split_seed: int = param(0, "another one splits the classes otherwise", ge=0)
+    mean: tuple[float, ...] = param((0.485, 0.456, 0.406), "mean to subtract from pixels in 0..1: ImageNet's")
+    std: tuple[float, ...] = param((0.229, 0.224, 0.225), "standard deviation to divide by: ImageNet's")
+    val_fraction: float = param(0.1, "fraction of each class to validate on, if there is no val split", gt=0, lt=1)
+    test_fraction: float = param(0.1, "fraction of each class to test on, if there is no test split", gt=0, lt=1)
+    split_seed: int = param(0, "seed of the split", ge=0)
     background: tuple[Byte, Byte, Byte] = param((255, 255, 255), "RGB colour of transparent pixels and of padding")
-    on_damaged: Literal["stop", "skip"] = param("stop", "what to do about files that cannot be read")
+    on_damaged: Literal["stop", "skip"] = param("stop", "what to do with files that cannot be read")
 
     @model_validator(mode="after")
     def _check_fractions(self) -> Self:

@@ -129,7 +129,7 @@ def as_images(pixels: Any, num_channels: int) -> NDArray[np.uint8]:
         array = array[None]
     if array.ndim != _SEVERAL or num_channels not in (array.shape[1], array.shape[3]):
         raise DataError(
-            f"an array of {shape} is no image of {num_channels} channels, and no batch of them",
+            f"an array of {shape} is neither an image of {num_channels} channels nor a batch of them",
             hint="give uint8 [N, C, H, W], [N, H, W, C], [C, H, W] or [H, W, C]",
         )
     if array.shape[1] != num_channels:

@@ -1,7 +1,7 @@
 """The application, and the Python API: the commands of ``bench`` as functions.
 
-They take plain values, return values, and print nothing. What a user should know goes to a watcher as a sentence, which
-is worded where it happens; the command line, which calls them, prints it.
+They take plain values, return values, and print nothing. Notes for the user are sentences, written where
+they arise and sent to a watcher; the command line prints them.
 
 ::
 
@@ -10,10 +10,10 @@ is worded where it happens; the command line, which calls them, prints it.
     time.py                  times variants in interleaved rounds
     compare.py               compares the trials of an experiment
     report.py                writes an experiment as an HTML file
-    transfer.py              writes results into one file to be taken elsewhere, and reads them in again
-    predict.py               what the model of a run says of image files
-    settings.py              where and how trials run: what decides no result
-    watcher.py               who is told what goes on, such as the terminal
+    transfer.py              exports results into one file, and imports them
+    predict.py               predicts the classes of image files with the model of a run
+    settings.py              where and how trials run: what does not affect results
+    watcher.py               the interface that receives progress, such as for the terminal
     trial_list.py            the trials that were run from this folder, and their state
     trials.py                trials from drafts to results: open, resolve, plan, train, deliver
     executor_and_tracker.py  opens the executor and the tracker of a call
@@ -22,20 +22,20 @@ is worded where it happens; the command line, which calls them, prints it.
     next_trials.py           batches of trials: all of a grid at once, or what the next look of an adaptive design needs
     more_epochs.py           where a trial goes on after a finished one with fewer epochs
     datasets.py              a dataset with its parameters and images, as a command opens it
-    leftovers.py             finishes what earlier calls that were killed left open
+    leftovers.py             finishes what earlier, killed calls left unfinished
     event_loop.py            hands every event to the journal, then to tracker, watcher and listeners
     interrupts.py            what Ctrl-C, SIGTERM and SIGHUP do while trials run, and what is said then
-    listeners.py             plugins that are told of every event
+    listeners.py             plugins that receive every event
     kept_artifacts.py        which files are kept of trials, and of the best of a grid
     end_of_call.py           waits for MLflow at the end of a call, and cleans up
     grid_result.py           what a grid returns: its trials and how they ended
     grid_lock.py             a grid file's lock, and the trials that it had at its last call
     variants.py              the variants that are timed, and their names
-    repeated_looks.py        compares at a stricter level each time that somebody looks again with more seeds
-    study.py                 what a file and its caller ask of a comparison, and which trials they mean
+    repeated_looks.py        makes comparisons stricter at each look with more seeds
+    study.py                 the question of a comparison, from a file and its caller, and its trials
     plugin_check.py          checks plugins in a process of their own
     augmentation_preview.py  has a few images augmented in a process of their own, for bench data show
-    doctor.py                what is on this machine, and what of it cannot be used
-    new_plugin.py            begins a new plugin, as a package or a file
+    doctor.py                what this machine has, and which parts of it do not work
+    new_plugin.py            creates a new plugin, as a package or a file
     templates/               the texts of new plugins
 """

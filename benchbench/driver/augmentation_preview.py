@@ -1,4 +1,4 @@
-"""Augments a few images in a process of its own, since this one never imports torch."""
+"""Augments a few images in a separate process, since this one never imports torch."""
 
 from __future__ import annotations
 

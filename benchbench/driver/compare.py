@@ -46,8 +46,8 @@ def compare(
 ) -> Comparison:
     """Return the comparison of an experiment's configurations over their seeds.
 
-    ``experiment`` is an MLflow experiment, by default that of ``bench run``. ``grid`` is a grid file: its trials
-    alone are compared, and its question is asked. ``options`` override that question: ``by`` (keys that make a row,
+    ``experiment`` is an MLflow experiment, by default that of ``bench run``. ``grid`` is a grid file: only its trials
+    are compared, as its ``[compare]`` says. ``options`` override that: ``by`` (keys that make a row,
     such as ``optimizer.lr``), ``metrics``, ``baseline`` (values by key), ``targets`` (values to reach, by metric),
     ``confidence`` and ``margin`` (points of accuracy within which two configurations are the same). ``watcher`` is told
     what is left out. All trials are in one comparison; :func:`compare_groups` first splits those that mix datasets.
@@ -165,7 +165,7 @@ def compare_models(
     records = find_records(study, (watcher or Watcher()).note)
     one, other = _find_run(records, first), _find_run(records, second)
     if one.data.splits["test"] != other.data.splits["test"]:
-        raise SpecError("the two models were not tested on the same images", hint="take two runs of one dataset")
+        raise SpecError("the two models were not tested on the same images", hint="choose two runs of the same dataset")
     predictions = [load_predictions(_run_id(record)) for record in (one, other)]
     return compare_predictions(*predictions, confidence=level)
 
@@ -186,7 +186,7 @@ def _note_design(study: Study, where: str, note: Callable[[str], None]) -> None:
     """Tell that verdicts are not those of the design, which is about one comparison over seeds."""
     key = "decide" if study.design else "seeds" if study.compare.seeds else ""
     if key:
-        note(f"verdicts {where} take no account of `{key}` in [compare]: all trials count")
+        note(f"verdicts {where} ignore `{key}` in [compare]: all trials count")
 
 
 def _run_id(record: Record) -> str:
@@ -198,7 +198,7 @@ def _find_run(records: Sequence[Record], run_id: str) -> Record:
     if len(matching) == 1:
         return matching[0]
     if matching:
-        raise SpecError(f"{run_id!r} is the beginning of {len(matching)} runs", hint="give more of it")
+        raise SpecError(f"{run_id!r} is the beginning of {len(matching)} runs", hint="give more digits")
     near = closest(run_id, map(_run_id, records))
     raise SpecError(
         f"no run of this experiment is {run_id!r}", hint=near or "bench runs list --json shows their run_id"

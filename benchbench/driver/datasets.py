@@ -106,7 +106,7 @@ class OpenedDataset:
             return f"none is known for {archive.name}"
         digest = file_digest(archive, "sha256")
         if digest != known:
-            raise DataError(f"{archive} has the wrong sha256 checksum: {digest}, not {known}", hint="get it again")
+            raise DataError(f"{archive} has the wrong sha256 checksum: {digest}, not {known}", hint="download it again")
         return "sha256 is as known"
 
 

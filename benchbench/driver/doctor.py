@@ -1,4 +1,4 @@
-"""What is on this machine, and what of it cannot be used."""
+"""What this machine has, and which parts of it do not work."""
 
 from __future__ import annotations
 

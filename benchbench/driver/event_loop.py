@@ -155,7 +155,7 @@ class _Running:
         while self.waiting:
             job = self.waiting.popleft()
             if self.deaths.get(job.attempt) and _journal(job).exists():
-                message = "its worker was killed by the system, and the call ended before it was tried once more"
+                message = "its worker was killed by the system, and the call ended before the trial was retried"
                 error = Error(kind=WORKER_DIED, message=message)
                 self._hear_event(job, Failed(status="killed" if self.interrupts.count else "failed", error=error))
 

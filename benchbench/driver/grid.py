@@ -56,20 +56,20 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     watcher: Watcher | None = None,
     **options: Unpack[TrialOptions],
 ) -> GridResult:
-    """Run what is left of a grid file, and return all of its trials with what came of them.
+    """Run the trials of a grid file that are not done yet, and return all of its trials with their results.
 
     Trials that are done are skipped, unless ``again`` is true, or ``rerun_stale`` and their plugins or packages have
     changed. Interrupted ones are resumed, unless ``fresh`` is true; ``resume_anyway`` resumes them even if one of
     their plugins has changed. ``set`` and ``precision`` hold for every trial and replace those of the file. ``jobs``
     trials run at a time, by default one, or one on each GPU; with ``executor="ray"`` they run on the cluster at
     ``address``. No trial is started after ``max_failures`` have failed. ``decide`` adds seeds until every comparison is
-    decided, as ``decide`` in the file's ``[compare]`` does. ``dry_run`` only plans. ``yes`` takes more
-    than 10,000 trials, and leaves interrupted trials behind that the file no longer has. ``options`` are those of
+    decided, as ``decide`` in the file's ``[compare]`` does. ``dry_run`` only plans. ``yes`` allows more
+    than 10,000 trials, and abandons interrupted trials that the file no longer has. ``options`` are those of
     :class:`~benchbench.driver.settings.TrialOptions`; ``artifacts`` is ``light`` by default, and the best trial keeps
-    everything. Nothing is printed; ``watcher`` is told what goes on.
+    everything. Nothing is printed; ``watcher`` receives the progress.
 
-    Raises :class:`~benchbench.errors.BenchError` for what is wrong before the first trial begins, and
-    :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C, which has the result so far.
+    Raises :class:`~benchbench.errors.BenchError` for errors before the first trial begins, and
+    :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C, with the result so far.
     """
     path = Path(file)
     overrides = {} if precision is None else {"precision": precision}

@@ -1,8 +1,8 @@
 """Signals while trials run.
 
 The first SIGINT or SIGTERM asks for a stop after the current batch, the second stops at once. A terminal that closes
-(SIGHUP) asks for a stop too, and never for one at once: shell and system may both say it. SIGTSTP (Ctrl-Z) suspends the
-workers with this process: they have process groups of their own, so that the terminal does not do it.
+(SIGHUP) also asks for a stop, but never stops at once, since both the shell and the system may send it. SIGTSTP
+(Ctrl-Z) suspends the workers with this process: they have their own process groups, so the terminal does not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchbench.executors import Executor
 
 
-STOPPING = "stopping after this batch; once more stops at once"
+STOPPING = "stopping after this batch; interrupt again to stop at once"
 
 
 class Interrupted(KeyboardInterrupt):

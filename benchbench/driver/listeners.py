@@ -1,4 +1,4 @@
-"""Plugins that listen to trials: each is told every event, and one that raises is told no more.
+"""Plugins that listen to trials: each receives every event, until it raises an exception.
 
 What they print goes to standard error: standard output may be JSON.
 """
@@ -43,7 +43,7 @@ class Listeners:
             except Exception as error:  # noqa: BLE001 - a listener may raise anything
                 trace(error)
                 self._listeners.remove((origin, listener))
-                self._on_trouble(f"listener {origin} failed and is passed over: {_words(error)}")
+                self._on_trouble(f"listener {origin} failed and is not called again: {_words(error)}")
 
 
 def load_listeners(catalog: Catalog, files: Iterable[str], *, on_trouble: Callable[[str], None]) -> Listeners:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchbench.protocol.jobs import TrialJob
     from benchbench.records.record import Record
 
-_NOT_READY = "some of its trials could not start; mend them, or take their configurations out of the file"
+_NOT_READY = "some of its trials could not start; fix the problem, or remove their configurations from the file"
 
 
 class NextTrials:

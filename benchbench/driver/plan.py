@@ -44,7 +44,7 @@ class Rules:
 
     def __post_init__(self) -> None:
         if self.fresh and self.resume_anyway:
-            raise SpecError("--fresh begins anew and --resume-anyway goes on", hint="give one of them")
+            raise SpecError("--fresh and --resume-anyway contradict each other", hint="give one of them")
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,9 @@ def check_resumable(planned: Iterable[Planned], rules: Rules) -> None:
         spec = changed[0].resolved.spec
         which = f"{len(changed)} interrupted trials" if len(changed) > 1 else "an interrupted trial"
         raise SpecError(
-            f"{which} cannot go on as begun: {changed[0].changes} ({spec.model.name} on {spec.dataset.name},"
+            f"{which} cannot be resumed: {changed[0].changes} ({spec.model.name} on {spec.dataset.name},"
             f" seed {spec.seed})",
-            hint="--fresh begins anew; --resume-anyway goes on with the changed plugin, with a note in the record",
+            hint="--fresh starts over; --resume-anyway resumes with the changed plugin and notes it in the record",
         )
 
 

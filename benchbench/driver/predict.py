@@ -1,4 +1,4 @@
-"""``bench.predict``: what the model of a run says of image files."""
+"""``bench.predict``: predict the classes of image files with the model of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LAST_LINES = 5
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model of a run says of images, in their order."""
+    """The predictions of a run's model for images, in their order."""
 
     run_id: str
     run_name: str
@@ -41,11 +41,11 @@ def predict(
     trust: bool = False,
     watcher: Watcher | None = None,
 ) -> Predictions:
-    """Return what the model of a run says of image files, or of all images in folders.
+    """Predict the classes of image files, or of all images in folders, with the model of a run.
 
     ``run`` is a run id of MLflow or the beginning of one, or the name of a run, in ``experiment``. A model that came
     with a results file is loaded only with ``trust``, since loading a model can run any code. Raises
-    :class:`~benchbench.errors.BenchError` for a run that keeps no model and for files that are no images.
+    :class:`~benchbench.errors.BenchError` for a run without a model and for files that are not images.
     """
     from benchbench.tracking.run_models import find_model
 

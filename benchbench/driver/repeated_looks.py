@@ -1,4 +1,4 @@
-"""Compares at a stricter level each time that somebody looks again with more seeds."""
+"""Makes comparisons stricter at each look with more seeds."""
 
 from __future__ import annotations
 

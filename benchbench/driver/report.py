@@ -60,7 +60,7 @@ def report(
     watcher: Watcher | None = None,
     **options: Unpack[QuestionOptions],
 ) -> Path:
-    """Write what an experiment answers into one HTML file, and return its path.
+    """Write an experiment's results and verdicts into one HTML file, and return its path.
 
     With ``log`` the report is also kept with the grid's own run in MLflow, if there is one.
     The rest is as in :func:`~benchbench.driver.compare.compare_groups`.

@@ -46,12 +46,12 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
 ) -> Record:
     """Train a model on a dataset, track it in MLflow, and return the record.
 
-    What is not given is as in ``bench run``: SGD, a constant learning rate, the augmentation that the dataset names,
-    cross-entropy, 10 epochs, batches of 32, seed 0, fp32; or as in ``spec``, a TOML file such as a run's
+    Defaults are those of ``bench run``: SGD, a constant learning rate, the augmentation that the dataset names,
+    cross-entropy, 10 epochs, batches of 32, seed 0, fp32. ``spec`` is a TOML file that replaces them, such as a run's
     ``spec.toml``. Several augmentations are applied one after the other. ``set`` gives parameters of plugins, such as
-    ``{"optimizer.lr": 0.01}``. A trial that was interrupted is resumed, unless ``fresh`` is true; ``resume_anyway``
-    resumes it even if one of its plugins has changed. ``options`` are those of
-    :class:`~benchbench.driver.settings.TrialOptions`. Nothing is printed; ``watcher`` is told what goes on.
+    ``{"optimizer.lr": 0.01}``. An interrupted trial is resumed, unless ``fresh`` is true; ``resume_anyway`` resumes it
+    even if one of its plugins has changed. ``options`` are those of
+    :class:`~benchbench.driver.settings.TrialOptions`. Nothing is printed; ``watcher`` receives the progress.
 
     The record's ``status`` is ``finished`` or ``failed``. Raises :class:`~benchbench.errors.BenchError` if the trial
     cannot begin, and :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C.

@@ -1,4 +1,4 @@
-"""Where and how trials run: everything that decides no result."""
+"""Where and how trials run: everything that does not affect their results."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class TrialOptions(TypedDict, total=False):
-    """What :func:`~benchbench.driver.run.run` and ``grid`` take besides the trials themselves, all of it optional.
+    """Optional arguments that :func:`~benchbench.driver.run.run` and ``grid`` share.
 
     ``device``: ``auto`` (the default), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``data``: where the images are, one
     path for all datasets or a path by dataset. ``experiment``: the MLflow experiment; ``MLFLOW_EXPERIMENT_NAME`` or
     ``bench``. ``plugins``: files or folders to load as well. ``artifacts``: what a run keeps, ``none``, ``light``
-    (tables) or ``full`` (figures and the model). ``accelerate``: ``auto``, or ``off`` for what a plain loop computes.
+    (tables) or ``full`` (figures and the model). ``accelerate``: ``auto``, or ``off`` for torch alone.
     ``compile``: train through ``torch.compile``. ``checkpoint_every``: seconds between checkpoints, 0 for every
     epoch. ``keep_checkpoints``: keep the last checkpoint of finished trials.
     """
@@ -68,7 +68,7 @@ class Settings:
         check_choice("accelerate", self.accelerate, get_args(Accelerate))
         check_choice("executor", self.executor, get_args(ExecutorName))
         if self.address is not None and self.executor != "ray":
-            raise SpecError("--address is of use with --executor ray only")
+            raise SpecError("--address needs --executor ray")
         if self.executor == "ray" and self.device.startswith("cuda:"):
             raise SpecError(f"--device {self.device}: Ray chooses the GPU of each trial", hint="--device cuda")
 

@@ -124,8 +124,8 @@ class Study:
         if not self.grids:
             return ()
         text = (
-            f"seeds of {', '.join(self.grids)} were added until results decided, which these verdicts take no account"
-            " of: --grid FILE judges a grid by its design"
+            f"seeds of {', '.join(self.grids)} were added depending on results, which these verdicts ignore:"
+            " --grid FILE judges a grid by its design"
         )
         return (text,)
 

@@ -76,11 +76,11 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
     acceleration with plain torch. Augmentations that one variant applies one after the other are joined, as in
     ``crop_flip+mixup``. Each round measures every variant once: ``steps`` training steps, or an epoch with its
     validation. ``baseline`` is the name of the variant that the others are compared with, by default the first.
-    ``by`` names what the variants may differ in, if that is more than one thing. Nothing is printed; ``watcher`` is
-    told what goes on.
+    ``by`` lists the keys that the variants may differ in, if there are several. Nothing is printed; ``watcher``
+    receives the progress.
 
-    Raises :class:`~benchbench.errors.BenchError` for what is wrong before the first round, and
-    :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C; the result is in it if there are enough rounds.
+    Raises :class:`~benchbench.errors.BenchError` for errors before the first round, and
+    :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C, with the result if there are enough rounds.
     """
     if steps is not None and steps < 1:
         raise SpecError(f"--steps {steps}: at least one step is timed", hint="without --steps it is a whole epoch")
@@ -155,7 +155,7 @@ def _measure(job: TimingJob, executor: LocalExecutor, watcher: Watcher) -> Timin
         if not interrupts.count:
             raise
     if len(rounds) < MIN_ROUNDS:
-        watcher.note(f"stopped after {len(rounds)} round(s): an interval takes {MIN_ROUNDS}, so nothing is kept")
+        watcher.note(f"stopped after {len(rounds)} round(s): an interval needs {MIN_ROUNDS}, so nothing is kept")
         raise Interrupted
     return Timing(job, tuple(warmed), tuple(rounds), is_stopped=len(rounds) < job.rounds)
 

@@ -34,7 +34,7 @@ def export_results(
 ) -> Exported:
     """Write the trials, grids and timings of an experiment into one file, and return how many there were.
 
-    ``runs`` names some of them by their MLflow ids; the grids above them and the trials below them go along.
+    ``runs`` names some of them by their MLflow ids; their grids and their trials are included.
     ``artifacts``: ``none`` (records), ``light`` (all tables) or ``full`` (figures and models too). The file has no
     absolute paths and no credentials, except for paths that are parameters of a spec.
 
@@ -48,7 +48,7 @@ def export_results(
 
 
 def import_results(file: str | Path, *, experiment: str | None = None, watcher: Watcher | None = None) -> Imported:
-    """Take the runs of a results file into the tracking store, and return how many were new.
+    """Import the runs of a results file into the tracking store, and return how many were new.
 
     They go to the experiment that they came from, or to ``experiment``. Spec ids, attempts, times, parents and
     children stay what they are. Runs that are there already are left as they are, so a second import changes nothing.

@@ -31,7 +31,7 @@ PLUGIN_OPTIONS = {
     "loss": "--loss",
 }
 """The options that name plugins, by kind; the model and the dataset are arguments."""
-TO_VARY = "name two of something, such as --optimizer sgd,adam or --batch-size 12,32, or give a grid file with an axis"
+TO_VARY = "give several values, such as --optimizer sgd,adam or --batch-size 12,32, or a grid file with an axis"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def read_variants(options: VariantOptions) -> GridFile:
     grid = _from_names(options, overrides) if options.dataset else _from_file(options, overrides)
     grid = replace(grid, shared={**grid.shared, "seed": grid.seeds[0]})
     if grid.num_trials * len(read_accelerate(options)) == 1:
-        raise SpecError("one variant only: there is nothing to compare its time with", hint=TO_VARY)
+        raise SpecError("there is only one variant, so there is nothing to compare it with", hint=TO_VARY)
     return grid
 
 
@@ -80,7 +80,7 @@ def read_accelerate(options: VariantOptions) -> tuple[Accelerate, ...]:
     for value in values:
         check_choice("--accelerate", value, get_args(Accelerate))
     if len(set(values)) < len(values):
-        raise SpecError(f"--accelerate {','.join(values)} has a value twice", hint="--accelerate auto,off")
+        raise SpecError(f"--accelerate {','.join(values)} repeats a value", hint="--accelerate auto,off")
     return tuple(cast("Accelerate", value) for value in values)
 
 
@@ -106,8 +106,8 @@ def name_variants(
         differing = (*differing, *besides)
         raise SpecError(
             f"the variants differ in {', '.join(differing)}:"
-            " a ratio of their times would not say which of these makes it",
-            hint=f"take axes out, or compare them as they are: {' '.join(f'--by {key}' for key in differing)}",
+            " a ratio of their times would not show which of these causes it",
+            hint=f"remove axes, or compare the variants anyway: {' '.join(f'--by {key}' for key in differing)}",
         )
     pairs = [(spec, value) for spec in specs for value in accelerate]
     names = tuple(_name(spec, value, differing) for spec, value in pairs)
@@ -134,7 +134,7 @@ def _from_names(options: VariantOptions, overrides: dict[str, Any]) -> GridFile:
     target = options.target if isinstance(options.target, str) else ",".join(options.target)
     if Path(target).suffix == ".toml":
         raise SpecError(
-            f"{target} names its dataset itself, and {options.dataset} was given besides",
+            f"{target} already names a dataset, so {options.dataset} cannot be given as well",
             hint=f"bench time {target}",
         )
     table: dict[str, Any] = {"model": _axis(target, "MODEL"), "dataset": options.dataset} | overrides

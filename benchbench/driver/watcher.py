@@ -1,4 +1,4 @@
-"""Someone who looks on while trials run or variants are timed, such as the terminal."""
+"""The interface that receives the progress of trials and timings, such as for the terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Watcher:
     """
 
     def status(self, text: str) -> None:
-        """Receive what is going on before the first trial, such as ``opening the tracking store``."""
+        """Receive what is done before the first trial, such as ``opening the tracking store``."""
 
     def note(self, text: str) -> None:
         """Receive a line that is not a result, such as what a plugin prints or trouble with the tracking store."""

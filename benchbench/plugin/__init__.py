@@ -5,8 +5,8 @@
     base.py             the base class of all plugins, and their parameters
     table_parameter.py  a table as a parameter: options that a plugin passes on to a library
     dataset.py          the base class of datasets, and the images that they return
-    augmentation.py     the base class of augmentations, and what they are told of the images
-    model.py            the base class of models, and what they are told of the data
+    augmentation.py     the base class of augmentations, and the facts about images that they receive
+    model.py            the base class of models, and the facts about the data that they receive
     loss.py             the base class of losses
     optimizer.py        the base class of optimizers
     scheduler.py        the base class of schedulers

@@ -1,4 +1,4 @@
-"""The base class of augmentations, and what they are told of the images."""
+"""The base class of augmentations, and the facts about images that they receive."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def batch_problem(images: Tensor, labels: Tensor, data: ImageSpec, *, num_images
 class Augmentation(Plugin):
     """A random change of training images.
 
-    All randomness comes from ``draws``, which follow from the seed and the epoch alone. Then a trial that was resumed
-    sees what it would have seen, on any device. Do not use random generators of your own.
+    All randomness comes from ``draws``, which follow from the seed and the epoch alone. So a resumed trial
+    sees the same images, on any device. Do not use random generators of your own.
     """
 
     kind: ClassVar[str] = "augmentation"

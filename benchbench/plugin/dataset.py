@@ -29,8 +29,8 @@ class LazyImages:
     """Images that are decoded one by one, in parallel, straight into the cache: memory never holds them all.
 
     ``read`` returns one image as uint8 ``[C, H, W]`` by its row. Several threads call it at once. Images for which it
-    raises an error are damaged: all of them are named together, by ``files``, and the dataset is refused, or goes
-    without them if ``skip_damaged`` is true. ``hint`` tells a user what to do about them.
+    raises an error are damaged: one error lists all of them, by ``files``, and the dataset is refused. If
+    ``skip_damaged`` is true, they are left out instead. ``hint`` tells a user what to do about them.
     """
 
     read: Callable[[int], NDArray[np.uint8]]
@@ -132,8 +132,8 @@ class Dataset(Plugin):
     fit: Fit = param(
         "pad", "pad (black around the image), crop (its centre) or resize (its shorter side, then the centre)"
     )
-    mean: tuple[float, ...] = param((0.5,), "subtracted from pixels scaled to 0..1; one per channel, or one for all")
-    std: tuple[float, ...] = param((0.5,), "divides pixels after that; one per channel, or one for all")
+    mean: tuple[float, ...] = param((0.5,), "mean to subtract from pixels in 0..1; one per channel, or one for all")
+    std: tuple[float, ...] = param((0.5,), "standard deviation to divide by; one per channel, or one for all")
 
     @field_validator("mean", "std")
     @classmethod

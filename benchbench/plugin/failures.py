@@ -1,4 +1,4 @@
-"""Errors in a plugin's own code, told in one sentence that names the plugin, its file and the line."""
+"""Describes errors in a plugin's own code in one sentence, with the plugin, its file and the line."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def benchbench_event(event: Event, record: Record) -> None:
 
 @hookspec
 def benchbench_commands(app: typer.Typer) -> None:
-    """Add commands to ``bench``. Called if it has no command, or one that is not its own.
+    """Add commands to ``bench``. Called if no command is given, or one that is not built in.
 
     Import heavy modules inside the commands.
     """

@@ -1,4 +1,4 @@
-"""The base class of models, and what they are told of the data."""
+"""The base class of models, and the facts about the data that they receive."""
 
 from __future__ import annotations
 

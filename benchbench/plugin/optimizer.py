@@ -20,7 +20,7 @@ class Optimizer(Plugin):
 
     kind: ClassVar[str] = "optimizer"
 
-    clip_norm: float | None = param(None, "scale gradients down if their norm, taken together, is larger", gt=0)
+    clip_norm: float | None = param(None, "clip the global norm of the gradients to this value", gt=0)
 
     def build(self, model: nn.Module) -> TorchOptimizer:
         """Return a torch optimizer of the model's parameters, in groups if need be.

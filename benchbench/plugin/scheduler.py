@@ -15,7 +15,7 @@ class Scheduler(Plugin):
     """A rule that changes the learning rate during training.
 
     The training loop warms up: over the first ``warmup_epochs``, whatever rate the rule gives is multiplied by a factor
-    that rises linearly to 1, batch by batch. The rule itself does not notice, so that every scheduler can be warmed up.
+    that rises linearly to 1, batch by batch. The rule itself is unaffected, so every scheduler can have a warm-up.
     """
 
     kind: ClassVar[str] = "scheduler"
@@ -26,7 +26,7 @@ class Scheduler(Plugin):
     depends_on_length: ClassVar[bool] = True
     """Whether ``num_epochs`` changes the rates. If not, a finished trial can be continued with more epochs."""
 
-    warmup_epochs: float = param(0.0, "epochs over which the learning rate rises to what it would be", ge=0)
+    warmup_epochs: float = param(0.0, "epochs of linear warm-up of the learning rate", ge=0)
 
     def build(
         self, optimizer: TorchOptimizer, *, num_epochs: int, steps_per_epoch: int

@@ -19,7 +19,7 @@
     tracebacks.py        tracebacks of errors that cost only a note
     redaction.py         finds credentials and paths in texts that are about to leave this machine
     grid_end.py          how a grid ended, until MLflow knows
-    known_runs.py        what a tracker knows of finished runs and their predictions
+    known_runs.py        what a tracker knows about finished runs and their predictions
     state.py             the folder .bench, and its JSON files
     sqlite_addresses.py  addresses of SQLite databases, and the paths in them
     json_adapter.py      reads and writes values of any type as JSON

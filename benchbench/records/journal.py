@@ -6,7 +6,7 @@
         lock                 held by the process that trains
         <attempt>/
             claim.json       which call runs it, and where its results go
-            events.jsonl     one event a line, durable before anyone hears of it
+            events.jsonl     one event per line, on disk before it is shown or sent
             checkpoint.pt    where it can be resumed
             mlflow.asked     there once a run is about to be made
             mlflow.json      the run it is written to, once that exists

@@ -1,4 +1,4 @@
-"""When the times of an epoch or a round are noisy: other processes took too much."""
+"""When the times of an epoch or a round are noisy: other processes used too much of the machine."""
 
 from __future__ import annotations
 

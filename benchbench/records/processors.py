@@ -1,4 +1,4 @@
-"""The processors that this process may use: fewer than the machine has, if it was given some of them only."""
+"""The processors that this process may use: fewer than the machine has, if it may use only some of them."""
 
 from __future__ import annotations
 

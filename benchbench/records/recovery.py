@@ -1,4 +1,4 @@
-"""Trials whose process died without a word."""
+"""Marks trials whose process ended unexpectedly as killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def mark_dead() -> list[Journal]:
         now = journal.try_record()
         if now is None or now.status != "running" or journal.claim() != claim:
             continue  # someone has resumed it while we watched for signs of life
-        error = Error(kind="DriverDiedError", message="the process that ran it ended without a word")
+        error = Error(kind="DriverDiedError", message="the process that ran it ended unexpectedly")
         journal.append(Failed(status="killed", error=error))
         dead.append(journal)
     return dead

@@ -1,4 +1,4 @@
-"""What is known of each trial, to put any two side by side, and the command that repeats it."""
+"""The facts of each trial, to compare any two, and the command that repeats it."""
 
 from __future__ import annotations
 

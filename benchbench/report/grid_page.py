@@ -1,4 +1,4 @@
-"""What MLflow shows of a whole grid, at the run above its trials: a description, and a table of all of them."""
+"""What MLflow shows for a whole grid, at the parent run of its trials: a description, and a table of all trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of a report: values to read, and beside each what it is sorted by."""
+"""The tables of a report: the text of each cell, and the value by which it is sorted."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def trial_table(subject: Subject) -> Table:
     first = 1 + len(subject.keys)
     return Table(
         "trials",
-        f"{subject.counts}. * is the best by validation; test results are not used to choose. Press a heading to sort.",
+        f"{subject.counts}. * is the best by validation; test results are not used to choose. Click a heading to sort.",
         columns,
         tuple(
             _trial(record, number, subject, is_best=record is best) for number, record in enumerate(records, start=1)

@@ -1,8 +1,8 @@
-"""For authors of plugins: checks that a plugin keeps its promises.
+"""Checks of plugins, for their authors.
 
 ::
 
-    checking.py        carries out checks one by one, and tells of all that fail
+    checking.py        runs checks one by one, and reports all that fail
     parameters.py      checks of the parameters of any plugin
     dataset.py         checks of a dataset
     augmentation.py    checks of an augmentation
@@ -13,7 +13,7 @@
     saved.py           saves and restores states, as a checkpoint does
     kits.py            which checks each kind of plugin has
     import_effects.py  checks of what a plugin's module does when it is imported
-    rebuilding.py      builds a plugin again in another process, to see whether it comes out the same
+    rebuilding.py      builds a plugin again in another process, to check that it is the same
     main.py            the process of bench plugin check
     pytest_plugin.py   the fixture check_plugin
 

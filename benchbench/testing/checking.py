@@ -1,4 +1,4 @@
-"""Single checks, and how all of them are carried out, so that an author reads of everything at once."""
+"""Runs checks one by one, and reports all that fail, so that an author sees every problem at once."""
 
 from __future__ import annotations
 

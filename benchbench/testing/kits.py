@@ -1,4 +1,4 @@
-"""Finds the checks of a plugin by its kind, and what tells whether it is rebuilt alike in another process.
+"""Finds the checks for a kind of plugin, and how to tell whether a plugin was rebuilt the same elsewhere.
 
 The checks themselves are in the module of the kind.
 """

@@ -1,7 +1,7 @@
 """A plugin built again in a process of its own, from plain data, as every worker does it.
 
-Started as ``python -P -m benchbench.testing.rebuilding ANSWERS REQUEST``. Sets of names have
-another order there, which can make the same plugin load other images.
+Started as ``python -P -m benchbench.testing.rebuilding ANSWERS REQUEST``. Sets of names have a
+different order there, which can make the same plugin load different images.
 """
 
 from __future__ import annotations

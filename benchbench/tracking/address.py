@@ -125,7 +125,7 @@ def _of_known_kind(uri: str, scheme: str) -> str:
     if uri in known or scheme in known:
         return uri
     raise TrackingError(
-        f"the tracking URI {without_credentials(uri)!r} is of no kind that MLflow knows: {scheme}",
+        f"the tracking URI {without_credentials(uri)!r} is of a kind that MLflow does not support: {scheme}",
         hint=closest(scheme, known) or "such as http://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE",
     )
 
@@ -200,8 +200,8 @@ def _server_that_answers(uri: str) -> str:
     shown = without_credentials(address)
     if "#" in uri:
         raise TrackingError(
-            f"the tracking URI {without_credentials(uri)!r} is the address of a page",
-            hint=f"that of the server is MLFLOW_TRACKING_URI={shown}",
+            f"the tracking URI {without_credentials(uri)!r} is the address of a web page",
+            hint=f"use the address of the server: MLFLOW_TRACKING_URI={shown}",
         )
     try:
         answer = requests.get(
@@ -237,8 +237,7 @@ def _server_hint(address: str, error: Exception | None = None) -> str:
 
     if isinstance(error, requests.exceptions.SSLError):
         return (
-            "a server without TLS is reached by http://; for a certificate of your own set"
-            " MLFLOW_TRACKING_SERVER_CERT_PATH=FILE"
+            "if the server has no TLS, use http://; for your own certificate, set MLFLOW_TRACKING_SERVER_CERT_PATH=FILE"
         )
     return (
         _proxy_hint(address)

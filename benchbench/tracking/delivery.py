@@ -1,4 +1,4 @@
-"""Sends one journal to its run: what MLflow has is not sent again, although that would do no harm."""
+"""Sends one journal to its run. What MLflow already has is not sent again, although that would be harmless."""
 
 from __future__ import annotations
 

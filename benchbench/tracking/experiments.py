@@ -97,7 +97,7 @@ def check_experiment(client: MlflowClient, uri: str, experiment: Experiment) -> 
         )
     if experiment.experiment_id == "0":
         raise TrackingError(
-            f"the experiment {name!r} is MLflow's own and may keep its files out of reach",
+            f"the experiment {name!r} is MLflow's default, whose files may be out of reach",
             hint="--experiment NAME takes another",
         )
     if sqlite_path(uri) is None:
@@ -153,7 +153,7 @@ def _refuse_renamed(client: MlflowClient, uri: str, name: str) -> None:
     if experiment is not None:
         raise TrackingError(
             f"the experiment {name!r} was renamed in MLflow: it is called {experiment.name!r} now",
-            hint=f"--experiment {shlex.quote(experiment.name)} goes on with it, --experiment OTHER-NAME begins another",
+            hint=f"--experiment {shlex.quote(experiment.name)} continues it, --experiment OTHER-NAME starts another",
         )
 
 

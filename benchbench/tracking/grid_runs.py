@@ -1,4 +1,4 @@
-"""What MLflow knows about a grid: the run that stands above its trials, and which trials are done."""
+"""What MLflow knows about a grid: the parent run of its trials, and which trials are done."""
 
 from __future__ import annotations
 

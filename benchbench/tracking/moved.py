@@ -1,7 +1,7 @@
 """A folder that was moved or copied, with a database in it and the files of its runs.
 
-MLflow keeps the absolute addresses of files in its database: it would make the old folder anew, or write into the
-folder that the copy was made from.
+MLflow keeps absolute file addresses in its database: after a move it would create the old folder again, and after a
+copy it would write into the original.
 """
 
 from __future__ import annotations

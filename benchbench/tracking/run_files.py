@@ -1,4 +1,4 @@
-"""Files of runs: fetched, and added."""
+"""Fetches files of runs, and adds some."""
 
 from __future__ import annotations
 

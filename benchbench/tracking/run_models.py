@@ -71,7 +71,7 @@ def _find_run(store: Reading, name: str, experiment: str) -> Run:
         return matching[0]
     if matching:
         ids = ", ".join(run.info.run_id[:12] for run in matching[-_FEW:])
-        raise SpecError(f"{name!r} means {len(matching)} runs", hint=f"give more of its id; the latest are {ids}")
+        raise SpecError(f"{name!r} matches {len(matching)} runs", hint=f"give more of the id; the latest are {ids}")
     near = closest(name, [run.info.run_name for run in runs])
     raise SpecError(
         f"no run of experiment {experiment!r} is {name!r}", hint=near or "bench runs list --json shows their run_id"

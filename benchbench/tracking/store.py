@@ -1,8 +1,8 @@
 """The store, and the delivery of a journal to it, which may be repeated after any doubt.
 
-MLflow drops a metric that equals one it has in key, value, timestamp and step, takes params that come again
-unchanged, and overwrites artifacts. Runs and models it would make twice: before making one, we look for our
-attempt.
+MLflow drops a metric that equals an existing one in key, value, timestamp and step, accepts params that are sent
+again unchanged, and overwrites artifacts. It would create runs and models twice, so before creating one, we search
+for our attempt.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What ``bench time`` measured, in MLflow: a run for each variant, so that they can be ticked and compared.
+"""What ``bench time`` measured, in MLflow: a run for each variant, so that they can be selected and compared.
 
-They stand under a run of their own. None has the tag of an attempt or of a spec, so that no other command takes one
-for a trial.
+They are children of one run. None has the tag of an attempt or of a spec, so no other command treats them as
+trials.
 """
 
 from __future__ import annotations

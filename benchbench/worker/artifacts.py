@@ -79,5 +79,5 @@ def _as_saved(
         return predictions, f"the saved model cannot be used here: {type(error).__name__}: {error}"
     num_others = int((saved.argmax(dim=1) != predictions.probabilities.argmax(dim=1)).sum())
     if num_others:
-        return predictions, f"the saved model rounds otherwise, and takes {num_others} test images for other classes"
+        return predictions, f"the saved model rounds differently: {num_others} test images get another class"
     return replace(predictions, probabilities=saved), ""

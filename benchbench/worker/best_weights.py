@@ -1,4 +1,4 @@
-"""The best network of a trial so far, for trials that end with it and not with their last."""
+"""The best network of a trial so far, for trials that end with it instead of the last one."""
 
 from __future__ import annotations
 

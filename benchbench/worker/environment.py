@@ -1,7 +1,7 @@
-"""Variables of the environment that change what torch computes: removed before it is imported, and said.
+"""Environment variables that change what torch computes: removed before torch is imported, and named in the record.
 
-With them, oneDNN and CUDA's libraries multiply in bf16 or TF32 whatever torch asks for, so that an fp32 trial would not
-be one, and a loop without acceleration would be as wrong.
+They make oneDNN and CUDA's libraries multiply in bf16 or TF32 whatever torch asks for, so an fp32 trial would not
+compute in fp32, with or without acceleration.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the network that a trial ends with achieves, and from where on the trial overfits."""
+"""Evaluates the network that a trial ends with, and finds the epoch from which the trial overfits."""
 
 from __future__ import annotations
 

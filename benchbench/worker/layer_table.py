@@ -1,4 +1,4 @@
-"""The layers of a network with their outputs, parameters and multiply-adds, recorded while an image passes."""
+"""The layers of a network with their outputs, parameters and multiply-adds, recorded in a forward pass of one image."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The system's high-water mark is of the whole process and outlives the work, and freed memory may stay with the
 process. So free memory is given back first, and the work is counted from there. Pages of files are left out: the system
-takes them away when it needs them, and they are no memory of the work.
+reclaims them when it needs memory.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Predictor:
         if problems:
             named = [f"{name} ({problem})" for name, problem in problems.items()]
             raise DataError(
-                f"{len(problems)} images cannot be read: {listed(named, MAX_NAMED)}",
+                f"{len(problems)} image{'s' * (len(problems) > 1)} cannot be read: {listed(named, MAX_NAMED)}",
                 hint="repair them, or leave them out",
             )
         return np.stack(images)

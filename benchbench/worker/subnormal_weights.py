@@ -30,7 +30,7 @@ def vanishing_note(epoch: int, seconds: float, fastest_seconds: float, weights: 
         return ""
     return (
         f"epoch {epoch} took {seconds / fastest_seconds:.1f} times as long as the fastest: {fraction:.0%} of the"
-        " weights are so small that their products are subnormal numbers, which processors are slow with"
+        " weights are so small that their products are subnormal numbers, which are slow on processors"
     )
 
 

@@ -1,4 +1,4 @@
-"""Torch's process-wide switches, which plugins may turn: put back before each trial and after each build.
+"""Torch's process-wide settings, which plugins may change: restored before each trial and after each build.
 
 Otherwise a plugin that asks for TF32 would change an fp32 trial, and the trials after its own as well. Hooks for all
 modules or optimizers last as long as the trial whose plugins registered them.

@@ -308,7 +308,7 @@ def _alone(job: TrialJob) -> Iterator[None]:
 def _moved(began: Started | None, now: Started) -> str:
     """Return a note on a trial that is resumed on another kind of device."""
     devices = [event.machine.device.partition(":")[0] for event in (began, now) if event]
-    return "" if len(set(devices)) == 1 else f"it began on {devices[0]} and is resumed on {devices[1]}"
+    return "" if len(set(devices)) == 1 else f"it was started on {devices[0]} and resumed on {devices[1]}"
 
 
 def _read_otherwise(began: Started | None, now: Started) -> str:

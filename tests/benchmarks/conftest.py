@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 BELOW = (
-    "Ours and theirs: median (least .. most). Ratio: theirs by ours, so above 1 ours is better; geometric mean of n"
-    " pairs, 95 % interval by Student's t. `?`: the interval holds the bound, or n = 1."
+    "Ours and theirs: median (least .. most). Ratio: theirs divided by ours, so above 1 ours is better; geometric mean"
+    " of n pairs, 95 % interval by Student's t. `?`: the interval contains the bound, or n = 1."
 )
 ROWS = pytest.StashKey[dict[str, list["Row | NotRun"]]]()
 

@@ -302,12 +302,12 @@ BAD_INPUT = [
     (["bench", "--baseline", "optimizer.lr=9"], "no row matches the baseline", "rows: optimizer.lr=0.001"),
     (["bench", "--baseline", "optimizer.lr"], "is not KEY=VALUE", "such as --baseline optimizer.lr=0.001"),
     (["bench", "--target", "val_accuracy=50"], "accuracies are fractions", "write 0.5 for 50 %"),
-    (["bench", "--target", "val_accuracy=high"], "'high' is no number", "val_accuracy=0.5"),
+    (["bench", "--target", "val_accuracy=high"], "'high' is not a number", "val_accuracy=0.5"),
     (["bench", "--target", "test_accuracy=0.5"], "not measured after every epoch", "did you mean"),
     (["bench", "--confidence", "95"], "--confidence 95 is not between 0 and 1", "0.95"),
     (["bench", "--format", "tex"], "'--format': 'tex' is not one of 'table'", "bench compare --help"),
     (["bench", "--expected"], "no published results to compare with", "--grid FILE"),
-    (["bench", "--datasets"], "the trials are of one dataset only", "without --datasets"),
+    (["bench", "--datasets"], "all trials are of the same dataset", "without --datasets"),
     (["bench", "--margin", "200"], "--margin 200 is not between 0 and 100 points", "0.5"),
     (["bench", "--grid", "none.toml"], "no such file: none.toml", ""),
     (["bench", "--datasets", "--population"], "--datasets and --population are different comparisons", "one call"),
@@ -332,7 +332,7 @@ def test_bad_input_ends_with_2_and_one_message(words: list[str], message: str, h
 BAD_EXPECTED = [
     ("value = 0.60", "value = 60.0", "[[expected]] 1: accuracies are fractions from 0 to 1", "write 0.6 for 60 %"),
     ('"optimizer.lr" = 0.001 }', '"optimizer.lr" = 0.3 }', "[[expected]] 2 selects no trial: optimizer.lr=0.3", ""),
-    ("where = { ", "where = { epochs = 9, ", "'epochs' is no axis of this grid", "axes: optimizer.lr, seed"),
+    ("where = { ", "where = { epochs = 9, ", "'epochs' is not an axis of this grid", "axes: optimizer.lr, seed"),
 ]
 
 

@@ -296,7 +296,7 @@ def test_show_names_the_augmentation_that_is_closest_to_an_unknown_one(tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "sheet.txt"], "sheet.txt is no name of an image file"),
+        (["-o", "sheet.txt"], "sheet.txt is not the name of an image file"),
         (["-o", "nowhere/sheet.png"], "there is no folder nowhere"),
         (["-o", "folder.png"], "folder.png is a folder"),
         (["-o", "x.png", "--set", "dataset.image_size=32"], "would cut the stored images of 64x64 pixels"),

@@ -299,7 +299,7 @@ def test_a_trial_that_waits_to_be_tried_once_more_ends_with_its_grid(bench: Benc
     assert done.returncode == 1, done.stderr
     assert "the trial is tried once more" in done.stdout
     assert statuses(bench) == ["FAILED", "FAILED"]
-    assert "killed by the system, and the call ended before it was tried once more" in done.stderr
+    assert "killed by the system, and the call ended before the trial was retried" in done.stderr
 
 
 @pytest.mark.slow
@@ -339,7 +339,7 @@ REFUSALS = {
     "no such plugin": (HEAD + 'optimizer = "sdg"\n', (), "no optimizer named 'sdg'", "did you mean 'sgd'?"),
     "too many trials": (HEAD + f"seeds = {list(range(10_001))}\n", (), "10,001 trials, more than 10,000", "--yes"),
     "no such file": ("", ("nowhere.toml",), "nowhere.toml", ""),
-    "address of no Ray": (HEAD, ("grid.toml", "--address", "localhost:1"), "--address is of use", "--executor ray"),
+    "address of no Ray": (HEAD, ("grid.toml", "--address", "localhost:1"), "--address needs", "--executor ray"),
     "two limits": (HEAD, ("grid.toml", "--fail-fast", "--max-failures", "5"), "are both given", "--max-failures 1"),
 }
 

@@ -68,7 +68,7 @@ def test_a_model_is_checked_with_images_that_it_takes(tmp_path: Path) -> None:
     (tmp_path / "narrow.py").write_text(NARROW, encoding="utf-8")
     bench = Bench(tmp_path, tmp_path / "cache")
     done = bench("plugin", "check", "./narrow.py", "--image-size", 28, "--channels", 1)
-    assert "all is well" in done.stdout, done.stdout + done.stderr
+    assert "all checks passed" in done.stdout, done.stdout + done.stderr
     assert bench("plugin", "check", "./narrow.py").returncode == 1
 
 
@@ -106,7 +106,7 @@ def test_images_in_two_splits_are_counted_although_a_few_pass(tmp_path: Path) ->
 def test_a_shipped_plugin_passes_by_name(tmp_path: Path) -> None:
     done = Bench(tmp_path, tmp_path / "cache")("plugin", "check", "cosine")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "all is well" in done.stdout
+    assert "all checks passed" in done.stdout
     assert "next: bench run alexnet digits --epochs 2 --scheduler cosine" in done.stdout
 
 

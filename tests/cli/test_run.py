@@ -210,7 +210,7 @@ REFUSALS: dict[str, tuple[tuple[object, ...], str, str]] = {
     "twice the same": ((*TINY, "--lr", 0.1, "--set", "optimizer.lr=0.2"), "optimizer.lr is set twice", "--lr or --set"),
     "no epochs": ((*TINY, "--epochs", 0), "epochs", "greater than or equal to 1"),
     "no precision": ((*TINY, "--precision", "fp8"), "'--precision': 'fp8'", "'fp32', 'tf32', 'bf16'"),
-    "no decay": ((*TINY, "--ema-decay", "much"), "--ema-decay 'much' is no number", "such as 0.999, or none"),
+    "no decay": ((*TINY, "--ema-decay", "much"), "--ema-decay 'much' is not a number", "such as 0.999, or none"),
     "no artifacts": ((*TINY, "--artifacts", "all"), "'--artifacts': 'all'", "'none', 'light', 'full'"),
     "too large a batch": (("tiny", "digits", *TINY[2:4], "-b", 5000), "batch size 5000", "at most"),
     "no CUDA": ((*TINY, "--device", "cuda:77"), "cuda:77", ""),
@@ -282,7 +282,7 @@ def test_a_listener_hears_every_event_and_one_that_fails_disturbs_nobody(bench: 
     assert done.returncode == 0, done.stderr
     heard = (bench.folder / "heard.txt").read_text().splitlines()
     assert heard == ["started running", "epoch_finished running", "finished finished"]
-    assert done.stdout.count("broken.py failed and is passed over: ValueError: deaf") == 1
+    assert done.stdout.count("broken.py failed and is not called again: ValueError: deaf") == 1
 
 
 def test_a_plugin_may_add_a_command(bench: Bench) -> None:

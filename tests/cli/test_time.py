@@ -86,7 +86,7 @@ def test_a_timing_is_no_trial_for_any_other_command(bench: Bench) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_with_the_rounds_there_are_and_with_a_word_where_they_are_too_few(bench: Bench) -> None:
-    for begin, text in (("round 3/", "stopped after"), ("sgd: warming up", "an interval takes 3, so nothing is kept")):
+    for begin, text in (("round 3/", "stopped after"), ("sgd: warming up", "an interval needs 3, so nothing is kept")):
         process = bench.start(*TINY, "-o", "sgd,adam", "--rounds", 5000, "--steps", 2, "--experiment", begin[:3])
         assert process.stdout is not None
         assert any(line.startswith(begin) for line in process.stdout)
@@ -103,8 +103,8 @@ def test_ctrl_c_ends_with_the_rounds_there_are_and_with_a_word_where_they_are_to
         (("-o", "sgd,adam", "--rounds", "2"), "n = 2 is too small for an interval"),
         (("-o", "sgd,adam", "--steps", "0"), "--steps 0: at least one step is timed"),
         (("--accelerate", "auto,on"), "--accelerate 'on': choose from auto, off"),
-        (("--accelerate", "off,off"), "has a value twice"),
-        ((), "one variant only"),
+        (("--accelerate", "off,off"), "repeats a value"),
+        ((), "only one variant"),
     ],
 )
 def test_bad_options_end_with_2_before_anything_is_made(

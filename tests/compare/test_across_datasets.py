@@ -72,7 +72,7 @@ def test_a_configuration_that_lacks_a_dataset_is_named_and_not_ranked() -> None:
 
 
 def test_one_dataset_is_refused() -> None:
-    with pytest.raises(SpecError, match="one dataset only"):
+    with pytest.raises(SpecError, match="of the same dataset"):
         compare_datasets(configuration(0.1, [0.5, 0.6]), question())
 
 

@@ -51,7 +51,7 @@ def test_an_answer_without_a_test_says_why_and_claims_nothing() -> None:
     (sentence,) = answer(compare_records(configuration(0.1, [0.50, 0.51]) + configuration(0.2, [0.9001, 0.9102])))
     assert "not distinguishable" not in sentence
     assert sentence.startswith("optimizer.lr=0.2 and optimizer.lr=0.1, test_accuracy: +40.0 points (95 %: ")
-    assert sentence.endswith("2 seeds); not compared: too few seeds: n = 2, and a verdict takes 3.")
+    assert sentence.endswith("2 seeds); not compared: too few seeds: n = 2, and a verdict needs 3.")
 
 
 def test_a_difference_among_seeds_that_learned_is_called_so() -> None:

@@ -38,7 +38,7 @@ def test_one_trial_gives_no_interval_and_says_so() -> None:
 def test_two_seeds_are_too_few_for_a_verdict_but_have_an_interval() -> None:
     comparison = compare_records(configuration(LOW, [0.50, 0.51]) + configuration(HIGH, [0.9001, 0.9102]))
     cell = only_cell(comparison)
-    assert cell.verdict.words == "not compared: too few seeds: n = 2, and a verdict takes 3"
+    assert cell.verdict.words == "not compared: too few seeds: n = 2, and a verdict needs 3"
     assert cell.contrast is not None
     assert cell.contrast.interval is not None
     assert comparison.num_comparisons == 0
@@ -123,7 +123,7 @@ def test_configurations_that_a_row_pools_are_no_seeds() -> None:
         for number, (size, accuracy) in enumerate(zip((8, 16, 32), accuracies, strict=True))
     ]
     comparison = compare_records(records, question(by=["optimizer.lr"]))
-    assert only_cell(comparison).verdict.words == "not compared: too few seeds: 1 in 3 trials, and a verdict takes 3"
+    assert only_cell(comparison).verdict.words == "not compared: too few seeds: 1 in 3 trials, and a verdict needs 3"
     assert "; 3 trials)" in answer(comparison)[0]
 
 
@@ -158,7 +158,7 @@ def test_machines_that_are_confounded_with_configurations_are_pointed_out() -> N
     assert "elsewhere" in warning
     apart = [replace(record, machine=other if record in records[2:] else record.machine) for record in records]
     (warning,) = compare_records(apart).warnings
-    assert warning.startswith("configurations ran on different machines, which may be what makes a difference: ")
+    assert warning.startswith("configurations ran on different machines, which may cause a difference: ")
     threads = replace(records[0].machine, num_threads=7)
     apart = [replace(record, machine=threads if record in records[2:] else record.machine) for record in records]
     (warning,) = compare_records(apart).warnings
@@ -184,7 +184,7 @@ def test_other_code_data_and_versions_are_pointed_out() -> None:
         machine=replace(records[1].machine, versions=versions),
     )
     warnings = " / ".join(compare_records(records).warnings)
-    assert "squares is not the same images in all trials" in warnings
+    assert "the images of squares are not the same in all trials" in warnings
     assert "the code of model alexnet is not the same in all trials" in warnings
     assert "trials ran with torch 2.14.1 and 9.9" in warnings
 
@@ -254,7 +254,7 @@ def test_an_interval_beyond_all_numbers_is_left_out() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_target_that_no_epoch_can_reach_or_miss_is_refused(value: float) -> None:
-    with pytest.raises(SpecError, match="is no number to reach"):
+    with pytest.raises(SpecError, match="cannot be reached"):
         Target.of("val_loss", value)
 
 

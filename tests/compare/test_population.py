@@ -88,7 +88,7 @@ def test_two_seeds_are_too_few_for_a_verdict_on_images_like_these() -> None:
     records = configuration(0.1, [0.60, 0.60]) + configuration(0.2, [0.63, 0.63])
     told = {record.attempt: predictions(np.arange(10) < 5 + number) for number, record in enumerate(records)}
     (row,) = compare_populations(records, told, QUESTION).rows
-    assert row.words == "not compared: too few seeds, a verdict takes 3"
+    assert row.words == "not compared: too few seeds, a verdict needs 3"
 
 
 def test_trials_of_different_images_are_refused() -> None:
@@ -104,7 +104,7 @@ def test_configurations_that_a_row_pools_are_no_seeds() -> None:
     random = np.random.default_rng(0)
     told = {record.attempt: predictions(random.random(90) < 0.6) for record in records}
     (row,) = compare_populations(records, told, question).rows
-    assert row.words == "not compared: too few seeds, a verdict takes 3"
+    assert row.words == "not compared: too few seeds, a verdict needs 3"
 
 
 def test_a_baseline_of_which_no_trial_finished_is_not_replaced_by_another_row() -> None:

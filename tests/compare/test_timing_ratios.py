@@ -118,5 +118,5 @@ def test_times_that_never_vary_have_no_interval_and_no_verdict() -> None:
 
 
 def test_two_rounds_are_too_few() -> None:
-    with pytest.raises(SpecError, match="n = 2 is too small for an interval: it takes 3 rounds"):
+    with pytest.raises(SpecError, match="n = 2 is too small for an interval: it needs 3 rounds"):
         compare_timings({"base": [1.0, 1.1], "other": [2.0, 2.1]}, "base")

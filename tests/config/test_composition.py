@@ -80,7 +80,7 @@ def test_a_list_of_one_is_that_one_and_an_empty_list_is_none() -> None:
 def test_settings_name_the_augmentation_that_they_are_for() -> None:
     spec = resolve(["default", "darker"], "augmentation.default.p=0.1", "augmentation.darker.least=0.3")
     assert spec.augmentation.params == {"flip.p": 0.1, "darker.p": 0.5, "darker.least": 0.3}
-    with pytest.raises(SpecError, match=r"augmentation.p: flip\+darker is made of several") as caught:
+    with pytest.raises(SpecError, match=r"augmentation.p: flip\+darker combines several plugins") as caught:
         resolve(["flip", "darker"], "augmentation.p=0.1")
     assert caught.value.hint == "such as augmentation.flip.p"
 

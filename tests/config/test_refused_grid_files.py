@@ -45,12 +45,12 @@ REFUSALS: dict[str, tuple[str, str, str]] = {
     "compare that is no table": ("compare = 'lr'", "[compare]: must be a table, not 'lr'", ""),
     "no axis of that name": (
         "epochs = { grid = [1, 2] }\n[[expected]]\nmetric = 'a'\nvalue = 1\nwhere = { epoch = 1 }",
-        "[[expected]] 1: 'epoch' is no axis of this grid",
+        "[[expected]] 1: 'epoch' is not an axis of this grid",
         "did you mean 'epochs'?",
     ),
     "no axes": (
         "[[expected]]\nmetric = 'a'\nvalue = 1\nwhere = { optimizer.lr = 1 }",
-        "'optimizer.lr' is no axis of this grid",
+        "'optimizer.lr' is not an axis of this grid",
         "axes: none",
     ),
     "compare by nothing": ("[compare]\nby = ['optimiser.lr']", "no trial has 'optimiser.lr'", "'optimizer'"),

@@ -70,7 +70,7 @@ def test_a_zip_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     archive = zip_with(tmp_path, "a/one", "a/two")
     archive.write_bytes(archive.read_bytes()[:-30])
     with (
-        pytest.raises(DataError, match=r"images\.zip is no whole zip archive"),
+        pytest.raises(DataError, match=r"images\.zip is not a complete zip archive"),
         open_files(archive, max_file_bytes=10),
     ):
         pass

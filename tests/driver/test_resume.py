@@ -205,7 +205,7 @@ def test_a_trial_that_goes_on_on_another_device_says_so(
     Journal(Path(job.folder)).append(replace(began, acceleration=facts, machine=machine))
     resumed = next(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
     assert isinstance(resumed, Resumed)
-    assert resumed.note == "it began on cuda and is resumed on cpu"
+    assert resumed.note == "it was started on cuda and resumed on cpu"
 
 
 def test_a_step_that_is_wrong_with_the_weights_of_the_checkpoint_is_left_to_torch_and_told(

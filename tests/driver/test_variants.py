@@ -109,10 +109,10 @@ def test_a_file_gives_each_configuration_once_and_its_baseline_and_options_overr
         (words(optimizer="sgd,adam"), {"by": ("epochs",)}, "cannot compare by 'epochs'"),
         (words(optimizer="sgd,"), {}, "has an empty value"),
         (words(batch_size="12,many"), {}, "not a whole number"),
-        (words(), {}, "one variant only"),
+        (words(), {}, "only one variant"),
         (words("missing.toml", None), {}, "no such file"),
         (words("tiny", None), {}, "no dataset given"),
-        (words("some.toml", "digits"), {}, "some.toml names its dataset itself"),
+        (words("some.toml", "digits"), {}, "some.toml already names a dataset"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_with_a_way_out(

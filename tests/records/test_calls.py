@@ -75,7 +75,7 @@ def test_a_call_that_is_killed_is_dead_at_once() -> None:
     record = journal.record()
     assert record.status == "killed"
     assert record.error is not None
-    assert "ended without a word" in record.error.message
+    assert "ended unexpectedly" in record.error.message
 
 
 def test_a_listing_in_another_container_leaves_a_living_trial_alone() -> None:

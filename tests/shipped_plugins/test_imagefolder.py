@@ -376,7 +376,7 @@ def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) 
             "has two folders for val: val, valid",
         ),
         ({"cats": 5, "dogs": 2}, "too few images to train, validate and test on: dogs"),
-        ({"train/a": 3, "train/b": 3, "val/c": 1}, "val has classes that train has not: c"),
+        ({"train/a": 3, "train/b": 3, "val/c": 1}, "val has classes that train does not have: c"),
         ({"train/a": 3, "train/b": 3, "test": 3}, "test has no folders of classes"),
         ({"train": 5, "test": 5}, "look like splits and not like classes: test, train"),
         ({"training_set/a": 5, "training_set/b": 5, "test_set/a": 3}, "not like classes: test_set, training_set"),

@@ -116,7 +116,7 @@ def test_a_folder_with_one_list_stands_for_it(tmp_path: Path) -> None:
         (["a.png,maillot,train,", "b.png,maillot, tank suit,val"], "line 3 has more fields than the first line"),
         (
             ["a.png,cat,train", 'b.png,"6 in,val', "c.png,dog,test"],
-            "a quotation mark too many or too few",
+            "has unbalanced quotation marks",
         ),
     ],
 )

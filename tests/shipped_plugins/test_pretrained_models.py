@@ -187,7 +187,7 @@ def test_a_trial_is_known_by_its_weights_and_not_by_their_path_alone(tmp_path: P
     assert len(before.weights_sha256) == 64
     other = nn.Linear(2, 2)
     torch.save(other.state_dict(), path)
-    with pytest.raises(SpecError, match="are others than before"):
+    with pytest.raises(SpecError, match="have changed: their sha256 is"):
         ResNet(weights=str(path), weights_sha256=before.weights_sha256)
 
 

@@ -198,7 +198,7 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_truncated_zip_is_refused(tmp_path: Path, images: dict[str, bytes]) -> None:
     path = write_zip(tmp_path / "tinyimage10.zip", ready_cut(images))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match=r"tinyimage10\.zip is no whole zip archive"):
+    with pytest.raises(DataError, match=r"tinyimage10\.zip is not a complete zip archive"):
         load(path)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
 
-COLUMNS = ("values", "n", "holds the truth", "plain t", "plain t out of range")
+COLUMNS = ("values", "n", "contains the truth", "plain t", "plain t out of range")
 
 
 def beta(mean: float, std: float) -> Draw:

@@ -35,11 +35,11 @@ def power_at_advised_number(num_tables: int) -> tuple[tuple[str, ...], list[tupl
                 rows.append((design, name, f"{effect:g}", f"{needed}", shown, f"{fewer:.0%}".replace("%", " %")))
     columns = (
         "test",
-        "level of",
+        "level for",
         "difference in deviations",
         "seeds advised",
         "power, simulated",
-        "with one seed less",
+        "with one seed fewer",
     )
     return columns, rows
 

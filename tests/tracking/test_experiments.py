@@ -39,7 +39,7 @@ def test_a_renamed_experiment_is_not_made_a_second_time(store: Store) -> None:
     store.client.rename_experiment(store.experiment_id, "study 1")
     with pytest.raises(TrackingError, match="'bench' was renamed in MLflow: it is called 'study 1' now") as caught:
         Store.open()
-    assert "--experiment 'study 1' goes on with it" in caught.value.hint
+    assert "--experiment 'study 1' continues it" in caught.value.hint
     with pytest.raises(TrackingError, match="was renamed"):
         read_experiment()
     assert [experiment.name for experiment in store.client.search_experiments()] == ["study 1", "Default"]

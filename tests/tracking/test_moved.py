@@ -119,8 +119,8 @@ def test_doctor_puts_the_addresses_of_a_moved_folder_right(
     (base / "old").rename(base / "new")
     monkeypatch.chdir(base / "new")
     first, second = (CliRunner().invoke(make_app(), ["doctor"]).output for _ in range(2))
-    assert f"mended     this folder was moved or copied from {base / 'old'}" in first
-    assert "mended" not in second
+    assert f"fixed      this folder was moved or copied from {base / 'old'}" in first
+    assert "fixed" not in second
     (run,) = mlflow_client("sqlite:///mlflow.db").search_runs(["1"])
     assert run.info.artifact_uri.startswith(f"{base / 'new'}/mlruns/")
 

@@ -38,7 +38,7 @@ def test_a_deleted_experiment_is_refused_with_the_way_to_bring_it_back(database:
 
 
 def test_the_experiment_of_mlflow_itself_is_refused(database: str) -> None:
-    with pytest.raises(TrackingError, match="MLflow's own"):
+    with pytest.raises(TrackingError, match="MLflow's default"):
         Store.open(database, "Default")
 
 

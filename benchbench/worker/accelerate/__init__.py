@@ -12,9 +12,9 @@
     devices.py          which devices there are, and their precisions
     allocator.py        how memory is allocated on Linux, and the peak of a trial
 
-    linear.py           large linear layers, and which processors they are computed on by which products
+    linear.py           large linear layers, and which products compute them on which processors
     linear_products.py  products of large linear layers with small batches
-    lazy_gradient.py    the gradient of a large weight, computed only if somebody looks at it
+    lazy_gradient.py    the gradient of a large weight, computed only if something reads it
     fused_steps.py      fused steps of optimizers
     steps_in_place.py   steps of SGD that write no gradients
     channels_last.py    convolutions with channels last in memory
@@ -24,8 +24,8 @@
     winograd_5x5.py     Winograd's convolutions of 5x5
     layers.py           replaces single layers while a model computes
 
-Modules keep their names, parameters and state. What was done stands in the record, and a trial that is resumed goes on
-with it, on whatever machine.
+Modules keep their names, parameters and state. The record says what was used, and a resumed trial keeps using it,
+on any machine.
 """
 
 from benchbench.worker.accelerate.acceleration import Acceleration, accelerate

@@ -2,7 +2,7 @@
 
 An image of 64x64 in the middle of 150x150 black pixels reaches 19x19 of the 36x36 outputs of AlexNet's first layer. The
 others are the same for every image: they follow from the weights alone, in both directions. Only the first layer is
-computed in parts: in later ones, somebody may read the gradient of an activation, of which each image has its own.
+computed in parts. In later layers, the gradient of an activation may be read, and it differs between images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The gradient of a large linear layer's weight as its two factors: nobody computes it unless somebody looks at it."""
+"""The gradient of a large linear layer's weight as its two factors: it is only computed if something reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products of large linear layers with small batches, faster than by the library that torch gives them to.
+"""Products of large linear layers with small batches, faster than those of the library that torch uses.
 
 A step of a linear layer reads its weights three times and writes them once; at small batches MKL reads them several
 times slower than memory gives them. Here the same products are split or expressed otherwise to avoid that.
