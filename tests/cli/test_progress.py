@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 from support import journals
 
-from benchbench.cli import options
 from benchbench.cli.output import epoch_line
 from benchbench.cli.progress import GridDisplay, RunDisplay
 from benchbench.protocol.jobs import TrialJob
 from benchbench.records.record import Record
+from benchbench.records.tracebacks import DEBUG
 
 JOB = TrialJob(journals.SPEC, "1", "cpu", "images", "folder")
 
@@ -59,7 +59,7 @@ def test_a_terminal_shows_at_once_what_goes_on_before_the_first_trial() -> None:
 def test_what_cost_no_result_shows_its_traceback_when_that_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, *, debug: bool
 ) -> None:
-    monkeypatch.setattr(options, "debug", debug)
+    monkeypatch.setenv(DEBUG, "1" if debug else "")
     console = Console(file=StringIO(), width=80)
     with RunDisplay(console) as display:
         try:

@@ -105,7 +105,7 @@ def test_arrays_are_taken_as_people_have_them() -> None:
     ("given", "message"),
     [
         (np.zeros((2, 4, 5, 6)), "an array of 2 x 4 x 5 x 6 is neither an image of 3 channels"),
-        (np.zeros((5, 6)), "an array of 5 x 6 is no image"),
+        (np.zeros((5, 6)), "an array of 5 x 6 is neither an image"),
         (np.full((3, 5, 6), 0.5), "no raw pixels"),
         (np.full((3, 5, 6), 256), "no raw pixels"),
         (np.eye(6).reshape(1, 6, 6).repeat(3, axis=0), "no raw pixels"),

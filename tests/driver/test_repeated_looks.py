@@ -190,7 +190,7 @@ def test_verdicts_about_several_grids_say_whose_seeds_results_decided(store: Sto
         store.open_parent(name, file=tmp_path / f"{name}.toml", question="", design=design)
     run_seeds(store, range(3))
     (warning,) = (warning for warning in compare().warnings if "--grid FILE" in warning)
-    assert warning.startswith("seeds of rates were added until results decided")
+    assert warning.startswith("seeds of rates were added depending on results")
 
 
 def test_looks_at_hundreds_of_rows_are_remembered_too(store: Store) -> None:

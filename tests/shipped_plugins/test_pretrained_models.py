@@ -65,8 +65,14 @@ def test_options_reach_the_network() -> None:
     ("model", "message"),
     [
         (Torchvision(architecture="resnet19"), "torchvision has no architecture 'resnet19'"),
-        (Torchvision(options=bb.Options({"depth": 3})), "torchvision cannot build resnet18 so: .*depth"),
-        (Timm(architecture=SMALL, options=bb.Options({"depth": 3})), f"timm cannot build {SMALL} so: .*depth"),
+        (
+            Torchvision(options=bb.Options({"depth": 3})),
+            "torchvision cannot build resnet18 with .*: .*depth",
+        ),
+        (
+            Timm(architecture=SMALL, options=bb.Options({"depth": 3})),
+            f"timm cannot build {SMALL} with .*: .*depth",
+        ),
         (Torchvision(pretrained=True, weights=__file__), "both asked for"),
     ],
 )

@@ -19,7 +19,7 @@ from benchbench.worker.accelerate import (
     Case,
     Proof,
     accelerate,
-    in_place,
+    steps_in_place,
     winograd_3x3,
     winograd_5x5,
 )
@@ -189,7 +189,7 @@ def test_broken_steps_in_place_are_dropped_and_steps_stay_fused(
 
 
 def test_steps_in_place_that_forget_all_blocks_but_the_first_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    step, fused = in_place._step, torch._fused_sgd_
+    step, fused = steps_in_place._step, torch._fused_sgd_
 
     def forgetful(*args: Any) -> None:
         blocks: list[Any] = []
@@ -203,7 +203,7 @@ def test_steps_in_place_that_forget_all_blocks_but_the_first_are_dropped(monkeyp
             patch.setattr(torch, "_fused_sgd_", first_block)
             step(*args)
 
-    monkeypatch.setattr(in_place, "_step", forgetful)
+    monkeypatch.setattr(steps_in_place, "_step", forgetful)
     levers = (LinearProducts("images"), FusedSteps(), StepsInPlace("images"))
     proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=levers))
     assert list(proven.dropped) == ["in place"]
