@@ -10,7 +10,7 @@ import torch
 
 from benchbench.errors import DeviceError
 from benchbench.worker.accelerate.all_levers import PLAIN, for_target, recorded
-from benchbench.worker.accelerate.devices import possible_precisions
+from benchbench.worker.accelerate.devices import instruction_set, possible_precisions
 from benchbench.worker.accelerate.fused_steps import keep_implementation
 from benchbench.worker.accelerate.layers import FastLayers
 from benchbench.worker.accelerate.lever import Layers, Target
@@ -133,6 +133,6 @@ def accelerate(
     possible = possible_precisions(device)
     if precision not in possible:
         raise DeviceError(f"precision {precision} is not possible on {device}", hint=f"it can do {', '.join(possible)}")
-    target = Target(device.type, torch.backends.cpu.get_cpu_capability(), precision, is_compiled=compiled)
+    target = Target(device.type, instruction_set(), precision, is_compiled=compiled)
     levers = for_target(target) if mode == "auto" else ()
     return Acceleration(device, precision, mode, levers, compiled=compiled)

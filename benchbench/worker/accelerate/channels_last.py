@@ -31,7 +31,7 @@ class ChannelsLast(Lever):
 
     @classmethod
     def for_target(cls, target: Target) -> Self | None:
-        """For bf16 and tf32 on CUDA, whose tensor cores want it, and for bf16 on AVX-512.
+        """For bf16 and tf32 on CUDA, whose tensor cores want it, and for bf16 on AVX-512 without AMX.
 
         Sums in another order cost batch normalization up to two digits, which matters in fp32 alone.
         """

@@ -58,6 +58,13 @@ def possible_precisions(device: torch.device) -> tuple[str, ...]:
     return ("fp32", "bf16")
 
 
+def instruction_set() -> str:
+    """Return the vector instructions of the CPU as torch calls them, or ``AMX`` if it multiplies matrices as well."""
+    name = torch.backends.cpu.get_cpu_capability()
+    has_amx = name == "AVX512" and torch.cpu._is_amx_tile_supported()  # noqa: SLF001 - nothing public tells
+    return "AMX" if has_amx else name
+
+
 def has_bf16_convolutions() -> bool:
     """Tell whether oneDNN, which computes convolutions on processors, has bf16 kernels for this one.
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """What a trial is computed on, and in. ``instructions`` are those of the CPU, as torch calls them."""
+    """What a trial is computed on, and in. ``instructions`` are the CPU's, see :func:`.instruction_set`."""
 
     device_type: str
     instructions: str

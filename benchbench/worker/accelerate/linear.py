@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import nn
 
+from benchbench.worker.accelerate.fused_steps import can_step_in_place
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient, Factors
 from benchbench.worker.accelerate.lever import Lever, plain_weights
 from benchbench.worker.accelerate.linear_products import PRODUCTS
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from benchbench.worker.accelerate.lever import Case, Layers, Target
     from benchbench.worker.accelerate.linear_products import Products
 
-PRODUCTS_BY_INSTRUCTIONS = {"AVX512": "images", "AVX2": "blocks"}
-"""Which products are faster than torch's own, by what torch calls the instructions of the processor."""
+PRODUCTS_BY_INSTRUCTIONS = {"AMX": "images", "AVX512": "images", "AVX2": "blocks"}
+"""Which products are faster than torch's own, by the instructions of the processor."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,19 @@ class LinearProducts(Lever):
     """Products of large linear layers that read their weights as fast as memory gives them."""
 
     name: str
+    only_in_place: bool = False
     fact = "linear"
 
     @classmethod
     def for_target(cls, target: Target) -> Self | None:
-        """On processors, by the products that their instructions suit, unless the model is compiled."""
+        """On processors, by the products that their instructions suit, unless the model is compiled.
+
+        Processors with AMX are Intel's. In fp32, torch's own products are no slower there, but steps in place are
+        faster, and need these.
+        """
         name = PRODUCTS_BY_INSTRUCTIONS.get(target.instructions)
-        return None if name is None or target.device_type != "cpu" or target.is_compiled else cls(name)
+        only_in_place = target.instructions == "AMX" and target.precision == "fp32"
+        return None if name is None or target.device_type != "cpu" or target.is_compiled else cls(name, only_in_place)
 
     @classmethod
     def recorded(cls, facts: Mapping[str, str]) -> Self | None:
@@ -44,7 +51,7 @@ class LinearProducts(Lever):
 
     def fits(self, case: Case) -> bool:
         """Tell whether full batches of a layer are computed so."""
-        return bool(large_weights(case, self.name))
+        return bool(large_weights(case, self.name)) and (not self.only_in_place or can_step_in_place(case))
 
     def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002 - the same for all levers
         """Compute large layers so."""

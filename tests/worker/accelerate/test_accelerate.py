@@ -288,6 +288,7 @@ def test_a_gpu_takes_the_same_steps_accelerated(*, compiled: bool) -> None:
         ("cuda", "AVX2", "bf16", True),
         ("cpu", "AVX512", "fp32", False),
         ("cpu", "AVX512", "bf16", True),
+        ("cpu", "AMX", "bf16", False),
         ("cpu", "AVX2", "bf16", False),
         ("mps", "DEFAULT", "fp32", False),
     ],
@@ -296,6 +297,31 @@ def test_channels_are_last_where_it_is_faster_and_no_less_exact(
     device_type: str, instructions: str, precision: Precision, *, is_last: bool
 ) -> None:
     assert (ChannelsLast.for_target(Target(device_type, instructions, precision)) is not None) is is_last
+
+
+@pytest.mark.parametrize(
+    ("instructions", "precision", "optimizer", "clips_gradients", "is_faster"),
+    [
+        ("AMX", "fp32", torch.optim.SGD, False, True),
+        ("AMX", "fp32", torch.optim.SGD, True, False),
+        ("AMX", "fp32", torch.optim.Adam, False, False),
+        ("AMX", "bf16", torch.optim.Adam, False, True),
+        ("AVX512", "fp32", torch.optim.Adam, False, True),
+        ("DEFAULT", "fp32", torch.optim.SGD, False, False),
+    ],
+)
+def test_products_are_used_where_they_were_measured_to_be_faster(
+    instructions: str,
+    precision: Precision,
+    optimizer: type[torch.optim.Optimizer],
+    *,
+    clips_gradients: bool,
+    is_faster: bool,
+) -> None:
+    layer = large_layer()
+    case = Case(layer, optimizer(layer.parameters()), 12, clips_gradients=clips_gradients)
+    lever = LinearProducts.for_target(Target("cpu", instructions, precision))
+    assert (lever is not None and lever.fits(case)) is is_faster
 
 
 @pytest.mark.gpu
