@@ -37,8 +37,7 @@ from benchbench.worker.accelerate import (
     lazy_gradient,
     linear_products,
     possible_precisions,
-    winograd_3x3,
-    winograd_5x5,
+    winograd,
 )
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.steps_in_place import StepsInPlace
@@ -64,7 +63,7 @@ CASES = {
 HELPERS: dict[type, tuple[ModuleType, ...]] = {
     LinearProducts: (linear_products,),
     StepsInPlace: (lazy_gradient,),
-    Winograd: (winograd_3x3, winograd_5x5),
+    Winograd: (winograd,),
 }
 """Modules that nothing but one lever needs, besides its own."""
 

@@ -19,9 +19,7 @@
     steps_in_place.py   steps of SGD that write no gradients
     channels_last.py    convolutions with channels last in memory
     constant_border.py  convolutions of images with a constant border, computed once for all images
-    winograd.py         Winograd's convolutions, with fewer multiplications
-    winograd_3x3.py     Winograd's convolutions of 3x3
-    winograd_5x5.py     Winograd's convolutions of 5x5
+    winograd.py         Winograd's convolutions of 3x3, with fewer multiplications
     layers.py           replaces single layers while a model computes
 
 Modules keep their names, parameters and state. The record says what was used, and a resumed trial keeps using it,

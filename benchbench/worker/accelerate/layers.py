@@ -10,7 +10,7 @@ from torch.autograd import forward_ad
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from torch.overrides import TorchFunctionMode
 
-from benchbench.worker.accelerate import constant_border, linear, winograd_3x3, winograd_5x5
+from benchbench.worker.accelerate import constant_border, linear, winograd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ class FastLayers(TorchFunctionMode):
 
     With ``products``, :func:`torch.nn.functional.linear` takes those that fit it, in fp32 also under autocast: the
     weights would have to be read and written once more to be converted. The gradients of the ``factored`` weights are
-    computed only if somebody looks at them. ``with_winograd``, convolutions of 3x3 and 5x5 are computed so.
+    computed only if somebody looks at them. ``with_winograd``, convolutions of 3x3 are computed so.
 
     With ``window``, convolutions of ``images`` are taken apart: of this very tensor, which needs no gradient, and of
     nothing that a model makes of it.
@@ -100,12 +100,9 @@ class FastLayers(TorchFunctionMode):
         return self._convolved(input, weight, bias, stride, padding)
 
     def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any = 0) -> Tensor:
-        geometry = {"stride": stride, "padding": padding}
-        if self._layers.with_winograd and not torch.is_autocast_enabled("cpu"):
-            if winograd_3x3.fits(x, weight, **geometry):
-                return winograd_3x3.conv2d(x, weight, bias)
-            if winograd_5x5.fits(x, weight, **geometry):
-                return winograd_5x5.conv2d(x, weight, bias, padding=padding)
+        is_open = self._layers.with_winograd and not torch.is_autocast_enabled("cpu")
+        if is_open and winograd.fits(x, weight, stride=stride, padding=padding):
+            return winograd.conv2d(x, weight, bias)
         return F.conv2d(x, weight, bias, stride, padding)
 
     def _is_as_given(self, images: Tensor) -> bool:

@@ -8,7 +8,7 @@ import torch
 from products import milliseconds
 from torch.nn import functional as F
 
-from benchbench.worker.accelerate import constant_border, keep_freed_memory, winograd_3x3, winograd_5x5
+from benchbench.worker.accelerate import constant_border, keep_freed_memory, winograd
 from benchbench.worker.batches import Span, Window
 
 if TYPE_CHECKING:
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 CHANNELS = (64, 128, 256, 512)
 SIZES = (2, 4, 8, 16)
 BATCH_SIZES = (4, 12, 32, 64)
-
-
-CHANNELS_5X5 = ((32, 64), (64, 64), (64, 192), (128, 128), (256, 256))
-SIZES_5X5 = (8, 14)
 
 
 def step(convolve: Callable[[], Tensor]) -> Callable[[], None]:
@@ -55,22 +51,7 @@ def _apart(images: Tensor, window: Window, weight: Tensor, *, stride: int = 1) -
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
-    if winograd_5x5.fits(x, weight, stride=stride, padding=0):
-        return winograd_5x5.conv2d(x, weight, bias)
     return F.conv2d(x, weight, bias, stride)
-
-
-def measure_5x5(channels: tuple[int, int], size: int, batch_size: int) -> None:
-    """Print a line for a convolution of 5x5 with as many outputs in each direction; a star where it is taken."""
-    x = torch.randn(batch_size, channels[0], size + 4, size + 4, requires_grad=True)
-    weight = torch.randn(channels[1], channels[0], 5, 5, requires_grad=True)
-    ways = {
-        "torch": step(lambda: F.conv2d(x, weight)),
-        "winograd": step(lambda: winograd_5x5.conv2d(x, weight, None)),
-    }
-    mark = "*" if winograd_5x5.fits(x, weight, stride=1, padding=0) else " "
-    times = milliseconds(ways)
-    print(f"5x5, {channels} channels, {size:2}x{size:<2} {mark} batch {batch_size:4}  {_line(times, 'winograd')}")
 
 
 def measure_winograd(channels: int, size: int, batch_size: int) -> None:
@@ -79,9 +60,9 @@ def measure_winograd(channels: int, size: int, batch_size: int) -> None:
     weight = torch.randn(channels, channels, 3, 3, requires_grad=True)
     ways = {
         "torch": step(lambda: F.conv2d(x, weight, padding=1)),
-        "winograd": step(lambda: winograd_3x3.conv2d(x, weight, None)),
+        "winograd": step(lambda: winograd.conv2d(x, weight, None)),
     }
-    mark = "*" if winograd_3x3.fits(x, weight, stride=1, padding=1) else " "
+    mark = "*" if winograd.fits(x, weight, stride=1, padding=1) else " "
     times = milliseconds(ways)
     print(f"3x3, {channels:3} channels, {size:2}x{size:<2} {mark} batch {batch_size:4}  {_line(times, 'winograd')}")
 
@@ -95,10 +76,6 @@ if __name__ == "__main__":
     print(f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     for count in BATCH_SIZES:
         measure_border(count)
-    for both in CHANNELS_5X5:
-        for extent in SIZES_5X5:
-            for count in BATCH_SIZES:
-                measure_5x5(both, extent, count)
     for width in CHANNELS:
         for extent in SIZES:
             for count in BATCH_SIZES:
