@@ -70,7 +70,7 @@ def _fresh_writer(folder: Path) -> Any:
 
 def _folder_name(record: bb.Record) -> str:
     """Return such as ``alexnet-sgd-tinyimage10-s0-20260101-120000-0a1b2c3d``."""
-    from benchbench.tracking.content import run_name
+    from benchbench.tracking.run_data import run_name
 
     return f"{run_name(record.spec)}-{record.attempt}"
 

@@ -15,7 +15,7 @@
     verdicts.py                what a difference says, in words
     sequential_tests.py        tests at several looks that share one level
     adaptive.py                comparisons whose number of seeds depends on the results
-    as_designed.py             the comparison that a design asks for: adaptive, of fixed seeds or of all trials
+    designed_comparison.py     the comparison that a design asks for: adaptive, of fixed seeds or of all trials
     warnings.py                what else differs between the trials of a comparison
     formatting.py              means, intervals and differences as text
     comparison_tables.py       a comparison as tables: text, Markdown, LaTeX and CSV

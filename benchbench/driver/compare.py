@@ -14,7 +14,7 @@ from benchbench.driver.repeated_looks import compare_at_this_look, compare_group
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, closest
-from benchbench.tracking.look_memory import look_memory
+from benchbench.tracking.remembered_looks import look_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import compare_records, formatting
 from benchbench.compare.adaptive import follow
-from benchbench.compare.as_designed import compare_as_designed
 from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.designed_comparison import compare_as_designed
 from benchbench.compare.groups import ComparedGroup, Group, num_configurations, split
 from benchbench.errors import SpecError, TrackingError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchbench.config.compare_section import Compare
     from benchbench.config.design import Design
     from benchbench.records.record import Record
-    from benchbench.tracking.look_memory import LookMemory
+    from benchbench.tracking.remembered_looks import LookMemory
 
 
 def compare_groups_at_this_look(

@@ -317,7 +317,7 @@ class _Work:
     ) -> GridPage:
         from benchbench.driver.repeated_looks import compare_groups_at_this_look
         from benchbench.report.grid_page import grid_page
-        from benchbench.tracking.look_memory import LookMemory
+        from benchbench.tracking.remembered_looks import LookMemory
 
         records = [self._known(item, store) for item in batches.wanted]
         known = [record for record in records if record is not None]

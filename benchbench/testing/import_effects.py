@@ -17,7 +17,7 @@ import torch
 from benchbench.plugin.loading import load
 from benchbench.protocol.plugin_check_messages import Outcome
 from benchbench.testing.checking import check, outcomes, require
-from benchbench.worker.switches import put_back
+from benchbench.worker.torch_settings import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

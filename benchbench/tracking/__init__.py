@@ -5,14 +5,14 @@
     address.py            where the store is, and whether it can be used
     client.py             imports MLflow: without telemetry, log lines and long retries
     experiments.py        finds, makes and checks experiments, also those that were renamed
-    moved.py              a database that was moved or copied with the files of its runs
+    moved_folder.py       a database that was moved or copied with the files of its runs
     store.py              the store, and the run that a journal belongs to
     delivery.py           sends a journal's events and files to its run
     repeated_delivery.py  sends journals while training goes on
-    content.py            params, tags and descriptions of the runs of trials
+    run_data.py           params, tags and descriptions of the runs of trials
     logged_models.py      the trained model as an MLflow logged model
     grid_runs.py          the run of a grid, and which of its trials are done
-    look_memory.py        how often a comparison was looked at
+    remembered_looks.py   how often a comparison was looked at
     timing_runs.py        the runs of bench time
     exporting.py          writes runs into a results file
     importing.py          reads runs of a results file into the store

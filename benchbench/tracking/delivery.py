@@ -8,7 +8,7 @@ from benchbench.paths import is_partial
 from benchbench.records import file_names
 from benchbench.records.events import Started
 from benchbench.records.record import MlflowRun, Record
-from benchbench.tracking import content, logged_models
+from benchbench.tracking import logged_models, run_data
 from benchbench.tracking.client import log_in_batches
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Delivery:
             return False
         if record.status == "running" and self._status != "RUNNING":
             self._client.update_run(self.run.run_id, status="RUNNING")
-            self._send_values({}, {content.STATUS_TAG: "running"}, [])
+            self._send_values({}, {run_data.STATUS_TAG: "running"}, [])
             self._status = "RUNNING"
         new = events[self._num_events :]
         params, tags = self._send_facts(new)
@@ -65,7 +65,7 @@ class Delivery:
         """Yield the metrics of events; those of an end stand at the epochs that the trial had then."""
         for event in events:
             self._record = Record.of([event]) if self._record is None else self._record.then(event)
-            yield from content.points(event, last_epoch=len(self._record.epochs))
+            yield from run_data.points(event, last_epoch=len(self._record.epochs))
 
     def _send_facts(self, events: list[Event]) -> tuple[dict[str, str], dict[str, str]]:
         """Send the dataset inputs, and return the params and tags of what began."""
@@ -73,10 +73,10 @@ class Delivery:
         tags: dict[str, str] = {}
         for event in events:
             if isinstance(event, Started):
-                params, tags = content.params(event.spec), content.start_tags(event)
-                splits = content.inputs(event)
+                params, tags = run_data.params(event.spec), run_data.start_tags(event)
+                splits = run_data.inputs(event)
                 if len(splits) != self._num_inputs:
-                    self._client.log_inputs(self.run.run_id, [content.dataset_input(split) for split in splits])
+                    self._client.log_inputs(self.run.run_id, [run_data.dataset_input(split) for split in splits])
         return params, tags
 
     def _send_files(self, record: Record, artifacts: Path) -> None:
@@ -90,10 +90,10 @@ class Delivery:
             logged_models.send(self._client, self.run, record, folder=model)
 
     def _end_tags(self, record: Record) -> dict[str, str]:
-        tags = content.end_tags(record)
-        if self._tags.get(content.ERROR_TAG) and content.ERROR_TAG not in tags:
+        tags = run_data.end_tags(record)
+        if self._tags.get(run_data.ERROR_TAG) and run_data.ERROR_TAG not in tags:
             # An earlier end of the trial, after which it was resumed.
-            return {content.ERROR_TAG: "", content.NOTE_TAG: ""} | tags
+            return {run_data.ERROR_TAG: "", run_data.NOTE_TAG: ""} | tags
         return tags
 
     def _send_values(self, params: dict[str, str], tags: dict[str, str], points: list[Point]) -> None:

@@ -15,10 +15,10 @@ from benchbench.errors import SpecError, TrackingError
 from benchbench.paths import NO_ROOM, replacing
 from benchbench.records import file_names, results_file
 from benchbench.records.redaction import has_paths, without_credentials, without_paths
-from benchbench.tracking import content, grid_runs, timing_runs
+from benchbench.tracking import grid_runs, run_data, timing_runs
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.logged_models import find_model
-from benchbench.tracking.moved import current_address
+from benchbench.tracking.moved_folder import current_address
 from benchbench.tracking.reading import reading, search
 from benchbench.tracking.stored_records import record_of
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 _DIGITS = 12
-_LEFT_OUT = ("mlflow.source.git.", "mlflow.runName", content.PARENT_TAG)
+_LEFT_OUT = ("mlflow.source.git.", "mlflow.runName", run_data.PARENT_TAG)
 
 
 class Exported(NamedTuple):
@@ -98,7 +98,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _is_ours(run: entities.Run) -> bool:
-    return not {content.ATTEMPT_TAG, content.KIND_TAG, grid_runs.GRID_TAG}.isdisjoint(run.data.tags)
+    return not {run_data.ATTEMPT_TAG, run_data.KIND_TAG, grid_runs.GRID_TAG}.isdisjoint(run.data.tags)
 
 
 def _chosen(runs: list[entities.Run], run_ids: Collection[str]) -> list[entities.Run]:
@@ -110,14 +110,14 @@ def _chosen(runs: list[entities.Run], run_ids: Collection[str]) -> list[entities
             problem = "several runs begin with" if matching else "no run of the experiment has the id"
             raise TrackingError(f"{problem} {run_id}", hint="`bench runs list` shows the ids")
         named |= matching
-    parents = {run.data.tags.get(content.PARENT_TAG, "") for run in runs if run.info.run_id in named}
+    parents = {run.data.tags.get(run_data.PARENT_TAG, "") for run in runs if run.info.run_id in named}
     return [
-        run for run in runs if run.info.run_id in named | parents or run.data.tags.get(content.PARENT_TAG, "") in named
+        run for run in runs if run.info.run_id in named | parents or run.data.tags.get(run_data.PARENT_TAG, "") in named
     ]
 
 
 def _described(run: entities.Run, exported: set[str]) -> results_file.Run:
-    parent = run.data.tags.get(content.PARENT_TAG, "")
+    parent = run.data.tags.get(run_data.PARENT_TAG, "")
     tags = {
         key: without_paths(without_credentials(value))
         for key, value in run.data.tags.items()
@@ -158,7 +158,7 @@ def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, l
     writer.metrics(run_id, tuple(points))
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         _write_artifacts(store, run, writer, level, Path(folder))
-        has_record = content.ATTEMPT_TAG not in run.data.tags or _write_record(store, run, writer, Path(folder))
+        has_record = run_data.ATTEMPT_TAG not in run.data.tags or _write_record(store, run, writer, Path(folder))
         if level == "full":
             _write_model(store, run, writer, Path(folder))
     return has_record
@@ -202,7 +202,7 @@ def _write_record(store: Reading, run: entities.Run, writer: results_file.Writer
 def _write_model(store: Reading, run: entities.Run, writer: results_file.Writer, folder: Path) -> None:
     from mlflow import artifacts
 
-    attempt = run.data.tags.get(content.ATTEMPT_TAG)
+    attempt = run.data.tags.get(run_data.ATTEMPT_TAG)
     model = find_model(store.client, run.info.experiment_id, attempt) if attempt else None
     if model is not None:
         got = artifacts.download_artifacts(
@@ -224,10 +224,10 @@ def _summary(runs: list[entities.Run], *, num_running: int, num_without_record: 
     if keys:
         notes.append(f"{', '.join(sorted(keys))}: an absolute path, which stays since it is part of the spec id")
     return Exported(
-        num_trials=sum(content.ATTEMPT_TAG in tag for tag in tags),
+        num_trials=sum(run_data.ATTEMPT_TAG in tag for tag in tags),
         num_grids=sum(grid_runs.GRID_TAG in tag for tag in tags),
         num_timings=sum(
-            tag.get(content.KIND_TAG) == timing_runs.KIND and content.PARENT_TAG not in tag for tag in tags
+            tag.get(run_data.KIND_TAG) == timing_runs.KIND and run_data.PARENT_TAG not in tag for tag in tags
         ),
         notes=tuple(notes),
     )

@@ -12,7 +12,7 @@ from benchbench.records.events import rank
 from benchbench.records.json_adapter import json_adapter
 from benchbench.records.known_runs import FinishedRun, Known
 from benchbench.records.redaction import without_credentials
-from benchbench.tracking import content
+from benchbench.tracking import run_data
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import reading, search
 
@@ -50,17 +50,17 @@ def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -
     """
     from mlflow.entities import ViewType
 
-    is_finished = f"tags.`{content.STATUS_TAG}` = 'finished'"
+    is_finished = f"tags.`{run_data.STATUS_TAG}` = 'finished'"
     queries = [is_finished]
     if len(spec_ids) <= FEW_SPECS:
-        queries = [f"{is_finished} and tags.`{content.SPEC_TAG}` = '{spec_id}'" for spec_id in spec_ids]
+        queries = [f"{is_finished} and tags.`{run_data.SPEC_TAG}` = '{spec_id}'" for spec_id in spec_ids]
     finished = {
-        (run.data.tags[content.SPEC_TAG], run.data.tags[content.DATA_TAG]): _finished(run)
+        (run.data.tags[run_data.SPEC_TAG], run.data.tags[run_data.DATA_TAG]): _finished(run)
         for query in queries
         for run in search(client, experiment_id, query, ViewType.ACTIVE_ONLY)
     }
     deleted = search(client, experiment_id, "", ViewType.DELETED_ONLY)
-    attempts = {run.data.tags.get(content.ATTEMPT_TAG, "") for run in deleted}
+    attempts = {run.data.tags.get(run_data.ATTEMPT_TAG, "") for run in deleted}
     return Known(finished=finished, deleted_attempts=frozenset(attempts))
 
 
@@ -71,8 +71,8 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
         client.update_run(run_id, status="RUNNING")
         return run_id
     # What stands here until the grid ends for the first time; afterwards its description does.
-    note = {content.NOTE_TAG: question} if question else {}
-    tags = _identity_tags(name, file) | {content.KIND_TAG: "grid"} | note
+    note = {run_data.NOTE_TAG: question} if question else {}
+    tags = _identity_tags(name, file) | {run_data.KIND_TAG: "grid"} | note
     run = client.create_run(experiment_id, run_name=name, tags=tags)
     return str(run.info.run_id)
 
@@ -105,7 +105,7 @@ def find_designs(experiment: str, *, name: str = "", file: Path | None = None) -
         runs = list(store.client.search_runs([experiment_id], query))
         if file and not runs:  # the grid was imported, and its file lay in another folder
             of_name = store.client.search_runs([experiment_id], _query({GRID_TAG: searchable(name)}))
-            runs = [run for run in of_name if content.ORIGIN_TAG in run.data.tags]
+            runs = [run for run in of_name if run_data.ORIGIN_TAG in run.data.tags]
     if len(runs) == 1:
         return designs_of(runs[0])
     return Designs(grids=tuple(run.data.tags[GRID_TAG] for run in runs if run.data.tags.get(DESIGN_TAG)))
@@ -121,7 +121,7 @@ def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", f
         if name and file and (run_id := _find(client, experiment_id, name, file)):
             return run_id
         tags = [client.get_run(run_id).data.tags for run_id in run_ids]
-        parents = {tag[content.PARENT_TAG] for tag in tags if content.PARENT_TAG in tag}
+        parents = {tag[run_data.PARENT_TAG] for tag in tags if run_data.PARENT_TAG in tag}
         if len(parents) != 1:
             return None
         parent = client.get_run(parents.pop())
@@ -146,7 +146,7 @@ def close_parent(client: MlflowClient, end: GridEnd) -> None:
     """End the run of a grid, then describe it: a run that cannot keep files has ended all the same."""
     client.set_terminated(end.run_id, status=end.status.upper())
     if end.note:
-        client.set_tag(end.run_id, content.NOTE_TAG, without_credentials(end.note))
+        client.set_tag(end.run_id, run_data.NOTE_TAG, without_credentials(end.note))
     for name, text in end.files.items():
         client.log_text(end.run_id, without_credentials(text), name)
     tables = [{"path": name, "type": "table"} for name in end.files if name.endswith(".json")]
@@ -164,8 +164,8 @@ def _finished(run: Run) -> FinishedRun:
     tags, metrics = run.data.tags, run.data.metrics
     return FinishedRun(
         run_id=run.info.run_id,
-        sources=_under(tags, content.SOURCE_TAG),
-        versions=_under(tags, content.VERSION_TAG),
+        sources=_under(tags, run_data.SOURCE_TAG),
+        versions=_under(tags, run_data.VERSION_TAG),
         wall_seconds=metrics.get(metric_names.WALL_SECONDS),
         rank=rank(
             metrics.get(metric_names.FINAL_VAL_ACCURACY, -1.0), metrics.get(metric_names.FINAL_VAL_LOSS, float("inf"))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchbench.records.metric_names import FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS
 from benchbench.records.record import MlflowRun
-from benchbench.tracking import content, grid_runs, logged_models
+from benchbench.tracking import grid_runs, logged_models, run_data
 from benchbench.tracking.client import log_in_batches
-from benchbench.tracking.moved import follow_run
+from benchbench.tracking.moved_folder import follow_run
 from benchbench.tracking.reading import as_tracking_error
 
 if TYPE_CHECKING:
@@ -66,16 +66,16 @@ def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], 
 
 
 def _origin(run: ExportedRun) -> str:
-    return run.tags.get(content.ORIGIN_TAG, run.run_id)
+    return run.tags.get(run_data.ORIGIN_TAG, run.run_id)
 
 
 def _find(store: Store, run: ExportedRun) -> entities.Run | None:
     """Return the run if it is in the store: a trial by its attempt, others by their origin, a grid by its file too."""
-    if attempt := run.tags.get(content.ATTEMPT_TAG):
-        queries = [f"tags.`{content.ATTEMPT_TAG}` = '{grid_runs.searchable(attempt)}'"]
+    if attempt := run.tags.get(run_data.ATTEMPT_TAG):
+        queries = [f"tags.`{run_data.ATTEMPT_TAG}` = '{grid_runs.searchable(attempt)}'"]
     else:
         origin = grid_runs.searchable(_origin(run))
-        queries = [f"tags.`{content.ORIGIN_TAG}` = '{origin}'", f"attributes.run_id = '{origin}'"]
+        queries = [f"tags.`{run_data.ORIGIN_TAG}` = '{origin}'", f"attributes.run_id = '{origin}'"]
     if grid_runs.GRID_TAG in run.tags:
         named = [
             f"tags.`{tag}` = '{grid_runs.searchable(run.tags.get(tag, ''))}'"
@@ -91,28 +91,28 @@ def _find(store: Store, run: ExportedRun) -> entities.Run | None:
 
 def _put_below(store: Store, existing: entities.Run, parent: str) -> None:
     """Put a run below its grid if it was imported before the grid had ended, and so before the grid's own run."""
-    if parent and content.ORIGIN_TAG in existing.data.tags and content.PARENT_TAG not in existing.data.tags:
-        store.client.set_tag(existing.info.run_id, content.PARENT_TAG, parent)
+    if parent and run_data.ORIGIN_TAG in existing.data.tags and run_data.PARENT_TAG not in existing.data.tags:
+        store.client.set_tag(existing.info.run_id, run_data.PARENT_TAG, parent)
 
 
 def _went_on(run: ExportedRun, existing: entities.Run) -> bool:
     """Tell whether a run that was imported ended later where it comes from."""
-    is_same = existing.data.tags.get(content.ORIGIN_TAG) == _origin(run)
+    is_same = existing.data.tags.get(run_data.ORIGIN_TAG) == _origin(run)
     return is_same and (run.ended_ms or 0) > (existing.info.end_time or 0)
 
 
 def _clashes(run: ExportedRun, points: tuple[Point, ...], existing: entities.Run) -> list[str]:
     """Return what a run that is there says otherwise, if anything."""
-    if content.ATTEMPT_TAG not in run.tags:
+    if run_data.ATTEMPT_TAG not in run.tags:
         return []
     # The latest is what MLflow takes for the value of a metric; a trial that was resumed has two wall clocks.
     last = {point.key: point.value for point in sorted(points, key=lambda point: (point.step, point.timestamp_ms))}
     facts = [
-        tag for tag in (content.SPEC_TAG, content.DATA_TAG) if run.tags.get(tag) != existing.data.tags.get(tag)
+        tag for tag in (run_data.SPEC_TAG, run_data.DATA_TAG) if run.tags.get(tag) != existing.data.tags.get(tag)
     ] + [key for key in _COMPARED if key in last and not _is_equal(last[key], existing.data.metrics.get(key))]
     if not facts:
         return []
-    return [f"the trial {run.tags[content.ATTEMPT_TAG]} is here with another {facts[0]}: it is left as it is"]
+    return [f"the trial {run.tags[run_data.ATTEMPT_TAG]} is here with another {facts[0]}: it is left as it is"]
 
 
 def _is_equal(value: float, stored: float | None) -> bool:
@@ -127,10 +127,10 @@ def _begin(store: Store, existing: entities.Run) -> entities.Run:
 
 def _create(store: Store, run: ExportedRun, parent: str) -> entities.Run:
     """Make the run. No grid and no comparison takes it for a finished trial until all of it is there."""
-    tags = {key: value for key, value in run.tags.items() if key != content.STATUS_TAG}
-    tags |= {content.ORIGIN_TAG: _origin(run), UNFINISHED_TAG: "unfinished"}
+    tags = {key: value for key, value in run.tags.items() if key != run_data.STATUS_TAG}
+    tags |= {run_data.ORIGIN_TAG: _origin(run), UNFINISHED_TAG: "unfinished"}
     if parent:
-        tags[content.PARENT_TAG] = parent
+        tags[run_data.PARENT_TAG] = parent
     return store.client.create_run(store.experiment_id, start_time=run.started_ms, run_name=run.name, tags=tags)
 
 
@@ -139,12 +139,12 @@ def _fill(store: Store, target: entities.Run, run: ExportedRun, reader: Reader) 
     client, run_id = store.client, target.info.run_id
     log_in_batches(client, run_id, params=run.params, points=reader.metrics(run.run_id))
     if run.inputs and not (target.inputs and target.inputs.dataset_inputs):
-        client.log_inputs(run_id, [content.dataset_input(given) for given in run.inputs])
+        client.log_inputs(run_id, [run_data.dataset_input(given) for given in run.inputs])
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         _send_files(store, run_id, run, reader, Path(folder))
     existing_tags = target.data.tags
     tags = {
-        key: value for key, value in run.tags.items() if key != content.ORIGIN_TAG and existing_tags.get(key) != value
+        key: value for key, value in run.tags.items() if key != run_data.ORIGIN_TAG and existing_tags.get(key) != value
     }
     log_in_batches(client, run_id, tags=tags)
     client.set_terminated(run_id, status=run.status, end_time=run.ended_ms)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchbench.records import file_names
 from benchbench.records.metric_names import final_values
-from benchbench.tracking import content
+from benchbench.tracking import run_data
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,7 +31,7 @@ def send(client: MlflowClient, run: MlflowRun, record: Record, *, folder: Path) 
 
 def find_model(client: MlflowClient, experiment_id: str, attempt: str) -> LoggedModel | None:
     """Return the trained model of an attempt, if MLflow has it."""
-    tagged = f"tags.`{content.ATTEMPT_TAG}` = '{attempt}'"
+    tagged = f"tags.`{run_data.ATTEMPT_TAG}` = '{attempt}'"
     models = client.search_logged_models([experiment_id], tagged, max_results=1)
     return models[0] if models else None
 
@@ -41,8 +41,8 @@ def _create(client: MlflowClient, run: MlflowRun, record: Record) -> LoggedModel
         run.experiment_id,
         name=file_names.MODEL_FOLDER,
         source_run_id=run.run_id,
-        tags={content.ATTEMPT_TAG: record.attempt},
-        params=content.params(record.spec),
+        tags={run_data.ATTEMPT_TAG: record.attempt},
+        params=run_data.params(record.spec),
         model_type="classifier",
     )
 

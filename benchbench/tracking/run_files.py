@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchbench.records import file_names
 from benchbench.tracking.address import find_store
 from benchbench.tracking.client import mlflow_client
-from benchbench.tracking.moved import current_address, follow_move, follow_run
+from benchbench.tracking.moved_folder import current_address, follow_move, follow_run
 from benchbench.tracking.reading import as_tracking_error, reading
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from benchbench.errors import SpecError, closest
 from benchbench.records import file_names
-from benchbench.tracking import content
+from benchbench.tracking import run_data
 from benchbench.tracking.experiments import find_experiment
-from benchbench.tracking.moved import current_address, local_path
+from benchbench.tracking.moved_folder import current_address, local_path
 from benchbench.tracking.reading import reading, search
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def find_model(name: str, experiment: str, folder: Path, *, trust: bool) -> RunM
     """
     with reading() as store:
         run = _find_run(store, name, experiment)
-        if content.ORIGIN_TAG in run.data.tags and not trust:
+        if run_data.ORIGIN_TAG in run.data.tags and not trust:
             raise SpecError(
                 f"the model of run {run.info.run_name} came with a results file, and loading a model can run any code",
                 hint="--trust loads it, if you trust whoever made the file",
@@ -62,7 +62,7 @@ def _find_run(store: Reading, name: str, experiment: str) -> Run:
     runs = [
         run
         for run in search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY)
-        if content.ATTEMPT_TAG in run.data.tags
+        if run_data.ATTEMPT_TAG in run.data.tags
     ]
     matching = [run for run in runs if run.info.run_name == name] or [
         run for run in runs if run.info.run_id.startswith(name)

@@ -22,12 +22,12 @@ from benchbench.records.journal import Journal
 from benchbench.records.record import Record
 from benchbench.records.redaction import without_credentials
 from benchbench.records.sqlite_addresses import sqlite_path
-from benchbench.tracking import content, grid_runs
+from benchbench.tracking import grid_runs, run_data
 from benchbench.tracking.address import find_store
 from benchbench.tracking.client import make_database, mlflow_client
 from benchbench.tracking.delivery import Delivery
 from benchbench.tracking.experiments import check_experiment, open_experiment, same_experiment
-from benchbench.tracking.moved import follow_move, follow_run
+from benchbench.tracking.moved_folder import follow_move, follow_run
 from benchbench.tracking.reading import as_tracking_error, other_version_hint
 
 if TYPE_CHECKING:
@@ -180,15 +180,15 @@ class Store:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-        tagged = f"tags.`{content.ATTEMPT_TAG}` = '{attempt}'"
+        tagged = f"tags.`{run_data.ATTEMPT_TAG}` = '{attempt}'"
         runs = self.client.search_runs([experiment_id], tagged, ViewType.ALL, max_results=1)
         return runs[0] if runs else None
 
     def _create(self, started: Started, experiment_id: str, claim: Claim | None) -> Run:
-        tags = content.start_tags(started) | {content.STATUS_TAG: "running"}
+        tags = run_data.start_tags(started) | {run_data.STATUS_TAG: "running"}
         if claim is not None and claim.parent_run_id:
-            tags[content.PARENT_TAG] = claim.parent_run_id
-        name = content.run_name(started.spec, claim.varied if claim else "")
+            tags[run_data.PARENT_TAG] = claim.parent_run_id
+        name = run_data.run_name(started.spec, claim.varied if claim else "")
         return self.client.create_run(experiment_id, start_time=started.timestamp_ms, run_name=name, tags=tags)
 
     def _experiment_of(self, claim: Claim | None) -> str:

@@ -19,7 +19,7 @@ from benchbench.records.journal import Journal
 from benchbench.records.known_runs import Predictions
 from benchbench.records.record import MlflowRun, OtherFormatError, Record, RecordError
 from benchbench.records.results_file import cleaned_predictions
-from benchbench.tracking import content
+from benchbench.tracking import run_data
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import Reading, as_tracking_error, reading, search
 from benchbench.tracking.run_files import artifact_text
@@ -74,7 +74,7 @@ def read_experiment(
         trials = [
             run
             for run in runs
-            if content.ATTEMPT_TAG in run.data.tags and (not spec_ids or run.data.tags[content.SPEC_TAG] in spec_ids)
+            if run_data.ATTEMPT_TAG in run.data.tags and (not spec_ids or run.data.tags[run_data.SPEC_TAG] in spec_ids)
         ]
         records = {run.info.run_id: record_of(store, run) for run in trials}
     waiting = [
@@ -101,7 +101,7 @@ def record_of(store: Reading, run: Run) -> Record | None:
     text = artifact_text(store, run, file_names.RECORD)
     kept = None if text is None else _parse(text, run)
     # The file may be that of an earlier end of the trial, after which it was resumed.
-    if kept is None or (kept.status, kept.ended_ms) != (run.data.tags.get(content.STATUS_TAG), run.info.end_time):
+    if kept is None or (kept.status, kept.ended_ms) != (run.data.tags.get(run_data.STATUS_TAG), run.info.end_time):
         kept = _from_journal(run) or kept
     return None if kept is None else replace(kept, mlflow=address)
 
@@ -112,7 +112,7 @@ def _parse(text: str, run: Run) -> Record:
     except RecordError as error:
         hint = "delete the run to leave it out"
         if isinstance(error, OtherFormatError):
-            version = run.data.tags.get(f"{content.VERSION_TAG}benchbench", "another version")
+            version = run.data.tags.get(f"{run_data.VERSION_TAG}benchbench", "another version")
             hint = f"benchbench {version} wrote it; read it with that version, or {hint}"
         subject = f"the {file_names.RECORD} of run {run.info.run_id} ({run.info.run_name})"
         raise TrackingError(f"{subject} {error}", hint=hint) from error
@@ -120,7 +120,7 @@ def _parse(text: str, run: Run) -> Record:
 
 def _from_journal(run: Run) -> Record | None:
     tags = run.data.tags
-    journal = Journal.of(tags.get(content.SPEC_TAG, ""), tags[content.ATTEMPT_TAG])
+    journal = Journal.of(tags.get(run_data.SPEC_TAG, ""), tags[run_data.ATTEMPT_TAG])
     if not journal.exists():
         return None
     try:

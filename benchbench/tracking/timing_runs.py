@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from benchbench.records.record import MlflowRun
 from benchbench.records.redaction import without_credentials
 from benchbench.records.results_file import Point
-from benchbench.tracking import content
+from benchbench.tracking import run_data
 from benchbench.tracking.client import log_in_batches
 from benchbench.tracking.reading import as_tracking_error
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchbench.tracking.store import Store
 
 KIND = "time"
-_OF_TRIALS = (content.ATTEMPT_TAG, content.SPEC_TAG)
+_OF_TRIALS = (run_data.ATTEMPT_TAG, run_data.SPEC_TAG)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def log_timing(store: Store, call: TimedCall) -> MlflowRun:
     Raises :class:`~benchbench.errors.TrackingError` if it cannot be written whole.
     """
     with as_tracking_error(f"cannot write to the tracking store {store.tracking_uri}"):
-        run_id = _create(store, call.name, call, {content.NOTE_TAG: call.note})
+        run_id = _create(store, call.name, call, {run_data.NOTE_TAG: call.note})
         with _failed_unless_whole(store, run_id):
             for index, name in enumerate(call.timing.job.names):
                 _log_variant(store, call, index, name, parent=run_id)
@@ -67,12 +67,15 @@ def _failed_unless_whole(store: Store, run_id: str) -> Iterator[None]:
 
 def _log_variant(store: Store, call: TimedCall, index: int, name: str, *, parent: str) -> None:
     timing, started = call.timing, call.timing.warmed[index].started
-    tags = {key: value for key, value in content.start_tags(started).items() if key not in _OF_TRIALS} | {
-        content.NOTE_TAG: f"A variant that was timed: {content.description(timing.job.specs[index])}"
+    tags = {key: value for key, value in run_data.start_tags(started).items() if key not in _OF_TRIALS} | {
+        run_data.NOTE_TAG: f"A variant that was timed: {run_data.description(timing.job.specs[index])}"
     }
-    run_id = _create(store, name, call, tags | {content.PARENT_TAG: parent})
+    run_id = _create(store, name, call, tags | {run_data.PARENT_TAG: parent})
     measurement = "an epoch" if timing.job.steps is None else f"{timing.job.steps} steps"
-    params = content.params(timing.job.specs[index]) | {"rounds": str(len(timing.rounds)), "measurement": measurement}
+    params = run_data.params(timing.job.specs[index]) | {
+        "rounds": str(len(timing.rounds)),
+        "measurement": measurement,
+    }
     with _failed_unless_whole(store, run_id):
         log_in_batches(store.client, run_id, params=params, points=_points(call, index, name))
         _end(store, run_id, timing)
@@ -99,7 +102,7 @@ def _create(store: Store, name: str, call: TimedCall, tags: Mapping[str, str]) -
         store.experiment_id,
         start_time=call.timing.warmed[0].started.timestamp_ms,
         run_name=name,
-        tags={**tags, content.KIND_TAG: KIND},
+        tags={**tags, run_data.KIND_TAG: KIND},
     )
     run_id: str = run.info.run_id
     return run_id

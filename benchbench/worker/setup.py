@@ -33,7 +33,7 @@ from benchbench.worker.model_smoke_test import ModelCheck
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.seeds import random_states_kept, seed_everything
 from benchbench.worker.splits import Splits
-from benchbench.worker.switches import Switches
+from benchbench.worker.torch_settings import Switches
 from benchbench.worker.train import Learner
 from benchbench.worker.weight_average import Average, have_means
 

@@ -22,8 +22,8 @@ from benchbench.worker.accelerate import accelerate, choose_device, give_back_me
 from benchbench.worker.clock import Clock
 from benchbench.worker.memory import Footprint
 from benchbench.worker.setup import memory_errors_named, prepare
-from benchbench.worker.switches import Hooks
 from benchbench.worker.system_metrics import ProcessorTime, SystemSampler, fraction_on_gpu
+from benchbench.worker.torch_settings import Hooks
 from benchbench.worker.train import fit, train_epoch
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from benchmarks.interleaved_rounds import CLOCK, TIMEOUT_SECONDS, InterleavedRou
 from benchmarks.ratios import NotRun, Row
 from support import journals
 
-from benchbench.tracking import content
+from benchbench.tracking import run_data
 from benchbench.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -104,6 +104,6 @@ def log_one_by_one(store: Store) -> None:
     for key, value in journals.SPEC.flat().items():
         store.client.log_param(run_id, key, value)
     for number in range(1, NUM_EPOCHS + 1):
-        for point in content.points(journals.epoch(number), last_epoch=NUM_EPOCHS):
+        for point in run_data.points(journals.epoch(number), last_epoch=NUM_EPOCHS):
             store.client.log_metric(run_id, point.key, point.value, point.timestamp_ms, point.step)
     store.client.set_terminated(run_id)

@@ -8,7 +8,7 @@ import pytest
 from support.made_records import configuration, ended, made, spec
 
 from benchbench.compare.adaptive import follow, summary
-from benchbench.compare.as_designed import compare_as_designed
+from benchbench.compare.designed_comparison import compare_as_designed
 from benchbench.config.compare_section import Compare, read_comparison
 from benchbench.config.design import Design
 

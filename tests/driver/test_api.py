@@ -178,6 +178,7 @@ def test_a_script_needs_no_guard_and_prints_only_what_it_prints(workdir: Path) -
     assert (done.returncode, done.stdout, done.stderr) == (0, "finished\n", "")
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_the_same_call_goes_on() -> None:
     slow = DOTS | {"epochs": 6, "checkpoint_every": 0, "set": {"model.pause": 0.1}}
     before = signal.getsignal(signal.SIGINT)
@@ -262,6 +263,7 @@ def benchbench_models():
 """
 
 
+@pytest.mark.slow
 def test_a_trial_of_a_plugin_whose_name_another_has_is_repeated_from_its_spec(workdir: Path) -> None:
     (workdir / "mine.py").write_text(IMPOSTOR, encoding="utf-8")
     first = bb.run("mine.py:alexnet", "digits", plugins=["mine.py"], epochs=1, batch_size=256)

@@ -14,7 +14,7 @@ from benchbench.config.design import Design
 from benchbench.driver.compare import compare
 from benchbench.records.state import state_folder
 from benchbench.tracking import Store
-from benchbench.tracking.look_memory import MAX_CHARACTERS, LookMemory, look_memory
+from benchbench.tracking.remembered_looks import MAX_CHARACTERS, LookMemory, look_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

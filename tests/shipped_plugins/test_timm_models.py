@@ -47,6 +47,7 @@ def test_a_client_that_is_set_offline_is_not_tried(hub_cache: Path, monkeypatch:
     assert not list(hub_cache.iterdir())
 
 
+@pytest.mark.slow
 def test_weights_in_the_cache_need_no_network(hub_cache: Path) -> None:
     import timm
 

@@ -99,6 +99,7 @@ def test_a_stop_keeps_the_whole_rounds(registry: Registry, tmp_path: Path) -> No
     assert said[-1] == TimingEnded(is_stopped=True)
 
 
+@pytest.mark.slow
 def test_more_steps_than_an_epoch_has_are_refused_with_its_number(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="--steps 30 is more than an epoch has: 15 at batch size 100"):
         timing(registry, tmp_path, job_of(variants(registry, batch_sizes=(12, 100)), steps=30))
@@ -150,6 +151,7 @@ def test_a_footprint_is_of_its_own_block_whatever_the_process_held_before() -> N
     assert 135e6 < peak < 170e6
 
 
+@pytest.mark.slow
 def test_what_an_epoch_does_once_is_not_scaled_with_the_steps(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

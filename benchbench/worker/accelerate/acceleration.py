@@ -14,7 +14,7 @@ from benchbench.worker.accelerate.devices import instruction_set, possible_preci
 from benchbench.worker.accelerate.fused_steps import keep_implementation
 from benchbench.worker.accelerate.layers import FastLayers
 from benchbench.worker.accelerate.lever import Layers, Target
-from benchbench.worker.switches import put_back
+from benchbench.worker.torch_settings import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -9,12 +9,12 @@ from mlflow.entities import Metric
 from support import journals
 
 from benchbench.records.record import Record
-from benchbench.tracking import content
+from benchbench.tracking import run_data
 
 
 def names(class_names: tuple[str, ...]) -> set[str]:
     event = journals.finished(class_names=class_names)
-    return {point.key for point in content.points(event, last_epoch=3) if point.key.startswith("test_accuracy/")}
+    return {point.key for point in run_data.points(event, last_epoch=3) if point.key.startswith("test_accuracy/")}
 
 
 def test_accuracy_by_class_is_kept_up_to_twenty_classes() -> None:
@@ -23,26 +23,30 @@ def test_accuracy_by_class_is_kept_up_to_twenty_classes() -> None:
 
 
 def test_the_epoch_from_which_a_trial_overfits_is_kept_where_there_is_one() -> None:
-    found = {point.key: point.value for point in content.points(journals.finished(overfit_epoch=2), last_epoch=3)}
+    found = {point.key: point.value for point in run_data.points(journals.finished(overfit_epoch=2), last_epoch=3)}
     assert found["overfit_epoch"] == 2
 
 
 def test_long_texts_are_cut_to_what_mlflow_takes() -> None:
     spec = replace(journals.SPEC, model=replace(journals.SPEC.model, params={"text": "x" * 9000}))
-    assert len(content.params(spec)["model.text"]) == 6000
+    assert len(run_data.params(spec)["model.text"]) == 6000
     failed = replace(journals.failed(), error=replace(journals.failed().error, traceback="x" * 9000))
     record = Record.of([journals.started(), failed])
-    assert max(len(value) for value in content.end_tags(record).values()) == 8000
+    assert max(len(value) for value in run_data.end_tags(record).values()) == 8000
 
 
 def test_every_point_can_be_a_metric() -> None:
     for event in (journals.epoch(1), journals.finished(), journals.failed()):
-        for point in content.points(event, last_epoch=1):
+        for point in run_data.points(event, last_epoch=1):
             assert Metric(point.key, point.value, point.timestamp_ms, point.step).step == 1
 
 
 def test_equal_splits_are_told_apart_by_name() -> None:
-    assert [split.name for split in content.inputs(journals.started())] == ["squares-train", "squares", "squares-test"]
+    assert [split.name for split in run_data.inputs(journals.started())] == [
+        "squares-train",
+        "squares",
+        "squares-test",
+    ]
 
 
 @pytest.mark.parametrize("value", [True, None, 1e-05, [0.9, 0.999], "adam"])
@@ -50,14 +54,14 @@ def test_a_param_reads_as_it_is_written_on_the_command_line(value: object) -> No
     spec = replace(journals.SPEC, model=replace(journals.SPEC.model, params={"it": value}))
     written = {True: "true", None: "none", 1e-05: "1e-05", "adam": "adam"}
     expected = "[0.9, 0.999]" if isinstance(value, list) else written[value]
-    assert content.params(spec)["model.it"] == expected
+    assert run_data.params(spec)["model.it"] == expected
 
 
 def test_the_name_of_a_run_tells_it_from_the_others_of_its_grid() -> None:
-    assert content.run_name(journals.SPEC) == "alexnet-sgd-squares-s7"
-    assert content.run_name(journals.SPEC, "lr=0.01") == "alexnet-sgd-squares-s7 lr=0.01"
-    assert len(content.run_name(journals.SPEC, "x" * 300)) == 250
+    assert run_data.run_name(journals.SPEC) == "alexnet-sgd-squares-s7"
+    assert run_data.run_name(journals.SPEC, "lr=0.01") == "alexnet-sgd-squares-s7 lr=0.01"
+    assert len(run_data.run_name(journals.SPEC, "x" * 300)) == 250
 
 
 def test_every_run_says_what_it_trains_from_its_start() -> None:
-    assert content.start_tags(journals.started())["mlflow.note.content"].startswith("`alexnet` trained on `squares`")
+    assert run_data.start_tags(journals.started())["mlflow.note.content"].startswith("`alexnet` trained on `squares`")

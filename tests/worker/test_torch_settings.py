@@ -21,7 +21,7 @@ from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TimingJob, TrialJob
 from benchbench.records.events import Started
 from benchbench.worker import timing
-from benchbench.worker.switches import Switches, put_back
+from benchbench.worker.torch_settings import Switches, put_back
 from benchbench.worker.trial import run_trial
 
 if TYPE_CHECKING:
@@ -181,6 +181,7 @@ def benchbench_models():
 """
 
 
+@pytest.mark.slow
 def test_no_variable_of_the_environment_makes_fp32_less_precise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +232,7 @@ def benchbench_optimizers():
 """
 
 
+@pytest.mark.slow
 def test_each_timed_variant_has_the_hooks_that_its_own_plugins_registered(tmp_path: Path) -> None:
     (tmp_path / "clips.py").write_text(CLIPS, encoding="utf-8")
     registry = Registry.load([tmp_path / "clips.py", PLUGINS / "tiny.py"])

@@ -21,7 +21,7 @@ from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
 from benchbench.tracking import Store, is_delivered
 from benchbench.tracking.client import mlflow_client
-from benchbench.tracking.moved import find_move
+from benchbench.tracking.moved_folder import find_move
 from benchbench.tracking.stored_records import load_records
 
 if TYPE_CHECKING:
