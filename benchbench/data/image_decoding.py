@@ -26,6 +26,9 @@ BYTE_MAX = 255
 _SIXTEEN_BITS = 257
 """65,535 / 255: what scales 16 bits to 8."""
 
+_LARGEST = {"1": 1, "L;2": 3, "L;4": 15}
+"""The largest value of a grey pixel of fewer than 8 bits, by what Pillow calls them."""
+
 
 def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels:
     """Return the first frame of an image file as uint8 ``[3, side, side]``.
@@ -52,7 +55,18 @@ def opened(content: bytes) -> Image.Image:
         raise DataError("no image in a format that Pillow reads" if content else "the file is empty") from None
     if image.format in NO_IMAGES:
         raise DataError(f"{image.format} is no format of images")
+    _scale_transparent_colour(image)
     return image
+
+
+def _scale_transparent_colour(image: Image.Image) -> None:
+    """Bring the transparent colour of a PNG file to 8 bits: Pillow does so with pixels, but leaves the colour."""
+    transparent = image.info.get("transparency")
+    stored = image.tile[0][3] if image.format == "PNG" and image.tile else ""
+    if stored == "RGB;16B" and isinstance(transparent, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in transparent)
+    elif stored in _LARGEST and isinstance(transparent, int):
+        image.info["transparency"] = min(transparent, _LARGEST[stored]) * BYTE_MAX // _LARGEST[stored]
 
 
 def turn(image: Image.Image) -> None:

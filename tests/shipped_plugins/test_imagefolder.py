@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from PIL import Image
 from support.digests import decoded, digest
 
 from benchbench.data import cache as data_cache
+from benchbench.data.image_decoding import decode
 from benchbench.errors import BenchError, DataError, SpecError
 from benchbench.plugin import parameters
 from benchbench.testing import check_dataset
@@ -243,6 +246,35 @@ def test_a_transparent_colour_of_a_palette_shows_the_background(tmp_path: Path) 
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.save(tmp_path / "x.png", transparency=0)
     assert pixels_of(tmp_path / "x.png", background=BLUE)[:, 0, 0].tolist() == list(BLUE)
+
+
+def png(bits: int, colour_type: int, row: bytes, transparent: bytes) -> bytes:
+    """Return a PNG file of one row of two pixels, as Pillow does not write it."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 2, 1, bits, colour_type, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+@pytest.mark.parametrize(
+    ("bits", "colour_type", "row", "transparent", "other"),
+    [
+        (16, 2, struct.pack(">6H", 1000, 2000, 3000, 60000, 2000, 3000), (1000, 2000, 3000), (234, 7, 11)),
+        (4, 0, bytes([0x5A]), (5,), (170, 170, 170)),
+        (2, 0, bytes([0b10010000]), (2,), (85, 85, 85)),
+        (1, 0, bytes([0b10000000]), (1,), (0, 0, 0)),
+    ],
+    ids=["colours of 16 bits", "grey of 4 bits", "grey of 2 bits", "black and white"],
+)
+def test_a_transparent_colour_of_another_depth_shows_the_background(
+    bits: int, colour_type: int, row: bytes, transparent: tuple[int, ...], other: tuple[int, int, int]
+) -> None:
+    content = png(bits, colour_type, row, struct.pack(f">{len(transparent)}H", *transparent))
+    pixels = decode(content, side=2, fit="pad", background=(1, 2, 3))
+    assert [tuple(pixels[:, 0, column].tolist()) for column in (0, 1)] == [(1, 2, 3), other]
 
 
 def test_a_transparent_grey_of_16_bits_shows_the_background(tmp_path: Path) -> None:
