@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from benchbench.data.fit import fit_image, planes
 from benchbench.errors import DataError
@@ -59,7 +59,7 @@ def opened(content: bytes) -> Image.Image:
     return image
 
 
-def _scale_transparent_colour(image: Image.Image) -> None:
+def _scale_transparent_colour(image: ImageFile.ImageFile) -> None:
     """Bring the transparent colour of a PNG file to 8 bits: Pillow does so with pixels, but leaves the colour."""
     transparent = image.info.get("transparency")
     stored = image.tile[0][3] if image.format == "PNG" and image.tile else ""
