@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from support.proofs import CPU, EVERYTHING, BrokenBorder, BrokenFusion, convolutional, proof, sgd
 from torch import nn
 from torch.nn import functional as F
 
@@ -19,15 +20,11 @@ from benchbench.worker.accelerate import (
     Case,
     Proof,
     accelerate,
-    steps_in_place,
-    winograd,
 )
 from benchbench.worker.accelerate.channels_last import ChannelsLast
 from benchbench.worker.accelerate.constant_border import SharedBorder
 from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.linear import LinearProducts
-from benchbench.worker.accelerate.linear_products import PRODUCTS, Blocks, Images
-from benchbench.worker.accelerate.steps_in_place import StepsInPlace
 from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.batches import Span, Window
 
@@ -37,42 +34,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.config.defaults import Precision
-    from benchbench.worker.accelerate.lever import Layers, Lever
-
-CPU = torch.device("cpu")
-MIDDLE = Window(Span(10, 22), Span(10, 22))
-
-
-def convolutional() -> nn.Module:
-    """Return a network for which every lever does something."""
-    torch.manual_seed(0)
-    return nn.Sequential(
-        *(nn.Conv2d(3, 192, 5, stride=2, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(192, 192, 3, padding=1), nn.BatchNorm2d(192), nn.ReLU(), nn.AvgPool2d(2), nn.Dropout2d(0.2)),
-        *(nn.Flatten(), nn.Linear(192 * 16, 1408), nn.Dropout(0.5), nn.Linear(1408, 10)),
-    )
-
-
-def sgd(weights: Any) -> torch.optim.Optimizer:
-    return torch.optim.SGD(weights, lr=0.1, momentum=0.9, weight_decay=0.01)
-
-
-def proof(model: nn.Module, make: Callable[..., torch.optim.Optimizer] = sgd, *, batch_size: int = 8) -> Proof:
-    images = torch.full((batch_size, 3, 32, 32), -2.0)
-    generator = torch.Generator().manual_seed(0)
-    inside = images[:, :, 10:22, 10:22]
-    inside.copy_(torch.randn(inside.shape, generator=generator))
-    case = Case(model, make(model.parameters()), batch_size, MIDDLE)
-    return Proof(case, images, torch.arange(batch_size) % 10, 0)
-
-
-EVERYTHING = (
-    LinearProducts("blocks"),
-    SharedBorder(),
-    Winograd(),
-    FusedSteps(),
-    StepsInPlace("blocks"),
-)
 
 
 def test_what_is_right_is_kept() -> None:
@@ -98,138 +59,6 @@ def test_what_this_machine_chooses_is_right(precision: Precision, make: Callable
 def test_channels_last_is_kept_in_bf16() -> None:
     proven = proof(convolutional()).proven(Acceleration(CPU, "bf16", levers=(ChannelsLast(), FusedSteps())))
     assert proven.note == ""
-
-
-class BrokenProducts(Blocks):
-    """Forgets the last block of rows of the weight gradient."""
-
-    def weight_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
-        product = super().weight_gradient(gradient, x)
-        product[-len(product) // 32 :] = 0
-        return product
-
-
-class BrokenImages(Images):
-    """Forgets the first image of a batch on its way back."""
-
-    def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
-        product = super().input_gradient(gradient, weight)
-        product[0] = 0
-        return product
-
-
-class BrokenUpdates(Images):
-    """Takes steps with a gradient that is a little too large."""
-
-    def weight_gradient_rows(self, gradient: Tensor, x: Tensor, *, out: Tensor) -> Tensor:
-        return super().weight_gradient_rows(gradient, x, out=out).mul_(1.0001)
-
-
-@dataclass(frozen=True)
-class BrokenFusion(FusedSteps):
-    """Has another value of an option of the optimizer."""
-
-    option: str = "weight_decay"
-
-    def apply(self, case: Case, layers: Layers) -> Layers:
-        for group in case.optimizer.param_groups:
-            group[self.option] *= 1.01
-        return super().apply(case, layers)
-
-
-@dataclass(frozen=True)
-class BrokenOrder(ChannelsLast):
-    """Swaps rows and columns of kernels."""
-
-    def apply(self, case: Case, layers: Layers) -> Layers:
-        case.model[0].weight.data = case.model[0].weight.data.transpose(2, 3)  # type: ignore[index,union-attr,operator]
-        return layers
-
-
-@dataclass(frozen=True)
-class BrokenBorder(SharedBorder):
-    """Takes too small a window for that of the images."""
-
-    def apply(self, case: Case, layers: Layers) -> Layers:
-        return replace(layers, window=Window(Span(13, 22), Span(10, 22)))
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_broken_products_are_dropped_with_the_steps_that_need_them(
-    precision: Precision, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(PRODUCTS, "blocks", BrokenProducts())
-    given = proof(convolutional())
-    proven = given.proven(Acceleration(CPU, precision, levers=EVERYTHING))
-    assert proven.levers == (SharedBorder(), Winograd(), FusedSteps())
-    assert "gradient of 9.weight differs by" in proven.dropped["blocks"]
-    assert proven.facts()["linear"] == "torch"
-    assert proven.facts()["optimizer"] == "fused"
-    assert proven.facts()["dropped"] == proven.note
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_other_broken_products_are_dropped(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PRODUCTS, "images", BrokenImages())
-    levers = (LinearProducts("images"), FusedSteps())
-    proven = proof(convolutional()).proven(Acceleration(CPU, precision, levers=levers))
-    assert list(proven.dropped) == ["images"]
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_broken_steps_in_place_are_dropped_and_steps_stay_fused(
-    precision: Precision, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(PRODUCTS, "images", BrokenUpdates())
-    levers = (LinearProducts("images"), FusedSteps(), StepsInPlace("images"))
-    proven = proof(convolutional()).proven(Acceleration(CPU, precision, levers=levers))
-    assert proven.levers == levers[:2]
-    assert "9.weight" in proven.dropped["in place"]
-
-
-def test_steps_in_place_that_forget_all_blocks_but_the_first_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    step, fused = steps_in_place._step, torch._fused_sgd_
-
-    def forgetful(*args: Any) -> None:
-        blocks: list[Any] = []
-
-        def first_block(*weights: Any, **options: Any) -> None:
-            if not blocks:
-                fused(*weights, **options)
-            blocks.append(weights)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(torch, "_fused_sgd_", first_block)
-            step(*args)
-
-    monkeypatch.setattr(steps_in_place, "_step", forgetful)
-    levers = (LinearProducts("images"), FusedSteps(), StepsInPlace("images"))
-    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=levers))
-    assert list(proven.dropped) == ["in place"]
-
-
-def test_a_broken_transform_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = winograd._B.clone()
-    broken[3, 2] += 0.01
-    monkeypatch.setattr(winograd, "_B", broken)
-    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=EVERYTHING))
-    assert list(proven.dropped) == ["winograd"]
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_broken_steps_of_adam_are_dropped(precision: Precision) -> None:
-    given = proof(convolutional(), partial(torch.optim.Adam, lr=0.001))
-    proven = given.proven(Acceleration(CPU, precision, levers=(LinearProducts("blocks"), BrokenFusion("lr"))))
-    assert list(proven.dropped) == ["fused"]
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("lever", [BrokenFusion(), BrokenOrder(), BrokenBorder()], ids=lambda lever: lever.fact)
-def test_another_broken_lever_is_dropped_alone(lever: Lever, precision: Precision) -> None:
-    levers = (LinearProducts("blocks"), lever)
-    proven = proof(convolutional()).proven(Acceleration(CPU, precision, levers=levers))
-    assert proven.levers == levers[:1]
-    assert list(proven.dropped) == [lever.name]
 
 
 class Lenet(nn.Module):
@@ -298,41 +127,6 @@ def test_a_model_that_changes_its_images_in_place_keeps_its_levers() -> None:
     proven = given.proven(Acceleration(CPU, "fp32", levers=(SharedBorder(), FusedSteps())))
     assert proven.note == ""
     assert torch.equal(given.images, images)
-
-
-class Residual(nn.Module):
-    """Begins with a branch of next to nothing, behind which weights have no gradients, or small ones."""
-
-    def __init__(self, scale: float) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.branch = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3))
-        self.last = nn.Linear(3 * 32 * 32, 10)
-        nn.init.constant_(self.branch[1].weight, scale)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last((x + self.branch(x)).flatten(1))  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class Deaf(SharedBorder):
-    """Forgets the gradient of a kernel."""
-
-    def apply(self, case: Case, layers: Layers) -> Layers:
-        kernel = case.model.branch[0].weight  # type: ignore[index,union-attr]
-        kernel.register_hook(torch.zeros_like)  # type: ignore[union-attr,operator]
-        return layers
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("scale", [0, 1e-6, 1e-4, 1])
-def test_a_wrong_gradient_is_seen_behind_weights_that_begin_at_zero_or_small(
-    scale: float, precision: Precision
-) -> None:
-    model = Residual(scale)
-    proven = proof(model).proven(Acceleration(CPU, precision, levers=(Deaf(), FusedSteps())))
-    assert "gradient of branch.0.weight differs" in proven.dropped[Deaf.name]
-    assert (model.branch[1].weight == scale).all(), "the model itself is as it was"
 
 
 class HoldsItself(nn.Module):
