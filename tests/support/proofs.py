@@ -75,7 +75,7 @@ class BrokenOrder(ChannelsLast):
     """Swaps rows and columns of kernels."""
 
     def apply(self, case: Case, layers: Layers) -> Layers:
-        case.model[0].weight.data = case.model[0].weight.data.transpose(2, 3)  # type: ignore[index,union-attr,operator]
+        case.model[0].weight.data = case.model[0].weight.data.transpose(2, 3)  # type: ignore[index]
         return layers
 
 
