@@ -40,7 +40,7 @@ LAYOUT_HINT = "--data imagefolder=PATH of a folder with one folder per class, or
 class ImageFolder(ImageFiles, name="imagefolder"):
     """Your own images: one folder per class, or ``train/``, ``val/`` and ``test/``, each with such folders.
 
-    Without such folders, every class is split by ``val_fraction`` and ``test_fraction``. If only one of ``val/`` and
+    Without ``train/``, every class is split by ``val_fraction`` and ``test_fraction``. If only one of ``val/`` and
     ``test/`` is missing, its images are taken from ``train/`` in the same way. Hidden files and files that are not
     images are ignored.
     """

@@ -19,9 +19,8 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 class Muon(bb.Optimizer, name="muon", revision=2):
     """Orthogonal steps for the matrices of hidden layers; AdamW for everything else.
 
-    Hidden matrices are the weights of linear layers and of attention, except for the layers that compute the logits,
-    which K. Jordan also leaves to AdamW. AdamW also updates embeddings, positions and the kernels of convolutions.
-    Needs torch 2.9.
+    Hidden matrices are the weights of linear layers and of attention. AdamW updates those that compute the logits, as
+    K. Jordan proposes, and embeddings, positions and the kernels of convolutions. Needs torch 2.9.
     """
 
     lr: float = bb.param(0.001, "learning rate", gt=0)

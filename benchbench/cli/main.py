@@ -81,7 +81,9 @@ def main() -> None:
     """Run ``bench``; it exits with 0 all well, 1 a trial failed, 2 wrong usage or input, 130 interrupted."""
     prepare_process(_interrupt)
     app = make_app()
-    options.leave_out_plugins(options.NO_PLUGINS in sys.argv[1:])  # before commands of plugins are added
+    # Before commands of plugins are added:
+    options.leave_out_plugins(options.NO_PLUGINS in sys.argv[1:])
+    options.show_tracebacks(options.DEBUG_FLAG in sys.argv[1:])
     try:
         _add_plugin_commands(app, sys.argv[1:])
     except BenchError as error:
@@ -178,6 +180,7 @@ def _add_plugin_commands(app: typer.Typer, arguments: list[str]) -> None:
         try:
             add_commands(app=app)
         except Exception as error:  # noqa: BLE001 - one bad plugin never breaks the rest
+            trace(error)
             typer.echo(f"broken: {origin}: benchbench_commands: {explain(error)}; bench doctor", err=True)
 
 

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 """How ``bench`` ends, by how its trials did; wrong usage or input is 2, see :mod:`benchbench.errors`."""
 
-NO_PLUGINS = "--no-plugins"
+NO_PLUGINS, DEBUG_FLAG = "--no-plugins", "--debug"
 
 Completion = list[tuple[str, str]]
 
 
-def _set_debug(value: bool) -> None:  # noqa: FBT001 - typer's signature
-    """Show tracebacks of this process and of those that it starts."""
-    if value:
+def show_tracebacks(are_shown: bool) -> None:  # noqa: FBT001 - the value of a flag
+    """Show tracebacks of this process, as long as it lives, and of those that it starts."""
+    if are_shown:
         os.environ[DEBUG] = "1"
 
 
@@ -51,7 +51,7 @@ def leave_out_plugins(are_left_out: bool) -> None:  # noqa: FBT001 - the value o
 
 
 Debug = Annotated[
-    bool, typer.Option("--debug", callback=_set_debug, expose_value=False, help="Show tracebacks of errors.")
+    bool, typer.Option(DEBUG_FLAG, callback=show_tracebacks, expose_value=False, help="Show tracebacks of errors.")
 ]
 NoPlugins = Annotated[
     bool,
@@ -224,7 +224,7 @@ Margin = Annotated[
 ]
 Population = Annotated[
     bool,
-    typer.Option("--population", help="Also compare accuracies on new images like the test images."),
+    typer.Option("--population", help="Also give verdicts for new images like the test images, by kept predictions."),
 ]
 StudyFile = Annotated[
     Path | None,
@@ -232,7 +232,7 @@ StudyFile = Annotated[
         "--grid",
         metavar="FILE",
         show_default=False,
-        help="A grid file: compare only its trials, as its [compare] says.",
+        help="A grid file: compare its trials as its [compare] says; without trials in it, all of the experiment.",
     ),
 ]
 

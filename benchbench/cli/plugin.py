@@ -36,7 +36,7 @@ def new_plugin(
     as_file: Annotated[bool, typer.Option("--file", help="Write one loose file, without package and tests.")] = False,
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
 ) -> None:
-    """Write a working plugin to start from, as a package with tests that pip can install.
+    """Write a working plugin to start from: a package that pip can install, with tests.
 
     For example: bench plugin new model my-net
     """
@@ -62,7 +62,7 @@ def _steps(path: Path, use: str, *, as_file: bool) -> tuple[str, ...]:
 def check_plugin(
     *,
     words: Annotated[
-        list[str], typer.Argument(metavar="NAME|PATH|PACKAGE", help="Plugins, files, folders or installed packages.")
+        list[str], typer.Argument(metavar="NAME|PATH|PACKAGE...", help="Plugins, files, folders or installed packages.")
     ],
     image_size: Annotated[int, typer.Option("--image-size", min=1, help="Side of the images that models get.")] = 64,
     num_channels: Annotated[int, typer.Option("--channels", min=1, help="Channels of the images that models get.")] = 3,

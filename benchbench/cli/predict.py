@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def predict(
     *,
     run: Annotated[str, typer.Argument(help="An MLflow run: its id, the first digits of its id, or its name.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.")],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write a CSV file with the probability of every class."),

@@ -111,9 +111,9 @@ class RunDisplay(Display):
             if item.shorter:
                 self.note(item.why)
             elif item.action == "resume":
-                self.note(f"{item.why}: resuming it (--fresh starts anew)")
+                self.note(f"{item.why}: resuming it (--fresh starts over)")
             elif item.action == "skip":
-                self.note(f"{item.why}: it is not trained again (--fresh starts anew)")
+                self.note(f"{item.why}: it is not trained again (--fresh starts over)")
 
     def trial_status(self, job: TrialJob, text: str) -> None:
         """Show what the trial is busy with: on its bar, or as a line if there is none."""

@@ -1,4 +1,4 @@
-"""Groups of trials that can be compared: one dataset, the same images, and several seeds to measure the noise."""
+"""Splits trials into groups that can be compared."""
 
 from __future__ import annotations
 

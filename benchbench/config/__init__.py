@@ -10,7 +10,7 @@
     compare_section.py  [compare] and [[expected]] of a grid file
     design.py           how many seeds a comparison gets, and after how many it is made
     differences.py      the keys in which trials differ
-    defaults.py         default settings of a trial, and the choices of settings that have few
+    defaults.py         default settings of a trial, and settings with a fixed set of choices
     files.py            reads text and TOML files
     validation.py       checks tables of TOML, and turns pydantic's errors into sentences
 """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def end_dead() -> list[Journal]:
-    """End trials whose process died without a word, as killed, with the record of what they did."""
+    """End trials whose process ended unexpectedly, as killed, with the record of what they did."""
     from benchbench.report.provenance import write_record
 
     dead = mark_dead()

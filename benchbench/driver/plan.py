@@ -120,7 +120,7 @@ def check_resumable(planned: Iterable[Planned], rules: Rules) -> None:
         spec = changed[0].resolved.spec
         which = f"{len(changed)} interrupted trials" if len(changed) > 1 else "an interrupted trial"
         raise SpecError(
-            f"{which} cannot be resumed: {changed[0].changes} ({spec.model.name} on {spec.dataset.name},"
+            f"{which} cannot be resumed as it began: {changed[0].changes} ({spec.model.name} on {spec.dataset.name},"
             f" seed {spec.seed})",
             hint="--fresh starts over; --resume-anyway resumes with the changed plugin and notes it in the record",
         )

@@ -1,4 +1,4 @@
-"""Where and how trials run: everything that does not affect their results."""
+"""Where and how trials run: everything that is not part of a spec."""
 
 from __future__ import annotations
 

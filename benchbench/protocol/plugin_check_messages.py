@@ -42,7 +42,7 @@ class Report:
 
 
 def failures_text(reports: Iterable[Report]) -> str:
-    """Return everything that is wrong, each with its fix, or "" if all is well."""
+    """Return everything that is wrong, each with its fix, or "" if all checks passed."""
     lines: list[str] = []
     for report in reports:
         failed = [outcome for outcome in report.outcomes if outcome.result == "failed"]

@@ -133,7 +133,7 @@ def check_target(metric: str, value: float) -> None:
         hint = closest(metric, OF_AN_EPOCH) or f"choose from {', '.join(OF_AN_EPOCH)}"
         raise SpecError(f"no target can be set for {metric!r}: it is not measured after every epoch", hint=hint)
     if not math.isfinite(value):
-        raise SpecError(f"the target {metric}={value:g} cannot be reached", hint="such as val_accuracy=0.5")
+        raise SpecError(f"the target {metric}={value:g} is not a finite number", hint="such as val_accuracy=0.5")
     check_value(metric, value, where=f"the target {metric}={value:g}")
 
 

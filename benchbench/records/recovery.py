@@ -7,7 +7,7 @@ from benchbench.records.journal import Journal
 
 
 def mark_dead() -> list[Journal]:
-    """Find trials whose process ended without a word, end them as killed, and return them."""
+    """Find trials whose process ended unexpectedly, end them as killed, and return them."""
     dead = []
     for journal in Journal.all():
         record = None if journal.is_marked_delivered() else journal.try_record()

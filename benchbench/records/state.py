@@ -60,4 +60,4 @@ def pass_over(path: Path, reason: str) -> None:
     """Name a file that is not used, once in this process."""
     if path not in _named:
         _named.add(path)
-        _log.warning("passed over, since it is %s: %s (delete it to silence this)", reason, path)
+        _log.warning("ignored, since it is %s: %s (delete it to silence this)", reason, path)

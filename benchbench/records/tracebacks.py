@@ -1,15 +1,16 @@
-"""Tracebacks of errors that cost only a note: printed if ``--debug`` or ``BENCH_DEBUG`` asks for them."""
+"""Tracebacks of errors, printed if ``--debug`` or ``BENCH_DEBUG`` asks for them."""
 
 from __future__ import annotations
 
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 from benchbench.records.redaction import without_credentials
 
 DEBUG = "BENCH_DEBUG"
-"""The variable by which a driver tells its workers too."""
+"""The variable that asks for them. ``--debug`` sets it, so that workers print theirs too."""
 
 
 def is_debugging() -> bool:
@@ -23,6 +24,7 @@ def full_text(error: BaseException) -> str:
 
 
 def trace(error: BaseException) -> None:
-    """Print the traceback of an error that is passed over to standard error, if tracebacks are asked for."""
-    if is_debugging():
-        print(full_text(error), end="", file=sys.stderr)  # noqa: T201 - as the interpreter prints it
+    """Print the traceback of an error to standard error, if tracebacks are asked for and there is one."""
+    if is_debugging() and sys.stderr is not None:
+        with suppress(OSError, ValueError):  # a terminal that is gone, or a closed file
+            print(full_text(error), end="", file=sys.stderr)  # noqa: T201 - as the interpreter prints it

@@ -126,7 +126,6 @@ class TrackerThread:
                 if not is_delivered(waiting.journal):
                     store.deliver(waiting.journal)
             except Exception as error:  # noqa: BLE001 - training goes on, whatever it is
-                trace(error)
                 self._failed(waiting, error, pause_seconds=next(pauses))
             else:
                 self._delivered(waiting)
@@ -152,6 +151,7 @@ class TrackerThread:
     def _failed(self, waiting: _Waiting, error: Exception, *, pause_seconds: float) -> None:
         text = one_line(error)
         if text != self._trouble:
+            trace(error)
             self._tell(text, trouble=text)
         name = waiting.journal.folder.name
         with self._changed:

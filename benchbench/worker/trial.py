@@ -331,7 +331,7 @@ def _computed_as_before(job: TrialJob, acceleration: Acceleration) -> str:
         options.append(f"with --accelerate {acceleration.mode}")
     if acceleration.compiled is not job.compiled:
         options.append("without --compile" if job.compiled else "with --compile")
-    return f"computed {' and '.join(options)}, as when it began (--fresh begins anew)" if options else ""
+    return f"computed {' and '.join(options)}, as when it began (--fresh starts over)" if options else ""
 
 
 def _describe(error: Exception) -> Error:

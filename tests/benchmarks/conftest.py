@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from benchmarks import page
 from benchmarks.interleaved_rounds import InterleavedRounds
 from benchmarks.ratios import NotRun, Row, markdown
+
+from benchbench.worker.accelerate.devices import instruction_set
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -48,7 +49,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
         terminalreporter.write(f"{PAGE.name} is unchanged: not every benchmark was measured\n")
         return
     below = f"{BELOW}\n\nThe newest rows: {page.facts(REPOSITORY)}"
-    instructions = torch.backends.cpu.get_cpu_capability()
+    instructions = instruction_set()
     page.update(PAGE, all_rows, instructions=instructions, measured=page.stamp(), below=below)
     terminalreporter.write(f"written to {PAGE.relative_to(REPOSITORY)}\n")
 

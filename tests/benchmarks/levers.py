@@ -37,11 +37,10 @@ from benchbench.worker.accelerate import (
     lazy_gradient,
     linear_products,
     possible_precisions,
-    winograd,
 )
+from benchbench.worker.accelerate.devices import instruction_set
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.steps_in_place import StepsInPlace
-from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.train import train_epoch
 
 if TYPE_CHECKING:
@@ -63,7 +62,6 @@ CASES = {
 HELPERS: dict[type, tuple[ModuleType, ...]] = {
     LinearProducts: (linear_products,),
     StepsInPlace: (lazy_gradient,),
-    Winograd: (winograd,),
 }
 """Modules that nothing but one lever needs, besides its own."""
 
@@ -221,7 +219,7 @@ def main() -> None:
         work = Work(Path(), options.archive, model, image_size, batch_size, "sgd", precision, None)
         ends_at = began + 60 * options.minutes * number / len(names)
         print(*map(line, rows(work, name, ends_at=ends_at)), sep="\n", flush=True)
-    print(f"\n{torch.backends.cpu.get_cpu_capability()}, {facts(Path(__file__).parents[2])}")
+    print(f"\n{instruction_set()}, {facts(Path(__file__).parents[2])}")
 
 
 if __name__ == "__main__":

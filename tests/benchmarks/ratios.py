@@ -37,7 +37,7 @@ class Aim:
 class Row:
     """Both sides of one comparison, round by round: the first of ours goes with the first of theirs.
 
-    Seconds or bytes: less is better, so the ratio is theirs by ours.
+    Seconds or bytes: less is better, so the ratio is theirs divided by ours.
     """
 
     measured: str

@@ -93,7 +93,8 @@ def test_a_load_without_a_return_is_refused_with_its_line(root: Path) -> None:
         def load(self, root: Path) -> None:
             super().load(root)
 
-    with pytest.raises(DataError, match=r"'forgetful': load\(\) returns nothing; .*test_split_checks\.py, line \d"):
+    hint = r"load\(\) returns nothing; is a return .*test_split_checks\.py, line \d"
+    with pytest.raises(DataError, match=f"'forgetful': {hint}"):
         data_cache.load(Forgetful(), root)
 
 

@@ -177,7 +177,7 @@ def test_a_trial_that_is_asked_to_be_computed_otherwise_than_it_began_says_that_
     Journal(Path(job.folder)).append(began)
     resumed = next(run_trial(replace(job, resume=True, accelerate="off"), registry, heartbeat=heartbeat))
     assert isinstance(resumed, Resumed)
-    assert resumed.note == "computed with --accelerate auto, as when it began (--fresh begins anew)"
+    assert resumed.note == "computed with --accelerate auto, as when it began (--fresh starts over)"
 
 
 def test_epochs_that_are_not_repeated_exactly_replace_those_after_the_checkpoint(

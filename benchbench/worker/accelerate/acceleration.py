@@ -57,7 +57,8 @@ class Acceleration:
 
     def fitted(self, case: Case) -> Acceleration:
         """Return a copy with only those levers that fit a trial."""
-        return replace(self, levers=tuple(lever for lever in self.levers if lever.fits(case)))
+        fitting = [lever for lever in self.levers if lever.fits(case)]
+        return replace(self, levers=tuple(lever for lever in fitting if not lever.is_alone(fitting)))
 
     def without(self, dropped: Mapping[str, str], levers: Iterable[Lever]) -> Acceleration:
         """Return a copy with these levers, and with the reasons for which others were dropped."""

@@ -65,13 +65,6 @@ def can_fuse(optimizer: Optimizer) -> bool:
     return type(optimizer) in FUSED and is_open and all(map(_is_plain, weights_of(optimizer)))
 
 
-def can_step_in_place(case: Case) -> bool:
-    """Tell whether steps need no whole gradient of a large weight: those of SGD, unless hooks or clipping may."""
-    optimizer = case.optimizer
-    is_hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks  # noqa: SLF001 - the only way to ask
-    return type(optimizer) is torch.optim.SGD and can_fuse(optimizer) and not is_hooked and not case.clips_gradients
-
-
 def keep_implementation(optimizer: Optimizer) -> None:
     """Have an optimizer take its steps as it does now after a state was loaded into it, whatever took them before."""
 

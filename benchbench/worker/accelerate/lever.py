@@ -64,7 +64,8 @@ class Lever(ABC):
     """One way to make a step faster.
 
     ``fact`` is the entry of a record's acceleration that tells of it, ``name`` what that says, and ``plain`` what it
-    says without a lever. Of two for the same fact the later is used. It may need another lever, known by its fact.
+    says without a lever. Of two for the same fact the later is used. It may need another lever, known by its fact, and
+    may be used only with another, known by its name.
     """
 
     fact: ClassVar[str]
@@ -74,6 +75,7 @@ class Lever(ABC):
     """The order in memory that it wants images in."""
 
     name: str
+    only_with: str = ""
 
     @classmethod
     @abstractmethod
@@ -84,6 +86,10 @@ class Lever(ABC):
     def recorded(cls, facts: Mapping[str, str]) -> Self | None:
         """Return the lever that a trial with these facts in its record used."""
         return cls() if facts[cls.fact] == cls.name else None
+
+    def is_alone(self, levers: Iterable[Lever]) -> bool:
+        """Tell whether the lever with which alone this one is used is not among these."""
+        return bool(self.only_with) and all(other.name != self.only_with for other in levers)
 
     @abstractmethod
     def fits(self, case: Case) -> bool:

@@ -104,6 +104,11 @@ class Proof:
                 kept.append(lever)
             else:
                 dropped[lever.name] = problem
+        alone = {lever.name: f"it is only used with {lever.only_with}" for lever in kept if lever.is_alone(kept)}
+        if alone:
+            rest = replace(acceleration, levers=tuple(lever for lever in kept if lever.name not in alone))
+            proven = self._dropping(rest, plain)
+            return proven.without({**dropped, **alone, **proven.dropped}, proven.levers)
         return acceleration.without(dropped, kept)
 
     def _problem(self, acceleration: Acceleration, plain: Pass, precise: Callable[[], Pass]) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from benchbench.worker.accelerate.fused_steps import can_step_in_place, fuse, has_layout_of, weights_of
+from benchbench.worker.accelerate.fused_steps import can_fuse, fuse, has_layout_of, weights_of
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.lever import Lever, alone_in_memory
 from benchbench.worker.accelerate.linear import LinearProducts, large_weights
@@ -57,7 +57,8 @@ class StepsInPlace(Lever):
 
     def fits(self, case: Case) -> bool:
         """Tell whether the optimizer needs no gradients of large weights."""
-        return can_step_in_place(case) and bool(self._weights(case))
+        is_open = can_fuse(case.optimizer) and _can_update_in_place(case.optimizer)
+        return is_open and not case.clips_gradients and bool(self._weights(case))
 
     def apply(self, case: Case, layers: Layers) -> Layers:
         """Leave the gradients of large weights to the steps."""
@@ -66,6 +67,12 @@ class StepsInPlace(Lever):
 
     def _weights(self, case: Case) -> list[Tensor]:
         return _own_weights(case.optimizer, large_weights(case, self.products))
+
+
+def _can_update_in_place(optimizer: Optimizer) -> bool:
+    """Tell whether an optimizer has steps that need no whole gradient of a large weight; hooks may need it."""
+    is_hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks  # noqa: SLF001 - the only way to ask
+    return type(optimizer) is torch.optim.SGD and not is_hooked
 
 
 def _own_weights(optimizer: Optimizer, weights: Iterable[Tensor]) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """How far a step with levers may differ from one without them, in the proof.
 
-"Error" is the norm of the difference from a step in float64. All numbers but ``FEW`` are factors of a norm.
+"Error" is the norm of the difference from the same step in the next wider type: float64 for fp32, fp32 for tf32 and
+bf16. All numbers but ``FEW`` are factors of a norm.
 """
 
 BOUNDS = {"fp32": 1e-5, "tf32": 1e-3, "bf16": 2**-8}
@@ -17,16 +18,17 @@ ROUGHLY = 1e-2
 """How far tensors that are hardly more than rounding in bf16 may differ when they are compared again in fp32."""
 
 FEW = 16
-"""Tensors with fewer numbers may have five times torch's error: by chance alone, two right steps differ by more."""
+"""Tensors with fewer numbers may have five times torch's error: by chance alone, the errors of two right steps may
+differ by more than a factor of two."""
 
 NOISE = 0.01
-"""Rounding errors of a gradient that is zero are compared with this part of the norm of all gradients."""
+"""Rounding errors of a tensor that is zero are compared with this part of the norm of all gradients, or all buffers."""
 
 ZERO = 0.1
-"""A gradient counts as zero if its norm is no more than this part of torch's own error."""
+"""A tensor counts as zero if its norm is no more than this part of torch's own error."""
 
 STEP_BOUND = 1e-5
-"""After the optimizer's step, a weight may differ by so much of the norm of its change."""
+"""After two steps of the optimizer, a weight or a state may differ by so much of the norm of its change."""
 
 ROUNDING = 2e-7
 """In addition, it may differ by so much of its own norm."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from benchbench.errors import DeviceError
 from benchbench.worker.accelerate import Acceleration, Case, accelerate, peak_bytes, reset_peak
+from benchbench.worker.accelerate.all_levers import for_target
 from benchbench.worker.accelerate.channels_last import ChannelsLast
 from benchbench.worker.accelerate.constant_border import SharedBorder
 from benchbench.worker.accelerate.devices import (
@@ -319,8 +320,27 @@ def test_products_are_used_where_they_were_measured_to_be_faster(
 ) -> None:
     layer = large_layer()
     case = Case(layer, optimizer(layer.parameters()), 12, clips_gradients=clips_gradients)
-    lever = LinearProducts.for_target(Target("cpu", instructions, precision))
-    assert (lever is not None and lever.fits(case)) is is_faster
+    chosen = Acceleration(CPU, precision, levers=for_target(Target("cpu", instructions, precision))).fitted(case)
+    assert any(isinstance(lever, LinearProducts) for lever in chosen.levers) is is_faster
+
+
+class Wrapped(torch.optim.Optimizer):
+    """An optimizer around another that never called ``Optimizer.__init__``, as some packages have."""
+
+    def __init__(self, inner: torch.optim.Optimizer) -> None:
+        self.inner = inner
+
+    @property
+    def param_groups(self) -> Any:
+        return self.inner.param_groups
+
+
+@pytest.mark.parametrize("instructions", ["AMX", "AVX512", "AVX2"])
+def test_an_optimizer_without_hooks_of_its_own_is_left_alone(instructions: str) -> None:
+    layer = large_layer()
+    case = Case(layer, Wrapped(torch.optim.SGD(layer.parameters(), lr=0.1)), 12)
+    levers = for_target(Target("cpu", instructions, "fp32"))
+    assert Acceleration(CPU, "fp32", levers=levers).fitted(case).facts()["optimizer"] == "as built"
 
 
 @pytest.mark.gpu

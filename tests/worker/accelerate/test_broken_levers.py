@@ -89,6 +89,14 @@ def test_broken_steps_in_place_are_dropped_and_steps_stay_fused(
     assert "9.weight" in proven.dropped["in place"]
 
 
+def test_products_that_pay_only_with_broken_steps_are_dropped_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRODUCTS, "images", BrokenUpdates())
+    levers = (LinearProducts("images", only_with="in place"), SharedBorder(), FusedSteps(), StepsInPlace("images"))
+    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=levers))
+    assert proven.levers == (SharedBorder(), FusedSteps())
+    assert list(proven.dropped) == ["in place", "images"]
+
+
 def test_steps_in_place_that_forget_all_blocks_but_the_first_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     step, fused = steps_in_place._step, torch._fused_sgd_
 
@@ -116,6 +124,24 @@ def test_a_broken_transform_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd, "_B", broken)
     proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=EVERYTHING))
     assert list(proven.dropped) == ["winograd"]
+
+
+@dataclass(frozen=True)
+class Raising(SharedBorder):
+    """Cannot be applied."""
+
+    def apply(self, case: Case, layers: Layers) -> Layers:
+        raise RuntimeError("a mistake of ours")
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_a_lever_that_raises_is_dropped_and_its_traceback_shown_if_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], debug: str
+) -> None:
+    monkeypatch.setenv("BENCH_DEBUG", debug)
+    proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=(Raising(),)))
+    assert "a mistake of ours" in proven.note
+    assert ("Traceback" in capsys.readouterr().err) == bool(debug)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
