@@ -79,7 +79,7 @@ class Proof:
                     raise _NoRoomError from error
                 trace(error)
                 return _unproven(acceleration, _first_line(error))
-            return self._dropping(acceleration, plain)
+            return self._dropping(acceleration, plain, cache(lambda: self._precise(acceleration)))
 
     def _check_gradients(self, plain: Pass) -> None:
         """Raise if no gradient reached the copy: what computes may be the model itself, held by a lambda."""
@@ -89,8 +89,7 @@ class Proof:
         if trained and not plain.gradients:
             raise ProofError("no gradient reaches a copy of the model")
 
-    def _dropping(self, acceleration: Acceleration, plain: Pass) -> Acceleration:
-        precise = cache(lambda: self._precise(acceleration))
+    def _dropping(self, acceleration: Acceleration, plain: Pass, precise: Callable[[], Pass]) -> Acceleration:
         if self._problem(acceleration, plain, precise) is None:
             return acceleration
         dropped: dict[str, str] = {}
@@ -107,7 +106,7 @@ class Proof:
         alone = {lever.name: f"it is only used with {lever.only_with}" for lever in kept if lever.is_alone(kept)}
         if alone:
             rest = replace(acceleration, levers=tuple(lever for lever in kept if lever.name not in alone))
-            proven = self._dropping(rest, plain)
+            proven = self._dropping(rest, plain, precise)
             return proven.without({**dropped, **alone, **proven.dropped}, proven.levers)
         return acceleration.without(dropped, kept)
 
