@@ -42,12 +42,17 @@ def test_named_journals_are_delivered_by_the_time_it_is_closed(database: str, tm
     assert tracker.trouble == ""
 
 
+def damaged_and_sound(folder: Path) -> tuple[Journal, Journal]:
+    """Return a journal that cannot be delivered, and one that can."""
+    damaged = Journal(folder / "damaged")
+    damaged.append(journals.epoch(1))
+    return damaged, journals.write_journal(folder, journals.started("sound"), journals.finished())
+
+
 def test_a_journal_that_cannot_be_delivered_does_not_hold_up_the_others(database: str, tmp_path: Path) -> None:
     told: list[str] = []
     tracker = TrackerThread(database, on_trouble=told.append)
-    damaged = Journal(tmp_path / "damaged")
-    damaged.append(journals.epoch(1))
-    sound = journals.write_journal(tmp_path, journals.started("sound"), journals.finished())
+    damaged, sound = damaged_and_sound(tmp_path)
     tracker.notify(damaged)
     tracker.notify(sound)
     wait_for_delivery(sound)
@@ -60,9 +65,7 @@ def test_a_callback_that_fails_does_not_end_the_delivery(database: str, tmp_path
         raise BrokenPipeError(text)
 
     tracker = TrackerThread(database, on_trouble=fails)
-    damaged = Journal(tmp_path / "damaged")
-    damaged.append(journals.epoch(1))
-    sound = journals.write_journal(tmp_path, journals.started("sound"), journals.finished())
+    damaged, sound = damaged_and_sound(tmp_path)
     tracker.notify(damaged)
     tracker.notify(sound)
     wait_for_delivery(sound)
