@@ -135,11 +135,13 @@ def show_dataset(
     plugins: options.Plugins = None,
 ) -> None:
     """Draw images of each split as the network sees them, with their classes, into one image file."""
+    from benchbench.driver.dataset_sheet import draw_dataset
+
     opened = _open(name, data, settings, plugins, augment=augment)
     _check_output(output)
     with _progress_bar(name) as on_progress:
         loaded = opened.load(on_progress=on_progress)
-    sheet, numbered = opened.draw(loaded, num_images=images)
+    sheet, numbered = draw_dataset(opened, loaded, num_images=images)
     _save(sheet, output)
     size = opened.dataset.image_size
     typer.echo(f"{output}: {name} as the network sees it, {size}x{size} pixels")

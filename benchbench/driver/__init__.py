@@ -22,6 +22,7 @@ they arise and sent to a watcher; the command line prints them.
     next_trials.py           batches of trials: all of a grid at once, or what the next look of an adaptive design needs
     more_epochs.py           where a trial goes on after a finished one with fewer epochs
     datasets.py              a dataset with its parameters and images, as a command opens it
+    dataset_sheet.py         draws images of a dataset, for bench data show
     leftovers.py             finishes what earlier, killed calls left unfinished
     event_loop.py            hands every event to the journal, then to tracker, watcher and listeners
     interrupts.py            what Ctrl-C, SIGTERM and SIGHUP do while trials run, and what is said then

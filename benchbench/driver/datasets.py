@@ -1,39 +1,30 @@
-"""A dataset that a command looks at: its parameters, where its images are, their checksums, and sheets of them."""
+"""A dataset that a command looks at: its parameters, where its images are, and their checksums."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from benchbench.config.composition import JOINT, NOTHING
+from benchbench.config.composition import JOINT
 from benchbench.config.spec import PluginDraft, read_settings
 from benchbench.data import cache
 from benchbench.data.download import check_file, file_digest, is_here, missing_images_hint
 from benchbench.data.file_states import files_below
 from benchbench.data.locations import DataPaths, parse_data_options
-from benchbench.data.split_checks import cut_problem
-from benchbench.driver.augmentation_preview import augment
 from benchbench.errors import DataError, SpecError
 from benchbench.plugin import parameters
 from benchbench.plugin.dataset import Downloads
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.augmentation_preview import AugmentRequest
-from benchbench.report.contact_sheet import draw_sheet, numbered_classes, picked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from PIL import Image
-
     from benchbench.config.kinds import Kind
     from benchbench.data.cache import Loaded
     from benchbench.data.parallel_decoding import Progress
-    from benchbench.data.split_checks import SplitArrays
     from benchbench.plugin.catalog import Catalog
     from benchbench.plugin.dataset import Dataset
     from benchbench.plugin.description import Entry
@@ -61,34 +52,6 @@ class OpenedDataset:
         cache.decoded_folder().mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache.decoded_folder()) as folder:
             yield cache.decode(self.dataset, self.root, folder=Path(folder) / "images", on_progress=on_progress)
-
-    def draw(self, loaded: Loaded, *, num_images: int) -> tuple[Image.Image, dict[str, str]]:
-        """Return images of each split as the network sees them, and the names of the classes that the font lacks.
-
-        Raises :class:`~benchbench.errors.SpecError` if ``image_size`` would cut the images.
-        """
-        problem = cut_problem(self.dataset, loaded.facts.image_shape)
-        if problem:
-            raise SpecError(problem, hint="--set dataset.fit=resize or crop makes them fit")
-        shown = {f"{part}: {len(split):,} images": picked(split, num_images) for part, split in loaded.splits.items()}
-        if self.augmentation and self.augmentation.name != NOTHING:
-            train = self._augmented(picked(loaded.splits["train"], num_images), self.augmentation, loaded)
-            shown = {f"train, augmented by {self.augmentation.name}": train, **shown}
-        class_names = loaded.facts.class_names
-        sheet = draw_sheet(shown, class_names, image_size=self.dataset.image_size)
-        labels = np.concatenate([split.labels for split in shown.values()])
-        numbered = numbered_classes(labels, class_names)
-        return sheet, {caption: class_names[label] for label, caption in numbered.items()}
-
-    def _augmented(self, images: SplitArrays, augmentation: PluginDraft, loaded: Loaded) -> SplitArrays:
-        request = AugmentRequest(
-            augmentation,
-            image_size=self.dataset.image_size,
-            num_classes=len(loaded.facts.class_names),
-            mean=self.dataset.mean,
-            plugin_files=self.plugin_files,
-        )
-        return replace(images, images=augment(images.images, images.labels, request))
 
     def check_archive(self) -> str:
         """Return what the checksums of its files say, or raise :class:`~benchbench.errors.DataError`."""

@@ -16,7 +16,7 @@ from benchbench.data.split_checks import SplitArrays
 from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -62,17 +62,22 @@ def draw_seen(path: Path, *, augmentation: str, parts: Sequence[str] = ("train",
             if f"{prefix}images" in seen
         }
         class_names = seen["class_names"].tolist()
-        labels = np.concatenate([split.labels for split in splits.values()])
         return SeenSheets(
             {
                 part: draw_sheet({headings[part]: split}, class_names, image_size=split.images.shape[2])
                 for part, split in splits.items()
             },
-            {caption: class_names[label] for label, caption in numbered_classes(labels, class_names).items()},
+            names_of_numbered(splits.values(), class_names),
         )
 
 
-def numbered_classes(labels: NDArray[np.int64], class_names: Sequence[str]) -> dict[int, str]:
+def names_of_numbered(splits: Iterable[SplitArrays], class_names: Sequence[str]) -> dict[str, str]:
+    """Return the names of classes that are numbers on a sheet of these images, by caption."""
+    labels = np.concatenate([split.labels for split in splits])
+    return {caption: class_names[label] for label, caption in _numbered_classes(labels, class_names).items()}
+
+
+def _numbered_classes(labels: NDArray[np.int64], class_names: Sequence[str]) -> dict[int, str]:
     """Return captions such as ``class 3``, by label, of classes whose names the font cannot write.
 
     It has no Chinese, Japanese or Korean, for example, and no emoji: their names would all be the same boxes.
@@ -107,7 +112,7 @@ def _strip(heading: str, images: SplitArrays, class_names: Sequence[str], image_
     lines = -(-len(images) // COLUMNS)
     strip = Image.new("RGB", (MARGIN + COLUMNS * width, HEADING + lines * height), PAPER)
     pen = ImageDraw.Draw(strip)
-    numbered = numbered_classes(images.labels, class_names)
+    numbered = _numbered_classes(images.labels, class_names)
     pen.text((MARGIN, MARGIN), heading, fill=INK, font=_font(HEADING_SIZE))
     for number, label in enumerate(images.labels):
         left, top = MARGIN + number % COLUMNS * width, HEADING + number // COLUMNS * height
