@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import uuid
 from contextlib import suppress
@@ -13,6 +14,7 @@ from benchbench.records import sqlite_addresses
 from benchbench.records.redaction import without_credentials
 from benchbench.records.sqlite_addresses import sqlite_path
 from benchbench.records.state import read_state, state_folder, write_state
+from benchbench.tracking.moved_folder import local_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -100,6 +102,7 @@ def check_experiment(client: MlflowClient, uri: str, experiment: Experiment) -> 
             f"the experiment {name!r} is MLflow's default, whose files may be out of reach",
             hint="--experiment NAME takes another",
         )
+    check_files(uri, experiment)
     if sqlite_path(uri) is None:
         _probe(client, uri, experiment)
     elif folder.startswith("mlflow-artifacts:"):
@@ -107,6 +110,20 @@ def check_experiment(client: MlflowClient, uri: str, experiment: Experiment) -> 
             f"the experiment {name!r} was made by a tracking server, which alone can keep files in it",
             hint="set MLFLOW_TRACKING_URI to the server's address, or take another with --experiment NAME",
         )
+
+
+def check_files(uri: str, experiment: Experiment) -> None:
+    """Raise :class:`TrackingError` if an experiment keeps its files in a folder of another machine.
+
+    MLflow would make a folder of that name here, where nobody else looks for them. A new experiment has no folder yet.
+    """
+    folder = local_path(experiment.artifact_location)
+    if folder is None or sqlite_path(uri) or any(map(os.path.isdir, (folder, *folder.parents[:2]))):
+        return
+    raise TrackingError(
+        f"the experiment {experiment.name!r} keeps its files in {folder}, a folder that this machine does not have",
+        hint="take another with --experiment NAME, or run this on the machine that has the folder",
+    )
 
 
 def _probe(client: MlflowClient, uri: str, experiment: Experiment) -> None:

@@ -206,7 +206,7 @@ def _write_model(store: Reading, run: entities.Run, writer: results_file.Writer,
     model = find_model(store.client, run.info.experiment_id, attempt) if attempt else None
     if model is not None:
         got = artifacts.download_artifacts(
-            artifact_uri=current_address(model.artifact_location, store.tracking_uri),
+            artifact_uri=current_address(model.artifact_location, store.tracking_uri, depth=3),
             dst_path=str(folder / "model"),
             tracking_uri=store.client.tracking_uri,
         )

@@ -20,7 +20,7 @@ from benchbench.records.known_runs import Predictions
 from benchbench.records.record import MlflowRun, OtherFormatError, Record, RecordError
 from benchbench.records.results_file import cleaned_predictions
 from benchbench.tracking import run_data
-from benchbench.tracking.experiments import find_experiment
+from benchbench.tracking.experiments import check_files, find_experiment
 from benchbench.tracking.reading import Reading, as_tracking_error, reading, search
 from benchbench.tracking.run_files import artifact_text
 from benchbench.tracking.store import leftovers
@@ -69,7 +69,8 @@ def read_experiment(
         from mlflow.entities import ViewType
 
         name = experiment or default_experiment()
-        experiment_id = find_experiment(store.client, store.tracking_uri, name).experiment_id
+        mlflow_experiment = find_experiment(store.client, store.tracking_uri, name)
+        experiment_id = mlflow_experiment.experiment_id
         runs = list(search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY))
         trials = [
             run
@@ -77,6 +78,8 @@ def read_experiment(
             if run_data.ATTEMPT_TAG in run.data.tags and (not spec_ids or run.data.tags[run_data.SPEC_TAG] in spec_ids)
         ]
         records = {run.info.run_id: record_of(store, run) for run in trials}
+        if trials and not any(records.values()):
+            check_files(store.tracking_uri, mlflow_experiment)
     waiting = [
         journal
         for journal in leftovers(store.tracking_uri)
@@ -102,8 +105,15 @@ def record_of(store: Reading, run: Run) -> Record | None:
     kept = None if text is None else _parse(text, run)
     # The file may be that of an earlier end of the trial, after which it was resumed.
     if kept is None or (kept.status, kept.ended_ms) != (run.data.tags.get(run_data.STATUS_TAG), run.info.end_time):
-        kept = _from_journal(run) or kept
+        kept = _from_journal(run) or _after_an_interruption(kept, run.data.tags.get(run_data.STATUS_TAG))
     return None if kept is None else replace(kept, mlflow=address)
+
+
+def _after_an_interruption(kept: Record | None, status: str | None) -> Record | None:
+    """Return what the record of an interrupted trial tells of one that has this status now, or None."""
+    if kept is None or kept.status in ("finished", status):
+        return kept
+    return replace(kept, status="running", error=None, ended_ms=None) if status == "running" else None
 
 
 def _parse(text: str, run: Run) -> Record:

@@ -14,6 +14,7 @@ from benchbench.records.events import (
     Failed,
     Final,
     Finished,
+    Resumed,
     SplitFacts,
     Started,
     Times,
@@ -118,6 +119,10 @@ def finished(*, class_names: tuple[str, ...] = CLASSES, overfit_epoch: int | Non
         notes=("a note",),
         timestamp_ms=START_MS + 10_000,
     )
+
+
+def resumed(num_epochs: int) -> Resumed:
+    return Resumed(num_epochs=num_epochs, machine=MACHINE, timestamp_ms=START_MS + 50_000)
 
 
 def failed(*, status: str = "failed") -> Failed:

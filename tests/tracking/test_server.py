@@ -22,6 +22,7 @@ from torch import nn
 
 from benchbench.errors import TrackingError
 from benchbench.tracking import Store, how_to_open
+from benchbench.tracking.client import mlflow_client
 from benchbench.tracking.store import check_store
 from benchbench.worker.model_export import save_model
 
@@ -186,3 +187,12 @@ def test_the_json_of_a_trial_that_a_server_tracks_is_json(served: str, tmp_path:
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert record["mlflow"]["tracking_uri"] == served
+
+
+def test_an_experiment_whose_files_lie_on_another_machine_is_refused(served: str) -> None:
+    mlflow_client(served).create_experiment("ann", artifact_location="/home/of-ann/work/mlruns/7")
+    with pytest.raises(
+        TrackingError, match="keeps its files in /home/of-ann/work/mlruns/7, a folder that this"
+    ) as caught:
+        Store.open(served, "ann")
+    assert "--experiment NAME" in caught.value.hint

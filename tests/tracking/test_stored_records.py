@@ -53,8 +53,8 @@ def test_a_run_without_artifacts_is_read_from_its_journal_or_named(
     assert f"left out, without a record: {elsewhere}" in result.stderr
 
 
-def resumed(workdir: Path, empty_database: Path, *later: Event) -> Record:
-    """Return the record of a trial that was killed after its first epoch, with its record, and went on."""
+def resumed(workdir: Path, empty_database: Path, *later: Event, is_elsewhere: bool = False) -> list[Record]:
+    """Return the records of a trial that was killed after its first epoch, with its record, and went on."""
     shutil.copy(empty_database, workdir / "mlflow.db")
     store = Store.open(f"sqlite:///{workdir}/mlflow.db")
     told = events(spec(0), 0.5)
@@ -64,19 +64,32 @@ def resumed(workdir: Path, empty_database: Path, *later: Event) -> Record:
     for event in later:
         journal.append(event)
     store.deliver(journal)
-    (record,) = bb.load_records()
-    return record
+    if is_elsewhere:
+        shutil.rmtree(journal.folder)
+    return bb.load_records()
 
 
 def test_the_record_of_a_resumed_trial_is_not_the_one_from_before(workdir: Path, empty_database: Path) -> None:
-    record = resumed(workdir, empty_database, *events(spec(0), 0.5)[2:])
+    (record,) = resumed(workdir, empty_database, *events(spec(0), 0.5)[2:])
     assert record.status == "finished"
 
 
 def test_a_record_of_an_earlier_interruption_is_not_that_of_the_trial(workdir: Path, empty_database: Path) -> None:
     again = replace(journals.failed(status="killed"), timestamp_ms=journals.START_MS + 99_000)
-    record = resumed(workdir, empty_database, journals.epoch(2), again)
+    (record,) = resumed(workdir, empty_database, journals.epoch(2), again)
     assert (record.status, len(record.epochs)) == ("killed", 2)
+
+
+def test_a_trial_that_another_machine_resumed_is_not_counted_as_killed(workdir: Path, empty_database: Path) -> None:
+    (record,) = resumed(workdir, empty_database, journals.resumed(1), is_elsewhere=True)
+    assert (record.status, record.error, record.ended_ms) == ("running", None, None)
+
+
+def test_a_trial_that_another_machine_resumed_and_finished_without_a_record_has_none(
+    workdir: Path, empty_database: Path
+) -> None:
+    later = [journals.resumed(1), *events(spec(0), 0.5)[2:]]
+    assert resumed(workdir, empty_database, *later, is_elsewhere=True) == []
 
 
 def test_trials_that_wait_for_mlflow_are_noted(workdir: Path, empty_database: Path) -> None:
