@@ -22,24 +22,24 @@ class CrossEntropy(bb.Loss, name="cross_entropy"):
     )
 
     def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:
-        """Return :class:`torch.nn.CrossEntropyLoss`, in which mixed images have weights like all others."""
+        """Return :class:`torch.nn.CrossEntropyLoss`, or one that weighs classes alike whatever is in a batch."""
         if self.class_weights == "none":
             return nn.CrossEntropyLoss(label_smoothing=self.label_smoothing)
-        return _Weighted(balanced_weights(labels, num_outputs), label_smoothing=self.label_smoothing)
+        weights = balanced_weights(labels, num_outputs)
+        return _Weighted(weights, label_smoothing=self.label_smoothing, reduction="sum")
 
 
 class _Weighted(nn.CrossEntropyLoss):
-    """The weighted mean over images, from labels or from fractions of classes.
+    """The weighted sum over images divided by their number, from labels or from fractions of classes.
 
-    Torch divides by the weights of all images if it is given labels, and by their number if it is given fractions.
+    Torch divides by the sum of the weights in the batch. A rare image is then divided by its own large weight: in
+    batches of one, all images would count the same.
     """
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return one number."""
-        loss = super().forward(logits, targets)
-        if targets.ndim == 1 or self.weight is None:
-            return loss
-        return loss * (len(targets) / (targets * self.weight).sum())  # no product of matrices: autocast rounds those
+        loss: Tensor = super().forward(logits, targets)
+        return loss / len(targets)
 
 
 def balanced_weights(labels: Tensor, num_outputs: int) -> Tensor:
