@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from benchbench_plugins.heads import freeze_all_but, head_of
-from benchbench_plugins.weight_files import load_weights, sha256_of
+from benchbench_plugins.weight_files import read_weights, sha256_of, take_weights
 from pydantic import ValidationInfo, field_validator
 
 import benchbench as bb
@@ -14,7 +14,7 @@ import benchbench as bb
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import nn
+    from torch import Tensor, nn
 
 
 TOLERANCE = 0.01
@@ -52,7 +52,8 @@ class PretrainedModel(bb.Model):
         if self.pretrained:
             self._compare_normalisation(network, data)
         if self.weights is not None:
-            load_weights(network, self.weights, head=head_of(network, self.num_outputs(data)))
+            weights = self.resized(network, read_weights(self.weights))
+            take_weights(network, weights, head=head_of(network, self.num_outputs(data)), source=self.weights)
         if self.trainable == "head":
             freeze_all_but(network, head_of(network, self.num_outputs(data)))
         return network
@@ -82,6 +83,11 @@ class PretrainedModel(bb.Model):
         """Return how many logits the network has: one for each class, if no option says otherwise."""
         options: Mapping[str, Any] = getattr(self, "options", {})
         return int(options.get("num_classes", data.num_classes))
+
+    def resized(self, network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return weights for images of the network's size, if some depend on it, as positions in a transformer do."""
+        del network
+        return weights
 
     def create(self, data: bb.DataSpec) -> nn.Module:
         """Return the network, with pretrained weights if they are asked for."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import nn
+    from torch import Tensor, nn
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """The names under which timm's weights are on the hub. The second one is pickled: timm itself reads it, safely."""
@@ -146,6 +146,18 @@ class Timm(PretrainedModel, name="timm"):  # type: ignore[call-arg, misc] # mypy
     def create(self, data: bb.DataSpec) -> nn.Module:
         """Return the network from timm."""
         return create(self.architecture, data, pretrained=self.pretrained, options=self.options)
+
+    def resized(self, network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return weights for images of the network's size, which positions in a vision transformer depend on."""
+        from timm.layers import resample_abs_pos_embed
+        from timm.models import VisionTransformer
+
+        positions = weights.get("pos_embed")
+        if not isinstance(network, VisionTransformer) or positions is None:
+            return weights
+        num_prefix_tokens = 0 if network.no_embed_class else network.num_prefix_tokens
+        grid = list(network.patch_embed.grid_size)
+        return weights | {"pos_embed": resample_abs_pos_embed(positions, grid, num_prefix_tokens=num_prefix_tokens)}
 
 
 @bb.hookimpl

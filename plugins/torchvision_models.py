@@ -39,9 +39,20 @@ class Torchvision(PretrainedModel, name="torchvision"):  # type: ignore[call-arg
         _adapt_channels(network, data.num_channels)
         if self.pretrained:
             url = _weights_url(self.architecture)
-            weights = _for_size(network, _downloaded(url))
+            weights = self.resized(network, _downloaded(url))
             take_weights(network, weights, head=head_of(network, self.num_outputs(data)), source=url)
         return network
+
+    def resized(self, network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return weights for images of the network's size, which positions in a vision transformer depend on."""
+        from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
+
+        if not isinstance(network, VisionTransformer) or "encoder.pos_embedding" not in weights:
+            return weights
+        resized: dict[str, Tensor] = interpolate_embeddings(
+            network.image_size, network.patch_size, OrderedDict(weights)
+        )
+        return resized
 
     def normalisation(self, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Return what torchvision's own preprocessing for the weights uses."""
@@ -91,16 +102,6 @@ def _adapt_channels(network: nn.Module, num_channels: int) -> None:
     adapted.weight = nn.Parameter(first.weight.new_empty(shape))
     nn.init.kaiming_normal_(adapted.weight, mode="fan_out", nonlinearity="relu")
     setattr(parent, name.rpartition(".")[2], adapted)
-
-
-def _for_size(network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights for the size of images of a vision transformer, whose embeddings of positions depend on it."""
-    from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
-
-    if not isinstance(network, VisionTransformer):
-        return weights
-    resized: dict[str, Tensor] = interpolate_embeddings(network.image_size, network.patch_size, OrderedDict(weights))
-    return resized
 
 
 def _weights_url(architecture: str) -> str:

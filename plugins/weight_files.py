@@ -48,18 +48,12 @@ def _sha256(path: Path, _changed_ns: int, _num_bytes: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_weights(network: nn.Module, path: str, *, head: Sequence[nn.Module]) -> None:
-    """Give a network the weights in a file, but for those of a head of another size, which stay fresh.
-
-    Weights of a first convolution on another number of channels are converted. Nothing is unpickled. Raises
-    :class:`~benchbench.SpecError` if the file cannot be read, has not all weights of the network, or has weights of
-    more layers than the network, such as those of a deeper one.
-    """
-    take_weights(network, _read(Path(path).expanduser()), head=head, source=path)
-
-
 def take_weights(network: nn.Module, weights: Mapping[str, Tensor], *, head: Sequence[nn.Module], source: str) -> None:
-    """Do the same with weights that were read already; ``source`` is named in errors."""
+    """Give a network weights, but for those of a head of another size, which stay fresh; errors name their ``source``.
+
+    Weights of a first convolution on another number of channels are converted. Raises :class:`~benchbench.SpecError`
+    if they are not all weights of the network, or have more layers than the network, such as those of a deeper one.
+    """
     weights = {OLD_NAMES.sub(r"\1", name): value for name, value in weights.items()}
     of_head = _names_of_head(network, head)
     first = _first_convolution(network)
@@ -84,7 +78,9 @@ def take_weights(network: nn.Module, weights: Mapping[str, Tensor], *, head: Seq
     network.load_state_dict(states)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(name: str) -> dict[str, Tensor]:
+    """Return the weights in a file; nothing is unpickled. Raises :class:`~benchbench.SpecError` if it has none."""
+    path = Path(name).expanduser()
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -168,6 +168,21 @@ def test_weights_of_a_vision_transformer_fit_images_of_another_size(
     assert network.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 5)
 
 
+@pytest.mark.parametrize(
+    ("model", "architecture", "size"),
+    [(Torchvision, "vit_b_16", "image_size"), (Timm, "vit_tiny_patch16_224", "img_size")],
+)
+def test_weights_of_a_vision_transformer_from_a_file_fit_images_of_another_size(
+    tmp_path: Path, model: type[bb.Model], architecture: str, size: str
+) -> None:
+    at_32 = built(model(architecture=architecture, options={size: 32}))
+    path = saved(at_32, tmp_path / "weights.pth", "plain")
+    at_64 = built(model(architecture=architecture, weights=str(path)), replace(DATA, image_size=64))
+    assert at_64.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 5)
+    kept = [name for name, value in at_32.state_dict().items() if "pos_embed" not in name]
+    assert all(torch.equal(at_64.state_dict()[name], at_32.state_dict()[name]) for name in kept)
+
+
 def test_grey_images_see_the_sum_of_the_weights_over_the_channels(tmp_path: Path) -> None:
     theirs = built(Torchvision())
     path = saved(theirs, tmp_path / "weights.pth", "plain")
