@@ -11,12 +11,16 @@ import benchbench as bb
 from benchbench.data.archive import TAR_SUFFIXES, Files, find_prefix, is_of_system, open_files, reader
 from benchbench.data.image_files import (
     MAX_FILE_BYTES,
+    MAX_NAMED,
     ImageFiles,
     Item,
+    check_every_split_has_images,
     image_suffixes,
     suffix_of,
     taken_from_training,
+    too_few_to_split,
 )
+from benchbench.errors import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,6 +78,7 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
     folders_of_parts = _part_folders(files, prefix)
     folders = {part: _class_folders(files, folder) for part, folder in (folders_of_parts or {"train": prefix}).items()}
     class_names = _class_names(files, folders)
+    _check_no_class_is_a_copy(files, folders["train"])
     items = {
         part: {
             name: [
@@ -90,12 +95,17 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
                 # Both fractions are of the whole class, so that the order in which they are taken does not matter.
                 whole = len(of_class) + len(items.get("test", {}).get(name, ()) if "test" not in folders else ())
                 items[part][name] = _take(of_class, round(whole * fraction), seed=dataset.split_seed)
-    _check_sizes(files, items)
     parts = {
         part: [item for of_class in items[part].values() for item in of_class] for part in ("train", "val", "test")
     }
-    missing = [part for part in ("val", "test") if folders_of_parts and part not in folders]
-    return class_names, parts, taken_from_training({part: len(parts[part]) for part in missing})
+    check_every_split_has_images(files.path, {part: len(of_part) for part, of_part in parts.items()})
+    taken = [part for part in ("val", "test") if part not in folders]
+    notes = (
+        _same_folders_inside(files, folders["train"]),
+        taken_from_training({part: len(parts[part]) for part in taken if folders_of_parts}),
+        too_few_to_split([name for name in items["train"] if not all(items[part][name] for part in taken)]),
+    )
+    return class_names, parts, "; ".join(filter(None, notes))
 
 
 def _part_folders(files: Files, prefix: str) -> dict[str, str]:
@@ -171,6 +181,34 @@ def _class_folders(files: Files, prefix: str) -> dict[str, str]:
     return folders
 
 
+def _check_no_class_is_a_copy(files: Files, folders: Mapping[str, str]) -> None:
+    """Refuse a class with folders of the other classes in it, as in an archive that has its images twice."""
+    for name, folder in folders.items():
+        inside = sorted(_class_folders(files, f"{folder}/").keys() & folders.keys())
+        if len(inside) > 1:
+            raise bb.DataError(
+                f"{files.path}: the folder {name} is no class, since it has folders of the other classes in it: "
+                f"{listed(inside, MAX_NAMED)}",
+                hint=f"move {name} out of {files.path}",
+            )
+
+
+def _same_folders_inside(files: Files, folders: Mapping[str, str]) -> str:
+    """Return a note on classes that have no images but in folders of the same names, which may be the classes."""
+    classes: dict[tuple[str, ...], list[str]] = {}
+    for name, folder in folders.items():
+        inside = tuple(_class_folders(files, f"{folder}/"))
+        if len(inside) > 1 and not any(suffix_of(file) in image_suffixes() for file in files.files_in(folder)):
+            classes.setdefault(inside, []).append(name)
+    notes = [
+        f"the classes {listed(names, MAX_NAMED)} have the same folders in them ({listed(inside, MAX_NAMED)}):"
+        " if those are the classes, give one of the folders as --data"
+        for inside, names in classes.items()
+        if len(names) > 1
+    ]
+    return "; ".join(notes)
+
+
 def _class_names(files: Files, folders: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
     """Return the classes, which are those of the training part; the other parts may have no others."""
     known = folders["train"]
@@ -203,24 +241,15 @@ def _is_shown(name: str) -> bool:
 
 
 def _take(items: list[Item], number: int, *, seed: int) -> list[Item]:
-    """Remove so many items from a list and return them, at least one.
+    """Remove so many items from a list and return them: at least one, but never the last.
 
     A digest of its name decides whether an image is taken, so that one that is added later moves few others.
     """
     by_digest = sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item.name}".encode(errors="replace")).digest())
-    taken = set(by_digest[: max(1, number)])
+    taken = set(by_digest[: min(max(1, number), len(items) - 1)])
     kept, picked = ([item for item in items if (item in taken) is is_taken] for is_taken in (False, True))
     items[:] = kept
     return picked
-
-
-def _check_sizes(files: Files, items: Mapping[str, Mapping[str, Sequence[Item]]]) -> None:
-    few = [name for name, of_class in items["train"].items() if not of_class]
-    if few:
-        raise bb.DataError(
-            f"{files.path}: too few images to train, validate and test on: {', '.join(few)}",
-            hint="a class needs three images or more",
-        )
 
 
 @bb.hookimpl

@@ -13,7 +13,14 @@ import numpy as np
 import benchbench as bb
 from benchbench.config.files import decode_text
 from benchbench.data.archive import reader
-from benchbench.data.image_files import MAX_FILE_BYTES, ImageFiles, Item, taken_from_training
+from benchbench.data.image_files import (
+    MAX_FILE_BYTES,
+    ImageFiles,
+    Item,
+    check_every_split_has_images,
+    taken_from_training,
+    too_few_to_split,
+)
 from benchbench.data.splitting import split_rows
 from benchbench.errors import listed
 
@@ -71,10 +78,15 @@ class ImageList(ImageFiles, name="imagelist"):
         self._fill(parts)
         missing = {"val", "test"} - given if given - {"train"} else set()
         _check_classes(table, parts, class_names)
+        check_every_split_has_images(table, {part: len(items) for part, items in parts.items()})
         read = reader(table.parent, max_file_bytes=MAX_FILE_BYTES)
         splits = {part: self.split(items, table.parent, read) for part, items in parts.items()}
-        note = taken_from_training({part: len(parts[part]) for part in sorted(missing)})
-        return bb.Splits(class_names=class_names, note=note, **splits)
+        labels = [{item.label for item in parts[part]} for part in parts if part not in given]
+        notes = (
+            taken_from_training({part: len(parts[part]) for part in sorted(missing)}),
+            too_few_to_split([name for label, name in enumerate(class_names) if not all(label in of for of in labels)]),
+        )
+        return bb.Splits(class_names=class_names, note="; ".join(filter(None, notes)), **splits)
 
     def _fill(self, parts: dict[str, list[Item]]) -> None:
         """Take the splits that are missing from the training images."""
@@ -159,7 +171,7 @@ def _check_classes(table: Path, parts: Mapping[str, Sequence[Item]], class_names
     if missing:
         raise bb.DataError(
             f"{table}: there are no training images of {', '.join(missing)}",
-            hint="a class needs three images or more, or a line with the split train",
+            hint="give one of them the split train",
         )
 
 

@@ -14,6 +14,8 @@ from benchbench.data.fit import fit_image, planes
 from benchbench.errors import DataError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from benchbench.plugin.dataset import Fit
 
 Colour = tuple[int, int, int]
@@ -25,6 +27,10 @@ NO_IMAGES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WM
 BYTE_MAX = 255
 _SIXTEEN_BITS = 257
 """65,535 / 255: what scales 16 bits to 8."""
+
+_MAX_16 = 65_535
+_UNIT = (-0.1, 1.1)
+"""Numbers within are on a scale of 0 to 1; resizing may have overshot it."""
 
 _LARGEST = {"1": 1, "L;2": 3, "L;4": 15}
 """The largest value of a grey pixel of fewer than 8 bits, by what Pillow calls them."""
@@ -81,16 +87,27 @@ def to_rgb(image: Image.Image, background: Colour) -> Image.Image:
         values = np.asarray(image).astype(np.int64)
         # Arrays of 32-bit numbers that someone saved as TIFF may hold 8 bits; on a scale of 16 they would be black.
         is_byte = image.mode == "I" and image.format == "TIFF" and values.size and values.max() <= BYTE_MAX
+        if values.size and values.max() > _MAX_16:
+            raise DataError("its numbers have more than 16 bits")
         transparent = image.info.get("transparency")
         image = Image.fromarray(np.clip(values // (1 if is_byte else _SIXTEEN_BITS), 0, BYTE_MAX).astype(np.uint8))
         if isinstance(transparent, int):
             image.putalpha(Image.fromarray(np.where(values == transparent, 0, BYTE_MAX).astype(np.uint8)))
     elif image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
-        scale = BYTE_MAX if values.size and values.max() <= 1 else 1
-        image = Image.fromarray(np.clip(values * scale, 0, BYTE_MAX).astype(np.uint8))
+        values = np.asarray(image)
+        image = Image.fromarray(np.clip(values * _scale_of_floats(values), 0, BYTE_MAX).astype(np.uint8))
     if image.has_transparency_data:
         over = image.convert("RGBA")
         below = Image.new("RGBA", over.size, (*background, 255))
         image = Image.alpha_composite(below, over)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _scale_of_floats(values: NDArray[np.float32]) -> int:
+    """Return what numbers are multiplied with to become 0 to 255."""
+    low, high = (values.min(), values.max()) if values.size else (0, 0)
+    if _UNIT[0] <= low and high <= _UNIT[1]:
+        return BYTE_MAX
+    if low >= 0 and high <= BYTE_MAX:
+        return 1
+    raise DataError("its numbers are neither 0 to 1 nor 0 to 255")  # also if one is not a number

@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from benchbench.data.image_decoding import NO_IMAGES, decode
+from benchbench.errors import DataError, listed
 from benchbench.plugin.base import param
 from benchbench.plugin.dataset import Dataset, Fit, LazyImages, Split
 
@@ -28,6 +29,8 @@ UNREADABLE = _CAMERAS_OWN | {".avif", ".dcm", ".heic", ".heif", ".jxl", ".svg"}
 """Suffixes of images that Pillow, or an old one, cannot read. They are named, while other files are passed over."""
 
 MAX_FILE_BYTES = 1 << 30
+MAX_NAMED = 5
+"""How many classes a note names."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,21 @@ def taken_from_training(numbers: Mapping[str, int]) -> str:
     """Return a note on splits that nobody gave, with how many training images each of them got; empty for none."""
     taken = [f"{number} images for {part} ({part}_fraction)" for part, number in numbers.items()]
     return f"took {' and '.join(taken)} from the training images" if taken else ""
+
+
+def too_few_to_split(class_names: Sequence[str]) -> str:
+    """Return a note on classes with fewer images than splits that take some; empty for none."""
+    return f"too few images to be in every split: {listed(class_names, MAX_NAMED)}" if class_names else ""
+
+
+def check_every_split_has_images(source: Path, sizes: Mapping[str, int]) -> None:
+    """Raise :class:`~benchbench.errors.DataError` if there were too few images to take some for a split."""
+    empty = [part for part, size in sizes.items() if not size]
+    if empty:
+        raise DataError(
+            f"{source}: too few images to have some for {' and '.join(empty)}",
+            hint="a class needs three images or more to be in every split",
+        )
 
 
 def suffix_of(name: str) -> str:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def split_rows(
     labels: NDArray[np.int64], fraction: float, *, seed: int = 0, names: Sequence[str] = ()
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows that stay and those that are taken, both in order: of each class the fraction, at least one.
+    """Return the rows that stay and those that are taken, both in order.
 
+    Of each class the fraction is taken: at least one row, but never the last.
     A digest of an image's name, or of its row, decides whether it is taken. So an image that is added moves few others,
     and no version of a random generator matters.
     """
@@ -27,7 +28,7 @@ def split_rows(
     is_taken = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         rows = sorted(np.flatnonzero(labels == label).tolist(), key=keys.__getitem__)
-        is_taken[rows[: max(1, round(len(rows) * fraction))]] = True
+        is_taken[rows[: min(max(1, round(len(rows) * fraction)), len(rows) - 1)]] = True
     return np.flatnonzero(~is_taken), np.flatnonzero(is_taken)
 
 

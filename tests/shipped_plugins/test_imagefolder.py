@@ -118,6 +118,13 @@ def test_what_is_taken_from_the_training_images_is_said(tmp_path: Path) -> None:
     assert data_cache.load(dataset(), write(tmp_path / "whole", {"a": 20, "b": 20})).facts.note == ""
 
 
+def test_classes_of_one_or_two_images_stay_in_training_and_are_named(tmp_path: Path) -> None:
+    loaded = data_cache.load(dataset(), write(tmp_path, {"cats": 20, "lynxes": 2, "ocelots": 1}))
+    assert loaded.facts.note == "too few images to be in every split: lynxes, ocelots"
+    numbers = [np.bincount(split.labels, minlength=3).tolist() for split in loaded.splits.values()]
+    assert numbers == [[16, 1, 1], [2, 0, 0], [2, 1, 0]]
+
+
 def test_a_missing_test_folder_is_taken_from_the_training_images(tmp_path: Path) -> None:
     root = write(tmp_path, {"train/a": 10, "train/b": 10, "val/a": 2, "val/b": 2})
     splits = load(root, test_fraction=0.2)
@@ -239,6 +246,20 @@ def test_every_format_becomes_rgb(tmp_path: Path, kind: str, fit: str) -> None:
 def test_bytes_that_were_saved_as_numbers_of_32_bits_are_not_black(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), 200, dtype=np.int32)).save(tmp_path / "array.tiff")
     assert pixels_of(tmp_path / "array.tiff").unique().tolist() == [200]
+
+
+@pytest.mark.parametrize(("largest", "white"), [(1.0, 255), (1.05, 255), (255.0, 255), (128.0, 128)])
+def test_floating_point_numbers_are_0_to_1_or_0_to_255(tmp_path: Path, largest: float, white: int) -> None:
+    Image.fromarray(np.array([[0, largest]], np.float32)).save(tmp_path / "x.tif")
+    assert decode((tmp_path / "x.tif").read_bytes(), side=2, fit="pad", background=(0, 0, 0)).max() == white
+
+
+@pytest.mark.parametrize("numbers", [[0.0, 4095.0], [-5.0, 5.0], [0.5, np.inf], [0.5, np.nan], [0, 70_000]])
+def test_numbers_on_no_known_scale_are_refused(tmp_path: Path, numbers: list[float]) -> None:
+    kind = np.int32 if isinstance(numbers[0], int) else np.float32
+    Image.fromarray(np.array([numbers], kind)).save(tmp_path / "x.tif")
+    with pytest.raises(DataError, match="its numbers"):
+        decode((tmp_path / "x.tif").read_bytes(), side=2, fit="pad", background=WHITE)
 
 
 def test_a_transparent_colour_of_a_palette_shows_the_background(tmp_path: Path) -> None:
@@ -407,17 +428,30 @@ def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) 
             {"train/a": 3, "train/b": 3, "val/a": 1, "val/b": 1, "valid/a": 1},
             "has two folders for val: val, valid",
         ),
-        ({"cats": 5, "dogs": 2}, "too few images to train, validate and test on: dogs"),
+        ({"cats": 1, "dogs": 2}, "too few images to have some for val"),
+        ({"cats": 1, "dogs": 1}, "too few images to have some for val and test"),
         ({"train/a": 3, "train/b": 3, "val/c": 1}, "val has classes that train does not have: c"),
         ({"train/a": 3, "train/b": 3, "test": 3}, "test has no folders of classes"),
         ({"train": 5, "test": 5}, "look like splits and not like classes: test, train"),
         ({"training_set/a": 5, "training_set/b": 5, "test_set/a": 3}, "not like classes: test_set, training_set"),
         ({"val/a": 5, "val/b": 5, "test/a": 3}, "not like classes: test, val"),
         ({"seg_train": 5, "seg_test": 5, "seg_pred": 3}, "not like classes: seg_test, seg_train"),
+        (
+            {"a": 3, "b": 3, "cells/a": 3, "cells/b": 3},
+            "the folder cells is no class, since it has",
+        ),
     ],
 )
 def test_a_layout_that_cannot_be_meant_is_refused(tmp_path: Path, numbers: dict[str, int], message: str) -> None:
     assert message in refusal(write(tmp_path, numbers)).message
+
+
+def test_classes_that_may_be_variants_of_the_same_images_are_pointed_out(tmp_path: Path) -> None:
+    variants = {f"{variant}/{name}": 3 for variant in ("colour", "grey") for name in ("apple", "tomato")}
+    note = data_cache.load(dataset(), write(tmp_path / "variants", variants)).facts.note
+    assert "the classes colour, grey have the same folders in them (apple, tomato)" in note
+    holidays = {"cats": 3, "cats/holidays": 3, "dogs": 3, "dogs/holidays": 3}
+    assert data_cache.load(dataset(), write(tmp_path / "holidays", holidays)).facts.note == ""
 
 
 def test_a_class_may_be_called_as_a_split_is(tmp_path: Path) -> None:

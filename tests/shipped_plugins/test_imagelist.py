@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from benchbench_plugins.imagelist import ImageList
 from PIL import Image
@@ -65,6 +66,14 @@ def test_without_splits_each_class_is_split_by_its_fractions(tmp_path: Path) -> 
     assert [split.labels.bincount().tolist() for _, split in splits.items()] == [[14, 7], [4, 2], [2, 1]]
     assert len({name for _, split in splits.items() for name in split.names}) == 30
     assert decoded(dataset(val_fraction=0.2, split_seed=1), table).test.names != splits.test.names
+
+
+def test_classes_of_one_or_two_images_stay_in_training_and_are_named(tmp_path: Path) -> None:
+    lines = [f"{row}.png,{'cat' if row < 20 else 'lynx' if row < 22 else 'ocelot'}" for row in range(23)]
+    loaded = data_cache.load(dataset(), write(tmp_path, lines, header="path,class"))
+    assert loaded.facts.note == "too few images to be in every split: lynx, ocelot"
+    numbers = [np.bincount(split.labels, minlength=3).tolist() for split in loaded.splits.values()]
+    assert numbers == [[16, 1, 1], [2, 0, 0], [2, 1, 0]]
 
 
 def test_a_split_that_no_line_names_is_taken_from_training(tmp_path: Path) -> None:
