@@ -71,7 +71,7 @@ def _as_saved(
         return predictions, ""
     try:
         predictor = Predictor.load(folder / "data")
-        saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.evaluated))
+        saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.check))
     except (BenchError, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - torch may be unable to load what it wrote; training is worth more

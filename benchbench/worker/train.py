@@ -40,16 +40,16 @@ Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
 class BatchCounter(Protocol):
-    """What a loop calls after every batch, such as the heartbeat of a worker; it may raise to end the loop."""
+    """What a loop calls after every batch, such as the heartbeat of a worker."""
 
     def restart(self, *, num_trained: int) -> None:
         """Count from here: a trial was resumed after this many training batches."""
 
     def trained(self) -> None:
-        """Count a training batch."""
+        """Count a training batch; raises if the loop should end."""
 
-    def evaluated(self) -> None:
-        """Count an evaluation batch."""
+    def check(self) -> None:
+        """Raise if the loop should end; called after every evaluation batch."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def _logits(learner: Learner, batches: Batches, heartbeat: BatchCounter) -> Iter
             # A copy: what is compiled for a GPU writes each batch's logits to the same memory.
             logits = learner.forward_evaluated(images).to(torch.float32, copy=True)
         yield logits, labels
-        heartbeat.evaluated()
+        heartbeat.check()
 
 
 def _zero(device: torch.device) -> Tensor:

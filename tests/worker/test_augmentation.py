@@ -173,7 +173,7 @@ class Stopping:
             if self.left == 0:
                 raise StoppedError
 
-    def evaluated(self) -> None:
+    def check(self) -> None:
         pass
 
 
