@@ -17,7 +17,7 @@ import torch
 from benchbench.plugin.loading import load
 from benchbench.protocol.plugin_check_messages import Outcome
 from benchbench.testing.checking import check, outcomes, require
-from benchbench.worker.torch_settings import put_back
+from benchbench.worker.torch_settings import restore_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,13 +43,13 @@ class Imported:
 def watch(source: Source) -> Imported:
     """Import a module, and note what else its import does."""
     num_threads = torch.get_num_threads()
-    put_back("fp32", num_threads=num_threads)
+    restore_settings("fp32", num_threads=num_threads)
     folder, path, generators = os.getcwd(), list(sys.path), _generators()  # noqa: PTH109 - compared as text
     with _captured() as printed:
         begin = time.perf_counter()
         loaded = load(source)
         seconds = time.perf_counter() - begin
-    changed = list(put_back("fp32", num_threads=num_threads))
+    changed = list(restore_settings("fp32", num_threads=num_threads))
     if os.getcwd() != folder:  # noqa: PTH109 - as above
         os.chdir(folder)
         changed.append("the working folder")

@@ -9,7 +9,7 @@
     splits.py                a dataset as tensors
     seeds.py                 seeds all random generators, and puts them back
     model_smoke_test.py      tries a fresh model in both modes, before anything is trained
-    torch_settings.py        torch's process-wide switches, put back before each trial
+    torch_settings.py        torch's process-wide settings, restored before each trial
     environment.py           variables that would change what torch computes, removed before it is imported
     trial.py                 one trial from start to end
     train.py                 the training loop

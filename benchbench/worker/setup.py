@@ -33,7 +33,7 @@ from benchbench.worker.model_smoke_test import ModelCheck
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.seeds import random_states_kept, seed_everything
 from benchbench.worker.splits import Splits
-from benchbench.worker.torch_settings import Switches
+from benchbench.worker.torch_settings import TorchSettings
 from benchbench.worker.train import Learner
 from benchbench.worker.weight_average import Average, have_means
 
@@ -85,8 +85,8 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     Raises a :class:`~benchbench.errors.BenchError` that says what does not fit.
     """
     spec, device = job.spec, acceleration.device
-    switches = Switches(acceleration.precision, num_threads=acceleration.num_threads)
-    switches.begin()
+    settings = TorchSettings(acceleration.precision, num_threads=acceleration.num_threads)
+    settings.apply()
     on_status(f"loading {spec.dataset.name}")
     dataset = registry.create("dataset", spec.dataset)
     loaded = data_cache.load(
@@ -95,14 +95,14 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
         source_digest=registry.source_digest("dataset", spec.dataset.name),
         on_progress=partial(on_status, f"decoding {dataset.name}"),
     )
-    switches.put_back(f"dataset {dataset.name}")
+    settings.restore(f"dataset {dataset.name}")
     if loaded.warning:
         on_status(loaded.warning)
     saved, note = _saved(job, data_digest=loaded.facts.digest)
     splits = Splits.of(loaded)
     _check_fit(spec, dataset, splits)
     augmenter = _augmenter(spec, registry, dataset, splits)
-    switches.put_back(f"augmentation {spec.augmentation.name}")
+    settings.restore(f"augmentation {spec.augmentation.name}")
     reading = Reading(is_resident(sum(split.images.nbytes for _, split in splits.items()), device), loaded.forget_pages)
     train, val, test = _batches(spec, dataset, splits, augmenter, device=device, reading=reading)
     on_status(f"building {spec.model.name}")
@@ -113,15 +113,15 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
         acceleration,
         (train, val, test),
         num_classes=len(splits.class_names),
-        switches=switches,
+        settings=settings,
         prove=partial(_proven, train=train, seed=spec.seed, saved=saved, on_status=on_status),
     )
     eval_batch_size = _fit_eval_batch(learner, train)
     for batches in (train, val, test):
         batches.eval_batch_size = eval_batch_size
-    if switches.turned:
-        on_status(f"put back what plugins set in torch: {switches.turned}")
-    facts = {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"} | (
+    if settings.changes:
+        on_status(f"put back what plugins set in torch: {settings.changes}")
+    facts = {"evaluation_batch": str(eval_batch_size), "put_back": settings.changes or "nothing"} | (
         {} if reading.resident else {"images": "read from their file, some batches ahead"}
     )
     started = _started(job, registry, loaded.facts, learner, acceleration=learner.acceleration.facts() | facts)
@@ -225,7 +225,7 @@ def _build(
     splits: tuple[Batches, Batches, Batches],
     *,
     num_classes: int,
-    switches: Switches,
+    settings: TorchSettings,
     prove: Callable[[Acceleration, Case, nn.Module], Acceleration],
 ) -> Learner:
     model_plugin = registry.create("model", spec.model)
@@ -235,7 +235,7 @@ def _build(
     train, val, test = splits
     window = train.window.joined(val.window).joined(test.window)
     images, _ = next(train.shuffled(seed=spec.seed, epoch=1))
-    switches.put_back(f"augmentation {spec.augmentation.name}")
+    settings.restore(f"augmentation {spec.augmentation.name}")
     data = DataSpec(
         num_channels=images.shape[1],
         image_size=images.shape[2],
@@ -244,26 +244,26 @@ def _build(
         std=train.preprocessing.std,
     )
     model = _built(model_plugin, nn.Module, data).to(acceleration.device)
-    switches.put_back(f"model {model_plugin.name}")
+    settings.restore(f"model {model_plugin.name}")
     check = ModelCheck(model, images, acceleration, num_classes=num_classes, plugin=model_plugin)
     num_outputs = check.run(num_images=train.num_images)
-    switches.put_back(f"model {model_plugin.name}")  # which a forward pass may turn as well
+    settings.restore(f"model {model_plugin.name}")  # which a forward pass may turn as well
     loss = _built(loss_plugin, nn.Module, train.labels.cpu(), num_outputs=num_outputs).to(acceleration.device)
     if any(parameter.requires_grad for parameter in loss.parameters()):
         raise failure(loss_plugin, "its module has parameters, which no optimizer trains", hint="a loss keeps buffers")
-    switches.put_back(f"loss {loss_plugin.name}")
+    settings.restore(f"loss {loss_plugin.name}")
     clip_norm = optimizer_plugin.clip_norm
     optimizer = _built(optimizer_plugin, Optimizer, model)
     case = Case(model, optimizer, spec.batch_size, window, clips_gradients=clip_norm is not None)
-    switches.put_back(f"optimizer {optimizer_plugin.name}")
+    settings.restore(f"optimizer {optimizer_plugin.name}")
     # Of the first weights also in a trial that goes on, whose weights are loaded next.
     has_means = have_means(model) if spec.ema_decay is not None else []
     acceleration = prove(acceleration.fitted(case), case, loss).applied(case)
-    switches.put_back("a training step")  # what plugins turn in every step was named above, but for losses
+    settings.restore("a training step")  # what plugins turn in every step was named above, but for losses
     scheduler = _built(
         scheduler_plugin, LRScheduler, case.optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train)
     )
-    switches.put_back(f"scheduler {scheduler_plugin.name}")
+    settings.restore(f"scheduler {scheduler_plugin.name}")
     warm_up = WarmUp(round(scheduler_plugin.warmup_epochs * len(train)))
     schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric, warm_up)
     average = None if spec.ema_decay is None else Average(model, spec.ema_decay, has_means=has_means)

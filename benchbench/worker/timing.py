@@ -23,7 +23,7 @@ from benchbench.worker.clock import Clock
 from benchbench.worker.memory import Footprint
 from benchbench.worker.setup import memory_errors_named, prepare
 from benchbench.worker.system_metrics import ProcessorTime, SystemSampler, fraction_on_gpu
-from benchbench.worker.torch_settings import Hooks
+from benchbench.worker.torch_settings import GlobalHooks
 from benchbench.worker.train import fit, train_epoch
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class _Variant:
         )
         with self.footprint:
             self.prepared = prepare(trial, registry, acceleration, on_status=on_status)
-        self._hooks = Hooks.present()
+        self._hooks = GlobalHooks.registered()
         if job.steps and job.steps > self.steps_per_epoch:
             raise SpecError(
                 f"--steps {job.steps} is more than an epoch has: {self.steps_per_epoch} at"
@@ -169,7 +169,7 @@ class _Variant:
         """Set what another variant may have set otherwise; return what to train and the number of the epoch."""
         self._num_measured += 1
         self.prepared.learner.acceleration.apply()
-        self._hooks.put_back()
+        self._hooks.restore()
         return self.prepared, self._num_measured
 
 

@@ -14,7 +14,7 @@ from benchbench.worker.accelerate.devices import instruction_set, possible_preci
 from benchbench.worker.accelerate.fused_steps import keep_implementation
 from benchbench.worker.accelerate.layers import FastLayers
 from benchbench.worker.accelerate.lever import Layers, Target
-from benchbench.worker.torch_settings import put_back
+from benchbench.worker.torch_settings import restore_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,8 +46,8 @@ class Acceleration:
     layers: Layers = field(default_factory=Layers)
 
     def apply(self) -> None:
-        """Set torch's process-wide switches for this trial; all of them, so that none is left from the one before."""
-        put_back(self.precision, num_threads=self.num_threads)
+        """Set all of torch's process-wide settings for this trial, so that none is left from the one before."""
+        restore_settings(self.precision, num_threads=self.num_threads)
 
     @property
     def memory_format(self) -> torch.memory_format:
