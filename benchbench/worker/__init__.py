@@ -5,6 +5,7 @@
     main.py                  the worker process: reads jobs, writes messages
     ray_task.py              a worker inside Ray
     setup.py                 builds what a spec names, and checks it before the first batch
+    out_of_memory.py         one error for all ways to run out of memory, and smaller evaluation batches
     image_reading.py         reads images from the device or from their file while a trial runs
     splits.py                a dataset as tensors
     seeds.py                 seeds all random generators, and puts them back

@@ -21,7 +21,8 @@ from benchbench.protocol.timing_messages import Measurement, Round, TimingEnded,
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory
 from benchbench.worker.clock import Clock
 from benchbench.worker.memory import Footprint
-from benchbench.worker.setup import memory_errors_named, prepare
+from benchbench.worker.out_of_memory import memory_errors_named
+from benchbench.worker.setup import prepare
 from benchbench.worker.system_metrics import ProcessorTime, SystemSampler, fraction_on_gpu
 from benchbench.worker.torch_settings import GlobalHooks
 from benchbench.worker.train import fit, train_epoch

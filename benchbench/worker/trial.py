@@ -28,7 +28,8 @@ from benchbench.worker.checkpoint import CheckpointError, UnreadableStateError
 from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
 from benchbench.worker.final_evaluation import final_of
-from benchbench.worker.setup import memory_errors_named, prepare
+from benchbench.worker.out_of_memory import memory_errors_named
+from benchbench.worker.setup import prepare
 from benchbench.worker.subnormal_weights import vanishing_note
 from benchbench.worker.system_metrics import SystemSampler, is_noisy
 from benchbench.worker.train import BatchCounter, evaluate, fit
