@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from benchbench.config.kinds import describe_changed
 from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.failures import TRACEBACK_HINT, line_in_plugin
 from benchbench.protocol.heartbeat import StoppedError
@@ -29,6 +28,7 @@ from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
 from benchbench.worker.final_evaluation import final_of
 from benchbench.worker.out_of_memory import memory_errors_named
+from benchbench.worker.resume_notes import resume_note
 from benchbench.worker.setup import prepare
 from benchbench.worker.subnormal_weights import vanishing_note
 from benchbench.worker.system_metrics import SystemSampler, is_noisy
@@ -165,31 +165,8 @@ class _Trial:
         self._epochs = list(prepared.epochs)
         self._clock.add(prepared.times)
         self._heartbeat.restart(num_trained=len(self._epochs) * len(prepared.train))
-        dropped = prepared.learner.acceleration.note
-        notes = (
-            self._continued(),
-            _moved(self._began, prepared.started),
-            self._changed(),
-            _computed_as_before(self._job, prepared.learner.acceleration),
-            f"no longer accelerated: {dropped}" if dropped else "",
-            _read_otherwise(self._began, prepared.started),
-            prepared.note,
-        )
-        return Resumed(
-            num_epochs=len(self._epochs), machine=prepared.started.machine, note="; ".join(filter(None, notes))
-        )
-
-    def _changed(self) -> str:
-        """Return a note on plugins that changed since: asked for, or while a worker that was killed was replaced."""
-        before = self._began.plugin_sources if self._began else {}
-        changed = describe_changed(self._prepared.started.plugin_sources, before)
-        return f"{changed} since epoch {len(self._epochs)}" if changed else ""
-
-    def _continued(self) -> str:
-        """Return a note on the trial whose epochs these are."""
-        if self._shorter is None or not self._epochs:
-            return ""
-        return f"epochs 1 to {len(self._epochs)} are those of {self._shorter.spec_id[:12]}, which finished"
+        note = resume_note(self._job, prepared, began=self._began, shorter=self._shorter)
+        return Resumed(num_epochs=len(self._epochs), machine=prepared.started.machine, note=note)
 
     def _train(self) -> Iterator[Event]:
         spec = self._job.spec
@@ -304,35 +281,6 @@ def _alone(job: TrialJob) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _moved(began: Started | None, now: Started) -> str:
-    """Return a note on a trial that is resumed on another kind of device."""
-    devices = [event.machine.device.partition(":")[0] for event in (began, now) if event]
-    return "" if len(set(devices)) == 1 else f"it was started on {devices[0]} and resumed on {devices[1]}"
-
-
-def _read_otherwise(began: Started | None, now: Started) -> str:
-    """Return a note on images that are read, or evaluated, in another way than when the trial began."""
-    if began is None:
-        return ""
-    before, here = ({"images": "in memory"} | started.acceleration for started in (began, now))
-    names = {"images": "images", "evaluation_batch": "images per evaluation batch"}
-    return "; ".join(
-        f"{name}: {here.get(key)}, before: {before[key]}"
-        for key, name in names.items()
-        if key in before and before[key] != here.get(key)
-    )
-
-
-def _computed_as_before(job: TrialJob, acceleration: Acceleration) -> str:
-    """Return a note on a trial that is computed as when it began, and not as it is asked for now."""
-    options = []
-    if acceleration.mode != job.accelerate:
-        options.append(f"with --accelerate {acceleration.mode}")
-    if acceleration.compiled is not job.compiled:
-        options.append("without --compile" if job.compiled else "with --compile")
-    return f"computed {' and '.join(options)}, as when it began (--fresh starts over)" if options else ""
 
 
 def _describe(error: Exception) -> Error:
