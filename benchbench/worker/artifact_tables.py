@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from benchbench.config.defaults import ArtifactLevel
     from benchbench.worker.batches import Batches
-    from benchbench.worker.setup import Prepared
-    from benchbench.worker.splits import Split, Splits
+    from benchbench.worker.setup import ReadyTrial
+    from benchbench.worker.splits import TensorSplit, TensorSplits
 
 _NUM_TEST_IMAGES = 16
 _NUM_IMAGES_PER_CLASS = 4
@@ -34,7 +34,7 @@ _MAX_TRAIN_IMAGES = 400
 
 
 @dataclass(frozen=True)
-class Predictions:
+class PredictedProbabilities:
     """The model's predictions for the test images, on the CPU.
 
     probabilities: float32 ``[N, K]``, K at least the number of classes; labels: int64 ``[N]``, the true ones.
@@ -44,7 +44,9 @@ class Predictions:
     labels: Tensor
 
 
-def write_tables(folder: Path, *, predictions: Predictions, splits: Splits, level: ArtifactLevel) -> None:
+def write_tables(
+    folder: Path, *, predictions: PredictedProbabilities, splits: TensorSplits, level: ArtifactLevel
+) -> None:
     """Write the tables into ``folder`` and, for ``full``, the images to draw."""
     if level == "none":
         return
@@ -80,7 +82,7 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
     return None
 
 
-def save_seen(path: Path, prepared: Prepared, *, seed: int) -> None:
+def save_seen(path: Path, prepared: ReadyTrial, *, seed: int) -> None:
     """Write the first training images, and images of all over the other splits, as the network saw them.
 
     A mixed image has the class of its largest fraction.
@@ -117,7 +119,7 @@ class _Table:
     probability: NDArray[np.float32]
 
     @staticmethod
-    def of(predictions: Predictions, splits: Splits) -> _Table:
+    def of(predictions: PredictedProbabilities, splits: TensorSplits) -> _Table:
         probability, predicted = predictions.probabilities.max(dim=1)
         return _Table(
             splits.class_names,
@@ -145,7 +147,7 @@ class _Table:
         for name, row in zip(self.class_names, counts.tolist(), strict=True):
             yield name, *row
 
-    def predictions(self, split: Split) -> Iterable[tuple[object, ...]]:
+    def predictions(self, split: TensorSplit) -> Iterable[tuple[object, ...]]:
         names = split.names or tuple(f"test {number}" for number in range(len(split)))
         rows = zip(names, self.truth, self.predicted, self.probability, strict=True)
         for name, truth, predicted, probability in rows:
@@ -160,7 +162,7 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object,
         writer.writerows(rows)
 
 
-def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
+def _save_samples(path: Path, table: _Table, splits: TensorSplits) -> None:
     chosen = choose_test_images(table.truth == table.predicted)
     labels = splits.train.labels.numpy()
     shown = np.concatenate(

@@ -20,14 +20,14 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.augmentation import Augmenter
-from benchbench.worker.image_reading import Reading
+from benchbench.worker.image_reading import ReadingMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from benchbench.worker.splits import Split
+    from benchbench.worker.splits import TensorSplit
 
 
 EVAL_BATCH_SIZE = 64
@@ -88,21 +88,21 @@ class Batches:
 
     def __init__(
         self,
-        split: Split,
+        split: TensorSplit,
         preprocessing: Preprocessing,
         *,
         batch_size: int,
         device: torch.device,
         augmenter: Augmenter | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
-        reading: Reading | None = None,
+        reading: ReadingMode | None = None,
     ) -> None:
         self.batch_size = batch_size
         self.eval_batch_size = EVAL_BATCH_SIZE
         self.device = device
         self._augmenter = augmenter or Augmenter()
         self._memory_format = memory_format
-        self._reading = reading or Reading()
+        self._reading = reading or ReadingMode()
         self._images = self._reading.of(split.images, device)
         self._labels = split.labels.to(device)
         self.preprocessing = preprocessing

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Epoch
 
 
-class Best:
+class BestWeights:
     """The network of the best validation accuracy; of equal ones that of the lower loss, then the earlier.
 
     Its weights are kept in the CPU's memory.

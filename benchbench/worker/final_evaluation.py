@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchbench.records.events import Epoch
-    from benchbench.worker.setup import Prepared
+    from benchbench.worker.setup import ReadyTrial
     from benchbench.worker.train import Evaluation
 
 OVERFIT_MARGIN = 0.05
@@ -19,7 +19,7 @@ OVERFIT_EPOCHS = 3
 """How far above its least value the validation loss must stay, and for how long, for a trial to be overfitted."""
 
 
-def final_of(prepared: Prepared, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
+def final_of(prepared: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
     """Return what the network that a trial ends with achieves on each split."""
     train, val, test = (evaluations[split] for split in ("train", "val", "test"))
     labels = prepared.splits.test.labels

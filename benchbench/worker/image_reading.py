@@ -36,7 +36,7 @@ def is_resident(num_bytes: int, device: torch.device) -> bool:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadingMode:
     """How images are read: from the device if they are ``resident``, or else from the file that they are mapped from.
 
     ``after_reading`` is called when the images of a batch have been read.

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from benchbench.protocol.jobs import Continued, TrialJob
     from benchbench.records.events import Started
     from benchbench.worker.accelerate import Acceleration
-    from benchbench.worker.setup import Prepared
+    from benchbench.worker.setup import ReadyTrial
 
 
-def resume_note(job: TrialJob, prepared: Prepared, *, began: Started | None, shorter: Continued | None) -> str:
+def resume_note(job: TrialJob, prepared: ReadyTrial, *, began: Started | None, shorter: Continued | None) -> str:
     """Return all notes in one line.
 
     ``began`` is the first event of the trial, or of the ``shorter`` one that it continues.

@@ -26,16 +26,16 @@ from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Case, Proof, device_name, device_versions, give_back_memory, is_out_of_memory
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Batches, Preprocessing
-from benchbench.worker.best_weights import Best
-from benchbench.worker.image_reading import Reading, is_resident
+from benchbench.worker.best_weights import BestWeights
+from benchbench.worker.image_reading import ReadingMode, is_resident
 from benchbench.worker.model_smoke_test import ModelCheck
 from benchbench.worker.out_of_memory import set_eval_batch_size
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.seeds import seed_everything
-from benchbench.worker.splits import Splits
+from benchbench.worker.splits import TensorSplits
 from benchbench.worker.torch_settings import TorchSettings
 from benchbench.worker.train import Learner
-from benchbench.worker.weight_average import Average, have_means
+from benchbench.worker.weight_average import WeightAverage, have_means
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,13 +60,13 @@ Built = TypeVar("Built")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReadyTrial:
     """A trial that has passed every check and is ready for its first batch.
 
     A resumed trial goes on after ``epochs``, which took ``times``. If it begins anew instead, ``note`` says why.
     """
 
-    splits: Splits
+    splits: TensorSplits
     train: Batches
     val: Batches
     test: Batches
@@ -78,7 +78,7 @@ class Prepared:
     note: str = ""
 
 
-def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on_status: OnStatus) -> Prepared:
+def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on_status: OnStatus) -> ReadyTrial:
     """Load the data, seed, build and try the model, build what trains it, and go back to the checkpoint, if any.
 
     Raises a :class:`~benchbench.errors.BenchError` that says what does not fit.
@@ -88,12 +88,12 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     settings.apply()
     dataset, loaded = _load_dataset(job, registry, settings, on_status=on_status)
     saved, note = _saved(job, data_digest=loaded.facts.digest)
-    splits = Splits.of(loaded)
+    splits = TensorSplits.of(loaded)
     _check_fit(spec, dataset, splits)
     augmenter = _augmenter(spec, registry, dataset, splits)
     settings.restore(f"augmentation {spec.augmentation.name}")
     num_bytes = sum(split.images.nbytes for _, split in splits.items())
-    reading = Reading(is_resident(num_bytes, acceleration.device), loaded.forget_pages)
+    reading = ReadingMode(is_resident(num_bytes, acceleration.device), loaded.forget_pages)
     train, val, test = _batches(spec, dataset, splits, augmenter, device=acceleration.device, reading=reading)
     on_status(f"building {spec.model.name}")
     seed_everything(spec.seed)
@@ -116,7 +116,7 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     memory_format = learner.acceleration.memory_format
     train, val, test = (batches.in_format(memory_format) for batches in (train, val, test))
     preparation = Preparation.of(dataset, loaded.facts.image_shape)
-    prepared = Prepared(splits, train, val, test, learner, started, preparation, note=note)
+    prepared = ReadyTrial(splits, train, val, test, learner, started, preparation, note=note)
     if saved is not None:
         saved.restore(learner)
         prepared = replace(prepared, epochs=saved.epochs, times=saved.times)
@@ -145,7 +145,13 @@ def _load_dataset(
 
 
 def _batches(
-    spec: Spec, dataset: Dataset, splits: Splits, augmenter: Augmenter, *, device: torch.device, reading: Reading
+    spec: Spec,
+    dataset: Dataset,
+    splits: TensorSplits,
+    augmenter: Augmenter,
+    *,
+    device: torch.device,
+    reading: ReadingMode,
 ) -> tuple[Batches, Batches, Batches]:
     """Return the batches of train, val and test."""
     train, val, test = (
@@ -163,7 +169,7 @@ def _batches(
 
 
 def _computation_facts(
-    learner: Learner, settings: TorchSettings, reading: Reading, *, eval_batch_size: int
+    learner: Learner, settings: TorchSettings, reading: ReadingMode, *, eval_batch_size: int
 ) -> dict[str, str]:
     """Return how the trial is computed, for its record."""
     facts = learner.acceleration.facts()
@@ -210,7 +216,7 @@ def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | 
         return None, f"{error.message}; the trial starts again from its beginning"
 
 
-def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
+def _check_fit(spec: Spec, dataset: Dataset, splits: TensorSplits) -> None:
     if spec.batch_size > len(splits.train):
         raise SpecError(
             f"batch size {spec.batch_size} is larger than the training set of {len(splits.train)} images",
@@ -229,7 +235,7 @@ def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
         )
 
 
-def _augmenter(spec: Spec, registry: Registry, dataset: Dataset, splits: Splits) -> Augmenter:
+def _augmenter(spec: Spec, registry: Registry, dataset: Dataset, splits: TensorSplits) -> Augmenter:
     num_channels, *lengths = splits.train.images.shape[1:]
     shape = (num_channels, *(min(length, dataset.image_size) for length in lengths))
     data = ImageSpec.of(shape, mean=dataset.mean, num_classes=len(splits.class_names))
@@ -270,8 +276,8 @@ class _Builder:
         acceleration = prove(self.acceleration.fitted(case), case, loss).applied(case)
         self.settings.restore("a training step")  # what plugins change in every step was named above, but for losses
         schedule = self._schedule(scheduler_plugin, optimizer)
-        average = None if spec.ema_decay is None else Average(model, spec.ema_decay, has_means=has_means)
-        best = Best() if spec.select == "best_val" else None
+        average = None if spec.ema_decay is None else WeightAverage(model, spec.ema_decay, has_means=has_means)
+        best = BestWeights() if spec.select == "best_val" else None
         return Learner(model, optimizer, schedule, acceleration, clip_norm, average, best, loss)
 
     def _model(self, plugin: Model, images: Tensor) -> tuple[nn.Module, int]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from benchbench.protocol.jobs import TimingJob
     from benchbench.protocol.messages import OnStatus
     from benchbench.protocol.timing_messages import TimingEvent
-    from benchbench.worker.setup import Prepared
+    from benchbench.worker.setup import ReadyTrial
     from benchbench.worker.train import BatchCounter
 
 SETTLING_STEPS = 2
@@ -166,7 +166,7 @@ class _Variant:
             is_finite=math.isfinite(trained.loss),
         )
 
-    def _begin(self) -> tuple[Prepared, int]:
+    def _begin(self) -> tuple[ReadyTrial, int]:
         """Set what another variant may have set otherwise; return what to train and the number of the epoch."""
         self._num_measured += 1
         self.prepared.learner.acceleration.apply()

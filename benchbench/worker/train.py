@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from benchbench.worker.accelerate import Acceleration
     from benchbench.worker.batches import Batches
-    from benchbench.worker.best_weights import Best
+    from benchbench.worker.best_weights import BestWeights
     from benchbench.worker.clock import Clock
     from benchbench.worker.schedule import Schedule
-    from benchbench.worker.weight_average import Average
+    from benchbench.worker.weight_average import WeightAverage
 
 
 Loss = Callable[["Tensor", "Tensor"], "Tensor"]
@@ -61,8 +61,8 @@ class Learner:
     schedule: Schedule
     acceleration: Acceleration
     clip_norm: float | None = None
-    average: Average | None = None
-    best: Best | None = None
+    average: WeightAverage | None = None
+    best: BestWeights | None = None
     loss: Loss = F.cross_entropy
 
     @property

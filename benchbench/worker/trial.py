@@ -30,7 +30,7 @@ from benchbench.worker.final_evaluation import final_of
 from benchbench.worker.out_of_memory import memory_errors_named
 from benchbench.worker.resume_notes import resume_note
 from benchbench.worker.setup import prepare
-from benchbench.worker.subnormal_weights import vanishing_note
+from benchbench.worker.subnormal_weights import slow_epoch_note
 from benchbench.worker.system_metrics import SystemSampler, is_noisy
 from benchbench.worker.train import BatchCounter, evaluate, fit
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from benchbench.protocol.messages import OnStatus
     from benchbench.records.events import Epoch, Event
     from benchbench.worker.accelerate import Acceleration
-    from benchbench.worker.setup import Prepared
+    from benchbench.worker.setup import ReadyTrial
     from benchbench.worker.train import Evaluation
 
 LOCK_SECONDS = 15
@@ -99,7 +99,7 @@ class _Trial:
     def __init__(
         self,
         job: TrialJob,
-        prepared: Prepared,
+        prepared: ReadyTrial,
         began: Started | None,
         *,
         clock: Clock,
@@ -119,7 +119,7 @@ class _Trial:
         self._notes: list[str] = []
         self._has_saved = False
         self._can_resume = True
-        self._is_explained = False
+        self._has_noted_slow_epoch = False
         self._split = "val"
 
     def run(self) -> Iterator[Event]:
@@ -190,7 +190,7 @@ class _Trial:
                     epoch, peak_memory_bytes=peak_bytes(device), noisy=is_noisy(system, on_gpu=device.type == "cuda")
                 )
                 self._epochs.append(EpochFinished(epoch=measured, system=system))
-                self._explain(measured)
+                self._note_slow_epoch(measured)
                 if not keeps_peak:
                     reset_peak(device)
                 yield self._epochs[-1]
@@ -198,15 +198,15 @@ class _Trial:
                 if math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss):
                     self._save_checkpoint()
 
-    def _explain(self, epoch: Epoch) -> None:
+    def _note_slow_epoch(self, epoch: Epoch) -> None:
         """Note why an epoch was slow, once, if that is to be seen in the weights."""
         learner = self._prepared.learner
-        if self._is_explained or learner.acceleration.device.type != "cpu" or epoch.noisy:
+        if self._has_noted_slow_epoch or learner.acceleration.device.type != "cpu" or epoch.noisy:
             return
         fastest = min(done.epoch.train_seconds for done in self._epochs)
-        note = vanishing_note(epoch.epoch, epoch.train_seconds, fastest, learner.model.parameters())
+        note = slow_epoch_note(epoch.epoch, epoch.train_seconds, fastest, learner.model.parameters())
         if note:
-            self._is_explained = True
+            self._has_noted_slow_epoch = True
             self._notes.append(note)
             self._on_status(note)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Target:
+class ComputeTarget:
     """What a trial is computed on, and in. ``instructions`` are the CPU's, see :func:`.instruction_set`."""
 
     device_type: str
@@ -79,7 +79,7 @@ class Lever(ABC):
 
     @classmethod
     @abstractmethod
-    def for_target(cls, target: Target) -> Self | None:
+    def for_target(cls, target: ComputeTarget) -> Self | None:
         """Return this lever if it is faster on such a target: docs/benchmarks.md has the measurements."""
 
     @classmethod

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchbench.worker.accelerate.lever import Case, Layers, Target
+    from benchbench.worker.accelerate.lever import Case, ComputeTarget, Layers
     from benchbench.worker.accelerate.linear_products import Products
 
 PRODUCTS_BY_INSTRUCTIONS = {"AMX": "images", "AVX512": "images", "AVX2": "blocks"}
@@ -33,7 +33,7 @@ class LinearProducts(Lever):
     fact = "linear"
 
     @classmethod
-    def for_target(cls, target: Target) -> Self | None:
+    def for_target(cls, target: ComputeTarget) -> Self | None:
         """On processors, by the products that their instructions suit, unless the model is compiled.
 
         On processors with AMX, torch's own products in fp32 are 5 % faster than these. But steps in place need these,

@@ -20,7 +20,7 @@ from benchbench.worker.accelerate.lever import Lever, plain_weights
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchbench.worker.accelerate.lever import Case, Layers, Target
+    from benchbench.worker.accelerate.lever import Case, ComputeTarget, Layers
 
 MIN_CHANNELS = 192
 MIN_WORK = 64 * MIN_CHANNELS
@@ -44,7 +44,7 @@ class Winograd(Lever):
     name = "winograd"
 
     @classmethod
-    def for_target(cls, target: Target) -> Self | None:
+    def for_target(cls, target: ComputeTarget) -> Self | None:
         """In fp32 on AVX2, unless the model is compiled."""
         is_slow = target.device_type == "cpu" and target.instructions == "AVX2" and target.precision == "fp32"
         return cls() if is_slow and not target.is_compiled else None
