@@ -85,14 +85,14 @@ class Predictor:
 
         del params
         images, names = self._images(model_input)
-        predicted = self.tell(images, names)
+        predicted = self.predict_prepared(images, names)
         columns = zip(*predicted.by_class, strict=True)
         classes = {f"probability_{name}": column for name, column in zip(predicted.class_names, columns, strict=True)}
         frame = {"image": predicted.images, "prediction": predicted.predictions, "probability": predicted.probabilities}
         return pd.DataFrame(frame | classes)
 
-    def tell(self, images: NDArray[np.uint8], names: Sequence[str]) -> Predicted:
-        """Return what the model says of images as :meth:`files` prepares them, which have these names."""
+    def predict_prepared(self, images: NDArray[np.uint8], names: Sequence[str]) -> Predicted:
+        """Return what the model says of images as :meth:`prepare_files` prepares them, which have these names."""
         probabilities = self._probabilities(images, lambda prepared: prepared)
         class_names = self.classifier.class_names
         best = probabilities.argmax(axis=1)
@@ -104,7 +104,7 @@ class Predictor:
             by_class=tuple(map(tuple, probabilities[:, : len(class_names)].tolist())),
         )
 
-    def files(self, files: Sequence[tuple[str, bytes | Path]]) -> NDArray[np.uint8]:
+    def prepare_files(self, files: Sequence[tuple[str, bytes | Path]]) -> NDArray[np.uint8]:
         """Return the images in files, which have these names, prepared for the network.
 
         Raises :class:`DataError` that names all damaged ones.
@@ -135,7 +135,7 @@ class Predictor:
                     (f"image {row}", item) if isinstance(item, bytes) else (str(item), Path(item))
                     for row, item in enumerate(listed)
                 ]
-                return self.files(files), [name for name, _ in files]
+                return self.prepare_files(files), [name for name, _ in files]
         preparation = self.classifier.preparation
         images = as_images(items, preparation.stored[0])
         if not len(images):
@@ -178,7 +178,8 @@ def answer(request: Predict) -> Predicted:
     """Return what the model says, or what is wrong."""
     try:
         predictor = Predictor.load(Path(request.model_folder) / "data")
-        return predictor.tell(predictor.files([(name, Path(name)) for name in request.images]), request.images)
+        images = predictor.prepare_files([(name, Path(name)) for name in request.images])
+        return predictor.predict_prepared(images, request.images)
     except BenchError as error:
         return Predicted(error=Error(**error.to_json()))
     except Exception as error:  # noqa: BLE001 - a network of a stranger's; the driver must hear of it

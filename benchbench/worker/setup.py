@@ -28,7 +28,7 @@ from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Batches, Preprocessing
 from benchbench.worker.best_weights import BestWeights
 from benchbench.worker.image_reading import ReadingMode, is_resident
-from benchbench.worker.model_smoke_test import ModelCheck
+from benchbench.worker.model_smoke_test import smoke_test_model
 from benchbench.worker.out_of_memory import set_eval_batch_size
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.seeds import seed_everything
@@ -291,8 +291,14 @@ class _Builder:
         )
         model = _built(plugin, nn.Module, data).to(self.acceleration.device)
         self.settings.restore(f"model {plugin.name}")
-        check = ModelCheck(model, images, self.acceleration, num_classes=self.num_classes, plugin=plugin)
-        num_outputs = check.run(num_images=self.train.num_images)
+        num_outputs = smoke_test_model(
+            model,
+            images,
+            self.acceleration,
+            num_images=self.train.num_images,
+            num_classes=self.num_classes,
+            plugin=plugin,
+        )
         self.settings.restore(f"model {plugin.name}")  # which a forward pass may change as well
         return model, num_outputs
 

@@ -79,7 +79,7 @@ def test_files_arrays_and_frames_say_the_same(saved: Path, images: NDArray[np.ui
 def test_an_output_that_is_no_class_is_told_as_such(saved: Path, images: NDArray[np.uint8]) -> None:
     predictor = Predictor.load(saved / "data")
     predictor = replace(predictor, network=lambda batch: torch.tensor([[0.0, 0.0, 5.0]]).expand(len(batch), 3))
-    told = predictor.tell(images[:2], ("a", "b"))
+    told = predictor.predict_prepared(images[:2], ("a", "b"))
     assert told.predictions == ("(other)", "(other)")
     assert told.probabilities[0] > 0.9
     assert len(told.by_class[0]) == len(CLASSES)
