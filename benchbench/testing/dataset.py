@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchbench.plugin.dataset import Dataset
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 MAX_SHARED = 0.01
 """The largest fraction of a split's images that may be in another split, or of one colour: real sets have some."""
@@ -215,7 +215,7 @@ CHECKS = (
 )
 
 
-def dataset_outcomes(dataset: Dataset, root: Path | None = None) -> Iterator[Outcome]:
+def dataset_outcomes(dataset: Dataset, root: Path | None = None) -> Iterator[CheckOutcome]:
     """Yield what each check of a dataset comes to."""
     yield from outcomes(parameters.CHECKS, dataset, dataset)
     yield from outcomes(CHECKS, DatasetSubject(dataset, root or default_root(dataset)), dataset)

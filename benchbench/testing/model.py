@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.plugin.model import Model
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 
 def images_like(images: CheckedImages) -> DataSpec:
@@ -293,7 +293,7 @@ CHECKS = (
 )
 
 
-def model_outcomes(model: Model, data: DataSpec = IMAGES) -> Iterator[Outcome]:
+def model_outcomes(model: Model, data: DataSpec = IMAGES) -> Iterator[CheckOutcome]:
     """Yield what each check of a model comes to."""
     yield from outcomes(parameters.CHECKS, model, model)
     with random_states_kept(CPU):

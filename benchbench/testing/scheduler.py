@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchbench.plugin.scheduler import Scheduler
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 NUM_EPOCHS, STEPS_PER_EPOCH = 4, 3
 RATES = (1.0, 0.1)
@@ -143,7 +143,7 @@ def _first(rates: list[tuple[float, ...]]) -> list[float]:
 CHECKS = (step_every, builds, learning_rates, every_group, short_trial, first_epochs, state)
 
 
-def scheduler_outcomes(scheduler: Scheduler) -> Iterator[Outcome]:
+def scheduler_outcomes(scheduler: Scheduler) -> Iterator[CheckOutcome]:
     """Yield what each check of a scheduler comes to."""
     yield from outcomes(parameters.CHECKS, scheduler, scheduler)
     with random_states_kept(torch.device("cpu")):

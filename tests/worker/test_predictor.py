@@ -18,7 +18,7 @@ from torch import nn
 
 from benchbench.data.preparation import Classifier, Preparation
 from benchbench.errors import DataError
-from benchbench.protocol.predictions import Predict
+from benchbench.protocol.predictions import PredictRequest
 from benchbench.worker.model_export import save_model
 from benchbench.worker.predictor import BATCH_SIZE, Predictor, answer
 
@@ -99,7 +99,7 @@ def test_all_damaged_files_are_named_at_once(saved: Path, files: list[str], tmp_
     bad = [tmp_path / "cut.png", tmp_path / "text.jpg"]
     bad[0].write_bytes(Path(files[0]).read_bytes()[:60])
     bad[1].write_text("no image", encoding="utf-8")
-    told = answer(Predict(str(saved), (files[0], *map(str, bad))))
+    told = answer(PredictRequest(str(saved), (files[0], *map(str, bad))))
     assert told.error is not None
     assert told.error.kind == "DataError"
     assert told.error.message.startswith("2 images cannot be read: ")
