@@ -52,9 +52,9 @@ class Schedule:
         self._step(1.0) if self._uses_metric else self._step()
         return tuple(float(group["lr"]) for group in self.optimizer.param_groups)
 
-    def steps(self, number: int) -> list[tuple[float, ...]]:
+    def steps(self, num_steps: int) -> list[tuple[float, ...]]:
         """Take so many steps."""
-        return [self.step() for _ in range(number)]
+        return [self.step() for _ in range(num_steps)]
 
     def load(self, other: Schedule) -> None:
         """Continue from the state of another one."""
@@ -96,7 +96,7 @@ def every_group(plugin: Scheduler) -> None:
     """Check that groups keep the ratio of their learning rates, or all of them change."""
     schedule = Schedule(plugin)
     steps = [RATES, *schedule.steps(schedule.num_steps)]
-    changed = [len({step[number] for step in steps}) > 1 for number in range(len(RATES))]
+    changed = [len({step[group] for step in steps}) > 1 for group in range(len(RATES))]
     problem = "it changes the learning rate of one group and not of another"
     require(len(set(changed)) == 1, problem, fix="go through all optimizer.param_groups")
 

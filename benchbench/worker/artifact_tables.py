@@ -136,9 +136,9 @@ class _Table:
         return (*self.class_names, file_names.OTHER) if has_other else self.class_names
 
     def per_class(self) -> Iterable[tuple[object, ...]]:
-        for number, name in enumerate(self.class_names):
-            is_class = self.truth == number
-            images, correct = int(is_class.sum()), int((self.predicted[is_class] == number).sum())
+        for label, name in enumerate(self.class_names):
+            is_class = self.truth == label
+            images, correct = int(is_class.sum()), int((self.predicted[is_class] == label).sum())
             yield name, images, correct, correct / images if images else ""
 
     def confusion_matrix(self) -> Iterable[tuple[object, ...]]:
@@ -148,7 +148,7 @@ class _Table:
             yield name, *row
 
     def predictions(self, split: TensorSplit) -> Iterable[tuple[object, ...]]:
-        names = split.names or tuple(f"test {number}" for number in range(len(split)))
+        names = split.names or tuple(f"test {row}" for row in range(len(split)))
         rows = zip(names, self.truth, self.predicted, self.probability, strict=True)
         for name, truth, predicted, probability in rows:
             right = "yes" if truth == predicted else "no"

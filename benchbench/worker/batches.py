@@ -153,10 +153,10 @@ class Batches:
             images, labels = self._augmenter(images, labels, tuple(numbers[chosen] for numbers in draws))
             yield self._normalise(pad(images, size)), labels
 
-    def seen(self, number: int, *, seed: int) -> tuple[Tensor, Tensor]:
+    def seen(self, num_images: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Return the first images of epoch 1 as the network gets them, but as pixels, uint8, and their labels."""
-        batches = list(islice(self.shuffled(seed=seed, epoch=1), math.ceil(number / self.batch_size)))
-        images, labels = (torch.cat(parts)[:number] for parts in zip(*batches, strict=True))
+        batches = list(islice(self.shuffled(seed=seed, epoch=1), math.ceil(num_images / self.batch_size)))
+        images, labels = (torch.cat(parts)[:num_images] for parts in zip(*batches, strict=True))
         return self._pixels(images), labels.cpu()
 
     def seen_in_evaluation(self, rows: Tensor) -> tuple[Tensor, Tensor]:

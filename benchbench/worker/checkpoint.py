@@ -228,10 +228,10 @@ def _take_types(optimizer: torch.optim.Optimizer, saved: Any) -> None:
     """
     if not (isinstance(saved, Mapping) and {"state", "param_groups"} <= saved.keys()):
         return
-    numbers = [number for group in saved["param_groups"] for number in group["params"]]
+    indices = [index for group in saved["param_groups"] for index in group["params"]]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for number, parameter in zip(numbers, parameters, strict=False):
-        kept = _tensors(saved["state"].get(number, {}))
+    for index, parameter in zip(indices, parameters, strict=False):
+        kept = _tensors(saved["state"].get(index, {}))
         loaded = _tensors(optimizer.state.get(parameter, {}))
         for name in kept.keys() & loaded.keys():
             if loaded[name].dtype != kept[name].dtype:

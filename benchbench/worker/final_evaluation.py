@@ -21,7 +21,7 @@ OVERFIT_EPOCHS = 3
 
 def final_of(prepared: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
     """Return what the network that a trial ends with achieves on each split."""
-    train, val, test = (evaluations[split] for split in ("train", "val", "test"))
+    train, val, test = (evaluations[split_name] for split_name in ("train", "val", "test"))
     labels = prepared.splits.test.labels
     best = prepared.learner.best
     correct = test.logits.argmax(dim=1) == labels
@@ -35,9 +35,9 @@ def final_of(prepared: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping
         test_loss=test.loss,
         test_top5_accuracy=float((top5 == labels[:, None]).any(dim=1).double().mean()),
         test_accuracy_per_class={
-            name: float(correct[labels == number].double().mean())
-            for number, name in enumerate(prepared.splits.class_names)
-            if (labels == number).any()
+            name: float(correct[labels == label].double().mean())
+            for label, name in enumerate(prepared.splits.class_names)
+            if (labels == label).any()
         },
         best_val_loss_epoch=min(epochs, key=lambda epoch: epoch.val_loss).epoch,
         overfit_epoch=overfit_epoch(epochs),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TensorSplit:
-    """One part of a dataset. images: uint8 ``[N, C, H, W]``; labels: int64 ``[N]``; names: N image names, or none."""
+    """One split of a dataset. images: uint8 ``[N, C, H, W]``; labels: int64 ``[N]``; names: N image names, or none."""
 
     images: Tensor
     labels: Tensor
@@ -29,7 +29,7 @@ class TensorSplit:
 
 @dataclass(frozen=True)
 class TensorSplits:
-    """The three parts of a dataset and the names of its classes, in the order of their labels."""
+    """The three splits of a dataset and the names of its classes, in the order of their labels."""
 
     train: TensorSplit
     val: TensorSplit
@@ -39,11 +39,11 @@ class TensorSplits:
     @staticmethod
     def of(loaded: Loaded) -> TensorSplits:
         """Return the splits of a dataset as tensors that share their memory with the arrays."""
-        parts = {
-            part: TensorSplit(_tensor(arrays.images), _tensor(arrays.labels), arrays.names)
-            for part, arrays in loaded.splits.items()
+        splits = {
+            split_name: TensorSplit(_tensor(arrays.images), _tensor(arrays.labels), arrays.names)
+            for split_name, arrays in loaded.splits.items()
         }
-        return TensorSplits(class_names=loaded.facts.class_names, **parts)
+        return TensorSplits(class_names=loaded.facts.class_names, **splits)
 
     def items(self) -> tuple[tuple[str, TensorSplit], ...]:
         """Return ``(name, split)`` for train, val and test."""

@@ -120,7 +120,7 @@ class _Trial:
         self._has_saved = False
         self._can_resume = True
         self._has_noted_slow_epoch = False
-        self._split = "val"
+        self._split_name = "val"
 
     def run(self) -> Iterator[Event]:
         """Yield all events of the trial."""
@@ -156,7 +156,7 @@ class _Trial:
         if self._clock.failed_phase == "train":
             return f"in a training step of {prepared.train.batch_size} images"
         if self._clock.failed_phase == "eval":
-            return f"evaluating {self._split} in batches of {prepared.val.eval_batch_size} images"
+            return f"evaluating {self._split_name} in batches of {prepared.val.eval_batch_size} images"
         return ""
 
     def _resume(self) -> Resumed:
@@ -240,7 +240,7 @@ class _Trial:
             learner.best.restore(learner.evaluated)
         self._on_status("evaluating on train, val and test")
         with self._clock.phase("eval"):
-            evaluations = {split: self._evaluate(split) for split in ("train", "val", "test")}
+            evaluations = {split_name: self._evaluate(split_name) for split_name in ("train", "val", "test")}
         final = final_of(self._prepared, [event.epoch for event in self._epochs], evaluations)
         if learner.acceleration.compiled:
             self._notes.append(describe_compiled())
@@ -255,13 +255,13 @@ class _Trial:
                 raise CheckpointError(f"the files of the trial cannot be written: {error}", hint=GOES_ON) from error
         return Finished(final=final, times=self._clock.times(), notes=tuple(self._notes))
 
-    def _evaluate(self, split: str) -> Evaluation:
-        self._split = split
+    def _evaluate(self, split_name: str) -> Evaluation:
+        self._split_name = split_name
         return evaluate(
             self._prepared.learner,
-            getattr(self._prepared, split),
+            getattr(self._prepared, split_name),
             heartbeat=self._heartbeat,
-            keeps_logits=split == "test",
+            keeps_logits=split_name == "test",
         )
 
 
