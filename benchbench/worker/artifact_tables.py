@@ -83,7 +83,7 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
 
 
 def save_seen(path: Path, prepared: ReadyTrial, *, seed: int) -> None:
-    """Write the first training images, and images of all over the other splits, as the network saw them.
+    """Write the first training images, and some from all over the other splits, as the network saw them.
 
     A mixed image has the class of its largest fraction.
     """
@@ -182,7 +182,7 @@ def _save_samples(path: Path, table: _Table, splits: TensorSplits) -> None:
 
 
 def choose_test_images(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the numbers of sixteen images, or all of fewer: half right, half wrong if possible.
+    """Return the indices of sixteen images, or of all if there are fewer: half right, half wrong if possible.
 
     They are spread evenly over the split, so that a split sorted by class shows many classes.
     """

@@ -64,7 +64,7 @@ def _as_saved(
 ) -> tuple[PredictedProbabilities, str]:
     """Return the predictions as the saved model makes them, to the bit, and a note if that cannot be.
 
-    It computes on the CPU, in fp32 and without acceleration.
+    The saved model computes on the CPU, in fp32 and without acceleration.
     """
     acceleration = prepared.learner.acceleration
     if acceleration.device.type != "cpu" or acceleration.precision != "fp32":

@@ -55,11 +55,11 @@ class Span:
 
     @property
     def indices(self) -> slice:
-        """Return what takes them from a tensor."""
+        """Return the slice that takes them from a tensor."""
         return slice(self.start, self.stop)
 
     def joined(self, other: Span) -> Span:
-        """Return the shortest span that has both in it."""
+        """Return the shortest span that contains both."""
         return Span(min(self.start, other.start), max(self.stop, other.stop))
 
 
@@ -76,7 +76,7 @@ class Window:
         return self.rows.start > 0 and self.columns.start > 0
 
     def joined(self, other: Window) -> Window:
-        """Return the smallest window that has both in it."""
+        """Return the smallest window that contains both."""
         return Window(self.rows.joined(other.rows), self.columns.joined(other.columns))
 
 
@@ -137,7 +137,7 @@ class Batches:
         return Window(Span(top, top + height), Span(left, left + width))
 
     def shuffled(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return every image once, in an order and augmented as is drawn now for this seed and epoch."""
+        """Return batches with every image once; order and augmentation are drawn now, from this seed and epoch."""
         generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
         rows = torch.randperm(self.num_images, generator=generator)
         order = rows.to(self.device)
@@ -214,7 +214,7 @@ def pad(images: Tensor, size: int) -> Tensor:
 
 
 def fitting(labels: Tensor, num_outputs: int) -> Tensor:
-    """Return labels as they are, and fractions of classes for as many outputs as a model has."""
+    """Return labels as they are, and fractions of classes padded with zeros to a model's number of outputs."""
     return labels if labels.ndim == 1 else F.pad(labels, (0, num_outputs - labels.shape[1]))
 
 

@@ -27,7 +27,7 @@ RESIDENT_FRACTION = 0.5
 
 
 def is_resident(num_bytes: int, device: torch.device) -> bool:
-    """Tell whether so many bytes of images are to be kept on the device, or in the memory of the machine."""
+    """Tell whether so many bytes of images are kept in the memory of the device, which for a CPU is the machine's."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
     else:

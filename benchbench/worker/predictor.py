@@ -121,7 +121,7 @@ class Predictor:
         return np.stack(images)
 
     def _images(self, given: Any) -> tuple[NDArray[np.uint8], list[str]]:
-        """Return images prepared for the network, and their names, whatever they are given as."""
+        """Return images prepared for the network, and their names, for every input that :meth:`predict` accepts."""
         if hasattr(given, "iloc"):  # pandas: the first column of a frame, or a series
             given = (given.iloc[:, 0] if hasattr(given, "columns") else given).tolist()
         if isinstance(given, Mapping) and len(given) == 1:

@@ -203,7 +203,7 @@ def _started(
 
 
 def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | None, str]:
-    """Return the checkpoint of a trial that goes on, or why it begins anew, if there was one."""
+    """Return the checkpoint of a trial that goes on, or a note on why it cannot be used; neither if there is none."""
     path, spec_id = Path(job.folder) / file_names.CHECKPOINT, job.spec.id
     # One that continues a shorter trial may have been interrupted before it had a checkpoint of its own.
     if job.continues and not (job.resume and path.exists()):
@@ -258,7 +258,7 @@ class _Builder:
     num_classes: int
 
     def learner(self, prove: Callable[[Acceleration, Case, nn.Module], Acceleration]) -> Learner:
-        """Build everything; ``prove`` returns the acceleration without what computes something else than torch."""
+        """Build everything; ``prove`` keeps only those levers of an acceleration that compute the same as torch."""
         spec = self.spec
         model_plugin = self.registry.create("model", spec.model)
         loss_plugin = self.registry.create("loss", spec.loss)
@@ -333,7 +333,7 @@ def _proven(
     saved: checkpoint.Checkpoint | None,
     on_status: OnStatus,
 ) -> Acceleration:
-    """Return the acceleration without what does not compute the same as torch alone, from the weights of now."""
+    """Return the acceleration with only those levers that compute the same as torch, from the current weights."""
     if saved is not None:
         saved.restore_model(case.model)
     if acceleration.levers:

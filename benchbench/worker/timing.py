@@ -167,7 +167,7 @@ class _Variant:
         )
 
     def _begin(self) -> tuple[ReadyTrial, int]:
-        """Set what another variant may have set otherwise; return what to train and the number of the epoch."""
+        """Restore settings that another variant may have changed; return what to train, and the number of the epoch."""
         self._num_measured += 1
         self.prepared.learner.acceleration.apply()
         self._hooks.restore()

@@ -136,7 +136,7 @@ _BACKENDS = {
 
 
 def _precisions(*, is_tf32: bool) -> Iterator[_Setting]:
-    """Yield what decides in which precision float32 is multiplied: by its old names, then by its new ones, if any.
+    """Yield the settings of the precision in which float32 is multiplied: the old names, then the new ones, if any.
 
     Setting an old name changes several new ones, so that the new ones come last. Both must say the same: torch refuses
     to read an old name that the new ones contradict.
@@ -167,7 +167,7 @@ def _attribute(path: str, value: object) -> _Setting:
 
 @dataclass(frozen=True)
 class GlobalHooks:
-    """The hooks for all modules and all optimizers that are registered at a time, which have no public names."""
+    """A copy of the hooks registered for all modules and all optimizers; torch has no public names for them."""
 
     registries: tuple[dict[int, Any], ...]
     are_full_backward: bool | None

@@ -151,7 +151,7 @@ class _Trial:
         return replace(started, machine=self._began.machine)
 
     def _memory_needed(self) -> str:
-        """Return what ran when an error was raised, as far as its need for memory goes."""
+        """Return what needed the memory that ran out, for the error message; empty if it was no batch."""
         prepared = self._prepared
         if self._clock.failed_phase == "train":
             return f"in a training step of {prepared.train.batch_size} images"

@@ -66,7 +66,7 @@ def can_fuse(optimizer: Optimizer) -> bool:
 
 
 def keep_implementation(optimizer: Optimizer) -> None:
-    """Have an optimizer take its steps as it does now after a state was loaded into it, whatever took them before."""
+    """Keep an optimizer's implementation of a step even if a state is loaded that was saved with another."""
 
     def adapt(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
         groups = [

@@ -51,11 +51,11 @@ class LinearProducts(Lever):
         return cls(facts[cls.fact]) if facts[cls.fact] in PRODUCTS else None
 
     def fits(self, case: Case) -> bool:
-        """Tell whether full batches of a layer are computed so."""
+        """Tell whether full batches of any layer are computed by these products."""
         return bool(large_weights(case, self.name))
 
     def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002 - the same for all levers
-        """Compute large layers so."""
+        """Compute large layers by these products."""
         return replace(layers, products=PRODUCTS[self.name])
 
 
@@ -103,7 +103,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _is_batched(gradient: Tensor) -> bool:
-    """Tell whether these are many gradients at once (``is_grads_batched=True``), which our products know nothing of."""
+    """Tell whether these are many gradients at once (``is_grads_batched=True``), which our products do not support."""
     functions = torch._C._functorch  # noqa: SLF001 - nothing public tells
     return functions.is_batchedtensor(gradient) or functions.is_legacy_batchedtensor(gradient)
 
