@@ -16,7 +16,7 @@ from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import Packaged, find_sources
 from benchbench.plugin.names import bare, is_file, qualified
-from benchbench.protocol.plugin_check_messages import CheckedImages, CheckRequest, Outcome, Progress, Report
+from benchbench.protocol.plugin_check_messages import CheckedImages, CheckOutcome, CheckRequest, Progress, Report
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Re
         last_line = output.read().decode(errors="replace").strip().rpartition("\n")[2]
     if code:
         problem = f"the process that checks {checking or 'it'} ended with exit code {code}: {last_line}"
-        outcome = Outcome("ends nothing", "failed", problem.removesuffix(": "), "never end Python, nor crash it")
+        outcome = CheckOutcome("ends nothing", "failed", problem.removesuffix(": "), "never end Python, nor crash it")
         _add(reports, Report(checking or "process", "", (outcome,)))
     return list(reports.values())
 

@@ -14,7 +14,7 @@ from benchbench.data.archive import is_of_system
 from benchbench.data.image_files import image_suffixes, suffix_of
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import BenchError, DataError
-from benchbench.protocol.predictions import Predict, Predicted
+from benchbench.protocol.predictions import PredictRequest, PredictResponse
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Predictions:
 
     run_id: str
     run_name: str
-    predicted: Predicted
+    predicted: PredictResponse
 
 
 def predict(
@@ -55,7 +55,7 @@ def predict(
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         model = find_model(run, experiment or default_experiment(), Path(folder), trust=trust)
         watcher.status(f"predicting {len(files)} images")
-        answer = _ask(Predict(str(model.folder), files), Path(folder) / "answer.json")
+        answer = _ask(PredictRequest(str(model.folder), files), Path(folder) / "answer.json")
     if answer.error is not None:
         reason = answer.error
         error = BenchError.from_json({"kind": reason.kind, "message": reason.message, "hint": reason.hint})
@@ -94,15 +94,15 @@ def _is_image(path: Path) -> bool:
     return not any(map(is_of_system, path.parts)) and suffix_of(path.name) in image_suffixes()
 
 
-def _ask(request: Predict, answer: Path) -> Predicted:
+def _ask(request: PredictRequest, answer: Path) -> PredictResponse:
     """Return what a process with torch in it answers."""
     # -P: the working folder is not a place to import from.
     command = [sys.executable, "-P", "-m", "benchbench.worker.predictor", str(answer)]
     done = subprocess.run(  # noqa: S603 - our own module in our own interpreter
-        command, input=json_adapter(Predict).dump_json(request), capture_output=True, check=False
+        command, input=json_adapter(PredictRequest).dump_json(request), capture_output=True, check=False
     )
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
         raise DataError("\n".join([f"the process that predicts ended with exit code {done.returncode}", *lines]))
-    predicted: Predicted = json_adapter(Predicted).validate_json(answer.read_bytes())
+    predicted: PredictResponse = json_adapter(PredictResponse).validate_json(answer.read_bytes())
     return predicted

@@ -1,7 +1,7 @@
-"""A few integers that a worker and the driver share through a small mapped file while a trial runs.
+"""Two integers that a worker and the driver share through a small mapped file while a trial runs.
 
-The worker counts batches, which the display reads as often as it likes; the driver asks for a stop. Neither ever
-waits for the other.
+The worker counts training batches, which the display reads as often as it likes; the driver asks for a stop. Neither
+ever waits for the other.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from benchbench.errors import TrialError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TRAINED, _EVALUATED, _STOP = range(3)
-_NUM_BYTES = 3 * 8
+_TRAINED, _STOP = range(2)
+_NUM_BYTES = 2 * 8
 
 
 class StoppedError(TrialError):
@@ -23,7 +23,7 @@ class StoppedError(TrialError):
 
 
 class Heartbeat:
-    """The batches trained and evaluated in the running trial, and whether it should stop.
+    """The number of batches that the running trial has trained, and whether it should stop.
 
     Both sides map the same file. Only one side writes each integer, and aligned stores of 8 bytes are atomic.
     """
@@ -42,11 +42,6 @@ class Heartbeat:
         self._slots[_TRAINED] += 1
         self.check()
 
-    def evaluated(self) -> None:
-        """Count an evaluation batch; raises :class:`StoppedError` after a request to stop."""
-        self._slots[_EVALUATED] += 1
-        self.check()
-
     def check(self) -> None:
         """Raise :class:`StoppedError` after a request to stop."""
         if self._slots[_STOP]:
@@ -55,10 +50,9 @@ class Heartbeat:
     def restart(self, *, num_trained: int) -> None:
         """Begin a trial, or resume one that has trained so many batches."""
         self._slots[_TRAINED] = num_trained
-        self._slots[_EVALUATED] = 0
 
     def ask_to_stop(self) -> None:
-        """Make the worker's next count raise."""
+        """Make the worker's next call of :meth:`trained` or :meth:`check` raise."""
         self._slots[_STOP] = 1
 
     @property

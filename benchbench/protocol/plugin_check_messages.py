@@ -13,7 +13,7 @@ Result = Literal["passed", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckOutcome:
     """What one check came to. ``fix`` says what to do about ``problem``; both are empty if it passed.
 
     ``note`` is what an author should know although it passed.
@@ -33,7 +33,7 @@ class Report:
 
     subject: str
     origin: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CheckOutcome, ...]
 
     @property
     def num_failed(self) -> int:

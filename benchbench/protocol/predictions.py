@@ -10,7 +10,7 @@ from benchbench.records.events import Error
 
 
 @dataclass(frozen=True)
-class Predict:
+class PredictRequest:
     """Predict the classes of image files with the model in an MLflow model folder."""
 
     model_folder: str
@@ -19,7 +19,7 @@ class Predict:
 
 @with_config(ser_json_inf_nan="strings")
 @dataclass(frozen=True)
-class Predicted:
+class PredictResponse:
     """What a model says of images, in their order.
 
     ``predictions`` are names of classes, or ``(other)`` for an output that is none of them; ``probabilities`` those of

@@ -92,7 +92,7 @@ class Timing:
     is_stopped: bool
 
     def measurements(self, variant: int) -> tuple[Measurement, ...]:
-        """Return the measurements of a variant, given by its number, by round."""
+        """Return the measurements of a variant, given by its index, by round."""
         return tuple(each.measurements[variant] for each in self.rounds)
 
     @property

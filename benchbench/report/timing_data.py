@@ -43,15 +43,15 @@ def to_json(timing: Timing, table: TimedTable, *, name: str, mlflow: MlflowRun |
         "noisy_rounds": [done.number for done in timing.rounds if done.is_noisy],
         "other_cpu_fraction": [done.other_cpu_fraction for done in timing.rounds],
         "other_gpu_fraction": [done.other_gpu_fraction for done in timing.rounds],
-        "variants": [_variant(timing, row, number) for number, row in enumerate(table.rows)],
+        "variants": [_variant(timing, row, index) for index, row in enumerate(table.rows)],
         "machine": asdict(started.machine),
         "mlflow": asdict(mlflow) if mlflow else None,
     }
 
 
-def images_per_second(timing: Timing, number: int) -> float:
-    """Return the median of a variant's rounds."""
-    return float(np.median([each.images_per_second for each in timing.measurements(number)]))
+def images_per_second(timing: Timing, index: int) -> float:
+    """Return the median of a variant's rounds; the variant is given by its index."""
+    return float(np.median([each.images_per_second for each in timing.measurements(index)]))
 
 
 def timing_warnings(timing: Timing) -> Iterator[str]:
@@ -68,23 +68,23 @@ def timing_warnings(timing: Timing) -> Iterator[str]:
     if len(set(sources)) > 1:
         by_name = "; ".join(f"{name}: {source}" for name, source in zip(timing.job.names, sources, strict=False))
         yield f"images were not read from the same place for all variants ({by_name})"
-    for number, name in enumerate(timing.job.names):
-        if not all(each.is_finite for each in timing.measurements(number)):
+    for index, name in enumerate(timing.job.names):
+        if not all(each.is_finite for each in timing.measurements(index)):
             yield f"the loss of {name} did not stay finite; its time is that of steps that learn nothing"
 
 
-def _variant(timing: Timing, row: TimedRow, number: int) -> dict[str, Any]:
-    warmed, measurements = timing.warmed[number], timing.measurements(number)
+def _variant(timing: Timing, row: TimedRow, index: int) -> dict[str, Any]:
+    warmed, measurements = timing.warmed[index], timing.measurements(index)
     ratio = row.ratio
     return {
         "name": row.name,
-        "spec": timing.job.specs[number].flat(),
+        "spec": timing.job.specs[index].flat(),
         "epoch_seconds": list(row.epoch_seconds),
         "train_seconds": [each.train_seconds for each in measurements],
         "eval_seconds": [each.eval_seconds for each in measurements],
         "median": row.median,
         "middle_half": asdict(row.middle_half),
-        "images_per_second": images_per_second(timing, number),
+        "images_per_second": images_per_second(timing, index),
         "steps_per_epoch": warmed.steps_per_epoch,
         "peak_memory_bytes": warmed.peak_memory_bytes,
         "memory_method": warmed.memory_method,

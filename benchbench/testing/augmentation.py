@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.plugin.augmentation import Augment, Augmentation
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 NUM_IMAGES, NUM_CLASSES = 6, 3
 PHOTOS = ImageSpec(3, 32, 24, num_classes=NUM_CLASSES, mean=(0.485, 0.456, 0.406))
@@ -135,7 +135,7 @@ def per_image(subject: AugmentationSubject) -> None:
 CHECKS = (builds, shapes, values, unchanged, reproducible, per_image)
 
 
-def augmentation_outcomes(augmentation: Augmentation) -> Iterator[Outcome]:
+def augmentation_outcomes(augmentation: Augmentation) -> Iterator[CheckOutcome]:
     """Yield what each check of an augmentation comes to."""
     yield from outcomes(parameters.CHECKS, augmentation, augmentation)
     with random_states_kept(torch.device("cpu")):

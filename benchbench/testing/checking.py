@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from benchbench.errors import BenchError
 from benchbench.plugin.code import source_files
 from benchbench.plugin.failures import TRACEBACK_HINT, explain
-from benchbench.protocol.plugin_check_messages import Outcome, Report, failures_text, warn_of_notes
+from benchbench.protocol.plugin_check_messages import CheckOutcome, Report, failures_text, warn_of_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,36 +51,40 @@ def require(is_so: bool, problem: str, *, fix: str) -> None:  # noqa: FBT001 - r
         raise BrokenPromiseError(problem, fix=fix)
 
 
-def outcomes(checks: Iterable[Check[Subject]], subject: Subject, plugin: Plugin | None = None) -> Iterator[Outcome]:
+def outcomes(
+    checks: Iterable[Check[Subject]], subject: Subject, plugin: Plugin | None = None
+) -> Iterator[CheckOutcome]:
     """Yield what each check of a subject comes to. Those that need one that failed are skipped."""
     missing: set[str] = set()
     for item in checks:
         reason = next((name for name in item.needs if name in missing), "")
-        outcome = Outcome(item.name, "skipped", f"it needs: {reason}") if reason else _outcome(item, subject, plugin)
+        outcome = (
+            CheckOutcome(item.name, "skipped", f"it needs: {reason}") if reason else _outcome(item, subject, plugin)
+        )
         if outcome.result != "passed":
             missing.add(item.name)
         yield outcome
 
 
-def _outcome(item: Check[Subject], subject: Subject, plugin: Plugin | None) -> Outcome:
+def _outcome(item: Check[Subject], subject: Subject, plugin: Plugin | None) -> CheckOutcome:
     try:
         note = item.function(subject)
     except BrokenPromiseError as error:
-        return Outcome(item.name, "failed", str(error), error.fix)
+        return CheckOutcome(item.name, "failed", str(error), error.fix)
     except BenchError as error:
         fix = "" if error.hint == TRACEBACK_HINT else error.hint
-        return Outcome(item.name, "failed", error.message, fix or "see that line", _traceback(error.__cause__))
+        return CheckOutcome(item.name, "failed", error.message, fix or "see that line", _traceback(error.__cause__))
     except Exception as error:  # noqa: BLE001 - the plugin's code is a stranger's
         own = source_files(type(plugin)) if plugin is not None else ()
-        return Outcome(item.name, "failed", explain(error, own), "see that line", _traceback(error))
-    return Outcome(item.name, "passed", note=note or "")
+        return CheckOutcome(item.name, "failed", explain(error, own), "see that line", _traceback(error))
+    return CheckOutcome(item.name, "passed", note=note or "")
 
 
 def _traceback(error: BaseException | None) -> str:
     return "".join(traceback.format_exception(error)) if error is not None else ""
 
 
-def raise_failures(subject: str, done: Iterable[Outcome]) -> None:
+def raise_failures(subject: str, done: Iterable[CheckOutcome]) -> None:
     """Raise one AssertionError that names every check that failed, with its fix, or else warn of notes."""
     reports = [Report(subject, "", tuple(done))]
     failures = failures_text(reports)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchbench.plugin.dataset import Dataset
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 MAX_SHARED = 0.01
 """The largest fraction of a split's images that may be in another split, or of one colour: real sets have some."""
@@ -66,8 +66,8 @@ class DatasetSubject:
     def digests(self) -> dict[str, list[bytes]]:
         """A digest of each image, by split."""
         return {
-            part: [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in split.images]
-            for part, split in self.arrays.items()
+            split_name: [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in split.images]
+            for split_name, split in self.arrays.items()
         }
 
 
@@ -89,7 +89,7 @@ def images_and_labels(subject: DatasetSubject) -> None:
 def classes(subject: DatasetSubject) -> None:
     """Check that every class has images to train on."""
     labels = set(subject.arrays["train"].labels.tolist())
-    empty = [name for number, name in enumerate(subject.splits.class_names) if number not in labels]
+    empty = [name for label, name in enumerate(subject.splits.class_names) if label not in labels]
     fix = "split class by class, or leave out the names of classes that have no images"
     require(not empty, f"there are no training images of {_some(list(map(repr, empty)))}", fix=fix)
 
@@ -97,22 +97,24 @@ def classes(subject: DatasetSubject) -> None:
 @check(needs=("images and labels",))
 def image_names(subject: DatasetSubject) -> None:
     """Check that names of images, if there are any, are texts."""
-    for part, split in subject.arrays.items():
+    for split_name, split in subject.arrays.items():
         names: tuple[object, ...] = split.names
         wrong = [repr(name) for name in names if not isinstance(name, str) or not name]
-        require(not wrong, f"{part} has names that are no texts: {_some(wrong)}", fix="name each image by its path")
+        problem = f"{split_name} has names that are no texts: {_some(wrong)}"
+        require(not wrong, problem, fix="name each image by its path")
 
 
 @check(needs=("images and labels",))
 def image_content(subject: DatasetSubject) -> None:
     """Check that images are not of a single colour, and not all alike."""
-    for part, split in subject.arrays.items():
+    for split_name, split in subject.arrays.items():
         flat = split.images.reshape(len(split), -1)
         plain = float((flat.min(axis=1) == flat.max(axis=1)).mean())
-        problem = f"{plain:.0%} of the {part} images have one value in all pixels"
+        problem = f"{plain:.0%} of the {split_name} images have one value in all pixels"
         require(plain <= MAX_SHARED, problem, fix="look whether pixels are scaled to 0..255 before they become uint8")
-        is_varied = len(split) == 1 or len(set(subject.digests[part])) > 1
-        require(is_varied, f"all {part} images are alike", fix="look at the index that load() uses for each image")
+        is_varied = len(split) == 1 or len(set(subject.digests[split_name])) > 1
+        problem = f"all {split_name} images are alike"
+        require(is_varied, problem, fix="look at the index that load() uses for each image")
 
 
 @check(needs=("images and labels",))
@@ -139,7 +141,7 @@ def same_images_again(subject: DatasetSubject) -> None:
     first, again = subject.arrays, subject.arrays_of(subject.load())
     digests = [_digest(subject, arrays) for arrays in (first, again)]
     if digests[0] != digests[1]:
-        changed = [part for part in first if not _equal(first[part], again[part])]
+        changed = [split_name for split_name in first if not _equal(first[split_name], again[split_name])]
         raise BrokenPromiseError(
             f"{', '.join(changed)} is not the same when loaded again",
             fix="sort what a folder or set gives, and draw from a generator of your own with a fixed seed",
@@ -215,7 +217,7 @@ CHECKS = (
 )
 
 
-def dataset_outcomes(dataset: Dataset, root: Path | None = None) -> Iterator[Outcome]:
+def dataset_outcomes(dataset: Dataset, root: Path | None = None) -> Iterator[CheckOutcome]:
     """Yield what each check of a dataset comes to."""
     yield from outcomes(parameters.CHECKS, dataset, dataset)
     yield from outcomes(CHECKS, DatasetSubject(dataset, root or default_root(dataset)), dataset)

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from benchbench.plugin.loading import load
-from benchbench.protocol.plugin_check_messages import Outcome
+from benchbench.protocol.plugin_check_messages import CheckOutcome
 from benchbench.testing.checking import check, outcomes, require
-from benchbench.worker.torch_settings import put_back
+from benchbench.worker.torch_settings import restore_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +30,8 @@ QUICK_SECONDS = 3.0
 
 
 @dataclass
-class Imported:
-    """A module that was imported while somebody watched."""
+class ImportEffects:
+    """A module, and what its import did besides loading it."""
 
     loaded: Loaded
     seconds: float
@@ -40,16 +40,16 @@ class Imported:
     generators: list[str] = field(default_factory=list)
 
 
-def watch(source: Source) -> Imported:
+def watch(source: Source) -> ImportEffects:
     """Import a module, and note what else its import does."""
     num_threads = torch.get_num_threads()
-    put_back("fp32", num_threads=num_threads)
+    restore_settings("fp32", num_threads=num_threads)
     folder, path, generators = os.getcwd(), list(sys.path), _generators()  # noqa: PTH109 - compared as text
     with _captured() as printed:
         begin = time.perf_counter()
         loaded = load(source)
         seconds = time.perf_counter() - begin
-    changed = list(put_back("fp32", num_threads=num_threads))
+    changed = list(restore_settings("fp32", num_threads=num_threads))
     if os.getcwd() != folder:  # noqa: PTH109 - as above
         os.chdir(folder)
         changed.append("the working folder")
@@ -58,7 +58,7 @@ def watch(source: Source) -> Imported:
         changed.append("sys.path")
     after = _generators()
     moved = [name for name in generators if generators[name] != after[name]]
-    return Imported(loaded, seconds, printed[0], changed, moved)
+    return ImportEffects(loaded, seconds, printed[0], changed, moved)
 
 
 def _generators() -> dict[str, object]:
@@ -90,41 +90,41 @@ def _captured() -> Iterator[list[str]]:
 
 
 @check()
-def imports_quickly(imported: Imported) -> None:
+def imports_quickly(effects: ImportEffects) -> None:
     """Check that the import takes less than three seconds, torch not counted."""
-    problem = f"its import takes {imported.seconds:.1f} s"
+    problem = f"its import takes {effects.seconds:.1f} s"
     fix = "import what takes long inside build() or load(), and compute nothing at import"
-    require(imported.seconds <= QUICK_SECONDS, problem, fix=fix)
+    require(effects.seconds <= QUICK_SECONDS, problem, fix=fix)
 
 
 @check()
-def prints_nothing(imported: Imported) -> None:
+def prints_nothing(effects: ImportEffects) -> None:
     """Check that the import prints nothing."""
-    first = imported.printed.strip().partition("\n")[0]
+    first = effects.printed.strip().partition("\n")[0]
     require(not first, f"its import prints {first[:80]!r}", fix="remove the print, or use the logging module")
 
 
 @check()
-def seeds_nothing(imported: Imported) -> None:
+def seeds_nothing(effects: ImportEffects) -> None:
     """Check that the import neither seeds global random generators nor draws from them."""
-    problem = f"its import seeds, or draws from, the global generator of {', '.join(imported.generators)}"
-    require(not imported.generators, problem, fix="draw in build() or load(), from a generator of your own")
+    problem = f"its import seeds, or draws from, the global generator of {', '.join(effects.generators)}"
+    require(not effects.generators, problem, fix="draw in build() or load(), from a generator of your own")
 
 
 @check()
-def leaves_switches_alone(imported: Imported) -> None:
+def leaves_switches_alone(effects: ImportEffects) -> None:
     """Check that the import turns no switch of the whole process."""
-    problem = f"its import changes {', '.join(imported.changed)}, which other plugins use as well"
-    require(not imported.changed, problem, fix="leave it out: trials set threads, precision and dtype themselves")
+    problem = f"its import changes {', '.join(effects.changed)}, which other plugins use as well"
+    require(not effects.changed, problem, fix="leave it out: trials set threads, precision and dtype themselves")
 
 
 CHECKS = (imports_quickly, prints_nothing, seeds_nothing, leaves_switches_alone)
 
 
-def import_outcomes(imported: Imported) -> Iterator[Outcome]:
+def import_outcomes(effects: ImportEffects) -> Iterator[CheckOutcome]:
     """Yield what the checks of a module come to; everything that is broken in it is told by itself."""
-    for broken in imported.loaded.broken:
-        yield Outcome("loads", "failed", broken.reason, "docs/plugins.md lists what makes a plugin broken")
-    if not imported.loaded.broken:
-        yield Outcome("loads", "passed")
-    yield from outcomes(CHECKS, imported)
+    for broken in effects.loaded.broken:
+        yield CheckOutcome("loads", "failed", broken.reason, "docs/plugins.md lists what makes a plugin broken")
+    if not effects.loaded.broken:
+        yield CheckOutcome("loads", "passed")
+    yield from outcomes(CHECKS, effects)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.plugin.model import DataSpec
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
-_OUTCOMES: dict[str, Callable[[Any], Iterator[Outcome]]] = {
+_OUTCOMES: dict[str, Callable[[Any], Iterator[CheckOutcome]]] = {
     "augmentation": augmentation_outcomes,
     "loss": loss_outcomes,
     "optimizer": optimizer_outcomes,
@@ -34,7 +34,7 @@ _OUTCOMES: dict[str, Callable[[Any], Iterator[Outcome]]] = {
 }
 
 
-def plugin_outcomes(plugin: Any, root: Path | None = None, images: DataSpec = IMAGES) -> Iterator[Outcome]:
+def plugin_outcomes(plugin: Any, root: Path | None = None, images: DataSpec = IMAGES) -> Iterator[CheckOutcome]:
     """Yield what each check of a plugin of any kind comes to; ``root`` is for datasets, ``images`` for models."""
     if plugin.kind == "dataset":
         yield from dataset_outcomes(plugin, root)

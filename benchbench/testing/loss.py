@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.plugin.loss import Loss
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 NUM_IMAGES, NUM_CLASSES, NUM_OUTPUTS = 6, 3, 5
 STEP = 0.01
@@ -110,7 +110,7 @@ def state(subject: LossSubject) -> None:
 CHECKS = (builds, one_number, fractions_of_classes, can_be_lowered, state)
 
 
-def loss_outcomes(loss: Loss) -> Iterator[Outcome]:
+def loss_outcomes(loss: Loss) -> Iterator[CheckOutcome]:
     """Yield what each check of a loss comes to."""
     yield from outcomes(parameters.CHECKS, loss, loss)
     with random_states_kept(torch.device("cpu")):

@@ -17,7 +17,7 @@ from benchbench.data.locations import DataPaths, named_by_variable
 from benchbench.errors import BenchError, DataError
 from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import find_sources
-from benchbench.protocol.plugin_check_messages import CheckRequest, Outcome, Progress, Report
+from benchbench.protocol.plugin_check_messages import CheckOutcome, CheckRequest, Progress, Report
 from benchbench.records.json_adapter import json_adapter
 from benchbench.testing.import_effects import import_outcomes, watch
 from benchbench.testing.kits import fingerprint, plugin_outcomes
@@ -50,9 +50,9 @@ def check_all(request: CheckRequest) -> Iterator[Progress]:
 
 def _check_module(source: Source, request: CheckRequest, built: dict[str, Built]) -> Iterator[Progress]:
     yield Progress(f"the import of {source.origin}")
-    imported = watch(source)
-    yield Progress(report=Report("module", source.origin, tuple(import_outcomes(imported))))
-    for cls in imported.loaded.classes:
+    effects = watch(source)
+    yield Progress(report=Report("module", source.origin, tuple(import_outcomes(effects))))
+    for cls in effects.loaded.classes:
         if request.names and cls.name not in request.names:
             continue
         subject = f"{cls.kind} {cls.name}"
@@ -62,18 +62,18 @@ def _check_module(source: Source, request: CheckRequest, built: dict[str, Built]
         yield Progress(report=Report(subject, source.origin, outcomes))
 
 
-def _outcomes(plugin: Plugin, origin: str, request: CheckRequest, built: dict[str, Built]) -> Iterator[Outcome]:
+def _outcomes(plugin: Plugin, origin: str, request: CheckRequest, built: dict[str, Built]) -> Iterator[CheckOutcome]:
     try:
         root = _root(plugin, request) if isinstance(plugin, Dataset) else None
     except BenchError as error:
-        yield Outcome("loads", "failed", error.message, error.hint or "--data PATH names the images")
+        yield CheckOutcome("loads", "failed", error.message, error.hint or "--data PATH names the images")
         return
     images = images_like(request.images)
     yield from plugin_outcomes(plugin, root, images)
     try:
         digest = fingerprint(plugin, root, images)
     except Exception:  # noqa: BLE001 - the checks above have told what is wrong with it
-        yield Outcome(NAME, "skipped", "it cannot be built")
+        yield CheckOutcome(NAME, "skipped", "it cannot be built")
     else:
         built[f"{plugin.kind} {plugin.name} of {origin}"] = Built(plugin, origin, root, request.images, digest)
 

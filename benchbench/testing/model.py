@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.plugin.model import Model
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 
 def images_like(images: CheckedImages) -> DataSpec:
@@ -133,13 +133,13 @@ def _check_logits(subject: ModelSubject, output: object, mode: str) -> None:
 def any_batch_size(subject: ModelSubject) -> None:
     """Check that batches of one and two images give the same logits as larger ones in eval mode."""
     whole = subject.evaluate(subject.network, subject.images)
-    for number in (1, 2):
-        part = subject.evaluate(subject.network, subject.images[:number])
-        images = "one image" if number == 1 else f"{number} images"
+    for num_images in (1, 2):
+        logits = subject.evaluate(subject.network, subject.images[:num_images])
+        images = "one image" if num_images == 1 else f"{num_images} images"
         fix = "keep the first dimension: flatten(1), mean(dim=(2, 3)), and no squeeze() without a dimension"
-        has_shape = list(part.shape) == [number, whole.shape[1]]
-        require(has_shape, f"the output for {images} is {list(part.shape)}", fix=fix)
-        is_same = torch.allclose(part, whole[:number], rtol=1e-3, atol=1e-4)
+        has_shape = list(logits.shape) == [num_images, whole.shape[1]]
+        require(has_shape, f"the output for {images} is {list(logits.shape)}", fix=fix)
+        is_same = torch.allclose(logits, whole[:num_images], rtol=1e-3, atol=1e-4)
         problem = "the output for an image in eval mode depends on the others in its batch"
         require(is_same, problem, fix="compute nothing over dimension 0 if self.training is false")
 
@@ -293,7 +293,7 @@ CHECKS = (
 )
 
 
-def model_outcomes(model: Model, data: DataSpec = IMAGES) -> Iterator[Outcome]:
+def model_outcomes(model: Model, data: DataSpec = IMAGES) -> Iterator[CheckOutcome]:
     """Yield what each check of a model comes to."""
     yield from outcomes(parameters.CHECKS, model, model)
     with random_states_kept(CPU):

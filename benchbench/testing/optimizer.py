@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchbench.plugin.optimizer import Optimizer
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 TOY_STEPS = 30
 _BUILD = "build() gets the model: give its model.parameters(), in groups if need be, to the torch optimizer"
@@ -155,7 +155,7 @@ def state(subject: OptimizerSubject) -> None:
 CHECKS = (builds, groups, steps, lowers_the_loss, finite, missing_gradients, state)
 
 
-def optimizer_outcomes(optimizer: Optimizer) -> Iterator[Outcome]:
+def optimizer_outcomes(optimizer: Optimizer) -> Iterator[CheckOutcome]:
     """Yield what each check of an optimizer comes to."""
     yield from outcomes(parameters.CHECKS, optimizer, optimizer)
     with random_states_kept(torch.device("cpu")):

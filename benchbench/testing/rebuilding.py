@@ -19,7 +19,7 @@ from benchbench.plugin import parameters
 from benchbench.plugin.discovery import find_sources
 from benchbench.plugin.failures import explain
 from benchbench.plugin.loading import load
-from benchbench.protocol.plugin_check_messages import CheckedImages, Outcome
+from benchbench.protocol.plugin_check_messages import CheckedImages, CheckOutcome
 from benchbench.testing.kits import fingerprint
 from benchbench.testing.model import images_like
 
@@ -57,7 +57,7 @@ class Built:
         }
 
 
-def rebuilt(built: Sequence[Built], files: Iterable[str]) -> list[Outcome]:
+def rebuilt(built: Sequence[Built], files: Iterable[str]) -> list[CheckOutcome]:
     """Return for each plugin whether another process builds the same."""
     if not built:
         return []
@@ -75,15 +75,15 @@ def rebuilt(built: Sequence[Built], files: Iterable[str]) -> list[Outcome]:
     return [_outcome(item, answer) for item, answer in zip(built, answered, strict=True)]
 
 
-def _outcome(item: Built, answer: dict[str, str]) -> Outcome:
+def _outcome(item: Built, answer: dict[str, str]) -> CheckOutcome:
     if "problem" in answer:
         fix = "it may only need its parameters, its module and its files"
-        return Outcome(NAME, "failed", f"it cannot be rebuilt: {answer['problem']}", fix)
+        return CheckOutcome(NAME, "failed", f"it cannot be rebuilt: {answer['problem']}", fix)
     if answer["fingerprint"] != item.fingerprint:
         problem = f"another process {'loads' if item.plugin.kind == 'dataset' else 'builds'} something else"
         fix = "look for sets, hash(), the time, process ids and global generators: sort, and use the seed"
-        return Outcome(NAME, "failed", problem, fix)
-    return Outcome(NAME, "passed")
+        return CheckOutcome(NAME, "failed", problem, fix)
+    return CheckOutcome(NAME, "passed")
 
 
 def _rebuild(request: dict[str, Any], item: dict[str, Any]) -> dict[str, str]:

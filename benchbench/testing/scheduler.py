@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchbench.plugin.scheduler import Scheduler
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 NUM_EPOCHS, STEPS_PER_EPOCH = 4, 3
 RATES = (1.0, 0.1)
@@ -52,9 +52,9 @@ class Schedule:
         self._step(1.0) if self._uses_metric else self._step()
         return tuple(float(group["lr"]) for group in self.optimizer.param_groups)
 
-    def steps(self, number: int) -> list[tuple[float, ...]]:
+    def steps(self, num_steps: int) -> list[tuple[float, ...]]:
         """Take so many steps."""
-        return [self.step() for _ in range(number)]
+        return [self.step() for _ in range(num_steps)]
 
     def load(self, other: Schedule) -> None:
         """Continue from the state of another one."""
@@ -96,7 +96,7 @@ def every_group(plugin: Scheduler) -> None:
     """Check that groups keep the ratio of their learning rates, or all of them change."""
     schedule = Schedule(plugin)
     steps = [RATES, *schedule.steps(schedule.num_steps)]
-    changed = [len({step[number] for step in steps}) > 1 for number in range(len(RATES))]
+    changed = [len({step[group] for step in steps}) > 1 for group in range(len(RATES))]
     problem = "it changes the learning rate of one group and not of another"
     require(len(set(changed)) == 1, problem, fix="go through all optimizer.param_groups")
 
@@ -143,7 +143,7 @@ def _first(rates: list[tuple[float, ...]]) -> list[float]:
 CHECKS = (step_every, builds, learning_rates, every_group, short_trial, first_epochs, state)
 
 
-def scheduler_outcomes(scheduler: Scheduler) -> Iterator[Outcome]:
+def scheduler_outcomes(scheduler: Scheduler) -> Iterator[CheckOutcome]:
     """Yield what each check of a scheduler comes to."""
     yield from outcomes(parameters.CHECKS, scheduler, scheduler)
     with random_states_kept(torch.device("cpu")):

@@ -5,13 +5,15 @@
     main.py                  the worker process: reads jobs, writes messages
     ray_task.py              a worker inside Ray
     setup.py                 builds what a spec names, and checks it before the first batch
+    out_of_memory.py         one error for all ways to run out of memory, and smaller evaluation batches
     image_reading.py         reads images from the device or from their file while a trial runs
     splits.py                a dataset as tensors
     seeds.py                 seeds all random generators, and puts them back
     model_smoke_test.py      tries a fresh model in both modes, before anything is trained
-    torch_settings.py        torch's process-wide switches, put back before each trial
+    torch_settings.py        torch's process-wide settings, restored before each trial
     environment.py           variables that would change what torch computes, removed before it is imported
     trial.py                 one trial from start to end
+    resume_notes.py          notes on what is not as it was when a resumed trial began
     train.py                 the training loop
     finished_steps.py        counts steps when the device has finished them
     schedule.py              the learning rate: scheduler and warm-up

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from benchbench.config.defaults import ArtifactLevel
     from benchbench.worker.batches import Batches
-    from benchbench.worker.setup import Prepared
-    from benchbench.worker.splits import Split, Splits
+    from benchbench.worker.setup import ReadyTrial
+    from benchbench.worker.splits import TensorSplit, TensorSplits
 
 _NUM_TEST_IMAGES = 16
 _NUM_IMAGES_PER_CLASS = 4
@@ -34,7 +34,7 @@ _MAX_TRAIN_IMAGES = 400
 
 
 @dataclass(frozen=True)
-class Predictions:
+class PredictedProbabilities:
     """The model's predictions for the test images, on the CPU.
 
     probabilities: float32 ``[N, K]``, K at least the number of classes; labels: int64 ``[N]``, the true ones.
@@ -44,7 +44,9 @@ class Predictions:
     labels: Tensor
 
 
-def write_tables(folder: Path, *, predictions: Predictions, splits: Splits, level: ArtifactLevel) -> None:
+def write_tables(
+    folder: Path, *, predictions: PredictedProbabilities, splits: TensorSplits, level: ArtifactLevel
+) -> None:
     """Write the tables into ``folder`` and, for ``full``, the images to draw."""
     if level == "none":
         return
@@ -80,8 +82,8 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
     return None
 
 
-def save_seen(path: Path, prepared: Prepared, *, seed: int) -> None:
-    """Write the first training images, and images of all over the other splits, as the network saw them.
+def save_seen(path: Path, prepared: ReadyTrial, *, seed: int) -> None:
+    """Write the first training images, and some from all over the other splits, as the network saw them.
 
     A mixed image has the class of its largest fraction.
     """
@@ -117,7 +119,7 @@ class _Table:
     probability: NDArray[np.float32]
 
     @staticmethod
-    def of(predictions: Predictions, splits: Splits) -> _Table:
+    def of(predictions: PredictedProbabilities, splits: TensorSplits) -> _Table:
         probability, predicted = predictions.probabilities.max(dim=1)
         return _Table(
             splits.class_names,
@@ -134,9 +136,9 @@ class _Table:
         return (*self.class_names, file_names.OTHER) if has_other else self.class_names
 
     def per_class(self) -> Iterable[tuple[object, ...]]:
-        for number, name in enumerate(self.class_names):
-            is_class = self.truth == number
-            images, correct = int(is_class.sum()), int((self.predicted[is_class] == number).sum())
+        for label, name in enumerate(self.class_names):
+            is_class = self.truth == label
+            images, correct = int(is_class.sum()), int((self.predicted[is_class] == label).sum())
             yield name, images, correct, correct / images if images else ""
 
     def confusion_matrix(self) -> Iterable[tuple[object, ...]]:
@@ -145,8 +147,8 @@ class _Table:
         for name, row in zip(self.class_names, counts.tolist(), strict=True):
             yield name, *row
 
-    def predictions(self, split: Split) -> Iterable[tuple[object, ...]]:
-        names = split.names or tuple(f"test {number}" for number in range(len(split)))
+    def predictions(self, split: TensorSplit) -> Iterable[tuple[object, ...]]:
+        names = split.names or tuple(f"test {row}" for row in range(len(split)))
         rows = zip(names, self.truth, self.predicted, self.probability, strict=True)
         for name, truth, predicted, probability in rows:
             right = "yes" if truth == predicted else "no"
@@ -160,7 +162,7 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object,
         writer.writerows(rows)
 
 
-def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
+def _save_samples(path: Path, table: _Table, splits: TensorSplits) -> None:
     chosen = choose_test_images(table.truth == table.predicted)
     labels = splits.train.labels.numpy()
     shown = np.concatenate(
@@ -180,7 +182,7 @@ def _save_samples(path: Path, table: _Table, splits: Splits) -> None:
 
 
 def choose_test_images(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the numbers of sixteen images, or all of fewer: half right, half wrong if possible.
+    """Return the indices of sixteen images, or of all if there are fewer: half right, half wrong if possible.
 
     They are spread evenly over the split, so that a split sorted by class shows many classes.
     """

@@ -24,7 +24,7 @@ from benchbench.data.preparation import Classifier
 from benchbench.errors import BenchError
 from benchbench.records import file_names
 from benchbench.records.tracebacks import trace
-from benchbench.worker.artifact_tables import Predictions, save_layers, save_seen, write_tables
+from benchbench.worker.artifact_tables import PredictedProbabilities, save_layers, save_seen, write_tables
 from benchbench.worker.model_export import save_model
 from benchbench.worker.predictor import Predictor
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchbench.protocol.jobs import TrialJob
-    from benchbench.worker.setup import Prepared
+    from benchbench.worker.setup import ReadyTrial
     from benchbench.worker.train import BatchCounter
 
 
-def write_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, heartbeat: BatchCounter) -> list[str]:
+def write_artifacts(job: TrialJob, prepared: ReadyTrial, test_logits: Tensor, *, heartbeat: BatchCounter) -> list[str]:
     """Write what the run keeps; return notes on what could not be kept."""
     folder = Path(job.folder) / "artifacts"
-    predictions = Predictions(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
+    predictions = PredictedProbabilities(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
     images, _ = next(prepared.test.in_order())
     model = prepared.learner.evaluated
     notes = []
@@ -60,18 +60,18 @@ def write_artifacts(job: TrialJob, prepared: Prepared, test_logits: Tensor, *, h
 
 
 def _as_saved(
-    folder: Path, prepared: Prepared, predictions: Predictions, heartbeat: BatchCounter
-) -> tuple[Predictions, str]:
+    folder: Path, prepared: ReadyTrial, predictions: PredictedProbabilities, heartbeat: BatchCounter
+) -> tuple[PredictedProbabilities, str]:
     """Return the predictions as the saved model makes them, to the bit, and a note if that cannot be.
 
-    It computes on the CPU, in fp32 and without acceleration.
+    The saved model computes on the CPU, in fp32 and without acceleration.
     """
     acceleration = prepared.learner.acceleration
     if acceleration.device.type != "cpu" or acceleration.precision != "fp32":
         return predictions, ""
     try:
         predictor = Predictor.load(folder / "data")
-        saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.evaluated))
+        saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.check))
     except (BenchError, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - torch may be unable to load what it wrote; training is worth more

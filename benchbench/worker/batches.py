@@ -20,14 +20,14 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.worker.augmentation import Augmenter
-from benchbench.worker.image_reading import Reading
+from benchbench.worker.image_reading import ReadingMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from benchbench.worker.splits import Split
+    from benchbench.worker.splits import TensorSplit
 
 
 EVAL_BATCH_SIZE = 64
@@ -55,11 +55,11 @@ class Span:
 
     @property
     def indices(self) -> slice:
-        """Return what takes them from a tensor."""
+        """Return the slice that takes them from a tensor."""
         return slice(self.start, self.stop)
 
     def joined(self, other: Span) -> Span:
-        """Return the shortest span that has both in it."""
+        """Return the shortest span that contains both."""
         return Span(min(self.start, other.start), max(self.stop, other.stop))
 
 
@@ -76,7 +76,7 @@ class Window:
         return self.rows.start > 0 and self.columns.start > 0
 
     def joined(self, other: Window) -> Window:
-        """Return the smallest window that has both in it."""
+        """Return the smallest window that contains both."""
         return Window(self.rows.joined(other.rows), self.columns.joined(other.columns))
 
 
@@ -88,21 +88,21 @@ class Batches:
 
     def __init__(
         self,
-        split: Split,
+        split: TensorSplit,
         preprocessing: Preprocessing,
         *,
         batch_size: int,
         device: torch.device,
         augmenter: Augmenter | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
-        reading: Reading | None = None,
+        reading: ReadingMode | None = None,
     ) -> None:
         self.batch_size = batch_size
         self.eval_batch_size = EVAL_BATCH_SIZE
         self.device = device
         self._augmenter = augmenter or Augmenter()
         self._memory_format = memory_format
-        self._reading = reading or Reading()
+        self._reading = reading or ReadingMode()
         self._images = self._reading.of(split.images, device)
         self._labels = split.labels.to(device)
         self.preprocessing = preprocessing
@@ -137,7 +137,7 @@ class Batches:
         return Window(Span(top, top + height), Span(left, left + width))
 
     def shuffled(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return every image once, in an order and augmented as is drawn now for this seed and epoch."""
+        """Return batches with every image once; order and augmentation are drawn now, from this seed and epoch."""
         generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
         rows = torch.randperm(self.num_images, generator=generator)
         order = rows.to(self.device)
@@ -153,10 +153,10 @@ class Batches:
             images, labels = self._augmenter(images, labels, tuple(numbers[chosen] for numbers in draws))
             yield self._normalise(pad(images, size)), labels
 
-    def seen(self, number: int, *, seed: int) -> tuple[Tensor, Tensor]:
+    def seen(self, num_images: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Return the first images of epoch 1 as the network gets them, but as pixels, uint8, and their labels."""
-        batches = list(islice(self.shuffled(seed=seed, epoch=1), math.ceil(number / self.batch_size)))
-        images, labels = (torch.cat(parts)[:number] for parts in zip(*batches, strict=True))
+        batches = list(islice(self.shuffled(seed=seed, epoch=1), math.ceil(num_images / self.batch_size)))
+        images, labels = (torch.cat(parts)[:num_images] for parts in zip(*batches, strict=True))
         return self._pixels(images), labels.cpu()
 
     def seen_in_evaluation(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,7 +214,7 @@ def pad(images: Tensor, size: int) -> Tensor:
 
 
 def fitting(labels: Tensor, num_outputs: int) -> Tensor:
-    """Return labels as they are, and fractions of classes for as many outputs as a model has."""
+    """Return labels as they are, and fractions of classes padded with zeros to a model's number of outputs."""
     return labels if labels.ndim == 1 else F.pad(labels, (0, num_outputs - labels.shape[1]))
 
 

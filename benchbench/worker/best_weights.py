@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from benchbench.records.events import Epoch
 
 
-class Best:
-    """The network of the best validation accuracy; of equal ones that of the lower loss, then the earlier.
+class BestWeights:
+    """The weights with the best validation accuracy; ties go to the lower loss, then to the earlier epoch.
 
-    Its weights are kept in the CPU's memory.
+    They are kept in the CPU's memory.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Best:
                 self._weights[name] = _copied(value)
 
     def restore(self, model: nn.Module) -> None:
-        """Give a network the weights of the best."""
+        """Load the best weights into a network, if there are any yet."""
         if self._weights:
             model.load_state_dict(self._weights)
 
@@ -47,7 +47,7 @@ class Best:
         return {"epoch": self.epoch, "rank": self._rank, "weights": self._weights}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what a checkpoint kept."""
+        """Continue from what a checkpoint kept."""
         self.epoch, self._rank, self._weights = state["epoch"], state["rank"], state["weights"]
 
 

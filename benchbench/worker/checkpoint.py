@@ -60,9 +60,9 @@ class Checkpoint:
     times: Times
 
     def restore(self, learner: Learner) -> None:
-        """Bring the learner and all random generators to that state, whatever device they are on now.
+        """Restore the learner and all random generators, on whichever device they are now.
 
-        Raises :class:`~benchbench.errors.SpecError` if the model, the optimizer or the scheduler is another.
+        Raises :class:`~benchbench.errors.SpecError` if it does not fit the model, the optimizer or the scheduler.
         """
         _check_shapes(learner.model, self.states["model"])
         with _misfits_named():
@@ -73,7 +73,7 @@ class Checkpoint:
         _set_random_states(self.random_states, learner.acceleration.device)
 
     def restore_model(self, model: nn.Module) -> None:
-        """Bring the model alone to that state; raises :class:`~benchbench.errors.SpecError` if it is another."""
+        """Restore the model alone; raises :class:`~benchbench.errors.SpecError` if the state does not fit it."""
         _check_shapes(model, self.states["model"])
         with _misfits_named():
             model.load_state_dict(self.states["model"])
@@ -82,7 +82,7 @@ class Checkpoint:
 class Cadence:
     """When the next checkpoint is due: ``every_seconds`` after the last, or, if that is None, when it costs little.
 
-    ``now`` is the trial's own time in seconds, whatever its zero.
+    ``now`` is seconds on the trial's clock; only differences matter.
     """
 
     def __init__(self, every_seconds: float | None) -> None:
@@ -228,10 +228,10 @@ def _take_types(optimizer: torch.optim.Optimizer, saved: Any) -> None:
     """
     if not (isinstance(saved, Mapping) and {"state", "param_groups"} <= saved.keys()):
         return
-    numbers = [number for group in saved["param_groups"] for number in group["params"]]
+    indices = [index for group in saved["param_groups"] for index in group["params"]]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for number, parameter in zip(numbers, parameters, strict=False):
-        kept = _tensors(saved["state"].get(number, {}))
+    for index, parameter in zip(indices, parameters, strict=False):
+        kept = _tensors(saved["state"].get(index, {}))
         loaded = _tensors(optimizer.state.get(parameter, {}))
         for name in kept.keys() & loaded.keys():
             if loaded[name].dtype != kept[name].dtype:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchbench.records.events import Epoch
-    from benchbench.worker.setup import Prepared
+    from benchbench.worker.setup import ReadyTrial
     from benchbench.worker.train import Evaluation
 
 OVERFIT_MARGIN = 0.05
@@ -19,9 +19,9 @@ OVERFIT_EPOCHS = 3
 """How far above its least value the validation loss must stay, and for how long, for a trial to be overfitted."""
 
 
-def final_of(prepared: Prepared, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
+def final_of(prepared: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
     """Return what the network that a trial ends with achieves on each split."""
-    train, val, test = (evaluations[split] for split in ("train", "val", "test"))
+    train, val, test = (evaluations[split_name] for split_name in ("train", "val", "test"))
     labels = prepared.splits.test.labels
     best = prepared.learner.best
     correct = test.logits.argmax(dim=1) == labels
@@ -35,9 +35,9 @@ def final_of(prepared: Prepared, epochs: Sequence[Epoch], evaluations: Mapping[s
         test_loss=test.loss,
         test_top5_accuracy=float((top5 == labels[:, None]).any(dim=1).double().mean()),
         test_accuracy_per_class={
-            name: float(correct[labels == number].double().mean())
-            for number, name in enumerate(prepared.splits.class_names)
-            if (labels == number).any()
+            name: float(correct[labels == label].double().mean())
+            for label, name in enumerate(prepared.splits.class_names)
+            if (labels == label).any()
         },
         best_val_loss_epoch=min(epochs, key=lambda epoch: epoch.val_loss).epoch,
         overfit_epoch=overfit_epoch(epochs),

@@ -27,7 +27,7 @@ RESIDENT_FRACTION = 0.5
 
 
 def is_resident(num_bytes: int, device: torch.device) -> bool:
-    """Tell whether so many bytes of images are to be kept on the device, or in the memory of the machine."""
+    """Tell whether so many bytes of images are kept in the memory of the device, which for a CPU is the machine's."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
     else:
@@ -36,7 +36,7 @@ def is_resident(num_bytes: int, device: torch.device) -> bool:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadingMode:
     """How images are read: from the device if they are ``resident``, or else from the file that they are mapped from.
 
     ``after_reading`` is called when the images of a batch have been read.

@@ -38,8 +38,8 @@ def list_layers(model: nn.Module, image: Tensor) -> list[Layer]:
     """Return the layers in the order in which an image passes them, then those that it does not pass.
 
     image: float32 ``[1, C, H, W]``. Every parameter and multiply-add of the network is in exactly one row. Weights,
-    buffers and random generators are left as they are. Raises whatever a model raises that needs real numbers to pass
-    an image.
+    buffers and random generators are left as they are. If a model needs real numbers in its forward pass, and not only
+    shapes, whatever it raises is passed on.
     """
     names = dict(model.named_modules())
     passed = _pass(model, image, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,61 +25,67 @@ if TYPE_CHECKING:
     from benchbench.worker.accelerate import Acceleration
 
 
-class ModelCheck:
-    """A model, and how it is run. ``images`` is a full batch of those that it will be trained on."""
+def smoke_test_model(
+    model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_images: int, num_classes: int, plugin: Model
+) -> int:
+    """Return how many outputs the model has; raise :class:`ModelError` if it cannot be trained on so many images.
 
-    def __init__(
-        self, model: nn.Module, images: Tensor, acceleration: Acceleration, *, num_classes: int, plugin: Model
-    ) -> None:
-        self._model = model
-        self._images = images
-        self._acceleration = acceleration
-        self._num_classes = num_classes
-        self._plugin = plugin
+    ``images`` is a full batch of those that it will be trained on. Weights, buffers and random generators stay as they
+    are.
+    """
+    tried = _TriedModel(model, images, acceleration, num_classes, plugin)
+    num_outputs = tried.check_output(model, images[:2], training=False)
+    batch_size = len(images)
+    last = num_images % batch_size or batch_size
+    try:
+        tried.check_training(last)
+    except BenchError as error:
+        if last == batch_size or not tried.trains(batch_size):
+            raise
+        better = _size_without_rest(num_images, batch_size, last)
+        raise ModelError(
+            f"model {plugin.name!r} cannot be trained on the last batch of an epoch, which has"
+            f" {last} image{'s' if last > 1 else ''}: {error.message}",
+            hint=f"--batch-size {better} leaves more for the last batch" if better else error.hint,
+        ) from error
+    return num_outputs
 
-    def run(self, *, num_images: int) -> int:
-        """Return how many outputs the model has; raise :class:`ModelError` if it cannot be trained on so many images.
 
-        Weights, buffers and random generators stay as they are.
-        """
-        num_outputs = self._check_output(self._model, self._images[:2], training=False)
-        batch_size = len(self._images)
-        last = num_images % batch_size or batch_size
+@dataclass(frozen=True)
+class _TriedModel:
+    """A model, and how it is run. ``images`` is a full batch."""
+
+    model: nn.Module
+    images: Tensor
+    acceleration: Acceleration
+    num_classes: int
+    plugin: Model
+
+    def trains(self, batch_size: int) -> bool:
+        """Tell whether the model can be trained on a batch of this size."""
         try:
-            self._check_training(last)
-        except BenchError as error:
-            if last == batch_size or not self._trains(batch_size):
-                raise
-            better = _size_without_rest(num_images, batch_size, last)
-            raise ModelError(
-                f"model {self._plugin.name!r} cannot be trained on the last batch of an epoch, which has"
-                f" {last} image{'s' if last > 1 else ''}: {error.message}",
-                hint=f"--batch-size {better} leaves more for the last batch" if better else error.hint,
-            ) from error
-        return num_outputs
-
-    def _trains(self, batch_size: int) -> bool:
-        try:
-            self._check_training(batch_size)
+            self.check_training(batch_size)
         except BenchError:
             return False
         return True
 
-    def _check_training(self, batch_size: int) -> None:
-        self._check_output(_copied(self._model), self._images[:batch_size], training=True)
+    def check_training(self, batch_size: int) -> None:
+        """Raise :class:`ModelError` if the model cannot be trained on a batch of this size."""
+        self.check_output(_copied(self.model), self.images[:batch_size], training=True)
 
-    def _check_output(self, model: nn.Module, images: Tensor, *, training: bool) -> int:
+    def check_output(self, model: nn.Module, images: Tensor, *, training: bool) -> int:
+        """Run the model, or a copy of it; return how many outputs it has, or raise an error that names the plugin."""
         mode = "training" if training else "eval"
         action = f"in {mode} mode on a batch of shape {list(images.shape)}"
         with (
             self._size_hinted(images),
-            failures_named(self._plugin, action, unless=is_out_of_memory),
-            random_states_kept(self._acceleration.device),
+            failures_named(self.plugin, action, unless=is_out_of_memory),
+            random_states_kept(self.acceleration.device),
             # Of the model itself: what computes in a copy may be the model, held by a lambda.
-            buffers_kept(self._model),
+            buffers_kept(self.model),
             # As in a step, where a forward pass may ask for gradients.
             torch.set_grad_enabled(training),
-            self._acceleration.context(),
+            self.acceleration.context(),
         ):
             model.train(training)  # not chained: the train() of some models returns nothing
             logits = model(images)
@@ -97,14 +104,14 @@ class ModelCheck:
         if isinstance(logits, tuple | list | dict) and mode == "training":
             kind = type(logits).__name__
             raise ModelError(
-                f"model {self._plugin.name!r} returns a {kind} in training mode, not a tensor of logits"
-                f"{line_of(type(self._model).forward)}",
+                f"model {self.plugin.name!r} returns a {kind} in training mode, not a tensor of logits"
+                f"{line_of(type(self.model).forward)}",
                 hint="only logits are trained: build the network without auxiliary outputs, or return the first alone",
             )
-        output = check_returned(logits, torch.Tensor, plugin=self._plugin, function=type(self._model).forward)
-        problem = logits_problem(output.shape, num_images=len(images), num_classes=self._num_classes)
+        output = check_returned(logits, torch.Tensor, plugin=self.plugin, function=type(self.model).forward)
+        problem = logits_problem(output.shape, num_images=len(images), num_classes=self.num_classes)
         if problem:
-            raise failure(self._plugin, problem, hint="")
+            raise failure(self.plugin, problem, hint="")
         return output.shape[1]
 
 

@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.data.preparation import MAX_PIXEL, Classifier, as_images, read_files
 from benchbench.errors import BenchError, DataError, listed
-from benchbench.protocol.predictions import Predict, Predicted
+from benchbench.protocol.predictions import PredictRequest, PredictResponse
 from benchbench.records import file_names
 from benchbench.records.events import Error
 from benchbench.records.json_adapter import json_adapter
@@ -85,18 +85,18 @@ class Predictor:
 
         del params
         images, names = self._images(model_input)
-        predicted = self.tell(images, names)
+        predicted = self.predict_prepared(images, names)
         columns = zip(*predicted.by_class, strict=True)
         classes = {f"probability_{name}": column for name, column in zip(predicted.class_names, columns, strict=True)}
         frame = {"image": predicted.images, "prediction": predicted.predictions, "probability": predicted.probabilities}
         return pd.DataFrame(frame | classes)
 
-    def tell(self, images: NDArray[np.uint8], names: Sequence[str]) -> Predicted:
-        """Return what the model says of images as :meth:`files` prepares them, which have these names."""
+    def predict_prepared(self, images: NDArray[np.uint8], names: Sequence[str]) -> PredictResponse:
+        """Return what the model says of images as :meth:`prepare_files` prepares them, which have these names."""
         probabilities = self._probabilities(images, lambda prepared: prepared)
         class_names = self.classifier.class_names
         best = probabilities.argmax(axis=1)
-        return Predicted(
+        return PredictResponse(
             images=tuple(names),
             class_names=class_names,
             predictions=tuple(class_names[row] if row < len(class_names) else file_names.OTHER for row in best),
@@ -104,7 +104,7 @@ class Predictor:
             by_class=tuple(map(tuple, probabilities[:, : len(class_names)].tolist())),
         )
 
-    def files(self, files: Sequence[tuple[str, bytes | Path]]) -> NDArray[np.uint8]:
+    def prepare_files(self, files: Sequence[tuple[str, bytes | Path]]) -> NDArray[np.uint8]:
         """Return the images in files, which have these names, prepared for the network.
 
         Raises :class:`DataError` that names all damaged ones.
@@ -121,7 +121,7 @@ class Predictor:
         return np.stack(images)
 
     def _images(self, given: Any) -> tuple[NDArray[np.uint8], list[str]]:
-        """Return images prepared for the network, and their names, whatever they are given as."""
+        """Return images prepared for the network, and their names, for every input that :meth:`predict` accepts."""
         if hasattr(given, "iloc"):  # pandas: the first column of a frame, or a series
             given = (given.iloc[:, 0] if hasattr(given, "columns") else given).tolist()
         if isinstance(given, Mapping) and len(given) == 1:
@@ -135,7 +135,7 @@ class Predictor:
                     (f"image {row}", item) if isinstance(item, bytes) else (str(item), Path(item))
                     for row, item in enumerate(listed)
                 ]
-                return self.files(files), [name for name, _ in files]
+                return self.prepare_files(files), [name for name, _ in files]
         preparation = self.classifier.preparation
         images = as_images(items, preparation.stored[0])
         if not len(images):
@@ -174,22 +174,25 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Pr
     return Predictor.load(Path(path))
 
 
-def answer(request: Predict) -> Predicted:
+def answer(request: PredictRequest) -> PredictResponse:
     """Return what the model says, or what is wrong."""
     try:
         predictor = Predictor.load(Path(request.model_folder) / "data")
-        return predictor.tell(predictor.files([(name, Path(name)) for name in request.images]), request.images)
+        images = predictor.prepare_files([(name, Path(name)) for name in request.images])
+        return predictor.predict_prepared(images, request.images)
     except BenchError as error:
-        return Predicted(error=Error(**error.to_json()))
+        return PredictResponse(error=Error(**error.to_json()))
     except Exception as error:  # noqa: BLE001 - a network of a stranger's; the driver must hear of it
         text = f"{type(error).__name__}: {error}"
-        return Predicted(error=Error("ModelError", f"the model cannot predict: {text}", "", traceback.format_exc()))
+        return PredictResponse(
+            error=Error("ModelError", f"the model cannot predict: {text}", "", traceback.format_exc())
+        )
 
 
 def main() -> None:
     """Answer one request."""
-    request = json_adapter(Predict).validate_json(sys.stdin.buffer.read())
-    Path(sys.argv[1]).write_bytes(json_adapter(Predicted).dump_json(answer(request)))
+    request = json_adapter(PredictRequest).validate_json(sys.stdin.buffer.read())
+    Path(sys.argv[1]).write_bytes(json_adapter(PredictResponse).dump_json(answer(request)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from benchbench.config.kinds import KINDS
 from benchbench.data import cache as data_cache
 from benchbench.data.preparation import Preparation
 from benchbench.data.split_checks import channels_problem, cut_problem
-from benchbench.errors import BenchError, SpecError, TrialError
+from benchbench.errors import SpecError
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.failures import check_returned, failure, failures_named
 from benchbench.plugin.model import DataSpec
@@ -26,19 +25,22 @@ from benchbench.records.events import EpochFinished, Started, Times
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Case, Proof, device_name, device_versions, give_back_memory, is_out_of_memory
 from benchbench.worker.augmentation import Augmenter
-from benchbench.worker.batches import EVAL_BATCH_SIZE, Batches, Preprocessing
-from benchbench.worker.best_weights import Best
-from benchbench.worker.image_reading import Reading, is_resident
-from benchbench.worker.model_smoke_test import ModelCheck
+from benchbench.worker.batches import Batches, Preprocessing
+from benchbench.worker.best_weights import BestWeights
+from benchbench.worker.image_reading import ReadingMode, is_resident
+from benchbench.worker.model_smoke_test import smoke_test_model
+from benchbench.worker.out_of_memory import set_eval_batch_size
 from benchbench.worker.schedule import Schedule, WarmUp
-from benchbench.worker.seeds import random_states_kept, seed_everything
-from benchbench.worker.splits import Splits
-from benchbench.worker.torch_settings import Switches
+from benchbench.worker.seeds import seed_everything
+from benchbench.worker.splits import TensorSplits
+from benchbench.worker.torch_settings import TorchSettings
 from benchbench.worker.train import Learner
-from benchbench.worker.weight_average import Average, have_means
+from benchbench.worker.weight_average import WeightAverage, have_means
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from torch import Tensor
 
     from benchbench.config.spec import Spec
     from benchbench.plugin.dataset import Dataset
@@ -51,23 +53,20 @@ if TYPE_CHECKING:
     from benchbench.protocol.messages import OnStatus
     from benchbench.records.events import DataFacts
     from benchbench.worker.accelerate import Acceleration
+    from benchbench.worker.batches import Window
 
 
 Built = TypeVar("Built")
 
 
-class OutOfMemoryError(TrialError):
-    """The device or the machine has no memory left for the trial."""
-
-
 @dataclass(frozen=True)
-class Prepared:
+class ReadyTrial:
     """A trial that has passed every check and is ready for its first batch.
 
     A resumed trial goes on after ``epochs``, which took ``times``. If it begins anew instead, ``note`` says why.
     """
 
-    splits: Splits
+    splits: TensorSplits
     train: Batches
     val: Batches
     test: Batches
@@ -79,56 +78,45 @@ class Prepared:
     note: str = ""
 
 
-def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on_status: OnStatus) -> Prepared:
+def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on_status: OnStatus) -> ReadyTrial:
     """Load the data, seed, build and try the model, build what trains it, and go back to the checkpoint, if any.
 
     Raises a :class:`~benchbench.errors.BenchError` that says what does not fit.
     """
-    spec, device = job.spec, acceleration.device
-    switches = Switches(acceleration.precision, num_threads=acceleration.num_threads)
-    switches.begin()
-    on_status(f"loading {spec.dataset.name}")
-    dataset = registry.create("dataset", spec.dataset)
-    loaded = data_cache.load(
-        dataset,
-        Path(job.data_root),
-        source_digest=registry.source_digest("dataset", spec.dataset.name),
-        on_progress=partial(on_status, f"decoding {dataset.name}"),
-    )
-    switches.put_back(f"dataset {dataset.name}")
-    if loaded.warning:
-        on_status(loaded.warning)
+    spec = job.spec
+    settings = TorchSettings(acceleration.precision, num_threads=acceleration.num_threads)
+    settings.apply()
+    dataset, loaded = _load_dataset(job, registry, settings, on_status=on_status)
     saved, note = _saved(job, data_digest=loaded.facts.digest)
-    splits = Splits.of(loaded)
+    splits = TensorSplits.of(loaded)
     _check_fit(spec, dataset, splits)
     augmenter = _augmenter(spec, registry, dataset, splits)
-    switches.put_back(f"augmentation {spec.augmentation.name}")
-    reading = Reading(is_resident(sum(split.images.nbytes for _, split in splits.items()), device), loaded.forget_pages)
-    train, val, test = _batches(spec, dataset, splits, augmenter, device=device, reading=reading)
+    settings.restore(f"augmentation {spec.augmentation.name}")
+    num_bytes = sum(split.images.nbytes for _, split in splits.items())
+    reading = ReadingMode(is_resident(num_bytes, acceleration.device), loaded.forget_pages)
+    train, val, test = _batches(spec, dataset, splits, augmenter, device=acceleration.device, reading=reading)
     on_status(f"building {spec.model.name}")
     seed_everything(spec.seed)
-    learner = _build(
+    builder = _Builder(
         spec,
         registry,
         acceleration,
-        (train, val, test),
+        settings,
+        train,
+        window=train.window.joined(val.window).joined(test.window),
         num_classes=len(splits.class_names),
-        switches=switches,
-        prove=partial(_proven, train=train, seed=spec.seed, saved=saved, on_status=on_status),
     )
-    eval_batch_size = _fit_eval_batch(learner, train)
-    for batches in (train, val, test):
-        batches.eval_batch_size = eval_batch_size
-    if switches.turned:
-        on_status(f"put back what plugins set in torch: {switches.turned}")
-    facts = {"evaluation_batch": str(eval_batch_size), "put_back": switches.turned or "nothing"} | (
-        {} if reading.resident else {"images": "read from their file, some batches ahead"}
-    )
-    started = _started(job, registry, loaded.facts, learner, acceleration=learner.acceleration.facts() | facts)
+    # What proves is given no name here: it would keep the checkpoint's tensors in memory.
+    learner = builder.learner(partial(_proven, train=train, seed=spec.seed, saved=saved, on_status=on_status))
+    set_eval_batch_size(learner, (train, val, test))
+    if settings.changes:
+        on_status(f"put back what plugins set in torch: {settings.changes}")
+    facts = _computation_facts(learner, settings, reading, eval_batch_size=train.eval_batch_size)
+    started = _started(job, registry, loaded.facts, learner, acceleration=facts)
     memory_format = learner.acceleration.memory_format
     train, val, test = (batches.in_format(memory_format) for batches in (train, val, test))
     preparation = Preparation.of(dataset, loaded.facts.image_shape)
-    prepared = Prepared(splits, train, val, test, learner, started, preparation, note=note)
+    prepared = ReadyTrial(splits, train, val, test, learner, started, preparation, note=note)
     if saved is not None:
         saved.restore(learner)
         prepared = replace(prepared, epochs=saved.epochs, times=saved.times)
@@ -137,8 +125,33 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     return prepared
 
 
+def _load_dataset(
+    job: TrialJob, registry: Registry, settings: TorchSettings, *, on_status: OnStatus
+) -> tuple[Dataset, data_cache.Loaded]:
+    """Return the dataset plugin, and its images from the cache or from their files."""
+    spec = job.spec
+    on_status(f"loading {spec.dataset.name}")
+    dataset = registry.create("dataset", spec.dataset)
+    loaded = data_cache.load(
+        dataset,
+        Path(job.data_root),
+        source_digest=registry.source_digest("dataset", spec.dataset.name),
+        on_progress=partial(on_status, f"decoding {dataset.name}"),
+    )
+    settings.restore(f"dataset {dataset.name}")
+    if loaded.warning:
+        on_status(loaded.warning)
+    return dataset, loaded
+
+
 def _batches(
-    spec: Spec, dataset: Dataset, splits: Splits, augmenter: Augmenter, *, device: torch.device, reading: Reading
+    spec: Spec,
+    dataset: Dataset,
+    splits: TensorSplits,
+    augmenter: Augmenter,
+    *,
+    device: torch.device,
+    reading: ReadingMode,
 ) -> tuple[Batches, Batches, Batches]:
     """Return the batches of train, val and test."""
     train, val, test = (
@@ -153,6 +166,17 @@ def _batches(
         for _, split in splits.items()
     )
     return train, val, test
+
+
+def _computation_facts(
+    learner: Learner, settings: TorchSettings, reading: ReadingMode, *, eval_batch_size: int
+) -> dict[str, str]:
+    """Return how the trial is computed, for its record."""
+    facts = learner.acceleration.facts()
+    facts |= {"evaluation_batch": str(eval_batch_size), "put_back": settings.changes or "nothing"}
+    if not reading.resident:
+        facts["images"] = "read from their file, some batches ahead"
+    return facts
 
 
 def _started(
@@ -179,7 +203,7 @@ def _started(
 
 
 def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | None, str]:
-    """Return the checkpoint of a trial that goes on, or why it begins anew, if there was one."""
+    """Return the checkpoint of a trial that goes on, or a note on why it cannot be used; neither if there is none."""
     path, spec_id = Path(job.folder) / file_names.CHECKPOINT, job.spec.id
     # One that continues a shorter trial may have been interrupted before it had a checkpoint of its own.
     if job.continues and not (job.resume and path.exists()):
@@ -192,7 +216,7 @@ def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | 
         return None, f"{error.message}; the trial starts again from its beginning"
 
 
-def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
+def _check_fit(spec: Spec, dataset: Dataset, splits: TensorSplits) -> None:
     if spec.batch_size > len(splits.train):
         raise SpecError(
             f"batch size {spec.batch_size} is larger than the training set of {len(splits.train)} images",
@@ -211,64 +235,92 @@ def _check_fit(spec: Spec, dataset: Dataset, splits: Splits) -> None:
         )
 
 
-def _augmenter(spec: Spec, registry: Registry, dataset: Dataset, splits: Splits) -> Augmenter:
+def _augmenter(spec: Spec, registry: Registry, dataset: Dataset, splits: TensorSplits) -> Augmenter:
     num_channels, *lengths = splits.train.images.shape[1:]
     shape = (num_channels, *(min(length, dataset.image_size) for length in lengths))
     data = ImageSpec.of(shape, mean=dataset.mean, num_classes=len(splits.class_names))
     return Augmenter.of(registry.create_augmentations(spec.augmentation), data)
 
 
-def _build(
-    spec: Spec,
-    registry: Registry,
-    acceleration: Acceleration,
-    splits: tuple[Batches, Batches, Batches],
-    *,
-    num_classes: int,
-    switches: Switches,
-    prove: Callable[[Acceleration, Case, nn.Module], Acceleration],
-) -> Learner:
-    model_plugin = registry.create("model", spec.model)
-    loss_plugin = registry.create("loss", spec.loss)
-    optimizer_plugin = registry.create("optimizer", spec.optimizer)
-    scheduler_plugin = registry.create("scheduler", spec.scheduler)
-    train, val, test = splits
-    window = train.window.joined(val.window).joined(test.window)
-    images, _ = next(train.shuffled(seed=spec.seed, epoch=1))
-    switches.put_back(f"augmentation {spec.augmentation.name}")
-    data = DataSpec(
-        num_channels=images.shape[1],
-        image_size=images.shape[2],
-        num_classes=num_classes,
-        mean=train.preprocessing.mean,
-        std=train.preprocessing.std,
-    )
-    model = _built(model_plugin, nn.Module, data).to(acceleration.device)
-    switches.put_back(f"model {model_plugin.name}")
-    check = ModelCheck(model, images, acceleration, num_classes=num_classes, plugin=model_plugin)
-    num_outputs = check.run(num_images=train.num_images)
-    switches.put_back(f"model {model_plugin.name}")  # which a forward pass may turn as well
-    loss = _built(loss_plugin, nn.Module, train.labels.cpu(), num_outputs=num_outputs).to(acceleration.device)
-    if any(parameter.requires_grad for parameter in loss.parameters()):
-        raise failure(loss_plugin, "its module has parameters, which no optimizer trains", hint="a loss keeps buffers")
-    switches.put_back(f"loss {loss_plugin.name}")
-    clip_norm = optimizer_plugin.clip_norm
-    optimizer = _built(optimizer_plugin, Optimizer, model)
-    case = Case(model, optimizer, spec.batch_size, window, clips_gradients=clip_norm is not None)
-    switches.put_back(f"optimizer {optimizer_plugin.name}")
-    # Of the first weights also in a trial that goes on, whose weights are loaded next.
-    has_means = have_means(model) if spec.ema_decay is not None else []
-    acceleration = prove(acceleration.fitted(case), case, loss).applied(case)
-    switches.put_back("a training step")  # what plugins turn in every step was named above, but for losses
-    scheduler = _built(
-        scheduler_plugin, LRScheduler, case.optimizer, num_epochs=spec.epochs, steps_per_epoch=len(train)
-    )
-    switches.put_back(f"scheduler {scheduler_plugin.name}")
-    warm_up = WarmUp(round(scheduler_plugin.warmup_epochs * len(train)))
-    schedule = Schedule(scheduler, scheduler_plugin.step_every, scheduler_plugin.metric, warm_up)
-    average = None if spec.ema_decay is None else Average(model, spec.ema_decay, has_means=has_means)
-    best = Best() if spec.select == "best_val" else None
-    return Learner(model, case.optimizer, schedule, acceleration, clip_norm, average, best, loss)
+@dataclass(frozen=True)
+class _Builder:
+    """Builds the model of a trial and what trains it, and restores torch's settings after each plugin.
+
+    ``window`` is where the images of any split may differ.
+    """
+
+    spec: Spec
+    registry: Registry
+    acceleration: Acceleration
+    settings: TorchSettings
+    train: Batches
+    window: Window
+    num_classes: int
+
+    def learner(self, prove: Callable[[Acceleration, Case, nn.Module], Acceleration]) -> Learner:
+        """Build everything; ``prove`` keeps only those levers of an acceleration that compute the same as torch."""
+        spec = self.spec
+        model_plugin = self.registry.create("model", spec.model)
+        loss_plugin = self.registry.create("loss", spec.loss)
+        optimizer_plugin = self.registry.create("optimizer", spec.optimizer)
+        scheduler_plugin = self.registry.create("scheduler", spec.scheduler)
+        images, _ = next(self.train.shuffled(seed=spec.seed, epoch=1))
+        self.settings.restore(f"augmentation {spec.augmentation.name}")
+        model, num_outputs = self._model(model_plugin, images)
+        loss = self._loss(loss_plugin, num_outputs)
+        clip_norm = optimizer_plugin.clip_norm
+        optimizer = self._optimizer(optimizer_plugin, model)
+        case = Case(model, optimizer, spec.batch_size, self.window, clips_gradients=clip_norm is not None)
+        # From the initial weights even when resuming; the checkpoint is loaded later.
+        has_means = have_means(model) if spec.ema_decay is not None else []
+        acceleration = prove(self.acceleration.fitted(case), case, loss).applied(case)
+        self.settings.restore("a training step")  # what plugins change in every step was named above, but for losses
+        schedule = self._schedule(scheduler_plugin, optimizer)
+        average = None if spec.ema_decay is None else WeightAverage(model, spec.ema_decay, has_means=has_means)
+        best = BestWeights() if spec.select == "best_val" else None
+        return Learner(model, optimizer, schedule, acceleration, clip_norm, average, best, loss)
+
+    def _model(self, plugin: Model, images: Tensor) -> tuple[nn.Module, int]:
+        """Return the model, which was tried on a batch of training images, and how many outputs it has."""
+        data = DataSpec(
+            num_channels=images.shape[1],
+            image_size=images.shape[2],
+            num_classes=self.num_classes,
+            mean=self.train.preprocessing.mean,
+            std=self.train.preprocessing.std,
+        )
+        model = _built(plugin, nn.Module, data).to(self.acceleration.device)
+        self.settings.restore(f"model {plugin.name}")
+        num_outputs = smoke_test_model(
+            model,
+            images,
+            self.acceleration,
+            num_images=self.train.num_images,
+            num_classes=self.num_classes,
+            plugin=plugin,
+        )
+        self.settings.restore(f"model {plugin.name}")  # which a forward pass may change as well
+        return model, num_outputs
+
+    def _loss(self, plugin: LossPlugin, num_outputs: int) -> nn.Module:
+        labels = self.train.labels.cpu()
+        loss = _built(plugin, nn.Module, labels, num_outputs=num_outputs).to(self.acceleration.device)
+        if any(parameter.requires_grad for parameter in loss.parameters()):
+            raise failure(plugin, "its module has parameters, which no optimizer trains", hint="a loss keeps buffers")
+        self.settings.restore(f"loss {plugin.name}")
+        return loss
+
+    def _optimizer(self, plugin: OptimizerPlugin, model: nn.Module) -> Optimizer:
+        optimizer = _built(plugin, Optimizer, model)
+        self.settings.restore(f"optimizer {plugin.name}")
+        return optimizer
+
+    def _schedule(self, plugin: SchedulerPlugin, optimizer: Optimizer) -> Schedule:
+        steps_per_epoch = len(self.train)
+        scheduler = _built(plugin, LRScheduler, optimizer, num_epochs=self.spec.epochs, steps_per_epoch=steps_per_epoch)
+        self.settings.restore(f"scheduler {plugin.name}")
+        warm_up = WarmUp(round(plugin.warmup_epochs * steps_per_epoch))
+        return Schedule(scheduler, plugin.step_every, plugin.metric, warm_up)
 
 
 def _proven(
@@ -281,7 +333,7 @@ def _proven(
     saved: checkpoint.Checkpoint | None,
     on_status: OnStatus,
 ) -> Acceleration:
-    """Return the acceleration without what does not compute the same as torch alone, from the weights of now."""
+    """Return the acceleration with only those levers that compute the same as torch, from the current weights."""
     if saved is not None:
         saved.restore_model(case.model)
     if acceleration.levers:
@@ -300,60 +352,3 @@ def _built(
     with failures_named(plugin, "in build()", unless=is_out_of_memory):
         built = plugin.build(*arguments, **named)  # type: ignore[arg-type]
     return check_returned(built, expected, plugin=plugin, function=plugin.build)
-
-
-def _fit_eval_batch(learner: Learner, train: Batches) -> int:
-    """Return how many images an evaluation batch has: fewer than usual if a GPU's memory is short."""
-    if learner.acceleration.device.type == "cpu":
-        return EVAL_BATCH_SIZE
-
-    @torch.no_grad()
-    def evaluate(size: int) -> None:
-        train.eval_batch_size = size
-        images, _ = next(train.in_order())
-        with random_states_kept(learner.acceleration.device), learner.acceleration.context(images):
-            learner.evaluated.eval()
-            learner.evaluated(images)
-
-    # States of the optimizer, which the first step makes and which stay during an evaluation.
-    num_states = 1 if isinstance(learner.optimizer, torch.optim.SGD) else 2
-    weights = (weight for group in learner.optimizer.param_groups for weight in group["params"])
-    reserved = [torch.empty_like(weight) for weight in weights if weight.requires_grad for _ in range(num_states)]
-    size = largest_batch(evaluate)
-    del reserved
-    return size
-
-
-def largest_batch(evaluate: Callable[[int], None]) -> int:
-    """Return the largest of 64, 32, 16 and 8 images that ``evaluate`` has memory for; raises what it raises for 8."""
-    for size in (EVAL_BATCH_SIZE, EVAL_BATCH_SIZE // 2, EVAL_BATCH_SIZE // 4):
-        try:
-            evaluate(size)
-        except Exception as error:  # a stranger's network; there are many errors of memory
-            if not is_out_of_memory(error):
-                raise
-        else:
-            return size
-        give_back_memory()
-    evaluate(EVAL_BATCH_SIZE // 8)
-    return EVAL_BATCH_SIZE // 8
-
-
-@contextmanager
-def memory_errors_named(when: Callable[[], str] = lambda: "") -> Iterator[None]:
-    """Turn the many ways of running out of memory into an :class:`OutOfMemoryError`.
-
-    ``when`` is asked then for what needed the memory, such as ``in a training step of 32 images``.
-    """
-    try:
-        yield
-    except BenchError:
-        raise
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        first_line = str(error).partition("\n")[0] or "the system has no more to give"
-        raise OutOfMemoryError(
-            f"{' '.join(filter(None, ('out of memory', when())))}: {first_line}",
-            hint="a smaller --batch-size or dataset.image_size needs less",
-        ) from error

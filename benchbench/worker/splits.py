@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Split:
-    """One part of a dataset. images: uint8 ``[N, C, H, W]``; labels: int64 ``[N]``; names: N image names, or none."""
+class TensorSplit:
+    """One split of a dataset. images: uint8 ``[N, C, H, W]``; labels: int64 ``[N]``; names: N image names, or none."""
 
     images: Tensor
     labels: Tensor
@@ -28,24 +28,24 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Splits:
-    """The three parts of a dataset and the names of its classes, in the order of their labels."""
+class TensorSplits:
+    """The three splits of a dataset and the names of its classes, in the order of their labels."""
 
-    train: Split
-    val: Split
-    test: Split
+    train: TensorSplit
+    val: TensorSplit
+    test: TensorSplit
     class_names: tuple[str, ...]
 
     @staticmethod
-    def of(loaded: Loaded) -> Splits:
+    def of(loaded: Loaded) -> TensorSplits:
         """Return the splits of a dataset as tensors that share their memory with the arrays."""
-        parts = {
-            part: Split(_tensor(arrays.images), _tensor(arrays.labels), arrays.names)
-            for part, arrays in loaded.splits.items()
+        splits = {
+            split_name: TensorSplit(_tensor(arrays.images), _tensor(arrays.labels), arrays.names)
+            for split_name, arrays in loaded.splits.items()
         }
-        return Splits(class_names=loaded.facts.class_names, **parts)
+        return TensorSplits(class_names=loaded.facts.class_names, **splits)
 
-    def items(self) -> tuple[tuple[str, Split], ...]:
+    def items(self) -> tuple[tuple[str, TensorSplit], ...]:
         """Return ``(name, split)`` for train, val and test."""
         return (("train", self.train), ("val", self.val), ("test", self.test))
 

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-SLOWER = 2.0
+MIN_SLOWDOWN = 2.0
 """How many times as long as the fastest an epoch takes before its weights are looked at."""
 
 MIN_FRACTION = 0.05
 
 
-def vanishing_note(epoch: int, seconds: float, fastest_seconds: float, weights: Iterable[Tensor]) -> str:
+def slow_epoch_note(epoch: int, seconds: float, fastest_seconds: float, weights: Iterable[Tensor]) -> str:
     """Return why an epoch took so much longer than the fastest, if vanishing weights are the reason; else ``""``."""
-    if seconds < SLOWER * fastest_seconds:
+    if seconds < MIN_SLOWDOWN * fastest_seconds:
         return ""
-    fraction = vanishing_fraction(weights)
+    fraction = subnormal_fraction(weights)
     if fraction < MIN_FRACTION:
         return ""
     return (
@@ -35,7 +35,7 @@ def vanishing_note(epoch: int, seconds: float, fastest_seconds: float, weights: 
 
 
 @torch.no_grad()
-def vanishing_fraction(weights: Iterable[Tensor]) -> float:
+def subnormal_fraction(weights: Iterable[Tensor]) -> float:
     """Return the fraction of numbers whose product with another such number is subnormal or zero, zeros left out."""
     num_small = num_all = 0
     for weight in weights:

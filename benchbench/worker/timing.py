@@ -21,9 +21,10 @@ from benchbench.protocol.timing_messages import Measurement, Round, TimingEnded,
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory
 from benchbench.worker.clock import Clock
 from benchbench.worker.memory import Footprint
-from benchbench.worker.setup import memory_errors_named, prepare
+from benchbench.worker.out_of_memory import memory_errors_named
+from benchbench.worker.setup import prepare
 from benchbench.worker.system_metrics import ProcessorTime, SystemSampler, fraction_on_gpu
-from benchbench.worker.torch_settings import Hooks
+from benchbench.worker.torch_settings import GlobalHooks
 from benchbench.worker.train import fit, train_epoch
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from benchbench.protocol.jobs import TimingJob
     from benchbench.protocol.messages import OnStatus
     from benchbench.protocol.timing_messages import TimingEvent
-    from benchbench.worker.setup import Prepared
+    from benchbench.worker.setup import ReadyTrial
     from benchbench.worker.train import BatchCounter
 
 SETTLING_STEPS = 2
@@ -52,8 +53,8 @@ def time_variants(
         _rehearse(job, registry, heartbeat)
         give_back_memory()  # the device counts memory that torch keeps as used when it is asked whether images fit
         variants = [
-            _Variant(job, number, registry, on_status=partial(_named, name, on_status))
-            for number, name in enumerate(job.names)
+            _Variant(job, index, registry, on_status=partial(_named, name, on_status))
+            for index, name in enumerate(job.names)
         ]
     try:
         with memory_errors_named():
@@ -72,9 +73,9 @@ def time_variants(
 class _Variant:
     """A variant that is ready to train, and stays so from round to round."""
 
-    def __init__(self, job: TimingJob, number: int, registry: Registry, *, on_status: OnStatus) -> None:
-        spec = job.specs[number]
-        mode = job.accelerate[number] if job.accelerate else "auto"
+    def __init__(self, job: TimingJob, index: int, registry: Registry, *, on_status: OnStatus) -> None:
+        spec = job.specs[index]
+        mode = job.accelerate[index] if job.accelerate else "auto"
         acceleration = accelerate(choose_device(job.device), spec.precision, mode=mode)
         self._spec = spec
         self._steps = job.steps
@@ -92,7 +93,7 @@ class _Variant:
         )
         with self.footprint:
             self.prepared = prepare(trial, registry, acceleration, on_status=on_status)
-        self._hooks = Hooks.present()
+        self._hooks = GlobalHooks.registered()
         if job.steps and job.steps > self.steps_per_epoch:
             raise SpecError(
                 f"--steps {job.steps} is more than an epoch has: {self.steps_per_epoch} at"
@@ -124,33 +125,33 @@ class _Variant:
         return self._epoch(heartbeat) if self._steps is None else self._train(self._steps, heartbeat)
 
     def _epoch(self, heartbeat: BatchCounter) -> Measurement:
-        prepared, number = self._begin()
+        prepared, epoch = self._begin()
         # Not asked for more than this epoch: a loss that is not finite ends a trial, and is a warning here.
-        epoch = next(
+        trained = next(
             fit(
                 prepared.learner,
                 prepared.train,
                 prepared.val,
                 seed=self._spec.seed,
-                epochs=range(number, number + 1),
+                epochs=range(epoch, epoch + 1),
                 clock=self._clock,
                 heartbeat=heartbeat,
             )
         )
         return Measurement(
-            epoch_seconds=epoch.train_seconds + epoch.eval_seconds,
-            train_seconds=epoch.train_seconds,
-            eval_seconds=epoch.eval_seconds,
-            images_per_second=epoch.images_per_second,
-            is_finite=math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss),
+            epoch_seconds=trained.train_seconds + trained.eval_seconds,
+            train_seconds=trained.train_seconds,
+            eval_seconds=trained.eval_seconds,
+            images_per_second=trained.images_per_second,
+            is_finite=math.isfinite(trained.train_loss) and math.isfinite(trained.val_loss),
         )
 
     def _train(self, steps: int, heartbeat: BatchCounter) -> Measurement:
-        prepared, number = self._begin()
+        prepared, epoch = self._begin()
         before = self._clock.seconds("train")
         with self._clock.phase("train"):
             # The order of all images is drawn once an epoch, however few steps it has.
-            batches = prepared.train.shuffled(seed=self._spec.seed, epoch=number)
+            batches = prepared.train.shuffled(seed=self._spec.seed, epoch=epoch)
         once = self._clock.seconds("train") - before
         with self._clock.phase("train"):
             trained = train_epoch(prepared.learner, islice(batches, steps), heartbeat=heartbeat)
@@ -165,11 +166,11 @@ class _Variant:
             is_finite=math.isfinite(trained.loss),
         )
 
-    def _begin(self) -> tuple[Prepared, int]:
-        """Set what another variant may have set otherwise; return what to train and the number of the epoch."""
+    def _begin(self) -> tuple[ReadyTrial, int]:
+        """Restore settings that another variant may have changed; return what to train, and the number of the epoch."""
         self._num_measured += 1
         self.prepared.learner.acceleration.apply()
-        self._hooks.put_back()
+        self._hooks.restore()
         return self.prepared, self._num_measured
 
 
@@ -196,19 +197,19 @@ def _warm_up(
 def _rounds(
     job: TimingJob, variants: list[_Variant], heartbeat: BatchCounter, on_status: OnStatus
 ) -> Iterator[TimingEvent]:
-    numbers, device = range(len(variants)), choose_device(job.device)
+    indices, device = range(len(variants)), choose_device(job.device)
     on_gpu = device.type == "cuda"
     # On a CPU, a thread that samples would take time from what is timed.
     with SystemSampler(device) if on_gpu else nullcontext() as sampler:
         for round_number in range(1, job.rounds + 1):
             measurements: dict[int, Measurement] = {}
             before = ProcessorTime.now()
-            for number in numbers if round_number % 2 else reversed(numbers):
-                on_status(f"round {round_number}/{job.rounds}: {job.names[number]}")
-                measurements[number] = variants[number].measure(heartbeat)
+            for index in indices if round_number % 2 else reversed(indices):
+                on_status(f"round {round_number}/{job.rounds}: {job.names[index]}")
+                measurements[index] = variants[index].measure(heartbeat)
             yield Round(
                 round_number,
-                tuple(measurements[number] for number in numbers),
+                tuple(measurements[index] for index in indices),
                 other_cpu_fraction=ProcessorTime.now().fraction_of_others(before),
                 other_gpu_fraction=fraction_on_gpu(sampler.means()) if sampler else None,
                 on_gpu=on_gpu,

@@ -24,39 +24,39 @@ if TYPE_CHECKING:
 _IEEE, _TF32 = "ieee", "tf32"
 
 
-class Switches:
-    """The switches as one trial needs them, and which of them plugins set otherwise while it was prepared."""
+class TorchSettings:
+    """Torch's settings as one trial needs them, and those that plugins changed while it was prepared."""
 
     def __init__(self, precision: Precision, *, num_threads: int) -> None:
         self._precision = precision
         self._num_threads = num_threads
-        self._turned: list[str] = []
+        self._changes: list[str] = []
 
-    def begin(self) -> None:
-        """Set every switch as the trial needs it, and remove the hooks of earlier trials."""
-        put_back(self._precision, num_threads=self._num_threads)
+    def apply(self) -> None:
+        """Give every setting the value that the trial needs, and remove the hooks of earlier trials."""
+        restore_settings(self._precision, num_threads=self._num_threads)
         self._note(removed_variables(), "the environment")
-        if Hooks.present() != _before_trials():
+        if GlobalHooks.registered() != _before_trials():
             self._note(["hooks for all modules or optimizers"], "an earlier trial")
-        _before_trials().put_back()
+        _before_trials().restore()
 
-    def put_back(self, culprit: str) -> None:
-        """Set every switch as the trial needs it. What is set otherwise was set by ``culprit``."""
-        self._note(put_back(self._precision, num_threads=self._num_threads), culprit)
+    def restore(self, changed_by: str) -> None:
+        """Give every setting the value that the trial needs; those that differed were changed by ``changed_by``."""
+        self._note(restore_settings(self._precision, num_threads=self._num_threads), changed_by)
 
-    def _note(self, names: Sequence[str], culprit: str) -> None:
+    def _note(self, names: Sequence[str], changed_by: str) -> None:
         if names:
-            self._turned.append(f"{', '.join(names)} by {culprit}")
+            self._changes.append(f"{', '.join(names)} by {changed_by}")
 
     @property
-    def turned(self) -> str:
-        """What plugins had set otherwise, such as ``default_dtype by model tiny``."""
-        return "; ".join(self._turned)
+    def changes(self) -> str:
+        """What plugins had changed, such as ``default_dtype by model tiny``."""
+        return "; ".join(self._changes)
 
 
 @dataclass(frozen=True)
-class _Switch:
-    """A switch by its name in torch, and the value that it should have."""
+class _Setting:
+    """A setting by its name in torch, and the value that it must have in a trial."""
 
     name: str
     value: object
@@ -64,50 +64,50 @@ class _Switch:
     write: Callable[[Any], object]
 
 
-def put_back(precision: Precision, *, num_threads: int) -> tuple[str, ...]:
-    """Set every switch as a trial of this precision needs it; return the names of those that were set otherwise."""
-    switches = tuple(_switches(precision, num_threads))
-    changed = tuple(switch.name for switch in switches if _is_changed(switch))
-    for switch in switches:
-        switch.write(switch.value)
+def restore_settings(precision: Precision, *, num_threads: int) -> tuple[str, ...]:
+    """Give every setting the value that a trial of this precision needs; return the names of those that differed."""
+    settings = tuple(_settings(precision, num_threads))
+    changed = tuple(setting.name for setting in settings if _is_changed(setting))
+    for setting in settings:
+        setting.write(setting.value)
     return changed
 
 
-def _is_changed(switch: _Switch) -> bool:
+def _is_changed(setting: _Setting) -> bool:
     try:
-        return switch.read() != switch.value
-    except RuntimeError:  # torch refuses to read a switch that its old and its new names set to different values
+        return setting.read() != setting.value
+    except RuntimeError:  # torch refuses to read a setting that its old and its new names set to different values
         return True
 
 
-def _switches(precision: Precision, num_threads: int) -> Iterator[_Switch]:
-    yield _Switch("num_threads", num_threads, torch.get_num_threads, torch.set_num_threads)
-    yield _Switch("default_dtype", torch.float32, torch.get_default_dtype, torch.set_default_dtype)
-    yield _Switch("default_device", None, _default_device, torch.set_default_device)
-    yield _Switch("grad_enabled", True, torch.is_grad_enabled, torch.set_grad_enabled)
-    yield _Switch("anomaly_detection", False, torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly)
-    yield _Switch(
+def _settings(precision: Precision, num_threads: int) -> Iterator[_Setting]:
+    yield _Setting("num_threads", num_threads, torch.get_num_threads, torch.set_num_threads)
+    yield _Setting("default_dtype", torch.float32, torch.get_default_dtype, torch.set_default_dtype)
+    yield _Setting("default_device", None, _default_device, torch.set_default_device)
+    yield _Setting("grad_enabled", True, torch.is_grad_enabled, torch.set_grad_enabled)
+    yield _Setting("anomaly_detection", False, torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly)
+    yield _Setting(
         "deterministic_algorithms",
         False,
         torch.are_deterministic_algorithms_enabled,
         torch.use_deterministic_algorithms,
     )
     # Torch cannot tell how this one is set.
-    yield _Switch("flush_denormal", False, lambda: False, torch.set_flush_denormal)
-    yield _Switch(
+    yield _Setting("flush_denormal", False, lambda: False, torch.set_flush_denormal)
+    yield _Setting(
         "mha.fastpath_enabled", True, torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
     )
     for name in ("flash", "mem_efficient", "math", "cudnn"):
         is_enabled = getattr(torch.backends.cuda, f"{name}_sdp_enabled")
-        yield _Switch(f"cuda.{name}_sdp", True, is_enabled, getattr(torch.backends.cuda, f"enable_{name}_sdp"))
+        yield _Setting(f"cuda.{name}_sdp", True, is_enabled, getattr(torch.backends.cuda, f"enable_{name}_sdp"))
     for kind in ("cpu", "cuda"):
-        yield _Switch(
+        yield _Setting(
             f"autocast.{kind}",
             False,
             partial(torch.is_autocast_enabled, kind),
             partial(torch.set_autocast_enabled, kind),
         )
-    yield _Switch("autocast.cache", True, torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled)
+    yield _Setting("autocast.cache", True, torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled)
     yield from _precisions(is_tf32=precision == "tf32")
     for path, value in _BACKENDS.items():
         yield _attribute(path, value)
@@ -135,14 +135,14 @@ _BACKENDS = {
 """Torch's own defaults."""
 
 
-def _precisions(*, is_tf32: bool) -> Iterator[_Switch]:
-    """Yield what decides in which precision float32 is multiplied: by its old names, then by its new ones, if any.
+def _precisions(*, is_tf32: bool) -> Iterator[_Setting]:
+    """Yield the settings of the precision in which float32 is multiplied: the old names, then the new ones, if any.
 
     Setting an old name changes several new ones, so that the new ones come last. Both must say the same: torch refuses
     to read an old name that the new ones contradict.
     """
     matmul = "high" if is_tf32 else "highest"
-    yield _Switch(
+    yield _Setting(
         "float32_matmul_precision", matmul, torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
     )
     yield _attribute("cuda.matmul.allow_tf32", is_tf32)
@@ -156,29 +156,29 @@ def _precisions(*, is_tf32: bool) -> Iterator[_Switch]:
         yield _attribute(f"{path}.fp32_precision", _IEEE)
 
 
-def _attribute(path: str, value: object) -> _Switch:
-    """Return the switch that is an attribute below ``torch.backends``."""
+def _attribute(path: str, value: object) -> _Setting:
+    """Return the setting that is an attribute below ``torch.backends``."""
     *parents, name = path.split(".")
     owner: Any = torch.backends
     for parent in parents:
         owner = getattr(owner, parent)
-    return _Switch(path, value, partial(getattr, owner, name), partial(setattr, owner, name))
+    return _Setting(path, value, partial(getattr, owner, name), partial(setattr, owner, name))
 
 
 @dataclass(frozen=True)
-class Hooks:
-    """The hooks for all modules and all optimizers that are registered at a time, which have no public names."""
+class GlobalHooks:
+    """A copy of the hooks registered for all modules and all optimizers; torch has no public names for them."""
 
     registries: tuple[dict[int, Any], ...]
     are_full_backward: bool | None
 
     @staticmethod
-    def present() -> Hooks:
+    def registered() -> GlobalHooks:
         """Return those that are registered now."""
-        return Hooks(tuple(dict(registry) for registry in _registries()), module._global_is_full_backward_hook)  # noqa: SLF001
+        return GlobalHooks(tuple(dict(registry) for registry in _registries()), module._global_is_full_backward_hook)  # noqa: SLF001
 
-    def put_back(self) -> None:
-        """Have these registered and no others."""
+    def restore(self) -> None:
+        """Register these hooks and no others."""
         for registry, hooks in zip(_registries(), self.registries, strict=True):
             registry.clear()
             registry.update(hooks)
@@ -196,6 +196,6 @@ def _registries() -> list[dict[int, Any]]:
 
 
 @cache
-def _before_trials() -> Hooks:
+def _before_trials() -> GlobalHooks:
     """Return the hooks that plugins and libraries registered when they were imported: before the first trial."""
-    return Hooks.present()
+    return GlobalHooks.registered()

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from benchbench.worker.accelerate import Acceleration
     from benchbench.worker.batches import Batches
-    from benchbench.worker.best_weights import Best
+    from benchbench.worker.best_weights import BestWeights
     from benchbench.worker.clock import Clock
     from benchbench.worker.schedule import Schedule
-    from benchbench.worker.weight_average import Average
+    from benchbench.worker.weight_average import WeightAverage
 
 
 Loss = Callable[["Tensor", "Tensor"], "Tensor"]
@@ -40,16 +40,16 @@ Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
 class BatchCounter(Protocol):
-    """What a loop calls after every batch, such as the heartbeat of a worker; it may raise to end the loop."""
+    """What a loop calls after every batch, such as the heartbeat of a worker."""
 
     def restart(self, *, num_trained: int) -> None:
         """Count from here: a trial was resumed after this many training batches."""
 
     def trained(self) -> None:
-        """Count a training batch."""
+        """Count a training batch; raises if the loop should end."""
 
-    def evaluated(self) -> None:
-        """Count an evaluation batch."""
+    def check(self) -> None:
+        """Raise if the loop should end; called after every evaluation batch."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Learner:
     schedule: Schedule
     acceleration: Acceleration
     clip_norm: float | None = None
-    average: Average | None = None
-    best: Best | None = None
+    average: WeightAverage | None = None
+    best: BestWeights | None = None
     loss: Loss = F.cross_entropy
 
     @property
@@ -131,19 +131,19 @@ def fit(
 
     Raises :class:`NonFiniteLossError` after an epoch whose loss is not finite; that epoch is still yielded.
     """
-    for number in epochs:
-        learner.schedule.warm_up.go_to((number - 1) * len(train))
+    for epoch_number in epochs:
+        learner.schedule.warm_up.go_to((epoch_number - 1) * len(train))
         learning_rate = learner.learning_rate
         train_before, eval_before = clock.seconds("train"), clock.seconds("eval")
         with clock.phase("train"):
-            trained = train_epoch(learner, train.shuffled(seed=seed, epoch=number), heartbeat=heartbeat)
+            trained = train_epoch(learner, train.shuffled(seed=seed, epoch=epoch_number), heartbeat=heartbeat)
         train_seconds = clock.seconds("train") - train_before
         with clock.phase("eval"):
             validated = evaluate(learner, val, heartbeat=heartbeat)
         if clock.first_epoch_train_seconds == 0:
             clock.first_epoch_train_seconds = train_seconds
         epoch = Epoch(
-            epoch=number,
+            epoch=epoch_number,
             train_loss=trained.loss,
             train_accuracy=trained.accuracy,
             val_loss=validated.loss,
@@ -207,9 +207,9 @@ def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter, kee
         num_correct += (logits.argmax(dim=1) == labels).sum()
         if keeps_logits:
             kept.append(logits.cpu())  # two copies of all of them may not fit on the device
-    number = batches.num_images
+    num_images = batches.num_images
     all_logits = torch.cat(kept) if kept else torch.empty(0)
-    return Evaluation(float(total_loss) / number, round(float(num_correct)) / number, all_logits)
+    return Evaluation(float(total_loss) / num_images, round(float(num_correct)) / num_images, all_logits)
 
 
 def _logits(learner: Learner, batches: Batches, heartbeat: BatchCounter) -> Iterator[tuple[Tensor, Tensor]]:
@@ -222,7 +222,7 @@ def _logits(learner: Learner, batches: Batches, heartbeat: BatchCounter) -> Iter
             # A copy: what is compiled for a GPU writes each batch's logits to the same memory.
             logits = learner.forward_evaluated(images).to(torch.float32, copy=True)
         yield logits, labels
-        heartbeat.evaluated()
+        heartbeat.check()
 
 
 def _zero(device: torch.device) -> Tensor:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from benchbench.config.kinds import describe_changed
 from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.failures import TRACEBACK_HINT, line_in_plugin
 from benchbench.protocol.heartbeat import StoppedError
@@ -28,8 +27,10 @@ from benchbench.worker.checkpoint import CheckpointError, UnreadableStateError
 from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
 from benchbench.worker.final_evaluation import final_of
-from benchbench.worker.setup import memory_errors_named, prepare
-from benchbench.worker.subnormal_weights import vanishing_note
+from benchbench.worker.out_of_memory import memory_errors_named
+from benchbench.worker.resume_notes import resume_note
+from benchbench.worker.setup import prepare
+from benchbench.worker.subnormal_weights import slow_epoch_note
 from benchbench.worker.system_metrics import SystemSampler, is_noisy
 from benchbench.worker.train import BatchCounter, evaluate, fit
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from benchbench.protocol.messages import OnStatus
     from benchbench.records.events import Epoch, Event
     from benchbench.worker.accelerate import Acceleration
-    from benchbench.worker.setup import Prepared
+    from benchbench.worker.setup import ReadyTrial
     from benchbench.worker.train import Evaluation
 
 LOCK_SECONDS = 15
@@ -98,7 +99,7 @@ class _Trial:
     def __init__(
         self,
         job: TrialJob,
-        prepared: Prepared,
+        prepared: ReadyTrial,
         began: Started | None,
         *,
         clock: Clock,
@@ -118,8 +119,8 @@ class _Trial:
         self._notes: list[str] = []
         self._has_saved = False
         self._can_resume = True
-        self._is_explained = False
-        self._split = "val"
+        self._has_noted_slow_epoch = False
+        self._split_name = "val"
 
     def run(self) -> Iterator[Event]:
         """Yield all events of the trial."""
@@ -150,12 +151,12 @@ class _Trial:
         return replace(started, machine=self._began.machine)
 
     def _memory_needed(self) -> str:
-        """Return what ran when an error was raised, as far as its need for memory goes."""
+        """Return what needed the memory that ran out, for the error message; empty if it was no batch."""
         prepared = self._prepared
         if self._clock.failed_phase == "train":
             return f"in a training step of {prepared.train.batch_size} images"
         if self._clock.failed_phase == "eval":
-            return f"evaluating {self._split} in batches of {prepared.val.eval_batch_size} images"
+            return f"evaluating {self._split_name} in batches of {prepared.val.eval_batch_size} images"
         return ""
 
     def _resume(self) -> Resumed:
@@ -164,31 +165,8 @@ class _Trial:
         self._epochs = list(prepared.epochs)
         self._clock.add(prepared.times)
         self._heartbeat.restart(num_trained=len(self._epochs) * len(prepared.train))
-        dropped = prepared.learner.acceleration.note
-        notes = (
-            self._continued(),
-            _moved(self._began, prepared.started),
-            self._changed(),
-            _computed_as_before(self._job, prepared.learner.acceleration),
-            f"no longer accelerated: {dropped}" if dropped else "",
-            _read_otherwise(self._began, prepared.started),
-            prepared.note,
-        )
-        return Resumed(
-            num_epochs=len(self._epochs), machine=prepared.started.machine, note="; ".join(filter(None, notes))
-        )
-
-    def _changed(self) -> str:
-        """Return a note on plugins that changed since: asked for, or while a worker that was killed was replaced."""
-        before = self._began.plugin_sources if self._began else {}
-        changed = describe_changed(self._prepared.started.plugin_sources, before)
-        return f"{changed} since epoch {len(self._epochs)}" if changed else ""
-
-    def _continued(self) -> str:
-        """Return a note on the trial whose epochs these are."""
-        if self._shorter is None or not self._epochs:
-            return ""
-        return f"epochs 1 to {len(self._epochs)} are those of {self._shorter.spec_id[:12]}, which finished"
+        note = resume_note(self._job, prepared, began=self._began, shorter=self._shorter)
+        return Resumed(num_epochs=len(self._epochs), machine=prepared.started.machine, note=note)
 
     def _train(self) -> Iterator[Event]:
         spec = self._job.spec
@@ -212,7 +190,7 @@ class _Trial:
                     epoch, peak_memory_bytes=peak_bytes(device), noisy=is_noisy(system, on_gpu=device.type == "cuda")
                 )
                 self._epochs.append(EpochFinished(epoch=measured, system=system))
-                self._explain(measured)
+                self._note_slow_epoch(measured)
                 if not keeps_peak:
                     reset_peak(device)
                 yield self._epochs[-1]
@@ -220,15 +198,15 @@ class _Trial:
                 if math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss):
                     self._save_checkpoint()
 
-    def _explain(self, epoch: Epoch) -> None:
+    def _note_slow_epoch(self, epoch: Epoch) -> None:
         """Note why an epoch was slow, once, if that is to be seen in the weights."""
         learner = self._prepared.learner
-        if self._is_explained or learner.acceleration.device.type != "cpu" or epoch.noisy:
+        if self._has_noted_slow_epoch or learner.acceleration.device.type != "cpu" or epoch.noisy:
             return
         fastest = min(done.epoch.train_seconds for done in self._epochs)
-        note = vanishing_note(epoch.epoch, epoch.train_seconds, fastest, learner.model.parameters())
+        note = slow_epoch_note(epoch.epoch, epoch.train_seconds, fastest, learner.model.parameters())
         if note:
-            self._is_explained = True
+            self._has_noted_slow_epoch = True
             self._notes.append(note)
             self._on_status(note)
 
@@ -262,7 +240,7 @@ class _Trial:
             learner.best.restore(learner.evaluated)
         self._on_status("evaluating on train, val and test")
         with self._clock.phase("eval"):
-            evaluations = {split: self._evaluate(split) for split in ("train", "val", "test")}
+            evaluations = {split_name: self._evaluate(split_name) for split_name in ("train", "val", "test")}
         final = final_of(self._prepared, [event.epoch for event in self._epochs], evaluations)
         if learner.acceleration.compiled:
             self._notes.append(describe_compiled())
@@ -277,13 +255,13 @@ class _Trial:
                 raise CheckpointError(f"the files of the trial cannot be written: {error}", hint=GOES_ON) from error
         return Finished(final=final, times=self._clock.times(), notes=tuple(self._notes))
 
-    def _evaluate(self, split: str) -> Evaluation:
-        self._split = split
+    def _evaluate(self, split_name: str) -> Evaluation:
+        self._split_name = split_name
         return evaluate(
             self._prepared.learner,
-            getattr(self._prepared, split),
+            getattr(self._prepared, split_name),
             heartbeat=self._heartbeat,
-            keeps_logits=split == "test",
+            keeps_logits=split_name == "test",
         )
 
 
@@ -303,35 +281,6 @@ def _alone(job: TrialJob) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _moved(began: Started | None, now: Started) -> str:
-    """Return a note on a trial that is resumed on another kind of device."""
-    devices = [event.machine.device.partition(":")[0] for event in (began, now) if event]
-    return "" if len(set(devices)) == 1 else f"it was started on {devices[0]} and resumed on {devices[1]}"
-
-
-def _read_otherwise(began: Started | None, now: Started) -> str:
-    """Return a note on images that are read, or evaluated, in another way than when the trial began."""
-    if began is None:
-        return ""
-    before, here = ({"images": "in memory"} | started.acceleration for started in (began, now))
-    names = {"images": "images", "evaluation_batch": "images per evaluation batch"}
-    return "; ".join(
-        f"{name}: {here.get(key)}, before: {before[key]}"
-        for key, name in names.items()
-        if key in before and before[key] != here.get(key)
-    )
-
-
-def _computed_as_before(job: TrialJob, acceleration: Acceleration) -> str:
-    """Return a note on a trial that is computed as when it began, and not as it is asked for now."""
-    options = []
-    if acceleration.mode != job.accelerate:
-        options.append(f"with --accelerate {acceleration.mode}")
-    if acceleration.compiled is not job.compiled:
-        options.append("without --compile" if job.compiled else "with --compile")
-    return f"computed {' and '.join(options)}, as when it began (--fresh starts over)" if options else ""
 
 
 def _describe(error: Exception) -> Error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Average:
+class WeightAverage:
     """An exponential moving average of all weights and running statistics, from the initial weights on.
 
     After each step it is ``decay * average + (1 - decay) * weights``. Counters are copied, and so are buffers with

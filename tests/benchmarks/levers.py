@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from benchbench.worker.accelerate.lever import Lever
-    from benchbench.worker.setup import Prepared
+    from benchbench.worker.setup import ReadyTrial
 
     Levers = tuple[Lever, ...]
 
@@ -76,7 +76,7 @@ MMAP_MAX, TRIM_THRESHOLD = -4, -1
 class Side:
     """One way to take steps, and the milliseconds of a step in each round."""
 
-    trial: Prepared
+    trial: ReadyTrial
     is_memory_kept: bool = True
     milliseconds: list[float] = field(default_factory=list)
 

@@ -11,7 +11,7 @@ import pytest
 
 from benchbench.driver.predict import find_files
 from benchbench.errors import DataError
-from benchbench.protocol.predictions import Predicted
+from benchbench.protocol.predictions import PredictResponse
 from benchbench.records.json_adapter import json_adapter
 
 
@@ -38,7 +38,9 @@ def test_what_systems_and_network_drives_leave_in_a_folder_is_no_image(tmp_path:
 
 
 def test_a_probability_that_is_no_number_reaches_the_driver() -> None:
-    predicted = Predicted(("black.png",), ("a", "b"), ("a",), (math.nan,), ((math.nan, math.nan),))
-    read: Predicted = json_adapter(Predicted).validate_json(json_adapter(Predicted).dump_json(predicted))
+    predicted = PredictResponse(("black.png",), ("a", "b"), ("a",), (math.nan,), ((math.nan, math.nan),))
+    read: PredictResponse = json_adapter(PredictResponse).validate_json(
+        json_adapter(PredictResponse).dump_json(predicted)
+    )
     assert read.predictions == ("a",)
     assert math.isnan(read.probabilities[0])

@@ -25,7 +25,7 @@ from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.file_names import SAMPLES
 from benchbench.report.figures import RIGHT_COLOR, WRONG_COLOR
 from benchbench.report.trial_files import Trial
-from benchbench.worker.artifact_tables import Predictions, save_layers, write_tables
+from benchbench.worker.artifact_tables import PredictedProbabilities, save_layers, write_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def kept(folder: Path, level: ArtifactLevel) -> Path:
     artifacts = folder / "artifacts"
     write_tables(
         artifacts,
-        predictions=Predictions(guesses, numbers),
+        predictions=PredictedProbabilities(guesses, numbers),
         splits=Splits(split, split, split, journals.CLASSES),
         level=level,
     )

@@ -22,7 +22,7 @@ from support.seen_images import keep_seen
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
 from benchbench.report import figures
-from benchbench.worker.artifact_tables import Predictions, write_tables
+from benchbench.worker.artifact_tables import PredictedProbabilities, write_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ def finished_journal(folder: Path, class_names: tuple[str, ...], *, num_channels
     probabilities = torch.eye(len(class_names))[(numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(class_names)]
     write_tables(
         journal.artifacts,
-        predictions=Predictions(probabilities, numbers),
+        predictions=PredictedProbabilities(probabilities, numbers),
         splits=Splits(split, split, split, class_names),
         level="full",
     )

@@ -24,7 +24,7 @@ from benchbench.plugin import parameters
 from benchbench.testing import check_dataset
 
 if TYPE_CHECKING:
-    from benchbench.worker.splits import Splits
+    from benchbench.worker.splits import TensorSplits
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -47,11 +47,11 @@ def write(root: Path, numbers: dict[str, int], *, suffix: str = ".png") -> Path:
     return root
 
 
-def load(root: Path, **params: Any) -> Splits:
+def load(root: Path, **params: Any) -> TensorSplits:
     return decoded(dataset(**params), root)
 
 
-def sizes(splits: Splits) -> list[int]:
+def sizes(splits: TensorSplits) -> list[int]:
     return [len(split) for _, split in splits.items()]
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 
-def caught(outcomes: Iterable[Outcome], check: str) -> Outcome:
+def caught(outcomes: Iterable[CheckOutcome], check: str) -> CheckOutcome:
     """Return what a check says; the checks before it have nothing to say."""
     for outcome in outcomes:
         if outcome.check == check:

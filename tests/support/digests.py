@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench.data import cache as data_cache
 from benchbench.data.parallel_decoding import decode_lazy
 from benchbench.data.split_checks import check_splits, facts_of
-from benchbench.worker.splits import Splits
+from benchbench.worker.splits import TensorSplits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import benchbench as bb
 
 
-def decoded(dataset: bb.Dataset, root: Path) -> Splits:
+def decoded(dataset: bb.Dataset, root: Path) -> TensorSplits:
     """Return a dataset as tensors, decoded without the cache."""
-    return Splits.of(data_cache.decode(dataset, root))
+    return TensorSplits.of(data_cache.decode(dataset, root))
 
 
 def digest(splits: Any) -> str:

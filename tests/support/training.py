@@ -11,7 +11,7 @@ from benchbench.worker.accelerate import Acceleration, Case, accelerate
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Batches, Preprocessing, Window
 from benchbench.worker.schedule import Schedule
-from benchbench.worker.splits import Split
+from benchbench.worker.splits import TensorSplit
 from benchbench.worker.train import Learner
 
 CPU = torch.device("cpu")
@@ -20,10 +20,10 @@ BATCH_SIZE = 4
 FLIPS = Augmenter.of((Flip(),), ImageSpec(3, 63, 63, num_classes=10, mean=PREPROCESSING.mean))
 
 
-def make_images(count: int, *, num_classes: int = 10, size: int = 63) -> Split:
+def make_images(count: int, *, num_classes: int = 10, size: int = 63) -> TensorSplit:
     generator = torch.Generator().manual_seed(7)
     images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
-    return Split(images, torch.randint(num_classes, (count,), generator=generator))
+    return TensorSplit(images, torch.randint(num_classes, (count,), generator=generator))
 
 
 def learner(
@@ -44,7 +44,7 @@ def learner(
 
 
 def batches(
-    split: Split,
+    split: TensorSplit,
     preprocessing: Preprocessing = PREPROCESSING,
     *,
     batch_size: int = BATCH_SIZE,

@@ -18,7 +18,7 @@ from benchbench.testing.model import CHECKS, model_outcomes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchbench.protocol.plugin_check_messages import Outcome
+    from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 SMALL = bb.DataSpec(num_channels=1, image_size=4, num_classes=3)
 COUNT = itertools.count()
@@ -143,7 +143,7 @@ WRONG_MODELS = [
 
 @pytest.mark.parametrize(("make", "check", "problem"), WRONG_MODELS)
 def test_a_wrong_model_is_caught(make: Any, check: str, problem: str) -> None:
-    outcomes: Iterator[Outcome] = model_outcomes(model_of(make), SMALL)
+    outcomes: Iterator[CheckOutcome] = model_outcomes(model_of(make), SMALL)
     if make is Noisy:  # an image alone drops other numbers, which is caught as well
         outcomes = (outcome for outcome in outcomes if outcome.check != "any batch size")
     assert problem in caught(outcomes, check).problem

@@ -24,7 +24,7 @@ from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
 from benchbench.records.redaction import without_credentials
 from benchbench.report.provenance import write_provenance
-from benchbench.worker.artifact_tables import Predictions, choose_test_images, write_tables
+from benchbench.worker.artifact_tables import PredictedProbabilities, choose_test_images, write_tables
 from benchbench.worker.model_export import save_model
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def splits(labels: list[int], *, names: bool = True) -> Splits:
     return Splits(split([0, 0, 0, 0, 0, 1, 1]), split([0, 1]), split(labels, names=names), CLASSES)
 
 
-def predictions(predicted: list[int], labels: list[int], *, num_outputs: int = 2) -> Predictions:
+def predictions(predicted: list[int], labels: list[int], *, num_outputs: int = 2) -> PredictedProbabilities:
     probabilities = torch.full((len(predicted), num_outputs), 0.25 / (num_outputs - 1))
     probabilities[range(len(predicted)), predicted] = 0.75
-    return Predictions(probabilities, torch.tensor(labels))
+    return PredictedProbabilities(probabilities, torch.tensor(labels))
 
 
 @pytest.fixture
@@ -89,7 +89,9 @@ def test_every_test_image_has_a_line_with_its_prediction(staged: Path) -> None:
 def test_probabilities_are_written_in_the_fewest_digits_that_tell_every_bit(tmp_path: Path) -> None:
     given = torch.rand(500, 2, generator=torch.Generator().manual_seed(0))
     labels = [0] * len(given)
-    write_tables(tmp_path, predictions=Predictions(given, torch.tensor(labels)), splits=splits(labels), level="light")
+    write_tables(
+        tmp_path, predictions=PredictedProbabilities(given, torch.tensor(labels)), splits=splits(labels), level="light"
+    )
     written = [row[3] for row in rows(tmp_path / "predictions.csv")[1:]]
     np.testing.assert_array_equal(np.array(written, dtype=np.float32), given.max(dim=1).values.numpy())
     assert max(map(len, written)) <= len("0.123456789")

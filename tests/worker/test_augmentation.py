@@ -22,7 +22,7 @@ from benchbench.records.events import Failed, Finished
 from benchbench.records.journal import Journal
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Batches, Preprocessing
-from benchbench.worker.splits import Split
+from benchbench.worker.splits import TensorSplit
 from benchbench.worker.trial import run_trial
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ ALL = sorted(name for kind, name in REGISTRY.plugins if kind == "augmentation")
 MIXING = ("mixup", "cutmix")
 
 
-def split(count: int = 20) -> Split:
+def split(count: int = 20) -> TensorSplit:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(1, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8, generator=generator)
-    return Split(images, torch.arange(count) % NUM_CLASSES)
+    return TensorSplit(images, torch.arange(count) % NUM_CLASSES)
 
 
 def augmenter(*names: str) -> Augmenter:
@@ -173,7 +173,7 @@ class Stopping:
             if self.left == 0:
                 raise StoppedError
 
-    def evaluated(self) -> None:
+    def check(self) -> None:
         pass
 
 

@@ -30,7 +30,7 @@ from benchbench.worker.accelerate.tolerances import BOUNDS
 from benchbench.worker.accelerate.winograd import Winograd
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Preprocessing, epoch_seed
-from benchbench.worker.splits import Split
+from benchbench.worker.splits import TensorSplit
 from benchbench.worker.train import train_epoch
 
 
@@ -41,7 +41,7 @@ def relative_difference(left: torch.Tensor, right: torch.Tensor) -> float:
 def plain_loop(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    split: Split,
+    split: TensorSplit,
     *,
     seed: int,
     border: int = 0,

@@ -18,8 +18,8 @@ from PIL import Image
 
 from benchbench.data import cache as data_cache
 from benchbench.worker.batches import Batches, Preprocessing
-from benchbench.worker.image_reading import BATCHES_AHEAD, Reading, Streamed, is_resident
-from benchbench.worker.splits import Split, Splits
+from benchbench.worker.image_reading import BATCHES_AHEAD, ReadingMode, Streamed, is_resident
+from benchbench.worker.splits import TensorSplit, TensorSplits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,13 +31,13 @@ SPANS = [slice(start, start + 4) for start in range(0, 22, 4)]
 PREPROCESSING = Preprocessing(image_size=6, mean=(0.5,), std=(0.5,))
 
 
-def made_split(number: int = 22) -> Split:
+def made_split(number: int = 22) -> TensorSplit:
     images = torch.randint(0, 256, (number, 3, 5, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return Split(images, torch.arange(number))
+    return TensorSplit(images, torch.arange(number))
 
 
 def batches(*, resident: bool) -> Batches:
-    return Batches(made_split(), PREPROCESSING, batch_size=4, device=CPU, reading=Reading(resident))
+    return Batches(made_split(), PREPROCESSING, batch_size=4, device=CPU, reading=ReadingMode(resident))
 
 
 def reading_threads() -> list[str]:
@@ -139,12 +139,12 @@ def test_images_that_exceed_the_memory_of_the_process_are_decoded_and_read(
     make: Callable[[Path], Dataset], tmp_path: Path, little_memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data_cache, "MAX_WRITABLE_BYTES", 1 << 20)
-    splits = Splits.of(data_cache.load(make(tmp_path), tmp_path))
+    splits = TensorSplits.of(data_cache.load(make(tmp_path), tmp_path))
     assert splits.train.images.nbytes > 2 * little_memory
     with pytest.raises(RuntimeError, match="can't allocate memory"):
         splits.train.images.clone()
     train = Batches(
-        splits.train, Preprocessing(224, (0.5,), (0.5,)), batch_size=8, device=CPU, reading=Reading(resident=False)
+        splits.train, Preprocessing(224, (0.5,), (0.5,)), batch_size=8, device=CPU, reading=ReadingMode(resident=False)
     )
     assert sum(len(labels) for _, labels in train.shuffled(seed=0, epoch=1)) == 2400
 
@@ -154,7 +154,7 @@ def test_images_that_exceed_the_memory_of_the_process_are_decoded_and_read(
 def test_images_reach_a_gpu_from_pinned_memory_unchanged() -> None:
     device = torch.device("cuda")
     one, other = (
-        Batches(made_split(), PREPROCESSING, batch_size=4, device=device, reading=Reading(resident))
+        Batches(made_split(), PREPROCESSING, batch_size=4, device=device, reading=ReadingMode(resident))
         for resident in (True, False)
     )
     for (images, _), (same_images, _) in zip(

@@ -18,7 +18,7 @@ from benchbench.worker.accelerate.all_levers import FusedSteps
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Batches, Preprocessing, fitting
 from benchbench.worker.schedule import Schedule
-from benchbench.worker.splits import Split
+from benchbench.worker.splits import TensorSplit
 from benchbench.worker.train import Learner, evaluate, train_epoch
 
 CPU = torch.device("cpu")
@@ -113,7 +113,7 @@ def test_mixed_images_count_as_correct_by_the_fraction_of_the_predicted_class() 
     images = torch.zeros(4, 3, 4, 4, dtype=torch.uint8)
     target = learner(Constant(), CrossEntropy(label_smoothing=0.5).build(LABELS, num_outputs=4))
     given = Batches(
-        Split(images, LABELS),
+        TensorSplit(images, LABELS),
         Preprocessing(4, (0.0,), (1.0,)),
         batch_size=3,
         device=CPU,

@@ -12,7 +12,7 @@ from torch import nn
 import benchbench as bb
 from benchbench.errors import ModelError
 from benchbench.worker.accelerate import accelerate
-from benchbench.worker.model_smoke_test import ModelCheck
+from benchbench.worker.model_smoke_test import smoke_test_model
 
 CPU = torch.device("cpu")
 
@@ -54,7 +54,7 @@ def normalizing() -> nn.Module:
 
 def check(model: nn.Module, *, num_images: int = 12, batch_size: int = 4) -> None:
     images = torch.randn(batch_size, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    ModelCheck(model, images, accelerate(CPU, "fp32"), num_classes=10, plugin=Given()).run(num_images=num_images)
+    smoke_test_model(model, images, accelerate(CPU, "fp32"), num_images=num_images, num_classes=10, plugin=Given())
 
 
 def test_outputs_besides_the_logits_are_refused_with_a_way_out() -> None:

@@ -18,7 +18,7 @@ from torch import nn
 
 from benchbench.data.preparation import Classifier, Preparation
 from benchbench.errors import DataError
-from benchbench.protocol.predictions import Predict
+from benchbench.protocol.predictions import PredictRequest
 from benchbench.worker.model_export import save_model
 from benchbench.worker.predictor import BATCH_SIZE, Predictor, answer
 
@@ -79,7 +79,7 @@ def test_files_arrays_and_frames_say_the_same(saved: Path, images: NDArray[np.ui
 def test_an_output_that_is_no_class_is_told_as_such(saved: Path, images: NDArray[np.uint8]) -> None:
     predictor = Predictor.load(saved / "data")
     predictor = replace(predictor, network=lambda batch: torch.tensor([[0.0, 0.0, 5.0]]).expand(len(batch), 3))
-    told = predictor.tell(images[:2], ("a", "b"))
+    told = predictor.predict_prepared(images[:2], ("a", "b"))
     assert told.predictions == ("(other)", "(other)")
     assert told.probabilities[0] > 0.9
     assert len(told.by_class[0]) == len(CLASSES)
@@ -99,7 +99,7 @@ def test_all_damaged_files_are_named_at_once(saved: Path, files: list[str], tmp_
     bad = [tmp_path / "cut.png", tmp_path / "text.jpg"]
     bad[0].write_bytes(Path(files[0]).read_bytes()[:60])
     bad[1].write_text("no image", encoding="utf-8")
-    told = answer(Predict(str(saved), (files[0], *map(str, bad))))
+    told = answer(PredictRequest(str(saved), (files[0], *map(str, bad))))
     assert told.error is not None
     assert told.error.kind == "DataError"
     assert told.error.message.startswith("2 images cannot be read: ")

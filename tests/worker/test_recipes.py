@@ -19,10 +19,10 @@ from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.steps_in_place import StepsInPlace
-from benchbench.worker.best_weights import Best
+from benchbench.worker.best_weights import BestWeights
 from benchbench.worker.schedule import Schedule, WarmUp
 from benchbench.worker.train import Learner, evaluate, train_epoch
-from benchbench.worker.weight_average import Average, have_means
+from benchbench.worker.weight_average import WeightAverage, have_means
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def learner(
     built = rule.build(made, num_epochs=2, steps_per_epoch=STEPS_PER_EPOCH)
     case = Case(model, made, 12, clips_gradients=optimizer.clip_norm is not None)
     acceleration = more.get("acceleration", PLAIN).fitted(case).applied(case)
-    average = Average(model, ema, has_means=have_means(model)) if ema else None
+    average = WeightAverage(model, ema, has_means=have_means(model)) if ema else None
     schedule = Schedule(built, rule.step_every, rule.metric, warm_up)
     return Learner(model, made, schedule, acceleration, optimizer.clip_norm, average)
 
@@ -163,14 +163,14 @@ def test_averaged_weights_agree_with_those_of_torch() -> None:
 def test_the_best_network_is_that_of_the_best_accuracy_then_of_the_lower_loss_then_the_earlier() -> None:
     from support.journals import epoch
 
-    model, best = network(), Best()
+    model, best = network(), BestWeights()
     for number, (accuracy, loss) in enumerate(
         ((0.5, 0.1), (0.75, 0.5), (0.75, 0.25), (0.75, 0.25), (0.5, 0.1)), start=1
     ):
         nn.init.constant_(model[3].bias, number)
         best.consider(replace(epoch(number, val_loss=loss).epoch, val_accuracy=accuracy), model)
     assert best.epoch == 3
-    again = Best()
+    again = BestWeights()
     again.load_state_dict(best.state_dict())
     again.restore(model)
     assert model[3].bias.tolist() == [3.0] * 4
@@ -189,10 +189,10 @@ class Versioned(nn.Linear):
 def test_the_best_network_is_restored_with_the_versions_of_its_layers(tmp_path: Path) -> None:
     from support.journals import epoch
 
-    model, best = nn.Sequential(Versioned(2, 2)), Best()
+    model, best = nn.Sequential(Versioned(2, 2)), BestWeights()
     best.consider(epoch(1).epoch, model)
     torch.save(best.state_dict(), tmp_path / "best.pt")
-    again = Best()
+    again = BestWeights()
     again.load_state_dict(torch.load(tmp_path / "best.pt", weights_only=True))
     for each in (best, again):
         with torch.no_grad():
@@ -236,7 +236,7 @@ def test_what_a_model_keeps_for_evaluation_is_that_of_its_weights_now() -> None:
     model = Remembering()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     schedule = Schedule(Step().build(optimizer, num_epochs=1, steps_per_epoch=1), "epoch", None, WarmUp(0))
-    target = Learner(model, optimizer, schedule, PLAIN, None, Average(model, 0.5, has_means=have_means(model)))
+    target = Learner(model, optimizer, schedule, PLAIN, None, WeightAverage(model, 0.5, has_means=have_means(model)))
     evaluate(target, OneBatch(), heartbeat=LoneCounter())  # type: ignore[arg-type]
     changed = Remembering()
     changed.weight.data.mul_(3)
@@ -249,7 +249,7 @@ def test_what_a_model_keeps_for_evaluation_is_that_of_its_weights_now() -> None:
 def test_infinite_numbers_of_a_mask_stay_what_they_are() -> None:
     model = nn.Linear(1, 1)
     model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
-    average = Average(model, 0.9, has_means=have_means(model))
+    average = WeightAverage(model, 0.9, has_means=have_means(model))
     average.update(model)
     assert average.model.get_buffer("mask").tolist() == [0.0, -torch.inf]
 
@@ -268,7 +268,7 @@ def test_a_trial_that_goes_on_averages_the_buffers_that_it_averaged_before() -> 
         means = have_means(model)
         if loaded is not None:  # as a checkpoint does, before there is an average
             model.least = torch.tensor(loaded)
-        average = Average(model, 0.5, has_means=means)
+        average = WeightAverage(model, 0.5, has_means=means)
         for value in values:
             model.least = torch.tensor(value)
             average.update(model)
@@ -280,7 +280,7 @@ def test_a_trial_that_goes_on_averages_the_buffers_that_it_averaged_before() -> 
 def test_complex_weights_are_averaged_like_all_others() -> None:
     model = nn.Linear(1, 2, bias=False)
     model.weight = nn.Parameter(torch.zeros(2, 1, dtype=torch.complex64))
-    average = Average(model, 0.9, has_means=have_means(model))
+    average = WeightAverage(model, 0.9, has_means=have_means(model))
     model.weight.data.fill_(1 + 1j)
     average.update(model)
     torch.testing.assert_close(average.model.weight.data, torch.full((2, 1), 0.1 + 0.1j))  # type: ignore[union-attr]

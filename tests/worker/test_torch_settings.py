@@ -1,4 +1,4 @@
-"""What plugins switch in torch for the whole process is put back, and said."""
+"""What plugins change in torch for the whole process is restored, and noted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TimingJob, TrialJob
 from benchbench.records.events import Started
 from benchbench.worker import timing
-from benchbench.worker.torch_settings import Switches, put_back
+from benchbench.worker.torch_settings import TorchSettings, restore_settings
 from benchbench.worker.trial import run_trial
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def set_backend(path: str, value: object) -> Callable[[], None]:
 @pytest.fixture(autouse=True)
 def _clean() -> Iterator[None]:
     num_threads = torch.get_num_threads()
-    put_back("fp32", num_threads=num_threads)
+    restore_settings("fp32", num_threads=num_threads)
     yield
-    put_back("fp32", num_threads=num_threads)
+    restore_settings("fp32", num_threads=num_threads)
 
 
 @pytest.mark.parametrize(
@@ -73,25 +73,25 @@ def _clean() -> Iterator[None]:
         pytest.param(set_backend("cudnn.conv.fp32_precision", "tf32"), "cudnn.conv", marks=needs_new_names),
     ],
 )
-def test_every_switch_is_put_back_and_named(turn: Callable[[], None], name: str) -> None:
+def test_every_setting_is_restored_and_named(turn: Callable[[], None], name: str) -> None:
     num_threads = torch.get_num_threads()
     turn()
-    assert any(changed.startswith(name) for changed in put_back("fp32", num_threads=num_threads))
-    assert put_back("fp32", num_threads=num_threads) == ()
+    assert any(changed.startswith(name) for changed in restore_settings("fp32", num_threads=num_threads))
+    assert restore_settings("fp32", num_threads=num_threads) == ()
 
 
 def test_only_a_tf32_trial_multiplies_in_tf32() -> None:
-    put_back("tf32", num_threads=2)
+    restore_settings("tf32", num_threads=2)
     assert torch.backends.cuda.matmul.allow_tf32
     assert torch.backends.cudnn.allow_tf32
     for precision in ("fp32", "bf16"):
-        put_back(precision, num_threads=2)
+        restore_settings(precision, num_threads=2)
         assert not torch.backends.cuda.matmul.allow_tf32
         assert not torch.backends.cudnn.allow_tf32
         assert torch.get_float32_matmul_precision() == "highest"
 
 
-def test_a_build_that_turns_switches_changes_no_number_and_the_record_names_it(tmp_path: Path) -> None:
+def test_a_build_that_changes_settings_changes_no_number_and_the_record_names_it(tmp_path: Path) -> None:
     registry = Registry.load([PLUGINS / "unruly.py"])
     heartbeat = Heartbeat(tmp_path / "heartbeat")
 
@@ -147,7 +147,7 @@ def benchbench_schedulers():
 
 
 @pytest.mark.parametrize("kind", ["dataset", "augmentation", "loss", "optimizer", "scheduler"])
-def test_whichever_plugin_turns_a_switch_it_is_put_back_and_named(kind: str, tmp_path: Path) -> None:
+def test_whichever_plugin_changes_a_setting_it_is_restored_and_named(kind: str, tmp_path: Path) -> None:
     (tmp_path / "turns.py").write_text(TURNS, encoding="utf-8")
     registry = Registry.load([tmp_path / "turns.py", PLUGINS / "tiny.py"])
     heartbeat = Heartbeat(tmp_path / "heartbeat")
@@ -194,21 +194,21 @@ def test_no_variable_of_the_environment_makes_fp32_less_precise(
 
 def test_hooks_for_all_modules_and_optimizers_end_with_their_trial() -> None:
     num_threads = torch.get_num_threads()
-    Switches("fp32", num_threads=num_threads).begin()
+    TorchSettings("fp32", num_threads=num_threads).apply()
     seen: list[str] = []
     register_optimizer_step_pre_hook(lambda *_: seen.append("step"))
     register_module_forward_hook(lambda *_: seen.append("forward"))
     register_module_full_backward_hook(lambda *_: seen.append("backward"))
-    switches = Switches("fp32", num_threads=num_threads)
-    switches.begin()
-    assert switches.turned == "hooks for all modules or optimizers by an earlier trial"
+    settings = TorchSettings("fp32", num_threads=num_threads)
+    settings.apply()
+    assert settings.changes == "hooks for all modules or optimizers by an earlier trial"
     model = torch.nn.Linear(2, 2)
     model(torch.ones(1, 2)).sum().backward()
     torch.optim.SGD(model.parameters(), lr=0.1).step()
     assert not seen
     register_module_backward_hook(lambda *_: None).remove()  # which torch refuses beside a full one
-    again = Switches("fp32", num_threads=num_threads)
-    again.begin()
+    again = TorchSettings("fp32", num_threads=num_threads)
+    again.apply()
 
 
 CLIPS = """

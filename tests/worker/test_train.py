@@ -18,7 +18,7 @@ from benchbench.records.events import Epoch
 from benchbench.worker.accelerate import Acceleration
 from benchbench.worker.clock import Clock
 from benchbench.worker.finished_steps import FinishedSteps
-from benchbench.worker.splits import Split
+from benchbench.worker.splits import TensorSplit
 from benchbench.worker.train import Learner, NonFiniteLossError, evaluate, fit
 
 
@@ -27,7 +27,7 @@ def small_model() -> nn.Module:
     return nn.Sequential(nn.AvgPool2d(9), nn.Flatten(), nn.Dropout(0.5), nn.Linear(147, 10))
 
 
-def run_fit(target: Learner, split: Split, *, epochs: int = 2) -> list[Epoch]:
+def run_fit(target: Learner, split: TensorSplit, *, epochs: int = 2) -> list[Epoch]:
     return list(
         fit(
             target,

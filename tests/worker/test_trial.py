@@ -34,7 +34,6 @@ from benchbench.records.record import Record
 from benchbench.worker import setup
 from benchbench.worker.accelerate import linear_products, possible_precisions
 from benchbench.worker.predictor import Predictor
-from benchbench.worker.setup import OutOfMemoryError, largest_batch
 from benchbench.worker.trial import run_trial
 
 pytestmark = pytest.mark.usefixtures("one_cache")
@@ -273,11 +272,6 @@ def test_trying_the_model_leaves_weights_dropout_and_statistics_untouched(
     assert torch.equal(torch.rand(1), after_trial_setup)
 
 
-def test_a_failure_that_only_the_worker_has_a_class_for_stays_a_failure() -> None:
-    told = BenchError.from_json(OutOfMemoryError("out of memory", hint="a smaller batch").to_json())
-    assert (told.message, told.hint, told.exit_code) == ("out of memory", "a smaller batch", 1)
-
-
 def _data_spec() -> Any:
     from benchbench.plugin.model import DataSpec
 
@@ -289,32 +283,6 @@ def test_bf16_trains_too(registry: Registry, heartbeat: Heartbeat, tmp_path: Pat
     *_, finished = run_trial(make_job(registry, tmp_path, precision="bf16"), registry, heartbeat=heartbeat)
     assert finished.event == "finished"
     assert finished.final.test_accuracy > 0.6
-
-
-@pytest.mark.parametrize(("fits", "expected"), [(1000, 64), (40, 32), (16, 16), (9, 8)])
-def test_an_evaluation_batch_shrinks_until_there_is_memory_for_it(fits: int, expected: int) -> None:
-    def evaluate(size: int) -> None:
-        if size > fits:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-
-    assert largest_batch(evaluate) == expected
-
-
-def test_an_evaluation_batch_of_eight_is_the_smallest_and_other_errors_are_raised_at_once() -> None:
-    sizes: list[int] = []
-
-    def evaluate(size: int) -> None:
-        sizes.append(size)
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    def fail(_: int) -> None:
-        raise ValueError("no memory is lacking")
-
-    with pytest.raises(torch.OutOfMemoryError):
-        largest_batch(evaluate)
-    assert sizes == [64, 32, 16, 8]
-    with pytest.raises(ValueError, match="lacking"):
-        largest_batch(fail)
 
 
 @pytest.mark.gpu
@@ -348,7 +316,7 @@ def test_a_saved_model_predicts_as_the_table_says_also_if_training_was_accelerat
         kept = list(csv.DictReader(file))
     test = Digits(image_size=80).load(tmp_path).test
     predictor = Predictor.load(artifacts / "model" / "data")
-    told = predictor.tell(predictor.classifier.preparation.array(np.asarray(test.images)), test.names)
+    told = predictor.predict_prepared(predictor.classifier.preparation.array(np.asarray(test.images)), test.names)
     assert [row["image"] for row in kept] == list(told.images)
     assert [row["prediction"] for row in kept] == list(told.predictions)
     assert [np.float32(row["probability"]) for row in kept] == list(told.probabilities)

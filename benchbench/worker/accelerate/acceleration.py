@@ -13,8 +13,8 @@ from benchbench.worker.accelerate.all_levers import PLAIN, for_target, recorded
 from benchbench.worker.accelerate.devices import instruction_set, possible_precisions
 from benchbench.worker.accelerate.fused_steps import keep_implementation
 from benchbench.worker.accelerate.layers import FastLayers
-from benchbench.worker.accelerate.lever import Layers, Target
-from benchbench.worker.torch_settings import put_back
+from benchbench.worker.accelerate.lever import ComputeTarget, Layers
+from benchbench.worker.torch_settings import restore_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,8 +46,8 @@ class Acceleration:
     layers: Layers = field(default_factory=Layers)
 
     def apply(self) -> None:
-        """Set torch's process-wide switches for this trial; all of them, so that none is left from the one before."""
-        put_back(self.precision, num_threads=self.num_threads)
+        """Set all of torch's process-wide settings for this trial, so that none is left from the one before."""
+        restore_settings(self.precision, num_threads=self.num_threads)
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -134,6 +134,6 @@ def accelerate(
     possible = possible_precisions(device)
     if precision not in possible:
         raise DeviceError(f"precision {precision} is not possible on {device}", hint=f"it can do {', '.join(possible)}")
-    target = Target(device.type, instruction_set(), precision, is_compiled=compiled)
+    target = ComputeTarget(device.type, instruction_set(), precision, is_compiled=compiled)
     levers = for_target(target) if mode == "auto" else ()
     return Acceleration(device, precision, mode, levers, compiled=compiled)

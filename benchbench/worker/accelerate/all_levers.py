@@ -14,7 +14,7 @@ from benchbench.worker.accelerate.winograd import Winograd
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchbench.worker.accelerate.lever import Lever, Target
+    from benchbench.worker.accelerate.lever import ComputeTarget, Lever
 
 LEVERS: tuple[type[Lever], ...] = (LinearProducts, SharedBorder, Winograd, ChannelsLast, FusedSteps, StepsInPlace)
 
@@ -22,7 +22,7 @@ PLAIN = {lever.fact: lever.plain for lever in LEVERS}
 """What a record says if no lever is used."""
 
 
-def for_target(target: Target) -> tuple[Lever, ...]:
+def for_target(target: ComputeTarget) -> tuple[Lever, ...]:
     """Return the levers that are faster on a target."""
     return tuple(lever for kind in LEVERS if (lever := kind.for_target(target)) is not None)
 

@@ -13,7 +13,7 @@ from benchbench.worker.accelerate.lever import Lever, alone_in_memory, plain_wei
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchbench.worker.accelerate.lever import Case, Layers, Target
+    from benchbench.worker.accelerate.lever import Case, ComputeTarget, Layers
 
 
 OPTIMIZERS = ("torch.optim.", "timm.optim.")
@@ -30,7 +30,7 @@ class ChannelsLast(Lever):
     memory_format = torch.channels_last
 
     @classmethod
-    def for_target(cls, target: Target) -> Self | None:
+    def for_target(cls, target: ComputeTarget) -> Self | None:
         """For bf16 and tf32 on CUDA, whose tensor cores want it, and for bf16 on AVX-512 without AMX.
 
         Sums in another order cost batch normalization up to two digits, which matters in fp32 alone.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchbench.worker.accelerate.lever import Case, Layers, Target
+    from benchbench.worker.accelerate.lever import Case, ComputeTarget, Layers
     from benchbench.worker.batches import Window
 
 MAX_FRACTION = 0.8
@@ -37,7 +37,7 @@ class SharedBorder(Lever):
     name = "once for all images"
 
     @classmethod
-    def for_target(cls, target: Target) -> Self | None:
+    def for_target(cls, target: ComputeTarget) -> Self | None:
         """On processors, unless the model is compiled."""
         return cls() if target.device_type == "cpu" and not target.is_compiled else None
 

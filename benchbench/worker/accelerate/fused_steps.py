@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchbench.worker.accelerate.lever import Case, Layers, Target
+    from benchbench.worker.accelerate.lever import Case, ComputeTarget, Layers
 
 FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 """Have a fused step on CPUs and CUDA: torch 2.6, "torch.optim", Algorithms. Their subclasses may compute otherwise."""
@@ -32,7 +32,7 @@ class FusedSteps(Lever):
     name = "fused"
 
     @classmethod
-    def for_target(cls, target: Target) -> Self | None:
+    def for_target(cls, target: ComputeTarget) -> Self | None:
         """On processors and CUDA."""
         return cls() if target.device_type in ("cpu", "cuda") else None
 
@@ -66,7 +66,7 @@ def can_fuse(optimizer: Optimizer) -> bool:
 
 
 def keep_implementation(optimizer: Optimizer) -> None:
-    """Have an optimizer take its steps as it does now after a state was loaded into it, whatever took them before."""
+    """Keep an optimizer's implementation of a step even if a state is loaded that was saved with another."""
 
     def adapt(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
         groups = [

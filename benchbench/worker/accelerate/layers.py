@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class FastLayers(TorchFunctionMode):
-    """While this context is entered, some layers are computed otherwise; they stay what they are.
+    """While this context is entered, some layers are computed in another way; the layers themselves do not change.
 
     With ``products``, :func:`torch.nn.functional.linear` takes those that fit it, in fp32 also under autocast: the
     weights would have to be read and written once more to be converted. The gradients of the ``factored`` weights are
-    computed only if somebody looks at them. ``with_winograd``, convolutions of 3x3 are computed so.
+    computed only if somebody looks at them. ``with_winograd``, Winograd's algorithm computes convolutions of 3x3.
 
     With ``window``, convolutions of ``images`` are taken apart: of this very tensor, which needs no gradient, and of
     nothing that a model makes of it.

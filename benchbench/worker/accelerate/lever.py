@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Target:
+class ComputeTarget:
     """What a trial is computed on, and in. ``instructions`` are the CPU's, see :func:`.instruction_set`."""
 
     device_type: str
@@ -63,9 +63,9 @@ class Layers:
 class Lever(ABC):
     """One way to make a step faster.
 
-    ``fact`` is the entry of a record's acceleration that tells of it, ``name`` what that says, and ``plain`` what it
-    says without a lever. Of two for the same fact the later is used. It may need another lever, known by its fact, and
-    may be used only with another, known by its name.
+    ``fact`` is the key in the record's ``acceleration``; ``name`` is its value if the lever is used, ``plain`` its
+    value if not. If two levers share a ``fact``, the later one wins. ``needs`` is the ``fact`` of a lever that this one
+    needs, and ``only_with`` the ``name`` of a lever without which this one is not used.
     """
 
     fact: ClassVar[str]
@@ -79,7 +79,7 @@ class Lever(ABC):
 
     @classmethod
     @abstractmethod
-    def for_target(cls, target: Target) -> Self | None:
+    def for_target(cls, target: ComputeTarget) -> Self | None:
         """Return this lever if it is faster on such a target: docs/benchmarks.md has the measurements."""
 
     @classmethod
@@ -88,7 +88,7 @@ class Lever(ABC):
         return cls() if facts[cls.fact] == cls.name else None
 
     def is_alone(self, levers: Iterable[Lever]) -> bool:
-        """Tell whether the lever with which alone this one is used is not among these."""
+        """Tell whether this lever is used only with another, and that one is not among these."""
         return bool(self.only_with) and all(other.name != self.only_with for other in levers)
 
     @abstractmethod

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from benchbench.worker.accelerate.lever import Case, Layers, Target
+    from benchbench.worker.accelerate.lever import Case, ComputeTarget, Layers
     from benchbench.worker.accelerate.linear_products import Products
 
 PRODUCTS_BY_INSTRUCTIONS = {"AMX": "images", "AVX512": "images", "AVX2": "blocks"}
@@ -33,7 +33,7 @@ class LinearProducts(Lever):
     fact = "linear"
 
     @classmethod
-    def for_target(cls, target: Target) -> Self | None:
+    def for_target(cls, target: ComputeTarget) -> Self | None:
         """On processors, by the products that their instructions suit, unless the model is compiled.
 
         On processors with AMX, torch's own products in fp32 are 5 % faster than these. But steps in place need these,
@@ -51,11 +51,11 @@ class LinearProducts(Lever):
         return cls(facts[cls.fact]) if facts[cls.fact] in PRODUCTS else None
 
     def fits(self, case: Case) -> bool:
-        """Tell whether full batches of a layer are computed so."""
+        """Tell whether full batches of any layer are computed by these products."""
         return bool(large_weights(case, self.name))
 
     def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002 - the same for all levers
-        """Compute large layers so."""
+        """Compute large layers by these products."""
         return replace(layers, products=PRODUCTS[self.name])
 
 
@@ -103,7 +103,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _is_batched(gradient: Tensor) -> bool:
-    """Tell whether these are many gradients at once (``is_grads_batched=True``), which our products know nothing of."""
+    """Tell whether these are many gradients at once (``is_grads_batched=True``), which our products do not support."""
     functions = torch._C._functorch  # noqa: SLF001 - nothing public tells
     return functions.is_batchedtensor(gradient) or functions.is_legacy_batchedtensor(gradient)
 

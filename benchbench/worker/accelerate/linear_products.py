@@ -27,8 +27,8 @@ MAX_GRADIENT_BATCH = 16
 class Products(ABC):
     """The three products of a linear layer, and the layers that they are for.
 
-    x ``[N, I]``, weight ``[O, I]``, gradient of the output ``[N, O]``. What they fit is told by shape, batch and type
-    of number alone.
+    x ``[N, I]``, weight ``[O, I]``, gradient of the output ``[N, O]``. Which layers they fit depends on
+    shapes, batch size and type of number alone.
     """
 
     max_batch: ClassVar[int]

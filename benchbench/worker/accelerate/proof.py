@@ -58,7 +58,7 @@ class Proof:
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
 
     def proven(self, acceleration: Acceleration) -> Acceleration:
-        """Return the acceleration with those levers alone that compute what torch computes."""
+        """Return the acceleration with only those levers that compute the same as torch."""
         if not acceleration.levers:
             return acceleration
         half = len(self.images) // 2

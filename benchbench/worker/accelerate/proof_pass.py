@@ -1,4 +1,4 @@
-"""A training step up to its gradients, and in what two of them differ.
+"""Runs a training step up to its gradients, and compares two such steps.
 
 To save memory, gradients are dropped as soon as they are noted, and of large tensors every 17th number is kept.
 """
@@ -42,7 +42,7 @@ class Pass:
     gradients: dict[str, Tensor | Factors] = field(default_factory=dict)
 
     def take(self, name: str, weight: Tensor) -> None:
-        """Note a gradient, and forget it."""
+        """Note the gradient of a weight, and drop it."""
         gradient = weight.grad
         if gradient is None:
             return
@@ -64,7 +64,7 @@ class Pass:
         }
 
     def differences(self, other: Pass, *, bound: float) -> dict[str, float]:
-        """Return the names of all that differs by more than the bound, and by how much."""
+        """Return by how much each value differs, by name, for those that differ by more than the bound."""
         if self.values.keys() != other.values.keys():
             names = sorted(self.values.keys() ^ other.values.keys())
             raise ProofError(f"only one of two steps has a {names[0]}")
@@ -76,9 +76,9 @@ class Pass:
         }
 
     def check(self, other: Pass, precise: Pass, names: dict[str, float], *, precision: str) -> list[str]:
-        """Raise if another pass is much farther than this from a precise one in any of these.
+        """Raise if another pass is much farther than this one from a precise one, in any of the named values.
 
-        Returns those of which that cannot be told, since this one is hardly more than rounding.
+        Returns the names for which this cannot be told, since this pass itself is hardly more than rounding errors.
         """
         unclear = []
         for name, difference in names.items():
@@ -95,7 +95,7 @@ class Pass:
         return unclear
 
     def check_clearly(self, other: Pass, names: Iterable[str]) -> None:
-        """Raise if another pass of the same precision is not roughly the same as this in any of these."""
+        """Raise if another pass of the same precision is not roughly equal to this one, in any of the named values."""
         for name in names:
             difference = _distance(self.values[name], other.values[name])
             if not difference <= ROUGHLY * (_size(self.values[name]) + self._noise_of(name)):
@@ -116,9 +116,9 @@ def computed(
     *,
     seed: int,
 ) -> Pass:
-    """Compute a training step up to the gradients, and logits in eval mode, from these random numbers.
+    """Compute a training step up to the gradients, and logits in eval mode.
 
-    ``mean_loss`` maps the logits of the batch to its loss.
+    ``seed`` is that of the random numbers; ``mean_loss`` maps the logits of the batch to its loss.
     """
     seed_everything(seed)
     result = Pass()

@@ -1,4 +1,4 @@
-"""Steps of an optimizer from given gradients, and in what two optimizers differ.
+"""Takes steps of an optimizer from given gradients, and compares those of two optimizers.
 
 They are taken on some rows of each weight, since an optimizer treats all numbers alike.
 """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from benchbench.worker.accelerate.lever import Case, Layers, Target
+    from benchbench.worker.accelerate.lever import Case, ComputeTarget, Layers
     from benchbench.worker.accelerate.linear_products import Products
 
 BLOCK_NUMBERS = 2**21
@@ -45,7 +45,7 @@ class StepsInPlace(Lever):
     name = "in place"
 
     @classmethod
-    def for_target(cls, target: Target) -> Self | None:
+    def for_target(cls, target: ComputeTarget) -> Self | None:
         """Wherever large linear layers are computed by products of our own."""
         linear = LinearProducts.for_target(target)
         return None if linear is None else cls(linear.name)

@@ -20,7 +20,7 @@ from benchbench.worker.accelerate.lever import Lever, plain_weights
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchbench.worker.accelerate.lever import Case, Layers, Target
+    from benchbench.worker.accelerate.lever import Case, ComputeTarget, Layers
 
 MIN_CHANNELS = 192
 MIN_WORK = 64 * MIN_CHANNELS
@@ -44,7 +44,7 @@ class Winograd(Lever):
     name = "winograd"
 
     @classmethod
-    def for_target(cls, target: Target) -> Self | None:
+    def for_target(cls, target: ComputeTarget) -> Self | None:
         """In fp32 on AVX2, unless the model is compiled."""
         is_slow = target.device_type == "cpu" and target.instructions == "AVX2" and target.precision == "fp32"
         return cls() if is_slow and not target.is_compiled else None
@@ -54,7 +54,7 @@ class Winograd(Lever):
         return any(map(_is_wide, case.model.modules()))
 
     def apply(self, case: Case, layers: Layers) -> Layers:  # noqa: ARG002
-        """Compute wide convolutions so."""
+        """Compute wide convolutions by Winograd's algorithm."""
         return replace(layers, with_winograd=True)
 
 
@@ -66,7 +66,7 @@ def _is_wide(layer: nn.Module) -> bool:
 
 
 def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
-    """Tell whether a convolution without groups and dilation is computed here, by shapes and type of number alone."""
+    """Tell whether a convolution without groups and dilation is computed here; shapes and type of number decide."""
     is_float = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"
     if x.ndim != 4 or not is_float or not has_shape(weight, stride=stride, padding=padding):  # noqa: PLR2004 - [N, C, H, W]
         return False
@@ -77,7 +77,7 @@ def fits(x: Tensor, weight: Tensor, *, stride: Any, padding: Any) -> bool:
 
 
 def has_shape(weight: Tensor, *, stride: Any, padding: Any) -> bool:
-    """Tell whether a convolution without groups and dilation is computed here, given images enough."""
+    """Tell whether a convolution without groups and dilation is computed here if there are enough images."""
     return (
         weight.shape[2:] == (_KERNEL, _KERNEL)
         and stride in (1, (1, 1))
@@ -155,8 +155,8 @@ def _keep(transformed: list[Tensor] | None, weight: Tensor) -> tuple[list[Tensor
 def _kept_of(kept: tuple[list[Tensor], Tensor] | None, weight: Tensor) -> list[Tensor] | None:
     """Return the transformed weights that were kept in the forward pass, or None if they have to be made again.
 
-    That is so for a second derivative, which needs their graph, and if a model has exchanged the numbers of the weight
-    since (by ``weight.data``): torch takes those of now.
+    That is so for a second derivative, which needs their graph, and if a model has replaced the numbers of the weight
+    since then (by ``weight.data``): torch uses the current ones.
     """
     if kept is None or torch.is_grad_enabled():
         return None

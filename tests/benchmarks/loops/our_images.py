@@ -17,7 +17,7 @@ from benchbench.plugin.registry import Registry
 from benchbench.worker.accelerate import keep_freed_memory
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Batches, Preprocessing
-from benchbench.worker.splits import Splits
+from benchbench.worker.splits import TensorSplits
 
 ORIGINS = ("tinyimage10", "flip", "alexnet", "cross_entropy", "sgd", "constant")
 
@@ -31,7 +31,7 @@ def measure(work: Work) -> dict[str, float]:
     began = time.perf_counter()
     data_cache.load(dataset, work.archive)
     decoded = time.perf_counter()
-    train = Splits.of(data_cache.load(dataset, work.archive)).train
+    train = TensorSplits.of(data_cache.load(dataset, work.archive)).train
     preprocessing = Preprocessing(dataset.image_size, dataset.mean, dataset.std)
     data = ImageSpec(*train.images.shape[1:], num_classes=10, mean=dataset.mean)
     augmenter = Augmenter.of(registry.create_augmentations(spec.augmentation), data)

@@ -16,7 +16,7 @@ from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TrialJob
 from benchbench.worker.accelerate import accelerate, choose_device, keep_freed_memory
-from benchbench.worker.setup import Prepared, prepare
+from benchbench.worker.setup import ReadyTrial, prepare
 from benchbench.worker.train import evaluate, train_epoch
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def draft_of(work: Work) -> Draft:
 
 def prepared(
     work: Work, folder: Path, *, adapt: Callable[[Acceleration], Acceleration] = lambda acceleration: acceleration
-) -> Prepared:
+) -> ReadyTrial:
     """Return the trial as it stands before its first batch, accelerated as usual or as ``adapt`` makes of that."""
     draft = draft_of(work)
     registry = Registry.load(only={f"benchbench:{name}" for name in _plugins(draft)})

@@ -26,7 +26,7 @@ from benchbench.worker.accelerate.devices import (
 )
 from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.layers import FastLayers
-from benchbench.worker.accelerate.lever import Layers, Target
+from benchbench.worker.accelerate.lever import ComputeTarget, Layers
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.linear_products import MIN_WEIGHTS, PRODUCTS
 from benchbench.worker.accelerate.steps_in_place import StepsInPlace
@@ -296,7 +296,7 @@ def test_a_gpu_takes_the_same_steps_accelerated(*, compiled: bool) -> None:
 def test_channels_are_last_where_it_is_faster_and_no_less_exact(
     device_type: str, instructions: str, precision: Precision, *, is_last: bool
 ) -> None:
-    assert (ChannelsLast.for_target(Target(device_type, instructions, precision)) is not None) is is_last
+    assert (ChannelsLast.for_target(ComputeTarget(device_type, instructions, precision)) is not None) is is_last
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_products_are_used_where_they_were_measured_to_be_faster(
 ) -> None:
     layer = large_layer()
     case = Case(layer, optimizer(layer.parameters()), 12, clips_gradients=clips_gradients)
-    chosen = Acceleration(CPU, precision, levers=for_target(Target("cpu", instructions, precision))).fitted(case)
+    chosen = Acceleration(CPU, precision, levers=for_target(ComputeTarget("cpu", instructions, precision))).fitted(case)
     assert any(isinstance(lever, LinearProducts) for lever in chosen.levers) is is_faster
 
 
@@ -339,7 +339,7 @@ class Wrapped(torch.optim.Optimizer):
 def test_an_optimizer_without_hooks_of_its_own_is_left_alone(instructions: str) -> None:
     layer = large_layer()
     case = Case(layer, Wrapped(torch.optim.SGD(layer.parameters(), lr=0.1)), 12)
-    levers = for_target(Target("cpu", instructions, "fp32"))
+    levers = for_target(ComputeTarget("cpu", instructions, "fp32"))
     assert Acceleration(CPU, "fp32", levers=levers).fitted(case).facts()["optimizer"] == "as built"
 
 
