@@ -66,11 +66,9 @@ class Judge:
     permutation_level: float
     margin: float | None = None
 
-    def correct(self, p_values: Sequence[float | None]) -> list[float | None]:
-        """Return the p values after correction; what was not tested stays None."""
-        correction = holm if self.margin is None else bonferroni
-        corrected = iter(correction([p for p in p_values if p is not None]))
-        return [None if p is None else next(corrected) for p in p_values]
+    def correct(self, p_values: Sequence[float]) -> list[float]:
+        """Return the p values after correction for their number."""
+        return holm(p_values) if self.margin is None else bonferroni(p_values)
 
     def verdict(self, contrast: Contrast, corrected_p: float | None, better: Better, *, has_margin: bool) -> Verdict:
         """Return what a contrast shows; ``has_margin`` tells whether the margin is one of its metric."""
