@@ -315,19 +315,20 @@ class _Work:
         *,
         is_over: bool,
     ) -> GridPage:
-        from benchbench.driver.repeated_looks import compare_groups_at_this_look
+        from benchbench.driver.repeated_looks import LookRecorder, compare_groups_and_record_looks
         from benchbench.report.grid_page import grid_page
-        from benchbench.tracking.remembered_looks import LookMemory
+        from benchbench.tracking.look_history import LookHistory
 
         records = [self._known(item, store) for item in batches.wanted]
         known = [record for record in records if record is not None]
-        memory, note = LookMemory(store.client, store.experiment_id), self.watcher.note
+        history = LookHistory(store.client, store.experiment_id)
+        recorder = LookRecorder(history, self.watcher.note, grid.design, earlier)
 
         def compare() -> tuple[ComparedGroup, ...]:
             if not is_over and grid.design is None and grid.compare.seeds is None:
                 # A look with fewer seeds than asked for would be of no use, and would cost part of the level.
                 raise SpecError("the grid ended before all of its trials had run")
-            return compare_groups_at_this_look(known, grid.compare, grid.design, memory, note, earlier=earlier)
+            return compare_groups_and_record_looks(known, grid.compare, recorder)
 
         return grid_page(
             grid,
