@@ -11,6 +11,7 @@ import numpy as np
 from benchbench.compare.aggregates import interquartile_mean, probability_of_improvement
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.groups import records_by_dataset
 from benchbench.compare.profiles import profiles
 from benchbench.compare.ranks import rank_over_datasets
 from benchbench.config.differences import varying
@@ -68,9 +69,7 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
     The verdicts of each dataset are corrected for the comparisons on it. Raises :class:`SpecError` for fewer than two
     datasets, or fewer than two configurations that have results on all of them.
     """
-    by_dataset: dict[str, list[Record]] = {}
-    for record in one_per_trial(records):
-        by_dataset.setdefault(record.spec.dataset.name, []).append(record)
+    by_dataset = records_by_dataset(one_per_trial(records))
     if len(by_dataset) < 2:  # noqa: PLR2004 - there is nothing to rank over
         raise SpecError("all trials are of the same dataset", hint="bench compare without --datasets compares them")
     keys = tuple(key for key in question.by if key.partition(".")[0] != "dataset")
@@ -90,7 +89,7 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
 
 def _on_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> dict[str, Comparison]:
     """Return the comparison on each dataset; without a baseline of the question, all have that of the first one."""
-    compared = {name: compare_records(of_one, question) for name, of_one in by_dataset.items()}
+    compared = {name: compare_records(records, question) for name, records in by_dataset.items()}
     baseline = next(iter(compared.values())).baseline
     for name, comparison in compared.items():
         if question.baseline or comparison.baseline.name == baseline.name:
@@ -108,8 +107,8 @@ def _on_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> d
 
 def _differing(by_dataset: Sequence[Sequence[Record]]) -> tuple[str, ...]:
     """Return the keys that vary between datasets but not within one: the names of configurations do not show them."""
-    inside = {key for of_one in by_dataset for key in varying([record.spec for record in of_one])}
-    between = varying([record.spec for of_one in by_dataset for record in of_one])
+    inside = {key for records in by_dataset for key in varying([record.spec for record in records])}
+    between = varying([record.spec for records in by_dataset for record in records])
     return tuple(key for key in between if key not in inside and key.partition(".")[0] != "dataset")
 
 

@@ -258,10 +258,10 @@ def _evidence(comparison: Comparison) -> Iterator[tuple[Key, Evidence]]:
     for row in comparison.rows:
         for name, cell in row.cells.items():
             if not row.is_baseline:
-                yield (row.name, name), _of_cell(cell, comparison.margin)
+                yield (row.name, name), _cell_evidence(cell, comparison.margin)
 
 
-def _of_cell(cell: Cell, margin: float | None) -> Evidence:
+def _cell_evidence(cell: Cell, margin: float | None) -> Evidence:
     contrast, metric = cell.contrast, Metric.named(cell.metric)
     if contrast is None or contrast.p_value is None:
         return Evidence(None)

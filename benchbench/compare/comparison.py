@@ -10,7 +10,7 @@ from benchbench.compare.cells import CellMaker, fewest_seeds
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
 from benchbench.compare.learning import count_learned, fisher_p, not_learned
 from benchbench.compare.metric_values import Metric, Target, find_metrics, values_of
-from benchbench.compare.verdicts import POINTS, Judge, of_learning
+from benchbench.compare.verdicts import POINTS, Judge, with_learning_verdict
 from benchbench.compare.warnings import facts, warnings
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.design import MIN_SEEDS
@@ -163,10 +163,10 @@ def _compare_rows(
 
 
 def _fisher_p(
-    row: Configuration, learned: Learning, baseline: Configuration, of_baseline: Learning, level: float
+    row: Configuration, learned: Learning, baseline: Configuration, baseline_learned: Learning, level: float
 ) -> float | None:
     enough = fewest_seeds(row.trials, baseline.trials) >= MIN_SEEDS
-    return fisher_p(learned, of_baseline, level=level) if enough else None
+    return fisher_p(learned, baseline_learned, level=level) if enough else None
 
 
 def _permutation_level(rows: Sequence[object], metrics: Sequence[Metric], question: Compare) -> float:
@@ -178,8 +178,10 @@ def _p_values(rows: Sequence[Row]) -> dict[tuple[int, str], float]:
     """Return what the verdicts are corrected for: p values by row and metric, those of learning without a metric."""
     p_values: dict[tuple[int, str], float] = {}
     for number, row in enumerate(rows):
-        of_row = {name: cell.contrast.p_value for name, cell in row.cells.items() if cell.contrast}
-        p_values |= {(number, name): p for name, p in {**of_row, "": row.learning.p_value}.items() if p is not None}
+        row_p_values = {name: cell.contrast.p_value for name, cell in row.cells.items() if cell.contrast}
+        p_values |= {
+            (number, name): p for name, p in {**row_p_values, "": row.learning.p_value}.items() if p is not None
+        }
     return p_values
 
 
@@ -193,7 +195,9 @@ def _judged(rows: Sequence[Row], metrics: Sequence[Metric], question: Compare) -
     return tuple(
         replace(
             row,
-            learning=of_learning(row.learning, corrected.get((number, "")), baseline.learning, level=judge.level),
+            learning=with_learning_verdict(
+                row.learning, corrected.get((number, "")), baseline.learning, level=judge.level
+            ),
             cells={
                 metric.name: _judged_cell(row.cells[metric.name], corrected.get((number, metric.name)), metric, judge)
                 for metric in metrics

@@ -70,8 +70,8 @@ def one_per_trial(records: Iterable[Record]) -> list[Record]:
     for record in records:
         attempts[record.spec_id, record.data_digest].append(record)
     return [
-        max(of_trial, key=lambda record: (record.status == "finished", record.started_ms))
-        for of_trial in attempts.values()
+        max(trial_attempts, key=lambda record: (record.status == "finished", record.started_ms))
+        for trial_attempts in attempts.values()
     ]
 
 
@@ -130,11 +130,11 @@ def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue], *, p
     specs = [record.spec for row in rows for record in row.trials.values()]
     for key in where:
         check_key(key, specs)
-    of_row = {key: value for key, value in where.items() if key not in pooled}
+    unpooled = {key: value for key, value in where.items() if key not in pooled}
     matching = [
         number
         for number, row in enumerate(rows)
-        if all(_has(record.spec, of_row) for record in row.trials.values())
+        if all(_has(record.spec, unpooled) for record in row.trials.values())
         and any(_has(record.spec, where) for record in row.trials.values())
     ]
     if not where or len(matching) == 1:

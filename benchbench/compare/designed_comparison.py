@@ -32,7 +32,7 @@ def compare_as_designed(records: Iterable[Record], question: Compare, design: De
         why = f"not judged before the first look, at {design.looks[0]} seeds of each configuration"
         return withhold(compare_records(trials, question), why)
     if question.seeds is not None:
-        return _of_declared(trials, question, question.seeds)
+        return _compare_declared_seeds(trials, question, question.seeds)
     return compare_records(trials, question)
 
 
@@ -40,9 +40,9 @@ def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Co
     """Return the comparison of a design with how its trials reached the targets, which has no part in its verdicts."""
     if not question.targets:
         return comparison
-    of_all = withhold(compare_records(trials, question), "targets are no part of `decide`")
-    more = [metric for metric in of_all.metrics if metric not in comparison.metrics]
-    cells = {row.name: row.cells for row in of_all.rows}
+    unjudged = withhold(compare_records(trials, question), "targets are no part of `decide`")
+    more = [metric for metric in unjudged.metrics if metric not in comparison.metrics]
+    cells = {row.name: row.cells for row in unjudged.rows}
     rows = tuple(
         replace(row, cells=row.cells | {metric.name: cells[row.name][metric.name] for metric in more})
         for row in comparison.rows
@@ -51,7 +51,7 @@ def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Co
     return replace(comparison, metrics=(*comparison.metrics, *more), rows=rows)
 
 
-def _of_declared(trials: Sequence[Record], question: Compare, num_seeds: int) -> Comparison:
+def _compare_declared_seeds(trials: Sequence[Record], question: Compare, num_seeds: int) -> Comparison:
     """Return the comparison of the first seeds, as many as declared, or without verdicts as long as one is missing."""
     seeds = sorted({record.spec.seed for record in trials})
     first = set(seeds[:num_seeds])

@@ -128,7 +128,7 @@ def not_compared(why: str) -> Verdict:
     return Verdict("not compared", f"not compared: {why}")
 
 
-def of_learning(ours: Learning, corrected_p: float | None, baseline: Learning, *, level: float) -> Learning:
+def with_learning_verdict(ours: Learning, corrected_p: float | None, baseline: Learning, *, level: float) -> Learning:
     """Return how many seeds learned with the verdict of Fisher's test; the baseline's own has none."""
     if ours is baseline:
         return replace(ours, verdict="baseline")

@@ -9,7 +9,7 @@ from benchbench.compare import against_published, compare_datasets, compare_popu
 from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import with_comparisons
-from benchbench.compare.warnings import on_late_baseline
+from benchbench.compare.warnings import late_baseline_warnings
 from benchbench.driver.repeated_looks import LookRecorder, compare_and_record_look, compare_groups_and_record_looks
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
@@ -107,7 +107,7 @@ def _with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tup
 
 def _with_warnings_of_study(comparison: Comparison, question: Compare, study: Study) -> Comparison:
     """Return a comparison with what its study warns of, and if its baseline was named when the results were known."""
-    late = on_late_baseline(comparison) if question.baseline != study.compare.baseline else ()
+    late = late_baseline_warnings(comparison) if question.baseline != study.compare.baseline else ()
     return replace(comparison, warnings=(*comparison.warnings, *study.warnings, *late))
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchbench.compare.across_datasets_tables import over_datasets
+from benchbench.compare.across_datasets_tables import overall_tables
 from benchbench.compare.answer import answer
-from benchbench.compare.comparison_tables import of_comparison, of_population, of_published
+from benchbench.compare.comparison_tables import group_tables, published_table
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.paths import write_atomically
 from benchbench.records import file_names
@@ -98,8 +98,8 @@ def _content(subject: Subject) -> dict[str, Any]:
         "subject": subject,
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "answers": [_answer(group, number, intervals) for number, group in enumerate(subject.groups)],
-        "over_datasets": over_datasets(subject.over_datasets) if subject.over_datasets else [],
-        "published": of_published(published, confidence) if published else None,
+        "over_datasets": overall_tables(subject.over_datasets) if subject.over_datasets else [],
+        "published": published_table(published, confidence) if published else None,
         "trials": report_tables.trial_table(subject),
         "classes": report_tables.class_cells(table, subject),
         "times": report_tables.time_table(subject),
@@ -115,13 +115,11 @@ def _answer(group: ComparedGroup, number: int, intervals: dict[str, Chart]) -> _
     if comparison is None:
         return _Answer(group.heading, (f"Nothing is compared: {group.obstacle}.",), "", (), (), ())
     name = f"intervals-{number}"
-    shown = [*of_comparison(comparison)]
-    shown += [of_population(group.over_images)] if group.over_images else []
     return _Answer(
         group.heading,
         answer(comparison),
         name if name in intervals else "",
-        tuple(shown),
+        tuple(group_tables(group)),
         comparison.warnings,
         comparison.facts,
     )
@@ -178,7 +176,7 @@ def _of_each(subject: Subject) -> dict[str, Any]:
         "again": list(zip(names, commands, strict=True)),
         "differences": {
             "names": differing,
-            "trials": [[of_one.get(name) for name in differing] for of_one in known],
+            "trials": [[trial_facts.get(name) for name in differing] for trial_facts in known],
         },
         "common": facts.common(known),
     }

@@ -81,7 +81,7 @@ def time_table(subject: Subject) -> Table:
             (
                 Cell(name),
                 Cell(str(len(records)), len(records)),
-                *(_seconds([of_one[phase] for of_one in times]) for phase in PHASES),
+                *(_seconds([phase_seconds[phase] for phase_seconds in times]) for phase in PHASES),
                 _seconds(epochs, spread=True),
             )
         )
