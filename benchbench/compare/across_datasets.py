@@ -18,10 +18,11 @@ from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from benchbench.compare.aggregates import Scores
     from benchbench.compare.comparison import Comparison, Row
     from benchbench.compare.intervals import Interval
     from benchbench.compare.metric_values import Metric
@@ -121,32 +122,45 @@ def _over_all(
 ) -> DatasetComparison:
     first = next(iter(comparisons.values()))
     metric, confidence = first.metrics[0], first.confidence
-    scores = [[_values(table[name], metric.name) for table in tables] for name in names]
+    scores = {name: [_values(table[name], metric.name) for table in tables] for name in names}
     baseline = first.baseline.name if first.baseline.name in names else names[0]
     higher = metric.better != "lower"
-    against = scores[names.index(baseline)]
-    aggregates = []
-    for name, of_one in zip(names, scores, strict=True):
-        improvement, interval = (
-            (None, None)
-            if name == baseline
-            else probability_of_improvement(of_one, against, higher_is_better=higher, confidence=confidence)
-        )
-        aggregates.append(Aggregate(*interquartile_mean(of_one, confidence=confidence), improvement, interval))
-    means = np.array([[values.mean() for values in of_one] for of_one in scores])
-    targets = [each.name for each in first.metrics if each.name.startswith("seconds_to_")]
-    times = [[_median(table[name], target) for table in tables for target in targets] for name in names]
+    means = np.array([[values.mean() for values in configuration_values] for configuration_values in scores.values()])
     return DatasetComparison(
         comparisons,
         tuple(names),
         baseline,
         metric,
         rank_over_datasets(means, higher_is_better=higher, confidence=confidence),
-        tuple(aggregates),
-        profiles(np.array(times)) if targets else None,
+        tuple(_aggregates(scores, baseline, higher_is_better=higher, confidence=confidence)),
+        _target_profiles(tables, names, first.metrics),
         missing,
         differing,
     )
+
+
+def _aggregates(
+    scores: Mapping[str, Scores], baseline: str, *, higher_is_better: bool, confidence: float
+) -> Iterator[Aggregate]:
+    """Yield the aggregate of each configuration, given its values on each dataset."""
+    for name, values in scores.items():
+        mean, interval = interquartile_mean(values, confidence=confidence)
+        if name == baseline:
+            yield Aggregate(mean, interval, None, None)
+        else:
+            improvement = probability_of_improvement(
+                values, scores[baseline], higher_is_better=higher_is_better, confidence=confidence
+            )
+            yield Aggregate(mean, interval, *improvement)
+
+
+def _target_profiles(
+    tables: Sequence[Mapping[str, Row]], names: Sequence[str], metrics: Iterable[Metric]
+) -> tuple[Profile, ...] | None:
+    """Return the profiles of the seconds to each target on each dataset; None without targets."""
+    targets = [metric.name for metric in metrics if metric.name.startswith("seconds_to_")]
+    times = [[_median(table[name], target) for table in tables for target in targets] for name in names]
+    return profiles(np.array(times)) if targets else None
 
 
 def _has_results(row: Row | None) -> bool:

@@ -38,8 +38,8 @@ class Configuration:
 
     @property
     def display_name(self) -> str:
-        """Return the name, or a word for the only row of trials that are all alike."""
-        return self.name or "all trials"
+        """Return the name as it is printed."""
+        return printed_name(self.name)
 
     @property
     def finished(self) -> dict[str, Record]:
@@ -59,6 +59,11 @@ class Keys:
     rows: tuple[str, ...]
     pooled: tuple[str, ...]
     confounded: tuple[str, ...]
+
+
+def printed_name(name: str) -> str:
+    """Return the name of a row, or words for the only row of trials that are all alike, which has no name."""
+    return name or "all trials"
 
 
 def one_per_trial(records: Iterable[Record]) -> list[Record]:

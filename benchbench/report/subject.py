@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from benchbench.compare.configurations import find_keys, group
+from benchbench.compare.configurations import find_keys, group, printed_name
 from benchbench.compare.groups import versions_of_images
 from benchbench.compare.metric_values import Metric
 from benchbench.compare.warnings import time_warnings
@@ -141,4 +141,4 @@ def short_name(where: Mapping[str, JsonValue], keys: tuple[str, ...]) -> str:
         for key, part in zip(keys, last, strict=True)
         if key in where
     }
-    return describe_values(short, short) or "all trials"
+    return printed_name(describe_values(short, short))
