@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchbench.records.record import Record
 
 
-def compare_as_designed(records: Iterable[Record], question: Compare, design: Design | None = None) -> Comparison:
+def compare_by_design(records: Iterable[Record], question: Compare, design: Design | None = None) -> Comparison:
     """Return the comparison of an adaptive design, of a declared number of seeds, or of all trials if there is neither.
 
     A design that is not complete has its means, and no differences and verdicts yet.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchbench.compare import compare_records, formatting
 from benchbench.compare.adaptive import follow
 from benchbench.compare.configurations import one_per_trial
-from benchbench.compare.designed_comparison import compare_as_designed
+from benchbench.compare.designed_comparison import compare_by_design
 from benchbench.compare.groups import ComparedGroup, Group, num_configurations, split
 from benchbench.errors import SpecError, TrackingError
 
@@ -85,7 +85,7 @@ def compare_and_record_look(records: Sequence[Record], question: Compare, record
     level, however often somebody adds seeds and looks again. Only a design that was declared before the first look
     keeps to the level, and a warning tells if looks were taken before, or by earlier designs.
     """
-    comparison = compare_as_designed(records, question, recorder.design)
+    comparison = compare_by_design(records, question, recorder.design)
     changed = _earlier_design_warnings(records, question, recorder)
     is_declared = question.seeds is not None
     looks = recorder.record(comparison, records, is_declared=is_declared)

@@ -8,7 +8,7 @@ import pytest
 from support.made_records import configuration, ended, made, spec
 
 from benchbench.compare.adaptive import follow, summary
-from benchbench.compare.designed_comparison import compare_as_designed
+from benchbench.compare.designed_comparison import compare_by_design
 from benchbench.config.compare_section import Compare, read_comparison
 from benchbench.config.design import Design
 
@@ -76,7 +76,7 @@ def test_no_look_is_taken_before_all_of_its_trials_have_ended() -> None:
     assert follow(records, question(), DESIGN).comparisons == ()
     running = ended(spec(2, lr=OTHER), "running")
     assert follow([*records, running], question(), DESIGN).comparisons == ()
-    words = cell_of(compare_as_designed(records, question(), DESIGN), OTHER).verdict.words
+    words = cell_of(compare_by_design(records, question(), DESIGN), OTHER).verdict.words
     assert words == "not compared: not judged before the first look, at 3 seeds of each configuration"
 
 
@@ -112,8 +112,8 @@ def test_a_configuration_that_stayed_at_chance_in_three_seeds_is_not_decided_yet
 
 def test_intervals_of_a_look_hold_over_all_looks() -> None:
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.12, 0.09])
-    adaptive = cell_of(compare_as_designed(records, question(), DESIGN), OTHER).contrast
-    alone = cell_of(compare_as_designed(records, question(confidence=0.975)), OTHER).contrast
+    adaptive = cell_of(compare_by_design(records, question(), DESIGN), OTHER).contrast
+    alone = cell_of(compare_by_design(records, question(confidence=0.975)), OTHER).contrast
     assert adaptive
     assert alone
     assert adaptive.interval == alone.interval
@@ -121,16 +121,16 @@ def test_intervals_of_a_look_hold_over_all_looks() -> None:
 
 def test_a_declared_number_of_seeds_is_not_judged_before_it_is_complete() -> None:
     records = configuration(BASELINE, ACCURACIES[:4]) + shifted(OTHER, [0.1, 0.101, 0.099])
-    verdict = cell_of(compare_as_designed(records, question(seeds=4)), OTHER).verdict
+    verdict = cell_of(compare_by_design(records, question(seeds=4)), OTHER).verdict
     assert verdict.words == "not compared: not judged before the 4 seeds that were declared have run (3 so far)"
     records.append(made(spec(3, lr=OTHER), 0.74))
-    assert cell_of(compare_as_designed(records, question(seeds=4)), OTHER).verdict.kind == "better"
+    assert cell_of(compare_by_design(records, question(seeds=4)), OTHER).verdict.kind == "better"
 
 
 def test_targets_are_shown_beside_a_design_and_not_judged() -> None:
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
     asked = question(targets={"val_accuracy": 0.5})
-    comparison = compare_as_designed(records, asked, DESIGN)
+    comparison = compare_by_design(records, asked, DESIGN)
     (row,) = (row for row in comparison.rows if row.where == {"optimizer.lr": OTHER})
     assert row.cells["test_accuracy"].verdict.kind == "better"
     cell = row.cells["epochs_to_val_accuracy=0.5"]
@@ -146,13 +146,13 @@ def test_a_declared_number_is_one_of_seeds_and_not_of_trials() -> None:
         for seed, accuracy in enumerate(accuracies)
         for batch_size in (12, 24)
     ]
-    comparison = compare_as_designed(records, question(seeds=4, by=["optimizer.lr"]))
+    comparison = compare_by_design(records, question(seeds=4, by=["optimizer.lr"]))
     assert "have run (2 so far)" in cell_of(comparison, OTHER).verdict.words
 
 
 def test_seeds_beyond_those_declared_are_not_judged() -> None:
     records = configuration(BASELINE, ACCURACIES) + shifted(OTHER, [0.1, 0.101, 0.099, 0.1, 0.1, -0.5])
-    comparison = compare_as_designed(records, question(seeds=5))
+    comparison = compare_by_design(records, question(seeds=5))
     assert cell_of(comparison, OTHER).summary.n == 5
     assert "seeds: 5, as declared; 1 more are not judged" in comparison.facts
 
