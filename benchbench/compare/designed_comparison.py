@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchbench.compare.adaptive import follow, withhold
+from benchbench.compare.adaptive import replay_looks, without_verdicts
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
 
@@ -26,11 +26,11 @@ def compare_by_design(records: Iterable[Record], question: Compare, design: Desi
     """
     trials = one_per_trial(records)
     if design is not None:
-        course = follow(trials, question, design)
-        if course.comparisons:
-            return _with_targets(course.comparison, trials, question)
+        progress = replay_looks(trials, question, design)
+        if progress.comparisons:
+            return _with_targets(progress.comparison, trials, question)
         why = f"not judged before the first look, at {design.looks[0]} seeds of each configuration"
-        return withhold(compare_records(trials, question), why)
+        return without_verdicts(compare_records(trials, question), why)
     if question.seeds is not None:
         return _compare_declared_seeds(trials, question, question.seeds)
     return compare_records(trials, question)
@@ -40,7 +40,7 @@ def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Co
     """Return the comparison of a design with how its trials reached the targets, which has no part in its verdicts."""
     if not question.targets:
         return comparison
-    unjudged = withhold(compare_records(trials, question), "targets are no part of `decide`")
+    unjudged = without_verdicts(compare_records(trials, question), "targets are no part of `decide`")
     more = [metric for metric in unjudged.metrics if metric not in comparison.metrics]
     cells = {row.name: row.cells for row in unjudged.rows}
     rows = tuple(
@@ -61,7 +61,7 @@ def _compare_declared_seeds(trials: Sequence[Record], question: Compare, num_see
     num_ended = [len({spec.seed for spec in ended if row.has(spec)}) for row in comparison.rows]
     if len(first) < num_seeds or min(num_ended) < num_seeds:
         why = f"not judged before the {num_seeds} seeds that were declared have run ({min(num_ended)} so far)"
-        return withhold(comparison, why)
+        return without_verdicts(comparison, why)
     if len(seeds) > num_seeds:
         fact = f"seeds: {num_seeds}, as declared; {len(seeds) - num_seeds} more are not judged"
         return replace(comparison, facts=(*comparison.facts, fact))

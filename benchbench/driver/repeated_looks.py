@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare import compare_records, formatting
-from benchbench.compare.adaptive import follow
+from benchbench.compare.adaptive import replay_looks
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.designed_comparison import compare_by_design
 from benchbench.compare.groups import ComparedGroup, Group, num_configurations, split
@@ -132,9 +132,9 @@ def _earlier_design_warnings(records: Sequence[Record], question: Compare, recor
     taken: list[str] = []
     for one in others.values():
         number = design.num_configurations if design else one.num_configurations
-        course = follow(one_per_trial(records), question, replace(one, num_configurations=number))
-        if course.comparisons:
-            taken.append(", ".join(map(str, one.looks[: len(course.comparisons)])))
+        progress = replay_looks(one_per_trial(records), question, replace(one, num_configurations=number))
+        if progress.comparisons:
+            taken.append(", ".join(map(str, one.looks[: len(progress.comparisons)])))
     if not taken:
         return ()
     planned = 1 - question.confidence
