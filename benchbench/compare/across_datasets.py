@@ -75,7 +75,7 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
         raise SpecError("all trials are of the same dataset", hint="bench compare without --datasets compares them")
     keys = tuple(key for key in question.by if key.partition(".")[0] != "dataset")
     asked = question.model_copy(update={"by": keys})
-    comparisons = _on_each(by_dataset, asked)
+    comparisons = _compare_each(by_dataset, asked)
     tables = [{row.name: row for row in comparison.rows} for comparison in comparisons.values()]
     names = [name for name in tables[0] if all(_has_results(table.get(name)) for table in tables)]
     every = dict.fromkeys(name for table in tables for name in table)
@@ -85,10 +85,10 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
             hint=f"configurations: {'; '.join(every)}; --by KEY says what makes one",
         )
     missing = tuple(name for name in every if name not in names)
-    return _over_all(comparisons, tables, names, missing, _differing(list(by_dataset.values())))
+    return _compare_overall(comparisons, tables, names, missing, _differing(list(by_dataset.values())))
 
 
-def _on_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> dict[str, Comparison]:
+def _compare_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> dict[str, Comparison]:
     """Return the comparison on each dataset; without a baseline of the question, all have that of the first one."""
     compared = {name: compare_records(records, question) for name, records in by_dataset.items()}
     baseline = next(iter(compared.values())).baseline
@@ -113,7 +113,7 @@ def _differing(by_dataset: Sequence[Sequence[Record]]) -> tuple[str, ...]:
     return tuple(key for key in between if key not in inside and key.partition(".")[0] != "dataset")
 
 
-def _over_all(
+def _compare_overall(
     comparisons: dict[str, Comparison],
     tables: Sequence[Mapping[str, Row]],
     names: Sequence[str],

@@ -104,7 +104,7 @@ class AdaptiveProgress:
         return replace(
             self,
             comparisons=(*self.comparisons, comparison),
-            decisions={key: _without_hope(comparison, key, decision) for key, decision in decisions.items()},
+            decisions={key: _given_up_if_hopeless(comparison, key, decision) for key, decision in decisions.items()},
         )
 
     @property
@@ -270,13 +270,13 @@ def _cell_evidence(cell: Cell, margin: float | None) -> Evidence:
 
 
 def _without_test(learning: Learning, why: str) -> Learning:
-    """Return the count of seeds that learned, with its verdict replaced by ``why`` there is none."""
+    """Return the count of seeds that learned, with ``why`` they were not tested instead of a verdict."""
     if not learning.verdict or learning.verdict == "baseline":
         return learning
     return replace(learning, p_value=None, corrected_p=None, verdict=why)
 
 
-def _without_hope(comparison: Comparison, key: Key, decision: Decision) -> Decision:
+def _given_up_if_hopeless(comparison: Comparison, key: Key, decision: Decision) -> Decision:
     """Return the decision, given up if the values are all equal or no trial of a row has finished."""
     if decision.outcome != "open":
         return decision

@@ -91,7 +91,7 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
 
     The baseline is the configuration of the first record unless the question names one; it is not the best,
     since what was chosen for its luck would make the others look worse than they are.
-    Raises :class:`SpecError` for a question that these trials have no answer to.
+    Raises :class:`SpecError` for a question that these trials cannot answer.
     """
     question = question or read_comparison({})[0]
     trials = one_per_trial(records)
@@ -179,7 +179,7 @@ def _permutation_level(rows: Sequence[object], metrics: Sequence[Metric], questi
 
 
 def _p_values(rows: Sequence[Row]) -> dict[tuple[int, str], float]:
-    """Return what the verdicts are corrected for: p values by row and metric, those of learning without a metric."""
+    """Return all p values, which are corrected together, by row and metric; the metric of learning is ``""``."""
     p_values: dict[tuple[int, str], float] = {}
     for number, row in enumerate(rows):
         row_p_values = {name: cell.contrast.p_value for name, cell in row.cells.items() if cell.contrast}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Trials that are one row: the values that make it one, and the trials by what pairs them with another row's.
+    """One row of a comparison: the values that define it, and its trials by what pairs them with other rows.
 
     ``lacks`` are keys of the rows that its plugins do not have.
     """
@@ -54,7 +54,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Keys:
-    """What makes a row; what trials of one row differ in as well; and what differs only between rows."""
+    """The keys that define a row, and others that vary: ``pooled`` within rows, ``confounded`` only between them."""
 
     rows: tuple[str, ...]
     pooled: tuple[str, ...]
@@ -81,7 +81,7 @@ def one_per_trial(records: Iterable[Record]) -> list[Record]:
 
 
 def find_keys(specs: Sequence[Spec], by: Iterable[str]) -> Keys:
-    """Return the keys of the rows, those asked for or else all that vary but the seed, and what varies besides.
+    """Return the keys that define rows, those asked for or else all that vary but the seed, and the others that vary.
 
     Raises :class:`SpecError` for a key that no trial has or that has one value in all of them.
     """

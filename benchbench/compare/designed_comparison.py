@@ -22,7 +22,7 @@ def compare_by_design(records: Iterable[Record], question: Compare, design: Desi
     """Return the comparison of an adaptive design, of a declared number of seeds, or of all trials if there is neither.
 
     A design that is not complete has its means, and no differences and verdicts yet.
-    Raises :class:`~benchbench.errors.SpecError` for a question that these trials have no answer to.
+    Raises :class:`~benchbench.errors.SpecError` for a question that these trials cannot answer.
     """
     trials = one_per_trial(records)
     if design is not None:
@@ -52,7 +52,7 @@ def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Co
 
 
 def _compare_declared_seeds(trials: Sequence[Record], question: Compare, num_seeds: int) -> Comparison:
-    """Return the comparison of the first seeds, as many as declared, or without verdicts as long as one is missing."""
+    """Return the comparison of the first seeds, as many as declared; without verdicts until all of them have run."""
     seeds = sorted({record.spec.seed for record in trials})
     first = set(seeds[:num_seeds])
     counted = [record for record in trials if record.spec.seed in first]

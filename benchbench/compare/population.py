@@ -110,7 +110,7 @@ def compare_populations(
         if row is not baseline:
             sides = tested_trials(row, baseline, accuracy, at_chance)
             correct = [_correct(side, predictions) for side in sides]
-            compared = over_images(*correct, confidence=question.confidence, name=row.name)
+            compared = compare_over_images(*correct, confidence=question.confidence, name=row.name)
             p_value, by_luck = p_value_above_luck(compared.p_value, sides, at_chance)
             compared_rows.append(replace(compared, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck))
     return PopulationComparison(
@@ -118,7 +118,7 @@ def compare_populations(
     )
 
 
-def over_images(
+def compare_over_images(
     ours: Mapping[str, Correct], baseline: Mapping[str, Correct], *, confidence: float, name: str = ""
 ) -> PopulationRow:
     """Return the difference of two configurations over seeds and images; both have the same images in one order.

@@ -129,7 +129,7 @@ def not_compared(why: str) -> Verdict:
 
 
 def with_learning_verdict(ours: Learning, corrected_p: float | None, baseline: Learning, *, level: float) -> Learning:
-    """Return how many seeds learned with the verdict of Fisher's test; the baseline's own has none."""
+    """Return ``ours`` with the verdict of Fisher's test against the baseline, or with the reason why there is none."""
     if ours is baseline:
         return replace(ours, verdict="baseline")
     if ours.all_learned and baseline.all_learned:
