@@ -117,13 +117,11 @@ def show_groups(groups: Sequence[ComparedGroup], form: str) -> None:
 def _show(group: ComparedGroup, comparison: Comparison, form: str) -> None:
     from benchbench.cli.output import print_tables
     from benchbench.cli.printed_answer import print_answer
-    from benchbench.compare import comparison_tables
+    from benchbench.compare.comparison_tables import group_tables
 
     print_answer(comparison, form)
-    shown = comparison_tables.of_comparison(comparison)
-    shown += [comparison_tables.of_population(group.over_images)] if group.over_images else []
     warnings = (f"warning: {warning}" for warning in comparison.warnings)
-    print_tables(shown, (*warnings, *comparison.facts), form)
+    print_tables(group_tables(group), (*warnings, *comparison.facts), form)
 
 
 def _plain(group: ComparedGroup) -> dict[str, Any]:
@@ -153,7 +151,7 @@ def _flat(group: ComparedGroup, *, has_heading: bool) -> Iterator[dict[str, Any]
 def show_datasets(compared: DatasetComparison, form: str) -> None:
     """Print the comparisons by dataset and what holds over all of them; CSV has the rows of each dataset."""
     from benchbench.cli.output import print_csv, print_json, print_tables
-    from benchbench.compare.across_datasets_tables import of_datasets
+    from benchbench.compare.across_datasets_tables import dataset_tables
     from benchbench.compare.comparison_tables import flat_rows
 
     if form == "json":
@@ -164,7 +162,7 @@ def show_datasets(compared: DatasetComparison, form: str) -> None:
         warnings = (
             f"warning: {name}: {warning}" for name, each in compared.comparisons.items() for warning in each.warnings
         )
-        print_tables(of_datasets(compared), tuple(warnings), form)
+        print_tables(dataset_tables(compared), tuple(warnings), form)
 
 
 def show_published(published: Published, form: str) -> None:
@@ -179,7 +177,7 @@ def show_published(published: Published, form: str) -> None:
     elif form == "csv":
         print_csv(comparison_tables.flat_published(published.rows))
     else:
-        print_tables([comparison_tables.of_published(published.rows, published.confidence)], (), form)
+        print_tables([comparison_tables.published_table(published.rows, published.confidence)], (), form)
 
 
 def show_models(models: ModelComparison, run_ids: Sequence[str], form: str) -> None:

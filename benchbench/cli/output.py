@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from benchbench.compare.adaptive import Course
+    from benchbench.compare.adaptive import AdaptiveProgress
     from benchbench.compare.comparison_tables import TextTable
     from benchbench.driver.plan import Planned
     from benchbench.records.events import Epoch, Resumed, Started
@@ -261,7 +261,7 @@ def plan_line(plan: Sequence[Planned], *, num_jobs: int, is_most: bool = False) 
     return ", ".join(parts)
 
 
-def look_lines(course: Course) -> list[str]:
+def look_lines(course: AdaptiveProgress) -> list[str]:
     """Return lines on the design before the first look, and on the outcome of the last look after it."""
     number = len(course.comparisons)
     looks, configurations = course.design.looks, course.design.num_configurations

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from benchbench.compare.adaptive import Course
+    from benchbench.compare.adaptive import AdaptiveProgress
     from benchbench.driver.plan import Planned
     from benchbench.protocol.jobs import TimingJob, TrialJob
     from benchbench.protocol.timing_messages import Round
@@ -165,7 +165,7 @@ class GridDisplay(Display):
         self._started = 0.0
         self._adds_seeds = False
 
-    def looked(self, course: Course) -> None:
+    def looked(self, course: AdaptiveProgress) -> None:
         """Print the design, and after each look what it decided."""
         self._adds_seeds = True
         for line in look_lines(course):

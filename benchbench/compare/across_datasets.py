@@ -11,16 +11,18 @@ import numpy as np
 from benchbench.compare.aggregates import interquartile_mean, probability_of_improvement
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.groups import records_by_dataset
 from benchbench.compare.profiles import profiles
 from benchbench.compare.ranks import rank_over_datasets
 from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from benchbench.compare.aggregates import Scores
     from benchbench.compare.comparison import Comparison, Row
     from benchbench.compare.intervals import Interval
     from benchbench.compare.metric_values import Metric
@@ -68,14 +70,12 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
     The verdicts of each dataset are corrected for the comparisons on it. Raises :class:`SpecError` for fewer than two
     datasets, or fewer than two configurations that have results on all of them.
     """
-    by_dataset: dict[str, list[Record]] = {}
-    for record in one_per_trial(records):
-        by_dataset.setdefault(record.spec.dataset.name, []).append(record)
+    by_dataset = records_by_dataset(one_per_trial(records))
     if len(by_dataset) < 2:  # noqa: PLR2004 - there is nothing to rank over
         raise SpecError("all trials are of the same dataset", hint="bench compare without --datasets compares them")
     keys = tuple(key for key in question.by if key.partition(".")[0] != "dataset")
     asked = question.model_copy(update={"by": keys})
-    comparisons = _on_each(by_dataset, asked)
+    comparisons = _compare_each(by_dataset, asked)
     tables = [{row.name: row for row in comparison.rows} for comparison in comparisons.values()]
     names = [name for name in tables[0] if all(_has_results(table.get(name)) for table in tables)]
     every = dict.fromkeys(name for table in tables for name in table)
@@ -85,12 +85,12 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
             hint=f"configurations: {'; '.join(every)}; --by KEY says what makes one",
         )
     missing = tuple(name for name in every if name not in names)
-    return _over_all(comparisons, tables, names, missing, _differing(list(by_dataset.values())))
+    return _compare_overall(comparisons, tables, names, missing, _differing(list(by_dataset.values())))
 
 
-def _on_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> dict[str, Comparison]:
+def _compare_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> dict[str, Comparison]:
     """Return the comparison on each dataset; without a baseline of the question, all have that of the first one."""
-    compared = {name: compare_records(of_one, question) for name, of_one in by_dataset.items()}
+    compared = {name: compare_records(records, question) for name, records in by_dataset.items()}
     baseline = next(iter(compared.values())).baseline
     for name, comparison in compared.items():
         if question.baseline or comparison.baseline.name == baseline.name:
@@ -108,12 +108,12 @@ def _on_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> d
 
 def _differing(by_dataset: Sequence[Sequence[Record]]) -> tuple[str, ...]:
     """Return the keys that vary between datasets but not within one: the names of configurations do not show them."""
-    inside = {key for of_one in by_dataset for key in varying([record.spec for record in of_one])}
-    between = varying([record.spec for of_one in by_dataset for record in of_one])
+    inside = {key for records in by_dataset for key in varying([record.spec for record in records])}
+    between = varying([record.spec for records in by_dataset for record in records])
     return tuple(key for key in between if key not in inside and key.partition(".")[0] != "dataset")
 
 
-def _over_all(
+def _compare_overall(
     comparisons: dict[str, Comparison],
     tables: Sequence[Mapping[str, Row]],
     names: Sequence[str],
@@ -122,32 +122,45 @@ def _over_all(
 ) -> DatasetComparison:
     first = next(iter(comparisons.values()))
     metric, confidence = first.metrics[0], first.confidence
-    scores = [[_values(table[name], metric.name) for table in tables] for name in names]
+    scores = {name: [_values(table[name], metric.name) for table in tables] for name in names}
     baseline = first.baseline.name if first.baseline.name in names else names[0]
     higher = metric.better != "lower"
-    against = scores[names.index(baseline)]
-    aggregates = []
-    for name, of_one in zip(names, scores, strict=True):
-        improvement, interval = (
-            (None, None)
-            if name == baseline
-            else probability_of_improvement(of_one, against, higher_is_better=higher, confidence=confidence)
-        )
-        aggregates.append(Aggregate(*interquartile_mean(of_one, confidence=confidence), improvement, interval))
-    means = np.array([[values.mean() for values in of_one] for of_one in scores])
-    targets = [each.name for each in first.metrics if each.name.startswith("seconds_to_")]
-    times = [[_median(table[name], target) for table in tables for target in targets] for name in names]
+    means = np.array([[values.mean() for values in configuration_values] for configuration_values in scores.values()])
     return DatasetComparison(
         comparisons,
         tuple(names),
         baseline,
         metric,
         rank_over_datasets(means, higher_is_better=higher, confidence=confidence),
-        tuple(aggregates),
-        profiles(np.array(times)) if targets else None,
+        tuple(_aggregates(scores, baseline, higher_is_better=higher, confidence=confidence)),
+        _target_profiles(tables, names, first.metrics),
         missing,
         differing,
     )
+
+
+def _aggregates(
+    scores: Mapping[str, Scores], baseline: str, *, higher_is_better: bool, confidence: float
+) -> Iterator[Aggregate]:
+    """Yield the aggregate of each configuration, given its values on each dataset."""
+    for name, values in scores.items():
+        mean, interval = interquartile_mean(values, confidence=confidence)
+        if name == baseline:
+            yield Aggregate(mean, interval, None, None)
+        else:
+            improvement = probability_of_improvement(
+                values, scores[baseline], higher_is_better=higher_is_better, confidence=confidence
+            )
+            yield Aggregate(mean, interval, *improvement)
+
+
+def _target_profiles(
+    tables: Sequence[Mapping[str, Row]], names: Sequence[str], metrics: Iterable[Metric]
+) -> tuple[Profile, ...] | None:
+    """Return the profiles of the seconds to each target on each dataset; None without targets."""
+    targets = [metric.name for metric in metrics if metric.name.startswith("seconds_to_")]
+    times = [[_median(table[name], target) for table in tables for target in targets] for name in names]
+    return profiles(np.array(times)) if targets else None
 
 
 def _has_results(row: Row | None) -> bool:

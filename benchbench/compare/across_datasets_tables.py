@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare import formatting
-from benchbench.compare.comparison_tables import TextTable, of_comparison
+from benchbench.compare.comparison_tables import TextTable, metric_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 FACTORS = (1.0, 1.1, 1.5, 2.0, 4.0)
 
 
-def of_datasets(compared: DatasetComparison) -> list[TextTable]:
+def dataset_tables(compared: DatasetComparison) -> list[TextTable]:
     """Return the tables of each dataset, and those over all of them."""
-    return [*_by_dataset(compared), *over_datasets(compared)]
+    return [*_tables_by_dataset(compared), *overall_tables(compared)]
 
 
-def over_datasets(compared: DatasetComparison) -> list[TextTable]:
+def overall_tables(compared: DatasetComparison) -> list[TextTable]:
     """Return the tables over all datasets alone."""
     return [
-        _of_ranks(compared),
-        _of_aggregates(compared),
-        *([_of_profiles(compared, compared.profiles)] if compared.profiles else []),
+        _rank_table(compared),
+        _aggregate_table(compared),
+        *([_profile_table(compared, compared.profiles)] if compared.profiles else []),
     ]
 
 
-def _by_dataset(compared: DatasetComparison) -> Iterator[TextTable]:
+def _tables_by_dataset(compared: DatasetComparison) -> Iterator[TextTable]:
     for dataset, comparison in compared.comparisons.items():
-        yield from (replace(table, title=f"{dataset}: {table.title}") for table in of_comparison(comparison))
+        yield from (replace(table, title=f"{dataset}: {table.title}") for table in metric_tables(comparison))
 
 
-def _of_ranks(compared: DatasetComparison) -> TextTable:
+def _rank_table(compared: DatasetComparison) -> TextTable:
     ranks, baseline = compared.ranks, compared.configurations.index(compared.baseline)
     rows = tuple(
         (name, f"{rank:.2f}", _rank_verdict(compared, number, baseline))
@@ -63,7 +63,7 @@ def _rank_verdict(compared: DatasetComparison, number: int, baseline: int) -> st
     return "better" if ranks.average[number] < ranks.average[baseline] else "worse"
 
 
-def _of_aggregates(compared: DatasetComparison) -> TextTable:
+def _aggregate_table(compared: DatasetComparison) -> TextTable:
     metric, confidence = compared.metric, formatting.percent(next(iter(compared.comparisons.values())).confidence)
     rows = tuple(
         (
@@ -81,7 +81,7 @@ def _of_aggregates(compared: DatasetComparison) -> TextTable:
     return TextTable(title, ("configuration", *numbers), rows, (below,), numbers)
 
 
-def _of_profiles(compared: DatasetComparison, profiles: tuple[Profile, ...]) -> TextTable:
+def _profile_table(compared: DatasetComparison, profiles: tuple[Profile, ...]) -> TextTable:
     numbers = (*(f"within {factor:g}x" for factor in FACTORS), "score")
     rows = tuple(
         (

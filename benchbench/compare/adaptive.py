@@ -35,7 +35,7 @@ _ADDED = "not tested, since results decided how many seeds there are"
 
 
 @dataclass(frozen=True)
-class Course:
+class AdaptiveProgress:
     """How a design has gone so far: the comparison of each look, and what came of each comparison.
 
     ``obstacle`` says why no look can be taken, for example because no trial has finished.
@@ -48,10 +48,10 @@ class Course:
     obstacle: str = ""
 
     @staticmethod
-    def begin(question: Compare, design: Design) -> Course:
-        """Return a course before its first look."""
+    def begin(question: Compare, design: Design) -> AdaptiveProgress:
+        """Return the progress before the first look."""
         # A trial that never reaches a target has no value, so targets are compared once all is decided.
-        return Course(question.model_copy(update={"targets": {}}), design)
+        return AdaptiveProgress(question.model_copy(update={"targets": {}}), design)
 
     @property
     def looks(self) -> Looks:
@@ -90,8 +90,8 @@ class Course:
         num_expected = len(ended) if self.comparisons else self.design.num_configurations
         return bool(seeds) and len(ended) == num_expected > 0 and all(seeds <= done for done in ended.values())
 
-    def then(self, records: Iterable[Record]) -> Course:
-        """Return the course after its next look at these records; those of later seeds are left out."""
+    def then(self, records: Iterable[Record]) -> AdaptiveProgress:
+        """Return the progress after the next look at these records; those of later seeds are left out."""
         number, seeds = len(self.comparisons) + 1, set(self.next_seeds)
         confidence = 1 - self.looks.levels[number - 1]
         question = self.question.model_copy(update={"confidence": confidence})
@@ -104,7 +104,7 @@ class Course:
         return replace(
             self,
             comparisons=(*self.comparisons, comparison),
-            decisions={key: _without_hope(comparison, key, decision) for key, decision in decisions.items()},
+            decisions={key: _given_up_if_hopeless(comparison, key, decision) for key, decision in decisions.items()},
         )
 
     @property
@@ -207,29 +207,29 @@ class Course:
             yield "estimates: those of comparisons that were decided early tend to be too far from the baseline"
 
 
-def follow(records: Sequence[Record], question: Compare, design: Design) -> Course:
-    """Return the course of a design as far as its trials have ended."""
-    course = Course.begin(question, design)
-    while course.is_ready(records):
-        course = course.then(records)
-    return course
+def replay_looks(records: Sequence[Record], question: Compare, design: Design) -> AdaptiveProgress:
+    """Return the progress of a design as far as its trials have ended."""
+    progress = AdaptiveProgress.begin(question, design)
+    while progress.is_ready(records):
+        progress = progress.then(records)
+    return progress
 
 
-def summary(course: Course, num_trials: int) -> tuple[str, ...]:
+def summary(progress: AdaptiveProgress, num_trials: int) -> tuple[str, ...]:
     """Return the outcome of a design: what was decided, its cost, that of a fixed design, and what was given up."""
-    if not course.comparisons:
-        return (f"No look was taken: {course.obstacle}.",) if course.obstacle else ()
-    decided, total = len(course.of_outcome("decided")), len(course.decisions)
-    seeds, rows = course.num_fixed_seeds, len(course.comparisons[-1].rows)
-    most = course.design.max_seeds
+    if not progress.comparisons:
+        return (f"No look was taken: {progress.obstacle}.",) if progress.obstacle else ()
+    decided, total = len(progress.of_outcome("decided")), len(progress.decisions)
+    seeds, rows = progress.num_fixed_seeds, len(progress.comparisons[-1].rows)
+    most = progress.design.max_seeds
     cost = f"A fixed design of the same power takes {seeds} seeds each, {seeds * rows} trials."
     return (
         f"{decided} of {total} comparisons decided with {num_trials} trials. {cost}",
         *(
-            f"Given up at {course.seeds_of(key)} seeds: {key[0]}, {key[1]}{_chance(course.decisions[key], most)}."
-            for key in course.of_outcome("given up")
+            f"Given up at {progress.seeds_of(key)} seeds: {key[0]}, {key[1]}{_chance(progress.decisions[key], most)}."
+            for key in progress.of_outcome("given up")
         ),
-        *(f"Not decided at {course.seeds_of(key)} seeds: {key[0]}, {key[1]}." for key in course.of_outcome("open")),
+        *(f"Not decided at {progress.seeds_of(key)} seeds: {key[0]}, {key[1]}." for key in progress.of_outcome("open")),
     )
 
 
@@ -239,7 +239,7 @@ def _chance(decision: Decision, most: int) -> str:
     return f"; {most} seeds would have decided it with a probability of {decision.chance:.0%}"
 
 
-def withhold(comparison: Comparison, why: str) -> Comparison:
+def without_verdicts(comparison: Comparison, why: str) -> Comparison:
     """Return a comparison without its differences and verdicts."""
     rows = tuple(
         row
@@ -258,10 +258,10 @@ def _evidence(comparison: Comparison) -> Iterator[tuple[Key, Evidence]]:
     for row in comparison.rows:
         for name, cell in row.cells.items():
             if not row.is_baseline:
-                yield (row.name, name), _of_cell(cell, comparison.margin)
+                yield (row.name, name), _cell_evidence(cell, comparison.margin)
 
 
-def _of_cell(cell: Cell, margin: float | None) -> Evidence:
+def _cell_evidence(cell: Cell, margin: float | None) -> Evidence:
     contrast, metric = cell.contrast, Metric.named(cell.metric)
     if contrast is None or contrast.p_value is None:
         return Evidence(None)
@@ -270,13 +270,13 @@ def _of_cell(cell: Cell, margin: float | None) -> Evidence:
 
 
 def _without_test(learning: Learning, why: str) -> Learning:
-    """Return the count of seeds that learned, with its verdict replaced by ``why`` there is none."""
+    """Return the count of seeds that learned, with ``why`` they were not tested instead of a verdict."""
     if not learning.verdict or learning.verdict == "baseline":
         return learning
     return replace(learning, p_value=None, corrected_p=None, verdict=why)
 
 
-def _without_hope(comparison: Comparison, key: Key, decision: Decision) -> Decision:
+def _given_up_if_hopeless(comparison: Comparison, key: Key, decision: Decision) -> Decision:
     """Return the decision, given up if the values are all equal or no trial of a row has finished."""
     if decision.outcome != "open":
         return decision

@@ -73,8 +73,8 @@ class CellMaker:
     def cell(self, row: Configuration, metric: Metric) -> Cell:
         """Return the cell of a row, with a verdict only if it cannot be tested."""
         values = self._values(row.finished, metric)
-        of_row, _ = tested_trials(row, row, metric, self.at_chance)
-        known = [value for value in self._values(of_row, metric).values() if value is not None]
+        tested, _ = tested_trials(row, row, metric, self.at_chance)
+        known = [value for value in self._values(tested, metric).values() if value is not None]
         finite = [value for value in known if math.isfinite(value)]
         summary = summarise(finite, confidence=self.confidence, scale=metric.scale)
         limit = _limit(values, row.finished, metric)

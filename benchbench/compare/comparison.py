@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare.cells import CellMaker, fewest_seeds
-from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
+from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial, printed_name
 from benchbench.compare.learning import count_learned, fisher_p, not_learned
 from benchbench.compare.metric_values import Metric, Target, find_metrics, values_of
-from benchbench.compare.verdicts import POINTS, Judge, of_learning
+from benchbench.compare.verdicts import POINTS, Judge, with_learning_verdict
 from benchbench.compare.warnings import facts, warnings
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.design import MIN_SEEDS
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 class Row:
     """One configuration: what makes it one, how its trials ended, how many seeds learned, and its cells by metric.
 
-    ``lacks`` are keys of the rows that its plugins do not have. ``configurations`` are ids of what its trials are, but
-    for their seeds: more than one if they are pooled. ``val_accuracy`` is its mean accuracy by validation, by
-    which the best row is chosen.
+    ``lacks`` are keys of the rows that its plugins do not have. ``configurations`` are the configuration ids of its
+    trials (the spec without the seed); several if trials are pooled. ``val_accuracy`` is its mean validation accuracy,
+    by which the best row is chosen.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Row:
 
     @property
     def display_name(self) -> str:
-        """Return the name, or a word for the only row of trials that are all alike."""
-        return self.name or "all trials"
+        """Return the name as it is printed."""
+        return printed_name(self.name)
 
     def has(self, spec: Spec) -> bool:
         """Tell whether a trial of this spec belongs to this row."""
@@ -91,7 +91,7 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
 
     The baseline is the configuration of the first record unless the question names one; it is not the best,
     since what was chosen for its luck would make the others look worse than they are.
-    Raises :class:`SpecError` for a question that these trials have no answer to.
+    Raises :class:`SpecError` for a question that these trials cannot answer.
     """
     question = question or read_comparison({})[0]
     trials = one_per_trial(records)
@@ -134,39 +134,43 @@ def _compare_rows(
     pooled: Sequence[str],
 ) -> tuple[Row, ...]:
     """Return the rows with their numbers and tests, but without verdicts."""
-    level = 1 - question.confidence
     at_chance = not_learned([record for row in rows for record in row.trials.values()])
-    baseline = find_row(rows, question.baseline, pooled=pooled)
-    maker = CellMaker(
-        rows[baseline], numbers, at_chance, question.confidence, _permutation_level(rows, metrics, question)
+    baseline = rows[find_row(rows, question.baseline, pooled=pooled)]
+    permutation_level = _permutation_level(rows, metrics, question)
+    maker = CellMaker(baseline, numbers, at_chance, question.confidence, permutation_level)
+    best = _best_position([_val_accuracy(row) for row in rows])
+    return tuple(_row(row, maker, metrics, is_best=number == best) for number, row in enumerate(rows))
+
+
+def _row(configuration: Configuration, maker: CellMaker, metrics: Sequence[Metric], *, is_best: bool) -> Row:
+    return Row(
+        name=configuration.name,
+        where=configuration.where,
+        statuses=configuration.statuses,
+        learning=_learning(configuration, maker),
+        val_accuracy=_val_accuracy(configuration),
+        is_baseline=configuration is maker.baseline,
+        is_best=is_best,
+        cells={metric.name: maker.cell(configuration, metric) for metric in metrics},
+        lacks=configuration.lacks,
+        configurations=tuple(sorted({record.spec.configuration_id for record in configuration.trials.values()})),
     )
-    learning = [count_learned(row, at_chance, confidence=question.confidence) for row in rows]
-    accuracies = [_val_accuracy(row) for row in rows]
+
+
+def _learning(row: Configuration, maker: CellMaker) -> Learning:
+    """Return how many seeds of a row learned, with Fisher's test against the baseline if there are enough."""
+    learned, baseline_learned = (
+        count_learned(each, maker.at_chance, confidence=maker.confidence) for each in (row, maker.baseline)
+    )
+    if row is maker.baseline or fewest_seeds(row.trials, maker.baseline.trials) < MIN_SEEDS:
+        return learned
+    return replace(learned, p_value=fisher_p(learned, baseline_learned, level=1 - maker.confidence))
+
+
+def _best_position(accuracies: Sequence[float | None]) -> int | None:
+    """Return the position of the highest accuracy, or None if there is none."""
     best = max(accuracies, key=lambda accuracy: -1.0 if accuracy is None else accuracy)
-    return tuple(
-        Row(
-            name=row.name,
-            where=row.where,
-            statuses=row.statuses,
-            learning=learned
-            if number == baseline
-            else replace(learned, p_value=_fisher_p(row, learned, rows[baseline], learning[baseline], level)),
-            val_accuracy=accuracies[number],
-            is_baseline=number == baseline,
-            is_best=accuracies[number] is not None and number == accuracies.index(best),
-            cells={metric.name: maker.cell(row, metric) for metric in metrics},
-            lacks=row.lacks,
-            configurations=tuple(sorted({record.spec.configuration_id for record in row.trials.values()})),
-        )
-        for number, (row, learned) in enumerate(zip(rows, learning, strict=True))
-    )
-
-
-def _fisher_p(
-    row: Configuration, learned: Learning, baseline: Configuration, of_baseline: Learning, level: float
-) -> float | None:
-    enough = fewest_seeds(row.trials, baseline.trials) >= MIN_SEEDS
-    return fisher_p(learned, of_baseline, level=level) if enough else None
+    return None if best is None else accuracies.index(best)
 
 
 def _permutation_level(rows: Sequence[object], metrics: Sequence[Metric], question: Compare) -> float:
@@ -175,11 +179,13 @@ def _permutation_level(rows: Sequence[object], metrics: Sequence[Metric], questi
 
 
 def _p_values(rows: Sequence[Row]) -> dict[tuple[int, str], float]:
-    """Return what the verdicts are corrected for: p values by row and metric, those of learning without a metric."""
+    """Return all p values, which are corrected together, by row and metric; the metric of learning is ``""``."""
     p_values: dict[tuple[int, str], float] = {}
     for number, row in enumerate(rows):
-        of_row = {name: cell.contrast.p_value for name, cell in row.cells.items() if cell.contrast}
-        p_values |= {(number, name): p for name, p in {**of_row, "": row.learning.p_value}.items() if p is not None}
+        row_p_values = {name: cell.contrast.p_value for name, cell in row.cells.items() if cell.contrast}
+        p_values |= {
+            (number, name): p for name, p in {**row_p_values, "": row.learning.p_value}.items() if p is not None
+        }
     return p_values
 
 
@@ -193,7 +199,9 @@ def _judged(rows: Sequence[Row], metrics: Sequence[Metric], question: Compare) -
     return tuple(
         replace(
             row,
-            learning=of_learning(row.learning, corrected.get((number, "")), baseline.learning, level=judge.level),
+            learning=with_learning_verdict(
+                row.learning, corrected.get((number, "")), baseline.learning, level=judge.level
+            ),
             cells={
                 metric.name: _judged_cell(row.cells[metric.name], corrected.get((number, metric.name)), metric, judge)
                 for metric in metrics

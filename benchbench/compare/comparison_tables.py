@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare.cells import Cell
     from benchbench.compare.comparison import Comparison, Row
+    from benchbench.compare.groups import ComparedGroup
     from benchbench.compare.intervals import Interval
     from benchbench.compare.population import PopulationComparison, PopulationRow
     from benchbench.compare.published import PublishedRow
@@ -39,17 +40,23 @@ class TextTable:
     numbers: tuple[str, ...] = ()
 
 
-def of_comparison(comparison: Comparison) -> list[TextTable]:
+def metric_tables(comparison: Comparison) -> list[TextTable]:
     """Return a table for each metric, with a row for each configuration and its verdict in the last column.
 
     If a seed failed, was killed or did not learn, a last table says how many of each configuration learned.
     """
-    tables = [_of_metric(comparison, metric) for metric in comparison.metrics]
+    tables = [_metric_table(comparison, metric) for metric in comparison.metrics]
     all_learned = all(row.learning.all_learned for row in comparison.rows)
-    return tables if all_learned else [*tables, _of_learning(comparison)]
+    return tables if all_learned else [*tables, _learning_table(comparison)]
 
 
-def of_published(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
+def group_tables(group: ComparedGroup) -> list[TextTable]:
+    """Return the tables of a group's comparison, if there is one, the last on images like the test images."""
+    tables = metric_tables(group.comparison) if group.comparison else []
+    return [*tables, population_table(group.over_images)] if group.over_images else tables
+
+
+def published_table(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
     """Return our numbers beside the published ones."""
     numbers = ("ours", "theirs", f"{formatting.percent(confidence)} of one new run")
     columns = ("of", "metric", *numbers, "", "source")
@@ -75,7 +82,7 @@ def of_published(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
     return TextTable("against published numbers", columns, texts, below, numbers)
 
 
-def of_population(compared: PopulationComparison) -> TextTable:
+def population_table(compared: PopulationComparison) -> TextTable:
     """Return the verdicts on images like the test images."""
     columns = (
         "configuration",
@@ -216,7 +223,7 @@ def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     return str(pd.DataFrame(list(rows), dtype=object).to_csv(index=False, lineterminator="\n"))
 
 
-def _of_metric(comparison: Comparison, metric: Metric) -> TextTable:
+def _metric_table(comparison: Comparison, metric: Metric) -> TextTable:
     confidence = formatting.percent(comparison.confidence)
     has_unfinished = any(formatting.statuses(row.statuses) for row in comparison.rows)
     change = "ratio" if metric.is_ratio else "difference"
@@ -236,7 +243,7 @@ def _of_metric(comparison: Comparison, metric: Metric) -> TextTable:
     return TextTable(formatting.title(metric), columns, rows, (formatting.caption(comparison, metric),), numbers)
 
 
-def _of_learning(comparison: Comparison) -> TextTable:
+def _learning_table(comparison: Comparison) -> TextTable:
     confidence = formatting.percent(comparison.confidence)
     numbers = ("learned", f"{confidence} of the fraction")
     columns = (*(comparison.by or ("configuration",)), *numbers, "others", "verdict")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Trials that are one row: the values that make it one, and the trials by what pairs them with another row's.
+    """One row of a comparison: the values that define it, and its trials by what pairs them with other rows.
 
     ``lacks`` are keys of the rows that its plugins do not have.
     """
@@ -38,8 +38,8 @@ class Configuration:
 
     @property
     def display_name(self) -> str:
-        """Return the name, or a word for the only row of trials that are all alike."""
-        return self.name or "all trials"
+        """Return the name as it is printed."""
+        return printed_name(self.name)
 
     @property
     def finished(self) -> dict[str, Record]:
@@ -54,11 +54,16 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Keys:
-    """What makes a row; what trials of one row differ in as well; and what differs only between rows."""
+    """The keys that define a row, and others that vary: ``pooled`` within rows, ``confounded`` only between them."""
 
     rows: tuple[str, ...]
     pooled: tuple[str, ...]
     confounded: tuple[str, ...]
+
+
+def printed_name(name: str) -> str:
+    """Return the name of a row, or words for the only row of trials that are all alike, which has no name."""
+    return name or "all trials"
 
 
 def one_per_trial(records: Iterable[Record]) -> list[Record]:
@@ -70,13 +75,13 @@ def one_per_trial(records: Iterable[Record]) -> list[Record]:
     for record in records:
         attempts[record.spec_id, record.data_digest].append(record)
     return [
-        max(of_trial, key=lambda record: (record.status == "finished", record.started_ms))
-        for of_trial in attempts.values()
+        max(trial_attempts, key=lambda record: (record.status == "finished", record.started_ms))
+        for trial_attempts in attempts.values()
     ]
 
 
 def find_keys(specs: Sequence[Spec], by: Iterable[str]) -> Keys:
-    """Return the keys of the rows, those asked for or else all that vary but the seed, and what varies besides.
+    """Return the keys that define rows, those asked for or else all that vary but the seed, and the others that vary.
 
     Raises :class:`SpecError` for a key that no trial has or that has one value in all of them.
     """
@@ -130,11 +135,11 @@ def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue], *, p
     specs = [record.spec for row in rows for record in row.trials.values()]
     for key in where:
         check_key(key, specs)
-    of_row = {key: value for key, value in where.items() if key not in pooled}
+    unpooled = {key: value for key, value in where.items() if key not in pooled}
     matching = [
         number
         for number, row in enumerate(rows)
-        if all(_has(record.spec, of_row) for record in row.trials.values())
+        if all(_has(record.spec, unpooled) for record in row.trials.values())
         and any(_has(record.spec, where) for record in row.trials.values())
     ]
     if not where or len(matching) == 1:

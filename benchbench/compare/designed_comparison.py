@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchbench.compare.adaptive import follow, withhold
+from benchbench.compare.adaptive import replay_looks, without_verdicts
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from benchbench.records.record import Record
 
 
-def compare_as_designed(records: Iterable[Record], question: Compare, design: Design | None = None) -> Comparison:
+def compare_by_design(records: Iterable[Record], question: Compare, design: Design | None = None) -> Comparison:
     """Return the comparison of an adaptive design, of a declared number of seeds, or of all trials if there is neither.
 
     A design that is not complete has its means, and no differences and verdicts yet.
-    Raises :class:`~benchbench.errors.SpecError` for a question that these trials have no answer to.
+    Raises :class:`~benchbench.errors.SpecError` for a question that these trials cannot answer.
     """
     trials = one_per_trial(records)
     if design is not None:
-        course = follow(trials, question, design)
-        if course.comparisons:
-            return _with_targets(course.comparison, trials, question)
+        progress = replay_looks(trials, question, design)
+        if progress.comparisons:
+            return _with_targets(progress.comparison, trials, question)
         why = f"not judged before the first look, at {design.looks[0]} seeds of each configuration"
-        return withhold(compare_records(trials, question), why)
+        return without_verdicts(compare_records(trials, question), why)
     if question.seeds is not None:
-        return _of_declared(trials, question, question.seeds)
+        return _compare_declared_seeds(trials, question, question.seeds)
     return compare_records(trials, question)
 
 
@@ -40,9 +40,9 @@ def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Co
     """Return the comparison of a design with how its trials reached the targets, which has no part in its verdicts."""
     if not question.targets:
         return comparison
-    of_all = withhold(compare_records(trials, question), "targets are no part of `decide`")
-    more = [metric for metric in of_all.metrics if metric not in comparison.metrics]
-    cells = {row.name: row.cells for row in of_all.rows}
+    unjudged = without_verdicts(compare_records(trials, question), "targets are no part of `decide`")
+    more = [metric for metric in unjudged.metrics if metric not in comparison.metrics]
+    cells = {row.name: row.cells for row in unjudged.rows}
     rows = tuple(
         replace(row, cells=row.cells | {metric.name: cells[row.name][metric.name] for metric in more})
         for row in comparison.rows
@@ -51,8 +51,8 @@ def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Co
     return replace(comparison, metrics=(*comparison.metrics, *more), rows=rows)
 
 
-def _of_declared(trials: Sequence[Record], question: Compare, num_seeds: int) -> Comparison:
-    """Return the comparison of the first seeds, as many as declared, or without verdicts as long as one is missing."""
+def _compare_declared_seeds(trials: Sequence[Record], question: Compare, num_seeds: int) -> Comparison:
+    """Return the comparison of the first seeds, as many as declared; without verdicts until all of them have run."""
     seeds = sorted({record.spec.seed for record in trials})
     first = set(seeds[:num_seeds])
     counted = [record for record in trials if record.spec.seed in first]
@@ -61,7 +61,7 @@ def _of_declared(trials: Sequence[Record], question: Compare, num_seeds: int) ->
     num_ended = [len({spec.seed for spec in ended if row.has(spec)}) for row in comparison.rows]
     if len(first) < num_seeds or min(num_ended) < num_seeds:
         why = f"not judged before the {num_seeds} seeds that were declared have run ({min(num_ended)} so far)"
-        return withhold(comparison, why)
+        return without_verdicts(comparison, why)
     if len(seeds) > num_seeds:
         fact = f"seeds: {num_seeds}, as declared; {len(seeds) - num_seeds} more are not judged"
         return replace(comparison, facts=(*comparison.facts, fact))

@@ -130,8 +130,8 @@ def title(metric: Metric) -> str:
 def caption(comparison: Comparison, metric: Metric) -> str:
     """Return how the numbers of a metric's table were made."""
     contrasts = [row.cells[metric.name].contrast for row in comparison.rows]
-    mean = "geometric means, " if metric.is_ratio else ""
-    parts = [f"{mean}± standard deviation; {percent(comparison.confidence)} intervals, Student's t"]
+    mean_kind = "geometric means, " if metric.is_ratio else ""
+    parts = [f"{mean_kind}± standard deviation; {percent(comparison.confidence)} intervals, Student's t"]
     if any(contrast and contrast.p_value is not None for contrast in contrasts):
         correction = "Holm" if comparison.margin is None else "Bonferroni"
         about = "new seeds on the same test images" if metric.is_quality else "new seeds"

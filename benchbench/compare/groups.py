@@ -74,8 +74,8 @@ def num_configurations(records: Iterable[Record]) -> int:
 
 def versions_of_images(records: Iterable[Record]) -> dict[str, str]:
     """Return a name for each data digest of a dataset whose images have changed between trials; mostly none has."""
-    parts = [_by_digest(of_dataset) for of_dataset in _by_dataset(records).values()]
-    return {digest: _version(digest) for of_dataset in parts if len(of_dataset) > 1 for digest in of_dataset}
+    datasets = [_by_digest(dataset_records) for dataset_records in records_by_dataset(records).values()]
+    return {digest: _version(digest) for parts in datasets if len(parts) > 1 for digest in parts}
 
 
 def _version(digest: str) -> str:
@@ -83,9 +83,9 @@ def _version(digest: str) -> str:
 
 
 def _by_images(records: Sequence[Record]) -> Iterator[Group]:
-    by_dataset = _by_dataset(records)
-    for name, of_dataset in by_dataset.items():
-        parts = _by_digest(of_dataset)
+    by_dataset = records_by_dataset(records)
+    for name, dataset_records in by_dataset.items():
+        parts = _by_digest(dataset_records)
         for digest, part in parts.items():
             heading = (
                 *((f"dataset={name}",) if len(by_dataset) > 1 else ()),
@@ -94,7 +94,8 @@ def _by_images(records: Sequence[Record]) -> Iterator[Group]:
             yield Group(", ".join(heading), tuple(part))
 
 
-def _by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:
+def records_by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return the records by the names of their datasets."""
     by_dataset: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_dataset[record.spec.dataset.name].append(record)
@@ -109,7 +110,7 @@ def _by_digest(records: Sequence[Record]) -> dict[str, list[Record]]:
     digests: dict[str, set[str]] = defaultdict(set)
     for record in records:
         digests[json.dumps(record.spec.dataset.params, sort_keys=True)].add(record.data_digest)
-    if all(len(of_one) == 1 for of_one in digests.values()):
+    if all(len(same_params) == 1 for same_params in digests.values()):
         return {"": list(records)}
     parts: dict[str, list[Record]] = defaultdict(list)
     for record in records:

@@ -60,13 +60,13 @@ class IntervalPlot:
     @property
     def limits(self) -> tuple[float, float]:
         """Return the positions of the axis' ends. No difference lies between them, and so does every estimate."""
-        places = [self.position(row.estimate) for row in self.rows]
+        estimates = [self.position(row.estimate) for row in self.rows]
         ends = [
             (self.position(row.interval.low), self.position(row.interval.high)) for row in self.rows if row.interval
         ]
-        reach = max(REACH * median(max(map(abs, pair)) for pair in ends), *map(abs, places))
-        low = max(min(0.0, *places, *(low for low, _ in ends)), -reach)
-        high = min(max(0.0, *places, *(high for _, high in ends)), reach)
+        reach = max(REACH * median(max(map(abs, pair)) for pair in ends), *map(abs, estimates))
+        low = max(min(0.0, *estimates, *(low for low, _ in ends)), -reach)
+        high = min(max(0.0, *estimates, *(high for _, high in ends)), reach)
         return (low, high) if low < high else (-1.0, 1.0)
 
     def position(self, value: float) -> float:

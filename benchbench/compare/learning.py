@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from benchbench.compare.groups import records_by_dataset
 from benchbench.compare.intervals import wilson
 
 if TYPE_CHECKING:
@@ -61,10 +62,7 @@ def not_learned(records: Sequence[Record]) -> frozenset[str]:
     the trials on the same dataset that are beyond that.
     """
     finished = [record for record in records if record.status == "finished" and record.final]
-    by_dataset: dict[str, list[Record]] = {}
-    for record in finished:
-        by_dataset.setdefault(record.spec.dataset.name, []).append(record)
-    return frozenset(attempt for group in by_dataset.values() for attempt in _at_chance(group))
+    return frozenset(attempt for group in records_by_dataset(finished).values() for attempt in _at_chance(group))
 
 
 def _at_chance(records: Sequence[Record]) -> Iterable[str]:

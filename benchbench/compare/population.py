@@ -110,7 +110,7 @@ def compare_populations(
         if row is not baseline:
             sides = tested_trials(row, baseline, accuracy, at_chance)
             correct = [_correct(side, predictions) for side in sides]
-            compared = over_images(*correct, confidence=question.confidence, name=row.name)
+            compared = compare_over_images(*correct, confidence=question.confidence, name=row.name)
             p_value, by_luck = p_value_above_luck(compared.p_value, sides, at_chance)
             compared_rows.append(replace(compared, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck))
     return PopulationComparison(
@@ -118,7 +118,7 @@ def compare_populations(
     )
 
 
-def over_images(
+def compare_over_images(
     ours: Mapping[str, Correct], baseline: Mapping[str, Correct], *, confidence: float, name: str = ""
 ) -> PopulationRow:
     """Return the difference of two configurations over seeds and images; both have the same images in one order.
@@ -136,13 +136,15 @@ def over_images(
     row = PopulationRow(name, n, num_images, bool(paired), estimate, None, None, None)
     if min(n) < MIN_SEEDS or num_images == 1:
         return row
-    of_seeds = [float(np.var(each.mean(axis=1), ddof=1)) / len(each) for each in groups]
-    of_both = sum(_interaction(each) / each.size for each in groups)
-    of_images = max(float(np.var(a.mean(axis=0) - b.mean(axis=0), ddof=1)) / num_images - of_both, 0.0)
-    variance = sum(of_seeds) + of_images
+    seed_variances = [float(np.var(each.mean(axis=1), ddof=1)) / len(each) for each in groups]
+    interaction_variance = sum(_interaction(each) / each.size for each in groups)
+    image_variance = max(
+        float(np.var(a.mean(axis=0) - b.mean(axis=0), ddof=1)) / num_images - interaction_variance, 0.0
+    )
+    variance = sum(seed_variances) + image_variance
     if variance == 0:
         return row
-    parts = zip([*of_seeds, of_images], [*(len(each) for each in groups), num_images], strict=True)
+    parts = zip([*seed_variances, image_variance], [*(len(each) for each in groups), num_images], strict=True)
     freedom = variance**2 / sum(part**2 / (count - 1) for part, count in parts)
     error = math.sqrt(variance)
     half = float(stats.t.isf((1 - confidence) / 2, freedom)) * error
@@ -150,7 +152,7 @@ def over_images(
         row,
         interval=Interval(max(estimate - half, -1.0), min(estimate + half, 1.0)),
         p_value=float(2 * stats.t.sf(abs(estimate) / error, freedom)),
-        seed_fraction=sum(of_seeds) / variance,
+        seed_fraction=sum(seed_variances) / variance,
     )
 
 

@@ -93,8 +93,8 @@ def _matching(row: Expected, trials: Sequence[Record], where: str) -> list[Recor
     return matching
 
 
-def _on_the_same_images(trials: Sequence[Record]) -> list[Record]:
-    """Return the trials on the images that the newest results are of: on others, it is another experiment."""
+def _trials_on_newest_images(trials: Sequence[Record]) -> list[Record]:
+    """Return the trials on the same images as the newest results; those on others are another experiment."""
     newest = max(trials, key=lambda record: (record.status == "finished", record.started_ms), default=None)
     return [record for record in trials if newest is None or record.data_digest == newest.data_digest]
 
@@ -106,7 +106,7 @@ def _row(
     values: Mapping[str, Mapping[str, float | None]],
     confidence: float,
 ) -> PublishedRow:
-    num_trials, trials = len(trials), _on_the_same_images(trials)
+    num_trials, trials = len(trials), _trials_on_newest_images(trials)
     numbers = [values[record.attempt].get(metric.name) for record in trials if record.status == "finished"]
     ours = [number for number in numbers if number is not None and math.isfinite(number)]
     statuses = [record.status for record in trials]

@@ -66,11 +66,9 @@ class Judge:
     permutation_level: float
     margin: float | None = None
 
-    def correct(self, p_values: Sequence[float | None]) -> list[float | None]:
-        """Return the p values after correction; what was not tested stays None."""
-        correction = holm if self.margin is None else bonferroni
-        corrected = iter(correction([p for p in p_values if p is not None]))
-        return [None if p is None else next(corrected) for p in p_values]
+    def correct(self, p_values: Sequence[float]) -> list[float]:
+        """Return the p values after correction for their number."""
+        return holm(p_values) if self.margin is None else bonferroni(p_values)
 
     def verdict(self, contrast: Contrast, corrected_p: float | None, better: Better, *, has_margin: bool) -> Verdict:
         """Return what a contrast shows; ``has_margin`` tells whether the margin is one of its metric."""
@@ -130,8 +128,8 @@ def not_compared(why: str) -> Verdict:
     return Verdict("not compared", f"not compared: {why}")
 
 
-def of_learning(ours: Learning, corrected_p: float | None, baseline: Learning, *, level: float) -> Learning:
-    """Return how many seeds learned with the verdict of Fisher's test; the baseline's own has none."""
+def with_learning_verdict(ours: Learning, corrected_p: float | None, baseline: Learning, *, level: float) -> Learning:
+    """Return ``ours`` with the verdict of Fisher's test against the baseline, or with the reason why there is none."""
     if ours is baseline:
         return replace(ours, verdict="baseline")
     if ours.all_learned and baseline.all_learned:

@@ -37,16 +37,16 @@ def warnings(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Key
     return tuple(
         sentence
         for sentences in (
-            _on_rows(records, keys),
-            _on_machines(rows),
-            on_times(records, metrics),
-            _on_code(records),
+            _row_warnings(records, keys),
+            _machine_warnings(rows),
+            time_warnings(records, metrics),
+            _code_warnings(records),
         )
         for sentence in sentences
     )
 
 
-def on_late_baseline(comparison: Comparison) -> tuple[str, ...]:
+def late_baseline_warnings(comparison: Comparison) -> tuple[str, ...]:
     """Return a warning if a baseline that was named when results were known is the best or worst of three or more rows.
 
     Such a choice is partly one of luck, which no correction accounts for.
@@ -66,7 +66,7 @@ def on_late_baseline(comparison: Comparison) -> tuple[str, ...]:
     return (text,)
 
 
-def on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:
+def time_warnings(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:
     """Yield what makes times hard to compare, if there are times among the metrics."""
     timed = [metric.name for metric in metrics if metric.is_ratio]
     machines = _names(map(_machine, _machines(records)))
@@ -81,7 +81,7 @@ def on_times(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[s
         yield f"{', '.join(timed)}: other processes took the processor in {noisy} of {total} epochs"
 
 
-def _on_rows(records: Sequence[Record], keys: Keys) -> Iterator[str]:
+def _row_warnings(records: Sequence[Record], keys: Keys) -> Iterator[str]:
     if keys.pooled:
         yield f"rows pool trials that differ in {', '.join(keys.pooled)}: their spread is not only that of seeds"
     if keys.confounded:
@@ -91,19 +91,19 @@ def _on_rows(records: Sequence[Record], keys: Keys) -> Iterator[str]:
             yield f"the images of {name} are not the same in all trials"
 
 
-def _on_machines(rows: Sequence[Configuration]) -> Iterator[str]:
+def _machine_warnings(rows: Sequence[Configuration]) -> Iterator[str]:
     """Yield a sentence if a row ran elsewhere than another: their difference is then also one of machines.
 
     Arithmetic depends on the device, and on the CPU on the number of threads.
     """
     machines = [set(map(_machine, _machines(row.finished.values()))) for row in rows]
-    machines = [of_row for of_row in machines if of_row]
+    machines = [row_machines for row_machines in machines if row_machines]
     if any(one.isdisjoint(other) for one in machines for other in machines):
         names = "; ".join(sorted(set().union(*machines)))
         yield f"configurations ran on different machines, which may cause a difference: {names}"
 
 
-def _on_code(records: Sequence[Record]) -> Iterator[str]:
+def _code_warnings(records: Sequence[Record]) -> Iterator[str]:
     for kind in KINDS:
         for name in _names(record.spec.plugin(kind).name for record in records):
             same = [record for record in records if record.spec.plugin(kind).name == name]

@@ -77,7 +77,7 @@ def read_comparison(table: Mapping[str, Any]) -> tuple[Compare, tuple[Expected, 
 def _check_seeds(compare: Compare) -> None:
     if compare.decide is None:
         return
-    compare.decide.numbers()
+    compare.decide.look_sizes()
     if compare.seeds is not None:
         raise SpecError(
             "[compare] has both seeds and decide",

@@ -25,16 +25,16 @@ class Decide(Table):
     max_seeds: int | None = Field(None, ge=MIN_SEEDS, le=MAX_SEEDS)
     looks: tuple[int, ...] = Field((), strict=False)
 
-    def numbers(self) -> tuple[int, ...]:
+    def look_sizes(self) -> tuple[int, ...]:
         """Return the number of seeds at each look; raises :class:`SpecError` for looks that make no sense."""
         if not self.looks:
-            return looks_up_to(self.max_seeds or DEFAULT_MAX_SEEDS)
+            return default_looks(self.max_seeds or DEFAULT_MAX_SEEDS)
         most = self.max_seeds or self.looks[-1]
         if list(self.looks) != sorted(set(self.looks)) or self.looks[0] < MIN_SEEDS or self.looks[-1] > MAX_SEEDS:
             raise SpecError(
                 f"[compare] decide: looks must grow from {MIN_SEEDS} or more to {MAX_SEEDS} at most,"
                 f" not {list(self.looks)}",
-                hint=f"looks = {list(looks_up_to())}",
+                hint=f"looks = {list(default_looks())}",
             )
         if self.looks[-1] != most:
             raise SpecError(
@@ -44,7 +44,7 @@ class Decide(Table):
         return self.looks
 
 
-def looks_up_to(max_seeds: int = DEFAULT_MAX_SEEDS) -> tuple[int, ...]:
+def default_looks(max_seeds: int = DEFAULT_MAX_SEEDS) -> tuple[int, ...]:
     """Return the looks that are taken by default."""
     return (*(number for number in _LOOKS if number < max_seeds), max_seeds)
 

@@ -16,28 +16,26 @@ from pydantic import Field
 from benchbench.config.axes import AXIS, axis_keys, check_axis, check_no_axis, choices, count, expand, is_axis, without
 from benchbench.config.compare_section import check_names, read_comparison
 from benchbench.config.composition import DEFAULT, as_one, part_names
-from benchbench.config.design import Design, looks_up_to
-from benchbench.config.differences import describe_spec, describe_values, is_match, is_same, varying
+from benchbench.config.design import Design, default_looks
+from benchbench.config.differences import describe_values
 from benchbench.config.files import read_toml
+from benchbench.config.grid_checks import first_repeat, repeated_trial_error
 from benchbench.config.kinds import KINDS, plural
 from benchbench.config.spec import Draft, read_settings
 from benchbench.config.validation import Table, read_table, refuse_unknown_keys
-from benchbench.errors import SpecError, closest
+from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pydantic import JsonValue
 
     from benchbench.config.compare_section import Compare, Expected
     from benchbench.config.kinds import Kind
-    from benchbench.config.spec import Spec
 
 MAX_TRIALS = 10_000
 """A grid with more trials is probably a mistake, and needs ``--yes``."""
-
-BASELINE = "compare.baseline"
 
 
 class _Head(Table):
@@ -55,7 +53,7 @@ _KEYS = (*_Head.model_fields, *Draft.model_fields, "seeds", "compare", "expected
 class GridFile:
     """A grid as its file and the command line describe it.
 
-    ``shared`` is the table of a trial that still has the axes in it; ``axes`` are their keys, such as
+    ``template`` is the table of a trial that still has the axes in it; ``axes`` are their keys, such as
     ``optimizer.lr``. ``texts`` are the settings of the command line, by kind and parameter. ``is_overridden`` is true
     if the command line changed what the file says. ``design`` tells how seeds are added, if that depends on results.
     """
@@ -63,7 +61,7 @@ class GridFile:
     path: Path
     name: str
     question: str
-    shared: Mapping[str, Any]
+    template: Mapping[str, Any]
     axes: tuple[str, ...]
     compare: Compare
     expected: tuple[Expected, ...]
@@ -74,17 +72,17 @@ class GridFile:
     @property
     def plugins(self) -> tuple[str, ...]:
         """Return the plugin files and folders that the trials need."""
-        return tuple(self.shared.get("plugins", ()))
+        return tuple(self.template.get("plugins", ()))
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """Return the seeds of each configuration."""
-        return tuple(choices(self.shared.get("seed", Draft.model_fields["seed"].default)))
+        return tuple(choices(self.template.get("seed", Draft.model_fields["seed"].default)))
 
     @property
     def num_trials(self) -> int:
         """Return the number of trials, without making them."""
-        return count(self.shared)
+        return count(self.template)
 
     def expand(self, *, allow_many: bool = False) -> tuple[Draft, ...]:
         """Return the trials in the order of the file's axes, of which the last varies fastest, one seed after another.
@@ -99,75 +97,13 @@ class GridFile:
                 f"{self.path}: {self.num_trials:,} trials, more than {MAX_TRIALS:,}",
                 hint="--yes runs them anyway",
             )
-        tables = list(expand({"seed": self.shared["seed"], **self.shared}))
+        tables = list(expand({"seed": self.template["seed"], **self.template}))
         drafts = tuple(Draft.from_toml(table).with_texts(self.texts) for table in tables)
-        twice = _first_repeat([draft.model_dump_json() for draft in drafts])
+        twice = first_repeat([draft.model_dump_json() for draft in drafts])
         if twice:
-            raise self._repeated(twice, len(drafts), describe_values(_flat_trial(tables[twice[0]]), self.axes))
+            values = describe_values(_flat_trial(tables[twice[0]]), self.axes)
+            raise repeated_trial_error(self.path, twice, len(drafts), values)
         return drafts
-
-    def check(self, specs: Sequence[Spec]) -> None:
-        """Check the grid once its plugins have resolved it.
-
-        Raises :class:`SpecError` if two trials are equal with all defaults written out, if ``compare`` names a key
-        that no trial has, or if the baseline or an expected result selects no trial.
-        """
-        twice = _first_repeat([spec.id for spec in specs])
-        if twice:
-            raise self._repeated(twice, len(specs), describe_spec(specs[twice[0]], self.axes))
-        known = list(dict.fromkeys(key for spec in specs for key in spec.flat()))
-        for key in (*self.compare.by, *self.compare.baseline):
-            if key not in known:
-                raise SpecError(f"{self.path}: [compare] names {key!r}, which no trial has", hint=closest(key, known))
-        if self.is_overridden and self.design is None:
-            return
-        for name, selection in self._selections():
-            if selection and not any(is_match(spec, selection) for spec in specs):
-                raise SpecError(f"{self.path}: {name} selects no trial: {describe_values(selection, selection)}")
-        self._check_answerable(specs)
-
-    def _check_answerable(self, specs: Sequence[Spec]) -> None:
-        """Raise :class:`SpecError` for a question that the trials cannot answer, before they are trained."""
-        varied = [key for key in varying(specs) if key != "seed"]
-        for key in self.compare.by:
-            if key == "seed" or is_same(specs, key):
-                raise SpecError(
-                    f"{self.path}: [compare] by {key!r}, which has one value in all trials",
-                    hint=f"what varies: {', '.join(varied) or 'nothing but the seed'}",
-                )
-        for name, selection in self._selections():
-            matching = [spec for spec in specs if is_match(spec, selection)] if selection else []
-            keys = self.compare.by if name == BASELINE and self.compare.by else varied
-            # Each dataset is compared by itself and has a baseline of its own, unless datasets are compared.
-            asks_for_datasets = any(key.partition(".")[0] == "dataset" for key in (*self.compare.by, *selection))
-            together = _by_dataset(matching) if name == BASELINE and not asks_for_datasets else [matching]
-            rest = [key for key in keys if any(key in varying(of_one) for of_one in together)]
-            if rest:
-                raise SpecError(
-                    f"{self.path}: {name} selects several configurations: {describe_values(selection, selection)}",
-                    hint=f"they differ in {', '.join(rest)}: name one value of each",
-                )
-
-    def _selections(self) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
-        yield BASELINE, self.compare.baseline
-        if self.is_overridden:
-            return
-        for row, expected in enumerate(self.expected, start=1):
-            yield f"[[expected]] {row}", expected.where
-
-    def _repeated(self, twice: tuple[int, int], num_trials: int, values: str) -> SpecError:
-        first, second = (position + 1 for position in twice)
-        return SpecError(
-            f"{self.path}: trials {first} and {second} of {num_trials} are the same: {values}",
-            hint="remove the repeated value from its axis; seeds = [0, 1, 2] repeats every configuration",
-        )
-
-
-def _by_dataset(specs: Iterable[Spec]) -> list[list[Spec]]:
-    of_one: dict[str, list[Spec]] = {}
-    for spec in specs:
-        of_one.setdefault(spec.dataset.name, []).append(spec)
-    return list(of_one.values())
 
 
 def load(
@@ -188,38 +124,53 @@ def load(
     texts, overrides = read_settings(settings), overrides or {}
     _check_values(overrides)
     table = _read(path)
-    shared = {key: value for key, value in table.items() if key in Draft.model_fields}
     with _in_file(path):
+        trial_table = {key: value for key, value in table.items() if key in Draft.model_fields}
         compare, expected = read_comparison(table)
-        check_names(compare, expected, axis_keys(shared))
+        check_names(compare, expected, axis_keys(trial_table))
         compare = _without_overridden(compare, texts, overrides)
-        shared = _merge(shared, overrides)
-        for kind in ("model", "dataset"):
-            if kind not in shared:
-                raise SpecError(f"no {kind} given", hint=f'{kind} = "NAME"  (bench list {plural(kind)})')
-    for kind, params in texts.items():
-        if kind in shared:
-            shared[kind] = without(shared[kind], params)
-    seed = shared.pop("seed", Draft.model_fields["seed"].default)
-    with _in_file(path):
-        design = _design(compare, seed, shared, is_asked=decide)
-        _check_declared(compare, seed)
-        compare = _with_baseline(compare, shared) if design else compare
-    if design:
-        seed = {AXIS: list(design.seeds)}
-    shared["seed"] = seed
+        template = _merged_trial_table(trial_table, texts, overrides)
+        seed = template.pop("seed", Draft.model_fields["seed"].default)
+        compare, design = _question_and_design(compare, seed, template, is_asked=decide)
+    template["seed"] = {AXIS: list(design.seeds)} if design else seed
     return GridFile(
         path=path,
         name=table.get("name", path.stem),
         question=table.get("question", ""),
-        shared=shared,
-        axes=axis_keys(shared),
+        template=template,
+        axes=axis_keys(template),
         compare=compare,
         expected=expected,
         texts=texts,
         is_overridden=bool(texts or overrides),
         design=design,
     )
+
+
+def _merged_trial_table(
+    table: Mapping[str, Any], texts: Mapping[Kind, Mapping[str, str]], overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the trial table of a file below what the command line sets; raises :class:`SpecError` if it lacks a key.
+
+    Parameters among ``texts`` are left out: each trial gets them once it is made.
+    """
+    merged = _merge(table, overrides)
+    for kind in ("model", "dataset"):
+        if kind not in merged:
+            raise SpecError(f"no {kind} given", hint=f'{kind} = "NAME"  (bench list {plural(kind)})')
+    for kind, params in texts.items():
+        if kind in merged:
+            merged[kind] = without(merged[kind], params)
+    return merged
+
+
+def _question_and_design(
+    compare: Compare, seed: Any, template: Mapping[str, Any], *, is_asked: bool
+) -> tuple[Compare, Design | None]:
+    """Return how seeds are added, if they are, and the question, which then has a baseline."""
+    design = _design(compare, seed, template, is_asked=is_asked)
+    _check_declared(compare, seed)
+    return (_with_baseline(compare, template) if design else compare), design
 
 
 def _without_overridden(
@@ -231,16 +182,16 @@ def _without_overridden(
     return compare.model_copy(update={"baseline": baseline})
 
 
-def _design(compare: Compare, seed: Any, shared: Mapping[str, Any], *, is_asked: bool) -> Design | None:
+def _design(compare: Compare, seed: Any, template: Mapping[str, Any], *, is_asked: bool) -> Design | None:
     """Return how seeds are added: as the file says, or by default if only the command line asks for it.
 
     Raises :class:`SpecError` for a grid of one configuration or several datasets, and for a file that gives the seeds
     as well.
     """
-    num_configurations = count(shared)
-    datasets = {_as_table(dataset)["name"] for dataset in choices(shared["dataset"])}
+    num_configurations = count(template)
+    datasets = {_as_table(dataset)["name"] for dataset in choices(template["dataset"])}
     first = tuple(choices(seed))
-    looks = compare.decide.numbers() if compare.decide else looks_up_to() if is_asked else ()
+    looks = compare.decide.look_sizes() if compare.decide else default_looks() if is_asked else ()
     if not looks:
         return None
     if num_configurations == 1:
@@ -275,13 +226,13 @@ def _check_declared(compare: Compare, seed: Any) -> None:
         )
 
 
-def _with_baseline(compare: Compare, shared: Mapping[str, Any]) -> Compare:
+def _with_baseline(compare: Compare, template: Mapping[str, Any]) -> Compare:
     """Return the question with the first configuration as its baseline, unless it names one.
 
     Only its dataset knows which augmentation ``default`` is. Such a configuration is the baseline as the first row.
     """
-    axes = axis_keys(shared)
-    first = _flat_trial(next(expand(shared)))
+    axes = axis_keys(template)
+    first = _flat_trial(next(expand(template)))
     baseline = {key: first[key] for key in compare.by or axes if key in axes and key in first}
     if compare.baseline or DEFAULT in part_names(str(baseline.get("augmentation", "")), kind="augmentation"):
         return compare
@@ -355,16 +306,6 @@ def _flat_trial(table: Mapping[str, Any]) -> dict[str, JsonValue]:
         flat[key] = plugin.get("name", value)
         flat |= {f"{key}.{param}": plugin[param] for param in plugin if param != "name"}
     return flat
-
-
-def _first_repeat(identities: Iterable[Hashable]) -> tuple[int, int] | None:
-    """Return the positions of the first two items that are equal."""
-    seen: dict[Hashable, int] = {}
-    for position, identity in enumerate(identities):
-        if identity in seen:
-            return seen[identity], position
-        seen[identity] = position
-    return None
 
 
 def _check_values(table: Mapping[str, Any]) -> None:

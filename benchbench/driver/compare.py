@@ -9,12 +9,12 @@ from benchbench.compare import against_published, compare_datasets, compare_popu
 from benchbench.compare import compare_models as compare_predictions
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import with_comparisons
-from benchbench.compare.warnings import on_late_baseline
-from benchbench.driver.repeated_looks import compare_at_this_look, compare_groups_at_this_look
+from benchbench.compare.warnings import late_baseline_warnings
+from benchbench.driver.repeated_looks import LookRecorder, compare_and_record_look, compare_groups_and_record_looks
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, closest
-from benchbench.tracking.remembered_looks import look_memory
+from benchbench.tracking.look_history import open_look_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ def compare(
     watcher: Watcher | None = None,
     **options: Unpack[QuestionOptions],
 ) -> Comparison:
-    """Return the comparison of an experiment's configurations over their seeds.
+    """Return the comparison of an experiment's configurations over their seeds, and record this look at it.
 
     ``experiment`` is an MLflow experiment, by default that of ``bench run``. ``grid`` is a grid file: only its trials
     are compared, as its ``[compare]`` says. ``options`` override that: ``by`` (keys that make a row,
@@ -58,8 +58,9 @@ def compare(
     study = Study.of_experiment(experiment, grid)
     question = study.question(options)
     records = find_records(study, note)
-    with look_memory(study.experiment) as memory:
-        comparison = compare_at_this_look(records, question, study.design, memory, note, earlier=study.earlier)
+    with open_look_history(study.experiment) as history:
+        recorder = LookRecorder(history, note, study.design, study.earlier)
+        comparison = compare_and_record_look(records, question, recorder)
     return _with_warnings_of_study(comparison, question, study)
 
 
@@ -71,7 +72,7 @@ def compare_groups(
     watcher: Watcher | None = None,
     **options: Unpack[QuestionOptions],
 ) -> tuple[ComparedGroup, ...]:
-    """Return the comparison of each group of trials that can be compared.
+    """Return the comparison of each group of trials that can be compared, and record a look at each.
 
     The arguments are those of :func:`compare`. With ``population``, each group is also compared on images like its test
     images. Raises :class:`~benchbench.errors.BenchError` if no group can be compared, or if a trial keeps no
@@ -83,15 +84,16 @@ def compare_groups(
     records = find_records(study, note)
     if population:
         _note_design(study, "on images like these", note)
-    return groups_of(study, question, records, note, population=population)
+    return compare_study_groups(study, question, records, note, population=population)
 
 
-def groups_of(
+def compare_study_groups(
     study: Study, question: Compare, records: Sequence[Record], note: Callable[[str], None], *, population: bool = False
 ) -> tuple[ComparedGroup, ...]:
-    """Return the comparison of each group of these records, with what the study warns of."""
-    with look_memory(study.experiment) as memory:
-        groups = compare_groups_at_this_look(records, question, study.design, memory, note, earlier=study.earlier)
+    """Record a look at each group of these records, and return their comparisons with what the study warns of."""
+    with open_look_history(study.experiment) as history:
+        recorder = LookRecorder(history, note, study.design, study.earlier)
+        groups = compare_groups_and_record_looks(records, question, recorder)
     groups = _with_populations(groups, question) if population else groups
     return with_comparisons(groups, lambda each: _with_warnings_of_study(each, question, study))
 
@@ -105,7 +107,7 @@ def _with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tup
 
 def _with_warnings_of_study(comparison: Comparison, question: Compare, study: Study) -> Comparison:
     """Return a comparison with what its study warns of, and if its baseline was named when the results were known."""
-    late = on_late_baseline(comparison) if question.baseline != study.compare.baseline else ()
+    late = late_baseline_warnings(comparison) if question.baseline != study.compare.baseline else ()
     return replace(comparison, warnings=(*comparison.warnings, *study.warnings, *late))
 
 

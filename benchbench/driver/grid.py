@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from benchbench.config import grid_file
 from benchbench.config.files import read_text
+from benchbench.config.grid_checks import check_grid
 from benchbench.driver.grid_lock import GridLock
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
@@ -88,7 +89,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     has_report = settings.artifacts != "none"
 
     def check(specs: list[Spec]) -> None:
-        read.check(specs)
+        check_grid(read, specs)
         if not yes:
             state.check_unchanged(specs)
 

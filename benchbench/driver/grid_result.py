@@ -11,7 +11,7 @@ from benchbench.config.differences import describe_spec, varying
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchbench.compare.adaptive import Course
+    from benchbench.compare.adaptive import AdaptiveProgress
     from benchbench.config.spec import Spec
     from benchbench.driver.plan import Planned
     from benchbench.errors import BenchError
@@ -55,7 +55,7 @@ class GridResult:
     is_delivered: bool = True
     run: MlflowRun | None = None
     has_report: bool = False
-    course: Course | None = None
+    course: AdaptiveProgress | None = None
 
     @property
     def records(self) -> list[Record]:

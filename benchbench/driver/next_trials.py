@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from benchbench.compare.adaptive import Course
+    from benchbench.compare.adaptive import AdaptiveProgress
     from benchbench.driver.plan import Planned
     from benchbench.driver.watcher import Watcher
     from benchbench.protocol.jobs import TrialJob
@@ -17,37 +18,44 @@ if TYPE_CHECKING:
 _NOT_READY = "some of its trials could not start; fix the problem, or remove their configurations from the file"
 
 
-class NextTrials:
-    """All trials that are left to do, at once. ``wanted`` are those of the plan that were asked for so far."""
+class NextTrials(ABC):
+    """What is trained next. ``wanted`` are the trials of the plan that were asked for so far."""
 
-    course: Course | None = None
+    course: AdaptiveProgress | None = None
 
-    def __init__(self, plan: Sequence[Planned], jobs: Mapping[str, TrialJob]) -> None:
-        self.wanted: tuple[Planned, ...] = tuple(plan)
+    def __init__(self, wanted: Sequence[Planned], jobs: Mapping[str, TrialJob]) -> None:
+        self.wanted: tuple[Planned, ...] = tuple(wanted)
         self._left = dict(jobs)
 
+    @abstractmethod
     def next(self) -> list[TrialJob]:
         """Return what to train next, once the jobs before have ended; nothing at the end."""
-        return self._take(list(self._left))
 
     def _take(self, spec_ids: Sequence[str]) -> list[TrialJob]:
         return [self._left.pop(spec_id) for spec_id in spec_ids if spec_id in self._left]
 
 
-class LookByLook(NextTrials):
+class AllTrials(NextTrials):
+    """All trials that are left to do, at once."""
+
+    def next(self) -> list[TrialJob]:
+        """Return all jobs, and then nothing."""
+        return self._take(list(self._left))
+
+
+class AdaptiveTrials(NextTrials):
     """Look after look: a look is taken once all of its trials have ended, however they did."""
 
     def __init__(
         self,
         plan: Sequence[Planned],
         jobs: Mapping[str, TrialJob],
-        course: Course,
+        course: AdaptiveProgress,
         record_of: Callable[[Planned], Record | None],
         watcher: Watcher,
     ) -> None:
-        super().__init__(plan, jobs)
-        self.course: Course = course
-        self.wanted = ()
+        super().__init__((), jobs)
+        self.course: AdaptiveProgress = course
         self._plan = tuple(plan)
         self._record_of = record_of
         self._records: dict[str, Record] = {}

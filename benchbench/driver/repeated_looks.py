@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare import compare_records, formatting
-from benchbench.compare.adaptive import follow
+from benchbench.compare.adaptive import replay_looks
 from benchbench.compare.configurations import one_per_trial
-from benchbench.compare.designed_comparison import compare_as_designed
+from benchbench.compare.designed_comparison import compare_by_design
 from benchbench.compare.groups import ComparedGroup, Group, num_configurations, split
 from benchbench.errors import SpecError, TrackingError
 
@@ -21,29 +21,53 @@ if TYPE_CHECKING:
     from benchbench.config.compare_section import Compare
     from benchbench.config.design import Design
     from benchbench.records.record import Record
-    from benchbench.tracking.remembered_looks import LookMemory
+    from benchbench.tracking.look_history import LookHistory
 
 
-def compare_groups_at_this_look(
-    records: Sequence[Record],
-    question: Compare,
-    design: Design | None,
-    memory: LookMemory,
-    note: Callable[[str], None],
-    *,
-    earlier: Sequence[Design] = (),
-) -> tuple[ComparedGroup, ...]:
-    """Return the comparison of each group of trials that can be compared; a design is that of one group.
+@dataclass(frozen=True)
+class LookRecorder:
+    """Records looks at the comparisons of one experiment; ``note`` is told if that fails.
 
-    Raises :class:`~benchbench.errors.SpecError` if the question has no answer in any group.
+    ``design`` is the adaptive design of the trials, if they have one, and ``earlier`` are those that it had before its
+    file was changed.
     """
-    groups = _groups(records, question, design)
+
+    history: LookHistory
+    note: Callable[[str], None]
+    design: Design | None = None
+    earlier: Sequence[Design] = ()
+
+    def record(self, comparison: Comparison, records: Sequence[Record], *, is_declared: bool) -> list[int]:
+        """Record a look at a comparison, and return the number of trials at each look so far; none if that fails.
+
+        Looks of a design are not recorded, since its trials determine them. This look then stands behind those that
+        were recorded without it.
+        """
+        key, tests = _comparison_key(comparison.baseline, records), _tests(comparison, is_declared=is_declared)
+        try:
+            if self.design is None:
+                return self.history.record_look(key, tests)
+            return [*self.history.recorded_looks(key, tests), len(records)]
+        except TrackingError as error:
+            self.note(error.message)
+            return []
+
+
+def compare_groups_and_record_looks(
+    records: Sequence[Record], question: Compare, recorder: LookRecorder
+) -> tuple[ComparedGroup, ...]:
+    """Record a look at each group of trials that can be compared, and return the comparisons.
+
+    A design is that of one group. Raises :class:`~benchbench.errors.SpecError` if the question has no answer in any
+    group.
+    """
+    groups = _groups(records, question, recorder.design)
     compared, errors = [], []
     for part in groups:
-        is_of_design = len(groups) == 1 or _is_of(design, part.records)
-        of_part, before = (design, earlier) if is_of_design else (None, ())
+        is_of_design = len(groups) == 1 or _is_of(recorder.design, part.records)
+        part_recorder = recorder if is_of_design else replace(recorder, design=None, earlier=())
         try:
-            comparison = compare_at_this_look(part.records, question, of_part, memory, note, earlier=before)
+            comparison = compare_and_record_look(part.records, question, part_recorder)
         except SpecError as error:
             errors.append(error)
             compared.append(ComparedGroup(part.heading, part.records, obstacle=error.message))
@@ -54,42 +78,33 @@ def compare_groups_at_this_look(
     return tuple(compared)
 
 
-def compare_at_this_look(
-    records: Sequence[Record],
-    question: Compare,
-    design: Design | None,
-    memory: LookMemory,
-    note: Callable[[str], None],
-    *,
-    earlier: Sequence[Design] = (),
-) -> Comparison:
-    """Return the comparison of a design or, if none was declared, at the level of this look.
+def compare_and_record_look(records: Sequence[Record], question: Compare, recorder: LookRecorder) -> Comparison:
+    """Record a look at a comparison, and return it: that of a design or, if none was declared, at this look's level.
 
     The first look has the whole level, the second half of it, the third a quarter. They add up to less than twice the
     level, however often somebody adds seeds and looks again. Only a design that was declared before the first look
-    keeps to the level, and a warning tells if looks were taken before, or by ``earlier`` designs. ``note`` is told if
-    the looks cannot be remembered.
+    keeps to the level, and a warning tells if looks were taken before, or by earlier designs.
     """
-    comparison = compare_as_designed(records, question, design)
-    changed = _on_earlier(records, question, design, earlier)
-    comparison = replace(comparison, warnings=(*comparison.warnings, *changed))
-    identity = _identity(comparison.baseline, records)
-    tests = _tests(comparison, is_declared=question.seeds is not None)
-    try:
-        looks = memory.look(identity, tests) if design is None else [*memory.past(identity, tests), len(records)]
-    except TrackingError as error:
-        note(error.message)
-        return comparison
-    if len(looks) <= 1:
-        return comparison
-    whole = 1 - question.confidence
-    if design is not None or question.seeds is not None:
-        late = _on_late_design("seeds" if design is None else "decide", looks, whole)
-        return replace(comparison, warnings=(*comparison.warnings, late))
-    level = whole / 2 ** (len(looks) - 1)
-    again = compare_records(records, question.model_copy(update={"confidence": 1 - level}))
-    warnings = (*again.warnings, *changed, _warning(looks, level, whole))
-    return replace(again, warnings=warnings, level_of_looks=2 * whole - level)
+    comparison = compare_by_design(records, question, recorder.design)
+    changed = _earlier_design_warnings(records, question, recorder)
+    is_declared = question.seeds is not None
+    looks = recorder.record(comparison, records, is_declared=is_declared)
+    if len(looks) > 1 and recorder.design is None and not is_declared:
+        comparison = _compare_at_look(len(looks), records, question)
+    repeated = _look_warnings(looks, question, recorder.design)
+    return replace(comparison, warnings=(*comparison.warnings, *changed, *repeated))
+
+
+def _compare_at_look(number: int, records: Sequence[Record], question: Compare) -> Comparison:
+    """Return the comparison at the level of its second or a later look."""
+    planned = 1 - question.confidence
+    level = _level_of_look(number, planned)
+    comparison = compare_records(records, question.model_copy(update={"confidence": 1 - level}))
+    return replace(comparison, level_of_looks=2 * planned - level)
+
+
+def _level_of_look(number: int, planned: float) -> float:
+    return planned / 2 ** (number - 1)
 
 
 def _groups(records: Sequence[Record], question: Compare, design: Design | None) -> tuple[Group, ...]:
@@ -104,29 +119,28 @@ def _is_of(design: Design | None, records: Sequence[Record]) -> bool:
     return design is not None and num_configurations(records) == design.num_configurations
 
 
-def _identity(baseline: Row, records: Sequence[Record]) -> str:
+def _comparison_key(baseline: Row, records: Sequence[Record]) -> str:
     """Return a key that looks at the same baseline on the same images share, whatever is compared with it."""
     images = sorted({(record.spec.dataset.name, record.data_digest) for record in records})
     return json.dumps([baseline.configurations, images])
 
 
-def _on_earlier(
-    records: Sequence[Record], question: Compare, design: Design | None, earlier: Sequence[Design]
-) -> tuple[str, ...]:
-    """Return a warning if looks were taken by designs that look at other seeds than this one."""
-    others = {(one.seeds, one.looks): one for one in earlier if not one.has_looks_of(design)}
+def _earlier_design_warnings(records: Sequence[Record], question: Compare, recorder: LookRecorder) -> tuple[str, ...]:
+    """Return a warning if looks were taken by earlier designs that look at other seeds than the present one."""
+    design = recorder.design
+    others = {(one.seeds, one.looks): one for one in recorder.earlier if not one.has_looks_of(design)}
     taken: list[str] = []
     for one in others.values():
         number = design.num_configurations if design else one.num_configurations
-        course = follow(one_per_trial(records), question, replace(one, num_configurations=number))
-        if course.comparisons:
-            taken.append(", ".join(map(str, one.looks[: len(course.comparisons)])))
+        progress = replay_looks(one_per_trial(records), question, replace(one, num_configurations=number))
+        if progress.comparisons:
+            taken.append(", ".join(map(str, one.looks[: len(progress.comparisons)])))
     if not taken:
         return ()
-    whole = 1 - question.confidence
+    planned = 1 - question.confidence
     text = (
         f"`decide` was changed after looks at {' and '.join(taken)} seeds: each of its versions has a level of its own,"
-        f" so the chance of a false verdict in any of them is up to {formatting.percent((len(taken) + 1) * whole)}"
+        f" so the chance of a false verdict in any of them is up to {formatting.percent((len(taken) + 1) * planned)}"
     )
     return (text,)
 
@@ -150,20 +164,33 @@ def _tests(comparison: Comparison, *, is_declared: bool) -> dict[str, int]:
     }
 
 
-def _on_late_design(key: str, looks: Sequence[int], whole: float) -> str:
+def _look_warnings(looks: Sequence[int], question: Compare, design: Design | None) -> tuple[str, ...]:
+    """Return a warning if there were looks before this one."""
+    planned = 1 - question.confidence
+    if len(looks) <= 1:
+        return ()
+    if design is not None:
+        return (_late_design_warning("decide", looks, planned),)
+    if question.seeds is not None:
+        return (_late_design_warning("seeds", looks, planned),)
+    return (_repeated_look_warning(looks, planned),)
+
+
+def _late_design_warning(key: str, looks: Sequence[int], planned: float) -> str:
     return (
         f"this comparison was judged before, with {_numbers(looks[:-1])} trials, when `{key}` in [compare] did not say"
         f" so: each look has a level of its own, so the chance of a false verdict in any of them is up to"
-        f" {formatting.percent(len(looks) * whole)}"
+        f" {formatting.percent(len(looks) * planned)}"
     )
 
 
-def _warning(looks: Sequence[int], level: float, whole: float) -> str:
-    planned, stricter, together = (formatting.percent(value) for value in (whole, level, 2 * whole - level))
+def _repeated_look_warning(looks: Sequence[int], planned: float) -> str:
+    level = _level_of_look(len(looks), planned)
+    asked, stricter, together = map(formatting.percent, (planned, level, 2 * planned - level))
     return (
         f"look {len(looks)} at this comparison, after looks at {_numbers(looks[:-1])} trials: since each look is a"
         f" chance of a false verdict, verdicts and intervals are at {stricter}. All looks together have a level of"
-        f" {together}, not {planned}. They keep to {planned}"
+        f" {together}, not {asked}. They keep to {asked}"
         " only if `seeds` or `decide` in [compare] says beforehand when to look"
     )
 

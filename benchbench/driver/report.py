@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_records
 from benchbench.compare.configurations import find_keys, one_per_trial
-from benchbench.driver.compare import groups_of
+from benchbench.driver.compare import compare_study_groups
 from benchbench.driver.settings import check_output, writing
 from benchbench.driver.study import Study, find_records
 from benchbench.driver.watcher import Watcher
@@ -107,7 +107,7 @@ def write(
 
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
-    groups = groups_of(study, question, records, note, population=population)
+    groups = compare_study_groups(study, question, records, note, population=population)
     published = (
         against_published(records, study.expected, confidence=question.confidence, targets=question.targets)
         if study.expected

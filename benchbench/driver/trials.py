@@ -16,7 +16,7 @@ from benchbench.driver.executor_and_tracker import open_services
 from benchbench.driver.grid_result import GridResult, Trial
 from benchbench.driver.kept_artifacts import Artifacts, Best
 from benchbench.driver.listeners import load_listeners
-from benchbench.driver.next_trials import LookByLook, NextTrials
+from benchbench.driver.next_trials import AdaptiveTrials, AllTrials, NextTrials
 from benchbench.driver.plan import check_resumable, plan
 from benchbench.driver.resolving import resolve
 from benchbench.errors import BenchError, SpecError
@@ -30,7 +30,7 @@ from benchbench.records.record import MlflowRun
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from benchbench.compare.adaptive import Course
+    from benchbench.compare.adaptive import AdaptiveProgress
     from benchbench.compare.groups import ComparedGroup
     from benchbench.config.design import Design
     from benchbench.config.grid_file import GridFile
@@ -72,13 +72,13 @@ class Trials:
         return self.grid.name if self.grid else ""
 
     @property
-    def course_before(self) -> Course | None:
+    def course_before(self) -> AdaptiveProgress | None:
         """Return the course of an adaptive design before its first look, or None for another."""
         if self.grid is None or self.grid.design is None:
             return None
-        from benchbench.compare.adaptive import Course
+        from benchbench.compare.adaptive import AdaptiveProgress
 
-        return Course.begin(self.grid.compare, self.grid.design)
+        return AdaptiveProgress.begin(self.grid.compare, self.grid.design)
 
 
 def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResult:
@@ -155,7 +155,7 @@ class _Work:
 
     def _run_one(self) -> GridResult:
         ending = self._train(list(self.jobs.values()), self.artifacts.complete, parent_run_id=None)
-        return self._result(ending, NextTrials(self.plan, self.jobs), is_delivered=self._deliver())
+        return self._result(ending, AllTrials(self.plan, self.jobs), is_delivered=self._deliver())
 
     def _run_grid(self, grid: GridFile, *, cut_off: Collection[str]) -> GridResult:
         best = Best(self.artifacts, [item for item in self.plan if item.action == "skip"], cut_off=cut_off)
@@ -194,8 +194,8 @@ class _Work:
     def _batches(self, store: Store) -> NextTrials:
         course = self.trials.course_before
         if course is None:
-            return NextTrials(self.plan, self.jobs)
-        return LookByLook(self.plan, self.jobs, course, lambda item: self._known(item, store), self.watcher)
+            return AllTrials(self.plan, self.jobs)
+        return AdaptiveTrials(self.plan, self.jobs, course, lambda item: self._known(item, store), self.watcher)
 
     def _train_batches(
         self,
@@ -315,19 +315,20 @@ class _Work:
         *,
         is_over: bool,
     ) -> GridPage:
-        from benchbench.driver.repeated_looks import compare_groups_at_this_look
+        from benchbench.driver.repeated_looks import LookRecorder, compare_groups_and_record_looks
         from benchbench.report.grid_page import grid_page
-        from benchbench.tracking.remembered_looks import LookMemory
+        from benchbench.tracking.look_history import LookHistory
 
         records = [self._known(item, store) for item in batches.wanted]
         known = [record for record in records if record is not None]
-        memory, note = LookMemory(store.client, store.experiment_id), self.watcher.note
+        history = LookHistory(store.client, store.experiment_id)
+        recorder = LookRecorder(history, self.watcher.note, grid.design, earlier)
 
         def compare() -> tuple[ComparedGroup, ...]:
             if not is_over and grid.design is None and grid.compare.seeds is None:
                 # A look with fewer seeds than asked for would be of no use, and would cost part of the level.
                 raise SpecError("the grid ended before all of its trials had run")
-            return compare_groups_at_this_look(known, grid.compare, grid.design, memory, note, earlier=earlier)
+            return compare_groups_and_record_looks(known, grid.compare, recorder)
 
         return grid_page(
             grid,

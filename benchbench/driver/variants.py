@@ -12,6 +12,7 @@ from benchbench.config.axes import AXIS, axis_keys
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.defaults import Accelerate
 from benchbench.config.differences import describe_spec, is_match, value_text
+from benchbench.config.grid_checks import check_grid
 from benchbench.config.kinds import KINDS, plain_key
 from benchbench.config.spec import read_settings
 from benchbench.driver.settings import check_choice
@@ -68,7 +69,7 @@ def read_variants(options: VariantOptions) -> GridFile:
     }
     overrides = {key: value for key, value in overrides.items() if value is not None}
     grid = _from_names(options, overrides) if options.dataset else _from_file(options, overrides)
-    grid = replace(grid, shared={**grid.shared, "seed": grid.seeds[0]})
+    grid = replace(grid, template={**grid.template, "seed": grid.seeds[0]})
     if grid.num_trials * len(read_accelerate(options)) == 1:
         raise SpecError("there is only one variant, so there is nothing to compare it with", hint=TO_VARY)
     return grid
@@ -97,7 +98,7 @@ def name_variants(
     Raises :class:`SpecError` if they differ in more than one thing and ``by`` does not name it, and for a baseline
     that none of them is.
     """
-    grid.check(specs)
+    check_grid(grid, specs)
     by = by or grid.compare.by
     keys = find_keys(specs, [key for key in by if key != ACCELERATE])
     besides = (*keys.pooled, *keys.confounded)
@@ -143,7 +144,7 @@ def _from_names(options: VariantOptions, overrides: dict[str, Any]) -> GridFile:
         path=Path("command line"),
         name=f"time {target} {options.dataset}",
         question="",
-        shared=table,
+        template=table,
         axes=axis_keys(table),
         compare=read_comparison({})[0],
         expected=(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from benchbench.compare.adaptive import Course
+    from benchbench.compare.adaptive import AdaptiveProgress
     from benchbench.driver.plan import Planned
     from benchbench.protocol.jobs import TimingJob, TrialJob
     from benchbench.protocol.timing_messages import Round
@@ -40,7 +40,7 @@ class Watcher:
     def decoding(self, text: str, num_decoded: int, num_images: int) -> None:
         """Receive how many images of a dataset have been decoded."""
 
-    def looked(self, course: Course) -> None:
+    def looked(self, course: AdaptiveProgress) -> None:
         """Receive the course of an adaptive design: before its plan is made, and after each look."""
 
     def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:

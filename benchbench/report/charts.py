@@ -23,7 +23,7 @@ WIDE_INCHES, NARROW_INCHES, HALF_INCHES = 10.0, 4.4, 5.4
 
 
 @dataclass(frozen=True)
-class Entry:
+class LegendEntry:
     """One line of a legend; pressing it hides what the chart marks with its number."""
 
     number: int
@@ -46,7 +46,7 @@ class Chart:
 
     wide: Markup
     narrow: Markup
-    legend: tuple[Entry, ...] = ()
+    legend: tuple[LegendEntry, ...] = ()
 
     @staticmethod
     def of(
@@ -63,24 +63,24 @@ class Chart:
                 Markup(to_svg(draw(inches), f"{name}-{inches}"))  # noqa: S704 - as above
                 for inches in widths
             )
-        return Chart(wide, narrow, tuple(Entry(number, text) for number, text in enumerate(names)))
+        return Chart(wide, narrow, tuple(LegendEntry(number, text) for number, text in enumerate(names)))
 
 
-def color(number: int) -> str:
-    """Return the colour of a configuration, by its number."""
-    return COLORS[number % len(COLORS)]
+def color(index: int) -> str:
+    """Return the colour of a configuration, by its index."""
+    return COLORS[index % len(COLORS)]
 
 
-def dashes(number: int) -> tuple[int, ...]:
-    """Return the dashes of a configuration, by its number: the lengths of lines and gaps, or none."""
+def dashes(index: int) -> tuple[int, ...]:
+    """Return the dashes of a configuration, by its index: the lengths of lines and gaps, or none."""
     # Pairs of colour and dashes would repeat after twelve configurations; the shift then gives new pairs.
-    return DASHES[(number + number // math.lcm(len(COLORS), len(DASHES))) % len(DASHES)]
+    return DASHES[(index + index // math.lcm(len(COLORS), len(DASHES))) % len(DASHES)]
 
 
-def line(number: int, *, width: float = 1.5) -> dict[str, Any]:
-    """Return how matplotlib draws the lines of a configuration, by its number."""
-    style = (0, tuple(length / 1.5 for length in dashes(number))) if dashes(number) else "solid"
-    return {"color": color(number), "linestyle": style, "linewidth": width}
+def line(index: int, *, width: float = 1.5) -> dict[str, Any]:
+    """Return how matplotlib draws the lines of a configuration, by its index."""
+    style = (0, tuple(length / 1.5 for length in dashes(index))) if dashes(index) else "solid"
+    return {"color": color(index), "linestyle": style, "linewidth": width}
 
 
 def whole_epochs(axes: Axes) -> None:

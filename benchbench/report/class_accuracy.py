@@ -61,11 +61,11 @@ def class_table(subject: Subject) -> ClassTable:
     )
     counts = [_image_counts(subject, records) for records in rows]
     columns = tuple(
-        tuple(_cell(records, class_name, of_row.get(class_name), confidence) for class_name in class_names)
-        for records, of_row in zip(rows, counts, strict=True)
+        tuple(_cell(records, class_name, row_counts.get(class_name), confidence) for class_name in class_names)
+        for records, row_counts in zip(rows, counts, strict=True)
     )
     # Classes of two datasets may have the same name, and another number of images in each.
-    numbers = {class_name: {of_row.get(class_name) for of_row in counts} - {None} for class_name in class_names}
+    numbers = {class_name: {row_counts.get(class_name) for row_counts in counts} - {None} for class_name in class_names}
     images = tuple(each.pop() if len(each) == 1 else None for each in numbers.values())
     return ClassTable(class_names, images, columns, confidence)
 

@@ -33,7 +33,7 @@ CHANNELS_OF_COLOUR = 3
 
 def draw_sheet(images: Mapping[str, SplitArrays], class_names: Sequence[str], *, image_size: int) -> Image.Image:
     """Return a sheet of images below their headings, cut or padded to ``image_size``, each with its class."""
-    strips = [_strip(heading, of_heading, class_names, image_size) for heading, of_heading in images.items()]
+    strips = [_strip(heading, split, class_names, image_size) for heading, split in images.items()]
     sheet = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), PAPER)
     top = 0
     for strip in strips:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from benchbench.report.figures import PredictedImage
+
 MAX_PIXELS = 128
 """The longer side of an image in a page; larger ones are made smaller."""
 
@@ -46,17 +48,6 @@ class SeenImages:
     numbered: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A test image and what the model predicted."""
-
-    address: str
-    class_name: str
-    prediction: str
-    probability: float
-    is_right: bool
-
-
 def class_images(path: Path) -> list[ClassImages]:
     """Return the training images in ``samples.npz`` by their classes."""
     with damage_named(path), np.load(path, allow_pickle=False) as samples:
@@ -67,12 +58,9 @@ def class_images(path: Path) -> list[ClassImages]:
         return [ClassImages(str(names[label]), tuple(addresses)) for label, addresses in per_class.items()]
 
 
-def predicted_images(path: Path) -> list[Judged]:
-    """Return the test images in ``samples.npz``, the right ones first, as they lie there."""
-    return [
-        Judged(address(image.image), image.class_name, image.prediction, image.probability, image.is_right)
-        for image in read_predicted_images(path)
-    ]
+def predicted_images(path: Path) -> list[tuple[str, PredictedImage]]:
+    """Return the test images in ``samples.npz`` with their addresses, in their order there: the correct ones first."""
+    return [(address(image.image), image) for image in read_predicted_images(path)]
 
 
 def seen_images(path: Path, *, augmentation: str) -> SeenImages:

@@ -29,8 +29,8 @@ def facts_of(record: Record, artifacts: Path) -> Facts:
 
 def differing(facts: Sequence[Facts]) -> tuple[str, ...]:
     """Return the names of what is not the same for all trials."""
-    names = dict.fromkeys(name for of_one in facts for name in of_one)
-    return tuple(name for name in names if len({of_one.get(name) for of_one in facts}) > 1)
+    names = dict.fromkeys(name for trial_facts in facts for name in trial_facts)
+    return tuple(name for name in names if len({trial_facts.get(name) for trial_facts in facts}) > 1)
 
 
 def common(facts: Sequence[Facts]) -> Facts:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito, "Color Universal Design", 2008: everyone can tell them apart, also in grey.
 TRAIN_COLOR, VAL_COLOR, BAR_COLOR = "#0072B2", "#D55E00", "#0072B2"
-RIGHT_COLOR, WRONG_COLOR = "#1A7F37", "#C62828"
+CORRECT_COLOR, WRONG_COLOR = "#1A7F37", "#C62828"
 _MAX_NUMBERED_CLASSES = 24
 _MAX_NAMED_CLASSES = 100
 _MAX_MARKED_EPOCHS = 40
@@ -70,7 +70,7 @@ class PredictedImage:
     probability: float
 
     @property
-    def is_right(self) -> bool:
+    def is_correct(self) -> bool:
         """Tell whether the model was right."""
         return self.class_name == self.prediction
 
@@ -149,37 +149,56 @@ def confusion_matrix(
 
     Cells are darker the larger their fraction of the true class; ``inches`` is the width of the figure.
     """
-    totals = counts.sum(axis=1, keepdims=True)
     inches = inches or min(3.2 + 0.52 * len(class_names), 15.0)
     figure = Figure(figsize=(inches, inches))
     axes = figure.subplots()
-    is_numbered = len(class_names) <= _MAX_NUMBERED_CLASSES
-    size = min(_font_size(len(class_names)), 50 * inches / len(columns) / 2.6)
-    opacities = np.where(counts > 0, 0.08 + 0.62 * counts / np.maximum(totals, 1), 0.0)
-    if is_numbered:
-        for row, column in np.argwhere(counts):
-            count, total = counts[row, column], totals[row, 0]
-            cell = Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, color=BAR_COLOR, alpha=opacities[row, column])
-            mark(cell, f"{class_names[row]}, predicted as {columns[column]}: {count} of {total} ({count / total:.1%})")
-            axes.add_patch(cell)
-            axes.text(column, row, str(count), ha="center", va="center", color=TEXT_COLOR, fontsize=size)
+    font_size = min(_font_size(len(class_names)), 50 * inches / len(columns) / 2.6)
+    opacities = np.where(counts > 0, 0.08 + 0.62 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), 0.0)
+    if len(class_names) <= _MAX_NUMBERED_CLASSES:
+        _draw_cells(axes, class_names, columns, counts, opacities=opacities, font_size=font_size)
     else:
-        # Thousands of cells as one image: drawn one by one they take a minute and megabytes.
-        cells = np.full((*counts.shape, 4), to_rgba(BAR_COLOR))
-        cells[..., 3] = opacities
-        axes.imshow(cells, interpolation="nearest")
+        _draw_cells_as_image(axes, opacities)
+    _label_axes(axes, class_names, columns, font_size=font_size)
+    return figure
+
+
+def _draw_cells(
+    axes: Axes,
+    class_names: Sequence[str],
+    columns: Sequence[str],
+    counts: NDArray[np.int64],
+    *,
+    opacities: NDArray[np.float64],
+    font_size: float,
+) -> None:
+    totals = counts.sum(axis=1)
+    for row, column in np.argwhere(counts):
+        count, total = counts[row, column], totals[row]
+        cell = Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, color=BAR_COLOR, alpha=opacities[row, column])
+        mark(cell, f"{class_names[row]}, predicted as {columns[column]}: {count} of {total} ({count / total:.1%})")
+        axes.add_patch(cell)
+        axes.text(column, row, str(count), ha="center", va="center", color=TEXT_COLOR, fontsize=font_size)
+
+
+def _draw_cells_as_image(axes: Axes, opacities: NDArray[np.float64]) -> None:
+    # Thousands of cells drawn one by one take a minute and megabytes.
+    cells = np.full((*opacities.shape, 4), to_rgba(BAR_COLOR))
+    cells[..., 3] = opacities
+    axes.imshow(cells, interpolation="nearest")
+
+
+def _label_axes(axes: Axes, class_names: Sequence[str], columns: Sequence[str], *, font_size: float) -> None:
     # Names that cannot stand side by side are left out, evenly.
     every = math.ceil(len(class_names) / _MAX_NAMED_CLASSES)
-    names = [short(name) for name in columns[::every]]
-    axes.set_xticks(range(0, len(columns), every), names, rotation=90, fontsize=size)
-    axes.set_yticks(range(0, len(class_names), every), [short(name) for name in class_names[::every]], fontsize=size)
+    column_names, row_names = ([short(name) for name in names[::every]] for names in (columns, class_names))
+    axes.set_xticks(range(0, len(columns), every), column_names, rotation=90, fontsize=font_size)
+    axes.set_yticks(range(0, len(class_names), every), row_names, fontsize=font_size)
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(class_names) - 0.5, -0.5)
     axes.set_aspect("equal")
     axes.tick_params(length=0)
     axes.set_xlabel("prediction")
     axes.set_ylabel("true class")
-    return figure
 
 
 def predicted_images(images: list[PredictedImage], record: Record) -> Figure:
@@ -191,15 +210,17 @@ def predicted_images(images: list[PredictedImage], record: Record) -> Figure:
         axes.axis("off")
     for axes, image in zip(figure.axes, images, strict=False):
         show_image(axes, image.image)
-        axes.set_title(verdict(image), color=RIGHT_COLOR if image.is_right else WRONG_COLOR, fontsize=9, loc="center")
+        axes.set_title(
+            verdict(image), color=CORRECT_COLOR if image.is_correct else WRONG_COLOR, fontsize=9, loc="center"
+        )
     return figure
 
 
 def verdict(image: PredictedImage) -> str:
     """Return ``goldfish ✓ 97%``, or ``bullfrog ✗ 61%`` above ``is goldfish``."""
-    mark = "✓" if image.is_right else "✗"
-    line = f"{short(image.prediction)} {mark} {image.probability:.0%}"
-    return line if image.is_right else f"{line}\nis {short(image.class_name)}"
+    symbol = "✓" if image.is_correct else "✗"
+    line = f"{short(image.prediction)} {symbol} {image.probability:.0%}"
+    return line if image.is_correct else f"{line}\nis {short(image.class_name)}"
 
 
 def title(record: Record) -> str:

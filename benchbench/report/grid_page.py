@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from benchbench.compare import Comparison, Row
-    from benchbench.compare.adaptive import Course
+    from benchbench.compare.adaptive import AdaptiveProgress
     from benchbench.compare.groups import ComparedGroup
     from benchbench.compare.metric_values import Metric
     from benchbench.config.grid_file import GridFile
@@ -50,7 +50,7 @@ def grid_page(
     *,
     num_trials: int,
     compare: Callable[[], Sequence[ComparedGroup]],
-    course: Course | None = None,
+    course: AdaptiveProgress | None = None,
 ) -> GridPage:
     """Return the page of a grid: its question, how its trials ended, the results and what may be concluded.
 
@@ -79,7 +79,7 @@ def _lines(
     records: Sequence[Record],
     num_trials: int,
     compare: Callable[[], Sequence[ComparedGroup]],
-    course: Course | None,
+    course: AdaptiveProgress | None,
 ) -> Iterator[str]:
     if grid.question:
         yield f"**{grid.question}**\n"
@@ -104,7 +104,7 @@ def _lines(
     yield f"{names} `bench compare` says more.\n"
 
 
-def _course(course: Course | None, num_trials: int) -> tuple[str, ...]:
+def _course(course: AdaptiveProgress | None, num_trials: int) -> tuple[str, ...]:
     return summary(course, num_trials) if course else ()
 
 

@@ -7,16 +7,15 @@ import hashlib
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchbench.compare.across_datasets_tables import over_datasets
+from benchbench.compare.across_datasets_tables import overall_tables
 from benchbench.compare.answer import answer
-from benchbench.compare.comparison_tables import of_comparison, of_population, of_published
+from benchbench.compare.comparison_tables import group_tables, published_table
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.paths import write_atomically
 from benchbench.records import file_names
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
     from benchbench.compare.groups import ComparedGroup
     from benchbench.report.charts import Chart
     from benchbench.report.class_accuracy import ClassTable
+    from benchbench.report.embedded_images import ClassImages, SeenImages
+    from benchbench.report.figures import PredictedImage
+    from benchbench.report.report_tables import SortableTable
     from benchbench.report.subject import Subject
 
 _FOLDER = resources.files("benchbench.report") / "template"
@@ -52,26 +54,18 @@ def render(subject: Subject) -> str:
     )
     # NaN is not valid JSON: raise an error here instead of leaving one to the reader's browser.
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html").render(
-        _content(subject),
+        vars(_content(subject)),
         style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        script=_Script((_FOLDER / "report.js").read_text(encoding="utf-8")),
+        script=Markup(script),  # noqa: S704 - our own file
+        script_digest=_digest(script),
     )
 
 
-@dataclass(frozen=True)
-class _Script:
-    """The script of the page, and the digest by which the page allows it and no other."""
-
-    source: str
-
-    @cached_property
-    def text(self) -> Markup:
-        return Markup(self.source)  # noqa: S704 - our own file
-
-    @cached_property
-    def digest(self) -> str:
-        return f"sha256-{base64.b64encode(hashlib.sha256(self.source.encode()).digest()).decode()}"
+def _digest(script: str) -> str:
+    """Return the digest by which the page allows its own script and no other."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 @dataclass(frozen=True)
@@ -86,7 +80,48 @@ class _Answer:
     facts: tuple[str, ...]
 
 
-def _content(subject: Subject) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _BestTrial:
+    """The best trial by validation: its name, its position among all trials, and the images that it keeps."""
+
+    name: str
+    position: int
+    num_classes: int
+    class_images: list[ClassImages]
+    predicted_images: list[tuple[str, PredictedImage]]
+    seen: SeenImages | None
+
+
+@dataclass(frozen=True)
+class _EachTrial:
+    """What is known of each trial, in their order: names, commands, and the values of the facts that differ."""
+
+    names: list[str]
+    commands: list[str]
+    differing: tuple[str, ...]
+    values: list[list[str | None]]
+    common: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The variables of the template."""
+
+    subject: Subject
+    date: str
+    answers: list[_Answer]
+    over_datasets: list[TextTable]
+    published: TextTable | None
+    trials: SortableTable
+    classes: SortableTable
+    times: SortableTable
+    charts: dict[str, Chart]
+    grid_command: str
+    best: _BestTrial | None
+    each_trial: _EachTrial
+
+
+def _content(subject: Subject) -> _Content:
     published, confidence = subject.published, subject.comparison.confidence
     table = class_table(subject)
     intervals = {
@@ -94,20 +129,20 @@ def _content(subject: Subject) -> dict[str, Any]:
         for number, group in enumerate(subject.groups)
         if group.comparison and (chart := interval_chart(group.comparison, f"intervals-{number}"))
     }
-    return {
-        "subject": subject,
-        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "answers": [_answer(group, number, intervals) for number, group in enumerate(subject.groups)],
-        "over_datasets": over_datasets(subject.over_datasets) if subject.over_datasets else [],
-        "published": of_published(published, confidence) if published else None,
-        "trials": report_tables.trial_table(subject),
-        "classes": report_tables.class_cells(table, subject),
-        "times": report_tables.time_table(subject),
-        "charts": _charts(subject, table) | intervals,
-        "grid_command": _grid_command(subject),
-        **_of_best(subject),
-        **_of_each(subject),
-    }
+    return _Content(
+        subject=subject,
+        date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        answers=[_answer(group, number, intervals) for number, group in enumerate(subject.groups)],
+        over_datasets=overall_tables(subject.over_datasets) if subject.over_datasets else [],
+        published=published_table(published, confidence) if published else None,
+        trials=report_tables.trial_table(subject),
+        classes=report_tables.class_cells(table, subject),
+        times=report_tables.time_table(subject),
+        charts=_charts(subject, table) | intervals,
+        grid_command=_grid_command(subject),
+        best=_best_trial(subject),
+        each_trial=_each_trial(subject),
+    )
 
 
 def _answer(group: ComparedGroup, number: int, intervals: dict[str, Chart]) -> _Answer:
@@ -115,13 +150,11 @@ def _answer(group: ComparedGroup, number: int, intervals: dict[str, Chart]) -> _
     if comparison is None:
         return _Answer(group.heading, (f"Nothing is compared: {group.obstacle}.",), "", (), (), ())
     name = f"intervals-{number}"
-    shown = [*of_comparison(comparison)]
-    shown += [of_population(group.over_images)] if group.over_images else []
     return _Answer(
         group.heading,
         answer(comparison),
         name if name in intervals else "",
-        tuple(shown),
+        tuple(group_tables(group)),
         comparison.warnings,
         comparison.facts,
     )
@@ -140,20 +173,19 @@ def _charts(subject: Subject, table: ClassTable) -> dict[str, Chart]:
     return charts
 
 
-def _of_best(subject: Subject) -> dict[str, Any]:
-    """Return the name of the best trial and the images that it keeps."""
+def _best_trial(subject: Subject) -> _BestTrial | None:
     best = subject.best
     if best is None:
-        return {"best": "", "best_position": -1, "num_classes": 0, "class_images": [], "judged": [], "seen": None}
+        return None
     path, seen = (subject.artifacts(best) / name for name in (file_names.SAMPLES, file_names.SEEN))
-    return {
-        "best": subject.trial_name(best),
-        "best_position": subject.records.index(best),
-        "num_classes": len(best.data.class_names),
-        "class_images": embedded_images.class_images(path) if path.exists() else [],
-        "judged": embedded_images.predicted_images(path) if path.exists() else [],
-        "seen": embedded_images.seen_images(seen, augmentation=best.spec.augmentation.name) if seen.exists() else None,
-    }
+    return _BestTrial(
+        name=subject.trial_name(best),
+        position=subject.records.index(best),
+        num_classes=len(best.data.class_names),
+        class_images=embedded_images.class_images(path) if path.exists() else [],
+        predicted_images=embedded_images.predicted_images(path) if path.exists() else [],
+        seen=embedded_images.seen_images(seen, augmentation=best.spec.augmentation.name) if seen.exists() else None,
+    )
 
 
 def _grid_command(subject: Subject) -> str:
@@ -164,21 +196,16 @@ def _grid_command(subject: Subject) -> str:
     return shlex.join(["bench", "grid", subject.grid_file, *experiment, *options])
 
 
-def _of_each(subject: Subject) -> dict[str, Any]:
-    """Return what is known of each trial, in their order."""
+def _each_trial(subject: Subject) -> _EachTrial:
     known = [facts.facts_of(record, subject.artifacts(record)) for record in subject.records]
     differing = facts.differing(known)
-    names = [
-        subject.trial_name(record) + ("" if record.status == "finished" else f" ({record.status})")
-        for record in subject.records
-    ]
-    commands = [facts.run_command(record, subject.artifacts(record)) for record in subject.records]
-    return {
-        "names": names,
-        "again": list(zip(names, commands, strict=True)),
-        "differences": {
-            "names": differing,
-            "trials": [[of_one.get(name) for name in differing] for of_one in known],
-        },
-        "common": facts.common(known),
-    }
+    return _EachTrial(
+        names=[
+            subject.trial_name(record) + ("" if record.status == "finished" else f" ({record.status})")
+            for record in subject.records
+        ],
+        commands=[facts.run_command(record, subject.artifacts(record)) for record in subject.records],
+        differing=differing,
+        values=[[trial_facts.get(name) for name in differing] for trial_facts in known],
+        common=facts.common(known),
+    )

@@ -24,7 +24,7 @@ PHASES = ("load", "train", "eval", "checkpoint", "other", "wall")
 
 
 @dataclass(frozen=True)
-class Cell:
+class SortableCell:
     """A text; ``order`` is the number that it is sorted by, if it is one, and ``link`` the address that it leads to."""
 
     text: str
@@ -33,17 +33,17 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
+class SortableTable:
     """Columns, rows whose first cell names them, and the columns that hold numbers."""
 
     name: str
     caption: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[SortableCell, ...], ...]
     numbers: frozenset[int] = field(default_factory=frozenset)
 
 
-def trial_table(subject: Subject) -> Table:
+def trial_table(subject: Subject) -> SortableTable:
     """Return every trial, the best by validation first and marked, those without results last."""
     best = subject.best
     records = sorted(subject.records, key=lambda record: record.rank, reverse=True)
@@ -59,7 +59,7 @@ def trial_table(subject: Subject) -> Table:
         "run",
     )
     first = 1 + len(subject.keys)
-    return Table(
+    return SortableTable(
         "trials",
         f"{subject.counts}. * is the best by validation; test results are not used to choose. Click a heading to sort.",
         columns,
@@ -70,7 +70,7 @@ def trial_table(subject: Subject) -> Table:
     )
 
 
-def time_table(subject: Subject) -> Table:
+def time_table(subject: Subject) -> SortableTable:
     """Return where the seconds of each configuration went, means over its finished trials."""
     rows = []
     for row, name in zip(subject.rows, subject.names, strict=True):
@@ -79,9 +79,9 @@ def time_table(subject: Subject) -> Table:
         epochs = [value for record in records if (value := values_of(record).get("seconds_per_epoch")) is not None]
         rows.append(
             (
-                Cell(name),
-                Cell(str(len(records)), len(records)),
-                *(_seconds([of_one[phase] for of_one in times]) for phase in PHASES),
+                SortableCell(name),
+                SortableCell(str(len(records)), len(records)),
+                *(_seconds([phase_seconds[phase] for phase_seconds in times]) for phase in PHASES),
                 _seconds(epochs, spread=True),
             )
         )
@@ -90,16 +90,16 @@ def time_table(subject: Subject) -> Table:
         "Seconds by phase, means over the finished trials. The phases add up to wall."
         " Seconds per epoch are of training passes without the first, which is often slower."
     )
-    return Table("times", caption, columns, tuple(rows), frozenset(range(1, len(columns))))
+    return SortableTable("times", caption, columns, tuple(rows), frozenset(range(1, len(columns))))
 
 
-def class_cells(table: ClassTable, subject: Subject) -> Table:
+def class_cells(table: ClassTable, subject: Subject) -> SortableTable:
     """Return the accuracy of each class in each configuration."""
     rows = tuple(
         (
-            Cell(class_name),
-            Cell("" if images is None else str(images), images),
-            *(Cell(column[number].text, _order(column[number].accuracy)) for column in table.columns),
+            SortableCell(class_name),
+            SortableCell("" if images is None else str(images), images),
+            *(SortableCell(column[number].text, _order(column[number].accuracy)) for column in table.columns),
         )
         for number, (class_name, images) in enumerate(zip(table.class_names, table.images, strict=True))
     )
@@ -108,21 +108,21 @@ def class_cells(table: ClassTable, subject: Subject) -> Table:
         f"Test accuracy by class with {100 * table.confidence:.6g} % intervals. t: Student's interval of the mean over"
         " seeds. Wilson: of a single trial, or seeds that are all equal, Wilson's interval over the images."
     )
-    return Table("classes-table", caption, columns, rows, frozenset(range(1, len(columns))))
+    return SortableTable("classes-table", caption, columns, rows, frozenset(range(1, len(columns))))
 
 
-def _trial(record: Record, number: int, subject: Subject, *, is_best: bool) -> tuple[Cell, ...]:
+def _trial(record: Record, number: int, subject: Subject, *, is_best: bool) -> tuple[SortableCell, ...]:
     flat, final, values = record.spec.flat(), record.final, values_of(record)
     return (
-        Cell(f"{number}{' *' if is_best else ''}", number),
+        SortableCell(f"{number}{' *' if is_best else ''}", number),
         *(_value(flat.get(key), is_there=key in flat) for key in subject.keys),
-        Cell(_status(record)),
+        SortableCell(_status(record)),
         _percent(final.val_accuracy if final else None),
         _percent(final.test_accuracy if final else None),
-        Cell(f"{len(record.epochs)} of {record.spec.epochs}", len(record.epochs)),
+        SortableCell(f"{len(record.epochs)} of {record.spec.epochs}", len(record.epochs)),
         _seconds([record.times.train] if record.times else []),
         _seconds([seconds] if (seconds := values.get("seconds_per_epoch")) is not None else []),
-        Cell(record.mlflow.run_id[:8], link=page_of(record.mlflow)) if record.mlflow else Cell(""),
+        SortableCell(record.mlflow.run_id[:8], link=page_of(record.mlflow)) if record.mlflow else SortableCell(""),
     )
 
 
@@ -132,11 +132,11 @@ def _status(record: Record) -> str:
     return f"{record.status}: {record.error.message}"
 
 
-def _value(value: JsonValue, *, is_there: bool) -> Cell:
+def _value(value: JsonValue, *, is_there: bool) -> SortableCell:
     if not is_there:
-        return Cell("")
+        return SortableCell("")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Cell(value_text(value), float(value) if is_number else None)  # type: ignore[arg-type]
+    return SortableCell(value_text(value), float(value) if is_number else None)  # type: ignore[arg-type]
 
 
 def _numeric(records: Sequence[Record], keys: Sequence[str]) -> set[int]:
@@ -149,16 +149,16 @@ def _numeric(records: Sequence[Record], keys: Sequence[str]) -> set[int]:
     }
 
 
-def _percent(fraction: float | None) -> Cell:
-    return Cell("") if fraction is None else Cell(f"{fraction:.1%}", _order(fraction))
+def _percent(fraction: float | None) -> SortableCell:
+    return SortableCell("") if fraction is None else SortableCell(f"{fraction:.1%}", _order(fraction))
 
 
-def _seconds(values: Sequence[float], *, spread: bool = False) -> Cell:
+def _seconds(values: Sequence[float], *, spread: bool = False) -> SortableCell:
     summary = summarise(values, confidence=0.95)
     if summary.mean is None:
-        return Cell("")
+        return SortableCell("")
     after = f" ± {summary.std:.2f}" if spread and summary.std is not None else ""
-    return Cell(f"{summary.mean:.2f}{after}", _order(summary.mean))
+    return SortableCell(f"{summary.mean:.2f}{after}", _order(summary.mean))
 
 
 def _order(value: float) -> float | None:

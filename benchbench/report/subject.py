@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from benchbench.compare.configurations import find_keys, group
+from benchbench.compare.configurations import find_keys, group, printed_name
 from benchbench.compare.groups import versions_of_images
 from benchbench.compare.metric_values import Metric
-from benchbench.compare.warnings import on_times
+from benchbench.compare.warnings import time_warnings
 from benchbench.config.differences import describe_spec, describe_values, varying
 from benchbench.report.trial_files import best
 
@@ -58,8 +58,8 @@ class Subject:
 
     def _by_version(self, row: Configuration) -> Iterator[Configuration]:
         for version in dict.fromkeys(map(self._version, row.trials.values())):
-            of_version = {unit: record for unit, record in row.trials.items() if self._version(record) == version}
-            yield replace(row, trials=of_version)
+            version_trials = {unit: record for unit, record in row.trials.items() if self._version(record) == version}
+            yield replace(row, trials=version_trials)
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -104,7 +104,7 @@ class Subject:
     def time_warnings(self) -> tuple[str, ...]:
         """Return what makes the times of the finished trials hard to compare."""
         finished = [record for record in self.records if record.status == "finished"]
-        return tuple(on_times(finished, [Metric.named("train_seconds")]))
+        return tuple(time_warnings(finished, [Metric.named("train_seconds")]))
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -141,4 +141,4 @@ def short_name(where: Mapping[str, JsonValue], keys: tuple[str, ...]) -> str:
         for key, part in zip(keys, last, strict=True)
         if key in where
     }
-    return describe_values(short, short) or "all trials"
+    return printed_name(describe_values(short, short))

@@ -12,7 +12,7 @@
     run_data.py           params, tags and descriptions of the runs of trials
     logged_models.py      the trained model as an MLflow logged model
     grid_runs.py          the run of a grid, and which of its trials are done
-    remembered_looks.py   how often a comparison was looked at
+    look_history.py       how often a comparison was looked at
     timing_runs.py        the runs of bench time
     exporting.py          writes runs into a results file
     importing.py          reads runs of a results file into the store

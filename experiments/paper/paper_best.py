@@ -51,7 +51,7 @@ def predictions(best: Trial | None, *, is_right: bool) -> Figure | str:
     if not path.exists():
         return f"the best trial {NO_IMAGES}"
     word = "right" if is_right else "wrong"
-    images = [image for image in read_predicted_images(path) if image.is_right == is_right]
+    images = [image for image in read_predicted_images(path) if image.is_correct == is_right]
     if not images:
         return f"no test image that was kept was predicted {word}"
     figure = predicted_images(images, best.record)

@@ -13,7 +13,7 @@ from scipy import stats
 from support.made_records import configuration
 
 from benchbench.compare import compare_datasets
-from benchbench.compare.across_datasets_tables import of_datasets, over_datasets
+from benchbench.compare.across_datasets_tables import dataset_tables, overall_tables
 from benchbench.compare.aggregates import interquartile_mean, probability_of_improvement
 from benchbench.compare.profiles import profiles
 from benchbench.compare.ranks import rank_over_datasets
@@ -58,7 +58,7 @@ def test_each_dataset_has_its_tables_and_all_of_them_have_ranks() -> None:
     baseline, better = compared.aggregates
     assert baseline.improvement is None
     assert better.improvement == pytest.approx(1.0)
-    tables = {table.title: table for table in of_datasets(compared)}
+    tables = {table.title: table for table in dataset_tables(compared)}
     assert len(tables) == 5
     assert tables["circles: test_accuracy (%; difference in points; higher is better)"].rows[1][-1].startswith("better")
     assert tables["ranks by test_accuracy"].rows[0] == ("optimizer.lr=0.1", "2.00", "baseline")
@@ -80,13 +80,13 @@ def test_targets_have_performance_profiles() -> None:
     compared = compare_datasets(three_datasets(), question(targets={"val_accuracy": 0.1}))
     assert compared.profiles is not None
     assert [profile.score for profile in compared.profiles] == [1.0, 1.0]
-    assert of_datasets(compared)[-1].rows[0][1:] == ("100", "100", "100", "100", "100", "1.000")
+    assert dataset_tables(compared)[-1].rows[0][1:] == ("100", "100", "100", "100", "100", "1.000")
 
 
 def test_the_columns_of_numbers_over_all_datasets_are_said_to_be_such() -> None:
     compared = compare_datasets(three_datasets(), question(targets={"val_accuracy": 0.1}))
     number = re.compile(r"[\d.]+( \.\. [\d.]+)?|")
-    for table in over_datasets(compared):
+    for table in overall_tables(compared):
         columns = zip(table.columns, *table.rows, strict=True)
         of_numbers = {name for name, *cells in columns if all(map(number.fullmatch, cells))}
         assert of_numbers == set(table.numbers), table.title
@@ -174,7 +174,7 @@ def test_what_differs_between_datasets_alone_is_told() -> None:
     mixed = [record for record in records if record.spec.dataset.name != "lines"] + other
     compared = compare_datasets(mixed, question())
     assert compared.differing == ("model",)
-    ranks = next(table for table in of_datasets(compared) if table.title.startswith("ranks"))
+    ranks = next(table for table in dataset_tables(compared) if table.title.startswith("ranks"))
     assert ranks.below[-1] == "warning: trials of one name differ between datasets in model"
     assert compare_datasets(records, question()).differing == ()
 

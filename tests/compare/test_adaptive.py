@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.made_records import configuration, ended, made, spec
 
-from benchbench.compare.adaptive import follow, summary
-from benchbench.compare.designed_comparison import compare_as_designed
+from benchbench.compare.adaptive import replay_looks, summary
+from benchbench.compare.designed_comparison import compare_by_design
 from benchbench.config.compare_section import Compare, read_comparison
 from benchbench.config.design import Design
 
@@ -40,19 +40,19 @@ def cell_of(comparison: Comparison, lr: float) -> Cell:
 
 def test_a_clear_difference_is_decided_at_the_first_look_and_needs_no_more_seeds() -> None:
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
-    course = follow(records, question(), DESIGN)
-    assert (course.is_over, course.next_seeds) == (True, ())
-    verdict = cell_of(course.comparison, OTHER).verdict
+    progress = replay_looks(records, question(), DESIGN)
+    assert (progress.is_over, progress.next_seeds) == (True, ())
+    verdict = cell_of(progress.comparison, OTHER).verdict
     assert verdict.kind == "better"
     assert verdict.words.startswith("better at 3 seeds (p = ")
 
 
 def test_an_unclear_difference_asks_for_the_seeds_of_the_next_look() -> None:
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, -0.05, 0.03])
-    course = follow(records, question(), DESIGN)
-    assert course.next_seeds == (0, 1, 2, 3, 4, 5)
-    assert course.wants(spec(4, lr=OTHER))
-    assert cell_of(course.comparison, OTHER).verdict.words.startswith("not decided yet with 3 of up to 6 seeds")
+    progress = replay_looks(records, question(), DESIGN)
+    assert progress.next_seeds == (0, 1, 2, 3, 4, 5)
+    assert progress.wants(spec(4, lr=OTHER))
+    assert cell_of(progress.comparison, OTHER).verdict.words.startswith("not decided yet with 3 of up to 6 seeds")
 
 
 def test_a_decided_configuration_gets_no_more_seeds_while_the_others_go_on() -> None:
@@ -62,27 +62,27 @@ def test_a_decided_configuration_gets_no_more_seeds_while_the_others_go_on() -> 
         *shifted(OTHER, [0.1, 0.101, 0.099]),
         *shifted(THIRD, [0.1, -0.05, 0.03]),
     ]
-    course = follow(records, question(), design)
-    assert [course.wants(spec(4, lr=lr)) for lr in (BASELINE, OTHER, THIRD)] == [True, False, True]
+    progress = replay_looks(records, question(), design)
+    assert [progress.wants(spec(4, lr=lr)) for lr in (BASELINE, OTHER, THIRD)] == [True, False, True]
     more = configuration(BASELINE, ACCURACIES[3:], first_seed=3) + configuration(THIRD, [0.66, 0.59, 0.7], first_seed=3)
-    end = follow([*records, *more], question(), design)
+    end = replay_looks([*records, *more], question(), design)
     assert end.is_over
     assert [len(cell_of(end.comparison, lr).values) for lr in (OTHER, THIRD)] == [3, 6]
-    assert cell_of(end.comparison, OTHER).verdict == cell_of(course.comparison, OTHER).verdict
+    assert cell_of(end.comparison, OTHER).verdict == cell_of(progress.comparison, OTHER).verdict
 
 
 def test_no_look_is_taken_before_all_of_its_trials_have_ended() -> None:
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101])
-    assert follow(records, question(), DESIGN).comparisons == ()
+    assert replay_looks(records, question(), DESIGN).comparisons == ()
     running = ended(spec(2, lr=OTHER), "running")
-    assert follow([*records, running], question(), DESIGN).comparisons == ()
-    words = cell_of(compare_as_designed(records, question(), DESIGN), OTHER).verdict.words
+    assert replay_looks([*records, running], question(), DESIGN).comparisons == ()
+    words = cell_of(compare_by_design(records, question(), DESIGN), OTHER).verdict.words
     assert words == "not compared: not judged before the first look, at 3 seeds of each configuration"
 
 
 def test_the_same_records_in_any_order_come_to_the_same_decisions() -> None:
     records = configuration(BASELINE, ACCURACIES) + shifted(OTHER, [0.05, 0.01, 0.04, 0.03, 0.05, 0.02])
-    ahead, behind = (follow(order, question(), DESIGN) for order in (records, records[::-1]))
+    ahead, behind = (replay_looks(order, question(), DESIGN) for order in (records, records[::-1]))
     assert ahead.decisions == behind.decisions
     assert len(ahead.comparisons) == 2
 
@@ -90,30 +90,30 @@ def test_the_same_records_in_any_order_come_to_the_same_decisions() -> None:
 def test_a_failed_trial_counts_as_ended_and_its_seed_is_left_out() -> None:
     others = shifted(OTHER, [0.1, 0.101, 0.099])
     records = configuration(BASELINE, ACCURACIES[:3]) + others[:2] + [ended(spec(2, lr=OTHER), "failed")]
-    course = follow(records, question(), DESIGN)
-    assert len(course.comparisons) == 1
-    assert cell_of(course.comparison, OTHER).summary.n == 2
+    progress = replay_looks(records, question(), DESIGN)
+    assert len(progress.comparisons) == 1
+    assert cell_of(progress.comparison, OTHER).summary.n == 2
 
 
 def test_a_configuration_whose_trials_all_fail_is_given_up_at_the_first_look() -> None:
     failed = [ended(spec(seed, lr=OTHER), "failed") for seed in range(3)]
-    course = follow(configuration(BASELINE, ACCURACIES[:3]) + failed, question(), DESIGN)
-    assert course.is_over
-    assert summary(course, 6)[1] == "Given up at 3 seeds: optimizer.lr=0.005, test_accuracy."
+    progress = replay_looks(configuration(BASELINE, ACCURACIES[:3]) + failed, question(), DESIGN)
+    assert progress.is_over
+    assert summary(progress, 6)[1] == "Given up at 3 seeds: optimizer.lr=0.005, test_accuracy."
 
 
 def test_a_configuration_that_stayed_at_chance_in_three_seeds_is_not_decided_yet() -> None:
     """Of a configuration of which every other seed learns, three in a row are no surprise."""
     at_chance = configuration(OTHER, [0.33, 0.34, 0.32])
-    course = follow(configuration(BASELINE, ACCURACIES[:3]) + at_chance, question(), DESIGN)
-    assert course.decisions["optimizer.lr=0.005", "test_accuracy"].p_value == pytest.approx(1 / 32)
-    assert not course.is_over
+    progress = replay_looks(configuration(BASELINE, ACCURACIES[:3]) + at_chance, question(), DESIGN)
+    assert progress.decisions["optimizer.lr=0.005", "test_accuracy"].p_value == pytest.approx(1 / 32)
+    assert not progress.is_over
 
 
 def test_intervals_of_a_look_hold_over_all_looks() -> None:
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.12, 0.09])
-    adaptive = cell_of(compare_as_designed(records, question(), DESIGN), OTHER).contrast
-    alone = cell_of(compare_as_designed(records, question(confidence=0.975)), OTHER).contrast
+    adaptive = cell_of(compare_by_design(records, question(), DESIGN), OTHER).contrast
+    alone = cell_of(compare_by_design(records, question(confidence=0.975)), OTHER).contrast
     assert adaptive
     assert alone
     assert adaptive.interval == alone.interval
@@ -121,16 +121,16 @@ def test_intervals_of_a_look_hold_over_all_looks() -> None:
 
 def test_a_declared_number_of_seeds_is_not_judged_before_it_is_complete() -> None:
     records = configuration(BASELINE, ACCURACIES[:4]) + shifted(OTHER, [0.1, 0.101, 0.099])
-    verdict = cell_of(compare_as_designed(records, question(seeds=4)), OTHER).verdict
+    verdict = cell_of(compare_by_design(records, question(seeds=4)), OTHER).verdict
     assert verdict.words == "not compared: not judged before the 4 seeds that were declared have run (3 so far)"
     records.append(made(spec(3, lr=OTHER), 0.74))
-    assert cell_of(compare_as_designed(records, question(seeds=4)), OTHER).verdict.kind == "better"
+    assert cell_of(compare_by_design(records, question(seeds=4)), OTHER).verdict.kind == "better"
 
 
 def test_targets_are_shown_beside_a_design_and_not_judged() -> None:
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
     asked = question(targets={"val_accuracy": 0.5})
-    comparison = compare_as_designed(records, asked, DESIGN)
+    comparison = compare_by_design(records, asked, DESIGN)
     (row,) = (row for row in comparison.rows if row.where == {"optimizer.lr": OTHER})
     assert row.cells["test_accuracy"].verdict.kind == "better"
     cell = row.cells["epochs_to_val_accuracy=0.5"]
@@ -146,13 +146,13 @@ def test_a_declared_number_is_one_of_seeds_and_not_of_trials() -> None:
         for seed, accuracy in enumerate(accuracies)
         for batch_size in (12, 24)
     ]
-    comparison = compare_as_designed(records, question(seeds=4, by=["optimizer.lr"]))
+    comparison = compare_by_design(records, question(seeds=4, by=["optimizer.lr"]))
     assert "have run (2 so far)" in cell_of(comparison, OTHER).verdict.words
 
 
 def test_seeds_beyond_those_declared_are_not_judged() -> None:
     records = configuration(BASELINE, ACCURACIES) + shifted(OTHER, [0.1, 0.101, 0.099, 0.1, 0.1, -0.5])
-    comparison = compare_as_designed(records, question(seeds=5))
+    comparison = compare_by_design(records, question(seeds=5))
     assert cell_of(comparison, OTHER).summary.n == 5
     assert "seeds: 5, as declared; 1 more are not judged" in comparison.facts
 
@@ -160,5 +160,5 @@ def test_seeds_beyond_those_declared_are_not_judged() -> None:
 @pytest.mark.parametrize("num_trials", [5, 6])
 def test_the_summary_compares_with_a_fixed_design(num_trials: int) -> None:
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
-    first = summary(follow(records, question(), DESIGN), num_trials)[0]
+    first = summary(replay_looks(records, question(), DESIGN), num_trials)[0]
     assert first.startswith(f"1 of 1 comparisons decided with {num_trials} trials. A fixed design of the same power")

@@ -14,7 +14,7 @@ from benchbench.compare import compare_records
 from benchbench.compare.answer import answer
 from benchbench.compare.formatting import mean, value
 from benchbench.compare.metric_values import Target
-from benchbench.compare.warnings import on_late_baseline
+from benchbench.compare.warnings import late_baseline_warnings
 from benchbench.errors import SpecError
 from benchbench.records.events import Resumed, Started
 from benchbench.records.record import Record
@@ -169,9 +169,9 @@ def test_the_best_row_as_a_baseline_named_late_is_pointed_out() -> None:
     records = [*configuration(1, [0.5, 0.51, 0.52]), *configuration(2, [0.6, 0.61, 0.62])]
     records += configuration(3, [0.55, 0.56, 0.57])
     for lr, which in ((1, "lowest"), (2, "highest"), (3, "")):
-        found = on_late_baseline(compare_records(records, question(baseline={"optimizer.lr": lr})))
+        found = late_baseline_warnings(compare_records(records, question(baseline={"optimizer.lr": lr})))
         assert [which in warning for warning in found] == ([True] if which else [])
-    assert on_late_baseline(compare_records(records[:6])) == ()
+    assert late_baseline_warnings(compare_records(records[:6])) == ()
 
 
 def test_other_code_data_and_versions_are_pointed_out() -> None:

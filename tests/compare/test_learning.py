@@ -10,7 +10,7 @@ from support.made_records import configuration, made, spec
 
 from benchbench.compare import compare_records
 from benchbench.compare.answer import answer
-from benchbench.compare.comparison_tables import of_comparison
+from benchbench.compare.comparison_tables import metric_tables
 from benchbench.config.compare_section import read_comparison
 
 
@@ -31,7 +31,7 @@ def test_seeds_that_did_not_learn_are_a_result_of_their_own() -> None:
     assert cell.verdict.kind == "better"
     assert cell.verdict.words.endswith(", among seeds that learned")
     assert cell.values["seed=5"] == 0.34
-    assert of_comparison(comparison)[-1].rows[1][1:4] == ("5 of 6", "43.6 .. 97.0", "1 at chance")
+    assert metric_tables(comparison)[-1].rows[1][1:4] == ("5 of 6", "43.6 .. 97.0", "1 at chance")
     assert "learned in 5 of 6 seeds" in answer(comparison)[-1]
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 from support.made_records import configuration, ended, made, spec
 
 from benchbench.compare import compare_populations
-from benchbench.compare.population import over_images
+from benchbench.compare.population import compare_over_images
 from benchbench.config.compare_section import read_comparison
 from benchbench.errors import SpecError
 from benchbench.records.known_runs import Predictions
@@ -42,7 +42,7 @@ def drawn(
 def test_without_variation_between_images_it_is_the_t_test_over_seeds() -> None:
     random = np.random.default_rng(0)
     a, b = (random.normal(mean, 0.01, (5, 1)) + np.zeros((5, 400)) for mean in (0.62, 0.60))
-    row = over_images(side(a), side(b), confidence=0.95)
+    row = compare_over_images(side(a), side(b), confidence=0.95)
     test = stats.ttest_rel(a[:, 0], b[:, 0])
     assert row.is_paired
     assert row.seed_fraction == pytest.approx(1)
@@ -55,7 +55,7 @@ def test_without_variation_between_images_it_is_the_t_test_over_seeds() -> None:
 def test_without_variation_between_seeds_it_is_the_t_test_over_images() -> None:
     random = np.random.default_rng(0)
     a, b = (np.repeat(random.random((1, 50)) < accuracy, 3, axis=0).astype(float) for accuracy in (0.7, 0.5))
-    row = over_images(side(a), side(b), confidence=0.95)
+    row = compare_over_images(side(a), side(b), confidence=0.95)
     assert row.seed_fraction == pytest.approx(0)
     assert row.p_value == pytest.approx(stats.ttest_rel(a[0], b[0]).pvalue)
 
@@ -66,7 +66,7 @@ def test_intervals_over_images_cover_the_truth_as_often_as_they_say(*, is_paired
     for _ in range(num_draws):
         a, b = drawn(random, (0.75, 0.70), seeds=4, images=150).astype(float)
         other = side(b) if is_paired else {f"seed={seed + 100}": row for seed, row in enumerate(b)}
-        row = over_images(side(a), other, confidence=0.95)
+        row = compare_over_images(side(a), other, confidence=0.95)
         assert row.interval is not None
         covered += 0.75 - 0.70 in row.interval
     assert 0.93 <= covered / num_draws <= 0.985

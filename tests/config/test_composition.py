@@ -9,6 +9,7 @@ import pytest
 
 import benchbench as bb
 from benchbench.config import grid_file
+from benchbench.config.grid_checks import check_grid
 from benchbench.config.spec import Draft, Spec, read_settings
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
@@ -135,7 +136,7 @@ def test_augmentations_and_their_parameters_can_be_axes(tmp_path: Path) -> None:
     grid = grid_file.load(path)
     assert grid.axes == ("augmentation", "augmentation.darker.p", "seed")
     specs = [REGISTRY.resolve(draft) for draft in grid.expand()]
-    grid.check(specs)
+    check_grid(grid, specs)
     assert [spec.augmentation.name for spec in specs[:4]] == ["none", "flip", "flip+darker", "flip+darker"]
     assert [spec.augmentation.params.get("darker.p") for spec in specs[:4]] == [None, None, 0.1, 0.2]
     assert len({spec.id for spec in specs}) == grid.num_trials == 8

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.grid_files import BASIS
 
+from benchbench.config.grid_checks import check_grid
 from benchbench.config.grid_file import GridFile, load
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
@@ -210,7 +211,7 @@ def test_the_same_trial_twice_is_refused_with_its_values(grid: Callable[..., Gri
 def test_trials_that_are_the_same_once_resolved_are_refused(grid: Callable[..., GridFile], registry: Registry) -> None:
     found = grid('optimizer = { grid = ["sgd", { name = "sgd", lr = 0.001 }] }')
     with pytest.raises(SpecError) as caught:
-        found.check(resolve(registry, found))
+        check_grid(found, resolve(registry, found))
     assert "trials 1 and 2 of 2 are the same: optimizer=sgd optimizer.lr=0.001" in caught.value.message
 
 
@@ -225,11 +226,11 @@ def test_an_axis_value_of_a_wrong_type_is_found_by_its_plugin(
 def test_compare_names_what_a_trial_has(grid: Callable[..., GridFile], registry: Registry) -> None:
     text = "epochs = { grid = [1, 2] }\n[compare]\n"
     well = grid(text + 'by = ["epochs"]')
-    well.check(resolve(registry, well))
+    check_grid(well, resolve(registry, well))
     for line in ('by = ["model.dropuot"]', "baseline = { model.dropuot = 0.5 }"):
         found = grid(text + line)
         with pytest.raises(SpecError, match=r"\[compare\] names 'model\.dropuot', which no trial has") as caught:
-            found.check(resolve(registry, found))
+            check_grid(found, resolve(registry, found))
         assert caught.value.hint == "did you mean 'model.dropout'?"
 
 
@@ -244,7 +245,7 @@ def test_a_question_that_the_trials_cannot_answer_is_refused(grid: Callable[...,
     ):
         read = grid(axes + lines)
         with pytest.raises(SpecError, match=re.escape(message)) as caught:
-            read.check(resolve(registry, read))
+            check_grid(read, resolve(registry, read))
         assert hint in caught.value.hint
 
 
@@ -252,14 +253,14 @@ def test_a_parameter_that_one_plugin_alone_has_may_be_asked_for(write: WriteGrid
     optimizers = 'optimizer = { grid = [{ name = "sgd", lr = 0.1 }, { name = "adam", lr = 0.001 }] }\n'
     question = '[compare]\nby = ["optimizer", "optimizer.lr"]'
     read = load(write('model = "alexnet"\ndataset = "digits"\n' + optimizers + question))
-    read.check(resolve(registry, read))
+    check_grid(read, resolve(registry, read))
 
 
 def test_a_baseline_is_one_of_each_dataset(write: WriteGrid, registry: Registry) -> None:
     axes = 'model = "alexnet"\ndataset = { grid = ["digits", "synthetic"] }\noptimizer = { grid = ["sgd", "adam"] }\n'
     question = '[compare]\nby = ["optimizer.name"]\nbaseline = { "optimizer.name" = "adam" }'
     read = load(write(axes + question))
-    read.check(resolve(registry, read))
+    check_grid(read, resolve(registry, read))
     assert read.compare.by == ("optimizer",)
     assert read.compare.baseline == {"optimizer": "adam"}
 
@@ -273,9 +274,9 @@ def test_a_baseline_or_an_expected_result_is_of_some_trial(grid: Callable[..., G
     ):
         found = grid(text + lines)
         with pytest.raises(SpecError, match=message):
-            found.check(resolve(registry, found))
+            check_grid(found, resolve(registry, found))
         overridden = grid(text + lines, "optimizer.lr=0.5")
-        overridden.check(resolve(registry, overridden))
+        check_grid(overridden, resolve(registry, overridden))
 
 
 def test_what_the_command_line_sets_is_no_part_of_a_baseline(write: WriteGrid, registry: Registry) -> None:
@@ -284,7 +285,7 @@ def test_what_the_command_line_sets_is_no_part_of_a_baseline(write: WriteGrid, r
     file = write('model = "alexnet"\ndataset = "digits"\n' + axes + question)
     read = load(file, ["optimizer.momentum=0.5"], decide=True)
     assert read.compare.baseline == {"optimizer.lr": 0.1}
-    read.check(resolve(registry, read))
+    check_grid(read, resolve(registry, read))
 
 
 def test_a_design_with_nothing_to_compare_is_refused_before_it_trains(write: WriteGrid, registry: Registry) -> None:
@@ -292,7 +293,7 @@ def test_a_design_with_nothing_to_compare_is_refused_before_it_trains(write: Wri
     file = write('model = "alexnet"\ndataset = "digits"\n' + axes + '[compare]\nby = ["optimizer.lr"]\n')
     read = load(file, ["optimizer.lr=0.3"], decide=True)
     with pytest.raises(SpecError, match=r"by 'optimizer\.lr', which has one value in all trials"):
-        read.check(resolve(registry, read))
+        check_grid(read, resolve(registry, read))
 
 
 def test_a_baseline_that_leaves_out_a_parameter_of_the_dataset_is_refused_before_it_trains(
@@ -301,7 +302,7 @@ def test_a_baseline_that_leaves_out_a_parameter_of_the_dataset_is_refused_before
     axes = 'model = "alexnet"\ndataset = { name = "digits", image_size = { grid = [8, 16] } }\n'
     read = load(write(axes + 'optimizer = { grid = ["sgd", "adam"] }\n[compare]\nbaseline = { optimizer = "adam" }'))
     with pytest.raises(SpecError, match=r"compare\.baseline selects several configurations: optimizer=adam") as caught:
-        read.check(resolve(registry, read))
+        check_grid(read, resolve(registry, read))
     assert "dataset.image_size" in caught.value.hint
 
 
@@ -316,4 +317,4 @@ def test_whatever_its_first_configuration_is_called_a_design_has_it_as_its_basel
     write: WriteGrid, registry: Registry, axis: str
 ) -> None:
     read = load(write('model = "alexnet"\ndataset = "digits"\n' + axis), decide=True)
-    read.check(resolve(registry, read))
+    check_grid(read, resolve(registry, read))

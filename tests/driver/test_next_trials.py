@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from support.comparisons import question
 from support.made_records import made, spec
 
-from benchbench.compare.adaptive import Course, follow
+from benchbench.compare.adaptive import AdaptiveProgress, replay_looks
 from benchbench.config.design import Design
-from benchbench.driver.next_trials import LookByLook
+from benchbench.driver.next_trials import AdaptiveTrials
 from benchbench.driver.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def test_a_configuration_that_cannot_start_ends_the_design_without_a_verdict_for
         return records.setdefault(of.id, made(of, 0.5 + of.optimizer.params["lr"] + 0.01 * of.seed))
 
     jobs: Any = {item.resolved.spec.id: item.resolved.spec.id for item in plan}
-    batches = LookByLook(plan, jobs, Course.begin(QUESTION, DESIGN), record_of, Watcher())
+    batches = AdaptiveTrials(plan, jobs, AdaptiveProgress.begin(QUESTION, DESIGN), record_of, Watcher())
     assert len(batches.next()) == 9
     assert batches.next() == []
-    assert batches.course.comparisons == follow(list(records.values()), QUESTION, DESIGN).comparisons == ()
+    assert batches.course.comparisons == replay_looks(list(records.values()), QUESTION, DESIGN).comparisons == ()
     assert "could not start" in batches.course.obstacle

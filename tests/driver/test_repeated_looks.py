@@ -14,7 +14,7 @@ from benchbench.config.design import Design
 from benchbench.driver.compare import compare
 from benchbench.records.state import state_folder
 from benchbench.tracking import Store
-from benchbench.tracking.remembered_looks import MAX_CHARACTERS, LookMemory, look_memory
+from benchbench.tracking.look_history import MAX_CHARACTERS, LookHistory, open_look_history
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,15 +149,15 @@ def test_trials_that_a_design_leaves_out_may_differ_in_more(store: Store, tmp_pa
 
 
 def test_a_mistake_in_a_comparison_is_not_called_trouble_of_the_store(store: Store) -> None:
-    with pytest.raises(KeyError, match="ours"), look_memory(store.experiment):
+    with pytest.raises(KeyError, match="ours"), open_look_history(store.experiment):
         raise KeyError("ours")
 
 
 def test_looking_again_at_the_same_hundreds_of_tests_is_no_new_look(store: Store) -> None:
-    memory = LookMemory(store.client, store.experiment_id)
+    history = LookHistory(store.client, store.experiment_id)
     tests = {f"test {number}": 6 + bool(number) for number in range(400)}
-    assert memory.look("question", tests) == [7]
-    assert memory.look("question", tests) == [7]
+    assert history.record_look("question", tests) == [7]
+    assert history.record_look("question", tests) == [7]
 
 
 def designed(max_seeds: int) -> Design:
@@ -194,11 +194,11 @@ def test_verdicts_about_several_grids_say_whose_seeds_results_decided(store: Sto
 
 
 def test_looks_at_hundreds_of_rows_are_remembered_too(store: Store) -> None:
-    memory = LookMemory(store.client, store.experiment_id)
+    history = LookHistory(store.client, store.experiment_id)
     rows = [f"optimizer.lr={number}" for number in range(400)]
-    assert memory.look("question", dict.fromkeys(rows, 3)) == [3]
-    assert memory.look("question", dict.fromkeys(rows, 3)) == [3]
-    assert memory.look("question", dict.fromkeys(rows, 5)) == [3, 5]
+    assert history.record_look("question", dict.fromkeys(rows, 3)) == [3]
+    assert history.record_look("question", dict.fromkeys(rows, 3)) == [3]
+    assert history.record_look("question", dict.fromkeys(rows, 5)) == [3, 5]
     tags = store.client.get_experiment(store.experiment_id).tags
     assert all(len(value) <= MAX_CHARACTERS for value in tags.values())
 

@@ -15,6 +15,7 @@ from support.image_archives import jpeg, write_folder
 from support.paths import REPOSITORY
 
 from benchbench.config.differences import describe_spec, is_match, varying
+from benchbench.config.grid_checks import check_grid
 from benchbench.config.grid_file import GridFile, load
 from benchbench.driver.variants import VariantOptions, name_variants, read_variants
 from benchbench.plugin.registry import Registry
@@ -84,7 +85,7 @@ def test_an_experiment_states_its_question_and_its_trials_resolve(name: str, reg
     assert grid.question.endswith("?")
     specs = resolve(registry, grid)
     assert len(specs) == grid.num_trials == NUM_TRIALS[name]
-    grid.check(specs)
+    check_grid(grid, specs)
     keys = varying(specs)
     assert len({describe_spec(spec, keys) for spec in specs}) == len(specs)
     assert set(grid.compare.by) <= {*keys, *grid.axes}

@@ -23,7 +23,7 @@ from benchbench.config.differences import varying
 from benchbench.config.spec import PluginSpec
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.file_names import SAMPLES
-from benchbench.report.figures import RIGHT_COLOR, WRONG_COLOR
+from benchbench.report.figures import CORRECT_COLOR, WRONG_COLOR
 from benchbench.report.trial_files import Trial
 from benchbench.worker.artifact_tables import PredictedProbabilities, save_layers, write_tables
 
@@ -208,7 +208,7 @@ def test_of_many_trials_the_best_alone_is_told_apart(light: Path) -> None:
 
 def test_right_and_wrong_predictions_have_their_colour_and_their_mark(full: Path) -> None:
     best = Trial(made_records.made(made_records.spec()), full)
-    for is_right, mark, color in ((True, "✓", RIGHT_COLOR), (False, "✗", WRONG_COLOR)):
+    for is_right, mark, color in ((True, "✓", CORRECT_COLOR), (False, "✗", WRONG_COLOR)):
         figure = paper_best.predictions(best, is_right=is_right)
         assert isinstance(figure, Figure)
         titles = [axes.title for axes in figure.axes if axes.title.get_text()]

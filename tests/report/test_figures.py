@@ -157,7 +157,7 @@ def test_a_right_prediction_is_green_and_a_wrong_one_red_and_both_say_so() -> No
     images = [image(class_name="goldfish", prediction="goldfish"), image(class_name="goldfish", prediction="bullfrog")]
     figure = figures.predicted_images(images, record())
     shown = {item.get_text(): to_hex(item.get_color()) for axes in figure.axes for item in [axes.title]}
-    assert shown["goldfish ✓ 97%"] == figures.RIGHT_COLOR.lower()
+    assert shown["goldfish ✓ 97%"] == figures.CORRECT_COLOR.lower()
     assert shown["bullfrog ✗ 97%\nis goldfish"] == figures.WRONG_COLOR.lower()
 
 

@@ -83,7 +83,7 @@ class Reader(HTMLParser):
             self.json += data
 
 
-def texts(row: tuple[report_tables.Cell, ...]) -> list[str]:
+def texts(row: tuple[report_tables.SortableCell, ...]) -> list[str]:
     return [cell.text for cell in row]
 
 

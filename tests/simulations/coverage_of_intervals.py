@@ -11,7 +11,7 @@ from rates import rate
 from scipy import stats
 
 from benchbench.compare.intervals import summarise
-from benchbench.compare.population import over_images
+from benchbench.compare.population import compare_over_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ def population(num_tables: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
                         {str(seed): row for seed, row in enumerate(side, start=start)}
                         for side, start in ((a, 0), (b, first))
                     ]
-                    interval = over_images(*sides, confidence=0.95).interval
+                    interval = compare_over_images(*sides, confidence=0.95).interval
                     held += interval is not None and 0.75 - 0.70 in interval
                     means = a.mean(axis=1), b.mean(axis=1)
                     test = stats.ttest_rel(*means) if is_paired else stats.ttest_ind(*means, equal_var=False)

@@ -25,21 +25,21 @@ _ALL = ""
 
 
 @dataclass(frozen=True)
-class LookMemory:
+class LookHistory:
     """The looks at the comparisons of one experiment."""
 
     client: MlflowClient
     experiment_id: str
 
-    def look(self, question: str, num_trials: Mapping[str, int]) -> list[int]:
-        """Remember a look at some tests with these numbers of trials, and return those of all looks, oldest first.
+    def record_look(self, comparison_key: str, num_trials: Mapping[str, int]) -> list[int]:
+        """Record a look at some tests with these numbers of trials, and return those of all looks, oldest first.
 
         If a test has no more trials than at its last look, this is not a new look at it. The looks returned are those
-        of the test that was looked at most often; with hundreds of tests, only those are remembered. Raises
+        of the test that was looked at most often; with hundreds of tests, only those are recorded. Raises
         :class:`~benchbench.errors.TrackingError` if the tags cannot be read or written.
         """
         with as_tracking_error("cannot remember how often this comparison was looked at"):
-            before = self._before(question)
+            before = self._recorded(comparison_key)
             now: dict[str, list[int]] = {}
             for test, number in num_trials.items():
                 past = before.get(_short(test), before.get(_ALL, []))
@@ -48,26 +48,26 @@ class LookMemory:
             if len(_text(looks)) > MAX_CHARACTERS:
                 looks = {_ALL: max(looks.values(), key=_newest)}
             if looks != before:
-                self.client.set_experiment_tag(self.experiment_id, _tag(question), _text(looks))
+                self.client.set_experiment_tag(self.experiment_id, _tag(comparison_key), _text(looks))
         return max(now.values(), key=_newest, default=[])
 
-    def past(self, question: str, tests: Iterable[str]) -> list[int]:
-        """Return the looks at some tests, and remember none; raises the same."""
+    def recorded_looks(self, comparison_key: str, tests: Iterable[str]) -> list[int]:
+        """Return the looks at some tests, without recording one; raises the same."""
         with as_tracking_error("cannot tell how often this comparison was looked at"):
-            before = self._before(question)
+            before = self._recorded(comparison_key)
         return max((before.get(_short(test), before.get(_ALL, [])) for test in tests), key=_newest, default=[])
 
-    def _before(self, question: str) -> dict[str, list[int]]:
+    def _recorded(self, comparison_key: str) -> dict[str, list[int]]:
         tags = self.client.get_experiment(self.experiment_id).tags
-        looks: dict[str, list[int]] = json.loads(tags.get(_tag(question), "{}"))
+        looks: dict[str, list[int]] = json.loads(tags.get(_tag(comparison_key), "{}"))
         return looks
 
 
 @contextmanager
-def look_memory(experiment: str) -> Iterator[LookMemory]:
-    """Give the memory of an experiment's looks."""
+def open_look_history(experiment: str) -> Iterator[LookHistory]:
+    """Open the history of an experiment's looks."""
     with looking_up(experiment) as (client, experiment_id):
-        yield LookMemory(client, experiment_id)
+        yield LookHistory(client, experiment_id)
 
 
 def _newest(looks: list[int]) -> tuple[int, ...]:
@@ -75,8 +75,8 @@ def _newest(looks: list[int]) -> tuple[int, ...]:
     return len(looks), *looks[-1:]
 
 
-def _tag(question: str) -> str:
-    return f"{LOOKS_TAG}{_short(question)}"
+def _tag(comparison_key: str) -> str:
+    return f"{LOOKS_TAG}{_short(comparison_key)}"
 
 
 def _text(looks: Mapping[str, list[int]]) -> str:
