@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 from benchbench.data.download import is_here
@@ -15,6 +14,7 @@ from benchbench.errors import BenchError
 from benchbench.paths import cache_folder
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import loose_files
+from benchbench.processes import module_command
 from benchbench.records import machine
 from benchbench.tracking.store import check_store, follow_moved_files
 
@@ -60,8 +60,8 @@ def examine(plugin_files: Iterable[str | PathLike[str]] = ()) -> dict[str, Any]:
 
 def _devices() -> tuple[dict[str, Any], str]:
     """Return the devices and threads, or why no worker can tell: it is asked in a process of its own, with torch."""
-    answer = subprocess.run(
-        [sys.executable, "-P", "-m", "benchbench.worker.self_check"], capture_output=True, text=True, check=False
+    answer = subprocess.run(  # noqa: S603 - our own module
+        module_command("benchbench.worker.self_check"), capture_output=True, text=True, check=False
     )
     if answer.returncode:
         lines = answer.stderr.strip().splitlines()

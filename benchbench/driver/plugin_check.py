@@ -16,6 +16,7 @@ from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import Packaged, find_sources
 from benchbench.plugin.names import bare, is_file, qualified
+from benchbench.processes import last_line, module_command
 from benchbench.protocol.plugin_check_messages import CheckedImages, CheckRequest, Outcome, Progress, Report
 from benchbench.records.json_adapter import json_adapter
 
@@ -133,7 +134,7 @@ def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Re
     checking = ""
     with tempfile.TemporaryFile() as output:
         read, write = os.pipe()
-        command = [sys.executable, "-P", "-m", "benchbench.testing.main", str(write)]
+        command = module_command("benchbench.testing.main", str(write))
         process = subprocess.Popen(  # noqa: S603 - our own module
             [*command, json_adapter(CheckRequest).dump_json(request).decode()],
             stdin=subprocess.DEVNULL,
@@ -154,9 +155,9 @@ def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Re
                 process.kill()
             code = process.wait()
         output.seek(0)
-        last_line = output.read().decode(errors="replace").strip().rpartition("\n")[2]
+        last = last_line(output.read())
     if code:
-        problem = f"the process that checks {checking or 'it'} ended with exit code {code}: {last_line}"
+        problem = f"the process that checks {checking or 'it'} ended with exit code {code}: {last}"
         outcome = Outcome("ends nothing", "failed", problem.removesuffix(": "), "never end Python, nor crash it")
         _add(reports, Report(checking or "process", "", (outcome,)))
     return list(reports.values())

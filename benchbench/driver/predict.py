@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from benchbench.data.archive import is_of_system
 from benchbench.data.image_files import image_suffixes, suffix_of
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import BenchError, DataError
+from benchbench.processes import module_command
 from benchbench.protocol.predictions import Predict, Predicted
 from benchbench.records.json_adapter import json_adapter
 
@@ -96,8 +96,7 @@ def _is_image(path: Path) -> bool:
 
 def _ask(request: Predict, answer: Path) -> Predicted:
     """Return what a process with torch in it answers."""
-    # -P: the working folder is not a place to import from.
-    command = [sys.executable, "-P", "-m", "benchbench.worker.predictor", str(answer)]
+    command = module_command("benchbench.worker.predictor", str(answer))
     done = subprocess.run(  # noqa: S603 - our own module in our own interpreter
         command, input=json_adapter(Predict).dump_json(request), capture_output=True, check=False
     )
