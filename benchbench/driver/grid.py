@@ -18,7 +18,7 @@ from benchbench.driver.plan import Rules
 from benchbench.driver.settings import Settings, TrialOptions, setting_texts
 from benchbench.driver.trials import Trials, carry_out
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import one_line
+from benchbench.errors import error_text
 from benchbench.records import file_names
 from benchbench.records.metric_names import check_question
 
@@ -136,5 +136,5 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
             path = Path(folder) / file_names.REPORT
             return report.write(study, grid.compare, records, path, note=watcher.note).run_id is not None
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report
-        watcher.fault(f"no report: {one_line(error)}", error)
+        watcher.fault(f"no report: {error_text(error)}", error)
         return False

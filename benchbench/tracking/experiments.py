@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchbench.errors import TrackingError, closest
+from benchbench.errors import TrackingError, closest, first_line
 from benchbench.records import sqlite_addresses
 from benchbench.records.redaction import without_credentials
 from benchbench.records.sqlite_addresses import sqlite_path
@@ -114,7 +114,7 @@ def _probe(client: MlflowClient, uri: str, experiment: Experiment) -> None:
     try:
         client.set_experiment_tag(experiment.experiment_id, _PROBE_TAG, "1")
     except Exception as error:  # of MLflow, requests or a database, whatever they make of it
-        reason = without_credentials(str(error)).partition("\n")[0]
+        reason = without_credentials(first_line(error))
         raise TrackingError(
             f"the experiment {experiment.name!r} on {without_credentials(uri)} cannot be written to: {reason}",
             hint="ask for the permission to edit it, or take another with --experiment NAME",
