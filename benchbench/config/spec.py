@@ -191,6 +191,11 @@ class Spec:
         return f"# spec id {self.id}\n" + tomli_w.dumps(table)
 
 
+def short_id(spec_id: str) -> str:
+    """Return the beginning of a spec id, by which messages name a trial."""
+    return spec_id[:12]
+
+
 def scalars_of(trial: Draft | Spec) -> dict[str, Any]:
     """Return the settings of a trial besides its plugins."""
     return {name: getattr(trial, name) for name in SCALARS}

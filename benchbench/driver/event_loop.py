@@ -56,7 +56,7 @@ class Ending:
     @property
     def num_failures(self) -> int:
         """How many trials failed, or could not begin."""
-        return sum(outcome.is_failure for outcome in self.outcomes)
+        return _num_failures(self.outcomes)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Drive:
         with running.interrupts.caught():
             for job, message in executor.run(running.waiting):
                 running.hear(job, message)
-                if self.max_failures is not None and running.num_failures >= self.max_failures:
+                if self.max_failures is not None and _num_failures(running.outcomes) >= self.max_failures:
                     running.end_waiting()
             running.end_waiting()
         return Ending(running.outcomes, running.interrupts.count > 0)
@@ -108,10 +108,6 @@ class _Running:
     outcomes: list[Outcome] = field(default_factory=list)
     deaths: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
-
-    @property
-    def num_failures(self) -> int:
-        return sum(outcome.is_failure for outcome in self.outcomes)
 
     def hear(self, job: TrialJob, message: Event | Status | Output | Refused | Died) -> None:
         match message:
@@ -183,6 +179,10 @@ class _Running:
         if job.attempt not in self.records and journal.exists():
             self.records[job.attempt] = journal.record()
         return self.records.get(job.attempt)
+
+
+def _num_failures(outcomes: Iterable[Outcome]) -> int:
+    return sum(outcome.is_failure for outcome in outcomes)
 
 
 def _journal(job: TrialJob) -> Journal:

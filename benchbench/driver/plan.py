@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.config.kinds import changed_kinds, describe_changed
+from benchbench.config.spec import short_id
 from benchbench.driver.more_epochs import FinishedTrials
 from benchbench.errors import SpecError
 from benchbench.records.events import WORST_RANK, Rank
@@ -108,7 +109,8 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
     if shorter is None:
         return planned
     if begun is not None:
-        why = f"interrupted; going on after the {shorter.record.spec.epochs} epochs of {shorter.record.spec_id[:12]}"
+        record = shorter.record
+        why = f"interrupted; going on after the {record.spec.epochs} epochs of {short_id(record.spec_id)}"
         return replace(planned, why=why, shorter=shorter)
     return replace(planned, why=shorter.describe(planned.resolved), shorter=shorter)
 

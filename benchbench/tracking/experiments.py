@@ -71,7 +71,7 @@ def renamed(client: MlflowClient, uri: str, name: str) -> Experiment | None:
     """Return the experiment that had a name when we last used it, or None if it is not there any more."""
     from mlflow.exceptions import MlflowException
 
-    remembered = _names().get(sqlite_addresses.to_state(without_credentials(uri)), {}).get(name)
+    remembered = _remembered(uri, name)
     if remembered is None:
         return None
     try:
@@ -84,7 +84,7 @@ def renamed(client: MlflowClient, uri: str, name: str) -> Experiment | None:
 
 def remembered_id(uri: str, name: str) -> str | None:
     """Return the id of the experiment that had a name when we last used it; MLflow is not asked."""
-    remembered = _names().get(sqlite_addresses.to_state(without_credentials(uri)), {}).get(name)
+    remembered = _remembered(uri, name)
     return remembered.id if remembered else None
 
 
@@ -164,6 +164,10 @@ def _remember(uri: str, name: str, experiment: Experiment) -> None:
     if ours.get(name) != remembered:
         ours[name] = remembered
         write_state(state_folder() / "experiments.json", names)
+
+
+def _remembered(uri: str, name: str) -> _Remembered | None:
+    return _names().get(sqlite_addresses.to_state(without_credentials(uri)), {}).get(name)
 
 
 def _names() -> _Names:
