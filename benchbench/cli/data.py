@@ -168,7 +168,7 @@ def _open(
         read_catalog(plugins),
         plugin_files=loose_files(map(str, plugins or ())),
         data=data or (),
-        settings=settings or (),
+        settings=options.settings_of(settings),
         augment=augment or (),
     )
 

@@ -237,15 +237,11 @@ StudyFile = Annotated[
 ]
 
 
-def settings_of(texts: Iterable[str] | None) -> dict[str, object]:
+def settings_of(texts: Iterable[str] | None) -> dict[str, str]:
     """Return what ``--set`` was given, such as ``{"optimizer.lr": "0.1"}``; the last of a name counts."""
-    settings: dict[str, object] = {}
-    for text in texts or ():
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise SpecError(f"--set {text!r} is not KIND.PARAM=VALUE", hint="such as --set model.dropout=0.3")
-        settings[key] = value
-    return settings
+    from benchbench.config.spec import parse_setting
+
+    return dict(map(parse_setting, texts or ()))
 
 
 def question_of(

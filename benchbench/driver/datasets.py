@@ -20,7 +20,7 @@ from benchbench.plugin.dataset import Downloads
 from benchbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from benchbench.config.kinds import Kind
     from benchbench.data.cache import Loaded
@@ -79,7 +79,7 @@ def open_dataset(
     *,
     plugin_files: Sequence[str] = (),
     data: Iterable[str] = (),
-    settings: Iterable[str] = (),
+    settings: Mapping[str, str] | None = None,
     augment: Sequence[str] = (),
 ) -> OpenedDataset:
     """Return a dataset as the options of a command say.
@@ -87,7 +87,7 @@ def open_dataset(
     Raises :class:`~benchbench.errors.SpecError` for an option that there is not, and
     :class:`~benchbench.errors.DataError` if its images are not here.
     """
-    texts = read_settings(settings)
+    texts = read_settings(settings or {})
     _check_kinds(texts, has_augmentation=bool(augment))
     entry = catalog.find("dataset", name)
     known = [other.name for other in catalog.of_kind("dataset")]

@@ -128,9 +128,9 @@ def writing(output: Path) -> Iterator[None]:
         ) from error
 
 
-def setting_texts(settings: Mapping[str, object] | None) -> list[str]:
-    """Return ``{"optimizer.lr": 0.01}`` as ``--set`` has it: ``["optimizer.lr=0.01"]``."""
-    return [f"{key}={_text(value)}" for key, value in (settings or {}).items()]
+def setting_texts(settings: Mapping[str, object] | None) -> dict[str, str]:
+    """Return the values as one would type them for ``--set``: ``{"optimizer.lr": 0.01}`` gives ``"0.01"`` for it."""
+    return {str(key): _text(value) for key, value in (settings or {}).items()}
 
 
 def _text(value: object) -> str:
