@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from benchbench.data.cache import Loaded
     from benchbench.data.parallel_decoding import Progress
-    from benchbench.driver.datasets import OpenedDataset
+    from benchbench.driver.datasets import DatasetStatus, OpenedDataset
 
 Settings = Annotated[
     list[str] | None,
@@ -55,7 +56,7 @@ def list_datasets(
 
     datasets = describe_datasets(read_catalog(plugins))
     if as_json:
-        print_json({"datasets": datasets, "decoded_folder": str(decoded_folder())})
+        print_json({"datasets": list(map(asdict, datasets)), "decoded_folder": str(decoded_folder())})
         return
     print_table(("dataset", "images", "size", "decoded"), map(_list_row, datasets), numbers=("size", "decoded"))
     typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")
@@ -244,12 +245,12 @@ def _count_classes(loaded: Loaded) -> dict[str, dict[str, int]]:
     }
 
 
-def _list_row(dataset: dict[str, Any]) -> tuple[str, str, str, str]:
-    name, path = dataset["name"], dataset["path"]
+def _list_row(dataset: DatasetStatus) -> tuple[str, str, str, str]:
+    name, path = dataset.name, dataset.path
     if path is None:
-        path = f"not here; bench data fetch {name}" if dataset["download_bytes"] else "nothing to fetch"
-    num_bytes = dataset["num_bytes"] or (0 if dataset["path"] else dataset["download_bytes"])
-    return (name, path, _megabytes(num_bytes), _megabytes(dataset["decoded_bytes"]))
+        path = f"not here; bench data fetch {name}" if dataset.download_bytes else "nothing to fetch"
+    num_bytes = dataset.num_bytes or (0 if dataset.path else dataset.download_bytes)
+    return (name, path, _megabytes(num_bytes), _megabytes(dataset.decoded_bytes))
 
 
 def _megabytes(num_bytes: int | None) -> str:

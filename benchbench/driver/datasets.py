@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from benchbench.config.composition import JOINT
 from benchbench.config.spec import PluginDraft, read_settings
@@ -101,23 +101,34 @@ def open_dataset(
     return OpenedDataset(entry, registry, dataset, root, tuple(plugin_files), augmentation)
 
 
-def describe_datasets(catalog: Catalog) -> list[dict[str, Any]]:
-    """Return where the images of all datasets are and the space they take, as plain data."""
+@dataclass(frozen=True)
+class DatasetStatus:
+    """Where the images of a dataset are and the space they take; ``path`` is None if they are not here."""
+
+    name: str
+    path: str | None
+    num_bytes: int | None
+    download_bytes: int | None
+    decoded_bytes: int
+
+
+def describe_datasets(catalog: Catalog) -> list[DatasetStatus]:
+    """Return where the images of all datasets are and the space they take."""
     entries = catalog.of_kind("dataset")
     paths = DataPaths.of({}, known=[entry.name for entry in entries])
     return [_describe(entry, paths) for entry in entries]
 
 
-def _describe(entry: Entry, paths: DataPaths) -> dict[str, Any]:
+def _describe(entry: Entry, paths: DataPaths) -> DatasetStatus:
     path = paths.locate(entry.name, entry.download)
     here = is_here(path, entry.download)
-    return {
-        "name": entry.name,
-        "path": str(path) if here else None,
-        "num_bytes": sum(status.st_size for _, status in files_below(path)) if here else None,
-        "download_bytes": entry.download.num_bytes if entry.download else None,
-        "decoded_bytes": cache.cached_bytes(entry.name),
-    }
+    return DatasetStatus(
+        name=entry.name,
+        path=str(path) if here else None,
+        num_bytes=sum(status.st_size for _, status in files_below(path)) if here else None,
+        download_bytes=entry.download.num_bytes if entry.download else None,
+        decoded_bytes=cache.cached_bytes(entry.name),
+    )
 
 
 def _check_kinds(texts: dict[Kind, dict[str, str]], *, has_augmentation: bool) -> None:
