@@ -122,7 +122,7 @@ def _import_report() -> None:
 def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watcher) -> bool:
     """Put a report among the files of the grid's own run; if that fails, say why."""
     from benchbench.driver import report
-    from benchbench.driver.study import Study
+    from benchbench.driver.study import Inquiry, Study
     from benchbench.tracking.grid_runs import find_designs
     from benchbench.tracking.stored_records import read_experiment
 
@@ -134,7 +134,8 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
         records = sorted(loaded, key=lambda record: positions[record.spec_id])
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
             path = Path(folder) / file_names.REPORT
-            return report.write(study, grid.compare, records, path, note=watcher.note).run_id is not None
+            inquiry = Inquiry(study, grid.compare, records)
+            return report.write_study_report(inquiry, path, note=watcher.note).run_id is not None
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report
         watcher.fault(f"no report: {error_text(error)}", error)
         return False
