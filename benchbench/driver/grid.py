@@ -16,7 +16,7 @@ from benchbench.driver.grid_lock import GridLock
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
 from benchbench.driver.settings import Settings, TrialOptions, setting_texts
-from benchbench.driver.trials import Trials, carry_out
+from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import error_text
 from benchbench.records import file_names
@@ -92,7 +92,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
         if not yes:
             state.check_unchanged(specs)
 
-    trials = Trials(
+    request = TrialRequest(
         drafts=drafts,
         check=check,
         begin=state.begin,
@@ -104,7 +104,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
         on_trained=_import_report if has_report else lambda: None,
     )
     with nullcontext() if dry_run else state.locked():
-        result = carry_out(trials, settings, watcher)
+        result = run_trials(request, settings, watcher)
     is_complete = result.is_over and result.is_delivered and any(trial.is_new for trial in result.trials)
     if has_report and is_complete and len(result.trials) <= MAX_REPORTED:
         result = replace(result, has_report=_report(read, result, settings.experiment, watcher))
