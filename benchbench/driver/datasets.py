@@ -84,7 +84,7 @@ def open_dataset(
 ) -> OpenedDataset:
     """Return a dataset as the options of a command say.
 
-    Raises :class:`~benchbench.errors.SpecError` for an option that there is not, and
+    Raises :class:`~benchbench.errors.SpecError` for an unsupported option, and
     :class:`~benchbench.errors.DataError` if its images are not here.
     """
     texts = read_settings(settings or {})

@@ -46,7 +46,7 @@ class TrialOptions(TypedDict, total=False):
 class Settings:
     """What :class:`TrialOptions` ask for, with paths resolved and defaults filled in.
 
-    Raises :class:`~benchbench.errors.SpecError` for a choice that there is not.
+    Raises :class:`~benchbench.errors.SpecError` for an invalid choice.
     """
 
     device: str = "auto"
@@ -76,7 +76,7 @@ class Settings:
     def of(options: TrialOptions, *, plugins: Sequence[str] = (), **more: Any) -> Settings:
         """Return the settings of a call; ``plugins`` are those that the trials name themselves.
 
-        Raises :class:`TypeError` for an option that there is not, as Python does.
+        Raises :class:`TypeError` for an unknown option, as Python does for an unknown keyword.
         """
         given: dict[str, Any] = dict(options)
         unknown = given.keys() - TrialOptions.__annotations__.keys()

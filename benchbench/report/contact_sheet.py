@@ -90,9 +90,9 @@ def _numbered_classes(labels: NDArray[np.int64], class_names: Sequence[str]) -> 
     }
 
 
-def picked(split: SplitArrays, number: int) -> SplitArrays:
-    """Return so many images of a split, of all classes in turn."""
-    rows = pick_rows(split.labels, number)
+def picked(split: SplitArrays, num_images: int) -> SplitArrays:
+    """Return ``num_images`` images of a split, taking the classes in turn."""
+    rows = pick_rows(split.labels, num_images)
     return SplitArrays(np.asarray(split.images[rows]), split.labels[rows])
 
 

@@ -167,7 +167,7 @@ def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, l
 def _write_artifacts(
     store: Reading, run: entities.Run, writer: results_file.Writer, level: ArtifactLevel, folder: Path
 ) -> None:
-    """Write the files that a run keeps, as far as the level goes, but for its record."""
+    """Write the artifacts that ``level`` includes, except the record."""
     from mlflow import artifacts
 
     root = current_address(run.info.artifact_uri, store.tracking_uri)
