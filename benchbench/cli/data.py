@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from benchbench.data.cache import Loaded
+    from benchbench.data.cache import LoadedDataset
     from benchbench.data.parallel_decoding import Progress
     from benchbench.driver.datasets import DatasetStatus, OpenedDataset
 
@@ -208,7 +208,7 @@ def _save(sheet: Image.Image, output: Path) -> None:
         write_atomically(output, file.getvalue())
 
 
-def _findings(name: str, loaded: Loaded, *, checksum: str) -> dict[str, Any]:
+def _findings(name: str, loaded: LoadedDataset, *, checksum: str) -> dict[str, Any]:
     facts = loaded.facts
     counts = _count_classes(loaded)
     return {
@@ -224,7 +224,7 @@ def _findings(name: str, loaded: Loaded, *, checksum: str) -> dict[str, Any]:
     }
 
 
-def _print_findings(name: str, loaded: Loaded, *, checksum: str) -> None:
+def _print_findings(name: str, loaded: LoadedDataset, *, checksum: str) -> None:
     facts = loaded.facts
     typer.echo(f"{name}: {facts.source}")
     typer.echo(f"checksum: {checksum}")
@@ -235,7 +235,7 @@ def _print_findings(name: str, loaded: Loaded, *, checksum: str) -> None:
     print_table(("class", *counts), [*rows, totals], numbers=tuple(counts))
 
 
-def _count_classes(loaded: Loaded) -> dict[str, dict[str, int]]:
+def _count_classes(loaded: LoadedDataset) -> dict[str, dict[str, int]]:
     import numpy as np
 
     names = loaded.facts.class_names

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from benchbench.config.kinds import Kind
-    from benchbench.data.cache import Loaded
+    from benchbench.data.cache import LoadedDataset
     from benchbench.data.parallel_decoding import Progress
     from benchbench.plugin.catalog import Catalog
     from benchbench.plugin.dataset import Dataset
@@ -41,13 +41,13 @@ class OpenedDataset:
     plugin_files: tuple[str, ...] = ()
     augmentation: PluginDraft | None = None
 
-    def load(self, *, on_progress: Progress) -> Loaded:
+    def load(self, *, on_progress: Progress) -> LoadedDataset:
         """Return the images from the cache, decoded first if they have to be."""
         digest = self.registry.source_digest("dataset", self.dataset.name)
         return cache.load(self.dataset, self.root, source_digest=digest, on_progress=on_progress)
 
     @contextmanager
-    def decoded_anew(self, *, on_progress: Progress) -> Iterator[Loaded]:
+    def decoded_anew(self, *, on_progress: Progress) -> Iterator[LoadedDataset]:
         """Give the images decoded anew. Those that are decoded one by one are files until the block ends."""
         cache.decoded_folder().mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache.decoded_folder()) as folder:

@@ -77,7 +77,7 @@ def select(word: str, files: tuple[str, ...] = ()) -> Selection:
     """Return what a word means: a path if it looks like one or exists, else a plugin, an origin or a package."""
     path = Path(word)
     if path.suffix == ".py" or os.sep in word:
-        return _of_path(path)
+        return _select_path(path)
     catalog = Catalog.read(files)
     entries = [entry for entry in catalog.entries if word in (entry.name, qualified(entry.origin, entry.name))]
     if entries:
@@ -85,7 +85,7 @@ def select(word: str, files: tuple[str, ...] = ()) -> Selection:
     sources = find_sources(files)
     origins = tuple(source.origin for source in sources if word in source.names)
     if not origins and path.is_dir():
-        return _of_path(path)
+        return _select_path(path)
     if not origins:
         known = {entry.name for entry in catalog.entries}.union(*(source.names for source in sources))
         hint = closest(word, known) or "bench list shows all plugins"
@@ -95,9 +95,9 @@ def select(word: str, files: tuple[str, ...] = ()) -> Selection:
     return Selection(origins, files)
 
 
-def _of_path(path: Path) -> Selection:
+def _select_path(path: Path) -> Selection:
     if (path / "pyproject.toml").exists():
-        return _of_package(path)
+        return _select_package(path)
     packaged = {source.origin for source in find_sources()}
     origins = tuple(source.origin for source in find_sources([path]) if source.origin not in packaged)
     if not origins:
@@ -108,7 +108,7 @@ def _of_path(path: Path) -> Selection:
     return Selection(origins, (str(path),))
 
 
-def _of_package(folder: Path) -> Selection:
+def _select_package(folder: Path) -> Selection:
     """Return the plugins of an installed package whose source is in ``folder``."""
     try:
         name = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]

@@ -47,13 +47,13 @@ def predict(
     with a results file is loaded only with ``trust``, since loading a model can run any code. Raises
     :class:`~benchbench.errors.BenchError` for a run without a model and for files that are not images.
     """
-    from benchbench.tracking.run_models import find_model
+    from benchbench.tracking.run_models import fetch_model
 
     watcher = watcher or Watcher()
     files = tuple(find_files(images))
     watcher.status("looking for the model")
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
-        model = find_model(run, experiment or default_experiment(), Path(folder), trust=trust)
+        model = fetch_model(run, experiment or default_experiment(), Path(folder), trust=trust)
         watcher.status(f"predicting {len(files)} images")
         answer = _ask(Predict(str(model.folder), files), Path(folder) / "answer.json")
     if answer.error is not None:

@@ -92,7 +92,7 @@ def run_trials(request: TrialRequest, settings: Settings, watcher: Watcher) -> G
         store = services.tracker.wait_open()
         planned = plan(
             resolution.resolved,
-            store.known({spec.id for spec in resolution.specs}),
+            store.find_known_runs({spec.id for spec in resolution.specs}),
             rules=settings.rules,
             tracking_uri=store.tracking_uri,
             experiment_id=store.experiment_id,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from benchbench.data.cache import Loaded
+    from benchbench.data.cache import LoadedDataset
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Splits:
     class_names: tuple[str, ...]
 
     @staticmethod
-    def of(loaded: Loaded) -> Splits:
+    def of(loaded: LoadedDataset) -> Splits:
         """Return the splits of a dataset as tensors that share their memory with the arrays."""
         parts = {
             part: Split(_tensor(arrays.images), _tensor(arrays.labels), arrays.names)
