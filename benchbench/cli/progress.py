@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 from rich.text import Text
 
-from benchbench.cli.output import duration, epoch_line, headline, look_lines, plan_line, starting_note, trial_line
 from benchbench.cli.progress_bars import Bars
+from benchbench.cli.trial_lines import duration, epoch_line, headline, look_lines, plan_line, starting_note, trial_line
 from benchbench.config.differences import describe_spec
 from benchbench.driver.grid_result import varying_names
 from benchbench.driver.watcher import Watcher

@@ -48,7 +48,8 @@ def _name(trial: TrialSummary, varies: str) -> str:
 
 
 def _print(trials: list[TrialSummary]) -> None:
-    from benchbench.cli.output import duration, print_table
+    from benchbench.cli.output import print_table
+    from benchbench.cli.trial_lines import duration
     from benchbench.config.differences import describe_values
     from benchbench.records.events import now_ms
 
