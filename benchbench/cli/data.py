@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from benchbench.driver.datasets import DatasetStatus, OpenedDataset
 
 Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="dataset.PARAM=VALUE", help="Set a parameter; may be repeated.", show_default=False),
+    list[str] | None, options.set_option("Set a parameter; may be repeated.", metavar="dataset.PARAM=VALUE")
 ]
 Name = Annotated[str, typer.Argument(help="A dataset; see bench list datasets.", autocompletion=completing("dataset"))]
 
@@ -126,12 +125,7 @@ def show_dataset(
     data: options.Data = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KIND.PARAM=VALUE",
-            help="Set a parameter of the dataset or the augmentation; may be repeated.",
-            show_default=False,
-        ),
+        options.set_option("Set a parameter of the dataset or the augmentation; may be repeated."),
     ] = None,
     plugins: options.Plugins = None,
 ) -> None:

@@ -62,7 +62,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KIND.PARAM=VALUE", help="Set a parameter in every trial; may be repeated."),
+        options.set_option("Set a parameter in every trial; may be repeated."),
     ] = None,
     device: options.Device = "auto",
     precision: Annotated[
