@@ -34,7 +34,7 @@ from benchbench.data import archive, fit, image_decoding, image_files, splitting
 from benchbench.data.file_states import files_below, state_of
 from benchbench.data.fit import fit_splits
 from benchbench.data.parallel_decoding import decode_lazy
-from benchbench.data.split_checks import SplitArrays, check_classes_left, check_splits, facts_of
+from benchbench.data.split_checks import SPLIT_NAMES, SplitArrays, check_classes_left, check_splits, facts_of
 from benchbench.errors import DataError
 from benchbench.paths import cache_folder
 from benchbench.plugin.dataset import Dataset, Splits
@@ -64,7 +64,6 @@ LOCK_SECONDS = 600
 DAMAGED_LIST = "damaged.txt"
 """In a dataset's folder: every file that could not be read, if there were more than a message names."""
 
-_PARTS = ("train", "val", "test")
 _log = logging.getLogger(__name__)
 
 
@@ -254,7 +253,7 @@ def _read(folder: Path) -> LoadedDataset | None:
     try:
         entry = _ENTRY.validate_json((folder / "entry.json").read_bytes())
         mappings: list[mmap.mmap] = []
-        parts = {part: _read_split(folder, part, entry=entry, mappings=mappings) for part in _PARTS}
+        parts = {part: _read_split(folder, part, entry=entry, mappings=mappings) for part in SPLIT_NAMES}
     except (OSError, EOFError, ValueError, KeyError):  # ValidationError is a ValueError
         return None
     with suppress(OSError):  # the cache may be read-only, which is fine
