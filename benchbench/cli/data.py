@@ -55,7 +55,7 @@ def list_datasets(
 
     datasets = describe_datasets(read_catalog(plugins))
     if as_json:
-        print_json({"datasets": list(map(asdict, datasets)), "decoded_folder": str(decoded_folder())})
+        print_json({"datasets": [asdict(dataset) for dataset in datasets], "decoded_folder": str(decoded_folder())})
         return
     print_table(("dataset", "images", "size", "decoded"), map(_list_row, datasets), numbers=("size", "decoded"))
     typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")

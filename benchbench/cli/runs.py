@@ -36,7 +36,7 @@ def list_runs(
 
     trials = update_and_list_trials(experiment, note=partial(typer.echo, err=True))
     if as_json:
-        print_json({"experiment": experiment, "trials": list(map(asdict, trials))})
+        print_json({"experiment": experiment, "trials": [asdict(trial) for trial in trials]})
     elif trials:
         _print(trials)
     else:
