@@ -80,9 +80,14 @@ class TrialError(BenchError):
     exit_code: ClassVar[int] = 1
 
 
-def one_line(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return the message of an error of ours, or the type and message of any other error."""
     return error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message."""
+    return str(error).partition("\n")[0]
 
 
 def listed(texts: Sequence[str], limit: int) -> str:

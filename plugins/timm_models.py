@@ -149,7 +149,7 @@ class Timm(PretrainedModel, name="timm"):  # type: ignore[call-arg, misc] # mypy
 
     def resized(self, network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return weights for images of the network's size, which positions in a vision transformer depend on."""
-        from timm.layers import resample_abs_pos_embed
+        from timm.layers.pos_embed import resample_abs_pos_embed
         from timm.models import VisionTransformer
 
         positions = weights.get("pos_embed")

@@ -5,6 +5,7 @@
     main.py            puts the commands together, and catches every error
     options.py         options that several commands share, and their completion in the shell
     output.py          prints tables, lines, CSV and JSON
+    trial_lines.py     lines that describe trials: headlines, epochs, plans and how they ended
     printed_answer.py  prints the answer of a comparison and its interval plot
     progress_bars.py   bars at the bottom of the terminal: what is being done, and how long it may take
     startup.py         sets up standard streams, SIGHUP, SIGTERM and warnings before a command runs

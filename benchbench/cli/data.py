@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from benchbench.data.cache import Loaded
+    from benchbench.data.cache import LoadedDataset
     from benchbench.data.parallel_decoding import Progress
-    from benchbench.driver.datasets import OpenedDataset
+    from benchbench.driver.datasets import DatasetStatus, OpenedDataset
 
 Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="dataset.PARAM=VALUE", help="Set a parameter; may be repeated.", show_default=False),
+    list[str] | None, options.set_option("Set a parameter; may be repeated.", metavar="dataset.PARAM=VALUE")
 ]
 Name = Annotated[str, typer.Argument(help="A dataset; see bench list datasets.", autocompletion=completing("dataset"))]
 
@@ -55,7 +55,7 @@ def list_datasets(
 
     datasets = describe_datasets(read_catalog(plugins))
     if as_json:
-        print_json({"datasets": datasets, "decoded_folder": str(decoded_folder())})
+        print_json({"datasets": [asdict(dataset) for dataset in datasets], "decoded_folder": str(decoded_folder())})
         return
     print_table(("dataset", "images", "size", "decoded"), map(_list_row, datasets), numbers=("size", "decoded"))
     typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")
@@ -125,12 +125,7 @@ def show_dataset(
     data: options.Data = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KIND.PARAM=VALUE",
-            help="Set a parameter of the dataset or the augmentation; may be repeated.",
-            show_default=False,
-        ),
+        options.set_option("Set a parameter of the dataset or the augmentation; may be repeated."),
     ] = None,
     plugins: options.Plugins = None,
 ) -> None:
@@ -168,7 +163,7 @@ def _open(
         read_catalog(plugins),
         plugin_files=loose_files(map(str, plugins or ())),
         data=data or (),
-        settings=settings or (),
+        settings=options.settings_of(settings),
         augment=augment or (),
     )
 
@@ -207,7 +202,7 @@ def _save(sheet: Image.Image, output: Path) -> None:
         write_atomically(output, file.getvalue())
 
 
-def _findings(name: str, loaded: Loaded, *, checksum: str) -> dict[str, Any]:
+def _findings(name: str, loaded: LoadedDataset, *, checksum: str) -> dict[str, Any]:
     facts = loaded.facts
     counts = _count_classes(loaded)
     return {
@@ -223,7 +218,7 @@ def _findings(name: str, loaded: Loaded, *, checksum: str) -> dict[str, Any]:
     }
 
 
-def _print_findings(name: str, loaded: Loaded, *, checksum: str) -> None:
+def _print_findings(name: str, loaded: LoadedDataset, *, checksum: str) -> None:
     facts = loaded.facts
     typer.echo(f"{name}: {facts.source}")
     typer.echo(f"checksum: {checksum}")
@@ -234,7 +229,7 @@ def _print_findings(name: str, loaded: Loaded, *, checksum: str) -> None:
     print_table(("class", *counts), [*rows, totals], numbers=tuple(counts))
 
 
-def _count_classes(loaded: Loaded) -> dict[str, dict[str, int]]:
+def _count_classes(loaded: LoadedDataset) -> dict[str, dict[str, int]]:
     import numpy as np
 
     names = loaded.facts.class_names
@@ -244,12 +239,12 @@ def _count_classes(loaded: Loaded) -> dict[str, dict[str, int]]:
     }
 
 
-def _list_row(dataset: dict[str, Any]) -> tuple[str, str, str, str]:
-    name, path = dataset["name"], dataset["path"]
+def _list_row(dataset: DatasetStatus) -> tuple[str, str, str, str]:
+    name, path = dataset.name, dataset.path
     if path is None:
-        path = f"not here; bench data fetch {name}" if dataset["download_bytes"] else "nothing to fetch"
-    num_bytes = dataset["num_bytes"] or (0 if dataset["path"] else dataset["download_bytes"])
-    return (name, path, _megabytes(num_bytes), _megabytes(dataset["decoded_bytes"]))
+        path = f"not here; bench data fetch {name}" if dataset.download_bytes else "nothing to fetch"
+    num_bytes = dataset.num_bytes or (0 if dataset.path else dataset.download_bytes)
+    return (name, path, _megabytes(num_bytes), _megabytes(dataset.decoded_bytes))
 
 
 def _megabytes(num_bytes: int | None) -> str:

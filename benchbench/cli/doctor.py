@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -10,6 +11,8 @@ from benchbench.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from benchbench.driver.doctor import Diagnosis
 
 
 def register(app: typer.Typer) -> None:
@@ -29,34 +32,34 @@ def doctor(
     Exits with 1 if there are problems.
     """
     from benchbench.cli.output import print_json
-    from benchbench.driver.doctor import examine
+    from benchbench.driver.doctor import examine_and_repair
 
-    findings = examine(plugins or ())
+    diagnosis = examine_and_repair(plugins or ())
     if as_json:
-        print_json(findings)
+        print_json(asdict(diagnosis))
     else:
-        for line in describe(findings):
+        for line in describe(diagnosis):
             typer.echo(line)
-    if findings["problems"]:
+    if diagnosis.problems:
         raise typer.Exit(1)
 
 
-def describe(findings: dict[str, Any]) -> Iterator[str]:
-    """Yield the findings as lines of text."""
-    yield "versions   " + ", ".join(f"{name} {version}" for name, version in findings["versions"].items())
-    threads = f", {findings['threads']} threads for torch" if findings["threads"] else ""
-    yield f"processor  {findings['processor']}, {findings['cores']} cores{threads}"
-    for device in findings["devices"]:
-        name = f" ({device['name']})" if device["name"] else ""
-        yield f"device     {device['device']}{name}: {', '.join(device['precisions'])}"
-    yield f"tracking   {findings['tracking_store'] or 'cannot be used, see below'}"
-    yield f"cache      {findings['cache']}"
-    for name, origin in findings["plugins"].items():
+def describe(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the diagnosis as lines of text."""
+    yield "versions   " + ", ".join(f"{name} {version}" for name, version in diagnosis.versions.items())
+    threads = f", {diagnosis.threads} threads for torch" if diagnosis.threads else ""
+    yield f"processor  {diagnosis.processor}, {diagnosis.cores} cores{threads}"
+    for device in diagnosis.devices:
+        name = f" ({device.name})" if device.name else ""
+        yield f"device     {device.device}{name}: {', '.join(device.precisions)}"
+    yield f"tracking   {diagnosis.tracking_store or 'cannot be used, see below'}"
+    yield f"cache      {diagnosis.cache}"
+    for name, origin in diagnosis.plugins.items():
         yield f"plugin     {name}  ({origin})"
-    for name, path in findings["data"].items():
+    for name, path in diagnosis.data.items():
         yield f"data       {name}: {path or f'not here; bench data fetch {name}'}"
-    for mended in findings["mended"]:
+    for mended in diagnosis.mended:
         yield f"fixed      {mended}"
-    for problem in findings["problems"]:
+    for problem in diagnosis.problems:
         yield f"problem    {problem}"
-    yield "no problems" if not findings["problems"] else f"{len(findings['problems'])} problem(s)"
+    yield "no problems" if not diagnosis.problems else f"{len(diagnosis.problems)} problem(s)"

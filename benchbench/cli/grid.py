@@ -62,7 +62,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KIND.PARAM=VALUE", help="Set a parameter in every trial; may be repeated."),
+        options.set_option("Set a parameter in every trial; may be repeated."),
     ] = None,
     device: options.Device = "auto",
     precision: Annotated[
@@ -215,7 +215,7 @@ def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _row(trial: Trial, names: tuple[str, ...], best: Rank | None) -> tuple[str, ...]:
-    from benchbench.cli.output import duration
+    from benchbench.cli.trial_lines import duration
     from benchbench.config.differences import value_text
 
     record, flat = trial.record, trial.spec.flat()

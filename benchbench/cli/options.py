@@ -120,6 +120,47 @@ def complete_plugin(kind: str, ctx: typer.Context, incomplete: str) -> Completio
     return [(entry.name, entry.summary) for entry in catalog.of_kind(kind) if entry.name.startswith(incomplete)]
 
 
+_FLAGS: dict[Kind, tuple[str, ...]] = {
+    "optimizer": ("--optimizer", "-o"),
+    "scheduler": ("--scheduler",),
+    "augmentation": ("--augment",),
+    "loss": ("--loss",),
+}
+_PLUGIN_DEFAULTS: dict[Kind, str] = {
+    "optimizer": defaults.OPTIMIZER,
+    "scheduler": defaults.SCHEDULER,
+    "augmentation": "the dataset's",
+    "loss": defaults.LOSS,
+}
+
+
+def plugin_option(kind: Kind, text: str, *, metavar: str | None = None) -> Any:
+    """Return the option that names a plugin; ``text`` is its help."""
+    return typer.Option(
+        *_FLAGS[kind],
+        metavar=metavar,
+        help=text,
+        show_default=_PLUGIN_DEFAULTS[kind],
+        autocompletion=completing(kind),
+    )
+
+
+def several_plugins_option(kind: Kind, text: str) -> Any:
+    """Return the option that names several plugins with commas between, where a file may name others."""
+    return typer.Option(
+        *_FLAGS[kind],
+        metavar="NAME[,NAME]",
+        help=text,
+        show_default=f"{_PLUGIN_DEFAULTS[kind]}, or the file's",
+        autocompletion=completing_several(kind),
+    )
+
+
+def set_option(text: str, *, metavar: str = "KIND.PARAM=VALUE") -> Any:
+    """Return the option ``--set``, which sets parameters of plugins; ``text`` is its help."""
+    return typer.Option("--set", metavar=metavar, help=text)
+
+
 Version = Annotated[
     bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
 ]
@@ -237,15 +278,11 @@ StudyFile = Annotated[
 ]
 
 
-def settings_of(texts: Iterable[str] | None) -> dict[str, object]:
+def settings_of(texts: Iterable[str] | None) -> dict[str, str]:
     """Return what ``--set`` was given, such as ``{"optimizer.lr": "0.1"}``; the last of a name counts."""
-    settings: dict[str, object] = {}
-    for text in texts or ():
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise SpecError(f"--set {text!r} is not KIND.PARAM=VALUE", hint="such as --set model.dropout=0.3")
-        settings[key] = value
-    return settings
+    from benchbench.config.spec import parse_setting
+
+    return dict(map(parse_setting, texts or ()))
 
 
 def question_of(

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Self
 
 from rich.text import Text
 
-from benchbench.cli.output import duration, epoch_line, headline, look_lines, plan_line, starting_note, trial_line
 from benchbench.cli.progress_bars import Bars
-from benchbench.config.differences import describe_spec, varying
+from benchbench.cli.trial_lines import duration, epoch_line, headline, look_lines, plan_line, starting_note, trial_line
+from benchbench.config.differences import describe_spec
+from benchbench.driver.grid_result import varying_names
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import plain
 from benchbench.records.events import EpochFinished, Failed, Finished, Resumed, Started
@@ -173,7 +174,7 @@ class GridDisplay(Display):
 
     def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:
         """Print how many trials are done, to resume and to run, and each of them if that is wanted."""
-        self._names = tuple(varying([item.resolved.spec for item in plan])) or ("seed",)
+        self._names = varying_names([item.resolved.spec for item in plan])
         self._print(plan_line(plan, num_jobs=num_jobs, is_most=self._adds_seeds))
         if not self._lists_trials:
             return

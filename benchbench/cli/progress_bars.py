@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.text import Text
 
-from benchbench.cli.output import duration
+from benchbench.cli.trial_lines import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

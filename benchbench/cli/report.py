@@ -44,13 +44,13 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """Write an experiment's results and verdicts into one HTML file that works offline."""
     question = options.question_of(by, metrics, baseline, targets, confidence, margin)
     from benchbench.cli.output import Notes, next_command, print_json
-    from benchbench.driver.report import write_report_of
+    from benchbench.driver.report import write_experiment_report
     from benchbench.driver.transfer import opened_results
 
     notes = Notes()
     with opened_results(experiment, watcher=notes) as name:
         # A results file has a store for this call alone, in which there is nothing to keep.
-        report = write_report_of(
+        report = write_experiment_report(
             name, output, log=log and name == experiment, grid=grid, population=population, watcher=notes, **question
         )
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,41 +37,17 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         str | None,
         typer.Argument(help="A dataset; see bench list datasets.", autocompletion=options.completing("dataset")),
     ] = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(
-            "--optimizer",
-            "-o",
-            help="Optimizer plugin.",
-            show_default=defaults.OPTIMIZER,
-            autocompletion=options.completing("optimizer"),
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler",
-            help="Scheduler plugin.",
-            show_default=defaults.SCHEDULER,
-            autocompletion=options.completing("scheduler"),
-        ),
-    ] = None,
+    optimizer: Annotated[str | None, options.plugin_option("optimizer", "Optimizer plugin.")] = None,
+    scheduler: Annotated[str | None, options.plugin_option("scheduler", "Scheduler plugin.")] = None,
     augment: Annotated[
         list[str] | None,
-        typer.Option(
-            "--augment",
+        options.plugin_option(
+            "augmentation",
+            "Augmentation plugin; repeat it to apply several, one after the other.",
             metavar="NAME",
-            help="Augmentation plugin; repeat it to apply several, one after the other.",
-            show_default="the dataset's",
-            autocompletion=options.completing("augmentation"),
         ),
     ] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            "--loss", help="Loss plugin.", show_default=defaults.LOSS, autocompletion=options.completing("loss")
-        ),
-    ] = None,
+    loss: Annotated[str | None, options.plugin_option("loss", "Loss plugin.")] = None,
     epochs: Annotated[
         int | None,
         typer.Option("--epochs", "-e", help="Passes over the training images.", show_default=str(defaults.EPOCHS)),
@@ -95,10 +71,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     weight_decay: Annotated[
         float | None, typer.Option("--weight-decay", help="Same as --set optimizer.weight_decay=VALUE.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KIND.PARAM=VALUE", help="Set a plugin's parameter; may be repeated."),
-    ] = None,
+    settings: Annotated[list[str] | None, options.set_option("Set a plugin's parameter; may be repeated.")] = None,
     device: options.Device = "auto",
     precision: Annotated[
         defaults.Precision | None,
@@ -149,7 +122,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.driver.run import run as train
 
     short_forms = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-    short = {f"optimizer.{name}": value for name, value in short_forms.items() if value is not None}
+    short: dict[str, Any] = {f"optimizer.{name}": value for name, value in short_forms.items() if value is not None}
     given = options.settings_of(settings)
     for key in short.keys() & given.keys():
         raise SpecError(f"{key} is set twice", hint=f"give either --{key.partition('.')[2].replace('_', '-')} or --set")

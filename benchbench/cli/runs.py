@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from benchbench.cli import options
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
+
+if TYPE_CHECKING:
+    from benchbench.driver.trial_list import TrialSummary
 
 
 def register(app: typer.Typer) -> None:
@@ -28,37 +32,38 @@ def list_runs(
     Trials whose process died are marked as killed, and undelivered results are sent if MLflow answers.
     """
     from benchbench.cli.output import print_json
-    from benchbench.driver.trial_list import trial_list
+    from benchbench.driver.trial_list import update_and_list_trials
 
-    trials = trial_list(experiment, note=partial(typer.echo, err=True))
+    trials = update_and_list_trials(experiment, note=partial(typer.echo, err=True))
     if as_json:
-        print_json({"experiment": experiment, "trials": trials})
+        print_json({"experiment": experiment, "trials": [asdict(trial) for trial in trials]})
     elif trials:
         _print(trials)
     else:
         typer.echo(f"no trials of experiment {experiment!r} were run from this folder")
 
 
-def _name(row: dict[str, Any], varies: str) -> str:
-    return f"{row['model']} {row['dataset']} {row['optimizer']} seed {row['seed']} {varies}".strip()
+def _name(trial: TrialSummary, varies: str) -> str:
+    return f"{trial.model} {trial.dataset} {trial.optimizer} seed {trial.seed} {varies}".strip()
 
 
-def _print(trials: list[dict[str, Any]]) -> None:
-    from benchbench.cli.output import duration, print_table
+def _print(trials: list[TrialSummary]) -> None:
+    from benchbench.cli.output import print_table
+    from benchbench.cli.trial_lines import duration
     from benchbench.config.differences import describe_values
     from benchbench.records.events import now_ms
 
     rows = [
         (
-            (row["run_id"] or "")[:12],
-            _name(row, describe_values(row["varies"], row["varies"])),
-            row["status"] + (" (will resume)" if row["can_resume"] else ""),
-            f"{row['epoch']}/{row['epochs']}",
-            *("" if row[name] is None else f"{row[name]:.1%}" for name in ("val_accuracy", "test_accuracy")),
-            duration((now_ms() - row["started_ms"]) / 1000),
-            "yes" if row["delivered"] else "deleted" if row["deleted"] else "not yet",
+            (trial.run_id or "")[:12],
+            _name(trial, describe_values(trial.varies, trial.varies)),
+            trial.status + (" (will resume)" if trial.can_resume else ""),
+            f"{trial.epoch}/{trial.epochs}",
+            *("" if value is None else f"{value:.1%}" for value in (trial.val_accuracy, trial.test_accuracy)),
+            duration((now_ms() - trial.started_ms) / 1000),
+            "yes" if trial.delivered else "deleted" if trial.deleted else "not yet",
         )
-        for row in trials
+        for trial in trials
     ]
     columns = ("run", "trial", "state", "epochs", "val", "test", "age", "in MLflow")
     print_table(columns, rows, numbers=("epochs", "val", "test", "age"), unbroken=("run",))

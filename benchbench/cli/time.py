@@ -39,47 +39,13 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
         str | None,
         typer.Argument(help="Dataset plugin, if no file is given.", autocompletion=options.completing("dataset")),
     ] = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(
-            "--optimizer",
-            "-o",
-            metavar="NAME[,NAME]",
-            help="Optimizer plugins.",
-            show_default=f"{defaults.OPTIMIZER}, or the file's",
-            autocompletion=options.completing_several("optimizer"),
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler",
-            metavar="NAME[,NAME]",
-            help="Scheduler plugins.",
-            show_default=f"{defaults.SCHEDULER}, or the file's",
-            autocompletion=options.completing_several("scheduler"),
-        ),
-    ] = None,
+    optimizer: Annotated[str | None, options.several_plugins_option("optimizer", "Optimizer plugins.")] = None,
+    scheduler: Annotated[str | None, options.several_plugins_option("scheduler", "Scheduler plugins.")] = None,
     augment: Annotated[
         str | None,
-        typer.Option(
-            "--augment",
-            metavar="NAME[,NAME]",
-            help="Augmentation plugins; NAME+NAME applies both.",
-            show_default="the dataset's, or the file's",
-            autocompletion=options.completing_several("augmentation"),
-        ),
+        options.several_plugins_option("augmentation", "Augmentation plugins; NAME+NAME applies both."),
     ] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            "--loss",
-            metavar="NAME[,NAME]",
-            help="Loss plugins.",
-            show_default=f"{defaults.LOSS}, or the file's",
-            autocompletion=options.completing_several("loss"),
-        ),
-    ] = None,
+    loss: Annotated[str | None, options.several_plugins_option("loss", "Loss plugins.")] = None,
     batch_size: Annotated[
         str | None,
         typer.Option(
@@ -107,7 +73,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = "auto",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KIND.PARAM=VALUE", help="Set a parameter in every variant; may be repeated."),
+        options.set_option("Set a parameter in every variant; may be repeated."),
     ] = None,
     baseline: Annotated[
         str | None,

@@ -26,7 +26,7 @@ from benchbench.config.validation import Table, read_table, refuse_unknown_keys
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pydantic import JsonValue
@@ -108,20 +108,20 @@ class GridFile:
 
 def load(
     path: Path,
-    settings: Iterable[str] = (),
+    settings: Mapping[str, str] | None = None,
     *,
     overrides: Mapping[str, Any] | None = None,
     decide: bool = False,
 ) -> GridFile:
     """Read a grid file and those that it includes.
 
-    ``settings`` are texts such as ``optimizer.lr=0.1``; they hold for every trial and replace an axis of that
+    ``settings`` are texts such as ``{"optimizer.lr": "0.1"}``; they hold for every trial and replace an axis of that
     parameter. ``overrides`` are values of the command line, such as ``{"precision": "bf16"}``: they hold for every
     trial instead of the file's. ``decide`` adds seeds until every comparison is decided, even if the file does not ask
     for it.
     Raises :class:`SpecError` naming the file and what is wrong in it.
     """
-    texts, overrides = read_settings(settings), overrides or {}
+    texts, overrides = read_settings(settings or {}), overrides or {}
     _check_values(overrides)
     table = _read(path)
     with _in_file(path):

@@ -22,7 +22,7 @@ from benchbench.config.validation import Table, describe_errors, describe_valida
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 EmaDecay = Annotated[
     Annotated[float, Field(gt=0, lt=1)] | None, BeforeValidator(lambda value: None if value == "none" else value)
@@ -191,6 +191,11 @@ class Spec:
         return f"# spec id {self.id}\n" + tomli_w.dumps(table)
 
 
+def short_id(spec_id: str) -> str:
+    """Return the beginning of a spec id, by which messages name a trial."""
+    return spec_id[:12]
+
+
 def scalars_of(trial: Draft | Spec) -> dict[str, Any]:
     """Return the settings of a trial besides its plugins."""
     return {name: getattr(trial, name) for name in SCALARS}
@@ -201,27 +206,41 @@ def _check_plugin_files(files: object) -> None:
         raise SpecError(f"plugins must be a list of files or folders, not {files!r}", hint='plugins = ["mine.py"]')
 
 
-def read_settings(settings: Iterable[str]) -> dict[Kind, dict[str, str]]:
-    """Return the values of ``--set``: ``["model.dropout=0.3"]`` gives ``{"model": {"dropout": "0.3"}}``.
+def parse_setting(text: str) -> tuple[str, str]:
+    """Return the key and the value of ``--set``: ``"model.dropout=0.3"`` gives ``("model.dropout", "0.3")``.
 
-    Raises :class:`SpecError` for text in another form and for an unknown kind of plugin.
+    Raises :class:`SpecError` for text in another form.
+    """
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise _no_setting(text)
+    return key, value
+
+
+def read_settings(settings: Mapping[str, str]) -> dict[Kind, dict[str, str]]:
+    """Return the values of settings by kind: ``{"model.dropout": "0.3"}`` gives ``{"model": {"dropout": "0.3"}}``.
+
+    Raises :class:`SpecError` for a key in another form and for an unknown kind of plugin.
     """
     texts: dict[Kind, dict[str, str]] = {}
-    for setting in settings:
-        kind, key, value = _split_setting(setting)
-        texts.setdefault(kind, {})[key] = value
+    for key, value in settings.items():
+        kind, param = _split_key(key, setting=f"{key}={value}")
+        texts.setdefault(kind, {})[param] = value.strip()
     return texts
 
 
-def _split_setting(setting: str) -> tuple[Kind, str, str]:
-    target, equals, value = setting.partition("=")
-    name, dot, key = target.strip().partition(".")
-    if not (equals and dot and key):
-        raise SpecError(f"--set {setting!r} is not KIND.PARAM=VALUE", hint="such as --set model.dropout=0.3")
+def _split_key(key: str, *, setting: str) -> tuple[Kind, str]:
+    name, dot, param = key.strip().partition(".")
+    if not (dot and param):
+        raise _no_setting(setting)
     for kind in KINDS:
         if name == kind:
-            return kind, key, value.strip()
+            return kind, param
     raise SpecError(
         f"--set {setting!r}: there is no kind of plugin {name!r}",
         hint=closest(name, KINDS) or f"kinds: {', '.join(KINDS)}",
     )
+
+
+def _no_setting(text: str) -> SpecError:
+    return SpecError(f"--set {text!r} is not KIND.PARAM=VALUE", hint="such as --set model.dropout=0.3")

@@ -34,7 +34,7 @@ from benchbench.data import archive, fit, image_decoding, image_files, splitting
 from benchbench.data.file_states import files_below, state_of
 from benchbench.data.fit import fit_splits
 from benchbench.data.parallel_decoding import decode_lazy
-from benchbench.data.split_checks import SplitArrays, check_classes_left, check_splits, facts_of
+from benchbench.data.split_checks import SPLIT_NAMES, SplitArrays, check_classes_left, check_splits, facts_of
 from benchbench.errors import DataError
 from benchbench.paths import cache_folder
 from benchbench.plugin.dataset import Dataset, Splits
@@ -64,12 +64,11 @@ LOCK_SECONDS = 600
 DAMAGED_LIST = "damaged.txt"
 """In a dataset's folder: every file that could not be read, if there were more than a message names."""
 
-_PARTS = ("train", "val", "test")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedDataset:
     """A dataset in memory, and the facts that identify it.
 
     ``warning`` says why it could not be cached, if so. ``mappings`` are the mapped files of its images.
@@ -101,7 +100,9 @@ class _Entry:
 _ENTRY = TypeAdapter(_Entry)
 
 
-def load(dataset: Dataset, root: Path, *, source_digest: str = "", on_progress: Progress | None = None) -> Loaded:
+def load(
+    dataset: Dataset, root: Path, *, source_digest: str = "", on_progress: Progress | None = None
+) -> LoadedDataset:
     """Return the dataset whose images are at ``root``, from the cache if it has them.
 
     ``source_digest`` stands for the plugin's code; with another one, images are decoded again. ``on_progress`` hears
@@ -129,7 +130,7 @@ def load(dataset: Dataset, root: Path, *, source_digest: str = "", on_progress: 
         warning = f"decoded images are not cached: {error}"
         _log.warning(warning)
     fresh = fresh or decode(dataset, root, on_progress=on_progress)
-    return Loaded(fresh.splits, fresh.facts, warning)
+    return LoadedDataset(fresh.splits, fresh.facts, warning)
 
 
 @contextmanager
@@ -157,7 +158,9 @@ def _last_change(folder: Path) -> int:
     return max((status.st_mtime_ns for _, status in files_below(_partial(folder))), default=0)
 
 
-def decode(dataset: Dataset, root: Path, *, folder: Path | None = None, on_progress: Progress | None = None) -> Loaded:
+def decode(
+    dataset: Dataset, root: Path, *, folder: Path | None = None, on_progress: Progress | None = None
+) -> LoadedDataset:
     """Return the dataset from its files, resized if it asks for that, checked and with its digest.
 
     Images that are decoded lazily become files in ``folder``, or arrays in memory without one.
@@ -177,7 +180,7 @@ def decode(dataset: Dataset, root: Path, *, folder: Path | None = None, on_progr
         note=splits.note,
         digests=decoded.digests,
     )
-    return Loaded(decoded.splits, facts)
+    return LoadedDataset(decoded.splits, facts)
 
 
 def _may_be_out_of_memory(error: Exception) -> bool:
@@ -245,17 +248,17 @@ def _used(dataset: Dataset) -> frozenset[str]:
     return dataset.load_uses | ({"image_size", "fit"} if dataset.fit == "resize" else frozenset())
 
 
-def _read(folder: Path) -> Loaded | None:
+def _read(folder: Path) -> LoadedDataset | None:
     """Return an entry with its arrays mapped into memory, or None if there is none or it is damaged."""
     try:
         entry = _ENTRY.validate_json((folder / "entry.json").read_bytes())
         mappings: list[mmap.mmap] = []
-        parts = {part: _read_split(folder, part, entry=entry, mappings=mappings) for part in _PARTS}
+        parts = {part: _read_split(folder, part, entry=entry, mappings=mappings) for part in SPLIT_NAMES}
     except (OSError, EOFError, ValueError, KeyError):  # ValidationError is a ValueError
         return None
     with suppress(OSError):  # the cache may be read-only, which is fine
         os.utime(folder / "entry.json")
-    return Loaded(parts, entry.facts, mappings=tuple(mappings))
+    return LoadedDataset(parts, entry.facts, mappings=tuple(mappings))
 
 
 def _read_split(folder: Path, part: str, *, entry: _Entry, mappings: list[mmap.mmap]) -> SplitArrays:
@@ -293,7 +296,7 @@ def _partial(folder: Path) -> Path:
     return folder.with_suffix(".partial")
 
 
-def _write(loaded: Loaded, folder: Path) -> None:
+def _write(loaded: LoadedDataset, folder: Path) -> None:
     """Put an entry in its place, whole or not at all. The lock must be held.
 
     Images that were decoded lazily are in its partial folder already.

@@ -21,6 +21,7 @@ from benchbench.data.archive import reader
 from benchbench.data.decoded_rows import write_pixels
 from benchbench.data.image_decoding import decode
 from benchbench.data.image_files import MAX_FILE_BYTES
+from benchbench.processes import module_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,7 @@ class Helpers:
 
 class _Helper:
     def __init__(self) -> None:
-        command = [sys.executable, "-P", "-m", "benchbench.data.decoding_processes"]
+        command = module_command("benchbench.data.decoding_processes")
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
 
     def ask(self, request: Request) -> list[int]:

@@ -94,8 +94,8 @@ def to_rgb(image: Image.Image, background: Colour) -> Image.Image:
         if isinstance(transparent, int):
             image.putalpha(Image.fromarray(np.where(values == transparent, 0, BYTE_MAX).astype(np.uint8)))
     elif image.mode == "F":
-        values = np.asarray(image)
-        image = Image.fromarray(np.clip(values * _scale_of_floats(values), 0, BYTE_MAX).astype(np.uint8))
+        numbers = np.asarray(image)
+        image = Image.fromarray(np.clip(numbers * _scale_of_floats(numbers), 0, BYTE_MAX).astype(np.uint8))
     if image.has_transparency_data:
         over = image.convert("RGBA")
         below = Image.new("RGBA", over.size, (*background, 255))

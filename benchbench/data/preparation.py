@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from benchbench.data.fit import BLACK, fit_image, pad_or_crop, planes, resize_images
 from benchbench.data.image_decoding import decode, opened, to_rgb, turn
 from benchbench.data.image_files import ImageFiles
-from benchbench.errors import DataError, one_line
+from benchbench.errors import DataError, error_text
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
@@ -176,5 +176,5 @@ def read_files(
         try:
             images.append(preparation.file(content if isinstance(content, bytes) else content.read_bytes()))
         except Exception as error:  # noqa: BLE001 - Pillow's readers raise all sorts of errors on damaged files
-            problems[name] = one_line(error)
+            problems[name] = error_text(error)
     return images, problems

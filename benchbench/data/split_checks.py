@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from benchbench.plugin.dataset import Dataset, Split, Splits
 
+SPLIT_NAMES = ("train", "val", "test")
+"""The splits of every dataset, in their order."""
+
 DIGEST_LENGTH = 32
 """Hexadecimal digits kept of a sha256; MLflow takes no more than 36 characters."""
 

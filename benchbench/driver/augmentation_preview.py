@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.errors import BenchError, DataError
+from benchbench.processes import last_line, module_command
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def augment(images: NDArray[np.uint8], labels: NDArray[np.int64], request: Augme
         (folder / "request.json").write_bytes(json_adapter(type(request)).dump_json(request))
         np.savez(folder / "images.npz", images=images, labels=labels)
         done = subprocess.run(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-m", "benchbench.worker.augmentation_preview", name],
+            module_command("benchbench.worker.augmentation_preview", name),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -38,7 +38,7 @@ def augment(images: NDArray[np.uint8], labels: NDArray[np.int64], request: Augme
         if (folder / "error.json").exists():
             raise BenchError.from_json(json.loads((folder / "error.json").read_bytes()))
         if done.returncode:
-            last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise DataError(f"the process that augments images ended with exit code {done.returncode}: {last_line}")
+            last = last_line(done.stderr)
+            raise DataError(f"the process that augments images ended with exit code {done.returncode}: {last}")
         augmented: NDArray[np.uint8] = np.load(folder / "augmented.npy", allow_pickle=False)
     return augmented

@@ -11,7 +11,7 @@ from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import with_comparisons
 from benchbench.compare.warnings import late_baseline_warnings
 from benchbench.driver.repeated_looks import LookRecorder, compare_and_record_look, compare_groups_and_record_looks
-from benchbench.driver.study import Study, find_records
+from benchbench.driver.study import Inquiry, Study, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, closest
 from benchbench.tracking.look_history import open_look_history
@@ -55,13 +55,12 @@ def compare(
     Raises :class:`~benchbench.errors.BenchError` if there is nothing to compare or the question fits no trial.
     """
     note = (watcher or Watcher()).note
-    study = Study.of_experiment(experiment, grid)
-    question = study.question(options)
-    records = find_records(study, note)
+    inquiry = Inquiry.of(Study.of_experiment(experiment, grid), options, note)
+    study = inquiry.study
     with open_look_history(study.experiment) as history:
         recorder = LookRecorder(history, note, study.design, study.earlier)
-        comparison = compare_and_record_look(records, question, recorder)
-    return _with_warnings_of_study(comparison, question, study)
+        comparison = compare_and_record_look(inquiry.records, inquiry.question, recorder)
+    return _with_warnings_of_study(comparison, inquiry)
 
 
 def compare_groups(
@@ -79,23 +78,22 @@ def compare_groups(
     predictions for that.
     """
     note = (watcher or Watcher()).note
-    study = Study.of_experiment(experiment, grid)
-    question = study.question(options)
-    records = find_records(study, note)
+    inquiry = Inquiry.of(Study.of_experiment(experiment, grid), options, note)
     if population:
-        _note_design(study, "on images like these", note)
-    return compare_study_groups(study, question, records, note, population=population)
+        _note_design(inquiry.study, "on images like these", note)
+    return compare_study_groups(inquiry, note, population=population)
 
 
 def compare_study_groups(
-    study: Study, question: Compare, records: Sequence[Record], note: Callable[[str], None], *, population: bool = False
+    inquiry: Inquiry, note: Callable[[str], None], *, population: bool = False
 ) -> tuple[ComparedGroup, ...]:
-    """Record a look at each group of these records, and return their comparisons with what the study warns of."""
+    """Record a look at each group of the records, and return their comparisons with what the study warns of."""
+    study, question = inquiry.study, inquiry.question
     with open_look_history(study.experiment) as history:
         recorder = LookRecorder(history, note, study.design, study.earlier)
-        groups = compare_groups_and_record_looks(records, question, recorder)
+        groups = compare_groups_and_record_looks(inquiry.records, question, recorder)
     groups = _with_populations(groups, question) if population else groups
-    return with_comparisons(groups, lambda each: _with_warnings_of_study(each, question, study))
+    return with_comparisons(groups, lambda each: _with_warnings_of_study(each, inquiry))
 
 
 def _with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tuple[ComparedGroup, ...]:
@@ -105,9 +103,10 @@ def _with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tup
     )
 
 
-def _with_warnings_of_study(comparison: Comparison, question: Compare, study: Study) -> Comparison:
+def _with_warnings_of_study(comparison: Comparison, inquiry: Inquiry) -> Comparison:
     """Return a comparison with what its study warns of, and if its baseline was named when the results were known."""
-    late = late_baseline_warnings(comparison) if question.baseline != study.compare.baseline else ()
+    study = inquiry.study
+    late = late_baseline_warnings(comparison) if inquiry.question.baseline != study.compare.baseline else ()
     return replace(comparison, warnings=(*comparison.warnings, *study.warnings, *late))
 
 
@@ -141,9 +140,9 @@ def compare_with_published(
     if not study.expected:
         raise SpecError("no published results to compare with", hint="--grid FILE names a file with [[expected]] rows")
     study.check_expected()
-    question = study.question({"confidence": confidence})
-    records = find_records(study, (watcher or Watcher()).note)
-    rows = against_published(records, study.expected, confidence=question.confidence, targets=question.targets)
+    inquiry = Inquiry.of(study, {"confidence": confidence}, (watcher or Watcher()).note)
+    question = inquiry.question
+    rows = against_published(inquiry.records, study.expected, confidence=question.confidence, targets=question.targets)
     return Published(rows, question.confidence)
 
 
@@ -163,13 +162,12 @@ def compare_models(
     from benchbench.tracking.stored_records import load_predictions
 
     study = Study.of_experiment(experiment, grid)
-    level = study.question({"confidence": confidence}).confidence
-    records = find_records(study, (watcher or Watcher()).note)
-    one, other = _find_run(records, first), _find_run(records, second)
+    inquiry = Inquiry.of(study, {"confidence": confidence}, (watcher or Watcher()).note)
+    one, other = _find_run(inquiry.records, first), _find_run(inquiry.records, second)
     if one.data.splits["test"] != other.data.splits["test"]:
         raise SpecError("the two models were not tested on the same images", hint="choose two runs of the same dataset")
     predictions = [load_predictions(_run_id(record)) for record in (one, other)]
-    return compare_predictions(*predictions, confidence=level)
+    return compare_predictions(*predictions, confidence=inquiry.question.confidence)
 
 
 def _rows(group: ComparedGroup) -> tuple[Row, ...]:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from benchbench.config.spec import PluginDraft
-    from benchbench.data.cache import Loaded
+    from benchbench.data.cache import LoadedDataset
     from benchbench.data.split_checks import SplitArrays
     from benchbench.driver.datasets import OpenedDataset
 
 
-def draw_dataset(opened: OpenedDataset, loaded: Loaded, *, num_images: int) -> tuple[Image.Image, dict[str, str]]:
+def draw_dataset(
+    opened: OpenedDataset, loaded: LoadedDataset, *, num_images: int
+) -> tuple[Image.Image, dict[str, str]]:
     """Return images of each split as the network sees them, and the names of classes that are numbers, by caption.
 
     Raises :class:`~benchbench.errors.SpecError` if ``image_size`` would cut the images.
@@ -38,7 +40,9 @@ def draw_dataset(opened: OpenedDataset, loaded: Loaded, *, num_images: int) -> t
     return sheet, names_of_numbered(shown.values(), class_names)
 
 
-def _augmented(images: SplitArrays, augmentation: PluginDraft, opened: OpenedDataset, loaded: Loaded) -> SplitArrays:
+def _augmented(
+    images: SplitArrays, augmentation: PluginDraft, opened: OpenedDataset, loaded: LoadedDataset
+) -> SplitArrays:
     request = AugmentRequest(
         augmentation,
         image_size=opened.dataset.image_size,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from benchbench.config.composition import JOINT
 from benchbench.config.spec import PluginDraft, read_settings
@@ -20,10 +20,10 @@ from benchbench.plugin.dataset import Downloads
 from benchbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from benchbench.config.kinds import Kind
-    from benchbench.data.cache import Loaded
+    from benchbench.data.cache import LoadedDataset
     from benchbench.data.parallel_decoding import Progress
     from benchbench.plugin.catalog import Catalog
     from benchbench.plugin.dataset import Dataset
@@ -41,13 +41,13 @@ class OpenedDataset:
     plugin_files: tuple[str, ...] = ()
     augmentation: PluginDraft | None = None
 
-    def load(self, *, on_progress: Progress) -> Loaded:
+    def load(self, *, on_progress: Progress) -> LoadedDataset:
         """Return the images from the cache, decoded first if they have to be."""
         digest = self.registry.source_digest("dataset", self.dataset.name)
         return cache.load(self.dataset, self.root, source_digest=digest, on_progress=on_progress)
 
     @contextmanager
-    def decoded_anew(self, *, on_progress: Progress) -> Iterator[Loaded]:
+    def decoded_anew(self, *, on_progress: Progress) -> Iterator[LoadedDataset]:
         """Give the images decoded anew. Those that are decoded one by one are files until the block ends."""
         cache.decoded_folder().mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache.decoded_folder()) as folder:
@@ -79,15 +79,15 @@ def open_dataset(
     *,
     plugin_files: Sequence[str] = (),
     data: Iterable[str] = (),
-    settings: Iterable[str] = (),
+    settings: Mapping[str, str] | None = None,
     augment: Sequence[str] = (),
 ) -> OpenedDataset:
     """Return a dataset as the options of a command say.
 
-    Raises :class:`~benchbench.errors.SpecError` for an option that there is not, and
+    Raises :class:`~benchbench.errors.SpecError` for an unsupported option, and
     :class:`~benchbench.errors.DataError` if its images are not here.
     """
-    texts = read_settings(settings)
+    texts = read_settings(settings or {})
     _check_kinds(texts, has_augmentation=bool(augment))
     entry = catalog.find("dataset", name)
     known = [other.name for other in catalog.of_kind("dataset")]
@@ -101,23 +101,34 @@ def open_dataset(
     return OpenedDataset(entry, registry, dataset, root, tuple(plugin_files), augmentation)
 
 
-def describe_datasets(catalog: Catalog) -> list[dict[str, Any]]:
-    """Return where the images of all datasets are and the space they take, as plain data."""
+@dataclass(frozen=True)
+class DatasetStatus:
+    """Where the images of a dataset are and the space they take; ``path`` is None if they are not here."""
+
+    name: str
+    path: str | None
+    num_bytes: int | None
+    download_bytes: int | None
+    decoded_bytes: int
+
+
+def describe_datasets(catalog: Catalog) -> list[DatasetStatus]:
+    """Return where the images of all datasets are and the space they take."""
     entries = catalog.of_kind("dataset")
     paths = DataPaths.of({}, known=[entry.name for entry in entries])
     return [_describe(entry, paths) for entry in entries]
 
 
-def _describe(entry: Entry, paths: DataPaths) -> dict[str, Any]:
+def _describe(entry: Entry, paths: DataPaths) -> DatasetStatus:
     path = paths.locate(entry.name, entry.download)
     here = is_here(path, entry.download)
-    return {
-        "name": entry.name,
-        "path": str(path) if here else None,
-        "num_bytes": sum(status.st_size for _, status in files_below(path)) if here else None,
-        "download_bytes": entry.download.num_bytes if entry.download else None,
-        "decoded_bytes": cache.cached_bytes(entry.name),
-    }
+    return DatasetStatus(
+        name=entry.name,
+        path=str(path) if here else None,
+        num_bytes=sum(status.st_size for _, status in files_below(path)) if here else None,
+        download_bytes=entry.download.num_bytes if entry.download else None,
+        decoded_bytes=cache.cached_bytes(entry.name),
+    )
 
 
 def _check_kinds(texts: dict[Kind, dict[str, str]], *, has_augmentation: bool) -> None:

@@ -6,8 +6,8 @@ import json
 import os
 import platform
 import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from benchbench.data.download import is_here
 from benchbench.data.locations import DataPaths
@@ -15,6 +15,7 @@ from benchbench.errors import BenchError
 from benchbench.paths import cache_folder
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import loose_files
+from benchbench.processes import module_command
 from benchbench.records import machine
 from benchbench.tracking.store import check_store, follow_moved_files
 
@@ -23,8 +24,38 @@ if TYPE_CHECKING:
     from os import PathLike
 
 
-def examine(plugin_files: Iterable[str | PathLike[str]] = ()) -> dict[str, Any]:
-    """Return what was found, as plain data; ``problems`` are in words, and ``mended`` are those that are gone now."""
+@dataclass(frozen=True)
+class Device:
+    """A device that torch can compute on, and the precisions that it has."""
+
+    device: str
+    name: str
+    precisions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What this machine has; ``problems`` are in words, and ``mended`` are those that are gone now.
+
+    ``plugins`` has the origins of plugins; ``data`` has paths of datasets, or None for those that are not here.
+    ``tracking_store`` is empty if it cannot be used, and ``threads`` is 0 if no worker can tell.
+    """
+
+    versions: dict[str, str]
+    processor: str
+    cores: int | None
+    devices: tuple[Device, ...]
+    threads: int
+    tracking_store: str
+    cache: str
+    plugins: dict[str, str]
+    data: dict[str, str | None]
+    mended: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def examine_and_repair(plugin_files: Iterable[str | PathLike[str]] = ()) -> Diagnosis:
+    """Examine this machine, and put the addresses of files right that moved with MLflow's database."""
     problems = []
     store = mended = ""
     try:
@@ -32,39 +63,47 @@ def examine(plugin_files: Iterable[str | PathLike[str]] = ()) -> dict[str, Any]:
         mended = follow_moved_files()
     except BenchError as error:
         problems.append(f"tracking store: {error.message}  ({error.hint})")
-    devices, reason = _devices()
+    devices, threads, reason = _ask_worker()
     if reason:
         problems.append(f"worker: it cannot start: {reason}")
     catalog = Catalog.read(loose_files(map(str, plugin_files)))
     problems += [f"plugin {broken.origin}: {broken.reason}" for broken in catalog.broken]
-    data = {}
+    data = _downloads(catalog)
+    return Diagnosis(
+        versions={"python": platform.python_version()} | machine.package_versions(),
+        processor=machine.processor_name(),
+        cores=os.cpu_count(),
+        devices=devices,
+        threads=threads,
+        tracking_store=store,
+        cache=str(cache_folder()),
+        plugins={f"{entry.kind} {entry.name}": entry.origin for entry in catalog.entries},
+        data=data,
+        mended=(mended,) if mended else (),
+        problems=tuple(problems),
+    )
+
+
+def _downloads(catalog: Catalog) -> dict[str, str | None]:
+    """Return the path of each dataset that can be downloaded, or None if it is not here."""
     datasets = catalog.of_kind("dataset")
     paths = DataPaths.of({}, known=[entry.name for entry in datasets])
+    data: dict[str, str | None] = {}
     for entry in datasets:
         if entry.download:
             path = paths.locate(entry.name, entry.download)
             data[entry.name] = str(path) if is_here(path, entry.download) else None
-    return {
-        "versions": {"python": platform.python_version()} | machine.package_versions(),
-        "processor": machine.processor_name(),
-        "cores": os.cpu_count(),
-        **devices,
-        "tracking_store": store,
-        "cache": str(cache_folder()),
-        "plugins": {f"{entry.kind} {entry.name}": entry.origin for entry in catalog.entries},
-        "data": data,
-        "mended": [mended] if mended else [],
-        "problems": problems,
-    }
+    return data
 
 
-def _devices() -> tuple[dict[str, Any], str]:
+def _ask_worker() -> tuple[tuple[Device, ...], int, str]:
     """Return the devices and threads, or why no worker can tell: it is asked in a process of its own, with torch."""
-    answer = subprocess.run(
-        [sys.executable, "-P", "-m", "benchbench.worker.self_check"], capture_output=True, text=True, check=False
+    answer = subprocess.run(  # noqa: S603 - our own module
+        module_command("benchbench.worker.self_check"), capture_output=True, text=True, check=False
     )
     if answer.returncode:
         lines = answer.stderr.strip().splitlines()
-        return {"devices": [], "threads": 0}, lines[-1] if lines else f"exit code {answer.returncode}"
-    devices: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    return devices, ""
+        return (), 0, lines[-1] if lines else f"exit code {answer.returncode}"
+    told = json.loads(answer.stdout.splitlines()[-1])
+    devices = tuple(Device(item["device"], item["name"], tuple(item["precisions"])) for item in told["devices"])
+    return devices, told["threads"], ""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """How a trial ended: with a record, or with the error that kept it from starting."""
 
     job: TrialJob
@@ -50,13 +50,13 @@ class Outcome:
 class Ending:
     """How trials ended, in that order; those that an interrupt kept from starting are not here."""
 
-    outcomes: list[Outcome]
+    outcomes: list[TrialOutcome]
     is_interrupted: bool
 
     @property
     def num_failures(self) -> int:
         """How many trials failed, or could not begin."""
-        return sum(outcome.is_failure for outcome in self.outcomes)
+        return _num_failures(self.outcomes)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Drive:
         with running.interrupts.caught():
             for job, message in executor.run(running.waiting):
                 running.hear(job, message)
-                if self.max_failures is not None and running.num_failures >= self.max_failures:
+                if self.max_failures is not None and _num_failures(running.outcomes) >= self.max_failures:
                     running.end_waiting()
             running.end_waiting()
         return Ending(running.outcomes, running.interrupts.count > 0)
@@ -105,13 +105,9 @@ class _Running:
     drive: Drive
     waiting: deque[TrialJob]
     interrupts: Interrupts
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[TrialOutcome] = field(default_factory=list)
     deaths: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
-
-    @property
-    def num_failures(self) -> int:
-        return sum(outcome.is_failure for outcome in self.outcomes)
 
     def hear(self, job: TrialJob, message: Event | Status | Output | Refused | Died) -> None:
         match message:
@@ -131,7 +127,7 @@ class _Running:
     def _hear_of_refusal(self, job: TrialJob, refused: Refused) -> None:
         record = self._record(job, _journal(job)) if self.deaths.get(job.attempt) else None
         if record is None or record.status != "running":
-            self.outcomes.append(Outcome(job, error=refused.error))
+            self.outcomes.append(TrialOutcome(job, error=refused.error))
             return
         # It ran before its worker was killed, and can be resumed from there.
         message = without_credentials(refused.error.message)
@@ -148,7 +144,7 @@ class _Running:
             self._hear_event(job, _last_event(death, num_interrupts=self.interrupts.count))
         else:
             text = "stopped before the trial began" if death.is_requested else death.reason
-            self.outcomes.append(Outcome(job, error=TrialError(text)))
+            self.outcomes.append(TrialOutcome(job, error=TrialError(text)))
 
     def end_waiting(self) -> None:
         """Start no other trial, and end those that were to be tried once more."""
@@ -177,12 +173,16 @@ class _Running:
         self.drive.deliver(journal)
         self.drive.listeners.tell(event, record)
         if record.status != "running":
-            self.outcomes.append(Outcome(job, self.records.pop(job.attempt)))
+            self.outcomes.append(TrialOutcome(job, self.records.pop(job.attempt)))
 
     def _record(self, job: TrialJob, journal: Journal) -> Record | None:
         if job.attempt not in self.records and journal.exists():
             self.records[job.attempt] = journal.record()
         return self.records.get(job.attempt)
+
+
+def _num_failures(outcomes: Iterable[TrialOutcome]) -> int:
+    return sum(outcome.is_failure for outcome in outcomes)
 
 
 def _journal(job: TrialJob) -> Journal:

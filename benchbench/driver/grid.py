@@ -17,9 +17,9 @@ from benchbench.driver.grid_lock import GridLock
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
 from benchbench.driver.settings import Settings, TrialOptions, setting_texts
-from benchbench.driver.trials import Trials, carry_out
+from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import one_line
+from benchbench.errors import error_text
 from benchbench.records import file_names
 from benchbench.records.metric_names import check_question
 
@@ -93,7 +93,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
         if not yes:
             state.check_unchanged(specs)
 
-    trials = Trials(
+    request = TrialRequest(
         drafts=drafts,
         check=check,
         begin=state.begin,
@@ -105,7 +105,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
         on_trained=_import_report if has_report else lambda: None,
     )
     with nullcontext() if dry_run else state.locked():
-        result = carry_out(trials, settings, watcher)
+        result = run_trials(request, settings, watcher)
     is_complete = result.is_over and result.is_delivered and any(trial.is_new for trial in result.trials)
     if has_report and is_complete and len(result.trials) <= MAX_REPORTED:
         result = replace(result, has_report=_report(read, result, settings.experiment, watcher))
@@ -123,7 +123,7 @@ def _import_report() -> None:
 def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watcher) -> bool:
     """Put a report among the files of the grid's own run; if that fails, say why."""
     from benchbench.driver import report
-    from benchbench.driver.study import Study
+    from benchbench.driver.study import Inquiry, Study
     from benchbench.tracking.grid_runs import find_designs
     from benchbench.tracking.stored_records import read_experiment
 
@@ -135,7 +135,8 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
         records = sorted(loaded, key=lambda record: positions[record.spec_id])
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
             path = Path(folder) / file_names.REPORT
-            return report.write(study, grid.compare, records, path, note=watcher.note).run_id is not None
+            inquiry = Inquiry(study, grid.compare, records)
+            return report.write_study_report(inquiry, path, note=watcher.note).run_id is not None
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report
-        watcher.fault(f"no report: {one_line(error)}", error)
+        watcher.fault(f"no report: {error_text(error)}", error)
         return False

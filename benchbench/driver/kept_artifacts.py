@@ -49,7 +49,7 @@ class Artifacts:
         return self if claim is None else replace(self, level=claim.artifacts, keep_checkpoints=claim.keeps_checkpoint)
 
 
-class Best:
+class BestTrial:
     """The best trial of a grid by validation so far, the only one whose checkpoint is worth its space."""
 
     def __init__(self, artifacts: Artifacts, done: Sequence[Planned], *, cut_off: Collection[str] = ()) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchbench.config.spec import short_id
 from benchbench.driver.end_of_call import close_grids
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
@@ -42,7 +43,7 @@ def finish(
     Returns the journals of those trials that are in the plan; they are those of ``call`` now, which has to close them.
     """
     for journal in end_dead():
-        note(f"{journal.record().spec_id[:12]} was interrupted: the process that ran it ended unexpectedly")
+        note(f"{short_id(journal.record().spec_id)} was interrupted: the process that ran it ended unexpectedly")
     store = tracker.wait_open()
     planned = {item.journal.attempt for item in plan if item.journal}
     taken_over, parents = [], set()

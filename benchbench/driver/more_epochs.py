@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.config.kinds import describe_changed
+from benchbench.config.spec import short_id
 from benchbench.records.journal import Journal
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Shorter:
     def describe(self, item: Resolved) -> str:
         """Say that the longer trial goes on from this one, or why it does not."""
         done, problem = self.record.spec.epochs, self.problem(item)
-        name = self.record.spec_id[:12]
+        name = short_id(self.record.spec_id)
         if problem:
             return f"{name} has the first {done} of {item.spec.epochs} epochs, but they are trained again: {problem}"
         return f"going on after the {done} epochs of {name}, as a new run (--fresh trains all {item.spec.epochs})"

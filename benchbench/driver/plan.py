@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.config.kinds import changed_kinds, describe_changed
+from benchbench.config.spec import short_id
 from benchbench.driver.more_epochs import FinishedTrials
 from benchbench.errors import SpecError
 from benchbench.records.events import WORST_RANK, Rank
 from benchbench.records.journal import Journal
-from benchbench.records.known_runs import FinishedRun, Known
+from benchbench.records.known_runs import FinishedRun, KnownRuns
 from benchbench.records.machine import package_versions
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Planned:
 
 
 def plan(
-    resolved: Iterable[Resolved], known: Known, *, rules: Rules, tracking_uri: str, experiment_id: str
+    resolved: Iterable[Resolved], known: KnownRuns, *, rules: Rules, tracking_uri: str, experiment_id: str
 ) -> list[Planned]:
     """Return what is to be done for each spec, in their order."""
     destination = (tracking_uri, experiment_id)
@@ -108,7 +109,8 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
     if shorter is None:
         return planned
     if begun is not None:
-        why = f"interrupted; going on after the {shorter.record.spec.epochs} epochs of {shorter.record.spec_id[:12]}"
+        record = shorter.record
+        why = f"interrupted; going on after the {record.spec.epochs} epochs of {short_id(record.spec_id)}"
         return replace(planned, why=why, shorter=shorter)
     return replace(planned, why=shorter.describe(planned.resolved), shorter=shorter)
 
@@ -148,7 +150,7 @@ def _as_run(record: Record) -> FinishedRun:
     return FinishedRun("", record.plugin_sources, record.machine.versions, wall_seconds, record.rank)
 
 
-def _plan_one(item: Resolved, known: Known, *, rules: Rules, destination: tuple[str, str]) -> Planned:
+def _plan_one(item: Resolved, known: KnownRuns, *, rules: Rules, destination: tuple[str, str]) -> Planned:
     journals = [journal for journal in _attempts(item, destination) if journal.attempt not in known.deleted_attempts]
     run = _finished(item, known, journals)
     is_interrupted = bool(journals) and journals[-1].is_interrupted()
@@ -205,7 +207,7 @@ def _attempts(item: Resolved, destination: tuple[str, str]) -> Sequence[Journal]
     return attempts
 
 
-def _finished(item: Resolved, known: Known, journals: Sequence[Journal]) -> FinishedRun | None:
+def _finished(item: Resolved, known: KnownRuns, journals: Sequence[Journal]) -> FinishedRun | None:
     run = known.finished.get((item.spec.id, item.data_digest))
     if run is not None:
         return run

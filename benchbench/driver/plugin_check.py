@@ -16,6 +16,7 @@ from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import Packaged, find_sources
 from benchbench.plugin.names import bare, is_file, qualified
+from benchbench.processes import last_line, module_command
 from benchbench.protocol.plugin_check_messages import CheckedImages, CheckOutcome, CheckRequest, Progress, Report
 from benchbench.records.json_adapter import json_adapter
 
@@ -76,7 +77,7 @@ def select(word: str, files: tuple[str, ...] = ()) -> Selection:
     """Return what a word means: a path if it looks like one or exists, else a plugin, an origin or a package."""
     path = Path(word)
     if path.suffix == ".py" or os.sep in word:
-        return _of_path(path)
+        return _select_path(path)
     catalog = Catalog.read(files)
     entries = [entry for entry in catalog.entries if word in (entry.name, qualified(entry.origin, entry.name))]
     if entries:
@@ -84,7 +85,7 @@ def select(word: str, files: tuple[str, ...] = ()) -> Selection:
     sources = find_sources(files)
     origins = tuple(source.origin for source in sources if word in source.names)
     if not origins and path.is_dir():
-        return _of_path(path)
+        return _select_path(path)
     if not origins:
         known = {entry.name for entry in catalog.entries}.union(*(source.names for source in sources))
         hint = closest(word, known) or "bench list shows all plugins"
@@ -94,9 +95,9 @@ def select(word: str, files: tuple[str, ...] = ()) -> Selection:
     return Selection(origins, files)
 
 
-def _of_path(path: Path) -> Selection:
+def _select_path(path: Path) -> Selection:
     if (path / "pyproject.toml").exists():
-        return _of_package(path)
+        return _select_package(path)
     packaged = {source.origin for source in find_sources()}
     origins = tuple(source.origin for source in find_sources([path]) if source.origin not in packaged)
     if not origins:
@@ -107,7 +108,7 @@ def _of_path(path: Path) -> Selection:
     return Selection(origins, (str(path),))
 
 
-def _of_package(folder: Path) -> Selection:
+def _select_package(folder: Path) -> Selection:
     """Return the plugins of an installed package whose source is in ``folder``."""
     try:
         name = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
@@ -133,7 +134,7 @@ def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Re
     checking = ""
     with tempfile.TemporaryFile() as output:
         read, write = os.pipe()
-        command = [sys.executable, "-P", "-m", "benchbench.testing.main", str(write)]
+        command = module_command("benchbench.testing.main", str(write))
         process = subprocess.Popen(  # noqa: S603 - our own module
             [*command, json_adapter(CheckRequest).dump_json(request).decode()],
             stdin=subprocess.DEVNULL,
@@ -154,9 +155,9 @@ def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Re
                 process.kill()
             code = process.wait()
         output.seek(0)
-        last_line = output.read().decode(errors="replace").strip().rpartition("\n")[2]
+        last = last_line(output.read())
     if code:
-        problem = f"the process that checks {checking or 'it'} ended with exit code {code}: {last_line}"
+        problem = f"the process that checks {checking or 'it'} ended with exit code {code}: {last}"
         outcome = CheckOutcome("ends nothing", "failed", problem.removesuffix(": "), "never end Python, nor crash it")
         _add(reports, Report(checking or "process", "", (outcome,)))
     return list(reports.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from benchbench.data.archive import is_of_system
 from benchbench.data.image_files import image_suffixes, suffix_of
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import BenchError, DataError
+from benchbench.processes import module_command
 from benchbench.protocol.predictions import PredictRequest, PredictResponse
 from benchbench.records.json_adapter import json_adapter
 
@@ -47,13 +47,13 @@ def predict(
     with a results file is loaded only with ``trust``, since loading a model can run any code. Raises
     :class:`~benchbench.errors.BenchError` for a run without a model and for files that are not images.
     """
-    from benchbench.tracking.run_models import find_model
+    from benchbench.tracking.run_models import fetch_model
 
     watcher = watcher or Watcher()
     files = tuple(find_files(images))
     watcher.status("looking for the model")
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
-        model = find_model(run, experiment or default_experiment(), Path(folder), trust=trust)
+        model = fetch_model(run, experiment or default_experiment(), Path(folder), trust=trust)
         watcher.status(f"predicting {len(files)} images")
         answer = _ask(PredictRequest(str(model.folder), files), Path(folder) / "answer.json")
     if answer.error is not None:
@@ -96,8 +96,7 @@ def _is_image(path: Path) -> bool:
 
 def _ask(request: PredictRequest, answer: Path) -> PredictResponse:
     """Return what a process with torch in it answers."""
-    # -P: the working folder is not a place to import from.
-    command = [sys.executable, "-P", "-m", "benchbench.worker.predictor", str(answer)]
+    command = module_command("benchbench.worker.predictor", str(answer))
     done = subprocess.run(  # noqa: S603 - our own module in our own interpreter
         command, input=json_adapter(PredictRequest).dump_json(request), capture_output=True, check=False
     )

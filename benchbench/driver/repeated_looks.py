@@ -104,7 +104,7 @@ def _compare_at_look(number: int, records: Sequence[Record], question: Compare) 
 
 
 def _level_of_look(number: int, planned: float) -> float:
-    return planned / 2 ** (number - 1)
+    return planned / 2.0 ** (number - 1)
 
 
 def _groups(records: Sequence[Record], question: Compare, design: Design | None) -> tuple[Group, ...]:

@@ -11,7 +11,7 @@ from benchbench.compare import against_published, compare_datasets, compare_reco
 from benchbench.compare.configurations import find_keys, one_per_trial
 from benchbench.driver.compare import compare_study_groups
 from benchbench.driver.settings import check_output, writing
-from benchbench.driver.study import Study, find_records
+from benchbench.driver.study import Inquiry, Study, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, TrackingError
 from benchbench.records import file_names
@@ -67,11 +67,13 @@ def report(
 
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
-    written = write_report_of(experiment, output, log=log, grid=grid, population=population, watcher=watcher, **options)
+    written = write_experiment_report(
+        experiment, output, log=log, grid=grid, population=population, watcher=watcher, **options
+    )
     return written.path
 
 
-def write_report_of(
+def write_experiment_report(
     experiment: str | None = None,
     output: str | Path = file_names.REPORT,
     *,
@@ -88,13 +90,12 @@ def write_report_of(
     question = study.question(options)
     study.check_expected()
     note = (watcher or Watcher()).note
-    return write(study, question, find_records(study, note), output, note=note, log=log, population=population)
+    inquiry = Inquiry(study, question, find_records(study, note))
+    return write_study_report(inquiry, output, note=note, log=log, population=population)
 
 
-def write(
-    study: Study,
-    question: Compare,
-    records: Sequence[Record],
+def write_study_report(
+    inquiry: Inquiry,
     path: Path,
     *,
     note: Callable[[str], None],
@@ -107,7 +108,8 @@ def write(
 
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
-    groups = compare_study_groups(study, question, records, note, population=population)
+    study, question, records = inquiry.study, inquiry.question, inquiry.records
+    groups = compare_study_groups(inquiry, note, population=population)
     published = (
         against_published(records, study.expected, confidence=question.confidence, targets=question.targets)
         if study.expected
@@ -118,7 +120,7 @@ def write(
         subject = Subject(
             study.experiment,
             study.text,
-            _of_all(records, groups, question),
+            _overall_comparison(records, groups, question),
             trials,
             published,
             study.file,
@@ -131,7 +133,7 @@ def write(
     return WrittenReport(path, subject.counts, run_id)
 
 
-def _of_all(records: Sequence[Record], groups: Sequence[ComparedGroup], question: Compare) -> Comparison:
+def _overall_comparison(records: Sequence[Record], groups: Sequence[ComparedGroup], question: Compare) -> Comparison:
     """Return the comparison that names the configurations of all charts: that of the only group, or of all trials."""
     comparison = groups[0].comparison if len(groups) == 1 else None
     # Of the seeds of a design alone, it may have fewer configurations.

@@ -12,7 +12,7 @@ from benchbench.config.spec import Draft, read_settings
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
 from benchbench.driver.settings import Settings, TrialOptions, setting_texts
-from benchbench.driver.trials import Trials, carry_out
+from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError
 
@@ -79,7 +79,7 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     draft = Draft.from_toml(table).with_texts(read_settings(setting_texts(set)))
     rules = Rules(again=True, fresh=fresh, resume_anyway=resume_anyway)
     settings = Settings.of(options, plugins=draft.plugins, rules=rules, num_jobs=1)
-    result = carry_out(Trials(drafts=(draft,)), settings, watcher or Watcher())
+    result = run_trials(TrialRequest(drafts=(draft,)), settings, watcher or Watcher())
     (trial,) = result.trials
     if result.is_interrupted:
         raise Interrupted(trial.record)

@@ -46,7 +46,7 @@ class TrialOptions(TypedDict, total=False):
 class Settings:
     """What :class:`TrialOptions` ask for, with paths resolved and defaults filled in.
 
-    Raises :class:`~benchbench.errors.SpecError` for a choice that there is not.
+    Raises :class:`~benchbench.errors.SpecError` for an invalid choice.
     """
 
     device: str = "auto"
@@ -76,7 +76,7 @@ class Settings:
     def of(options: TrialOptions, *, plugins: Sequence[str] = (), **more: Any) -> Settings:
         """Return the settings of a call; ``plugins`` are those that the trials name themselves.
 
-        Raises :class:`TypeError` for an option that there is not, as Python does.
+        Raises :class:`TypeError` for an unknown option, as Python does for an unknown keyword.
         """
         given: dict[str, Any] = dict(options)
         unknown = given.keys() - TrialOptions.__annotations__.keys()
@@ -128,9 +128,9 @@ def writing(output: Path) -> Iterator[None]:
         ) from error
 
 
-def setting_texts(settings: Mapping[str, object] | None) -> list[str]:
-    """Return ``{"optimizer.lr": 0.01}`` as ``--set`` has it: ``["optimizer.lr=0.01"]``."""
-    return [f"{key}={_text(value)}" for key, value in (settings or {}).items()]
+def setting_texts(settings: Mapping[str, object] | None) -> dict[str, str]:
+    """Return the values as one would type them for ``--set``: ``{"optimizer.lr": 0.01}`` gives ``"0.01"`` for it."""
+    return {str(key): _text(value) for key, value in (settings or {}).items()}
 
 
 def _text(value: object) -> str:

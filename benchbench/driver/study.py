@@ -154,6 +154,21 @@ class Study:
         return self.compare.model_copy(update={key: value for key, value in asked.items() if value})
 
 
+@dataclass(frozen=True)
+class Inquiry:
+    """A study, the question that is asked, and the records that it is asked about."""
+
+    study: Study
+    question: Compare
+    records: Sequence[Record]
+
+    @staticmethod
+    def of(study: Study, options: QuestionOptions, note: Callable[[str], None]) -> Inquiry:
+        """Check the question of a study with these options, then find its records; ``note`` hears what is left out."""
+        question = study.question(options)
+        return Inquiry(study, question, find_records(study, note))
+
+
 def _trials(grid: grid_file.GridFile) -> tuple[GridTrial, ...]:
     """Return the trials of a grid, with its plugins called by the names that they have in specs."""
     catalogs: dict[tuple[str, ...], Catalog | None] = {}

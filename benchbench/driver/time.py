@@ -95,7 +95,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
         batch_size=batch_size,
         precision=precision,
         accelerate=accelerate,
-        settings=tuple(setting_texts(set)),
+        settings=setting_texts(set),
     )
     grid = read_variants(options)
     settings = Settings.of(

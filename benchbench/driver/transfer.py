@@ -100,7 +100,7 @@ def _variables(**values: str) -> Iterator[None]:
 
 @contextmanager
 def _alone(watcher: Watcher) -> Iterator[None]:
-    """Let one process at a time import into this folder: two at once would make the same run twice."""
+    """Let one process at a time import into this folder: concurrent imports would create the same run twice."""
     lock = FileLock(state_folder() / "import.lock")
     watcher.status("waiting for another import")
     try:

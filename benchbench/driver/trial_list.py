@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from benchbench.config.differences import varying
 from benchbench.driver.leftovers import end_dead
@@ -15,24 +16,55 @@ from benchbench.tracking.experiments import remembered_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from pydantic import JsonValue
+
 _NAMED = ("model", "dataset", "optimizer", "seed")
 """The keys that name every trial of a list."""
 
 
-def trial_list(experiment: str, *, note: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Return the trials of an experiment as plain data, oldest first.
+@dataclass(frozen=True)
+class TrialSummary:
+    """The state of a trial.
+
+    ``varies`` has the parameters, besides model, dataset, optimizer and seed, in which the trials of the list differ.
+    """
+
+    attempt: str
+    spec_id: str
+    model: str
+    dataset: str
+    optimizer: str
+    seed: int
+    varies: dict[str, JsonValue]
+    status: str
+    can_resume: bool
+    val_accuracy: float | None
+    test_accuracy: float | None
+    epoch: int
+    epochs: int
+    started_ms: int
+    delivered: bool
+    deleted: bool
+    run_id: str | None
+
+
+def update_and_list_trials(experiment: str, *, note: Callable[[str], None]) -> list[TrialSummary]:
+    """Bring the trials of an experiment up to date, and return their state, oldest first.
 
     Trials whose process died are marked as killed, and undelivered results are sent if MLflow answers. ``note`` hears
     of what could not be marked or sent; the trials are listed all the same.
     """
+    _mark_dead_as_killed(note)
+    journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]
+    _send_undelivered(journals, experiment, note)
+    return _summarize(journals)
+
+
+def _mark_dead_as_killed(note: Callable[[str], None]) -> None:
     try:
         end_dead()
     except TrialError as error:  # the folder may only be read
         note(f"not marked as killed: {error.message}")
-    journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]
-    _send_undelivered(journals, experiment, note)
-    varied = varying([journal.record().spec for journal in journals])
-    return sorted((_describe(journal, varied) for journal in journals), key=lambda row: row["started_ms"])
 
 
 def _is_of(journal: Journal, experiment: str) -> bool:
@@ -43,29 +75,34 @@ def _is_of(journal: Journal, experiment: str) -> bool:
     return experiment == claim.experiment or remembered_id(claim.tracking_uri, experiment) == claim.experiment_id
 
 
-def _describe(journal: Journal, varied: Collection[str]) -> dict[str, Any]:
+def _summarize(journals: Sequence[Journal]) -> list[TrialSummary]:
+    varied = varying([journal.record().spec for journal in journals])
+    return sorted((_summary(journal, varied) for journal in journals), key=lambda trial: trial.started_ms)
+
+
+def _summary(journal: Journal, varied: Collection[str]) -> TrialSummary:
     """Return the state of a trial; ``varied`` are the keys in which the trials of the list differ."""
     record = journal.record()
     is_dead = record.status == "running" and journal.is_interrupted()
-    return {
-        "attempt": record.attempt,
-        "spec_id": record.spec_id,
-        "model": record.spec.model.name,
-        "dataset": record.spec.dataset.name,
-        "optimizer": record.spec.optimizer.name,
-        "seed": record.spec.seed,
-        "varies": {key: value for key, value in record.spec.flat().items() if key in varied and key not in _NAMED},
-        "status": "killed" if is_dead else record.status,
-        "can_resume": is_dead or (record.status != "running" and journal.is_interrupted()),
-        "val_accuracy": record.final.val_accuracy if record.final else None,
-        "test_accuracy": record.final.test_accuracy if record.final else None,
-        "epoch": len(record.epochs),
-        "epochs": record.spec.epochs,
-        "started_ms": record.started_ms,
-        "delivered": is_delivered(journal),
-        "deleted": journal.is_deleted(),
-        "run_id": record.mlflow.run_id if record.mlflow else None,
-    }
+    return TrialSummary(
+        attempt=record.attempt,
+        spec_id=record.spec_id,
+        model=record.spec.model.name,
+        dataset=record.spec.dataset.name,
+        optimizer=record.spec.optimizer.name,
+        seed=record.spec.seed,
+        varies={key: value for key, value in record.spec.flat().items() if key in varied and key not in _NAMED},
+        status="killed" if is_dead else record.status,
+        can_resume=is_dead or (record.status != "running" and journal.is_interrupted()),
+        val_accuracy=record.final.val_accuracy if record.final else None,
+        test_accuracy=record.final.test_accuracy if record.final else None,
+        epoch=len(record.epochs),
+        epochs=record.spec.epochs,
+        started_ms=record.started_ms,
+        delivered=is_delivered(journal),
+        deleted=journal.is_deleted(),
+        run_id=record.mlflow.run_id if record.mlflow else None,
+    )
 
 
 def _send_undelivered(journals: Sequence[Journal], experiment: str, note: Callable[[str], None]) -> None:

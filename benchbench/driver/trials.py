@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,13 +13,14 @@ from benchbench.config.kinds import KINDS
 from benchbench.driver import end_of_call, leftovers
 from benchbench.driver.event_loop import Drive, Ending, new_attempt
 from benchbench.driver.executor_and_tracker import open_services
+from benchbench.driver.grid_description import GridDescription, read_record
 from benchbench.driver.grid_result import GridResult, Trial
-from benchbench.driver.kept_artifacts import Artifacts, Best
+from benchbench.driver.kept_artifacts import Artifacts, BestTrial
 from benchbench.driver.listeners import load_listeners
 from benchbench.driver.next_trials import AdaptiveTrials, AllTrials, NextTrials
 from benchbench.driver.plan import check_resumable, plan
 from benchbench.driver.resolving import resolve
-from benchbench.errors import BenchError, SpecError
+from benchbench.errors import BenchError
 from benchbench.protocol.jobs import Continued, TrialJob
 from benchbench.records.calls import calling
 from benchbench.records.claim import Claim
@@ -28,14 +29,12 @@ from benchbench.records.journal import Journal
 from benchbench.records.record import MlflowRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from benchbench.compare.adaptive import AdaptiveProgress
-    from benchbench.compare.groups import ComparedGroup
-    from benchbench.config.design import Design
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Draft, Spec
-    from benchbench.driver.event_loop import Outcome
+    from benchbench.driver.event_loop import TrialOutcome
     from benchbench.driver.executor_and_tracker import Services
     from benchbench.driver.plan import Planned
     from benchbench.driver.resolving import Resolution
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trials:
+class TrialRequest:
     """The trials that are asked for.
 
     ``check`` is told the specs before anything else is done with them, and ``begin`` before the first is trained.
@@ -81,42 +80,42 @@ class Trials:
         return AdaptiveProgress.begin(self.grid.compare, self.grid.design)
 
 
-def carry_out(trials: Trials, settings: Settings, watcher: Watcher) -> GridResult:
-    """Do what is left to do of the trials, and return what came of all of them.
+def run_trials(request: TrialRequest, settings: Settings, watcher: Watcher) -> GridResult:
+    """Run the trials that are not done yet, and return the results of all of them.
 
     Raises :class:`~benchbench.errors.BenchError` for what is wrong before the first trial begins.
     """
     with open_services(settings, watcher) as services:
-        resolution = resolve(trials.drafts, services.executor, settings, watcher)
-        trials.check(resolution.specs)
+        resolution = resolve(request.drafts, services.executor, settings, watcher)
+        request.check(resolution.specs)
         watcher.status("opening the tracking store")
         store = services.tracker.wait_open()
         planned = plan(
             resolution.resolved,
-            store.known({spec.id for spec in resolution.specs}),
+            store.find_known_runs({spec.id for spec in resolution.specs}),
             rules=settings.rules,
             tracking_uri=store.tracking_uri,
             experiment_id=store.experiment_id,
         )
-        if not trials.dry_run:
+        if not request.dry_run:
             check_resumable(planned, settings.rules)
-        if trials.course_before is not None:
-            watcher.looked(trials.course_before)
+        if request.course_before is not None:
+            watcher.looked(request.course_before)
         watcher.planned(planned, num_jobs=services.executor.num_jobs)
-        if trials.dry_run:
+        if request.dry_run:
             return GridResult(
-                trials.name, tuple(_trial(item, None, None) for item in planned), course=trials.course_before
+                request.name, tuple(_trial(item, None, None) for item in planned), course=request.course_before
             )
-        trials.begin(resolution.specs)
+        request.begin(resolution.specs)
         with calling() as call:
-            return _Work(trials, settings, watcher, services, resolution, tuple(planned), call).run()
+            return _Session(request, settings, watcher, services, resolution, tuple(planned), call).run()
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What is left to do of a call, once its plan is made."""
+class _Session:
+    """Runs a plan and delivers its results."""
 
-    trials: Trials
+    request: TrialRequest
     settings: Settings
     watcher: Watcher
     services: Services
@@ -144,10 +143,10 @@ class _Work:
         taken_over = leftovers.finish(
             self.plan, self.services.tracker, self.artifacts, call=self.call, note=self.watcher.note
         )
-        if self.trials.grid is None:
+        if self.request.grid is None:
             result = self._run_one()
         else:
-            result = self._run_grid(self.trials.grid, cut_off={journal.attempt for journal in taken_over})
+            result = self._run_grid(self.request.grid, cut_off={journal.attempt for journal in taken_over})
         # After an error claims stay open, so that the next call completes what this one has left undone.
         for journal in (*taken_over, *self.journals.values()):
             journal.close_claim()
@@ -158,41 +157,37 @@ class _Work:
         return self._result(ending, AllTrials(self.plan, self.jobs), is_delivered=self._deliver())
 
     def _run_grid(self, grid: GridFile, *, cut_off: Collection[str]) -> GridResult:
-        best = Best(self.artifacts, [item for item in self.plan if item.action == "skip"], cut_off=cut_off)
+        best = BestTrial(self.artifacts, [item for item in self.plan if item.action == "skip"], cut_off=cut_off)
         store = self.services.tracker.wait_open()
         batches = self._batches(store)
         batch = batches.next()
         if not batch and not best.is_waiting and not cut_off:
             return self._result(Ending([], is_interrupted=False), batches, is_delivered=self._deliver())
-        run = MlflowRun(
-            store.tracking_uri,
-            store.experiment_id,
-            store.open_parent(grid.name, file=grid.path, question=grid.question, design=grid.design),
-        )
+        run = _open_run(store, grid)
         earlier = store.earlier_designs(run.run_id)
         if any(not one.has_looks_of(grid.design) for one in earlier):
             self.watcher.note(
                 "`decide` has changed since an earlier call: bench compare says what its verdicts are worth"
             )
-        try:
+        with _killed_on_error(run):
             ending = self._train_batches(batch, batches, best.complete, parent_run_id=run.run_id)
-            self.trials.on_trained()
-            best_jobs = [self._job(best.done_before)] if best.done_before else list(self.jobs.values())
-            kept_back = best.keep_all(best_jobs, self.services)
-        except BaseException:
-            # The next command ends the grid's run: there may be nothing left to do that would open it again.
-            with suppress(BenchError):  # the first error says more
-                GridEnd(run.tracking_uri, run.run_id, "killed").keep()
-            raise
+            self.request.on_trained()
+            kept_back = self._keep_best(best)
         result = self._result(ending, batches)
         end = GridEnd(run.tracking_uri, run.run_id, result.status)
         end.keep()
-        page = partial(self._page, grid, store, batches, earlier, is_over=result.is_over)
+        description = GridDescription(grid, self.request.grid_text, store, earlier, self.watcher.note)
+        page = partial(self._page, description, batches, is_over=result.is_over)
         is_delivered = self._deliver(kept_back=kept_back, ended=(end, page))
         return self._result(ending, batches, is_delivered=is_delivered, run=run)
 
+    def _keep_best(self, best: BestTrial) -> Journal | None:
+        """Keep figures and model of the best trial; return its journal if that cannot be done now."""
+        jobs = [self._job(best.done_before)] if best.done_before else list(self.jobs.values())
+        return best.keep_all(jobs, self.services)
+
     def _batches(self, store: Store) -> NextTrials:
-        course = self.trials.course_before
+        course = self.request.course_before
         if course is None:
             return AllTrials(self.plan, self.jobs)
         return AdaptiveTrials(self.plan, self.jobs, course, lambda item: self._known(item, store), self.watcher)
@@ -210,7 +205,7 @@ class _Work:
         while batch and not ending.is_interrupted:
             latest = self._train(batch, complete, parent_run_id=parent_run_id, num_failures=ending.num_failures)
             ending = Ending([*ending.outcomes, *latest.outcomes], latest.is_interrupted)
-            if self.trials.max_failures is not None and ending.num_failures >= self.trials.max_failures:
+            if self.request.max_failures is not None and ending.num_failures >= self.request.max_failures:
                 break
             batch = [] if ending.is_interrupted else batches.next()
         return ending
@@ -256,8 +251,8 @@ class _Work:
             watcher=self.watcher,
             listeners=load_listeners(self.resolution.catalog, self.settings.plugin_files, on_trouble=note),
             varied={job.attempt: self._varied(job.spec) for job in jobs},
-            retries=self.trials.retries,
-            max_failures=None if self.trials.max_failures is None else self.trials.max_failures - num_failures,
+            retries=self.request.retries,
+            max_failures=None if self.request.max_failures is None else self.request.max_failures - num_failures,
         )
         with self.watcher.training(jobs, executor.progress):
             return drive.run(jobs, executor)
@@ -295,7 +290,7 @@ class _Work:
     ) -> GridResult:
         outcomes = {outcome.job.spec.id: outcome for outcome in ending.outcomes}
         return GridResult(
-            self.trials.name,
+            self.request.name,
             tuple(
                 _trial(item, outcomes.get(spec_id := item.resolved.spec.id), self.journals.get(spec_id))
                 for item in batches.wanted
@@ -306,41 +301,29 @@ class _Work:
             run=run,
         )
 
-    def _page(
-        self,
-        grid: GridFile,
-        store: Store,
-        batches: NextTrials,
-        earlier: tuple[Design, ...],
-        *,
-        is_over: bool,
-    ) -> GridPage:
-        from benchbench.driver.repeated_looks import LookRecorder, compare_groups_and_record_looks
-        from benchbench.report.grid_page import grid_page
-        from benchbench.tracking.look_history import LookHistory
-
-        records = [self._known(item, store) for item in batches.wanted]
-        known = [record for record in records if record is not None]
-        history = LookHistory(store.client, store.experiment_id)
-        recorder = LookRecorder(history, self.watcher.note, grid.design, earlier)
-
-        def compare() -> tuple[ComparedGroup, ...]:
-            if not is_over and grid.design is None and grid.compare.seeds is None:
-                # A look with fewer seeds than asked for would be of no use, and would cost part of the level.
-                raise SpecError("the grid ended before all of its trials had run")
-            return compare_groups_and_record_looks(known, grid.compare, recorder)
-
-        return grid_page(
-            grid,
-            self.trials.grid_text,
-            known,
-            num_trials=len(batches.wanted),
-            course=batches.course,
-            compare=compare,
-        )
+    def _page(self, description: GridDescription, batches: NextTrials, *, is_over: bool) -> GridPage:
+        records = [self._known(item, description.store) for item in batches.wanted]
+        return description.page(records, batches.course, is_over=is_over)
 
     def _known(self, item: Planned, store: Store) -> Record | None:
-        return _record(item, self.journals.get(item.resolved.spec.id), store)
+        return read_record(item, self.journals.get(item.resolved.spec.id), store)
+
+
+def _open_run(store: Store, grid: GridFile) -> MlflowRun:
+    """Open the grid's own run in MLflow."""
+    run_id = store.open_parent(grid.name, file=grid.path, question=grid.question, design=grid.design)
+    return MlflowRun(store.tracking_uri, store.experiment_id, run_id)
+
+
+@contextmanager
+def _killed_on_error(run: MlflowRun) -> Iterator[None]:
+    """Have the next command end the grid's run if the block fails: nothing else may be left that would open it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(BenchError):  # the first error says more
+            GridEnd(run.tracking_uri, run.run_id, "killed").keep()
+        raise
 
 
 def _continued(planned: Planned) -> Continued | None:
@@ -350,7 +333,7 @@ def _continued(planned: Planned) -> Continued | None:
     return Continued(planned.shorter.record.spec_id, str(planned.shorter.journal.folder.absolute()))
 
 
-def _trial(planned: Planned, outcome: Outcome | None, journal: Journal | None) -> Trial:
+def _trial(planned: Planned, outcome: TrialOutcome | None, journal: Journal | None) -> Trial:
     """Return what came of a planned trial; its record is read again, since MLflow's run is known only now."""
     if planned.action == "skip":
         here = planned.journal
@@ -362,15 +345,3 @@ def _trial(planned: Planned, outcome: Outcome | None, journal: Journal | None) -
     record = journal.record()
     assert record.status != "running"  # noqa: S101 - an outcome with a record has ended
     return Trial(planned, record.status, is_new=True, record=record)
-
-
-def _record(planned: Planned, journal: Journal | None, store: Store) -> Record | None:
-    """Return the record of a trial that began: from its journal, or else from the run that MLflow has."""
-    journal = journal or planned.journal
-    if journal is not None and journal.exists():
-        return journal.record()
-    if planned.action != "skip" or planned.finished is None or not planned.finished.run_id:
-        return None
-    from benchbench.tracking.stored_records import read_run
-
-    return read_run(store, planned.finished.run_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -19,7 +19,7 @@ from benchbench.driver.settings import check_choice
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Spec
@@ -48,7 +48,7 @@ class VariantOptions:
     batch_size: int | str | Sequence[int] | None = None
     precision: str | Sequence[str] | None = None
     accelerate: str | Sequence[str] = "auto"
-    settings: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.errors import BenchError, DeviceError, SpecError
+from benchbench.errors import BenchError, DeviceError, SpecError, first_line
 
 # Ray reads these when it is imported. Its daemons' messages would go to standard output otherwise, among our JSON.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
@@ -65,9 +65,8 @@ def connect(address: str | None, *, num_jobs: int | None) -> None:
             socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
         hint = "is there a cluster (ray start --head), and does its token authentication let you in?"
-        raise SpecError(f"--address {address!r}: {reason}", hint=hint) from error
+        raise SpecError(f"--address {address!r}: {first_line(error)}", hint=hint) from error
 
 
 def divide(nodes: Iterable[Mapping[str, float]], *, num_jobs: int | None, use_gpus: bool) -> Slots:

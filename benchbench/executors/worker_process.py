@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections import deque
@@ -15,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.processes import module_command
 from benchbench.protocol.channel import Channel
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.messages import Died, Output
@@ -54,10 +54,9 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
         with theirs:
-            # -P: the working folder is not a place to import from.
-            command = [sys.executable, "-P", "-u", "-m", "benchbench.worker.main"]
+            arguments = (str(theirs.fileno()), str(self.heartbeat.path))
             self._process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
-                [*command, str(theirs.fileno()), str(self.heartbeat.path)],
+                module_command("benchbench.worker.main", *arguments, is_unbuffered=True),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -24,6 +24,7 @@ from benchbench.plugin.description import Entry, describe
 from benchbench.plugin.discovery import Broken, Packaged, find_sources
 from benchbench.plugin.names import disabled_names, is_file, qualified
 from benchbench.plugin.unknown_name import no_such_plugin
+from benchbench.processes import last_line, module_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -223,7 +224,7 @@ def _ask(files: Sequence[str], *, without: Sequence[str]) -> Catalog | Broken:
         # A file, since plugins may print on standard output and standard error.
         answers = Path(folder) / "answers.jsonl"
         request = json.dumps({"files": list(files), "without": list(without)})
-        command = [sys.executable, "-P", "-m", "benchbench.plugin.catalog", str(answers), request]
+        command = module_command("benchbench.plugin.catalog", str(answers), request)
         done = subprocess.run(  # noqa: S603 - our own module
             command, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
@@ -232,8 +233,7 @@ def _ask(files: Sequence[str], *, without: Sequence[str]) -> Catalog | Broken:
     if "catalog" in last:
         return Catalog.from_json(last["catalog"])
     if "loading" not in last:
-        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise PluginError(f"plugins cannot be looked for: {reason}", hint="bench doctor")
+        raise PluginError(f"plugins cannot be looked for: {last_line(done.stderr)}", hint="bench doctor")
     return Broken(last["loading"], f"ends Python while it loads (exit code {done.returncode})")
 
 

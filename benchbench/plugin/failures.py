@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from benchbench.errors import BenchError, DataError, ModelError, PluginError
+from benchbench.errors import BenchError, DataError, ModelError, PluginError, first_line
 from benchbench.plugin.code import source_files
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def explain(error: BaseException, own_files: Iterable[Path] = ()) -> str:
     if isinstance(error, SystemExit):
         text = f"ends Python (exit code {error.code}) instead of loading"
     else:
-        text = ": ".join(filter(None, [type(error).__name__, str(error).partition("\n")[0]]))
+        text = ": ".join(filter(None, [type(error).__name__, first_line(error)]))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename)]
     own = [frame for frame in frames if Path(frame.filename) in own_files or not _is_library(frame.filename)]
     last = (own or frames)[-1:]

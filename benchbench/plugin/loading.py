@@ -45,7 +45,7 @@ _TYPES = "use int, float, bool, str, Literal, Enum, or tuples of these"
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModule:
     """The plugins of one module. ``listener`` and ``commands`` take the arguments of their hooks by keyword."""
 
     origin: str
@@ -55,7 +55,7 @@ class Loaded:
     broken: tuple[Broken, ...] = ()
 
 
-def load(source: Source) -> Loaded:
+def load(source: Source) -> LoadedModule:
     """Import a plugin module and return what can be used of it and what is broken. Raises nothing."""
     origin = source.origin
     try:
@@ -64,12 +64,12 @@ def load(source: Source) -> Loaded:
         manager.add_hookspecs(hooks)
         manager.register(module, name=origin)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module raises
-        return Loaded(origin, broken=(Broken(origin, _explain(error)),))
+        return LoadedModule(origin, broken=(Broken(origin, _explain(error)),))
     offered = [*_misspelt(module), *_classes(manager)]
     event, commands = manager.hook.benchbench_event, manager.hook.benchbench_commands
     if not offered and not event.get_hookimpls() and not commands.get_hookimpls():
         offered = ["offers nothing: mark a function such as benchbench_models with @benchbench.hookimpl"]
-    return Loaded(
+    return LoadedModule(
         origin,
         classes=tuple(item for item in offered if not isinstance(item, str)),
         listener=event if event.get_hookimpls() else None,
@@ -89,10 +89,10 @@ def _explain(error: BaseException) -> str:
     if isinstance(error, PydanticSchemaGenerationError):
         kind = re.search(r"<class '([\w.]+)'>", str(error))
         return f"no parameter can be a {kind[1] if kind else 'value of that type'}; {_TYPES}{line_in_plugin(error)}"
-    return _on_hook(str(error)) if isinstance(error, pluggy.PluginValidationError) else explain(error)
+    return _describe_hook_error(str(error)) if isinstance(error, pluggy.PluginValidationError) else explain(error)
 
 
-def _on_hook(complaint: str) -> str:
+def _describe_hook_error(complaint: str) -> str:
     hook = re.search(r"hook '(\w+)'", complaint)
     last_line = complaint.splitlines()[-1]
     if hook is None or hook[1] not in _HOOK_NAMES:

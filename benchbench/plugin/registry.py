@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchbench.plugin.augmentation import Augmentation
     from benchbench.plugin.base import Plugin
     from benchbench.plugin.discovery import Source
-    from benchbench.plugin.loading import Loaded
+    from benchbench.plugin.loading import LoadedModule
     from benchbench.plugin.loss import Loss
     from benchbench.plugin.model import Model
     from benchbench.plugin.optimizer import Optimizer
@@ -72,7 +72,7 @@ class Registry:
             registry._add(load(source))
         return registry
 
-    def _add(self, loaded: Loaded) -> None:
+    def _add(self, loaded: LoadedModule) -> None:
         self.broken += loaded.broken
         for cls in loaded.classes:
             if cls.name in disabled_names():

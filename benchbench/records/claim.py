@@ -1,4 +1,4 @@
-"""Whose a trial is: the call of bench that runs it, and where in MLflow its results go."""
+"""Which bench call owns a trial, and where in MLflow its results go."""
 
 from __future__ import annotations
 

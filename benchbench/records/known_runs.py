@@ -28,7 +28,7 @@ class FinishedRun:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownRuns:
     """The finished runs of an experiment, and the attempts whose runs were deleted."""
 
     finished: Mapping[Key, FinishedRun]

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchbench.config.composition import NOTHING
 from benchbench.data.fit import pad_or_crop
-from benchbench.data.split_checks import SplitArrays
+from benchbench.data.split_checks import SPLIT_NAMES, SplitArrays
 from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class SeenSheets:
     numbered: dict[str, str]
 
 
-def draw_seen(path: Path, *, augmentation: str, parts: Sequence[str] = ("train", "val", "test")) -> SeenSheets:
+def draw_seen(path: Path, *, augmentation: str, parts: Sequence[str] = SPLIT_NAMES) -> SeenSheets:
     """Return sheets of the images of some splits in ``seen.npz``; older files have training images alone."""
     augmented = "" if augmentation == NOTHING else f", augmented by {augmentation}"
     headings = {"train": f"training images{augmented}", "val": "validation images", "test": "test images"}
@@ -90,9 +90,9 @@ def _numbered_classes(labels: NDArray[np.int64], class_names: Sequence[str]) -> 
     }
 
 
-def picked(split: SplitArrays, number: int) -> SplitArrays:
-    """Return so many images of a split, of all classes in turn."""
-    rows = pick_rows(split.labels, number)
+def picked(split: SplitArrays, num_images: int) -> SplitArrays:
+    """Return ``num_images`` images of a split, taking the classes in turn."""
+    rows = pick_rows(split.labels, num_images)
     return SplitArrays(np.asarray(split.images[rows]), split.labels[rows])
 
 

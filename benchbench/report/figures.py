@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.config.defaults import LOSS
-from benchbench.errors import one_line
+from benchbench.errors import error_text
 from benchbench.records import file_names
 from benchbench.records.tracebacks import trace
 from benchbench.report.contact_sheet import as_image, draw_seen
@@ -87,7 +87,7 @@ def draw(journal: Journal, note: Callable[[str], None]) -> None:
                 save_png(figure, folder / f"{name}.png")
             except Exception as error:  # noqa: BLE001 - matplotlib may fail over fonts, memory or a full disk
                 trace(error)
-                note(f"no figure {name}: {one_line(error)}")
+                note(f"no figure {name}: {error_text(error)}")
 
 
 def _figures(record: Record, folder: Path) -> Iterator[tuple[str, Figure | Image]]:

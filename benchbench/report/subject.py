@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchbench.compare.configurations import Configuration
     from benchbench.compare.groups import ComparedGroup
     from benchbench.records.record import Record
-    from benchbench.report.trial_files import Trial
+    from benchbench.report.trial_files import TrialFiles
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Subject:
     experiment: str
     question: str
     comparison: Comparison
-    trials: tuple[Trial, ...]
+    trials: tuple[TrialFiles, ...]
     published: tuple[PublishedRow, ...] = ()
     grid_file: str = ""
     groups: tuple[ComparedGroup, ...] = ()

@@ -24,7 +24,7 @@ FILES = (
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialFiles:
     """A trial's record, and the folder with the files that its run keeps.
 
     The files are those of docs/records.md. Any of them may be missing from ``artifacts``: trials that did not finish
@@ -35,7 +35,7 @@ class Trial:
     artifacts: Path
 
 
-def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
+def gather(records: Sequence[Record], folder: Path) -> list[TrialFiles]:
     """Fetch the files of all runs into ``folder``, but images of the best trial only, and return the trials.
 
     Raises :class:`~benchbench.errors.TrackingError` if the store cannot be read.
@@ -46,7 +46,7 @@ def gather(records: Sequence[Record], folder: Path) -> list[Trial]:
     if top is not None and top.attempt in run_ids:
         names[run_ids[top.attempt]] = (*FILES, file_names.SAMPLES, file_names.SEEN)
     folders = fetch_all(names, folder)
-    return [Trial(record, folders.get(run_ids.get(record.attempt, ""), folder / "none")) for record in records]
+    return [TrialFiles(record, folders.get(run_ids.get(record.attempt, ""), folder / "none")) for record in records]
 
 
 def best(records: Iterable[Record]) -> Record | None:

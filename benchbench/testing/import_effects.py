@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchbench.plugin.discovery import Source
-    from benchbench.plugin.loading import Loaded
+    from benchbench.plugin.loading import LoadedModule
 
 QUICK_SECONDS = 3.0
 """How long an import may take. Each start of a worker pays for it."""
@@ -33,7 +33,7 @@ QUICK_SECONDS = 3.0
 class ImportEffects:
     """A module, and what its import did besides loading it."""
 
-    loaded: Loaded
+    loaded: LoadedModule
     seconds: float
     printed: str
     changed: list[str] = field(default_factory=list)

@@ -19,6 +19,7 @@ from benchbench.plugin import parameters
 from benchbench.plugin.discovery import find_sources
 from benchbench.plugin.failures import explain
 from benchbench.plugin.loading import load
+from benchbench.processes import module_command
 from benchbench.protocol.plugin_check_messages import CheckedImages, CheckOutcome
 from benchbench.testing.kits import fingerprint
 from benchbench.testing.model import images_like
@@ -64,7 +65,7 @@ def rebuilt(built: Sequence[Built], files: Iterable[str]) -> list[CheckOutcome]:
     request = json.dumps({"files": list(files), "plugins": [item.to_json() for item in built]})
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         answers = Path(folder) / "answers.json"
-        command = [sys.executable, "-P", "-m", "benchbench.testing.rebuilding", str(answers), request]
+        command = module_command("benchbench.testing.rebuilding", str(answers), request)
         done = subprocess.run(  # noqa: S603 - our own module
             command, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )

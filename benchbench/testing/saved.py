@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from benchbench.errors import first_line
 from benchbench.testing.checking import BrokenPromiseError
 
 
@@ -19,7 +20,7 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
         loaded: dict[str, Any] = torch.load(file, weights_only=True)
     except Exception as error:  # which depends on what the plugin keeps
         raise BrokenPromiseError(
-            f"its state cannot be loaded from a checkpoint: {str(error).partition(chr(10))[0]}",
+            f"its state cannot be loaded from a checkpoint: {first_line(error)}",
             fix="keep only tensors, numbers, text, lists and dicts in a state",
         ) from error
     return loaded

@@ -116,18 +116,18 @@ def _named(tracking_uri: str | None) -> str:
             f"the tracking URI {uri!r} is a folder, and MLflow 3.13 and later keep no runs in folders",
             hint=f"unset MLFLOW_TRACKING_URI, or set it to {DEFAULT_URI} or to the address of a server, http://HOST:PORT",
         )
-    return _of_known_kind(uri, scheme)
+    _check_scheme(uri, scheme)
+    return uri
 
 
-def _of_known_kind(uri: str, scheme: str) -> str:
+def _check_scheme(uri: str, scheme: str) -> None:
     plugins = importlib.metadata.entry_points(group="mlflow.tracking_store").names
     known = {*_SCHEMES, *_DATABRICKS, *plugins}
-    if uri in known or scheme in known:
-        return uri
-    raise TrackingError(
-        f"the tracking URI {without_credentials(uri)!r} is of a kind that MLflow does not support: {scheme}",
-        hint=closest(scheme, known) or "such as http://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE",
-    )
+    if uri not in known and scheme not in known:
+        raise TrackingError(
+            f"the tracking URI {without_credentials(uri)!r} is of a kind that MLflow does not support: {scheme}",
+            hint=closest(scheme, known) or "such as http://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE",
+        )
 
 
 def _refuse_left_over_file_store() -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchbench.errors import TrackingError, closest
+from benchbench.errors import TrackingError, closest, first_line
 from benchbench.records import sqlite_addresses
 from benchbench.records.redaction import without_credentials
 from benchbench.records.sqlite_addresses import sqlite_path
@@ -73,7 +73,7 @@ def renamed(client: MlflowClient, uri: str, name: str) -> Experiment | None:
     """Return the experiment that had a name when we last used it, or None if it is not there any more."""
     from mlflow.exceptions import MlflowException
 
-    remembered = _names().get(sqlite_addresses.to_state(without_credentials(uri)), {}).get(name)
+    remembered = _remembered(uri, name)
     if remembered is None:
         return None
     try:
@@ -86,7 +86,7 @@ def renamed(client: MlflowClient, uri: str, name: str) -> Experiment | None:
 
 def remembered_id(uri: str, name: str) -> str | None:
     """Return the id of the experiment that had a name when we last used it; MLflow is not asked."""
-    remembered = _names().get(sqlite_addresses.to_state(without_credentials(uri)), {}).get(name)
+    remembered = _remembered(uri, name)
     return remembered.id if remembered else None
 
 
@@ -131,7 +131,7 @@ def _probe(client: MlflowClient, uri: str, experiment: Experiment) -> None:
     try:
         client.set_experiment_tag(experiment.experiment_id, _PROBE_TAG, "1")
     except Exception as error:  # of MLflow, requests or a database, whatever they make of it
-        reason = without_credentials(str(error)).partition("\n")[0]
+        reason = without_credentials(first_line(error))
         raise TrackingError(
             f"the experiment {experiment.name!r} on {without_credentials(uri)} cannot be written to: {reason}",
             hint="ask for the permission to edit it, or take another with --experiment NAME",
@@ -181,6 +181,10 @@ def _remember(uri: str, name: str, experiment: Experiment) -> None:
     if ours.get(name) != remembered:
         ours[name] = remembered
         write_state(state_folder() / "experiments.json", names)
+
+
+def _remembered(uri: str, name: str) -> _Remembered | None:
+    return _names().get(sqlite_addresses.to_state(without_credentials(uri)), {}).get(name)
 
 
 def _names() -> _Names:

@@ -17,7 +17,7 @@ from benchbench.records import file_names, results_file
 from benchbench.records.redaction import has_paths, without_credentials, without_paths
 from benchbench.tracking import grid_runs, run_data, timing_runs
 from benchbench.tracking.experiments import find_experiment
-from benchbench.tracking.logged_models import find_model
+from benchbench.tracking.logged_models import find_logged_model
 from benchbench.tracking.moved_folder import current_address
 from benchbench.tracking.reading import reading, search
 from benchbench.tracking.stored_records import record_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mlflow import entities
 
     from benchbench.config.defaults import ArtifactLevel
-    from benchbench.tracking.reading import Reading
+    from benchbench.tracking.reading import ReadableStore
 
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 _DIGITS = 12
@@ -147,7 +147,7 @@ def _input(given: entities.DatasetInput) -> results_file.Input:
     return results_file.Input(split.name, context, split.digest, source, split.schema or "", split.profile or "")
 
 
-def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, level: ArtifactLevel) -> bool:
+def _write_run(store: ReadableStore, run: entities.Run, writer: results_file.Writer, level: ArtifactLevel) -> bool:
     """Write a run; return False for a trial without a record, which no comparison can use."""
     run_id = run.info.run_id
     points = [
@@ -165,9 +165,9 @@ def _write_run(store: Reading, run: entities.Run, writer: results_file.Writer, l
 
 
 def _write_artifacts(
-    store: Reading, run: entities.Run, writer: results_file.Writer, level: ArtifactLevel, folder: Path
+    store: ReadableStore, run: entities.Run, writer: results_file.Writer, level: ArtifactLevel, folder: Path
 ) -> None:
-    """Write the files that a run keeps, as far as the level goes, but for its record."""
+    """Write the artifacts that ``level`` includes, except the record."""
     from mlflow import artifacts
 
     root = current_address(run.info.artifact_uri, store.tracking_uri)
@@ -189,7 +189,7 @@ def _write_artifacts(
                 writer.artifact(run.info.run_id, name, path)
 
 
-def _write_record(store: Reading, run: entities.Run, writer: results_file.Writer, folder: Path) -> bool:
+def _write_record(store: ReadableStore, run: entities.Run, writer: results_file.Writer, folder: Path) -> bool:
     """Write the record of a run, and return whether it has one."""
     record = record_of(store, run)
     if record is not None:
@@ -199,11 +199,11 @@ def _write_record(store: Reading, run: entities.Run, writer: results_file.Writer
     return record is not None
 
 
-def _write_model(store: Reading, run: entities.Run, writer: results_file.Writer, folder: Path) -> None:
+def _write_model(store: ReadableStore, run: entities.Run, writer: results_file.Writer, folder: Path) -> None:
     from mlflow import artifacts
 
     attempt = run.data.tags.get(run_data.ATTEMPT_TAG)
-    model = find_model(store.client, run.info.experiment_id, attempt) if attempt else None
+    model = find_logged_model(store.client, run.info.experiment_id, attempt) if attempt else None
     if model is not None:
         got = artifacts.download_artifacts(
             artifact_uri=current_address(model.artifact_location, store.tracking_uri, depth=3),

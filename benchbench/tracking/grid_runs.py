@@ -10,7 +10,7 @@ from benchbench.config.design import Design, Designs
 from benchbench.records import metric_names, sqlite_addresses
 from benchbench.records.events import rank
 from benchbench.records.json_adapter import json_adapter
-from benchbench.records.known_runs import FinishedRun, Known
+from benchbench.records.known_runs import FinishedRun, KnownRuns
 from benchbench.records.redaction import without_credentials
 from benchbench.tracking import run_data
 from benchbench.tracking.experiments import find_experiment
@@ -43,7 +43,7 @@ _MAX_EARLIER = 5
 _Earlier = tuple[Design, ...]
 
 
-def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -> Known:
+def find_known_runs(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -> KnownRuns:
     """Return the finished runs of these specs that nobody deleted, and the attempts of runs that were deleted.
 
     Of several runs of one spec the newest counts.
@@ -61,7 +61,7 @@ def known(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -
     }
     deleted = search(client, experiment_id, "", ViewType.DELETED_ONLY)
     attempts = {run.data.tags.get(run_data.ATTEMPT_TAG, "") for run in deleted}
-    return Known(finished=finished, deleted_attempts=frozenset(attempts))
+    return KnownRuns(finished=finished, deleted_attempts=frozenset(attempts))
 
 
 def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Path, question: str) -> str:

@@ -21,7 +21,7 @@ _READY: Literal["READY"] = "READY"
 
 def send(client: MlflowClient, run: MlflowRun, record: Record, *, folder: Path) -> None:
     """Make ``folder``, an MLflow model folder, the run's model; does nothing a second time."""
-    model = find_model(client, run.experiment_id, record.attempt) or _create(client, run, record)
+    model = find_logged_model(client, run.experiment_id, record.attempt) or _create(client, run, record)
     if model.status != _READY:
         client.log_model_artifacts(model.model_id, str(folder))
         _send_description(client, run, model, folder=folder)
@@ -29,7 +29,7 @@ def send(client: MlflowClient, run: MlflowRun, record: Record, *, folder: Path) 
     _link(client, run, model, record)
 
 
-def find_model(client: MlflowClient, experiment_id: str, attempt: str) -> LoggedModel | None:
+def find_logged_model(client: MlflowClient, experiment_id: str, attempt: str) -> LoggedModel | None:
     """Return the trained model of an attempt, if MLflow has it."""
     tagged = f"tags.`{run_data.ATTEMPT_TAG}` = '{attempt}'"
     models = client.search_logged_models([experiment_id], tagged, max_results=1)

@@ -68,7 +68,7 @@ def _is_there(file: Path) -> bool:
 
 
 def _find_new_place(location: str, database: Path) -> Move | None:
-    """Return where files of new runs can go if the folder of an experiment is gone, with whatever it had."""
+    """Return where new runs can put their files if the folder of an experiment is gone, with all that was in it."""
     old = _other_folder(location, database)
     if old is None or not _is_gone(old.parent.parent):
         return None

@@ -32,7 +32,7 @@ _MAKE_ROOM = "make room on the disk, and give the same command again"
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadableStore:
     """A store that is read. ``tracking_uri`` is its address, without credentials."""
 
     client: MlflowClient
@@ -40,11 +40,11 @@ class Reading:
 
 
 @contextmanager
-def reading(tracking_uri: str | None = None) -> Iterator[Reading]:
+def reading(tracking_uri: str | None = None) -> Iterator[ReadableStore]:
     """Give a store that must be there; raises :class:`TrackingError` for whatever goes wrong with it."""
     uri = find_readable_store(tracking_uri)
     with as_tracking_error(*_cannot_read(uri)), _opened(uri) as client:
-        yield Reading(client, without_credentials(uri))
+        yield ReadableStore(client, without_credentials(uri))
 
 
 @contextmanager

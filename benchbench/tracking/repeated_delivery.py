@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.errors import one_line
+from benchbench.errors import error_text
 from benchbench.records.tracebacks import trace
 from benchbench.tracking.store import Store, is_delivered, leftovers
 
@@ -149,7 +149,7 @@ class TrackerThread:
             self._tell("the tracking store is back, and what waited is being delivered", trouble="")
 
     def _failed(self, waiting: _Waiting, error: Exception, *, pause_seconds: float) -> None:
-        text = one_line(error)
+        text = error_text(error)
         if text != self._trouble:
             trace(error)
             self._tell(text, trouble=text)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
-    from benchbench.tracking.reading import Reading
+    from benchbench.tracking.reading import ReadableStore
 
 
-def fetch(store: Reading, run: Run, names: Collection[str], folder: Path) -> Path:
+def fetch(store: ReadableStore, run: Run, names: Collection[str], folder: Path) -> Path:
     """Return ``folder`` with those of these files in it that a run keeps at the top of its artifacts."""
     from mlflow import artifacts
 
@@ -45,7 +45,7 @@ def fetch_all(names: Mapping[str, Collection[str]], folder: Path) -> dict[str, P
         }
 
 
-def artifact_text(store: Reading, run: Run, name: str) -> str | None:
+def artifact_text(store: ReadableStore, run: Run, name: str) -> str | None:
     """Return a text among the artifacts of a run, or None if it has no such file."""
     with tempfile.TemporaryDirectory() as folder:
         path = fetch(store, run, (name,), Path(folder)) / name

@@ -17,7 +17,7 @@ from benchbench.tracking.reading import reading, search
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from benchbench.tracking.reading import Reading
+    from benchbench.tracking.reading import ReadableStore
 
 _RUN_ID = re.compile("[0-9a-f]{32}")
 _FEW = 5
@@ -32,7 +32,7 @@ class RunModel:
     folder: Path
 
 
-def find_model(name: str, experiment: str, folder: Path, *, trust: bool) -> RunModel:
+def fetch_model(name: str, experiment: str, folder: Path, *, trust: bool) -> RunModel:
     """Return the model of a run; a store elsewhere has it copied to ``folder``.
 
     ``name`` is the id of a run or the beginning of one, or its name. Raises :class:`~benchbench.errors.SpecError` if
@@ -49,7 +49,7 @@ def find_model(name: str, experiment: str, folder: Path, *, trust: bool) -> RunM
         return RunModel(run.info.run_id, run.info.run_name, _fetch(store, run, folder))
 
 
-def _find_run(store: Reading, name: str, experiment: str) -> Run:
+def _find_run(store: ReadableStore, name: str, experiment: str) -> Run:
     from mlflow.entities import ViewType
     from mlflow.exceptions import MlflowException
 
@@ -78,7 +78,7 @@ def _find_run(store: Reading, name: str, experiment: str) -> Run:
     )
 
 
-def _fetch(store: Reading, run: Run, folder: Path) -> Path:
+def _fetch(store: ReadableStore, run: Run, folder: Path) -> Path:
     from mlflow import artifacts
     from mlflow.exceptions import MlflowException
 

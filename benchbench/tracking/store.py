@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from benchbench.records.claim import Claim
     from benchbench.records.events import Event
     from benchbench.records.journal import Delivered
-    from benchbench.records.known_runs import Known
+    from benchbench.records.known_runs import KnownRuns
     from benchbench.records.record import MlflowRun
 
 LOCK_SECONDS = 60
@@ -124,10 +124,10 @@ class Store:
         except MlflowException as error:
             return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
 
-    def known(self, spec_ids: Collection[str]) -> Known:
+    def find_known_runs(self, spec_ids: Collection[str]) -> KnownRuns:
         """Return the finished runs of these specs, and all attempts whose runs were deleted."""
         with as_tracking_error(f"cannot read the tracking store {self.tracking_uri}"):
-            return grid_runs.known(self.client, self.experiment_id, spec_ids)
+            return grid_runs.find_known_runs(self.client, self.experiment_id, spec_ids)
 
     def open_parent(self, name: str, *, file: Path, question: str, design: Design | None = None) -> str:
         """Return the id of the run of a grid, running: it is made, or opened again if there is one."""

@@ -21,7 +21,7 @@ from benchbench.records.record import MlflowRun, OtherFormatError, Record, Recor
 from benchbench.records.results_file import cleaned_predictions
 from benchbench.tracking import run_data
 from benchbench.tracking.experiments import check_files, find_experiment
-from benchbench.tracking.reading import Reading, as_tracking_error, reading, search
+from benchbench.tracking.reading import ReadableStore, as_tracking_error, reading, search
 from benchbench.tracking.run_files import artifact_text
 from benchbench.tracking.store import leftovers
 
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Loaded:
+class StoredRecords:
     """The records of an experiment, oldest trial first.
 
     ``without_record`` are the ids of runs that kept none and whose journals are not here; ``num_waiting`` is the
@@ -63,7 +63,7 @@ def load_records(experiment: str | None = None, *, tracking_uri: str | None = No
 
 def read_experiment(
     experiment: str | None = None, *, tracking_uri: str | None = None, spec_ids: Collection[str] = ()
-) -> Loaded:
+) -> StoredRecords:
     """Return the records of an experiment, and what has none; if specs are named, those of their trials alone."""
     with reading(tracking_uri) as store:
         from mlflow.entities import ViewType
@@ -85,7 +85,7 @@ def read_experiment(
         for journal in leftovers(store.tracking_uri)
         if not journal.is_deleted() and (claim := journal.claim()) and claim.experiment_id == experiment_id
     ]
-    return Loaded(
+    return StoredRecords(
         records=tuple(sorted(filter(None, records.values()), key=lambda record: record.started_ms)),
         without_record=tuple(run_id for run_id, record in records.items() if record is None),
         num_waiting=len(waiting),
@@ -95,10 +95,10 @@ def read_experiment(
 def read_run(store: Store, run_id: str) -> Record | None:
     """Return the record of a run, or None if it kept none and its journal is not here."""
     with as_tracking_error(f"cannot read the run {run_id}"):
-        return record_of(Reading(store.client, store.tracking_uri), store.client.get_run(run_id))
+        return record_of(ReadableStore(store.client, store.tracking_uri), store.client.get_run(run_id))
 
 
-def record_of(store: Reading, run: Run) -> Record | None:
+def record_of(store: ReadableStore, run: Run) -> Record | None:
     """Return the record of a run, or None if it kept none and its journal is not here."""
     address = MlflowRun(store.tracking_uri, run.info.experiment_id, run.info.run_id)
     text = artifact_text(store, run, file_names.RECORD)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from benchbench.errors import first_line
 from benchbench.records import file_names
 from benchbench.records.tracebacks import trace
 from benchbench.worker.layer_table import list_layers
@@ -72,7 +73,7 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
         layers = list_layers(model, image)
     except Exception as error:  # noqa: BLE001 - a plugin's code is passed here; a table is not worth the trial
         trace(error)
-        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return f"{type(error).__name__}: {first_line(error)}"
     rows = [("x".join(map(str, layer.output)), layer) for layer in layers]
     _write_csv(
         path,

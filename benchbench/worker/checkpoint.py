@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from benchbench.errors import SpecError, TrialError
+from benchbench.errors import SpecError, TrialError, first_line
 from benchbench.paths import replacing, system_error
 from benchbench.records.events import EpochFinished, Times, event_from_json, event_to_json
 from benchbench.records.state import GOES_ON
@@ -134,14 +134,14 @@ def save(
         reason = system_error(error) or error
         raise CheckpointError(f"the checkpoint {path} cannot be written: {reason}", hint=GOES_ON) from error
     except (pickle.PicklingError, AttributeError, TypeError) as error:  # of functions, locks and generators
-        raise _unreadable(f"what cannot be saved ({str(error).partition(chr(10))[0]})") from error
+        raise _unreadable(f"what cannot be saved ({first_line(error)})") from error
 
 
 def _read_back(path: Path) -> None:
     try:
         torch.load(path, map_location="meta", weights_only=True, mmap=True)
     except Exception as error:  # which depends on what was saved: torch lists no errors of its own
-        reason = next(iter(re.findall(r"GLOBAL ([\w.]+)", str(error))), "") or str(error).partition("\n")[0]
+        reason = next(iter(re.findall(r"GLOBAL ([\w.]+)", str(error))), "") or first_line(error)
         raise _unreadable(reason) from error
 
 
@@ -173,7 +173,7 @@ def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a damaged file makes torch raise many kinds
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise CheckpointError(f"the checkpoint {path} is damaged: {type(error).__name__}: {reason}") from error
 
 
@@ -182,8 +182,7 @@ def _misfits_named() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
-        raise SpecError(f"the checkpoint does not fit the plugins: {reason}", hint=FRESH) from error
+        raise SpecError(f"the checkpoint does not fit the plugins: {first_line(error)}", hint=FRESH) from error
 
 
 def _parts(learner: Learner) -> dict[str, Any]:

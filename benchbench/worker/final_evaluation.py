@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from benchbench.data.split_checks import SPLIT_NAMES
 from benchbench.records.events import Final
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ OVERFIT_EPOCHS = 3
 
 def final_of(prepared: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
     """Return what the network that a trial ends with achieves on each split."""
-    train, val, test = (evaluations[split_name] for split_name in ("train", "val", "test"))
+    train, val, test = (evaluations[split_name] for split_name in SPLIT_NAMES)
     labels = prepared.splits.test.labels
     best = prepared.learner.best
     correct = test.logits.argmax(dim=1) == labels

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from benchbench.errors import BenchError, TrialError
+from benchbench.errors import BenchError, TrialError, first_line
 from benchbench.worker.accelerate import give_back_memory, is_out_of_memory
 from benchbench.worker.batches import EVAL_BATCH_SIZE
 from benchbench.worker.seeds import random_states_kept
@@ -36,9 +36,9 @@ def memory_errors_named(when: Callable[[], str] = lambda: "") -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        first_line = str(error).partition("\n")[0] or "the system has no more to give"
+        reason = first_line(error) or "the system has no more to give"
         raise OutOfMemoryError(
-            f"{' '.join(filter(None, ('out of memory', when())))}: {first_line}",
+            f"{' '.join(filter(None, ('out of memory', when())))}: {reason}",
             hint="a smaller --batch-size or dataset.image_size needs less",
         ) from error
 

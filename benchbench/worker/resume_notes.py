@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchbench.config.kinds import describe_changed
+from benchbench.config.spec import short_id
 
 if TYPE_CHECKING:
     from benchbench.protocol.jobs import Continued, TrialJob
@@ -36,7 +37,7 @@ def _continued(shorter: Continued | None, num_epochs: int) -> str:
     """Return a note on the shorter trial that these epochs are from."""
     if shorter is None or not num_epochs:
         return ""
-    return f"epochs 1 to {num_epochs} are those of {shorter.spec_id[:12]}, which finished"
+    return f"epochs 1 to {num_epochs} are those of {short_id(shorter.spec_id)}, which finished"
 
 
 def _other_device(began: Started | None, now: Started) -> str:

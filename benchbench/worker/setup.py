@@ -127,7 +127,7 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
 
 def _load_dataset(
     job: TrialJob, registry: Registry, settings: TorchSettings, *, on_status: OnStatus
-) -> tuple[Dataset, data_cache.Loaded]:
+) -> tuple[Dataset, data_cache.LoadedDataset]:
     """Return the dataset plugin, and its images from the cache or from their files."""
     spec = job.spec
     on_status(f"loading {spec.dataset.name}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from benchbench.data.cache import Loaded
+    from benchbench.data.cache import LoadedDataset
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TensorSplits:
     class_names: tuple[str, ...]
 
     @staticmethod
-    def of(loaded: Loaded) -> TensorSplits:
+    def of(loaded: LoadedDataset) -> TensorSplits:
         """Return the splits of a dataset as tensors that share their memory with the arrays."""
         splits = {
             split_name: TensorSplit(_tensor(arrays.images), _tensor(arrays.labels), arrays.names)

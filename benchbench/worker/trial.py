@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from benchbench.data.split_checks import SPLIT_NAMES
 from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.failures import TRACEBACK_HINT, line_in_plugin
 from benchbench.protocol.heartbeat import StoppedError
@@ -240,7 +241,7 @@ class _Trial:
             learner.best.restore(learner.evaluated)
         self._on_status("evaluating on train, val and test")
         with self._clock.phase("eval"):
-            evaluations = {split_name: self._evaluate(split_name) for split_name in ("train", "val", "test")}
+            evaluations = {split_name: self._evaluate(split_name) for split_name in SPLIT_NAMES}
         final = final_of(self._prepared, [event.epoch for event in self._epochs], evaluations)
         if learner.acceleration.compiled:
             self._notes.append(describe_compiled())

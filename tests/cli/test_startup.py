@@ -183,9 +183,7 @@ def test_a_small_rate_is_the_same_trial_however_it_is_typed(text: str) -> None:
     # https://github.com/hydra-ecosystem/hydra/issues/999
     registry = Registry.load()
     draft = Draft.from_toml({"model": "resnet", "dataset": "digits"})
-    specs = {
-        registry.resolve(draft.with_texts(read_settings([f"optimizer.lr={rate}"]))).id for rate in (text, "0.00001")
-    }
+    specs = {registry.resolve(draft.with_texts(read_settings({"optimizer.lr": rate}))).id for rate in (text, "0.00001")}
     assert len(specs) == 1
 
 

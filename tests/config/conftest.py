@@ -9,6 +9,7 @@ import pytest
 from support.grid_files import BASIS
 
 from benchbench.config.grid_file import GridFile, load
+from benchbench.config.spec import parse_setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,4 +33,6 @@ def write(workdir: Path) -> WriteGrid:
 @pytest.fixture
 def grid(write: WriteGrid) -> Callable[..., GridFile]:
     """Return a function that reads a grid file of a model, a dataset and the lines that it is given."""
-    return lambda text="", *settings, **overrides: load(write(BASIS + text), settings, overrides=overrides)
+    return lambda text="", *settings, **overrides: load(
+        write(BASIS + text), dict(map(parse_setting, settings)), overrides=overrides
+    )

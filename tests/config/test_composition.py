@@ -10,7 +10,7 @@ import pytest
 import benchbench as bb
 from benchbench.config import grid_file
 from benchbench.config.grid_checks import check_grid
-from benchbench.config.spec import Draft, Spec, read_settings
+from benchbench.config.spec import Draft, Spec, parse_setting, read_settings
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 
@@ -34,7 +34,9 @@ BOTH = {"flip.p": 0.5, "darker.p": 0.5, "darker.least": None}
 def resolve(augmentation: Any = None, *settings: str, dataset: str = "tinyimage10") -> Spec:
     table = {"model": "alexnet", "dataset": dataset}
     given = {} if augmentation is None else {"augmentation": augmentation}
-    return REGISTRY.resolve(Draft.from_toml(table | given).with_texts(read_settings(settings)))
+    return REGISTRY.resolve(
+        Draft.from_toml(table | given).with_texts(read_settings(dict(map(parse_setting, settings))))
+    )
 
 
 def test_a_dataset_names_its_augmentation() -> None:
@@ -145,6 +147,6 @@ def test_augmentations_and_their_parameters_can_be_axes(tmp_path: Path) -> None:
 def test_a_setting_replaces_an_axis_of_a_composition(tmp_path: Path) -> None:
     path = tmp_path / "grid.toml"
     path.write_text(GRID.replace('"none", "default", ', ""), encoding="utf-8")
-    grid = grid_file.load(path, ["augmentation.darker.p=0.7"])
+    grid = grid_file.load(path, {"augmentation.darker.p": "0.7"})
     specs = [REGISTRY.resolve(draft) for draft in grid.expand()]
     assert [spec.augmentation.params["darker.p"] for spec in specs] == [0.7, 0.7]

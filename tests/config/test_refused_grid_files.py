@@ -283,7 +283,7 @@ def test_what_the_command_line_sets_is_no_part_of_a_baseline(write: WriteGrid, r
     axes = 'optimizer = { name = "sgd", lr = { grid = [0.1, 0.2] }, momentum = { grid = [0.5, 0.9] } }\n'
     question = "[compare]\nbaseline = { optimizer.lr = 0.1, optimizer.momentum = 0.9 }\n"
     file = write('model = "alexnet"\ndataset = "digits"\n' + axes + question)
-    read = load(file, ["optimizer.momentum=0.5"], decide=True)
+    read = load(file, {"optimizer.momentum": "0.5"}, decide=True)
     assert read.compare.baseline == {"optimizer.lr": 0.1}
     check_grid(read, resolve(registry, read))
 
@@ -291,7 +291,7 @@ def test_what_the_command_line_sets_is_no_part_of_a_baseline(write: WriteGrid, r
 def test_a_design_with_nothing_to_compare_is_refused_before_it_trains(write: WriteGrid, registry: Registry) -> None:
     axes = 'optimizer = { name = "sgd", lr = { grid = [0.1, 0.2] }, momentum = { grid = [0.5, 0.9] } }\n'
     file = write('model = "alexnet"\ndataset = "digits"\n' + axes + '[compare]\nby = ["optimizer.lr"]\n')
-    read = load(file, ["optimizer.lr=0.3"], decide=True)
+    read = load(file, {"optimizer.lr": "0.3"}, decide=True)
     with pytest.raises(SpecError, match=r"by 'optimizer\.lr', which has one value in all trials"):
         check_grid(read, resolve(registry, read))
 

@@ -15,7 +15,7 @@ import benchbench as bb
 from benchbench.config.axes import expand
 from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
-from benchbench.config.spec import Draft, PluginDraft, Spec, read_settings
+from benchbench.config.spec import Draft, PluginDraft, Spec, parse_setting, read_settings
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 
@@ -236,7 +236,7 @@ def test_numbers_that_end_in_nan_are_refused_by_name_before_training(
     kind: str, name: str, key: str, text: str, message: str
 ) -> None:
     plain = {"model": "alexnet", "dataset": "digits"}
-    typed = Draft.from_toml(plain | {kind: name}).with_texts(read_settings([f"{kind}.{key}={text}"]))
+    typed = Draft.from_toml(plain | {kind: name}).with_texts(read_settings({f"{kind}.{key}": text}))
     with pytest.raises(SpecError) as caught:
         REGISTRY.resolve(typed)
     assert caught.value.message.startswith(message)
@@ -261,7 +261,8 @@ def test_plugin_files_are_not_part_of_the_id() -> None:
 
 
 def test_settings_are_read_as_texts_by_kind() -> None:
-    texts = read_settings(["model.dropout=0.3", " optimizer.lr = 0.1 ", "model.dropout=0.5", "model.a=b=c"])
+    typed = ("model.dropout=0.3", " optimizer.lr = 0.1 ", "model.dropout=0.5", "model.a=b=c")
+    texts = read_settings(dict(map(parse_setting, typed)))
     assert texts == {"model": {"dropout": "0.5", "a": "b=c"}, "optimizer": {"lr": "0.1"}}
     draft = Draft.from_toml({"model": "alexnet", "dataset": "digits"}).with_texts(texts)
     assert draft.model == PluginDraft(name="alexnet", texts={"dropout": "0.5", "a": "b=c"})
@@ -271,14 +272,14 @@ def test_settings_are_read_as_texts_by_kind() -> None:
 
 def test_a_setting_and_the_same_value_in_toml_are_one_trial() -> None:
     plain = {"model": "alexnet", "dataset": "digits"}
-    typed = Draft.from_toml(plain).with_texts(read_settings(["optimizer.lr=1e-2"]))
+    typed = Draft.from_toml(plain).with_texts(read_settings({"optimizer.lr": "1e-2"}))
     assert REGISTRY.resolve(typed).id == resolve(plain | {"optimizer": {"name": "sgd", "lr": 0.01}}).id
 
 
 @pytest.mark.parametrize("setting", ["", "=", "model", "model.=1", "model.dropout"])
 def test_a_setting_that_is_no_setting_is_refused_with_an_example(setting: str) -> None:
     with pytest.raises(SpecError, match=r"is not KIND\.PARAM=VALUE") as caught:
-        read_settings([setting])
+        read_settings(dict([parse_setting(setting)]))
     assert caught.value.hint == "such as --set model.dropout=0.3"
 
 

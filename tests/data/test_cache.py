@@ -35,7 +35,7 @@ def entry_folder() -> Path:
     return entry.parent
 
 
-def assert_same(found: data_cache.Loaded, expected: data_cache.Loaded) -> None:
+def assert_same(found: data_cache.LoadedDataset, expected: data_cache.LoadedDataset) -> None:
     assert found.facts == expected.facts
     for mine, other in zip(found.splits.values(), expected.splits.values(), strict=True):
         assert np.array_equal(mine.images, other.images)

@@ -39,7 +39,7 @@ def many_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding_processes, "MIN_PROCESSORS", 1)
 
 
-def decoded(photos: Path, folder: Path, *, dataset: ImageFolder = SMALL) -> data_cache.Loaded:
+def decoded(photos: Path, folder: Path, *, dataset: ImageFolder = SMALL) -> data_cache.LoadedDataset:
     return data_cache.decode(dataset, photos, folder=folder)
 
 

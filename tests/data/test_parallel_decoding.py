@@ -199,7 +199,9 @@ def test_a_list_of_damaged_images_that_cannot_be_written_costs_only_the_list(
 
 
 @pytest.mark.parametrize("load", [data_cache.load, data_cache.decode])
-def test_damaged_images_are_left_out_and_recorded(tmp_path: Path, load: Callable[..., data_cache.Loaded]) -> None:
+def test_damaged_images_are_left_out_and_recorded(
+    tmp_path: Path, load: Callable[..., data_cache.LoadedDataset]
+) -> None:
     dataset = Shades(damaged=(0, 150), skip=True)
     loaded = load(dataset, tmp_path)
     rows = [row for row in range(200) if row not in (0, 150)]

@@ -17,7 +17,7 @@ from benchbench.protocol.jobs import Resolved
 from benchbench.records.claim import Claim
 from benchbench.records.events import Resumed
 from benchbench.records.journal import Journal
-from benchbench.records.known_runs import Known
+from benchbench.records.known_runs import KnownRuns
 from benchbench.records.machine import package_versions
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def finish(spec: Spec, number: int, *, checkpoint: bool = True, **more: Any) -> 
 def planned(spec: Spec, *, depends_on_length: bool = False, **more: Any) -> Planned:
     """Return what is planned for a spec."""
     item = Resolved(spec, "digest", more.pop("sources", SOURCES), depends_on_length)
-    known = Known(finished={}, deleted_attempts=more.pop("deleted", ()))
+    known = KnownRuns(finished={}, deleted_attempts=more.pop("deleted", ()))
     (only,) = plan([item], known, rules=Rules(**{"again": True} | more), tracking_uri="store", experiment_id="1")
     return only
 

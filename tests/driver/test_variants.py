@@ -35,14 +35,14 @@ def test_settings_of_python_are_texts_as_one_would_type_them() -> None:
         "loss.weight": None,
         "a.b": True,
     }
-    assert setting_texts(settings | {"optimizer.lr": np.float32(0.5), "dataset.root": Path("photos")}) == [
-        "model.options={drop_path_rate = 0.1}",
-        "model.layers=[2, 2]",
-        "loss.weight=none",
-        "a.b=true",
-        "optimizer.lr=0.5",
-        "dataset.root=photos",
-    ]
+    assert setting_texts(settings | {"optimizer.lr": np.float32(0.5), "dataset.root": Path("photos")}) == {
+        "model.options": "{drop_path_rate = 0.1}",
+        "model.layers": "[2, 2]",
+        "loss.weight": "none",
+        "a.b": "true",
+        "optimizer.lr": "0.5",
+        "dataset.root": "photos",
+    }
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from benchbench.config.spec import PluginSpec
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.file_names import SAMPLES
 from benchbench.report.figures import CORRECT_COLOR, WRONG_COLOR
-from benchbench.report.trial_files import Trial
+from benchbench.report.trial_files import TrialFiles
 from benchbench.worker.artifact_tables import PredictedProbabilities, save_layers, write_tables
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def experiment() -> list[Record]:
     ]
 
 
-def trials(records: list[Record], artifacts: Path) -> list[Trial]:
-    return [Trial(record, artifacts) for record in records]
+def trials(records: list[Record], artifacts: Path) -> list[TrialFiles]:
+    return [TrialFiles(record, artifacts) for record in records]
 
 
 def keys(records: list[Record]) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ def test_no_trials_make_no_figures(tmp_path: Path) -> None:
 
 def test_trials_without_an_epoch_or_a_file_do_no_harm(tmp_path: Path) -> None:
     record = replace(made_records.ended(made_records.spec(), "failed"), epochs=())
-    found = write_figures([Trial(record, tmp_path / "nowhere")], tmp_path / "figures")
+    found = write_figures([TrialFiles(record, tmp_path / "nowhere")], tmp_path / "figures")
     assert found.paths == ()
     assert found.left_out["figure-5-accuracy"] == "no trial has finished an epoch"
     assert found.left_out["figure-9-classes"] == "no trial has finished"
@@ -147,7 +147,7 @@ def test_trials_without_an_epoch_or_a_file_do_no_harm(tmp_path: Path) -> None:
 
 def test_the_same_trials_make_the_same_files(light: Path, tmp_path: Path) -> None:
     record = made_records.made(made_records.spec())
-    first, second = (write_figures([Trial(record, light)], tmp_path / name).paths for name in ("a", "b"))
+    first, second = (write_figures([TrialFiles(record, light)], tmp_path / name).paths for name in ("a", "b"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
@@ -207,7 +207,7 @@ def test_of_many_trials_the_best_alone_is_told_apart(light: Path) -> None:
 
 
 def test_right_and_wrong_predictions_have_their_colour_and_their_mark(full: Path) -> None:
-    best = Trial(made_records.made(made_records.spec()), full)
+    best = TrialFiles(made_records.made(made_records.spec()), full)
     for is_right, mark, color in ((True, "✓", CORRECT_COLOR), (False, "✗", WRONG_COLOR)):
         figure = paper_best.predictions(best, is_right=is_right)
         assert isinstance(figure, Figure)
@@ -218,13 +218,13 @@ def test_right_and_wrong_predictions_have_their_colour_and_their_mark(full: Path
 
 def test_the_intervals_of_classes_are_those_of_wilson(tmp_path: Path) -> None:
     (tmp_path / "per_class.csv").write_text("class,images,correct,accuracy\ngoldfish,50,46,0.92\nnone,0,0,\n")
-    figure = paper_best.classes(Trial(made_records.made(made_records.spec()), tmp_path))
+    figure = paper_best.classes(TrialFiles(made_records.made(made_records.spec()), tmp_path))
     # Newcombe's formula 3, Statistics in Medicine 17, 1998, for 46 of 50.
     assert "92.0%  [81.2%, 96.8%]  n=50" in texts(figure)
 
 
 def test_the_architecture_has_the_totals_of_the_network(full: Path) -> None:
-    figure = paper_network.architecture([Trial(made_records.made(made_records.spec()), full)])
+    figure = paper_network.architecture([TrialFiles(made_records.made(made_records.spec()), full)])
     assert isinstance(figure, Figure)
     found = [cell.get_text().get_text() for cell in figure.axes[0].tables[0].get_celld().values()]
     assert {"4x6x6", "Conv2d", "112", "3,888"} <= set(found)

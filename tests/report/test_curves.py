@@ -15,7 +15,7 @@ from benchbench.compare import compare_records
 from benchbench.report import curves
 from benchbench.report.drawing import Figure, style_for_page, to_svg
 from benchbench.report.subject import Subject
-from benchbench.report.trial_files import Trial
+from benchbench.report.trial_files import TrialFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def test_of_very_long_trials_not_every_epoch_is_drawn_but_the_last_is(tmp_path: 
         replace(journals.epoch(1).epoch, epoch=number + 1, val_loss=2 - number / 15_000) for number in range(30_000)
     )
     record = replace(made(spec(0)), epochs=epochs)
-    subject = Subject("bench", "", compare_records([record]), (Trial(record, tmp_path),))
+    subject = Subject("bench", "", compare_records([record]), (TrialFiles(record, tmp_path),))
     chart = curves.learning_curves(subject)
     assert len(chart.wide) < 400_000
 
@@ -52,7 +52,7 @@ def test_a_loss_that_diverged_does_not_flatten_the_others(tmp_path: Path) -> Non
     calm, wild = made(spec(0, lr=0.1)), made(spec(0, lr=1.0))
     wild = replace(wild, epochs=tuple(replace(epoch, val_loss=3e6) for epoch in wild.epochs[:1]))
     subject = Subject(
-        "bench", "", compare_records([calm, wild]), tuple(Trial(record, tmp_path) for record in (calm, wild))
+        "bench", "", compare_records([calm, wild]), tuple(TrialFiles(record, tmp_path) for record in (calm, wild))
     )
     figure = Figure(figsize=(8, 6))
     axes = figure.subplots()

@@ -26,7 +26,7 @@ from benchbench.records.record import MlflowRun, Record
 from benchbench.report import charts, drawing, embedded_images, facts, page, report_tables
 from benchbench.report.class_accuracy import class_table
 from benchbench.report.subject import Subject
-from benchbench.report.trial_files import Trial
+from benchbench.report.trial_files import TrialFiles
 from benchbench.worker.artifact_tables import PredictedProbabilities, write_tables
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 def subject(records: Sequence[Record], folder: Path, *, question: str = "Which rate?", grid_file: str = "") -> Subject:
-    trials = tuple(Trial(record, folder / record.attempt) for record in records)
+    trials = tuple(TrialFiles(record, folder / record.attempt) for record in records)
     comparison = compare_records(records)
     groups = (ComparedGroup("", tuple(records), comparison),)
     return Subject("bench", question, comparison, trials, (), grid_file, groups)

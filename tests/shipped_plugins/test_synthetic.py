@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SMALL: dict[str, Any] = {"num_train": 60, "num_val": 20, "num_test": 20, "num_classes": 4}
 
 
-def loaded(tmp_path: Path, **params: Any) -> data_cache.Loaded:
+def loaded(tmp_path: Path, **params: Any) -> data_cache.LoadedDataset:
     return data_cache.decode(Synthetic(**(SMALL | params)), tmp_path)
 
 

@@ -54,7 +54,7 @@ def test_trials_stay_below_their_grid_and_count_as_done(
     children = [run for run in runs(there) if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert len(children) == 2
     assert [item.path for item in there.client.list_artifacts(parent.info.run_id)] == ["trials.json"]
-    known = there.known([run.data.tags["benchbench.spec_id"] for run in children])
+    known = there.find_known_runs([run.data.tags["benchbench.spec_id"] for run in children])
     assert len(known.finished) == 2
 
 
@@ -203,6 +203,6 @@ def test_a_trial_that_came_in_half_is_not_done(
     folder(tmp_path / "there", empty_database, monkeypatch)
     with pytest.raises(SpecError, match=r"predictions\.csv cannot be read"):
         import_results(damaged)
-    assert Store.open().known(ids).finished == {}
+    assert Store.open().find_known_runs(ids).finished == {}
     import_results(tmp_path / "results.bench")
-    assert len(Store.open().known(ids).finished) == 2
+    assert len(Store.open().find_known_runs(ids).finished) == 2

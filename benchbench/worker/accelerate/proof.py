@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from benchbench.errors import first_line
 from benchbench.records.tracebacks import trace
 from benchbench.worker.accelerate.acceleration import Acceleration
 from benchbench.worker.accelerate.allocator import give_back_memory, is_out_of_memory
@@ -78,7 +79,7 @@ class Proof:
                 if is_out_of_memory(error):
                     raise _NoRoomError from error
                 trace(error)
-                return _unproven(acceleration, _first_line(error))
+                return _unproven(acceleration, _kind_and_first_line(error))
             return self._dropping(acceleration, plain, cache(lambda: self._precise(acceleration)))
 
     def _check_gradients(self, plain: Pass) -> None:
@@ -131,7 +132,7 @@ class Proof:
             return str(error)
         except Exception as error:  # noqa: BLE001 - the model is a stranger's, and so is what a lever does to it
             trace(error)
-            return _first_line(error)
+            return _kind_and_first_line(error)
         return None
 
     def _pass(self, acceleration: Acceleration) -> Pass:
@@ -224,5 +225,5 @@ def _fill_zeros(model: nn.Module) -> None:
             weight.copy_(FILLED * torch.randn(weight.shape, generator=generator))
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+def _kind_and_first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
