@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from benchbench.report.trial_files import Trial
+    from benchbench.report.trial_files import TrialFiles
 
     Drawing = tuple[str, Figure | str]
     """The name of a figure, and the figure or the reason why there is none."""
@@ -60,7 +60,7 @@ class Written:
     left_out: Mapping[str, str]
 
 
-def write_figures(trials: Sequence[Trial], folder: Path) -> Written:
+def write_figures(trials: Sequence[TrialFiles], folder: Path) -> Written:
     """Write each figure that the trials have the material for, as PNG and SVG.
 
     The folder is created if needed, and files of the same names are replaced. Of several trials with one spec, the
@@ -78,7 +78,7 @@ def write_figures(trials: Sequence[Trial], folder: Path) -> Written:
     return Written(tuple(paths), left_out)
 
 
-def _drawings(trials: Sequence[Trial]) -> Iterator[Drawing]:
+def _drawings(trials: Sequence[TrialFiles]) -> Iterator[Drawing]:
     keys = varying([trial.record.spec for trial in trials])
     ranked = sorted(trials, key=lambda trial: trial.record.rank, reverse=True)
     yield from _architectures(ranked)
@@ -92,8 +92,8 @@ def _drawings(trials: Sequence[Trial]) -> Iterator[Drawing]:
     yield "figure-9-classes", paper_best.classes(best)
 
 
-def _architectures(ranked: Sequence[Trial]) -> Iterator[Drawing]:
-    best_of: dict[str, list[Trial]] = {}
+def _architectures(ranked: Sequence[TrialFiles]) -> Iterator[Drawing]:
+    best_of: dict[str, list[TrialFiles]] = {}
     for trial in ranked:
         best_of.setdefault(trial.record.spec.model.name, []).append(trial)
     name = "figure-1-architecture"
@@ -103,7 +103,7 @@ def _architectures(ranked: Sequence[Trial]) -> Iterator[Drawing]:
         yield name if len(best_of) == 1 else f"{name}-{model}", paper_network.architecture(group)
 
 
-def _by_parameter(trials: Sequence[Trial], keys: Sequence[str]) -> Iterator[Drawing]:
+def _by_parameter(trials: Sequence[TrialFiles], keys: Sequence[str]) -> Iterator[Drawing]:
     """Yield a figure for each parameter that varies; those of the paper are named if they do not."""
     for key in dict.fromkeys(("optimizer", "batch_size", *keys)):
         if key == "seed":
@@ -115,7 +115,7 @@ def _by_parameter(trials: Sequence[Trial], keys: Sequence[str]) -> Iterator[Draw
         yield f"figure-{number}-{title}", drawn
 
 
-def _one_per_trial(trials: Sequence[Trial]) -> list[Trial]:
+def _one_per_trial(trials: Sequence[TrialFiles]) -> list[TrialFiles]:
     by_attempt = {trial.record.attempt: trial for trial in trials}
     return [by_attempt[record.attempt] for record in one_per_trial(trial.record for trial in trials)]
 

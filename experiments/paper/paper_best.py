@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from benchbench.report.trial_files import Trial
+    from benchbench.report.trial_files import TrialFiles
 
 NO_TRIAL = "no trial has finished"
 NO_IMAGES = "kept no images: --artifacts full keeps them"
@@ -34,7 +34,7 @@ _MAX_LARGE = 24
 _NUM_BLOCKS = 5
 
 
-def samples(trials: Iterable[Trial]) -> Figure | str:
+def samples(trials: Iterable[TrialFiles]) -> Figure | str:
     """Return training images of each class, of the first trial that kept some."""
     for trial in trials:
         path = trial.artifacts / file_names.SAMPLES
@@ -43,7 +43,7 @@ def samples(trials: Iterable[Trial]) -> Figure | str:
     return f"the trials {NO_IMAGES}"
 
 
-def predictions(best: Trial | None, *, is_right: bool) -> Figure | str:
+def predictions(best: TrialFiles | None, *, is_right: bool) -> Figure | str:
     """Return the test images that the best trial was right about, or wrong."""
     if best is None:
         return NO_TRIAL
@@ -59,7 +59,7 @@ def predictions(best: Trial | None, *, is_right: bool) -> Figure | str:
     return figure
 
 
-def classes(best: Trial | None) -> Figure | str:
+def classes(best: TrialFiles | None) -> Figure | str:
     """Return the test accuracy of the best trial by class, with Wilson's intervals.
 
     They are of this one trained model on more images, not of other seeds.

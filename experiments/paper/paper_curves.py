@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from benchbench.records.record import Record
-    from benchbench.report.trial_files import Trial
+    from benchbench.report.trial_files import TrialFiles
 
 # Okabe and Ito's colours that can be seen on white. Seven and four have no common divisor, so 28 lines differ.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -32,7 +32,7 @@ _LINE_CHARACTERS = 140
 """What of a legend fits beside each other."""
 
 
-def by_parameter(trials: Sequence[Trial], keys: Sequence[str], key: str) -> Figure | str:
+def by_parameter(trials: Sequence[TrialFiles], keys: Sequence[str], key: str) -> Figure | str:
     """Return accuracy by epoch for each value of a parameter: means with bands of one standard deviation.
 
     Means are of the trials that finished. The legend has the number of those that did not.
@@ -56,7 +56,7 @@ def by_parameter(trials: Sequence[Trial], keys: Sequence[str], key: str) -> Figu
     return figure
 
 
-def all_trials(ranked: Sequence[Trial], keys: Sequence[str], measure: str) -> Figure | str:
+def all_trials(ranked: Sequence[TrialFiles], keys: Sequence[str], measure: str) -> Figure | str:
     """Return ``accuracy`` or ``loss`` by epoch of every trial that came so far; ``ranked`` has the best one first.
 
     If there are too many to tell apart, only the best one has a colour.
@@ -77,7 +77,7 @@ def all_trials(ranked: Sequence[Trial], keys: Sequence[str], measure: str) -> Fi
     return figure
 
 
-def _frame(trials: Sequence[Trial], key: str) -> pd.DataFrame:
+def _frame(trials: Sequence[TrialFiles], key: str) -> pd.DataFrame:
     rows = [
         {
             "value": _value(trial, key),
@@ -92,7 +92,7 @@ def _frame(trials: Sequence[Trial], key: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["value", "epoch", "train", "val"])
 
 
-def _value(trial: Trial, key: str) -> str | None:
+def _value(trial: TrialFiles, key: str) -> str | None:
     flat = trial.record.spec.flat()
     return value_text(flat[key]) if key in flat else None
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchbench.records.record import Record
-    from benchbench.report.trial_files import Trial
+    from benchbench.report.trial_files import TrialFiles
 
 _COLUMNS = ("layer", "kind", "output", "parameters", "multiply-adds")
 _WIDTHS = (0.28, 0.27, 0.15, 0.15, 0.15)
@@ -38,7 +38,7 @@ class Row:
     multiply_adds: int
 
 
-def architecture(trials: Iterable[Trial]) -> Figure | str:
+def architecture(trials: Iterable[TrialFiles]) -> Figure | str:
     """Return the layers of the first of the trials that kept them; if they are many, blocks of them."""
     for trial in trials:
         path = trial.artifacts / file_names.LAYERS
