@@ -34,6 +34,10 @@ _MAX_TRAIN_IMAGES = 400
 """Of many classes, the first ones are kept: a report shows no more."""
 
 
+MAX_CONFUSED = 2_000
+"""The most classes of which a confusion matrix is kept: one of 20,000 classes takes 3 GB."""
+
+
 @dataclass(frozen=True)
 class PredictedProbabilities:
     """The model's predictions for the test images, on the CPU.
@@ -47,14 +51,16 @@ class PredictedProbabilities:
 
 def write_tables(
     folder: Path, *, predictions: PredictedProbabilities, splits: TensorSplits, level: ArtifactLevel
-) -> None:
-    """Write the tables into ``folder`` and, for ``full``, the images to draw."""
+) -> list[str]:
+    """Write the tables into ``folder`` and, for ``full``, the images to draw; return notes on what is left out."""
     if level == "none":
-        return
+        return []
     folder.mkdir(parents=True, exist_ok=True)
     table = _Table.of(predictions, splits)
     _write_csv(folder / file_names.PER_CLASS, ("class", "images", "correct", "accuracy"), table.per_class())
-    _write_csv(folder / file_names.CONFUSION_MATRIX, ("class", *table.columns), table.confusion_matrix())
+    num_classes = len(splits.class_names)
+    if has_matrix := num_classes <= MAX_CONFUSED:
+        _write_csv(folder / file_names.CONFUSION_MATRIX, ("class", *table.columns), table.confusion_matrix())
     _write_csv(
         folder / file_names.PREDICTIONS,
         ("image", "class", "prediction", "probability", "correct"),
@@ -62,6 +68,7 @@ def write_tables(
     )
     if level == "full":
         _save_samples(folder / file_names.SAMPLES, table, splits)
+    return [] if has_matrix else [f"no confusion matrix: one of {num_classes:,} classes is too large to be of use"]
 
 
 def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
@@ -145,15 +152,15 @@ class _Table:
     def confusion_matrix(self) -> Iterable[tuple[object, ...]]:
         counts = np.zeros((len(self.class_names), len(self.columns)), dtype=np.int64)
         np.add.at(counts, (self.truth, self.predicted), 1)
-        for name, row in zip(self.class_names, counts.tolist(), strict=True):
-            yield name, *row
+        for name, row in zip(self.class_names, counts, strict=True):
+            yield name, *row.tolist()
 
     def predictions(self, split: TensorSplit) -> Iterable[tuple[object, ...]]:
-        names = split.names or tuple(f"test {row}" for row in range(len(split)))
+        names, columns = split.names or tuple(f"test {row}" for row in range(len(split))), self.columns
         rows = zip(names, self.truth, self.predicted, self.probability, strict=True)
         for name, truth, predicted, probability in rows:
             right = "yes" if truth == predicted else "no"
-            yield name, self.columns[truth], self.columns[predicted], str(probability), right
+            yield name, columns[truth], columns[predicted], str(probability), right
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

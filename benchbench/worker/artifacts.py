@@ -52,7 +52,7 @@ def write_artifacts(job: TrialJob, prepared: ReadyTrial, test_logits: Tensor, *,
         else:
             predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, prepared, predictions, heartbeat)
             notes += filter(None, [note])
-    write_tables(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
+    notes += write_tables(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
     if job.artifacts == "full":
         save_seen(folder / file_names.SEEN, prepared, seed=job.spec.seed)
     problem = save_layers(folder / file_names.LAYERS, model, images[:1])

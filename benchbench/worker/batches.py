@@ -183,7 +183,8 @@ class Batches:
 
     def _normalise(self, images: Tensor) -> Tensor:
         # The order of operations is that of torchvision's ToTensor and Normalize, so that every bit is theirs.
-        pixels = images.to(torch.float32, memory_format=self._memory_format)
+        # A copy: an augmentation may return a tensor that it keeps, or one whose pixels share their memory.
+        pixels = images.to(torch.float32, memory_format=self._memory_format, copy=True)
         return pixels.div_(255).sub_(self._mean).div_(self._std)
 
 

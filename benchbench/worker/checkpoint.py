@@ -120,7 +120,7 @@ def save(
         "spec_id": started.spec.id,
         "data_digest": started.data.digest,
         "epochs": [event_to_json(epoch) for epoch in epochs],
-        "states": {name: part.state_dict() for name, part in _parts(learner).items()},
+        "states": _states(learner),
         "random_states": _random_states(learner.acceleration.device),
         "times": asdict(times),
     }
@@ -134,6 +134,14 @@ def save(
         reason = system_error(error) or error
         raise CheckpointError(f"the checkpoint {path} cannot be written: {reason}", hint=GOES_ON) from error
     except (pickle.PicklingError, AttributeError, TypeError) as error:  # of functions, locks and generators
+        raise _unreadable(f"what cannot be saved ({first_line(error)})") from error
+
+
+def _states(learner: Learner) -> dict[str, Any]:
+    """Return the states of all parts; torch's own ``LambdaLR`` has none for a function without attributes."""
+    try:
+        return {name: part.state_dict() for name, part in _parts(learner).items()}
+    except Exception as error:  # a stranger's code may raise anything
         raise _unreadable(f"what cannot be saved ({first_line(error)})") from error
 
 

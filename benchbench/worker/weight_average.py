@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.modules.batchnorm import _NormBase
 
 from benchbench.errors import ModelError
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class WeightAverage:
     """An exponential moving average of all weights and running statistics, from the initial weights on.
 
-    After each step it is ``decay * average + (1 - decay) * weights``. Counters are copied, and so are buffers with
-    numbers that are not finite at the start, such as masks of attention: they have no mean.
+    After each step it is ``decay * average + (1 - decay) * weights``. Running statistics are those of normalisation;
+    other buffers are copied, and so are weights that are not finite at the start: they have no mean.
     ``model`` is the averaged network; it is evaluated, and never trained.
     """
 
@@ -42,8 +43,22 @@ class WeightAverage:
 
 
 def have_means(model: nn.Module) -> list[bool]:
-    """Tell for each weight and buffer of an untrained network whether an average of it is meaningful."""
-    return [tensor.is_floating_point() and bool(tensor.isfinite().all()) for tensor in _tensors(model)]
+    """Tell for each weight and buffer of an untrained network whether it is averaged, and not copied.
+
+    Averaged are weights, and the statistics of normalisation. Of other buffers, such as the vectors of
+    ``spectral_norm``, nobody knows what their mean would be.
+    """
+    statistics = {
+        id(buffer)
+        for layer in model.modules()
+        if isinstance(layer, _NormBase)
+        for buffer in (layer.running_mean, layer.running_var)
+    }
+    averaged = [*(True for _ in model.parameters()), *(id(buffer) in statistics for buffer in model.buffers())]
+    return [
+        is_averaged and tensor.is_floating_point() and bool(tensor.isfinite().all())
+        for is_averaged, tensor in zip(averaged, _tensors(model), strict=True)
+    ]
 
 
 def _tensors(model: nn.Module) -> Iterable[Tensor]:

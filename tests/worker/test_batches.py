@@ -4,6 +4,7 @@ from benchbench_plugins.flip import Flip
 from PIL import Image
 from torchvision import transforms
 
+import benchbench as bb
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.dataset import Split
 from benchbench.worker.augmentation import Augmenter
@@ -130,3 +131,23 @@ def test_one_mean_serves_all_channels() -> None:
     split = make_images(3)
     (left, _), (right, _) = next(batches(split, one).in_order()), next(batches(split, three).in_order())
     assert torch.equal(left, right)
+
+
+class Grey(bb.Augmentation, name="grey"):
+    """Shows images in grey, as floating-point numbers of one channel that all three share."""
+
+    def build(self, data: bb.ImageSpec) -> bb.Augment:
+        def grey(images: torch.Tensor, labels: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return images.float().mean(1, keepdim=True).expand_as(images), labels
+
+        return grey
+
+
+def test_an_augmentation_may_return_pixels_that_share_their_memory() -> None:
+    split = make_images(4, height=8, width=8)
+    data = ImageSpec(3, 8, 8, num_classes=10, mean=(0.5, 0.5, 0.5))
+    preprocessing = Preprocessing(8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    train = Batches(split, preprocessing, batch_size=4, device=CPU, augmenter=Augmenter.of([Grey()], data))
+    ((images, labels),) = train.shuffled(seed=0, epoch=1)
+    grey = split.images[labels].float().mean(1, keepdim=True) / 255
+    torch.testing.assert_close(images, grey.expand_as(images))

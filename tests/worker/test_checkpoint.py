@@ -166,6 +166,14 @@ def test_a_state_that_cannot_be_saved_is_told_as_one_that_cannot_be_read(tmp_pat
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_scheduler_whose_state_cannot_be_asked_for_is_told_as_well(tmp_path: Path) -> None:
+    made = learner()
+    made = replace(made, schedule=Schedule(torch.optim.lr_scheduler.LambdaLR(made.optimizer, [1.0, 0.5].__getitem__)))
+    with pytest.raises(UnreadableStateError, match="its state holds what cannot be saved"):
+        save(tmp_path / "checkpoint.pt", made)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_damaged_file_is_no_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     save(path, learner())

@@ -254,6 +254,49 @@ def test_infinite_numbers_of_a_mask_stay_what_they_are() -> None:
     assert average.model.get_buffer("mask").tolist() == [0.0, -torch.inf]
 
 
+def test_vectors_of_spectral_norm_are_copied_and_running_statistics_averaged() -> None:
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(8, 8))
+    model = nn.Sequential(layer, nn.BatchNorm1d(8))
+    average = WeightAverage(model, 0.5, has_means=have_means(model))
+    first_mean = model[1].running_mean.clone()  # type: ignore[union-attr]
+    model(torch.randn(4, 8))
+    average.update(model)
+    averaged, trained = dict(average.model.named_buffers()), dict(model.named_buffers())
+    vectors = [name for name in trained if "parametrizations" in name]
+    assert vectors
+    assert all(torch.equal(averaged[name], trained[name]) for name in vectors)
+    torch.testing.assert_close(averaged["1.running_mean"], (first_mean + trained["1.running_mean"]) / 2)
+
+
+class Moody(torch.optim.SGD):
+    """Trains at weights that are 1 larger than those at which it is evaluated, as schedule-free optimizers do."""
+
+    is_training = True
+
+    def train(self) -> None:
+        self._go(to_training=True)
+
+    def eval(self) -> None:
+        self._go(to_training=False)
+
+    @torch.no_grad()
+    def _go(self, *, to_training: bool) -> None:
+        if to_training is not self.is_training:
+            self.is_training = to_training
+            for weight in self.param_groups[0]["params"]:
+                weight.add_(1 if to_training else -1)
+
+
+def test_an_optimizer_with_modes_is_evaluated_at_its_own_weights() -> None:
+    model = network()
+    optimizer = Moody(model.parameters(), lr=0.0)
+    schedule = learner(SGD(lr=0.1)).schedule
+    target = Learner(model, optimizer, schedule, PLAIN)
+    for _ in range(2):
+        train_epoch(target, data(2), heartbeat=LoneCounter())
+        torch.testing.assert_close(model[0].weight + 1, network()[0].weight)
+
+
 class Range(nn.Linear):
     """Keeps the smallest number seen, infinite at first."""
 
