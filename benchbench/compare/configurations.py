@@ -125,6 +125,17 @@ def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
     return list(rows.values())
 
 
+def baseline_first(records: Iterable[Record], specs: Iterable[Spec]) -> list[Record]:
+    """Return records with those of the first configuration in front, on each dataset, so that it is the baseline.
+
+    ``specs`` are all trials that were asked for, in their order; not all of them need have a record.
+    """
+    first: dict[str, str] = {}
+    for spec in specs:
+        first.setdefault(spec.dataset.name, spec.configuration_id)
+    return sorted(records, key=lambda record: record.spec.configuration_id not in first.values())
+
+
 def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue], *, pooled: Collection[str] = ()) -> int:
     """Return the position of the row whose trials all have these values; the first row for none.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, JsonValue
 
+from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.design import MIN_SEEDS, Decide
 from benchbench.config.kinds import KINDS, plain_key
 from benchbench.config.spec import SCALARS
@@ -45,7 +46,7 @@ class Compare(Table):
     metrics: tuple[str, ...] = Field(("test_accuracy",), strict=False)
     baseline: Selection = Field(default_factory=dict)
     targets: dict[str, float] = Field(default_factory=dict)
-    confidence: float = Field(0.95, gt=0, lt=1)
+    confidence: float = Field(CONFIDENCE, gt=0, lt=1)
     margin: float | None = Field(None, gt=0, lt=100)
     """In points of accuracy: a smaller difference counts as none."""
 

@@ -30,6 +30,7 @@ BATCH_SIZE = 32
 SEED = 0
 PRECISION: Precision = "fp32"
 SELECT: Select = "last"
+CONFIDENCE = 0.95
 
 DEFAULT_EXPERIMENT = "bench"
 

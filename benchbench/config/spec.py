@@ -167,6 +167,10 @@ class Spec:
 
     def flat(self) -> dict[str, JsonValue]:
         """Return ``{"model": "alexnet", "model.dropout": 0.5, ..., "seed": 0}``, as MLflow's params show it."""
+        return dict(self._flat)
+
+    @cached_property
+    def _flat(self) -> dict[str, JsonValue]:
         flat: dict[str, JsonValue] = {}
         for kind in KINDS:
             plugin = self.plugin(kind)

@@ -122,6 +122,7 @@ def _import_report() -> None:
 
 def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watcher) -> bool:
     """Put a report among the files of the grid's own run; if that fails, say why."""
+    from benchbench.compare.configurations import baseline_first
     from benchbench.driver import report
     from benchbench.driver.study import Inquiry, Study
     from benchbench.tracking.grid_runs import find_designs
@@ -132,7 +133,8 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
         study = replace(Study.of_grid(grid), earlier=earlier, experiment=experiment)
         positions = {trial.spec.id: position for position, trial in enumerate(result.trials)}
         loaded = read_experiment(experiment, spec_ids=positions).records
-        records = sorted(loaded, key=lambda record: positions[record.spec_id])
+        in_order = sorted(loaded, key=lambda record: positions[record.spec_id])
+        records = baseline_first(in_order, [trial.spec for trial in result.trials])
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
             path = Path(folder) / file_names.REPORT
             inquiry = Inquiry(study, grid.compare, records)

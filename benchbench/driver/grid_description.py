@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from benchbench.compare.adaptive import AdaptiveProgress
     from benchbench.compare.groups import ComparedGroup
@@ -34,14 +34,22 @@ class GridDescription:
     earlier: tuple[Design, ...]
     note: Callable[[str], None]
 
-    def page(self, records: Sequence[Record | None], course: AdaptiveProgress | None, *, is_over: bool) -> GridPage:
+    def page(
+        self,
+        wanted: Sequence[Planned],
+        records: Iterable[Record | None],
+        *,
+        course: AdaptiveProgress | None,
+        is_over: bool,
+    ) -> GridPage:
         """Return the page of a grid with a record, or None, for each trial that was asked for."""
+        from benchbench.compare.configurations import baseline_first
         from benchbench.driver.repeated_looks import LookRecorder, compare_groups_and_record_looks
         from benchbench.report.grid_page import grid_page
         from benchbench.tracking.look_history import LookHistory
 
         grid = self.grid
-        known = [record for record in records if record is not None]
+        known = baseline_first(filter(None, records), [item.resolved.spec for item in wanted])
         history = LookHistory(self.store.client, self.store.experiment_id)
         recorder = LookRecorder(history, self.note, grid.design, self.earlier)
 
@@ -51,7 +59,7 @@ class GridDescription:
                 raise SpecError("the grid ended before all of its trials had run")
             return compare_groups_and_record_looks(known, grid.compare, recorder)
 
-        return grid_page(grid, self.text, known, num_trials=len(records), course=course, compare=compare)
+        return grid_page(grid, self.text, known, num_trials=len(wanted), course=course, compare=compare)
 
 
 def read_record(planned: Planned, journal: Journal | None, store: Store) -> Record | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.config.differences import describe_spec, varying
@@ -88,7 +89,7 @@ class GridResult:
         """Return what tells a trial from the others, such as ``optimizer.lr=0.1 seed=2``."""
         return describe_spec(trial.spec, self.varying)
 
-    @property
+    @cached_property
     def varying(self) -> tuple[str, ...]:
         """Return the parameters that tell the trials apart."""
         return varying_names([trial.spec for trial in self.trials])

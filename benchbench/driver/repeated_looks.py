@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from benchbench.tracking.look_history import LookHistory
 
 
+_OTHER_DESIGN = (
+    "seeds of some of these trials were added depending on results, which these verdicts ignore: --grid FILE judges a"
+    " grid by its design"
+)
+
+
 @dataclass(frozen=True)
 class LookRecorder:
     """Records looks at the comparisons of one experiment; ``note`` is told if that fails.
@@ -83,8 +89,12 @@ def compare_and_record_look(records: Sequence[Record], question: Compare, record
 
     The first look has the whole level, the second half of it, the third a quarter. They add up to less than twice the
     level, however often somebody adds seeds and looks again. Only a design that was declared before the first look
-    keeps to the level, and a warning tells if looks were taken before, or by earlier designs.
+    keeps to the level, and a warning tells if looks were taken before, or by earlier designs. A design of fewer
+    configurations than these is not theirs.
     """
+    if recorder.design is not None and num_configurations(records) > recorder.design.num_configurations:
+        comparison = compare_and_record_look(records, question, replace(recorder, design=None, earlier=()))
+        return replace(comparison, warnings=(*comparison.warnings, _OTHER_DESIGN))
     comparison = compare_by_design(records, question, recorder.design)
     changed = _earlier_design_warnings(records, question, recorder)
     is_declared = question.seeds is not None

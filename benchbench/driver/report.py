@@ -123,6 +123,7 @@ def write_study_report(
             _overall_comparison(records, groups, question),
             trials,
             published,
+            question.confidence,
             study.file,
             groups=groups,
             over_datasets=None if study.design else _over_datasets(records, question),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
+from itertools import compress
+from operator import not_
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +25,7 @@ from benchbench.plugin.discovery import loose_files
 from benchbench.tracking.grid_runs import find_designs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypedDict
 
     from pydantic import JsonValue
@@ -240,15 +243,17 @@ def find_records(study: Study, note: Callable[[str], None]) -> list[Record]:
         )
     records = list(loaded.records)
     if study.trials:
-        here = [trial.among(records) for trial in study.trials]
+        here = _by_trial(study.trials, records)
         if not any(here):
             raise SpecError(
                 f"none of the {len(records)} trials of {study.experiment!r} is one of the grid's",
                 hint="those that ran with --set or --precision differ from the file: compare them without --grid",
             )
-        records = list({record.attempt: record for of_trial in here for record in of_trial}.values())
-        if not study.compare.baseline and not any(_of_first_configuration(study.trials, here)):
+        is_first = _are_of_first_configuration(study.trials)
+        if not study.compare.baseline and _lacks_first(study.trials, here, is_first):
             note("the first configuration of the grid has no trial here, so that the baseline is another one")
+        in_order = [*compress(here, is_first), *compress(here, map(not_, is_first))]
+        records = list({record.attempt: record for of_trial in in_order for record in of_trial}.values())
         num_missing = sum(not of_trial for of_trial in here)
         if num_missing and study.design is None:
             note(f"{num_missing} of {len(study.trials)} trials of the grid are not here")
@@ -256,7 +261,39 @@ def find_records(study: Study, note: Callable[[str], None]) -> list[Record]:
     return records
 
 
-def _of_first_configuration(trials: Sequence[GridTrial], here: Sequence[list[Record]]) -> Iterator[list[Record]]:
-    """Yield the records of each trial of a grid that differs from its first one in the seed alone."""
-    first = trials[0].file_values | {"seed": None}
-    return (records for trial, records in zip(trials, here, strict=True) if trial.file_values | {"seed": None} == first)
+def _by_trial(trials: Sequence[GridTrial], records: Sequence[Record]) -> list[list[Record]]:
+    """Return the records of each trial, looked up by the values that the file gives."""
+    indexes: dict[tuple[str, ...], dict[tuple[object, ...], list[Record]]] = {}
+    here = []
+    for trial in trials:
+        # Plugins may be named with their package or without.
+        keys = tuple(key for key in trial.file_values if key not in KINDS)
+        if keys not in indexes:
+            indexes[keys] = defaultdict(list)
+            for record in records:
+                flat = record.spec.flat()
+                if all(key in flat for key in keys):
+                    indexes[keys][tuple(_hashable(flat[key]) for key in keys)].append(record)
+        here.append(trial.among(indexes[keys][tuple(_hashable(trial.file_values[key]) for key in keys)]))
+    return here
+
+
+def _hashable(value: JsonValue) -> object:
+    """Return what is equal for equal values; TOML writes None as ``none``."""
+    if isinstance(value, dict):
+        return tuple((key, _hashable(item)) for key, item in sorted(value.items()))
+    return tuple(map(_hashable, value)) if isinstance(value, list) else "none" if value is None else value
+
+
+def _are_of_first_configuration(trials: Sequence[GridTrial]) -> list[bool]:
+    """Tell for each trial of a grid whether it differs from the first one on its dataset in the seed alone."""
+    first: dict[JsonValue, dict[str, JsonValue]] = {}
+    configurations = [trial.file_values | {"seed": None} for trial in trials]
+    return [first.setdefault(values["dataset"], values) == values for values in configurations]
+
+
+def _lacks_first(trials: Sequence[GridTrial], here: Sequence[list[Record]], is_first: Sequence[bool]) -> bool:
+    """Tell whether the first configuration has no record on a dataset on which others have."""
+    datasets = [trial.file_values["dataset"] for trial in trials]
+    with_first = {name for name, records, first in zip(datasets, here, is_first, strict=True) if records and first}
+    return any(name not in with_first for name, records in zip(datasets, here, strict=True) if records)

@@ -259,8 +259,11 @@ class _Session:
 
     def _varied(self, spec: Spec) -> str:
         """Return what the name of a run in a grid needs besides plugins and seed, such as ``lr=0.01``."""
-        keys = [key for key in varying(self.resolution.specs) if key not in (*KINDS, "seed")]
-        return describe_spec(spec, keys).replace("optimizer.", "")
+        return describe_spec(spec, self._varying).replace("optimizer.", "")
+
+    @cached_property
+    def _varying(self) -> list[str]:
+        return [key for key in varying(self.resolution.specs) if key not in (*KINDS, "seed")]
 
     def _job(self, planned: Planned) -> TrialJob:
         spec = planned.resolved.spec
@@ -303,7 +306,7 @@ class _Session:
 
     def _page(self, description: GridDescription, batches: NextTrials, *, is_over: bool) -> GridPage:
         records = [self._known(item, description.store) for item in batches.wanted]
-        return description.page(records, batches.course, is_over=is_over)
+        return description.page(batches.wanted, records, course=batches.course, is_over=is_over)
 
     def _known(self, item: Planned, store: Store) -> Record | None:
         return read_record(item, self.journals.get(item.resolved.spec.id), store)

@@ -122,7 +122,7 @@ class _Content:
 
 
 def _content(subject: Subject) -> _Content:
-    published, confidence = subject.published, subject.comparison.confidence
+    published, confidence = subject.published, subject.published_confidence
     table = class_table(subject)
     intervals = {
         f"intervals-{number}": chart

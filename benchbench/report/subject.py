@@ -11,6 +11,7 @@ from benchbench.compare.configurations import find_keys, group, printed_name
 from benchbench.compare.groups import versions_of_images
 from benchbench.compare.metric_values import Metric
 from benchbench.compare.warnings import time_warnings
+from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import describe_spec, describe_values, varying
 from benchbench.report.trial_files import best
 
@@ -32,8 +33,8 @@ class Subject:
     """The trials of an experiment, what was asked of them, and the answer.
 
     Each trial occurs once. ``comparison`` is that of all trials; ``groups`` are those that can be compared, and give
-    the answer. ``grid_file`` is the path of the grid file that they came from, if there is one. ``over_datasets`` is
-    what holds over several datasets.
+    the answer. ``published`` has results of others, with intervals of ``published_confidence``. ``grid_file`` is the
+    path of the grid file that they came from, if there is one. ``over_datasets`` is what holds over several datasets.
     """
 
     experiment: str
@@ -41,6 +42,7 @@ class Subject:
     comparison: Comparison
     trials: tuple[TrialFiles, ...]
     published: tuple[PublishedRow, ...] = ()
+    published_confidence: float = CONFIDENCE
     grid_file: str = ""
     groups: tuple[ComparedGroup, ...] = ()
     over_datasets: DatasetComparison | None = None
