@@ -24,27 +24,37 @@ DELIVERY_SECONDS = 60.0
 """How long to wait at the end for a tracking server that has trouble; the next call delivers what is left."""
 
 
-def wait_for_deliveries(tracker: TrackerThread, note: Callable[[str], None]) -> bool:
-    """Wait until MLflow has everything, and return whether it has; Ctrl-C ends the wait."""
+def wait_for_deliveries(tracker: TrackerThread, note: Callable[[str], None], *, ours: Collection[str]) -> bool:
+    """Wait until MLflow has everything, and return whether it has what is ``ours``; Ctrl-C ends the wait.
+
+    ``ours`` are the attempts of this call. For what earlier calls left, nobody waits once it cannot be sent.
+    """
     try:
         if tracker.trouble:
             note(f"waiting {DELIVERY_SECONDS:.0f} s for the tracking store; Ctrl-C leaves it to the next call")
         elif (num_waiting := tracker.num_waiting) > FEW_DELIVERIES:
             note(f"sending the last {num_waiting} trials to MLflow; Ctrl-C leaves them to the next call")
-        undelivered = tracker.close(DELIVERY_SECONDS)
+        undelivered = tracker.close(DELIVERY_SECONDS, needed=ours)
     except KeyboardInterrupt:
         undelivered = tracker.close(0)
-    if undelivered:
+    our_own = [journal for journal in undelivered if journal.attempt in ours]
+    left_over = [journal for journal in undelivered if journal.attempt not in ours]
+    if our_own:
         note(
-            f"{len(undelivered)} trial(s) not delivered to MLflow yet ({tracker.trouble});"
+            f"{len(our_own)} trial(s) not delivered to MLflow yet ({tracker.trouble});"
             " the next bench run, bench grid or bench runs list sends them"
+        )
+    if left_over:
+        note(
+            f"{len(left_over)} trial(s) of earlier calls are still not delivered to MLflow ({tracker.trouble});"
+            f" the next call tries again, unless you delete the folder of the trial: {left_over[0].folder}"
         )
     for journal in tracker.deleted():
         note(
             f"the run of a trial was deleted in MLflow: its results are only in {journal.folder}; restore the run,"
             " and the next bench run, bench grid or bench runs list sends them"
         )
-    return not undelivered
+    return not our_own
 
 
 def describe_grid(end: GridEnd, page: Callable[[], GridPage], watcher: Watcher) -> None:
@@ -69,16 +79,15 @@ def drop_delivered(
 ) -> None:
     """Delete what was kept of finished trials for their delivery, but not the checkpoint of ``kept_back``.
 
-    ``ours`` are the attempts of this call. Of others, the checkpoint goes by what their call was asked to keep; the one
-    of a grid stays, which its best trial may need.
+    A checkpoint stays if the call that trained it was asked to keep it. ``ours`` are the attempts of this call. Of
+    others, the one of a grid stays, which its best trial may need.
     """
     for journal in tracker.delivered():
         if journal.record().status != "finished":
             continue
         journal.drop_artifacts()
         claim = journal.claim()
-        if journal.attempt in ours:
-            if kept_back is None or journal.attempt != kept_back.attempt:
-                artifacts.drop_checkpoint(journal)
-        elif claim is None or claim.parent_run_id is None:
+        is_of_another_grid = journal.attempt not in ours and claim is not None and claim.parent_run_id is not None
+        is_needed = kept_back is not None and journal.attempt == kept_back.attempt
+        if not is_of_another_grid and not is_needed:
             artifacts.of_its_call(journal).drop_checkpoint(journal)

@@ -70,7 +70,7 @@ class BestTrial:
         if final.rank > self._rank:
             beaten, self._journal, self._rank = self._journal, journal, final.rank
         if beaten is not None:
-            self._artifacts.drop_checkpoint(beaten)
+            self._artifacts.of_its_call(beaten).drop_checkpoint(beaten)
 
     @property
     def is_waiting(self) -> bool:

@@ -72,6 +72,11 @@ class Planned:
         return self.finished.rank if self.finished else WORST_RANK
 
     @property
+    def changed_since_end(self) -> str:
+        """Which plugins changed since the trial finished, such as ``model plugin changed``, or nothing."""
+        return describe_changed(self.resolved.sources, self.finished.sources) if self.finished else ""
+
+    @property
     def may_continue(self) -> bool:
         """Whether the trial has no epochs of its own, and may begin with those of a shorter one."""
         if self.action != "resume" or self.journal is None:

@@ -183,6 +183,9 @@ class _Session:
 
     def _keep_best(self, best: BestTrial) -> Journal | None:
         """Keep figures and model of the best trial; return its journal if that cannot be done now."""
+        if best.done_before is not None and (changed := best.done_before.changed_since_end):
+            self.watcher.note(f"the best trial gets no figures and no model: {changed} since it was trained")
+            return None
         jobs = [self._job(best.done_before)] if best.done_before else list(self.jobs.values())
         return best.keep_all(jobs, self.services)
 
@@ -215,13 +218,13 @@ class _Session:
     ) -> bool:
         """Wait for MLflow to have everything and clean up; return whether it has."""
         tracker, note = self.services.tracker, self.watcher.note
-        is_delivered = end_of_call.wait_for_deliveries(tracker, note)
+        ours = {item.journal.attempt for item in self.plan if item.journal}
+        ours |= {job.attempt for job in self.jobs.values()}
+        is_delivered = end_of_call.wait_for_deliveries(tracker, note, ours=ours)
         if ended is not None:
             end_of_call.describe_grid(*ended, self.watcher)
         if is_delivered:
             end_of_call.close_grids(tracker, note)
-        ours = {item.journal.attempt for item in self.plan if item.journal}
-        ours |= {job.attempt for job in self.jobs.values()}
         end_of_call.drop_delivered(tracker, self.artifacts, ours=ours, kept_back=kept_back)
         return is_delivered
 

@@ -59,14 +59,15 @@ def find_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
         names = [experiment.name for experiment in client.search_experiments()]
         hint = closest(name, names) or f"experiments: {', '.join(names[:_NAMED])}"
         raise TrackingError(f"no experiment named {name!r}", hint=hint)
-    if experiment.lifecycle_stage == "deleted":
-        raise TrackingError(f"the experiment {name!r} is deleted", hint=_restore_hint(experiment))
+    _check_not_deleted(experiment)
     return experiment
 
 
 def same_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
     """Return the experiment that had a name when we last used it, whatever it is called now; made if it is gone."""
-    return client.get_experiment_by_name(name) or renamed(client, uri, name) or _make(client, uri, name)
+    experiment = client.get_experiment_by_name(name) or renamed(client, uri, name) or _make(client, uri, name)
+    _check_not_deleted(experiment)
+    return experiment
 
 
 def renamed(client: MlflowClient, uri: str, name: str) -> Experiment | None:
@@ -189,6 +190,11 @@ def _remembered(uri: str, name: str) -> _Remembered | None:
 
 def _names() -> _Names:
     return read_state(state_folder() / "experiments.json", _Names) or {}
+
+
+def _check_not_deleted(experiment: Experiment) -> None:
+    if experiment.lifecycle_stage == "deleted":
+        raise TrackingError(f"the experiment {experiment.name!r} is deleted", hint=_restore_hint(experiment))
 
 
 def _restore_hint(experiment: Experiment) -> str:

@@ -14,7 +14,7 @@ from benchbench.records.tracebacks import trace
 from benchbench.tracking.store import Store, is_delivered, leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from benchbench.records.journal import Journal
 
@@ -91,25 +91,39 @@ class TrackerThread:
         with self._changed:
             return [journal for journal in self._named.values() if journal.is_deleted()]
 
-    def close(self, timeout_seconds: float = 30.0) -> list[Journal]:
-        """Wait until all is delivered, or nothing is for the time given, and return the journals that are not."""
+    def close(self, timeout_seconds: float = 30.0, *, needed: Collection[str] | None = None) -> list[Journal]:
+        """Wait until all is delivered, or nothing is for the time given, and return the journals that are not.
+
+        If the attempts ``needed`` are delivered, all others are only tried once more.
+        """
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
+            for waiting in self._waiting.values():
+                waiting.has_failed = False
         num_waiting = len(self._waiting) + 1
-        while self._thread.is_alive() and len(self._waiting) < num_waiting:
+        while self._thread.is_alive() and len(self._waiting) < num_waiting and not self._is_hopeless(needed):
             num_waiting = len(self._waiting)
-            self._join(timeout_seconds, num_waiting)
+            self._join(timeout_seconds, num_waiting, needed)
         with self._changed:
             self._is_abandoned = True
             self._changed.notify_all()
             return [waiting.journal for waiting in self._waiting.values()]
 
-    def _join(self, timeout_seconds: float, num_waiting: int) -> None:
+    def _join(self, timeout_seconds: float, num_waiting: int, needed: Collection[str] | None) -> None:
         """Wait for the end or for news, and wake up meanwhile, as :meth:`wait_open` does."""
         deadline = time.monotonic() + timeout_seconds
         while self._thread.is_alive() and len(self._waiting) == num_waiting and time.monotonic() < deadline:
+            if self._is_hopeless(needed):
+                return
             self._thread.join(min(_WAKE_SECONDS, timeout_seconds))
+
+    def _is_hopeless(self, needed: Collection[str] | None) -> bool:
+        """Tell whether nothing that is needed waits, and all that does could not be sent when it was tried again."""
+        with self._changed:
+            return needed is not None and all(
+                waiting.has_failed and waiting.journal.attempt not in needed for waiting in self._waiting.values()
+            )
 
     def _run(self) -> None:
         try:
@@ -156,6 +170,7 @@ class TrackerThread:
         name = waiting.journal.folder.name
         with self._changed:
             self._waiting[name] = self._waiting.pop(name)
+            waiting.has_failed = True
             was_closing = self._is_closing
             pause_seconds = FIRST_PAUSE_SECONDS if was_closing else pause_seconds
             self._changed.wait_for(lambda: self._is_abandoned or self._is_closing != was_closing, timeout=pause_seconds)
@@ -166,11 +181,12 @@ class TrackerThread:
             self._on_trouble(text)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Waiting:
     """One notification: a newer one of the same journal is another object."""
 
     journal: Journal
+    has_failed: bool = False
 
 
 def _pauses() -> Iterator[float]:

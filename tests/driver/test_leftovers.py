@@ -30,29 +30,37 @@ def uri(workdir: Path, empty_database: Path) -> str:
     return f"sqlite:///{workdir}/mlflow.db"
 
 
-def left(uri: str, *, parent: str | None = None, keeps_checkpoint: bool = False) -> Journal:
+def left(uri: str, *, experiment: str = "bench", parent: str | None = None, keeps_checkpoint: bool = False) -> Journal:
     """Keep a trial that finished in a call which was killed then."""
     began = journals.started()
     journal = Journal.of(journals.SPEC.id, began.attempt)
     for event in (began, journals.epoch(1), journals.finished()):
         journal.append(event)
     journal.set_claim(
-        Claim(uri, "bench", "0", parent_run_id=parent, artifacts="none", keeps_checkpoint=keeps_checkpoint)
+        Claim(uri, experiment, "0", parent_run_id=parent, artifacts="none", keeps_checkpoint=keeps_checkpoint)
     )
     (journal.folder / "checkpoint.pt").touch()
     return journal
 
 
 @pytest.mark.parametrize(
-    ("parent", "keeps_checkpoint", "is_kept"), [(None, False, False), (None, True, True), ("a grid's run", False, True)]
+    ("parent", "keeps_checkpoint", "is_ours", "is_kept"),
+    [
+        (None, False, False, False),
+        (None, True, False, True),
+        ("a grid's run", False, False, True),
+        ("a grid's run", False, True, False),
+        ("a grid's run", True, True, True),
+    ],
 )
 def test_another_call_keeps_of_a_trial_what_its_own_call_was_asked_to_keep(
-    *, uri: str, parent: str | None, keeps_checkpoint: bool, is_kept: bool
+    *, uri: str, parent: str | None, keeps_checkpoint: bool, is_ours: bool, is_kept: bool
 ) -> None:
     journal, tracker = left(uri, parent=parent, keeps_checkpoint=keeps_checkpoint), TrackerThread(uri)
     leftovers.finish([], tracker, NOTHING, call=NOBODY, note=str)
-    assert end_of_call.wait_for_deliveries(tracker, str)
-    end_of_call.drop_delivered(tracker, NOTHING, ours=(), kept_back=None)
+    ours = {journal.attempt} if is_ours else set()
+    assert end_of_call.wait_for_deliveries(tracker, str, ours=ours)
+    end_of_call.drop_delivered(tracker, NOTHING, ours=ours, kept_back=None)
     assert journal.has_checkpoint() == is_kept
     assert not journal.is_cut_off()
 
@@ -66,6 +74,23 @@ def test_a_trial_that_a_call_goes_on_with_is_cut_off_for_no_other(uri: str) -> N
         assert leftovers.finish([], tracker, NOTHING, call=NOBODY, note=str) == []
     assert journal.is_cut_off()
     tracker.close()
+
+
+def test_what_an_earlier_call_left_and_nobody_can_send_holds_up_no_call(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    client.delete_experiment(client.create_experiment("scratch"))
+    journal = left(uri, experiment="scratch")
+    tracker, notes = TrackerThread(uri), list[str]()
+    leftovers.finish([], tracker, NOTHING, call=NOBODY, note=str)
+    monkeypatch.setattr(end_of_call, "DELIVERY_SECONDS", 3600.0)
+    assert end_of_call.wait_for_deliveries(tracker, notes.append, ours={"another"})
+    (note,) = (text for text in notes if "earlier calls" in text)
+    assert "the experiment 'scratch' is deleted" in note
+    assert str(journal.folder) in note
 
 
 def test_a_call_that_runs_delivers_its_trials_itself(uri: str) -> None:
