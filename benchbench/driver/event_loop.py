@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.config.spec import short_id
 from benchbench.driver.interrupts import Interrupts
 from benchbench.errors import BenchError, TrialError
 from benchbench.protocol.messages import Died, Output, Refused, Status
-from benchbench.records.events import EpochFinished, Error, Event, Failed, Resumed, Started
+from benchbench.records.events import EpochFinished, Error, Event, Failed, Finished, Resumed, Started
 from benchbench.records.journal import WORKER_DIED, Journal
 from benchbench.records.record import Record
 from benchbench.records.redaction import without_credentials
@@ -67,6 +68,8 @@ class Drive:
     ended in any way. ``deliver`` is told of a journal whenever it has grown, and must not wait. ``varied`` is what
     tells trials from the others of their grid, by attempt: it is added to the names of runs. A trial whose worker is
     killed by the system is resumed ``retries`` times. No trial is started after ``max_failures`` have failed.
+    ``finished_meanwhile`` returns the journal of a trial that another call has finished since this one was planned:
+    such a trial is not started.
     """
 
     claim: Claim
@@ -77,6 +80,7 @@ class Drive:
     varied: Mapping[str, str] = field(default_factory=dict)
     retries: int = 0
     max_failures: int | None = None
+    finished_meanwhile: Callable[[TrialJob], Journal | None] = lambda _: None
 
     def run(self, jobs: Iterable[TrialJob], executor: Executor) -> Ending:
         """Run the jobs and return how each ended.
@@ -85,8 +89,11 @@ class Drive:
         """
         running = _Running(self, deque(jobs), Interrupts(executor, self.watcher.note))
         with running.interrupts.caught():
+            running.pass_over_finished(executor.num_jobs)
             for job, message in executor.run(running.waiting):
                 running.hear(job, message)
+                if isinstance(message, Finished | Failed | Refused | Died):
+                    running.pass_over_finished(executor.num_jobs)
                 if self.max_failures is not None and _num_failures(running.outcomes) >= self.max_failures:
                     running.end_waiting()
             running.end_waiting()
@@ -109,6 +116,20 @@ class _Running:
     deaths: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
 
+    def pass_over_finished(self, num_next: int) -> None:
+        """Take trials that another call has finished out of the next ones that wait."""
+        position = 0
+        while position < min(num_next, len(self.waiting)):
+            job = self.waiting[position]
+            journal = self.drive.finished_meanwhile(job)
+            if journal is None:
+                position += 1
+                continue
+            del self.waiting[position]
+            self.drive.watcher.note(f"{short_id(job.spec.id)}: another call has finished this trial meanwhile")
+            theirs = replace(job, attempt=journal.attempt, folder=str(journal.folder.absolute()))
+            self.outcomes.append(TrialOutcome(theirs, journal.record()))
+
     def hear(self, job: TrialJob, message: Event | Status | Output | Refused | Died) -> None:
         match message:
             case Status(total=total) if total:
@@ -125,7 +146,11 @@ class _Running:
                 self._hear_event(job, message)
 
     def _hear_of_refusal(self, job: TrialJob, refused: Refused) -> None:
-        record = self._record(job, _journal(job)) if self.deaths.get(job.attempt) else None
+        journal = _journal(job)
+        if job.resume and journal.exists() and (now := journal.record()).status == "finished":
+            self.outcomes.append(TrialOutcome(job, now))  # by another call, between our look at it and its start
+            return
+        record = self._record(job, journal) if self.deaths.get(job.attempt) else None
         if record is None or record.status != "running":
             self.outcomes.append(TrialOutcome(job, error=refused.error))
             return

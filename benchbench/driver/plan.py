@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from benchbench.driver.more_epochs import Shorter
-    from benchbench.protocol.jobs import Resolved
+    from benchbench.protocol.jobs import Resolved, TrialJob
     from benchbench.records.record import Record
 
 Action = Literal["run", "resume", "skip"]
@@ -120,6 +120,33 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
     return replace(planned, why=shorter.describe(planned.resolved), shorter=shorter)
 
 
+@dataclass(frozen=True)
+class OtherCalls:
+    """What other calls finish of the trials that are planned here.
+
+    ``planned`` has the trials by spec id, and ``finished_before`` the attempts that had finished by then.
+    """
+
+    planned: Mapping[str, Resolved]
+    destination: tuple[str, str]
+    finished_before: frozenset[str]
+
+    @staticmethod
+    def of(items: Iterable[Planned], destination: tuple[str, str]) -> OtherCalls:
+        """Begin to look at what other calls finish."""
+        planned = {item.resolved.spec.id: item.resolved for item in items if item.action != "skip"}
+        journals = (journal for item in planned.values() for journal in attempts(item, destination))
+        before = frozenset(journal.attempt for journal in journals if _is_finished(journal))
+        return OtherCalls(planned, destination, before)
+
+    def finished(self, job: TrialJob) -> Journal | None:
+        """Return the journal of a trial if another call has finished it since, or None."""
+        for journal in reversed(attempts(self.planned[job.spec.id], self.destination)):
+            if journal.attempt not in self.finished_before and _is_finished(journal):
+                return journal
+        return None
+
+
 def check_resumable(planned: Iterable[Planned], rules: Rules) -> None:
     """Raise :class:`~benchbench.errors.SpecError` if a plugin changed since a trial of the plan was interrupted."""
     changed = [item for item in planned if item.action == "resume" and item.changes]
@@ -156,7 +183,7 @@ def _as_run(record: Record) -> FinishedRun:
 
 
 def _plan_one(item: Resolved, known: KnownRuns, *, rules: Rules, destination: tuple[str, str]) -> Planned:
-    journals = [journal for journal in _attempts(item, destination) if journal.attempt not in known.deleted_attempts]
+    journals = [journal for journal in attempts(item, destination) if journal.attempt not in known.deleted_attempts]
     run = _finished(item, known, journals)
     is_interrupted = bool(journals) and journals[-1].is_interrupted()
     if run is not None and not rules.again:
@@ -202,14 +229,14 @@ def _resumed(item: Resolved, journal: Journal) -> Planned:
     return Planned(item, "resume", why, journal=journal, changes=changes)
 
 
-def _attempts(item: Resolved, destination: tuple[str, str]) -> Sequence[Journal]:
+def attempts(item: Resolved, destination: tuple[str, str]) -> list[Journal]:
     """Return the attempts at a spec with the same images and for the same experiment in MLflow, oldest first."""
-    attempts = []
+    journals = []
     for journal in Journal.attempts(item.spec.id):
         is_ours = journal.goes_to(*destination)
         if is_ours and (record := journal.try_record()) and record.data_digest == item.data_digest:
-            attempts.append(journal)
-    return attempts
+            journals.append(journal)
+    return journals
 
 
 def _finished(item: Resolved, known: KnownRuns, journals: Sequence[Journal]) -> FinishedRun | None:

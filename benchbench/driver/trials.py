@@ -18,7 +18,7 @@ from benchbench.driver.grid_result import GridResult, Trial
 from benchbench.driver.kept_artifacts import Artifacts, BestTrial
 from benchbench.driver.listeners import load_listeners
 from benchbench.driver.next_trials import AdaptiveTrials, AllTrials, NextTrials
-from benchbench.driver.plan import check_resumable, plan
+from benchbench.driver.plan import OtherCalls, check_resumable, plan
 from benchbench.driver.resolving import resolve
 from benchbench.errors import BenchError
 from benchbench.protocol.jobs import Continued, TrialJob
@@ -149,7 +149,7 @@ class _Session:
             result = self._run_grid(self.request.grid, cut_off={journal.attempt for journal in taken_over})
         # After an error claims stay open, so that the next call completes what this one has left undone.
         for journal in (*taken_over, *self.journals.values()):
-            journal.close_claim()
+            journal.close_claim(self.call)
         return result
 
     def _run_one(self) -> GridResult:
@@ -256,13 +256,22 @@ class _Session:
             varied={job.attempt: self._varied(job.spec) for job in jobs},
             retries=self.request.retries,
             max_failures=None if self.request.max_failures is None else self.request.max_failures - num_failures,
+            finished_meanwhile=(lambda _: None) if self.settings.rules.again else self._other_calls.finished,
         )
         with self.watcher.training(jobs, executor.progress):
-            return drive.run(jobs, executor)
+            ending = drive.run(jobs, executor)
+        # Of a trial that another call has finished, the journal is that one's.
+        self.journals.update({outcome.job.spec.id: Journal(Path(outcome.job.folder)) for outcome in ending.outcomes})
+        return ending
 
     def _varied(self, spec: Spec) -> str:
         """Return what the name of a run in a grid needs besides plugins and seed, such as ``lr=0.01``."""
         return describe_spec(spec, self._varying).replace("optimizer.", "")
+
+    @cached_property
+    def _other_calls(self) -> OtherCalls:
+        store = self.services.tracker.wait_open()
+        return OtherCalls.of(self.plan, (store.tracking_uri, store.experiment_id))
 
     @cached_property
     def _varying(self) -> list[str]:
@@ -348,6 +357,7 @@ def _trial(planned: Planned, outcome: TrialOutcome | None, journal: Journal | No
         return Trial(planned, "not started")
     if outcome.record is None or journal is None:
         return Trial(planned, "refused", is_new=True, error=outcome.error)
-    record = journal.record()
+    latest = journal.record()
+    record = outcome.record if latest.status == "running" else latest  # another call may have resumed it since
     assert record.status != "running"  # noqa: S101 - an outcome with a record has ended
     return Trial(planned, record.status, is_new=True, record=record)

@@ -38,7 +38,7 @@ class TrialJob:
     ``folder`` belongs to the attempt; ``resume`` goes on from the checkpoint in it. ``continues`` is a shorter trial
     whose checkpoint a new one begins with. ``artifacts``: ``none``; ``light`` (tables); ``full`` (tables, figures and
     the model). ``compiled``: training passes go through ``torch.compile``. ``accelerate``: ``auto``, or ``off`` for
-    what a plain loop computes.
+    what a plain loop computes. ``repeats_end``: the trial has finished, and only what it keeps is made again.
     """
 
     spec: Spec
@@ -53,6 +53,7 @@ class TrialJob:
     plugin_files: tuple[str, ...] = ()
     compiled: bool = False
     accelerate: Accelerate = "auto"
+    repeats_end: bool = False
 
 
 @dataclass(frozen=True)

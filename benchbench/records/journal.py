@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from benchbench.records.calls import Call
+
 ID_DIGITS = 16
 WORKER_DIED = "WorkerDiedError"
 NO_FAULT = (WORKER_DIED, "CheckpointError")
@@ -101,10 +103,10 @@ class Journal:
         """Say whose attempt it is."""
         write_state(self.folder / file_names.CLAIM, claim.to_state())
 
-    def close_claim(self) -> None:
-        """Say that the call which ran it came to its end."""
+    def close_claim(self, call: Call | None = None) -> None:
+        """Say that the call which ran it came to its end; if a ``call`` is given, only if it was that one."""
         claim = self.claim()
-        if claim is not None and claim.is_open:
+        if claim is not None and claim.is_open and call in (None, claim.call):
             self.set_claim(replace(claim, is_open=False))
 
     def goes_to(self, tracking_uri: str, experiment_id: str = "") -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,3 +63,23 @@ def pass_over(path: Path, reason: str) -> None:
     if path not in _named:
         _named.add(path)
         _log.warning("ignored, since it is %s: %s (delete it to silence this)", reason, path)
+
+
+def folder_id(*, is_made: bool = False) -> str:
+    """Return what tells our folder from all others, wherever it is moved; empty if nothing was kept and none is made.
+
+    Raises what :func:`not_written` returns.
+    """
+    path = state_folder() / "folder"
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        if not is_made:
+            return ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:  # another call may be quicker
+            file.write(uuid.uuid4().hex)
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise not_written(path, error) from error

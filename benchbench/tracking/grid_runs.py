@@ -12,6 +12,7 @@ from benchbench.records.events import rank
 from benchbench.records.json_adapter import json_adapter
 from benchbench.records.known_runs import FinishedRun, KnownRuns
 from benchbench.records.redaction import without_credentials
+from benchbench.records.state import folder_id
 from benchbench.tracking import run_data
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import reading, search
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 GRID_TAG = "benchbench.grid"
 FILE_TAG = "benchbench.grid_file"
 """Two files may have the same name in them."""
+
+FOLDER_TAG = "benchbench.folder"
+"""Several people may have files of the same name, in folders of their own, and share a store."""
 
 DESIGN_TAG = "benchbench.decide"
 """The design by which a grid last added seeds; empty if it had a fixed number of them."""
@@ -66,13 +70,14 @@ def find_known_runs(client: MlflowClient, experiment_id: str, spec_ids: Collecti
 
 def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Path, question: str) -> str:
     """Return the id of the run of a grid, running: it is made, or opened again if there is one."""
-    run_id = _find(client, experiment_id, name, file)
+    identity = _identity_tags(client, name, file, is_made=True)
+    run_id = _find(client, experiment_id, identity)
     if run_id is not None:
         client.update_run(run_id, status="RUNNING")
         return run_id
     # What stands here until the grid ends for the first time; afterwards its description does.
     note = {run_data.NOTE_TAG: question} if question else {}
-    tags = _identity_tags(name, file) | {run_data.KIND_TAG: "grid"} | note
+    tags = identity | {run_data.KIND_TAG: "grid"} | note
     run = client.create_run(experiment_id, run_name=name, tags=tags)
     return str(run.info.run_id)
 
@@ -98,14 +103,22 @@ def designs_of(run: Run) -> Designs:
 
 
 def find_designs(experiment: str, *, name: str = "", file: Path | None = None) -> Designs:
-    """Return how a grid has added seeds: the grid of that name and file, or else the only one there is."""
+    """Return how a grid has added seeds: our grid of that name and file, or else the only one there is.
+
+    That of another folder counts if it has the same name and file, and ours has none.
+    """
     with reading() as store:
         experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
-        query = _query(_identity_tags(name, file)) if file else f"tags.`{GRID_TAG}` LIKE '%'"
+        identity = _identity_tags(store.client, name, file) if file else {}
+        query = _query(identity) if identity else f"tags.`{GRID_TAG}` LIKE '%'"
         runs = list(store.client.search_runs([experiment_id], query))
-        if file and not runs:  # the grid was imported, and its file lay in another folder
-            of_name = store.client.search_runs([experiment_id], _query({GRID_TAG: searchable(name)}))
-            runs = [run for run in of_name if run_data.ORIGIN_TAG in run.data.tags]
+        if identity and not runs:  # the grid is another person's, or was imported, and its file lay in another folder
+            of_name = store.client.search_runs([experiment_id], _query({GRID_TAG: identity[GRID_TAG]}))
+            runs = [
+                run
+                for run in of_name
+                if run_data.ORIGIN_TAG in run.data.tags or run.data.tags.get(FILE_TAG) == identity[FILE_TAG]
+            ]
     if len(runs) == 1:
         return designs_of(runs[0])
     return Designs(grids=tuple(run.data.tags[GRID_TAG] for run in runs if run.data.tags.get(DESIGN_TAG)))
@@ -118,7 +131,7 @@ def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", f
     """
     with reading() as store:
         client = store.client
-        if name and file and (run_id := _find(client, experiment_id, name, file)):
+        if name and file and (run_id := _find(client, experiment_id, _identity_tags(client, name, file))):
             return run_id
         tags = [client.get_run(run_id).data.tags for run_id in run_ids]
         parents = {tag[run_data.PARENT_TAG] for tag in tags if run_data.PARENT_TAG in tag}
@@ -128,8 +141,8 @@ def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", f
         return parent.info.run_id if parent.info.lifecycle_stage == "active" else None
 
 
-def _find(client: MlflowClient, experiment_id: str, name: str, file: Path) -> str | None:
-    runs = client.search_runs([experiment_id], _query(_identity_tags(name, file)), max_results=1)
+def _find(client: MlflowClient, experiment_id: str, identity: dict[str, str]) -> str | None:
+    runs = client.search_runs([experiment_id], _query(identity), max_results=1)
     return runs[0].info.run_id if runs else None
 
 
@@ -137,9 +150,17 @@ def _query(tags: dict[str, str]) -> str:
     return " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
 
 
-def _identity_tags(name: str, file: Path) -> dict[str, str]:
-    """Return what tells a grid from all others; the file relative to our folder, which may be moved."""
-    return {GRID_TAG: searchable(name), FILE_TAG: searchable(sqlite_addresses.relative(file.resolve()).as_posix())}
+def _identity_tags(client: MlflowClient, name: str, file: Path, *, is_made: bool = False) -> dict[str, str]:
+    """Return what tells a grid from all others; the file relative to our folder, which may be moved.
+
+    In a store that others may use as well, our folder has an id, which ``is_made`` if there was none.
+    """
+    relative = sqlite_addresses.relative(file.resolve()).as_posix()
+    tags = {GRID_TAG: searchable(name), FILE_TAG: searchable(relative)}
+    database = sqlite_addresses.sqlite_path(client.tracking_uri)
+    is_ours = database is not None and database.resolve().parent == sqlite_addresses.base_folder().resolve()
+    folder = "" if is_ours else folder_id(is_made=is_made)
+    return tags | ({FOLDER_TAG: folder} if folder else {})
 
 
 def close_parent(client: MlflowClient, end: GridEnd) -> None:

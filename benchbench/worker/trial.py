@@ -62,6 +62,7 @@ def run_trial(
         # A checkpoint is read in the preparation. A trial that begins leaves nothing before it is prepared.
         if job.resume:
             stack.enter_context(_alone(job))
+            _check_not_finished(job)
         with memory_errors_named():
             began = _began(job)
             acceleration = _acceleration(job, began)
@@ -74,6 +75,13 @@ def run_trial(
         if not job.resume:
             stack.enter_context(_alone(job))
         yield from _Trial(job, prepared, began, clock=clock, heartbeat=heartbeat, on_status=on_status).run()
+
+
+def _check_not_finished(job: TrialJob) -> None:
+    """Raise :class:`SpecError` if another call has finished the trial since this one planned to resume it."""
+    journal = Journal(Path(job.folder))
+    if not job.repeats_end and journal.exists() and journal.record().status == "finished":
+        raise SpecError("another call has finished this trial meanwhile", hint="the same command takes it as done")
 
 
 def _began(job: TrialJob) -> Started | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from support import journals
 
@@ -39,21 +39,53 @@ class Told:
                 job = jobs.popleft()
 
 
-def test_a_trial_whose_second_worker_is_refused_has_ended_and_can_be_resumed(tmp_path: Path) -> None:
-    job = TrialJob(journals.SPEC, "a", "cpu", str(tmp_path), str(tmp_path / "a"))
-    drive = Drive(
+def drive(**more: Any) -> Drive:
+    return Drive(
         claim=Claim("store", "bench", "0"),
         complete=lambda _: None,
         deliver=lambda _: None,
         watcher=Watcher(),
         listeners=Listeners([], on_trouble=str),
-        retries=1,
+        **more,
     )
+
+
+def test_a_trial_whose_second_worker_is_refused_has_ended_and_can_be_resumed(tmp_path: Path) -> None:
+    job = TrialJob(journals.SPEC, "a", "cpu", str(tmp_path), str(tmp_path / "a"))
     refused = Refused(Error(kind="OutOfMemoryError", message="the GPU is full", hint="a smaller batch"))
-    ending = drive.run([job], Told(journals.started("a"), journals.epoch(1), Died("killed"), refused))
+    ending = drive(retries=1).run([job], Told(journals.started("a"), journals.epoch(1), Died("killed"), refused))
     (outcome,) = ending.outcomes
     assert outcome.record is not None
     assert (outcome.status, len(outcome.record.epochs)) == ("failed", 1)
     assert outcome.record.error is not None
     assert outcome.record.error.message == "the GPU is full"
     assert Journal(tmp_path / "a").is_interrupted()
+
+
+def finished(folder: Path) -> Journal:
+    """Return the journal of a trial that another call has finished."""
+    return journals.write_journal(folder, journals.started("theirs"), journals.finished())
+
+
+def test_a_trial_that_another_call_has_finished_is_not_started(tmp_path: Path) -> None:
+    first, second = (TrialJob(journals.SPEC, name, "cpu", str(tmp_path), str(tmp_path / name)) for name in "ab")
+    theirs = finished(tmp_path)
+
+    def finished_meanwhile(job: TrialJob) -> Journal | None:
+        has_ended = Journal(tmp_path / "a").exists() and Journal(tmp_path / "a").record().status == "finished"
+        return theirs if job.attempt == "b" and has_ended else None
+
+    told = Told(journals.started("a"), journals.finished(), journals.started("b"))
+    ending = drive(finished_meanwhile=finished_meanwhile).run([first, second], told)
+    assert [(outcome.job.attempt, outcome.status) for outcome in ending.outcomes] == [
+        ("a", "finished"),
+        ("theirs", "finished"),
+    ]
+    assert not Journal(tmp_path / "b").exists()
+
+
+def test_a_trial_that_another_call_finishes_before_it_is_resumed_here_is_no_failure(tmp_path: Path) -> None:
+    job = TrialJob(journals.SPEC, "theirs", "cpu", str(tmp_path), str(finished(tmp_path).folder), resume=True)
+    refused = Refused(Error(kind="SpecError", message="another call has finished this trial meanwhile", hint=""))
+    (outcome,) = drive().run([job], Told(refused)).outcomes
+    assert (outcome.status, outcome.is_failure) == ("finished", False)

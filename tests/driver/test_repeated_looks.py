@@ -12,6 +12,7 @@ from support.stores import Filler
 from benchbench.compare.formatting import caption
 from benchbench.config.design import Design
 from benchbench.driver.compare import compare
+from benchbench.driver.report import report
 from benchbench.records.state import state_folder
 from benchbench.tracking import Store
 from benchbench.tracking.look_history import MAX_CHARACTERS, LookHistory, open_look_history
@@ -183,6 +184,29 @@ def test_a_design_that_was_changed_before_its_first_look_is_no_second_chance(sto
         store.open_parent("rates", file=tmp_path / "rates.toml", question="", design=designed(max_seeds))
     run_seeds(store, range(2))
     assert not any("decide" in warning for warning in compare().warnings)
+
+
+def test_a_trial_beside_a_grid_that_adds_seeds_leaves_it_its_verdicts(store: Store, tmp_path: Path) -> None:
+    store.open_parent("rates", file=tmp_path / "rates.toml", question="", design=designed(4))
+    run_seeds(store, range(3))
+    Filler(state_folder()).trial(store, events(spec(0, lr=0.002), 0.5))
+    comparison = compare()
+    (row,) = (row for row in comparison.rows if row.where == {"optimizer.lr": 0.005})
+    assert row.cells["test_accuracy"].contrast is not None
+    (warning,) = (warning for warning in comparison.warnings if "--grid FILE" in warning)
+    assert warning.startswith("seeds of some of these trials were added depending on results")
+
+
+def test_published_numbers_keep_their_confidence_at_a_later_look(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "rates.toml"
+    expected = '[[expected]]\nwhere = { "optimizer.lr" = 0.001 }\nmetric = "test_accuracy"\nvalue = 0.5\nsource = "x"\n'
+    file.write_text(DECLARED.partition("[compare]")[0] + expected, encoding="utf-8")
+    for seeds in (range(2), range(2, 4)):
+        run_seeds(store, seeds)
+        report("bench", tmp_path / "report.html", grid=file)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "look 2 at this comparison" in page
+    assert "95 % of one new run" in page
 
 
 def test_verdicts_about_several_grids_say_whose_seeds_results_decided(store: Store, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
+from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import Continued, TrialJob
@@ -244,6 +245,19 @@ def test_the_time_before_an_interruption_counts(registry: Registry, heartbeat: H
     kept = [event.epoch.train_seconds for event in before[1:3] if isinstance(event, EpochFinished)]
     assert finished.times.train > sum(kept)
     assert finished.times.first_epoch_train == kept[0]
+
+
+def test_a_trial_that_another_call_has_finished_is_not_resumed_again(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    job = make_job(registry, tmp_path)
+    for event in run_trial(job, registry, heartbeat=heartbeat):
+        Journal(Path(job.folder)).append(event)
+    again = replace(job, resume=True)
+    with pytest.raises(SpecError, match="another call has finished this trial"):
+        next(run_trial(again, registry, heartbeat=heartbeat))
+    *_, last = run_trial(replace(again, repeats_end=True), registry, heartbeat=heartbeat)
+    assert isinstance(last, Finished)
 
 
 @pytest.mark.slow

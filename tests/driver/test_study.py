@@ -27,6 +27,16 @@ NAMES = ("flip", "crop_flip")
 """The first is the default of tinyimage10."""
 
 
+GRID = """
+model = "alexnet"
+dataset = "squares"
+epochs = 3
+batch_size = 12
+seeds = [0, 1, 2]
+optimizer = { name = "sgd", lr = { grid = [0.001, 0.005] } }
+"""
+
+
 def where_of(folder: Path, *, model: str = "alexnet", dataset: str, line: str = "") -> dict[str, JsonValue]:
     """Return the values of the only trial of a grid file."""
     text = f'name = "g"\nmodel = "{model}"\ndataset = "{dataset}"\n{line}\nepochs = 3\nbatch_size = 12\nseeds = [7]\n'
@@ -86,3 +96,20 @@ def test_a_published_result_may_name_a_setting_that_is_none(tmp_path: Path) -> N
         'where = { ema_decay = "none" }\nmetric = "test_accuracy"\nvalue = 0.5\nsource = "a table"\n'
     )
     Study.read(tmp_path / "grid.toml").check_expected()
+
+
+@pytest.mark.parametrize("lost", ["a seed", "all seeds"])
+def test_the_first_configuration_of_a_grid_is_its_baseline_even_if_its_first_seed_was_deleted(
+    tmp_path: Path, empty_database: Path, workdir: Path, lost: str
+) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    filler, store = Filler(tmp_path / "journals"), Store.open()
+    (tmp_path / "grid.toml").write_text(GRID, encoding="utf-8")
+    for lr, seeds in ((0.005, (0, 1, 2)), (0.001, (1, 2) if lost == "a seed" else ())):
+        for seed in seeds:
+            filler.trial(store, made_records.events(made_records.spec(seed, lr=lr), 0.5 + seed / 100 + lr))
+    notes: list[str] = []
+    records = find_records(Study.of_experiment("bench", tmp_path / "grid.toml"), notes.append)
+    baseline = records[0].spec.optimizer.params["lr"]
+    is_noted = any("the baseline is another one" in note for note in notes)
+    assert (baseline, is_noted) == ((0.001, False) if lost == "a seed" else (0.005, True))

@@ -98,6 +98,22 @@ def test_two_grid_files_of_one_name_have_runs_of_their_own(store: Store, workdir
     assert find_parent([], store.experiment_id, name="lr", file=workdir / "c" / "grid.toml") is None
 
 
+def test_two_folders_that_share_a_store_have_grids_of_their_own(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_in(folder: str) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        monkeypatch.setenv("BENCH_STATE", str(tmp_path / folder / ".bench"))
+        return store.open_parent("lr", file=tmp_path / folder / "grid.toml", question="")
+
+    ours, theirs = open_in("ann"), open_in("bob")
+    assert ours != theirs
+    assert open_in("ann") == ours
+    (tmp_path / "ann").rename(tmp_path / "moved")
+    assert open_in("moved") == ours
+
+
 def test_a_store_is_checked_without_leaving_anything(workdir: Path, empty_database: Path) -> None:
     assert check_store() == f"sqlite:///{workdir}/mlflow.db"
     assert list(workdir.iterdir()) == []
