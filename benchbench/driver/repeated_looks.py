@@ -92,7 +92,7 @@ def compare_and_record_look(records: Sequence[Record], question: Compare, record
     keeps to the level, and a warning tells if looks were taken before, or by earlier designs. A design of fewer
     configurations than these is not theirs.
     """
-    if recorder.design is not None and num_configurations(records) > recorder.design.num_configurations:
+    if recorder.design is not None and _has_more(records, recorder.design):
         comparison = compare_and_record_look(records, question, replace(recorder, design=None, earlier=()))
         return replace(comparison, warnings=(*comparison.warnings, _OTHER_DESIGN))
     comparison = compare_by_design(records, question, recorder.design)
@@ -103,6 +103,13 @@ def compare_and_record_look(records: Sequence[Record], question: Compare, record
         comparison = _compare_at_look(len(looks), records, question)
     repeated = _look_warnings(looks, question, recorder.design)
     return replace(comparison, warnings=(*comparison.warnings, *changed, *repeated))
+
+
+def _has_more(records: Sequence[Record], design: Design) -> bool:
+    """Tell whether there are more configurations than those of a design, with its seeds."""
+    return (
+        num_configurations(record for record in records if record.spec.seed in design.seeds) > design.num_configurations
+    )
 
 
 def _compare_at_look(number: int, records: Sequence[Record], question: Compare) -> Comparison:

@@ -39,6 +39,18 @@ class Told:
                 job = jobs.popleft()
 
 
+class OneByOne:
+    """An executor that finishes one trial after another."""
+
+    num_jobs = 1
+
+    def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
+        while jobs:
+            job = jobs.popleft()
+            yield job, journals.started(job.attempt)
+            yield job, journals.finished()
+
+
 def drive(**more: Any) -> Drive:
     return Drive(
         claim=Claim("store", "bench", "0"),
@@ -75,8 +87,7 @@ def test_a_trial_that_another_call_has_finished_is_not_started(tmp_path: Path) -
         has_ended = Journal(tmp_path / "a").exists() and Journal(tmp_path / "a").record().status == "finished"
         return theirs if job.attempt == "b" and has_ended else None
 
-    told = Told(journals.started("a"), journals.finished(), journals.started("b"))
-    ending = drive(finished_meanwhile=finished_meanwhile).run([first, second], told)
+    ending = drive(finished_meanwhile=finished_meanwhile).run([first, second], OneByOne())
     assert [(outcome.job.attempt, outcome.status) for outcome in ending.outcomes] == [
         ("a", "finished"),
         ("theirs", "finished"),
