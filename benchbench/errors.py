@@ -74,6 +74,10 @@ class TrackingError(BenchError):
     """MLflow's store cannot be used."""
 
 
+class RunningElsewhereError(BenchError):
+    """A trial that another call is training now."""
+
+
 class TrialError(BenchError):
     """A trial that was started and did not finish."""
 

@@ -171,7 +171,7 @@ def _check_classes(table: Path, parts: Mapping[str, Sequence[Item]], class_names
     if missing:
         raise bb.DataError(
             f"{table}: there are no training images of {', '.join(missing)}",
-            hint="give one of them the split train",
+            hint="give at least one line of each class the split train",
         )
 
 

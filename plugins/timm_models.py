@@ -157,7 +157,11 @@ class Timm(PretrainedModel, name="timm"):  # type: ignore[call-arg, misc] # mypy
             return weights
         num_prefix_tokens = 0 if network.no_embed_class else network.num_prefix_tokens
         grid = list(network.patch_embed.grid_size)
-        return weights | {"pos_embed": resample_abs_pos_embed(positions, grid, num_prefix_tokens=num_prefix_tokens)}
+        try:
+            resized = resample_abs_pos_embed(positions, grid, num_prefix_tokens=num_prefix_tokens)
+        except RuntimeError:  # weights of another network, which is said when they are taken
+            return weights
+        return weights | {"pos_embed": resized}
 
 
 @bb.hookimpl

@@ -49,9 +49,12 @@ class Torchvision(PretrainedModel, name="torchvision"):  # type: ignore[call-arg
 
         if not isinstance(network, VisionTransformer) or "encoder.pos_embedding" not in weights:
             return weights
-        resized: dict[str, Tensor] = interpolate_embeddings(
-            network.image_size, network.patch_size, OrderedDict(weights)
-        )
+        try:
+            resized: dict[str, Tensor] = interpolate_embeddings(
+                network.image_size, network.patch_size, OrderedDict(weights)
+            )
+        except ValueError:  # weights of another network, which is said when they are taken
+            return weights
         return resized
 
     def normalisation(self, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

@@ -222,13 +222,17 @@ class GridDisplay(Display):
             case Finished() | Failed():
                 self._end(job, record)
 
-    def _end(self, job: TrialJob, record: Record) -> None:
+    def finished_elsewhere(self, job: TrialJob, record: Record) -> None:
+        """Show the end of a trial of another call."""
+        self._end(job, record, note="  (trained by another call)")
+
+    def _end(self, job: TrialJob, record: Record, *, note: str = "") -> None:
         self._num_ended += 1
         left = self._num_trials - self._num_ended
         seconds = (time.monotonic() - self._started) / self._num_ended * left
         ahead = f"  ({duration(seconds)} left)" if left else ""
         position = f"[{self._num_ended}/{self._num_trials}]"
-        self._print(Text(f"{position} {describe_spec(job.spec, self._names)}: {trial_line(record)}{ahead}"))
+        self._print(Text(f"{position} {describe_spec(job.spec, self._names)}: {trial_line(record)}{note}{ahead}"))
         if self._bars:
             self._bars.hide(job.folder)
             text = f"grid, {duration(seconds)} left" if left else "grid"

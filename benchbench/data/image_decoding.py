@@ -29,8 +29,8 @@ _SIXTEEN_BITS = 257
 """65,535 / 255: what scales 16 bits to 8."""
 
 _MAX_16 = 65_535
-_UNIT = (-0.1, 1.1)
-"""Numbers within are on a scale of 0 to 1; resizing may have overshot it."""
+_OVERSHOT = (-0.1, 1.1)
+"""Between which numbers on a scale of 0 to 1 may lie: resizing overshoots it."""
 
 _LARGEST = {"1": 1, "L;2": 3, "L;4": 15}
 """The largest value of a grey pixel of fewer than 8 bits, by what Pillow calls them."""
@@ -106,8 +106,8 @@ def to_rgb(image: Image.Image, background: Colour) -> Image.Image:
 def _scale_of_floats(values: NDArray[np.float32]) -> int:
     """Return what numbers are multiplied with to become 0 to 255."""
     low, high = (values.min(), values.max()) if values.size else (0, 0)
-    if _UNIT[0] <= low and high <= _UNIT[1]:
-        return BYTE_MAX
-    if low >= 0 and high <= BYTE_MAX:
-        return 1
+    for scale in (BYTE_MAX, 1):
+        largest = BYTE_MAX / scale
+        if _OVERSHOT[0] * largest <= low and high <= _OVERSHOT[1] * largest:
+            return scale
     raise DataError("its numbers are neither 0 to 1 nor 0 to 255")  # also if one is not a number

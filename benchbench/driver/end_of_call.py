@@ -38,16 +38,16 @@ def wait_for_deliveries(tracker: TrackerThread, note: Callable[[str], None], *, 
     except KeyboardInterrupt:
         undelivered = tracker.close(0)
     our_own = [journal for journal in undelivered if journal.attempt in ours]
-    left_over = [journal for journal in undelivered if journal.attempt not in ours]
+    reason = f" ({tracker.trouble})" if tracker.trouble else ""
     if our_own:
         note(
-            f"{len(our_own)} trial(s) not delivered to MLflow yet ({tracker.trouble});"
+            f"{len(undelivered)} trial(s) not delivered to MLflow yet{reason};"
             " the next bench run, bench grid or bench runs list sends them"
         )
-    if left_over:
+    elif undelivered:
         note(
-            f"{len(left_over)} trial(s) of earlier calls are still not delivered to MLflow ({tracker.trouble});"
-            f" the next call tries again, unless you delete the folder of the trial: {left_over[0].folder}"
+            f"{len(undelivered)} trial(s) of earlier calls still not delivered to MLflow{reason}; the next call tries"
+            f" again. To give up a trial and its results, delete its folder, such as {undelivered[0].folder}"
         )
     for journal in tracker.deleted():
         note(

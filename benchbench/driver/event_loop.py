@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.config.spec import short_id
 from benchbench.driver.interrupts import Interrupts
-from benchbench.errors import BenchError, TrialError
+from benchbench.errors import BenchError, RunningElsewhereError, TrialError
 from benchbench.protocol.messages import Died, Output, Refused, Status
 from benchbench.records.events import EpochFinished, Error, Event, Failed, Finished, Resumed, Started
 from benchbench.records.journal import WORKER_DIED, Journal
@@ -30,11 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """How a trial ended: with a record, or with the error that kept it from starting."""
+    """How a trial ended: with a record, or with the error that kept it from starting.
+
+    If it ``is_elsewhere``, another call has finished it, and the job has that call's attempt and folder.
+    """
 
     job: TrialJob
     record: Record | None = None
     error: BenchError | None = None
+    is_elsewhere: bool = False
 
     @property
     def status(self) -> str:
@@ -97,6 +100,7 @@ class Drive:
                 if self.max_failures is not None and _num_failures(running.outcomes) >= self.max_failures:
                     running.end_waiting()
             running.end_waiting()
+            running.end_deferred()
         return Ending(running.outcomes, running.interrupts.count > 0)
 
 
@@ -113,6 +117,7 @@ class _Running:
     waiting: deque[TrialJob]
     interrupts: Interrupts
     outcomes: list[TrialOutcome] = field(default_factory=list)
+    deferred: list[tuple[TrialJob, BenchError]] = field(default_factory=list)
     deaths: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
 
@@ -121,14 +126,27 @@ class _Running:
         position = 0
         while position < min(num_next, len(self.waiting)):
             job = self.waiting[position]
-            journal = self.drive.finished_meanwhile(job)
-            if journal is None:
+            # One that began here has to be ended here.
+            if job.attempt not in self.deaths and self._is_finished_elsewhere(job):
+                del self.waiting[position]
+            else:
                 position += 1
-                continue
-            del self.waiting[position]
-            self.drive.watcher.note(f"{short_id(job.spec.id)}: another call has finished this trial meanwhile")
-            theirs = replace(job, attempt=journal.attempt, folder=str(journal.folder.absolute()))
-            self.outcomes.append(TrialOutcome(theirs, journal.record()))
+
+    def end_deferred(self) -> None:
+        """End trials that another call was training when it was their turn, which it may have finished since."""
+        for job, error in self.deferred:
+            if not self._is_finished_elsewhere(job):
+                self.outcomes.append(TrialOutcome(job, error=error))
+
+    def _is_finished_elsewhere(self, job: TrialJob) -> bool:
+        journal = self.drive.finished_meanwhile(job)
+        if journal is None:
+            return False
+        record = journal.record()
+        theirs = replace(job, attempt=journal.attempt, folder=str(journal.folder.absolute()))
+        self.outcomes.append(TrialOutcome(theirs, record, is_elsewhere=True))
+        self.drive.watcher.finished_elsewhere(job, record)
+        return True
 
     def hear(self, job: TrialJob, message: Event | Status | Output | Refused | Died) -> None:
         match message:
@@ -146,11 +164,12 @@ class _Running:
                 self._hear_event(job, message)
 
     def _hear_of_refusal(self, job: TrialJob, refused: Refused) -> None:
-        journal = _journal(job)
-        if job.resume and journal.exists() and (now := journal.record()).status == "finished":
-            self.outcomes.append(TrialOutcome(job, now))  # by another call, between our look at it and its start
+        if job.attempt not in self.deaths and self._is_finished_elsewhere(job):
             return
-        record = self._record(job, journal) if self.deaths.get(job.attempt) else None
+        if isinstance(refused.error, RunningElsewhereError) and job.attempt not in self.deaths:
+            self.deferred.append((job, refused.error))
+            return
+        record = self._record(job, _journal(job)) if self.deaths.get(job.attempt) else None
         if record is None or record.status != "running":
             self.outcomes.append(TrialOutcome(job, error=refused.error))
             return

@@ -72,13 +72,26 @@ class BestTrial:
         if beaten is not None:
             self._artifacts.of_its_call(beaten).drop_checkpoint(beaten)
 
+    def give_up_if_changed(self) -> None:
+        """Drop the checkpoint of a trial of an earlier call whose figures and model another plugin would make now."""
+        changed = self._done.changed_since_end if self._done else ""
+        if self._journal is not None and changed and self._journal.has_checkpoint():
+            if self._artifacts.level == "light" and not self._journal.has_samples():
+                self._artifacts.note(f"the best trial gets no figures and no model: {changed} since it was trained")
+            self._artifacts.of_its_call(self._journal).drop_checkpoint(self._journal)
+
     @property
     def is_waiting(self) -> bool:
         """Whether the best trial has yet to get its figures and model, and still can."""
         journal = self._journal
-        if journal is None or not journal.has_checkpoint():
+        if journal is None or not journal.has_checkpoint() or self._is_changed:
             return False
         return journal.attempt in self._cut_off or not journal.has_samples()
+
+    @property
+    def _is_changed(self) -> bool:
+        done = self._done
+        return done is not None and self._journal is done.journal and bool(done.changed_since_end)
 
     @property
     def done_before(self) -> Planned | None:

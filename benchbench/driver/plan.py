@@ -122,26 +122,25 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
 
 @dataclass(frozen=True)
 class OtherCalls:
-    """What other calls finish of the trials that are planned here.
+    """What other calls finish of the trials that are asked for here.
 
-    ``planned`` has the trials by spec id, and ``finished_before`` the attempts that had finished by then.
+    ``resolved`` has the trials by spec id, and ``finished_before`` the attempts that had finished when this began.
     """
 
-    planned: Mapping[str, Resolved]
+    resolved: Mapping[str, Resolved]
     destination: tuple[str, str]
     finished_before: frozenset[str]
 
     @staticmethod
-    def of(items: Iterable[Planned], destination: tuple[str, str]) -> OtherCalls:
-        """Begin to look at what other calls finish."""
-        planned = {item.resolved.spec.id: item.resolved for item in items if item.action != "skip"}
-        journals = (journal for item in planned.values() for journal in attempts(item, destination))
-        before = frozenset(journal.attempt for journal in journals if _is_finished(journal))
-        return OtherCalls(planned, destination, before)
+    def of(resolved: Iterable[Resolved], destination: tuple[str, str]) -> OtherCalls:
+        """Begin to look at what other calls finish; before the plan is made, so that nothing is missed."""
+        trials = {item.spec.id: item for item in resolved}
+        journals = (journal for item in trials.values() for journal in attempts(item, destination))
+        return OtherCalls(trials, destination, frozenset(each.attempt for each in journals if _is_finished(each)))
 
     def finished(self, job: TrialJob) -> Journal | None:
         """Return the journal of a trial if another call has finished it since, or None."""
-        for journal in reversed(attempts(self.planned[job.spec.id], self.destination)):
+        for journal in reversed(attempts(self.resolved[job.spec.id], self.destination)):
             if journal.attempt not in self.finished_before and _is_finished(journal):
                 return journal
         return None

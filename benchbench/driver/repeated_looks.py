@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 _OTHER_DESIGN = (
-    "seeds of some of these trials were added depending on results, which these verdicts ignore: --grid FILE judges a"
-    " grid by its design"
+    "seeds of some of these trials were added depending on results, which these verdicts ignore: there are more"
+    " configurations here than in the grid that did so"
 )
 
 
@@ -106,10 +106,10 @@ def compare_and_record_look(records: Sequence[Record], question: Compare, record
 
 
 def _has_more(records: Sequence[Record], design: Design) -> bool:
-    """Tell whether there are more configurations than those of a design, with its seeds."""
-    return (
-        num_configurations(record for record in records if record.spec.seed in design.seeds) > design.num_configurations
-    )
+    """Tell whether more configurations than those of a design have seeds of its first look, which then never comes."""
+    first_seeds = design.seeds[: design.looks[0]]
+    seen = [record for record in records if record.spec.seed in first_seeds]
+    return num_configurations(seen) > design.num_configurations
 
 
 def _compare_at_look(number: int, records: Sequence[Record], question: Compare) -> Comparison:

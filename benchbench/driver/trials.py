@@ -90,6 +90,7 @@ def run_trials(request: TrialRequest, settings: Settings, watcher: Watcher) -> G
         request.check(resolution.specs)
         watcher.status("opening the tracking store")
         store = services.tracker.wait_open()
+        others = OtherCalls.of(resolution.resolved, (store.tracking_uri, store.experiment_id))
         planned = plan(
             resolution.resolved,
             store.find_known_runs({spec.id for spec in resolution.specs}),
@@ -108,7 +109,7 @@ def run_trials(request: TrialRequest, settings: Settings, watcher: Watcher) -> G
             )
         request.begin(resolution.specs)
         with calling() as call:
-            return _Session(request, settings, watcher, services, resolution, tuple(planned), call).run()
+            return _Session(request, settings, watcher, services, resolution, tuple(planned), others, call).run()
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class _Session:
     services: Services
     resolution: Resolution
     plan: tuple[Planned, ...]
+    others: OtherCalls
     call: Call
 
     @cached_property
@@ -158,6 +160,7 @@ class _Session:
 
     def _run_grid(self, grid: GridFile, *, cut_off: Collection[str]) -> GridResult:
         best = BestTrial(self.artifacts, [item for item in self.plan if item.action == "skip"], cut_off=cut_off)
+        best.give_up_if_changed()
         store = self.services.tracker.wait_open()
         batches = self._batches(store)
         batch = batches.next()
@@ -183,9 +186,6 @@ class _Session:
 
     def _keep_best(self, best: BestTrial) -> Journal | None:
         """Keep figures and model of the best trial; return its journal if that cannot be done now."""
-        if best.done_before is not None and (changed := best.done_before.changed_since_end):
-            self.watcher.note(f"the best trial gets no figures and no model: {changed} since it was trained")
-            return None
         jobs = [self._job(best.done_before)] if best.done_before else list(self.jobs.values())
         return best.keep_all(jobs, self.services)
 
@@ -256,7 +256,7 @@ class _Session:
             varied={job.attempt: self._varied(job.spec) for job in jobs},
             retries=self.request.retries,
             max_failures=None if self.request.max_failures is None else self.request.max_failures - num_failures,
-            finished_meanwhile=(lambda _: None) if self.settings.rules.again else self._other_calls.finished,
+            finished_meanwhile=(lambda _: None) if self.settings.rules.again else self.others.finished,
         )
         with self.watcher.training(jobs, executor.progress):
             ending = drive.run(jobs, executor)
@@ -267,11 +267,6 @@ class _Session:
     def _varied(self, spec: Spec) -> str:
         """Return what the name of a run in a grid needs besides plugins and seed, such as ``lr=0.01``."""
         return describe_spec(spec, self._varying).replace("optimizer.", "")
-
-    @cached_property
-    def _other_calls(self) -> OtherCalls:
-        store = self.services.tracker.wait_open()
-        return OtherCalls.of(self.plan, (store.tracking_uri, store.experiment_id))
 
     @cached_property
     def _varying(self) -> list[str]:
@@ -360,4 +355,4 @@ def _trial(planned: Planned, outcome: TrialOutcome | None, journal: Journal | No
     latest = journal.record()
     record = outcome.record if latest.status == "running" else latest  # another call may have resumed it since
     assert record.status != "running"  # noqa: S101 - an outcome with a record has ended
-    return Trial(planned, record.status, is_new=True, record=record)
+    return Trial(planned, record.status, is_new=not outcome.is_elsewhere, record=record)

@@ -65,6 +65,9 @@ class Watcher:
     def event(self, job: TrialJob, event: Event, record: Record) -> None:
         """Receive an event of a trial, and the record that includes it."""
 
+    def finished_elsewhere(self, job: TrialJob, record: Record) -> None:
+        """Receive a trial that is not trained here, since another call has finished it meanwhile."""
+
     def timing(self, job: TimingJob) -> AbstractContextManager[None]:
         """Return a context in which the variants are timed."""
         del job

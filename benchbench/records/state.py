@@ -6,10 +6,10 @@ import errno
 import logging
 import os
 import uuid
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock
 from pydantic import ValidationError
 
 from benchbench.errors import BenchError, SpecError, TrialError
@@ -72,14 +72,13 @@ def folder_id(*, is_made: bool = False) -> str:
     """
     path = state_folder() / "folder"
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        if not is_made:
-            return ""
-    try:
+        known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+        if known or not is_made:
+            return known
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:  # another call may be quicker
-            file.write(uuid.uuid4().hex)
+        with FileLock(path.with_suffix(".lock")):  # another call may be making one
+            if not path.exists():
+                write_atomically(path, uuid.uuid4().hex.encode())
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise not_written(path, error) from error

@@ -113,7 +113,7 @@ def seeds_nothing(effects: ImportEffects) -> None:
 
 @check()
 def leaves_switches_alone(effects: ImportEffects) -> None:
-    """Check that the import turns no switch of the whole process."""
+    """Check that the import changes no setting of the whole process."""
     problem = f"its import changes {', '.join(effects.changed)}, which other plugins use as well"
     require(not effects.changed, problem, fix="leave it out: trials set threads, precision and dtype themselves")
 

@@ -14,6 +14,7 @@ from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
 from benchbench.testing.saved import saved_and_loaded
 from benchbench.worker.seeds import random_states_kept
+from benchbench.worker.train import switch_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,7 @@ class Toy:
         with failures_named(plugin, "in build()"):
             built = plugin.build(self.network)
         self.optimizer = check_returned(built, torch.optim.Optimizer, plugin=plugin, function=plugin.build)
+        switch_mode(self.optimizer, "train")
 
     def backward(self) -> float:
         """Compute the gradients and return the loss."""

@@ -83,10 +83,16 @@ def _find(store: Store, run: ExportedRun) -> entities.Run | None:
         ]
         queries.append(" and ".join(named))
     for query in queries:
-        runs = store.client.search_runs([store.experiment_id], query, max_results=1)
-        if runs:
-            return runs[0]
+        for existing in store.client.search_runs([store.experiment_id], query):
+            if _is_of_same_folder(run, existing):
+                return existing
     return None
+
+
+def _is_of_same_folder(run: ExportedRun, existing: entities.Run) -> bool:
+    """Tell whether two grids of the same name and file may be one: those of two folders are not."""
+    folders = {tags.get(grid_runs.FOLDER_TAG) for tags in (run.tags, existing.data.tags)}
+    return len(folders - {None}) <= 1
 
 
 def _put_below(store: Store, existing: entities.Run, parent: str) -> None:

@@ -163,7 +163,7 @@ def fit(
 def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, heartbeat: BatchCounter) -> TrainPass:
     """Take one step for each batch, with dropout on."""
     learner.model.train()
-    _switch(learner.optimizer, "train")
+    switch_mode(learner.optimizer, "train")
     total_loss = _zero(learner.acceleration.device)
     num_correct = torch.zeros_like(total_loss)
     num_images = 0
@@ -182,13 +182,13 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, h
         steps.queued()
     # The evaluation that follows needs the memory: gradients are as large as the weights.
     learner.optimizer.zero_grad(set_to_none=True)
-    _switch(learner.optimizer, "eval")
+    switch_mode(learner.optimizer, "eval")
     trained = TrainPass(loss=float(total_loss) / num_images, accuracy=float(num_correct) / num_images)
     steps.end()  # reading these numbers has waited for all of them
     return trained
 
 
-def _switch(optimizer: Optimizer, mode: Literal["train", "eval"]) -> None:
+def switch_mode(optimizer: Optimizer, mode: Literal["train", "eval"]) -> None:
     """Change the mode of an optimizer that has modes: schedule-free ones evaluate at other weights than they train.
 
     A. Defazio et al., "The Road Less Scheduled", NeurIPS 2024.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import traceback
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from benchbench.data.split_checks import SPLIT_NAMES
-from benchbench.errors import BenchError, SpecError
+from benchbench.errors import BenchError, RunningElsewhereError, SpecError
 from benchbench.plugin.failures import TRACEBACK_HINT, line_in_plugin
 from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.messages import no_status
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 LOCK_SECONDS = 15
 """How long to wait for another process that holds the trial; an orphan ends within two."""
 
+POLL_SECONDS = 0.2
+
 
 def run_trial(
     job: TrialJob, registry: Registry, *, heartbeat: BatchCounter, on_status: OnStatus = no_status
@@ -78,10 +81,23 @@ def run_trial(
 
 
 def _check_not_finished(job: TrialJob) -> None:
-    """Raise :class:`SpecError` if another call has finished the trial since this one planned to resume it."""
-    journal = Journal(Path(job.folder))
-    if not job.repeats_end and journal.exists() and journal.record().status == "finished":
+    """Raise :class:`SpecError` if another call has finished the trial since this one planned to resume it.
+
+    The worker of that call may have ended before its driver has written so.
+    """
+    journal, deadline = Journal(Path(job.folder)), time.monotonic() + LOCK_SECONDS
+    if job.repeats_end or not journal.exists():
+        return
+    while _is_ending(journal) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    if journal.record().status == "finished":
         raise SpecError("another call has finished this trial meanwhile", hint="the same command takes it as done")
+
+
+def _is_ending(journal: Journal) -> bool:
+    record = journal.record()
+    is_trained = record.status == "running" and len(record.epochs) == record.spec.epochs
+    return is_trained and journal.is_in_use()
 
 
 def _began(job: TrialJob) -> Started | None:
@@ -283,7 +299,7 @@ def _alone(job: TrialJob) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise SpecError(
+        raise RunningElsewhereError(
             "this trial is already running in another process", hint="bench runs list shows which trials run"
         ) from None
     try:

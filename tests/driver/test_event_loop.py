@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from support import journals
 
 from benchbench.driver.event_loop import Drive
 from benchbench.driver.listeners import Listeners
 from benchbench.driver.watcher import Watcher
+from benchbench.errors import RunningElsewhereError
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import Died, Refused
 from benchbench.records.claim import Claim
@@ -98,5 +100,26 @@ def test_a_trial_that_another_call_has_finished_is_not_started(tmp_path: Path) -
 def test_a_trial_that_another_call_finishes_before_it_is_resumed_here_is_no_failure(tmp_path: Path) -> None:
     job = TrialJob(journals.SPEC, "theirs", "cpu", str(tmp_path), str(finished(tmp_path).folder), resume=True)
     refused = Refused(Error(kind="SpecError", message="another call has finished this trial meanwhile", hint=""))
-    (outcome,) = drive().run([job], Told(refused)).outcomes
-    assert (outcome.status, outcome.is_failure) == ("finished", False)
+    looks = iter([None, Journal(tmp_path / "theirs")])
+    (outcome,) = drive(finished_meanwhile=lambda _: next(looks)).run([job], Told(refused)).outcomes
+    assert (outcome.status, outcome.is_elsewhere) == ("finished", True)
+
+
+@pytest.mark.parametrize("is_finished_since", [True, False])
+def test_a_trial_that_another_call_trains_is_looked_at_again_at_the_end(
+    tmp_path: Path, *, is_finished_since: bool
+) -> None:
+    first, second = (TrialJob(journals.SPEC, name, "cpu", str(tmp_path), str(tmp_path / name)) for name in "ab")
+    theirs = finished(tmp_path) if is_finished_since else None
+
+    def finished_meanwhile(job: TrialJob) -> Journal | None:
+        return theirs if job.attempt == "a" and Journal(tmp_path / "b").exists() else None
+
+    class BusyElsewhere(OneByOne):
+        def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
+            error = RunningElsewhereError("this trial is already running in another process")
+            yield jobs.popleft(), Refused(Error(**error.to_json()))
+            yield from super().run(jobs)
+
+    ending = drive(finished_meanwhile=finished_meanwhile).run([first, second], BusyElsewhere())
+    assert [outcome.status for outcome in ending.outcomes] == ["finished", "finished" if theirs else "refused"]

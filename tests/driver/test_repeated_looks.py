@@ -193,8 +193,15 @@ def test_a_trial_beside_a_grid_that_adds_seeds_leaves_it_its_verdicts(store: Sto
     comparison = compare()
     (row,) = (row for row in comparison.rows if row.where == {"optimizer.lr": 0.005})
     assert row.cells["test_accuracy"].contrast is not None
-    (warning,) = (warning for warning in comparison.warnings if "--grid FILE" in warning)
+    (warning,) = (warning for warning in comparison.warnings if "more configurations here" in warning)
     assert warning.startswith("seeds of some of these trials were added depending on results")
+
+
+def test_a_trial_with_a_later_seed_takes_no_grid_its_design(store: Store, tmp_path: Path) -> None:
+    store.open_parent("rates", file=tmp_path / "rates.toml", question="", design=designed(6))
+    run_seeds(store, range(3))
+    Filler(state_folder()).trial(store, events(spec(5, lr=0.002), 0.5))
+    assert not any("depending on results" in warning for warning in compare().warnings)
 
 
 def test_published_numbers_keep_their_confidence_at_a_later_look(store: Store, tmp_path: Path) -> None:
