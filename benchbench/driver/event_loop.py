@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from benchbench.driver.listeners import Listeners
+    from benchbench.driver.plan import OtherCalls
     from benchbench.driver.watcher import Watcher
     from benchbench.executors import Executor
     from benchbench.protocol.jobs import TrialJob
     from benchbench.records.claim import Claim
+
+
+POLL_SECONDS = 0.5
+"""How often to look whether another call has ended a trial."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,8 @@ class Drive:
     ended in any way. ``deliver`` is told of a journal whenever it has grown, and must not wait. ``varied`` is what
     tells trials from the others of their grid, by attempt: it is added to the names of runs. A trial whose worker is
     killed by the system is resumed ``retries`` times. No trial is started after ``max_failures`` have failed.
-    ``finished_meanwhile`` returns the journal of a trial that another call has finished since this one was planned:
-    such a trial is not started.
+    ``others`` tells of trials that other calls have finished since this one was planned, which are not started, or
+    train now, which are left to them.
     """
 
     claim: Claim
@@ -83,7 +89,7 @@ class Drive:
     varied: Mapping[str, str] = field(default_factory=dict)
     retries: int = 0
     max_failures: int | None = None
-    finished_meanwhile: Callable[[TrialJob], Journal | None] = lambda _: None
+    others: OtherCalls | None = None
 
     def run(self, jobs: Iterable[TrialJob], executor: Executor) -> Ending:
         """Run the jobs and return how each ended.
@@ -92,15 +98,18 @@ class Drive:
         """
         running = _Running(self, deque(jobs), Interrupts(executor, self.watcher.note))
         with running.interrupts.caught():
-            running.pass_over_finished(executor.num_jobs)
-            for job, message in executor.run(running.waiting):
-                running.hear(job, message)
-                if isinstance(message, Finished | Failed | Refused | Died):
-                    running.pass_over_finished(executor.num_jobs)
-                if self.max_failures is not None and _num_failures(running.outcomes) >= self.max_failures:
-                    running.end_waiting()
+            running.choose_next(executor.num_jobs)
+            while running.waiting:
+                for job, message in executor.run(running.waiting):
+                    running.hear(job, message)
+                    if isinstance(message, Finished | Failed | Refused | Died):
+                        running.choose_next(executor.num_jobs)
+                    if self.max_failures is not None and _num_failures(running.outcomes) >= self.max_failures:
+                        running.end_waiting()
+                if running.interrupts.count:
+                    break
+                running.wait_for_others()
             running.end_waiting()
-            running.end_deferred()
         return Ending(running.outcomes, running.interrupts.count > 0)
 
 
@@ -117,29 +126,41 @@ class _Running:
     waiting: deque[TrialJob]
     interrupts: Interrupts
     outcomes: list[TrialOutcome] = field(default_factory=list)
-    deferred: list[tuple[TrialJob, BenchError]] = field(default_factory=list)
+    deferred: list[TrialJob] = field(default_factory=list)
     deaths: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
 
-    def pass_over_finished(self, num_next: int) -> None:
-        """Take trials that another call has finished out of the next ones that wait."""
+    def choose_next(self, num_next: int) -> None:
+        """Take trials that another call has finished, or trains now, out of the next ones that wait."""
         position = 0
         while position < min(num_next, len(self.waiting)):
             job = self.waiting[position]
-            # One that began here has to be ended here.
-            if job.attempt not in self.deaths and self._is_finished_elsewhere(job):
+            if job.attempt in self.deaths:  # it began here, and has to be ended here
+                position += 1
+            elif self._is_finished_elsewhere(job):
                 del self.waiting[position]
+            elif self._is_trained_elsewhere(job):
+                del self.waiting[position]
+                self.deferred.append(job)
             else:
                 position += 1
 
-    def end_deferred(self) -> None:
-        """End trials that another call was training when it was their turn, which it may have finished since."""
-        for job, error in self.deferred:
-            if not self._is_finished_elsewhere(job):
-                self.outcomes.append(TrialOutcome(job, error=error))
+    def wait_for_others(self) -> None:
+        """Wait until other calls have ended the trials that were left to them; those not finished wait here again."""
+        if self.deferred:
+            number = len(self.deferred)
+            self.drive.watcher.note(f"waiting for {number} trial(s) that another call trains; Ctrl-C leaves them to it")
+        while self.deferred and not self.waiting and not self.interrupts.count:
+            deferred, self.deferred = self.deferred, []
+            for job in deferred:
+                if self._is_finished_elsewhere(job):
+                    continue
+                (self.deferred if self._is_trained_elsewhere(job) else self.waiting).append(job)
+            if self.deferred and not self.waiting:
+                time.sleep(POLL_SECONDS)
 
     def _is_finished_elsewhere(self, job: TrialJob) -> bool:
-        journal = self.drive.finished_meanwhile(job)
+        journal = self.drive.others.finished(job) if self.drive.others is not None else None
         if journal is None:
             return False
         record = journal.record()
@@ -147,6 +168,10 @@ class _Running:
         self.outcomes.append(TrialOutcome(theirs, record, is_elsewhere=True))
         self.drive.watcher.finished_elsewhere(job, record)
         return True
+
+    def _is_trained_elsewhere(self, job: TrialJob) -> bool:
+        others = self.drive.others
+        return others is not None and others.are_training(job, call=self.drive.claim.call)
 
     def hear(self, job: TrialJob, message: Event | Status | Output | Refused | Died) -> None:
         match message:
@@ -167,7 +192,7 @@ class _Running:
         if job.attempt not in self.deaths and self._is_finished_elsewhere(job):
             return
         if isinstance(refused.error, RunningElsewhereError) and job.attempt not in self.deaths:
-            self.deferred.append((job, refused.error))
+            self.deferred.append(job)
             return
         record = self._record(job, _journal(job)) if self.deaths.get(job.attempt) else None
         if record is None or record.status != "running":

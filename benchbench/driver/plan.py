@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from benchbench.driver.more_epochs import Shorter
     from benchbench.protocol.jobs import Resolved, TrialJob
+    from benchbench.records.calls import Call
     from benchbench.records.record import Record
 
 Action = Literal["run", "resume", "skip"]
@@ -145,6 +146,13 @@ class OtherCalls:
                 return journal
         return None
 
+    def are_training(self, job: TrialJob, *, call: Call) -> bool:
+        """Tell whether another call than ours, which is alive, trains this trial now."""
+        return any(
+            journal.record().status == "running" and journal.is_in_use() and _call_of(journal) != call
+            for journal in attempts(self.resolved[job.spec.id], self.destination)
+        )
+
 
 def check_resumable(planned: Iterable[Planned], rules: Rules) -> None:
     """Raise :class:`~benchbench.errors.SpecError` if a plugin changed since a trial of the plan was interrupted."""
@@ -247,6 +255,11 @@ def _finished(item: Resolved, known: KnownRuns, journals: Sequence[Journal]) -> 
         if record.status == "finished" and not journal.is_marked_delivered():
             return _as_run(record)
     return None
+
+
+def _call_of(journal: Journal) -> Call | None:
+    claim = journal.claim()
+    return claim and claim.call
 
 
 def _is_finished(journal: Journal) -> bool:

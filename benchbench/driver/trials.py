@@ -256,7 +256,7 @@ class _Session:
             varied={job.attempt: self._varied(job.spec) for job in jobs},
             retries=self.request.retries,
             max_failures=None if self.request.max_failures is None else self.request.max_failures - num_failures,
-            finished_meanwhile=(lambda _: None) if self.settings.rules.again else self.others.finished,
+            others=None if self.settings.rules.again else self.others,
         )
         with self.watcher.training(jobs, executor.progress):
             ending = drive.run(jobs, executor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchbench.executors import TrialMessage
+    from benchbench.records.calls import Call
 
 
 class Told:
@@ -76,50 +78,64 @@ def test_a_trial_whose_second_worker_is_refused_has_ended_and_can_be_resumed(tmp
     assert Journal(tmp_path / "a").is_interrupted()
 
 
+@dataclass
+class Others:
+    """Another call, which trains the trial ``b`` until ``a`` has ended here, and then finishes it or not."""
+
+    folder: Path
+    is_finished: bool
+
+    def has_ended(self, job: TrialJob) -> bool:
+        mine = Journal(self.folder / "a")
+        return job.attempt == "b" and mine.exists() and mine.record().status == "finished"
+
+    def finished(self, job: TrialJob) -> Journal | None:
+        if not (self.is_finished and self.has_ended(job)):
+            return None
+        theirs = Journal(self.folder / "theirs")
+        return theirs if theirs.exists() else finished(self.folder)
+
+    def are_training(self, job: TrialJob, *, call: Call) -> bool:
+        del call
+        return job.attempt == "b" and not self.has_ended(job)
+
+
 def finished(folder: Path) -> Journal:
     """Return the journal of a trial that another call has finished."""
     return journals.write_journal(folder, journals.started("theirs"), journals.finished())
 
 
-def test_a_trial_that_another_call_has_finished_is_not_started(tmp_path: Path) -> None:
-    first, second = (TrialJob(journals.SPEC, name, "cpu", str(tmp_path), str(tmp_path / name)) for name in "ab")
-    theirs = finished(tmp_path)
-
-    def finished_meanwhile(job: TrialJob) -> Journal | None:
-        has_ended = Journal(tmp_path / "a").exists() and Journal(tmp_path / "a").record().status == "finished"
-        return theirs if job.attempt == "b" and has_ended else None
-
-    ending = drive(finished_meanwhile=finished_meanwhile).run([first, second], OneByOne())
-    assert [(outcome.job.attempt, outcome.status) for outcome in ending.outcomes] == [
-        ("a", "finished"),
-        ("theirs", "finished"),
-    ]
-    assert not Journal(tmp_path / "b").exists()
+def jobs(folder: Path, names: str) -> list[TrialJob]:
+    return [TrialJob(journals.SPEC, name, "cpu", str(folder), str(folder / name)) for name in names]
 
 
-def test_a_trial_that_another_call_finishes_before_it_is_resumed_here_is_no_failure(tmp_path: Path) -> None:
-    job = TrialJob(journals.SPEC, "theirs", "cpu", str(tmp_path), str(finished(tmp_path).folder), resume=True)
-    refused = Refused(Error(kind="SpecError", message="another call has finished this trial meanwhile", hint=""))
-    looks = iter([None, Journal(tmp_path / "theirs")])
-    (outcome,) = drive(finished_meanwhile=lambda _: next(looks)).run([job], Told(refused)).outcomes
-    assert (outcome.status, outcome.is_elsewhere) == ("finished", True)
-
-
-@pytest.mark.parametrize("is_finished_since", [True, False])
-def test_a_trial_that_another_call_trains_is_looked_at_again_at_the_end(
-    tmp_path: Path, *, is_finished_since: bool
+@pytest.mark.parametrize("is_finished", [True, False])
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_a_trial_that_another_call_trains_is_left_to_it_and_trained_here_if_that_does_not_finish_it(
+    tmp_path: Path, names: str, *, is_finished: bool
 ) -> None:
-    first, second = (TrialJob(journals.SPEC, name, "cpu", str(tmp_path), str(tmp_path / name)) for name in "ab")
-    theirs = finished(tmp_path) if is_finished_since else None
+    others: Any = Others(tmp_path, is_finished)
+    ending = drive(others=others).run(jobs(tmp_path, names), OneByOne())
+    assert [(outcome.job.attempt, outcome.status, outcome.is_elsewhere) for outcome in ending.outcomes] == [
+        ("a", "finished", False),
+        ("theirs" if is_finished else "b", "finished", is_finished),
+    ]
+    assert Journal(tmp_path / "b").exists() is not is_finished
 
-    def finished_meanwhile(job: TrialJob) -> Journal | None:
-        return theirs if job.attempt == "a" and Journal(tmp_path / "b").exists() else None
 
-    class BusyElsewhere(OneByOne):
+def test_a_trial_whose_lock_another_call_holds_is_tried_again_later(tmp_path: Path) -> None:
+    class Locked(OneByOne):
+        has_refused = False
+
         def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
-            error = RunningElsewhereError("this trial is already running in another process")
-            yield jobs.popleft(), Refused(Error(**error.to_json()))
+            if not self.has_refused:
+                self.has_refused = True
+                error = RunningElsewhereError("this trial is already running in another process")
+                yield jobs.popleft(), Refused(Error(**error.to_json()))
             yield from super().run(jobs)
 
-    ending = drive(finished_meanwhile=finished_meanwhile).run([first, second], BusyElsewhere())
-    assert [outcome.status for outcome in ending.outcomes] == ["finished", "finished" if theirs else "refused"]
+    ending = drive().run(jobs(tmp_path, "ab"), Locked())
+    assert [(outcome.job.attempt, outcome.status) for outcome in ending.outcomes] == [
+        ("b", "finished"),
+        ("a", "finished"),
+    ]
