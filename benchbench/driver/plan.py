@@ -259,7 +259,7 @@ def _finished(item: Resolved, known: KnownRuns, journals: Sequence[Journal]) -> 
 
 def _call_of(journal: Journal) -> Call | None:
     claim = journal.claim()
-    return claim and claim.call
+    return claim.call if claim else None
 
 
 def _is_finished(journal: Journal) -> bool:
