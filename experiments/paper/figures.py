@@ -3,6 +3,7 @@
 ::
 
     python experiments/paper/figures.py EXPERIMENT -o FOLDER
+    python experiments/paper/figures.py EXPERIMENT --grid FILE -o FOLDER    # of the trials of a grid alone
 
 ::
 
@@ -35,6 +36,7 @@ import paper_network
 import benchbench as bb
 from benchbench.compare.configurations import one_per_trial
 from benchbench.config.differences import varying
+from benchbench.driver.study import Study, find_records
 from benchbench.report.drawing import styled
 from benchbench.report.trial_files import gather
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from benchbench.records.record import Record
     from benchbench.report.trial_files import TrialFiles
 
     Drawing = tuple[str, Figure | str]
@@ -127,16 +130,23 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
+def _records(experiment: str, grid: Path | None) -> list[Record]:
+    if grid is None:
+        return bb.load_records(experiment)
+    return find_records(Study.of_experiment(experiment, grid), note=lambda text: print(text, file=sys.stderr))
+
+
 def main() -> None:
     """Write the figures of an experiment, and say which are left out and why."""
     parser = argparse.ArgumentParser(description="Draw the figures of the paper from the trials of an experiment.")
     parser.add_argument("experiment", help="an MLflow experiment with finished trials")
+    parser.add_argument("--grid", type=Path, help="a grid file: only its trials are drawn")
     parser.add_argument("-o", "--output", type=Path, default=Path("figures"), help="the folder to write to")
     options = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            records = one_per_trial(bb.load_records(options.experiment))
-            written = write_figures(gather(records, Path(folder)), options.output)
+            records = _records(options.experiment, options.grid)
+            written = write_figures(gather(one_per_trial(records), Path(folder)), options.output)
     except bb.BenchError as error:
         sys.exit(f"error: {error}")
     for path in written.paths:
