@@ -99,7 +99,7 @@ class Drive:
         running = _Running(self, deque(jobs), Interrupts(executor, self.watcher.note))
         with running.interrupts.caught():
             running.choose_next(executor.num_jobs)
-            while running.waiting:
+            while running.waiting or running.deferred:
                 for job, message in executor.run(running.waiting):
                     running.hear(job, message)
                     if isinstance(message, Finished | Failed | Refused | Died):
@@ -217,6 +217,7 @@ class _Running:
 
     def end_waiting(self) -> None:
         """Start no other trial, and end those that were to be tried once more."""
+        self.deferred.clear()
         while self.waiting:
             job = self.waiting.popleft()
             if self.deaths.get(job.attempt) and _journal(job).exists():

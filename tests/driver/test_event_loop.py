@@ -123,6 +123,35 @@ def test_a_trial_that_another_call_trains_is_left_to_it_and_trained_here_if_that
     assert Journal(tmp_path / "b").exists() is not is_finished
 
 
+def test_a_call_with_nothing_to_train_but_what_another_trains_waits_for_it(tmp_path: Path) -> None:
+    looks = iter([False, False, True])
+
+    class OneOther(Others):
+        def has_ended(self, job: TrialJob) -> bool:
+            return next(looks, True)
+
+    others: Any = OneOther(tmp_path, is_finished=True)
+    (outcome,) = drive(others=others).run(jobs(tmp_path, "b"), OneByOne()).outcomes
+    assert (outcome.job.attempt, outcome.is_elsewhere) == ("theirs", True)
+
+
+def test_after_too_many_failures_nobody_waits_for_another_call(tmp_path: Path) -> None:
+    class Failing(OneByOne):
+        def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
+            while jobs:
+                job = jobs.popleft()
+                yield job, journals.started(job.attempt)
+                yield job, journals.failed()
+
+    class ForEver(Others):
+        def has_ended(self, job: TrialJob) -> bool:
+            return False
+
+    others: Any = ForEver(tmp_path, is_finished=True)
+    (outcome,) = drive(others=others, max_failures=1).run(jobs(tmp_path, "ba"), Failing()).outcomes
+    assert (outcome.job.attempt, outcome.status) == ("a", "failed")
+
+
 def test_a_trial_whose_lock_another_call_holds_is_tried_again_later(tmp_path: Path) -> None:
     class Locked(OneByOne):
         has_refused = False
