@@ -78,7 +78,7 @@ class Drive:
     tells trials from the others of their grid, by attempt: it is added to the names of runs. A trial whose worker is
     killed by the system is resumed ``retries`` times. No trial is started after ``max_failures`` have failed.
     ``others`` tells of trials that other calls have finished since this one was planned, which are not started, or
-    train now, which are left to them.
+    train now, which are left to them. Without it, a trial that another call trains is refused.
     """
 
     claim: Claim
@@ -127,6 +127,7 @@ class _Running:
     interrupts: Interrupts
     outcomes: list[TrialOutcome] = field(default_factory=list)
     deferred: list[TrialJob] = field(default_factory=list)
+    has_waited: bool = False
     deaths: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
 
@@ -147,7 +148,8 @@ class _Running:
 
     def wait_for_others(self) -> None:
         """Wait until other calls have ended the trials that were left to them; those not finished wait here again."""
-        if self.deferred:
+        if self.deferred and not self.has_waited:
+            self.has_waited = True
             number = len(self.deferred)
             self.drive.watcher.note(f"waiting for {number} trial(s) that another call trains; Ctrl-C leaves them to it")
         while self.deferred and not self.waiting and not self.interrupts.count:
@@ -191,7 +193,8 @@ class _Running:
     def _hear_of_refusal(self, job: TrialJob, refused: Refused) -> None:
         if job.attempt not in self.deaths and self._is_finished_elsewhere(job):
             return
-        if isinstance(refused.error, RunningElsewhereError) and job.attempt not in self.deaths:
+        is_left_to_others = self.drive.others is not None and isinstance(refused.error, RunningElsewhereError)
+        if is_left_to_others and job.attempt not in self.deaths:
             self.deferred.append(job)
             return
         record = self._record(job, _journal(job)) if self.deaths.get(job.attempt) else None

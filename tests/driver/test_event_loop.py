@@ -152,19 +152,33 @@ def test_after_too_many_failures_nobody_waits_for_another_call(tmp_path: Path) -
     assert (outcome.job.attempt, outcome.status) == ("a", "failed")
 
 
+class Locked(OneByOne):
+    """An executor that finds the first trial locked by another call, once."""
+
+    has_refused = False
+
+    def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
+        if not self.has_refused:
+            self.has_refused = True
+            error = RunningElsewhereError("this trial is already running in another process")
+            yield jobs.popleft(), Refused(Error(**error.to_json()))
+        yield from super().run(jobs)
+
+
 def test_a_trial_whose_lock_another_call_holds_is_tried_again_later(tmp_path: Path) -> None:
-    class Locked(OneByOne):
-        has_refused = False
+    class Elsewhere(Others):
+        def are_training(self, job: TrialJob, *, call: Call) -> bool:
+            return False
 
-        def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
-            if not self.has_refused:
-                self.has_refused = True
-                error = RunningElsewhereError("this trial is already running in another process")
-                yield jobs.popleft(), Refused(Error(**error.to_json()))
-            yield from super().run(jobs)
-
-    ending = drive().run(jobs(tmp_path, "ab"), Locked())
+    others: Any = Elsewhere(tmp_path, is_finished=False)
+    ending = drive(others=others).run(jobs(tmp_path, "ab"), Locked())
     assert [(outcome.job.attempt, outcome.status) for outcome in ending.outcomes] == [
         ("b", "finished"),
         ("a", "finished"),
     ]
+
+
+def test_a_trial_that_is_asked_for_again_while_another_call_trains_it_is_refused(tmp_path: Path) -> None:
+    (outcome,) = drive().run(jobs(tmp_path, "a"), Locked()).outcomes
+    assert outcome.status == "refused"
+    assert "already running" in str(outcome.error)
