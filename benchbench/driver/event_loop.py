@@ -138,7 +138,7 @@ class _Running:
             job = self.waiting[position]
             if job.attempt in self.deaths:  # it began here, and has to be ended here
                 position += 1
-            elif self._is_finished_elsewhere(job):
+            elif self._pass_over_if_finished(job):
                 del self.waiting[position]
             elif self._is_trained_elsewhere(job):
                 del self.waiting[position]
@@ -155,13 +155,14 @@ class _Running:
         while self.deferred and not self.waiting and not self.interrupts.count:
             deferred, self.deferred = self.deferred, []
             for job in deferred:
-                if self._is_finished_elsewhere(job):
+                if self._pass_over_if_finished(job):
                     continue
                 (self.deferred if self._is_trained_elsewhere(job) else self.waiting).append(job)
             if self.deferred and not self.waiting:
                 time.sleep(POLL_SECONDS)
 
-    def _is_finished_elsewhere(self, job: TrialJob) -> bool:
+    def _pass_over_if_finished(self, job: TrialJob) -> bool:
+        """Take over the outcome of a trial that another call has finished; tell whether it has."""
         journal = self.drive.others.finished(job) if self.drive.others is not None else None
         if journal is None:
             return False
@@ -191,12 +192,12 @@ class _Running:
                 self._hear_event(job, message)
 
     def _hear_of_refusal(self, job: TrialJob, refused: Refused) -> None:
-        if job.attempt not in self.deaths and self._is_finished_elsewhere(job):
-            return
-        is_left_to_others = self.drive.others is not None and isinstance(refused.error, RunningElsewhereError)
-        if is_left_to_others and job.attempt not in self.deaths:
-            self.deferred.append(job)
-            return
+        if self.drive.others is not None and job.attempt not in self.deaths:
+            if self._pass_over_if_finished(job):
+                return
+            if isinstance(refused.error, RunningElsewhereError):
+                self.deferred.append(job)
+                return
         record = self._record(job, _journal(job)) if self.deaths.get(job.attempt) else None
         if record is None or record.status != "running":
             self.outcomes.append(TrialOutcome(job, error=refused.error))

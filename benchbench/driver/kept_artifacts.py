@@ -74,24 +74,25 @@ class BestTrial:
 
     def give_up_if_changed(self) -> None:
         """Drop the checkpoint of a trial of an earlier call whose figures and model another plugin would make now."""
-        changed = self._done.changed_since_end if self._done else ""
-        if self._journal is not None and changed and self._journal.has_checkpoint():
-            if self._artifacts.level == "light" and not self._journal.has_samples():
+        journal, changed = self._journal, self._changed
+        if journal is not None and changed and journal.has_checkpoint():
+            if self._artifacts.level == "light" and not journal.has_samples():
                 self._artifacts.note(f"the best trial gets no figures and no model: {changed} since it was trained")
-            self._artifacts.of_its_call(self._journal).drop_checkpoint(self._journal)
+            self._artifacts.of_its_call(journal).drop_checkpoint(journal)
 
     @property
     def is_waiting(self) -> bool:
         """Whether the best trial has yet to get its figures and model, and still can."""
         journal = self._journal
-        if journal is None or not journal.has_checkpoint() or self._is_changed:
+        if journal is None or not journal.has_checkpoint() or self._changed:
             return False
         return journal.attempt in self._cut_off or not journal.has_samples()
 
     @property
-    def _is_changed(self) -> bool:
+    def _changed(self) -> str:
+        """Which plugins changed since an earlier call trained the best trial, or nothing."""
         done = self._done
-        return done is not None and self._journal is done.journal and bool(done.changed_since_end)
+        return done.changed_since_end if done is not None and self._journal is done.journal else ""
 
     @property
     def done_before(self) -> Planned | None:

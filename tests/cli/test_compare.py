@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 from support import journals
+from support.grid_files import RATES
 from support.made_records import CLASSES, events, spec
 from support.paths import REPOSITORY
 from support.stores import Filler
@@ -34,14 +35,7 @@ if TYPE_CHECKING:
 
 
 DOCUMENT = REPOSITORY / "docs" / "compare.md"
-GRID = """
-model = "alexnet"
-dataset = "squares"
-epochs = 3
-batch_size = 12
-seeds = [0, 1, 2]
-optimizer = { name = "sgd", lr = { grid = [0.001, 0.005] } }
-
+COMPARISON = """
 [compare]
 by = ["optimizer.lr"]
 metrics = ["test_accuracy", "train_seconds"]
@@ -61,6 +55,7 @@ metric = "test_accuracy"
 value = 0.95
 source = "Table 1"
 """
+GRID = RATES + COMPARISON
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import journals, made_records
+from support.grid_files import RATES
 from support.stores import Filler
 
 from benchbench.config import grid_file
@@ -25,16 +26,6 @@ if TYPE_CHECKING:
 
 NAMES = ("flip", "crop_flip")
 """The first is the default of tinyimage10."""
-
-
-GRID = """
-model = "alexnet"
-dataset = "squares"
-epochs = 3
-batch_size = 12
-seeds = [0, 1, 2]
-optimizer = { name = "sgd", lr = { grid = [0.001, 0.005] } }
-"""
 
 
 def where_of(folder: Path, *, model: str = "alexnet", dataset: str, line: str = "") -> dict[str, JsonValue]:
@@ -104,7 +95,7 @@ def test_the_first_configuration_of_a_grid_is_its_baseline_even_if_its_first_see
 ) -> None:
     shutil.copy(empty_database, workdir / "mlflow.db")
     filler, store = Filler(tmp_path / "journals"), Store.open()
-    (tmp_path / "grid.toml").write_text(GRID, encoding="utf-8")
+    (tmp_path / "grid.toml").write_text(RATES, encoding="utf-8")
     for lr, seeds in ((0.005, (0, 1, 2)), (0.001, (1, 2) if lost == "a seed" else ())):
         for seed in seeds:
             filler.trial(store, made_records.events(made_records.spec(seed, lr=lr), 0.5 + seed / 100 + lr))
