@@ -57,7 +57,7 @@ class ImageFolder(ImageFiles, name="imagefolder"):
     def load(self, root: Path) -> bb.Splits:
         """Return the images at ``root``, a folder or a zip archive, in the order of their classes and names."""
         if root.is_file() and root.name.endswith(TAR_SUFFIXES):
-            raise bb.DataError(f"{root} is a tar archive, of which single images are not read", hint="unpack it")
+            raise bb.DataError(f"{root} is a tar archive, which cannot be read directly", hint="unpack it")
         if not root.exists():
             raise bb.DataError(f"no images at {root}: it does not exist", hint=LAYOUT_HINT)
         with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:

@@ -70,8 +70,8 @@ class PretrainedModel(bb.Model):
             f"--set 'dataset.{name}={list(values)}'" for name, values in zip(("mean", "std"), theirs, strict=True)
         )
         print(  # noqa: T201 - bench shows it as a note
-            f"{getattr(self, 'architecture', self.name)}: the pretrained weights are for images that are normalised"
-            f" otherwise: {settings}"
+            f"{getattr(self, 'architecture', self.name)}: the pretrained weights expect another normalisation of the"
+            f" images: {settings}"
         )
 
     def normalisation(self, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

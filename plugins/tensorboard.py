@@ -61,7 +61,7 @@ def _fresh_writer(folder: Path) -> Any:
 
         raise PluginError(
             "BENCH_TENSORBOARD is set, but the package tensorboard is not installed",
-            hint="pip install 'benchbench[tensorboard]'",
+            hint="pip install -e '.[tensorboard]' in the clone of benchbench",
         ) from None
     for path in folder.glob(f"events.out.tfevents.*{SUFFIX}"):
         path.unlink()

@@ -215,7 +215,7 @@ def decode(jpeg: bytes, *, file: str, hint: str = HINT) -> np.ndarray[tuple[int,
         if image.size == (IMAGE_SIDE, IMAGE_SIDE):
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise bb.DataError(f"{file} is no readable JPEG image: {error}", hint=hint) from None
+        raise bb.DataError(f"{file} is not a readable JPEG image: {error}", hint=hint) from None
     width, height = image.size
     raise bb.DataError(f"{file} has {width}x{height} pixels, not {IMAGE_SIDE}x{IMAGE_SIDE}", hint=hint)
 

@@ -38,7 +38,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show why each trial runs or is skipped.")] = False,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going/--fail-fast", help="Continue after a failed trial, or start no more trials.")
+        bool, typer.Option("--keep-going/--fail-fast", help="Continue after a failed trial, or start no more.")
     ] = True,
     max_failures: Annotated[
         int | None, typer.Option("--max-failures", min=1, help="Start no more trials after this many have failed.")
@@ -57,7 +57,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option(
             "--yes",
             "-y",
-            help="Allow more than 10,000 trials, and abandon interrupted ones that FILE no longer has.",
+            help="Allow more than 10,000 trials, and abandon interrupted ones that are no longer in FILE.",
         ),
     ] = False,
     settings: Annotated[
@@ -75,7 +75,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         defaults.ArtifactLevel,
         typer.Option(
             "--artifacts",
-            help="What runs keep: nothing, tables (for the best trial everything), or figures and the model too.",
+            help="What to keep of each trial: nothing, tables (of the best one everything), or everything.",
         ),
     ] = "light",
     accelerate: options.AccelerateChoice = "auto",

@@ -65,7 +65,7 @@ def make_app() -> typer.Typer:
     app = typer.Typer(
         name="bench",
         cls=_Group,
-        help="Is this model, optimizer or batch size really better, and what does it cost?",
+        help="Train image classifiers, and test whether one configuration is really better than another.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # plain help: the boxes cost 0.1 s, a third of the whole
@@ -108,7 +108,7 @@ def _full(error: OSError) -> TrialError:
     """Return the error to show for a full disk, wherever it occurred."""
     trial_error = TrialError(
         f"{error.filename or 'a file'} cannot be written: {error.strerror}",
-        hint="make room, also for temporary files (TMPDIR), and give the same command again",
+        hint="free some disk space, also for temporary files (TMPDIR), and run the same command again",
     )
     trial_error.__cause__ = error
     return trial_error

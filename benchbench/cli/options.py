@@ -186,7 +186,7 @@ Artifacts = Annotated[
 ]
 AccelerateChoice = Annotated[
     defaults.Accelerate,
-    typer.Option("--accelerate", help="auto: use faster kernels if they compute the same; off: torch alone."),
+    typer.Option("--accelerate", help="auto: use faster kernels where they compute the same; off: plain PyTorch."),
 ]
 Compile = Annotated[
     bool,
@@ -197,9 +197,9 @@ CheckpointEvery = Annotated[
     typer.Option(
         "--checkpoint-every",
         metavar="SECONDS",
-        help="Write a checkpoint after an epoch if the last one is this old; 0: after every epoch.",
+        help="Write checkpoints at most this often, always after an epoch; 0: after every epoch.",
         min=0,
-        show_default="60, or more if that costs over 1 %",
+        show_default="60, or longer if writing takes over 1 % of the time",
     ),
 ]
 KeepCheckpoints = Annotated[
@@ -247,7 +247,7 @@ Targets = Annotated[
     typer.Option(
         "--target",
         metavar="METRIC=VALUE",
-        help="A value to reach: also compare the epochs and seconds that it takes.",
+        help="Also compare how many epochs and seconds it takes to reach this value.",
         show_default=False,
     ),
 ]
@@ -265,7 +265,10 @@ Margin = Annotated[
 ]
 Population = Annotated[
     bool,
-    typer.Option("--population", help="Also give verdicts for new images like the test images, by kept predictions."),
+    typer.Option(
+        "--population",
+        help="Also compare the accuracies on new images of the same kind, from the predictions on the test images.",
+    ),
 ]
 StudyFile = Annotated[
     Path | None,
@@ -273,7 +276,7 @@ StudyFile = Annotated[
         "--grid",
         metavar="FILE",
         show_default=False,
-        help="A grid file: compare its trials as its [compare] says; without trials in it, all of the experiment.",
+        help="Compare the trials of this file as its [compare] says; without trials in it, the whole experiment.",
     ),
 ]
 

@@ -33,7 +33,9 @@ def new_plugin(
     *,
     kind: Annotated[str, typer.Argument(help=", ".join(KINDS) + ".", autocompletion=complete_kind)],
     name: Annotated[str, typer.Argument(help="What the plugin will be called, such as my-net.")],
-    as_file: Annotated[bool, typer.Option("--file", help="Write one loose file, without package and tests.")] = False,
+    as_file: Annotated[
+        bool, typer.Option("--file", help="Write a single file instead of a package with tests.")
+    ] = False,
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
 ) -> None:
     """Write a working plugin to start from: a package that pip can install, with tests.

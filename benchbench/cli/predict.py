@@ -55,7 +55,7 @@ def predict(
         print_json({"run_id": predictions.run_id, "run": predictions.run_name, "images": list(_json_rows(predictions))})
     elif output:
         typer.echo(f"wrote {output}: {len(predictions.predicted.images)} images, by {predictions.run_name}")
-        typer.echo(f"next: {next_command('report', experiment, None)}  (how often models are correct on test images)")
+        typer.echo(f"next: {next_command('report', experiment, None)}  (accuracies on the test images)")
     else:
         predicted = predictions.predicted
         rows = zip(

@@ -224,7 +224,7 @@ class GridDisplay(Display):
 
     def finished_elsewhere(self, job: TrialJob, record: Record) -> None:
         """Show the end of a trial of another call."""
-        self._end(job, record, note="  (trained by another call)")
+        self._end(job, record, note="  (trained by another process)")
 
     def _end(self, job: TrialJob, record: Record, *, note: str = "") -> None:
         self._num_ended += 1

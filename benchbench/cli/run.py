@@ -185,7 +185,7 @@ def show_end(record: Record, console: Console) -> None:
             style="bold",
         )
         overfits = f", overfits from epoch {final.overfit_epoch}" if final.overfit_epoch else ""
-        console.print(f"least validation loss in epoch {final.best_val_loss_epoch}{overfits}")
+        console.print(f"lowest validation loss in epoch {final.best_val_loss_epoch}{overfits}")
         if record.spec.select != "last":
             console.print(f"evaluated: the network of epoch {final.selected_epoch}")
     if record.times is not None:

@@ -68,7 +68,7 @@ def print_entry(entry: Entry) -> None:
     else:
         typer.echo("no parameters")
     if entry.augmentation:
-        typer.echo(f"augmentation, if a trial names none: {entry.augmentation}")
+        typer.echo(f"default augmentation: {entry.augmentation}")
     if entry.download_facts:
         megabytes = entry.download_facts["num_bytes"] / 1e6
         typer.echo(f"download: {entry.download_facts['url']} ({megabytes:.0f} MB)")

@@ -68,7 +68,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     accelerate: Annotated[
         str,
         typer.Option(
-            "--accelerate", metavar="NAME[,NAME]", help="auto, off (torch alone), or auto,off to compare them."
+            "--accelerate", metavar="NAME[,NAME]", help="auto, off (plain PyTorch), or auto,off to compare them."
         ),
     ] = "auto",
     settings: Annotated[
@@ -86,7 +86,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option(
             "--by",
             metavar="KEY",
-            help="A key that the variants may differ in, needed if there are several; may be repeated.",
+            help="A key in which the variants may differ, needed if they differ in several; may be repeated.",
             show_default=False,
         ),
     ] = None,

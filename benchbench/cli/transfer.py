@@ -67,7 +67,7 @@ def import_(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Import exported runs into this folder's store. Existing runs are left unchanged unless they have gone on."""
+    """Import exported runs into this folder's store. Runs that are there change only if FILE has more of them."""
     from rich.console import Console
 
     from benchbench.cli.output import next_command, print_json

@@ -82,7 +82,7 @@ def plan_line(plan: Sequence[Planned], *, num_jobs: int, is_most: bool = False) 
     known = [item.finished.wall_seconds for item in plan if item.finished and item.finished.wall_seconds]
     left = len(plan) - actions.count("skip")
     if known and left:
-        parts.append(f"about {duration(left * sum(known) / len(known) / num_jobs)} by earlier trials")
+        parts.append(f"about {duration(left * sum(known) / len(known) / num_jobs)} left, judging by earlier trials")
     return ", ".join(parts)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from benchbench.records.record import Record
 
 _ENDED = ("finished", "failed")
-_ADDED = "not tested, since results decided how many seeds there are"
+_ADDED = "not tested, because the number of seeds depended on results"
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, comparison: 
         return f"{among}{name} and {baseline} are {verdict.words.partition(' (')[0]} in {metric.name} ({evidence})."
     change = f"{_change(formatting.size(contrast.estimate, metric), metric)} ({evidence})"
     if verdict.kind == "not distinguishable":
-        luck = "; it may be luck that one learns and the other does not" if contrast.luck_p else ""
+        luck = "; it may be chance that only one learned" if contrast.luck_p else ""
         return f"{among}{name} and {baseline} are not distinguishable in {metric.name}: {change}{luck}."
     return f"{name} and {baseline}, {metric.name}: {change}; {verdict.words}."
 

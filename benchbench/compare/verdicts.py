@@ -88,7 +88,7 @@ class Judge:
             return Verdict(kind, f"not distinguishable after correction ({alone})", corrected_p, same_p)
         text = f"not distinguishable with {_count(contrast.n)}"
         if contrast.luck_p == contrast.p_value:
-            text += f"; it may be luck that one learns in all seeds and the other in none ({p_value(contrast.p_value)})"
+            text += f"; it may be chance that only one learned, with all of its seeds ({p_value(contrast.p_value)})"
             return Verdict("not distinguishable", text, corrected_p, same_p)
         return Verdict("not distinguishable", f"{text}{self._advice(contrast)}", corrected_p, same_p)
 

@@ -14,7 +14,7 @@ Select = Literal["last", "best_val"]
 """Which network a trial ends with: that of its last epoch, or that of its best validation accuracy."""
 
 Accelerate = Literal["auto", "off"]
-"""Whether steps may use faster kernels that compute the same, or torch alone."""
+"""Whether steps may use faster kernels that compute the same, or only plain PyTorch."""
 
 ExecutorName = Literal["local", "ray"]
 """Where trials run: in processes on this machine, or on Ray."""

@@ -32,7 +32,7 @@ class Decide(Table):
         most = self.max_seeds or self.looks[-1]
         if list(self.looks) != sorted(set(self.looks)) or self.looks[0] < MIN_SEEDS or self.looks[-1] > MAX_SEEDS:
             raise SpecError(
-                f"[compare] decide: looks must grow from {MIN_SEEDS} or more to {MAX_SEEDS} at most,"
+                f"[compare] decide: looks must be increasing numbers from {MIN_SEEDS} to {MAX_SEEDS},"
                 f" not {list(self.looks)}",
                 hint=f"looks = {list(default_looks())}",
             )

@@ -66,7 +66,7 @@ def _check_answerable(grid: GridFile, specs: Sequence[Spec]) -> None:
     for key in compare.by:
         if key == "seed" or is_same(specs, key):
             raise SpecError(
-                f"{grid.path}: [compare] by {key!r}, which has one value in all trials",
+                f"{grid.path}: [compare] by {key!r}, which has the same value in all trials",
                 hint=f"what varies: {', '.join(varied) or 'nothing but the seed'}",
             )
     for name, selection in _selections(grid):

@@ -196,7 +196,7 @@ def _design(compare: Compare, seed: Any, template: Mapping[str, Any], *, is_aske
         return None
     if num_configurations == 1:
         raise SpecError(
-            "a grid of one configuration leaves nothing to decide",
+            "decide needs a grid of two configurations or more",
             hint="give it an axis, such as lr = { grid = [0.1, 0.01] }",
         )
     if len(datasets) > 1:

@@ -60,7 +60,7 @@ def opened(content: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise DataError("no image in a format that Pillow reads" if content else "the file is empty") from None
     if image.format in NO_IMAGES:
-        raise DataError(f"{image.format} is no format of images")
+        raise DataError(f"{image.format} is not an image format")
     _scale_transparent_colour(image)
     return image
 

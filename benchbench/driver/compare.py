@@ -201,5 +201,5 @@ def _find_run(records: Sequence[Record], run_id: str) -> Record:
         raise SpecError(f"{run_id!r} is the beginning of {len(matching)} runs", hint="give more digits")
     near = closest(run_id, map(_run_id, records))
     raise SpecError(
-        f"no run of this experiment is {run_id!r}", hint=near or "bench runs list --json shows their run_id"
+        f"no run of this experiment is {run_id!r}", hint=near or "see `bench runs list`, or all runs in mlflow ui"
     )

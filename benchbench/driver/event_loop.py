@@ -151,7 +151,9 @@ class _Running:
         if self.deferred and not self.has_waited:
             self.has_waited = True
             number = len(self.deferred)
-            self.drive.watcher.note(f"waiting for {number} trial(s) that another call trains; Ctrl-C leaves them to it")
+            self.drive.watcher.note(
+                f"waiting for {number} trial(s) that another process trains; Ctrl-C leaves them to it"
+            )
         while self.deferred and not self.waiting and not self.interrupts.count:
             deferred, self.deferred = self.deferred, []
             for job in deferred:
@@ -269,5 +271,5 @@ def _last_event(death: Died, *, num_interrupts: int) -> Failed:
     if num_interrupts:
         message = f"its worker was ended before it could stop after its batch: {death.reason}"
         return Failed(status="killed", error=Error(kind="StoppedError", message=message))
-    hint = "if memory ran out, a smaller --batch-size or dataset.image_size needs less"
+    hint = "if memory ran out, try a smaller --batch-size or dataset.image_size"
     return Failed(status="failed", error=Error(kind=WORKER_DIED, message=death.reason, hint=hint))

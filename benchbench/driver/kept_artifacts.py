@@ -130,5 +130,5 @@ def _keep_all(job: TrialJob, services: Services, note: Callable[[str], None]) ->
             case Died():
                 why = "its process was killed"
     if why:
-        note(f"figures and model of the best trial are not there yet: {why}; the same command adds them")
+        note(f"figures and model of the best trial could not be made: {why}; run the same command again to add them")
     return None if is_kept else journal

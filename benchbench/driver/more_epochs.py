@@ -42,8 +42,8 @@ class Shorter:
         done, problem = self.record.spec.epochs, self.problem(item)
         name = short_id(self.record.spec_id)
         if problem:
-            return f"{name} has the first {done} of {item.spec.epochs} epochs, but they are trained again: {problem}"
-        return f"going on after the {done} epochs of {name}, as a new run (--fresh trains all {item.spec.epochs})"
+            return f"{name} has the first {done} of {item.spec.epochs} epochs, but all are trained again: {problem}"
+        return f"continuing after the {done} epochs of {name}, as a new run (--fresh trains all {item.spec.epochs})"
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
         return planned
     if begun is not None:
         record = shorter.record
-        why = f"interrupted; going on after the {record.spec.epochs} epochs of {short_id(record.spec_id)}"
+        why = f"interrupted; continuing after the {record.spec.epochs} epochs of {short_id(record.spec_id)}"
         return replace(planned, why=why, shorter=shorter)
     return replace(planned, why=shorter.describe(planned.resolved), shorter=shorter)
 
@@ -161,8 +161,7 @@ def check_resumable(planned: Iterable[Planned], rules: Rules) -> None:
         spec = changed[0].resolved.spec
         which = f"{len(changed)} interrupted trials" if len(changed) > 1 else "an interrupted trial"
         raise SpecError(
-            f"{which} cannot be resumed as it began: {changed[0].changes} ({spec.model.name} on {spec.dataset.name},"
-            f" seed {spec.seed})",
+            f"cannot resume {which}: {changed[0].changes} ({spec.model.name} on {spec.dataset.name}, seed {spec.seed})",
             hint="--fresh starts over; --resume-anyway resumes with the changed plugin and notes it in the record",
         )
 
@@ -208,7 +207,7 @@ def _plan_one(item: Resolved, known: KnownRuns, *, rules: Rules, destination: tu
             return Planned(item, "run", f"stale: {', '.join(stale)}", stale=stale, finished=run)
     if journals and not rules.fresh and _is_finished(journals[-1]) and journals[-1].is_cut_off():
         return Planned(
-            item, "skip", "finished by a call that was killed at its end", journal=journals[-1], finished=run
+            item, "skip", "finished, but the command was killed before its end", journal=journals[-1], finished=run
         )
     if is_interrupted and not rules.fresh:
         return _resumed(item, journals[-1])
@@ -221,7 +220,7 @@ def _after(journals: Sequence[Journal]) -> str:
     if not journals:
         return _NEW
     if journals[-1].is_interrupted():
-        return "interrupted before; begun anew"
+        return "interrupted; starting over"
     whys = {"failed": "failed before", "running": "running in another process"}
     return whys.get(journals[-1].record().status, "finished before, but MLflow has no run of it any more")
 

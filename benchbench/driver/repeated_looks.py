@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 _OTHER_DESIGN = (
-    "seeds of some of these trials were added depending on results, which these verdicts ignore: there are more"
-    " configurations here than in the grid that did so"
+    "seeds of some of these trials were added depending on results, which these verdicts do not account for: there are"
+    " more configurations here than in the grid that did so"
 )
 
 
@@ -195,8 +195,8 @@ def _look_warnings(looks: Sequence[int], question: Compare, design: Design | Non
 
 def _late_design_warning(key: str, looks: Sequence[int], planned: float) -> str:
     return (
-        f"this comparison was judged before, with {_numbers(looks[:-1])} trials, when `{key}` in [compare] did not say"
-        f" so: each look has a level of its own, so the chance of a false verdict in any of them is up to"
+        f"this comparison was judged before, with {_numbers(looks[:-1])} trials, when `{key}` was not in [compare] yet:"
+        f" each look adds its own chance of error, so the chance of any false verdict is up to"
         f" {formatting.percent(len(looks) * planned)}"
     )
 
@@ -205,10 +205,9 @@ def _repeated_look_warning(looks: Sequence[int], planned: float) -> str:
     level = _level_of_look(len(looks), planned)
     asked, stricter, together = map(formatting.percent, (planned, level, 2 * planned - level))
     return (
-        f"look {len(looks)} at this comparison, after looks at {_numbers(looks[:-1])} trials: since each look is a"
-        f" chance of a false verdict, verdicts and intervals are at {stricter}. All looks together have a level of"
-        f" {together}, not {asked}. They keep to {asked}"
-        " only if `seeds` or `decide` in [compare] says beforehand when to look"
+        f"look {len(looks)} at this comparison, after looks at {_numbers(looks[:-1])} trials: each look is another"
+        f" chance of a false verdict, so this one has a level of {stricter}, and all looks together have {together}."
+        f" To keep to {asked}, set `seeds` or `decide` in [compare] before the first look"
     )
 
 

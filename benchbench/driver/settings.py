@@ -26,7 +26,7 @@ class TrialOptions(TypedDict, total=False):
     ``device``: ``auto`` (the default), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``data``: where the images are, one
     path for all datasets or a path by dataset. ``experiment``: the MLflow experiment; ``MLFLOW_EXPERIMENT_NAME`` or
     ``bench``. ``plugins``: files or folders to load as well. ``artifacts``: what a run keeps, ``none``, ``light``
-    (tables) or ``full`` (figures and the model). ``accelerate``: ``auto``, or ``off`` for torch alone.
+    (tables) or ``full`` (figures and the model). ``accelerate``: ``auto``, or ``off`` for plain PyTorch.
     ``compile``: train through ``torch.compile``. ``checkpoint_every``: seconds between checkpoints, 0 for every
     epoch. ``keep_checkpoints``: keep the last checkpoint of finished trials.
     """
@@ -124,7 +124,8 @@ def writing(output: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SpecError(
-            f"{output} cannot be written: {error.strerror}", hint="make room there, or choose another file or folder"
+            f"{output} cannot be written: {error.strerror}",
+            hint="free some space there, or choose another file or folder",
         ) from error
 
 

@@ -127,8 +127,8 @@ class Study:
         if not self.grids:
             return ()
         text = (
-            f"seeds of {', '.join(self.grids)} were added depending on results, which these verdicts ignore:"
-            " --grid FILE judges a grid by its design"
+            f"seeds of {', '.join(self.grids)} were added depending on results, which these verdicts do not account"
+            " for: --grid FILE judges a grid by its design"
         )
         return (text,)
 
@@ -251,7 +251,7 @@ def find_records(study: Study, note: Callable[[str], None]) -> list[Record]:
             )
         is_first = _are_of_first_configuration(study.trials)
         if not study.compare.baseline and _lacks_first(study.trials, here, is_first):
-            note("the first configuration of the grid has no trial here, so that the baseline is another one")
+            note("the first configuration of the grid has no trial here, so another one is the baseline")
         in_order = [*compress(here, is_first), *compress(here, map(not_, is_first))]
         records = list({record.attempt: record for of_trial in in_order for record in of_trial}.values())
         num_missing = sum(not of_trial for of_trial in here)

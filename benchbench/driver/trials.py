@@ -170,7 +170,7 @@ class _Session:
         earlier = store.earlier_designs(run.run_id)
         if any(not one.has_looks_of(grid.design) for one in earlier):
             self.watcher.note(
-                "`decide` has changed since an earlier call: bench compare says what its verdicts are worth"
+                "`decide` has changed since this grid last ran; bench compare says how this affects its verdicts"
             )
         with _killed_on_error(run):
             ending = self._train_batches(batch, batches, best.complete, parent_run_id=run.run_id)

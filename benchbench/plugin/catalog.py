@@ -233,7 +233,7 @@ def _ask(files: Sequence[str], *, without: Sequence[str]) -> Catalog | Broken:
     if "catalog" in last:
         return Catalog.from_json(last["catalog"])
     if "loading" not in last:
-        raise PluginError(f"plugins cannot be looked for: {last_line(done.stderr)}", hint="bench doctor")
+        raise PluginError(f"cannot look for plugins: {last_line(done.stderr)}", hint="bench doctor")
     return Broken(last["loading"], f"ends Python while it loads (exit code {done.returncode})")
 
 

@@ -183,7 +183,7 @@ def _class_problems(cls: type[Plugin], base: type[Plugin], taken: Collection[str
             has_name and not PLUGIN_NAME.fullmatch(cls.name),
             "a name is made of letters, digits and _ . -, a letter or digit first",
         ),
-        (cls.name == DEFAULT, f"{DEFAULT!r} is no name: it stands for the augmentation of the dataset"),
+        (cls.name == DEFAULT, f"{DEFAULT!r} is reserved: it stands for the augmentation of the dataset"),
         (type(cls.revision) is not int, f"its revision must be an integer, not {cls.revision!r}"),
         (not config.get("frozen"), "its model_config must stay frozen"),
         (config.get("extra") != "forbid", "its model_config must forbid unknown parameters"),

@@ -233,7 +233,7 @@ class Reader:
                     yield block
         except KeyError:
             raise SpecError(
-                f"{self._path} is no results file: {name} is missing", hint="`bench export` writes one"
+                f"{self._path} is not a results file: {name} is missing", hint="`bench export` writes one"
             ) from None
         except damaged_zip.DAMAGED as error:
             raise self._damaged(name) from error
@@ -250,7 +250,7 @@ def read(path: Path) -> Iterator[Reader]:
     except FileNotFoundError:
         raise SpecError(f"there is no file {path}", hint="`bench export -o FILE` writes one") from None
     except damaged_zip.DAMAGED as error:
-        raise SpecError(f"{path} is no results file: {error}", hint="`bench export -o FILE` writes one") from None
+        raise SpecError(f"{path} is not a results file: {error}", hint="`bench export -o FILE` writes one") from None
     with archive:
         yield Reader(path, archive)
 

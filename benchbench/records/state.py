@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 _named: set[Path] = set()
 T = TypeVar("T")
 
-GOES_ON = "make room and give the same command again: it goes on from the last good checkpoint"
+GOES_ON = "free some disk space and run the same command again: it resumes from the last good checkpoint"
 
 
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -107,7 +107,7 @@ def _figures(record: Record, folder: Path) -> Iterator[tuple[str, Figure | Image
 
 
 def curves(record: Record) -> Figure:
-    """Return loss and accuracy of training and validation by epoch, with the epoch of least validation loss."""
+    """Return loss and accuracy of training and validation by epoch, with the epoch of lowest validation loss."""
     figure = Figure(figsize=(9, 3.8))
     figure.suptitle(title(record), x=0.01, ha="left", fontweight="bold")
     loss, accuracy = figure.subplots(1, 2)
@@ -290,7 +290,7 @@ def _mark_best(loss: Axes, accuracy: Axes, epochs: tuple[Epoch, ...]) -> None:
     if not finite:
         return
     best = min(finite, key=lambda epoch: epoch.val_loss)
-    label = f"least validation loss: {best.val_loss:.3f}, epoch {best.epoch}"
+    label = f"lowest validation loss: {best.val_loss:.3f}, epoch {best.epoch}"
     for axes, value in ((loss, best.val_loss), (accuracy, best.val_accuracy)):
         axes.axvline(best.epoch, color=QUIET_COLOR, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         axes.plot(best.epoch, value, marker="*", markersize=12, color=VAL_COLOR, linestyle="", label=label, zorder=4)

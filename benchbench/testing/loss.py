@@ -80,7 +80,7 @@ def fractions_of_classes(subject: LossSubject) -> None:
 
 def _check_number(subject: LossSubject, targets: Tensor, words: str) -> None:
     loss = subject.of(subject.logits, targets)
-    require(loss.ndim == 0, f"of {words}, it is not one number but {list(loss.shape)}", fix="return the mean")
+    require(loss.ndim == 0, f"for {words}, the loss is not one number but {list(loss.shape)}", fix="return the mean")
     require(bool(loss.isfinite()), f"of {words}, it is {loss.item()}", fix="compute with log_softmax, not with log")
 
 

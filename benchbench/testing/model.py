@@ -189,7 +189,7 @@ def accelerated(subject: ModelSubject) -> None:
     """Check that it trains alike with and without our faster kernels."""
     plain, fast = (_losses(subject, mode) for mode in _MODES)
     is_same = all(math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-4) for one, other in zip(plain, fast, strict=True))
-    problem = f"accelerated, two steps have the losses {_shown(fast)}, and {_shown(plain)} without"
+    problem = f"two steps have the losses {_shown(fast)} with acceleration and {_shown(plain)} without"
     fix = (
         "keep nothing in forward() that the next call depends on, but in buffers; users can train with --accelerate off"
     )

@@ -149,7 +149,7 @@ def state(subject: OptimizerSubject) -> None:
     toy.step()
     twin.step()
     for (name, one), other in zip(toy.network.named_parameters(), twin.network.parameters(), strict=True):
-        problem = f"with its state saved and loaded, the next step changes {name} otherwise"
+        problem = f"with its state saved and loaded, the next step changes {name} differently"
         fix = "keep all that steps depend on in self.state and param_groups, or in state_dict() and load_state_dict()"
         require(torch.equal(one, other), problem, fix=fix)
 

@@ -118,7 +118,7 @@ def first_epochs(plugin: Scheduler) -> None:
     short, long = Schedule(plugin), Schedule(plugin, num_epochs=2 * NUM_EPOCHS)
     rates, again = short.steps(short.num_steps), long.steps(short.num_steps)
     problem = f"in a trial of twice as many epochs it gives {_first(again)} instead of {_first(rates)}"
-    require(again == rates, problem, fix="depends_on_length = True, or leave it out: more epochs begin anew then")
+    require(again == rates, problem, fix="depends_on_length = True, the default: a trial with more epochs starts over")
 
 
 @check(needs=("learning rates",))

@@ -136,7 +136,7 @@ def _refuse_left_over_file_store() -> None:
     for meta in Path("mlruns").glob("*/meta.yaml"):
         if meta.parent.name.isdigit():
             raise TrackingError(
-                f"the folder {meta.parent.parent} holds runs of an older MLflow, which the newer refuses",
+                f"the folder {meta.parent.parent} holds runs of an older MLflow, which the installed one does not read",
                 hint="move it away"
                 f" (`mlflow migrate-filestore --source mlruns --target {DEFAULT_URI}` keeps its runs),"
                 f" or set MLFLOW_TRACKING_URI={DEFAULT_URI} to leave it where it is",

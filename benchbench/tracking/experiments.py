@@ -96,20 +96,21 @@ def check_experiment(client: MlflowClient, uri: str, experiment: Experiment) -> 
     name, folder = experiment.name, experiment.artifact_location
     if experiment.lifecycle_stage == "deleted":
         raise TrackingError(
-            f"the experiment {name!r} is deleted", hint=f"{_restore_hint(experiment)}, --experiment NAME takes another"
+            f"the experiment {name!r} is deleted",
+            hint=f"{_restore_hint(experiment)}, choose another with --experiment NAME",
         )
     if experiment.experiment_id == "0":
         raise TrackingError(
-            f"the experiment {name!r} is MLflow's default, whose files may be out of reach",
-            hint="--experiment NAME takes another",
+            f"the experiment {name!r} is MLflow's default, whose files may not be accessible",
+            hint="choose another with --experiment NAME",
         )
     check_files(uri, experiment)
     if sqlite_path(uri) is None:
         _probe(client, uri, experiment)
     elif folder.startswith("mlflow-artifacts:"):
         raise TrackingError(
-            f"the experiment {name!r} was made by a tracking server, which alone can keep files in it",
-            hint="set MLFLOW_TRACKING_URI to the server's address, or take another with --experiment NAME",
+            f"the experiment {name!r} was made through a tracking server, and only that can store files in it",
+            hint="set MLFLOW_TRACKING_URI to the server's address, or choose another with --experiment NAME",
         )
 
 
@@ -123,7 +124,7 @@ def check_files(uri: str, experiment: Experiment) -> None:
         return
     raise TrackingError(
         f"the experiment {experiment.name!r} keeps its files in {folder}, a folder that this machine does not have",
-        hint="take another with --experiment NAME, or run this on the machine that has the folder",
+        hint="choose another with --experiment NAME, or run this on the machine that has the folder",
     )
 
 
@@ -135,7 +136,7 @@ def _probe(client: MlflowClient, uri: str, experiment: Experiment) -> None:
         reason = without_credentials(first_line(error))
         raise TrackingError(
             f"the experiment {experiment.name!r} on {without_credentials(uri)} cannot be written to: {reason}",
-            hint="ask for the permission to edit it, or take another with --experiment NAME",
+            hint="ask for the permission to edit it, or choose another with --experiment NAME",
         ) from error
     with suppress(Exception):  # an old server cannot delete it, and another call may have done so
         client.delete_experiment_tag(experiment.experiment_id, _PROBE_TAG)
@@ -151,7 +152,7 @@ def _make(client: MlflowClient, uri: str, name: str) -> Experiment:
             raise
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        raise TrackingError(f"the experiment {name!r} was made and is not there", hint="try again")
+        raise TrackingError(f"the experiment {name!r} was made but cannot be found", hint="try again")
     return experiment
 
 

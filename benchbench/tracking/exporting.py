@@ -93,7 +93,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
         if error.errno not in NO_ROOM:
             raise
         raise SpecError(
-            f"{path} cannot be written: {error.strerror}", hint="make room, or name another file with -o"
+            f"{path} cannot be written: {error.strerror}", hint="free some space, or name another file with -o"
         ) from error
 
 

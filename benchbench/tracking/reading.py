@@ -28,7 +28,7 @@ _PAGE = 1000
 _FULL = ("disk is full", os.strerror(errno.ENOSPC))
 """What SQLite and the system say of a full disk."""
 
-_MAKE_ROOM = "make room on the disk, and give the same command again"
+_MAKE_ROOM = "free some disk space, and run the same command again"
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,9 @@ def _find_run(store: ReadableStore, name: str, experiment: str) -> Run:
         try:
             return store.client.get_run(name)
         except MlflowException:
-            raise SpecError(f"no run has the id {name}", hint="bench runs list --json shows their run_id") from None
+            raise SpecError(
+                f"no run has the id {name}", hint="see `bench runs list`, or all runs in mlflow ui"
+            ) from None
     experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
     runs = [
         run
@@ -74,7 +76,8 @@ def _find_run(store: ReadableStore, name: str, experiment: str) -> Run:
         raise SpecError(f"{name!r} matches {len(matching)} runs", hint=f"give more of the id; the latest are {ids}")
     near = closest(name, [run.info.run_name for run in runs])
     raise SpecError(
-        f"no run of experiment {experiment!r} is {name!r}", hint=near or "bench runs list --json shows their run_id"
+        f"no run of experiment {experiment!r} is {name!r}",
+        hint=near or "see `bench runs list`, or all runs in mlflow ui",
     )
 
 

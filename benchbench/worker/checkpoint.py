@@ -156,7 +156,7 @@ def _read_back(path: Path) -> None:
 def _unreadable(content: str) -> UnreadableStateError:
     return UnreadableStateError(
         f"this trial cannot be resumed if it is interrupted: its state holds {content}",
-        hint="let optimizer and scheduler keep numbers of Python and tensors of torch",
+        hint="keep only Python numbers and torch tensors in the state of optimizer and scheduler",
     )
 
 
@@ -166,7 +166,9 @@ def load(path: Path, *, spec_id: str, data_digest: str) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         origin = (content["format"], content["spec_id"], content["data_digest"])
     if origin != (FORMAT, spec_id, data_digest):
-        raise CheckpointError(f"the checkpoint {path} is of another version, spec or data")
+        raise CheckpointError(
+            f"the checkpoint {path} belongs to another version of benchbench, another trial or other data"
+        )
     with _damage_named(path):
         return Checkpoint(
             epochs=tuple(_epoch_events(content["epochs"])),

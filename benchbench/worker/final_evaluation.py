@@ -49,9 +49,9 @@ def final_of(prepared: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping
 def overfit_epoch(epochs: Sequence[Epoch]) -> int | None:
     """Return the epoch from which on a trial overfits, or None.
 
-    It is the first epoch after that of the least validation loss from which on the validation loss stays more than
+    It is the first epoch after that of the lowest validation loss from which on the validation loss stays more than
     5 % above the least, to the end and for at least three epochs. The training loss must end below what it was in the
-    epoch of the least validation loss.
+    epoch of the lowest validation loss.
     """
     least = min(epochs, key=lambda epoch: epoch.val_loss)
     above = list(

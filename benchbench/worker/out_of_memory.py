@@ -36,10 +36,10 @@ def memory_errors_named(when: Callable[[], str] = lambda: "") -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        reason = first_line(error) or "the system has no more to give"
+        reason = first_line(error) or "the system has no memory left"
         raise OutOfMemoryError(
             f"{' '.join(filter(None, ('out of memory', when())))}: {reason}",
-            hint="a smaller --batch-size or dataset.image_size needs less",
+            hint="try a smaller --batch-size or dataset.image_size",
         ) from error
 
 

@@ -110,7 +110,7 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
     learner = builder.learner(partial(_proven, train=train, seed=spec.seed, saved=saved, on_status=on_status))
     set_eval_batch_size(learner, (train, val, test))
     if settings.changes:
-        on_status(f"put back what plugins set in torch: {settings.changes}")
+        on_status(f"restored torch settings that plugins had changed: {settings.changes}")
     facts = _computation_facts(learner, settings, reading, eval_batch_size=train.eval_batch_size)
     started = _started(job, registry, loaded.facts, learner, acceleration=facts)
     memory_format = learner.acceleration.memory_format
@@ -213,7 +213,7 @@ def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | 
     try:
         return checkpoint.load(path, spec_id=spec_id, data_digest=data_digest), ""
     except checkpoint.CheckpointError as error:
-        return None, f"{error.message}; the trial starts again from its beginning"
+        return None, f"{error.message}; the trial starts over"
 
 
 def _check_fit(spec: Spec, dataset: Dataset, splits: TensorSplits) -> None:

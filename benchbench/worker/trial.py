@@ -91,7 +91,9 @@ def _check_not_finished(job: TrialJob) -> None:
     while _is_ending(journal) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     if journal.record().status == "finished":
-        raise SpecError("another call has finished this trial meanwhile", hint="the same command takes it as done")
+        raise SpecError(
+            "another process has just finished this trial", hint="run the same command again, which finds it done"
+        )
 
 
 def _is_ending(journal: Journal) -> bool:

@@ -89,4 +89,4 @@ def test_a_grid_of_one_configuration_has_nothing_to_decide(bench: Bench) -> None
     bench.write("grid.toml", 'model = "tiny"\ndataset = "digits"\nseeds = [0, 1]\n')
     refused = bench("grid", "grid.toml", "--decide", *TINY)
     assert refused.returncode == 2
-    assert refused.stderr.startswith("error: grid.toml: a grid of one configuration leaves nothing to decide\n")
+    assert refused.stderr.startswith("error: grid.toml: decide needs a grid of two configurations or more\n")

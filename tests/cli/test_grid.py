@@ -262,7 +262,7 @@ def test_an_interrupted_grid_goes_on_into_the_same_runs(bench: Bench) -> None:
     assert re.search(r"resume .*\(interrupted after epoch \d\)", dry.stdout)
     done = bench(*command)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("is damaged") == done.stdout.count("the trial starts again from its beginning") == 1
+    assert done.stdout.count("is damaged") == done.stdout.count("the trial starts over") == 1
     assert statuses(bench) == ["FINISHED"] * 4
     assert {run.info.run_id for run in bench.runs()} > interrupted
     for run in bench.runs():

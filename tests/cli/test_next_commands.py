@@ -52,9 +52,7 @@ COMMANDS = {
     "predict RUN new.png --experiment rates": (
         "the same command with -o predictions.csv  (the probability of every class)"
     ),
-    "predict RUN new.png --experiment rates -o told.csv": (
-        "bench report rates  (how often models are correct on test images)"
-    ),
+    "predict RUN new.png --experiment rates -o told.csv": ("bench report rates  (accuracies on the test images)"),
     "grid longer.toml --dry-run --plugins TINY": "the same command without --dry-run",
     "grid grid.toml --dry-run --experiment rates --plugins TINY": "bench compare rates --grid grid.toml",
     "grid grid.toml --dry-run --experiment rates --plugins TINY --set dataset.noise=0.5": "bench compare rates",

@@ -62,7 +62,7 @@ def test_a_row_that_never_learns_is_worse_unless_that_may_be_luck() -> None:
     strict = read_comparison({"compare": {"confidence": 0.99}})[0]
     (cell,) = compare_records(three, strict).rows[1].cells.values()
     assert cell.verdict.words == (
-        "not distinguishable with n = 3; it may be luck that one learns in all seeds and the other in none (p = 0.031)"
+        "not distinguishable with n = 3; it may be chance that only one learned, with all of its seeds (p = 0.031)"
     )
 
 

@@ -57,11 +57,17 @@ def test_one_seed_in_a_file_says_where_decide_begins(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "one configuration": (DECIDE, "a grid of one configuration leaves nothing to decide"),
+    "one configuration": (DECIDE, "decide needs a grid of two configurations or more"),
     "an axis of seeds": (AXIS + "seeds = [0, 1]\n" + DECIDE, r"seeds = \[0, 1\] and \[compare\] decide both say which"),
     "two designs": (AXIS + DECIDE + "seeds = 5\n", r"\[compare\] has both seeds and decide"),
-    "looks that shrink": (AXIS + "[compare]\ndecide = { looks = [5, 3] }\n", "looks must grow from 3 or more"),
-    "a look at two seeds": (AXIS + "[compare]\ndecide = { looks = [2, 5] }\n", "looks must grow from 3 or more"),
+    "looks that shrink": (
+        AXIS + "[compare]\ndecide = { looks = [5, 3] }\n",
+        "must be increasing numbers from 3 to 200",
+    ),
+    "a look at two seeds": (
+        AXIS + "[compare]\ndecide = { looks = [2, 5] }\n",
+        "must be increasing numbers from 3 to 200",
+    ),
     "two ends": (AXIS + "[compare]\ndecide = { looks = [3, 5], max_seeds = 8 }\n", "the last look is at 5 seeds"),
     "too few seeds": (AXIS + "[compare]\ndecide = { max_seeds = 2 }\n", "max_seeds must be greater than or equal to 3"),
     "missing seeds": (AXIS + "seeds = [0, 1, 2]\n[compare]\nseeds = 5\n", "declares 5 seeds, and the grid has 3"),

@@ -239,7 +239,7 @@ def test_a_question_that_the_trials_cannot_answer_is_refused(grid: Callable[...,
     row = '[[expected]]\nmetric = "test_accuracy"\nvalue = 1\nwhere = { optimizer.lr = 0.1 }'
     several = "selects several configurations: optimizer.lr=0.1"
     for lines, message, hint in (
-        ('[compare]\nby = ["epochs"]', "by 'epochs', which has one value in all trials", "optimizer.lr"),
+        ('[compare]\nby = ["epochs"]', "by 'epochs', which has the same value in all trials", "optimizer.lr"),
         ("[compare]\nbaseline = { optimizer.lr = 0.1 }", f"compare.baseline {several}", "optimizer.momentum"),
         (row, f"[[expected]] 1 {several}", "optimizer.momentum"),
     ):
@@ -292,7 +292,7 @@ def test_a_design_with_nothing_to_compare_is_refused_before_it_trains(write: Wri
     axes = 'optimizer = { name = "sgd", lr = { grid = [0.1, 0.2] }, momentum = { grid = [0.5, 0.9] } }\n'
     file = write('model = "alexnet"\ndataset = "digits"\n' + axes + '[compare]\nby = ["optimizer.lr"]\n')
     read = load(file, {"optimizer.lr": "0.3"}, decide=True)
-    with pytest.raises(SpecError, match=r"by 'optimizer\.lr', which has one value in all trials"):
+    with pytest.raises(SpecError, match=r"by 'optimizer\.lr', which has the same value in all trials"):
         check_grid(read, resolve(registry, read))
 
 

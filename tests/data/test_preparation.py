@@ -130,7 +130,7 @@ def test_postscript_is_no_image_whatever_its_name(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", run)
     Image.new("RGB", (8, 8)).save(file := io.BytesIO(), "eps")
-    with pytest.raises(DataError, match="EPS is no format of images"):
+    with pytest.raises(DataError, match="EPS is not an image format"):
         decode(file.getvalue(), side=8, fit="pad", background=(0, 0, 0))
-    with pytest.raises(DataError, match="EPS is no format of images"):
+    with pytest.raises(DataError, match="EPS is not an image format"):
         Preparation(8, "pad", (0.5,) * 3, (0.5,) * 3, (3, 8, 8)).file(file.getvalue())

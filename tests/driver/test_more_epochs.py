@@ -79,7 +79,7 @@ def test_a_longer_trial_goes_on_after_the_longest_that_is_the_same_but_shorter()
     assert item.shorter is not None
     assert item.shorter.journal == longest
     assert item.why == (
-        f"going on after the 5 epochs of {replace(spec, epochs=5).id[:12]}, as a new run (--fresh trains all 10)"
+        f"continuing after the 5 epochs of {replace(spec, epochs=5).id[:12]}, as a new run (--fresh trains all 10)"
     )
 
 
@@ -101,7 +101,7 @@ def test_a_longer_trial_that_cannot_go_on_says_why(
     item = planned(replace(spec, epochs=10), **changes)
     assert not item.continues
     name = replace(spec, epochs=5).id[:12]
-    assert item.why == f"{name} has the first 5 of 10 epochs, but they are trained again: {reason}"
+    assert item.why == f"{name} has the first 5 of 10 epochs, but all are trained again: {reason}"
 
 
 def test_a_trial_that_was_killed_before_it_had_a_checkpoint_still_goes_on_after_the_shorter_one() -> None:
@@ -113,7 +113,7 @@ def test_a_trial_that_was_killed_before_it_had_a_checkpoint_still_goes_on_after_
     assert (item.action, item.journal, item.continues) == ("resume", begun, True)
     assert item.shorter is not None
     assert item.shorter.journal == shorter
-    assert item.why == f"interrupted; going on after the 5 epochs of {spec.id[:12]}"
+    assert item.why == f"interrupted; continuing after the 5 epochs of {spec.id[:12]}"
     (shorter.folder / "checkpoint.pt").unlink()
     assert (planned(longer).action, planned(longer).shorter) == ("run", None)
     (begun.folder / "checkpoint.pt").touch()

@@ -139,7 +139,7 @@ def test_a_checkpoint_that_finds_the_disk_full_leaves_the_last_good_one_to_go_on
     output, errors = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 1
     assert re.search(r"the checkpoint .+checkpoint.pt cannot be written: .*File too large", output + errors)
-    assert "make room and give the same command again" in output + errors
+    assert "free some disk space and run the same command again" in output + errors
     assert "Traceback" not in output + errors
     journal = only_journal(bench)
     assert not list(journal.folder.rglob("*.partial"))

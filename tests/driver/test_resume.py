@@ -254,7 +254,7 @@ def test_a_trial_that_another_call_has_finished_is_not_resumed_again(
     for event in run_trial(job, registry, heartbeat=heartbeat):
         Journal(Path(job.folder)).append(event)
     again = replace(job, resume=True)
-    with pytest.raises(SpecError, match="another call has finished this trial"):
+    with pytest.raises(SpecError, match="another process has just finished this trial"):
         next(run_trial(again, registry, heartbeat=heartbeat))
     *_, last = run_trial(replace(again, repeats_end=True), registry, heartbeat=heartbeat)
     assert isinstance(last, Finished)

@@ -109,7 +109,7 @@ def test_drawing_changes_no_setting_of_matplotlib(tmp_path: Path) -> None:
 
 def test_the_curves_name_the_epoch_of_least_validation_loss() -> None:
     found = texts(figures.curves(record()))
-    assert "least validation loss: 0.733, epoch 3" in found
+    assert "lowest validation loss: 0.733, epoch 3" in found
     assert {"training", "validation", "accuracy", "cross-entropy loss"} <= set(found)
 
 
@@ -120,7 +120,7 @@ def test_the_curves_of_a_killed_trial_say_how_far_it_came() -> None:
 
 def test_losses_that_are_no_numbers_leave_a_gap() -> None:
     broken = Record.of([journals.started(), journals.epoch(1), journals.NAN_EPOCH, journals.failed()])
-    assert "least validation loss: 2.200, epoch 1" in texts(figures.curves(broken))
+    assert "lowest validation loss: 2.200, epoch 1" in texts(figures.curves(broken))
     nothing = replace(
         broken, epochs=tuple(replace(epoch, val_loss=math.nan, train_loss=math.inf) for epoch in broken.epochs)
     )

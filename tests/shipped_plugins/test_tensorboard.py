@@ -169,4 +169,6 @@ for event in (journals.started(), journals.epoch(1), journals.finished()):
     told.tell(event, journal.record())
 """
     (line,) = python(LOAD + code, board.parent).splitlines()
-    assert "the package tensorboard is not installed (pip install 'benchbench[tensorboard]')" in line
+    assert (
+        "the package tensorboard is not installed (pip install -e '.[tensorboard]' in the clone of benchbench)" in line
+    )

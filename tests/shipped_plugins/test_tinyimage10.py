@@ -211,9 +211,9 @@ def test_a_zip_with_a_member_outside_is_refused(tmp_path: Path, images: dict[str
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (jpeg((9, 9, 9))[:300], "is no readable JPEG image"),
-        (b"", "is no readable JPEG image"),
-        (b"GIF89a" + bytes(100), "is no readable JPEG image"),
+        (jpeg((9, 9, 9))[:300], "is not a readable JPEG image"),
+        (b"", "is not a readable JPEG image"),
+        (b"GIF89a" + bytes(100), "is not a readable JPEG image"),
         (jpeg((9, 9, 9), size=(64, 32)), "has 64x32 pixels, not 64x64"),
         (jpeg((9, 9, 9), size=(3000, 3000)), "has 3000x3000 pixels, not 64x64"),
         (bytes(300_000), "has 300,000 bytes"),

@@ -145,5 +145,5 @@ def test_a_missing_image_and_a_broken_one_are_named(members: dict[str, bytes], t
     with pytest.raises(DataError, match=rf"1 of 400 images are missing in .*{WNIDS[0]}.*_123\.JPEG") as caught:
         Eleven().load(write_zip(tmp_path / "tiny-imagenet-200.zip", without))
     assert caught.value.hint == HINT
-    with pytest.raises(DataError, match=rf"{WNIDS[0]}_123\.JPEG is no readable JPEG image"):
+    with pytest.raises(DataError, match=rf"{WNIDS[0]}_123\.JPEG is not a readable JPEG image"):
         Eleven().load(write_zip(tmp_path / "tiny-imagenet-200.zip", members | {name: b"GIF89a"}))

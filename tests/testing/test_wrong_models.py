@@ -134,7 +134,7 @@ WRONG_MODELS = [
     (Counts, "eval mode", "eval mode changes calls"),
     (Detached, "gradients", "no gradient reaches scale"),
     (Hidden, "state", "with its state saved and loaded, the network gives other logits"),
-    (Remembers, "accelerated", "accelerated, two steps have the losses"),
+    (Remembers, "accelerated", "two steps have the losses"),
     (SinglePrecision, "bf16", "scatter()"),
     (Saturated, "learns", "training on one batch lowers its loss to no less than 100% of the first"),
     (Branches, "exports", "the trained model cannot be saved"),

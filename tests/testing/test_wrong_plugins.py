@@ -236,7 +236,7 @@ WRONG_OPTIMIZERS = [
     (Uphill(), "lowers the loss", "30 steps do not lower the loss"),
     (Divides(), "finite", "gradients of zero make 0.weight"),
     (NeedsAll(), "missing gradients", "a step fails if a parameter has no gradient"),
-    (ForgetsCount(), "state", "with its state saved and loaded, the next step changes 0.weight otherwise"),
+    (ForgetsCount(), "state", "with its state saved and loaded, the next step changes 0.weight differently"),
 ]
 
 

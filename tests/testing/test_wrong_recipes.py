@@ -206,10 +206,10 @@ WRONG_LOSSES = [
     (KeepsAnObject(), "state", "its state cannot be loaded from a checkpoint"),
     (ForgetsModule(), "builds", "build() returns nothing; is a return statement missing?"),
     (Learns(), "builds", "no optimizer trains its weight"),
-    (PerImage(), "one number", "of labels int64 [N], it is not one number but [6]"),
+    (PerImage(), "one number", "for labels int64 [N], the loss is not one number but [6]"),
     (Infinite(), "one number", "of labels int64 [N], it is inf"),
     (LabelsOnly(), "fractions of classes", "IndexError"),
-    (FractionsOfImages(), "fractions of classes", "it is not one number but [6]"),
+    (FractionsOfImages(), "fractions of classes", "the loss is not one number but [6]"),
     (Detaches(), "can be lowered", "no gradient reaches the logits"),
     (CountsMistakes(), "can be lowered", "a small step against its gradient does not lower it"),
 ]

@@ -19,4 +19,4 @@ from benchbench.tracking.reading import as_tracking_error
 def test_a_full_disk_is_no_store_of_another_version(error: Exception) -> None:
     with pytest.raises(TrackingError) as caught, as_tracking_error("cannot use the store", hint="mlflow db upgrade"):
         raise error
-    assert caught.value.hint == "make room on the disk, and give the same command again"
+    assert caught.value.hint == "free some disk space, and run the same command again"

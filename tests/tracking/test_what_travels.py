@@ -81,7 +81,7 @@ def test_what_is_no_results_file_is_said_so(workdir: Path) -> None:
     with pytest.raises(SpecError, match="there is no file"):
         import_results("none.bench")
     (workdir / "text.bench").write_text("text")
-    with pytest.raises(SpecError, match=r"text\.bench is no results file"):
+    with pytest.raises(SpecError, match=r"text\.bench is not a results file"):
         import_results("text.bench")
     manifest = {"format": 2, "benchbench": "9.0"}
     for name, text in (("empty.bench", None), ("later.bench", json.dumps(manifest)), ("odd.bench", "[]")):

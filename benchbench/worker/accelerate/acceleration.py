@@ -30,7 +30,7 @@ _NUM_THREADS: int = torch.get_num_threads()
 
 @dataclass(frozen=True)
 class Acceleration:
-    """How the steps of one trial are computed: by torch alone, but for the levers.
+    """How the steps of one trial are computed: by plain PyTorch, but for the levers.
 
     ``dropped`` are levers that the proof found wrong, each with the reason. ``num_threads`` are those of operators on
     the CPU. ``layers`` is set once the levers are applied.

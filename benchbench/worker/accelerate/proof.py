@@ -1,4 +1,4 @@
-"""One training step computed twice, by torch alone and with the levers, before a trial takes its first.
+"""One training step computed twice, by plain PyTorch and with the levers, before a trial takes its first.
 
 Both start from copies of the same model, with the same random numbers, on the first batch. These must agree: the
 loss, the gradient of every parameter, buffers, and logits in eval mode; and, from the same gradients, weights and
@@ -112,7 +112,7 @@ class Proof:
         return acceleration.without(dropped, kept)
 
     def _problem(self, acceleration: Acceleration, plain: Pass, precise: Callable[[], Pass]) -> str | None:
-        """Return how a step with these levers differs from one of torch alone, or None.
+        """Return how a step with these levers differs from one of plain PyTorch, or None.
 
         ``precise`` computes the same step in the next wider type, which is only needed if there are differences.
         """
