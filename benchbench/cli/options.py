@@ -302,8 +302,8 @@ def question_of(
     return {
         "by": by or (),
         "metrics": metrics or (),
-        "baseline": {key: _json(value) for key, value in pairs},
-        "targets": {key: _number(value, key) for key, value in numbers},
+        "baseline": {key: _json(value) for key, value in _once(pairs, "--baseline")},
+        "targets": {key: _number(value, key) for key, value in _once(numbers, "--target")},
         "confidence": confidence,
         "margin": margin,
     }
@@ -314,6 +314,15 @@ def _pair(text: str, option: str, example: str) -> tuple[str, str]:
     if not (equals and key.strip() and value.strip()):
         raise SpecError(f"{option} {text!r} is not KEY=VALUE", hint=f"such as {option} {example}")
     return key.strip(), value.strip()
+
+
+def _once(pairs: Sequence[tuple[str, str]], option: str) -> Sequence[tuple[str, str]]:
+    """Return the pairs; raises :class:`SpecError` for a key that has two values."""
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise SpecError(f"{option} {key} is given twice", hint="give one value, and the other in a second call")
+    return pairs
 
 
 def _json(text: str) -> JsonValue:

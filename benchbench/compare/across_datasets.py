@@ -11,7 +11,7 @@ import numpy as np
 from benchbench.compare.aggregates import interquartile_mean, probability_of_improvement
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
-from benchbench.compare.groups import records_by_dataset
+from benchbench.compare.groups import records_by_dataset, versions_of_images
 from benchbench.compare.profiles import profiles
 from benchbench.compare.ranks import rank_over_datasets
 from benchbench.config.differences import varying
@@ -68,11 +68,18 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
     """Return the comparison on each dataset and over all of them.
 
     The verdicts of each dataset are corrected for the comparisons on it. Raises :class:`SpecError` for fewer than two
-    datasets, or fewer than two configurations that have results on all of them.
+    datasets, or fewer than two configurations that have results on all of them, for images of one dataset that have
+    changed between trials, and for a first metric by which configurations cannot be ranked.
     """
     by_dataset = records_by_dataset(one_per_trial(records))
     if len(by_dataset) < 2:  # noqa: PLR2004 - there is nothing to rank over
         raise SpecError("all trials are of the same dataset", hint="bench compare without --datasets compares them")
+    changed = versions_of_images(record for records in by_dataset.values() for record in records)
+    if changed:
+        raise SpecError(
+            f"the images of a dataset have changed between trials: {', '.join(changed.values())}",
+            hint="bench compare without --datasets compares the trials on each version of them",
+        )
     keys = tuple(key for key in question.by if key.partition(".")[0] != "dataset")
     asked = question.model_copy(update={"by": keys})
     comparisons = _compare_each(by_dataset, asked)
@@ -122,6 +129,7 @@ def _compare_overall(
 ) -> DatasetComparison:
     first = next(iter(comparisons.values()))
     metric, confidence = first.metrics[0], first.confidence
+    _check_rankable(metric, [table[name] for table in tables for name in names])
     scores = {name: [_values(table[name], metric.name) for table in tables] for name in names}
     baseline = first.baseline.name if first.baseline.name in names else names[0]
     higher = metric.better != "lower"
@@ -137,6 +145,28 @@ def _compare_overall(
         missing,
         differing,
     )
+
+
+def _check_rankable(metric: Metric, rows: Iterable[Row]) -> None:
+    """Raise :class:`SpecError` for a metric of which no value is better, or that finished trials have no value of.
+
+    The other trials alone would favour configurations that rarely succeed.
+    """
+    if metric.better == "neither":
+        raise SpecError(
+            f"configurations cannot be ranked by {metric.name}: neither high nor low values are better",
+            hint="name another metric first, such as test_accuracy",
+        )
+    for row in rows:
+        values = row.cells[metric.name].values.values()
+        number = sum(value is not None and math.isfinite(value) for value in values)
+        if number < row.statuses.get("finished", 0):
+            raise SpecError(
+                f"configurations cannot be ranked by {metric.name}: {number} of {row.statuses['finished']} trials of"
+                f" {row.display_name} have a value",
+                hint="name another metric first, such as test_accuracy; performance profiles count targets that were"
+                " not reached",
+            )
 
 
 def _aggregates(

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from benchbench.compare import formatting
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.contrasts import equivalence_p
+from benchbench.compare.learning import ENDED
 from benchbench.compare.metric_values import Metric
 from benchbench.compare.sequential_tests import Decision, Evidence, Looks, fixed_seeds
 from benchbench.compare.verdicts import POINTS, Verdict, direction, not_compared
 from benchbench.errors import SpecError
+from benchbench.records.metric_names import TEST_ACCURACY, is_of_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Spec
     from benchbench.records.record import Record
 
-_ENDED = ("finished", "failed")
 _ADDED = "not tested, because the number of seeds depended on results"
 
 
@@ -51,7 +52,9 @@ class AdaptiveProgress:
     def begin(question: Compare, design: Design) -> AdaptiveProgress:
         """Return the progress before the first look."""
         # A trial that never reaches a target has no value, so targets are compared once all is decided.
-        return AdaptiveProgress(question.model_copy(update={"targets": {}}), design)
+        decided = tuple(name for name in question.metrics if not is_of_target(name))
+        metrics = decided or (TEST_ACCURACY,)
+        return AdaptiveProgress(question.model_copy(update={"targets": {}, "metrics": metrics}), design)
 
     @property
     def looks(self) -> Looks:
@@ -86,7 +89,7 @@ class AdaptiveProgress:
         ended: dict[str, set[int]] = defaultdict(set)
         for record in records:
             if self.wants(record.spec):
-                ended[record.spec.configuration_id] |= {record.spec.seed} if record.status in _ENDED else set()
+                ended[record.spec.configuration_id] |= {record.spec.seed} if record.status in ENDED else set()
         num_expected = len(ended) if self.comparisons else self.design.num_configurations
         return bool(seeds) and len(ended) == num_expected > 0 and all(seeds <= done for done in ended.values())
 

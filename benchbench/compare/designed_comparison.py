@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchbench.compare.adaptive import replay_looks, without_verdicts
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.learning import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,10 +58,15 @@ def _compare_declared_seeds(trials: Sequence[Record], question: Compare, num_see
     first = set(seeds[:num_seeds])
     counted = [record for record in trials if record.spec.seed in first]
     comparison = compare_records(counted, question)
-    ended = [record.spec for record in counted if record.status in ("finished", "failed")]
-    num_ended = [len({spec.seed for spec in ended if row.has(spec)}) for row in comparison.rows]
-    if len(first) < num_seeds or min(num_ended) < num_seeds:
-        why = f"not judged before the {num_seeds} seeds that were declared have run ({min(num_ended)} so far)"
+    ended: dict[str, set[int]] = {
+        configuration: set() for row in comparison.rows for configuration in row.configurations
+    }
+    for record in counted:
+        if record.status in ENDED:
+            ended[record.spec.configuration_id].add(record.spec.seed)
+    num_ended = min(map(len, ended.values()))
+    if len(first) < num_seeds or num_ended < num_seeds:
+        why = f"not judged before the {num_seeds} seeds that were declared have run ({num_ended} so far)"
         return without_verdicts(comparison, why)
     if len(seeds) > num_seeds:
         fact = f"seeds: {num_seeds}, as declared; {len(seeds) - num_seeds} more are not judged"

@@ -1,4 +1,4 @@
-"""Seeds that learned, and those that did not: trials that failed, were killed, or are no better than guessing.
+"""Seeds that learned, and those that did not: trials that failed, or are no better than guessing.
 
 If some seeds of a configuration learn and others do not, a mean of both describes neither, and no t test holds.
 How many learned is then a result of its own, with Wilson's interval and Fisher's exact test, and accuracies are those
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from benchbench.compare.configurations import Configuration
     from benchbench.compare.intervals import Interval
     from benchbench.records.record import Record
+
+ENDED = ("finished", "failed")
+"""How trials end that do not go on: interrupted ones are resumed."""
 
 GUESSING = 0.99
 """The quantile of random guessing up to which a trial's accuracy counts as guessing."""
@@ -80,11 +83,11 @@ def _at_chance(records: Sequence[Record]) -> Iterable[str]:
 
 
 def count_learned(row: Configuration, at_chance: frozenset[str], *, confidence: float) -> Learning:
-    """Return how many seeds of a row learned. Trials that still run are not counted."""
+    """Return how many seeds of a row learned. Trials that still run, or were interrupted, have not ended."""
     endings = Counter(
         "at chance" if record.attempt in at_chance else record.status
         for record in row.trials.values()
-        if record.status != "running"
+        if record.status in ENDED
     )
     num_learned, num_ended = endings.pop("finished", 0), sum(endings.values())
     num_ended += num_learned

@@ -27,6 +27,7 @@ from benchbench.records.metric_names import (
     class_slugs,
     final_values,
     is_fraction,
+    is_of_target,
     target_names,
 )
 
@@ -75,7 +76,7 @@ class Metric:
     def named(name: str) -> Metric:
         """Return the metric of that name: names say what is measured."""
         name = name.removeprefix("time/")
-        if name.startswith(("epochs_to_", "seconds_to_")):
+        if is_of_target(name):
             return Metric(name, "epochs" if name.startswith("epochs") else "seconds", "lower")
         if is_fraction(name):
             return Metric(name, "fraction", "higher")

@@ -132,6 +132,8 @@ def with_learning_verdict(ours: Learning, corrected_p: float | None, baseline: L
     """Return ``ours`` with the verdict of Fisher's test against the baseline, or with the reason why there is none."""
     if ours is baseline:
         return replace(ours, verdict="baseline")
+    if not (ours.num_ended and baseline.num_ended):
+        return replace(ours, verdict="not compared: nothing has ended")
     if ours.all_learned and baseline.all_learned:
         return replace(ours, verdict="equal: all learned")
     if corrected_p is None:

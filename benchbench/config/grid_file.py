@@ -24,6 +24,7 @@ from benchbench.config.kinds import KINDS, plural
 from benchbench.config.spec import Draft, read_settings
 from benchbench.config.validation import Table, read_table, refuse_unknown_keys
 from benchbench.errors import SpecError
+from benchbench.records.metric_names import is_of_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -213,6 +214,12 @@ def _design(compare: Compare, seed: Any, template: Mapping[str, Any], *, is_aske
         raise SpecError(
             f"seeds = {list(first)} and [compare] decide both say which seeds to run",
             hint=f"remove seeds; seed = {first[0]} says where decide begins",
+        )
+    of_targets = [name for name in compare.metrics if is_of_target(name)]
+    if of_targets:
+        raise SpecError(
+            f"{of_targets[0]} cannot be decided: trials that do not reach the target have no value",
+            hint="remove it from metrics; what is in targets is shown anyway",
         )
     return Design.after(first, looks, num_configurations=num_configurations)
 

@@ -11,10 +11,11 @@ from benchbench.compare.adaptive import replay_looks
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.designed_comparison import compare_by_design
 from benchbench.compare.groups import ComparedGroup, Group, num_configurations, split
+from benchbench.compare.learning import ENDED
 from benchbench.errors import SpecError, TrackingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from benchbench.compare import Comparison
     from benchbench.compare.comparison import Row
@@ -49,7 +50,8 @@ class LookRecorder:
         Looks of a design are not recorded, since its trials determine them. This look then stands behind those that
         were recorded without it.
         """
-        key, tests = _comparison_key(comparison.baseline, records), _tests(comparison, is_declared=is_declared)
+        key = _comparison_key(comparison.baseline, records)
+        tests = _tests(comparison, records, is_declared=is_declared)
         try:
             if self.design is None:
                 return self.history.record_look(key, tests)
@@ -138,8 +140,13 @@ def _is_of(design: Design | None, records: Sequence[Record]) -> bool:
 
 def _comparison_key(baseline: Row, records: Sequence[Record]) -> str:
     """Return a key that looks at the same baseline on the same images share, whatever is compared with it."""
-    images = sorted({(record.spec.dataset.name, record.data_digest) for record in records})
-    return json.dumps([baseline.configurations, images])
+    return json.dumps([baseline.configurations, _images(baseline, records)])
+
+
+def _images(row: Row, records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Return the datasets of a row's trials, each with the digest of its images."""
+    own = [record for record in records if record.spec.configuration_id in row.configurations]
+    return sorted({(record.spec.dataset.name, record.data_digest) for record in own})
 
 
 def _earlier_design_warnings(records: Sequence[Record], question: Compare, recorder: LookRecorder) -> tuple[str, ...]:
@@ -162,23 +169,25 @@ def _earlier_design_warnings(records: Sequence[Record], question: Compare, recor
     return (text,)
 
 
-def _tests(comparison: Comparison, *, is_declared: bool) -> dict[str, int]:
+def _tests(comparison: Comparison, records: Sequence[Record], *, is_declared: bool) -> dict[str, int]:
     """Return the number of trials on both sides of each test; cells without a verdict were not tested.
 
     Finished trials count. In a declared design, failed ones count too: it is over once all have ended, and failed
-    ones are tried again.
+    ones are tried again. They also count in the test of how many seeds learned, whose metric is ``learned``.
     """
-    endings = ("finished", "failed") if is_declared else ("finished",)
 
-    def count(row: Row) -> int:
-        return sum(row.statuses.get(ending, 0) for ending in endings)
+    def count(row: Row, endings: Iterable[str]) -> int:
+        return sum(side.statuses.get(ending, 0) for side in (row, comparison.baseline) for ending in endings)
 
-    return {
-        f"{metric} {' '.join(row.configurations)}": count(row) + count(comparison.baseline)
-        for row in comparison.rows
-        for metric, cell in row.cells.items()
-        if cell.contrast and cell.contrast.p_value is not None
-    }
+    finished, tests = ENDED if is_declared else ("finished",), {}
+    for row in comparison.rows:
+        name = f"{' '.join(row.configurations)} {_images(row, records)}"
+        if row.learning.p_value is not None:
+            tests[f"learned {name}"] = count(row, ENDED)
+        for metric, cell in row.cells.items():
+            if cell.contrast and cell.contrast.p_value is not None:
+                tests[f"{metric} {name}"] = count(row, finished)
+    return tests
 
 
 def _look_warnings(looks: Sequence[int], question: Compare, design: Design | None) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def write_study_report(
             trials,
             published,
             question.confidence,
-            study.file,
+            study.file if study.name else "",
             groups=groups,
             over_datasets=None if study.design else _over_datasets(records, question),
         )

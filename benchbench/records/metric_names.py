@@ -120,6 +120,11 @@ def is_fraction(name: str) -> bool:
     return name.endswith("_accuracy") or name.startswith(f"{TEST_ACCURACY}/")
 
 
+def is_of_target(name: str) -> bool:
+    """Tell whether a metric is the epochs or the seconds to a target, of which a trial may have no value."""
+    return name.startswith(("epochs_to_", "seconds_to_"))
+
+
 def check_value(name: str, value: float, *, where: str) -> None:
     """Raise :class:`~benchbench.errors.SpecError` for an accuracy that is no fraction, such as 54.6 for 0.546."""
     if is_fraction(name) and not 0 <= value <= 1:
@@ -155,7 +160,7 @@ def check_question(compare: Compare, expected: Iterable[Expected] = ()) -> None:
         check_value(row.metric, row.value, where=f"[[expected]] {number}")
     for name in (*compare.metrics, *(row.metric for row in expected)):
         plain = name.removeprefix("time/")
-        if plain.startswith(("epochs_to_", "seconds_to_")) and plain not in known:
+        if is_of_target(plain) and plain not in known:
             raise SpecError(
                 f"no target of [compare] has the metric {name!r}", hint="targets = { val_accuracy = 0.5 }, for example"
             )

@@ -106,7 +106,8 @@ def class_cells(table: ClassTable, subject: Subject) -> SortableTable:
     columns = ("class", "test images", *subject.names)
     caption = (
         f"Test accuracy by class with {100 * table.confidence:.6g} % intervals. t: Student's interval of the mean over"
-        " seeds. Wilson: of a single trial, or seeds that are all equal, Wilson's interval over the images."
+        " seeds, without those that did not learn if others did. Wilson: of a single trial, or seeds that are all"
+        " equal, Wilson's interval over the images."
     )
     return SortableTable("classes-table", caption, columns, rows, frozenset(range(1, len(columns))))
 

@@ -297,6 +297,11 @@ BAD_INPUT = [
     (["bench", "--baseline", "optimizer.lr=9"], "no row matches the baseline", "rows: optimizer.lr=0.001"),
     (["bench", "--baseline", "optimizer.lr"], "is not KEY=VALUE", "such as --baseline optimizer.lr=0.001"),
     (["bench", "--target", "val_accuracy=50"], "accuracies are fractions", "write 0.5 for 50 %"),
+    (
+        ["bench", "--target", "val_accuracy=0.5", "--target", "val_accuracy=0.6"],
+        "val_accuracy is given twice",
+        "second",
+    ),
     (["bench", "--target", "val_accuracy=high"], "'high' is not a number", "val_accuracy=0.5"),
     (["bench", "--target", "test_accuracy=0.5"], "not measured after every epoch", "did you mean"),
     (["bench", "--confidence", "95"], "--confidence 95 is not between 0 and 1", "0.95"),

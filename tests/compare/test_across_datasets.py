@@ -190,3 +190,26 @@ def test_all_datasets_have_the_baseline_of_the_first_one() -> None:
     lines = compare_datasets(squares + both + others, question()).comparisons["lines"]
     assert lines.baseline.name == "optimizer.lr=0.2"
     assert "no trial has the baseline optimizer.lr=0.1: here it is optimizer.lr=0.2" in lines.warnings
+
+
+def test_configurations_are_not_ranked_by_what_only_some_of_their_trials_have() -> None:
+    """The trials that reached a target would favour a configuration that rarely reaches it."""
+    target, targets = "epochs_to_val_accuracy=0.1", {"val_accuracy": 0.1}
+    records = three_datasets()
+    records[0] = replace(records[0], epochs=tuple(replace(epoch, val_accuracy=0.0) for epoch in records[0].epochs))
+    with pytest.raises(SpecError, match=rf"cannot be ranked by {target}: 2 of 3 trials of optimizer\.lr=0\.1 have"):
+        compare_datasets(records, question(metrics=[target], targets=targets))
+    beside = question(metrics=["test_accuracy", target], targets=targets)
+    assert compare_datasets(records, beside).metric.name == "test_accuracy"
+
+
+def test_configurations_are_not_ranked_by_what_is_neither_good_nor_bad() -> None:
+    with pytest.raises(SpecError, match="neither high nor low values are better"):
+        compare_datasets(three_datasets(), question(metrics=["best_val_loss_epoch"]))
+
+
+def test_trials_on_changed_images_are_not_ranked_together() -> None:
+    records = three_datasets()
+    records[0] = replace(records[0], data_digest="of other images")
+    with pytest.raises(SpecError, match="the images of a dataset have changed between trials"):
+        compare_datasets(records, question())

@@ -162,3 +162,24 @@ def test_the_summary_compares_with_a_fixed_design(num_trials: int) -> None:
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
     first = summary(replay_looks(records, question(), DESIGN), num_trials)[0]
     assert first.startswith(f"1 of 1 comparisons decided with {num_trials} trials. A fixed design of the same power")
+
+
+def test_a_metric_of_a_target_beside_a_design_is_shown_as_targets_are() -> None:
+    records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
+    target = "epochs_to_val_accuracy=0.5"
+    asked = question(metrics=["test_accuracy", target], targets={"val_accuracy": 0.5})
+    (row,) = (row for row in compare_by_design(records, asked, DESIGN).rows if row.where == {"optimizer.lr": OTHER})
+    assert row.cells["test_accuracy"].verdict.kind == "better"
+    assert row.cells[target].verdict.words == "not compared: targets are no part of `decide`"
+
+
+def test_a_declared_number_of_seeds_is_that_of_each_configuration_in_a_row() -> None:
+    records = [
+        made(spec(seed, lr=lr, batch_size=batch_size), accuracy)
+        for lr, accuracies in ((BASELINE, ACCURACIES[:4]), (OTHER, [0.8, 0.81, 0.8, 0.82]))
+        for seed, accuracy in enumerate(accuracies)
+        for batch_size in (12, 24)
+    ]
+    asked = question(seeds=4, by=["optimizer.lr"])
+    assert cell_of(compare_by_design(records, asked), OTHER).verdict.kind == "better"
+    assert "have run (3 so far)" in cell_of(compare_by_design(records[:-1], asked), OTHER).verdict.words

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 from support.comparisons import HIGH, LOW, only_cell
-from support.made_records import configuration, made, spec
+from support.made_records import configuration, ended, made, spec
 
 from benchbench.compare import compare_records
 from benchbench.compare.answer import answer
@@ -77,3 +77,13 @@ def test_times_are_compared_whether_seeds_learn_or_not() -> None:
 def test_a_weak_trial_is_not_taken_for_one_that_did_not_learn() -> None:
     row = compare_records(configuration(LOW, [0.60, 0.61, 0.62]) + configuration(HIGH, [0.45, 0.61, 0.63])).rows[1]
     assert row.learning.all_learned
+
+
+def test_a_trial_that_was_interrupted_or_runs_counts_for_nothing_yet() -> None:
+    waiting = [ended(spec(seed, lr=HIGH), status) for seed, status in ((4, "killed"), (5, "running"))]
+    records = configuration(LOW, [0.6, 0.61, 0.62, 0.6, 0.61, 0.6]) + configuration(HIGH, [0.6, 0.62, 0.61, 0.6])
+    row = compare_records([*records, *waiting]).rows[1]
+    assert (row.learning.num_learned, row.learning.num_ended, row.learning.others) == (4, 4, {})
+    assert row.learning.verdict == "equal: all learned"
+    alone = compare_records([*records[:6], *waiting]).rows[1]
+    assert alone.learning.verdict == "not compared: nothing has ended"

@@ -94,3 +94,11 @@ def test_a_class_may_be_asked_for_by_its_own_name() -> None:
         "test_accuracy/goldfish",
     ]
     assert all(row.ours.n == 2 for row in found)
+
+
+def test_a_published_number_is_not_judged_by_seeds_of_which_only_some_learned() -> None:
+    """Three seeds alone differ from 0.75; with a fourth one at chance, the interval would reach beyond it."""
+    assert published(0.75, [0.60, 0.61, 0.62]).judgement == "differs"
+    mixed = published(0.75, [0.60, 0.61, 0.62, 0.34])
+    assert (mixed.judgement, mixed.why, mixed.prediction) == ("not judged", "3 of 4 trials learned", None)
+    assert published(5, [0.60, 0.61, 0.62, 0.34], metric="train_seconds").judgement == "not judged"  # all alike

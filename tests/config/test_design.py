@@ -68,6 +68,10 @@ REFUSED = {
         AXIS + "[compare]\ndecide = { looks = [2, 5] }\n",
         "must be increasing numbers from 3 to 200",
     ),
+    "a target": (
+        AXIS + DECIDE + 'metrics = ["epochs_to_val_accuracy=0.5"]\ntargets = { val_accuracy = 0.5 }\n',
+        "epochs_to_val_accuracy=0.5 cannot be decided",
+    ),
     "two ends": (AXIS + "[compare]\ndecide = { looks = [3, 5], max_seeds = 8 }\n", "the last look is at 5 seeds"),
     "too few seeds": (AXIS + "[compare]\ndecide = { max_seeds = 2 }\n", "max_seeds must be greater than or equal to 3"),
     "missing seeds": (AXIS + "seeds = [0, 1, 2]\n[compare]\nseeds = 5\n", "declares 5 seeds, and the grid has 3"),

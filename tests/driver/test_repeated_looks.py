@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from support import journals
 from support.made_records import events, spec
 from support.stores import Filler
 
@@ -13,6 +15,7 @@ from benchbench.compare.formatting import caption
 from benchbench.config.design import Design
 from benchbench.driver.compare import compare
 from benchbench.driver.report import report
+from benchbench.records.events import Started
 from benchbench.records.state import state_folder
 from benchbench.tracking import Store
 from benchbench.tracking.look_history import MAX_CHARACTERS, LookHistory, open_look_history
@@ -65,7 +68,7 @@ def test_looking_again_after_seeds_were_added_says_so_and_takes_half_the_level(s
     assert second.confidence == pytest.approx(0.975)
     assert warnings_of_looks(second) == ["look 2 at this comparison, after looks at 6 trials"]
     assert second.level_of_looks == pytest.approx(0.075)
-    assert "All looks together have a level of 7.5 %, not 5 %" in second.warnings[-1]
+    assert "this one has a level of 2.5 %, and all looks together have 7.5 %" in second.warnings[-1]
     assert "their level at this look is 2.5 %, that of all looks together 7.5 %" in caption(second, second.metrics[0])
     run_seeds(store, [5])
     third = compare()
@@ -242,3 +245,41 @@ def test_a_trial_that_differs_in_one_more_thing_makes_no_look_a_first_one(store:
     second = compare()
     assert second.by == ("optimizer.lr", "batch_size")
     assert second.confidence == pytest.approx(0.975)
+
+
+def test_a_test_of_how_many_seeds_learned_is_a_look(store: Store) -> None:
+    """Too few seeds of the second row learn for any other verdict."""
+    filler = Filler(state_folder())
+
+    def run(seeds: range) -> None:
+        for seed in seeds:
+            filler.trial(store, events(spec(seed, lr=0.001), 0.6 + seed / 100))
+            filler.trial(store, events(spec(seed, lr=0.005), 0.61 if seed < 2 else 0.34))
+
+    run(range(7))
+    first = compare()
+    assert [row.learning.p_value is not None for row in first.rows] == [False, True]
+    assert first.confidence == 0.95
+    run(range(7, 9))
+    assert compare().confidence == pytest.approx(0.975)
+
+
+def test_another_size_of_the_images_makes_no_look_a_first_one(store: Store) -> None:
+    filler = Filler(state_folder())
+
+    def run(seeds: Sequence[int], *sizes: int) -> None:
+        for size in sizes:
+            dataset = replace(journals.SPEC.dataset, params=journals.SPEC.dataset.params | {"image_size": size})
+            for seed in seeds:
+                accuracy = ACCURACIES[0.001 if size == 32 else 0.005][seed]
+                begun, *others = events(spec(seed, dataset=dataset), accuracy)
+                assert isinstance(begun, Started)
+                filler.trial(store, [replace(begun, data=replace(begun.data, digest=f"{size} pixels")), *others])
+
+    run(range(3), 32, 64)
+    assert compare().confidence == 0.95
+    run(range(3, 5), 32, 64)
+    run(range(5), 96)
+    again = compare()
+    assert len(again.rows) == 3
+    assert again.confidence == pytest.approx(0.975)

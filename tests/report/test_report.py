@@ -226,6 +226,19 @@ def test_classes_have_student_intervals_over_seeds_and_wilsons_over_images(tmp_p
     assert single[0].text == "0.0 % (0.0 .. 32.4, Wilson)"
 
 
+def test_accuracies_by_class_are_of_the_seeds_that_learned_as_in_the_comparison(tmp_path: Path) -> None:
+    records = [made(spec(seed), accuracy) for seed, accuracy in enumerate((0.75, 0.76, 0.74, 0.34))]
+    stuck = records[3].final
+    assert stuck
+    goldfish_alone = {name: float(name == "goldfish") for name in stuck.test_accuracy_per_class}
+    records[3] = replace(records[3], final=replace(stuck, test_accuracy_per_class=goldfish_alone))
+    (column,) = class_table(subject(records, tmp_path)).columns
+    assert records[0].final
+    assert [cell.accuracy for cell in column] == list(records[0].final.test_accuracy_per_class.values())
+    (column,) = class_table(subject(records[3:], tmp_path)).columns
+    assert [cell.accuracy for cell in column] == list(goldfish_alone.values())
+
+
 def test_a_class_that_two_datasets_have_has_no_single_number_of_images(tmp_path: Path) -> None:
     other = replace(journals.SPEC.dataset, name="circles")
     records = [made(spec(0)), made(spec(0, dataset=other))]
