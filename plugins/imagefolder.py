@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 """The splits, and what their folders may be called."""
 
+PART_OF_FOLDER = {name: part for part, names in PARTS.items() for name in names}
+
 NO_CLASSES = frozenset({"mlruns", "mlartifacts"})
 """Folders of MLflow's, which have figures in them."""
 
@@ -79,6 +81,7 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
     folders = {part: _class_folders(files, folder) for part, folder in (folders_of_parts or {"train": prefix}).items()}
     class_names = _class_names(files, folders)
     _check_no_class_is_a_copy(files, folders["train"])
+    _check_no_class_has_splits(files, folders["train"])
     items = {
         part: {
             name: [
@@ -193,12 +196,30 @@ def _check_no_class_is_a_copy(files: Files, folders: Mapping[str, str]) -> None:
             )
 
 
+def _check_no_class_has_splits(files: Files, folders: Mapping[str, str]) -> None:
+    """Refuse a class that consists of folders such as ``train`` and ``test``: their images would be mixed."""
+    for name, folder in folders.items():
+        if _has_own_images(files, folder):
+            continue
+        inside = [inner for inner in _class_folders(files, f"{folder}/") if inner.lower() in PART_OF_FOLDER]
+        if len({PART_OF_FOLDER[inner.lower()] for inner in inside}) > 1:
+            raise bb.DataError(
+                f"{files.path}: the folder {name} has folders of splits in it: {', '.join(inside)}",
+                hint=f"give {name} as --data, if these have the classes in them; or move the images to train/{name},"
+                f" val/{name} and test/{name}; or list them in a CSV file (bench show dataset imagelist)",
+            )
+
+
+def _has_own_images(files: Files, folder: str) -> bool:
+    return any(suffix_of(file) in image_suffixes() for file in files.files_in(folder))
+
+
 def _same_folders_inside(files: Files, folders: Mapping[str, str]) -> str:
     """Return a note on classes that have no images but in folders of the same names, which may be the classes."""
     classes: dict[tuple[str, ...], list[str]] = {}
     for name, folder in folders.items():
         inside = tuple(_class_folders(files, f"{folder}/"))
-        if len(inside) > 1 and not any(suffix_of(file) in image_suffixes() for file in files.files_in(folder)):
+        if len(inside) > 1 and not _has_own_images(files, folder):
             classes.setdefault(inside, []).append(name)
     notes = [
         f"the classes {listed(names, MAX_NAMED)} have the same folders in them ({listed(inside, MAX_NAMED)}):"

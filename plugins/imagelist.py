@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections import Counter
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,12 @@ def read_table(path: Path) -> list[dict[str, str]]:
                 problems.append(f"line {lines.line_num} has more fields than the first line: quote names with commas")
             row = {column: (line.get(name) or "").strip() for column, name in columns.items()}
             if any(row.values()):  # a spreadsheet ends with rows of nothing but separators
-                rows[lines.line_num] = row | {SPLIT: row.get(SPLIT) or "train", PATH: row[PATH].replace("\\", "/")}
+                rows[lines.line_num] = {
+                    PATH: row[PATH].replace("\\", "/"),
+                    # macOS writes an accent as a character of its own; everyone else means the same class.
+                    CLASS: unicodedata.normalize("NFC", row[CLASS]),
+                    SPLIT: row.get(SPLIT) or "train",
+                }
     except csv.Error as error:
         problem = f"line {lines.line_num} or an earlier one has unbalanced quotation marks: {error}"
         raise bb.DataError(f"{path}: {problem}", hint=HINT) from error

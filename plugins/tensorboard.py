@@ -40,7 +40,7 @@ def benchbench_event(event: bb.Event, record: bb.Record) -> None:
     if record.attempt not in _writers:
         # A trial that is resumed is written anew from its journal: no step is missing, none is there twice.
         events = list(journal.events())
-        _writers[record.attempt] = _fresh_writer(Path(folder) / _folder_name(record))
+        _writers[record.attempt] = _fresh_writer(Path(folder).expanduser() / _folder_name(record))
     writer = _writers[record.attempt]
     for earlier in events:
         for step, summary in _summaries(earlier, record):

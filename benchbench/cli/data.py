@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import ExitStack, contextmanager
+import sys
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict
 from functools import partial
 from io import BytesIO
@@ -97,7 +98,8 @@ def verify_dataset(
 ) -> None:
     """Check a dataset's archive, decode every image, and count them."""
     opened = _open(name, data, settings, plugins)
-    checksum = opened.check_archive()
+    with redirect_stdout(sys.stderr):  # what a plugin prints is no part of our answer
+        checksum = opened.check_archive()
     with ExitStack() as stack:
         with _progress_bar(name) as on_progress:
             loaded = stack.enter_context(opened.decoded_anew(on_progress=on_progress))
@@ -158,14 +160,15 @@ def _open(
     from benchbench.driver.datasets import open_dataset
     from benchbench.plugin.discovery import loose_files
 
-    return open_dataset(
-        name,
-        read_catalog(plugins),
-        plugin_files=loose_files(map(str, plugins or ())),
-        data=data or (),
-        settings=options.settings_of(settings),
-        augment=augment or (),
-    )
+    with redirect_stdout(sys.stderr):
+        return open_dataset(
+            name,
+            read_catalog(plugins),
+            plugin_files=loose_files(map(str, plugins or ())),
+            data=data or (),
+            settings=options.settings_of(settings),
+            augment=augment or (),
+        )
 
 
 @contextmanager
@@ -174,7 +177,7 @@ def _progress_bar(name: str) -> Iterator[Progress]:
 
     from benchbench.cli.progress import Display
 
-    with Display(Console(stderr=True)) as display:
+    with Display(Console(stderr=True)) as display, redirect_stdout(sys.stderr):
         yield partial(display.decoding, f"decoding {name}")
 
 

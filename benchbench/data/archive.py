@@ -13,7 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _ENCRYPTED = 0x1
+_UTF8 = 0x800
+"""The flag of a member whose name is UTF-8. zipfile takes all other names for code page 437."""
 
 TAR_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 
@@ -172,7 +174,7 @@ class _ZipFiles(_Names):
         for member in archive.infolist():
             _check_member(member, path)
             # Some programs on Windows write backslashes, and others begin every name with the current folder.
-            name = member.filename.replace("\\", "/").removeprefix("./")
+            name = _member_name(member, path).replace("\\", "/").removeprefix("./")
             self.add(name)
             self._members[name] = member
 
@@ -186,7 +188,24 @@ class _ZipFiles(_Names):
             _check_size(member.file_size, self._max_file_bytes, file=file)
             return self._archive.read(member)
         except damaged_zip.DAMAGED as error:
-            raise DataError(f"{file} is damaged: {error}", hint="download the archive again") from None
+            raise DataError(f"{file} is damaged: {error}", hint="download the archive again") from error
+
+
+def _member_name(member: zipfile.ZipInfo, path: Path) -> str:
+    """Return the name of a member. macOS writes UTF-8 without saying so, and Windows the code page of its country.
+
+    Raises :class:`DataError` for a name that is neither UTF-8 nor, it seems, in Western letters.
+    """
+    name = member.filename
+    if member.flag_bits & _UTF8 or name.isascii():
+        return name
+    with suppress(UnicodeDecodeError):
+        return name.encode("cp437").decode("utf-8")
+    others = [letter for letter in name if not letter.isascii()]
+    # In East Asian code pages, the second byte of a character may be a backslash.
+    if "\\" in name or not all(letter.isalpha() and letter.isprintable() for letter in others):
+        raise DataError(f"{path} has names in an unknown encoding: {name!r}", hint="unpack it, and name its folder")
+    return name
 
 
 class _TarFiles(_Names):

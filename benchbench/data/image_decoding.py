@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from benchbench.data.fit import fit_image, planes
 from benchbench.errors import DataError
@@ -23,6 +23,12 @@ Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 NO_IMAGES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
 """Formats in Pillow's list that it cannot decode by itself."""
+
+_NEW_SUBFILE_TYPE, _REDUCED = 254, 1
+"""The tag of a TIFF file that says what an image is, and its bit for a reduced version of another (TIFF 6.0, p. 36)."""
+
+_CANON = b"CR"
+"""What follows the header of Canon's raw files, whose first image is a preview."""
 
 BYTE_MAX = 255
 _SIXTEEN_BITS = 257
@@ -59,10 +65,20 @@ def opened(content: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
         raise DataError("no image in a format that Pillow reads" if content else "the file is empty") from None
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise DataError(f"it has more than {limit:.0f} million pixels: scale it down") from None
     if image.format in NO_IMAGES:
         raise DataError(f"{image.format} is not an image format")
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_preview(image, content):
+        raise DataError("a camera's raw file, of which only the preview could be read: convert it")
     _scale_transparent_colour(image)
     return image
+
+
+def _is_preview(image: TiffImagePlugin.TiffImageFile, content: bytes) -> bool:
+    """Tell whether the first image of a TIFF file is a small one of another image in it, as in a camera's raw file."""
+    return content[8:10] == _CANON or bool(image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED)
 
 
 def _scale_transparent_colour(image: ImageFile.ImageFile) -> None:

@@ -59,11 +59,22 @@ class DataPaths:
         """
         for source, paths in ((OPTION, self.option), (VARIABLE, self.variable)):
             path = paths.get(name) or paths.get("")
-            if path and not path.exists():
+            if path and not _exists(path, source):
                 raise DataError(f"no images of {name} at {path}: there is no such file or folder ({source})")
             if path:
                 return path
         return data_folder() / (download.file_name if download else name)
+
+
+def _exists(path: Path, source: str) -> bool:
+    try:
+        str(path).encode()
+        return path.exists()
+    except UnicodeEncodeError:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise DataError(f"the path {shown} is not UTF-8 ({source})", hint="rename the file or folder") from None
+    except OSError as error:  # a folder that one may not enter
+        raise DataError(f"cannot look at {path}: {error.strerror} ({source})") from error
 
 
 def named_by_variable() -> dict[str, Path]:
@@ -84,7 +95,10 @@ def parse_data_options(values: Iterable[str], *, source: str = OPTION) -> dict[s
         if name in paths:
             datasets = f"dataset {name!r}" if name else "all datasets"
             raise SpecError(f"{source} names two paths for {datasets}", hint=f"{source} NAME=PATH, once per dataset")
-        paths[name] = Path(path).expanduser()
+        try:
+            paths[name] = Path(path).expanduser()
+        except RuntimeError as error:  # there is no such user
+            raise SpecError(f"{source} {value!r}: {error}", hint=f"{source} PATH, or {source} NAME=PATH") from error
     return paths
 
 

@@ -144,7 +144,9 @@ class _Job:
             if _is_transient(error.__cause__):
                 raise
             return error.message
-        except Exception as error:  # noqa: BLE001 - Pillow's readers raise all sorts of errors on damaged files
+        except Exception as error:
+            if _is_transient(error):
+                raise DataError(f"cannot read {self.images.files[row]}: {error}") from error
             return f"{type(error).__name__}: {error}"
         if image.shape != self.images.shape[1:] or image.dtype != np.uint8:
             return f"it is {image.dtype} {list(image.shape)}, not uint8 {list(self.images.shape[1:])}"

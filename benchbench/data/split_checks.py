@@ -163,10 +163,10 @@ def facts_of(
         digest=_shortened(hashlib.sha256("".join(part.digest for part in facts.values()).encode())),
         class_names=readable(class_names),
         splits=facts,
-        source=source,
+        source=readable([source])[0],
         image_shape=(channels, height, width),
         skipped=skipped,
-        note=note,
+        note=readable([note])[0],
     )
 
 

@@ -49,8 +49,7 @@ class OpenedDataset:
     @contextmanager
     def decoded_anew(self, *, on_progress: Progress) -> Iterator[LoadedDataset]:
         """Give the images decoded anew. Those that are decoded one by one are files until the block ends."""
-        cache.decoded_folder().mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=cache.decoded_folder()) as folder:
+        with _temporary_folder() as folder:
             yield cache.decode(self.dataset, self.root, folder=Path(folder) / "images", on_progress=on_progress)
 
     def check_archive(self) -> str:
@@ -71,6 +70,15 @@ class OpenedDataset:
         if digest != known:
             raise DataError(f"{archive} has the wrong sha256 checksum: {digest}, not {known}", hint="download it again")
         return "sha256 is as known"
+
+
+def _temporary_folder() -> TemporaryDirectory[str]:
+    """Return a new folder in the cache or, if nothing can be written there, among other temporary files."""
+    try:
+        cache.decoded_folder().mkdir(parents=True, exist_ok=True)
+        return TemporaryDirectory(dir=cache.decoded_folder())
+    except OSError:
+        return TemporaryDirectory()
 
 
 def open_dataset(

@@ -115,7 +115,7 @@ def _packaged() -> list[Packaged]:
 
 def _loose(files: Iterable[str | Path]) -> list[LooseFile]:
     loose: dict[Path, LooseFile] = {}
-    for source in map(Path, files):
+    for source in (Path(file).expanduser() for file in files):
         if not source.exists():
             raise PluginError(f"no plugin file or folder {str(source)!r}", hint="see --plugins and BENCH_PLUGINS")
         paths = sorted(source.glob("[!_]*.py")) if source.is_dir() else [source]

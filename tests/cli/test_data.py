@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageOps
 from support.file_server import serving
 from support.image_archives import jpeg, made_images, official, ready_cut, write_folder, write_zip
+from support.paths import PLUGINS
 from typer.testing import CliRunner
 
 from benchbench.cli.main import make_app
@@ -333,3 +334,14 @@ def test_verify_names_a_list_of_damaged_files_that_can_be_opened(tmp_path: Path)
     lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) == 31
     assert sum(line.startswith("a/tab\\tbed.png\t") for line in lines) == 1
+
+
+def test_what_a_plugin_prints_is_no_part_of_the_answer() -> None:
+    result = bench("verify", "loud_images", "--plugins", PLUGINS / "loud_images.py", "--json")
+    assert json.loads(result.stdout)["splits"]["train"]["num_images"] == 8
+    assert "left out 40 files" in result.stderr
+
+
+def test_images_are_verified_without_a_cache_that_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE", "/proc/benchbench")
+    assert answer("verify", "digits")["splits"]["train"]["num_images"] > 0

@@ -125,3 +125,34 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
         files.read("a/two")
     with open_files(tmp_path, max_file_bytes=10) as files, pytest.raises(DataError, match=r"cannot read .*a/two"):
         files.read("a/two")
+
+
+def zip_with_bytes(path: Path, *names: bytes) -> Path:
+    """Write a zip whose names are these bytes, which it does not say to be UTF-8."""
+    placeholders = [f"{'x' * (len(name) - 2)}{number:02}" for number, name in enumerate(names)]
+    archive = zip_with(path, *placeholders)
+    content = archive.read_bytes()
+    for placeholder, name in zip(placeholders, names, strict=True):
+        content = content.replace(placeholder.encode(), name)
+    archive.write_bytes(content)
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("utf-8", "cafe\u0301/1.png"), ("utf-8", "猫/1.png"), ("cp437", "Bär/1.png")]
+)
+def test_names_are_read_as_macos_and_windows_write_them(tmp_path: Path, encoding: str, name: str) -> None:
+    with open_files(zip_with_bytes(tmp_path, name.encode(encoding)), max_file_bytes=100) as files:
+        assert files.folders_in("") == {name.split("/", maxsplit=1)[0]}
+        assert files.read(name) == b"0123456789"
+
+
+@pytest.mark.parametrize("names", [("ソファ/1.jpg", "ソース/1.jpg"), ("十/1.png", "犬/2.png")])
+def test_names_of_another_code_page_are_refused_rather_than_merged(tmp_path: Path, names: tuple[str, ...]) -> None:
+    archive = zip_with_bytes(tmp_path, *(name.encode("cp932") for name in names))
+    with (
+        pytest.raises(DataError, match="names in an unknown encoding") as caught,
+        open_files(archive, max_file_bytes=9),
+    ):
+        pass
+    assert caught.value.hint == "unpack it, and name its folder"

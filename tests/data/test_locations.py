@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from benchbench.data.locations import DataPaths, data_folder, parse_data_options
 from benchbench.errors import DataError, SpecError
 from benchbench.plugin.dataset import Download
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KNOWN = ("digits", "squares", "tinyimage10", "tinyimage200")
 
@@ -114,3 +112,20 @@ def test_a_path_that_is_not_there_is_named_with_where_it_was_given(
         paths.locate("squares", None)
     assert path in caught.value.message
     assert f"({source})" in caught.value.message
+
+
+def test_a_path_that_cannot_be_looked_at_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: object) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    with pytest.raises(DataError, match=r"is not UTF-8 \(--data\)"):
+        read(str(tmp_path / os.fsdecode(b"caf\xe9"))).locate("squares", None)
+    paths = read(str(tmp_path / "photos"))
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(DataError, match=r"cannot look at .*photos: Permission denied \(--data\)"):
+        paths.locate("squares", None)
+
+
+def test_the_home_of_nobody_is_refused() -> None:
+    with pytest.raises(SpecError, match="determine home directory"):
+        parse_data_options(["~no-such-user/photos"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import threading
 from pathlib import Path
@@ -269,3 +270,12 @@ def test_the_digest_of_what_was_resumed_is_that_of_all_its_images(tmp_path: Path
     loaded = data_cache.load(Shades(), tmp_path)
     for part, split in loaded.splits.items():
         assert loaded.facts.splits[part].digest == digest_of_split(split)
+
+
+def test_a_failure_of_the_disk_is_not_a_damaged_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> NDArray[np.uint8]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(np, "full", fail)
+    with pytest.raises(DataError, match=r"cannot read file 0: .*Input/output error"):
+        data_cache.load(Shades(skip=True), tmp_path)

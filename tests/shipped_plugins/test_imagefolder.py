@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import struct
 import zipfile
 import zlib
@@ -410,6 +411,42 @@ def test_a_file_that_a_failing_disk_does_not_give_is_never_left_out(
     assert "2.png: Input/output error" in refusal(root, on_damaged="skip").message
 
 
+def test_an_archive_that_a_failing_disk_does_not_give_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path / "photos", {"cats": 4, "dogs": 4})
+    archive = Path(shutil.make_archive(str(root), "zip", root))
+    read = zipfile.ZipFile.read
+
+    def fail(file: zipfile.ZipFile, member: Any, *args: Any) -> bytes:
+        if getattr(member, "filename", member).endswith("2.png"):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return read(file, member, *args)
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", fail)
+    assert "2.png" in refusal(archive, on_damaged="skip").message
+
+
+@pytest.mark.parametrize("kind", ["reduced", "canon"])
+def test_the_preview_in_a_cameras_raw_file_is_not_the_image(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "raw.tif"
+    Image.new("RGB", (16, 12), RED).save(path, tiffinfo={254: 1} if kind == "reduced" else {})
+    if kind == "canon":
+        content = path.read_bytes()
+        moved = int.from_bytes(content[4:8], "little")
+        entries = int.from_bytes(content[moved : moved + 2], "little")
+        table = content[moved : moved + 2 + 12 * entries + 4]
+        path.write_bytes(content[:4] + len(content).to_bytes(4, "little") + b"CR" + content[10:] + table)
+    with pytest.raises(BenchError, match="raw file, of which only the preview could be read"):
+        pixels_of(path)
+
+
+def test_an_image_of_too_many_pixels_is_refused_with_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    message = refusal(write(tmp_path, {"cats": 4, "dogs": 4})).message
+    assert "million pixels: scale it down" in message
+
+
 def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
     root = write(tmp_path, {"cats": 3, "dogs": 3})
     for row in range(30):
@@ -440,6 +477,11 @@ def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) 
             {"a": 3, "b": 3, "cells/a": 3, "cells/b": 3},
             "the folder cells is no class, since it has",
         ),
+        (
+            {"cats/train": 4, "cats/test": 2, "dogs/Train": 4, "dogs/test": 2, "dogs/val": 1},
+            "the folder cats has folders of splits in it: test, train",
+        ),
+        ({"dataset/train/a": 3, "dataset/train/b": 3, "dataset/test/a": 1, "samples": 5}, "the folder dataset has"),
     ],
 )
 def test_a_layout_that_cannot_be_meant_is_refused(tmp_path: Path, numbers: dict[str, int], message: str) -> None:
@@ -509,4 +551,8 @@ def test_names_of_files_that_are_no_utf8_are_kept_readable(tmp_path: Path) -> No
     assert loaded.facts.class_names == ("cat", r"ros\xe9")
     names = [name for split in loaded.splits.values() for name in split.names]
     assert r"cat/caf\xe9.png" in names
+    for path in (root / os.fsdecode(b"ros\xe9")).glob("[2-9].png"):
+        path.unlink()
+    loaded = data_cache.load(dataset(), root)
+    assert r"ros\xe9" in loaded.facts.note
     assert data_cache.load(dataset(), root).facts == loaded.facts

@@ -168,3 +168,9 @@ def test_an_image_that_changes_is_decoded_again(tmp_path: Path) -> None:
     assert data_cache.digest_of(dataset(), table)
     Image.new("L", (20, 20)).save(tmp_path / "train" / "cat0.png")
     assert data_cache.digest_of(dataset(), table) is None
+
+
+def test_an_accent_of_two_characters_is_the_same_class(tmp_path: Path) -> None:
+    lines = [f"{row}.png,{name}" for row, name in enumerate(["\u00e9cole", "e\u0301cole", "rue", "rue"] * 3)]
+    table = write(tmp_path, lines, header="path,class")
+    assert decoded(dataset(), table).class_names == ("rue", "\u00e9cole")
