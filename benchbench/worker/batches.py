@@ -171,8 +171,13 @@ class Batches:
         return pixels.to(torch.uint8).cpu().contiguous()
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image once, as stored and never augmented, in batches of ``eval_batch_size``."""
+        """Yield every image once, as stored and never augmented, in batches of ``eval_batch_size``.
+
+        A single image that is left comes with the batch before it: some networks take no batch of one.
+        """
         spans = self._spans(self.eval_batch_size)
+        if len(spans) > 1 and self.num_images % self.eval_batch_size == 1:
+            spans[-2:] = [slice(spans[-2].start, self.num_images)]
         for chosen, read in zip(spans, self._images.read(spans), strict=True):
             images = self._normalise(pad_or_crop(read, self.preprocessing.image_size))
             self._reading.after_reading()

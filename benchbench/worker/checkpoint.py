@@ -25,14 +25,15 @@ from benchbench.records.events import EpochFinished, Times, event_from_json, eve
 from benchbench.records.state import GOES_ON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import nn
+    from torch.optim import Optimizer
 
     from benchbench.records.events import Started
     from benchbench.worker.train import Learner
 
-FORMAT = 4
+FORMAT = 5
 FRACTION_OF_TIME = 0.01
 """The fraction of the wall clock that writing checkpoints may cost, unless a cadence is asked for."""
 
@@ -52,10 +53,14 @@ class UnreadableStateError(TrialError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trial at the end of an epoch. ``states`` are state_dicts by the name of what they are of."""
+    """A trial at the end of an epoch. ``states`` are state_dicts by the name of what they are of.
+
+    ``trained`` names the parameters that are not frozen: a scheduler may freeze some in the middle of training.
+    """
 
     epochs: tuple[EpochFinished, ...]
     states: dict[str, Any]
+    trained: frozenset[str]
     random_states: dict[str, Any]
     times: Times
 
@@ -68,6 +73,8 @@ class Checkpoint:
         with _misfits_named():
             for name, part in _parts(learner).items():
                 part.load_state_dict(self.states[name])
+            for name, parameter in learner.model.named_parameters():
+                parameter.requires_grad_(name in self.trained)
             _take_types(learner.optimizer, self.states["optimizer"])
             _take_strides(learner.optimizer)
         _set_random_states(self.random_states, learner.acceleration.device)
@@ -108,19 +115,27 @@ def save(
     *,
     started: Started,
     times: Times,
+    group_sizes: Sequence[int],
     is_checked: bool = False,
 ) -> None:
     """Write a checkpoint; when this returns it is on disk, and until then the one before it is.
 
     ``is_checked`` reads it back before it replaces the one before it. Raises :class:`UnreadableStateError` for a state
-    that no file can hold or give back, and :class:`CheckpointError` if the file cannot be written.
+    that no file can hold or give back, or that the optimizer as it was built, with so many parameters in each of its
+    groups (``group_sizes``), could not take; and :class:`CheckpointError` if the file cannot be written.
     """
+    if group_sizes_of(learner.optimizer) != list(group_sizes):
+        raise UnreadableStateError(
+            "this trial cannot be resumed if it is interrupted: its optimizer has got other groups of parameters",
+            hint="give it all groups when it is built, those that are trained later with a learning rate of 0",
+        )
     content = {
         "format": FORMAT,
         "spec_id": started.spec.id,
         "data_digest": started.data.digest,
         "epochs": [event_to_json(epoch) for epoch in epochs],
         "states": _states(learner),
+        "trained": [name for name, parameter in learner.model.named_parameters() if parameter.requires_grad],
         "random_states": _random_states(learner.acceleration.device),
         "times": asdict(times),
     }
@@ -135,6 +150,11 @@ def save(
         raise CheckpointError(f"the checkpoint {path} cannot be written: {reason}", hint=GOES_ON) from error
     except (pickle.PicklingError, AttributeError, TypeError) as error:  # of functions, locks and generators
         raise _unreadable(f"what cannot be saved ({first_line(error)})") from error
+
+
+def group_sizes_of(optimizer: Optimizer) -> list[int]:
+    """Return how many parameters each group of an optimizer has."""
+    return [len(group["params"]) for group in optimizer.param_groups]
 
 
 def _states(learner: Learner) -> dict[str, Any]:
@@ -173,6 +193,7 @@ def load(path: Path, *, spec_id: str, data_digest: str) -> Checkpoint:
         return Checkpoint(
             epochs=tuple(_epoch_events(content["epochs"])),
             states=content["states"],
+            trained=frozenset(content["trained"]),
             random_states=content["random_states"],
             times=Times(**content["times"]),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,18 +11,29 @@ if TYPE_CHECKING:
 
 def forget_compiled() -> None:
     """Forget what earlier trials compiled: torch silently stops compiling after a few variants of a function."""
-    import torch
-    from torch._dynamo.utils import counters
+    if _is_loaded():
+        import torch
+        from torch._dynamo.utils import counters
 
-    torch.compiler.reset()
-    counters.clear()
+        torch.compiler.reset()
+        counters.clear()
 
 
 def describe_compiled() -> str:
-    """Return what was compiled since :func:`forget_compiled`, such as ``torch.compile made 2 graphs``."""
+    """Return what was compiled since :func:`forget_compiled`, such as ``torch.compile made 2 graphs``; or nothing.
+
+    A plugin may compile a network of its own.
+    """
+    if not _is_loaded():
+        return ""
     from torch._dynamo.utils import counters
 
-    return describe(counters)
+    return describe(counters) if counters.get("frames") else ""
+
+
+def _is_loaded() -> bool:
+    """Tell whether Dynamo is loaded, which takes seconds: nothing was compiled without it."""
+    return "torch._dynamo.utils" in sys.modules
 
 
 def describe(counters: Mapping[str, Mapping[str, int]]) -> str:

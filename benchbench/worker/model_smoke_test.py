@@ -71,7 +71,12 @@ class _TriedModel:
 
     def check_training(self, batch_size: int) -> None:
         """Raise :class:`ModelError` if the model cannot be trained on a batch of this size."""
-        self.check_output(_copied(self.model), self.images[:batch_size], training=True)
+        images = self.images[:batch_size]
+        try:
+            self.check_output(_copied(self.model), images, training=True)
+        except BenchError:
+            # Something in the copy may still use the model, such as a hook that is a function.
+            self.check_output(self.model, images, training=True)
 
     def check_output(self, model: nn.Module, images: Tensor, *, training: bool) -> int:
         """Run the model, or a copy of it; return how many outputs it has, or raise an error that names the plugin."""

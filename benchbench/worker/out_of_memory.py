@@ -10,7 +10,7 @@ import torch
 from benchbench.errors import BenchError, TrialError, first_line
 from benchbench.worker.accelerate import give_back_memory, is_out_of_memory
 from benchbench.worker.batches import EVAL_BATCH_SIZE
-from benchbench.worker.seeds import random_states_kept
+from benchbench.worker.seeds import buffers_kept, random_states_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +58,8 @@ def _largest_eval_batch(learner: Learner, split: Batches) -> int:
     def evaluate(size: int) -> None:
         split.eval_batch_size = size
         images, _ = next(split.in_order())
-        with random_states_kept(learner.acceleration.device), learner.acceleration.context(images):
+        device = learner.acceleration.device
+        with random_states_kept(device), buffers_kept(learner.evaluated), learner.acceleration.context(images):
             learner.evaluated.eval()
             learner.evaluated(images)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from benchbench.worker.image_reading import ReadingMode, is_resident
 from benchbench.worker.model_smoke_test import smoke_test_model
 from benchbench.worker.out_of_memory import set_eval_batch_size
 from benchbench.worker.schedule import Schedule, WarmUp
-from benchbench.worker.seeds import seed_everything
+from benchbench.worker.seeds import random_states_kept, seed_everything
 from benchbench.worker.splits import TensorSplits
 from benchbench.worker.torch_settings import TorchSettings
 from benchbench.worker.train import Learner
@@ -276,7 +277,11 @@ class _Builder:
         acceleration = prove(self.acceleration.fitted(case), case, loss).applied(case)
         self.settings.restore("a training step")  # what plugins change in every step was named above, but for losses
         schedule = self._schedule(scheduler_plugin, optimizer)
-        average = None if spec.ema_decay is None else WeightAverage(model, spec.ema_decay, has_means=has_means)
+        average = None
+        if spec.ema_decay is not None:
+            average = WeightAverage(model, spec.ema_decay, has_means=has_means)
+            with random_states_kept(acceleration.device), acceleration.context():
+                average.check_independence(model, images[:2])
         best = BestWeights() if spec.select == "best_val" else None
         return Learner(model, optimizer, schedule, acceleration, clip_norm, average, best, loss)
 
@@ -312,6 +317,10 @@ class _Builder:
 
     def _optimizer(self, plugin: OptimizerPlugin, model: nn.Module) -> Optimizer:
         optimizer = _built(plugin, Optimizer, model)
+        closure = inspect.signature(optimizer.step).parameters.get("closure")
+        if closure is not None and closure.default is inspect.Parameter.empty:
+            problem = "its step() needs a closure, which the training loop does not give"
+            raise failure(plugin, problem, hint="use an optimizer whose step() takes the gradients that are there")
         self.settings.restore(f"optimizer {plugin.name}")
         return optimizer
 

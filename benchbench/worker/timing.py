@@ -20,6 +20,7 @@ from benchbench.protocol.messages import no_status
 from benchbench.protocol.timing_messages import Measurement, Round, TimingEnded, Warmed
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory
 from benchbench.worker.clock import Clock
+from benchbench.worker.compilation import forget_compiled
 from benchbench.worker.memory import Footprint
 from benchbench.worker.out_of_memory import memory_errors_named
 from benchbench.worker.setup import prepare
@@ -49,6 +50,7 @@ def time_variants(
     Raises a :class:`~benchbench.errors.BenchError` before the first warm-up if a variant cannot be trained, and a
     :class:`~benchbench.errors.TrialError` for what goes wrong after it.
     """
+    forget_compiled()
     with memory_errors_named():
         _rehearse(job, registry, heartbeat)
         give_back_memory()  # the device counts memory that torch keeps as used when it is asked whether images fit

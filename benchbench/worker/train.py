@@ -163,25 +163,28 @@ def fit(
 def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, heartbeat: BatchCounter) -> TrainPass:
     """Take one step for each batch, with dropout on."""
     learner.model.train()
+    if learner.average is not None:
+        # Some layers merge weights in eval mode. Those of the average are updated as they are in training.
+        learner.average.model.train()
     switch_mode(learner.optimizer, "train")
     total_loss = _zero(learner.acceleration.device)
     num_correct = torch.zeros_like(total_loss)
     num_images = 0
     steps = FinishedSteps.on(learner.acceleration.device, heartbeat.trained)
     for images, labels in batches:
-        learner.optimizer.zero_grad(set_to_none=True)
+        learner.optimizer.zero_grad()  # to None, by default; the zero_grad() of some optimizers has no parameters
         with learner.acceleration.context(images):
             logits = learner.forward(images)
             targets = fitting(labels, logits.shape[1])
+            num_correct += _num_correct(logits.detach(), targets)  # before the loss, which may change logits in place
             loss = learner.loss(logits.float(), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         learner.step()
         total_loss += loss.detach() * len(labels)
-        num_correct += _num_correct(logits.detach(), targets)
         num_images += len(labels)
         steps.queued()
     # The evaluation that follows needs the memory: gradients are as large as the weights.
-    learner.optimizer.zero_grad(set_to_none=True)
+    learner.optimizer.zero_grad()
     switch_mode(learner.optimizer, "eval")
     trained = TrainPass(loss=float(total_loss) / num_images, accuracy=float(num_correct) / num_images)
     steps.end()  # reading these numbers has waited for all of them

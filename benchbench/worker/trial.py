@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 import traceback
@@ -10,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from benchbench.data.split_checks import SPLIT_NAMES
 from benchbench.errors import BenchError, RunningElsewhereError, SpecError
@@ -21,7 +22,7 @@ from benchbench.records import file_names
 from benchbench.records.events import EpochFinished, Error, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.records.redaction import without_credentials
-from benchbench.records.state import GOES_ON
+from benchbench.records.state import GOES_ON, locked
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
 from benchbench.worker.artifacts import write_artifacts
@@ -69,11 +70,11 @@ def run_trial(
         with memory_errors_named():
             began = _began(job)
             acceleration = _acceleration(job, began)
-            if acceleration.compiled:
-                forget_compiled()
-            give_back_memory()
             clock = Clock(acceleration.synchronize)
             with clock.phase("load"):
+                forget_compiled()
+                gc.collect()  # a network that refers to itself, as by a hook that is its own method, goes only then
+                give_back_memory()
                 prepared = prepare(job, registry, acceleration, on_status=on_status)
         if not job.resume:
             stack.enter_context(_alone(job))
@@ -135,6 +136,7 @@ class _Trial:
     ) -> None:
         self._job = job
         self._prepared = prepared
+        self._group_sizes = checkpoint.group_sizes_of(prepared.learner.optimizer)
         self._began = began
         self._clock = clock
         self._heartbeat = heartbeat
@@ -250,6 +252,7 @@ class _Trial:
                     tuple(self._epochs),
                     started=self._prepared.started,
                     times=times,
+                    group_sizes=self._group_sizes,
                     is_checked=not self._has_saved,
                 )
         except UnreadableStateError as error:
@@ -269,8 +272,9 @@ class _Trial:
         with self._clock.phase("eval"):
             evaluations = {split_name: self._evaluate(split_name) for split_name in SPLIT_NAMES}
         final = final_of(self._prepared, [event.epoch for event in self._epochs], evaluations)
-        if learner.acceleration.compiled:
-            self._notes.append(describe_compiled())
+        compiled = describe_compiled()
+        if compiled:
+            self._notes.append(compiled)
         if self._job.artifacts != "none":
             self._on_status("writing artifacts")
             try:
@@ -295,19 +299,14 @@ class _Trial:
 @contextmanager
 def _alone(job: TrialJob) -> Iterator[None]:
     """Hold the lock of the trial: a worker of an earlier call may still be ending."""
-    folder = Path(job.folder).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / file_names.TRIAL_LOCK, timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise RunningElsewhereError(
-            "this trial is already running in another process", hint="bench runs list shows which trials run"
-        ) from None
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(Path(job.folder).parent / file_names.TRIAL_LOCK, timeout=LOCK_SECONDS))
+        except Timeout:
+            raise RunningElsewhereError(
+                "this trial is already running in another process", hint="bench runs list shows which trials run"
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 def _describe(error: Exception) -> Error:

@@ -10,6 +10,7 @@ import torch
 from torch.nn.modules.batchnorm import _NormBase
 
 from benchbench.errors import ModelError
+from benchbench.worker.seeds import buffers_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,24 @@ class WeightAverage:
         self.model = _copied(model).requires_grad_(False)
         self._decay = decay
         self._has_means = has_means
+
+    def check_independence(self, model: nn.Module, images: Tensor) -> None:
+        """Raise :class:`ModelError` if the average computes with weights of the ``model`` that it is a copy of.
+
+        A function that the network keeps is not copied, and still uses the layers that it was made with.
+        """
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        with buffers_kept(model), buffers_kept(self.model), torch.enable_grad():
+            self.model.eval()
+            logits = self.model(images)
+        if logits.requires_grad and any(
+            gradient is not None for gradient in torch.autograd.grad(logits.float().sum(), weights, allow_unused=True)
+        ):
+            raise ModelError(
+                "ema_decay needs a copy of the network, whose copy still computes with layers of the original: it keeps"
+                " a function that uses them",
+                hint="make the function a method, or leave ema_decay out",
+            )
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:

@@ -151,3 +151,8 @@ def test_an_augmentation_may_return_pixels_that_share_their_memory() -> None:
     ((images, labels),) = train.shuffled(seed=0, epoch=1)
     grey = split.images[labels].float().mean(1, keepdim=True) / 255
     torch.testing.assert_close(images, grey.expand_as(images))
+
+
+def test_no_evaluation_batch_is_a_single_image_unless_there_is_no_other() -> None:
+    sizes = [[len(images) for images, _ in batches(make_images(number)).in_order()] for number in (1, 65, 129, 130)]
+    assert sizes == [[1], [65], [64, 65], [64, 64, 2]]

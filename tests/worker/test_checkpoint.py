@@ -46,7 +46,8 @@ def step(learner: Learner, number: int) -> None:
 
 
 def save(path: Path, learner: Learner, *, is_checked: bool = True) -> None:
-    checkpoint.save(path, learner, (), started=started(), times=Times(), is_checked=is_checked)
+    sizes = checkpoint.group_sizes_of(learner.optimizer)
+    checkpoint.save(path, learner, (), started=started(), times=Times(), group_sizes=sizes, is_checked=is_checked)
 
 
 def load(path: Path) -> Checkpoint:
@@ -149,7 +150,7 @@ def test_a_state_that_cannot_be_read_back_is_found_when_it_is_written_and_the_ch
     made.optimizer.param_groups[0]["lr"] = np.float64(0.01)
     with pytest.raises(UnreadableStateError, match=r"its state holds numpy\S*scalar") as refused:
         save(path, made)
-    assert "numbers of Python" in refused.value.hint
+    assert "Python numbers" in refused.value.hint
     assert path.read_bytes() == kept
     assert list(tmp_path.iterdir()) == [path]
 

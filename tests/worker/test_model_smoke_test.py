@@ -162,3 +162,20 @@ def test_a_model_may_ask_for_gradients_in_its_training_pass() -> None:
     model = Masked()
     check(model)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+class FromHook(nn.Module):
+    """Takes its features from a hook, which is a function and so stays that of the original in a copy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.last = nn.Sequential(nn.Flatten(), nn.Linear(12, 8)), nn.Linear(8, 10)
+        self.backbone[1].register_forward_hook(lambda _, __, output: setattr(self, "features", output))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.backbone(x)
+        return self.last(self.features)  # type: ignore[no-any-return]
+
+
+def test_a_model_whose_copy_does_not_work_is_tried_itself() -> None:
+    check(FromHook())

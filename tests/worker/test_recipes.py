@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import torch
 from benchbench_plugins.cosine import Cosine
 from benchbench_plugins.sgd import SGD
@@ -14,6 +15,7 @@ from support.counters import LoneCounter
 from torch import nn
 from torch.nn import functional as F
 
+from benchbench.errors import ModelError
 from benchbench.worker.accelerate import Acceleration, Case, linear_products
 from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.lazy_gradient import FactoredGradient
@@ -27,8 +29,6 @@ from benchbench.worker.weight_average import WeightAverage, have_means
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    import pytest
 
     import benchbench as bb
 
@@ -327,3 +327,74 @@ def test_complex_weights_are_averaged_like_all_others() -> None:
     model.weight.data.fill_(1 + 1j)
     average.update(model)
     torch.testing.assert_close(average.model.weight.data, torch.full((2, 1), 0.1 + 0.1j))  # type: ignore[union-attr]
+
+
+class HeldByFunction(nn.Module):
+    """Has a function that uses its layers; a copy has the same function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 4)
+        self.stem = lambda images: self.first(images).relu()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.last(self.stem(images))  # type: ignore[no-any-return]
+
+
+class OwnGradient(nn.Module):
+    """Asks for the gradient of its images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(WIDTH, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.last(images.detach().requires_grad_())  # type: ignore[no-any-return]
+
+
+def test_a_network_whose_copy_would_use_its_layers_has_no_average() -> None:
+    images, _ = data(1)[0]
+    for model in (network(), OwnGradient()):
+        WeightAverage(model, 0.9, has_means=have_means(model)).check_independence(model, images)
+    model = HeldByFunction()
+    average = WeightAverage(model, 0.9, has_means=have_means(model))
+    with pytest.raises(ModelError, match="still computes with layers of the original") as caught:
+        average.check_independence(model, images)
+    assert "leave ema_decay out" in caught.value.hint
+
+
+class Merging(nn.Module):
+    """Adds its adapter to a frozen weight in eval mode, and takes it out again in training mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4, WIDTH), requires_grad=False)
+        self.adapter = nn.Parameter(torch.zeros(4, WIDTH))
+        self.is_merged = False
+
+    def train(self, mode: bool = True) -> Merging:  # noqa: FBT002 - as in torch
+        super().train(mode)
+        if mode == self.is_merged:
+            self.weight.data += -self.adapter.data if mode else self.adapter.data
+            self.is_merged = not mode
+        return self
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1) @ (self.weight if self.is_merged else self.weight + self.adapter).T
+
+
+def test_layers_that_merge_weights_in_eval_mode_are_averaged_as_they_are_in_training() -> None:
+    model = Merging().eval()  # as it is when it has been tried
+    optimizer = torch.optim.SGD([model.adapter], lr=0.1)
+    schedule = Schedule(Step().build(optimizer, num_epochs=2, steps_per_epoch=3), "epoch", None, WarmUp(0))
+    target = Learner(model, optimizer, schedule, PLAIN, None, WeightAverage(model, 0.5, has_means=have_means(model)))
+    mean = torch.zeros(4, WIDTH)
+
+    def average(*_: object) -> None:
+        mean.lerp_(model.adapter.detach(), 0.5)
+
+    optimizer.register_step_post_hook(average)
+    for _ in range(2):
+        train_epoch(target, data(3), heartbeat=LoneCounter())
+        found = evaluate(target, OneBatch(), heartbeat=LoneCounter(), keeps_logits=True)  # type: ignore[arg-type]
+        torch.testing.assert_close(found.logits, data(1)[0][0] @ (1 + mean).T)

@@ -182,6 +182,7 @@ def benchbench_models():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("workdir")
 def test_no_variable_of_the_environment_makes_fp32_less_precise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

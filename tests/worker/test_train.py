@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from benchbench.worker.accelerate import Acceleration
 from benchbench.worker.clock import Clock
 from benchbench.worker.finished_steps import FinishedSteps
 from benchbench.worker.splits import TensorSplit
-from benchbench.worker.train import Learner, NonFiniteLossError, evaluate, fit
+from benchbench.worker.train import Learner, NonFiniteLossError, evaluate, fit, train_epoch
 
 
 def small_model() -> nn.Module:
@@ -150,3 +151,28 @@ def test_steps_that_a_device_has_only_queued_do_not_count_as_progress() -> None:
     assert len(counted) == 4
     steps.end()
     assert len(counted) == 5
+
+
+def test_training_accuracy_is_that_of_the_logits_and_not_of_what_the_loss_makes_of_them() -> None:
+    """Margin losses lower the logit of the right class in place."""
+
+    def with_margin(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        logits[torch.arange(len(labels)), labels] -= 100
+        return F.cross_entropy(logits, labels)
+
+    images = list(batches(make_images(100)).in_order())
+    accuracies = []
+    for loss in (F.cross_entropy, with_margin):
+        torch.manual_seed(3)
+        target = replace(
+            learner(small_model(), SGD(lr=1e-12), acceleration=Acceleration(CPU, "fp32", "off")), loss=loss
+        )
+        accuracies.append(train_epoch(target, images, heartbeat=LoneCounter()).accuracy)
+    assert accuracies[0] == accuracies[1] > 0
+
+
+def test_an_optimizer_may_have_a_zero_grad_without_parameters() -> None:
+    target = learner(small_model(), SGD(lr=0.01))
+    zero_grad = target.optimizer.zero_grad
+    target.optimizer.zero_grad = lambda: zero_grad()  # type: ignore[method-assign] # noqa: PLW0108 - it takes nothing
+    assert run_fit(target, make_images(12))

@@ -502,3 +502,108 @@ def test_classes_of_any_name_reach_every_table(heartbeat: Heartbeat, tmp_path: P
     shown = io.StringIO()
     Console(file=shown, width=200).print(per_class_table(record))
     assert len(shown.getvalue().splitlines()) == len(ODD_CLASSES) + 2
+
+
+FREEZES = """
+import benchbench as bb
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+class FreezesRule(LambdaLR):
+    def step(self, epoch=None):
+        super().step(epoch)
+        if self.last_epoch == 1:
+            for weight in self.optimizer.param_groups[0]["params"][:2]:
+                weight.requires_grad_(False)
+
+class AddsGroup(LambdaLR):
+    def step(self, epoch=None):
+        super().step(epoch)
+        if self.last_epoch == 1:
+            self.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))], "initial_lr": 0.1})
+            self.lr_lambdas.append(self.lr_lambdas[0])
+            self.base_lrs.append(0.1)
+
+class Freezes(bb.Scheduler, name="freezes"):
+    adds: bool = bb.param(False, "whether it adds a group instead")
+
+    def build(self, optimizer, *, num_epochs, steps_per_epoch):
+        return (AddsGroup if self.adds else FreezesRule)(optimizer, lambda _: 1.0)
+
+class Closing(bb.Optimizer, name="closing"):
+    def build(self, model):
+        return torch.optim.LBFGS(model.parameters())
+
+@bb.hookimpl
+def benchbench_schedulers():
+    return [Freezes]
+
+@bb.hookimpl
+def benchbench_optimizers():
+    return [Closing]
+"""
+
+
+@pytest.fixture
+def freezing(tmp_path: Path) -> Registry:
+    (tmp_path / "freezes.py").write_text(FREEZES, encoding="utf-8")
+    return Registry.load([PLUGINS / "tiny.py", tmp_path / "freezes.py"])
+
+
+def test_weights_that_were_frozen_in_the_middle_are_so_after_an_interruption(
+    freezing: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    draft = {"scheduler": "freezes", "epochs": 3}
+    whole = list(run_trial(make_job(freezing, tmp_path, **draft), freezing, heartbeat=heartbeat))
+    job = make_job(freezing, tmp_path / "again", **draft)
+    begun = run_trial(replace(job, checkpoint_every_seconds=0), freezing, heartbeat=heartbeat)
+    started, *_ = [next(begun) for _ in range(4)]
+    begun.close()
+    resumed = list(run_trial(replace(job, resume=True), freezing, heartbeat=heartbeat))
+    assert curve([started, *resumed]) == curve(whole)
+
+
+def test_groups_of_parameters_that_are_added_in_training_cost_the_checkpoints_and_it_is_said(
+    freezing: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    job = make_job(freezing, tmp_path, scheduler={"name": "freezes", "adds": True})
+    *_, finished = run_trial(replace(job, checkpoint_every_seconds=0), freezing, heartbeat=heartbeat)
+    assert isinstance(finished, Finished)
+    assert any("its optimizer has got other groups of parameters" in note for note in finished.notes)
+
+
+def test_an_optimizer_that_needs_a_closure_is_refused(freezing: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
+    job = make_job(freezing, tmp_path, optimizer="closing")
+    with pytest.raises(BenchError, match=r"optimizer 'closing': its step\(\) needs a closure"):
+        next(run_trial(job, freezing, heartbeat=heartbeat))
+
+
+COMPILES = """
+import benchbench as bb
+import torch
+from torch import nn
+
+class Compiles(bb.Model, name="compiles"):
+    width: int = bb.param(8, "units")
+
+    def build(self, data):
+        hidden = nn.Linear(data.num_inputs, self.width)
+        network = nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), nn.Linear(self.width, data.num_classes))
+        return torch.compile(network, backend="eager")
+
+@bb.hookimpl
+def benchbench_models():
+    return [Compiles]
+"""
+
+
+@pytest.mark.slow
+def test_a_plugin_that_compiles_its_network_does_so_in_every_trial(heartbeat: Heartbeat, tmp_path: Path) -> None:
+    (tmp_path / "compiles.py").write_text(COMPILES, encoding="utf-8")
+    registry = Registry.load([tmp_path / "compiles.py"])
+    for width in range(8, 18):
+        draft = {"epochs": 1, "model": {"name": "compiles", "width": width}, "batch_size": 500}
+        *_, finished = run_trial(make_job(registry, tmp_path / str(width), **draft), registry, heartbeat=heartbeat)
+        assert isinstance(finished, Finished), finished
+        (note,) = [note for note in finished.notes if "torch.compile" in note]
+        assert "left" not in note

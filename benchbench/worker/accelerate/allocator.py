@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def give_back_memory() -> None:
     if malloc_trim is not None:
         malloc_trim(0)
     if torch.cuda.is_available():
+        gc.collect()  # copies of a network that refers to itself are on the device until then
         torch.cuda.empty_cache()
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()
