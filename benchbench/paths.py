@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of the errors that say that a disk is full, or a file too large."""
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Numbers of the errors that say that a file system has no locks, as some network drives."""
+
+_LOCAL = frozenset({"apfs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "jfs", "overlay", "tmpfs", "xfs", "zfs"})
+"""File systems of one machine."""
+
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _PARTIAL = ".partial"
 
@@ -26,7 +32,7 @@ def cache_folder() -> Path:
     """Return the base of our caches: ``BENCH_CACHE``, or the user's cache folder; it need not exist."""
     folder = os.environ.get("BENCH_CACHE")
     if folder:
-        return Path(folder)
+        return Path(folder).expanduser()
     import platformdirs
 
     ensure_home()
@@ -57,6 +63,15 @@ def _own_folder(path: Path) -> Path:
 def system_error(error: BaseException) -> OSError | None:
     """Return the system's error behind another: torch's zip writer raises its own while it handles a full disk."""
     return next((each for each in (error.__context__, error) if isinstance(each, OSError)), None)
+
+
+def is_on_local_disk(path: Path) -> bool:
+    """Tell whether a folder or file is on a disk that no other machine uses, as far as the system knows."""
+    import psutil
+
+    path = path.resolve()
+    mounts = [mount for mount in psutil.disk_partitions(all=True) if path.is_relative_to(mount.mountpoint)]
+    return bool(mounts) and max(mounts, key=lambda mount: len(mount.mountpoint)).fstype in _LOCAL
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -92,8 +107,10 @@ def is_partial(path: Path) -> bool:
 def replacing(path: Path, *, is_only_writer: bool = False) -> Iterator[BinaryIO]:
     """Give a file to write to, which takes the place of ``path`` when the block ends without an error.
 
-    With only one writer, the next process overwrites the partial file of one that was killed in the block.
+    With only one writer, the next process overwrites the partial file of one that was killed in the block. A symbolic
+    link stays, and the file that it leads to is replaced.
     """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process id would not be unique: two containers may share the folder.
     partial = path.with_name(f".{path.name}{'' if is_only_writer else f'.{uuid.uuid4().hex[:8]}'}{_PARTIAL}")

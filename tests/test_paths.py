@@ -72,3 +72,14 @@ def test_a_file_that_another_call_has_made_is_left_alone(tmp_path: Path) -> None
     create_whole(tmp_path / "file", b"theirs")
     assert (tmp_path / "file").read_bytes() == b"ours"
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    target, link = tmp_path / "elsewhere" / "report.html", tmp_path / "report.html"
+    target.parent.mkdir()
+    target.write_text("old", encoding="utf-8")
+    link.symlink_to(target)
+    write_atomically(link, "new")
+    assert link.is_symlink()
+    assert target.read_text(encoding="utf-8") == "new"
+    assert len(list(tmp_path.rglob("*"))) == 3

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import signal
 import sys
 import warnings
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+_WAIT_SECONDS = 1.0
+
+
 class LastingOutput(io.FileIO):
     """A file whose writes never fail: it keeps the first ``error``, and discards everything written after it."""
 
@@ -30,9 +34,12 @@ class LastingOutput(io.FileIO):
         """Write, or drop what can no longer be written."""
         if self.error is None:
             try:
-                return super().write(data)
+                while (written := super().write(data)) is None:  # it does not block, and its reader is slow
+                    select.select([], [self], [], _WAIT_SECONDS)
             except OSError as error:
                 self.error = error
+            else:
+                return written
         return memoryview(data).nbytes
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from benchbench.config.differences import describe_spec, varying
 from benchbench.errors import SpecError
 from benchbench.records.journal import ID_DIGITS, Journal
 from benchbench.records.sqlite_addresses import relative
-from benchbench.records.state import read_state, state_folder, write_state
+from benchbench.records.state import locked, read_state, state_folder, write_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,23 +31,14 @@ class GridLock:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the file's lock, so that no other call runs the same; raises :class:`SpecError` if one does."""
-        lock = FileLock(self._file("lock"), timeout=0)
-        try:
-            state_folder().joinpath("grids").mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            raise SpecError(
-                f"{self.path} is being run by another process", hint="bench runs list shows how far it is"
-            ) from None
-        except OSError as error:
-            raise SpecError(
-                f"the folder {state_folder()} cannot be written: {error.strerror}",
-                hint="start bench in a folder that you may write to, or set BENCH_STATE",
-            ) from error
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self._file("lock"), timeout=0))
+            except Timeout:
+                raise SpecError(
+                    f"{self.path} is being run by another process", hint="bench runs list shows how far it is"
+                ) from None
             yield
-        finally:
-            lock.release()
 
     def begin(self, specs: Sequence[Spec]) -> None:
         """Remember which trials the file has now."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from benchbench.data.download import ensure
 from benchbench.data.locations import DataPaths
 from benchbench.plugin.catalog import Catalog
+from benchbench.protocol.messages import Output, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from benchbench.executors import Executor
     from benchbench.plugin.description import Entry
     from benchbench.protocol.jobs import Resolved
-    from benchbench.protocol.messages import Status
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,14 @@ def resolve(drafts: Sequence[Draft], executor: Executor, settings: Settings, wat
     return Resolution(tuple(resolved), catalog, data_roots)
 
 
-def _show(status: Status, watcher: Watcher) -> None:
-    if status.total:
-        watcher.decoding(status.text, status.done, status.total)
-    else:
-        watcher.status(status.text)
+def _show(said: Status | Output, watcher: Watcher) -> None:
+    match said:
+        case Output():
+            watcher.note(said.text)
+        case Status(total=0):
+            watcher.status(said.text)
+        case Status():
+            watcher.decoding(said.text, said.done, said.total)
 
 
 def _find_images(entry: Entry, paths: DataPaths, watcher: Watcher) -> str:

@@ -111,6 +111,8 @@ def check_output(output: Path, *, example: str) -> None:
     """Raise :class:`~benchbench.errors.SpecError` for a file that cannot be written, before any work is done."""
     if output.is_dir():
         raise SpecError(f"-o {output} is a folder", hint=f"name a file in it, such as {output / example}")
+    if output.exists() and not output.is_file():  # to replace a device would take it from every program
+        raise SpecError(f"-o {output} is not a regular file", hint=f"name a file, such as {example}")
     if not output.parent.is_dir():
         raise SpecError(f"-o: there is no folder {output.parent}", hint="create it first, or choose another file")
     if not os.access(output.parent, os.W_OK):

@@ -8,14 +8,12 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from filelock import FileLock
-
 from benchbench.config.defaults import ArtifactLevel, default_experiment
 from benchbench.driver.settings import check_choice, check_output
 from benchbench.driver.watcher import Watcher
 from benchbench.records import results_file
 from benchbench.records.sqlite_addresses import sqlite_uri
-from benchbench.records.state import not_written, state_folder
+from benchbench.records.state import locked, state_folder
 from benchbench.tracking import Store
 from benchbench.tracking.exporting import Exported, export_runs
 from benchbench.tracking.importing import Imported, import_runs
@@ -101,17 +99,9 @@ def _variables(**values: str) -> Iterator[None]:
 @contextmanager
 def _alone(watcher: Watcher) -> Iterator[None]:
     """Let one process at a time import into this folder: concurrent imports would create the same run twice."""
-    lock = FileLock(state_folder() / "import.lock")
     watcher.status("waiting for another import")
-    try:
-        state_folder().mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise not_written(state_folder(), error) from error
-    try:
+    with locked(state_folder() / "import.lock"):
         yield
-    finally:
-        lock.release()
 
 
 def _progress(text: str, watcher: Watcher | None) -> Callable[[int, int], None]:

@@ -51,13 +51,13 @@ class Executor(Protocol):
         *,
         data_roots: Mapping[str, str],
         origins: Iterable[str],
-        hear: Callable[[Status], None] = lambda _: None,
+        hear: Callable[[Status | Output], None] = lambda _: None,
     ) -> list[Resolved]:
         """Return what the drafts mean with the plugins and images as they are now.
 
         ``data_roots`` are the files or folders of the images, by dataset. From now on workers load only the plugins of
-        these ``origins``. ``hear`` gets what the worker is busy with, such as decoding images. Raises what is wrong
-        with the first bad draft.
+        these ``origins``. ``hear`` gets what the worker is busy with, such as decoding images, and what plugins print.
+        Raises what is wrong with the first bad draft.
         """
 
     def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:

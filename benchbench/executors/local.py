@@ -75,11 +75,12 @@ class LocalExecutor(Executor):
         *,
         data_roots: Mapping[str, str],
         origins: Iterable[str],
-        hear: Callable[[Status], None] = lambda _: None,
+        hear: Callable[[Status | Output], None] = lambda _: None,
     ) -> list[Resolved]:
         """Return what the drafts mean with the plugins and images as they are now.
 
-        ``hear`` gets what the worker is busy with. Raises what is wrong with the first bad draft.
+        ``hear`` gets what the worker is busy with, and what plugins print. Raises what is wrong with the first bad
+        draft.
         """
         self._preparation = replace(self._preparation, origins=tuple(sorted(origins)))
         self._hire()
@@ -163,13 +164,13 @@ class LocalExecutor(Executor):
             with suppress(queue.Empty):
                 return self._heard.get(timeout=_WAKE_SECONDS)
 
-    def _next_resolved(self, hear: Callable[[Status], None]) -> tuple[Resolved, ...]:
+    def _next_resolved(self, hear: Callable[[Status | Output], None]) -> tuple[Resolved, ...]:
         while True:
             worker, answer = self._next_answer()
             match answer:
                 case None:
                     raise TrialError(worker.death().reason)
-                case Status():
+                case Status() | Output():
                     hear(answer)
                 case Refused():
                     raise answer.error

@@ -102,19 +102,20 @@ class RayExecutor(Executor):
         *,
         data_roots: Mapping[str, str],
         origins: Iterable[str],
-        hear: Callable[[Status], None] = lambda _: None,
+        hear: Callable[[Status | Output], None] = lambda _: None,
     ) -> list[Resolved]:
         """Return what the drafts mean with the plugins and images as they are now.
 
-        ``hear`` gets what the worker is busy with. Raises what is wrong with the first bad draft.
+        ``hear`` gets what the worker is busy with, and what plugins print. Raises what is wrong with the first bad
+        draft.
         """
         self._preparation = replace(self._preparation, origins=tuple(sorted(origins)))
         request = replace(self._preparation, drafts=tuple(drafts), data_roots=data_roots)
         try:
             for reference in self._submit([request], folder=""):
                 match decode(ray.get(reference)):
-                    case Status() as status:
-                        hear(status)
+                    case Status() | Output() as said:
+                        hear(said)
                     case Refused() as refused:
                         raise refused.error
                     case ResolvedSpecs() as specs:

@@ -119,6 +119,8 @@ class Writer:
             self._add(path, target, cleaned_json)
         elif name == file_names.PREDICTIONS:
             self._add(path, target, cleaned_predictions)
+        elif name == file_names.SPEC:
+            self._add(path, target, _cleaned_spec)
         else:
             self._add(path, target, _cleaned if path.suffix in _TEXTS else None)
 
@@ -277,6 +279,12 @@ def cleaned_predictions(text: str) -> str:
     for name, *rest in rows:
         writer.writerow([posixpath.relpath(name, common) if name.startswith("/") else name, *rest])
     return cleaned.getvalue()
+
+
+def _cleaned_spec(text: str) -> str:
+    """Return a spec as a TOML file without the folders of plugin files; paths that are parameters stay."""
+    lines = text.splitlines(keepends=True)
+    return "".join(_cleaned(line) if line.startswith("plugins = ") else without_credentials(line) for line in lines)
 
 
 def _cleaned(text: str) -> str:

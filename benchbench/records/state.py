@@ -6,15 +6,19 @@ import errno
 import logging
 import os
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from benchbench.errors import BenchError, SpecError, TrialError
-from benchbench.paths import write_atomically
+from benchbench.paths import NO_LOCKS, write_atomically
 from benchbench.records.json_adapter import json_adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _log = logging.getLogger(__name__)
 _named: set[Path] = set()
@@ -28,7 +32,7 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 def state_folder() -> Path:
     """Return the folder of our state: ``BENCH_STATE``, or ``.bench`` in the working folder."""
-    return Path(os.environ.get("BENCH_STATE") or ".bench")
+    return Path(os.environ.get("BENCH_STATE") or ".bench").expanduser()
 
 
 def read_state(path: Path, kind: type[T]) -> T | None:
@@ -50,12 +54,35 @@ def write_state(path: Path, value: object) -> None:
         raise not_written(path, error) from error
 
 
-def not_written(path: Path, error: OSError) -> BenchError:
-    """Return the error for state that cannot be written; a read-only folder needs another hint than a full disk."""
+def not_written(path: Path, error: OSError | NotImplementedError) -> BenchError:
+    """Return the error for state that cannot be written or locked; not only a full disk may be the reason."""
+    if isinstance(error, NotImplementedError) or error.errno in NO_LOCKS:
+        return SpecError(f"the file system of {path} has no locks", hint="set BENCH_STATE to a folder on another disk")
     message = f"{path} cannot be written: {error.strerror}"
     if error.errno in _READ_ONLY:
         return SpecError(message, hint="start bench in a folder that you may write to, or set BENCH_STATE")
     return TrialError(message, hint=GOES_ON)
+
+
+@contextmanager
+def locked(path: Path, *, timeout: float = -1) -> Iterator[None]:
+    """Hold a lock, whose folder is made if it is not there.
+
+    Raises :class:`filelock.Timeout` after so many seconds, with a negative number never, and what
+    :func:`not_written` returns.
+    """
+    lock = FileLock(path, timeout=timeout)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        raise not_written(path.parent, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def pass_over(path: Path, reason: str) -> None:
@@ -75,8 +102,7 @@ def folder_id(*, is_made: bool = False) -> str:
         known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
         if known or not is_made:
             return known
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # another call may be making one
+        with locked(path.with_suffix(".lock")):  # another call may be making one
             if not path.exists():
                 write_atomically(path, uuid.uuid4().hex.encode())
         return path.read_text(encoding="utf-8").strip()

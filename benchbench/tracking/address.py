@@ -124,8 +124,9 @@ def _check_scheme(uri: str, scheme: str) -> None:
     plugins = importlib.metadata.entry_points(group="mlflow.tracking_store").names
     known = {*_SCHEMES, *_DATABRICKS, *plugins}
     if uri not in known and scheme not in known:
+        shown = without_credentials(uri).rpartition("@")[2]  # without a scheme, a user's name looks like one
         raise TrackingError(
-            f"the tracking URI {without_credentials(uri)!r} is of a kind that MLflow does not support: {scheme}",
+            f"the tracking URI {shown!r} is of a kind that MLflow does not support",
             hint=closest(scheme, known) or "such as http://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE",
         )
 
@@ -259,7 +260,9 @@ def _proxy_hint(address: str) -> str:
 
 def _has_login_of_its_own() -> bool:
     """Tell whether MLflow signs its requests in a way that this one, which only asks for an answer, does not."""
-    return bool(os.environ.get("MLFLOW_TRACKING_AUTH") or os.environ.get("MLFLOW_TRACKING_AWS_SIGV4"))
+    of_plugins = importlib.metadata.entry_points(group="mlflow.request_header_provider")
+    names = ("MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_AWS_SIGV4")
+    return bool(of_plugins) or any(map(os.environ.get, names))
 
 
 def _login() -> tuple[str, str] | None:
@@ -286,6 +289,6 @@ def _token() -> dict[str, str]:
 
 
 def _trust() -> bool | str:
-    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() == "true":
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
         return False
     return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True

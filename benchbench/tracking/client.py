@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.paths import create_whole, ensure_home
+from benchbench.paths import create_whole, ensure_home, is_on_local_disk
 from benchbench.records.sqlite_addresses import sqlite_path, with_path
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def make_database(tracking_uri: str) -> None:
 
     MLflow makes it table by table, in seconds, and can never use one if it was killed meanwhile. So we make it
     elsewhere, and a call that ends early, over a typo for example, leaves nothing beside the user's files. With a
-    write-ahead log, `mlflow ui` reads while we write, and a commit waits for the disk once instead of three times.
+    write-ahead log, `mlflow ui` reads while we write, and a commit waits for the disk once instead of three times. But
+    its users must all be on one machine (https://sqlite.org/wal.html), so a network drive gets none.
     """
     path = sqlite_path(tracking_uri)
     if path is None or path.exists():
@@ -81,8 +82,9 @@ def make_database(tracking_uri: str) -> None:
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         new_file = Path(folder) / path.name
         mlflow_client(with_path(tracking_uri, new_file)).search_experiments()
-        with closing(sqlite3.connect(new_file)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
+        if is_on_local_disk(path.parent):
+            with closing(sqlite3.connect(new_file)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
         create_whole(path, new_file.read_bytes())  # unless another call was faster
 
 

@@ -51,14 +51,13 @@ class Delivery:
             self._status = "RUNNING"
         new = events[self._num_events :]
         params, tags = self._send_facts(new)
-        points = list(self._points(new))
+        # First the numbers: a store may have no room for the files, or refuse them.
+        self._send_values(params, tags, list(self._points(new)))
+        self._num_events = len(events)
         if record.status != "running":
             self._send_files(record, artifacts)
-            tags |= self._end_tags(record)
-        self._send_values(params, tags, points)
-        if record.status != "running":
+            self._send_values({}, self._end_tags(record), [])
             self._client.set_terminated(self.run.run_id, status=_STATUS[record.status], end_time=record.ended_ms)
-        self._num_events = len(events)
         return True
 
     def _points(self, events: list[Event]) -> Iterator[Point]:
@@ -87,7 +86,18 @@ class Delivery:
             elif path.is_file() and not is_partial(path):
                 self._client.log_artifact(self.run.run_id, str(path))
         if (model / file_names.MODEL_DESCRIPTION).is_file():  # else a worker was killed while it wrote the model
-            logged_models.send(self._client, self.run, record, folder=model)
+            self._send_model(record, model)
+
+    def _send_model(self, record: Record, folder: Path) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            logged_models.send(self._client, self.run, record, folder=folder)
+        except MlflowException as error:
+            if error.error_code != "ENDPOINT_NOT_FOUND":
+                raise
+            # A server before MLflow 3 knows models only as files of a run.
+            self._client.log_artifacts(self.run.run_id, str(folder), folder.name)
 
     def _end_tags(self, record: Record) -> dict[str, str]:
         tags = run_data.end_tags(record)

@@ -159,10 +159,14 @@ def _make(client: MlflowClient, uri: str, name: str) -> Experiment:
 def _artifact_location(uri: str) -> str | None:
     """Return where an experiment keeps its files if MLflow's own choice would be wrong.
 
-    MLflow takes the path of the working folder for one that is quoted, as in a URL.
+    MLflow takes ``mlruns/`` in the working folder, wherever the database is, and its path for one that is quoted, as in
+    a URL.
     """
-    folder = Path.cwd()
-    if uri.startswith(("http://", "https://")) or "%" not in str(folder):
+    if uri.startswith(("http://", "https://")):
+        return None
+    database = sqlite_addresses.sqlite_path(uri)
+    folder = database.resolve().parent if database else Path.cwd()
+    if folder == Path.cwd() and "%" not in str(folder):
         return None
     return sqlite_addresses.quoted(folder / "mlruns" / uuid.uuid4().hex[:8])
 

@@ -78,7 +78,7 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
     # What stands here until the grid ends for the first time; afterwards its description does.
     note = {run_data.NOTE_TAG: question} if question else {}
     tags = identity | {run_data.KIND_TAG: "grid"} | note
-    run = client.create_run(experiment_id, run_name=name, tags=tags)
+    run = client.create_run(experiment_id, run_name=run_data.shortened_name(name), tags=tags)
     return str(run.info.run_id)
 
 

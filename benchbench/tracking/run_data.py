@@ -44,7 +44,12 @@ _MAX_DIGEST_CHARACTERS = 36
 def run_name(spec: Spec, varied: str = "") -> str:
     """Return a name such as ``alexnet-sgd-tinyimage10-s0 lr=0.01``: what varies in its grid comes last."""
     name = f"{spec.model.name}-{spec.optimizer.name}-{spec.dataset.name}-s{spec.seed}"
-    return f"{name} {varied}".strip()[:_MAX_NAME_CHARACTERS]
+    return shortened_name(f"{name} {varied}".strip())
+
+
+def shortened_name(name: str) -> str:
+    """Return as much of a run's name as MLflow takes."""
+    return name[:_MAX_NAME_CHARACTERS]
 
 
 def params(spec: Spec) -> dict[str, str]:

@@ -101,7 +101,7 @@ def _create(store: Store, name: str, call: TimedCall, tags: Mapping[str, str]) -
     run = store.client.create_run(
         store.experiment_id,
         start_time=call.timing.warmed[0].started.timestamp_ms,
-        run_name=name,
+        run_name=run_data.shortened_name(name),
         tags={**tags, run_data.KIND_TAG: KIND},
     )
     run_id: str = run.info.run_id

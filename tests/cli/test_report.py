@@ -130,6 +130,7 @@ def test_an_experiment_without_a_grid_keeps_no_report(tmp_path: Path) -> None:
         (("bensh",), "did you mean 'bench'?"),
         (("unfinished",), "no trial has finished: 1 failed"),
         (("bench", "-o", "."), "-o . is a folder"),
+        (("bench", "-o", "/dev/null"), "-o /dev/null is not a regular file"),
         (("bench", "-o", "nowhere/report.html"), "there is no folder nowhere"),
         (("bench", "-o", "rates.toml/report.html"), "there is no folder rates.toml"),
         (("bench", "--metric", "test_acuracy"), "did you mean 'test_accuracy'?"),

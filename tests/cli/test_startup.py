@@ -5,11 +5,13 @@ Each was tried on ``bench`` as its reporter came upon it.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ import pytest
 from support.commands import PROGRAM, Bench
 from support.paths import PLUGINS
 
+from benchbench.cli.startup import LastingOutput
 from benchbench.config.spec import Draft, read_settings
 from benchbench.executors.worker_process import last_state
 from benchbench.plugin.registry import Registry
@@ -196,3 +199,23 @@ def test_a_plugin_file_named_in_several_ways_is_one_plugin(bench: Bench) -> None
     assert done.returncode == 0, done.stderr
     names = [entry["name"] for entry in json.loads(done.stdout)["plugins"]]
     assert names.count("tiny") == 1
+
+
+def test_a_reader_that_is_slow_gets_everything_also_from_a_stream_that_does_not_block() -> None:
+    """As some programs leave a terminal: https://github.com/nodejs/node/issues/14752."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    text, got = b"x" * 1_000_000, bytearray()
+
+    def take() -> None:
+        while len(got) < len(text):
+            time.sleep(0.001)
+            got.extend(os.read(read, 50_000))
+
+    reader = threading.Thread(target=take)
+    reader.start()
+    with io.BufferedWriter(LastingOutput(write, "w")) as stream:
+        stream.write(text)
+    reader.join()
+    os.close(read)
+    assert got == text

@@ -18,7 +18,7 @@ from benchbench.config.spec import Draft
 from benchbench.errors import SpecError
 from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TrialJob
-from benchbench.protocol.messages import Died, Output, Refused
+from benchbench.protocol.messages import Died, Output, Refused, Status
 from benchbench.records.events import Failed, Finished
 from benchbench.records.record import Record
 
@@ -75,6 +75,16 @@ def test_what_a_plugin_prints_is_output_and_never_an_answer(executor: LocalExecu
     messages = [message for _, message in executor.run(jobs(executor, tmp_path, unruly("talks")))]
     assert isinstance(messages[-1], Finished)
     assert any(isinstance(message, Output) and "a plugin may well print" in message.text for message in messages)
+
+
+def test_what_a_plugin_prints_while_its_images_are_read_is_heard(tmp_path: Path) -> None:
+    file = str(PLUGINS / "loud_images.py")
+    said: list[Status | Output] = []
+    given = Draft.from_toml({"model": "tiny", "dataset": "loud_images", "augmentation": "none"})
+    with LocalExecutor(plugin_files=[*PLUGIN_FILES, file]) as executor:
+        roots = {"loud_images": str(tmp_path)}
+        executor.resolve([given], data_roots=roots, origins=[*NEEDED, file], hear=said.append)
+    assert Output("left out 40 files") in said
 
 
 def test_a_killed_worker_is_reported_and_replaced(executor: LocalExecutor, tmp_path: Path) -> None:

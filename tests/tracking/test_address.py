@@ -93,6 +93,17 @@ def test_a_database_in_memory_is_refused(uri: str) -> None:
         ("postgresql+psycopg2://u:a/b?c#d'e@host/db", "postgresql+psycopg2://host/db"),
         ("cannot reach https://token@host: gone", "cannot reach https://host: gone"),
         ("mysql://host/db?user=a&password=b&x=1", "mysql://host/db?user=a&password=***&x=1"),
+        ("https://host/set.zip?sig=a%2Fb&x=1", "https://host/set.zip?sig=***&x=1"),
+        ("https://host/set.zip?x=1&X-Amz-Signature=ab", "https://host/set.zip?x=1&X-Amz-Signature=***"),
+        (
+            "https://host?access_token=a&api_key=b&sslpassword=c",
+            "https://host?access_token=***&api_key=***&sslpassword=***",
+        ),
+        (
+            "mssql+pyodbc:///?odbc_connect=UID%3Dann%3BPWD%3Dse%2Fcret%3BServer%3Dx",
+            "mssql+pyodbc:///?odbc_connect=UID%3Dann%3BPWD%3D***%3BServer%3Dx",
+        ),
+        ("Driver={x};Uid=ann;Pwd=secret;Server=x", "Driver={x};Uid=ann;Pwd=***;Server=x"),
         ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
         ("mail me@example.org", "mail me@example.org"),
     ],
@@ -193,3 +204,9 @@ def test_the_login_in_mlflows_file_is_used(
         threading.Thread(target=server.handle_request, daemon=True).start()
         find_store(f"http://127.0.0.1:{server.server_port}")
     assert logins == [f"Basic {base64.b64encode(f'ann:{password}'.encode()).decode()}"]
+
+
+def test_a_password_before_a_host_without_a_scheme_is_not_shown() -> None:
+    with pytest.raises(TrackingError, match="'host:5000' is of a kind that MLflow does not support") as caught:
+        find_store("ann:secret@host:5000")
+    assert "secret" not in f"{caught.value.message} {caught.value.hint}"

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND
 from support import journals
 from support.classifiers import classifier
 from torch import nn
@@ -20,6 +26,7 @@ from benchbench.errors import TrackingError
 from benchbench.records.grid_end import GridEnd
 from benchbench.report.provenance import write_provenance
 from benchbench.tracking import Store, is_delivered
+from benchbench.tracking.client import make_database
 from benchbench.worker.model_export import save_model
 
 if TYPE_CHECKING:
@@ -395,3 +402,56 @@ def test_a_grid_whose_run_was_deleted_keeps_no_other_from_ending(store: Store, w
     store.close_parents()
     assert store.client.get_run(other).info.status == "FINISHED"
     assert GridEnd.all() == []
+
+
+def test_numbers_arrive_though_the_files_are_refused(
+    store: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("Access Denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.client, "log_artifact", refuse)
+        with pytest.raises(TrackingError, match="Access Denied"):
+            store.deliver(journal)
+    (run,) = store.client.search_runs([store.experiment_id])
+    assert run.data.metrics["test_accuracy"] == journals.finished().final.test_accuracy
+    assert run.info.status == "RUNNING"
+    before = run.data.metrics
+    store.deliver(journal)
+    (run,) = store.client.search_runs([store.experiment_id])
+    assert (run.info.status, run.data.metrics) == ("FINISHED", before)
+    assert len(store.client.get_metric_history(run.info.run_id, "val_loss")) == 3
+
+
+def test_a_server_that_knows_no_models_of_their_own_keeps_the_model_among_the_files(
+    store: Store, journal: Journal, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise MlflowException("API request failed with error code 404", error_code=ENDPOINT_NOT_FOUND)
+
+    shutil.copytree(model_folder, journal.artifacts / "model")
+    monkeypatch.setattr(store.client, "search_logged_models", unknown)
+    run = store.deliver(journal)
+    assert store.client.get_run(run.run_id).info.status == "FINISHED"
+    assert "model/MLmodel" in set(walk(store.client, run.run_id))
+
+
+def test_files_lie_beside_their_database_wherever_a_command_is_called(workdir: Path, empty_database: Path) -> None:
+    (workdir / "results").mkdir()
+    shutil.copy(empty_database, workdir / "results" / "all.db")
+    opened = Store.open(f"sqlite:///{workdir}/results/all.db")
+    location = opened.client.get_experiment(opened.experiment_id).artifact_location
+    assert location.startswith(f"{workdir}/results/mlruns/")
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("ext4", "wal"), ("nfs4", "delete")])
+def test_a_database_on_a_network_drive_has_no_write_ahead_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, mode: str
+) -> None:
+    """SQLite's works only if all who use it are on one machine: https://sqlite.org/wal.html."""
+    mounts = [SimpleNamespace(mountpoint="/", fstype="ext4"), SimpleNamespace(mountpoint=str(tmp_path), fstype=kind)]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)  # noqa: A006 - as in psutil
+    make_database(f"sqlite:///{tmp_path}/mlflow.db")
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == (mode,)

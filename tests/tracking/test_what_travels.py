@@ -150,6 +150,15 @@ def test_credentials_in_a_parameter_stay_at_home(here: Store, tmp_path: Path) ->
     assert not any("secret" in text for text in texts)
 
 
+def test_a_spec_travels_with_the_paths_that_are_its_parameters(tmp_path: Path) -> None:
+    """Without them, it would be the spec of another trial."""
+    spec = f'plugins = ["{tmp_path}/tiny.py"]\n[model]\nweights = "/data/w.safetensors"\nfiles = "*/train/*.png"\n'
+    (tmp_path / "spec.toml").write_text(spec, encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "one.bench", "w") as archive:
+        results_file.Writer(archive).artifact("1", "spec.toml", tmp_path / "spec.toml")
+        assert archive.read("runs/1/artifacts/spec.toml").decode() == spec.replace(f"{tmp_path}/", "")
+
+
 def test_where_a_model_lay_stays_at_home(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "MLmodel").write_text(f"artifact_path: {tmp_path}/mlruns/1/models/m-1/artifacts\nrun_id: 1\n")
