@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 GRID = """
-question = "Is my-net as good as AlexNet?"
+question = "Is my-net as good as a ResNet?"
 dataset = { name = "synthetic", num_train = 64, num_val = 32, num_test = 32, height = 64, width = 64, image_size = 64 }
-model = { grid = ["alexnet", "my-net"] }
+model = { grid = ["cifar_resnet", "my-net"] }
 optimizer = { name = "adam", lr = 0.001 }
 epochs = 1
 batch_size = 32
@@ -47,7 +47,7 @@ def test_a_foreign_package_is_installed_compared_and_removed(
     bench.write("grid.toml", GRID)
     succeed(bench("grid", "grid.toml", "--jobs", "2", "--artifacts", "none"))
     origins = {run.data.tags["benchbench.plugin.model"] for run in bench.runs()}
-    assert origins == {"benchbench:alexnet", "benchbench-my-net:my-net"}
+    assert origins == {"benchbench:cifar_resnet", "benchbench-my-net:my-net"}
     assert "my-net" in succeed(bench("compare"))
 
     virtual_environment.pip("uninstall", "benchbench-my-net")

@@ -1,17 +1,10 @@
-"""How modules are started in processes of their own."""
+"""What processes that were started say."""
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
-from benchbench.processes import last_line, module_command
-
-
-def test_a_module_is_run_by_this_interpreter_without_the_working_folder() -> None:
-    assert module_command("a.b", "c") == [sys.executable, "-P", "-m", "a.b", "c"]
-    assert module_command("a.b", is_unbuffered=True) == [sys.executable, "-P", "-u", "-m", "a.b"]
+from benchbench.processes import last_line
 
 
 @pytest.mark.parametrize(

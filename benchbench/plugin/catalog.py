@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from benchbench.plugin.registry import Registry
 
 KEPT_CATALOGS = 16
-"""How many catalogs the cache keeps; each change of a plugin makes another one."""
+"""How many catalogs the cache keeps, those used last; each change of a plugin makes another one."""
 
 
 @dataclass(frozen=True)
@@ -190,9 +191,13 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 
 def _read_kept(path: Path) -> Catalog | None:
     try:
-        return Catalog.from_json(json.loads(path.read_bytes()))
+        catalog = Catalog.from_json(json.loads(path.read_bytes()))
+        with suppress(OSError):  # a cache that may only be read
+            os.utime(path)  # what is used is kept
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+    else:
+        return catalog
 
 
 def _keep(catalog: Catalog, path: Path) -> None:

@@ -6,14 +6,13 @@ import json
 import os
 import re
 import shlex
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.commands import PROGRAM, Bench
+from support.commands import Bench, call
 from support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -120,9 +119,7 @@ def follow_the_page(folder: Path) -> dict[str, str]:
         if RUN_ID in words:
             (run_id,) = re.findall(r"^next: bench predict (\w+) ", told["run resnet"], re.MULTILINE)
             words = [run_id if word == RUN_ID else word for word in words] + ["--json"]
-        done = subprocess.run(
-            [PROGRAM, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
+        done = call(*words, folder=folder, environment=environment)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         name = " ".join(words[:2]) if "--dry-run" not in words else "dry run"
         told[name] = done.stdout

@@ -82,7 +82,7 @@ class Moment:
     victim: str
 
     def strike(self, bench: Bench, process: subprocess.Popen[str]) -> bool:
-        """Wait for the moment and kill; return whether the call had not ended by then."""
+        """Wait for the moment and kill; return whether there was somebody to kill."""
         while not SIGNS[self.phase](bench):
             if process.poll() is not None:
                 return False
@@ -95,7 +95,7 @@ class Moment:
             process.kill()
         for victim in victims[: 1 if self.victim == "worker" else None]:
             victim.kill()
-        return True
+        return bool(victims) or self.victim != "worker"
 
 
 def moments(number: int, *, seed: int) -> list[Moment]:
@@ -121,6 +121,7 @@ def insist(bench: Bench, command: tuple[object, ...], strikes: list[Moment]) -> 
         history.append(f"exit {process.returncode} {errors[-500:]}")
         assert "Traceback" not in errors, history
         if process.returncode == 0 or (command[0] == "run" and is_over(bench)):
+            assert any(line.endswith(": hit") for line in history), history
             return history
     pytest.fail("\n".join(["never finished", *history]))
 
@@ -241,6 +242,7 @@ def test_nothing_is_left_running_when_the_driver_is_killed(tmp_path: Path, cache
         assert process.poll() is None
         time.sleep(POLL_SECONDS)
     children = workers(process)
+    assert children
     process.kill()
     process.communicate()
     assert not psutil.wait_procs(children, timeout=20)[1]

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FREE_PREFIXES = ("BENCH_", "KMP_", "MLFLOW_", "OMP_", "PYTEST_", "PYTHONPATH")
 """Variables that change nothing about an import, except for the paths of modules, which a fork adds itself."""
 
+LEFT_BY_TESTS = ("BENCHBENCH_LOOSE_PLUGINS", "PYTHONBREAKPOINT", "RAY_")
+"""Variables that plugins and Ray set in the process of the tests: without them here, no later call would be a fork."""
+
 PRELOADED = """
 benchbench.cli.main benchbench.driver.compare benchbench.driver.grid benchbench.driver.predict benchbench.driver.report
 benchbench.driver.run benchbench.driver.time benchbench.driver.transfer benchbench.report.figures
@@ -41,7 +44,7 @@ def fits(environment: Mapping[str, str]) -> bool:
     if sys.platform != "linux" or any(name.startswith("COVERAGE_PROCESS") for name in environment):
         return False
     differing = dict(set(environment.items()) ^ set(_server_environment().items()))
-    return all(name.startswith(FREE_PREFIXES) for name in differing)
+    return all(name.startswith((*FREE_PREFIXES, *LEFT_BY_TESTS)) for name in differing)
 
 
 def call(

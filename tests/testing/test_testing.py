@@ -272,7 +272,7 @@ class Forgetful(bb.Optimizer, name="forgetful"):
     [
         (Still(), "a step changes no parameter"),
         (Uphill(), "do not lower the loss"),
-        (Forgetful(), "the next step changes 0.weight otherwise"),
+        (Forgetful(), "the next step changes 0.weight differently"),
     ],
 )
 def test_a_broken_optimizer_is_named_for_what_is_wrong(optimizer: bb.Optimizer, sentence: str) -> None:
