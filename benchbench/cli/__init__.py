@@ -9,7 +9,7 @@
     printed_answer.py  prints the answer of a comparison and its interval plot
     progress_bars.py   bars at the bottom of the terminal: what is being done, and how long it may take
     startup.py         sets up standard streams, SIGHUP, SIGTERM and warnings before a command runs
-    progress.py        shows trials and timings while they run
+    displays.py        shows trials and timings while they run
     run.py             bench run
     grid.py            bench grid
     time.py            bench time

@@ -71,7 +71,7 @@ def fetch_dataset(
     """Download a dataset; an interrupted download is resumed."""
     from rich.console import Console
 
-    from benchbench.cli.progress import Display
+    from benchbench.cli.displays import Display
     from benchbench.data.download import fetch
     from benchbench.data.locations import data_folder
 
@@ -175,7 +175,7 @@ def _open(
 def _progress_bar(name: str) -> Iterator[Progress]:
     from rich.console import Console
 
-    from benchbench.cli.progress import Display
+    from benchbench.cli.displays import Display
 
     with Display(Console(stderr=True)) as display, redirect_stdout(sys.stderr):
         yield partial(display.decoding, f"decoding {name}")

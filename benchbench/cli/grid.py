@@ -87,8 +87,8 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """Run the trials of FILE: skip finished ones, resume interrupted ones, and run the rest."""
     from rich.console import Console
 
+    from benchbench.cli.displays import GridDisplay
     from benchbench.cli.output import print_json
-    from benchbench.cli.progress import GridDisplay
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.grid import grid as train
     from benchbench.driver.interrupts import Interrupted
@@ -160,15 +160,15 @@ def show_trials(result: GridResult) -> None:
 
 def show_decisions(result: GridResult) -> None:
     """Print what an adaptive design came to."""
-    if result.course is None or result.status == "killed":
+    if result.progress is None or result.status == "killed":
         return
     from benchbench.cli.output import print_lines
     from benchbench.cli.printed_answer import print_answer
     from benchbench.compare.adaptive import summary
 
-    if result.course.comparisons:
-        print_answer(result.course.comparison, "table")
-    print_lines(summary(result.course, len(result.trials)), "table")
+    if result.progress.comparisons:
+        print_answer(result.progress.comparison, "table")
+    print_lines(summary(result.progress, len(result.trials)), "table")
 
 
 def show_next_commands(result: GridResult, of_file: Path | None, experiment: str, *, again: bool, fresh: bool) -> None:
@@ -206,8 +206,8 @@ def _how_to_go_on(*, again: bool, fresh: bool) -> str:
 def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:
     """Return the trials of this call, or for a dry run the plan of all, as plain data."""
     trials = map(_planned, result.trials) if dry_run else map(_trial, filter(lambda one: one.is_new, result.trials))
-    course = {"decide": result.course.to_json()} if result.course else {}
-    answer = {"grid": result.name, "trials": list(trials), **course}
+    design = {"decide": result.progress.to_json()} if result.progress else {}
+    answer = {"grid": result.name, "trials": list(trials), **design}
     if dry_run:
         return answer
     run_id = result.run.run_id if result.run else None

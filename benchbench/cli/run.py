@@ -115,8 +115,8 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """
     from rich.console import Console
 
+    from benchbench.cli.displays import RunDisplay
     from benchbench.cli.output import print_json
-    from benchbench.cli.progress import RunDisplay
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.interrupts import Interrupted
     from benchbench.driver.run import run as train

@@ -111,8 +111,8 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     """
     from rich.console import Console
 
+    from benchbench.cli.displays import TimingDisplay
     from benchbench.cli.output import print_json
-    from benchbench.cli.progress import TimingDisplay
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.interrupts import Interrupted
     from benchbench.driver.time import time as measure

@@ -39,8 +39,8 @@ def export(
     """Write the trials, grids and timings of an experiment into one file, without paths or credentials."""
     from rich.console import Console
 
+    from benchbench.cli.displays import Display
     from benchbench.cli.output import print_json
-    from benchbench.cli.progress import Display
     from benchbench.driver.transfer import export_results
 
     with Display(Console(stderr=True, highlight=False)) as display:
@@ -70,8 +70,8 @@ def import_(
     """Import exported runs into this folder's store. Runs that are there change only if FILE has more of them."""
     from rich.console import Console
 
+    from benchbench.cli.displays import Display
     from benchbench.cli.output import next_command, print_json
-    from benchbench.cli.progress import Display
     from benchbench.driver.transfer import import_results
     from benchbench.records import results_file
 

@@ -86,17 +86,17 @@ def plan_line(plan: Sequence[Planned], *, num_jobs: int, is_most: bool = False) 
     return ", ".join(parts)
 
 
-def look_lines(course: AdaptiveProgress) -> list[str]:
+def look_lines(progress: AdaptiveProgress) -> list[str]:
     """Return lines on the design before the first look, and on the outcome of the last look after it."""
-    number = len(course.comparisons)
-    looks, configurations = course.design.looks, course.design.num_configurations
+    number = len(progress.comparisons)
+    looks, configurations = progress.design.looks, progress.design.num_configurations
     if not number:
         steps = ", ".join(map(str, looks[:-1]))
         return [f"looks after {steps} and {looks[-1]} seeds of {configurations} configurations"]
     ended = [
         f"  {decision.outcome}: {name}, {metric}"
-        for (name, metric), decision in course.decisions.items()
+        for (name, metric), decision in progress.decisions.items()
         if decision.look == number and decision.outcome != "open"
     ]
-    num_open = len(course.of_outcome("open"))
+    num_open = len(progress.of_outcome("open"))
     return [f"look {number} of {len(looks)}, {looks[number - 1]} seeds: {num_open} comparison(s) open", *ended]

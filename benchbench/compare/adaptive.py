@@ -17,8 +17,9 @@ from benchbench.compare.learning import ENDED
 from benchbench.compare.metric_values import Metric
 from benchbench.compare.sequential_tests import Decision, Evidence, Looks, fixed_seeds
 from benchbench.compare.verdicts import POINTS, Verdict, direction, not_compared
+from benchbench.config.compare_section import is_of_target
 from benchbench.errors import SpecError
-from benchbench.records.metric_names import TEST_ACCURACY, is_of_target
+from benchbench.records.metric_names import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

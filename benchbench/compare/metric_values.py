@@ -18,6 +18,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+from benchbench.config.compare_section import is_of_target
 from benchbench.errors import SpecError, closest
 from benchbench.records.metric_names import (
     OF_AN_EPOCH,
@@ -27,7 +28,6 @@ from benchbench.records.metric_names import (
     class_slugs,
     final_values,
     is_fraction,
-    is_of_target,
     target_names,
 )
 

@@ -63,6 +63,11 @@ class Expected(Table):
     source: str = ""
 
 
+def is_of_target(metric: str) -> bool:
+    """Tell whether a metric is the epochs or the seconds to a target, of which a trial may have no value."""
+    return metric.startswith(("epochs_to_", "seconds_to_"))
+
+
 def read_comparison(table: Mapping[str, Any]) -> tuple[Compare, tuple[Expected, ...]]:
     """Return ``[compare]`` and the ``[[expected]]`` rows of a file; raises :class:`SpecError` for what is wrong."""
     compare = read_table(Compare, table.get("compare", {}), name="[compare]")

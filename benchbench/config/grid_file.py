@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from benchbench.config.axes import AXIS, axis_keys, check_axis, check_no_axis, choices, count, expand, is_axis, without
-from benchbench.config.compare_section import check_names, read_comparison
+from benchbench.config.compare_section import check_names, is_of_target, read_comparison
 from benchbench.config.composition import DEFAULT, as_one, part_names
 from benchbench.config.design import Design, default_looks
 from benchbench.config.differences import describe_values
@@ -24,7 +24,6 @@ from benchbench.config.kinds import KINDS, plural
 from benchbench.config.spec import Draft, read_settings
 from benchbench.config.validation import Table, read_table, refuse_unknown_keys
 from benchbench.errors import SpecError
-from benchbench.records.metric_names import is_of_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -31,7 +31,7 @@ they arise and sent to a watcher; the command line prints them.
     end_of_call.py           waits for MLflow at the end of a call, and cleans up
     grid_result.py           what a grid returns: its trials and how they ended
     grid_description.py      what MLflow shows for a grid: the records of its trials and their comparison
-    grid_lock.py             a grid file's lock, and the trials that it had at its last call
+    grid_state.py            a grid file's lock, and the trials that it had at its last call
     variants.py              the variants that are timed, and their names
     repeated_looks.py        makes comparisons stricter at each look with more seeds
     study.py                 the question of a comparison, from a file and its caller, and its trials

@@ -99,7 +99,7 @@ def _downloads(catalog: Catalog) -> dict[str, str | None]:
 def _ask_worker() -> tuple[tuple[Device, ...], int, str]:
     """Return the devices and threads, or why no worker can tell: it is asked in a process of its own, with torch."""
     answer = subprocess.run(  # noqa: S603 - our own module
-        module_command("benchbench.worker.self_check"), capture_output=True, text=True, check=False
+        module_command("benchbench.worker.device_report"), capture_output=True, text=True, check=False
     )
     if answer.returncode:
         lines = answer.stderr.strip().splitlines()

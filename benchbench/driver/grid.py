@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 from benchbench.config import grid_file
 from benchbench.config.files import read_text
 from benchbench.config.grid_checks import check_grid
-from benchbench.driver.grid_lock import GridLock
+from benchbench.driver.grid_state import GridState
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
 from benchbench.driver.settings import Settings, TrialOptions, setting_texts
@@ -85,7 +85,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
         executor=executor,
         address=address,
     )
-    watcher, state = watcher or Watcher(), GridLock(path)
+    watcher, state = watcher or Watcher(), GridState(path)
     has_report = settings.artifacts != "none"
 
     def check(specs: list[Spec]) -> None:

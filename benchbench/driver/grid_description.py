@@ -39,7 +39,7 @@ class GridDescription:
         wanted: Sequence[Planned],
         records: Iterable[Record | None],
         *,
-        course: AdaptiveProgress | None,
+        progress: AdaptiveProgress | None,
         is_over: bool,
     ) -> GridPage:
         """Return the page of a grid with a record, or None, for each trial that was asked for."""
@@ -59,7 +59,7 @@ class GridDescription:
                 raise SpecError("the grid ended before all of its trials had run")
             return compare_groups_and_record_looks(known, grid.compare, recorder)
 
-        return grid_page(grid, self.text, known, num_trials=len(wanted), course=course, compare=compare)
+        return grid_page(grid, self.text, known, num_trials=len(wanted), progress=progress, compare=compare)
 
 
 def read_record(planned: Planned, journal: Journal | None, store: Store) -> Record | None:

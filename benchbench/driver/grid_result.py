@@ -46,8 +46,8 @@ class GridResult:
     """All trials of a grid, in the order of its file.
 
     ``run`` is the grid's own run in MLflow, or None if there was nothing to do. ``has_report`` tells whether that run
-    keeps a ``report.html``. ``course`` tells how an adaptive design went; its trials are those that it asked for, or in
-    a dry run all that it may ask for.
+    keeps a ``report.html``. ``progress`` tells how an adaptive design went; its trials are those that it asked for, or
+    in a dry run all that it may ask for.
     """
 
     name: str
@@ -56,7 +56,7 @@ class GridResult:
     is_delivered: bool = True
     run: MlflowRun | None = None
     has_report: bool = False
-    course: AdaptiveProgress | None = None
+    progress: AdaptiveProgress | None = None
 
     @property
     def records(self) -> list[Record]:
@@ -75,7 +75,7 @@ class GridResult:
     def status(self) -> Literal["finished", "failed", "killed"]:
         """Return ``killed`` if an interrupt ended the grid early, ``failed`` if a trial did not finish."""
         statuses = self.counts.keys()
-        is_undecided = self.course is not None and not self.course.is_over
+        is_undecided = self.progress is not None and not self.progress.is_over
         if "killed" in statuses or (self.is_interrupted and (is_undecided or statuses & {"not started", "refused"})):
             return "killed"
         return "finished" if statuses <= {"finished"} else "failed"

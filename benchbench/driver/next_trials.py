@@ -21,7 +21,7 @@ _NOT_READY = "some of its trials could not start; fix the problem, or remove the
 class NextTrials(ABC):
     """What is trained next. ``wanted`` are the trials of the plan that were asked for so far."""
 
-    course: AdaptiveProgress | None = None
+    progress: AdaptiveProgress | None = None
 
     def __init__(self, wanted: Sequence[Planned], jobs: Mapping[str, TrialJob]) -> None:
         self.wanted: tuple[Planned, ...] = tuple(wanted)
@@ -50,12 +50,12 @@ class AdaptiveTrials(NextTrials):
         self,
         plan: Sequence[Planned],
         jobs: Mapping[str, TrialJob],
-        course: AdaptiveProgress,
+        progress: AdaptiveProgress,
         record_of: Callable[[Planned], Record | None],
         watcher: Watcher,
     ) -> None:
         super().__init__((), jobs)
-        self.course: AdaptiveProgress = course
+        self.progress: AdaptiveProgress = progress
         self._plan = tuple(plan)
         self._record_of = record_of
         self._records: dict[str, Record] = {}
@@ -63,17 +63,17 @@ class AdaptiveTrials(NextTrials):
 
     def next(self) -> list[TrialJob]:
         """Return what the next look needs, after the looks that need nothing more."""
-        while not self.course.is_over:
-            needed = [item for item in self._plan if self.course.wants(item.resolved.spec)]
+        while not self.progress.is_over:
+            needed = [item for item in self._plan if self.progress.wants(item.resolved.spec)]
             self._want(needed)
             if batch := self._take([item.resolved.spec.id for item in needed]):
                 return batch
             known = self._known()
-            if not self.course.is_ready(known):
-                self.course = replace(self.course, obstacle=_NOT_READY)
+            if not self.progress.is_ready(known):
+                self.progress = replace(self.progress, obstacle=_NOT_READY)
                 return []
-            self.course = self.course.then(known)
-            self._watcher.looked(self.course)
+            self.progress = self.progress.then(known)
+            self._watcher.looked(self.progress)
         return []
 
     def _want(self, needed: Sequence[Planned]) -> None:

@@ -71,8 +71,8 @@ class TrialRequest:
         return self.grid.name if self.grid else ""
 
     @property
-    def course_before(self) -> AdaptiveProgress | None:
-        """Return the course of an adaptive design before its first look, or None for another."""
+    def progress_before(self) -> AdaptiveProgress | None:
+        """Return the progress of an adaptive design before its first look, or None for another."""
         if self.grid is None or self.grid.design is None:
             return None
         from benchbench.compare.adaptive import AdaptiveProgress
@@ -100,12 +100,12 @@ def run_trials(request: TrialRequest, settings: Settings, watcher: Watcher) -> G
         )
         if not request.dry_run:
             check_resumable(planned, settings.rules)
-        if request.course_before is not None:
-            watcher.looked(request.course_before)
+        if request.progress_before is not None:
+            watcher.looked(request.progress_before)
         watcher.planned(planned, num_jobs=services.executor.num_jobs)
         if request.dry_run:
             return GridResult(
-                request.name, tuple(_trial(item, None, None) for item in planned), course=request.course_before
+                request.name, tuple(_trial(item, None, None) for item in planned), progress=request.progress_before
             )
         request.begin(resolution.specs)
         with calling() as call:
@@ -190,10 +190,10 @@ class _Session:
         return best.keep_all(jobs, self.services)
 
     def _batches(self, store: Store) -> NextTrials:
-        course = self.request.course_before
-        if course is None:
+        progress = self.request.progress_before
+        if progress is None:
             return AllTrials(self.plan, self.jobs)
-        return AdaptiveTrials(self.plan, self.jobs, course, lambda item: self._known(item, store), self.watcher)
+        return AdaptiveTrials(self.plan, self.jobs, progress, lambda item: self._known(item, store), self.watcher)
 
     def _train_batches(
         self,
@@ -305,7 +305,7 @@ class _Session:
                 _trial(item, outcomes.get(spec_id := item.resolved.spec.id), self.journals.get(spec_id))
                 for item in batches.wanted
             ),
-            course=batches.course,
+            progress=batches.progress,
             is_interrupted=ending.is_interrupted,
             is_delivered=is_delivered,
             run=run,
@@ -313,7 +313,7 @@ class _Session:
 
     def _page(self, description: GridDescription, batches: NextTrials, *, is_over: bool) -> GridPage:
         records = [self._known(item, description.store) for item in batches.wanted]
-        return description.page(batches.wanted, records, course=batches.course, is_over=is_over)
+        return description.page(batches.wanted, records, progress=batches.progress, is_over=is_over)
 
     def _known(self, item: Planned, store: Store) -> Record | None:
         return read_record(item, self.journals.get(item.resolved.spec.id), store)

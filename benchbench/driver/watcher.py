@@ -40,8 +40,8 @@ class Watcher:
     def decoding(self, text: str, num_decoded: int, num_images: int) -> None:
         """Receive how many images of a dataset have been decoded."""
 
-    def looked(self, course: AdaptiveProgress) -> None:
-        """Receive the course of an adaptive design: before its plan is made, and after each look."""
+    def looked(self, progress: AdaptiveProgress) -> None:
+        """Receive the progress of an adaptive design: before its plan is made, and after each look."""
 
     def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:
         """Receive what will be done with each trial, ``num_jobs`` at a time."""

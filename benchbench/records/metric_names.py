@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
+from benchbench.config.compare_section import is_of_target
 from benchbench.errors import SpecError, closest
 from benchbench.records.events import Final, Times
 
@@ -118,11 +119,6 @@ def known_metrics() -> tuple[str, ...]:
 def is_fraction(name: str) -> bool:
     """Tell whether the values of a metric are fractions from 0 to 1."""
     return name.endswith("_accuracy") or name.startswith(f"{TEST_ACCURACY}/")
-
-
-def is_of_target(name: str) -> bool:
-    """Tell whether a metric is the epochs or the seconds to a target, of which a trial may have no value."""
-    return name.startswith(("epochs_to_", "seconds_to_"))
 
 
 def check_value(name: str, value: float, *, where: str) -> None:

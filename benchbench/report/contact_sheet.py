@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchbench.config.composition import NOTHING
 from benchbench.data.fit import pad_or_crop
 from benchbench.data.split_checks import SPLIT_NAMES, SplitArrays
-from benchbench.report.kept_files import damage_named
+from benchbench.report.damaged_files import damage_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

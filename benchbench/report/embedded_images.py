@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.report.contact_sheet import as_image, draw_seen
+from benchbench.report.damaged_files import damage_named
 from benchbench.report.figures import read_predicted_images
-from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:
     from pathlib import Path

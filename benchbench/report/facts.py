@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench.config.differences import value_text
 from benchbench.config.kinds import KINDS
 from benchbench.records import file_names
-from benchbench.report.kept_files import damage_named
+from benchbench.report.damaged_files import damage_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

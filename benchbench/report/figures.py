@@ -15,6 +15,7 @@ from benchbench.errors import error_text
 from benchbench.records import file_names
 from benchbench.records.tracebacks import trace
 from benchbench.report.contact_sheet import as_image, draw_seen
+from benchbench.report.damaged_files import damage_named
 from benchbench.report.drawing import (
     QUIET_COLOR,
     TEXT_COLOR,
@@ -27,7 +28,6 @@ from benchbench.report.drawing import (
     styled,
     to_rgba,
 )
-from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -50,17 +50,17 @@ def grid_page(
     *,
     num_trials: int,
     compare: Callable[[], Sequence[ComparedGroup]],
-    course: AdaptiveProgress | None = None,
+    progress: AdaptiveProgress | None = None,
 ) -> GridPage:
     """Return the page of a grid: its question, how its trials ended, the results and what may be concluded.
 
     ``text`` is the text of its file; ``records`` are those of the started trials, of ``num_trials`` in all, which
-    ``compare`` compares in groups. ``course`` tells how its design went, if that adds seeds.
+    ``compare`` compares in groups. ``progress`` tells how its design went, if that adds seeds.
     """
     texts = {file_names.GRID: text}
     if records:
         texts[file_names.TRIALS] = trials_table(records)
-    return GridPage(_fitted(list(_lines(grid, records, num_trials, compare, course))), texts)
+    return GridPage(_fitted(list(_lines(grid, records, num_trials, compare, progress))), texts)
 
 
 def trials_table(records: Sequence[Record]) -> str:
@@ -79,7 +79,7 @@ def _lines(
     records: Sequence[Record],
     num_trials: int,
     compare: Callable[[], Sequence[ComparedGroup]],
-    course: AdaptiveProgress | None,
+    progress: AdaptiveProgress | None,
 ) -> Iterator[str]:
     if grid.question:
         yield f"**{grid.question}**\n"
@@ -87,7 +87,7 @@ def _lines(
     counts["not started"] = num_trials - len(records)
     endings = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     # Below the answer, since MLflow's page folds all but the first lines away.
-    below = (f"{num_trials} trial{'s' if num_trials > 1 else ''}: {endings}", *_course(course, num_trials))
+    below = (f"{num_trials} trial{'s' if num_trials > 1 else ''}: {endings}", *_progress(progress, num_trials))
     try:
         groups = compare()
     except SpecError as error:
@@ -104,8 +104,8 @@ def _lines(
     yield f"{names} `bench compare` says more.\n"
 
 
-def _course(course: AdaptiveProgress | None, num_trials: int) -> tuple[str, ...]:
-    return summary(course, num_trials) if course else ()
+def _progress(progress: AdaptiveProgress | None, num_trials: int) -> tuple[str, ...]:
+    return summary(progress, num_trials) if progress else ()
 
 
 def _comparison(comparison: Comparison, below: Sequence[str]) -> Iterator[str]:

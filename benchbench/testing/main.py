@@ -19,8 +19,8 @@ from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import find_sources
 from benchbench.protocol.plugin_check_messages import CheckOutcome, CheckRequest, Progress, Report
 from benchbench.records.json_adapter import json_adapter
+from benchbench.testing.checks_by_kind import fingerprint, plugin_outcomes
 from benchbench.testing.import_effects import import_outcomes, watch
-from benchbench.testing.kits import fingerprint, plugin_outcomes
 from benchbench.testing.model import images_like
 from benchbench.testing.rebuilding import NAME, Built, rebuilt
 

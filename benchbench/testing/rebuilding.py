@@ -21,7 +21,7 @@ from benchbench.plugin.failures import explain
 from benchbench.plugin.loading import load
 from benchbench.processes import module_command
 from benchbench.protocol.plugin_check_messages import CheckedImages, CheckOutcome
-from benchbench.testing.kits import fingerprint
+from benchbench.testing.checks_by_kind import fingerprint
 from benchbench.testing.model import images_like
 
 if TYPE_CHECKING:

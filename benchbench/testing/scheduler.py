@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +10,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from benchbench.plugin.failures import check_returned, failures_named
-from benchbench.records.events import Epoch
+from benchbench.records.metric_names import OF_AN_EPOCH
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
 from benchbench.testing.saved import saved_and_loaded
@@ -67,9 +66,8 @@ def step_every(plugin: Scheduler) -> None:
     """Check that ``step_every`` and ``metric`` say when it is stepped, and with what."""
     is_known = plugin.step_every in ("epoch", "batch")
     require(is_known, f"step_every is {plugin.step_every!r}", fix='step_every is "epoch" or "batch"')
-    metrics = [field.name for field in fields(Epoch)]
-    problem = f"metric {plugin.metric!r} is no number of an epoch"
-    require(plugin.metric is None or plugin.metric in metrics, problem, fix=f"one of {', '.join(metrics)}")
+    problem = f"metric {plugin.metric!r} is not measured after every epoch"
+    require(plugin.metric is None or plugin.metric in OF_AN_EPOCH, problem, fix=f"one of {', '.join(OF_AN_EPOCH)}")
     problem = f"metric {plugin.metric!r} is measured after an epoch, and step_every is 'batch'"
     require(plugin.metric is None or plugin.step_every == "epoch", problem, fix='leave out step_every = "batch"')
 

@@ -31,7 +31,7 @@
     layer_table.py           the table of a network's layers
     artifacts.py             writes the files that the run of a finished trial keeps
     artifact_tables.py       tables of predictions, and images to draw
-    self_check.py            what this machine can compute on, for bench doctor
+    device_report.py         what this machine can compute on, for bench doctor
     compilation.py           what torch.compile did in a trial
     model_export.py          the trained model as an MLflow model
     predictor.py             the exported model at work on images

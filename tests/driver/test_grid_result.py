@@ -14,6 +14,6 @@ from benchbench.protocol.jobs import Resolved
 
 def test_a_design_that_was_interrupted_between_two_looks_is_not_finished() -> None:
     trial = Trial(Planned(Resolved(journals.SPEC, "d" * 64, {}), "run", "new"), "finished", is_new=True)
-    course = AdaptiveProgress.begin(read_comparison({})[0], Design.after((0,), (3, 5), num_configurations=2))
-    assert GridResult("grid", (trial,), is_interrupted=True, course=course).status == "killed"
+    progress = AdaptiveProgress.begin(read_comparison({})[0], Design.after((0,), (3, 5), num_configurations=2))
+    assert GridResult("grid", (trial,), is_interrupted=True, progress=progress).status == "killed"
     assert GridResult("grid", (trial,), is_interrupted=True).status == "finished"

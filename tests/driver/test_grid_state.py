@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import journals
 
-from benchbench.driver.grid_lock import GridLock
+from benchbench.driver.grid_state import GridState
 from benchbench.errors import SpecError
 from benchbench.records.claim import Claim
 from benchbench.records.journal import Journal
@@ -25,11 +25,11 @@ def interrupted() -> Journal:
 
 
 def test_a_file_is_run_by_one_process_at_a_time(workdir: Path) -> None:
-    state = GridLock(workdir / "grid.toml")
+    state = GridState(workdir / "grid.toml")
     with state.locked():
         with pytest.raises(SpecError, match="is being run by another process"), state.locked():
             pass
-        with GridLock(workdir / "other.toml").locked():
+        with GridState(workdir / "other.toml").locked():
             pass
     with state.locked():
         pass
@@ -38,7 +38,7 @@ def test_a_file_is_run_by_one_process_at_a_time(workdir: Path) -> None:
 def test_state_that_cannot_be_written_is_said_in_one_line(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (workdir / "file").touch()
     monkeypatch.setenv("BENCH_STATE", str(workdir / "file" / "state"))
-    with pytest.raises(SpecError, match="cannot be written") as caught, GridLock(workdir / "grid.toml").locked():
+    with pytest.raises(SpecError, match="cannot be written") as caught, GridState(workdir / "grid.toml").locked():
         pass
     assert "BENCH_STATE" in caught.value.hint
 
@@ -49,15 +49,15 @@ def test_trials_that_a_file_has_lost_are_known_after_its_folder_was_moved(
     monkeypatch.delenv("BENCH_STATE")
     (workdir / "before").mkdir()
     monkeypatch.chdir(workdir / "before")
-    GridLock(workdir / "before" / "grid.toml").begin([journals.SPEC])
+    GridState(workdir / "before" / "grid.toml").begin([journals.SPEC])
     journal = interrupted()
     (workdir / "before").rename(workdir / "after")
     monkeypatch.chdir(workdir / "after")
-    assert GridLock(workdir / "after" / "grid.toml").left_behind([]) == [journal]
+    assert GridState(workdir / "after" / "grid.toml").left_behind([]) == [journal]
 
 
 def test_state_that_was_cut_short_is_passed_over(workdir: Path, caplog: pytest.LogCaptureFixture) -> None:
-    state = GridLock(workdir / "grid.toml")
+    state = GridState(workdir / "grid.toml")
     state.begin([journals.SPEC])
     journal = interrupted()
     assert state.left_behind([]) == [journal]
@@ -68,7 +68,7 @@ def test_state_that_was_cut_short_is_passed_over(workdir: Path, caplog: pytest.L
 
 
 def test_a_damaged_journal_is_no_trial_that_was_left_behind(workdir: Path) -> None:
-    state = GridLock(workdir / "grid.toml")
+    state = GridState(workdir / "grid.toml")
     state.begin([journals.SPEC])
     (interrupted().folder / "events.jsonl").write_bytes(b"{}\n")
     assert state.left_behind([]) == []

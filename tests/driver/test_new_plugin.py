@@ -14,7 +14,7 @@ from benchbench.config.kinds import KINDS
 from benchbench.driver.new_plugin import NewPlugin, new_file, new_package
 from benchbench.errors import BenchError
 from benchbench.plugin.registry import Registry
-from benchbench.testing.kits import plugin_outcomes
+from benchbench.testing.checks_by_kind import plugin_outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -40,5 +40,5 @@ def test_a_configuration_that_cannot_start_ends_the_design_without_a_verdict_for
     batches = AdaptiveTrials(plan, jobs, AdaptiveProgress.begin(QUESTION, DESIGN), record_of, Watcher())
     assert len(batches.next()) == 9
     assert batches.next() == []
-    assert batches.course.comparisons == replay_looks(list(records.values()), QUESTION, DESIGN).comparisons == ()
-    assert "could not start" in batches.course.obstacle
+    assert batches.progress.comparisons == replay_looks(list(records.values()), QUESTION, DESIGN).comparisons == ()
+    assert "could not start" in batches.progress.obstacle

@@ -283,7 +283,7 @@ def test_a_checkpoint_of_another_spec_is_not_taken(registry: Registry, heartbeat
     first = next(run_trial(replace(other, resume=True), registry, heartbeat=heartbeat))
     assert isinstance(first, Resumed)
     assert first.num_epochs == 0
-    assert "another version, spec or data" in first.note
+    assert "belongs to another version of benchbench, another trial or other data" in first.note
 
 
 def test_checkpoints_are_due_when_asked_for_or_when_they_cost_little() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from benchbench.worker.accelerate import Case, Proof
 from benchbench.worker.accelerate.channels_last import ChannelsLast
-from benchbench.worker.accelerate.constant_border import SharedBorder
+from benchbench.worker.accelerate.constant_border import ConstantBorder
 from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.steps_in_place import StepsInPlace
@@ -51,7 +51,7 @@ def proof(model: nn.Module, make: Callable[..., torch.optim.Optimizer] = sgd, *,
 
 EVERYTHING = (
     LinearProducts("blocks"),
-    SharedBorder(),
+    ConstantBorder(),
     Winograd(),
     FusedSteps(),
     StepsInPlace("blocks"),
@@ -80,7 +80,7 @@ class BrokenOrder(ChannelsLast):
 
 
 @dataclass(frozen=True)
-class BrokenBorder(SharedBorder):
+class BrokenBorder(ConstantBorder):
     """Takes too small a window for that of the images."""
 
     def apply(self, case: Case, layers: Layers) -> Layers:

@@ -10,8 +10,8 @@ import torch
 from benchbench.plugin.discovery import LooseFile
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.plugin_check_messages import CheckedImages
+from benchbench.testing.checks_by_kind import fingerprint
 from benchbench.testing.import_effects import CHECKS, import_outcomes, watch
-from benchbench.testing.kits import fingerprint
 from benchbench.testing.rebuilding import NAME, Built, rebuilt
 from benchbench.worker.seeds import random_states_kept
 

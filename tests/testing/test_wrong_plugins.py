@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 import benchbench as bb
 from benchbench.testing import dataset, optimizer, parameters, scheduler
-from benchbench.testing.kits import plugin_outcomes
+from benchbench.testing.checks_by_kind import plugin_outcomes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -310,7 +310,7 @@ class SaysThatItDoesNot(Rates, name="says-that-it-does-not"):
 WRONG_SCHEDULERS = [
     (SaysThatItDoesNot(), "first epochs", "in a trial of twice as many epochs it gives"),
     (BadTime(), "step every", "step_every is 'step'"),
-    (BadMetric(), "step every", "metric 'validation_loss' is no number of an epoch"),
+    (BadMetric(), "step every", "metric 'validation_loss' is not measured after every epoch"),
     (MetricOfABatch(), "step every", "metric 'val_loss' is measured after an epoch, and step_every is 'batch'"),
     (OtherOptimizer(), "builds", "its optimizer is not the one that build() was given"),
     (Below(), "learning rates", "unusable learning rates"),

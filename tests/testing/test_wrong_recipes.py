@@ -13,7 +13,7 @@ from torch.nn import functional
 
 import benchbench as bb
 from benchbench.testing import augmentation, loss
-from benchbench.testing.kits import plugin_outcomes
+from benchbench.testing.checks_by_kind import plugin_outcomes
 
 if TYPE_CHECKING:
     from benchbench.testing.checking import Check

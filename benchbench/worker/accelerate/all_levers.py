@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchbench.worker.accelerate.channels_last import ChannelsLast
-from benchbench.worker.accelerate.constant_border import SharedBorder
+from benchbench.worker.accelerate.constant_border import ConstantBorder
 from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.steps_in_place import StepsInPlace
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchbench.worker.accelerate.lever import ComputeTarget, Lever
 
-LEVERS: tuple[type[Lever], ...] = (LinearProducts, SharedBorder, Winograd, ChannelsLast, FusedSteps, StepsInPlace)
+LEVERS: tuple[type[Lever], ...] = (LinearProducts, ConstantBorder, Winograd, ChannelsLast, FusedSteps, StepsInPlace)
 
 PLAIN = {lever.fact: lever.plain for lever in LEVERS}
 """What a record says if no lever is used."""

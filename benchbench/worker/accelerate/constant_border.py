@@ -30,7 +30,7 @@ MAX_FRACTION = 0.8
 
 
 @dataclass(frozen=True)
-class SharedBorder(Lever):
+class ConstantBorder(Lever):
     """The constant border around small images, convolved once for all images of a batch."""
 
     fact = "border"

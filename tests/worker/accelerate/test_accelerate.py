@@ -16,7 +16,7 @@ from benchbench.errors import DeviceError
 from benchbench.worker.accelerate import Acceleration, Case, accelerate, peak_bytes, reset_peak
 from benchbench.worker.accelerate.all_levers import for_target
 from benchbench.worker.accelerate.channels_last import ChannelsLast
-from benchbench.worker.accelerate.constant_border import SharedBorder
+from benchbench.worker.accelerate.constant_border import ConstantBorder
 from benchbench.worker.accelerate.devices import (
     choose_device,
     device_versions,
@@ -185,7 +185,7 @@ class Lazy(torch.optim.SGD):
     [
         (),
         (FusedSteps(),),
-        (LinearProducts("images"), SharedBorder(), Winograd(), ChannelsLast()),
+        (LinearProducts("images"), ConstantBorder(), Winograd(), ChannelsLast()),
         (LinearProducts("images"), FusedSteps(), StepsInPlace("images")),
     ],
 )
@@ -236,7 +236,7 @@ def test_a_border_is_recorded_where_something_is_convolved() -> None:
     window = Window(Span(43, 107), Span(43, 107))
     for layer, facts in ((nn.Conv2d(3, 8, 3), "once for all images"), (nn.Linear(3, 8), "torch")):
         case = Case(layer, torch.optim.SGD(layer.parameters(), lr=0.1), 4, window)
-        fitted = Acceleration(CPU, "fp32", levers=(SharedBorder(),)).fitted(case)
+        fitted = Acceleration(CPU, "fp32", levers=(ConstantBorder(),)).fitted(case)
         assert fitted.facts()["border"] == facts
 
 

@@ -17,7 +17,7 @@ from benchbench.worker.accelerate import (
     steps_in_place,
     winograd,
 )
-from benchbench.worker.accelerate.constant_border import SharedBorder
+from benchbench.worker.accelerate.constant_border import ConstantBorder
 from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.linear_products import PRODUCTS, Blocks, Images
@@ -63,7 +63,7 @@ def test_broken_products_are_dropped_with_the_steps_that_need_them(
     monkeypatch.setitem(PRODUCTS, "blocks", BrokenProducts())
     given = proof(convolutional())
     proven = given.proven(Acceleration(CPU, precision, levers=EVERYTHING))
-    assert proven.levers == (SharedBorder(), Winograd(), FusedSteps())
+    assert proven.levers == (ConstantBorder(), Winograd(), FusedSteps())
     assert "gradient of 9.weight differs by" in proven.dropped["blocks"]
     assert proven.facts()["linear"] == "torch"
     assert proven.facts()["optimizer"] == "fused"
@@ -91,9 +91,9 @@ def test_broken_steps_in_place_are_dropped_and_steps_stay_fused(
 
 def test_products_that_pay_only_with_broken_steps_are_dropped_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRODUCTS, "images", BrokenUpdates())
-    levers = (LinearProducts("images", only_with="in place"), SharedBorder(), FusedSteps(), StepsInPlace("images"))
+    levers = (LinearProducts("images", only_with="in place"), ConstantBorder(), FusedSteps(), StepsInPlace("images"))
     proven = proof(convolutional()).proven(Acceleration(CPU, "fp32", levers=levers))
-    assert proven.levers == (SharedBorder(), FusedSteps())
+    assert proven.levers == (ConstantBorder(), FusedSteps())
     assert list(proven.dropped) == ["in place", "images"]
 
 
@@ -127,7 +127,7 @@ def test_a_broken_transform_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass(frozen=True)
-class Raising(SharedBorder):
+class Raising(ConstantBorder):
     """Cannot be applied."""
 
     def apply(self, case: Case, layers: Layers) -> Layers:
@@ -175,7 +175,7 @@ class Residual(nn.Module):
 
 
 @dataclass(frozen=True)
-class Deaf(SharedBorder):
+class Deaf(ConstantBorder):
     """Forgets the gradient of a kernel."""
 
     def apply(self, case: Case, layers: Layers) -> Layers:

@@ -22,7 +22,7 @@ from benchbench.worker.accelerate import (
     accelerate,
 )
 from benchbench.worker.accelerate.channels_last import ChannelsLast
-from benchbench.worker.accelerate.constant_border import SharedBorder
+from benchbench.worker.accelerate.constant_border import ConstantBorder
 from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.linear import LinearProducts
 from benchbench.worker.accelerate.winograd import Winograd
@@ -82,9 +82,9 @@ class LenetInEvaluation(Lenet):
 
 @pytest.mark.parametrize("build", [Lenet, LenetInEvaluation])
 def test_a_view_is_no_reason_to_refuse_a_model(build: Callable[[], nn.Module]) -> None:
-    levers = (SharedBorder(), ChannelsLast(), FusedSteps())
+    levers = (ConstantBorder(), ChannelsLast(), FusedSteps())
     proven = proof(build()).proven(Acceleration(CPU, "fp32", levers=levers))
-    assert proven.levers == (SharedBorder(), FusedSteps())
+    assert proven.levers == (ConstantBorder(), FusedSteps())
     assert "view" in proven.dropped["channels_last"]
 
 
@@ -104,7 +104,7 @@ class LooksAtActivations(nn.Module):
 
 
 def test_a_border_is_shared_also_if_a_model_looks_at_gradients_of_activations() -> None:
-    levers = (SharedBorder(), FusedSteps())
+    levers = (ConstantBorder(), FusedSteps())
     proven = proof(LooksAtActivations()).proven(Acceleration(CPU, "fp32", levers=levers))
     assert proven.note == ""
 
@@ -124,7 +124,7 @@ class NormalisesInPlace(nn.Module):
 def test_a_model_that_changes_its_images_in_place_keeps_its_levers() -> None:
     given = proof(NormalisesInPlace())
     images = given.images.clone()
-    proven = given.proven(Acceleration(CPU, "fp32", levers=(SharedBorder(), FusedSteps())))
+    proven = given.proven(Acceleration(CPU, "fp32", levers=(ConstantBorder(), FusedSteps())))
     assert proven.note == ""
     assert torch.equal(given.images, images)
 
@@ -167,7 +167,7 @@ class Masked(nn.Module):
 
 
 def test_infinite_numbers_in_a_mask_are_no_difference() -> None:
-    proven = proof(Masked()).proven(Acceleration(CPU, "fp32", levers=(SharedBorder(), FusedSteps())))
+    proven = proof(Masked()).proven(Acceleration(CPU, "fp32", levers=(ConstantBorder(), FusedSteps())))
     assert proven.note == ""
 
 
@@ -305,7 +305,7 @@ class Noisy(nn.Module):
 
 
 def test_roundings_of_a_gradient_that_is_zero_are_no_difference() -> None:
-    proven = proof(Noisy()).proven(Acceleration(CPU, "fp32", levers=(SharedBorder(), FusedSteps())))
+    proven = proof(Noisy()).proven(Acceleration(CPU, "fp32", levers=(ConstantBorder(), FusedSteps())))
     assert proven.note == ""
 
 
@@ -335,7 +335,7 @@ def test_a_proof_takes_two_steps_and_one_for_each_lever_and_one_in_float64_if_so
     given.proven(Acceleration(CPU, "fp32", levers=(LinearProducts("blocks"), FusedSteps())))
     assert passes == 4 * [torch.float32], "two steps, each with an evaluation"
     passes.clear()
-    levers = (BrokenBorder(), SharedBorder(), BrokenFusion())
+    levers = (BrokenBorder(), ConstantBorder(), BrokenFusion())
     proven = given.proven(Acceleration(CPU, "fp32", levers=levers))
     assert len(proven.dropped) == 2
     assert passes.count(torch.float64) == 2
@@ -366,7 +366,7 @@ def test_gradients_that_are_hardly_more_than_rounding_are_no_reason_to_drop_a_le
         images = torch.full((16, 1, 28, 28), -2.0)
         images[:, :, 4:24, 4:24].normal_()
         case = Case(model, sgd(model.parameters()), 16, Window(Span(4, 24), Span(4, 24)))
-        levers = (SharedBorder(), FusedSteps())
+        levers = (ConstantBorder(), FusedSteps())
         given = Proof(case, images, torch.arange(16) % 10, seed)
         dropped.append(given.proven(Acceleration(CPU, precision, levers=levers)).note)
     assert dropped == [""] * 4

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from support import journals
 
-from benchbench.cli.progress import GridDisplay, RunDisplay
+from benchbench.cli.displays import GridDisplay, RunDisplay
 from benchbench.cli.trial_lines import epoch_line
 from benchbench.protocol.jobs import TrialJob
 from benchbench.records.record import Record

@@ -166,10 +166,10 @@ class GridDisplay(Display):
         self._started = 0.0
         self._adds_seeds = False
 
-    def looked(self, course: AdaptiveProgress) -> None:
+    def looked(self, progress: AdaptiveProgress) -> None:
         """Print the design, and after each look what it decided."""
         self._adds_seeds = True
-        for line in look_lines(course):
+        for line in look_lines(progress):
             self._print(Text(line))
 
     def planned(self, plan: Sequence[Planned], *, num_jobs: int) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GridLock:
+class GridState:
     """The state of the grid file at a path, which need not have been run yet."""
 
     path: Path
