@@ -4,7 +4,8 @@
 
     main.py                  the worker process: reads jobs, writes messages
     ray_task.py              a worker inside Ray
-    setup.py                 builds what a spec names, and checks it before the first batch
+    setup.py                 everything that is done and checked before the first batch
+    building.py              builds the model and what trains it
     out_of_memory.py         one error for all ways to run out of memory, and smaller evaluation batches
     image_reading.py         reads images from the device or from their file while a trial runs
     splits.py                a dataset as tensors
