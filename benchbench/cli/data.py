@@ -185,7 +185,7 @@ def _check_output(output: Path) -> None:
     """Refuse a file that could not be written, before images are decoded."""
     from PIL import Image
 
-    from benchbench.driver.settings import check_output
+    from benchbench.driver.output_files import check_output
 
     suffixes = Image.registered_extensions()
     if suffixes.get(output.suffix.lower()) not in Image.SAVE:
@@ -197,7 +197,7 @@ def _save(sheet: Image.Image, output: Path) -> None:
     """Write an image file, whole or not at all."""
     from PIL import Image
 
-    from benchbench.driver.settings import writing
+    from benchbench.driver.output_files import writing
 
     file = BytesIO()
     sheet.save(file, Image.registered_extensions()[output.suffix.lower()])

@@ -42,8 +42,8 @@ def predict(
     from rich.console import Console
 
     from benchbench.cli.output import next_command, print_json, print_table
+    from benchbench.driver.output_files import check_output
     from benchbench.driver.predict import predict as predict_images
-    from benchbench.driver.settings import check_output
 
     if output:
         check_output(output, example="predictions.csv")
@@ -85,7 +85,7 @@ def _write(path: Path, predictions: Predictions) -> None:
     import numpy as np
 
     from benchbench.compare.comparison_tables import to_csv
-    from benchbench.driver.settings import writing
+    from benchbench.driver.output_files import writing
     from benchbench.paths import write_atomically
 
     rows = [

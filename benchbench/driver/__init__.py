@@ -12,6 +12,7 @@ they arise and sent to a watcher; the command line prints them.
     report.py                writes an experiment as an HTML file
     transfer.py              exports results into one file, and imports them
     predict.py               predicts the classes of image files with the model of a run
+    output_files.py          files that a caller names with -o
     settings.py              where and how trials run: what is not part of a spec
     watcher.py               the interface that receives progress, such as for the terminal
     trial_list.py            the trials that were run from this folder, and their state

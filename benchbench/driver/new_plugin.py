@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 
 from benchbench.config.kinds import KINDS
-from benchbench.driver.settings import writing
+from benchbench.driver.output_files import writing
 from benchbench.errors import PluginError, SpecError, closest
 from benchbench.paths import write_atomically
 from benchbench.plugin.catalog import Catalog

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchbench.compare import against_published, compare_datasets, compare_records
 from benchbench.compare.configurations import find_keys, one_per_trial
 from benchbench.driver.compare import compare_study_groups
-from benchbench.driver.settings import check_output, writing
+from benchbench.driver.output_files import check_output, writing
 from benchbench.driver.study import Inquiry, Study, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, TrackingError

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from benchbench.config.defaults import ArtifactLevel, default_experiment
-from benchbench.driver.settings import check_choice, check_output
+from benchbench.driver.output_files import check_output
+from benchbench.driver.settings import check_choice
 from benchbench.driver.watcher import Watcher
 from benchbench.records import results_file
 from benchbench.records.sqlite_addresses import sqlite_uri

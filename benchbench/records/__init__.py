@@ -17,6 +17,7 @@
     results_file.py      runs in one archive, to be taken elsewhere
     damaged_zip.py       the errors by which zipfile refuses an archive
     tracebacks.py        tracebacks of errors, if they are asked for
+    cleaning.py          texts as they may travel to other people
     redaction.py         finds credentials and paths in texts that are about to leave this machine
     grid_end.py          how a grid ended, until MLflow knows
     known_runs.py        what a tracker knows about finished runs and their predictions

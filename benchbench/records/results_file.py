@@ -12,25 +12,22 @@ No absolute path and no credentials are in it, but for paths that are parameters
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import posixpath
 import re
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from benchbench.errors import SpecError
 from benchbench.records import damaged_zip, file_names
+from benchbench.records.cleaning import cleaned, cleaned_json, cleaned_predictions, cleaned_spec
 from benchbench.records.json_adapter import json_adapter
 from benchbench.records.record import Record, RecordError
-from benchbench.records.redaction import without_credentials, without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,9 +117,9 @@ class Writer:
         elif name == file_names.PREDICTIONS:
             self._add(path, target, cleaned_predictions)
         elif name == file_names.SPEC:
-            self._add(path, target, _cleaned_spec)
+            self._add(path, target, cleaned_spec)
         else:
-            self._add(path, target, _cleaned if path.suffix in _TEXTS else None)
+            self._add(path, target, cleaned if path.suffix in _TEXTS else None)
 
     def model(self, run_id: str, folder: Path) -> None:
         """Add the trained model of a run, a folder."""
@@ -133,7 +130,7 @@ class Writer:
                 self._add(
                     path,
                     target,
-                    _cleaned if path.name == file_names.MODEL_DESCRIPTION or path.suffix in _TEXTS else None,
+                    cleaned if path.name == file_names.MODEL_DESCRIPTION or path.suffix in _TEXTS else None,
                 )
 
     def manifest(self, manifest: Manifest) -> None:
@@ -255,51 +252,6 @@ def read(path: Path) -> Iterator[Reader]:
         raise SpecError(f"{path} is not a results file: {error}", hint="`bench export -o FILE` writes one") from None
     with archive:
         yield Reader(path, archive)
-
-
-def cleaned_json(text: str) -> str:
-    """Return JSON without absolute paths and credentials.
-
-    The paths of a spec stay, since its id is made of them, and so do the names of classes, which may look like paths.
-    """
-    try:
-        return json.dumps(_clean(json.loads(text)), indent=2) + "\n"
-    except ValueError:
-        return _cleaned(text)
-
-
-def cleaned_predictions(text: str) -> str:
-    """Return a table of predictions whose images are named without the folder that all absolute paths are in."""
-    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    folders = [posixpath.dirname(row[0]) for row in rows if row[0].startswith("/")]
-    if not folders:
-        return text
-    common, cleaned = posixpath.commonpath(folders), io.StringIO(newline="")
-    writer = csv.writer(cleaned, lineterminator="\n")
-    for name, *rest in rows:
-        writer.writerow([posixpath.relpath(name, common) if name.startswith("/") else name, *rest])
-    return cleaned.getvalue()
-
-
-def _cleaned_spec(text: str) -> str:
-    """Return a spec as a TOML file without the folders of plugin files; paths that are parameters stay."""
-    lines = text.splitlines(keepends=True)
-    return "".join(_cleaned(line) if line.startswith("plugins = ") else without_credentials(line) for line in lines)
-
-
-def _cleaned(text: str) -> str:
-    return without_paths(without_credentials(text))
-
-
-def _clean(value: Any, clean: Callable[[str], str] = _cleaned) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: _clean(item, without_credentials if key in ("spec", "class_names") else clean)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_clean(item, clean) for item in value]
-    return clean(value) if isinstance(value, str) else value
 
 
 LIGHT = frozenset(

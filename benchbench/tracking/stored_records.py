@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from benchbench.config.defaults import default_experiment
 from benchbench.errors import TrackingError
 from benchbench.records import file_names
+from benchbench.records.cleaning import cleaned_predictions
 from benchbench.records.journal import Journal
 from benchbench.records.known_runs import Predictions
 from benchbench.records.record import MlflowRun, OtherFormatError, Record, RecordError
-from benchbench.records.results_file import cleaned_predictions
 from benchbench.tracking import run_data
 from benchbench.tracking.experiments import check_files, find_experiment
 from benchbench.tracking.reading import ReadableStore, as_tracking_error, reading, search

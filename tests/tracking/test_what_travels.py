@@ -16,7 +16,7 @@ from support.results_folders import runs
 
 from benchbench import SpecError, export_results, import_results
 from benchbench.errors import TrackingError
-from benchbench.records import results_file
+from benchbench.records import cleaning, results_file
 from benchbench.records.claim import Claim
 from benchbench.records.redaction import without_paths
 from benchbench.report import provenance
@@ -205,11 +205,11 @@ def test_a_trial_that_left_no_record_is_counted(here: Store, tmp_path: Path) -> 
 
 def test_names_of_classes_that_look_like_paths_stay_what_they_are() -> None:
     record = json.dumps({"data": {"class_names": ["/m/0bt9lr", "/m/01yrx"], "source": "/home/ann/images"}})
-    cleaned = json.loads(results_file.cleaned_json(record))
+    cleaned = json.loads(cleaning.cleaned_json(record))
     assert cleaned == {"data": {"class_names": ["/m/0bt9lr", "/m/01yrx"], "source": "images"}}
 
 
 def test_images_of_absolute_paths_travel_without_their_folder() -> None:
     table = "image,class\n/home/ann/photos/cats/1.png,cat\n/home/ann/photos/dogs/1.png,dog\nhere.png,dog\n"
-    cleaned = results_file.cleaned_predictions(table)
+    cleaned = cleaning.cleaned_predictions(table)
     assert cleaned == "image,class\ncats/1.png,cat\ndogs/1.png,dog\nhere.png,dog\n"
