@@ -32,11 +32,19 @@ def cache_folder() -> Path:
     """Return the base of our caches: ``BENCH_CACHE``, or the user's cache folder; it need not exist."""
     folder = os.environ.get("BENCH_CACHE")
     if folder:
-        return Path(folder).expanduser()
+        return expanded(folder)
     import platformdirs
 
     ensure_home()
     return platformdirs.user_cache_path("benchbench")
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with the home folder for ``~``; one of a user that there is not stays as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def ensure_home() -> None:

@@ -34,7 +34,7 @@ PART_OF_FOLDER = {name: part for part, names in PARTS.items() for name in names}
 NO_CLASSES = frozenset({"mlruns", "mlartifacts"})
 """Folders of MLflow's, which have figures in them."""
 
-WORDS_OF_PARTS = {word: part for part, words in PARTS.items() for word in words} | {"dev": "val"}
+WORDS_OF_PARTS = PART_OF_FOLDER | {"dev": "val"}
 """Words in the name of a folder that suggest a split."""
 
 MAX_DEPTH = 8
@@ -199,10 +199,9 @@ def _check_no_class_is_a_copy(files: Files, folders: Mapping[str, str]) -> None:
 def _check_no_class_has_splits(files: Files, folders: Mapping[str, str]) -> None:
     """Refuse a class that consists of folders such as ``train`` and ``test``: their images would be mixed."""
     for name, folder in folders.items():
-        if _has_own_images(files, folder):
-            continue
         inside = [inner for inner in _class_folders(files, f"{folder}/") if inner.lower() in PART_OF_FOLDER]
-        if len({PART_OF_FOLDER[inner.lower()] for inner in inside}) > 1:
+        has_splits = len({PART_OF_FOLDER[inner.lower()] for inner in inside}) > 1
+        if has_splits and not _has_own_images(files, folder):
             raise bb.DataError(
                 f"{files.path}: the folder {name} has folders of splits in it: {', '.join(inside)}",
                 hint=f"give {name} as --data, if these have the classes in them; or move the images to train/{name},"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import benchbench as bb
+from benchbench.paths import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from benchbench.records.journal import Journal
 
@@ -40,7 +41,7 @@ def benchbench_event(event: bb.Event, record: bb.Record) -> None:
     if record.attempt not in _writers:
         # A trial that is resumed is written anew from its journal: no step is missing, none is there twice.
         events = list(journal.events())
-        _writers[record.attempt] = _fresh_writer(Path(folder).expanduser() / _folder_name(record))
+        _writers[record.attempt] = _fresh_writer(expanded(folder) / _folder_name(record))
     writer = _writers[record.attempt]
     for earlier in events:
         for step, summary in _summaries(earlier, record):

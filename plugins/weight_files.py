@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,9 +12,11 @@ from torch import nn
 
 import benchbench as bb
 from benchbench.errors import listed
+from benchbench.paths import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -34,8 +35,8 @@ OLD_NAMES = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
 def sha256_of(path: str) -> str:
     """Return the digest of a file; raises :class:`~benchbench.SpecError` if it cannot be read."""
     try:
-        facts = Path(path).expanduser().stat()
-        return _sha256(Path(path).expanduser(), facts.st_mtime_ns, facts.st_size)
+        facts = expanded(path).stat()
+        return _sha256(expanded(path), facts.st_mtime_ns, facts.st_size)
     except OSError as error:
         raise bb.SpecError(
             f"the weights in {path} cannot be read: {error.strerror}", hint="paths are relative to the working folder"
@@ -80,7 +81,7 @@ def take_weights(network: nn.Module, weights: Mapping[str, Tensor], *, head: Seq
 
 def read_weights(name: str) -> dict[str, Tensor]:
     """Return the weights in a file; nothing is unpickled. Raises :class:`~benchbench.SpecError` if it has none."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -321,7 +321,7 @@ def _once(pairs: Sequence[tuple[str, str]], option: str) -> Sequence[tuple[str, 
     keys = [key for key, _ in pairs]
     for key in keys:
         if keys.count(key) > 1:
-            raise SpecError(f"{option} {key} is given twice", hint="give one value, and the other in a second call")
+            raise SpecError(f"{option} {key} is given twice", hint="compare with the other value in a second call")
     return pairs
 
 

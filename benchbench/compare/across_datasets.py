@@ -74,7 +74,8 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
     by_dataset = records_by_dataset(one_per_trial(records))
     if len(by_dataset) < 2:  # noqa: PLR2004 - there is nothing to rank over
         raise SpecError("all trials are of the same dataset", hint="bench compare without --datasets compares them")
-    changed = versions_of_images(record for records in by_dataset.values() for record in records)
+    finished = (record for records in by_dataset.values() for record in records if record.status == "finished")
+    changed = versions_of_images(finished)
     if changed:
         raise SpecError(
             f"the images of a dataset have changed between trials: {', '.join(changed.values())}",

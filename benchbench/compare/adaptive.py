@@ -17,9 +17,8 @@ from benchbench.compare.learning import ENDED
 from benchbench.compare.metric_values import Metric
 from benchbench.compare.sequential_tests import Decision, Evidence, Looks, fixed_seeds
 from benchbench.compare.verdicts import POINTS, Verdict, direction, not_compared
-from benchbench.config.compare_section import is_of_target
 from benchbench.errors import SpecError
-from benchbench.records.metric_names import TEST_ACCURACY
+from benchbench.records.metric_names import TEST_ACCURACY, target_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -53,7 +52,8 @@ class AdaptiveProgress:
     def begin(question: Compare, design: Design) -> AdaptiveProgress:
         """Return the progress before the first look."""
         # A trial that never reaches a target has no value, so targets are compared once all is decided.
-        decided = tuple(name for name in question.metrics if not is_of_target(name))
+        of_targets = {name for metric, value in question.targets.items() for name in target_names(metric, value)}
+        decided = tuple(name for name in question.metrics if name.removeprefix("time/") not in of_targets)
         metrics = decided or (TEST_ACCURACY,)
         return AdaptiveProgress(question.model_copy(update={"targets": {}, "metrics": metrics}), design)
 

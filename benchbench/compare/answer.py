@@ -33,11 +33,9 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
         _sentence(row.display_name, baseline.display_name, row.cells[metric.name], metric, comparison)
         for metric in (first, *times[:1])
     ]
-    return (
-        tuple(sentences)
-        if row.learning.all_learned and baseline.learning.all_learned
-        else (*sentences, _learned(row, baseline, _unit_of(comparison)))
-    )
+    sides = (row.learning, baseline.learning)
+    has_more = all(side.num_ended for side in sides) and not all(side.all_learned for side in sides)
+    return (*sentences, _learned(row, baseline, _unit_of(comparison))) if has_more else tuple(sentences)
 
 
 def _learned(row: Row, baseline: Row, units: str) -> str:

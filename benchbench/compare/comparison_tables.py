@@ -43,7 +43,7 @@ class TextTable:
 def metric_tables(comparison: Comparison) -> list[TextTable]:
     """Return a table for each metric, with a row for each configuration and its verdict in the last column.
 
-    If a seed failed, was killed or did not learn, a last table says how many of each configuration learned.
+    If a seed failed or did not learn, a last table says how many of each configuration learned.
     """
     tables = [_metric_table(comparison, metric) for metric in comparison.metrics]
     all_learned = all(row.learning.all_learned for row in comparison.rows)

@@ -65,7 +65,7 @@ class Expected(Table):
 
 def is_of_target(metric: str) -> bool:
     """Tell whether a metric is the epochs or the seconds to a target, of which a trial may have no value."""
-    return metric.startswith(("epochs_to_", "seconds_to_"))
+    return metric.removeprefix("time/").startswith(("epochs_to_", "seconds_to_"))
 
 
 def read_comparison(table: Mapping[str, Any]) -> tuple[Compare, tuple[Expected, ...]]:

@@ -28,6 +28,9 @@ _ENCRYPTED = 0x1
 _UTF8 = 0x800
 """The flag of a member whose name is UTF-8. zipfile takes all other names for code page 437."""
 
+_WESTERN = "¡¿«»¢£¥°²·¼½±µ"
+"""Signs that names have; the others of code page 437 draw boxes, and come from names in other encodings."""
+
 TAR_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 
 OF_SYSTEMS = frozenset(
@@ -187,6 +190,8 @@ class _ZipFiles(_Names):
             # zipfile reads no more than the size declared here, however much the compressed bytes unpack to.
             _check_size(member.file_size, self._max_file_bytes, file=file)
             return self._archive.read(member)
+        except OSError as error:  # of the disk
+            raise DataError(f"cannot read {file}: {error.strerror or error}") from error
         except damaged_zip.DAMAGED as error:
             raise DataError(f"{file} is damaged: {error}", hint="download the archive again") from error
 
@@ -199,11 +204,14 @@ def _member_name(member: zipfile.ZipInfo, path: Path) -> str:
     name = member.filename
     if member.flag_bits & _UTF8 or name.isascii():
         return name
+    try:
+        content = name.encode("cp437")
+    except UnicodeEncodeError:  # zipfile has found it in a field of its own, as UTF-8
+        return name
     with suppress(UnicodeDecodeError):
-        return name.encode("cp437").decode("utf-8")
-    others = [letter for letter in name if not letter.isascii()]
+        return content.decode("utf-8")
     # In East Asian code pages, the second byte of a character may be a backslash.
-    if "\\" in name or not all(letter.isalpha() and letter.isprintable() for letter in others):
+    if "\\" in name or not all(letter.isascii() or letter.isalpha() or letter in _WESTERN for letter in name):
         raise DataError(f"{path} has names in an unknown encoding: {name!r}", hint="unpack it, and name its folder")
     return name
 

@@ -27,8 +27,8 @@ NO_IMAGES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WM
 _NEW_SUBFILE_TYPE, _REDUCED = 254, 1
 """The tag of a TIFF file that says what an image is, and its bit for a reduced version of another (TIFF 6.0, p. 36)."""
 
-_CANON = b"CR"
-"""What follows the header of Canon's raw files, whose first image is a preview."""
+_CANON = b"CR\x02\x00"
+"""What follows the header of Canon's raw files, with their version: their first image is a preview."""
 
 BYTE_MAX = 255
 _SIXTEEN_BITS = 257
@@ -78,7 +78,8 @@ def opened(content: bytes) -> Image.Image:
 
 def _is_preview(image: TiffImagePlugin.TiffImageFile, content: bytes) -> bool:
     """Tell whether the first image of a TIFF file is a small one of another image in it, as in a camera's raw file."""
-    return content[8:10] == _CANON or bool(image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED)
+    kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
+    return content[8:12] == _CANON or (isinstance(kind, int) and bool(kind & _REDUCED))
 
 
 def _scale_transparent_colour(image: ImageFile.ImageFile) -> None:

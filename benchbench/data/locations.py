@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import DataError, SpecError, closest
-from benchbench.paths import cache_folder
+from benchbench.paths import cache_folder, expanded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -95,10 +95,7 @@ def parse_data_options(values: Iterable[str], *, source: str = OPTION) -> dict[s
         if name in paths:
             datasets = f"dataset {name!r}" if name else "all datasets"
             raise SpecError(f"{source} names two paths for {datasets}", hint=f"{source} NAME=PATH, once per dataset")
-        try:
-            paths[name] = Path(path).expanduser()
-        except RuntimeError as error:  # there is no such user
-            raise SpecError(f"{source} {value!r}: {error}", hint=f"{source} PATH, or {source} NAME=PATH") from error
+        paths[name] = expanded(path)
     return paths
 
 

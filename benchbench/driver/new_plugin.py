@@ -79,7 +79,7 @@ class NewPlugin:
 
 
 def new_file(kind: str, name: str, folder: Path) -> Path:
-    """Write one loose file and return its path; raises :class:`~benchbench.errors.BenchError` if it is there."""
+    """Write one file and return its path; raises :class:`~benchbench.errors.BenchError` if it is there."""
     plugin = _checked(kind, name)
     path = folder / f"{plugin.module.removeprefix('benchbench_')}.py"
     _refuse_existing(path)

@@ -43,7 +43,7 @@ def check_plugins(
 ) -> tuple[Report, ...]:
     """Return a report of each module and plugin that is meant: names, packages, files, or folders of either.
 
-    ``files`` are loose files in which names are looked for too. ``images`` are those that models get. Raises
+    ``files`` are plugin files in which names are looked for too. ``images`` are those that models get. Raises
     :class:`~benchbench.errors.PluginError` for a word that means nothing.
     """
     selections = [select(word, tuple(files)) for word in words]

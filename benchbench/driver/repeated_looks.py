@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from benchbench.compare.learning import ENDED
 from benchbench.errors import SpecError, TrackingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from benchbench.compare import Comparison
     from benchbench.compare.comparison import Row
@@ -140,13 +141,19 @@ def _is_of(design: Design | None, records: Sequence[Record]) -> bool:
 
 def _comparison_key(baseline: Row, records: Sequence[Record]) -> str:
     """Return a key that looks at the same baseline on the same images share, whatever is compared with it."""
-    return json.dumps([baseline.configurations, _images(baseline, records)])
+    return json.dumps([baseline.configurations, _images(baseline, _images_by_configuration(records))])
 
 
-def _images(row: Row, records: Sequence[Record]) -> list[tuple[str, str]]:
-    """Return the datasets of a row's trials, each with the digest of its images."""
-    own = [record for record in records if record.spec.configuration_id in row.configurations]
-    return sorted({(record.spec.dataset.name, record.data_digest) for record in own})
+def _images_by_configuration(records: Iterable[Record]) -> dict[str, set[tuple[str, str]]]:
+    """Return the datasets of each configuration's trials, each with the digest of its images."""
+    images: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for record in records:
+        images[record.spec.configuration_id].add((record.spec.dataset.name, record.data_digest))
+    return images
+
+
+def _images(row: Row, by_configuration: Mapping[str, set[tuple[str, str]]]) -> list[tuple[str, str]]:
+    return sorted(set().union(*(by_configuration[name] for name in row.configurations)))
 
 
 def _earlier_design_warnings(records: Sequence[Record], question: Compare, recorder: LookRecorder) -> tuple[str, ...]:
@@ -179,9 +186,9 @@ def _tests(comparison: Comparison, records: Sequence[Record], *, is_declared: bo
     def count(row: Row, endings: Iterable[str]) -> int:
         return sum(side.statuses.get(ending, 0) for side in (row, comparison.baseline) for ending in endings)
 
-    finished, tests = ENDED if is_declared else ("finished",), {}
+    finished, tests, images = ENDED if is_declared else ("finished",), {}, _images_by_configuration(records)
     for row in comparison.rows:
-        name = f"{' '.join(row.configurations)} {_images(row, records)}"
+        name = f"{' '.join(row.configurations)} {_images(row, images)}"
         if row.learning.p_value is not None:
             tests[f"learned {name}"] = count(row, ENDED)
         for metric, cell in row.cells.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_records
 from benchbench.compare.configurations import find_keys, one_per_trial
+from benchbench.compare.groups import records_by_dataset
 from benchbench.driver.compare import compare_study_groups
 from benchbench.driver.output_files import check_output, writing
 from benchbench.driver.study import Inquiry, Study, find_records
@@ -126,7 +127,7 @@ def write_study_report(
             question.confidence,
             study.file if study.name else "",
             groups=groups,
-            over_datasets=None if study.design else _over_datasets(records, question),
+            over_datasets=None if study.design else _over_datasets(records, question, note),
         )
         with writing(path):
             write_report(subject, path)
@@ -147,10 +148,16 @@ def _overall_comparison(records: Sequence[Record], groups: Sequence[ComparedGrou
     return compare_records(records, question.model_copy(update={"baseline": {}, "by": by}))
 
 
-def _over_datasets(records: Sequence[Record], question: Compare) -> DatasetComparison | None:
+def _over_datasets(
+    records: Sequence[Record], question: Compare, note: Callable[[str], None]
+) -> DatasetComparison | None:
+    """Return the comparison over all datasets; None for a single one, or for another reason, which ``note`` is told."""
+    if len(records_by_dataset(records)) == 1:
+        return None
     try:
         return compare_datasets(records, question)
-    except SpecError:  # one dataset, or configurations that were not trained on all of them
+    except SpecError as error:
+        note(f"not compared over all datasets: {error.message}")
         return None
 
 

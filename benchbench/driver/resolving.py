@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -51,18 +51,26 @@ def resolve(drafts: Sequence[Draft], executor: Executor, settings: Settings, wat
     paths = DataPaths.of(settings.data, known=[entry.name for entry in catalog.of_kind("dataset")], used=used)
     data_roots = {name: _find_images(catalog.find("dataset", name), paths, watcher) for name in used}
     watcher.status("starting a worker, which loads torch, the plugins and the images")
-    resolved = executor.resolve(drafts, data_roots=data_roots, origins=origins, hear=partial(_show, watcher=watcher))
+    resolved = executor.resolve(drafts, data_roots=data_roots, origins=origins, hear=_Hearing(watcher).hear)
     return Resolution(tuple(resolved), catalog, data_roots)
 
 
-def _show(said: Status | Output, watcher: Watcher) -> None:
-    match said:
-        case Output():
-            watcher.note(said.text)
-        case Status(total=0):
-            watcher.status(said.text)
-        case Status():
-            watcher.decoding(said.text, said.done, said.total)
+@dataclass(frozen=True)
+class _Hearing:
+    """Passes on what workers say; what all of them print, such as a warning of an import, once."""
+
+    watcher: Watcher
+    printed: set[str] = field(default_factory=set)
+
+    def hear(self, said: Status | Output) -> None:
+        match said:
+            case Output() if said.text not in self.printed:
+                self.printed.add(said.text)
+                self.watcher.note(said.text)
+            case Status(total=0):
+                self.watcher.status(said.text)
+            case Status():
+                self.watcher.decoding(said.text, said.done, said.total)
 
 
 def _find_images(entry: Entry, paths: DataPaths, watcher: Watcher) -> str:

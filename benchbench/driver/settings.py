@@ -10,6 +10,7 @@ from benchbench.config.defaults import Accelerate, ArtifactLevel, ExecutorName, 
 from benchbench.config.differences import value_text
 from benchbench.driver.plan import Rules
 from benchbench.errors import SpecError, closest
+from benchbench.paths import expanded
 from benchbench.plugin.discovery import loose_files
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def data_paths(data: str | Path | Mapping[str, str | Path] | None) -> dict[str, 
     if data is None:
         return {}
     paths = {"": data} if isinstance(data, str | Path) else data
-    return {name: Path(path).expanduser() for name, path in paths.items()}
+    return {name: expanded(path) for name, path in paths.items()}
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -81,7 +81,7 @@ class Catalog:
         raise no_such_plugin(kind, name, [entry.name for entry in self.of_kind(kind)], self.broken)
 
     def check_names(self, draft: Draft) -> None:
-        """Raise :class:`PluginError` for a name that a plugin in a loose file has as well: either may be meant.
+        """Raise :class:`PluginError` for a name that a plugin in a plugin file has as well: either may be meant.
 
         Kinds that the draft leaves to their defaults are not checked.
         """
@@ -89,7 +89,7 @@ class Catalog:
             self.check_name(kind, draft.plugin(kind))
 
     def check_name(self, kind: Kind, asked: PluginDraft) -> None:
-        """Raise :class:`PluginError` for a name that a plugin in a loose file has as well."""
+        """Raise :class:`PluginError` for a name that a plugin in a plugin file has as well."""
         for name in part_names(asked.name, kind=kind):
             rivals = [
                 entry.name

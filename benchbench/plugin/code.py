@@ -34,7 +34,7 @@ def source_digest(cls: type) -> str:
 def source_files(cls: type) -> tuple[Path, ...]:
     """Return the file of a class and the modules of its package that it imports, directly or through others.
 
-    For a loose file, the modules beside it count as its package.
+    For a plugin file, the modules beside it count as its package.
     """
     try:
         path = Path(inspect.getfile(cls)).resolve()
@@ -53,7 +53,7 @@ def source_files(cls: type) -> tuple[Path, ...]:
 
 
 def loose_source_files(path: Path) -> tuple[Path, ...]:
-    """Return a loose file and the modules beside it that it imports, directly or through others."""
+    """Return a plugin file and the modules beside it that it imports, directly or through others."""
     path = path.resolve()
     return _Package(path.parent, "").files_behind(path)
 

@@ -1,6 +1,6 @@
-"""Finds plugins, in entry points and loose files, without importing them.
+"""Finds plugins, in entry points and plugin files, without importing them.
 
-The origin of a plugin module is ``distribution:entry`` for an entry point, and its path for a loose file. If two
+The origin of a plugin module is ``distribution:entry`` for an entry point, and its path for a plugin file. If two
 plugins of a kind have the same name, the second one is called ``distribution:name``, or ``file.py:name``.
 """
 
@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import PluginError
+from benchbench.paths import expanded
 from benchbench.plugin.loose import load_file
 from benchbench.plugin.names import ONLY_OURS, disabled_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from importlib.metadata import EntryPoint
+    from pathlib import Path
 
 GROUP = "benchbench"
 HOOK_OF_KIND = {
@@ -115,7 +116,7 @@ def _packaged() -> list[Packaged]:
 
 def _loose(files: Iterable[str | Path]) -> list[LooseFile]:
     loose: dict[Path, LooseFile] = {}
-    for source in (Path(file).expanduser() for file in files):
+    for source in map(expanded, files):
         if not source.exists():
             raise PluginError(f"no plugin file or folder {str(source)!r}", hint="see --plugins and BENCH_PLUGINS")
         paths = sorted(source.glob("[!_]*.py")) if source.is_dir() else [source]

@@ -31,5 +31,5 @@ def bare(name: str) -> str:
 
 
 def is_file(origin: str) -> bool:
-    """Tell whether an origin is a loose file."""
+    """Tell whether an origin is a plugin file."""
     return os.sep in origin or origin.endswith(".py")

@@ -56,7 +56,7 @@ class Registry:
 
     @staticmethod
     def load(files: Iterable[str | Path] = (), *, only: Collection[str] | None = None) -> Registry:
-        """Load all plugins, or those of the origins in ``only``; ``files`` are loose files and folders.
+        """Load all plugins, or those of the origins in ``only``; ``files`` are plugin files and folders.
 
         Of two plugins of one kind and name the first has the name: ours, then packages by name, then files as given.
         The other one is called ``package:name``, or ``file.py:name``.

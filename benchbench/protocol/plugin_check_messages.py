@@ -77,7 +77,7 @@ class CheckedImages:
 class CheckRequest:
     """Which plugins to check: those of these origins and, if ``names`` is not empty, of these names alone.
 
-    ``files`` are loose files. ``data`` has the paths of images by dataset, "" standing for all of them. ``images`` are
+    ``files`` are plugin files. ``data`` has the paths of images by dataset, "" standing for all of them. ``images`` are
     for models.
     """
 

@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import posixpath
+import re
 from typing import TYPE_CHECKING, Any
 
 from benchbench.records.redaction import without_credentials, without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_PLUGINS = re.compile(r"^plugins = \[(?:\n.*?^\]|[^\n]*\])", re.MULTILINE | re.DOTALL)
 
 
 def cleaned_json(text: str) -> str:
@@ -40,8 +43,7 @@ def cleaned_predictions(text: str) -> str:
 
 def cleaned_spec(text: str) -> str:
     """Return a spec as a TOML file without the folders of plugin files; paths that are parameters stay."""
-    lines = text.splitlines(keepends=True)
-    return "".join(cleaned(line) if line.startswith("plugins = ") else without_credentials(line) for line in lines)
+    return _PLUGINS.sub(lambda plugins: without_paths(plugins[0]), without_credentials(text), count=1)
 
 
 def cleaned(text: str) -> str:

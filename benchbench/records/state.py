@@ -7,18 +7,18 @@ import logging
 import os
 import uuid
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from benchbench.errors import BenchError, SpecError, TrialError
-from benchbench.paths import NO_LOCKS, write_atomically
+from benchbench.paths import NO_LOCKS, expanded, write_atomically
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _log = logging.getLogger(__name__)
 _named: set[Path] = set()
@@ -27,12 +27,12 @@ T = TypeVar("T")
 GOES_ON = "free some disk space and run the same command again: it resumes from the last good checkpoint"
 
 
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+_READ_ONLY = (errno.EACCES, errno.ENOTDIR, errno.EPERM, errno.EROFS)
 
 
 def state_folder() -> Path:
     """Return the folder of our state: ``BENCH_STATE``, or ``.bench`` in the working folder."""
-    return Path(os.environ.get("BENCH_STATE") or ".bench").expanduser()
+    return expanded(os.environ.get("BENCH_STATE") or ".bench")
 
 
 def read_state(path: Path, kind: type[T]) -> T | None:

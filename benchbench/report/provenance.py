@@ -35,7 +35,7 @@ def write_record(journal: Journal) -> None:
     record = journal.record()
     started = next(iter(journal.events()))
     plugins = getattr(started, "plugin_files", ())
-    # With loose files, a name may be that of several plugins.
+    # With plugin files, a name may be that of several plugins.
     named = [kind for kind in KINDS if plugins and kind in record.plugin_origins]
     names = {kind: _qualified(record, kind) for kind in named}
     _write(journal, file_names.SPEC, record.spec.to_toml(plugins=plugins, names=names))

@@ -27,7 +27,7 @@ class CheckPlugin(Protocol):
     ) -> None:
         """Check plugins by name, path or package, as ``bench plugin check`` does.
 
-        ``plugins`` are loose files in which names are looked for; ``data`` is where a dataset finds its images.
+        ``plugins`` are plugin files in which names are looked for; ``data`` is where a dataset finds its images.
         Models get images of ``image_size`` with ``num_channels``.
         """
 

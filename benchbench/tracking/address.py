@@ -113,7 +113,7 @@ def _named(tracking_uri: str | None) -> str:
         return server_that_answers(uri)
     if scheme == "file" or (not scheme and uri not in _DATABRICKS):
         raise TrackingError(
-            f"the tracking URI {uri!r} is a folder, and MLflow 3.13 and later keep no runs in folders",
+            f"the tracking URI {_shown(uri)!r} is a folder, and MLflow 3.13 and later keep no runs in folders",
             hint=f"unset MLFLOW_TRACKING_URI, or set it to {DEFAULT_URI} or to the address of a server, http://HOST:PORT",
         )
     _check_scheme(uri, scheme)
@@ -124,11 +124,15 @@ def _check_scheme(uri: str, scheme: str) -> None:
     plugins = importlib.metadata.entry_points(group="mlflow.tracking_store").names
     known = {*_SCHEMES, *_DATABRICKS, *plugins}
     if uri not in known and scheme not in known:
-        shown = without_credentials(uri).rpartition("@")[2]  # without a scheme, a user's name looks like one
         raise TrackingError(
-            f"the tracking URI {shown!r} is of a kind that MLflow does not support",
+            f"the tracking URI {_shown(uri)!r} is of a kind that MLflow does not support",
             hint=closest(scheme, known) or "such as http://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE",
         )
+
+
+def _shown(uri: str) -> str:
+    """Return an address without what may be a password: without a scheme, a user's name looks like one."""
+    return without_credentials(uri).rpartition("@")[2]
 
 
 def _refuse_left_over_file_store() -> None:

@@ -86,6 +86,10 @@ def _fetch(store: ReadableStore, run: Run, folder: Path) -> Path:
     from mlflow.exceptions import MlflowException
 
     outputs = run.outputs.model_outputs if run.outputs else []
+    client, run_id = store.client, run.info.run_id
+    if not outputs and any(file.path == file_names.MODEL_FOLDER for file in client.list_artifacts(run_id)):
+        # A server before MLflow 3 keeps models as files of their runs.
+        return _checked(Path(client.download_artifacts(run_id, file_names.MODEL_FOLDER, str(folder))), run)
     if not outputs:
         raise SpecError(
             f"the run {run.info.run_name} ({run.info.run_id[:12]}) keeps no model",
@@ -106,6 +110,11 @@ def _fetch(store: ReadableStore, run: Run, folder: Path) -> Path:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise _deleted(run) from error
+    return _checked(path, run)
+
+
+def _checked(path: Path, run: Run) -> Path:
+    """Return the folder of a model; raises :class:`SpecError` if it does not say how it takes images."""
     if not (path / "data" / file_names.CLASSIFIER).exists():
         raise SpecError(
             f"the model of run {run.info.run_name} was saved by a benchbench that kept no preprocessing with it",

@@ -45,8 +45,8 @@ class WeightAverage:
             gradient is not None for gradient in torch.autograd.grad(logits.float().sum(), weights, allow_unused=True)
         ):
             raise ModelError(
-                "ema_decay needs a copy of the network, whose copy still computes with layers of the original: it keeps"
-                " a function that uses them",
+                "ema_decay needs a copy of the network, but a copy still computes with layers of the original: the"
+                " network keeps a function that uses them",
                 hint="make the function a method, or leave ema_decay out",
             )
 

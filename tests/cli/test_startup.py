@@ -210,9 +210,12 @@ def test_a_reader_that_is_slow_gets_everything_also_from_a_stream_that_does_not_
     def take() -> None:
         while len(got) < len(text):
             time.sleep(0.001)
-            got.extend(os.read(read, 50_000))
+            part = os.read(read, 50_000)
+            if not part:
+                return
+            got.extend(part)
 
-    reader = threading.Thread(target=take)
+    reader = threading.Thread(target=take, daemon=True)
     reader.start()
     with io.BufferedWriter(LastingOutput(write, "w")) as stream:
         stream.write(text)

@@ -126,6 +126,6 @@ def test_a_path_that_cannot_be_looked_at_is_named(tmp_path: Path, monkeypatch: p
         paths.locate("squares", None)
 
 
-def test_the_home_of_nobody_is_refused() -> None:
-    with pytest.raises(SpecError, match="determine home directory"):
-        parse_data_options(["~no-such-user/photos"])
+def test_the_home_of_nobody_is_not_found() -> None:
+    with pytest.raises(DataError, match="no images of squares at ~no-such-user/photos: there is no such file"):
+        read("~no-such-user/photos").locate("squares", None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import journals
 
-from benchbench.errors import TrialError
+from benchbench.errors import SpecError, TrialError
 from benchbench.records.claim import Claim
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
@@ -100,7 +100,7 @@ def test_state_is_replaced_whole_and_leaves_nothing_else(tmp_path: Path) -> None
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     journal = Journal(tmp_path / "file" / "attempt")
-    with pytest.raises(TrialError, match="cannot be written"):
+    with pytest.raises(SpecError, match="cannot be written"):
         journal.set_claim(Claim("http://host:5000", "bench", "1"))
     with pytest.raises(TrialError, match="cannot be written"):
         journal.append(journals.started())

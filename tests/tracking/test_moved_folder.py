@@ -142,6 +142,8 @@ def test_a_folder_that_is_not_there_keeps_its_runs_and_gets_no_new_ones(
     database.parent.mkdir()
     shutil.copy(empty_database, database)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    client = mlflow_client(f"sqlite:///{database}")
+    client.create_experiment("bench", artifact_location=str(base / "disk" / "mlruns" / "1"))
     trained(base / "disk", empty_database, monkeypatch)
     (base / "disk").rename(base / "unplugged")
     (base / "elsewhere").mkdir()

@@ -44,7 +44,7 @@ def test_the_experiment_of_mlflow_itself_is_refused(database: str) -> None:
 
 def test_an_experiment_whose_files_only_a_server_can_write_is_refused(database: str) -> None:
     mlflow_client(database).create_experiment("served", artifact_location="mlflow-artifacts:/9")
-    with pytest.raises(TrackingError, match="made by a tracking server"):
+    with pytest.raises(TrackingError, match="made through a tracking server"):
         Store.open(database, "served")
 
 

@@ -15,6 +15,7 @@ from support import journals, made_records
 from support.results_folders import runs
 
 from benchbench import SpecError, export_results, import_results
+from benchbench.config.spec import PluginSpec
 from benchbench.errors import TrackingError
 from benchbench.records import cleaning, results_file
 from benchbench.records.claim import Claim
@@ -152,7 +153,9 @@ def test_credentials_in_a_parameter_stay_at_home(here: Store, tmp_path: Path) ->
 
 def test_a_spec_travels_with_the_paths_that_are_its_parameters(tmp_path: Path) -> None:
     """Without them, it would be the spec of another trial."""
-    spec = f'plugins = ["{tmp_path}/tiny.py"]\n[model]\nweights = "/data/w.safetensors"\nfiles = "*/train/*.png"\n'
+    model = PluginSpec("alexnet", 1, {"weights": "/data/w.safetensors", "files": "*/train/*.png"})
+    plugins = tuple(f"{tmp_path}/{name}.py" for name in ("tiny", "more"))
+    spec = replace(made_records.spec(0), model=model).to_toml(plugins=plugins)
     (tmp_path / "spec.toml").write_text(spec, encoding="utf-8")
     with zipfile.ZipFile(tmp_path / "one.bench", "w") as archive:
         results_file.Writer(archive).artifact("1", "spec.toml", tmp_path / "spec.toml")
