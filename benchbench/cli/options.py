@@ -197,7 +197,7 @@ CheckpointEvery = Annotated[
     typer.Option(
         "--checkpoint-every",
         metavar="SECONDS",
-        help="Write checkpoints at most this often, always after an epoch; 0: after every epoch.",
+        help="Shortest time between checkpoints, which are written after epochs; 0: after every epoch.",
         min=0,
         show_default="60, or longer if writing takes over 1 % of the time",
     ),

@@ -67,7 +67,7 @@ def import_(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Import exported runs into this folder's store. Runs that are there change only if FILE has more of them."""
+    """Import exported runs into this folder's store. Runs that are there change only if FILE has later results."""
     from rich.console import Console
 
     from benchbench.cli.displays import Display
