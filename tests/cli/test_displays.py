@@ -67,7 +67,7 @@ def test_what_cost_no_result_shows_its_traceback_when_that_is_asked_for(
         except ValueError as error:
             display.fault("no report: a mistake of ours", error)
     assert "no report: a mistake of ours" in shown(console)
-    assert ("test_progress.py" in shown(console)) == debug
+    assert ("test_displays.py" in shown(console)) == debug
 
 
 def test_lines_are_the_same_with_and_without_a_terminal() -> None:

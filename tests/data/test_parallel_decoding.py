@@ -277,5 +277,5 @@ def test_a_failure_of_the_disk_is_not_a_damaged_image(tmp_path: Path, monkeypatc
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(np, "full", fail)
-    with pytest.raises(DataError, match=r"cannot read file 0: .*Input/output error"):
+    with pytest.raises(DataError, match=r"cannot read file \d+: .*Input/output error"):
         data_cache.load(Shades(skip=True), tmp_path)

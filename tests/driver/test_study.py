@@ -102,5 +102,5 @@ def test_the_first_configuration_of_a_grid_is_its_baseline_even_if_its_first_see
     notes: list[str] = []
     records = find_records(Study.of_experiment("bench", tmp_path / "grid.toml"), notes.append)
     baseline = records[0].spec.optimizer.params["lr"]
-    is_noted = any("the baseline is another one" in note for note in notes)
+    is_noted = any("another one is the baseline" in note for note in notes)
     assert (baseline, is_noted) == ((0.001, False) if lost == "a seed" else (0.005, True))
