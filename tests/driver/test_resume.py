@@ -272,7 +272,7 @@ def test_a_damaged_checkpoint_starts_the_trial_again_and_says_so(
     assert isinstance(again[0], Resumed)
     assert again[0].num_epochs == 0
     assert "is damaged" in again[0].note
-    assert "starts again" in again[0].note
+    assert "starts over" in again[0].note
     assert values(again) == values(whole)
 
 
