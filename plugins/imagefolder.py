@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 import benchbench as bb
@@ -12,9 +11,12 @@ from benchbench.data.archive import TAR_SUFFIXES, Files, find_prefix, is_of_syst
 from benchbench.data.image_files import (
     MAX_FILE_BYTES,
     MAX_NAMED,
+    PART_NAMES,
+    PART_OF_NAME,
     ImageFiles,
     Item,
     check_every_split_has_images,
+    class_name_of,
     image_suffixes,
     suffix_of,
     taken_from_training,
@@ -26,15 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-"""The splits, and what their folders may be called."""
-
-PART_OF_FOLDER = {name: part for part, names in PARTS.items() for name in names}
-
 NO_CLASSES = frozenset({"mlruns", "mlartifacts"})
 """Folders of MLflow's, which have figures in them."""
 
-WORDS_OF_PARTS = PART_OF_FOLDER | {"dev": "val"}
+WORDS_OF_PARTS = PART_OF_NAME | {"dev": "val"}
 """Words in the name of a folder that suggest a split."""
 
 MAX_DEPTH = 8
@@ -114,7 +111,7 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
 def _part_folders(files: Files, prefix: str) -> dict[str, str]:
     """Return the folders of the splits, if there is one for training that has classes in it."""
     present = sorted(files.folders_in(prefix.rstrip("/")))
-    folders = {part: [name for name in present if name.lower() in names] for part, names in PARTS.items()}
+    folders = {part: [name for name in present if name.lower() in names] for part, names in PART_NAMES.items()}
     if not any(_class_folders(files, f"{prefix}{name}/") for name in folders["train"]):
         _check_no_part_is_a_class(files, prefix)
         return {}
@@ -176,8 +173,7 @@ def _class_folders(files: Files, prefix: str) -> dict[str, str]:
     for name in sorted(files.folders_in(prefix.rstrip("/"))):
         path = f"{prefix}{name}"
         if _is_shown(name) and any(_image_files(files, path)):
-            # macOS writes an accent as a character of its own; everyone else means the same class.
-            class_name = unicodedata.normalize("NFC", name)
+            class_name = class_name_of(name)
             if class_name in folders:
                 raise bb.DataError(f"{files.path}: two folders are called {class_name!r}", hint="rename one of them")
             folders[class_name] = path
@@ -199,8 +195,8 @@ def _check_no_class_is_a_copy(files: Files, folders: Mapping[str, str]) -> None:
 def _check_no_class_has_splits(files: Files, folders: Mapping[str, str]) -> None:
     """Refuse a class that consists of folders such as ``train`` and ``test``: their images would be mixed."""
     for name, folder in folders.items():
-        inside = [inner for inner in _class_folders(files, f"{folder}/") if inner.lower() in PART_OF_FOLDER]
-        has_splits = len({PART_OF_FOLDER[inner.lower()] for inner in inside}) > 1
+        inside = [inner for inner in _class_folders(files, f"{folder}/") if inner.lower() in PART_OF_NAME]
+        has_splits = len({PART_OF_NAME[inner.lower()] for inner in inside}) > 1
         if has_splits and not _has_own_images(files, folder):
             raise bb.DataError(
                 f"{files.path}: the folder {name} has folders of splits in it: {', '.join(inside)}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
 from collections import Counter
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,11 @@ from benchbench.config.files import decode_text
 from benchbench.data.archive import reader
 from benchbench.data.image_files import (
     MAX_FILE_BYTES,
+    PART_OF_NAME,
     ImageFiles,
     Item,
     check_every_split_has_images,
+    class_name_of,
     taken_from_training,
     too_few_to_split,
 )
@@ -37,15 +38,6 @@ COLUMNS = {
 }
 """What the columns may be called."""
 
-PARTS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 MAX_NAMED = 5
 """How many lines a message names."""
 
@@ -74,7 +66,7 @@ class ImageList(ImageFiles, name="imagelist"):
         label_of = {name: label for label, name in enumerate(class_names)}
         parts: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
         for row in rows:
-            parts[PARTS[row[SPLIT].lower()]].append(Item(row[PATH], row[PATH], label_of[row[CLASS]]))
+            parts[PART_OF_NAME[row[SPLIT].lower()]].append(Item(row[PATH], row[PATH], label_of[row[CLASS]]))
         given = {part for part, items in parts.items() if items}
         self._fill(parts)
         missing = {"val", "test"} - given if given - {"train"} else set()
@@ -128,8 +120,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
             if any(row.values()):  # a spreadsheet ends with rows of nothing but separators
                 rows[lines.line_num] = {
                     PATH: row[PATH].replace("\\", "/"),
-                    # macOS writes an accent as a character of its own; everyone else means the same class.
-                    CLASS: unicodedata.normalize("NFC", row[CLASS]),
+                    CLASS: class_name_of(row[CLASS]),
                     SPLIT: row.get(SPLIT) or "train",
                 }
     except csv.Error as error:
@@ -165,7 +156,7 @@ def _problems(rows: Mapping[int, Mapping[str, str]]) -> Iterator[str]:
     for number, row in rows.items():
         if not row[PATH] or not row[CLASS]:
             yield f"line {number} has no {PATH if not row[PATH] else CLASS}"
-        elif row[SPLIT].lower() not in PARTS:
+        elif row[SPLIT].lower() not in PART_OF_NAME:
             yield f"line {number} has the split {row[SPLIT]!r}, which is none of train, val and test"
         elif counts[normpath(row[PATH])] > 1:
             yield f"line {number} lists {row[PATH]}, as another line does"

@@ -159,8 +159,7 @@ def _check_rankable(metric: Metric, rows: Iterable[Row]) -> None:
             hint="name another metric first, such as test_accuracy",
         )
     for row in rows:
-        values = row.cells[metric.name].values.values()
-        number = sum(value is not None and math.isfinite(value) for value in values)
+        number = len(_values(row, metric.name))
         if number < row.statuses.get("finished", 0):
             raise SpecError(
                 f"configurations cannot be ranked by {metric.name}: {number} of {row.statuses['finished']} trials of"

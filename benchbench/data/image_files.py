@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -27,6 +28,11 @@ Byte = Annotated[int, Field(ge=0, le=255)]
 _CAMERAS_OWN = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2"})
 UNREADABLE = _CAMERAS_OWN | {".avif", ".dcm", ".heic", ".heif", ".jxl", ".svg"}
 """Suffixes of images that Pillow, or an old one, cannot read. They are named, while other files are passed over."""
+
+PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+"""The splits, and what people call them."""
+
+PART_OF_NAME = {name: part for part, names in PART_NAMES.items() for name in names}
 
 MAX_FILE_BYTES = 1 << 30
 MAX_NAMED = 5
@@ -91,6 +97,11 @@ class ImageFiles(Dataset):
         )
         labels = np.array([item.label for item in items], dtype=np.int64)
         return Split(images, labels, tuple(item.name for item in items))
+
+
+def class_name_of(text: str) -> str:
+    """Return the name of a class as everyone writes it: macOS writes an accent as a character of its own."""
+    return unicodedata.normalize("NFC", text)
 
 
 def taken_from_training(numbers: Mapping[str, int]) -> str:

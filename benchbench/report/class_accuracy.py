@@ -6,13 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchbench.compare.cells import tested_trials
 from benchbench.compare.intervals import summarise, wilson
 from benchbench.compare.learning import not_learned
+from benchbench.compare.metric_values import Metric
 from benchbench.records import file_names
+from benchbench.records.metric_names import TEST_ACCURACY
 from benchbench.report.figures import read_per_class
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from benchbench.records.record import Record
     from benchbench.report.subject import Subject
@@ -57,7 +60,8 @@ def class_table(subject: Subject) -> ClassTable:
     """
     confidence = subject.comparison.confidence
     at_chance = not_learned([record for row in subject.rows for record in row.trials.values()])
-    rows = [_that_learned(list(row.finished.values()), at_chance) for row in subject.rows]
+    accuracy = Metric.named(TEST_ACCURACY)
+    rows = [list(tested_trials(row, row, accuracy, at_chance)[0].values()) for row in subject.rows]
     class_names = tuple(
         dict.fromkeys(class_name for records in rows for record in records for class_name in record.data.class_names)
     )
@@ -70,11 +74,6 @@ def class_table(subject: Subject) -> ClassTable:
     numbers = {class_name: {row_counts.get(class_name) for row_counts in counts} - {None} for class_name in class_names}
     images = tuple(each.pop() if len(each) == 1 else None for each in numbers.values())
     return ClassTable(class_names, images, columns, confidence)
-
-
-def _that_learned(records: list[Record], at_chance: Collection[str]) -> list[Record]:
-    """Return the trials that learned, or all if none did."""
-    return [record for record in records if record.attempt not in at_chance] or records
 
 
 def _cell(records: Sequence[Record], class_name: str, num_images: int | None, confidence: float) -> ClassCell:

@@ -190,9 +190,9 @@ def test_the_json_of_a_trial_that_a_server_tracks_is_json(served: str, tmp_path:
 
 
 def test_an_experiment_whose_files_lie_on_another_machine_is_refused(served: str) -> None:
-    mlflow_client(served).create_experiment("ann", artifact_location="/on-another-machine/work/mlruns/7")
+    mlflow_client(served).create_experiment("ann", artifact_location="/on-another-machine/files/mlruns/7")
     with pytest.raises(
-        TrackingError, match="keeps its files in /on-another-machine/work/mlruns/7, a folder that this"
+        TrackingError, match="keeps its files in /on-another-machine/files/mlruns/7, a folder that this"
     ) as caught:
         Store.open(served, "ann")
     assert "--experiment NAME" in caught.value.hint
