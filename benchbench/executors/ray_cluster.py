@@ -16,7 +16,9 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 try:
     import ray
 except ModuleNotFoundError as error:
-    raise BenchError("the ray executor needs the extra: pip install -e '.[ray]' in the clone of benchbench") from error
+    raise BenchError(
+        "the executor ray needs the package ray", hint="pip install -e '.[ray]' in the clone of benchbench"
+    ) from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
