@@ -204,14 +204,22 @@ def _ignore_signals() -> None:
 
 
 def _receive(channel: Channel, requests: queue.SimpleQueue[Request | None]) -> None:
-    for request in channel.messages():
-        requests.put(request)  # type: ignore[arg-type]
-    requests.put(None)
+    _read(channel, requests)
     # An idle worker has ended by now. A busy one must not go on: nobody would hear of what it does.
     time.sleep(GRACE_SECONDS)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
+
+
+def _read(channel: Channel, requests: queue.SimpleQueue[Request | None]) -> None:
+    """Pass on requests, and None after the last; an error in reading them is printed and ends them."""
+    try:
+        for request in channel.messages():
+            requests.put(request)  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001 - whatever pydantic raises, nothing more is heard, and the worker must end
+        traceback.print_exc()
+    requests.put(None)
 
 
 if __name__ == "__main__":

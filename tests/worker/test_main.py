@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import queue
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
+from benchbench.protocol.channel import Channel
 from benchbench.protocol.heartbeat import Heartbeat, StoppedError
 from benchbench.protocol.jobs import TrialJob
-from benchbench.protocol.messages import Refused, Resolve, ResolvedSpecs, Retiring, RunTrial, Status, TrialEvent
-from benchbench.worker.main import Worker
+from benchbench.protocol.messages import (
+    Refused,
+    Resolve,
+    ResolvedSpecs,
+    Retiring,
+    RunTrial,
+    Status,
+    TrialEvent,
+    encode,
+)
+from benchbench.worker.main import Worker, _read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from benchbench.protocol.messages import Answer
+    from benchbench.protocol.messages import Answer, Request
 
 FILES = (str(PLUGINS / "tiny.py"), str(PLUGINS / "unruly.py"))
 
@@ -65,6 +77,18 @@ def test_a_worker_that_was_not_prepared_refuses_to_run(heartbeat: Heartbeat) -> 
     (refused,) = said
     assert isinstance(refused, Refused)
     assert "must resolve" in refused.error.message
+
+
+def test_a_request_that_cannot_be_read_is_the_last_and_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    ours, theirs = socket.socketpair()
+    requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+    channel = Channel(theirs)
+    with ours:
+        ours.sendall(encode(Resolve((), {}, (), None)).encode() + b'\n{"message": "dance"}\n')
+        _read(channel, requests)
+    channel.close()
+    assert [requests.get(timeout=1), requests.get(timeout=1)] == [Resolve((), {}, (), None), None]
+    assert "ValidationError" in capsys.readouterr().err
 
 
 def test_a_request_to_stop_ends_work_that_counts_its_pieces(heartbeat: Heartbeat) -> None:
