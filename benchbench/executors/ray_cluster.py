@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError, DeviceError, SpecError, first_line
+from benchbench.records.processors import num_processors
 
 # Ray reads these when it is imported. Its daemons' messages would go to standard output otherwise, among our JSON.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
@@ -41,14 +42,14 @@ class Slots:
 
 
 def connect(address: str | None, *, num_jobs: int | None) -> None:
-    """Start Ray on this machine, or connect to the cluster at ``address``.
+    """Start Ray on the processors that this process may use, or connect to the cluster at ``address``.
 
     Raises :class:`~benchbench.errors.SpecError` if there is no cluster at the address.
     """
     if address is None:
         ray.init(
             address="local",  # never the cluster that RAY_ADDRESS may name
-            num_cpus=max(os.cpu_count() or 1, num_jobs or 1),
+            num_cpus=max(int(num_processors()), num_jobs or 1),
             object_store_memory=_OBJECT_STORE_BYTES,
             include_dashboard=False,
             log_to_driver=False,

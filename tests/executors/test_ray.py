@@ -232,6 +232,17 @@ def test_an_address_that_is_of_no_use_is_an_error_that_names_it(address: str) ->
         connect(address, num_jobs=1)
 
 
+@pytest.mark.parametrize(("usable", "num_jobs", "num_cpus"), [(3.5, None, 3), (3.5, 2, 3), (3.5, 5, 5), (0.5, None, 1)])
+def test_ray_on_this_machine_gets_no_processor_that_this_process_may_not_use(
+    monkeypatch: pytest.MonkeyPatch, usable: float, num_jobs: int | None, num_cpus: int
+) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("benchbench.executors.ray_cluster.num_processors", lambda: usable)
+    monkeypatch.setattr("ray.init", lambda **options: asked.update(options))
+    connect(None, num_jobs=num_jobs)
+    assert asked["num_cpus"] == num_cpus
+
+
 def test_a_grid_uses_the_cluster_at_the_address_that_it_is_given(tmp_path: Path) -> None:
     import ray
 
