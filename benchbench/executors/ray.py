@@ -78,23 +78,23 @@ class RayExecutor(Executor):
         device: str = "auto",
         plugin_files: Iterable[str] = (),
     ) -> None:
-        self._is_ours = not ray.is_initialized()
-        if self._is_ours:
-            connect(address, num_jobs=num_jobs)
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        self._slots = divide(nodes, num_jobs=num_jobs, use_gpus=device.partition(":")[0] in ("auto", "cuda"))
-        self.num_jobs = self._slots.num_jobs
         self._preparation = Resolve((), {}, tuple(plugin_files), None)
         self._heard: queue.SimpleQueue[tuple[_Task | None, TrialMessage | None]] = queue.SimpleQueue()
         self._running: set[_Task] = set()
         self._is_stopping = self._is_killing = self._is_told_to_stop = False
         self._progress: dict[str, int] = {}
         self._asked_for_progress: ray.ObjectRef[dict[str, int]] | None = None
-        # The board runs on the driver's host, so that it does not end with a host that runs only some trials.
-        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=True
-        )
-        self._board = ray.remote(num_cpus=0, scheduling_strategy=here)(ray_task.Board).remote()
+        self._is_ours = not ray.is_initialized()
+        try:
+            if self._is_ours:
+                connect(address, num_jobs=num_jobs)
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            self._slots = divide(nodes, num_jobs=num_jobs, use_gpus=device.partition(":")[0] in ("auto", "cuda"))
+            self._board = _start_board()
+        except BaseException:
+            self._shut_down()  # the next executor would use it, whatever its address
+            raise
+        self.num_jobs = self._slots.num_jobs
 
     def resolve(
         self,
@@ -171,11 +171,16 @@ class RayExecutor(Executor):
 
     def close(self) -> None:
         """End what still runs, and the Ray that was started for it."""
-        for task in self._running:
-            _cancel(task, force=True)
-        self._running.clear()
-        with suppress(exceptions.RayError):
-            ray.kill(self._board)
+        try:
+            for task in self._running:
+                _cancel(task, force=True)
+            self._running.clear()
+            with suppress(exceptions.RayError):
+                ray.kill(self._board)
+        finally:
+            self._shut_down()
+
+    def _shut_down(self) -> None:
         if self._is_ours:
             ray.shutdown()
 
@@ -236,6 +241,14 @@ class RayExecutor(Executor):
         except Exception as error:  # noqa: BLE001 - whatever Ray raises, the trial has ended
             self._heard.put((task, _end_of(error, has_begun=has_begun)))
         self._heard.put((task, None))
+
+
+def _start_board() -> Any:
+    # On the driver's host, so that it does not end with a host that runs only some trials.
+    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=True
+    )
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(ray_task.Board).remote()
 
 
 _SILENT_END = "the Ray task ended without a result"

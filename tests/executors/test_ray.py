@@ -226,6 +226,37 @@ def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.Monkey
     assert "pip install -e '.[ray]'" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("is_there_before", [False, True])
+def test_an_executor_that_cannot_be_made_ends_the_ray_that_it_started_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, *, is_there_before: bool
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr("ray.is_initialized", lambda: is_there_before)
+    monkeypatch.setattr("ray.init", lambda **_: calls.append("init"))
+    monkeypatch.setattr("ray.shutdown", lambda: calls.append("shutdown"))
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"memory": 1.0}}])
+    with pytest.raises(DeviceError, match="no node"):
+        RayExecutor()
+    assert calls == ([] if is_there_before else ["init", "shutdown"])
+
+
+def test_an_interrupt_while_an_executor_closes_leaves_no_ray_running(
+    executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    calls: list[str] = []
+    executor._is_ours = True
+    with monkeypatch.context() as context:
+        context.setattr("ray.kill", interrupt)
+        context.setattr("ray.shutdown", lambda: calls.append("shutdown"))
+        with pytest.raises(KeyboardInterrupt):
+            executor.close()
+    executor._is_ours = False
+    assert calls == ["shutdown"]
+
+
 @pytest.mark.parametrize("address", ["ray://localhost:10001", "localhost:1", "nonsense"])
 def test_an_address_that_is_of_no_use_is_an_error_that_names_it(address: str) -> None:
     with pytest.raises(SpecError, match=address):
