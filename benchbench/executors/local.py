@@ -67,7 +67,11 @@ class LocalExecutor(Executor):
         self._workers: list[WorkerProcess] = []
         environments = worker_environments(num_jobs, gpus, hides_gpus=hides_gpus)
         self._vacancies = list(itertools.islice(environments, num_jobs))
-        self._hire()
+        try:
+            self._hire()
+        except BaseException:
+            self.kill()
+            raise
 
     def resolve(
         self,
@@ -154,9 +158,15 @@ class LocalExecutor(Executor):
             worker.kill()
 
     def close(self) -> None:
-        """End the workers."""
-        for worker in self._workers:
-            worker.close()
+        """End the workers, all at the same time; an interrupt meanwhile ends them at once."""
+        try:
+            for worker in self._workers:
+                worker.finish()
+            for worker in self._workers:
+                worker.close()
+        except BaseException:
+            self.kill()
+            raise
 
     def _next_answer(self) -> tuple[WorkerProcess, Answer | None]:
         """Return the next answer of a worker. Waits in short steps: a signal to another thread would not wake it."""
@@ -190,9 +200,11 @@ class LocalExecutor(Executor):
 
     def _hire(self) -> list[WorkerProcess]:
         """Start the workers that are missing, and return them."""
-        hired = [WorkerProcess(self._heard, environment) for environment in self._vacancies]
-        self._vacancies.clear()
-        self._workers += hired
+        hired = []
+        while self._vacancies:
+            hired.append(WorkerProcess(self._heard, self._vacancies[0]))
+            self._workers.append(hired[-1])  # at once: whatever interrupts this must find it there
+            del self._vacancies[0]
         if self._is_stopping:  # a signal came while they started
             for worker in hired:
                 worker.heartbeat.ask_to_stop()

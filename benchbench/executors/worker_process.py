@@ -89,9 +89,13 @@ class WorkerProcess:
         if self._process.returncode is None:
             self._signal_group(number)
 
+    def finish(self) -> None:
+        """Let the process end by itself; it gets no more requests."""
+        self._channel.finish()
+
     def close(self) -> None:
         """Let the process end by itself, and make sure that it does."""
-        self._channel.finish()
+        self.finish()
         try:
             self._process.wait(timeout=_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
