@@ -65,6 +65,7 @@ class LocalExecutor(Executor):
         self._is_stopping = False
         self._busy: dict[WorkerProcess, TrialJob] = {}
         self._workers: list[WorkerProcess] = []
+        self._preparing: set[WorkerProcess] = set()
         environments = worker_environments(num_jobs, gpus, hides_gpus=hides_gpus)
         self._vacancies = list(itertools.islice(environments, num_jobs))
         try:
@@ -100,18 +101,14 @@ class LocalExecutor(Executor):
     def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
         """Yield what each trial says, with its job; those that wait start as workers become free."""
         self._assign(jobs)
-        while self._busy:
+        while self._busy or (jobs and self._preparing and not self._is_stopping):
             worker, answer = self._next_answer()
             if worker not in self._workers:
                 continue
-            job, message = self._busy.get(worker), _as_trial_message(worker, answer)
-            if job is not None and message is not None:
-                yield job, message
-            is_over = isinstance(message, Finished | Failed | Refused | Died)
-            if is_over:
-                self._busy.pop(worker, None)
-            if isinstance(message, Died) or (is_over and worker.is_retiring):
-                self._dismiss(worker)
+            if worker in self._preparing:
+                yield from self._hear_preparation(worker, answer, jobs)
+            else:
+                yield from self._hear_trial(worker, answer)
             self._assign(jobs)
 
     def time(self, job: TimingJob) -> Iterator[TimingEvent | Status | Output]:
@@ -187,14 +184,55 @@ class LocalExecutor(Executor):
                 case ResolvedSpecs():
                     return answer.resolved
 
+    def _hear_trial(self, worker: WorkerProcess, answer: Answer | None) -> Iterator[tuple[TrialJob, TrialMessage]]:
+        job, message = self._busy.get(worker), _as_trial_message(worker, answer)
+        if job is not None and message is not None:
+            yield job, message
+        is_over = isinstance(message, Finished | Failed | Refused | Died)
+        if is_over:
+            self._busy.pop(worker, None)
+        if isinstance(message, Died) or (is_over and worker.is_retiring):
+            self._dismiss(worker)
+            self._vacancies.append(worker.environment)
+
+    def _hear_preparation(
+        self, worker: WorkerProcess, answer: Answer | None, waiting: deque[TrialJob]
+    ) -> Iterator[tuple[TrialJob, TrialMessage]]:
+        """Hear whether a new worker is ready; it gets no trial before, since it would refuse each of them at once."""
+        message = _as_trial_message(worker, answer)
+        if isinstance(answer, ResolvedSpecs):
+            self._preparing.remove(worker)
+        elif isinstance(message, Died | Refused):
+            self._dismiss(worker)
+            if isinstance(message, Refused) and self._workers:
+                yield from self._go_on_without(message, waiting)
+            else:
+                self._vacancies.append(worker.environment)
+                yield from self._end_waiting(message, waiting)
+
+    def _go_on_without(self, refused: Refused, waiting: deque[TrialJob]) -> Iterator[tuple[TrialJob, Output]]:
+        text = f"a worker cannot be replaced, and the others go on: {refused.error.message}"
+        jobs = [*self._busy.values(), *waiting]
+        yield from ((job, Output(text)) for job in jobs[:1])
+
+    def _end_waiting(
+        self, message: Died | Refused, waiting: deque[TrialJob]
+    ) -> Iterator[tuple[TrialJob, Died | Refused]]:
+        """Say of the trials that a new worker would have run that it cannot: of all that wait, or of one if it died."""
+        while waiting and not self._is_stopping:
+            yield waiting.popleft(), message
+            if isinstance(message, Died):
+                return
+
     def _assign(self, waiting: deque[TrialJob]) -> None:
         """Give waiting trials to idle workers. A worker that died is replaced if there is more work."""
         if not waiting or self._is_stopping:
             return
         for worker in self._hire():
+            self._preparing.add(worker)
             worker.ask(self._preparation)
         for worker in self._workers:
-            if waiting and worker not in self._busy:
+            if waiting and worker not in self._busy and worker not in self._preparing:
                 self._busy[worker] = waiting.popleft()
                 worker.ask(RunTrial(self._busy[worker]))
 
@@ -212,8 +250,8 @@ class LocalExecutor(Executor):
 
     def _dismiss(self, worker: WorkerProcess) -> None:
         self._workers.remove(worker)
+        self._preparing.discard(worker)
         worker.close()
-        self._vacancies.append(worker.environment)
 
 
 def worker_environments(num_jobs: int, gpus: Sequence[str], *, hides_gpus: bool = False) -> Iterator[dict[str, str]]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import journals
 
+from benchbench.errors import PluginError
 from benchbench.executors.local import LocalExecutor
+from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.messages import Died, Output, Refused, Resolve, ResolvedSpecs, RunTrial, TrialEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,13 +27,21 @@ if TYPE_CHECKING:
 class MadeUpWorker:
     """Answers each request at once as its script says, and writes down all that is done with it."""
 
-    heard: object
+    heard: Any
     environment: dict[str, str]
     script: Script
     calls: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     is_retiring: bool = False
     heartbeat: object = field(default_factory=lambda: SimpleNamespace(num_trained=0, ask_to_stop=lambda: None))
+
+    def ask(self, request: Request) -> None:
+        self.requests.append(request)
+        for answer in self.script(request):
+            self.heard.put((self, answer))
+
+    def death(self) -> Died:
+        return Died("killed by the system")
 
     def finish(self) -> None:
         self.calls.append("finish")
@@ -63,6 +76,73 @@ def workshop(monkeypatch: pytest.MonkeyPatch) -> Workshop:
 
 def silent(request: Request) -> Iterable[object]:
     return ()
+
+
+def healthy(request: Request) -> Iterable[object]:
+    return [TrialEvent(journals.finished())] if isinstance(request, RunTrial) else [ResolvedSpecs(())]
+
+
+def dies_in_a_trial(request: Request) -> Iterable[object]:
+    return [None] if isinstance(request, RunTrial) else [ResolvedSpecs(())]
+
+
+def dies_at_once(request: Request) -> Iterable[object]:
+    return [None]
+
+
+def refuses(request: Request) -> Iterable[object]:
+    """Answer as a worker does that cannot load a plugin, and so is not prepared for a trial either."""
+    return [Refused.of(PluginError("tiny.py: invalid syntax"), "")]
+
+
+def prepared(num_jobs: int = 1) -> LocalExecutor:
+    executor = LocalExecutor(num_jobs=num_jobs)
+    executor.resolve([], data_roots={}, origins=[])
+    return executor
+
+
+def run(executor: LocalExecutor, names: str) -> list[str]:
+    """Return what is said of trials with these names, such as ``a finished``; of output, the text."""
+    jobs = deque(TrialJob(journals.SPEC, name, "cpu", "nowhere", name) for name in names)
+    return [f"{job.attempt} {_described(message)}" for job, message in executor.run(jobs)]
+
+
+def _described(message: object) -> str:
+    text = message.text if isinstance(message, Output) else type(message).__name__
+    return str(getattr(message, "event", text.lower()))
+
+
+def trials_of(worker: MadeUpWorker) -> list[str]:
+    """Return the names of the trials that a worker was asked to run."""
+    return [request.job.attempt for request in worker.requests if isinstance(request, RunTrial)]
+
+
+def test_a_replacement_that_cannot_load_a_plugin_leaves_all_trials_to_the_others(workshop: Workshop) -> None:
+    workshop.scripts = [dies_in_a_trial, healthy, refuses]
+    assert run(prepared(num_jobs=2), "abcde") == [
+        "a died",
+        "b finished",
+        "c a worker cannot be replaced, and the others go on: tiny.py: invalid syntax",
+        "c finished",
+        "d finished",
+        "e finished",
+    ]
+    assert trials_of(workshop.made[2]) == []
+    assert workshop.made[2].calls == ["close"]
+
+
+def test_if_the_only_worker_cannot_be_replaced_what_waits_is_refused_and_a_later_run_tries_again(
+    workshop: Workshop,
+) -> None:
+    workshop.scripts = [dies_in_a_trial, refuses, healthy]
+    executor = prepared()
+    assert run(executor, "abc") == ["a died", "b refused", "c refused"]
+    assert run(executor, "bc") == ["b finished", "c finished"]
+
+
+def test_a_replacement_that_dies_before_it_is_prepared_costs_one_trial_and_is_replaced(workshop: Workshop) -> None:
+    workshop.scripts = [dies_in_a_trial, dies_at_once, healthy]
+    assert run(prepared(), "abc") == ["a died", "b died", "c finished"]
 
 
 def test_workers_that_started_are_killed_if_another_cannot_start(workshop: Workshop) -> None:
