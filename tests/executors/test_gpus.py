@@ -1,6 +1,7 @@
 """Which GPU each worker gets, from what the environment says."""
 
 import os
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +25,10 @@ MIG = "MIG-1a2b3c4d-0000-0000-0000-000000000000"
         ("NoDevFiles", ()),
     ],
 )
-def test_workers_may_use_the_gpus_that_are_visible(listed: str, names: tuple[str, ...]) -> None:
+def test_workers_may_use_the_gpus_that_are_visible(
+    listed: str, names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # without nvidia-smi nobody knows how many there are
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": listed}) == names
 
 
@@ -34,15 +38,33 @@ DIVIDED = (
 )
 
 
+@pytest.fixture
+def list_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return what makes nvidia-smi list these GPUs."""
+
+    def make(listed: str) -> None:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\ncat <<END\n{listed}\nEND\n", encoding="utf-8")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    return make
+
+
 @pytest.mark.parametrize(("listed", "names"), [(LAPTOP, ("0",)), (DIVIDED, ("0", "1")), ("", ())])
-def test_gpus_are_counted_by_their_lines(
-    listed: str, names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\ncat <<END\n{listed}\nEND\n", encoding="utf-8")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+def test_gpus_are_counted_by_their_lines(listed: str, names: tuple[str, ...], list_gpus: Callable[[str], None]) -> None:
+    list_gpus(listed)
     assert visible_gpus({}) == names
+
+
+@pytest.mark.parametrize(
+    ("visible", "names"), [("0,1,2,3", ("0", "1")), ("1,2,0", ("1",)), (f"1,{MIG}", ("1", MIG)), ("2", ())]
+)
+def test_a_number_that_no_gpu_has_ends_the_list(
+    visible: str, names: tuple[str, ...], list_gpus: Callable[[str], None]
+) -> None:
+    list_gpus(DIVIDED)
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": visible}) == names
 
 
 def gpus_of_workers(num_jobs: int, gpus: tuple[str, ...]) -> list[str | None]:
