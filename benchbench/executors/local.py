@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchbench.errors import TrialError
+from benchbench.errors import DeviceError, TrialError
 from benchbench.executors import Executor
 from benchbench.executors.gpus import VISIBLE
 from benchbench.executors.worker_process import WorkerProcess
@@ -49,6 +49,7 @@ class LocalExecutor(Executor):
 
     Workers start, and begin to import torch, as soon as the executor is made. If there are several jobs, each worker
     gets one of ``gpus``, which are named as in ``CUDA_VISIBLE_DEVICES``. With ``hides_gpus``, none is seen by any.
+    Jobs for the device ``auto`` all run on one kind of device: a worker that has lost its GPU gets none of them.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class LocalExecutor(Executor):
         """Return what the drafts mean with the plugins and images as they are now.
 
         ``hear`` gets what the worker is busy with, and what plugins print. Raises what is wrong with the first bad
-        draft.
+        draft, and :class:`~benchbench.errors.DeviceError` if the workers do not all have the same kind of device.
         """
         self._preparation = replace(self._preparation, origins=tuple(sorted(origins)))
         self._hire()
@@ -93,10 +94,9 @@ class LocalExecutor(Executor):
         first.ask(replace(self._preparation, drafts=tuple(drafts), data_roots=data_roots))
         for worker in others:
             worker.ask(self._preparation)
-        resolved: list[Resolved] = []
-        for _ in self._workers:
-            resolved += self._next_resolved(hear)
-        return resolved
+        answers = dict(self._next_resolved(hear) for _ in self._workers)
+        self._preparation = replace(self._preparation, device=_common_device(answers))
+        return list(answers[first].resolved)
 
     def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
         """Yield what each trial says, with its job; those that wait start as workers become free."""
@@ -171,7 +171,7 @@ class LocalExecutor(Executor):
             with suppress(queue.Empty):
                 return self._heard.get(timeout=_WAKE_SECONDS)
 
-    def _next_resolved(self, hear: Callable[[Status | Output], None]) -> tuple[Resolved, ...]:
+    def _next_resolved(self, hear: Callable[[Status | Output], None]) -> tuple[WorkerProcess, ResolvedSpecs]:
         while True:
             worker, answer = self._next_answer()
             match answer:
@@ -182,7 +182,7 @@ class LocalExecutor(Executor):
                 case Refused():
                     raise answer.error
                 case ResolvedSpecs():
-                    return answer.resolved
+                    return worker, answer
 
     def _hear_trial(self, worker: WorkerProcess, answer: Answer | None) -> Iterator[tuple[TrialJob, TrialMessage]]:
         job, message = self._busy.get(worker), _as_trial_message(worker, answer)
@@ -234,7 +234,11 @@ class LocalExecutor(Executor):
         for worker in self._workers:
             if waiting and worker not in self._busy and worker not in self._preparing:
                 self._busy[worker] = waiting.popleft()
-                worker.ask(RunTrial(self._busy[worker]))
+                worker.ask(RunTrial(self._on_common_device(self._busy[worker])))
+
+    def _on_common_device(self, job: TrialJob) -> TrialJob:
+        """Return a job that no worker trains on another kind of device than the others, because it has lost its GPU."""
+        return replace(job, device=self._preparation.device) if job.device == "auto" else job
 
     def _hire(self) -> list[WorkerProcess]:
         """Start the workers that are missing, and return them."""
@@ -262,6 +266,21 @@ def worker_environments(num_jobs: int, gpus: Sequence[str], *, hides_gpus: bool 
     names = itertools.cycle(gpus) if len(gpus) > 1 and num_jobs > 1 else None
     while True:
         yield shared | ({VISIBLE: next(names)} if names else {})
+
+
+def _common_device(answers: Mapping[WorkerProcess, ResolvedSpecs]) -> str:
+    """Return the device that all workers have; raises :class:`DeviceError` if some have another."""
+    devices = {answer.device for answer in answers.values()}
+    if len(devices) > 1:
+        names = {
+            f"{answer.device} with {VISIBLE}={worker.environment.get(VISIBLE, '')}"
+            for worker, answer in answers.items()
+        }
+        raise DeviceError(
+            f"trials would run on different devices: {', '.join(sorted(names))}",
+            hint=f"set {VISIBLE} to the GPUs that work, or choose --device cpu",
+        )
+    return devices.pop()
 
 
 def _as_trial_message(worker: WorkerProcess, answer: Answer | None) -> TrialMessage | None:

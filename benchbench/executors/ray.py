@@ -67,7 +67,8 @@ class RayExecutor(Executor):
 
     Ray is started on this machine, or, with an ``address``, only connected to; a Ray that this process uses already
     is used and left as it is. ``num_jobs``: one for each GPU if ``device`` may be one and there are any, one for
-    each host otherwise. Threads: ``OMP_NUM_THREADS``, or the processors of the trial.
+    each host otherwise; then ``auto`` means ``cuda``, or what torch chooses. Threads: ``OMP_NUM_THREADS``, or the
+    processors of the trial.
     """
 
     def __init__(
@@ -208,7 +209,9 @@ class RayExecutor(Executor):
             job = waiting.popleft()
             # A task that does not see this folder knows that the hosts do not share it.
             Path(job.folder).parent.mkdir(parents=True, exist_ok=True)
-            answers = self._submit([self._preparation, RunTrial(job)], folder=job.folder)
+            # A trial that has a GPU of Ray's must not go on without it if torch cannot use it there.
+            on_gpu = replace(job, device="cuda") if self._slots.gpus and job.device == "auto" else job
+            answers = self._submit([self._preparation, RunTrial(on_gpu)], folder=job.folder)
             task = _Task(job, answers)
             self._running.add(task)
             threading.Thread(target=self._listen, args=(task,), daemon=True).start()

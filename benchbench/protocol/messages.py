@@ -27,13 +27,14 @@ class Resolve:
     """Load plugins and return what the drafts mean; a worker must do this before it runs or times anything.
 
     ``data_roots`` are the files or folders of the images, by dataset. Of all plugins only those of ``origins`` are
-    loaded, unless that is None.
+    loaded, unless that is None. A worker without the ``device`` refuses: what the first worker of a call has, all have.
     """
 
     drafts: tuple[Draft, ...]
     data_roots: Mapping[str, str]
     plugin_files: tuple[str, ...]
     origins: tuple[str, ...] | None
+    device: str = "auto"
     message: Literal["resolve"] = "resolve"
 
 
@@ -55,9 +56,10 @@ class TimeVariants:
 
 @dataclass(frozen=True)
 class ResolvedSpecs:
-    """What the drafts of a :class:`Resolve` mean, in their order."""
+    """What the drafts of a :class:`Resolve` mean, in their order, and the worker's ``device``: cpu, cuda or mps."""
 
     resolved: tuple[Resolved, ...]
+    device: str
     message: Literal["resolved specs"] = "resolved specs"
 
 

@@ -94,9 +94,11 @@ class Worker:
             self._refuse(BenchError(f"{type(error).__name__}: {error}", hint="--debug shows where"))
 
     def _resolve(self, request: Resolve) -> None:
+        from benchbench.worker.accelerate import choose_device
+
         self._registry = _load_registry(request.plugin_files, request.origins)
         specs = resolve(request.drafts, self._registry, data_roots=request.data_roots, on_status=self._on_status)
-        self._send(ResolvedSpecs(tuple(specs)))
+        self._send(ResolvedSpecs(tuple(specs), choose_device(request.device).type))
 
     def _run(self, job: TrialJob) -> None:
         from benchbench.worker.trial import run_trial

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import journals
 
-from benchbench.errors import PluginError
+from benchbench.errors import DeviceError, PluginError
 from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import Died, Output, Refused, Resolve, ResolvedSpecs, RunTrial, TrialEvent
@@ -74,23 +74,27 @@ def workshop(monkeypatch: pytest.MonkeyPatch) -> Workshop:
     return made
 
 
-def silent(request: Request) -> Iterable[object]:
+def silent(_: Request) -> Iterable[object]:
     return ()
 
 
 def healthy(request: Request) -> Iterable[object]:
-    return [TrialEvent(journals.finished())] if isinstance(request, RunTrial) else [ResolvedSpecs(())]
+    return [TrialEvent(journals.finished())] if isinstance(request, RunTrial) else [ResolvedSpecs((), "cuda")]
+
+
+def on_cpu(request: Request) -> Iterable[object]:
+    return [TrialEvent(journals.finished())] if isinstance(request, RunTrial) else [ResolvedSpecs((), "cpu")]
 
 
 def dies_in_a_trial(request: Request) -> Iterable[object]:
-    return [None] if isinstance(request, RunTrial) else [ResolvedSpecs(())]
+    return [None] if isinstance(request, RunTrial) else [ResolvedSpecs((), "cuda")]
 
 
-def dies_at_once(request: Request) -> Iterable[object]:
+def dies_at_once(_: Request) -> Iterable[object]:
     return [None]
 
 
-def refuses(request: Request) -> Iterable[object]:
+def refuses(_: Request) -> Iterable[object]:
     """Answer as a worker does that cannot load a plugin, and so is not prepared for a trial either."""
     return [Refused.of(PluginError("tiny.py: invalid syntax"), "")]
 
@@ -101,9 +105,9 @@ def prepared(num_jobs: int = 1) -> LocalExecutor:
     return executor
 
 
-def run(executor: LocalExecutor, names: str) -> list[str]:
+def run(executor: LocalExecutor, names: str, *, device: str = "auto") -> list[str]:
     """Return what is said of trials with these names, such as ``a finished``; of output, the text."""
-    jobs = deque(TrialJob(journals.SPEC, name, "cpu", "nowhere", name) for name in names)
+    jobs = deque(TrialJob(journals.SPEC, name, device, "nowhere", name) for name in names)
     return [f"{job.attempt} {_described(message)}" for job, message in executor.run(jobs)]
 
 
@@ -112,9 +116,9 @@ def _described(message: object) -> str:
     return str(getattr(message, "event", text.lower()))
 
 
-def trials_of(worker: MadeUpWorker) -> list[str]:
-    """Return the names of the trials that a worker was asked to run."""
-    return [request.job.attempt for request in worker.requests if isinstance(request, RunTrial)]
+def jobs_of(worker: MadeUpWorker) -> list[TrialJob]:
+    """Return the trials that a worker was asked to run."""
+    return [request.job for request in worker.requests if isinstance(request, RunTrial)]
 
 
 def test_a_replacement_that_cannot_load_a_plugin_leaves_all_trials_to_the_others(workshop: Workshop) -> None:
@@ -127,7 +131,7 @@ def test_a_replacement_that_cannot_load_a_plugin_leaves_all_trials_to_the_others
         "d finished",
         "e finished",
     ]
-    assert trials_of(workshop.made[2]) == []
+    assert jobs_of(workshop.made[2]) == []
     assert workshop.made[2].calls == ["close"]
 
 
@@ -143,6 +147,28 @@ def test_if_the_only_worker_cannot_be_replaced_what_waits_is_refused_and_a_later
 def test_a_replacement_that_dies_before_it_is_prepared_costs_one_trial_and_is_replaced(workshop: Workshop) -> None:
     workshop.scripts = [dies_in_a_trial, dies_at_once, healthy]
     assert run(prepared(), "abc") == ["a died", "b died", "c finished"]
+
+
+def test_trials_of_one_call_use_the_device_that_the_first_worker_chose(workshop: Workshop) -> None:
+    workshop.scripts = [healthy]
+    executor = prepared()
+    run(executor, "a")
+    run(executor, "b", device="cpu")
+    assert [job.device for job in jobs_of(workshop.made[0])] == ["cuda", "cpu"]
+
+
+def test_a_replacement_must_have_the_device_that_the_first_worker_chose(workshop: Workshop) -> None:
+    workshop.scripts = [dies_in_a_trial, healthy]
+    run(prepared(), "ab")
+    (preparation,) = (request for request in workshop.made[1].requests if isinstance(request, Resolve))
+    assert preparation.device == "cuda"
+
+
+def test_gpus_of_which_one_does_not_work_are_refused_before_any_trial(workshop: Workshop) -> None:
+    workshop.scripts = [healthy, on_cpu]
+    executor = LocalExecutor(num_jobs=2, gpus=("0", "GPU-lost"))
+    with pytest.raises(DeviceError, match="cpu with CUDA_VISIBLE_DEVICES=GPU-lost"):
+        executor.resolve([], data_roots={}, origins=[])
 
 
 def test_workers_that_started_are_killed_if_another_cannot_start(workshop: Workshop) -> None:

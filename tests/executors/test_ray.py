@@ -7,10 +7,12 @@ import json
 import shutil
 import sys
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import journals
 from support.commands import Bench, trials
 from support.paths import PLUGINS
 
@@ -172,6 +174,19 @@ def test_a_trial_that_waits_for_room_in_the_cluster_ends_when_a_stop_is_asked_fo
     assert isinstance(ends[began], Failed)
     assert isinstance(ends[waited], Died)
     assert [message for job, message in told if job.attempt == waited] == [ends[waited]], "it must not have begun"
+
+
+@pytest.mark.parametrize(("gpus", "device"), [(1, "cuda"), (0, "auto")])
+def test_a_trial_that_has_a_gpu_of_rays_does_not_train_on_the_cpu(
+    executor: RayExecutor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gpus: int, device: str
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(executor, "_slots", replace(executor._slots, gpus=gpus))
+    monkeypatch.setattr(executor, "_submit", lambda requests, folder: iter(asked.extend(requests) or ()))
+    job = TrialJob(journals.SPEC, "a", "auto", "nowhere", str(tmp_path / "a"))
+    ((told, _),) = executor.run(deque([job]))
+    assert told is job
+    assert asked[-1].job.device == device
 
 
 def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: RayExecutor, tmp_path: Path) -> None:

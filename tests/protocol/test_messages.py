@@ -42,10 +42,10 @@ DRAFT = Draft.from_toml({"model": {"name": "tiny", "width": 3}, "dataset": "digi
 MEASUREMENT = Measurement(1.5, 1.0, 0.5, 1e4, is_finite=False)
 MESSAGES: tuple[Request | Answer, ...] = (
     Resolve((DRAFT,), {"digits": "nowhere"}, ("tiny.py",), None),
-    Resolve((), {}, (), ("benchbench:digits",)),
+    Resolve((), {}, (), ("benchbench:digits",), "cuda"),
     RunTrial(TrialJob(SPEC, "1", "cpu", "nowhere", "folder", checkpoint_every_seconds=0.5)),
     TimeVariants(TimingJob((SPEC,), ("sgd",), 3, None, "cpu", {"digits": "nowhere"})),
-    ResolvedSpecs((Resolved(SPEC, "digest", {"model": "source"}),)),
+    ResolvedSpecs((Resolved(SPEC, "digest", {"model": "source"}),), "cuda"),
     TrialEvent(STARTED),
     TimingUpdate(Warmed(STARTED, 15, 2**40, "sampled")),
     TimingUpdate(Round(1, (MEASUREMENT, replace(MEASUREMENT, is_finite=True)), 0.25)),

@@ -10,6 +10,7 @@ import pytest
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
+from benchbench.errors import DeviceError
 from benchbench.protocol.channel import Channel
 from benchbench.protocol.heartbeat import Heartbeat, StoppedError
 from benchbench.protocol.jobs import TrialJob
@@ -77,6 +78,21 @@ def test_a_worker_that_was_not_prepared_refuses_to_run(heartbeat: Heartbeat) -> 
     (refused,) = said
     assert isinstance(refused, Refused)
     assert "must resolve" in refused.error.message
+
+
+def test_a_worker_without_the_device_of_its_call_is_not_prepared(
+    heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Answer] = []
+    worker = Worker(said.append, heartbeat)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    worker.answer(Resolve((), {}, (), ()))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    worker.answer(Resolve((), {}, (), (), device="cuda"))
+    ready, refused = said
+    assert ready == ResolvedSpecs((), "cuda")
+    assert isinstance(refused, Refused)
+    assert isinstance(refused.error, DeviceError)
 
 
 def test_a_request_that_cannot_be_read_is_the_last_and_is_told(capsys: pytest.CaptureFixture[str]) -> None:
