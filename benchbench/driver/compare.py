@@ -47,10 +47,11 @@ def compare(
     """Return the comparison of an experiment's configurations over their seeds, and record this look at it.
 
     ``experiment`` is an MLflow experiment, by default that of ``bench run``. ``grid`` is a grid file: only its trials
-    are compared, as its ``[compare]`` says. ``options`` override that: ``by`` (keys that make a row,
-    such as ``optimizer.lr``), ``metrics``, ``baseline`` (values by key), ``targets`` (values to reach, by metric),
-    ``confidence`` and ``margin`` (points of accuracy within which two configurations are the same). ``watcher`` is told
-    what is left out. All trials are in one comparison; :func:`compare_groups` first splits those that mix datasets.
+    are compared, as its ``[compare]`` says. ``options`` override that: ``by`` (one or several keys that make a row,
+    such as ``optimizer.lr``), ``metrics`` (one or several), ``baseline`` (values by key), ``targets`` (values to reach,
+    by metric), ``confidence`` and ``margin`` (points of accuracy within which two configurations are the same).
+    ``watcher`` is told what is left out. All trials are in one comparison; :func:`compare_groups` first splits those
+    that mix datasets.
 
     Raises :class:`~benchbench.errors.BenchError` if there is nothing to compare or the question fits no trial.
     """

@@ -14,7 +14,7 @@ from benchbench.paths import expanded
 from benchbench.plugin.discovery import loose_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -24,8 +24,8 @@ class TrialOptions(TypedDict, total=False):
 
     ``device``: ``auto`` (the default), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``data``: where the images are, one
     path for all datasets or a path by dataset. ``experiment``: the MLflow experiment; ``MLFLOW_EXPERIMENT_NAME`` or
-    ``bench``. ``plugins``: files or folders to load as well. ``artifacts``: what a run keeps, ``none``, ``light``
-    (tables) or ``full`` (figures and the model). ``accelerate``: ``auto``, or ``off`` for plain PyTorch.
+    ``bench``. ``plugins``: files or folders to load as well, one or several. ``artifacts``: what a run keeps, ``none``,
+    ``light`` (tables) or ``full`` (figures and the model). ``accelerate``: ``auto``, or ``off`` for plain PyTorch.
     ``compile``: train through ``torch.compile``. ``checkpoint_every``: seconds between checkpoints, 0 for every
     epoch. ``keep_checkpoints``: keep the last checkpoint of finished trials.
     """
@@ -33,7 +33,7 @@ class TrialOptions(TypedDict, total=False):
     device: str
     data: str | Path | Mapping[str, str | Path]
     experiment: str
-    plugins: Sequence[str | Path]
+    plugins: str | Path | Sequence[str | Path]
     artifacts: ArtifactLevel
     accelerate: Accelerate
     compile: bool
@@ -77,19 +77,30 @@ class Settings:
 
         Raises :class:`TypeError` for an unknown option, as Python does for an unknown keyword.
         """
+        refuse_unknown_options(options, TrialOptions.__annotations__)
         given: dict[str, Any] = dict(options)
-        unknown = given.keys() - TrialOptions.__annotations__.keys()
-        if unknown:
-            name = min(unknown)
-            near = closest(name, TrialOptions.__annotations__)
-            raise TypeError(f"there is no option {name!r}" + (f"; {near}" if near else ""))
         given["data"] = data_paths(given.pop("data", None))
-        given["plugin_files"] = loose_files((*plugins, *map(str, given.pop("plugins", ()))))
+        given["plugin_files"] = loose_files((*plugins, *texts_of(given.pop("plugins", None))))
         given["experiment"] = given.get("experiment") or default_experiment()
         for long, short in (("compiled", "compile"), ("checkpoint_every_seconds", "checkpoint_every")):
             if short in given:
                 given[long] = given.pop(short)
         return Settings(**given, **more)
+
+
+def refuse_unknown_options(options: Mapping[str, object], known: Collection[str]) -> None:
+    """Raise :class:`TypeError` with the closest known option if one is unknown, as Python does for a keyword."""
+    for name in options:
+        if name not in known:
+            near = closest(name, known) or f"options: {', '.join(known)}"
+            raise TypeError(f"there is no option {name!r}; {near}")
+
+
+def texts_of(values: str | Path | Iterable[str | Path] | None) -> tuple[str, ...]:
+    """Return several values as texts; a single one is the only one, and an empty one or None is none."""
+    if isinstance(values, str | Path):
+        return (str(values),) if values else ()
+    return () if values is None else tuple(map(str, values))
 
 
 def data_paths(data: str | Path | Mapping[str, str | Path] | None) -> dict[str, Path]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from operator import not_
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from benchbench.compare.verdicts import POINTS
 from benchbench.config import grid_file
@@ -19,6 +19,7 @@ from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
 from benchbench.config.spec import scalars_of
 from benchbench.config.validation import refuse_unknown_keys
+from benchbench.driver.settings import refuse_unknown_options, texts_of
 from benchbench.errors import BenchError, PluginError, SpecError
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import loose_files
@@ -26,7 +27,6 @@ from benchbench.tracking.grid_runs import find_designs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import TypedDict
 
     from pydantic import JsonValue
 
@@ -35,15 +35,16 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Draft
     from benchbench.records.record import Record
 
-    class QuestionOptions(TypedDict, total=False):
-        """What to compare: it overrides the question of a file. What is empty or None is not asked."""
 
-        by: Sequence[str]
-        metrics: Sequence[str]
-        baseline: Mapping[str, JsonValue]
-        targets: Mapping[str, float]
-        confidence: float | None
-        margin: float | None
+class QuestionOptions(TypedDict, total=False):
+    """What to compare: it overrides the question of a file. What is empty or None is not asked."""
+
+    by: str | Sequence[str] | None
+    metrics: str | Sequence[str] | None
+    baseline: Mapping[str, JsonValue] | None
+    targets: Mapping[str, float] | None
+    confidence: float | None
+    margin: float | None
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,11 @@ class Study:
                 raise SpecError(f"[[expected]] {number} selects no trial: {describe_values(row.where, row.where)}")
 
     def question(self, options: QuestionOptions) -> Compare:
-        """Return the file's question, overridden by the caller's options."""
+        """Return the file's question, overridden by the caller's options.
+
+        Raises :class:`TypeError` for an unknown option, and :class:`SpecError` for a value out of range.
+        """
+        refuse_unknown_options(options, QuestionOptions.__annotations__)
         confidence = options.get("confidence")
         if confidence is not None and not 0 < confidence < 1:
             raise SpecError(f"--confidence {confidence:g} is not between 0 and 1", hint="such as 0.95")
@@ -147,10 +152,10 @@ class Study:
         if margin is not None and not 0 < margin < POINTS:
             raise SpecError(f"--margin {margin:g} is not between 0 and {POINTS} points", hint="such as 0.5")
         asked: dict[str, object] = {
-            "by": tuple(options.get("by", ())),
-            "metrics": tuple(options.get("metrics", ())),
-            "baseline": dict(options.get("baseline", {})),
-            "targets": dict(options.get("targets", {})),
+            "by": texts_of(options.get("by")),
+            "metrics": texts_of(options.get("metrics")),
+            "baseline": dict(options.get("baseline") or {}),
+            "targets": dict(options.get("targets") or {}),
             "confidence": confidence,
             "margin": margin,
         }

@@ -10,7 +10,7 @@ from benchbench.compare.timing_ratios import MIN_ROUNDS, check_rounds, compare_t
 from benchbench.driver.executor_and_tracker import open_services
 from benchbench.driver.interrupts import Interrupted, Interrupts
 from benchbench.driver.resolving import resolve
-from benchbench.driver.settings import Settings, setting_texts
+from benchbench.driver.settings import Settings, setting_texts, texts_of
 from benchbench.driver.variants import VariantOptions, name_variants, read_accelerate, read_variants
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, TrackingError, TrialError
@@ -60,13 +60,13 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
     accelerate: str | Sequence[str] = "auto",
     set: Mapping[str, object] | None = None,  # noqa: A002 - the word of the command line
     baseline: str | None = None,
-    by: Sequence[str] = (),
+    by: str | Sequence[str] = (),
     rounds: int = 10,
     steps: int | None = None,
     device: str = "auto",
     data: str | Path | Mapping[str, str | Path] | None = None,
     experiment: str | None = None,
-    plugins: Sequence[str | Path] = (),
+    plugins: str | Path | Sequence[str | Path] = (),
     watcher: Watcher | None = None,
 ) -> TimingResult:
     """Time an epoch of each variant, in interleaved rounds in one process, and return how they compare.
@@ -76,7 +76,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
     acceleration with plain torch. Augmentations that one variant applies one after the other are joined, as in
     ``crop_flip+mixup``. Each round measures every variant once: ``steps`` training steps, or an epoch with its
     validation. ``baseline`` is the name of the variant that the others are compared with, by default the first.
-    ``by`` lists the keys that the variants may differ in, if there are several. Nothing is printed; ``watcher``
+    ``by`` names the keys that the variants may differ in, if there are several. Nothing is printed; ``watcher``
     receives the progress.
 
     Raises :class:`~benchbench.errors.BenchError` for errors before the first round, and
@@ -108,7 +108,9 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
         executor, tracker = services.executor, services.tracker
         assert isinstance(executor, LocalExecutor)  # noqa: S101 - the settings name no other
         resolution = resolve(grid.expand(), executor, settings, watcher)
-        variants = name_variants(resolution.specs, grid, accelerate=read_accelerate(options), by=by, baseline=baseline)
+        variants = name_variants(
+            resolution.specs, grid, accelerate=read_accelerate(options), by=texts_of(by), baseline=baseline
+        )
         # Opened before the first round, so that nothing of ours disturbs it.
         watcher.status("opening the tracking store")
         store = tracker.wait_open()

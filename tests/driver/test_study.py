@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import journals, made_records
@@ -87,6 +87,28 @@ def test_a_published_result_may_name_a_setting_that_is_none(tmp_path: Path) -> N
         'where = { ema_decay = "none" }\nmetric = "test_accuracy"\nvalue = 0.5\nsource = "a table"\n'
     )
     Study.read(tmp_path / "grid.toml").check_expected()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metric": ["train_seconds"]}, "no option 'metric'; did you mean 'metrics'"),
+        ({"target": {"val_accuracy": 0.5}}, "no option 'target'; did you mean 'targets'"),
+        ({"population": True}, "no option 'population'"),
+    ],
+)
+def test_a_question_that_nobody_knows_is_refused(options: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Study.read(None).question(options)
+
+
+def test_a_question_may_name_one_thing_without_a_list_and_leave_out_the_rest() -> None:
+    question = Study.read(None).question(
+        {"metrics": "train_seconds", "by": "optimizer.lr", "baseline": None, "targets": None, "margin": None}
+    )
+    assert (question.metrics, question.by) == (("train_seconds",), ("optimizer.lr",))
+    nothing = Study.read(None).question({"metrics": None, "by": None})
+    assert nothing == Study.read(None).compare
 
 
 @pytest.mark.parametrize("lost", ["a seed", "all seeds"])
