@@ -15,6 +15,7 @@ from benchbench.driver.settings import Settings, TrialOptions, setting_texts
 from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError
+from benchbench.plugin.names import bare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,10 +49,10 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
 
     Defaults are those of ``bench run``: SGD, a constant learning rate, the augmentation that the dataset names,
     cross-entropy, 10 epochs, batches of 32, seed 0, fp32. ``spec`` is a TOML file that replaces them, such as a run's
-    ``spec.toml``. Several augmentations are applied one after the other. ``set`` gives parameters of plugins, such as
-    ``{"optimizer.lr": 0.01}``. An interrupted trial is resumed, unless ``fresh`` is true; ``resume_anyway`` resumes it
-    even if one of its plugins has changed. ``options`` are those of
-    :class:`~benchbench.driver.settings.TrialOptions`. Nothing is printed; ``watcher`` receives the progress.
+    ``spec.toml``; a plugin that is named here as well keeps its parameters. Several augmentations are applied one after
+    the other. ``set`` gives parameters of plugins, such as ``{"optimizer.lr": 0.01}``. An interrupted trial is resumed,
+    unless ``fresh`` is true; ``resume_anyway`` resumes it even if one of its plugins has changed. ``options`` are those
+    of :class:`~benchbench.driver.settings.TrialOptions`. Nothing is printed; ``watcher`` receives the progress.
 
     The record's ``status`` is ``finished`` or ``failed``. Raises :class:`~benchbench.errors.BenchError` if the trial
     cannot begin, and :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C.
@@ -94,7 +95,11 @@ def _joined(augmentation: str | Sequence[str] | None) -> str | None:
 
 
 def _name_plugin(table: dict[str, Any], kind: Kind, name: str | None) -> None:
-    """Put the name of a plugin into the table; the parameters of another plugin go."""
+    """Put the name of a plugin into the table; the parameters of another plugin go.
+
+    A name that does not say where its plugin is from is that of the plugin that the table has: with plugin files,
+    ``spec.toml`` says it of all of them.
+    """
     if name is None:
         if kind in ("model", "dataset") and kind not in table:
             raise SpecError(
@@ -103,5 +108,17 @@ def _name_plugin(table: dict[str, Any], kind: Kind, name: str | None) -> None:
             )
         return
     before = as_one(table.get(kind), kind=kind)
-    if not (isinstance(before, dict) and before.get("name") == name):
+    if isinstance(before, str):
+        before = {"name": before}
+    if isinstance(before, dict) and _is_of_one_plugin(before.get("name"), name):
+        table[kind] = before | {"name": max(before["name"], name, key=len)}
+    else:
         table[kind] = name
+
+
+def _is_of_one_plugin(before: object, name: str) -> bool:
+    """Tell whether two names are the same, but for one of them not saying where the plugin is from."""
+    if before == name or not isinstance(before, str):
+        return before == name
+    # Parameters of several plugins in one are called after the names of these.
+    return JOINT not in before + name and bare(before) == bare(name) and bare(name) in (before, name)

@@ -1,0 +1,45 @@
+"""What ``bb.run`` makes of a spec file and of the plugins that are named besides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchbench.config.spec import Draft, PluginDraft
+from benchbench.driver.run import _name_plugin
+
+if TYPE_CHECKING:
+    from benchbench.config.kinds import Kind
+
+FLIP_AND_MIXUP = [{"name": "flip", "p": 0.2}, {"name": "mixup", "alpha": 0.3}]
+
+
+def named(kind: Kind, before: Any, name: str) -> PluginDraft:
+    """Return the plugin that is trained if a spec file has one and a call names one."""
+    table = {"model": "alexnet", "dataset": "digits"} | {kind: before}
+    _name_plugin(table, kind, name)
+    return Draft.from_toml(table).plugin(kind)
+
+
+@pytest.mark.parametrize("before", ["tiny.py:tiny", "tiny"])
+@pytest.mark.parametrize("name", ["tiny.py:tiny", "tiny"])
+def test_a_plugin_that_is_named_again_keeps_its_parameters(before: str, name: str) -> None:
+    plugin = named("model", {"name": before, "width": 64}, name)
+    assert plugin.params == {"width": 64}
+    assert plugin.name == ("tiny" if before == name == "tiny" else "tiny.py:tiny")
+
+
+@pytest.mark.parametrize("name", ["alexnet", "other.py:tiny", "tiny.py:tin"])
+def test_the_parameters_of_another_plugin_go(name: str) -> None:
+    assert named("model", {"name": "tiny.py:tiny", "width": 64}, name) == PluginDraft(name=name)
+
+
+def test_a_plugin_that_a_file_names_without_parameters_stays_that_of_the_file() -> None:
+    assert named("model", "tiny.py:tiny", "tiny").name == "tiny.py:tiny"
+
+
+@pytest.mark.parametrize(("name", "num_params"), [("flip+mixup", 2), ("mixup", 0)])
+def test_several_augmentations_keep_their_parameters_if_all_are_named_again(name: str, num_params: int) -> None:
+    plugin = named("augmentation", FLIP_AND_MIXUP, name)
+    assert (plugin.name, len(plugin.params)) == (name, num_params)
