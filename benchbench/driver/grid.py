@@ -16,7 +16,7 @@ from benchbench.config.grid_checks import check_grid
 from benchbench.driver.grid_state import GridState
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
-from benchbench.driver.settings import Settings, TrialOptions, setting_texts
+from benchbench.driver.settings import Settings, TrialOptions, check_limits, setting_texts
 from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import error_text
@@ -73,6 +73,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C, with the result so far.
     """
     path = Path(file)
+    check_limits(max_failures=max_failures)
     overrides = {} if precision is None else {"precision": precision}
     read = grid_file.load(path, setting_texts(set), overrides=overrides, decide=decide)
     check_question(read.compare, read.expected)

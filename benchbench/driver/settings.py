@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
+from pydantic import Field
+
 from benchbench.config.defaults import Accelerate, ArtifactLevel, ExecutorName, default_experiment
 from benchbench.config.differences import value_text
+from benchbench.config.validation import Table, read_table
 from benchbench.driver.plan import Rules
 from benchbench.errors import SpecError, closest
 from benchbench.paths import expanded
@@ -41,11 +44,28 @@ class TrialOptions(TypedDict, total=False):
     keep_checkpoints: bool
 
 
+class _Limits(Table):
+    """Types and limits of options, which the command line checks itself."""
+
+    device: str = "auto"
+    experiment: str = ""
+    compile: bool = False
+    checkpoint_every: float | None = Field(None, ge=0)
+    keep_checkpoints: bool = False
+    jobs: int | None = Field(None, ge=1)
+    max_failures: int | None = Field(None, ge=1)
+
+
+def check_limits(**options: object) -> None:
+    """Raise :class:`~benchbench.errors.SpecError` for an option of a wrong type or out of range."""
+    read_table(_Limits, options)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What :class:`TrialOptions` ask for, with paths resolved and defaults filled in.
 
-    Raises :class:`~benchbench.errors.SpecError` for an invalid choice.
+    Raises :class:`~benchbench.errors.SpecError` for an invalid choice or value.
     """
 
     device: str = "auto"
@@ -66,6 +86,14 @@ class Settings:
         check_choice("artifacts", self.artifacts, get_args(ArtifactLevel))
         check_choice("accelerate", self.accelerate, get_args(Accelerate))
         check_choice("executor", self.executor, get_args(ExecutorName))
+        check_limits(
+            device=self.device,
+            experiment=self.experiment,
+            compile=self.compiled,
+            checkpoint_every=self.checkpoint_every_seconds,
+            keep_checkpoints=self.keep_checkpoints,
+            jobs=self.num_jobs,
+        )
         if self.address is not None and self.executor != "ray":
             raise SpecError("--address needs --executor ray")
         if self.executor == "ray" and self.device.startswith("cuda:"):

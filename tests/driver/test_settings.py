@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from benchbench.driver.settings import texts_of
+import pytest
+
+import benchbench as bb
+from benchbench.driver.settings import Settings, texts_of
+from benchbench.errors import SpecError
 
 
 def test_options_may_name_one_thing_or_several() -> None:
@@ -12,3 +17,28 @@ def test_options_may_name_one_thing_or_several() -> None:
     assert texts_of(Path("mine.py")) == ("mine.py",)
     assert texts_of(["a.py", Path("b.py")]) == ("a.py", "b.py")
     assert texts_of("") == texts_of(None) == texts_of([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"compile": "max-autotune"}, 'compile must be true or false, not "max-autotune"'),
+        ({"keep_checkpoints": 1}, "keep_checkpoints must be true or false"),
+        ({"device": None}, "device must be a valid string"),
+        ({"checkpoint_every": "1 min"}, 'checkpoint_every must be a valid number, not "1 min"'),
+        ({"checkpoint_every": -1}, "checkpoint_every must be greater than or equal to 0, not -1"),
+        ({"checkpoint_every": float("inf")}, "checkpoint_every must be a finite number"),
+    ],
+)
+def test_options_are_checked_as_on_the_command_line(options: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Settings.of(options)
+
+
+@pytest.mark.parametrize("option", ["jobs", "max_failures"])
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_grid_without_jobs_or_failures_is_refused(workdir: Path, option: str, number: int) -> None:
+    (workdir / "grid.toml").write_text('model = "alexnet"\ndataset = "digits"\n', encoding="utf-8")
+    asked: Any = {option: number}
+    with pytest.raises(SpecError, match=f"{option} must be greater than or equal to 1, not {number}"):
+        bb.grid("grid.toml", **asked)
