@@ -99,6 +99,11 @@ class Settings:
         if self.executor == "ray" and self.device.startswith("cuda:"):
             raise SpecError(f"--device {self.device}: Ray chooses the GPU of each trial", hint="--device cuda")
 
+    @property
+    def plugin_paths(self) -> tuple[str, ...]:
+        """Return the absolute paths of the plugin files, which hold in any folder and for any user."""
+        return tuple(str(expanded(file).absolute()) for file in self.plugin_files)
+
     @staticmethod
     def of(options: TrialOptions, *, plugins: Sequence[str] = (), **more: Any) -> Settings:
         """Return the settings of a call; ``plugins`` are those that the trials name themselves.

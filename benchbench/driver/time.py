@@ -121,7 +121,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
             steps=steps,
             device=settings.device,
             data_roots=resolution.data_roots,
-            plugin_files=tuple(str(Path(file).absolute()) for file in settings.plugin_files),
+            plugin_files=settings.plugin_paths,
             accelerate=variants.accelerate,
         )
         timing = _measure(job, executor, watcher)

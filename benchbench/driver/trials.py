@@ -287,7 +287,7 @@ class _Session:
             accelerate=self.settings.accelerate,
             checkpoint_every_seconds=self.settings.checkpoint_every_seconds,
             artifacts=self.settings.artifacts,
-            plugin_files=tuple(str(Path(file).absolute()) for file in self.settings.plugin_files),
+            plugin_files=self.settings.plugin_paths,
         )
 
     def _result(

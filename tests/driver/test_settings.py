@@ -35,6 +35,14 @@ def test_options_are_checked_as_on_the_command_line(options: Any, message: str) 
         Settings.of(options)
 
 
+def test_plugin_files_are_kept_with_paths_that_hold_in_any_folder(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    settings = Settings.of({"plugins": ["~/tiny.py", "mine.py"]})
+    assert settings.plugin_paths == ("/home/someone/tiny.py", str(workdir / "mine.py"))
+
+
 @pytest.mark.parametrize("option", ["jobs", "max_failures"])
 @pytest.mark.parametrize("number", [0, -1])
 def test_a_grid_without_jobs_or_failures_is_refused(workdir: Path, option: str, number: int) -> None:
