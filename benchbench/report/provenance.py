@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.config.kinds import KINDS
@@ -53,11 +55,16 @@ def _qualified(record: Record, kind: Kind) -> str:
 
 def environment(machine: Machine) -> str:
     """Return, as JSON, the machine and everything that is installed here, as ``name==version``."""
-    return json.dumps(asdict(machine) | {"installed": _installed()}, indent=2) + "\n"
+    return json.dumps(asdict(machine) | {"installed": _installed(_folders())}, indent=2) + "\n"
 
 
-@functools.cache  # 0.3 s, for each trial of a grid
-def _installed() -> list[str]:
+def _folders() -> tuple[tuple[str, int], ...]:
+    """Return the folders that packages are installed in, and when something was last added to each or removed."""
+    return tuple((folder, Path(folder).stat().st_mtime_ns) for folder in sys.path if Path(folder).is_dir())
+
+
+@functools.lru_cache(maxsize=1)  # 0.3 s, for each trial of a grid
+def _installed(folders: tuple[tuple[str, int], ...]) -> list[str]:  # noqa: ARG001 - in a notebook, pip changes them
     packages = {
         f"{package.metadata['Name']}=={package.version}"
         for package in importlib.metadata.distributions()
