@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artifacts:
-    """How much is kept of each trial. ``note`` is told of a figure that cannot be drawn."""
+    """How much is kept of each trial. ``note`` is told of a file that cannot be written."""
 
     level: ArtifactLevel
     keep_checkpoints: bool
@@ -34,7 +34,10 @@ class Artifacts:
             return
         from benchbench.report import figures, provenance
 
-        provenance.write_provenance(journal)
+        try:
+            provenance.write_provenance(journal)
+        except OSError as error:  # such as a full disk, which is no reason to stop other trials
+            self.note(f"no spec.toml and record.json of a trial: {error.strerror}; {journal.folder} has its results")
         if self.level == "full":
             figures.draw(journal, self.note)
 
