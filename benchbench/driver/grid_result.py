@@ -26,7 +26,7 @@ class Trial:
     """One trial of a grid.
 
     ``is_new`` tells whether this call trained it. ``record`` is None for a trial that never began, and for one that
-    finished before and whose record only MLflow has. ``error`` is what kept it from starting.
+    finished in another folder, so that only MLflow has its record. ``error`` is what kept it from starting.
     """
 
     planned: Planned
@@ -60,9 +60,10 @@ class GridResult:
 
     @property
     def records(self) -> list[Record]:
-        """Return the records that are here: those of this call, and of earlier trials that MLflow does not have yet.
+        """Return the records of all trials that ran from this folder, in this call or before.
 
-        :func:`~benchbench.tracking.stored_records.load_records` reads those of all trials from MLflow.
+        ``is_new`` tells the trials of this call. :func:`~benchbench.tracking.stored_records.load_records` also reads
+        those that ran elsewhere, from MLflow.
         """
         return [trial.record for trial in self.trials if trial.record is not None]
 

@@ -112,6 +112,7 @@ def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path, cap
     again = bb.grid("grid.toml")
     assert [trial.planned.action for trial in again.trials] == ["skip"] * 4
     assert not any(trial.is_new for trial in again.trials)
+    assert again.records == result.records
 
     comparison = bb.compare(grid="grid.toml", metrics=["test_accuracy"])
     assert [row.name for row in comparison.rows] == ["optimizer.lr=0.1", "optimizer.lr=0.01"]
