@@ -57,7 +57,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option(
             "--yes",
             "-y",
-            help="Allow more than 10,000 trials, and abandon interrupted ones that are no longer in FILE.",
+            help="Allow more than 10,000 trials, and abandon interrupted ones that this call does not have.",
         ),
     ] = False,
     settings: Annotated[

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -19,7 +20,7 @@ from benchbench.driver.plan import Rules
 from benchbench.driver.settings import Settings, TrialOptions, check_limits, setting_texts
 from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import error_text
+from benchbench.errors import SpecError, error_text
 from benchbench.records import file_names
 from benchbench.records.metric_names import check_question
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Spec
     from benchbench.driver.grid_result import GridResult
+    from benchbench.records.known_runs import KnownRuns
 
 MAX_REPORTED = 200
 """For more trials, a report is written only on request: fetching the files of each takes 0.1 s."""
@@ -64,8 +66,8 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     their plugins has changed. ``set`` and ``precision`` hold for every trial and replace those of the file. ``jobs``
     trials run at a time, by default one, or one on each GPU; with ``executor="ray"`` they run on the cluster at
     ``address``. No trial is started after ``max_failures`` have failed. ``decide`` adds seeds until every comparison is
-    decided, as ``decide`` in the file's ``[compare]`` does. ``dry_run`` only plans. ``yes`` allows more
-    than 10,000 trials, and abandons interrupted trials that the file no longer has. ``options`` are those of
+    decided, as ``decide`` in the file's ``[compare]`` does. ``dry_run`` only plans. ``yes`` allows more than 10,000
+    trials, and abandons interrupted trials of the last call that this one does not have. ``options`` are those of
     :class:`~benchbench.driver.settings.TrialOptions`; ``artifacts`` is ``light`` by default, and the best trial keeps
     everything. Nothing is printed; ``watcher`` receives the progress.
 
@@ -89,14 +91,18 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     watcher, state = watcher or Watcher(), GridState(path)
     has_report = settings.artifacts != "none"
 
-    def check(specs: list[Spec]) -> None:
-        check_grid(read, specs)
-        if not yes:
-            state.check_unchanged(specs)
+    def check_known(specs: list[Spec], known: KnownRuns) -> None:
+        try:
+            state.check_all_included(specs, deleted=known.deleted_attempts)
+        except SpecError as error:
+            if not dry_run:
+                raise
+            watcher.note(error.message)
 
     request = TrialRequest(
         drafts=drafts,
-        check=check,
+        check=partial(check_grid, read),
+        check_known=None if yes else check_known,
         begin=state.begin,
         grid=read,
         grid_text=read_text(path),

@@ -16,7 +16,7 @@ from benchbench.records.sqlite_addresses import relative
 from benchbench.records.state import locked, read_state, state_folder, write_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from benchbench.config.spec import Spec
@@ -44,23 +44,30 @@ class GridState:
         """Remember which trials the file has now."""
         write_state(self._file("json"), [spec.id for spec in specs])
 
-    def left_behind(self, specs: Sequence[Spec]) -> list[Journal]:
-        """Return the interrupted trials that the file had at its last call and has no more."""
-        gone = set(read_state(self._file("json"), list[str]) or ()) - {spec.id for spec in specs}
-        last = [attempts[-1] for spec_id in sorted(gone) if (attempts := Journal.attempts(spec_id))]
-        return [journal for journal in last if journal.is_interrupted()]
+    def left_behind(self, specs: Sequence[Spec], *, deleted: Collection[str] = ()) -> list[Journal]:
+        """Return the interrupted trials of the file's last call that are not among the specs.
 
-    def check_unchanged(self, specs: Sequence[Spec]) -> None:
-        """Raise :class:`SpecError` if the file, as it is now, would leave interrupted trials behind."""
-        left = self.left_behind(specs)
+        ``deleted`` are attempts whose runs someone deleted in MLflow: they count as never run.
+        """
+        gone = set(read_state(self._file("json"), list[str]) or ()) - {spec.id for spec in specs}
+        attempts = [
+            [journal for journal in Journal.attempts(spec_id) if journal.attempt not in deleted]
+            for spec_id in sorted(gone)
+        ]
+        return [journals[-1] for journals in attempts if journals and journals[-1].is_interrupted()]
+
+    def check_all_included(self, specs: Sequence[Spec], *, deleted: Collection[str] = ()) -> None:
+        """Raise :class:`SpecError` if a call with these trials would leave interrupted ones behind."""
+        left = self.left_behind(specs, deleted=deleted)
         if not left:
             return
         spec = left[0].record().spec
         example = describe_spec(spec, varying([spec, *specs]))
         raise SpecError(
-            f"{self.path} has changed since its last call: {len(left)} interrupted trial(s) are no longer in it,"
-            f" such as {example}",
-            hint="change it back to finish them, or give --yes to leave them behind",
+            f"this call has other trials than the last one of {self.path}: {len(left)} interrupted trial(s) are not"
+            f" among them, such as {example}",
+            hint="run it as before (the file, --set, --precision, plugins) to finish them,"
+            " or give --yes to leave them behind",
         )
 
     def _file(self, ending: str) -> Path:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from benchbench.driver.settings import Settings
     from benchbench.driver.watcher import Watcher
     from benchbench.records.calls import Call
+    from benchbench.records.known_runs import KnownRuns
     from benchbench.records.record import Record
     from benchbench.report.grid_page import GridPage
     from benchbench.tracking import Store
@@ -50,13 +51,15 @@ if TYPE_CHECKING:
 class TrialRequest:
     """The trials that are asked for.
 
-    ``check`` is told the specs before anything else is done with them, and ``begin`` before the first is trained.
+    ``check`` is told the specs before anything else is done with them, ``check_known`` also the runs that MLflow has of
+    them, and ``begin`` the specs before the first is trained.
     ``grid`` is the file that they come from and ``grid_text`` what stands in it; with them the trials get a run of
     their own in MLflow, and the best keeps its figures and model.
     """
 
     drafts: tuple[Draft, ...]
     check: Callable[[list[Spec]], None] = lambda _: None
+    check_known: Callable[[list[Spec], KnownRuns], None] | None = None
     begin: Callable[[list[Spec]], None] = lambda _: None
     grid: GridFile | None = None
     grid_text: str = ""
@@ -91,9 +94,12 @@ def run_trials(request: TrialRequest, settings: Settings, watcher: Watcher) -> G
         watcher.status("opening the tracking store")
         store = services.tracker.wait_open()
         others = OtherCalls.of(resolution.resolved, (store.tracking_uri, store.experiment_id))
+        known = store.find_known_runs({spec.id for spec in resolution.specs})
+        if request.check_known is not None:
+            request.check_known(resolution.specs, known)
         planned = plan(
             resolution.resolved,
-            store.find_known_runs({spec.id for spec in resolution.specs}),
+            known,
             rules=settings.rules,
             tracking_uri=store.tracking_uri,
             experiment_id=store.experiment_id,

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from support import journals
 from support.paths import PLUGINS
 
 import benchbench as bb
+from benchbench.driver.grid_state import GridState
 from benchbench.records.events import EpochFinished
 from benchbench.records.grid_end import GridEnd
+from benchbench.records.journal import Journal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +126,18 @@ def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path, cap
     path = bb.report(grid="grid.toml", output="answer.html")
     assert "Which learning rate finds the dot?" in path.read_text(encoding="utf-8")
     assert capfd.readouterr() == ("", ""), "none of these prints"
+
+
+def test_a_dry_run_only_tells_which_interrupted_trials_the_call_would_leave_behind(workdir: Path) -> None:
+    (workdir / "grid.toml").write_text(GRID, encoding="utf-8")
+    GridState(workdir / "grid.toml").begin([journals.SPEC])
+    journal = Journal.of(journals.SPEC.id, "20260101-000000-abcdef01")
+    journal.append(journals.started(journal.attempt))
+    watcher = Notebook()
+    assert bb.grid("grid.toml", dry_run=True, watcher=watcher).counts == {"not started": 4}
+    assert any("1 interrupted trial(s) are not among them" in note for note in watcher.notes)
+    with pytest.raises(bb.SpecError, match=r"1 interrupted trial\(s\) are not among them"):
+        bb.grid("grid.toml", set={"model.pause": 0.1})
 
 
 def test_names_of_functions_stay_functions_whatever_is_imported() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +66,25 @@ def test_state_that_was_cut_short_is_passed_over(workdir: Path, caplog: pytest.L
     path.write_text('["0123', encoding="utf-8")
     assert state.left_behind([]) == []
     assert str(path) in caplog.text
+
+
+def test_a_call_that_would_leave_an_interrupted_trial_behind_is_told_which_and_what_to_do(workdir: Path) -> None:
+    state = GridState(workdir / "grid.toml")
+    state.begin([journals.SPEC])
+    interrupted()
+    state.check_all_included([journals.SPEC])
+    with pytest.raises(SpecError, match=r"other trials than the last one of .+ such as seed=7") as caught:
+        state.check_all_included([replace(journals.SPEC, seed=8)])
+    assert "--set" in caught.value.hint
+
+
+def test_an_interrupted_trial_whose_run_was_deleted_is_not_left_behind(workdir: Path) -> None:
+    state = GridState(workdir / "grid.toml")
+    state.begin([journals.SPEC])
+    journal = interrupted()
+    state.check_all_included([], deleted={journal.attempt})
+    with pytest.raises(SpecError):
+        state.check_all_included([])
 
 
 def test_a_damaged_journal_is_no_trial_that_was_left_behind(workdir: Path) -> None:
