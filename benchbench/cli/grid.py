@@ -125,6 +125,8 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 keep_checkpoints=keep_checkpoints,
             )
     except Interrupted as interrupted:
+        if interrupted.result is None:
+            raise
         result = interrupted.result
     if as_json:
         print_json(to_json(result, dry_run=dry_run))

@@ -118,6 +118,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.driver.time import time as measure
     from benchbench.tracking import how_to_open
 
+    status = "finished"
     try:
         with TimingDisplay(Console(stderr=as_json, highlight=False)) as display:
             result = measure(
@@ -144,7 +145,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     except Interrupted as interrupted:
         if interrupted.result is None:
             raise
-        result = interrupted.result
+        result, status = interrupted.result, "killed"
     if as_json:
         print_json(result.to_json())
     else:
@@ -153,7 +154,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
         print_timings(result.timing, result.table)
         if result.run:
             typer.echo(how_to_open(result.run))
-    raise typer.Exit(options.EXIT_CODES["killed" if result.timing.is_stopped else "finished"])
+    raise typer.Exit(options.EXIT_CODES[status])
 
 
 def print_timings(timing: Timing, table: TimedTable) -> None:

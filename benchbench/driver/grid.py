@@ -15,7 +15,7 @@ from benchbench.config import grid_file
 from benchbench.config.files import read_text
 from benchbench.config.grid_checks import check_grid
 from benchbench.driver.grid_state import GridState
-from benchbench.driver.interrupts import Interrupted
+from benchbench.driver.interrupts import Interrupted, interruptible
 from benchbench.driver.plan import Rules
 from benchbench.driver.settings import Settings, TrialOptions, check_limits, setting_texts
 from benchbench.driver.trials import TrialRequest, run_trials
@@ -115,7 +115,8 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
         result = run_trials(request, settings, watcher)
     is_complete = result.is_over and result.is_delivered and any(trial.is_new for trial in result.trials)
     if has_report and is_complete and len(result.trials) <= MAX_REPORTED:
-        result = replace(result, has_report=_report(read, result, settings.experiment, watcher))
+        with interruptible(lambda: result):
+            result = replace(result, has_report=_report(read, result, settings.experiment, watcher))
     if result.is_interrupted:
         raise Interrupted(result)
     return result

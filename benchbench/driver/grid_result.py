@@ -77,7 +77,8 @@ class GridResult:
         """Return ``killed`` if an interrupt ended the grid early, ``failed`` if a trial did not finish."""
         statuses = self.counts.keys()
         is_undecided = self.progress is not None and not self.progress.is_over
-        if "killed" in statuses or (self.is_interrupted and (is_undecided or statuses & {"not started", "refused"})):
+        is_short = is_undecided or not self.is_delivered or statuses & {"not started", "refused"}
+        if "killed" in statuses or (self.is_interrupted and is_short):
             return "killed"
         return "finished" if statuses <= {"finished"} else "failed"
 

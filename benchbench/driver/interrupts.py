@@ -26,12 +26,23 @@ STOPPING = "stopping after this batch; interrupt again to stop at once"
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, SIGTERM or SIGHUP stopped the call, after everything so far was saved.
 
-    ``result`` is what the call would have returned: a record, a grid result or a timing, or None if nothing began.
+    ``result`` is what the call would have returned: a record, a grid result or a timing, or None if there is none yet.
     """
 
     def __init__(self, result: Any = None) -> None:
         super().__init__("interrupted")
         self.result = result
+
+
+@contextmanager
+def interruptible(result: Callable[[], Any] = lambda: None) -> Iterator[None]:
+    """Have Ctrl-C in the block raise :class:`Interrupted` with the result so far."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted(result()) from None
 
 
 class Interrupts:

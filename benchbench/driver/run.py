@@ -80,7 +80,12 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     draft = Draft.from_toml(table).with_texts(read_settings(setting_texts(set)))
     rules = Rules(again=True, fresh=fresh, resume_anyway=resume_anyway)
     settings = Settings.of(options, plugins=draft.plugins, rules=rules, num_jobs=1)
-    result = run_trials(TrialRequest(drafts=(draft,)), settings, watcher or Watcher())
+    try:
+        result = run_trials(TrialRequest(drafts=(draft,)), settings, watcher or Watcher())
+    except Interrupted as interrupted:
+        result = interrupted.result
+        if result is None:
+            raise
     (trial,) = result.trials
     if result.is_interrupted:
         raise Interrupted(trial.record)

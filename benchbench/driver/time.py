@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.compare.timing_ratios import MIN_ROUNDS, check_rounds, compare_timings
 from benchbench.driver.executor_and_tracker import open_services
-from benchbench.driver.interrupts import Interrupted, Interrupts
+from benchbench.driver.interrupts import Interrupted, Interrupts, interruptible
 from benchbench.driver.resolving import resolve
 from benchbench.driver.settings import Settings, setting_texts, texts_of
 from benchbench.driver.variants import VariantOptions, name_variants, read_accelerate, read_variants
@@ -104,7 +104,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
         num_jobs=1,
     )
     watcher = watcher or Watcher()
-    with open_services(settings, watcher) as services:
+    with interruptible(), open_services(settings, watcher) as services:
         executor, tracker = services.executor, services.tracker
         assert isinstance(executor, LocalExecutor)  # noqa: S101 - the settings name no other
         resolution = resolve(grid.expand(), executor, settings, watcher)
@@ -126,7 +126,9 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
         )
         timing = _measure(job, executor, watcher)
         table = compare_timings(timing.epoch_seconds, variants.baseline, confidence=grid.compare.confidence)
-        result = TimingResult(grid.name, grid.question, timing, table, _log(store, timing, table, grid, watcher))
+        result = TimingResult(grid.name, grid.question, timing, table)
+        with interruptible(lambda: result):
+            result = replace(result, run=_log(store, timing, table, grid, watcher))
     if timing.is_stopped:
         raise Interrupted(result)
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from benchbench.driver.event_loop import Drive, Ending, new_attempt
 from benchbench.driver.executor_and_tracker import open_services
 from benchbench.driver.grid_description import GridDescription, read_record
 from benchbench.driver.grid_result import GridResult, Trial
+from benchbench.driver.interrupts import interruptible
 from benchbench.driver.kept_artifacts import Artifacts, BestTrial
 from benchbench.driver.listeners import load_listeners
 from benchbench.driver.next_trials import AdaptiveTrials, AllTrials, NextTrials
@@ -30,6 +31,7 @@ from benchbench.records.record import MlflowRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from contextlib import AbstractContextManager
 
     from benchbench.compare.adaptive import AdaptiveProgress
     from benchbench.config.grid_file import GridFile
@@ -83,10 +85,12 @@ class TrialRequest:
         return AdaptiveProgress.begin(self.grid.compare, self.grid.design)
 
 
+@interruptible()
 def run_trials(request: TrialRequest, settings: Settings, watcher: Watcher) -> GridResult:
-    """Run the trials that are not done yet, and return the results of all of them.
+    """Run the trials that are not done yet, and return the results of all of them, also if Ctrl-C stopped some.
 
-    Raises :class:`~benchbench.errors.BenchError` for what is wrong before the first trial begins.
+    Raises :class:`~benchbench.errors.BenchError` for what is wrong before the first trial begins, and
+    :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C before or after they train.
     """
     with open_services(settings, watcher) as services:
         resolution = resolve(request.drafts, services.executor, settings, watcher)
@@ -162,7 +166,9 @@ class _Session:
 
     def _run_one(self) -> GridResult:
         ending = self._train(list(self.jobs.values()), self.artifacts.complete, parent_run_id=None)
-        return self._result(ending, AllTrials(self.plan, self.jobs), is_delivered=self._deliver())
+        batches = AllTrials(self.plan, self.jobs)
+        with self._interruptible(ending, batches):
+            return self._result(ending, batches, is_delivered=self._deliver())
 
     def _run_grid(self, grid: GridFile, *, cut_off: Collection[str]) -> GridResult:
         best = BestTrial(self.artifacts, [item for item in self.plan if item.action == "skip"], cut_off=cut_off)
@@ -180,15 +186,24 @@ class _Session:
             )
         with _killed_on_error(run):
             ending = self._train_batches(batch, batches, best.complete, parent_run_id=run.run_id)
-            self.request.on_trained()
-            kept_back = self._keep_best(best)
-        result = self._result(ending, batches)
-        end = GridEnd(run.tracking_uri, run.run_id, result.status)
-        end.keep()
-        description = GridDescription(grid, self.request.grid_text, store, earlier, self.watcher.note)
-        page = partial(self._page, description, batches, is_over=result.is_over)
-        is_delivered = self._deliver(kept_back=kept_back, ended=(end, page))
-        return self._result(ending, batches, is_delivered=is_delivered, run=run)
+            with self._interruptible(ending, batches, run):
+                self.request.on_trained()
+                kept_back = self._keep_best(best)
+        with self._interruptible(ending, batches, run):
+            result = self._result(ending, batches)
+            end = GridEnd(run.tracking_uri, run.run_id, result.status)
+            end.keep()
+            description = GridDescription(grid, self.request.grid_text, store, earlier, self.watcher.note)
+            page = partial(self._page, description, batches, is_over=result.is_over)
+            is_delivered = self._deliver(kept_back=kept_back, ended=(end, page))
+            return self._result(ending, batches, is_delivered=is_delivered, run=run)
+
+    def _interruptible(
+        self, ending: Ending, batches: NextTrials, run: MlflowRun | None = None
+    ) -> AbstractContextManager[None]:
+        """Have Ctrl-C in the block raise ``Interrupted`` with what the trials came to."""
+        stopped = replace(ending, is_interrupted=True)
+        return interruptible(lambda: self._result(stopped, batches, is_delivered=False, run=run))
 
     def _keep_best(self, best: BestTrial) -> Journal | None:
         """Keep figures and model of the best trial; return its journal if that cannot be done now."""

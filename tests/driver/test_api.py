@@ -11,6 +11,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import mlflow
 import psutil
 import pytest
 from support import journals
@@ -211,6 +212,39 @@ def test_ctrl_c_stops_cleanly_and_the_same_call_goes_on() -> None:
     assert record.status == "finished"
     assert record.attempt == stopped.value.result.attempt
     assert [record.attempt for record in bb.load_records()] == [record.attempt]
+
+
+def test_ctrl_c_before_the_first_trial_is_told_as_during_it(workdir: Path) -> None:
+    class Stopping(bb.Watcher):
+        def status(self, text: str) -> None:
+            raise KeyboardInterrupt
+
+    (workdir / "grid.toml").write_text(GRID, encoding="utf-8")
+    for call in (
+        lambda: bb.run("line", "dots", watcher=Stopping(), **DOTS),
+        lambda: bb.grid("grid.toml", watcher=Stopping()),
+    ):
+        with pytest.raises(bb.Interrupted) as stopped:
+            call()
+        assert stopped.value.result is None
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_results_are_written_loses_none(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_text", stop)
+    (workdir / "grid.toml").write_text(GRID, encoding="utf-8")
+    with pytest.raises(bb.Interrupted) as stopped:
+        bb.grid("grid.toml", artifacts="none")
+    assert [record.status for record in stopped.value.result.records] == ["finished"] * 4
+    assert stopped.value.result.is_interrupted
+    asked: dict[str, Any] = {"plugins": PLUGINS / "dots.py", "batch_size": 20, "rounds": 3, "steps": 2}
+    with pytest.raises(bb.Interrupted) as stopped:
+        bb.time("line", "dots", optimizer=["sgd", "adam"], **asked)
+    assert [row.name for row in stopped.value.result.table.rows] == ["sgd", "adam"]
+    assert stopped.value.result.run is None
 
 
 @pytest.mark.slow
