@@ -129,11 +129,12 @@ class _Table:
     @staticmethod
     def of(predictions: PredictedProbabilities, splits: TensorSplits) -> _Table:
         probability, predicted = predictions.probabilities.max(dim=1)
+        no_class = len(splits.class_names)
         return _Table(
             splits.class_names,
             predictions.labels.numpy(),
-            # All outputs beyond the classes are one: none of them.
-            predicted.clamp(max=len(splits.class_names)).numpy(),
+            # All outputs beyond the classes are one: none of them. So is what is no number.
+            predicted.clamp(max=no_class).masked_fill(probability.isnan(), no_class).numpy(),
             probability.numpy(),
         )
 

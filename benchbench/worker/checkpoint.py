@@ -261,11 +261,19 @@ def _take_types(optimizer: torch.optim.Optimizer, saved: Any) -> None:
     indices = [index for group in saved["param_groups"] for index in group["params"]]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, parameter in zip(indices, parameters, strict=False):
-        kept = _tensors(saved["state"].get(index, {}))
-        loaded = _tensors(optimizer.state.get(parameter, {}))
-        for name in kept.keys() & loaded.keys():
-            if loaded[name].dtype != kept[name].dtype:
-                optimizer.state[parameter][name] = kept[name].to(loaded[name].device, copy=True)
+        if parameter in optimizer.state and index in saved["state"]:
+            optimizer.state[parameter] = _in_type_of(saved["state"][index], optimizer.state[parameter])
+
+
+def _in_type_of(saved: Any, loaded: Any) -> Any:
+    """Return what was loaded, with tensors in the dtypes that they were saved in, at any depth of containers."""
+    if isinstance(saved, torch.Tensor) and isinstance(loaded, torch.Tensor):
+        return loaded if loaded.dtype == saved.dtype else saved.to(loaded.device, copy=True)
+    if isinstance(saved, dict) and isinstance(loaded, dict):
+        return loaded | {name: _in_type_of(saved[name], value) for name, value in loaded.items() if name in saved}
+    if isinstance(saved, list | tuple) and type(loaded) is type(saved):
+        return type(loaded)(map(_in_type_of, saved, loaded))
+    return loaded
 
 
 def _take_strides(optimizer: torch.optim.Optimizer) -> None:

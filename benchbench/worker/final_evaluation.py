@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.data.split_checks import SPLIT_NAMES
 from benchbench.records.events import Final
+from benchbench.worker.train import predicted_classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,8 @@ def final_of(prepared: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping
     train, val, test = (evaluations[split_name] for split_name in SPLIT_NAMES)
     labels = prepared.splits.test.labels
     best = prepared.learner.best
-    correct = test.logits.argmax(dim=1) == labels
-    top5 = test.logits.topk(min(5, test.logits.shape[1])).indices
+    correct = predicted_classes(test.logits) == labels
+    top5 = test.logits.topk(min(5, test.logits.shape[1])).indices.masked_fill(test.logits.isnan().any(1, True), -1)
     return Final(
         train_accuracy=train.accuracy,
         train_loss=train.loss,

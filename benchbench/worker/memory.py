@@ -7,7 +7,6 @@ reclaims them when it needs memory.
 
 from __future__ import annotations
 
-import gc
 import threading
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -71,10 +70,9 @@ class Footprint:
 
     def _held(self) -> int:
         """Give back what is free and return what is in use."""
-        gc.collect()
+        give_back_memory()
         if self.method == "counted":
             return int(torch.cuda.memory_allocated(self._device))
-        give_back_memory()
         return self._own_bytes()
 
     def _own_bytes(self) -> int:

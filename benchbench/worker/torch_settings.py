@@ -100,12 +100,24 @@ def _settings(precision: Precision, num_threads: int) -> Iterator[_Setting]:
     for name in ("flash", "mem_efficient", "math", "cudnn"):
         is_enabled = getattr(torch.backends.cuda, f"{name}_sdp_enabled")
         yield _Setting(f"cuda.{name}_sdp", True, is_enabled, getattr(torch.backends.cuda, f"enable_{name}_sdp"))
-    for kind in ("cpu", "cuda"):
+    yield _Setting(
+        "cuda.fp16_bf16_reduction_math_sdp",
+        False,
+        torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed,
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp,
+    )
+    for kind, dtype in (("cpu", torch.bfloat16), ("cuda", torch.float16)):
         yield _Setting(
             f"autocast.{kind}",
             False,
             partial(torch.is_autocast_enabled, kind),
             partial(torch.set_autocast_enabled, kind),
+        )
+        yield _Setting(
+            f"autocast_dtype.{kind}",
+            dtype,
+            partial(torch.get_autocast_dtype, kind),
+            partial(torch.set_autocast_dtype, kind),
         )
     yield _Setting("autocast.cache", True, torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled)
     yield from _precisions(is_tf32=precision == "tf32")

@@ -208,6 +208,11 @@ def _num_correct(logits: Tensor, targets: Tensor) -> Tensor:
     return targets.gather(1, predicted[:, None]).sum()
 
 
+def predicted_classes(logits: Tensor) -> Tensor:
+    """Return the class of the largest logit, int64 ``[N]``, or -1 for an image that has a logit that is no number."""
+    return logits.argmax(dim=1).masked_fill(logits.isnan().any(dim=1), -1)
+
+
 @torch.no_grad()
 def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter, keeps_logits: bool = False) -> Evaluation:
     """Return loss and accuracy in eval mode over images in their stored order, without augmentation.
@@ -219,7 +224,7 @@ def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter, kee
     kept = []
     for logits, labels in _logits(learner, batches, heartbeat):
         total_loss += F.cross_entropy(logits, labels, reduction="sum")
-        num_correct += (logits.argmax(dim=1) == labels).sum()
+        num_correct += (predicted_classes(logits) == labels).sum()
         if keeps_logits:
             kept.append(logits.cpu())  # two copies of all of them may not fit on the device
     num_images = batches.num_images

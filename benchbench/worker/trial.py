@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import time
 import traceback
@@ -73,7 +72,6 @@ def run_trial(
             clock = Clock(acceleration.synchronize)
             with clock.phase("load"):
                 forget_compiled()
-                gc.collect()  # a network that refers to itself, as by a hook that is its own method, goes only then
                 give_back_memory()
                 prepared = prepare(job, registry, acceleration, on_status=on_status)
         if not job.resume:
@@ -118,7 +116,10 @@ def _acceleration(job: TrialJob, began: Started | None) -> Acceleration:
     chosen = accelerate(device, job.spec.precision, mode=job.accelerate, compiled=job.compiled)
     if began is None:
         return chosen
-    return chosen.as_recorded(began.acceleration, num_threads=began.machine.num_threads)
+    # The machine of a trial that continues another is that one's, which may have had another kind of device.
+    has_moved = began.machine.device.partition(":")[0] != device.type
+    num_threads = chosen.num_threads if has_moved else began.machine.num_threads
+    return chosen.as_recorded(began.acceleration, num_threads=num_threads)
 
 
 class _Trial:
@@ -272,6 +273,9 @@ class _Trial:
         with self._clock.phase("eval"):
             evaluations = {split_name: self._evaluate(split_name) for split_name in SPLIT_NAMES}
         final = final_of(self._prepared, [event.epoch for event in self._epochs], evaluations)
+        num_undefined = int(evaluations["test"].logits.isnan().any(dim=1).sum())
+        if num_undefined:
+            self._notes.append(f"the logits of {num_undefined} test image(s) are no numbers; they count as wrong")
         compiled = describe_compiled()
         if compiled:
             self._notes.append(compiled)

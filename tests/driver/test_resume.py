@@ -151,6 +151,31 @@ def test_a_longer_trial_that_goes_on_after_a_shorter_one_is_the_longer_one_to_th
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_a_longer_trial_on_another_kind_of_device_keeps_the_threads_that_it_had_there(
+    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    short_job = make_job(registry, tmp_path / "short", epochs=1)
+    journal = Journal(Path(short_job.folder))
+    started, *others = run_trial(short_job, registry, heartbeat=heartbeat)
+    assert isinstance(started, Started)
+    elsewhere = replace(started.machine, device="cuda:0", num_threads=31)
+    facts = started.acceleration | {"device": "cuda:0"}
+    for event in (replace(started, machine=elsewhere, acceleration=facts), *others):
+        journal.append(event)
+    shorter = Continued(short_job.spec.id, short_job.folder)
+    job = replace(make_job(registry, tmp_path / "long"), continues=shorter)
+
+    events = run_trial(job, registry, heartbeat=heartbeat)
+    begun = Journal(Path(job.folder))
+    for _ in range(3):
+        begun.append(next(events))
+    events.close()
+    resumed = next(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
+
+    assert isinstance(resumed, Resumed)
+    assert resumed.machine.num_threads == started.machine.num_threads
+
+
 def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
     registry: Registry, heartbeat: Heartbeat, tmp_path: Path
 ) -> None:

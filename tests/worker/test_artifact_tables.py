@@ -313,3 +313,11 @@ def test_a_saved_model_does_not_tell_where_its_code_was(exported: Path) -> None:
     for path in exported.rglob("*"):
         if path.is_file():
             assert not any(code.encode() in path.read_bytes() for code in folders)
+
+
+def test_an_image_whose_logits_are_no_numbers_is_of_no_class(tmp_path: Path) -> None:
+    undefined = predictions([0, 1], [0, 1])
+    undefined.probabilities[0] = torch.nan
+    write_tables(tmp_path, predictions=undefined, splits=splits([0, 1]), level="full")
+    with (tmp_path / "predictions.csv").open(encoding="utf-8") as file:
+        assert [row["prediction"] for row in csv.DictReader(file)] == ["(other)", "cat, Persian"]

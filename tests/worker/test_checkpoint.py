@@ -78,6 +78,7 @@ class InHalf(torch.optim.SGD):
         for weight in self.param_groups[0]["params"]:
             self.state[weight]["seen"] = weight.detach() > 0
             self.state[weight]["half"] = weight.detach().bfloat16()
+            self.state[weight]["history"] = [{"rows": torch.tensor([1, 2])}, weight.detach().double()]
 
 
 def test_states_keep_their_types(tmp_path: Path) -> None:
@@ -90,8 +91,12 @@ def test_states_keep_their_types(tmp_path: Path) -> None:
     save(tmp_path / "checkpoint.pt", before)
     load(tmp_path / "checkpoint.pt").restore(after)
     for ours, theirs in zip(after.optimizer.state.values(), before.optimizer.state.values(), strict=True):
-        assert {name: value.dtype for name, value in ours.items()} == {"seen": torch.bool, "half": torch.bfloat16}
-        assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+        assert (ours["seen"].dtype, ours["half"].dtype) == (torch.bool, torch.bfloat16)
+        assert all(torch.equal(ours[name], theirs[name]) for name in ("seen", "half"))
+        (rows, precise), (_, expected) = ours["history"], theirs["history"]
+        assert rows["rows"].dtype == torch.int64
+        assert precise.dtype == torch.float64
+        assert torch.equal(precise, expected)
 
 
 class TwoOptimizers(torch.optim.SGD):

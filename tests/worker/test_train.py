@@ -20,7 +20,7 @@ from benchbench.worker.accelerate import Acceleration
 from benchbench.worker.clock import Clock
 from benchbench.worker.finished_steps import FinishedSteps
 from benchbench.worker.splits import TensorSplit
-from benchbench.worker.train import Learner, NonFiniteLossError, evaluate, fit, train_epoch
+from benchbench.worker.train import Learner, NonFiniteLossError, evaluate, fit, predicted_classes, train_epoch
 
 
 def small_model() -> nn.Module:
@@ -176,3 +176,8 @@ def test_an_optimizer_may_have_a_zero_grad_without_parameters() -> None:
     zero_grad = target.optimizer.zero_grad
     target.optimizer.zero_grad = lambda: zero_grad()  # type: ignore[method-assign] # noqa: PLW0108 - it takes nothing
     assert run_fit(target, make_images(12))
+
+
+def test_logits_that_are_no_numbers_predict_no_class() -> None:
+    logits = torch.tensor([[torch.nan, 1.0], [0.0, torch.nan], [2.0, 1.0], [0.0, torch.inf]])
+    assert predicted_classes(logits).tolist() == [-1, -1, 0, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import resource
 import sys
 from pathlib import Path
 
@@ -31,12 +32,12 @@ def keep_freed_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Give memory that earlier trials freed back to the system, so that the next trial's peak is its own."""
+    """Give memory that is not in use any more back to the system, so that a peak that follows is its own."""
+    gc.collect()  # a network that refers to itself, as by a hook that is its own method, goes only then
     malloc_trim = _glibc("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)
     if torch.cuda.is_available():
-        gc.collect()  # copies of a network that refers to itself are on the device until then
         torch.cuda.empty_cache()
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()
@@ -54,16 +55,18 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Return the most memory in use since :func:`reset_peak`: the GPU's by torch, or this process's.
+    """Return the most memory in use since :func:`reset_peak`: CUDA's by torch, or this process's.
 
-    If the system keeps no high-water mark that can be reset, it is what is in use now.
+    If the system keeps no high-water mark that can be reset, it is the most since the process began. Torch keeps none
+    for MPS, so that it is what is held there now.
     """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return int(psutil.Process().memory_info().rss)
+    if device.type == "mps":
+        return int(torch.mps.driver_allocated_memory())
+    if not sys.platform.startswith("linux"):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in bytes on macOS: getrusage(2)
+    status = Path("/proc/self/status").read_text(encoding="ascii")
     marks = [line.split() for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(marks[0][1]) * 1024 if marks else int(psutil.Process().memory_info().rss)
 

@@ -155,7 +155,7 @@ def _have_same_layouts(optimizer: Optimizer, group: dict[str, Any]) -> bool:
             state["step"] = state["step"].to(weight.device)
         if not all(has_layout_of(other, weight) for other in (weight.grad, *states)):
             return False
-        begun.add(bool(states))
+        begun.add(state.get("momentum_buffer") is not None)
     return len(begun) <= 1 or not group.get("momentum")
 
 

@@ -249,3 +249,16 @@ def test_the_momentum_of_some_weights_may_begin_later(dampening: float) -> None:
     trained(theirs, optimizers[1], Acceleration(CPU, "fp32"), steps=5)
     for found, right in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert error(found, right) < 1e-6
+
+
+def test_a_state_that_is_no_momentum_begins_none() -> None:
+    models = [wide(), wide()]
+    for model, acceleration in zip(models, (IN_PLACE, Acceleration(CPU, "fp32")), strict=True):
+        sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        frozen = next(model.parameters()).requires_grad_(False)
+        sgd.state[frozen]["average"] = frozen.detach().clone()
+        trained(model, sgd, acceleration, steps=1)
+        frozen.requires_grad_()
+        trained(model, sgd, acceleration, steps=1)
+    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
+        assert error(ours, theirs) < 1e-6
