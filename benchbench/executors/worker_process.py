@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.errors import first_line
 from benchbench.processes import module_command
 from benchbench.protocol.channel import Channel
 from benchbench.protocol.heartbeat import Heartbeat
@@ -50,6 +51,7 @@ class WorkerProcess:
         self.heartbeat = Heartbeat(Path(self._folder.name) / "heartbeat")
         self._heard = heard
         self._is_killed = False
+        self._unreadable: Exception | None = None
         self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
@@ -113,6 +115,9 @@ class WorkerProcess:
         code = self._process.wait()
         if self._is_killed:
             return Died("stopped at once on request", is_requested=True)
+        if self._unreadable is not None:
+            error = f"{type(self._unreadable).__name__}: {first_line(self._unreadable)}"
+            return Died(f"the worker's answer could not be read: {error}")
         if code == -signal.SIGKILL:
             reason = "the worker was killed by the system (SIGKILL), most often because memory ran out"
         elif code < 0:
@@ -129,8 +134,12 @@ class WorkerProcess:
             self._heard.put((self, Output(text)))
 
     def _hear_answers(self) -> None:
-        for answer in self._channel.messages():
-            self._heard.put((self, answer))  # type: ignore[arg-type]
+        try:
+            for answer in self._channel.messages():
+                self._heard.put((self, answer))  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - whatever pydantic raises, the trial must end
+            self._unreadable = error
+            self._signal_group(signal.SIGKILL)
         self._process.wait()
         self._signal_group(signal.SIGKILL)
         self._output.join(_OUTPUT_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import signal
 import threading
@@ -19,6 +20,7 @@ from support.paths import PLUGINS
 from benchbench.config.spec import Draft
 from benchbench.errors import TrialError
 from benchbench.executors.local import LocalExecutor
+from benchbench.executors.worker_process import WorkerProcess
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import Died
 from benchbench.records.events import EpochFinished, Failed, Finished
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from benchbench.protocol.messages import Answer
     from benchbench.records.journal import Journal
 
 pytestmark = pytest.mark.slow
@@ -150,6 +153,30 @@ def test_a_worker_whose_gpu_is_lost_is_replaced(executor: LocalExecutor, tmp_pat
     ends = [message for _, message in executor.run(deque([before, after])) if isinstance(message, Failed | Finished)]
     assert [type(end) for end in ends] == [Failed, Finished]
     assert worker_pid() != first
+
+
+def test_a_trial_whose_worker_gives_a_damaged_answer_fails_and_the_next_one_runs(
+    executor: LocalExecutor, tmp_path: Path
+) -> None:
+    garbles = {"name": "unruly", "vice": "garbles"}
+    (before,) = jobs(executor, tmp_path, dataset="digits", model=garbles, epochs=100_000)
+    (after,) = jobs(executor, tmp_path, dataset="digits")
+    after = replace(after, folder=str(tmp_path / "other" / "1"))
+    messages = [message for _, message in executor.run(deque([before, after]))]
+    (death,) = [message for message in messages if isinstance(message, Died)]
+    assert not death.is_requested
+    assert death.reason.startswith("the worker's answer could not be read: ValidationError: ")
+    assert isinstance(messages[-1], Finished)
+
+
+def test_a_worker_that_cannot_read_a_request_ends_and_says_why() -> None:
+    heard: queue.SimpleQueue[tuple[WorkerProcess, Answer | None]] = queue.SimpleQueue()
+    worker = WorkerProcess(heard, {})
+    worker._channel._connection.sendall(b"no message\n")
+    while heard.get(timeout=SECONDS)[1] is not None:
+        pass
+    assert "Invalid JSON" in worker.death().reason
+    worker.close()
 
 
 def worker_pid() -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import benchbench as bb
+from benchbench.protocol import channel
 
 
 class Linear(nn.Module):
@@ -67,6 +68,15 @@ class Dies(Linear):
         return logits
 
 
+class Garbles(Linear):
+    """Damages what the worker answers, and would train on."""
+
+    def misbehave(self, logits: torch.Tensor) -> torch.Tensor:
+        for each in channel._channels:
+            each._connection.sendall(b"no message\n")
+        return logits
+
+
 class LosesGpu(Linear):
     """As after an illegal access to a GPU's memory: every call that waits for the GPU raises."""
 
@@ -117,6 +127,7 @@ class Unruly(bb.Model, name="unruly"):
             "greedy_in_eval": GreedyInEval,
             "numpy": NumpyState,
             "dies": Dies,
+            "garbles": Garbles,
             "loses_gpu": LosesGpu,
             "talks": Talks,
             "meddles": Meddles,
