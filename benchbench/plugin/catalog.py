@@ -1,7 +1,8 @@
 """Names, parameters and help of all plugins, kept in the cache so that listing them does not load them.
 
 Loading the plugins takes seconds, since they import torch. ``python -m benchbench.plugin.catalog`` does that in a
-process of its own. Its answer is kept until a package, a plugin's file or a module that it imports changes.
+process of its own. Its answer is kept until a package, a plugin's file or a module that it imports changes. If a
+plugin raised an exception while it was loaded, it is not used again: the reason may be gone without such a change.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ class Catalog:
 
     @staticmethod
     def read(files: Iterable[str | Path] = ()) -> Catalog:
-        """Return the installed plugins and those in ``files``. It takes seconds after a change.
+        """Return the installed plugins and those in ``files``. It takes seconds after a change or an exception.
 
         Raises :class:`PluginError` for a path that does not exist.
         """
         paths = [str(file) for file in files]
         path = _path_of(paths)
         kept = _read_kept(path)
-        if kept is not None:
+        if kept is not None and not any(item.raised for item in kept.broken):
             return kept
         catalog = _build(paths)
         _keep(catalog, path)
@@ -66,7 +67,10 @@ class Catalog:
 
     @staticmethod
     def kept(files: Iterable[str | Path] = ()) -> Catalog | None:
-        """Return the catalog that is in the cache, or None if there is none since the last change."""
+        """Return the catalog that is in the cache, or None if there is none since the last change.
+
+        A plugin that raised an exception when it was loaded may be well by now.
+        """
         return _read_kept(_path_of([str(file) for file in files]))
 
     def find(self, kind: str, name: str) -> Entry:
@@ -239,7 +243,7 @@ def _ask(files: Sequence[str], *, without: Sequence[str]) -> Catalog | Broken:
         return Catalog.from_json(last["catalog"])
     if "loading" not in last:
         raise PluginError(f"cannot look for plugins: {last_line(done.stderr)}", hint="bench doctor")
-    return Broken(last["loading"], f"ends Python while it loads (exit code {done.returncode})")
+    return Broken(last["loading"], f"ends Python while it loads (exit code {done.returncode})", raised=True)
 
 
 def _answer(answers: Path, request: dict[str, Any]) -> None:
@@ -266,7 +270,8 @@ def _catalog_of(registry: Registry) -> Catalog:
         try:
             entries.append(replace(describe(cls, registry.origins[key]), name=key[1]))
         except Exception as error:  # noqa: BLE001 - whatever a stranger's class makes of being looked at
-            broken.append(Broken(registry.origins[key], f"{' '.join(key)} cannot be described: {error!r}"))
+            reason = f"{' '.join(key)} cannot be described: {error!r}"
+            broken.append(Broken(registry.origins[key], reason, raised=True))
     return Catalog(
         entries=tuple(sorted(entries, key=lambda entry: (entry.kind, entry.name))),
         broken=tuple(broken),

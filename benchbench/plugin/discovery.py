@@ -34,10 +34,14 @@ HOOK_OF_KIND = {
 
 @dataclass(frozen=True)
 class Broken:
-    """A plugin, or a part of one, that cannot be used, and the reason in one line."""
+    """A plugin, or a part of one, that cannot be used, and the reason in one line.
+
+    ``raised``: its module or a hook raised an exception or ended Python, perhaps for something outside of its files.
+    """
 
     origin: str
     reason: str
+    raised: bool = False
 
 
 @dataclass(frozen=True)

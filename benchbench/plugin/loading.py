@@ -64,18 +64,22 @@ def load(source: Source) -> LoadedModule:
         manager.add_hookspecs(hooks)
         manager.register(module, name=origin)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module raises
-        return LoadedModule(origin, broken=(Broken(origin, _explain(error)),))
-    offered = [*_misspelt(module), *_classes(manager)]
+        return LoadedModule(origin, broken=(Broken(origin, _explain(error), raised=True),))
+    offered = [*_misspelt(module), *_classes(manager, origin)]
     event, commands = manager.hook.benchbench_event, manager.hook.benchbench_commands
     if not offered and not event.get_hookimpls() and not commands.get_hookimpls():
         offered = ["offers nothing: mark a function such as benchbench_models with @benchbench.hookimpl"]
     return LoadedModule(
         origin,
-        classes=tuple(item for item in offered if not isinstance(item, str)),
+        classes=tuple(item for item in offered if isinstance(item, type)),
         listener=event if event.get_hookimpls() else None,
         commands=commands if commands.get_hookimpls() else None,
-        broken=tuple(Broken(origin, item) for item in offered if isinstance(item, str)),
+        broken=tuple(_as_broken(item, origin) for item in offered if not isinstance(item, type)),
     )
+
+
+def _as_broken(item: Broken | str, origin: str) -> Broken:
+    return Broken(origin, item) if isinstance(item, str) else item
 
 
 def _load_quietly(source: Source) -> object:
@@ -117,7 +121,7 @@ def _misspelt(module: object) -> Iterator[str]:
             yield f"{hook} is not marked with @benchbench.hookimpl"
 
 
-def _classes(manager: pluggy.PluginManager) -> Iterator[type[Plugin] | str]:
+def _classes(manager: pluggy.PluginManager, origin: str) -> Iterator[type[Plugin] | Broken | str]:
     """Yield the classes that the hooks return, and a sentence for each that cannot be used."""
     for kind, hook in HOOK_OF_KIND.items():
         caller = getattr(manager.hook, hook)
@@ -126,7 +130,7 @@ def _classes(manager: pluggy.PluginManager) -> Iterator[type[Plugin] | str]:
         try:
             returned = caller()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's hook raises
-            yield f"{hook}: {explain(error)}"
+            yield Broken(origin, f"{hook}: {explain(error)}", raised=True)
             continue
         if not returned:
             yield f"{hook} returns nothing; is a return statement missing?{line_of(_function_of(caller))}"

@@ -138,6 +138,32 @@ def test_the_catalog_is_kept_until_a_plugin_file_changes(tmp_path: Path) -> None
     assert len(kept_files()) == 2
 
 
+ASKS = "import os\nif 'MY_IMAGES' not in os.environ:\n    {failure}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ASKS.format(failure="raise KeyError('MY_IMAGES')") + STUB,
+        ASKS.format(failure="os._exit(3)") + STUB,
+        STUB.replace("    return [Stub]", "    import os; os.environ['MY_IMAGES']\n    return [Stub]"),
+    ],
+    ids=["import", "crash", "hook"],
+)
+def test_a_plugin_is_no_longer_broken_once_a_cause_outside_of_its_file_is_gone(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_DISABLE", "benchbench")  # the shipped plugins take seconds
+    file = tmp_path / "stub.py"
+    file.write_text(text)
+    (broken,) = Catalog.read([file]).broken
+    assert Catalog.kept([file]) is not None
+    monkeypatch.setenv("MY_IMAGES", "here")
+    assert broken.raised
+    assert Catalog.read([file]).find("model", "stub")
+    assert not Catalog.read([file]).broken
+
+
 @pytest.mark.slow
 def test_a_damaged_cache_is_made_again() -> None:
     before = Catalog.read()
