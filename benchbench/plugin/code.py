@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,35 +18,45 @@ from benchbench.plugin import loose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 _DYNAMIC_IMPORTS = (b"import_module", b"__import__")
 """A module with one of these words may import any other module of its package."""
 
 
-def source_digest(cls: type) -> str:
+def source_digest(cls: type, offered_by: ModuleType | None = None) -> str:
     """Return the sha256 of the sources behind a plugin class, or "" if it was not made in a file."""
     digest = hashlib.sha256()
-    files = source_files(cls)
+    files = source_files(cls, offered_by)
     for path in files:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest() if files else ""
 
 
-def source_files(cls: type) -> tuple[Path, ...]:
+def source_files(cls: type, offered_by: ModuleType | None = None) -> tuple[Path, ...]:
     """Return the file of a class and the modules of its package that it imports, directly or through others.
 
-    For a plugin file, the modules beside it count as its package.
+    For a plugin file, the modules beside it count as its package. If a function made the class, the module that offers
+    it, with its imports, counts too: it may have called the function.
     """
+    is_made = getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is not cls
+    makers: list[type | ModuleType] = [cls, offered_by] if is_made and offered_by is not None else [cls]
+    return tuple(sorted({path for maker in makers for path in _files_behind(maker)}))
+
+
+def _files_behind(maker: type | ModuleType) -> tuple[Path, ...]:
+    """Return the file of a class or module and what it imports of its package."""
     try:
-        path = Path(inspect.getfile(cls)).resolve()
+        path = Path(inspect.getfile(maker)).resolve()
     except (OSError, TypeError):
         return ()
     if not path.is_file():
         return ()
-    folder = loose.folder_of(cls.__module__)
+    name = maker.__module__ if isinstance(maker, type) else maker.__name__
+    folder = loose.folder_of(name)
     if folder is not None:
         return _Package(folder, "").files_behind(path)
-    package, *inner = cls.__module__.split(".")
+    package, *inner = name.split(".")
     if not inner and path.name != "__init__.py":
         return (path,)  # one module by itself: what lies beside it in site-packages is not its own
     root = path.parents[len(inner) - (path.name != "__init__.py")]

@@ -29,6 +29,7 @@ from benchbench.records.metric_names import OF_AN_EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from types import ModuleType
 
     from benchbench.plugin.discovery import Source
 
@@ -49,6 +50,7 @@ class LoadedModule:
     """The plugins of one module. ``listener`` and ``commands`` take the arguments of their hooks by keyword."""
 
     origin: str
+    module: ModuleType | None = None
     classes: tuple[type[Plugin], ...] = ()
     listener: Callable[..., object] | None = None
     commands: Callable[..., object] | None = None
@@ -71,6 +73,7 @@ def load(source: Source) -> LoadedModule:
         offered = ["offers nothing: mark a function such as benchbench_models with @benchbench.hookimpl"]
     return LoadedModule(
         origin,
+        inspect.getmodule(module),
         classes=tuple(item for item in offered if isinstance(item, type)),
         listener=event if event.get_hookimpls() else None,
         commands=commands if commands.get_hookimpls() else None,

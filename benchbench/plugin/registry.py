@@ -87,7 +87,7 @@ class Registry:
                 continue
             self.plugins[key] = cls
             self.origins[key] = loaded.origin
-            self._source_digests[key] = source_digest(cls)
+            self._source_digests[key] = source_digest(cls, loaded.module)
         if loaded.listener:
             self.listeners.append((loaded.origin, loaded.listener))
         if loaded.commands:

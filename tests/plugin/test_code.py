@@ -102,6 +102,50 @@ def test_a_file_that_does_not_parse_counts_by_itself(tmp_path: Path) -> None:
     assert loose_source_files(mine) == (mine,)
 
 
+FACTORY = """
+import benchbench as bb
+
+def make(name, width):
+    class Made(bb.Model, name=name):
+        def build(self, data):
+            return width
+    return Made
+"""
+MAKING = """
+import benchbench as bb
+from {factory} import make
+
+Parted = make("parted", {width})
+
+@bb.hookimpl
+def benchbench_models():
+    return [Parted]
+"""
+
+
+def test_the_module_that_has_a_class_made_by_a_function_counts(package: Path) -> None:
+    write(package, factory=FACTORY, plugin=MAKING.format(factory=".factory", width=3))
+    before = parted().source_digest("model", "parted")
+    write(package, plugin=MAKING.format(factory=".factory", width=4))
+    assert parted().source_digest("model", "parted") != before
+
+
+def test_the_plugin_file_that_has_a_class_made_by_a_neighbour_counts(tmp_path: Path) -> None:
+    mine = write(tmp_path, mine=MAKING.format(factory="factory", width=3), factory=FACTORY) / "mine.py"
+    before = parted((mine,)).source_digest("model", "parted")
+    write(tmp_path, mine=MAKING.format(factory="factory", width=4))
+    assert parted((mine,)).source_digest("model", "parted") != before
+
+
+def test_the_module_that_offers_a_class_of_another_one_does_not_count(package: Path) -> None:
+    (package / "models.py").write_text((package / "plugin.py").read_text())
+    offering = PLUGIN.partition("class")[0] + "from .models import Parted\n\n@bb" + PLUGIN.partition("@bb")[2]
+    (package / "plugin.py").write_text(offering)
+    before = parted().source_digest("model", "parted")
+    (package / "plugin.py").write_text(offering + "# another model")
+    assert parted().source_digest("model", "parted") == before
+
+
 def test_a_class_made_without_a_file_has_no_sources() -> None:
     bare = type("Bare", (Registry.load([PLUGINS / "tiny.py"]).get("model", "tiny"),), {"__module__": "nowhere"})
     assert source_files(bare) == ()
