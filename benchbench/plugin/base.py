@@ -8,7 +8,7 @@ Nothing here imports torch: plugins may, and the driver process never loads one 
 from __future__ import annotations
 
 import types
-from typing import Any, ClassVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,11 +21,18 @@ def param(default: Any, help: str, **limits: Any) -> Any:  # noqa: A002 - the wo
     return Field(default, description=help, **limits)
 
 
+def union_members(annotation: object) -> tuple[object, ...]:
+    """Return the types that a union is made of, without their limits; of any other type, that one."""
+    if get_origin(annotation) is Annotated:
+        return union_members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(member for part in get_args(annotation) for member in union_members(part))
+    return (annotation,)
+
+
 def allows_none(annotation: object) -> bool:
     """Tell whether ``None`` is a value of the annotated type."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return any(allows_none(part) for part in get_args(annotation))
-    return annotation is None or annotation is type(None)
+    return any(member in (None, type(None)) for member in union_members(annotation))
 
 
 class Plugin(BaseModel):

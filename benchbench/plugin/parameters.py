@@ -6,23 +6,26 @@ import json
 import tomllib
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from benchbench.config.validation import describe_errors
 from benchbench.errors import BenchError, PluginError, SpecError, closest
-from benchbench.plugin.base import Plugin, allows_none
+from benchbench.plugin.base import Plugin, allows_none, union_members
 from benchbench.plugin.description import names_of_params
 from benchbench.plugin.failures import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from pydantic import JsonValue
     from pydantic_core import ErrorDetails
 
 AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
+
+_SCALARS = (bool, int, float)
+_TEXT_OR_SCALAR = (*_SCALARS, str, type(None))
 
 
 def read(cls: type[AnyPlugin], params: Mapping[str, JsonValue], texts: Mapping[str, str] | None = None) -> AnyPlugin:
@@ -94,9 +97,13 @@ def _override(cls: type[AnyPlugin], params: Mapping[str, JsonValue], texts: Mapp
 
 def _read_text(cls: type[Plugin], key: str, text: str) -> object:
     field = cls.model_fields.get(key)
-    if not text.startswith(("[", "{")) or (field and _is_text(field.annotation)):
-        return text
+    members = union_members(field.annotation) if field else ()
     value = _toml_value(text)
+    if str in members and any(member in _SCALARS for member in members) and _is_scalar_of(members, value):
+        return value
+    # Brackets mean nothing in a text.
+    if not text.startswith(("[", "{")) or (str in members and all(member in _TEXT_OR_SCALAR for member in members)):
+        return text
     if value is None:
         raise SpecError(
             f"{cls.kind}.{key}: cannot read {text!r}", hint=f"as in TOML: --set '{cls.kind}.{key}=[0.1, 0.2]'"
@@ -104,9 +111,9 @@ def _read_text(cls: type[Plugin], key: str, text: str) -> object:
     return value
 
 
-def _is_text(annotation: Any) -> bool:
-    """Tell whether a parameter is a text, or none: brackets in it mean nothing."""
-    return annotation is str or set(get_args(annotation)) == {str, type(None)}
+def _is_scalar_of(members: Collection[object], value: object) -> bool:
+    """Tell whether a value, as TOML gives it, is of one of these types; an integer is a float as well."""
+    return value is not None and (type(value) in members or (type(value) is int and float in members))
 
 
 def _toml_value(text: str) -> object:

@@ -78,6 +78,7 @@ def test_create_gives_the_plugin_with_the_parameters_of_the_spec(registry: Regis
         ({"label": "none"}, {"label": "none"}),
         ({"label": "[0-9]*.png"}, {"label": "[0-9]*.png"}),
         ({"label": ""}, {"label": ""}),
+        ({"label": '"12"'}, {"label": '"12"'}),
     ],
 )
 def test_texts_from_the_command_line_become_values_of_the_declared_type(
@@ -85,6 +86,30 @@ def test_texts_from_the_command_line_become_values_of_the_declared_type(
 ) -> None:
     params = optimizer_params(registry, "particular", None, **texts)
     assert {key: params[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("param", "text", "toml"),
+    [
+        ("weights", "false", False),
+        ("weights", "true", True),
+        ("weights", "3", "3"),
+        ("weights", "a.pt", "a.pt"),
+        ("weights", "[0-9].pt", "[0-9].pt"),
+        ("weights", '"false"', "false"),
+        ("width", "3", 3),
+        ("width", "0.5", 0.5),
+        ("width", "true", "true"),
+        ("width", "wide", "wide"),
+        ("width", "none", None),
+    ],
+)
+def test_a_text_or_a_number_is_on_the_command_line_what_it_is_in_a_toml_file(
+    registry: Registry, param: str, text: str, toml: object
+) -> None:
+    typed = optimizer_params(registry, "particular", None, **{param: text})
+    written = optimizer_params(registry, "particular", {param: "none" if toml is None else toml})
+    assert repr(typed[param]) == repr(written[param]) == repr(toml)
 
 
 def test_a_text_overrides_a_value_from_toml_even_a_wrong_one(registry: Registry) -> None:

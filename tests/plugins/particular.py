@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import nn
 
 import benchbench as bb
@@ -29,6 +29,8 @@ class Particular(bb.Optimizer, name="particular"):
     limit: int | None = bb.param(None, "may be none", ge=1)
     size: int | Literal["auto"] = bb.param("auto", "a number or auto")
     label: str = bb.param("", "any text")
+    weights: bool | str = bb.param(True, "yes, no or a file")
+    width: Annotated[int, Field(ge=1)] | float | str | None = bb.param(None, "a number or a name")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
