@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchbench.data.locations import DataPaths
 from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
-from benchbench.plugin.discovery import Packaged, find_sources
+from benchbench.plugin.discovery import Packaged, find_sources, package_paths
 from benchbench.plugin.names import bare, is_file, qualified
 from benchbench.processes import last_line, module_command
 from benchbench.protocol.plugin_check_messages import CheckedImages, CheckOutcome, CheckRequest, Progress, Report
@@ -96,8 +96,9 @@ def select(word: str, files: tuple[str, ...] = ()) -> Selection:
 
 
 def _select_path(path: Path) -> Selection:
-    if (path / "pyproject.toml").exists():
-        return _select_package(path)
+    distribution = _distribution_in(path)
+    if distribution:
+        return _select_package(path, distribution)
     packaged = {source.origin for source in find_sources()}
     origins = tuple(source.origin for source in find_sources([path]) if source.origin not in packaged)
     if not origins:
@@ -108,20 +109,45 @@ def _select_path(path: Path) -> Selection:
     return Selection(origins, (str(path),))
 
 
-def _select_package(folder: Path) -> Selection:
-    """Return the plugins of an installed package whose source is in ``folder``."""
+def _distribution_in(folder: Path) -> str:
+    """Return the name of the package whose source is in a folder, or "": tools keep settings in pyproject.toml too."""
+    file = folder / "pyproject.toml"
+    if not file.exists():
+        return ""
     try:
-        name = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
-    except (tomllib.TOMLDecodeError, KeyError, UnicodeDecodeError) as error:
-        raise PluginError(f"{folder / 'pyproject.toml'} does not name a package: {error}") from None
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PluginError(f"{file} does not name a package: {error}") from None
+    return str(tables.get("project", {}).get("name", ""))
+
+
+def _select_package(folder: Path, distribution: str) -> Selection:
+    """Return the plugins of an installed package whose source is in ``folder``."""
     sources = [source for source in find_sources() if isinstance(source, Packaged)]
-    origins = tuple(source.origin for source in sources if _normal(source.distribution) == _normal(name))
-    if not origins:
+    ours = [source for source in sources if _normal(source.distribution) == _normal(distribution)]
+    if not ours:
         raise PluginError(
-            f"the package {name} is not installed, or has no entry point in the group benchbench",
+            f"the package {distribution} is not installed, or has no entry point in the group benchbench",
             hint=f"pip install -e {folder}",
         )
-    return Selection(origins)
+    for source in ours:
+        _check_location(source, folder)
+    return Selection(tuple(source.origin for source in ours))
+
+
+def _check_location(source: Packaged, folder: Path) -> None:
+    """Raise :class:`~benchbench.errors.PluginError` if a plugin would be imported from another copy of its package."""
+    paths = [Path(path).resolve() for path in package_paths(source.entry_point.module.partition(".")[0])]
+    if paths and not any(_is_source_in(folder.resolve(), path) for path in paths):
+        raise PluginError(
+            f"the package {source.distribution} is imported from {paths[0]}, not from {folder}",
+            hint=f"pip install -e {folder}",
+        )
+
+
+def _is_source_in(folder: Path, path: Path) -> bool:
+    """Tell whether a path is in a folder, but not in a virtual environment there, which has copies."""
+    return path.is_relative_to(folder) and "site-packages" not in path.relative_to(folder).parts
 
 
 def _normal(name: str) -> str:

@@ -8,7 +8,6 @@ plugin raised an exception while it was loaded, it is not used again: the reason
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import sys
@@ -23,7 +22,7 @@ from benchbench.errors import PluginError
 from benchbench.paths import cache_folder, write_atomically
 from benchbench.plugin.code import loose_source_files
 from benchbench.plugin.description import Entry, describe
-from benchbench.plugin.discovery import Broken, Packaged, find_sources
+from benchbench.plugin.discovery import Broken, Packaged, find_sources, package_paths
 from benchbench.plugin.names import disabled_names, is_file, qualified
 from benchbench.plugin.unknown_name import no_such_plugin
 from benchbench.processes import last_line, module_command
@@ -172,17 +171,12 @@ def _fingerprint(sources: Iterable[Source]) -> str:
 
 
 def _python_files(package: str) -> Iterator[Path]:
-    """Yield all Python files of a package, or of a single module, found without importing it."""
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return
-    if spec is None:
-        return
-    if not spec.submodule_search_locations:
-        yield Path(spec.origin or package)
-    for location in spec.submodule_search_locations or ():
-        yield from Path(location).rglob("*.py")
+    """Yield all Python files of a package, or of a single module."""
+    for path in package_paths(package):
+        if path.is_dir():
+            yield from path.rglob("*.py")
+        else:
+            yield path
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

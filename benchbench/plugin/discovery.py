@@ -6,9 +6,11 @@ plugins of a kind have the same name, the second one is called ``distribution:na
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import PluginError
@@ -19,7 +21,6 @@ from benchbench.plugin.names import ONLY_OURS, disabled_names
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from importlib.metadata import EntryPoint
-    from pathlib import Path
 
 GROUP = "benchbench"
 HOOK_OF_KIND = {
@@ -100,6 +101,18 @@ def find_sources(files: Iterable[str | Path] = ()) -> tuple[Source, ...]:
     disabled = disabled_names()
     sources: list[Source] = [*_packaged(), *_loose(files)]
     return tuple(source for source in sources if not disabled.intersection(source.names))
+
+
+def package_paths(name: str) -> tuple[Path, ...]:
+    """Return the folders of a package, or the file of a single module, found without importing it."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return ()
+    if spec is None:
+        return ()
+    locations = list(spec.submodule_search_locations or ())
+    return tuple(map(Path, locations or [spec.origin or name]))
 
 
 def loose_files(given: Iterable[str] = ()) -> tuple[str, ...]:
