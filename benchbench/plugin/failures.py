@@ -86,6 +86,8 @@ def explain(error: BaseException, own_files: Iterable[Path] = ()) -> str:
     """Return an exception in one line, with the last file and line of the plugin's own code that led to it."""
     if isinstance(error, BenchError):
         return error.message
+    if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
+        return f"{type(error).__name__}: {error.msg}{_line(error.filename, error.lineno)}"
     if isinstance(error, SystemExit):
         text = f"ends Python (exit code {error.code}) instead of loading"
     else:

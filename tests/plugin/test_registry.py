@@ -138,8 +138,15 @@ def test_a_package_that_does_not_parse_is_broken_and_the_rest_is_not(
     monkeypatch.syspath_prepend(tmp_path)
     registry = Registry.load()
     assert [item.origin for item in registry.broken] == ["garbled:main"]
-    assert "SyntaxError" in registry.broken[0].reason
+    module = tmp_path / "garbled_bench_plugin.py"
+    assert registry.broken[0].reason == f"SyntaxError: invalid syntax ({module}, line 1)"
     assert ("optimizer", "sgd") in registry.plugins
+
+
+def test_a_file_that_does_not_parse_is_named_with_its_line_alone(workdir: Path) -> None:
+    (workdir / "mine.py").write_text("import benchbench as bb\n\nWIDTHS = (64, 128\n")
+    (broken,) = Registry.load(["mine.py"], only={"mine.py"}).broken
+    assert broken.reason == "SyntaxError: '(' was never closed (mine.py, line 3)"
 
 
 def test_only_the_origins_asked_for_are_loaded() -> None:
