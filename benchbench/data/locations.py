@@ -100,7 +100,8 @@ def parse_data_options(values: Iterable[str], *, source: str = OPTION) -> dict[s
 
 
 def _split(value: str) -> tuple[str, str]:
-    match = re.fullmatch(r"([^/\\=]+)=(.*)", value, re.DOTALL)
+    # A dataset of a plugin file may be called folder/file.py:name.
+    match = re.fullmatch(r"((?:[^=]*\.py:)?[^/\\=]+)=(.*)", value, re.DOTALL)
     is_path = match is None or Path(value).exists()  # a path may have = in it
     return ("", value) if match is None or is_path else (match[1].strip(), match[2])
 

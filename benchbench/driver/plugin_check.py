@@ -15,7 +15,7 @@ from benchbench.data.locations import DataPaths
 from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import Packaged, find_sources, package_paths
-from benchbench.plugin.names import bare, is_file, qualified
+from benchbench.plugin.names import bare, is_file, is_qualified
 from benchbench.processes import last_line, module_command
 from benchbench.protocol.plugin_check_messages import CheckedImages, CheckOutcome, CheckRequest, Progress, Report
 from benchbench.records.json_adapter import json_adapter
@@ -76,10 +76,12 @@ def _resolved(origin: str) -> str:
 def select(word: str, files: tuple[str, ...] = ()) -> Selection:
     """Return what a word means: a path if it looks like one or exists, else a plugin, an origin or a package."""
     path = Path(word)
-    if path.suffix == ".py" or os.sep in word:
+    if path.suffix == ".py" or (os.sep in word and ".py:" not in word):
         return _select_path(path)
     catalog = Catalog.read(files)
-    entries = [entry for entry in catalog.entries if word in (entry.name, qualified(entry.origin, entry.name))]
+    entries = [entry for entry in catalog.entries if entry.name == word] or [
+        entry for entry in catalog.entries if is_qualified(word, entry.origin, bare(entry.name))
+    ]
     if entries:
         return Selection(tuple(dict.fromkeys(entry.origin for entry in entries)), files, (bare(word),))
     sources = find_sources(files)

@@ -23,7 +23,7 @@ from benchbench.paths import cache_folder, write_atomically
 from benchbench.plugin.code import loose_source_files
 from benchbench.plugin.description import Entry, describe
 from benchbench.plugin.discovery import Broken, Packaged, find_sources, package_paths
-from benchbench.plugin.names import disabled_names, is_file, qualified
+from benchbench.plugin.names import bare, disabled_names, is_file, is_qualified, qualified
 from benchbench.plugin.unknown_name import no_such_plugin
 from benchbench.processes import last_line, module_command
 
@@ -77,11 +77,19 @@ class Catalog:
 
         ``package:name`` finds the plugin of a package, whether or not another one has the shorter name.
         """
-        entries = self.of_kind(kind)
-        for entry in (*(entry for entry in entries if entry.name == name), *entries):
-            if name in (entry.name, qualified(entry.origin, entry.name)):
-                return entry
+        for entry in self._meant_by(kind, name):
+            return entry
         raise no_such_plugin(kind, name, [entry.name for entry in self.of_kind(kind)], self.broken)
+
+    def _meant_by(self, kind: str, name: str) -> list[Entry]:
+        """Return the plugins that a name may stand for; the first is the one that has it."""
+        entries = self.of_kind(kind)
+        exact = [entry for entry in entries if entry.name == name]
+        if ":" in name:
+            return exact or [entry for entry in entries if is_qualified(name, entry.origin, bare(entry.name))]
+        # A package never changes what a name means; a plugin file, which the user named, may have been meant.
+        others = [entry for entry in entries if is_file(entry.origin) and bare(entry.name) == name != entry.name]
+        return exact and [*exact, *others]
 
     def check_names(self, draft: Draft) -> None:
         """Raise :class:`PluginError` for a name that a plugin in a plugin file has as well: either may be meant.
@@ -94,16 +102,13 @@ class Catalog:
     def check_name(self, kind: Kind, asked: PluginDraft) -> None:
         """Raise :class:`PluginError` for a name that a plugin in a plugin file has as well."""
         for name in part_names(asked.name, kind=kind):
-            rivals = [
-                entry.name
-                for entry in self.of_kind(kind)
-                if is_file(entry.origin) and entry.name == qualified(entry.origin, name)
-            ]
-            if rivals:
-                first = qualified(self.find(kind, name).origin, name)
+            meant = self._meant_by(kind, name)
+            if len(meant) > 1:
+                origins = [entry.origin for entry in meant]
+                names = [qualified(entry.origin, bare(entry.name), origins) for entry in meant]
                 raise PluginError(
-                    f"{len(rivals) + 1} {plural(kind)} are called {name!r}",
-                    hint=f"say which one is meant: {', '.join([first, *rivals])}",
+                    f"{len(meant)} {plural(kind)} are called {name!r}",
+                    hint=f"say which one is meant: {', '.join(names)}",
                 )
 
     def named(self, draft: Draft) -> Draft:

@@ -1,7 +1,8 @@
 """Finds plugins, in entry points and plugin files, without importing them.
 
 The origin of a plugin module is ``distribution:entry`` for an entry point, and its path for a plugin file. If two
-plugins of a kind have the same name, the second one is called ``distribution:name``, or ``file.py:name``.
+plugins of a kind have the same name, the second one is called ``distribution:name``, or ``file.py:name``, with as many
+folders before it as tell the two apart.
 """
 
 from __future__ import annotations

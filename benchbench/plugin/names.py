@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DISABLED, ONLY_OURS = "BENCH_DISABLE", "BENCH_NO_PLUGINS"
 PLUGIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -20,9 +24,34 @@ def disabled_names() -> frozenset[str]:
     return frozenset(name.strip() for name in os.environ.get(DISABLED, "").split(",") if name.strip())
 
 
-def qualified(origin: str, name: str) -> str:
-    """Return the name of a plugin that says where it is from: ``my-nets:alexnet``, ``mine.py:alexnet``."""
-    return f"{Path(origin).name if is_file(origin) else origin.partition(':')[0]}:{name}"
+def qualified(origin: str, name: str, rivals: Iterable[str] = ()) -> str:
+    """Return the name of a plugin that says where it is from: ``my-nets:alexnet``, ``mine.py:alexnet``.
+
+    ``rivals`` are the origins of others of that name. If they are files that are called the same too, as many folders
+    are named as tell them apart: ``v1/mine.py:alexnet``.
+    """
+    if not is_file(origin):
+        return f"{origin.partition(':')[0]}:{name}"
+    parts = _parts(origin)
+    others = {_parts(rival) for rival in rivals if is_file(rival)} - {parts}
+    lengths = range(1, len(parts))
+    length = next((length for length in lengths if all(other[-length:] != parts[-length:] for other in others)), 1)
+    return f"{'/'.join(parts[-length:])}:{name}"
+
+
+def is_qualified(asked: str, origin: str, name: str) -> bool:
+    """Tell whether a text is the name of this plugin with its package, or the end of its path, before it."""
+    source, _, short = asked.rpartition(":")
+    if not source or short != name:
+        return False
+    if not is_file(origin):
+        return source == origin.partition(":")[0]
+    parts = Path(source).parts
+    return _parts(origin)[-len(parts) :] == parts
+
+
+def _parts(file: str) -> tuple[str, ...]:
+    return Path(os.path.abspath(file)).parts  # noqa: PTH100 - without "..", and as the user wrote links
 
 
 def bare(name: str) -> str:

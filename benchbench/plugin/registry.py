@@ -18,7 +18,7 @@ from benchbench.plugin.code import source_digest
 from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import Broken, find_sources
 from benchbench.plugin.loading import load
-from benchbench.plugin.names import bare, disabled_names, qualified
+from benchbench.plugin.names import bare, disabled_names, is_qualified, qualified
 from benchbench.plugin.unknown_name import no_such_plugin
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Registry:
         """Load all plugins, or those of the origins in ``only``; ``files`` are plugin files and folders.
 
         Of two plugins of one kind and name the first has the name: ours, then packages by name, then files as given.
-        The other one is called ``package:name``, or ``file.py:name``.
+        The other one is called ``package:name``, ``file.py:name`` or ``folder/file.py:name``.
         Raises :class:`~benchbench.errors.PluginError` for a path that is not there, and for nothing else.
         """
         return Registry.of(source for source in find_sources(files) if only is None or source.origin in only)
@@ -80,7 +80,8 @@ class Registry:
             key = (cls.kind, cls.name)
             if key in self.plugins:
                 reason = f"{cls.kind} {cls.name!r} is already the name of one in {self.origins[key]}, which stays"
-                key = (cls.kind, qualified(loaded.origin, cls.name))
+                rivals = [self.origins[kind, name] for kind, name in self.plugins if (kind, bare(name)) == key]
+                key = (cls.kind, qualified(loaded.origin, cls.name, rivals))
                 way_out = "" if key in self.plugins else f"; this one is called {key[1]!r}"
                 self.broken.append(Broken(loaded.origin, reason + way_out))
             if key in self.plugins:
@@ -101,9 +102,9 @@ class Registry:
         """Return the key of a plugin that is called so, or by a name that says where it is from."""
         if (kind, name) in self.plugins:
             return kind, name
-        short = bare(name)
-        if (kind, short) in self.plugins and name == qualified(self.origins[kind, short], short):
-            return kind, short
+        for known_kind, known_name in self.plugins:
+            if known_kind == kind and is_qualified(name, self.origins[kind, known_name], bare(known_name)):
+                return kind, known_name
         known = [known_name for known_kind, known_name in self.plugins if known_kind == kind]
         raise no_such_plugin(kind, name, known, self.broken)
 

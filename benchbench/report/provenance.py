@@ -17,6 +17,8 @@ from benchbench.records import file_names
 from benchbench.records.redaction import without_credentials
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchbench.config.kinds import Kind
     from benchbench.records.journal import Journal
     from benchbench.records.machine import Machine
@@ -39,7 +41,7 @@ def write_record(journal: Journal) -> None:
     plugins = getattr(started, "plugin_files", ())
     # With plugin files, a name may be that of several plugins.
     named = [kind for kind in KINDS if plugins and kind in record.plugin_origins]
-    names = {kind: _qualified(record, kind) for kind in named}
+    names = {kind: _qualified(record, kind, plugins) for kind in named}
     _write(journal, file_names.SPEC, record.spec.to_toml(plugins=plugins, names=names))
     _write(journal, file_names.RECORD, record.to_json() + "\n")
 
@@ -48,9 +50,11 @@ def _write(journal: Journal, name: str, text: str) -> None:
     write_atomically(journal.artifacts / name, without_credentials(text))
 
 
-def _qualified(record: Record, kind: Kind) -> str:
-    name = record.spec.plugin(kind).name
-    return name if ":" in name else qualified(record.plugin_origins[kind], name)
+def _qualified(record: Record, kind: Kind, plugins: Sequence[str]) -> str:
+    name, origin = record.spec.plugin(kind).name, record.plugin_origins[kind]
+    # Of a folder only the file that is called the same could be taken for it.
+    files = [str(Path(path) if path.endswith(".py") else Path(path, Path(origin).name)) for path in plugins]
+    return name if ":" in name else qualified(origin, name, files if origin in files else ())
 
 
 def environment(machine: Machine) -> str:

@@ -44,6 +44,11 @@ def test_a_path_with_an_equals_sign_is_a_path_behind_a_slash_or_if_it_exists(wor
     assert "--data ./yaer=2026" in error.hint
 
 
+def test_a_dataset_that_is_named_with_its_folder_and_file_has_a_path_too() -> None:
+    assert parse_data_options(["v2/mine.py:cats=some/path"]) == {"v2/mine.py:cats": Path("some/path")}
+    assert parse_data_options(["v2/mine.py/cats=some/path"]) == {"": Path("v2/mine.py/cats=some/path")}
+
+
 def test_the_home_folder_is_known_after_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert read("squares=~/x").option == {"squares": tmp_path / "x"}

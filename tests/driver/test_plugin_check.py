@@ -51,3 +51,16 @@ def test_a_folder_of_plugin_files_may_have_settings_of_tools(project: Path) -> N
     (project / "pyproject.toml").write_text("[tool.ruff]\nline-length = 120\n")
     (project / "mine.py").write_text("")
     assert select(str(project)).origins == (str(project / "mine.py"),)
+
+
+def test_a_plugin_of_one_of_two_files_of_one_name_is_named_with_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_DISABLE", "benchbench")  # the shipped plugins take seconds
+    files = [tmp_path / folder / "net.py" for folder in ("v1", "v2")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text((PLUGINS / "tiny.py").read_text())
+    for file in files:
+        selection = select(f"{file.parent.name}/net.py:tiny", tuple(map(str, files)))
+        assert (selection.origins, selection.names) == ((str(file),), ("tiny",))

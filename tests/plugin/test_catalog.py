@@ -15,7 +15,7 @@ from support.paths import PLUGINS
 from benchbench.config.spec import Draft, PluginDraft
 from benchbench.errors import PluginError
 from benchbench.paths import cache_folder
-from benchbench.plugin.catalog import KEPT_CATALOGS, Catalog
+from benchbench.plugin.catalog import KEPT_CATALOGS, Catalog, _catalog_of
 from benchbench.plugin.dataset import Download
 from benchbench.plugin.description import describe, type_text
 from benchbench.plugin.registry import Registry
@@ -116,6 +116,22 @@ def test_a_draft_needs_the_origins_of_all_its_plugins(catalog: Catalog) -> None:
     assert catalog.origins_of(draft) == {str(TINY), *ours}
     composed = draft.model_copy(update={"augmentation": PluginDraft(name="default+flip")})
     assert catalog.origins_of(composed) == {str(TINY), *ours, "benchbench:flip"} - {"benchbench:no_augmentation"}
+
+
+@pytest.mark.parametrize("name", ["stub", "net.py:stub"])
+def test_a_name_that_is_ambiguous_is_refused_with_names_that_are_not(name: str, tmp_path: Path) -> None:
+    files = [tmp_path / folder / "net.py" for folder in ("v1", "v2")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(STUB)
+    catalog = _catalog_of(Registry.load(files, only=set(map(str, files))))
+    with pytest.raises(PluginError, match=f"2 models are called '{name}'") as caught:
+        catalog.check_name("model", PluginDraft(name=name))
+    assert caught.value.hint == "say which one is meant: v1/net.py:stub, v2/net.py:stub"
+    for file in files:
+        asked = PluginDraft(name=f"{file.parent.name}/net.py:stub")
+        catalog.check_name("model", asked)
+        assert catalog.find("model", asked.name).origin == str(file)
 
 
 def test_a_class_without_a_docstring_has_no_summary() -> None:

@@ -270,6 +270,19 @@ def test_a_spec_has_the_longer_name_whether_or_not_the_first_of_the_two_is_loade
     assert alone.id == beside.id
 
 
+def test_two_files_of_one_name_with_plugins_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    files = [tmp_path / folder / "net.py" for folder in ("v1", "v2", "old/v2")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_text(TINY.read_text())
+    registry = Registry.load(files, only=set(map(str, files)))
+    names = {name: registry.origins[kind, name] for kind, name in registry.plugins}
+    assert names == dict(zip(("tiny", "v2/net.py:tiny", "old/v2/net.py:tiny"), map(str, files), strict=True))
+    assert registry.get("model", "v1/net.py:tiny") is registry.get("model", "tiny")
+    alone = Registry.load(files, only={str(files[1])})
+    assert alone.origin("model", "v2/net.py:tiny") == str(files[1])
+
+
 @pytest.mark.parametrize("name", ["tiny", "tiny.py", str(TINY)])
 def test_what_is_disabled_is_left_out_by_any_of_its_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_DISABLE", f"sgd, {name}")

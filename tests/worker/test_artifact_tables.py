@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -289,6 +290,16 @@ def test_the_spec_that_is_kept_repeats_the_trial(tmp_path: Path) -> None:
     assert draft.plugins == ("/plugins/squares.py",)
     assert draft.seed == 7
     assert draft.optimizer.params == journals.SPEC.optimizer.params
+
+
+def test_the_spec_that_is_kept_tells_two_plugin_files_of_one_name_apart(tmp_path: Path) -> None:
+    started = journals.started()
+    origins = {**started.plugin_origins, "dataset": "/new/squares.py"}
+    started = replace(started, plugin_files=("/new/squares.py", "/old"), plugin_origins=origins)
+    journal = journals.write_journal(tmp_path, started, journals.failed(status="killed"))
+    write_provenance(journal)
+    draft = specs.Draft.from_toml(read_toml(journal.artifacts / "spec.toml"))
+    assert draft.dataset.name == f"new/squares.py:{journals.SPEC.dataset.name}"
 
 
 def test_the_record_and_the_environment_are_kept_of_a_killed_trial_too(tmp_path: Path) -> None:
