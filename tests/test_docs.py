@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 from support import commands
+from support.gradients import has_gradient_at_zero
 from support.pages import PAGES, TEXTS, Block, blocks, outside_blocks
 from support.paths import REPOSITORY
 
@@ -131,6 +132,12 @@ def test_every_plugin_example_loads_and_keeps_its_promises(block: Block, example
         add_commands(app=typer.Typer())
     assert registry.plugins or registry.listeners
     assert (examples / block.file_name).exists()
+
+
+@pytest.mark.usefixtures("examples")
+def test_the_loss_of_the_page_has_a_gradient_where_it_is_nothing() -> None:
+    loss = Registry.load(["focal.py"], only={"focal.py"}).get("loss", "focal")
+    assert has_gradient_at_zero(loss(gamma=0.5))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("block", TESTS, ids=of_page)
