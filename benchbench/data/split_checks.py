@@ -14,7 +14,7 @@ from benchbench.plugin.dataset import LazyImages
 from benchbench.records.events import DataFacts, SplitFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 SPLIT_NAMES = ("train", "val", "test")
 """The splits of every dataset, in their order."""
+
+CHANNELS = (1, 3, 4)
+"""How many channels grey images, colour images and those with transparency have."""
+
+SMALLEST_SIDE = 8
+"""The shorter side of the smallest images that are worth recognising by their shape, in pixels."""
 
 DIGEST_LENGTH = 32
 """Hexadecimal digits kept of a sha256; MLflow takes no more than 36 characters."""
@@ -52,7 +58,9 @@ def check_splits(name: str, splits: Splits) -> None:
 def splits_problems(splits: Splits) -> Iterator[str]:
     """Yield a sentence for each thing that is wrong with what a dataset loaded; nothing if it can be used."""
     names = splits.class_names
-    if not names or not all(names):
+    if not all(isinstance(name, str) for name in names):
+        yield f"class names must be texts: {list(names)}"
+    elif not names or not all(names):
         yield f"every class needs a name: {list(names)}"
     elif len(set(names)) < len(names):
         yield f"two classes have the same name: {sorted({name for name in names if names.count(name) > 1})}"
@@ -79,7 +87,22 @@ def _count_problems(split: Split) -> Iterator[str]:
 def _images_problem(images: Any) -> str:
     if not _is(images, "uint8", num_dimensions=4):
         return f"images must be a uint8 tensor [N, C, H, W], not {_describe(images)}"
-    return f"has no images: their tensor is {_describe(images)}" if 0 in images.shape else ""
+    if 0 in images.shape:
+        return f"has no images: their tensor is {_describe(images)}"
+    if _has_channels_last(images.shape):
+        fix = "images.transpose(0, 3, 1, 2) in numpy, or images.permute(0, 3, 1, 2) in torch"
+        return f"images must be [N, C, H, W], not [N, H, W, C] as {_describe(images)} seems to be: {fix}"
+    return ""
+
+
+def _has_channels_last(shape: Sequence[int]) -> bool:
+    """Tell whether images look like ``[N, H, W, C]``: of a usual number of channels, and sides that fit each other.
+
+    Tiny images of many channels do not, nor do series of numbers, which are images of a single column.
+    """
+    _, height, width, num_channels = shape
+    shorter, longer = sorted((height, width))
+    return num_channels in CHANNELS and shorter >= SMALLEST_SIDE and longer <= 4 * shorter
 
 
 def _labels_problem(labels: Any, *, num_classes: int) -> str:

@@ -81,7 +81,7 @@ def loads(subject: DatasetSubject) -> None:
 def images_and_labels(subject: DatasetSubject) -> None:
     """Check that types, shapes, the range of labels, and the names of classes and images are as they must be."""
     problems = "; ".join(splits_problems(subject.splits))
-    fix = "images are uint8 [N, C, H, W] of one shape, labels int64 [N] from 0, class_names in their order"
+    fix = "images are uint8 [N, C, H, W] of one shape, labels int64 [N] from 0, class_names texts in their order"
     require(not problems, problems, fix=fix)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from support.digests import digest
@@ -24,6 +25,12 @@ BAD_SPLITS = {
     "uint8 tensor [N, C, H, W], not float32 [6, 3, 4, 4]": replace(GOOD, images=GOOD.images.float()),
     "uint8 tensor [N, C, H, W], not uint8 [6, 4, 4]": replace(GOOD, images=GOOD.images[:, 0]),
     "uint8 tensor [N, C, H, W], not list": replace(GOOD, images=GOOD.images.tolist()),
+    "[N, C, H, W], not [N, H, W, C] as uint8 [6, 32, 24, 3] seems to be": replace(
+        GOOD, images=torch.zeros(6, 32, 24, 3, dtype=torch.uint8)
+    ),
+    "[N, C, H, W], not [N, H, W, C] as uint8 [6, 28, 28, 1] seems to be": replace(
+        GOOD, images=bb.LazyImages(lambda _: np.zeros((28, 28, 1), np.uint8), (6, 28, 28, 1), files=())
+    ),
     "int64 tensor [N], not int32 [6]": replace(GOOD, labels=GOOD.labels.int()),
     "int64 tensor [N], not int64 [6, 1]": replace(GOOD, labels=GOOD.labels[:, None]),
     "has no images": bb.Split(GOOD.images[:0], GOOD.labels[:0]),
@@ -43,6 +50,18 @@ def test_a_split_that_cannot_be_used_is_refused_by_name(problem: str, part: str)
         check_splits("squares", replace(splits, **{part: BAD_SPLITS[problem]}))
     assert f"dataset 'squares' is wrong: {part} " in caught.value.message
     assert problem in caught.value.message
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 3), (9, 128, 1), (3, 32, 32), (13, 64, 64), (3, 32, 4), (6, 4, 4)])
+def test_images_of_unusual_shapes_are_not_mistaken_for_others(shape: tuple[int, ...]) -> None:
+    split = replace(GOOD, images=torch.zeros(6, *shape, dtype=torch.uint8))
+    check_splits("squares", bb.Splits(split, split, split, ("dark", "bright")))
+
+
+@pytest.mark.parametrize("class_names", [(1, 2), ("dark", None)])
+def test_names_of_classes_that_are_no_texts_are_refused(class_names: Any) -> None:
+    with pytest.raises(DataError, match=r"class names must be texts: \["):
+        check_splits("squares", bb.Splits(GOOD, GOOD, GOOD, class_names))
 
 
 @pytest.mark.parametrize("class_names", [(), ("dark", "dark"), ("dark", "")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -41,6 +42,17 @@ class Floats(Images, name="floats"):
     def split(self, number: int) -> bb.Split:
         split = super().split(number)
         return bb.Split(split.images.float(), split.labels)
+
+
+class ChannelsLast(Images, name="channels-last"):
+    def split(self, number: int) -> bb.Split:
+        split = super().split(number)
+        return bb.Split(split.images.permute(0, 2, 3, 1), split.labels)
+
+
+class NumberedClasses(Images, name="numbered-classes"):
+    def load(self, root: Path) -> bb.Splits:
+        return replace(super().load(root), class_names=(1, 2))  # type: ignore[arg-type]
 
 
 class OneClass(Images, name="one-class"):
@@ -115,6 +127,8 @@ class TextSources(Images, name="text-sources"):
 WRONG_DATASETS = [
     (Raises(), "loads", "dataset 'raises' failed in load(): AttributeError"),
     (Floats(), "images and labels", "train images must be a uint8 tensor"),
+    (ChannelsLast(), "images and labels", "not [N, H, W, C] as uint8 [4, 8, 8, 3] seems to be"),
+    (NumberedClasses(), "images and labels", "class names must be texts: [1, 2]"),
     (OneClass(), "classes", "there are no training images of 'b'"),
     (Unnamed(), "image names", "train has names that are no texts: ''"),
     (Black(), "image content", "100% of the train images have one value in all pixels"),
