@@ -10,6 +10,7 @@
     loss.py            checks of a loss
     optimizer.py       checks of an optimizer
     scheduler.py       checks of a scheduler
+    generators.py      checks that a plugin leaves the seeds of random generators alone
     saved.py           saves and restores states, as a checkpoint does
     checks_by_kind.py  which checks each kind of plugin has
     import_effects.py  checks of what a plugin's module does when it is imported

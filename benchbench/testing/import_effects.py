@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
 import tempfile
 import time
@@ -11,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from benchbench.plugin.loading import load
 from benchbench.protocol.plugin_check_messages import CheckOutcome
 from benchbench.testing.checking import check, outcomes, require
+from benchbench.testing.generators import generator_states
 from benchbench.worker.torch_settings import restore_settings
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def watch(source: Source) -> ImportEffects:
     """Import a module, and note what else its import does."""
     num_threads = torch.get_num_threads()
     restore_settings("fp32", num_threads=num_threads)
-    folder, path, generators = os.getcwd(), list(sys.path), _generators()  # noqa: PTH109 - compared as text
+    folder, path, generators = os.getcwd(), list(sys.path), generator_states()  # noqa: PTH109 - compared as text
     with _captured() as printed:
         begin = time.perf_counter()
         loaded = load(source)
@@ -56,14 +55,9 @@ def watch(source: Source) -> ImportEffects:
     if sys.path != path:
         sys.path[:] = path
         changed.append("sys.path")
-    after = _generators()
+    after = generator_states()
     moved = [name for name in generators if generators[name] != after[name]]
     return ImportEffects(loaded, seconds, printed[0], changed, moved)
-
-
-def _generators() -> dict[str, object]:
-    numpy = np.random.get_state(legacy=False)  # noqa: NPY002 - a plugin may seed the global generator
-    return {"random": random.getstate(), "numpy": repr(numpy), "torch": torch.get_rng_state().numpy().tobytes()}
 
 
 @contextmanager

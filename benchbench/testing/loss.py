@@ -12,6 +12,7 @@ from torch.nn import functional
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
+from benchbench.testing.generators import require_unseeded
 from benchbench.testing.saved import saved_and_loaded
 from benchbench.worker.seeds import random_states_kept
 
@@ -67,6 +68,12 @@ def builds(subject: LossSubject) -> None:
 
 
 @check(needs=("builds",))
+def seeds_nothing(subject: LossSubject) -> None:
+    """Check that ``build`` seeds no global generator: dropout depends on the seed of the trial."""
+    require_unseeded(lambda _: LossSubject(subject.plugin).module)
+
+
+@check(needs=("builds",))
 def one_number(subject: LossSubject) -> None:
     """Check that the loss of labels is one finite number."""
     _check_number(subject, subject.labels, "labels int64 [N]")
@@ -107,7 +114,7 @@ def state(subject: LossSubject) -> None:
     require(torch.equal(before, after), problem, fix="keep numbers in buffers: register_buffer()")
 
 
-CHECKS = (builds, one_number, fractions_of_classes, can_be_lowered, state)
+CHECKS = (builds, seeds_nothing, one_number, fractions_of_classes, can_be_lowered, state)
 
 
 def loss_outcomes(loss: Loss) -> Iterator[CheckOutcome]:

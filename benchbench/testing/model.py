@@ -18,6 +18,7 @@ from benchbench.plugin.model import DataSpec, logits_problem
 from benchbench.protocol.plugin_check_messages import CheckedImages
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
+from benchbench.testing.generators import require_unseeded
 from benchbench.testing.saved import saved_and_loaded
 from benchbench.worker.accelerate import Case, Proof, accelerate
 from benchbench.worker.model_export import save_model
@@ -105,6 +106,12 @@ def same_from_one_seed(subject: ModelSubject) -> None:
         require(torch.equal(tensor, other[name]), f"{name} is not the same in two builds from the same seed", fix=fix)
         shared = tensor.numel() > 0 and tensor.data_ptr() == other[name].data_ptr()
         require(not shared, f"{name} is one tensor, shared by two builds", fix=fix)
+
+
+@check(needs=("builds",))
+def seeds_nothing(subject: ModelSubject) -> None:
+    """Check that ``build`` seeds no global generator: weights and dropout depend on the seed of the trial."""
+    require_unseeded(lambda seed: subject.build(seed=seed))
 
 
 @check(needs=("builds",))
@@ -281,6 +288,7 @@ def exports(subject: ModelSubject) -> None:
 CHECKS = (
     builds,
     same_from_one_seed,
+    seeds_nothing,
     logits,
     any_batch_size,
     eval_mode,

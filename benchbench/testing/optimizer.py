@@ -12,6 +12,7 @@ from torch.nn import functional
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
+from benchbench.testing.generators import require_unseeded
 from benchbench.testing.saved import saved_and_loaded
 from benchbench.worker.seeds import random_states_kept
 from benchbench.worker.train import switch_mode
@@ -27,10 +28,10 @@ _BUILD = "build() gets the model: give its model.parameters(), in groups if need
 
 
 class Toy:
-    """A small problem that any optimizer makes progress on. It is the same in every detail each time."""
+    """A small problem that any optimizer makes progress on. From one seed it is the same in every detail each time."""
 
-    def __init__(self, plugin: Optimizer) -> None:
-        torch.manual_seed(0)
+    def __init__(self, plugin: Optimizer, *, seed: int = 0) -> None:
+        torch.manual_seed(seed)
         self.network = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
         self.inputs = torch.randn(24, 8)
         self.labels = self.inputs[:, :3].argmax(dim=1)
@@ -77,6 +78,12 @@ class OptimizerSubject:
 def builds(subject: OptimizerSubject) -> None:
     """Check that ``build`` returns a torch optimizer."""
     _ = subject.toy
+
+
+@check(needs=("builds",))
+def seeds_nothing(subject: OptimizerSubject) -> None:
+    """Check that ``build`` seeds no global generator: dropout depends on the seed of the trial."""
+    require_unseeded(lambda seed: Toy(subject.plugin, seed=seed))
 
 
 @check(needs=("builds",))
@@ -154,7 +161,7 @@ def state(subject: OptimizerSubject) -> None:
         require(torch.equal(one, other), problem, fix=fix)
 
 
-CHECKS = (builds, groups, steps, lowers_the_loss, finite, missing_gradients, state)
+CHECKS = (builds, seeds_nothing, groups, steps, lowers_the_loss, finite, missing_gradients, state)
 
 
 def optimizer_outcomes(optimizer: Optimizer) -> Iterator[CheckOutcome]:

@@ -13,6 +13,7 @@ from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.records.metric_names import OF_AN_EPOCH
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
+from benchbench.testing.generators import require_unseeded
 from benchbench.testing.saved import saved_and_loaded
 from benchbench.worker.seeds import random_states_kept
 
@@ -80,6 +81,12 @@ def builds(plugin: Scheduler) -> None:
     require(is_own, "its optimizer is not the one that build() was given", fix="pass on the argument optimizer")
 
 
+@check(needs=("builds",))
+def seeds_nothing(plugin: Scheduler) -> None:
+    """Check that ``build`` seeds no global generator: dropout depends on the seed of the trial."""
+    require_unseeded(lambda _: Schedule(plugin))
+
+
 @check(needs=("step every", "builds"))
 def learning_rates(plugin: Scheduler) -> None:
     """Check that the learning rates of a whole trial are numbers that a step can be taken with."""
@@ -138,7 +145,7 @@ def _first(rates: list[tuple[float, ...]]) -> list[float]:
     return [step[0] for step in rates]
 
 
-CHECKS = (step_every, builds, learning_rates, every_group, short_trial, first_epochs, state)
+CHECKS = (step_every, builds, seeds_nothing, learning_rates, every_group, short_trial, first_epochs, state)
 
 
 def scheduler_outcomes(scheduler: Scheduler) -> Iterator[CheckOutcome]:

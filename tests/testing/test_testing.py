@@ -240,6 +240,19 @@ def test_a_frozen_parameter_is_no_fault() -> None:
     check_model(model_of(Net), SMALL)
 
 
+class Alike(Net):
+    """Begins with the same weights whatever the seed, as pretrained networks do, and leaves the generator as it was."""
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(42)
+            super().__init__()
+
+
+def test_equal_weights_from_every_seed_are_no_fault_if_the_generator_is_put_back() -> None:
+    check_model(model_of(Alike), SMALL)
+
+
 def test_checking_a_model_leaves_the_random_numbers_alone() -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)

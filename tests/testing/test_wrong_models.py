@@ -59,6 +59,12 @@ class Unseeded(Net):
         nn.init.constant_(self.linear.weight, next(COUNT))
 
 
+class Seeded(Net):
+    def __init__(self) -> None:
+        torch.manual_seed(42)
+        super().__init__()
+
+
 class Squeezed(Net):
     def change(self, logits: torch.Tensor) -> torch.Tensor:
         return logits.squeeze()
@@ -126,6 +132,7 @@ class Branches(Net):
 WRONG_MODELS = [
     (lambda: None, "builds", "build() returns nothing; is a return statement missing?"),
     (Unseeded, "same from one seed", "linear.weight is not the same in two builds from the same seed"),
+    (Seeded, "seeds nothing", "build() seeds the global generator of torch: trials of all seeds get the same numbers"),
     (Narrow, "logits", "has the shape [4, 2]; it must be [4, 3], or wider"),
     (Forgets, "logits", "forward() returns nothing; is a return statement missing?"),
     (Auxiliary, "logits", "it returns a tuple in training mode, not a tensor of logits"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pytest
@@ -37,6 +38,12 @@ class Sgd(bb.Optimizer, name="sgd-test"):
 class Nothing(Sgd, name="nothing"):
     def build(self, model: nn.Module) -> Any:
         torch.optim.SGD(model.parameters(), lr=self.lr)
+
+
+class SeedsSteps(Sgd, name="seeds-steps"):
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        random.seed(1)
+        return super().build(model)
 
 
 class WeightsOnly(Sgd, name="weights-only"):
@@ -107,6 +114,7 @@ class KeepsAnObject(Sgd, name="keeps-an-object"):
 WRONG_OPTIMIZERS = [
     (KeepsAnObject(), "state", "its state cannot be loaded from a checkpoint"),
     (Nothing(), "builds", "build() returns nothing; is a return statement missing?"),
+    (SeedsSteps(), "seeds nothing", "build() seeds the global generator of random"),
     (WeightsOnly(), "groups", "no group has 0.bias, 2.bias"),
     (StillGroup(), "steps", "a step does not change 0.weight"),
     (Uphill(), "lowers the loss", "30 steps do not lower the loss"),
@@ -155,6 +163,12 @@ class OtherOptimizer(Rates, name="other-optimizer"):
         return LambdaLR(torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1), lambda _: 1.0)
 
 
+class SeedsRates(Rates, name="seeds-rates"):
+    def build(self, optimizer: torch.optim.Optimizer, **numbers: int) -> LRScheduler:
+        torch.manual_seed(1)
+        return super().build(optimizer, **numbers)
+
+
 class Below(Rates, name="below"):
     def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:
         return 1.0 - step
@@ -189,6 +203,7 @@ WRONG_SCHEDULERS = [
     (BadMetric(), "step every", "metric 'validation_loss' is not measured after every epoch"),
     (MetricOfABatch(), "step every", "metric 'val_loss' is measured after an epoch, and step_every is 'batch'"),
     (OtherOptimizer(), "builds", "its optimizer is not the one that build() was given"),
+    (SeedsRates(), "seeds nothing", "build() seeds the global generator of torch"),
     (Below(), "learning rates", "unusable learning rates"),
     (OneGroup(), "every group", "it changes the learning rate of one group and not of another"),
     (DividesByZero(), "short trial", "ZeroDivisionError"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from support.check_outcomes import caught
@@ -154,6 +155,12 @@ class Learns(Entropy, name="learns"):
         return module
 
 
+class SeedsLosses(Entropy, name="seeds-losses"):
+    def build(self, labels: Tensor, *, num_outputs: int) -> nn.Module:
+        np.random.seed(1)  # noqa: NPY002 - this is what is wrong with it
+        return super().build(labels, num_outputs=num_outputs)
+
+
 class PerImage(Entropy, name="per-image"):
     def change(self, logits: Tensor, targets: Tensor) -> Any:
         return functional.cross_entropy(logits, targets, reduction="none")
@@ -206,6 +213,7 @@ WRONG_LOSSES = [
     (KeepsAnObject(), "state", "its state cannot be loaded from a checkpoint"),
     (ForgetsModule(), "builds", "build() returns nothing; is a return statement missing?"),
     (Learns(), "builds", "no optimizer trains its weight"),
+    (SeedsLosses(), "seeds nothing", "build() seeds the global generator of numpy"),
     (PerImage(), "one number", "for labels int64 [N], the loss is not one number but [6]"),
     (Infinite(), "one number", "of labels int64 [N], it is inf"),
     (LabelsOnly(), "fractions of classes", "IndexError"),
