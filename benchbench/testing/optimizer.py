@@ -161,7 +161,23 @@ def state(subject: OptimizerSubject) -> None:
         require(torch.equal(one, other), problem, fix=fix)
 
 
-CHECKS = (builds, seeds_nothing, groups, steps, lowers_the_loss, finite, missing_gradients, state)
+@check(needs=("groups", "steps"))
+def learning_rate(subject: OptimizerSubject) -> None:
+    """Check that steps depend on the learning rate of each group, which schedulers and the warm-up change."""
+    usual, slow = Toy(subject.plugin), Toy(subject.plugin)
+    for group in slow.optimizer.param_groups:
+        group["lr"] = group["lr"] / 10
+    for toy in (usual, slow):
+        toy.backward()  # once: gradients that differ would change every weight
+        for _ in range(3):
+            toy.optimizer.step()
+    pairs = zip(usual.network.named_parameters(), slow.network.parameters(), strict=True)
+    same = [name for (name, one), other in pairs if torch.equal(one, other)]
+    fix = 'compute each step with group["lr"], read from self.param_groups at that step'
+    require(not same, f"with a tenth of the learning rate, steps change {', '.join(same)} as much as before", fix=fix)
+
+
+CHECKS = (builds, seeds_nothing, groups, steps, lowers_the_loss, finite, missing_gradients, state, learning_rate)
 
 
 def optimizer_outcomes(optimizer: Optimizer) -> Iterator[CheckOutcome]:

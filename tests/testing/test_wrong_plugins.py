@@ -111,6 +111,22 @@ class KeepsAnObject(Sgd, name="keeps-an-object"):
         return optimizer
 
 
+class FixedForBiases(torch.optim.SGD):
+    """Steps of biases have the rate that it was built with."""
+
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    rate = group["lr"] if weight.ndim > 1 else self.defaults["lr"]
+                    weight.data -= rate * weight.grad
+
+
+class IgnoresRates(Sgd, name="ignores-rates"):
+    def kind_of(self) -> Any:
+        return FixedForBiases
+
+
 WRONG_OPTIMIZERS = [
     (KeepsAnObject(), "state", "its state cannot be loaded from a checkpoint"),
     (Nothing(), "builds", "build() returns nothing; is a return statement missing?"),
@@ -120,6 +136,7 @@ WRONG_OPTIMIZERS = [
     (Uphill(), "lowers the loss", "30 steps do not lower the loss"),
     (Divides(), "finite", "gradients of zero make 0.weight"),
     (NeedsAll(), "missing gradients", "a step fails if a parameter has no gradient"),
+    (IgnoresRates(), "learning rate", "with a tenth of the learning rate, steps change 0.bias, 2.bias as much"),
     (ForgetsCount(), "state", "with its state saved and loaded, the next step changes 0.weight differently"),
 ]
 
