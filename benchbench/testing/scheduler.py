@@ -127,6 +127,18 @@ def first_epochs(plugin: Scheduler) -> None:
 
 
 @check(needs=("learning rates",))
+def batches_of_an_epoch(plugin: Scheduler) -> None:
+    """Check that a rule that is stepped after every epoch does not depend on how many batches an epoch has."""
+    if plugin.step_every == "batch":
+        return
+    few, many = Schedule(plugin), Schedule(plugin, steps_per_epoch=2 * STEPS_PER_EPOCH)
+    rates, again = few.steps(few.num_steps), many.steps(many.num_steps)
+    problem = f"with twice as many batches in an epoch it gives {_first(again)} instead of {_first(rates)}"
+    fix = 'step_every = "batch", if it counts batches: without that, it is stepped after every epoch'
+    require(again == rates, problem, fix=fix)
+
+
+@check(needs=("learning rates",))
 def state(plugin: Scheduler) -> None:
     """Check that its state can be saved and loaded like a checkpoint, and the learning rates are then the same."""
     whole = Schedule(plugin)
@@ -145,7 +157,17 @@ def _first(rates: list[tuple[float, ...]]) -> list[float]:
     return [step[0] for step in rates]
 
 
-CHECKS = (step_every, builds, seeds_nothing, learning_rates, every_group, short_trial, first_epochs, state)
+CHECKS = (
+    step_every,
+    builds,
+    seeds_nothing,
+    learning_rates,
+    every_group,
+    short_trial,
+    first_epochs,
+    batches_of_an_epoch,
+    state,
+)
 
 
 def scheduler_outcomes(scheduler: Scheduler) -> Iterator[CheckOutcome]:

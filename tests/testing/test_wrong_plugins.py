@@ -214,6 +214,11 @@ class SaysThatItDoesNot(Rates, name="says-that-it-does-not"):
         return 1 - step / num_epochs
 
 
+class CountsBatches(Rates, name="counts-batches"):
+    def factor(self, step: int, num_epochs: int, steps_per_epoch: int) -> float:
+        return 1 - step / (num_epochs * steps_per_epoch)
+
+
 WRONG_SCHEDULERS = [
     (SaysThatItDoesNot(), "first epochs", "in a trial of twice as many epochs it gives"),
     (BadTime(), "step every", "step_every is 'step'"),
@@ -224,6 +229,7 @@ WRONG_SCHEDULERS = [
     (Below(), "learning rates", "unusable learning rates"),
     (OneGroup(), "every group", "it changes the learning rate of one group and not of another"),
     (DividesByZero(), "short trial", "ZeroDivisionError"),
+    (CountsBatches(), "batches of an epoch", "with twice as many batches in an epoch it gives"),
     (CountsCalls(), "state", "resumed after 2 steps"),
 ]
 
