@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 NUM_IMAGES, NUM_CLASSES, NUM_OUTPUTS = 6, 3, 5
 STEP = 0.01
+MIXED = 0.7
+SUM_TOLERANCE = 0.05
+"""How near to twice the loss of a batch that of the batch twice may not be, relatively."""
 
 
 class LossSubject:
@@ -104,6 +108,29 @@ def can_be_lowered(subject: LossSubject) -> None:
         require(after < before, problem, fix="look at its sign")
 
 
+@check(needs=("one number", "fractions of classes"))
+def mean_of_the_batch(subject: LossSubject) -> None:
+    """Check that the same images twice in a batch do not have twice the loss.
+
+    Their loss may differ, since a loss may compare the images of a batch.
+    """
+    for targets in (subject.labels, subject.fractions):
+        once = subject.of(subject.logits, targets).item()
+        twice = subject.of(torch.cat([subject.logits] * 2), torch.cat([targets] * 2)).item()
+        is_sum = once != 0 and math.isclose(twice, 2 * once, rel_tol=SUM_TOLERANCE)
+        problem = f"the same images twice in a batch have twice the loss: {once:.6g} and {twice:.6g}"
+        require(not is_sum, problem, fix="return the mean over the images, not their sum")
+
+
+@check(needs=("fractions of classes",))
+def mixed_classes(subject: LossSubject) -> None:
+    """Check that the second class of a mixed image counts."""
+    mixed = MIXED * subject.fractions + (1 - MIXED) * subject.fractions.roll(1, dims=0)
+    one, both = (subject.of(subject.logits, targets).item() for targets in (subject.fractions, mixed))
+    problem = f"images of {MIXED:.0%} of one class and {1 - MIXED:.0%} of another have the loss of the first alone"
+    require(one != both, problem, fix="use the fractions of all classes, not targets.argmax(1)")
+
+
 @check(needs=("builds", "one number"))
 def state(subject: LossSubject) -> None:
     """Check that its state can be saved and loaded like a checkpoint, and the loss is then the same."""
@@ -114,7 +141,16 @@ def state(subject: LossSubject) -> None:
     require(torch.equal(before, after), problem, fix="keep numbers in buffers: register_buffer()")
 
 
-CHECKS = (builds, seeds_nothing, one_number, fractions_of_classes, can_be_lowered, state)
+CHECKS = (
+    builds,
+    seeds_nothing,
+    one_number,
+    fractions_of_classes,
+    can_be_lowered,
+    mean_of_the_batch,
+    mixed_classes,
+    state,
+)
 
 
 def loss_outcomes(loss: Loss) -> Iterator[CheckOutcome]:

@@ -193,6 +193,21 @@ class CountsMistakes(Entropy, name="counts-mistakes"):
         return (logits.argmax(dim=1) != labels).float().mean() + 0 * logits.sum()
 
 
+class Sums(Entropy, name="sums"):
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        return functional.cross_entropy(logits, targets, reduction="sum")
+
+
+class SumsOfMixed(Entropy, name="sums-of-mixed"):
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        return functional.cross_entropy(logits, targets, reduction="mean" if targets.ndim == 1 else "sum")
+
+
+class LargestOnly(Entropy, name="largest-only"):
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        return functional.cross_entropy(logits, targets if targets.ndim == 1 else targets.argmax(dim=1))
+
+
 class WithAnObject(nn.Module):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(logits, targets)
@@ -218,6 +233,9 @@ WRONG_LOSSES = [
     (Infinite(), "one number", "of labels int64 [N], it is inf"),
     (LabelsOnly(), "fractions of classes", "IndexError"),
     (FractionsOfImages(), "fractions of classes", "the loss is not one number but [6]"),
+    (Sums(), "mean of the batch", "the same images twice in a batch have twice the loss"),
+    (SumsOfMixed(), "mean of the batch", "the same images twice in a batch have twice the loss"),
+    (LargestOnly(), "mixed classes", "images of 70% of one class and 30% of another have the loss of the first alone"),
     (Detaches(), "can be lowered", "no gradient reaches the logits"),
     (CountsMistakes(), "can be lowered", "a small step against its gradient does not lower it"),
 ]
@@ -239,6 +257,27 @@ def test_a_loss_without_any_gradient_is_told_so() -> None:
 
     problem = caught(plugin_outcomes(NoGradient()), "can be lowered").problem
     assert problem == "no gradient reaches the logits"
+
+
+class Contrasts(Entropy, name="contrasts"):
+    """Compares the images of a batch, so that its loss depends on how many there are."""
+
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        directions = functional.normalize(logits)
+        return super().change(logits, targets) + (directions @ directions.T).logsumexp(dim=1).mean()
+
+
+class AllClassesOfAnImage(Entropy, name="all-classes"):
+    """Asks for each class whether it is in an image at all, as binary cross-entropies of mixed images do."""
+
+    def change(self, logits: Tensor, targets: Tensor) -> Any:
+        fractions = functional.one_hot(targets, logits.shape[1]) if targets.ndim == 1 else targets
+        return functional.binary_cross_entropy_with_logits(logits, (fractions > 0).float())
+
+
+@pytest.mark.parametrize("plugin", [Contrasts(), AllClassesOfAnImage()], ids=lambda plugin: plugin.name)
+def test_a_loss_may_compare_images_and_read_fractions_in_its_own_way(plugin: bb.Loss) -> None:
+    assert [outcome for outcome in plugin_outcomes(plugin) if outcome.result != "passed"] == []
 
 
 @pytest.mark.parametrize("plugin", [Darker(), Entropy()], ids=lambda plugin: plugin.name)
