@@ -159,7 +159,7 @@ def _normal(name: str) -> str:
 def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Report]:
     """Return the reports of the process that carries out a request, in the order in which it began them."""
     reports: dict[tuple[str, str], Report] = {}
-    checking = ""
+    checking, is_done = "", False
     with tempfile.TemporaryFile() as output:
         read, write = os.pipe()
         command = module_command("benchbench.testing.main", str(write))
@@ -178,13 +178,14 @@ def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Re
                     on_checking(checking)
                 if progress.report is not None:
                     _add(reports, progress.report)
+                is_done = progress.is_done
         finally:
             if process.poll() is None and sys.exc_info()[0] is not None:
                 process.kill()
             code = process.wait()
         output.seek(0)
         last = last_line(output.read())
-    if code:
+    if code or not is_done:
         problem = f"the process that checks {checking or 'it'} ended with exit code {code}: {last}"
         outcome = CheckOutcome("ends nothing", "failed", problem.removesuffix(": "), "never end Python, nor crash it")
         _add(reports, Report(checking or "process", "", (outcome,)))

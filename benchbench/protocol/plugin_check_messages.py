@@ -90,7 +90,8 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class Progress:
-    """One line of the answer: what is checked next, or a report."""
+    """One line of the answer: what is checked next, or a report, or at last that all is done."""
 
     checking: str = ""
     report: Report | None = None
+    is_done: bool = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from benchbench.errors import BenchError
 from benchbench.plugin.code import source_files
-from benchbench.plugin.failures import TRACEBACK_HINT, explain
+from benchbench.plugin.failures import TRACEBACK_HINT, explain, line_in_plugin
 from benchbench.protocol.plugin_check_messages import CheckOutcome, Report, failures_text, warn_of_notes
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ def _outcome(item: Check[Subject], subject: Subject, plugin: Plugin | None) -> C
     except BenchError as error:
         fix = "" if error.hint == TRACEBACK_HINT else error.hint
         return CheckOutcome(item.name, "failed", error.message, fix or "see that line", _traceback(error.__cause__))
+    except SystemExit as error:
+        problem = f"it ends Python (exit code {error.code or 0}){line_in_plugin(error)}"
+        return CheckOutcome(item.name, "failed", problem, "raise an error instead", _traceback(error))
     except Exception as error:  # noqa: BLE001 - the plugin's code is a stranger's
         own = source_files(type(plugin)) if plugin is not None else ()
         return CheckOutcome(item.name, "failed", explain(error, own), "see that line", _traceback(error))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def check_all(request: CheckRequest) -> Iterator[Progress]:
-    """Yield what is checked next, and at last a report of each module and plugin."""
+    """Yield what is checked next, reports of each module and plugin, and at last that all is done."""
     reports: list[Report] = []
     built: dict[str, Built] = {}
     for source in find_sources(request.files):
@@ -46,6 +46,7 @@ def check_all(request: CheckRequest) -> Iterator[Progress]:
         key = f"{report.subject} of {report.origin}"
         if key in answers:
             yield Progress(report=replace(report, outcomes=(answers[key],)))
+    yield Progress(is_done=True)
 
 
 def _check_module(source: Source, request: CheckRequest, built: dict[str, Built]) -> Iterator[Progress]:
@@ -72,7 +73,7 @@ def _outcomes(plugin: Plugin, origin: str, request: CheckRequest, built: dict[st
     yield from plugin_outcomes(plugin, root, images)
     try:
         digest = fingerprint(plugin, root, images)
-    except Exception:  # noqa: BLE001 - the checks above have told what is wrong with it
+    except (Exception, SystemExit):  # noqa: BLE001 - the checks above have told what is wrong with it
         yield CheckOutcome(NAME, "skipped", "it cannot be built")
     else:
         built[f"{plugin.kind} {plugin.name} of {origin}"] = Built(plugin, origin, root, request.images, digest)

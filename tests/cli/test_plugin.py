@@ -121,12 +121,15 @@ def test_the_fixture_of_pytest_fails_with_what_is_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_plugin_that_ends_python_is_reported() -> None:
-    result = call("plugin", "check", PLUGINS / "_crashes.py", "--json")
+@pytest.mark.parametrize("code", [7, 0])
+def test_a_plugin_that_ends_python_is_reported(code: int, tmp_path: Path) -> None:
+    path = tmp_path / "ends.py"
+    path.write_text(f"import os\n\nos._exit({code})\n", encoding="utf-8")
+    result = call("plugin", "check", path, "--json")
     assert result.exit_code == 1
     [report] = json.loads(result.output)["reports"]
     assert report["subject"].startswith("the import of")
-    assert "exit code 7" in report["outcomes"][0]["problem"]
+    assert f"exit code {code}" in report["outcomes"][0]["problem"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,6 +37,11 @@ class Images(bb.Dataset, name="images"):
 class Raises(Images, name="raises"):
     def load(self, root: Path) -> bb.Splits:
         return bb.Splits(root.missing)  # type: ignore[attr-defined]
+
+
+class Ends(Images, name="ends"):
+    def load(self, root: Path) -> bb.Splits:
+        sys.exit()
 
 
 class Floats(Images, name="floats"):
@@ -126,6 +132,7 @@ class TextSources(Images, name="text-sources"):
 
 WRONG_DATASETS = [
     (Raises(), "loads", "dataset 'raises' failed in load(): AttributeError"),
+    (Ends(), "loads", "it ends Python (exit code 0) ("),
     (Floats(), "images and labels", "train images must be a uint8 tensor"),
     (ChannelsLast(), "images and labels", "not [N, H, W, C] as uint8 [4, 8, 8, 3] seems to be"),
     (NumberedClasses(), "images and labels", "class names must be texts: [1, 2]"),
