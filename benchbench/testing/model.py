@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -53,11 +54,14 @@ BF16_DISTANCE = 0.25
 
 
 class ModelSubject:
-    """A model, and the images that its network is tried on: float32 ``[4, C, H, W]``."""
+    """A model, and the images that its network is tried on: float32 ``[4, C, H, W]``.
+
+    If the description of the data has no mean and standard deviation, they are one value for all channels.
+    """
 
     def __init__(self, plugin: Model, data: DataSpec) -> None:
         self.plugin = plugin
-        self.data = data
+        self.data = replace(data, mean=data.mean or (0.5,), std=data.std or (0.5,))
         generator = torch.Generator().manual_seed(0)
         shape = (BATCH_SIZE, data.num_channels, data.image_size, data.image_size)
         self.images = torch.randn(shape, generator=generator)

@@ -240,6 +240,27 @@ def test_a_frozen_parameter_is_no_fault() -> None:
     check_model(model_of(Net), SMALL)
 
 
+class Unnormalised(bb.Model, name="unnormalised"):
+    """Takes back the normalisation of its images."""
+
+    def build(self, data: bb.DataSpec) -> nn.Module:
+        return Rescaled(torch.tensor(data.mean), torch.tensor(data.std))
+
+
+class Rescaled(Net):
+    def __init__(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean[:, None, None])
+        self.register_buffer("std", std[:, None, None])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images * self.std + self.mean)
+
+
+def test_a_model_may_use_the_mean_and_standard_deviation_of_images() -> None:
+    check_model(Unnormalised(), SMALL)
+
+
 class Alike(Net):
     """Begins with the same weights whatever the seed, as pretrained networks do, and leaves the generator as it was."""
 
