@@ -314,6 +314,24 @@ def test_a_broken_optimizer_is_named_for_what_is_wrong(optimizer: bb.Optimizer, 
         check_optimizer(optimizer)
 
 
+class Langevin(bb.Optimizer, name="langevin"):
+    """Adds noise to each step."""
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        class Noisy(torch.optim.SGD):
+            def step(self, closure: Any = None) -> None:
+                super().step(closure)
+                for group in self.param_groups:
+                    for weight in group["params"]:
+                        weight.data += 1e-3 * group["lr"] * torch.randn_like(weight)
+
+        return Noisy(model.parameters(), lr=0.1)
+
+
+def test_an_optimizer_may_draw_from_the_global_generator() -> None:
+    check_optimizer(Langevin())
+
+
 class Plateau(bb.Scheduler, name="plateau"):
     metric: ClassVar[str | None] = "val_loss"
 
