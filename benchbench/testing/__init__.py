@@ -11,7 +11,7 @@
     optimizer.py       checks of an optimizer
     scheduler.py       checks of a scheduler
     generators.py      checks that a plugin leaves the seeds of random generators alone
-    saved.py           saves and restores states, as a checkpoint does
+    saved.py           saves, restores and compares states, as a checkpoint does
     checks_by_kind.py  which checks each kind of plugin has
     import_effects.py  checks of what a plugin's module does when it is imported
     rebuilding.py      builds a plugin again in another process, to check that it is the same

@@ -49,7 +49,8 @@ def fingerprint(plugin: Any, root: Path | None = None, images: DataSpec = IMAGES
     if plugin.kind == "dataset":
         return loaded_digest(plugin, root or default_root(plugin))
     if plugin.kind == "model":
-        return _of_tensors(ModelSubject(plugin, images).build().state_dict().values())
+        state = ModelSubject(plugin, images).build().state_dict()
+        return _of_tensors(value for value in state.values() if isinstance(value, torch.Tensor))
     return _FINGERPRINTS.get(plugin.kind, repr)(plugin)
 
 

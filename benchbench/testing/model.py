@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import tempfile
 from dataclasses import replace
@@ -20,7 +21,7 @@ from benchbench.protocol.plugin_check_messages import CheckedImages
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
 from benchbench.testing.generators import require_unseeded
-from benchbench.testing.saved import saved_and_loaded
+from benchbench.testing.saved import are_equal, saved_and_loaded
 from benchbench.worker.accelerate import Case, Proof, accelerate
 from benchbench.worker.model_export import save_model
 from benchbench.worker.seeds import random_states_kept, seed_everything
@@ -106,10 +107,10 @@ def same_from_one_seed(subject: ModelSubject) -> None:
     one, other = subject.network.state_dict(), subject.build().state_dict()
     fix = "make all layers in build(), and draw weights from torch's global generator"
     require(one.keys() == other.keys(), "two builds have different parameters", fix=fix)
-    for name, tensor in one.items():
-        require(torch.equal(tensor, other[name]), f"{name} is not the same in two builds from the same seed", fix=fix)
-        shared = tensor.numel() > 0 and tensor.data_ptr() == other[name].data_ptr()
-        require(not shared, f"{name} is one tensor, shared by two builds", fix=fix)
+    for name, value in one.items():
+        require(are_equal(value, other[name]), f"{name} is not the same in two builds from the same seed", fix=fix)
+        is_shared = isinstance(value, torch.Tensor) and value.numel() > 0 and value.data_ptr() == other[name].data_ptr()
+        require(not is_shared, f"{name} is one tensor, shared by two builds", fix=fix)
 
 
 @check(needs=("builds",))
@@ -159,11 +160,11 @@ def any_batch_size(subject: ModelSubject) -> None:
 def eval_mode(subject: ModelSubject) -> None:
     """Check that in eval mode the same images give the same logits, and nothing in the network changes."""
     network = subject.build()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
+    before = copy.deepcopy(network.state_dict())
     first, again = (subject.evaluate(network, subject.images) for _ in range(2))
     fix = "use nn.Dropout, or functional.dropout(..., training=self.training)"
     require(torch.equal(first, again), "the output in eval mode is not the same twice", fix=fix)
-    changed = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
+    changed = [name for name, value in network.state_dict().items() if not are_equal(value, before[name])]
     fix = "update buffers only if self.training is true"
     require(not changed, f"eval mode changes {', '.join(changed)}", fix=fix)
 

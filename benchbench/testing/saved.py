@@ -1,8 +1,9 @@
-"""Saved states, as a checkpoint keeps them."""
+"""States as a checkpoint keeps them: saved, loaded and compared."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -24,3 +25,14 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
             fix="keep only tensors, numbers, text, lists and dicts in a state",
         ) from error
     return loaded
+
+
+def are_equal(one: Any, other: Any) -> bool:
+    """Tell whether two values of a state are the same: tensors, numbers, text, or containers of these."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(are_equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(are_equal, one, other))
+    return type(one) is type(other) and bool(one == other)

@@ -240,40 +240,6 @@ def test_a_frozen_parameter_is_no_fault() -> None:
     check_model(model_of(Net), SMALL)
 
 
-class Unnormalised(bb.Model, name="unnormalised"):
-    """Takes back the normalisation of its images."""
-
-    def build(self, data: bb.DataSpec) -> nn.Module:
-        return Rescaled(torch.tensor(data.mean), torch.tensor(data.std))
-
-
-class Rescaled(Net):
-    def __init__(self, mean: torch.Tensor, std: torch.Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean[:, None, None])
-        self.register_buffer("std", std[:, None, None])
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return super().forward(images * self.std + self.mean)
-
-
-def test_a_model_may_use_the_mean_and_standard_deviation_of_images() -> None:
-    check_model(Unnormalised(), SMALL)
-
-
-class Alike(Net):
-    """Begins with the same weights whatever the seed, as pretrained networks do, and leaves the generator as it was."""
-
-    def __init__(self) -> None:
-        with torch.random.fork_rng():
-            torch.manual_seed(42)
-            super().__init__()
-
-
-def test_equal_weights_from_every_seed_are_no_fault_if_the_generator_is_put_back() -> None:
-    check_model(model_of(Alike), SMALL)
-
-
 def test_checking_a_model_leaves_the_random_numbers_alone() -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -312,24 +278,6 @@ class Forgetful(bb.Optimizer, name="forgetful"):
 def test_a_broken_optimizer_is_named_for_what_is_wrong(optimizer: bb.Optimizer, sentence: str) -> None:
     with pytest.raises(AssertionError, match=sentence):
         check_optimizer(optimizer)
-
-
-class Langevin(bb.Optimizer, name="langevin"):
-    """Adds noise to each step."""
-
-    def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        class Noisy(torch.optim.SGD):
-            def step(self, closure: Any = None) -> None:
-                super().step(closure)
-                for group in self.param_groups:
-                    for weight in group["params"]:
-                        weight.data += 1e-3 * group["lr"] * torch.randn_like(weight)
-
-        return Noisy(model.parameters(), lr=0.1)
-
-
-def test_an_optimizer_may_draw_from_the_global_generator() -> None:
-    check_optimizer(Langevin())
 
 
 class Plateau(bb.Scheduler, name="plateau"):

@@ -85,6 +85,24 @@ class Counts(Net):
         return logits
 
 
+class CountsOutside(Net):
+    """Keeps its count beside its tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts = {"calls": 0, "means": [torch.zeros(2)]}
+
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        self.counts["calls"] += 1
+        return logits
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return self.counts
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.counts = state
+
+
 class Detached(Net):
     def __init__(self) -> None:
         super().__init__()
@@ -139,6 +157,7 @@ WRONG_MODELS = [
     (Squeezed, "any batch size", "the output for one image is [3]"),
     (Noisy, "eval mode", "the output in eval mode is not the same twice"),
     (Counts, "eval mode", "eval mode changes calls"),
+    (CountsOutside, "eval mode", "eval mode changes _extra_state"),
     (Detached, "gradients", "no gradient reaches scale"),
     (Hidden, "state", "with its state saved and loaded, the network gives other logits"),
     (Remembers, "accelerated", "two steps have the losses"),
