@@ -139,6 +139,10 @@ def _check_logits(subject: ModelSubject, output: object, mode: str) -> None:
     require(not problem, problem, fix="end with a linear layer of data.num_classes outputs")
     is_finite = bool(output.isfinite().all())
     require(is_finite, f"the output of a fresh network in {mode} mode is not finite", fix="look at its initial weights")
+    sums = output.float().sum(dim=1)
+    is_softmax = bool((output >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4)
+    problem = f"in {mode} mode it returns probabilities, which add up to 1, not logits"
+    require(not is_softmax, problem, fix="leave out the softmax at the end: losses contain it")
 
 
 @check(needs=("logits",))

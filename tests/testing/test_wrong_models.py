@@ -142,6 +142,11 @@ class Saturated(Net):
         return torch.softmax(logits, dim=1) * 1e-6
 
 
+class Probabilities(Net):
+    def change(self, logits: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(logits, dim=1)
+
+
 class Branches(Net):
     def change(self, logits: torch.Tensor) -> torch.Tensor:
         return logits * 2 if logits.sum().item() > 0 else logits * 2.0
@@ -154,6 +159,7 @@ WRONG_MODELS = [
     (Narrow, "logits", "has the shape [4, 2]; it must be [4, 3], or wider"),
     (Forgets, "logits", "forward() returns nothing; is a return statement missing?"),
     (Auxiliary, "logits", "it returns a tuple in training mode, not a tensor of logits"),
+    (Probabilities, "logits", "in eval mode it returns probabilities, which add up to 1, not logits"),
     (Squeezed, "any batch size", "the output for one image is [3]"),
     (Noisy, "eval mode", "the output in eval mode is not the same twice"),
     (Counts, "eval mode", "eval mode changes calls"),
