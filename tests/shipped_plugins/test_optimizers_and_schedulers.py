@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from benchbench_plugins.adamw import AdamW
+from benchbench_plugins.cosine import Cosine
 from benchbench_plugins.exponential import Exponential
 from benchbench_plugins.linear import Linear
 from benchbench_plugins.lion import Lion
@@ -242,6 +243,29 @@ def test_a_line_ends_where_it_is_told_to() -> None:
         lambda made: plugin.build(made, num_epochs=NUM_EPOCHS, steps_per_epoch=STEPS_PER_EPOCH), per_batch=True
     )
     assert ours == pytest.approx([0.1 * (1 - 0.8 * step / 20) for step in range(20)])
+
+
+def test_half_a_cosine_of_one_rate_is_that_of_torch() -> None:
+    ours = rates(
+        lambda made: Cosine(min_lr=0.01).build(made, num_epochs=NUM_EPOCHS, steps_per_epoch=STEPS_PER_EPOCH),
+        per_batch=True,
+    )
+    theirs = rates(lambda made: lr_scheduler.CosineAnnealingLR(made, T_max=20, eta_min=0.01), per_batch=True)
+    assert ours == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize(("highest", "ends"), [(0.02, [0.001, 0.000015]), (0.0005, [0.0005, 0.0003])])
+def test_no_rate_rises_along_half_a_cosine(highest: float, ends: list[float]) -> None:
+    """Also not those of other groups of parameters below the final rate, or all if the first is below it."""
+    groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": lr} for lr in (highest, 0.0003)]
+    optimizer = torch.optim.SGD(groups)
+    scheduler = Cosine(min_lr=0.001).build(optimizer, num_epochs=1, steps_per_epoch=4)
+    for _ in range(4):
+        before = [group["lr"] for group in optimizer.param_groups]
+        optimizer.step()
+        scheduler.step()
+        assert all(group["lr"] <= old for group, old in zip(optimizer.param_groups, before, strict=True))
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(ends)
 
 
 def test_one_cycle_of_momentum_needs_a_momentum() -> None:
