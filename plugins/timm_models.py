@@ -90,8 +90,9 @@ def _pretrained_options(architecture: str) -> dict[str, Any]:
     if path is None:
         _probe_hub(architecture)
         return {"pretrained": True}
-    is_pickled = path.suffix == ".bin"
-    return {"pretrained": True} | ({} if is_pickled else {"pretrained_cfg_overlay": {"file": str(path)}})
+    # Some networks once had archives of numpy: older timms would read the file as one without the second key.
+    overlay = {"file": str(path), "custom_load": False}
+    return {"pretrained": True} | ({} if path.suffix == ".bin" else {"pretrained_cfg_overlay": overlay})
 
 
 def _cached(hub_id: str) -> Path | None:

@@ -47,21 +47,40 @@ def test_a_client_that_is_set_offline_is_not_tried(hub_cache: Path, monkeypatch:
     assert not list(hub_cache.iterdir())
 
 
+def cached_folder(hub_cache: Path, architecture: str) -> Path:
+    """Return the folder in which the hub's client keeps the files of a network."""
+    import timm
+
+    config = timm.get_pretrained_cfg(architecture)
+    assert config is not None
+    folder = hub_cache / f"models--{config.hf_hub_id.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("0" * 40)
+    snapshot = folder / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    return snapshot
+
+
 @pytest.mark.slow
 def test_weights_in_the_cache_need_no_network(hub_cache: Path) -> None:
     import timm
 
     original = timm.create_model("resnet18")
-    config = timm.get_pretrained_cfg("resnet18")
-    assert config is not None
-    folder = hub_cache / f"models--{config.hf_hub_id.replace('/', '--')}"
-    (folder / "refs").mkdir(parents=True)
-    (folder / "refs" / "main").write_text("0" * 40)
-    (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
-    torch.save(original.state_dict(), folder / "snapshots" / ("0" * 40) / "pytorch_model.bin")
+    torch.save(original.state_dict(), cached_folder(hub_cache, "resnet18") / "pytorch_model.bin")
     network = ResNet(pretrained=True).build(DATA)
     assert torch.equal(network.get_parameter("conv1.weight"), original.get_parameter("conv1.weight"))
     assert network.get_parameter("fc.weight").shape[0] == 5
+
+
+def test_cached_weights_of_a_network_that_once_had_an_archive_of_numpy_are_read(hub_cache: Path) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    architecture = "vit_tiny_patch16_224"
+    original = timm.create_model(architecture)
+    save_file(original.state_dict(), cached_folder(hub_cache, architecture) / "model.safetensors")
+    network = Timm(architecture=architecture, pretrained=True).build(DATA)
+    assert torch.equal(network.get_parameter("cls_token"), original.get_parameter("cls_token"))
 
 
 def test_an_architecture_without_weights_is_refused_by_name(hub_cache: Path) -> None:
