@@ -23,9 +23,7 @@ def head_of(network: nn.Module, num_classes: int) -> tuple[nn.Module, ...]:
 
     Raises :class:`~benchbench.ModelError` if there is none.
     """
-    ask: Any = getattr(network, "get_classifier", tuple)
-    classifier = ask()
-    layers = tuple(classifier) if isinstance(classifier, tuple | list) else (classifier,)
+    layers = classifiers_of(network)
     if layers and all(any(True for _ in layer.parameters()) for layer in layers):
         return layers
     for layer in reversed(list(network.modules())):
@@ -35,6 +33,20 @@ def head_of(network: nn.Module, num_classes: int) -> tuple[nn.Module, ...]:
         f"{type(network).__name__} has no last layer of {num_classes} outputs",
         hint='it can be trained with trainable = "all" and without a file of weights',
     )
+
+
+def classifiers_of(network: nn.Module) -> tuple[nn.Module, ...]:
+    """Return the layers that timm says compute the logits; none of a network that is not timm's.
+
+    Some networks have two, and name the second one in their settings alone.
+    """
+    ask: Any = getattr(network, "get_classifier", tuple)
+    classifier = ask()
+    layers = classifier if isinstance(classifier, tuple | list) else (classifier,)
+    settings = getattr(network, "pretrained_cfg", None)
+    names = settings.get("classifier") if isinstance(settings, dict) else None
+    named = [layer for name, layer in network.named_modules() if isinstance(names, tuple | list) and name in names]
+    return tuple(dict.fromkeys((*layers, *named)))
 
 
 def freeze_all_but(network: nn.Module, head: Sequence[nn.Module]) -> None:

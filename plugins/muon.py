@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
+from benchbench_plugins.heads import classifiers_of
 from pydantic import Field
 from torch import nn
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Muon(bb.Optimizer, name="muon", revision=2):
+class Muon(bb.Optimizer, name="muon", revision=3):
     """Orthogonal steps for the matrices of hidden layers; AdamW for everything else.
 
     Hidden matrices are the weights of linear layers and of attention. AdamW updates those that compute the logits, as
@@ -92,18 +93,11 @@ class Together(torch.optim.Optimizer):
 def _hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
     attention = [layer.in_proj_weight for layer in model.modules() if isinstance(layer, nn.MultiheadAttention)]
-    heads = {id(layer.weight) for layer in (*layers[-1:], *_classifiers(model))}
+    classifiers = [layer for layer in classifiers_of(model) if isinstance(layer, nn.Linear)]
+    heads = {id(layer.weight) for layer in (*layers[-1:], *classifiers)}
     matrices = {id(weight) for weight in (*(layer.weight for layer in layers), *attention)}
     parameters = bb.trainable_parameters(model)
     return [parameter for parameter in parameters if id(parameter) in matrices - heads]
-
-
-def _classifiers(model: nn.Module) -> list[nn.Linear]:
-    """Return the layers that timm says compute the logits: some networks have two."""
-    ask: Any = getattr(model, "get_classifier", tuple)
-    classifier = ask()
-    layers = classifier if isinstance(classifier, tuple | list) else (classifier,)
-    return [layer for layer in layers if isinstance(layer, nn.Linear)]
 
 
 @bb.hookimpl

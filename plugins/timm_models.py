@@ -134,7 +134,7 @@ def _no_weights(architecture: str, reason: str) -> bb.ModelError:
     )
 
 
-class Timm(PretrainedModel, name="timm"):  # type: ignore[call-arg, misc] # mypy does not see the base
+class Timm(PretrainedModel, name="timm", revision=2):  # type: ignore[call-arg, misc] # mypy does not see the base
     """An architecture of timm by name, optionally with pretrained weights.
 
     Options are passed to the network by timm.create_model, such as ``{ drop_path_rate = 0.1 }``. With

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import torch
@@ -180,6 +180,26 @@ def test_muon_leaves_tables_and_all_heads_to_adamw() -> None:
         "attention.out_proj.weight",
     }
     assert {"table", "head.weight", "head_dist.weight"} <= {names[id(parameter)] for parameter in others["params"]}
+
+
+class Settled(nn.Module):
+    """Names its second head in its settings alone, as VOLO does in timm."""
+
+    pretrained_cfg: ClassVar = {"classifier": ("aux_head", "head")}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aux_head, self.hidden, self.head = nn.Linear(8, 3), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+
+@with_muon
+def test_muon_leaves_a_second_head_to_adamw_that_only_the_settings_name() -> None:
+    model = Settled()
+    hidden, _ = Muon().build(model).param_groups
+    assert [id(parameter) for parameter in hidden["params"]] == [id(model.hidden.weight)]
 
 
 @with_muon

@@ -237,6 +237,13 @@ def test_a_head_is_trained_alone(model: bb.Model, names: set[str]) -> None:
     assert copy.deepcopy(network).train().state_dict().keys() == before.keys()
 
 
+def test_a_second_head_that_only_the_settings_of_timm_name_is_trained_too() -> None:
+    with torch.device("meta"):
+        network = Timm(architecture="volo_d1_224", trainable="head").build(DATA)
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert trained == {"head.weight", "head.bias", "aux_head.weight", "aux_head.bias"}
+
+
 @pytest.fixture
 def heartbeat(tmp_path: Path) -> Iterator[Heartbeat]:
     shared = Heartbeat(tmp_path / "heartbeat")
