@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class ColorJitter(bb.Augmentation, name="color_jitter"):
+class ColorJitter(bb.Augmentation, name="color_jitter", revision=2):
     """Changes brightness, contrast, saturation and hue, in this order.
 
     Factors are uniform in ``1 - x`` to ``1 + x``, and shifts of the hue in ``-x`` to ``x``.

@@ -62,7 +62,9 @@ def brightness(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def saturation(images: Tensor, factors: Tensor) -> Tensor:
-    """Return images with stronger or weaker colours."""
+    """Return RGB images with stronger or weaker colours; others as they are."""
+    if images.shape[1] != len(GREY):
+        return images
     return blend(images, grey(images), factors)
 
 

@@ -16,7 +16,7 @@ LARGEST_MOVE = 150 / 331
 """Of the side of an image: 150 pixels of the 331 of those that AutoAugment was searched on."""
 
 
-class RandAugment(bb.Augmentation, name="rand_augment"):
+class RandAugment(bb.Augmentation, name="rand_augment", revision=2):
     """A few of 14 operations on each image, all of the same strength.
 
     E. D. Cubuk et al., "RandAugment: Practical Automated Data Augmentation with a Reduced Search Space", CVPR 2020.

@@ -14,7 +14,7 @@ import benchbench as bb
 STRENGTHS = policies.Strengths(shear=0.99, translate_x=32, translate_y=32, degrees=135, colour=0.99, bits=6)
 
 
-class TrivialAugment(bb.Augmentation, name="trivial_augment"):
+class TrivialAugment(bb.Augmentation, name="trivial_augment", revision=2):
     """One of 14 operations on each image, of any strength.
 
     S. Müller and F. Hutter, "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation", ICCV 2021; its wide

@@ -192,6 +192,13 @@ def test_changes_of_colours_are_those_of_torchvision(name: str, factor: float) -
     assert (ours.int() - right.int()).abs().max() <= 1
 
 
+def test_a_change_of_saturation_leaves_an_image_without_colours_as_it_is() -> None:
+    """Also if the factor and its complement do not add up to 1."""
+    images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    for factor in (0.6, 1.3000001):
+        assert torch.equal(image_operations.saturation(images, torch.tensor([factor])), images)
+
+
 @pytest.mark.parametrize("shift", [-0.5, -0.1, 0.0, 0.3])
 def test_a_turn_of_the_hue_is_that_of_torchvision(shift: float) -> None:
     ours = image_operations.hue(photos(), torch.tensor([shift]))
