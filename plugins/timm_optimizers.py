@@ -46,7 +46,7 @@ class TimmOptimizer(bb.Optimizer, name="timm"):
                 filter_bias_and_bn=self.decay == "matrices",
                 **self.options,
             )
-        except AssertionError as error:  # raised if a package or a GPU that an algorithm needs is not there
+        except (AssertionError, ImportError) as error:  # a GPU or a package that an algorithm needs is not there
             raise bb.SpecError(f"{self.algorithm} cannot be used here: {error}", hint="another algorithm") from error
         except TypeError as error:
             raise bb.SpecError(

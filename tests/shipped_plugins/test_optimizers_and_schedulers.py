@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -155,6 +156,13 @@ def test_muon_needs_a_hidden_matrix_and_a_torch_that_has_it(monkeypatch: pytest.
     monkeypatch.delattr(torch.optim, "Muon")
     with pytest.raises(SpecError, match=r"muon needs torch 2\.9, and this is"):
         Muon().build(network())
+
+
+def test_an_optimizer_of_a_package_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "apex", None)
+    with pytest.raises(SpecError, match="fusedsgd cannot be used here: APEX optimizers require apex"):
+        TimmOptimizer(algorithm="fusedsgd").build(network())
 
 
 class Attentive(nn.Module):
