@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+COMMON_OPTIONS = ("momentum", "betas", "eps")
+"""Options that timm drops without a word for an algorithm that does not have them."""
+
 UNREPEATABLE = ("kron", "kronc", "kronw")
 """They draw random numbers that are not in their state, so that no checkpoint can hold it."""
 
@@ -37,6 +40,7 @@ class TimmOptimizer(bb.Optimizer, name="timm"):
 
         bb.trainable_parameters(model)
         _check(self.algorithm)
+        _check_options(self.algorithm, self.options)
         try:
             optimizer: torch.optim.Optimizer = create_optimizer_v2(
                 model,
@@ -77,6 +81,18 @@ def _check(algorithm: str) -> None:
         raise bb.SpecError(
             f"{algorithm} draws random numbers that are not part of its state, so that no trial could be resumed",
             hint="another algorithm",
+        )
+
+
+def _check_options(algorithm: str, options: bb.Options) -> None:
+    from timm.optim import get_optimizer_info  # type: ignore[attr-defined]
+
+    info = get_optimizer_info(algorithm)
+    ignored = [name for name in COMMON_OPTIONS if name in options and not getattr(info, f"has_{name}")]
+    if ignored:
+        raise bb.SpecError(
+            f"{algorithm} does not take these options: it has no {' and no '.join(ignored)}",
+            hint="leave them out of optimizer.options: timm would ignore them",
         )
 
 

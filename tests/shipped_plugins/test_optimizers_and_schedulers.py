@@ -140,6 +140,11 @@ def test_steps_of_lion_are_those_of_its_paper() -> None:
             TimmOptimizer(algorithm="kron"), "kron draws random numbers that are not part of its state", marks=with_kron
         ),
         (TimmOptimizer(options=bb.Options({"speed": 3})), "lamb does not take these options: .*speed"),
+        (TimmOptimizer(algorithm="adamw", options=bb.Options({"momentum": 0.8})), "adamw .*: it has no momentum"),
+        (
+            TimmOptimizer(algorithm="sgd", options=bb.Options({"betas": [0.8, 0.9], "eps": 0.1})),
+            "sgd does not take these options: it has no betas and no eps",
+        ),
     ],
 )
 def test_optimizers_of_timm_that_cannot_be_used_are_refused(plugin: bb.Optimizer, message: str) -> None:
