@@ -12,11 +12,15 @@ from pydantic_core import PydanticCustomError, core_schema
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
+NONE = "none"
+"""What TOML and command lines have for None."""
+
 
 class Options(Mapping[str, Any]):
     """Options by name: true or false, numbers, texts, and lists and tables of these. They cannot be changed.
 
-    In TOML and on the command line they are a table: ``options = { drop_path_rate = 0.1 }``. Lists are read as tuples.
+    In TOML and on the command line they are a table: ``options = { drop_path_rate = 0.1 }``. Lists are read as tuples,
+    and the text ``none`` as None.
     """
 
     type_text: ClassVar[str] = "table"
@@ -67,6 +71,10 @@ class Options(Mapping[str, Any]):
 
 
 def _frozen(value: object) -> Any:
+    if value == NONE:
+        return None
+    if isinstance(value, Options):
+        return value
     if isinstance(value, Mapping):
         return Options(value)
     if isinstance(value, list | tuple):
@@ -74,11 +82,13 @@ def _frozen(value: object) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"must have finite numbers, not {value}")
     if not isinstance(value, bool | int | float | str):
-        raise TypeError(f"must have true, false, numbers, texts, lists and tables, not {value!r}")
+        raise TypeError(f"must have true, false, numbers, texts, lists, tables and 'none', not {value!r}")
     return value
 
 
 def _thawed(value: Any) -> Any:
+    if value is None:
+        return NONE
     if isinstance(value, Options):
         return value.to_json()
     return list(map(_thawed, value)) if isinstance(value, tuple) else value
