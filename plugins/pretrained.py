@@ -39,8 +39,9 @@ class PretrainedModel(bb.Model):
         actual: str = sha256_of(path)
         if digest not in ("", actual):
             raise bb.SpecError(
-                f"the weights in {path} have changed: their sha256 is {actual[:12]}..., not {digest[:12]}...",
-                hint="give another file, or leave weights_sha256 out",
+                f"the weights in {path} are not those that weights_sha256 is of: their sha256 is {actual[:12]}...,"
+                f" not {digest[:12]}...",
+                hint="if these are the weights to use: --set model.weights_sha256=",
             )
         return actual
 

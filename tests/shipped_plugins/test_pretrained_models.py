@@ -21,6 +21,7 @@ from torch import hub, nn
 import benchbench as bb
 from benchbench.config.spec import Draft
 from benchbench.errors import ModelError, SpecError
+from benchbench.plugin import parameters
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TrialJob
@@ -208,8 +209,12 @@ def test_a_trial_is_known_by_its_weights_and_not_by_their_path_alone(tmp_path: P
     assert len(before.weights_sha256) == 64
     other = nn.Linear(2, 2)
     torch.save(other.state_dict(), path)
-    with pytest.raises(SpecError, match="have changed: their sha256 is"):
-        ResNet(weights=str(path), weights_sha256=before.weights_sha256)
+    given = {"weights": str(path), "weights_sha256": before.weights_sha256}
+    with pytest.raises(SpecError, match="are not those that weights_sha256 is of: their sha256 is") as caught:
+        parameters.read(ResNet, given)
+    assert caught.value.hint.endswith("--set model.weights_sha256=")
+    again = parameters.read(ResNet, given, {"weights_sha256": ""})
+    assert again.weights_sha256 not in ("", before.weights_sha256)
 
 
 @pytest.mark.parametrize(
