@@ -53,7 +53,7 @@ class PretrainedModel(bb.Model):
         if self.pretrained:
             self._compare_normalisation(network, data)
         if self.weights is not None:
-            weights = self.resized(network, read_weights(self.weights))
+            weights = self.resized(network, read_weights(self.weights, network))
             take_weights(network, weights, head=head_of(network, self.num_outputs(data)), source=self.weights)
         if self.trainable == "head":
             freeze_all_but(network, head_of(network, self.num_outputs(data)))

@@ -24,7 +24,7 @@ WRAPPERS = ("state_dict", "model", "model_state_dict")
 """Keys under which training programs put the weights beside other things."""
 
 PREFIXES = ("module.", "_orig_mod.", "model.")
-"""What DataParallel, torch.compile and Lightning put in front of names."""
+"""What DataParallel and averages, torch.compile, and Lightning put in front of names, alone or together."""
 
 MAX_NAMED = 3
 
@@ -79,8 +79,11 @@ def take_weights(network: nn.Module, weights: Mapping[str, Tensor], *, head: Seq
     network.load_state_dict(states)
 
 
-def read_weights(name: str) -> dict[str, Tensor]:
-    """Return the weights in a file; nothing is unpickled. Raises :class:`~benchbench.SpecError` if it has none."""
+def read_weights(name: str, network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of a network in a file, without what programs put in front of their names.
+
+    Nothing is unpickled. Raises :class:`~benchbench.SpecError` if the file cannot be read.
+    """
     path = expanded(name)
     try:
         if path.suffix == ".safetensors":
@@ -100,9 +103,17 @@ def read_weights(name: str) -> dict[str, Tensor]:
         inner = content.get(key) if isinstance(content, dict) else None
         content = inner if isinstance(inner, dict) else content
     tensors = {name: value for name, value in dict(content).items() if isinstance(value, torch.Tensor)}
+    return _unwrapped(tensors, set(network.state_dict()))
+
+
+def _unwrapped(tensors: dict[str, Tensor], own_names: set[str]) -> dict[str, Tensor]:
+    """Return the weights under the network's own names, without what else is beside them, such as a loss's weights."""
+    if not own_names.isdisjoint(tensors):
+        return tensors
     for prefix in PREFIXES:
-        if tensors and all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+        inside = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if inside:
+            return _unwrapped(inside, own_names)
     return tensors
 
 

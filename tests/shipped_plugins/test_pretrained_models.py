@@ -95,6 +95,17 @@ def test_weights_that_cannot_be_downloaded_are_refused_within_seconds(
     assert str(tmp_path / "checkpoints" / "resnet18-f37072fd.pth") in caught.value.hint
 
 
+WRAPPINGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "plain": ("", ()),
+    "lightning": ("model.", ()),
+    "lightning, weighted loss": ("model.", ("criterion.weight",)),
+    "lightning, compiled": ("model._orig_mod.", ()),
+    "compiled, parallel": ("_orig_mod.module.", ()),
+    "average": ("module.", ("n_averaged",)),
+}
+"""What programs put in front of the names of weights, and beside them."""
+
+
 def saved(network: nn.Module, path: Path, how: str) -> Path:
     state: dict[str, Any] = network.state_dict()
     if how == "safetensors":
@@ -102,12 +113,13 @@ def saved(network: nn.Module, path: Path, how: str) -> Path:
 
         save_file(state, path.with_suffix(".safetensors"))
         return path.with_suffix(".safetensors")
-    wrapped = {"plain": state, "lightning": {"state_dict": {f"model.{key}": value for key, value in state.items()}}}
-    torch.save(wrapped[how], path)
+    prefix, others = WRAPPINGS[how]
+    weights = {f"{prefix}{key}": value for key, value in state.items()} | dict.fromkeys(others, torch.ones(7))
+    torch.save({"state_dict": weights} if how.startswith("lightning") else weights, path)
     return path
 
 
-@pytest.mark.parametrize("how", ["plain", "lightning", "safetensors"])
+@pytest.mark.parametrize("how", [*WRAPPINGS, "safetensors"])
 def test_weights_come_from_a_file_and_a_head_of_another_size_stays_fresh(tmp_path: Path, how: str) -> None:
     theirs = built(Timm(architecture=SMALL), bb.DataSpec(3, 32, 7))
     for parameter in theirs.parameters():
