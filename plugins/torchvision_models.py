@@ -82,6 +82,8 @@ def _network(architecture: str, data: bb.DataSpec, options: bb.Options, *, pretr
         arguments = {"aux_logits": False, "init_weights": True, "transform_input": is_converted} | arguments
     if architecture.startswith("vit_"):
         arguments = {"image_size": data.image_size} | arguments
+    if architecture.startswith("maxvit_"):
+        arguments = {"input_size": (data.image_size, data.image_size)} | arguments
     try:
         network: nn.Module = models.get_model(architecture, weights=None, **arguments)
     except (TypeError, ValueError) as error:

@@ -57,6 +57,15 @@ def test_a_network_of_torchvision_is_the_one_that_torchvision_builds() -> None:
     assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in network.state_dict().items())
 
 
+def test_a_network_of_windows_in_torchvision_is_built_for_the_images_of_the_dataset() -> None:
+    model = Torchvision(architecture="maxvit_t")
+    with pytest.raises(SpecError, match=r"cannot build maxvit_t with these options: .* is not divisible by"):
+        model.build(DATA)
+    with torch.device("meta"):
+        network = model.build(replace(DATA, image_size=448))
+        assert network.eval()(torch.randn(1, 3, 448, 448)).shape == (1, 5)
+
+
 def test_options_reach_the_network() -> None:
     network = built(Timm(architecture=SMALL, options=bb.Options({"drop_rate": 0.4})))
     assert network.drop_rate == 0.4
