@@ -12,7 +12,8 @@ class BinaryCrossEntropy(bb.Loss, name="bce"):
     """The binary cross-entropy of each class, as the mean over classes and images.
 
     R. Wightman et al., "ResNet strikes back", 2021. It is smaller than the cross-entropy, by a factor of about
-    the number of classes, so learning rates are usually higher.
+    the number of classes, so learning rates are usually higher. The targets of a mixed image are its fractions of
+    classes, as by default in timm, whereas that paper makes each of its classes 1.
     """
 
     label_smoothing: float = bb.param(0.0, "fraction of the label that is spread evenly over all outputs", ge=0, lt=1)
