@@ -102,9 +102,9 @@ class Registry:
         """Return the key of a plugin that is called so, or by a name that says where it is from."""
         if (kind, name) in self.plugins:
             return kind, name
-        for known_kind, known_name in self.plugins:
-            if known_kind == kind and is_qualified(name, self.origins[kind, known_name], bare(known_name)):
-                return kind, known_name
+        for key, origin in self.origins.items():
+            if key[0] == kind and is_qualified(name, origin, bare(key[1])):
+                return key
         known = [known_name for known_kind, known_name in self.plugins if known_kind == kind]
         raise no_such_plugin(kind, name, known, self.broken)
 
