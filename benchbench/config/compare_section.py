@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, JsonValue
 
 from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.design import MIN_SEEDS, Decide
-from benchbench.config.kinds import KINDS, plain_key
+from benchbench.config.kinds import COMPOSING, KINDS, plain_key
 from benchbench.config.spec import SCALARS
 from benchbench.config.validation import Table, read_table
 from benchbench.errors import SpecError, closest
@@ -18,13 +18,26 @@ if TYPE_CHECKING:
 
 
 def _flat(value: object) -> object:
-    """Return ``{"optimizer": {"lr": 1}}``, which TOML makes of ``optimizer.lr = 1``, as ``{"optimizer.lr": 1}``."""
+    """Return ``{"optimizer": {"lr": 1}}``, which TOML makes of ``optimizer.lr = 1``, as ``{"optimizer.lr": 1}``.
+
+    A table that is the value of a parameter stays one.
+    """
     if not isinstance(value, dict):
         return value
     flat: dict[object, object] = {}
     for key, item in value.items():
-        flat |= {f"{key}.{param}": inner for param, inner in item.items()} if isinstance(item, dict) else {key: item}
+        flat |= _by_param(key, item, depth=1 + (key in COMPOSING)) if key in KINDS else {key: item}
     return {plain_key(key) if isinstance(key, str) else key: item for key, item in flat.items()}
+
+
+def _by_param(key: object, item: object, *, depth: int) -> dict[object, object]:
+    """Return the values of a plugin's parameters, which are ``depth`` tables below it at most."""
+    if not depth or not item or not isinstance(item, dict):
+        return {key: item}
+    flat: dict[object, object] = {}
+    for name, inner in item.items():
+        flat |= _by_param(f"{key}.{name}", inner, depth=depth - 1)
+    return flat
 
 
 def _plain_keys(value: object) -> object:

@@ -142,6 +142,31 @@ def test_keys_of_where_and_baseline_need_no_quotes(grid: Callable[..., GridFile]
     assert found.expected[0].where == {"optimizer.lr": 0.1}
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ('"model.options" = {}', {"model.options": {}}),
+        ("model.options = {}", {"model.options": {}}),
+        ('"model.options" = { drop_path_rate = 0.1 }', {"model.options": {"drop_path_rate": 0.1}}),
+        ("model.options = { drop_path_rate = 0.1 }", {"model.options": {"drop_path_rate": 0.1}}),
+        ("augmentation.flip.p = 0.1", {"augmentation.flip.p": 0.1}),
+        ('augmentation = { name = "flip", p = 0.1 }', {"augmentation": "flip", "augmentation.p": 0.1}),
+    ],
+)
+def test_a_table_in_a_baseline_is_a_value_where_a_parameter_is_named(
+    grid: Callable[..., GridFile], written: str, expected: object
+) -> None:
+    assert grid(f"compare = {{ baseline = {{ {written} }} }}").compare.baseline == expected
+
+
+def test_a_published_result_may_be_of_trials_without_options(grid: Callable[..., GridFile]) -> None:
+    found = grid("""
+        loss = { name = "mine", options = { grid = [{}, { smoothing = 0.1 }] } }
+        expected = [{ where = { "loss.options" = {} }, metric = "test_accuracy", value = 1 }]
+    """)
+    assert found.expected[0].where == {"loss.options": {}}
+
+
 def test_what_a_file_has_counts_before_what_it_includes(write: WriteGrid) -> None:
     write('model = "resnet"\nepochs = 3\nbatch_size = 8\nquestion = "Of the base?"\nseeds = [0, 1]', "base/a.toml")
     write('batch_size = 16\nscheduler = "cosine"', "base/b.toml")
