@@ -109,7 +109,7 @@ def _went_on(run: ExportedRun, existing: entities.Run) -> bool:
 
 def _clashes(run: ExportedRun, points: tuple[Point, ...], existing: entities.Run) -> list[str]:
     """Return what a run that is there says otherwise, if anything."""
-    if run_data.ATTEMPT_TAG not in run.tags:
+    if run_data.ATTEMPT_TAG not in run.tags or _is_earlier(run, existing):
         return []
     # The latest is what MLflow takes for the value of a metric; a trial that was resumed has two wall clocks.
     last = {point.key: point.value for point in sorted(points, key=lambda point: (point.step, point.timestamp_ms))}
@@ -119,6 +119,12 @@ def _clashes(run: ExportedRun, points: tuple[Point, ...], existing: entities.Run
     if not facts:
         return []
     return [f"the trial {run.tags[run_data.ATTEMPT_TAG]} is here with another {facts[0]}: it is left as it is"]
+
+
+def _is_earlier(run: ExportedRun, existing: entities.Run) -> bool:
+    """Tell whether a trial was exported when it was interrupted, before it went on to what is there."""
+    was_interrupted = run.tags.get(run_data.STATUS_TAG) != "finished"
+    return was_interrupted and (run.ended_ms or 0) < (existing.info.end_time or 0)
 
 
 def _is_equal(value: float, stored: float | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -163,6 +164,7 @@ def test_a_trial_that_was_interrupted_when_it_was_imported_is_brought_up_to_date
     provenance.write_provenance(journal)
     here.deliver(journal)
     move(tmp_path / "there", empty_database, monkeypatch)
+    shutil.copy(tmp_path / "results.bench", tmp_path / "earlier.bench")
     enter(tmp_path / "here", monkeypatch)
     for event in (resumed, *(replace(each, timestamp_ms=first.timestamp_ms + 5000) for each in rest)):
         journal.append(event)
@@ -176,6 +178,8 @@ def test_a_trial_that_was_interrupted_when_it_was_imported_is_brought_up_to_date
     assert record.final is not None
     assert record.final.test_accuracy == 0.9
     assert import_results(tmp_path / "results.bench") == (0, 5, ())
+    assert import_results(tmp_path / "earlier.bench") == (0, 5, ()), "what was exported before is no other result"
+    assert record in load_records()
 
 
 def test_losses_that_are_no_numbers_and_a_second_wall_clock_are_no_other_results(
