@@ -16,7 +16,7 @@ from benchbench.paths import NO_ROOM, replacing
 from benchbench.records import file_names, results_file
 from benchbench.records.redaction import has_paths, without_credentials, without_paths
 from benchbench.tracking import grid_runs, run_data, timing_runs
-from benchbench.tracking.experiments import find_experiment
+from benchbench.tracking.experiments import check_files, find_experiment
 from benchbench.tracking.logged_models import find_logged_model
 from benchbench.tracking.moved_folder import current_address
 from benchbench.tracking.reading import reading, search
@@ -63,8 +63,9 @@ def export_runs(
     with reading() as store:
         from mlflow.entities import ViewType
 
-        experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
-        runs = [run for run in search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY) if _is_ours(run)]
+        mlflow_experiment = find_experiment(store.client, store.tracking_uri, experiment)
+        every_run = search(store.client, mlflow_experiment.experiment_id, "", ViewType.ACTIVE_ONLY)
+        runs = [run for run in every_run if _is_ours(run)]
         chosen = _chosen(runs, run_ids) if run_ids else runs
         ended = [run for run in chosen if run.info.status in _ENDED]
         if not ended:
@@ -77,6 +78,8 @@ def export_runs(
             for done, run in enumerate(ended):
                 progress(done, len(ended))
                 num_without_record += not _write_run(store, run, writer, level)
+            if num_without_record == sum(run_data.ATTEMPT_TAG in run.data.tags for run in ended):
+                check_files(store.tracking_uri, mlflow_experiment)
             version = importlib.metadata.version("benchbench")
             described = tuple(_described(run, {one.info.run_id for one in ended}) for run in ended)
             writer.manifest(results_file.Manifest(benchbench=version, experiment=experiment, runs=described))

@@ -20,6 +20,7 @@ from support.paths import PLUGINS
 from support.tracking_server import free_port, server
 from torch import nn
 
+from benchbench import export_results
 from benchbench.errors import TrackingError
 from benchbench.tracking import Store, how_to_open
 from benchbench.tracking.client import mlflow_client
@@ -196,3 +197,16 @@ def test_an_experiment_whose_files_lie_on_another_machine_is_refused(served: str
     ) as caught:
         Store.open(served, "ann")
     assert "--experiment NAME" in caught.value.hint
+
+
+def test_trials_whose_files_lie_on_another_machine_are_not_exported_without_them(
+    served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = mlflow_client(served)
+    experiment_id = client.create_experiment("bob", artifact_location="/on-another-machine/files/mlruns/8")
+    run = client.create_run(experiment_id, tags={"benchbench.attempt": "1", "benchbench.spec_id": journals.SPEC.id})
+    client.set_terminated(run.info.run_id)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served)
+    with pytest.raises(TrackingError, match="keeps its files in /on-another-machine/files/mlruns/8, a folder that"):
+        export_results(tmp_path / "results.bench", "bob")
+    assert not (tmp_path / "results.bench").exists()
