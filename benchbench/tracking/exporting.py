@@ -132,7 +132,7 @@ def _described(run: entities.Run, exported: set[str]) -> results_file.Run:
         tags[grid_runs.FILE_TAG] = f"{hashlib.sha256(file.encode()).hexdigest()[:_DIGITS]}/{Path(file).name}"
     return results_file.Run(
         run_id=run.info.run_id,
-        name=run.info.run_name,
+        name=without_credentials(run.info.run_name),
         status=run.info.status,
         started_ms=run.info.start_time,
         ended_ms=run.info.end_time,

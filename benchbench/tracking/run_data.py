@@ -44,7 +44,7 @@ _MAX_DIGEST_CHARACTERS = 36
 def run_name(spec: Spec, varied: str = "") -> str:
     """Return a name such as ``alexnet-sgd-tinyimage10-s0 lr=0.01``: what varies in its grid comes last."""
     name = f"{spec.model.name}-{spec.optimizer.name}-{spec.dataset.name}-s{spec.seed}"
-    return shortened_name(f"{name} {varied}".strip())
+    return shortened_name(without_credentials(f"{name} {varied}".strip()))
 
 
 def shortened_name(name: str) -> str:

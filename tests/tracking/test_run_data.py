@@ -63,5 +63,10 @@ def test_the_name_of_a_run_tells_it_from_the_others_of_its_grid() -> None:
     assert len(run_data.run_name(journals.SPEC, "x" * 300)) == 250
 
 
+def test_the_name_of_a_run_tells_no_password_even_if_it_is_cut_off() -> None:
+    name = run_data.run_name(journals.SPEC, f"url=https://ann:{'secret' * 50}@example.org/x.zip")
+    assert name == "alexnet-sgd-squares-s7 url=https://example.org/x.zip"
+
+
 def test_every_run_says_what_it_trains_from_its_start() -> None:
     assert run_data.start_tags(journals.started())["mlflow.note.content"].startswith("`alexnet` trained on `squares`")

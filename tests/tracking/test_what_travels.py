@@ -136,6 +136,7 @@ def test_an_archive_that_unpacks_to_more_than_a_disk_is_refused(
 
 
 def test_credentials_in_a_parameter_stay_at_home(here: Store, tmp_path: Path) -> None:
+    here.client.update_run(runs(here)[1].info.run_id, name="of url=https://ann:secret@example.org/y.zip")
     spec = made_records.spec(9)
     dataset = replace(spec.dataset, params=spec.dataset.params | {"url": "https://ann:secret@example.org/x.zip"})
     first, *rest = made_records.events(replace(spec, dataset=dataset))
