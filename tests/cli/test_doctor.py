@@ -33,3 +33,15 @@ def test_a_worker_that_cannot_start_is_a_problem(workdir: Path, monkeypatch: pyt
     assert done.exit_code == 1
     assert "problem    worker: it cannot start: ImportError: no torch today" in done.stdout
     assert "no problems" not in done.stdout
+
+
+def test_paths_that_are_not_there_any_more_are_problems(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_DATA", str(workdir / "unmounted"))
+    monkeypatch.setenv("BENCH_PLUGINS", str(workdir / "gone.py"))
+    done = CliRunner().invoke(make_app(), ["doctor"])
+    assert done.exit_code == 1, done.output
+    plugins, data = (line for line in done.stdout.splitlines() if line.startswith("problem"))
+    assert plugins.startswith(f"problem    plugins: no plugin file or folder '{workdir}/gone.py'")
+    assert data.startswith("problem    data: no images of ")
+    assert f"at {workdir}/unmounted: there is no such file or folder (BENCH_DATA)" in data
+    assert "plugin     model alexnet  (benchbench:alexnet)" in done.stdout
