@@ -163,8 +163,8 @@ def _over_datasets(
 
 def _keep(study: Study, records: Sequence[Record], path: Path, note: Callable[[str], None]) -> str | None:
     """Put the report among the files of the grid's run, and return that run's id."""
-    run_id = _parent(study, records)
     try:
+        run_id = _parent(study, records)
         if run_id:
             log_report(run_id, path)
     except TrackingError as error:

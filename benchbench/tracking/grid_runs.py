@@ -137,8 +137,20 @@ def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", f
         parents = {tag[run_data.PARENT_TAG] for tag in tags if run_data.PARENT_TAG in tag}
         if len(parents) != 1:
             return None
-        parent = client.get_run(parents.pop())
-        return parent.info.run_id if parent.info.lifecycle_stage == "active" else None
+        return _if_active(client, parents.pop())
+
+
+def _if_active(client: MlflowClient, run_id: str) -> str | None:
+    """Return the id of a run, or None if it was deleted, for good or not."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return run_id if run.info.lifecycle_stage == "active" else None
 
 
 def _find(client: MlflowClient, experiment_id: str, identity: dict[str, str]) -> str | None:

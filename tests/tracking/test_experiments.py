@@ -114,6 +114,18 @@ def test_two_folders_that_share_a_store_have_grids_of_their_own(
     assert open_in("moved") == ours
 
 
+def test_trials_whose_grid_was_deleted_for_good_are_below_none(store: Store, tmp_path: Path) -> None:
+    parent = store.open_parent("lr", file=tmp_path / "grid.toml", question="")
+    journal = ended(store, tmp_path)
+    journal.set_claim(Claim(store.tracking_uri, store.experiment, store.experiment_id, parent_run_id=parent))
+    run = store.deliver(journal)
+    assert find_parent([run.run_id], store.experiment_id) == parent
+    store.client.delete_run(parent)
+    assert find_parent([run.run_id], store.experiment_id) is None
+    store.client._tracking_client.store._hard_delete_run(parent)  # as `mlflow gc` does
+    assert find_parent([run.run_id], store.experiment_id) is None
+
+
 def test_a_store_is_checked_without_leaving_anything(workdir: Path, empty_database: Path) -> None:
     assert check_store() == f"sqlite:///{workdir}/mlflow.db"
     assert list(workdir.iterdir()) == []
