@@ -67,12 +67,16 @@ def predict(
 def find_files(paths: str | Path | Iterable[str | Path]) -> Iterator[str]:
     """Yield files as they are named, and for a folder the images in it and below it, in the order of their names.
 
-    Raises :class:`~benchbench.errors.DataError` for a path that is not there, for a folder without images, and for a
-    name that is not UTF-8.
+    Raises :class:`~benchbench.errors.DataError` for a path that is not there or cannot be looked at, for a folder
+    without images, and for a name that is not UTF-8.
     """
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        if not path.is_dir():
-            if not path.exists():
+        try:
+            is_folder, is_there = path.is_dir(), path.exists()
+        except OSError as error:  # a folder that one may not enter, or a name that is too long
+            raise DataError(f"cannot look at {path}: {error.strerror}") from error
+        if not is_folder:
+            if not is_there:
                 raise DataError(f"there is no image {path}", hint="give image files, or folders of them")
             yield _readable(path)
             continue

@@ -24,6 +24,11 @@ def test_an_image_whose_name_no_text_can_hold_is_named_before_a_process_is_asked
             list(find_files([given]))
 
 
+def test_a_name_that_no_file_can_have_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot look at .*: File name too long"):
+        list(find_files(tmp_path / ("x" * 300)))
+
+
 def test_one_path_is_as_good_as_a_list_of_one(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     for given in (str(tmp_path), tmp_path, [tmp_path]):
