@@ -24,7 +24,7 @@ def cleaned_json(text: str) -> str:
     """
     try:
         return json.dumps(_clean(json.loads(text)), indent=2) + "\n"
-    except ValueError:
+    except (ValueError, RecursionError):
         return cleaned(text)
 
 

@@ -178,7 +178,7 @@ class Record:
         """Return the record that :meth:`to_json` wrote; raises :class:`RecordError` for any other text."""
         try:
             written = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecordError(f"is damaged: {error}") from error
         its_format = written.get("format") if isinstance(written, dict) else None
         if its_format != FORMAT:

@@ -202,7 +202,7 @@ class Reader:
         try:
             written = json.loads(self._read(MANIFEST))
             its_format = written.get("format")
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise self._damaged("the manifest") from error
         if its_format != FORMAT:
             raise SpecError(

@@ -98,6 +98,22 @@ def test_what_is_no_results_file_is_said_so(workdir: Path) -> None:
     assert not (workdir / "mlflow.db").exists()
 
 
+def test_json_that_is_nested_too_deep_is_damaged(workdir: Path) -> None:
+    deep = "[" * 100_000
+    run = {"run_id": "1", "name": "deep", "status": "FINISHED", "started_ms": 0}
+    manifest = json.dumps({"format": 1, "benchbench": "1.0", "experiment": "bench", "runs": [run]})
+    for name, text, record in (("manifest.bench", deep, "{}"), ("record.bench", manifest, deep)):
+        with zipfile.ZipFile(name, "w") as archive:
+            archive.writestr(results_file.MANIFEST, text)
+            archive.writestr("runs/1/artifacts/record.json", record)
+    with pytest.raises(SpecError, match="the manifest cannot be read"):
+        import_results("manifest.bench")
+    with pytest.raises(SpecError, match=r"record\.json is damaged"):
+        import_results("record.bench")
+    assert cleaning.cleaned_json(deep) == deep
+    assert not (workdir / "mlflow.db").exists()
+
+
 def test_a_record_of_another_version_is_refused_before_anything_is_written(workdir: Path) -> None:
     run = {"run_id": "1", "name": "old", "status": "FINISHED", "started_ms": 0}
     manifest = {"format": 1, "benchbench": "0.0.9", "experiment": "bench", "runs": [run]}
