@@ -119,19 +119,14 @@ class Writer:
         elif name == file_names.SPEC:
             self._add(path, target, cleaned_spec)
         else:
-            self._add(path, target, cleaned if path.suffix in _TEXTS else None)
+            self._add(path, target, cleaned if _is_text(path) else None)
 
     def model(self, run_id: str, folder: Path) -> None:
         """Add the trained model of a run, a folder."""
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 target = f"runs/{run_id}/model/{path.relative_to(folder).as_posix()}"
-                # MLflow notes in it where the model lies.
-                self._add(
-                    path,
-                    target,
-                    cleaned if path.name == file_names.MODEL_DESCRIPTION or path.suffix in _TEXTS else None,
-                )
+                self._add(path, target, cleaned if _is_text(path) else None)
 
     def manifest(self, manifest: Manifest) -> None:
         """Add the manifest, which makes the file whole."""
@@ -147,6 +142,11 @@ class Writer:
             self._archive.write(path, target)
         else:
             self._archive.writestr(target, text)
+
+
+def _is_text(path: Path) -> bool:
+    """Tell whether a file may have paths in it; in the description of a model, MLflow notes where it lies."""
+    return path.name == file_names.MODEL_DESCRIPTION or path.suffix in _TEXTS
 
 
 class Reader:

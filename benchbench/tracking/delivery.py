@@ -86,18 +86,7 @@ class Delivery:
             elif path.is_file() and not is_partial(path):
                 self._client.log_artifact(self.run.run_id, str(path))
         if (model / file_names.MODEL_DESCRIPTION).is_file():  # else a worker was killed while it wrote the model
-            self._send_model(record, model)
-
-    def _send_model(self, record: Record, folder: Path) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            logged_models.send(self._client, self.run, record, folder=folder)
-        except MlflowException as error:
-            if error.error_code != "ENDPOINT_NOT_FOUND":
-                raise
-            # A server before MLflow 3 knows models only as files of a run.
-            self._client.log_artifacts(self.run.run_id, str(folder), folder.name)
+            logged_models.send(self._client, self.run, record, folder=model)
 
     def _end_tags(self, record: Record) -> dict[str, str]:
         tags = run_data.end_tags(record)

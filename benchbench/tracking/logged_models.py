@@ -13,6 +13,7 @@ from benchbench.tracking import run_data
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
+    from mlflow.exceptions import MlflowException
 
     from benchbench.records.record import MlflowRun, Record
 
@@ -21,7 +22,23 @@ _READY: Literal["READY"] = "READY"
 
 def send(client: MlflowClient, run: MlflowRun, record: Record, *, folder: Path) -> None:
     """Make ``folder``, an MLflow model folder, the run's model; does nothing a second time."""
-    model = find_logged_model(client, run.experiment_id, record.attempt) or _create(client, run, record)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _send(client, run, record, folder=folder)
+    except MlflowException as error:
+        if not _knows_no_models(error):
+            raise
+        client.log_artifacts(run.run_id, str(folder), file_names.MODEL_FOLDER)
+
+
+def _knows_no_models(error: MlflowException) -> bool:
+    """Tell whether a server is older than MLflow 3, and knows models only as files of a run."""
+    return bool(error.error_code == "ENDPOINT_NOT_FOUND")
+
+
+def _send(client: MlflowClient, run: MlflowRun, record: Record, *, folder: Path) -> None:
+    model = _find(client, run.experiment_id, record.attempt) or _create(client, run, record)
     if model.status != _READY:
         client.log_model_artifacts(model.model_id, str(folder))
         _send_description(client, run, model, folder=folder)
@@ -30,7 +47,18 @@ def send(client: MlflowClient, run: MlflowRun, record: Record, *, folder: Path) 
 
 
 def find_logged_model(client: MlflowClient, experiment_id: str, attempt: str) -> LoggedModel | None:
-    """Return the trained model of an attempt, if MLflow has it."""
+    """Return the trained model of an attempt, if MLflow has it other than as files of the run."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _find(client, experiment_id, attempt)
+    except MlflowException as error:
+        if not _knows_no_models(error):
+            raise
+        return None
+
+
+def _find(client: MlflowClient, experiment_id: str, attempt: str) -> LoggedModel | None:
     tagged = f"tags.`{run_data.ATTEMPT_TAG}` = '{attempt}'"
     models = client.search_logged_models([experiment_id], tagged, max_results=1)
     return models[0] if models else None

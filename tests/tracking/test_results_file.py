@@ -9,6 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND
 from support import journals, made_records
 from support.results_folders import enter, folder, move, points, runs
 
@@ -210,3 +213,22 @@ def test_a_trial_that_came_in_half_is_not_done(
     assert Store.open().find_known_runs(ids).finished == {}
     import_results(tmp_path / "results.bench")
     assert len(Store.open().find_known_runs(ids).finished) == 2
+
+
+def test_a_server_that_knows_no_models_of_their_own_is_exported_from_and_imported_into(
+    here: Store, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise MlflowException("API request failed with error code 404", error_code=ENDPOINT_NOT_FOUND)
+
+    monkeypatch.setattr(MlflowClient, "search_logged_models", unknown)
+    first, second = [run.info.run_id for run in runs(here) if run.data.params][:2]
+    here.client.log_text(first, f"artifact_path: {tmp_path}/model", "model/MLmodel")  # as such a server keeps it
+    export_results(tmp_path / "results.bench", artifacts="full")
+    with zipfile.ZipFile(tmp_path / "results.bench", "a") as archive:
+        assert archive.read(f"runs/{first}/artifacts/model/MLmodel") == b"artifact_path: model"
+        archive.writestr(f"runs/{second}/model/MLmodel", "artifact_path: model")
+    there = folder(tmp_path / "there", empty_database, monkeypatch)
+    assert import_results(tmp_path / "results.bench")[:2] == (4, 0)
+    paths = [{item.path for item in there.client.list_artifacts(run.info.run_id)} for run in runs(there)]
+    assert sum("model" in each for each in paths) == 2
