@@ -7,14 +7,17 @@ import io
 import json
 import posixpath
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 
+from benchbench.config.kinds import KINDS
 from benchbench.records.redaction import without_credentials, without_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
 
-_PLUGINS = re.compile(r"^plugins = \[(?:\n.*?^\]|[^\n]*\])", re.MULTILINE | re.DOTALL)
+_TOML_TEXT = re.compile(r'''"""[\s\S]*?"""|\'{3}[\s\S]*?\'{3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*''')
+"""The texts and comments of a TOML file."""
 
 
 def cleaned_json(text: str) -> str:
@@ -41,9 +44,28 @@ def cleaned_predictions(text: str) -> str:
     return table.getvalue()
 
 
-def cleaned_spec(text: str) -> str:
-    """Return a spec as a TOML file without the folders of plugin files; paths that are parameters stay."""
-    return _PLUGINS.sub(lambda plugins: without_paths(plugins[0]), without_credentials(text), count=1)
+def cleaned_toml(text: str) -> str:
+    """Return a spec or a grid file without absolute paths and credentials; paths that are parameters stay."""
+    text = without_credentials(text)
+    try:
+        table = tomllib.loads(text)
+        # Values that trials are selected by may be parameters in an included file.
+        kept = set(_texts([table.get(key) for key in (*KINDS, "compare")]))
+        return _TOML_TEXT.sub(lambda part: part[0] if _is_one_of(kept, part[0]) else without_paths(part[0]), text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return without_paths(text)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _is_one_of(texts: Collection[str], written: str) -> bool:
+    return not written.startswith("#") and tomllib.loads(f"text = {written}")["text"] in texts
 
 
 def cleaned(text: str) -> str:

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchbench.errors import SpecError
 from benchbench.records import damaged_zip, file_names
-from benchbench.records.cleaning import cleaned, cleaned_json, cleaned_predictions, cleaned_spec
+from benchbench.records.cleaning import cleaned, cleaned_json, cleaned_predictions, cleaned_toml
 from benchbench.records.json_adapter import json_adapter
 from benchbench.records.record import Record, RecordError
 
@@ -116,8 +116,8 @@ class Writer:
             self._add(path, target, cleaned_json)
         elif name == file_names.PREDICTIONS:
             self._add(path, target, cleaned_predictions)
-        elif name == file_names.SPEC:
-            self._add(path, target, cleaned_spec)
+        elif name in (file_names.SPEC, file_names.GRID):
+            self._add(path, target, cleaned_toml)
         else:
             self._add(path, target, cleaned if _is_text(path) else None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shutil
 import tracemalloc
@@ -177,6 +178,44 @@ def test_a_spec_travels_with_the_paths_that_are_its_parameters(tmp_path: Path) -
     with zipfile.ZipFile(tmp_path / "one.bench", "w") as archive:
         results_file.Writer(archive).artifact("1", "spec.toml", tmp_path / "spec.toml")
         assert archive.read("runs/1/artifacts/spec.toml").decode() == spec.replace(f"{tmp_path}/", "")
+
+
+GRID_FILE = """
+# Written to /home/ann/results.
+question = "Of the images in '/home/ann/my photos'?"
+plugins = [
+    '/home/ann/[old] plugins/tiny.py', # and more.py
+    "more.py",
+]
+include = ["/home/ann/base.toml"]
+model = { name = "alexnet", weights = { grid = ["/data/w.safetensors", "/data/v.safetensors"] } }
+
+[dataset]
+name = "imagelist"
+files = '*/train/*.png'
+
+[compare]
+baseline = { model.weights = "/data/w.safetensors" }
+
+[[expected]]
+where = { model.weights = "/data/v.safetensors" }
+metric = "test_accuracy"
+value = 0.5
+source = "/home/ann/paper.pdf"
+"""
+
+
+def test_a_grid_file_travels_with_the_paths_that_are_its_parameters(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID_FILE, encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "one.bench", "w") as archive:
+        results_file.Writer(archive).artifact("1", "grid.toml", tmp_path / "grid.toml")
+        cleaned = archive.read("runs/1/artifacts/grid.toml").decode()
+    assert cleaned == re.sub(r"/home/ann/(\[old\] plugins/)?", "", GRID_FILE)
+    assert cleaning.cleaned_toml(cleaned) == cleaned
+
+
+def test_a_grid_file_that_is_no_toml_travels_without_any_path() -> None:
+    assert cleaning.cleaned_toml('plugins = ["/home/ann/tiny.py"') == 'plugins = ["tiny.py"'
 
 
 def test_where_a_model_lay_stays_at_home(tmp_path: Path) -> None:
