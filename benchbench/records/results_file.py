@@ -184,6 +184,11 @@ class Reader:
                 f"{self._path}: {name} {error}", hint=f"benchbench {self.manifest.benchbench} wrote the file"
             ) from error
 
+    def text(self, run_id: str, name: str) -> str | None:
+        """Return a text among the artifacts of a run, or None if it has no such file."""
+        full_name = f"runs/{run_id}/artifacts/{name}"
+        return self._read(full_name).decode(errors="replace") if full_name in self._archive.namelist() else None
+
     def unpack(self, run_id: str, kind: str, folder: Path) -> Path | None:
         """Write the ``artifacts`` or the ``model`` of a run into a folder and return it, or None if it has none."""
         prefix = f"runs/{run_id}/{kind}/"

@@ -7,12 +7,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchbench.records import file_names
+from benchbench.records.cleaning import cleaned_toml
 from benchbench.records.metric_names import FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import grid_runs, logged_models, run_data
 from benchbench.tracking.client import log_in_batches
 from benchbench.tracking.moved_folder import follow_run
-from benchbench.tracking.reading import as_tracking_error
+from benchbench.tracking.reading import ReadableStore, as_tracking_error
+from benchbench.tracking.run_files import artifact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 UNFINISHED_TAG = "benchbench.import"
 """On a run whose import was interrupted; the next import goes on with it."""
 
+_NAMED = (grid_runs.GRID_TAG, grid_runs.FILE_TAG)
+_OF_ONE_GRID = (grid_runs.FOLDER_TAG, grid_runs.DESIGN_TAG)
 _COMPARED = (FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS)
 
 
@@ -51,7 +56,7 @@ def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], 
     with as_tracking_error(f"cannot write to the tracking store {store.tracking_uri}"):
         for done, run in enumerate(runs):
             progress(done, len(runs))
-            existing, parent = _find(store, run), new_ids.get(run.parent, "")
+            existing, parent = _find(store, run, reader), new_ids.get(run.parent, "")
             if existing is not None:
                 _put_below(store, existing, parent)
             if existing is not None and UNFINISHED_TAG not in existing.data.tags and not _went_on(run, existing):
@@ -69,30 +74,37 @@ def _origin(run: ExportedRun) -> str:
     return run.tags.get(run_data.ORIGIN_TAG, run.run_id)
 
 
-def _find(store: Store, run: ExportedRun) -> entities.Run | None:
-    """Return the run if it is in the store: a trial by its attempt, others by their origin, a grid by its file too."""
+def _find(store: Store, run: ExportedRun, reader: Reader) -> entities.Run | None:
+    """Return the run if it is in the store: a trial by its attempt, others by their origin, and a grid that is equal.
+
+    A grid may have run on several machines, each with a part of its trials.
+    """
     if attempt := run.tags.get(run_data.ATTEMPT_TAG):
         queries = [f"tags.`{run_data.ATTEMPT_TAG}` = '{grid_runs.searchable(attempt)}'"]
     else:
         origin = grid_runs.searchable(_origin(run))
         queries = [f"tags.`{run_data.ORIGIN_TAG}` = '{origin}'", f"attributes.run_id = '{origin}'"]
-    if grid_runs.GRID_TAG in run.tags:
-        named = [
-            f"tags.`{tag}` = '{grid_runs.searchable(run.tags.get(tag, ''))}'"
-            for tag in (grid_runs.GRID_TAG, grid_runs.FILE_TAG)
-        ]
-        queries.append(" and ".join(named))
     for query in queries:
         for existing in store.client.search_runs([store.experiment_id], query):
-            if _is_of_same_folder(run, existing):
-                return existing
+            return existing
+    return _find_equal_grid(store, run, reader) if grid_runs.GRID_TAG in run.tags else None
+
+
+def _find_equal_grid(store: Store, run: ExportedRun, reader: Reader) -> entities.Run | None:
+    """Return the run of a grid of the same name, file, folder and design, whose file says the same."""
+    text = reader.text(run.run_id, file_names.GRID)
+    named = [f"tags.`{tag}` = '{grid_runs.searchable(run.tags.get(tag, ''))}'" for tag in _NAMED]
+    for existing in store.client.search_runs([store.experiment_id], " and ".join(named)):
+        is_same = all(run.tags.get(tag) == existing.data.tags.get(tag) for tag in _OF_ONE_GRID)
+        if is_same and text == _grid_text(store, existing):
+            return existing
     return None
 
 
-def _is_of_same_folder(run: ExportedRun, existing: entities.Run) -> bool:
-    """Tell whether two grids of the same name and file may be one: those of two folders are not."""
-    folders = {tags.get(grid_runs.FOLDER_TAG) for tags in (run.tags, existing.data.tags)}
-    return len(folders - {None}) <= 1
+def _grid_text(store: Store, run: entities.Run) -> str | None:
+    """Return the file of a grid as it would be exported, or None for a grid that never ended."""
+    text = artifact_text(ReadableStore(store.client, store.tracking_uri), run, file_names.GRID)
+    return None if text is None else cleaned_toml(text)
 
 
 def _put_below(store: Store, existing: entities.Run, parent: str) -> None:

@@ -6,7 +6,7 @@ import math
 import shutil
 import zipfile
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -16,14 +16,14 @@ from support import journals, made_records
 from support.results_folders import enter, folder, move, points, runs
 
 from benchbench import SpecError, export_results, import_results
+from benchbench.config.design import Design, Designs
 from benchbench.records.claim import Claim
 from benchbench.records.events import Resumed
+from benchbench.records.grid_end import GridEnd
 from benchbench.report import provenance
 from benchbench.tracking import Store
+from benchbench.tracking.grid_runs import designs_of
 from benchbench.tracking.stored_records import load_records
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_what_arrives_is_what_was_there(
@@ -138,6 +138,51 @@ def test_two_grids_of_one_name_in_two_folders_stay_two(
     assert import_results(tmp_path / "results.bench") == (0, 6, ())
     assert move(tmp_path / "there", empty_database, monkeypatch)[:2] == (6, 0)
     assert len([run for run in runs(Store.open()) if run.data.tags.get("benchbench.grid") == "rates"]) == 3
+
+
+def export_grid(store: Store, file: Path, text: str, design: Design | None = None) -> Path:
+    """Run a grid of no trials in the working folder, and export it."""
+    parent = store.open_parent("rates", file=Path("rates.toml"), question="", design=design)
+    GridEnd(store.tracking_uri, parent, "finished", note="", files={"grid.toml": text}).keep()
+    store.close_parents()
+    export_results(file)
+    return file
+
+
+def test_grids_of_one_file_name_are_one_only_if_they_ask_the_same_by_the_same_design(
+    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, many = (Design(tuple(range(number)), (3, number), 2) for number in (5, 9))
+    asked = {
+        "ann": ("epochs = 3", few),
+        "ann's other machine": ("epochs = 3", few),
+        "bob": ("epochs = 3", many),
+        "cid": ("epochs = 5", few),
+    }
+    files = [
+        export_grid(folder(tmp_path / name, empty_database, monkeypatch), tmp_path / f"{name}.bench", *grid)
+        for name, grid in asked.items()
+    ]
+    there = folder(tmp_path / "there", empty_database, monkeypatch)
+    assert [import_results(file)[:2] for file in files] == [(1, 0), (0, 1), (1, 0), (1, 0)]
+    assert [designs_of(run).current for run in runs(there)] == [few, many, few]
+    assert [import_results(file)[:2] for file in files] == [(0, 1)] * 4
+
+
+def test_a_grid_whose_file_was_changed_is_the_one_that_was_imported_before(
+    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = folder(tmp_path / "here", empty_database, monkeypatch)
+    first, second = (Design(tuple(range(number)), (3, number), 2) for number in (5, 9))
+    weeks = [
+        export_grid(here, tmp_path / "week1.bench", "epochs = 3", first),
+        export_grid(here, tmp_path / "week2.bench", "epochs = 5", second),
+    ]
+    there = folder(tmp_path / "there", empty_database, monkeypatch)
+    assert [import_results(file)[:2] for file in weeks] == [(1, 0), (1, 0)]
+    (run,) = runs(there)
+    assert designs_of(run) == Designs(second, (first,))
+    assert there.client.list_artifacts(run.info.run_id)
 
 
 def test_trials_that_came_before_their_grid_had_ended_are_put_below_it(
