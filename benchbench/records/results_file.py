@@ -2,7 +2,7 @@
 
 ::
 
-    manifest.json                    format, and the runs without their metrics and files
+    manifest.json                    format, the runs without their metrics and files, and looks at comparisons
     runs/<run id>/metrics.json       every point of every metric
     runs/<run id>/artifacts/...      the files that the run keeps
     runs/<run id>/model/...          its trained model, if that was asked for
@@ -86,12 +86,16 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a results file has, and who wrote it."""
+    """What a results file has, and who wrote it.
+
+    ``looks`` are the numbers of trials at which comparisons were looked at, by comparison and test.
+    """
 
     format: int = FORMAT
     benchbench: str
     experiment: str
     runs: tuple[Run, ...]
+    looks: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
 
 @cache

@@ -18,6 +18,7 @@ from benchbench.records.redaction import has_paths, without_credentials, without
 from benchbench.tracking import grid_runs, run_data, timing_runs
 from benchbench.tracking.experiments import check_files, find_experiment
 from benchbench.tracking.logged_models import find_logged_model
+from benchbench.tracking.look_history import LookHistory
 from benchbench.tracking.moved_folder import current_address
 from benchbench.tracking.reading import reading, search
 from benchbench.tracking.stored_records import record_of
@@ -80,9 +81,7 @@ def export_runs(
                 num_without_record += not _write_run(store, run, writer, level)
             if num_without_record == sum(run_data.ATTEMPT_TAG in run.data.tags for run in ended):
                 check_files(store.tracking_uri, mlflow_experiment)
-            version = importlib.metadata.version("benchbench")
-            described = tuple(_described(run, {one.info.run_id for one in ended}) for run in ended)
-            writer.manifest(results_file.Manifest(benchbench=version, experiment=experiment, runs=described))
+            writer.manifest(_manifest(store, mlflow_experiment, ended))
     return _summary(ended, num_running=len(chosen) - len(ended), num_without_record=num_without_record)
 
 
@@ -117,6 +116,18 @@ def _chosen(runs: list[entities.Run], run_ids: Collection[str]) -> list[entities
     return [
         run for run in runs if run.info.run_id in named | parents or run.data.tags.get(run_data.PARENT_TAG, "") in named
     ]
+
+
+def _manifest(
+    store: ReadableStore, experiment: entities.Experiment, runs: Collection[entities.Run]
+) -> results_file.Manifest:
+    exported = {run.info.run_id for run in runs}
+    return results_file.Manifest(
+        benchbench=importlib.metadata.version("benchbench"),
+        experiment=experiment.name,
+        runs=tuple(_described(run, exported) for run in runs),
+        looks=LookHistory(store.client, experiment.experiment_id).all_looks(),
+    )
 
 
 def _described(run: entities.Run, exported: set[str]) -> results_file.Run:

@@ -13,6 +13,7 @@ from benchbench.records.metric_names import FINAL_TRAIN_LOSS, TEST_ACCURACY, TES
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import grid_runs, logged_models, run_data
 from benchbench.tracking.client import log_in_batches
+from benchbench.tracking.look_history import LookHistory
 from benchbench.tracking.moved_folder import follow_run
 from benchbench.tracking.reading import ReadableStore, as_tracking_error
 from benchbench.tracking.run_files import artifact_text
@@ -54,6 +55,7 @@ def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], 
     new_ids: dict[str, str] = {}
     num_new, clashes = 0, []
     with as_tracking_error(f"cannot write to the tracking store {store.tracking_uri}"):
+        LookHistory(store.client, store.experiment_id).add_looks(reader.manifest.looks)
         for done, run in enumerate(runs):
             progress(done, len(runs))
             existing, parent = _find(store, run, reader), new_ids.get(run.parent, "")

@@ -20,6 +20,9 @@ DIGITS = 12
 MAX_CHARACTERS = 5_000
 """Of an experiment's tag, mlflow/utils/validation.py."""
 
+Looks = dict[str, list[int]]
+"""The number of trials at each look, oldest first, by test."""
+
 _ALL = ""
 """Stands for all tests, of a comparison with too many for a tag."""
 
@@ -40,16 +43,14 @@ class LookHistory:
         """
         with as_tracking_error("cannot remember how often this comparison was looked at"):
             before = self._recorded(comparison_key)
-            now: dict[str, list[int]] = {}
+            now: Looks = {}
             for test, number in num_trials.items():
                 past = before.get(_short(test), before.get(_ALL, []))
                 now[_short(test)] = [*past, number] if not past or number > past[-1] else past
-            looks = before | now
-            if len(_text(looks)) > MAX_CHARACTERS:
-                looks = {_ALL: max(looks.values(), key=_newest)}
+            looks = _fitted(before | now)
             if looks != before:
                 self.client.set_experiment_tag(self.experiment_id, _tag(comparison_key), _text(looks))
-        return max(now.values(), key=_newest, default=[])
+        return _most(now)
 
     def recorded_looks(self, comparison_key: str, tests: Iterable[str]) -> list[int]:
         """Return the looks at some tests, without recording one; raises the same."""
@@ -57,10 +58,22 @@ class LookHistory:
             before = self._recorded(comparison_key)
         return max((before.get(_short(test), before.get(_ALL, [])) for test in tests), key=_newest, default=[])
 
-    def _recorded(self, comparison_key: str) -> dict[str, list[int]]:
+    def all_looks(self) -> dict[str, Looks]:
+        """Return the looks at every comparison, by its key in the tags."""
         tags = self.client.get_experiment(self.experiment_id).tags
-        looks: dict[str, list[int]] = json.loads(tags.get(_tag(comparison_key), "{}"))
-        return looks
+        return {tag.removeprefix(LOOKS_TAG): json.loads(tags[tag]) for tag in tags if tag.startswith(LOOKS_TAG)}
+
+    def add_looks(self, looks: Mapping[str, Looks]) -> None:
+        """Add those that were taken elsewhere: what either history has counts, once."""
+        before = self.all_looks()
+        for key, others in looks.items():
+            ours = before.get(key, {})
+            both = _fitted(_united(ours, others))
+            if both != ours:
+                self.client.set_experiment_tag(self.experiment_id, f"{LOOKS_TAG}{key}", _text(both))
+
+    def _recorded(self, comparison_key: str) -> Looks:
+        return self.all_looks().get(_short(comparison_key), {})
 
 
 @contextmanager
@@ -68,6 +81,22 @@ def open_look_history(experiment: str) -> Iterator[LookHistory]:
     """Open the history of an experiment's looks."""
     with looking_up(experiment) as (client, experiment_id):
         yield LookHistory(client, experiment_id)
+
+
+def _united(one: Looks, other: Looks) -> Looks:
+    if _ALL in one or _ALL in other:
+        one, other = ({_ALL: _most(looks)} for looks in (one, other))
+    return {test: sorted({*one.get(test, []), *other.get(test, [])}) for test in one | other}
+
+
+def _fitted(looks: Looks) -> Looks:
+    """Return what a tag has room for."""
+    return looks if len(_text(looks)) <= MAX_CHARACTERS else {_ALL: _most(looks)}
+
+
+def _most(looks: Looks) -> list[int]:
+    """Return those at the test that was looked at most often."""
+    return max(looks.values(), key=_newest, default=[])
 
 
 def _newest(looks: list[int]) -> tuple[int, ...]:
@@ -79,7 +108,7 @@ def _tag(comparison_key: str) -> str:
     return f"{LOOKS_TAG}{_short(comparison_key)}"
 
 
-def _text(looks: Mapping[str, list[int]]) -> str:
+def _text(looks: Looks) -> str:
     return json.dumps(looks, separators=(",", ":"))
 
 

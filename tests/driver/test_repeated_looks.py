@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from support import journals
 from support.made_records import events, spec
+from support.results_folders import folder
 from support.stores import Filler
 
+from benchbench import export_results, import_results
 from benchbench.compare.formatting import caption
 from benchbench.config.design import Design
 from benchbench.driver.compare import compare
@@ -81,6 +83,21 @@ def test_looking_at_the_same_trials_again_is_no_new_look(store: Store) -> None:
     run_seeds(store, range(3))
     assert [compare().confidence for _ in range(3)] == [0.95] * 3
     assert compare(metrics=["train_seconds"]).confidence == 0.95
+
+
+def test_looks_travel_with_their_trials(
+    store: Store, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_seeds(store, range(3))
+    compare()
+    run_seeds(store, range(3, 5))
+    compare()
+    export_results("results.bench")
+    there = folder(tmp_path / "there", empty_database, monkeypatch)
+    import_results("../results.bench")
+    assert compare().confidence == pytest.approx(0.975)
+    run_seeds(there, [5])
+    assert warnings_of_looks(compare()) == ["look 3 at this comparison, after looks at 6, 10 trials"]
 
 
 def test_without_a_verdict_there_was_no_look(store: Store) -> None:
