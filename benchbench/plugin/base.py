@@ -42,6 +42,7 @@ class Plugin(BaseModel):
     that finished with an older revision then no longer count as done.
 
     Numbers must be finite. A parameter that may be infinite says so: ``param(..., allow_inf_nan=True)``.
+    In specs and records, such a number is the text ``inf``, ``-inf`` or ``nan``.
     """
 
     model_config = ConfigDict(

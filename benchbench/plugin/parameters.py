@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
 
+_NOT_FINITE = ("inf", "-inf", "nan")
+"""What JSON has no numbers for; TOML and Python write them so."""
+
 _SCALARS = (bool, int, float)
 _TEXT_OR_SCALAR = (*_SCALARS, str, type(None))
 
@@ -52,13 +55,26 @@ def from_json(cls: type[AnyPlugin], params: Mapping[str, JsonValue]) -> AnyPlugi
 
     The parameters go through JSON, in which a tuple is written as a list.
     """
-    return cls.model_validate_json(json.dumps(_with_none(cls, params)), strict=True)
+    values = _with_none(cls, params)
+    numbers = {key: float(text) for key, text in _not_finite(cls, values).items()}
+    return cls.model_validate_json(json.dumps(values | numbers), strict=True)
 
 
 def to_json(config: Plugin) -> dict[str, JsonValue]:
-    """Return the parameters as plain data, in which values that are equal look the same: -0.0 is written 0.0."""
+    """Return the parameters as plain data, in which values that are equal look the same: -0.0 is written 0.0.
+
+    Numbers that are not finite, which JSON does not have, are the texts ``inf``, ``-inf`` and ``nan``.
+    """
     params: dict[str, JsonValue] = _without_negative_zero(config.model_dump(mode="json"))
-    return params
+    return params | _not_finite(type(config), params)
+
+
+def _not_finite(cls: type[Plugin], values: Mapping[str, Any]) -> dict[str, str]:
+    """Return those parameters, as texts, that are numbers and not finite; a parameter that may be a text has none."""
+    fields = cls.model_fields
+    types = {key: union_members(fields[key].annotation) for key in values if key in fields}
+    numbers = [key for key in types if float in types[key] and str not in types[key]]
+    return {key: text for key in numbers if (text := str(values[key])) in _NOT_FINITE}
 
 
 def _without_negative_zero(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import journals
 
 import benchbench as bb
 from benchbench.config.axes import expand
@@ -18,6 +19,8 @@ from benchbench.config.kinds import KINDS
 from benchbench.config.spec import Draft, PluginDraft, Spec, parse_setting, read_settings
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
+from benchbench.records.events import Started, event_from_json, event_to_json
+from benchbench.records.record import Record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -245,13 +248,26 @@ def test_numbers_that_end_in_nan_are_refused_by_name_before_training(
         REGISTRY.resolve(written)
 
 
-def test_a_parameter_may_allow_infinity() -> None:
+def test_a_parameter_may_be_infinite_and_its_trial_is_the_same_wherever_it_is_written() -> None:
     class Open(bb.Scheduler, name="open"):
         limit: float = bb.param(math.inf, "may be infinite", allow_inf_nan=True)
 
+        floor: float | None = bb.param(None, "may be infinite or none", allow_inf_nan=True)
+
     REGISTRY.plugins["scheduler", "open"] = Open
-    plain = {"model": "alexnet", "dataset": "digits", "scheduler": "open"}
-    assert resolve(plain).scheduler.params == {"warmup_epochs": 0.0, "limit": math.inf}
+    plain = {"model": "alexnet", "dataset": "digits"}
+    spec = resolve(plain | {"scheduler": {"name": "open", "floor": -math.inf}})
+    assert spec.scheduler.params == {"warmup_epochs": 0.0, "limit": "inf", "floor": "-inf"}
+    plugin = REGISTRY.create("scheduler", spec.scheduler)
+    assert (plugin.limit, plugin.floor) == (math.inf, -math.inf)  # type: ignore[attr-defined]
+    assert resolve(tomllib.loads(spec.to_toml())) == spec
+    typed = Draft.from_toml(plain | {"scheduler": "open"}).with_texts({"scheduler": {"floor": "-inf"}})
+    assert REGISTRY.resolve(typed) == spec
+    started = replace(journals.started(), spec=spec)
+    back = event_from_json(event_to_json(started))
+    assert isinstance(back, Started)
+    assert back.spec.id == spec.id
+    assert Record.from_json(Record.of([started]).to_json()).spec.id == spec.id
 
 
 def test_plugin_files_are_not_part_of_the_id() -> None:
