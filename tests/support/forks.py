@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from select import select
 from typing import TYPE_CHECKING, Any
@@ -104,6 +106,8 @@ def _serve() -> None:
     """Fork for each request, and tell the pid of the fork and then its exit code; ends in a fork or without input."""
     for name in PRELOADED.split():
         __import__(name)
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy all of its memory
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
@@ -132,13 +136,32 @@ def _become(request: dict[str, Any]) -> None:
     sys.path[0:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
-if __name__ == "__main__":
-    _serve()
+def _exit_code() -> int:
+    """Run the call, and return its exit code; raises what Python would show."""
     from benchbench.cli.main import main
 
     try:
         main()
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        return end.code or 0
     finally:
         if sys.argv[1:2] in WITHOUT_TORCH and "torch" in sys.modules:
             print("the driver has imported torch", file=sys.stderr, flush=True)
             os._exit(99)
+    return 0
+
+
+def _end(code: int) -> None:
+    """End as Python does, except that memory is not freed object by object, which would copy it."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve()
+    _end(_exit_code())
