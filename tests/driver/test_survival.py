@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,14 +16,13 @@ from support.commands import Bench, workers
 from support.paths import PLUGINS
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
     from benchbench.records.journal import Journal
 
 pytestmark = pytest.mark.slow
-EPOCHS = 30
+EPOCHS = 12
 RUN = ("run", "dropout", "digits", "--plugins", PLUGINS / "dropout.py", "--batch-size", 100, "--epochs", EPOCHS)
 RUN += ("--set", "optimizer.lr=0.003", "--checkpoint-every", 0, "--keep-checkpoints")
 GRID = f"""
@@ -112,18 +112,24 @@ def insist(bench: Bench, command: tuple[object, ...], strikes: list[Moment]) -> 
     """Give the command again and again, killed at each of the moments, until it finishes; return what happened."""
     waiting, history = list(strikes), []
     for _ in range(MAX_CALLS):
-        process = bench.start(*command)
-        moment = waiting.pop(0) if waiting else None
-        if moment is not None:
-            hit = moment.strike(bench, process)
-            history.append(f"{moment}: {'hit' if hit else 'missed'}")
-        _, errors = process.communicate(timeout=300)
-        history.append(f"exit {process.returncode} {errors[-500:]}")
-        assert "Traceback" not in errors, history
-        if process.returncode == 0 or (command[0] == "run" and is_over(bench)):
+        done = struck(bench, command, waiting.pop(0), history) if waiting else bench(*command)
+        history.append(f"exit {done.returncode} {done.stderr[-500:]}")
+        assert "Traceback" not in done.stderr, history
+        if done.returncode == 0 or (command[0] == "run" and is_over(bench)):
             assert any(line.endswith(": hit") for line in history), history
             return history
     pytest.fail("\n".join(["never finished", *history]))
+
+
+def struck(
+    bench: Bench, command: tuple[object, ...], moment: Moment, history: list[str]
+) -> subprocess.CompletedProcess[str]:
+    """Give the command and kill it at a moment, which is added to what happened."""
+    process = bench.start(*command)
+    hit = moment.strike(bench, process)
+    history.append(f"{moment}: {'hit' if hit else 'missed'}")
+    output, errors = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def is_over(bench: Bench) -> bool:
