@@ -35,7 +35,7 @@ seeds = [0, 1, 2]
 plugins = ["{PLUGINS / "dots.py"}"]
 """
 COMMAND = ("grid", "grid.toml")
-RUN = ("run", "line", "dots", "--plugins", PLUGINS / "dots.py", "--batch-size", 20, "--epochs", 40)
+RUN = ("run", "line", "dots", "--plugins", PLUGINS / "dots.py", "--batch-size", 20, "--epochs", 20)
 RUN += ("--set", "model.pause=0.05", "--checkpoint-every", 0, "--keep-checkpoints", "--artifacts", "none")
 
 
@@ -111,7 +111,7 @@ def test_what_a_server_that_stays_away_did_not_get_is_sent_by_the_next_command(s
         listed = served("runs", "list")
         assert listed.returncode == 0, listed.stderr
         assert_all_arrived_once(served, num_trials=3)
-        assert "3 trials: 3 done" in served(*COMMAND).stdout
+        assert "3 trials: 3 done" in served(*COMMAND, "--artifacts", "none").stdout
         assert len(served.runs()) == 3
         assert [run.info.status for run in served.parents()] == ["FINISHED"]
 
@@ -152,7 +152,7 @@ def test_a_checkpoint_that_finds_the_disk_full_leaves_the_last_good_one_to_go_on
     assert f"interrupted after epoch {num_epochs + 1}: resuming it" in again.stdout
     (run,) = bench.runs()
     assert run.info.status == "FINISHED"
-    assert [step for key, step, _ in bench.points(run) if key == "train_loss"] == list(range(1, 41))
+    assert [step for key, step, _ in bench.points(run) if key == "train_loss"] == list(range(1, 21))
 
 
 def test_a_journal_that_finds_the_disk_full_is_told_in_one_line_and_goes_on_later(bench: Bench) -> None:
@@ -167,4 +167,4 @@ def test_a_journal_that_finds_the_disk_full_is_told_in_one_line_and_goes_on_late
     assert again.returncode == 0, again.stderr
     (run,) = bench.runs()
     assert run.info.status == "FINISHED"
-    assert [step for key, step, _ in bench.points(run) if key == "train_loss"] == list(range(1, 41))
+    assert [step for key, step, _ in bench.points(run) if key == "train_loss"] == list(range(1, 21))
