@@ -80,7 +80,7 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def cache(_shared: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache folder for all tests of a module, so that only the first fills it."""
-    return shared.share_catalogs(tmp_path_factory.mktemp("cache"))
+    return shared.share_caches(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 from mlflow import MlflowClient
 from support import forks
-from support.shared import share_catalogs
+from support.shared import share_caches
 
 from benchbench.records.journal import Journal
 
@@ -52,7 +52,7 @@ class Bench:
 
     @property
     def _environment(self) -> dict[str, str]:
-        ours = {"BENCH_CACHE": str(share_catalogs(self.cache)), "BENCH_STATE": str(self.folder / ".bench")}
+        ours = {"BENCH_CACHE": str(share_caches(self.cache)), "BENCH_STATE": str(self.folder / ".bench")}
         return os.environ | ours | self.variables
 
     def write(self, name: str, text: str) -> Path:

@@ -25,3 +25,12 @@ def share_catalogs(cache: Path) -> Path:
     with suppress(FileExistsError):
         (cache / "catalog").symlink_to(shared_folder("catalogs"))
     return cache
+
+
+def share_caches(cache: Path) -> Path:
+    """Let a cache folder use the catalogs of all tests and their decoded images of ``digits``, and return it."""
+    share_catalogs(cache)
+    (cache / "decoded").mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        (cache / "decoded" / "digits").symlink_to(shared_folder("digits"))
+    return cache

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("one_cache")
 HAS_NEW_NAMES = hasattr(torch.backends, "fp32_precision")
 needs_new_names = pytest.mark.skipif(not HAS_NEW_NAMES, reason="this torch has no fp32_precision")
 
