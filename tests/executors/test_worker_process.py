@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from benchbench.protocol.messages import Answer
     from benchbench.records.journal import Journal
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_cache")]
 FILES = [str(PLUGINS / name) for name in ("tiny.py", "processes.py", "unruly.py")]
 SHIPPED = ("digits", "flip", "no_augmentation", "cross_entropy", "sgd", "constant")
 NEEDED = [*(f"benchbench:{name}" for name in SHIPPED), *FILES]
@@ -61,18 +61,10 @@ def jobs(executor: LocalExecutor, folder: Path, **table: Any) -> deque[TrialJob]
     )
 
 
-@pytest.mark.parametrize("way", ["fork", "spawn", "pool", "loader"])
-def test_a_dataset_may_read_its_images_in_processes_of_its_own(
-    executor: LocalExecutor, tmp_path: Path, way: str
-) -> None:
-    *_, (_, last) = executor.run(jobs(executor, tmp_path, dataset={"name": "processes", "way": way}))
-    assert isinstance(last, Finished)
-
-
-def test_bench_run_takes_a_dataset_with_a_data_loader(bench: Bench, tmp_path: Path) -> None:
-    plugins = [word for file in FILES for word in ("--plugins", file)]
-    done = bench("run", "tiny", "processes", *plugins, "--set", "dataset.way=loader", "--epochs", 1, "--data", tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_a_dataset_may_read_its_images_in_processes_of_its_own(executor: LocalExecutor, tmp_path: Path) -> None:
+    for way in ("fork", "spawn", "pool", "loader"):
+        *_, (_, last) = executor.run(jobs(executor, tmp_path / way, dataset={"name": "processes", "way": way}))
+        assert isinstance(last, Finished), way
 
 
 def test_ctrl_c_ends_a_load_that_hangs_with_all_of_its_processes(bench: Bench, tmp_path: Path) -> None:
