@@ -108,7 +108,7 @@ def test_more_steps_than_an_epoch_has_are_refused_with_its_number(registry: Regi
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_a_warning_and_no_end(registry: Registry, tmp_path: Path) -> None:
     specs = variants(registry, model={"name": "unruly", "vice": "nan"})
-    said = timing(registry, tmp_path, job_of(specs, steps=5))
+    said = timing(registry, tmp_path, job_of(specs, rounds=1, steps=5))
     assert not any(each.is_finite for event in said if isinstance(event, Round) for each in event.measurements)
 
 
@@ -163,7 +163,7 @@ def test_what_an_epoch_does_once_is_not_scaled_with_the_steps(
 
     monkeypatch.setattr(Batches, "shuffled", slowly)
     monkeypatch.setattr("benchbench.worker.timing.train_epoch", lambda *_, **__: SimpleNamespace(loss=0.0))
-    said = timing(registry, tmp_path, job_of(variants(registry), steps=1))
+    said = timing(registry, tmp_path, job_of(variants(registry), rounds=1, steps=1))
     measured = [each.epoch_seconds for event in said if isinstance(event, Round) for each in event.measurements]
     # An epoch has 45 steps, so that half a second is 22 if it is scaled.
     assert all(0.5 <= seconds < 10 for seconds in measured)
