@@ -54,7 +54,7 @@ def test_the_dataset_keeps_the_promises_of_all_datasets(images: dict[str, bytes]
 
 
 def assert_same(found: Splits, expected: Splits) -> None:
-    assert digest(found) == digest(expected)
+    assert found.class_names == expected.class_names
     for (_, mine), (_, other) in zip(found.items(), expected.items(), strict=True):
         assert mine.names == other.names
         assert torch.equal(mine.images, other.images)
