@@ -62,9 +62,10 @@ def cached_folder(hub_cache: Path, architecture: str) -> Path:
 
 
 @pytest.mark.slow
-def test_weights_in_the_cache_need_no_network(hub_cache: Path) -> None:
+def test_weights_in_the_cache_need_no_network(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import timm
 
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # the hub's client waits between its attempts
     original = timm.create_model("resnet18")
     torch.save(original.state_dict(), cached_folder(hub_cache, "resnet18") / "pytorch_model.bin")
     network = ResNet(pretrained=True).build(DATA)
