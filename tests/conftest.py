@@ -54,9 +54,10 @@ def _no_telemetry() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """All tests of all processes of pytest-xdist have one folder for what is made once."""
+    """All tests of all processes of pytest-xdist, and of those they start, have one folder for what is made once."""
     base = tmp_path_factory.getbasetemp()
-    os.environ[shared.VARIABLE] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared")
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    os.environ.setdefault(shared.VARIABLE, str(folder))
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,9 @@ from benchbench_plugins.alexnet import AlexNet
 from benchbench_plugins.digits import Digits
 from benchbench_plugins.sgd import SGD
 from benchbench_plugins.timm_models import Timm
+from filelock import FileLock
 from support.counters import LoneCounter
+from support.shared import shared_folder
 from support.training import BATCH_SIZE, CPU, PREPROCESSING, batches, learner, make_images
 from torch import nn
 from torch.nn import functional as F
@@ -32,6 +34,33 @@ from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import Preprocessing, epoch_seed
 from benchbench.worker.splits import TensorSplit
 from benchbench.worker.train import train_epoch
+
+
+def computed_once(name: str, compute: Callable[[], Any]) -> Any:
+    """Return what the first process computed that asked for it: double precision is slow.
+
+    Processes with other instruction sets compare with the same numbers, from the same weights and images.
+    """
+    path = shared_folder("references") / f"{name}.pt"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            torch.save(compute(), path)
+    return torch.load(path, weights_only=True)
+
+
+def first_weights(name: str, build: Callable[[], nn.Module]) -> nn.Module:
+    """Return a network that begins with the same weights in all processes."""
+    torch.manual_seed(0)
+    model = build()
+    model.load_state_dict(computed_once(f"{name}, first weights", model.state_dict))
+    return model
+
+
+def trained_exactly(model: nn.Module, theirs: Callable[..., Any], split: TensorSplit, **options: Any) -> dict[str, Any]:
+    """Return the state of a network after it was trained by hand in double precision."""
+    exact = copy.deepcopy(model).double()
+    plain_loop(exact, theirs(exact.parameters()), split, seed=5, **options)
+    return exact.state_dict()
 
 
 def relative_difference(left: torch.Tensor, right: torch.Tensor) -> float:
@@ -142,66 +171,72 @@ def test_twenty_steps_equal_a_loop_written_by_hand(
 
 
 EXACT_CASES = pytest.mark.parametrize(
-    ("build", "border", "batch_size"),
-    [(lambda: AlexNet(dropout=0.0).build(DataSpec(3, 150, 10)), 43, 12), (deep_model, 0, 4)],
+    ("name", "build", "border", "batch_size"),
+    [("paper", lambda: AlexNet(dropout=0.0).build(DataSpec(3, 150, 10)), 43, 12), ("deep", deep_model, 0, 4)],
     ids=["the paper's trial", "many channels"],
 )
+
+
+def precise_step(case: Case, images: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
+    """Return a batch with what a step computes of it in double precision."""
+    values = Proof(case, images, labels, seed=0)._precise(accelerate(CPU, "fp32")).values
+    return {"images": images, "labels": labels, "values": values}
 
 
 @pytest.mark.slow
 @EXACT_CASES
 def test_gradients_of_a_usual_batch_are_as_exact_as_those_by_hand(
-    build: Callable[[], nn.Module], border: int, batch_size: int
+    name: str, build: Callable[[], nn.Module], border: int, batch_size: int
 ) -> None:
     """The usual batch is the median of nine: in some, a rounding of ours or of torch's tips a ReLU or a maximum."""
     split = make_images(9 * batch_size, size=64)
-    torch.manual_seed(0)
-    model = build()
+    model = first_weights(name, build)
     train = batches(split, replace(PREPROCESSING, image_size=64 + 2 * border), batch_size=batch_size)
     case = Case(model, SGD().build(model), batch_size, train.window)
     acceleration = accelerate(CPU, "fp32").fitted(case)
     errors = defaultdict(list)
-    for images, labels in train.shuffled(seed=5, epoch=1):
-        proof = Proof(case, images, labels, seed=0)
+    for number, (images, labels) in enumerate(train.shuffled(seed=5, epoch=1)):
+        precise = computed_once(f"{name}, batch {number}", partial(precise_step, case, images, labels))
+        proof = Proof(case, precise["images"], precise["labels"], seed=0)
         ours, usual = proof._pass(acceleration), proof._pass(replace(acceleration, levers=()))
-        for name, right in proof._precise(acceleration).values.items():
-            values = (ours.values[name].double(), usual.values[name].double())
-            errors[name].append([relative_difference(value, right) for value in values])
+        for value, right in precise["values"].items():
+            both = (ours.values[value].double(), usual.values[value].double())
+            errors[value].append([relative_difference(one, right) for one in both])
     assert {"loss", "output in eval mode"} < errors.keys()
-    for name, pairs in errors.items():
+    for value, pairs in errors.items():
         our_error, usual_error = np.median(pairs, axis=0)
-        assert our_error <= max(2 * usual_error, 1e-7), name
+        assert our_error <= max(2 * usual_error, 1e-7), value
 
 
 @pytest.mark.slow
 @EXACT_CASES
 def test_twenty_steps_are_as_exact_as_those_of_a_loop_written_by_hand(
-    build: Callable[[], nn.Module], border: int, batch_size: int
+    name: str, build: Callable[[], nn.Module], border: int, batch_size: int
 ) -> None:
     """All weights together: a maximum that tips in one step, in torch's loop too, moves a few of them far."""
     split = make_images(20 * batch_size, size=64)
-    torch.manual_seed(0)
-    model = build()
-    twin, exact = copy.deepcopy(model), copy.deepcopy(model).double()
+    model = first_weights(name, build)
+    twin = copy.deepcopy(model)
+    sgd = partial(torch.optim.SGD, lr=0.001, momentum=0.9)
+    by_hand = {"border": border, "batch_size": batch_size}
+    exact = computed_once(f"{name}, trained", lambda: trained_exactly(twin, sgd, split, **by_hand))
     train = batches(split, replace(PREPROCESSING, image_size=64 + 2 * border), batch_size=batch_size)
     target = learner(model, SGD(), batch_size=batch_size, window=train.window)
     assert (target.acceleration.facts()["border"] == "torch") == (border == 0)
     train_epoch(target, train.shuffled(seed=5, epoch=1), heartbeat=LoneCounter())
-    for other in (twin, exact):
-        sgd = torch.optim.SGD(other.parameters(), lr=0.001, momentum=0.9)
-        plain_loop(other, sgd, split, seed=5, border=border, batch_size=batch_size)
+    plain_loop(twin, sgd(twin.parameters()), split, seed=5, **by_hand)
     right = all_weights(exact)
-    usual = relative_difference(all_weights(twin), right)
-    assert relative_difference(all_weights(model), right) <= max(2 * usual, BOUNDS["fp32"])
+    usual = relative_difference(all_weights(twin.state_dict()), right)
+    assert relative_difference(all_weights(model.state_dict()), right) <= max(2 * usual, BOUNDS["fp32"])
     if build is deep_model:  # it has neither maxima nor ReLUs that could tip
-        for name, value in exact.state_dict().items():
-            errors = [relative_difference(other.state_dict()[name].double(), value) for other in (model, twin)]
-            assert errors[0] <= max(2 * errors[1], 1e-7), name
+        for weight, value in exact.items():
+            errors = [relative_difference(other.state_dict()[weight].double(), value) for other in (model, twin)]
+            assert errors[0] <= max(2 * errors[1], 1e-7), weight
 
 
-def all_weights(model: nn.Module) -> torch.Tensor:
+def all_weights(state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Return the state of a model as one float64 vector."""
-    return torch.cat([value.double().flatten() for value in model.state_dict().values()])
+    return torch.cat([value.double().flatten() for value in state.values()])
 
 
 @pytest.mark.slow
@@ -256,12 +291,12 @@ def test_the_loss_curve_in_bf16_stays_in_a_band_of_that_in_fp32() -> None:
 @pytest.mark.slow
 def test_twenty_steps_of_adam_are_as_exact_as_those_of_a_loop_written_by_hand() -> None:
     """Adam makes whole steps of roundings near zero, so that both are compared with double precision."""
-    build = partial(wide_model, dropout=0.0)
-    model, twin = train_both(build, Adam(lr=0.0001), partial(torch.optim.Adam, lr=0.0001))
-    torch.manual_seed(0)
-    exact = build().double()
-    plain_loop(exact, torch.optim.Adam(exact.parameters(), lr=0.0001), make_images(20 * BATCH_SIZE - 1), seed=5)
-    for name, right in exact.state_dict().items():
+    build = partial(first_weights, "wide", partial(wide_model, dropout=0.0))
+    adam = partial(torch.optim.Adam, lr=0.0001)
+    model, twin = train_both(build, Adam(lr=0.0001), adam)
+    split = make_images(20 * BATCH_SIZE - 1)
+    exact = computed_once("wide, trained", lambda: trained_exactly(build(), adam, split))
+    for name, right in exact.items():
         usual = relative_difference(twin.state_dict()[name].double(), right)
         assert relative_difference(model.state_dict()[name].double(), right) <= max(2 * usual, 1e-7), name
 
