@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
-from support import commands
+from support import commands, forks
 from support.gradients import has_gradient_at_zero
 from support.pages import PAGES, TEXTS, Block, blocks, outside_blocks
 from support.paths import REPOSITORY
@@ -83,6 +83,13 @@ def call(*words: str, folder: Path, **environment: str) -> subprocess.CompletedP
 
 def bench(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return commands.call(*words, folder=folder, environment=environment_in(folder) | environment)
+
+
+def run_script(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    words, environment = (sys.executable, "-c", text), environment_in(folder)
+    if forks.fits(environment):
+        return forks.call(words, folder=folder, environment=environment, timeout_seconds=300)
+    return call(*words, folder=folder)
 
 
 def environment_in(folder: Path) -> dict[str, str]:
@@ -154,7 +161,7 @@ def test_every_example_of_a_test_passes(block: Block) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", SCRIPTS, ids=of_page)
 def test_every_other_example_runs_after_a_trial(block: Block, trained: Path) -> None:
-    done = call(sys.executable, "-c", block.text, folder=trained)
+    done = run_script(block.text, trained)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

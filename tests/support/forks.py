@@ -52,7 +52,10 @@ def fits(environment: Mapping[str, str]) -> bool:
 def call(
     arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], timeout_seconds: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a call of ``bench``, whose first argument is the program, in a fork, and wait for its end."""
+    """Run a call of ``bench``, whose first argument is the program, in a fork, and wait for its end.
+
+    With ``-c`` as the second argument, the third is a script, as for Python.
+    """
     with tempfile.TemporaryDirectory() as name:
         output, errors = Path(name, "stdout"), Path(name, "stderr")
         request = {
@@ -141,7 +144,10 @@ def _exit_code() -> int:
     from benchbench.cli.main import main
 
     try:
-        main()
+        if sys.argv[1:2] == ["-c"]:  # a script, as Python runs it
+            exec(compile(sys.argv[2], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own
+        else:
+            main()
     except SystemExit as end:
         if not isinstance(end.code, int | None):
             raise
