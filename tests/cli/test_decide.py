@@ -59,7 +59,9 @@ def test_a_grid_adds_seeds_where_it_must_and_goes_on_after_an_interruption(bench
     bench.write("grid.toml", GRID)
     command = ("grid", "grid.toml", *TINY, "--artifacts", "none")
 
-    dry = json.loads(bench(*command, "--dry-run", "--json").stdout)
+    told = bench(*command, "--dry-run", "--json")
+    assert "next: " not in told.stderr
+    dry = json.loads(told.stdout)
     assert len(dry["trials"]) == 15
     assert dry["decide"]["looks"] == [4, 5]
     assert sum(dry["decide"]["levels"]) == pytest.approx(0.05)

@@ -1,8 +1,7 @@
-"""Commands end by naming one that can come next, unless their output is for a machine."""
+"""Commands end by naming one that can come next."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -59,12 +58,6 @@ COMMANDS = {
     "import results.bench": "bench compare rates",
     "import results.bench --experiment other": "bench compare other",
 }
-WITH_JSON = (
-    "report rates -o rates.html",
-    "predict RUN new.png --experiment rates",
-    "grid longer.toml --dry-run --plugins TINY",
-    "import results.bench",
-)
 
 
 def words(command: str, run_id: str) -> list[str]:
@@ -77,12 +70,3 @@ def test_commands_end_by_naming_the_next_one(bench: Bench, run_id: str, command:
     done = bench(*words(command, run_id))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"next: {expected}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", WITH_JSON)
-def test_json_is_followed_by_nothing(bench: Bench, run_id: str, command: str) -> None:
-    done = bench(*words(command, run_id), "--json")
-    assert done.returncode == 0, done.stderr
-    assert "next: " not in done.stdout + done.stderr
-    json.loads(done.stdout)
