@@ -67,6 +67,7 @@ def test_every_file_that_the_architecture_page_names_exists() -> None:
     assert not {name for name in named if not (HOUSE / name).exists() and not (REPOSITORY / name).exists()}
 
 
+@pytest.mark.slow
 def test_the_drivers_wing_does_not_import_torch() -> None:
     files = [path for path in HOUSE.rglob("*.py") if path.relative_to(HOUSE).parts[0] not in OF_THE_WORKER]
     modules = [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in files]

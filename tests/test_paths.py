@@ -9,6 +9,8 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+import pytest
+
 from benchbench import paths
 from benchbench.paths import create_whole, replacing, write_atomically
 
@@ -35,6 +37,7 @@ def test_others_may_read_what_is_written_as_the_umask_says(tmp_path: Path) -> No
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home_has_caches_and_mlflow(tmp_path: Path) -> None:
     program = """
 import os, pwd

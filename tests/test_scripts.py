@@ -23,6 +23,7 @@ SCRIPTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_tells_how_to_use_it(script: str, tmp_path: Path) -> None:
     done = subprocess.run(

@@ -91,6 +91,7 @@ def test_list_knows_the_place_in_bench_data_and_the_size_of_the_decoded_copy(
     }
 
 
+@pytest.mark.slow
 def test_list_and_fetch_do_not_import_torch(tmp_path: Path) -> None:
     with serving(b"images") as server:
         plugin = plugin_file(tmp_path, server.url, b"images")
@@ -104,6 +105,7 @@ def test_list_and_fetch_do_not_import_torch(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"NO_PROXY": "*"})
 
 
+@pytest.mark.slow
 def test_fetch_says_where_the_file_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
     with serving(b"images") as server:

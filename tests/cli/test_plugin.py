@@ -171,6 +171,7 @@ def test_a_new_package_is_written_with_what_to_do_next(workdir: Path) -> None:
     assert call("plugin", "check", "benchbench-my-net").exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_new_file_is_one_file_that_can_be_used_at_once(workdir: Path) -> None:
     result = call("plugin", "new", "model", "my-net", "--file")
     assert result.exit_code == 0, result.output
@@ -189,6 +190,7 @@ def test_no_plugins_may_stand_before_and_after_the_command(
     assert "tiny" not in names
 
 
+@pytest.mark.slow
 def test_two_plugins_of_one_name_are_both_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_PLUGINS", str(PLUGINS / "clash.py"))
     names = [line.split()[1] for line in call("list", "models").output.splitlines() if line.startswith(" model")]

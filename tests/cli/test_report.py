@@ -85,6 +85,7 @@ def kept(filled: Filled) -> set[str]:
     return {path.name for path in folder.rglob("*") if path.is_file()} if folder else set()
 
 
+@pytest.mark.slow
 def test_a_report_is_kept_with_the_run_of_the_grid_unless_that_is_not_wanted(store: Filled, tmp_path: Path) -> None:
     path = tmp_path / "rates.html"
     result = bench("bench", "-o", path, "--no-log")

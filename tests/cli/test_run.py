@@ -67,6 +67,7 @@ def used(tmp_path_factory: pytest.TempPathFactory, cache: Path, empty_database: 
     return Bench(folder, cache)
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_tracked_and_can_be_repeated_from_its_own_spec(bench: Bench) -> None:
     (bench.folder / "mlflow.db").unlink()  # as in the first call in a folder
     done = bench("run", *TINY, "--epochs", 2, "--seed", 7)

@@ -190,6 +190,7 @@ def test_a_small_rate_is_the_same_trial_however_it_is_typed(text: str) -> None:
     assert len(specs) == 1
 
 
+@pytest.mark.slow
 def test_a_plugin_file_named_in_several_ways_is_one_plugin(bench: Bench) -> None:
     # https://github.com/pytest-dev/pytest-django/issues/102, https://github.com/pytest-dev/pytest/issues/5804
     plugin = Path(shutil.copy(PLUGINS / "tiny.py", bench.folder))

@@ -56,6 +56,7 @@ def test_json_has_every_round_of_every_variant_and_a_verdict(timed: dict[str, An
     assert timed["machine"]["num_threads"] > 0
 
 
+@pytest.mark.slow
 def test_each_variant_is_a_run_of_its_own_in_mlflow_with_a_point_for_each_round(
     bench: Bench, timed: dict[str, Any]
 ) -> None:
@@ -77,6 +78,7 @@ def test_each_variant_is_a_run_of_its_own_in_mlflow_with_a_point_for_each_round(
         assert run.data.tags["benchbench.acceleration.precision"] == "fp32"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("timed")
 def test_a_timing_is_no_trial_for_any_other_command(bench: Bench) -> None:
     uri = f"sqlite:///{bench.folder / 'mlflow.db'}"

@@ -60,6 +60,7 @@ def test_printed_intervals_cover_the_truth_as_often_as_they_say(n: int, *, is_pa
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_ratios_and_prediction_intervals_cover_the_truth_as_often_as_they_say(n: int) -> None:
     random = np.random.default_rng(n)
@@ -101,6 +102,7 @@ def test_no_more_null_tables_than_promised_hold_a_false_verdict(n: int) -> None:
     assert num_false > 0
 
 
+@pytest.mark.slow
 def test_a_verdict_never_says_more_than_its_interval() -> None:
     random = np.random.default_rng(0)
     seen = set()

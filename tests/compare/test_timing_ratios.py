@@ -43,6 +43,7 @@ def covers(row: TimedRow, truth: float) -> bool:
     return truth in row.ratio.interval
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "num_draws"), [(3, 2000), (5, 2000), (10, 2000), (BOOTSTRAP_ROUNDS, 300)])
 def test_the_interval_covers_the_truth_as_often_as_it_says(n: int, num_draws: int) -> None:
     generator = np.random.default_rng(n)

@@ -282,6 +282,7 @@ def test_a_full_disk_is_a_warning_and_leaves_nothing(root: Path) -> None:
     assert data_cache.load(Squares(side=50), root).warning == ""
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_decode_once_and_agree(root: Path) -> None:
     script = TESTS / "support" / "squares.py"
     command = [sys.executable, str(script), str(root)]

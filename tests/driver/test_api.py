@@ -80,6 +80,7 @@ def test_a_run_is_a_record_and_prints_nothing(capfd: pytest.CaptureFixture[str])
     assert [loaded.spec_id for loaded in bb.load_records()] == [record.spec_id]
 
 
+@pytest.mark.slow
 def test_a_run_works_where_an_event_loop_runs_as_in_a_notebook() -> None:
     async def cell() -> bb.Record:
         return bb.run("line", "dots", **DOTS)
@@ -152,6 +153,7 @@ def test_names_of_functions_stay_functions_whatever_is_imported() -> None:
     assert callable(write_report)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_raised_before_anything_is_made(workdir: Path) -> None:
     before = set(workdir.iterdir())
     with pytest.raises(bb.BenchError, match="no model named 'lin'"):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from benchbench.config.defaults import ArtifactLevel
     from benchbench.records.record import Record
 
+pytestmark = pytest.mark.slow
 ADAM = PluginSpec("adam", 1, {"lr": 0.001})
 NAMES = {
     "figure-1-architecture",

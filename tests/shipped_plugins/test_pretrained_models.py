@@ -277,6 +277,7 @@ def heartbeat(tmp_path: Path) -> Iterator[Heartbeat]:
     shared.close()
 
 
+@pytest.mark.slow
 def test_a_trial_trains_the_head_of_weights_from_a_file(heartbeat: Heartbeat, tmp_path: Path) -> None:
     path = saved(built(ResNet(), bb.DataSpec(3, 32, 7)), tmp_path / "weights.pth", "plain")
     registry = Registry.load()

@@ -49,6 +49,7 @@ def load(root: Path) -> Splits:
     return TinyImage10().load(root)
 
 
+@pytest.mark.slow
 def test_the_dataset_keeps_the_promises_of_all_datasets(images: dict[str, bytes], tmp_path: Path) -> None:
     check_dataset(TinyImage10(), write_zip(tmp_path / "tinyimage10.zip", ready_cut(images)))
 
@@ -118,7 +119,7 @@ REARRANGED: dict[str, Callable[[dict[str, bytes]], dict[str, bytes]]] = {
 
 
 @pytest.mark.parametrize("change", REARRANGED)
-@pytest.mark.parametrize("as_zip", [True, False])
+@pytest.mark.parametrize("as_zip", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_an_archive_that_was_rearranged_gives_the_same_images(
     change: str, images: dict[str, bytes], from_ready_cut_zip: Splits, tmp_path: Path, *, as_zip: bool
 ) -> None:
@@ -136,6 +137,7 @@ def test_an_image_that_is_there_twice_is_named(images: dict[str, bytes], tmp_pat
         load(write_folder(tmp_path, members))
 
 
+@pytest.mark.slow
 def test_official_archive_of_the_real_images_gives_the_published_cut(tinyimage10_zip: Path, tmp_path: Path) -> None:
     rebuilt = write_zip(tmp_path / "tiny-imagenet-200.zip", official(images_in(tinyimage10_zip)))
     assert_same(load(rebuilt), load(tinyimage10_zip))
@@ -147,6 +149,7 @@ def test_the_real_images_have_the_digest_that_the_page_on_data_gives(tinyimage10
     assert digest(load(tinyimage10_zip)) == given
 
 
+@pytest.mark.slow
 def test_the_real_ready_cut_archive_and_its_folder_are_the_same(tinyimage10_zip: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tinyimage10_zip) as archive:
         archive.extractall(tmp_path)
@@ -155,6 +158,7 @@ def test_the_real_ready_cut_archive_and_its_folder_are_the_same(tinyimage10_zip:
     assert_same(load(tmp_path / "tinyimage10"), expected)
 
 
+@pytest.mark.slow
 def test_greyscale_images_of_the_real_archive_become_rgb(tinyimage10_zip: Path) -> None:
     grey = {name for name, image in images_in(tinyimage10_zip).items() if Image.open(io.BytesIO(image)).mode == "L"}
     assert len(grey) == 26

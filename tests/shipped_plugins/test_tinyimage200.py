@@ -49,6 +49,7 @@ def splits(archive: Path) -> Splits:
     return Eleven().load(archive)
 
 
+@pytest.mark.slow
 def test_the_dataset_keeps_the_promises_of_all_datasets(archive: Path) -> None:
     check_dataset(Eleven(), archive)
 
@@ -104,6 +105,7 @@ def rewritten(members: dict[str, bytes], change: str) -> dict[str, bytes]:
     return {name.replace(".JPEG", ".jpg").replace("/images/", "/"): content for name, content in members.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["byte order marks", "deeper", "backslashes", "sorted by class", "flat and jpg"])
 def test_an_archive_that_was_rearranged_gives_the_same_images(
     members: dict[str, bytes], splits: Splits, tmp_path: Path, change: str

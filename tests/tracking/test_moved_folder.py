@@ -112,6 +112,7 @@ def test_a_folder_that_was_moved_or_copied_goes_on_with_its_own_files(
     assert (base / "old").exists() == is_copy
 
 
+@pytest.mark.slow
 def test_doctor_puts_the_addresses_of_a_moved_folder_right(
     base: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +187,7 @@ def test_a_database_by_another_name_of_its_folder_was_not_moved(tmp_path: Path) 
     assert find_move(f"{tmp_path}/project/mlruns/1", tmp_path / "link" / "mlflow.db") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_log", [False, True])
 def test_a_folder_that_may_only_be_read_is_read_and_not_written(
     *, has_log: bool, base: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch

@@ -61,6 +61,7 @@ def test_a_database_of_another_mlflow_is_refused_with_the_way_to_upgrade_it(
     assert f"mlflow db upgrade sqlite:///{other}" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_new_store_is_made_in_silence_and_without_leaving_the_working_folder(tmp_path: Path) -> None:
     program = "from benchbench.tracking import Store; print(Store.open().tracking_uri)"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -69,6 +70,7 @@ def test_a_new_store_is_made_in_silence_and_without_leaving_the_working_folder(t
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
+@pytest.mark.slow
 def test_a_store_that_was_being_made_by_a_killed_process_leaves_nothing(tmp_path: Path) -> None:
     program = "import mlflow; from benchbench.tracking import Store; print('begins', flush=True); Store.open()"
     process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, text=True)

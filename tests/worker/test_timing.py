@@ -145,6 +145,7 @@ print(footprint.peak_bytes)
 """
 
 
+@pytest.mark.slow
 def test_a_footprint_is_of_its_own_block_whatever_the_process_held_before() -> None:
     # A process of its own, as a timing has: here, threads of other tests may free memory meanwhile.
     peak = int(subprocess.check_output([sys.executable, "-c", FOOTPRINT], text=True))

@@ -299,6 +299,7 @@ def test_a_gpu_trains_as_well_as_a_cpu(
     assert finished.final.test_accuracy > 0.6
 
 
+@pytest.mark.slow
 def test_a_saved_model_predicts_as_the_table_says_also_if_training_was_accelerated(
     heartbeat: Heartbeat, tmp_path: Path
 ) -> None:
