@@ -11,10 +11,12 @@ from benchbench.config.kinds import plural
 from benchbench.config.spec import Draft, read_settings
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
-from benchbench.driver.settings import Settings, TrialOptions, setting_texts
+from benchbench.driver.settings import Settings, TrialOptions, setting_texts, texts_of
 from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import SpecError
+from benchbench.errors import PluginError, SpecError
+from benchbench.plugin.catalog import Catalog
+from benchbench.plugin.discovery import loose_files
 from benchbench.plugin.names import bare
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
         "scheduler": scheduler,
     }
     for kind, name in names.items():
-        _name_plugin(table, kind, name)
+        _name_plugin(table, kind, name, (*table.get("plugins", ()), *texts_of(options.get("plugins"))))
     options_of_trial = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -99,12 +101,8 @@ def _joined(augmentation: str | Sequence[str] | None) -> str | None:
     return augmentation if augmentation is None or isinstance(augmentation, str) else JOINT.join(augmentation) or None
 
 
-def _name_plugin(table: dict[str, Any], kind: Kind, name: str | None) -> None:
-    """Put the name of a plugin into the table; the parameters of another plugin go.
-
-    A name that does not say where its plugin is from is that of the plugin that the table has: with plugin files,
-    ``spec.toml`` says it of all of them.
-    """
+def _name_plugin(table: dict[str, Any], kind: Kind, name: str | None, files: Sequence[str]) -> None:
+    """Put the name of a plugin into the table; the parameters of another plugin go."""
     if name is None:
         if kind in ("model", "dataset") and kind not in table:
             raise SpecError(
@@ -115,15 +113,21 @@ def _name_plugin(table: dict[str, Any], kind: Kind, name: str | None) -> None:
     before = as_one(table.get(kind), kind=kind)
     if isinstance(before, str):
         before = {"name": before}
-    if isinstance(before, dict) and _is_of_one_plugin(before.get("name"), name):
-        table[kind] = before | {"name": max(before["name"], name, key=len)}
+    if isinstance(before, dict) and _is_of_one_plugin(kind, before.get("name"), name, files):
+        table[kind] = before
     else:
         table[kind] = name
 
 
-def _is_of_one_plugin(before: object, name: str) -> bool:
-    """Tell whether two names are the same, but for one of them not saying where the plugin is from."""
+def _is_of_one_plugin(kind: Kind, before: object, name: str, files: Sequence[str]) -> bool:
+    """Tell whether two names are those of one plugin: with plugin files, ``spec.toml`` says where each is from."""
     if before == name or not isinstance(before, str):
         return before == name
     # Parameters of several plugins in one are called after the names of these.
-    return JOINT not in before + name and bare(before) == bare(name) and bare(name) in (before, name)
+    if JOINT in before + name or bare(before) != bare(name):
+        return False
+    catalog = Catalog.read(loose_files(files))
+    try:
+        return catalog.find(kind, before) == catalog.find(kind, name)
+    except PluginError:  # that of the file may be gone
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft, PluginDraft
 from benchbench.driver.run import _name_plugin
@@ -18,7 +19,7 @@ FLIP_AND_MIXUP = [{"name": "flip", "p": 0.2}, {"name": "mixup", "alpha": 0.3}]
 def named(kind: Kind, before: Any, name: str) -> PluginDraft:
     """Return the plugin that is trained if a spec file has one and a call names one."""
     table = {"model": "alexnet", "dataset": "digits"} | {kind: before}
-    _name_plugin(table, kind, name)
+    _name_plugin(table, kind, name, [str(PLUGINS / "tiny.py")])
     return Draft.from_toml(table).plugin(kind)
 
 
@@ -27,12 +28,17 @@ def named(kind: Kind, before: Any, name: str) -> PluginDraft:
 def test_a_plugin_that_is_named_again_keeps_its_parameters(before: str, name: str) -> None:
     plugin = named("model", {"name": before, "width": 64}, name)
     assert plugin.params == {"width": 64}
-    assert plugin.name == ("tiny" if before == name == "tiny" else "tiny.py:tiny")
+    assert plugin.name == before
 
 
 @pytest.mark.parametrize("name", ["alexnet", "other.py:tiny", "tiny.py:tin"])
 def test_the_parameters_of_another_plugin_go(name: str) -> None:
     assert named("model", {"name": "tiny.py:tiny", "width": 64}, name) == PluginDraft(name=name)
+
+
+@pytest.mark.parametrize(("before", "num_params"), [("benchbench:alexnet", 1), ("my-nets:alexnet", 0)])
+def test_a_short_name_is_only_that_of_the_plugin_that_has_it(before: str, num_params: int) -> None:
+    assert len(named("model", {"name": before, "dropout": 0.1}, "alexnet").params) == num_params
 
 
 def test_a_plugin_that_a_file_names_without_parameters_stays_that_of_the_file() -> None:
