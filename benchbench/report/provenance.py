@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.config.kinds import KINDS
 from benchbench.paths import write_atomically
-from benchbench.plugin.names import qualified
+from benchbench.plugin.names import is_file, qualified
 from benchbench.records import file_names
 from benchbench.records.redaction import without_credentials
 
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from benchbench.records.machine import Machine
     from benchbench.records.record import Record
 
+_OF_PACKAGES = ("site-packages", "dist-packages")
+
 
 def write_provenance(journal: Journal) -> None:
     """Write ``spec.toml``, ``environment.json`` and ``record.json`` among the artifacts of a trial that has ended.
 
     ``bench run --spec spec.toml`` repeats the trial.
     """
-    _write(journal, file_names.ENVIRONMENT, environment(journal.record().machine))
     write_record(journal)
+    _write(journal, file_names.ENVIRONMENT, environment(journal.record().machine))
 
 
 def write_record(journal: Journal) -> None:
@@ -54,7 +56,7 @@ def _qualified(record: Record, kind: Kind, plugins: Sequence[str]) -> str:
     name, origin = record.spec.plugin(kind).name, record.plugin_origins[kind]
     # Of a folder only the file that is called the same could be taken for it.
     files = [str(Path(path) if path.endswith(".py") else Path(path, Path(origin).name)) for path in plugins]
-    return name if ":" in name else qualified(origin, name, files if origin in files else ())
+    return name if ":" in name else qualified(origin, name, files if is_file(origin) else ())
 
 
 def environment(machine: Machine) -> str:
@@ -64,7 +66,14 @@ def environment(machine: Machine) -> str:
 
 def _folders() -> tuple[tuple[str, int], ...]:
     """Return the folders that packages are installed in, and when something was last added to each or removed."""
-    return tuple((folder, Path(folder).stat().st_mtime_ns) for folder in sys.path if Path(folder).is_dir())
+    return tuple((folder, _changed_ns(folder)) for folder in sys.path if folder.endswith(_OF_PACKAGES))
+
+
+def _changed_ns(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:  # not there, or not to be looked at
+        return 0
 
 
 @functools.lru_cache(maxsize=1)  # 0.3 s, for each trial of a grid

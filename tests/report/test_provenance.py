@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 def test_a_package_that_is_installed_while_this_process_runs_is_in_the_environment_of_later_trials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(packages), str(tmp_path / "gone" / "site-packages")])
     before = json.loads(environment(journals.MACHINE))["installed"]
-    (tmp_path / "nets-2.0.dist-info").mkdir()
-    (tmp_path / "nets-2.0.dist-info" / "METADATA").write_text("Name: nets\nVersion: 2.0\n", encoding="utf-8")
+    (packages / "nets-2.0.dist-info").mkdir()
+    (packages / "nets-2.0.dist-info" / "METADATA").write_text("Name: nets\nVersion: 2.0\n", encoding="utf-8")
     after = json.loads(environment(journals.MACHINE))["installed"]
     assert set(after) - set(before) == {"nets==2.0"}
