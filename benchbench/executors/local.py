@@ -204,14 +204,15 @@ class LocalExecutor(Executor):
             self._preparing.remove(worker)
         elif isinstance(message, Died | Refused):
             self._dismiss(worker)
-            if isinstance(message, Refused) and self._workers:
+            if self._workers:
                 yield from self._go_on_without(message, waiting)
             else:
                 self._vacancies.append(worker.environment)
                 yield from self._end_waiting(message, waiting)
 
-    def _go_on_without(self, refused: Refused, waiting: deque[TrialJob]) -> Iterator[tuple[TrialJob, Output]]:
-        text = f"a worker cannot be replaced, and the others go on: {refused.error.message}"
+    def _go_on_without(self, message: Died | Refused, waiting: deque[TrialJob]) -> Iterator[tuple[TrialJob, Output]]:
+        reason = message.reason if isinstance(message, Died) else message.error.message
+        text = f"a worker cannot be replaced, and the others go on: {reason}"
         jobs = [*self._busy.values(), *waiting]
         yield from ((job, Output(text)) for job in jobs[:1])
 

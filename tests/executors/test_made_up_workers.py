@@ -135,6 +135,15 @@ def test_a_replacement_that_cannot_load_a_plugin_leaves_all_trials_to_the_others
     assert workshop.made[2].calls == ["close"]
 
 
+def test_a_replacement_that_dies_before_it_is_prepared_takes_no_trial_from_the_others(workshop: Workshop) -> None:
+    workshop.scripts = [dies_in_a_trial, healthy, dies_at_once]
+    said = run(prepared(num_jobs=2), "abcd")
+    assert [line for line in said if "cannot be replaced" not in line] == [
+        "a died",
+        *(f"{name} finished" for name in "bcd"),
+    ]
+
+
 def test_if_the_only_worker_cannot_be_replaced_what_waits_is_refused_and_a_later_run_tries_again(
     workshop: Workshop,
 ) -> None:
