@@ -96,6 +96,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     if not keep_going and max_failures is not None:
         raise SpecError("--fail-fast and --max-failures are both given", hint="--fail-fast is --max-failures 1")
     console = Console(stderr=as_json, highlight=False)
+    is_interrupted = False
     try:
         with GridDisplay(console, lists_trials=dry_run or verbose, gives_reasons=verbose) as display:
             result = train(
@@ -127,7 +128,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     except Interrupted as interrupted:
         if interrupted.result is None:
             raise
-        result = interrupted.result
+        result, is_interrupted = interrupted.result, True
     if as_json:
         print_json(to_json(result, dry_run=dry_run))
     # Trials that the command line changed are not those of the file.
@@ -140,7 +141,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         show_trials(result)
         show_decisions(result)
         show_next_commands(result, of_file, experiment, again=again, fresh=fresh)
-    raise typer.Exit(options.EXIT_CODES[result.status])
+    raise typer.Exit(options.EXIT_CODES["killed" if is_interrupted else result.status])
 
 
 def show_trials(result: GridResult) -> None:

@@ -127,6 +127,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     for key in short.keys() & given.keys():
         raise SpecError(f"{key} is set twice", hint=f"give either --{key.partition('.')[2].replace('_', '-')} or --set")
     console = Console(stderr=as_json, highlight=False)
+    is_interrupted = False
     try:
         with RunDisplay(console) as display:
             record = train(
@@ -160,12 +161,12 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     except Interrupted as interrupted:
         if interrupted.result is None:
             raise
-        record = interrupted.result
+        record, is_interrupted = interrupted.result, True
     show_end(record, console)
     show_next_commands(record, console, experiment=experiment, keeps_model=artifacts == "full")
     if as_json:
         print_json(json.loads(record.to_json()))
-    raise typer.Exit(options.EXIT_CODES[record.status])
+    raise typer.Exit(options.EXIT_CODES["killed" if is_interrupted else record.status])
 
 
 def show_end(record: Record, console: Console) -> None:
