@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.errors import error_text
 from benchbench.protocol.messages import Died, Refused
 from benchbench.records.events import WORST_RANK, Failed, Finished
 from benchbench.records.journal import Journal
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artifacts:
-    """How much is kept of each trial. ``note`` is told of a file that cannot be written."""
+    """How much is kept of each trial. ``note`` is told of a file that cannot be written.
+
+    ``unwritten`` are trials whose record could not be written when they ended.
+    """
 
     level: ArtifactLevel
     keep_checkpoints: bool
     note: Callable[[str], None]
+    unwritten: list[Journal] = field(default_factory=list)
 
     def complete(self, journal: Journal) -> None:
         """Add to a trial's artifacts what the worker leaves to this process."""
@@ -37,9 +43,21 @@ class Artifacts:
         try:
             provenance.write_provenance(journal)
         except OSError as error:  # such as a full disk, which is no reason to stop other trials
-            self.note(f"no spec.toml and record.json of a trial: {error.strerror}; {journal.folder} has its results")
+            self.unwritten.append(journal)
+            self.note(f"a trial has no record.json so far: {error_text(error)}; its results are in {journal.folder}")
         if self.level == "full":
             figures.draw(journal, self.note)
+
+    def complete_again(self) -> list[Journal]:
+        """Write what could not be written when its trial ended; return the journals of the trials that have it now."""
+        from benchbench.report import provenance
+
+        written = []
+        for journal in self.unwritten:
+            with suppress(OSError):
+                provenance.write_provenance(journal)
+                written.append(journal)
+        return written
 
     def drop_checkpoint(self, journal: Journal) -> None:
         """Delete the checkpoint of a finished trial of this call, unless the user asked for it."""

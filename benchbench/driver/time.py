@@ -104,7 +104,8 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
         num_jobs=1,
     )
     watcher = watcher or Watcher()
-    with interruptible(), open_services(settings, watcher) as services:
+    result: TimingResult | None = None
+    with interruptible(lambda: result), open_services(settings, watcher) as services:
         executor, tracker = services.executor, services.tracker
         assert isinstance(executor, LocalExecutor)  # noqa: S101 - the settings name no other
         resolution = resolve(grid.expand(), executor, settings, watcher)
@@ -127,8 +128,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
         timing = _measure(job, executor, watcher)
         table = compare_timings(timing.epoch_seconds, variants.baseline, confidence=grid.compare.confidence)
         result = TimingResult(grid.name, grid.question, timing, table)
-        with interruptible(lambda: result):
-            result = replace(result, run=_log(store, timing, table, grid, watcher))
+        result = replace(result, run=_log(store, timing, table, grid, watcher))
     if timing.is_stopped:
         raise Interrupted(result)
     return result

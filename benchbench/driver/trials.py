@@ -85,41 +85,46 @@ class TrialRequest:
         return AdaptiveProgress.begin(self.grid.compare, self.grid.design)
 
 
-@interruptible()
 def run_trials(request: TrialRequest, settings: Settings, watcher: Watcher) -> GridResult:
     """Run the trials that are not done yet, and return the results of all of them, also if Ctrl-C stopped some.
 
     Raises :class:`~benchbench.errors.BenchError` for what is wrong before the first trial begins, and
     :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C before or after they train.
     """
-    with open_services(settings, watcher) as services:
-        resolution = resolve(request.drafts, services.executor, settings, watcher)
-        request.check(resolution.specs)
-        watcher.status("opening the tracking store")
-        store = services.tracker.wait_open()
-        others = OtherCalls.of(resolution.resolved, (store.tracking_uri, store.experiment_id))
-        known = store.find_known_runs({spec.id for spec in resolution.specs})
-        if request.check_known is not None:
-            request.check_known(resolution.specs, known)
-        planned = plan(
-            resolution.resolved,
-            known,
-            rules=settings.rules,
-            tracking_uri=store.tracking_uri,
-            experiment_id=store.experiment_id,
+    result: GridResult | None = None
+    with interruptible(lambda: result), open_services(settings, watcher) as services:
+        result = _run_with(services, request, settings, watcher)
+    return result
+
+
+def _run_with(services: Services, request: TrialRequest, settings: Settings, watcher: Watcher) -> GridResult:
+    resolution = resolve(request.drafts, services.executor, settings, watcher)
+    request.check(resolution.specs)
+    watcher.status("opening the tracking store")
+    store = services.tracker.wait_open()
+    others = OtherCalls.of(resolution.resolved, (store.tracking_uri, store.experiment_id))
+    known = store.find_known_runs({spec.id for spec in resolution.specs})
+    if request.check_known is not None:
+        request.check_known(resolution.specs, known)
+    planned = plan(
+        resolution.resolved,
+        known,
+        rules=settings.rules,
+        tracking_uri=store.tracking_uri,
+        experiment_id=store.experiment_id,
+    )
+    if not request.dry_run:
+        check_resumable(planned, settings.rules)
+    if request.progress_before is not None:
+        watcher.looked(request.progress_before)
+    watcher.planned(planned, num_jobs=services.executor.num_jobs)
+    if request.dry_run:
+        return GridResult(
+            request.name, tuple(_trial(item, None, None) for item in planned), progress=request.progress_before
         )
-        if not request.dry_run:
-            check_resumable(planned, settings.rules)
-        if request.progress_before is not None:
-            watcher.looked(request.progress_before)
-        watcher.planned(planned, num_jobs=services.executor.num_jobs)
-        if request.dry_run:
-            return GridResult(
-                request.name, tuple(_trial(item, None, None) for item in planned), progress=request.progress_before
-            )
-        request.begin(resolution.specs)
-        with calling() as call:
-            return _Session(request, settings, watcher, services, resolution, tuple(planned), others, call).run()
+    request.begin(resolution.specs)
+    with calling() as call:
+        return _Session(request, settings, watcher, services, resolution, tuple(planned), others, call).run()
 
 
 @dataclass(frozen=True)
@@ -241,6 +246,8 @@ class _Session:
         tracker, note = self.services.tracker, self.watcher.note
         ours = {item.journal.attempt for item in self.plan if item.journal}
         ours |= {job.attempt for job in self.jobs.values()}
+        for journal in self.artifacts.complete_again():
+            tracker.notify(journal)
         is_delivered = end_of_call.wait_for_deliveries(tracker, note, ours=ours)
         if ended is not None:
             end_of_call.describe_grid(*ended, self.watcher)

@@ -20,6 +20,11 @@ def test_files_that_cannot_be_written_are_a_note_and_end_no_grid(tmp_path: Path,
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.finished())
     journal.artifacts.touch()
     notes: list[str] = []
-    Artifacts(level, keep_checkpoints=False, note=notes.append).complete(journal)
-    assert notes[0] == f"no spec.toml and record.json of a trial: File exists; {journal.folder} has its results"
+    artifacts = Artifacts(level, keep_checkpoints=False, note=notes.append)
+    artifacts.complete(journal)
+    assert notes[0].startswith("a trial has no record.json so far: ")
     assert journal.record().status == "finished"
+    assert artifacts.complete_again() == []
+    journal.artifacts.unlink()  # there is room again
+    assert artifacts.complete_again() == [journal]
+    assert (journal.artifacts / "record.json").exists()
