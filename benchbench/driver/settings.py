@@ -58,7 +58,7 @@ class _Limits(Table):
 
 def check_limits(**options: object) -> None:
     """Raise :class:`~benchbench.errors.SpecError` for an option of a wrong type or out of range."""
-    read_table(_Limits, options)
+    read_table(_Limits, {name: _plain(value) for name, value in options.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
