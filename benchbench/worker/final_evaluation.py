@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.data.split_checks import SPLIT_NAMES
 from benchbench.records.events import Final
-from benchbench.worker.train import predicted_classes
+from benchbench.worker.train import are_undefined, predicted_classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def final_of(prepared: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping
     labels = prepared.splits.test.labels
     best = prepared.learner.best
     correct = predicted_classes(test.logits) == labels
-    top5 = test.logits.topk(min(5, test.logits.shape[1])).indices.masked_fill(test.logits.isnan().any(1, True), -1)
+    top5 = test.logits.topk(min(5, test.logits.shape[1])).indices.masked_fill(are_undefined(test.logits)[:, None], -1)
     return Final(
         train_accuracy=train.accuracy,
         train_loss=train.loss,

@@ -209,8 +209,13 @@ def _num_correct(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def predicted_classes(logits: Tensor) -> Tensor:
-    """Return the class of the largest logit, int64 ``[N]``, or -1 for an image that has a logit that is no number."""
-    return logits.argmax(dim=1).masked_fill(logits.isnan().any(dim=1), -1)
+    """Return the class of the largest logit, int64 ``[N]``, or -1 for an image whose logits give no probabilities."""
+    return logits.argmax(dim=1).masked_fill(are_undefined(logits), -1)
+
+
+def are_undefined(logits: Tensor) -> Tensor:
+    """Tell for which images logits give no probabilities, bool ``[N]``: one is no number, or the largest infinite."""
+    return ~logits.max(dim=1).values.isfinite()
 
 
 @torch.no_grad()

@@ -34,7 +34,7 @@ from benchbench.worker.resume_notes import resume_note
 from benchbench.worker.setup import prepare
 from benchbench.worker.subnormal_weights import slow_epoch_note
 from benchbench.worker.system_metrics import SystemSampler, is_noisy
-from benchbench.worker.train import BatchCounter, evaluate, fit
+from benchbench.worker.train import BatchCounter, are_undefined, evaluate, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -273,9 +273,9 @@ class _Trial:
         with self._clock.phase("eval"):
             evaluations = {split_name: self._evaluate(split_name) for split_name in SPLIT_NAMES}
         final = final_of(self._prepared, [event.epoch for event in self._epochs], evaluations)
-        num_undefined = int(evaluations["test"].logits.isnan().any(dim=1).sum())
+        num_undefined = int(are_undefined(evaluations["test"].logits).sum())
         if num_undefined:
-            self._notes.append(f"the logits of {num_undefined} test image(s) are no numbers; they count as wrong")
+            self._notes.append(f"the logits of {num_undefined} test image(s) are not finite; they count as wrong")
         compiled = describe_compiled()
         if compiled:
             self._notes.append(compiled)

@@ -178,6 +178,7 @@ def test_an_optimizer_may_have_a_zero_grad_without_parameters() -> None:
     assert run_fit(target, make_images(12))
 
 
-def test_logits_that_are_no_numbers_predict_no_class() -> None:
-    logits = torch.tensor([[torch.nan, 1.0], [0.0, torch.nan], [2.0, 1.0], [0.0, torch.inf]])
-    assert predicted_classes(logits).tolist() == [-1, -1, 0, 1]
+def test_logits_that_give_no_probabilities_predict_no_class() -> None:
+    nan, inf = torch.nan, torch.inf
+    logits = torch.tensor([[nan, 1.0], [0.0, nan], [0.0, inf], [-inf, -inf], [2.0, 1.0], [-inf, 0.0]])
+    assert predicted_classes(logits).tolist() == [-1, -1, -1, -1, 0, 1]
