@@ -98,11 +98,13 @@ def _images_problem(images: Any) -> str:
 def _has_channels_last(shape: Sequence[int]) -> bool:
     """Tell whether images look like ``[N, H, W, C]``: of a usual number of channels, and sides that fit each other.
 
-    Tiny images of many channels do not, nor do series of numbers, which are images of a single column.
+    Tiny images of many channels do not, nor do series of numbers, which are images of a single column, unless there are
+    as many channels as numbers.
     """
     _, height, width, num_channels = shape
     shorter, longer = sorted((height, width))
-    return num_channels in CHANNELS and shorter >= SMALLEST_SIDE and longer <= 4 * shorter
+    longest = shorter if num_channels == 1 else 4 * shorter
+    return num_channels in CHANNELS and shorter >= SMALLEST_SIDE and longer <= longest
 
 
 def _labels_problem(labels: Any, *, num_classes: int) -> str:

@@ -52,7 +52,9 @@ def test_a_split_that_cannot_be_used_is_refused_by_name(problem: str, part: str)
     assert problem in caught.value.message
 
 
-@pytest.mark.parametrize("shape", [(5, 3, 3), (9, 128, 1), (3, 32, 32), (13, 64, 64), (3, 32, 4), (6, 4, 4)])
+@pytest.mark.parametrize(
+    "shape", [(5, 3, 3), (9, 128, 1), (40, 100, 1), (3, 32, 32), (13, 64, 64), (3, 32, 4), (6, 4, 4)]
+)
 def test_images_of_unusual_shapes_are_not_mistaken_for_others(shape: tuple[int, ...]) -> None:
     split = replace(GOOD, images=torch.zeros(6, *shape, dtype=torch.uint8))
     check_splits("squares", bb.Splits(split, split, split, ("dark", "bright")))
