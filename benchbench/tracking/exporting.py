@@ -18,7 +18,7 @@ from benchbench.records.redaction import has_paths, without_credentials, without
 from benchbench.tracking import grid_runs, run_data, timing_runs
 from benchbench.tracking.experiments import check_files, find_experiment
 from benchbench.tracking.logged_models import find_logged_model
-from benchbench.tracking.look_history import LookHistory
+from benchbench.tracking.look_history import LookHistory, Looks
 from benchbench.tracking.moved_folder import current_address
 from benchbench.tracking.reading import reading, search
 from benchbench.tracking.stored_records import record_of
@@ -81,7 +81,9 @@ def export_runs(
                 num_without_record += not _write_run(store, run, writer, level)
             if num_without_record == sum(run_data.ATTEMPT_TAG in run.data.tags for run in ended):
                 check_files(store.tracking_uri, mlflow_experiment)
-            writer.manifest(_manifest(store, mlflow_experiment, ended))
+            # Looks at trials that stay here would make others look as if they had been looked at.
+            looks = {} if run_ids else LookHistory(store.client, mlflow_experiment.experiment_id).all_looks()
+            writer.manifest(_manifest(experiment, ended, looks))
     return _summary(ended, num_running=len(chosen) - len(ended), num_without_record=num_without_record)
 
 
@@ -118,15 +120,13 @@ def _chosen(runs: list[entities.Run], run_ids: Collection[str]) -> list[entities
     ]
 
 
-def _manifest(
-    store: ReadableStore, experiment: entities.Experiment, runs: Collection[entities.Run]
-) -> results_file.Manifest:
+def _manifest(experiment: str, runs: Collection[entities.Run], looks: dict[str, Looks]) -> results_file.Manifest:
     exported = {run.info.run_id for run in runs}
     return results_file.Manifest(
         benchbench=importlib.metadata.version("benchbench"),
-        experiment=experiment.name,
+        experiment=experiment,
         runs=tuple(_described(run, exported) for run in runs),
-        looks=LookHistory(store.client, experiment.experiment_id).all_looks(),
+        looks=looks,
     )
 
 

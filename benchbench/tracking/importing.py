@@ -31,7 +31,6 @@ UNFINISHED_TAG = "benchbench.import"
 """On a run whose import was interrupted; the next import goes on with it."""
 
 _NAMED = (grid_runs.GRID_TAG, grid_runs.FILE_TAG)
-_OF_ONE_GRID = (grid_runs.FOLDER_TAG, grid_runs.DESIGN_TAG)
 _COMPARED = (FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS)
 
 
@@ -93,12 +92,17 @@ def _find(store: Store, run: ExportedRun, reader: Reader) -> entities.Run | None
 
 
 def _find_equal_grid(store: Store, run: ExportedRun, reader: Reader) -> entities.Run | None:
-    """Return the run of a grid of the same name, file, folder and design, whose file says the same."""
+    """Return the run of a grid of the same name and design, whose file says the same; those of two folders are two."""
     text = reader.text(run.run_id, file_names.GRID)
+    if text is None:
+        return None
     named = [f"tags.`{tag}` = '{grid_runs.searchable(run.tags.get(tag, ''))}'" for tag in _NAMED]
     for existing in store.client.search_runs([store.experiment_id], " and ".join(named)):
-        is_same = all(run.tags.get(tag) == existing.data.tags.get(tag) for tag in _OF_ONE_GRID)
-        if is_same and text == _grid_text(store, existing):
+        folders, designs = (
+            {tags.get(tag) for tags in (run.tags, existing.data.tags)}
+            for tag in (grid_runs.FOLDER_TAG, grid_runs.DESIGN_TAG)
+        )
+        if len(folders - {None}) <= 1 and len(designs) == 1 and text == _grid_text(store, existing):
             return existing
     return None
 

@@ -140,10 +140,11 @@ def test_two_grids_of_one_name_in_two_folders_stay_two(
     assert len([run for run in runs(Store.open()) if run.data.tags.get("benchbench.grid") == "rates"]) == 3
 
 
-def export_grid(store: Store, file: Path, text: str, design: Design | None = None) -> Path:
+def export_grid(store: Store, file: Path, text: str | None, design: Design | None = None) -> Path:
     """Run a grid of no trials in the working folder, and export it."""
     parent = store.open_parent("rates", file=Path("rates.toml"), question="", design=design)
-    GridEnd(store.tracking_uri, parent, "finished", note="", files={"grid.toml": text}).keep()
+    files = {} if text is None else {"grid.toml": text}
+    GridEnd(store.tracking_uri, parent, "finished", note="", files=files).keep()
     store.close_parents()
     export_results(file)
     return file
@@ -156,6 +157,8 @@ def test_grids_of_one_file_name_are_one_only_if_they_ask_the_same_by_the_same_de
     asked = {
         "ann": ("epochs = 3", few),
         "ann's other machine": ("epochs = 3", few),
+        "dan, without files": (None, few),
+        "eve, without files": (None, few),
         "bob": ("epochs = 3", many),
         "cid": ("epochs = 5", few),
     }
@@ -164,9 +167,9 @@ def test_grids_of_one_file_name_are_one_only_if_they_ask_the_same_by_the_same_de
         for name, grid in asked.items()
     ]
     there = folder(tmp_path / "there", empty_database, monkeypatch)
-    assert [import_results(file)[:2] for file in files] == [(1, 0), (0, 1), (1, 0), (1, 0)]
-    assert [designs_of(run).current for run in runs(there)] == [few, many, few]
-    assert [import_results(file)[:2] for file in files] == [(0, 1)] * 4
+    assert [import_results(file)[:2] for file in files] == [(1, 0), (0, 1), *[(1, 0)] * 4]
+    assert [designs_of(run).current for run in runs(there)] == [few, few, few, many, few]
+    assert [import_results(file)[:2] for file in files] == [(0, 1)] * 6
 
 
 def test_a_grid_whose_file_was_changed_is_the_one_that_was_imported_before(
