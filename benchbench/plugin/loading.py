@@ -143,14 +143,14 @@ def _classes(manager: pluggy.PluginManager, origin: str) -> Iterator[type[Plugin
             yield f"{hook} must return a list of classes, not {_shown(classes)}"
             continue
         for item in classes:
-            yield from _checked(item, kind, hook)
+            yield from _checked(item, kind, hook, origin)
 
 
 def _function_of(caller: pluggy.HookCaller) -> Callable[..., object]:
     return caller.get_hookimpls()[0].function
 
 
-def _checked(item: object, kind: str, hook: str) -> Iterator[type[Plugin] | str]:
+def _checked(item: object, kind: str, hook: str, origin: str) -> Iterator[type[Plugin] | Broken | str]:
     """Yield what a hook returned if it is a plugin of its kind, or else a sentence for each thing that is wrong."""
     base = BASES[kind]
     if not isinstance(item, type) or not issubclass(item, Plugin):
@@ -158,8 +158,13 @@ def _checked(item: object, kind: str, hook: str) -> Iterator[type[Plugin] | str]
     elif not issubclass(item, base) or item.kind != kind:
         yield f"{hook} returned {item.__name__}, not a {kind} but {_an(item.kind or 'plugin')}"
     else:
-        problems = list(_problems(item, base))
-        yield from (f"{kind} {item.name or item.__name__!r}: {problem}" for problem in problems)
+        begin = f"{kind} {item.name or item.__name__!r}: "
+        try:
+            problems = list(_problems(item, base))
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's validator raises
+            yield Broken(origin, f"{begin}bad default: {explain(error)}", raised=True)
+            return
+        yield from (f"{begin}{problem}" for problem in problems)
         if not problems:
             yield item
 
@@ -174,8 +179,6 @@ def _problems(cls: type[Plugin], base: type[Plugin]) -> Iterator[str]:
             yield from _default_problems(cls)
     except ValidationError as error:
         yield f"bad default: {describe_validation(error)}"
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's validator raises
-        yield f"bad default: {explain(error)}"
 
 
 def _class_problems(cls: type[Plugin], base: type[Plugin], taken: Collection[str]) -> Iterator[str]:
