@@ -50,10 +50,24 @@ def cleaned_toml(text: str) -> str:
     try:
         table = tomllib.loads(text)
         # Values that trials are selected by may be parameters in an included file.
-        kept = set(_texts([table.get(key) for key in (*KINDS, "compare")]))
+        selected = [table.get("compare"), *(row.get("where") for row in table.get("expected", ()))]
+        kept = {*_texts(selected), *_params([table.get(kind) for kind in KINDS])}
         return _TOML_TEXT.sub(lambda part: part[0] if _is_one_of(kept, part[0]) else without_paths(part[0]), text)
     except (tomllib.TOMLDecodeError, RecursionError):
         return without_paths(text)
+
+
+def _params(plugins: Any) -> Iterator[str]:
+    """Yield the texts among the parameters of plugins, but for their names, which may be paths of plugin files."""
+    if isinstance(plugins, list):
+        for plugin in plugins:
+            yield from _params(plugin)
+    elif isinstance(plugins, dict):
+        for name, value in plugins.items():
+            if name == "grid":
+                yield from _params(value)
+            elif name != "name":
+                yield from _texts(value)
 
 
 def _texts(value: Any) -> Iterator[str]:
