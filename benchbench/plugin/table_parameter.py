@@ -71,7 +71,7 @@ class Options(Mapping[str, Any]):
 
 
 def _frozen(value: object) -> Any:
-    if value == NONE:
+    if value is None or value == NONE:
         return None
     if isinstance(value, Options):
         return value

@@ -19,6 +19,7 @@ def test_the_text_none_in_options_is_none_for_the_library() -> None:
     assert options["betas"] == (0.8, None)
     assert options["more"]["name"] is None
     assert bb.Options({"all": options})["all"] == options
+    assert bb.Options(options) == bb.Options({**options}) == options
 
 
 def test_options_with_none_survive_the_toml_and_the_json_of_a_spec() -> None:
