@@ -26,7 +26,7 @@ model = { grid = ["cifar_resnet", "my-net"] }
 optimizer = { name = "adam", lr = 0.001 }
 epochs = 1
 batch_size = 32
-seeds = [0]
+seeds = [0, 1]
 """
 
 
@@ -48,6 +48,7 @@ def test_a_foreign_package_is_installed_compared_and_removed(
     succeed(bench("grid", "grid.toml", "--jobs", "2", "--artifacts", "none"))
     origins = {run.data.tags["benchbench.plugin.model"] for run in bench.runs()}
     assert origins == {"benchbench:cifar_resnet", "benchbench-my-net:my-net"}
+    assert "my-net" in succeed(bench("compare"))
 
     virtual_environment.pip("uninstall", "benchbench-my-net")
     assert "my-net" not in succeed(bench("list", "models"))
