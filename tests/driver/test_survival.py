@@ -112,7 +112,7 @@ def insist(bench: Bench, command: tuple[object, ...], strikes: list[Moment]) -> 
     """Give the command again and again, killed at each of the moments, until it finishes; return what happened."""
     waiting, history = list(strikes), []
     for _ in range(MAX_CALLS):
-        done = struck(bench, command, waiting.pop(0), history) if waiting else bench(*command)
+        done = struck(bench, command, waiting, history) if waiting else bench(*command)
         history.append(f"exit {done.returncode} {done.stderr[-500:]}")
         assert "Traceback" not in done.stderr, history
         if done.returncode == 0 or (command[0] == "run" and is_over(bench)):
@@ -122,12 +122,16 @@ def insist(bench: Bench, command: tuple[object, ...], strikes: list[Moment]) -> 
 
 
 def struck(
-    bench: Bench, command: tuple[object, ...], moment: Moment, history: list[str]
+    bench: Bench, command: tuple[object, ...], waiting: list[Moment], history: list[str]
 ) -> subprocess.CompletedProcess[str]:
-    """Give the command and kill it at a moment, which is added to what happened."""
+    """Give the command and kill at the next moments, as long as it lives: it replaces a worker that is killed."""
     process = bench.start(*command)
-    hit = moment.strike(bench, process)
-    history.append(f"{moment}: {'hit' if hit else 'missed'}")
+    while waiting and process.poll() is None:
+        moment = waiting.pop(0)
+        hit = moment.strike(bench, process)
+        history.append(f"{moment}: {'hit' if hit else 'missed'}")
+        if hit and moment.victim != "worker":
+            break
     output, errors = process.communicate(timeout=300)
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
