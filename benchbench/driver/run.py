@@ -85,9 +85,7 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     try:
         result = run_trials(TrialRequest(drafts=(draft,)), settings, watcher or Watcher())
     except Interrupted as interrupted:
-        result = interrupted.result
-        if result is None:
-            raise
+        raise Interrupted(interrupted.result and interrupted.result.trials[0].record) from None
     (trial,) = result.trials
     if result.is_interrupted:
         raise Interrupted(trial.record)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.paths import PLUGINS
 
+import benchbench as bb
 from benchbench.config.spec import Draft, PluginDraft
 from benchbench.driver.run import _name_plugin
 
@@ -49,3 +51,16 @@ def test_a_plugin_that_a_file_names_without_parameters_stays_that_of_the_file() 
 def test_several_augmentations_keep_their_parameters_if_all_are_named_again(name: str, num_params: int) -> None:
     plugin = named("augmentation", FLIP_AND_MIXUP, name)
     assert (plugin.name, len(plugin.params)) == (name, num_params)
+
+
+@pytest.mark.parametrize("result", [SimpleNamespace(trials=[SimpleNamespace(record="its record")]), None])
+def test_ctrl_c_after_training_is_an_interrupt_with_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, result: SimpleNamespace | None
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise bb.Interrupted(result)
+
+    monkeypatch.setattr("benchbench.driver.run.run_trials", interrupted)
+    with pytest.raises(bb.Interrupted) as caught:
+        bb.run("alexnet", "digits")
+    assert caught.value.result == (result and "its record")
