@@ -16,7 +16,7 @@
     sequential_tests.py        tests at several looks that share one level
     adaptive.py                comparisons whose number of seeds depends on the results
     designed_comparison.py     the comparison that a design asks for: adaptive, of fixed seeds or of all trials
-    warnings.py                what else differs between the trials of a comparison
+    caveats.py                 what else differs between the trials of a comparison
     formatting.py              means, intervals and differences as text
     comparison_tables.py       a comparison as tables: text, Markdown, LaTeX and CSV
     answer.py                  the answer of a comparison in one to three sentences
@@ -36,7 +36,7 @@
 from benchbench.compare.across_datasets import DatasetComparison, compare_datasets
 from benchbench.compare.cells import Cell
 from benchbench.compare.comparison import Comparison, Row, compare_records
-from benchbench.compare.mcnemar import ModelComparison, compare_models
+from benchbench.compare.mcnemar import ModelComparison, compare_predictions
 from benchbench.compare.population import PopulationComparison, PopulationRow, compare_populations
 from benchbench.compare.published import PublishedRow, against_published
 
@@ -51,7 +51,7 @@ __all__ = [
     "Row",
     "against_published",
     "compare_datasets",
-    "compare_models",
     "compare_populations",
+    "compare_predictions",
     "compare_records",
 ]

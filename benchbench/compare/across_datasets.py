@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchbench.compare.metric_values import Metric
     from benchbench.compare.profiles import Profile
     from benchbench.compare.ranks import Ranks
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
     from benchbench.records.record import Record
 
 MIN_CONFIGURATIONS = 2
@@ -64,7 +64,7 @@ class DatasetComparison:
     differing: tuple[str, ...]
 
 
-def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetComparison:
+def compare_datasets(records: Iterable[Record], question: Question) -> DatasetComparison:
     """Return the comparison on each dataset and over all of them.
 
     The verdicts of each dataset are corrected for the comparisons on it. Raises :class:`SpecError` for fewer than two
@@ -96,7 +96,7 @@ def compare_datasets(records: Iterable[Record], question: Compare) -> DatasetCom
     return _compare_overall(comparisons, tables, names, missing, _differing(list(by_dataset.values())))
 
 
-def _compare_each(by_dataset: Mapping[str, Sequence[Record]], question: Compare) -> dict[str, Comparison]:
+def _compare_each(by_dataset: Mapping[str, Sequence[Record]], question: Question) -> dict[str, Comparison]:
     """Return the comparison on each dataset; without a baseline of the question, all have that of the first one."""
     compared = {name: compare_records(records, question) for name, records in by_dataset.items()}
     baseline = next(iter(compared.values())).baseline

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from benchbench.compare.comparison import Comparison, Row
     from benchbench.compare.learning import Learning
     from benchbench.compare.sequential_tests import Key, Outcome
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
     from benchbench.config.design import Design
     from benchbench.config.spec import Spec
     from benchbench.records.record import Record
@@ -42,14 +42,14 @@ class AdaptiveProgress:
     ``obstacle`` says why no look can be taken, for example because no trial has finished.
     """
 
-    question: Compare
+    question: Question
     design: Design
     comparisons: tuple[Comparison, ...] = ()
     decisions: Mapping[Key, Decision] = field(default_factory=dict)
     obstacle: str = ""
 
     @staticmethod
-    def begin(question: Compare, design: Design) -> AdaptiveProgress:
+    def begin(question: Question, design: Design) -> AdaptiveProgress:
         """Return the progress before the first look."""
         # A trial that never reaches a target has no value, so targets are compared once all is decided.
         of_targets = {name for metric, value in question.targets.items() for name in target_names(metric, value)}
@@ -211,7 +211,7 @@ class AdaptiveProgress:
             yield "estimates: those of comparisons that were decided early tend to be too far from the baseline"
 
 
-def replay_looks(records: Sequence[Record], question: Compare, design: Design) -> AdaptiveProgress:
+def replay_looks(records: Sequence[Record], question: Question, design: Design) -> AdaptiveProgress:
     """Return the progress of a design as far as its trials have ended."""
     progress = AdaptiveProgress.begin(question, design)
     while progress.is_ready(records):

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from benchbench.compare.caveats import captions, caveats
 from benchbench.compare.cells import CellMaker, fewest_seeds
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial, printed_name
 from benchbench.compare.learning import count_learned, fisher_p, not_learned
 from benchbench.compare.metric_values import Metric, Target, find_metrics, values_of
 from benchbench.compare.verdicts import POINTS, Judge, with_learning_verdict
-from benchbench.compare.warnings import facts, warnings
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.design import MIN_SEEDS
 from benchbench.config.differences import is_match
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from benchbench.compare.cells import Cell, Numbers
     from benchbench.compare.configurations import Configuration
     from benchbench.compare.learning import Learning
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
     from benchbench.config.spec import Spec
     from benchbench.records.record import Record
 
@@ -86,7 +86,7 @@ class Comparison:
         return next(row for row in self.rows if row.is_baseline)
 
 
-def compare_records(records: Iterable[Record], question: Compare | None = None) -> Comparison:
+def compare_records(records: Iterable[Record], question: Question | None = None) -> Comparison:
     """Return the comparison that the question asks for; without one, all that varies by test accuracy.
 
     The baseline is the configuration of the first record unless the question names one; it is not the best,
@@ -110,8 +110,8 @@ def compare_records(records: Iterable[Record], question: Compare | None = None) 
         confidence=question.confidence,
         margin=question.margin,
         num_comparisons=len(_p_values(compared_rows)),
-        facts=facts(trials),
-        warnings=warnings(rows, metrics, keys),
+        facts=captions(trials),
+        warnings=caveats(rows, metrics, keys),
         pooled=keys.pooled,
     )
 
@@ -130,7 +130,7 @@ def _compare_rows(
     rows: Sequence[Configuration],
     numbers: Mapping[str, Numbers],
     metrics: Sequence[Metric],
-    question: Compare,
+    question: Question,
     pooled: Sequence[str],
 ) -> tuple[Row, ...]:
     """Return the rows with their numbers and tests, but without verdicts."""
@@ -173,7 +173,7 @@ def _best_position(accuracies: Sequence[float | None]) -> int | None:
     return None if best is None else accuracies.index(best)
 
 
-def _permutation_level(rows: Sequence[object], metrics: Sequence[Metric], question: Compare) -> float:
+def _permutation_level(rows: Sequence[object], metrics: Sequence[Metric], question: Question) -> float:
     """Return the level of a permutation test, which is about one cell of the table."""
     return (1 - question.confidence) / max((len(rows) - 1) * len(metrics), 1)
 
@@ -189,7 +189,7 @@ def _p_values(rows: Sequence[Row]) -> dict[tuple[int, str], float]:
     return p_values
 
 
-def _judged(rows: Sequence[Row], metrics: Sequence[Metric], question: Compare) -> tuple[Row, ...]:
+def _judged(rows: Sequence[Row], metrics: Sequence[Metric], question: Question) -> tuple[Row, ...]:
     """Return the rows with their verdicts, corrected for the number of all comparisons."""
     p_values = _p_values(rows)
     margin = None if question.margin is None else question.margin / POINTS

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchbench.compare.comparison import Comparison
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
     from benchbench.config.design import Design
     from benchbench.records.record import Record
 
 
-def compare_by_design(records: Iterable[Record], question: Compare, design: Design | None = None) -> Comparison:
+def compare_by_design(records: Iterable[Record], question: Question, design: Design | None = None) -> Comparison:
     """Return the comparison of an adaptive design, of a declared number of seeds, or of all trials if there is neither.
 
     A design that is not complete has its means, and no differences and verdicts yet.
@@ -37,7 +37,7 @@ def compare_by_design(records: Iterable[Record], question: Compare, design: Desi
     return compare_records(trials, question)
 
 
-def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Compare) -> Comparison:
+def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Question) -> Comparison:
     """Return the comparison of a design with how its trials reached the targets, which has no part in its verdicts."""
     if not question.targets:
         return comparison
@@ -52,7 +52,7 @@ def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Co
     return replace(comparison, metrics=(*comparison.metrics, *more), rows=rows)
 
 
-def _compare_declared_seeds(trials: Sequence[Record], question: Compare, num_seeds: int) -> Comparison:
+def _compare_declared_seeds(trials: Sequence[Record], question: Question, num_seeds: int) -> Comparison:
     """Return the comparison of the first seeds, as many as declared; without verdicts until all of them have run."""
     seeds = sorted({record.spec.seed for record in trials})
     first = set(seeds[:num_seeds])

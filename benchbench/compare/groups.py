@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare.comparison import Comparison
     from benchbench.compare.population import PopulationComparison
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
     from benchbench.config.spec import Spec
     from benchbench.records.record import Record
 
@@ -52,7 +52,7 @@ def with_comparisons(
     return tuple(replace(group, comparison=change(group.comparison)) if group.comparison else group for group in groups)
 
 
-def split(records: Sequence[Record], question: Compare, *, by_seeds: bool = True) -> tuple[Group, ...]:
+def split(records: Sequence[Record], question: Question, *, by_seeds: bool = True) -> tuple[Group, ...]:
     """Return the trials in groups that can be compared, in the order of their first records.
 
     Trials of different datasets, or of one dataset whose images have changed, are not compared, unless the question

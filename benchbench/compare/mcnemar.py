@@ -54,7 +54,7 @@ class ModelComparison:
         )
 
 
-def compare_models(first: Predictions, second: Predictions, *, confidence: float = 0.95) -> ModelComparison:
+def compare_predictions(first: Predictions, second: Predictions, *, confidence: float = 0.95) -> ModelComparison:
     """Return the comparison of two models by their stored predictions.
 
     Raises :class:`SpecError` if they are not predictions of the same images.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
     from benchbench.records.known_runs import Predictions
     from benchbench.records.record import Record
 
@@ -90,7 +90,7 @@ class PopulationComparison:
 
 
 def compare_populations(
-    records: Iterable[Record], predictions: Mapping[str, Predictions], question: Compare
+    records: Iterable[Record], predictions: Mapping[str, Predictions], question: Question
 ) -> PopulationComparison:
     """Return the comparison on images like the test images.
 

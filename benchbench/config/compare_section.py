@@ -48,7 +48,7 @@ Selection = Annotated[dict[str, JsonValue], BeforeValidator(_flat)]
 """A choice of trials: values by their keys in :meth:`Spec.flat() <benchbench.config.spec.Spec.flat>`."""
 
 
-class Compare(Table):
+class Question(Table):
     """Which keys and metrics to compare configurations by, with a baseline and targets to reach.
 
     ``seeds`` declares how many seeds each configuration gets, before which nothing is judged. ``decide`` adds seeds
@@ -81,32 +81,32 @@ def is_of_target(metric: str) -> bool:
     return metric.removeprefix("time/").startswith(("epochs_to_", "seconds_to_"))
 
 
-def read_comparison(table: Mapping[str, Any]) -> tuple[Compare, tuple[Expected, ...]]:
+def read_comparison(table: Mapping[str, Any]) -> tuple[Question, tuple[Expected, ...]]:
     """Return ``[compare]`` and the ``[[expected]]`` rows of a file; raises :class:`SpecError` for what is wrong."""
-    compare = read_table(Compare, table.get("compare", {}), name="[compare]")
+    question = read_table(Question, table.get("compare", {}), name="[compare]")
     rows = table.get("expected", [])
     if not isinstance(rows, list):
         raise SpecError("expected must be rows, each under [[expected]]")
-    _check_seeds(compare)
-    return compare, tuple(
+    _check_seeds(question)
+    return question, tuple(
         read_table(Expected, row, name=f"[[expected]] {number}") for number, row in enumerate(rows, start=1)
     )
 
 
-def _check_seeds(compare: Compare) -> None:
-    if compare.decide is None:
+def _check_seeds(question: Question) -> None:
+    if question.decide is None:
         return
-    compare.decide.look_sizes()
-    if compare.seeds is not None:
+    question.decide.look_sizes()
+    if question.seeds is not None:
         raise SpecError(
             "[compare] has both seeds and decide",
-            hint=f"seeds = {compare.seeds} is a fixed design; decide adds seeds as they are needed",
+            hint=f"seeds = {question.seeds} is a fixed design; decide adds seeds as they are needed",
         )
 
 
-def check_names(compare: Compare, expected: Iterable[Expected], axes: Collection[str]) -> None:
+def check_names(question: Question, expected: Iterable[Expected], axes: Collection[str]) -> None:
     """Check the names that need no plugin to be known; raises :class:`SpecError` with the closest name."""
-    for key in (*compare.by, *compare.baseline):
+    for key in (*question.by, *question.baseline):
         kind, _, param = key.partition(".")
         if key not in (*KINDS, *SCALARS) and not (kind in KINDS and param):
             near = closest(key, dict.fromkeys([*axes, *KINDS, *SCALARS]))

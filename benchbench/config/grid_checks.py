@@ -29,7 +29,7 @@ def check_grid(grid: GridFile, specs: Sequence[Spec]) -> None:
     if twice:
         raise repeated_trial_error(grid.path, twice, len(specs), describe_spec(specs[twice[0]], grid.axes))
     known = list(dict.fromkeys(key for spec in specs for key in spec.flat()))
-    for key in (*grid.compare.by, *grid.compare.baseline):
+    for key in (*grid.question.by, *grid.question.baseline):
         if key not in known:
             raise SpecError(f"{grid.path}: [compare] names {key!r}, which no trial has", hint=closest(key, known))
     if grid.is_overridden and grid.design is None:
@@ -61,9 +61,9 @@ def repeated_trial_error(path: Path, twice: tuple[int, int], num_trials: int, va
 
 def _check_answerable(grid: GridFile, specs: Sequence[Spec]) -> None:
     """Raise :class:`SpecError` for a question that the trials cannot answer, before they are trained."""
-    compare = grid.compare
+    question = grid.question
     varied = [key for key in varying(specs) if key != "seed"]
-    for key in compare.by:
+    for key in question.by:
         if key == "seed" or is_same(specs, key):
             raise SpecError(
                 f"{grid.path}: [compare] by {key!r}, which has the same value in all trials",
@@ -71,9 +71,9 @@ def _check_answerable(grid: GridFile, specs: Sequence[Spec]) -> None:
             )
     for name, selection in _selections(grid):
         matching = [spec for spec in specs if is_match(spec, selection)] if selection else []
-        keys = compare.by if name == BASELINE and compare.by else varied
+        keys = question.by if name == BASELINE and question.by else varied
         # Each dataset is compared by itself and has a baseline of its own, unless datasets are compared.
-        asks_for_datasets = any(key.partition(".")[0] == "dataset" for key in (*compare.by, *selection))
+        asks_for_datasets = any(key.partition(".")[0] == "dataset" for key in (*question.by, *selection))
         parts = _by_dataset(matching) if name == BASELINE and not asks_for_datasets else [matching]
         rest = [key for key in keys if any(key in varying(part) for part in parts)]
         if rest:
@@ -84,7 +84,7 @@ def _check_answerable(grid: GridFile, specs: Sequence[Spec]) -> None:
 
 
 def _selections(grid: GridFile) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
-    yield BASELINE, grid.compare.baseline
+    yield BASELINE, grid.question.baseline
     if grid.is_overridden:
         return
     for row, expected in enumerate(grid.expected, start=1):

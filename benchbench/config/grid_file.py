@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from benchbench.config.compare_section import Compare, Expected
+    from benchbench.config.compare_section import Expected, Question
     from benchbench.config.kinds import Kind
 
 MAX_TRIALS = 10_000
@@ -60,10 +60,10 @@ class GridFile:
 
     path: Path
     name: str
-    question: str
+    headline: str
     template: Mapping[str, Any]
     axes: tuple[str, ...]
-    compare: Compare
+    question: Question
     expected: tuple[Expected, ...]
     texts: Mapping[Kind, dict[str, str]]
     is_overridden: bool
@@ -126,20 +126,20 @@ def load(
     table = _read(path)
     with _in_file(path):
         trial_table = {key: value for key, value in table.items() if key in Draft.model_fields}
-        compare, expected = read_comparison(table)
-        check_names(compare, expected, axis_keys(trial_table))
-        compare = _without_overridden(compare, texts, overrides)
+        question, expected = read_comparison(table)
+        check_names(question, expected, axis_keys(trial_table))
+        question = _without_overridden(question, texts, overrides)
         template = _merged_trial_table(trial_table, texts, overrides)
         seed = template.pop("seed", Draft.model_fields["seed"].default)
-        compare, design = _question_and_design(compare, seed, template, is_asked=decide)
+        question, design = _question_and_design(question, seed, template, is_asked=decide)
     template["seed"] = {AXIS: list(design.seeds)} if design else seed
     return GridFile(
         path=path,
         name=table.get("name", path.stem),
-        question=table.get("question", ""),
+        headline=table.get("question", ""),
         template=template,
         axes=axis_keys(template),
-        compare=compare,
+        question=question,
         expected=expected,
         texts=texts,
         is_overridden=bool(texts or overrides),
@@ -165,24 +165,24 @@ def _merged_trial_table(
 
 
 def _question_and_design(
-    compare: Compare, seed: Any, template: Mapping[str, Any], *, is_asked: bool
-) -> tuple[Compare, Design | None]:
+    question: Question, seed: Any, template: Mapping[str, Any], *, is_asked: bool
+) -> tuple[Question, Design | None]:
     """Return how seeds are added, if they are, and the question, which then has a baseline."""
-    design = _design(compare, seed, template, is_asked=is_asked)
-    _check_declared(compare, seed)
-    return (_with_baseline(compare, template) if design else compare), design
+    design = _design(question, seed, template, is_asked=is_asked)
+    _check_declared(question, seed)
+    return (_with_baseline(question, template) if design else question), design
 
 
 def _without_overridden(
-    compare: Compare, texts: Mapping[Kind, Mapping[str, str]], overrides: Mapping[str, Any]
-) -> Compare:
+    question: Question, texts: Mapping[Kind, Mapping[str, str]], overrides: Mapping[str, Any]
+) -> Question:
     """Return the question with a baseline that says nothing of what the command line sets in all trials."""
     overridden = {*overrides, *(f"{kind}.{param}" for kind, params in texts.items() for param in params)}
-    baseline = {key: value for key, value in compare.baseline.items() if key not in overridden}
-    return compare.model_copy(update={"baseline": baseline})
+    baseline = {key: value for key, value in question.baseline.items() if key not in overridden}
+    return question.model_copy(update={"baseline": baseline})
 
 
-def _design(compare: Compare, seed: Any, template: Mapping[str, Any], *, is_asked: bool) -> Design | None:
+def _design(question: Question, seed: Any, template: Mapping[str, Any], *, is_asked: bool) -> Design | None:
     """Return how seeds are added: as the file says, or by default if only the command line asks for it.
 
     Raises :class:`SpecError` for a grid of one configuration or several datasets, and for a file that gives the seeds
@@ -191,7 +191,7 @@ def _design(compare: Compare, seed: Any, template: Mapping[str, Any], *, is_aske
     num_configurations = count(template)
     datasets = {_as_table(dataset)["name"] for dataset in choices(template["dataset"])}
     first = tuple(choices(seed))
-    looks = compare.decide.look_sizes() if compare.decide else default_looks() if is_asked else ()
+    looks = question.decide.look_sizes() if question.decide else default_looks() if is_asked else ()
     if not looks:
         return None
     if num_configurations == 1:
@@ -204,17 +204,17 @@ def _design(compare: Compare, seed: Any, template: Mapping[str, Any], *, is_aske
             f"seeds cannot be added for {len(datasets)} datasets at once: their accuracies are not compared",
             hint="one grid for each dataset, or a fixed list of seeds",
         )
-    if compare.seeds is not None:
+    if question.seeds is not None:
         raise SpecError(
-            f"[compare] declares a fixed design of {compare.seeds} seeds, and --decide adds seeds as needed",
+            f"[compare] declares a fixed design of {question.seeds} seeds, and --decide adds seeds as needed",
             hint="leave out one of them",
         )
-    if compare.decide and is_axis(seed):
+    if question.decide and is_axis(seed):
         raise SpecError(
             f"seeds = {list(first)} and [compare] decide both say which seeds to run",
             hint=f"remove seeds; seed = {first[0]} says where decide begins",
         )
-    of_targets = [name for name in compare.metrics if is_of_target(name)]
+    of_targets = [name for name in question.metrics if is_of_target(name)]
     if of_targets:
         raise SpecError(
             f"{of_targets[0]} cannot be decided: trials that do not reach the target have no value",
@@ -223,26 +223,26 @@ def _design(compare: Compare, seed: Any, template: Mapping[str, Any], *, is_aske
     return Design.after(first, looks, num_configurations=num_configurations)
 
 
-def _check_declared(compare: Compare, seed: Any) -> None:
+def _check_declared(question: Question, seed: Any) -> None:
     num_seeds = len(tuple(choices(seed)))
-    if compare.seeds is not None and num_seeds < compare.seeds:
+    if question.seeds is not None and num_seeds < question.seeds:
         raise SpecError(
-            f"[compare] declares {compare.seeds} seeds, and the grid has {num_seeds}",
-            hint=f"seeds = {list(range(compare.seeds))}",
+            f"[compare] declares {question.seeds} seeds, and the grid has {num_seeds}",
+            hint=f"seeds = {list(range(question.seeds))}",
         )
 
 
-def _with_baseline(compare: Compare, template: Mapping[str, Any]) -> Compare:
+def _with_baseline(question: Question, template: Mapping[str, Any]) -> Question:
     """Return the question with the first configuration as its baseline, unless it names one.
 
     Only its dataset knows which augmentation ``default`` is. Such a configuration is the baseline as the first row.
     """
     axes = axis_keys(template)
     first = _flat_trial(next(expand(template)))
-    baseline = {key: first[key] for key in compare.by or axes if key in axes and key in first}
-    if compare.baseline or DEFAULT in part_names(str(baseline.get("augmentation", "")), kind="augmentation"):
-        return compare
-    return compare.model_copy(update={"baseline": baseline})
+    baseline = {key: first[key] for key in question.by or axes if key in axes and key in first}
+    if question.baseline or DEFAULT in part_names(str(baseline.get("augmentation", "")), kind="augmentation"):
+        return question
+    return question.model_copy(update={"baseline": baseline})
 
 
 @contextmanager

@@ -12,7 +12,9 @@
     decoding_processes.py  processes that decode image files for this one
     decoded_rows.py        where decoded images go, row by row: a file, or memory
     splitting.py           takes a fraction of each class, such as for validation
-    split_checks.py        checks what a dataset plugin returns, and computes its digest
+    split_arrays.py        a checked split as arrays, and the names of the splits
+    split_checks.py        checks what a dataset plugin returns
+    split_digests.py       digests that identify images and labels
     file_states.py         tells whether files have changed, without reading them
     cache.py               images decoded once and mapped into memory
     preparation.py         prepares image files or raw pixels for a trained network

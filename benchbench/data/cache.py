@@ -34,7 +34,9 @@ from benchbench.data import archive, fit, image_decoding, image_files, splitting
 from benchbench.data.file_states import files_below, state_of
 from benchbench.data.fit import fit_splits
 from benchbench.data.parallel_decoding import decode_lazy
-from benchbench.data.split_checks import SPLIT_NAMES, SplitArrays, check_classes_left, check_splits, facts_of
+from benchbench.data.split_arrays import SPLIT_NAMES, SplitArrays
+from benchbench.data.split_checks import check_classes_left, check_splits
+from benchbench.data.split_digests import data_facts_of
 from benchbench.errors import DataError
 from benchbench.paths import cache_folder
 from benchbench.plugin.dataset import Dataset, Splits
@@ -172,7 +174,7 @@ def decode(
     damaged_list = dataset_folder(dataset.name) / DAMAGED_LIST
     decoded = decode_lazy(fit_splits(splits, dataset), folder, on_progress, damaged_list=damaged_list)
     check_classes_left(splits, decoded.splits)
-    facts = facts_of(
+    facts = data_facts_of(
         decoded.splits,
         class_names=splits.class_names,
         source=_source(dataset, root),

@@ -26,7 +26,8 @@ import psutil
 from benchbench.data.decoded_rows import store_rows
 from benchbench.data.decoding_processes import Helpers, Request
 from benchbench.data.image_files import FileImages
-from benchbench.data.split_checks import SplitArrays, SplitDigest, readable
+from benchbench.data.split_arrays import SplitArrays, readable
+from benchbench.data.split_digests import SplitDigest
 from benchbench.errors import DataError, listed, plain
 from benchbench.paths import write_atomically
 from benchbench.plugin.dataset import LazyImages

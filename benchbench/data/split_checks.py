@@ -1,49 +1,26 @@
-"""Checks of what a dataset plugin returned, and the digest that identifies it.
+"""Checks of what a dataset plugin returned.
 
 A plugin may return torch's tensors or numpy's arrays; nothing here needs torch to look at them.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import DataError
 from benchbench.plugin.dataset import LazyImages
-from benchbench.records.events import DataFacts, SplitFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from benchbench.data.split_arrays import SplitArrays
     from benchbench.plugin.dataset import Dataset, Split, Splits
-
-SPLIT_NAMES = ("train", "val", "test")
-"""The splits of every dataset, in their order."""
 
 CHANNELS = (1, 3, 4)
 """How many channels grey images, colour images and those with transparency have."""
 
 SMALLEST_SIDE = 8
 """The shorter side of the smallest images that are worth recognising by their shape, in pixels."""
-
-DIGEST_LENGTH = 32
-"""Hexadecimal digits kept of a sha256; MLflow takes no more than 36 characters."""
-
-
-@dataclass(frozen=True)
-class SplitArrays:
-    """One checked split. images: uint8 ``[N, C, H, W]``; labels: int64 ``[N]``; names: N image names, or none."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    names: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 def check_splits(name: str, splits: Splits) -> None:
@@ -166,71 +143,3 @@ def _dtype(value: Any) -> str:
 def _describe(value: Any) -> str:
     dtype = _dtype(value)
     return f"{dtype} {list(value.shape)}" if dtype else type(value).__name__
-
-
-def facts_of(
-    splits: Mapping[str, SplitArrays],
-    *,
-    class_names: tuple[str, ...],
-    source: str,
-    skipped: tuple[str, ...] = (),
-    note: str = "",
-    digests: Mapping[str, str] | None = None,
-) -> DataFacts:
-    """Return the facts that identify the splits: digests of dtype, shape and bytes of their images and labels.
-
-    ``digests`` are those that are known already.
-    """
-    known = digests or {}
-    facts = {part: SplitFacts(len(split), known.get(part) or digest_of_split(split)) for part, split in splits.items()}
-    channels, height, width = splits["train"].images.shape[1:]
-    return DataFacts(
-        digest=_shortened(hashlib.sha256("".join(part.digest for part in facts.values()).encode())),
-        class_names=readable(class_names),
-        splits=facts,
-        source=readable([source])[0],
-        image_shape=(channels, height, width),
-        skipped=skipped,
-        note=readable([note])[0],
-    )
-
-
-class SplitDigest:
-    """The digest of a split while it grows: of its images in their order, then of its labels."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._digest = hashlib.sha256(f"uint8 {[int(length) for length in shape]}".encode())
-
-    def add(self, pixels: bytes | memoryview) -> None:
-        """Add the images that follow."""
-        self._digest.update(pixels)
-
-    def with_labels(self, labels: NDArray[np.int64]) -> str:
-        """Return the digest with the labels, 32 hexadecimal digits."""
-        self._digest.update(_describe(labels).encode())
-        self._digest.update(labels.data)
-        return _shortened(self._digest)
-
-
-def readable(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names as every file can hold them: bytes of a file's name that are no UTF-8 are written in hexadecimal."""
-    return tuple(
-        name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") if _has_bytes(name) else name
-        for name in names
-    )
-
-
-def _has_bytes(name: object) -> bool:
-    """Tell whether a name is a text with bytes that are not UTF-8; a plugin's names may have any type."""
-    return isinstance(name, str) and not name.isascii() and any("\udc80" <= letter <= "\udcff" for letter in name)
-
-
-def digest_of_split(split: SplitArrays) -> str:
-    """Return the digest of one split's images and labels, 32 hexadecimal digits."""
-    digest = SplitDigest(split.images.shape)
-    digest.add(split.images.data)
-    return digest.with_labels(split.labels)
-
-
-def _shortened(digest: hashlib._Hash) -> str:
-    return digest.hexdigest()[:DIGEST_LENGTH]

@@ -17,7 +17,7 @@ they arise and sent to a watcher; the command line prints them.
     watcher.py               the interface that receives progress, such as for the terminal
     trial_list.py            the trials that were run from this folder, and their state
     trials.py                trials from drafts to results: open, resolve, plan, train, deliver
-    executor_and_tracker.py  opens the executor and the tracker of a call
+    services.py              opens the executor and the tracker of a call
     resolving.py             turns drafts into specs: looks up plugins and images
     plan.py                  which trials are done, which resume, and which start anew
     next_trials.py           batches of trials: all of a grid at once, or what the next look of an adaptive design needs
@@ -28,7 +28,7 @@ they arise and sent to a watcher; the command line prints them.
     event_loop.py            hands every event to the journal, then to tracker, watcher and listeners
     interrupts.py            what Ctrl-C, SIGTERM and SIGHUP do while trials run, and what is said then
     listeners.py             plugins that receive every event
-    kept_artifacts.py        which files are kept of trials, and of the best of a grid
+    artifact_policy.py       which files are kept of trials, and of the best of a grid
     end_of_call.py           waits for MLflow at the end of a call, and cleans up
     grid_result.py           what a grid returns: its trials and how they ended
     grid_description.py      what MLflow shows for a grid: the records of its trials and their comparison

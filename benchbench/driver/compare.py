@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchbench.compare import against_published, compare_datasets, compare_populations
-from benchbench.compare import compare_models as compare_predictions
+from benchbench.compare import against_published, compare_datasets, compare_populations, compare_predictions
+from benchbench.compare.caveats import late_baseline_warnings
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import with_comparisons
-from benchbench.compare.warnings import late_baseline_warnings
 from benchbench.driver.repeated_looks import LookRecorder, compare_and_record_look, compare_groups_and_record_looks
 from benchbench.driver.study import Inquiry, Study, find_records
 from benchbench.driver.watcher import Watcher
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from benchbench.compare import Comparison, DatasetComparison, ModelComparison, PopulationComparison, PublishedRow
     from benchbench.compare.comparison import Row
     from benchbench.compare.groups import ComparedGroup
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
     from benchbench.driver.study import QuestionOptions
     from benchbench.records.record import Record
 
@@ -97,7 +96,7 @@ def compare_study_groups(
     return with_comparisons(groups, lambda each: _with_warnings_of_study(each, inquiry))
 
 
-def _with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tuple[ComparedGroup, ...]:
+def _with_populations(groups: Sequence[ComparedGroup], question: Question) -> tuple[ComparedGroup, ...]:
     return tuple(
         replace(group, over_images=_over_images(group.records, question)) if len(_rows(group)) > 1 else group
         for group in groups
@@ -107,7 +106,7 @@ def _with_populations(groups: Sequence[ComparedGroup], question: Compare) -> tup
 def _with_warnings_of_study(comparison: Comparison, inquiry: Inquiry) -> Comparison:
     """Return a comparison with what its study warns of, and if its baseline was named when the results were known."""
     study = inquiry.study
-    late = late_baseline_warnings(comparison) if inquiry.question.baseline != study.compare.baseline else ()
+    late = late_baseline_warnings(comparison) if inquiry.question.baseline != study.question.baseline else ()
     return replace(comparison, warnings=(*comparison.warnings, *study.warnings, *late))
 
 
@@ -126,7 +125,7 @@ def compare_over_datasets(
     note = (watcher or Watcher()).note
     study = Study.of_experiment(experiment, grid)
     _note_design(study, "on each of several datasets", note)
-    return compare_datasets(find_records(study, note), study.question(options))
+    return compare_datasets(find_records(study, note), study.asked(options))
 
 
 def compare_with_published(
@@ -175,7 +174,7 @@ def _rows(group: ComparedGroup) -> tuple[Row, ...]:
     return group.comparison.rows if group.comparison else ()
 
 
-def _over_images(records: Sequence[Record], question: Compare) -> PopulationComparison:
+def _over_images(records: Sequence[Record], question: Question) -> PopulationComparison:
     from benchbench.tracking.stored_records import load_predictions
 
     finished = [record for record in one_per_trial(records) if record.status == "finished"]
@@ -185,7 +184,7 @@ def _over_images(records: Sequence[Record], question: Compare) -> PopulationComp
 
 def _note_design(study: Study, where: str, note: Callable[[str], None]) -> None:
     """Tell that verdicts are not those of the design, which is about one comparison over seeds."""
-    key = "decide" if study.design else "seeds" if study.compare.seeds else ""
+    key = "decide" if study.design else "seeds" if study.question.seeds else ""
     if key:
         note(f"verdicts {where} ignore `{key}` in [compare]: all trials count")
 

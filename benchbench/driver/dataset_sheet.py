@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchbench.config.spec import PluginDraft
     from benchbench.data.cache import LoadedDataset
-    from benchbench.data.split_checks import SplitArrays
+    from benchbench.data.split_arrays import SplitArrays
     from benchbench.driver.datasets import OpenedDataset
 
 

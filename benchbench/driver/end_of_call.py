@@ -10,7 +10,7 @@ from benchbench.errors import TrackingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from benchbench.driver.kept_artifacts import Artifacts
+    from benchbench.driver.artifact_policy import ArtifactPolicy
     from benchbench.driver.watcher import Watcher
     from benchbench.records.grid_end import GridEnd
     from benchbench.records.journal import Journal
@@ -75,7 +75,7 @@ def close_grids(tracker: TrackerThread, note: Callable[[str], None]) -> None:
 
 
 def drop_delivered(
-    tracker: TrackerThread, artifacts: Artifacts, *, ours: Collection[str], kept_back: Journal | None
+    tracker: TrackerThread, artifacts: ArtifactPolicy, *, ours: Collection[str], kept_back: Journal | None
 ) -> None:
     """Delete what was kept of finished trials for their delivery, but not the checkpoint of ``kept_back``.
 

@@ -78,7 +78,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     check_limits(max_failures=max_failures)
     overrides = {} if precision is None else {"precision": precision}
     read = grid_file.load(path, setting_texts(set), overrides=overrides, decide=decide)
-    check_question(read.compare, read.expected)
+    check_question(read.question, read.expected)
     drafts = read.expand(allow_many=yes)
     settings = Settings.of(
         {"artifacts": "light", **options},
@@ -145,7 +145,7 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
         records = baseline_first(in_order, [trial.spec for trial in result.trials])
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
             path = Path(folder) / file_names.REPORT
-            inquiry = Inquiry(study, grid.compare, records)
+            inquiry = Inquiry(study, grid.question, records)
             return report.write_study_report(inquiry, path, note=watcher.note).run_id is not None
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report
         watcher.fault(f"no report: {error_text(error)}", error)

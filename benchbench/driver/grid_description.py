@@ -54,10 +54,10 @@ class GridDescription:
         recorder = LookRecorder(history, self.note, grid.design, self.earlier)
 
         def compare() -> tuple[ComparedGroup, ...]:
-            if not is_over and grid.design is None and grid.compare.seeds is None:
+            if not is_over and grid.design is None and grid.question.seeds is None:
                 # A look with fewer seeds than asked for would be of no use, and would cost part of the level.
                 raise SpecError("the grid ended before all of its trials had run")
-            return compare_groups_and_record_looks(known, grid.compare, recorder)
+            return compare_groups_and_record_looks(known, grid.question, recorder)
 
         return grid_page(grid, self.text, known, num_trials=len(wanted), progress=progress, compare=compare)
 

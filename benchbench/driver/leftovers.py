@@ -16,7 +16,7 @@ from benchbench.tracking import is_delivered
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchbench.driver.kept_artifacts import Artifacts
+    from benchbench.driver.artifact_policy import ArtifactPolicy
     from benchbench.driver.plan import Planned
     from benchbench.records.calls import Call
     from benchbench.tracking import TrackerThread
@@ -36,7 +36,12 @@ def end_dead() -> list[Journal]:
 
 
 def finish(
-    plan: Sequence[Planned], tracker: TrackerThread, artifacts: Artifacts, *, call: Call, note: Callable[[str], None]
+    plan: Sequence[Planned],
+    tracker: TrackerThread,
+    artifacts: ArtifactPolicy,
+    *,
+    call: Call,
+    note: Callable[[str], None],
 ) -> list[Journal]:
     """Finish the trials that killed calls left open, and have undelivered results sent.
 
@@ -69,7 +74,7 @@ def finish(
     return taken_over
 
 
-def _complete(journal: Journal, tracker: TrackerThread, artifacts: Artifacts) -> None:
+def _complete(journal: Journal, tracker: TrackerThread, artifacts: ArtifactPolicy) -> None:
     """Do what a call that was killed left undone after the end of a trial."""
     # Drawing takes so long that a trial may be delivered before its figures are there.
     record = journal.try_record()

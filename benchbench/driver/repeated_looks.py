@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare import Comparison
     from benchbench.compare.comparison import Row
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
     from benchbench.config.design import Design
     from benchbench.records.record import Record
     from benchbench.tracking.look_history import LookHistory
@@ -63,7 +63,7 @@ class LookRecorder:
 
 
 def compare_groups_and_record_looks(
-    records: Sequence[Record], question: Compare, recorder: LookRecorder
+    records: Sequence[Record], question: Question, recorder: LookRecorder
 ) -> tuple[ComparedGroup, ...]:
     """Record a look at each group of trials that can be compared, and return the comparisons.
 
@@ -87,7 +87,7 @@ def compare_groups_and_record_looks(
     return tuple(compared)
 
 
-def compare_and_record_look(records: Sequence[Record], question: Compare, recorder: LookRecorder) -> Comparison:
+def compare_and_record_look(records: Sequence[Record], question: Question, recorder: LookRecorder) -> Comparison:
     """Record a look at a comparison, and return it: that of a design or, if none was declared, at this look's level.
 
     The first look has the whole level, the second half of it, the third a quarter. They add up to less than twice the
@@ -115,7 +115,7 @@ def _has_more(records: Sequence[Record], design: Design) -> bool:
     return num_configurations(seen) > design.num_configurations
 
 
-def _compare_at_look(number: int, records: Sequence[Record], question: Compare) -> Comparison:
+def _compare_at_look(number: int, records: Sequence[Record], question: Question) -> Comparison:
     """Return the comparison at the level of its second or a later look."""
     planned = 1 - question.confidence
     level = _level_of_look(number, planned)
@@ -127,7 +127,7 @@ def _level_of_look(number: int, planned: float) -> float:
     return planned / 2.0 ** (number - 1)
 
 
-def _groups(records: Sequence[Record], question: Compare, design: Design | None) -> tuple[Group, ...]:
+def _groups(records: Sequence[Record], question: Question, design: Design | None) -> tuple[Group, ...]:
     """Return the groups that can be compared; if none is that of the design, groups are not split by their seeds."""
     groups = split(records, question)
     if design is None or any(_is_of(design, part.records) for part in groups):
@@ -156,7 +156,7 @@ def _images(row: Row, by_configuration: Mapping[str, set[tuple[str, str]]]) -> l
     return sorted(set().union(*(by_configuration[name] for name in row.configurations)))
 
 
-def _earlier_design_warnings(records: Sequence[Record], question: Compare, recorder: LookRecorder) -> tuple[str, ...]:
+def _earlier_design_warnings(records: Sequence[Record], question: Question, recorder: LookRecorder) -> tuple[str, ...]:
     """Return a warning if looks were taken by earlier designs that look at other seeds than the present one."""
     design = recorder.design
     others = {(one.seeds, one.looks): one for one in recorder.earlier if not one.has_looks_of(design)}
@@ -197,7 +197,7 @@ def _tests(comparison: Comparison, records: Sequence[Record], *, is_declared: bo
     return tests
 
 
-def _look_warnings(looks: Sequence[int], question: Compare, design: Design | None) -> tuple[str, ...]:
+def _look_warnings(looks: Sequence[int], question: Question, design: Design | None) -> tuple[str, ...]:
     """Return a warning if there were looks before this one."""
     planned = 1 - question.confidence
     if len(looks) <= 1:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare import Comparison, DatasetComparison
     from benchbench.compare.groups import ComparedGroup
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
     from benchbench.driver.study import QuestionOptions
     from benchbench.records.record import Record
 
@@ -88,7 +88,7 @@ def write_experiment_report(
     output = Path(output)
     check_output(output, example=file_names.REPORT)
     study = Study.of_experiment(experiment, grid)
-    question = study.question(options)
+    question = study.asked(options)
     study.check_expected()
     note = (watcher or Watcher()).note
     inquiry = Inquiry(study, question, find_records(study, note))
@@ -120,7 +120,7 @@ def write_study_report(
         trials = tuple(gather(one_per_trial(records), Path(folder)))
         subject = Subject(
             study.experiment,
-            study.text,
+            study.headline,
             _overall_comparison(records, groups, question),
             trials,
             published,
@@ -135,7 +135,7 @@ def write_study_report(
     return WrittenReport(path, subject.counts, run_id)
 
 
-def _overall_comparison(records: Sequence[Record], groups: Sequence[ComparedGroup], question: Compare) -> Comparison:
+def _overall_comparison(records: Sequence[Record], groups: Sequence[ComparedGroup], question: Question) -> Comparison:
     """Return the comparison that names the configurations of all charts: that of the only group, or of all trials."""
     comparison = groups[0].comparison if len(groups) == 1 else None
     # Of the seeds of a design alone, it may have fewer configurations.
@@ -149,7 +149,7 @@ def _overall_comparison(records: Sequence[Record], groups: Sequence[ComparedGrou
 
 
 def _over_datasets(
-    records: Sequence[Record], question: Compare, note: Callable[[str], None]
+    records: Sequence[Record], question: Question, note: Callable[[str], None]
 ) -> DatasetComparison | None:
     """Return the comparison over all datasets; None for a single one, or for another reason, which ``note`` is told."""
     if len(records_by_dataset(records)) == 1:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from benchbench.config.compare_section import Compare, Expected
+    from benchbench.config.compare_section import Expected, Question
     from benchbench.config.design import Design
     from benchbench.config.spec import Draft
     from benchbench.records.record import Record
@@ -74,17 +74,17 @@ class GridTrial:
 
 @dataclass(frozen=True)
 class Study:
-    """What a file asks: its question and published results and, if it is a grid, its name, words, trials and design.
+    """What a file asks: its question and published results and, if it is a grid, its name, headline, trials and design.
 
     ``earlier`` are the designs that the grid had before, and ``grids`` the names of several grids that added seeds.
     ``file`` is empty without one, and so is ``experiment`` if none was looked at.
     """
 
-    compare: Compare
+    question: Question
     expected: tuple[Expected, ...]
     trials: tuple[GridTrial, ...] = ()
     name: str = ""
-    text: str = ""
+    headline: str = ""
     design: Design | None = None
     earlier: tuple[Design, ...] = ()
     grids: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class Study:
         experiment = experiment or default_experiment()
         study = Study.read(path)
         designs = find_designs(experiment, name=study.name, file=Path(path) if path and study.name else None)
-        if designs.current is not None and study.design is None and study.compare.seeds is None:
+        if designs.current is not None and study.design is None and study.question.seeds is None:
             study = Study.read(path, decide=True) if path and study.name else replace(study, design=designs.current)
         earlier = (*designs.earlier, *([designs.current] if designs.current else []))
         return replace(study, earlier=earlier, grids=designs.grids, experiment=experiment)
@@ -119,7 +119,12 @@ class Study:
     def of_grid(grid: grid_file.GridFile) -> Study:
         """Return what a grid asks, without its trials."""
         return Study(
-            grid.compare, grid.expected, name=grid.name, text=grid.question, design=grid.design, file=str(grid.path)
+            grid.question,
+            grid.expected,
+            name=grid.name,
+            headline=grid.headline,
+            design=grid.design,
+            file=str(grid.path),
         )
 
     @property
@@ -139,7 +144,7 @@ class Study:
             if self.trials and not any(trial.may_have(row.where) for trial in self.trials):
                 raise SpecError(f"[[expected]] {number} selects no trial: {describe_values(row.where, row.where)}")
 
-    def question(self, options: QuestionOptions) -> Compare:
+    def asked(self, options: QuestionOptions) -> Question:
         """Return the file's question, overridden by the caller's options.
 
         Raises :class:`TypeError` for an unknown option, and :class:`SpecError` for a value out of range.
@@ -159,7 +164,7 @@ class Study:
             "confidence": confidence,
             "margin": margin,
         }
-        return self.compare.model_copy(update={key: value for key, value in asked.items() if value})
+        return self.question.model_copy(update={key: value for key, value in asked.items() if value})
 
 
 @dataclass(frozen=True)
@@ -167,13 +172,13 @@ class Inquiry:
     """A study, the question that is asked, and the records that it is asked about."""
 
     study: Study
-    question: Compare
+    question: Question
     records: Sequence[Record]
 
     @staticmethod
     def of(study: Study, options: QuestionOptions, note: Callable[[str], None]) -> Inquiry:
         """Check the question of a study with these options, then find its records; ``note`` hears what is left out."""
-        question = study.question(options)
+        question = study.asked(options)
         return Inquiry(study, question, find_records(study, note))
 
 
@@ -255,7 +260,7 @@ def find_records(study: Study, note: Callable[[str], None]) -> list[Record]:
                 hint="those that ran with --set or --precision differ from the file: compare them without --grid",
             )
         is_first = _are_of_first_configuration(study.trials)
-        if not study.compare.baseline and _lacks_first(study.trials, here, is_first):
+        if not study.question.baseline and _lacks_first(study.trials, here, is_first):
             note("the first configuration of the grid has no trial here, so another one is the baseline")
         in_order = [*compress(here, is_first), *compress(here, map(not_, is_first))]
         records = list({record.attempt: record for of_trial in in_order for record in of_trial}.values())

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.compare.timing_ratios import MIN_ROUNDS, check_rounds, compare_timings
-from benchbench.driver.executor_and_tracker import open_services
 from benchbench.driver.interrupts import Interrupted, Interrupts, interruptible
 from benchbench.driver.resolving import resolve
+from benchbench.driver.services import open_services
 from benchbench.driver.settings import Settings, setting_texts, texts_of
 from benchbench.driver.variants import VariantOptions, name_variants, read_accelerate, read_variants
 from benchbench.driver.watcher import Watcher
@@ -126,8 +126,8 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
             accelerate=variants.accelerate,
         )
         timing = _measure(job, executor, watcher)
-        table = compare_timings(timing.epoch_seconds, variants.baseline, confidence=grid.compare.confidence)
-        result = TimingResult(grid.name, grid.question, timing, table)
+        table = compare_timings(timing.epoch_seconds, variants.baseline, confidence=grid.question.confidence)
+        result = TimingResult(grid.name, grid.headline, timing, table)
         result = replace(result, run=_log(store, timing, table, grid, watcher))
     if timing.is_stopped:
         raise Interrupted(result)
@@ -170,7 +170,7 @@ def _log(store: Store, timing: Timing, table: TimedTable, grid: GridFile, watche
     call = TimedCall(
         timing=timing,
         name=grid.name,
-        note="\n\n".join(filter(None, (grid.question, *verdicts, *timing_warnings(timing)))),
+        note="\n\n".join(filter(None, (grid.headline, *verdicts, *timing_warnings(timing)))),
         values={row.name: _metrics(timing, table, variant) for variant, row in enumerate(table.rows)},
         texts={TIMING: to_text(to_json(timing, table, name=grid.name, mlflow=None))},
     )

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from benchbench.config.differences import describe_spec, varying
 from benchbench.config.kinds import KINDS
 from benchbench.driver import end_of_call, leftovers
+from benchbench.driver.artifact_policy import ArtifactPolicy, BestTrial
 from benchbench.driver.event_loop import Drive, Ending, new_attempt
-from benchbench.driver.executor_and_tracker import open_services
 from benchbench.driver.grid_description import GridDescription, read_record
 from benchbench.driver.grid_result import GridResult, Trial
 from benchbench.driver.interrupts import interruptible
-from benchbench.driver.kept_artifacts import Artifacts, BestTrial
 from benchbench.driver.listeners import load_listeners
 from benchbench.driver.next_trials import AdaptiveTrials, AllTrials, NextTrials
 from benchbench.driver.plan import OtherCalls, check_resumable, plan
 from benchbench.driver.resolving import resolve
+from benchbench.driver.services import open_services
 from benchbench.errors import BenchError
 from benchbench.protocol.jobs import Continued, TrialJob
 from benchbench.records.calls import calling
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from benchbench.config.grid_file import GridFile
     from benchbench.config.spec import Draft, Spec
     from benchbench.driver.event_loop import TrialOutcome
-    from benchbench.driver.executor_and_tracker import Services
     from benchbench.driver.plan import Planned
     from benchbench.driver.resolving import Resolution
+    from benchbench.driver.services import Services
     from benchbench.driver.settings import Settings
     from benchbench.driver.watcher import Watcher
     from benchbench.records.calls import Call
@@ -82,7 +82,7 @@ class TrialRequest:
             return None
         from benchbench.compare.adaptive import AdaptiveProgress
 
-        return AdaptiveProgress.begin(self.grid.compare, self.grid.design)
+        return AdaptiveProgress.begin(self.grid.question, self.grid.design)
 
 
 def run_trials(request: TrialRequest, settings: Settings, watcher: Watcher) -> GridResult:
@@ -141,9 +141,9 @@ class _Session:
     call: Call
 
     @cached_property
-    def artifacts(self) -> Artifacts:
+    def artifacts(self) -> ArtifactPolicy:
         """How much is kept of each trial."""
-        return Artifacts(self.settings.artifacts, self.settings.keep_checkpoints, self.watcher.note)
+        return ArtifactPolicy(self.settings.artifacts, self.settings.keep_checkpoints, self.watcher.note)
 
     @cached_property
     def jobs(self) -> dict[str, TrialJob]:
@@ -349,7 +349,7 @@ class _Session:
 
 def _open_run(store: Store, grid: GridFile) -> MlflowRun:
     """Open the grid's own run in MLflow."""
-    run_id = store.open_parent(grid.name, file=grid.path, question=grid.question, design=grid.design)
+    run_id = store.open_parent(grid.name, file=grid.path, headline=grid.headline, design=grid.design)
     return MlflowRun(store.tracking_uri, store.experiment_id, run_id)
 
 

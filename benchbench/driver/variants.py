@@ -99,7 +99,7 @@ def name_variants(
     that none of them is.
     """
     check_grid(grid, specs)
-    by = by or grid.compare.by
+    by = by or grid.question.by
     keys = find_keys(specs, [key for key in by if key != ACCELERATE])
     besides = (*keys.pooled, *keys.confounded)
     differing = (*keys.rows, *((ACCELERATE,) if len(accelerate) > 1 else ()))
@@ -143,10 +143,10 @@ def _from_names(options: VariantOptions, overrides: dict[str, Any]) -> GridFile:
     return grid_file.GridFile(
         path=Path("command line"),
         name=f"time {target} {options.dataset}",
-        question="",
+        headline="",
         template=table,
         axes=axis_keys(table),
-        compare=read_comparison({})[0],
+        question=read_comparison({})[0],
         expected=(),
         texts=texts,
         is_overridden=bool(texts),
@@ -202,7 +202,7 @@ def _baseline(
             return long.get(asked, asked)
         near = closest(asked, (*names, *long)) or f"variants: {'; '.join(names)}"
         raise SpecError(f"--baseline {asked!r} is none of the variants", hint=near)
-    where = grid.compare.baseline
+    where = grid.question.baseline
     matching = {name: spec for spec, name in zip(specs, names, strict=True) if is_match(spec, where)}
     if not where or len({spec.id for spec in matching.values()}) == 1:
         return next(iter(matching))

@@ -130,13 +130,13 @@ class LocalExecutor(Executor):
 
     def progress(self) -> dict[str, int]:
         """Return the batches trained so far in each running trial, by the folder of its attempt."""
-        return {job.folder: worker.heartbeat.num_trained for worker, job in tuple(self._busy.items())}
+        return {job.folder: worker.counter.num_trained for worker, job in tuple(self._busy.items())}
 
     def stop(self) -> None:
         """Ask running trials to end after their batch, and start no more."""
         self._is_stopping = True
         for worker in self._workers:
-            worker.heartbeat.ask_to_stop()
+            worker.counter.ask_to_stop()
 
     def suspend(self) -> None:
         """Suspend the workers, as Ctrl-Z does to this process, until :meth:`wake`."""
@@ -250,7 +250,7 @@ class LocalExecutor(Executor):
             del self._vacancies[0]
         if self._is_stopping:  # a signal came while they started
             for worker in hired:
-                worker.heartbeat.ask_to_stop()
+                worker.counter.ask_to_stop()
         return hired
 
     def _dismiss(self, worker: WorkerProcess) -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from benchbench.errors import first_line
 from benchbench.processes import module_command
 from benchbench.protocol.channel import Channel
-from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.messages import Died, Output
+from benchbench.protocol.shared_counter import SharedCounter
 
 if TYPE_CHECKING:
     import queue
@@ -48,7 +48,7 @@ class WorkerProcess:
         self.environment = environment
         self.is_retiring = False
         self._folder = tempfile.TemporaryDirectory(prefix="bench-worker-")
-        self.heartbeat = Heartbeat(Path(self._folder.name) / "heartbeat")
+        self.counter = SharedCounter(Path(self._folder.name) / "counter")
         self._heard = heard
         self._is_killed = False
         self._unreadable: Exception | None = None
@@ -56,7 +56,7 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
         with theirs:
-            arguments = (str(theirs.fileno()), str(self.heartbeat.path))
+            arguments = (str(theirs.fileno()), str(self.counter.path))
             self._process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
                 module_command("benchbench.worker.main", *arguments, is_unbuffered=True),
                 stdin=subprocess.DEVNULL,
@@ -107,7 +107,7 @@ class WorkerProcess:
         # Closing a file that another thread reads would wait for that thread.
         if self._process.stdout is not None and not self._output.is_alive():
             self._process.stdout.close()
-        self.heartbeat.close()
+        self.counter.close()
         self._folder.cleanup()
 
     def death(self) -> Died:

@@ -6,7 +6,7 @@
     timing_messages.py        what a worker reports while it times variants
     messages.py               all messages, and how they are written and read
     channel.py                the sockets between a driver and its worker
-    heartbeat.py              counts batches, and carries the request to stop, in shared memory
+    shared_counter.py         counts batches, and carries the request to stop, in shared memory
     plugin_check_messages.py  what the process that checks plugins is asked, and answers
     predictions.py            what the process that predicts is asked, and answers
     augmentation_preview.py   what the process that augments images for bench data show is asked

@@ -14,7 +14,7 @@ from benchbench.records.events import Final, Times
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchbench.config.compare_section import Compare, Expected
+    from benchbench.config.compare_section import Expected, Question
     from benchbench.records.events import EpochFinished
 
 OF_AN_EPOCH = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
@@ -143,18 +143,18 @@ def target_names(metric: str, value: float) -> tuple[str, str]:
     return f"epochs_to_{metric}={value:g}", f"seconds_to_{metric}={value:g}"
 
 
-def check_question(compare: Compare, expected: Iterable[Expected] = ()) -> None:
+def check_question(question: Question, expected: Iterable[Expected] = ()) -> None:
     """Check the metrics and targets that a grid file names, before anything is trained.
 
     Raises :class:`~benchbench.errors.SpecError` with the closest name for a metric that no trial can have.
     """
-    for name, value in compare.targets.items():
+    for name, value in question.targets.items():
         check_target(name, value)
-    of_targets = {metric for name, value in compare.targets.items() for metric in target_names(name, value)}
+    of_targets = {metric for name, value in question.targets.items() for metric in target_names(name, value)}
     known = (*known_metrics(), *of_targets)
     for number, row in enumerate(expected, start=1):
         check_value(row.metric, row.value, where=f"[[expected]] {number}")
-    for name in (*compare.metrics, *(row.metric for row in expected)):
+    for name in (*question.metrics, *(row.metric for row in expected)):
         plain = name.removeprefix("time/")
         if is_of_target(plain) and plain not in known:
             raise SpecError(

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchbench.config.composition import NOTHING
 from benchbench.data.fit import pad_or_crop
-from benchbench.data.split_checks import SPLIT_NAMES, SplitArrays
+from benchbench.data.split_arrays import SPLIT_NAMES, SplitArrays
 from benchbench.report.damaged_files import damage_named
 
 if TYPE_CHECKING:

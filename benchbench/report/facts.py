@@ -22,7 +22,7 @@ Facts = dict[str, str]
 _MACHINE = ("hostname", "system", "processor", "num_cores", "memory_bytes", "device", "device_name", "num_threads")
 
 
-def facts_of(record: Record, artifacts: Path) -> Facts:
+def trial_facts_of(record: Record, artifacts: Path) -> Facts:
     """Return, by their names, the spec, the images, the code, the machine and all that was installed there."""
     return dict(_facts(record, artifacts))
 

@@ -81,8 +81,8 @@ def _lines(
     compare: Callable[[], Sequence[ComparedGroup]],
     progress: AdaptiveProgress | None,
 ) -> Iterator[str]:
-    if grid.question:
-        yield f"**{grid.question}**\n"
+    if grid.headline:
+        yield f"**{grid.headline}**\n"
     counts: Counter[str] = Counter(record.status for record in records)
     counts["not started"] = num_trials - len(records)
     endings = ", ".join(f"{count} {status}" for status, count in counts.items() if count)

@@ -197,7 +197,7 @@ def _grid_command(subject: Subject) -> str:
 
 
 def _each_trial(subject: Subject) -> _EachTrial:
-    known = [facts.facts_of(record, subject.artifacts(record)) for record in subject.records]
+    known = [facts.trial_facts_of(record, subject.artifacts(record)) for record in subject.records]
     differing = facts.differing(known)
     return _EachTrial(
         names=[

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from benchbench.compare.caveats import time_warnings
 from benchbench.compare.configurations import find_keys, group, printed_name
 from benchbench.compare.groups import versions_of_images
 from benchbench.compare.metric_values import Metric
-from benchbench.compare.warnings import time_warnings
 from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import describe_spec, describe_values, varying
 from benchbench.report.trial_files import best
@@ -38,7 +38,7 @@ class Subject:
     """
 
     experiment: str
-    question: str
+    headline: str
     comparison: Comparison
     trials: tuple[TrialFiles, ...]
     published: tuple[PublishedRow, ...] = ()

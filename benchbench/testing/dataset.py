@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchbench.data.parallel_decoding import decode_lazy
-from benchbench.data.split_checks import (
-    SplitArrays,
-    channels_problem,
-    check_splits,
-    cut_problem,
-    facts_of,
-    splits_problems,
-)
+from benchbench.data.split_checks import channels_problem, check_splits, cut_problem, splits_problems
+from benchbench.data.split_digests import data_facts_of
 from benchbench.plugin.dataset import Splits
 from benchbench.plugin.failures import check_returned, failures_named
 from benchbench.testing import parameters
@@ -27,6 +21,7 @@ from benchbench.testing.checking import BrokenPromiseError, check, outcomes, rai
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchbench.data.split_arrays import SplitArrays
     from benchbench.plugin.dataset import Dataset
     from benchbench.protocol.plugin_check_messages import CheckOutcome
 
@@ -243,7 +238,7 @@ def loaded_digest(dataset: Dataset, root: Path) -> str:
 
 
 def _digest(subject: DatasetSubject, arrays: dict[str, SplitArrays]) -> str:
-    return facts_of(arrays, class_names=subject.splits.class_names, source="").digest
+    return data_facts_of(arrays, class_names=subject.splits.class_names, source="").digest
 
 
 def _equal(one: SplitArrays, other: SplitArrays) -> bool:

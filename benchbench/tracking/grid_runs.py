@@ -68,7 +68,7 @@ def find_known_runs(client: MlflowClient, experiment_id: str, spec_ids: Collecti
     return KnownRuns(finished=finished, deleted_attempts=frozenset(attempts))
 
 
-def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Path, question: str) -> str:
+def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Path, headline: str) -> str:
     """Return the id of the run of a grid, running: it is made, or opened again if there is one."""
     identity = _identity_tags(client, name, file, is_made=True)
     run_id = _find(client, experiment_id, identity)
@@ -76,7 +76,7 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
         client.update_run(run_id, status="RUNNING")
         return run_id
     # What stands here until the grid ends for the first time; afterwards its description does.
-    note = {run_data.NOTE_TAG: question} if question else {}
+    note = {run_data.NOTE_TAG: headline} if headline else {}
     tags = identity | {run_data.KIND_TAG: "grid"} | note
     run = client.create_run(experiment_id, run_name=run_data.shortened_name(name), tags=tags)
     return str(run.info.run_id)

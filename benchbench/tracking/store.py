@@ -129,10 +129,10 @@ class Store:
         with as_tracking_error(f"cannot read the tracking store {self.tracking_uri}"):
             return grid_runs.find_known_runs(self.client, self.experiment_id, spec_ids)
 
-    def open_parent(self, name: str, *, file: Path, question: str, design: Design | None = None) -> str:
+    def open_parent(self, name: str, *, file: Path, headline: str, design: Design | None = None) -> str:
         """Return the id of the run of a grid, running: it is made, or opened again if there is one."""
         with as_tracking_error(f"cannot write to the tracking store {self.tracking_uri}"):
-            run_id = grid_runs.open_parent(self.client, self.experiment_id, name, file=file, question=question)
+            run_id = grid_runs.open_parent(self.client, self.experiment_id, name, file=file, headline=headline)
             grid_runs.remember_design(self.client, run_id, design)
             return run_id
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from benchbench.worker.train import BatchCounter
 
 
-def write_artifacts(job: TrialJob, prepared: ReadyTrial, test_logits: Tensor, *, heartbeat: BatchCounter) -> list[str]:
+def write_artifacts(job: TrialJob, prepared: ReadyTrial, test_logits: Tensor, *, counter: BatchCounter) -> list[str]:
     """Write what the run keeps; return notes on what could not be kept."""
     folder = Path(job.folder) / "artifacts"
     predictions = PredictedProbabilities(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
@@ -50,7 +50,7 @@ def write_artifacts(job: TrialJob, prepared: ReadyTrial, test_logits: Tensor, *,
         if problem:
             notes.append(f"the model was not saved: {problem}")
         else:
-            predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, prepared, predictions, heartbeat)
+            predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, prepared, predictions, counter)
             notes += filter(None, [note])
     notes += write_tables(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
     if job.artifacts == "full":
@@ -60,7 +60,7 @@ def write_artifacts(job: TrialJob, prepared: ReadyTrial, test_logits: Tensor, *,
 
 
 def _as_saved(
-    folder: Path, prepared: ReadyTrial, predictions: PredictedProbabilities, heartbeat: BatchCounter
+    folder: Path, prepared: ReadyTrial, predictions: PredictedProbabilities, counter: BatchCounter
 ) -> tuple[PredictedProbabilities, str]:
     """Return the predictions as the saved model makes them, to the bit, and a note if that cannot be.
 
@@ -71,7 +71,7 @@ def _as_saved(
         return predictions, ""
     try:
         predictor = Predictor.load(folder / "data")
-        saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=heartbeat.check))
+        saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=counter.check))
     except (BenchError, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - torch may be unable to load what it wrote; training is worth more

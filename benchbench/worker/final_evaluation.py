@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from benchbench.data.split_checks import SPLIT_NAMES
+from benchbench.data.split_arrays import SPLIT_NAMES
 from benchbench.records.events import Final
 from benchbench.worker.train import are_undefined, predicted_classes
 

@@ -1,6 +1,6 @@
 """The worker process, which imports torch and does what the driver asks for.
 
-Started as ``python -P -m benchbench.worker.main FILE_DESCRIPTOR HEARTBEAT_FILE``. The descriptor is a socket that
+Started as ``python -P -m benchbench.worker.main FILE_DESCRIPTOR COUNTER_FILE``. The descriptor is a socket that
 carries requests and answers; what plugins print goes to the driver as output. A worker ignores SIGINT, SIGHUP and
 SIGTERM, which a terminal or a scheduler sends to all processes: the driver asks it to stop. It ends when its driver is
 gone, with all processes that plugins have started.
@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 from benchbench.config.kinds import KINDS
 from benchbench.errors import BenchError
 from benchbench.protocol.channel import Channel
-from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import Resolved
 from benchbench.protocol.messages import (
     Refused,
@@ -38,6 +37,7 @@ from benchbench.protocol.messages import (
     TrialEvent,
     no_status,
 )
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.events import Failed
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ class Worker:
     def __init__(
         self,
         send: Callable[[Answer], None],
-        heartbeat: Heartbeat,
+        counter: SharedCounter,
         device_works: Callable[[], bool] = device_works,
     ) -> None:
         self._send = send
         self._device_works = device_works
-        self._heartbeat = heartbeat
+        self._counter = counter
         self._registry: Registry | None = None
 
     def answer(self, request: Request) -> None:
@@ -103,8 +103,8 @@ class Worker:
     def _run(self, job: TrialJob) -> None:
         from benchbench.worker.trial import run_trial
 
-        self._heartbeat.restart(num_trained=0)
-        for event in run_trial(job, self._loaded(), heartbeat=self._heartbeat, on_status=self._on_status):
+        self._counter.restart(num_trained=0)
+        for event in run_trial(job, self._loaded(), counter=self._counter, on_status=self._on_status):
             if isinstance(event, Failed):
                 self._retire_without_a_device()
             self._send(TrialEvent(event))
@@ -112,8 +112,8 @@ class Worker:
     def _time(self, job: TimingJob) -> None:
         from benchbench.worker.timing import time_variants
 
-        self._heartbeat.restart(num_trained=0)
-        for event in time_variants(job, self._loaded(), heartbeat=self._heartbeat, on_status=self._on_status):
+        self._counter.restart(num_trained=0)
+        for event in time_variants(job, self._loaded(), counter=self._counter, on_status=self._on_status):
             self._send(TimingUpdate(event))
 
     def _refuse(self, error: BenchError) -> None:
@@ -133,7 +133,7 @@ class Worker:
     def _on_status(self, text: str, done: int = 0, total: int = 0) -> None:
         self._send(Status(text, done, total))
         if total:
-            self._heartbeat.check()  # such work may take minutes, and nothing else asks meanwhile
+            self._counter.check()  # such work may take minutes, and nothing else asks meanwhile
 
 
 @lru_cache(maxsize=1)
@@ -192,7 +192,7 @@ def main() -> None:
 
     count_suspensions()
 
-    worker = Worker(channel.send, Heartbeat(Path(sys.argv[2])))
+    worker = Worker(channel.send, SharedCounter(Path(sys.argv[2])))
     while (request := requests.get()) is not None:
         worker.answer(request)
 

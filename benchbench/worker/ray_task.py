@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from benchbench.protocol.heartbeat import Heartbeat
     from benchbench.protocol.messages import Answer, Refused
+    from benchbench.protocol.shared_counter import SharedCounter
     from benchbench.worker.main import Worker
 
-BEAT_SECONDS = 1.0
+REPORT_SECONDS = 1.0
 """How often a task reports its progress to the board, and asks whether to stop."""
 
 PATIENCE_SECONDS = 10.0
@@ -39,7 +39,7 @@ class Board:
         self._num_trained: dict[str, int] = {}
         self._is_stopping = False
 
-    def beat(self, folder: str, num_trained: int) -> bool:
+    def report(self, folder: str, num_trained: int) -> bool:
         """Note the progress of the trial in that folder; return whether it should stop."""
         self._num_trained[folder] = num_trained
         return self._is_stopping
@@ -93,21 +93,21 @@ def _no_such_folder(folder: Path) -> Refused:
 
 
 def _work(requests: Sequence[str], board: Any, folder: str) -> Iterator[Answer]:
-    from benchbench.protocol.heartbeat import Heartbeat
+    from benchbench.protocol.shared_counter import SharedCounter
     from benchbench.worker.main import Worker
 
     answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
     with tempfile.TemporaryDirectory(prefix="bench-task-") as scratch:
-        heartbeat = Heartbeat(Path(scratch) / "heartbeat")
-        thread = threading.Thread(target=_answer_all, args=(Worker(answers.put, heartbeat), requests, answers.put))
+        counter = SharedCounter(Path(scratch) / "counter")
+        thread = threading.Thread(target=_answer_all, args=(Worker(answers.put, counter), requests, answers.put))
         thread.start()
         try:
-            yield from _pass_on(answers, lambda: _beat(board, folder, heartbeat))
+            yield from _pass_on(answers, lambda: _report(board, folder, counter))
         finally:
             # Whatever ends this task early ends the trial with it: the next task may get the same process.
-            heartbeat.ask_to_stop()
+            counter.ask_to_stop()
             thread.join()
-            heartbeat.close()
+            counter.close()
 
 
 def _answer_all(worker: Worker, requests: Sequence[str], put: Callable[[Answer | None], None]) -> None:
@@ -124,26 +124,26 @@ def _answer_all(worker: Worker, requests: Sequence[str], put: Callable[[Answer |
 
 
 def _pass_on(answers: queue.SimpleQueue[Answer | None], beat: Callable[[], None]) -> Iterator[Answer]:
-    next_beat = 0.0
+    next_report = 0.0
     while True:
         with suppress(queue.Empty):
-            each = answers.get(timeout=BEAT_SECONDS)
+            each = answers.get(timeout=REPORT_SECONDS)
             if each is None:
                 return
             yield each
-        if time.monotonic() >= next_beat:
+        if time.monotonic() >= next_report:
             beat()
-            next_beat = time.monotonic() + BEAT_SECONDS
+            next_report = time.monotonic() + REPORT_SECONDS
 
 
-def _beat(board: Any, folder: str, heartbeat: Heartbeat) -> None:
+def _report(board: Any, folder: str, counter: SharedCounter) -> None:
     import ray
 
     # A board that cannot be reached is no reason to stop training: Ray ends the task when the driver is gone.
     with suppress(ray.exceptions.RayError, TimeoutError):
         # Not ray.get: while a task waits in that, Ray lends its processors to another.
-        if board.beat.remote(folder, heartbeat.num_trained).future().result(timeout=PATIENCE_SECONDS):
-            heartbeat.ask_to_stop()
+        if board.report.remote(folder, counter.num_trained).future().result(timeout=PATIENCE_SECONDS):
+            counter.ask_to_stop()
 
 
 class _Lines(io.TextIOBase):

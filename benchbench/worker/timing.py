@@ -14,9 +14,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from benchbench.errors import BenchError, SpecError, TrialError
-from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import no_status
+from benchbench.protocol.shared_counter import StoppedError
 from benchbench.protocol.timing_messages import Measurement, Round, TimingEnded, Warmed
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory
 from benchbench.worker.clock import Clock
@@ -43,7 +43,7 @@ SETTLING_STEPS = 2
 
 
 def time_variants(
-    job: TimingJob, registry: Registry, *, heartbeat: BatchCounter, on_status: OnStatus = no_status
+    job: TimingJob, registry: Registry, *, counter: BatchCounter, on_status: OnStatus = no_status
 ) -> Iterator[TimingEvent]:
     """Yield each variant when it is warmed up, each round, and the end.
 
@@ -52,7 +52,7 @@ def time_variants(
     """
     forget_compiled()
     with memory_errors_named():
-        _rehearse(job, registry, heartbeat)
+        _rehearse(job, registry, counter)
         give_back_memory()  # the device counts memory that torch keeps as used when it is asked whether images fit
         variants = [
             _Variant(job, index, registry, on_status=partial(_named, name, on_status))
@@ -60,8 +60,8 @@ def time_variants(
         ]
     try:
         with memory_errors_named():
-            yield from _warm_up(job, variants, heartbeat, on_status)
-            yield from _rounds(job, variants, heartbeat, on_status)
+            yield from _warm_up(job, variants, counter, on_status)
+            yield from _rounds(job, variants, counter, on_status)
     except StoppedError:
         yield TimingEnded(is_stopped=True)
     except BenchError as error:
@@ -107,10 +107,10 @@ class _Variant:
     def steps_per_epoch(self) -> int:
         return len(self.prepared.train)
 
-    def warm(self, heartbeat: BatchCounter) -> Warmed:
+    def warm(self, counter: BatchCounter) -> Warmed:
         """Do once what each round measures."""
         with self.footprint:
-            self.measure(heartbeat)
+            self.measure(counter)
         return Warmed(
             started=replace(self.prepared.started, spec=self._spec),
             steps_per_epoch=self.steps_per_epoch,
@@ -118,15 +118,15 @@ class _Variant:
             memory_method=self.footprint.method,
         )
 
-    def settle(self, heartbeat: BatchCounter) -> None:
+    def settle(self, counter: BatchCounter) -> None:
         """Take a few untimed steps."""
-        self._train(min(SETTLING_STEPS, self.steps_per_epoch), heartbeat)
+        self._train(min(SETTLING_STEPS, self.steps_per_epoch), counter)
 
-    def measure(self, heartbeat: BatchCounter) -> Measurement:
+    def measure(self, counter: BatchCounter) -> Measurement:
         """Train for the steps, or train and validate for an epoch."""
-        return self._epoch(heartbeat) if self._steps is None else self._train(self._steps, heartbeat)
+        return self._epoch(counter) if self._steps is None else self._train(self._steps, counter)
 
-    def _epoch(self, heartbeat: BatchCounter) -> Measurement:
+    def _epoch(self, counter: BatchCounter) -> Measurement:
         prepared, epoch = self._begin()
         # Not asked for more than this epoch: a loss that is not finite ends a trial, and is a warning here.
         trained = next(
@@ -137,7 +137,7 @@ class _Variant:
                 seed=self._spec.seed,
                 epochs=range(epoch, epoch + 1),
                 clock=self._clock,
-                heartbeat=heartbeat,
+                counter=counter,
             )
         )
         return Measurement(
@@ -148,7 +148,7 @@ class _Variant:
             is_finite=math.isfinite(trained.train_loss) and math.isfinite(trained.val_loss),
         )
 
-    def _train(self, steps: int, heartbeat: BatchCounter) -> Measurement:
+    def _train(self, steps: int, counter: BatchCounter) -> Measurement:
         prepared, epoch = self._begin()
         before = self._clock.seconds("train")
         with self._clock.phase("train"):
@@ -156,7 +156,7 @@ class _Variant:
             batches = prepared.train.shuffled(seed=self._spec.seed, epoch=epoch)
         once = self._clock.seconds("train") - before
         with self._clock.phase("train"):
-            trained = train_epoch(prepared.learner, islice(batches, steps), heartbeat=heartbeat)
+            trained = train_epoch(prepared.learner, islice(batches, steps), counter=counter)
         seconds = self._clock.seconds("train") - before - once
         num_images = min(steps * self._spec.batch_size, prepared.train.num_images)
         epoch_seconds = once + seconds * prepared.train.num_images / num_images
@@ -180,24 +180,24 @@ def _named(name: str, on_status: OnStatus, text: str, done: int = 0, total: int 
     on_status(f"{name}: {text}", done, total)
 
 
-def _rehearse(job: TimingJob, registry: Registry, heartbeat: BatchCounter) -> None:
+def _rehearse(job: TimingJob, registry: Registry, counter: BatchCounter) -> None:
     """Take a few steps, so that what a process sets up once is not counted as memory of the first variant."""
     with suppress(StoppedError):
-        _Variant(job, 0, registry, on_status=no_status).settle(heartbeat)
+        _Variant(job, 0, registry, on_status=no_status).settle(counter)
 
 
 def _warm_up(
-    job: TimingJob, variants: list[_Variant], heartbeat: BatchCounter, on_status: OnStatus
+    job: TimingJob, variants: list[_Variant], counter: BatchCounter, on_status: OnStatus
 ) -> Iterator[TimingEvent]:
     for name, variant in zip(job.names, variants, strict=True):
         on_status(f"{name}: warming up")
-        yield variant.warm(heartbeat)
+        yield variant.warm(counter)
     for variant in variants:
-        variant.settle(heartbeat)
+        variant.settle(counter)
 
 
 def _rounds(
-    job: TimingJob, variants: list[_Variant], heartbeat: BatchCounter, on_status: OnStatus
+    job: TimingJob, variants: list[_Variant], counter: BatchCounter, on_status: OnStatus
 ) -> Iterator[TimingEvent]:
     indices, device = range(len(variants)), choose_device(job.device)
     on_gpu = device.type == "cuda"
@@ -208,7 +208,7 @@ def _rounds(
             before = ProcessorTime.now()
             for index in indices if round_number % 2 else reversed(indices):
                 on_status(f"round {round_number}/{job.rounds}: {job.names[index]}")
-                measurements[index] = variants[index].measure(heartbeat)
+                measurements[index] = variants[index].measure(counter)
             yield Round(
                 round_number,
                 tuple(measurements[index] for index in indices),

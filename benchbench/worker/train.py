@@ -40,7 +40,7 @@ Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
 class BatchCounter(Protocol):
-    """What a loop calls after every batch, such as the heartbeat of a worker."""
+    """What a loop calls after every batch, such as the counter that a worker shares with its driver."""
 
     def restart(self, *, num_trained: int) -> None:
         """Count from here: a trial was resumed after this many training batches."""
@@ -125,7 +125,7 @@ class NonFiniteLossError(TrialError):
 
 
 def fit(
-    learner: Learner, train: Batches, val: Batches, *, seed: int, epochs: range, clock: Clock, heartbeat: BatchCounter
+    learner: Learner, train: Batches, val: Batches, *, seed: int, epochs: range, clock: Clock, counter: BatchCounter
 ) -> Iterator[Epoch]:
     """Train for the given epochs (counted from 1), yielding each with its validation.
 
@@ -136,10 +136,10 @@ def fit(
         learning_rate = learner.learning_rate
         train_before, eval_before = clock.seconds("train"), clock.seconds("eval")
         with clock.phase("train"):
-            trained = train_epoch(learner, train.shuffled(seed=seed, epoch=epoch_number), heartbeat=heartbeat)
+            trained = train_epoch(learner, train.shuffled(seed=seed, epoch=epoch_number), counter=counter)
         train_seconds = clock.seconds("train") - train_before
         with clock.phase("eval"):
-            validated = evaluate(learner, val, heartbeat=heartbeat)
+            validated = evaluate(learner, val, counter=counter)
         if clock.first_epoch_train_seconds == 0:
             clock.first_epoch_train_seconds = train_seconds
         epoch = Epoch(
@@ -160,7 +160,7 @@ def fit(
         _check_finite(epoch)
 
 
-def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, heartbeat: BatchCounter) -> TrainPass:
+def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, counter: BatchCounter) -> TrainPass:
     """Take one step for each batch, with dropout on."""
     learner.model.train()
     if learner.average is not None:
@@ -170,7 +170,7 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, h
     total_loss = _zero(learner.acceleration.device)
     num_correct = torch.zeros_like(total_loss)
     num_images = 0
-    steps = FinishedSteps.on(learner.acceleration.device, heartbeat.trained)
+    steps = FinishedSteps.on(learner.acceleration.device, counter.trained)
     for images, labels in batches:
         learner.optimizer.zero_grad()  # to None, by default; the zero_grad() of some optimizers has no parameters
         with learner.acceleration.context(images):
@@ -219,7 +219,7 @@ def are_undefined(logits: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter, keeps_logits: bool = False) -> Evaluation:
+def evaluate(learner: Learner, batches: Batches, *, counter: BatchCounter, keeps_logits: bool = False) -> Evaluation:
     """Return loss and accuracy in eval mode over images in their stored order, without augmentation.
 
     Logits are kept only if that is asked for: those of a million images and 1,000 classes take 4 GB.
@@ -227,7 +227,7 @@ def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter, kee
     total_loss = _zero(learner.acceleration.device)
     num_correct = torch.zeros_like(total_loss)
     kept = []
-    for logits, labels in _logits(learner, batches, heartbeat):
+    for logits, labels in _logits(learner, batches, counter):
         total_loss += F.cross_entropy(logits, labels, reduction="sum")
         num_correct += (predicted_classes(logits) == labels).sum()
         if keeps_logits:
@@ -237,7 +237,7 @@ def evaluate(learner: Learner, batches: Batches, *, heartbeat: BatchCounter, kee
     return Evaluation(float(total_loss) / num_images, round(float(num_correct)) / num_images, all_logits)
 
 
-def _logits(learner: Learner, batches: Batches, heartbeat: BatchCounter) -> Iterator[tuple[Tensor, Tensor]]:
+def _logits(learner: Learner, batches: Batches, counter: BatchCounter) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the logits of each batch in eval mode, float32 on the device, and its labels."""
     # Some models keep for eval mode what follows from their weights, and forget it only when they are trained.
     learner.evaluated.train()
@@ -247,7 +247,7 @@ def _logits(learner: Learner, batches: Batches, heartbeat: BatchCounter) -> Iter
             # A copy: what is compiled for a GPU writes each batch's logits to the same memory.
             logits = learner.forward_evaluated(images).to(torch.float32, copy=True)
         yield logits, labels
-        heartbeat.check()
+        counter.check()
 
 
 def _zero(device: torch.device) -> Tensor:

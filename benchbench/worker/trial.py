@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
-from benchbench.data.split_checks import SPLIT_NAMES
+from benchbench.data.split_arrays import SPLIT_NAMES
 from benchbench.errors import BenchError, RunningElsewhereError, SpecError
 from benchbench.plugin.failures import TRACEBACK_HINT, line_in_plugin
-from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.messages import no_status
+from benchbench.protocol.shared_counter import StoppedError
 from benchbench.records import file_names
 from benchbench.records.events import EpochFinished, Error, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
@@ -54,7 +54,7 @@ POLL_SECONDS = 0.2
 
 
 def run_trial(
-    job: TrialJob, registry: Registry, *, heartbeat: BatchCounter, on_status: OnStatus = no_status
+    job: TrialJob, registry: Registry, *, counter: BatchCounter, on_status: OnStatus = no_status
 ) -> Iterator[Event]:
     """Yield the events of one trial: started or resumed, each epoch, and finished or failed.
 
@@ -76,7 +76,7 @@ def run_trial(
                 prepared = prepare(job, registry, acceleration, on_status=on_status)
         if not job.resume:
             stack.enter_context(_alone(job))
-        yield from _Trial(job, prepared, began, clock=clock, heartbeat=heartbeat, on_status=on_status).run()
+        yield from _Trial(job, prepared, began, clock=clock, counter=counter, on_status=on_status).run()
 
 
 def _check_not_finished(job: TrialJob) -> None:
@@ -132,7 +132,7 @@ class _Trial:
         began: Started | None,
         *,
         clock: Clock,
-        heartbeat: BatchCounter,
+        counter: BatchCounter,
         on_status: OnStatus,
     ) -> None:
         self._job = job
@@ -140,7 +140,7 @@ class _Trial:
         self._group_sizes = checkpoint.group_sizes_of(prepared.learner.optimizer)
         self._began = began
         self._clock = clock
-        self._heartbeat = heartbeat
+        self._counter = counter
         self._on_status = on_status
         self._checkpoint = Path(job.folder) / file_names.CHECKPOINT
         self._shorter = None if job.resume and self._checkpoint.exists() else job.continues
@@ -194,7 +194,7 @@ class _Trial:
         prepared = self._prepared
         self._epochs = list(prepared.epochs)
         self._clock.add(prepared.times)
-        self._heartbeat.restart(num_trained=len(self._epochs) * len(prepared.train))
+        self._counter.restart(num_trained=len(self._epochs) * len(prepared.train))
         note = resume_note(self._job, prepared, began=self._began, shorter=self._shorter)
         return Resumed(num_epochs=len(self._epochs), machine=prepared.started.machine, note=note)
 
@@ -213,7 +213,7 @@ class _Trial:
                 seed=spec.seed,
                 epochs=range(len(self._epochs) + 1, spec.epochs + 1),
                 clock=self._clock,
-                heartbeat=self._heartbeat,
+                counter=self._counter,
             ):
                 system = sampler.means()
                 measured = replace(
@@ -283,7 +283,7 @@ class _Trial:
             self._on_status("writing artifacts")
             try:
                 self._notes += write_artifacts(
-                    self._job, self._prepared, evaluations["test"].logits, heartbeat=self._heartbeat
+                    self._job, self._prepared, evaluations["test"].logits, counter=self._counter
                 )
             except OSError as error:
                 # A full disk is no fault of the trial, which goes on from the checkpoint of its last epoch.
@@ -295,7 +295,7 @@ class _Trial:
         return evaluate(
             self._prepared.learner,
             getattr(self._prepared, split_name),
-            heartbeat=self._heartbeat,
+            counter=self._counter,
             keeps_logits=split_name == "test",
         )
 

@@ -30,7 +30,7 @@ from benchmarks.ratios import Row
 from ours import prepared
 from work import Work
 
-from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.worker.accelerate import (
     allocator,
     keep_freed_memory,
@@ -150,15 +150,15 @@ def depends(other: Lever, lever: Lever) -> bool:
     return other is not lever and (other.needs == lever.fact or (other.fact == lever.fact and bool(other.needs)))
 
 
-def measure(side: Side, number: int, heartbeat: Heartbeat) -> None:
+def measure(side: Side, number: int, counter: SharedCounter) -> None:
     """Take some steps, and note how long one of them took."""
     trial = side.trial
     batches = trial.train.shuffled(seed=0, epoch=number)
     trial.learner.acceleration.apply()
     with memory_kept() if side.is_memory_kept else memory_returned():
-        train_epoch(trial.learner, islice(batches, UNTIMED_STEPS), heartbeat=heartbeat)
+        train_epoch(trial.learner, islice(batches, UNTIMED_STEPS), counter=counter)
         began = time.perf_counter()
-        train_epoch(trial.learner, islice(batches, TIMED_STEPS), heartbeat=heartbeat)
+        train_epoch(trial.learner, islice(batches, TIMED_STEPS), counter=counter)
         side.milliseconds.append(1000 * (time.perf_counter() - began) / TIMED_STEPS)
 
 
@@ -179,23 +179,23 @@ def memory_returned() -> Iterator[None]:
         keep_freed_memory()
 
 
-def run_rounds(sides: list[Side], heartbeat: Heartbeat, *, ends_at: float) -> None:
+def run_rounds(sides: list[Side], counter: SharedCounter, *, ends_at: float) -> None:
     """Measure all sides in turn, in an order that is reversed from round to round, until the time is up."""
     for side in sides:
-        measure(side, 0, heartbeat)
+        measure(side, 0, counter)
         side.milliseconds.clear()
     for number in range(1, MAX_ROUNDS + 1):
         if number > MIN_ROUNDS and time.monotonic() > ends_at:
             return
         for side in sides if number % 2 else reversed(sides):
-            measure(side, number, heartbeat)
+            measure(side, number, counter)
 
 
 def rows(work: Work, case: str, *, ends_at: float) -> list[tuple[str, ...]]:
     """Return the rows of one case."""
     with tempfile.TemporaryDirectory() as temporary:
         compared, sides = comparisons(work, Path(temporary))
-        run_rounds(sides, Heartbeat(Path(temporary) / "heartbeat"), ends_at=ends_at)
+        run_rounds(sides, SharedCounter(Path(temporary) / "counter"), ends_at=ends_at)
     return [comparison.cells(case) for comparison in compared]
 
 

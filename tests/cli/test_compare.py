@@ -81,7 +81,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
                 told = events(spec(seed, lr=lr), accuracy, seconds=10 + seed if lr == 0.001 else 21 + 2 * seed)
                 runs.append(filler.trial(store, told, right=right))
         filler.trial(store, [*events(spec(3, lr=0.005))[:2], journals.failed()])
-        store.open_parent("table1", file=folder / "table1.toml", question="which?")
+        store.open_parent("table1", file=folder / "table1.toml", headline="which?")
         filler.trial(Store.open(uri, "unfinished"), [*events(spec(0))[:2], journals.failed()])
         for name, written in (("older", FORMAT - 1), ("newer", FORMAT + 1)):
             other = Store.open(uri, name)

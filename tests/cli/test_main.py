@@ -21,11 +21,11 @@ def test_a_full_disk_is_one_line_wherever_it_is_noticed() -> None:
 
     @app.command("fill")
     def fill() -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/benchbench/heartbeat")  # noqa: S108 - in a message
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/benchbench/counter")  # noqa: S108 - in a message
 
     done = CliRunner().invoke(app, ["fill"])
     assert done.exit_code == 1
-    assert done.stderr.startswith("error: /tmp/benchbench/heartbeat cannot be written: No space left on device\n")
+    assert done.stderr.startswith("error: /tmp/benchbench/counter cannot be written: No space left on device\n")
 
 
 def test_control_characters_in_a_message_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

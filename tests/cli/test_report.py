@@ -59,7 +59,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
     with contextlib.chdir(folder):
         uri = f"sqlite:///{folder}/mlflow.db"
         store = Store.open(uri, "bench")
-        parent = store.open_parent("rates", file=folder / "rates.toml", question="Which rate?")
+        parent = store.open_parent("rates", file=folder / "rates.toml", headline="Which rate?")
         for lr, accuracies in ((0.001, (0.50, 0.52)), (0.005, (0.60, 0.63))):
             for seed, accuracy in enumerate(accuracies):
                 filler.trial(store, events(spec(seed, lr=lr), accuracy), parent=parent)

@@ -21,11 +21,11 @@ from benchbench.config.compare_section import read_comparison
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
     from benchbench.records.record import Record
 
 
-def question(**changes: Any) -> Compare:
+def question(**changes: Any) -> Question:
     return read_comparison({"compare": changes})[0]
 
 

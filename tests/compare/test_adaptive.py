@@ -9,7 +9,7 @@ from support.made_records import configuration, ended, made, spec
 
 from benchbench.compare.adaptive import replay_looks, summary
 from benchbench.compare.designed_comparison import compare_by_design
-from benchbench.config.compare_section import Compare, read_comparison
+from benchbench.config.compare_section import Question, read_comparison
 from benchbench.config.design import Design
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ BASELINE, OTHER, THIRD = 0.001, 0.005, 0.01
 DESIGN = Design(seeds=tuple(range(6)), looks=(3, 6), num_configurations=2)
 
 
-def question(**changes: Any) -> Compare:
+def question(**changes: Any) -> Question:
     return read_comparison({"compare": {"baseline": {"optimizer.lr": BASELINE}, **changes}})[0]
 
 

@@ -12,15 +12,15 @@ from support.made_records import configuration, ended, events, made, spec
 
 from benchbench.compare import compare_records
 from benchbench.compare.answer import answer
+from benchbench.compare.caveats import late_baseline_warnings
 from benchbench.compare.formatting import mean, value
 from benchbench.compare.metric_values import Target
-from benchbench.compare.warnings import late_baseline_warnings
 from benchbench.errors import SpecError
 from benchbench.records.events import Resumed, Started
 from benchbench.records.record import Record
 
 if TYPE_CHECKING:
-    from benchbench.config.compare_section import Compare
+    from benchbench.config.compare_section import Question
 
 
 def test_one_trial_gives_no_interval_and_says_so() -> None:
@@ -211,7 +211,7 @@ BAD_QUESTIONS = [
 
 
 @pytest.mark.parametrize(("asked", "message", "hint"), BAD_QUESTIONS, ids=lambda value: str(value)[:40])
-def test_a_question_without_an_answer_is_refused_with_a_hint(asked: Compare, message: str, hint: str) -> None:
+def test_a_question_without_an_answer_is_refused_with_a_hint(asked: Question, message: str, hint: str) -> None:
     records = configuration(LOW, [0.5, 0.6]) + configuration(HIGH, [0.5, 0.61])
     with pytest.raises(SpecError) as caught:
         compare_records(records, asked)

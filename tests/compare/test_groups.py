@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from support.made_records import configuration, made, spec
 
 from benchbench.compare.groups import split
-from benchbench.config.compare_section import Compare, read_comparison
+from benchbench.config.compare_section import Question, read_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 RATES = configuration(0.1, [0.50, 0.52, 0.51]) + configuration(0.2, [0.60, 0.63, 0.61])
 
 
-def question(**changes: object) -> Compare:
+def question(**changes: object) -> Question:
     return read_comparison({"compare": changes})[0]
 
 
-def headings(records: Sequence[Record], asked: Compare | None = None) -> dict[str, int]:
+def headings(records: Sequence[Record], asked: Question | None = None) -> dict[str, int]:
     """Return the headings of the groups with their numbers of trials."""
     return {group.heading: len(group.records) for group in split(records, asked or question())}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from benchbench.compare import compare_models
+from benchbench.compare import compare_predictions
 from benchbench.errors import SpecError
 from benchbench.records.known_runs import Predictions
 
@@ -18,7 +18,7 @@ def predictions(right: str) -> Predictions:
 
 def test_mcnemar_is_what_a_hand_computes() -> None:
     # Alone right 9 times and 1 time: p = 2 (C(10,0) + C(10,1)) / 2^10 = 22 / 1024.
-    found = compare_models(
+    found = compare_predictions(
         predictions("1" * 9 + "0" + "1" * 5 + "0" * 3), predictions("0" * 9 + "1" + "1" * 5 + "0" * 3)
     )
     assert (found.both, found.only_first, found.only_second, found.neither) == (5, 9, 1, 3)
@@ -31,11 +31,11 @@ def test_mcnemar_is_what_a_hand_computes() -> None:
 
 
 def test_two_models_that_are_right_on_the_same_images_are_not_distinguishable() -> None:
-    found = compare_models(predictions("1100"), predictions("1100"))
+    found = compare_predictions(predictions("1100"), predictions("1100"))
     assert found.p_value == 1.0
     assert found.verdict.startswith("the two are not distinguishable")
 
 
 def test_models_tested_on_other_images_are_refused() -> None:
     with pytest.raises(SpecError, match="not tested on the same images"):
-        compare_models(predictions("110"), predictions("1100"))
+        compare_predictions(predictions("110"), predictions("1100"))

@@ -41,9 +41,9 @@ def test_looks_end_with_the_most_seeds(tmp_path: Path) -> None:
 
 
 def test_the_first_configuration_is_the_baseline_unless_one_is_named(tmp_path: Path) -> None:
-    assert read(tmp_path, AXIS + DECIDE).compare.baseline == {"optimizer.lr": 0.1}
+    assert read(tmp_path, AXIS + DECIDE).question.baseline == {"optimizer.lr": 0.1}
     named = read(tmp_path, AXIS + DECIDE + 'baseline = { "optimizer.lr" = 0.01 }\n')
-    assert named.compare.baseline == {"optimizer.lr": 0.01}
+    assert named.question.baseline == {"optimizer.lr": 0.01}
 
 
 def test_on_the_command_line_decide_begins_with_the_seeds_of_the_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.grid_files import BASIS
 
-from benchbench.config.compare_section import Compare
+from benchbench.config.compare_section import Question
 from benchbench.config.grid_file import MAX_TRIALS, GridFile, load
 from benchbench.config.spec import Draft
 from benchbench.errors import SpecError
@@ -28,8 +28,8 @@ def values(drafts: tuple[Draft, ...], kind: str, key: str) -> list[object]:
 def test_a_file_without_axes_is_one_trial_with_the_defaults_of_bench_run(grid: Callable[..., GridFile]) -> None:
     found = grid()
     assert found.expand() == (Draft.from_toml({"model": "alexnet", "dataset": "digits"}),)
-    assert (found.name, found.question, found.axes, found.seeds, found.plugins) == ("grid", "", (), (0,), ())
-    assert found.compare == Compare(metrics=("test_accuracy",), confidence=0.95)
+    assert (found.name, found.headline, found.axes, found.seeds, found.plugins) == ("grid", "", (), (0,), ())
+    assert found.question == Question(metrics=("test_accuracy",), confidence=0.95)
     assert found.expected == ()
 
 
@@ -112,8 +112,8 @@ def test_the_example_of_the_design_is_read(grid: Callable[..., GridFile]) -> Non
         value = 0.546
         source = "Table 1, row 1"
     """)
-    assert (found.name, found.question) == ("table1", "Which learning rate?")
-    assert found.compare.model_dump() == {
+    assert (found.name, found.headline) == ("table1", "Which learning rate?")
+    assert found.question.model_dump() == {
         "by": ("optimizer.lr", "optimizer.momentum"),
         "metrics": ("test_accuracy", "train_seconds"),
         "baseline": {"optimizer.lr": 0.001, "optimizer.momentum": 0.9},
@@ -138,7 +138,7 @@ def test_keys_of_where_and_baseline_need_no_quotes(grid: Callable[..., GridFile]
         compare = { baseline = { optimizer.lr = 0.1, model = "alexnet" } }
         expected = [{ where = { optimizer.lr = 0.1 }, metric = "test_accuracy", value = 1 }]
     """)
-    assert found.compare.baseline == {"optimizer.lr": 0.1, "model": "alexnet"}
+    assert found.question.baseline == {"optimizer.lr": 0.1, "model": "alexnet"}
     assert found.expected[0].where == {"optimizer.lr": 0.1}
 
 
@@ -156,7 +156,7 @@ def test_keys_of_where_and_baseline_need_no_quotes(grid: Callable[..., GridFile]
 def test_a_table_in_a_baseline_is_a_value_where_a_parameter_is_named(
     grid: Callable[..., GridFile], written: str, expected: object
 ) -> None:
-    assert grid(f"compare = {{ baseline = {{ {written} }} }}").compare.baseline == expected
+    assert grid(f"compare = {{ baseline = {{ {written} }} }}").question.baseline == expected
 
 
 def test_a_published_result_may_be_of_trials_without_options(grid: Callable[..., GridFile]) -> None:
@@ -175,7 +175,7 @@ def test_what_a_file_has_counts_before_what_it_includes(write: WriteGrid) -> Non
     (draft,) = found.expand()
     assert (draft.epochs, draft.batch_size, draft.seed) == (5, 16, 7)
     assert (draft.model.name, draft.scheduler.name) == ("resnet", "cosine")
-    assert (found.name, found.question) == ("grid", "Of the base?")
+    assert (found.name, found.headline) == ("grid", "Of the base?")
 
 
 def test_parameters_of_an_included_plugin_stay_where_the_plugin_is_the_same(write: WriteGrid) -> None:

@@ -261,8 +261,8 @@ def test_a_baseline_is_one_of_each_dataset(write: WriteGrid, registry: Registry)
     question = '[compare]\nby = ["optimizer.name"]\nbaseline = { "optimizer.name" = "adam" }'
     read = load(write(axes + question))
     check_grid(read, resolve(registry, read))
-    assert read.compare.by == ("optimizer",)
-    assert read.compare.baseline == {"optimizer": "adam"}
+    assert read.question.by == ("optimizer",)
+    assert read.question.baseline == {"optimizer": "adam"}
 
 
 def test_a_baseline_or_an_expected_result_is_of_some_trial(grid: Callable[..., GridFile], registry: Registry) -> None:
@@ -284,7 +284,7 @@ def test_what_the_command_line_sets_is_no_part_of_a_baseline(write: WriteGrid, r
     question = "[compare]\nbaseline = { optimizer.lr = 0.1, optimizer.momentum = 0.9 }\n"
     file = write('model = "alexnet"\ndataset = "digits"\n' + axes + question)
     read = load(file, {"optimizer.momentum": "0.5"}, decide=True)
-    assert read.compare.baseline == {"optimizer.lr": 0.1}
+    assert read.question.baseline == {"optimizer.lr": 0.1}
     check_grid(read, resolve(registry, read))
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchbench.data import cache as data_cache
 from benchbench.data import decoding_processes
-from benchbench.data.split_checks import digest_of_split
+from benchbench.data.split_digests import digest_of_split
 from benchbench.errors import DataError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pytest
 import benchbench as bb
 from benchbench.data import cache as data_cache
 from benchbench.data import parallel_decoding
-from benchbench.data.split_checks import digest_of_split
+from benchbench.data.split_digests import digest_of_split
 from benchbench.errors import DataError
 from benchbench.testing import check_dataset
 

@@ -10,7 +10,7 @@ import pytest
 from support import journals
 
 from benchbench.driver import end_of_call, leftovers
-from benchbench.driver.kept_artifacts import Artifacts
+from benchbench.driver.artifact_policy import ArtifactPolicy
 from benchbench.driver.plan import Planned
 from benchbench.protocol.jobs import Resolved
 from benchbench.records.calls import NOBODY, calling
@@ -21,7 +21,7 @@ from benchbench.tracking import TrackerThread, is_delivered
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOTHING = Artifacts("none", keep_checkpoints=False, note=str)
+NOTHING = ArtifactPolicy("none", keep_checkpoints=False, note=str)
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ def test_trials_that_a_design_leaves_out_may_differ_in_more(store: Store, tmp_pa
         filler.trial(store, events(spec(9, lr=lr, batch_size=24), 0.5))
     (tmp_path / "grid.toml").write_text(DECLARED, encoding="utf-8")
     assert compare(grid="grid.toml").confidence == 0.95
-    store.open_parent("rates", file=tmp_path / "rates.toml", question="", design=designed(4))
+    store.open_parent("rates", file=tmp_path / "rates.toml", headline="", design=designed(4))
     assert {row.name for row in compare().rows} == {"optimizer.lr=0.001", "optimizer.lr=0.005"}
 
 
@@ -188,26 +188,26 @@ def designed(max_seeds: int) -> Design:
 def test_seeds_that_are_added_beyond_a_design_are_a_second_chance_and_said_so(store: Store, tmp_path: Path) -> None:
     file = tmp_path / "rates.toml"
     run_seeds(store, range(4))
-    store.open_parent("rates", file=file, question="", design=designed(4))
+    store.open_parent("rates", file=file, headline="", design=designed(4))
     assert not any("decide" in warning for warning in compare().warnings)
-    store.open_parent("rates", file=file, question="", design=designed(6))
+    store.open_parent("rates", file=file, headline="", design=designed(6))
     run_seeds(store, range(4, 6))
     (warning,) = (warning for warning in compare().warnings if "decide" in warning)
     assert warning.startswith("`decide` was changed after looks at 3 seeds")
     assert "up to 10 %" in warning
-    store.open_parent("rates", file=file, question="", design=None)
+    store.open_parent("rates", file=file, headline="", design=None)
     assert any(warning.startswith("`decide` was changed") for warning in compare().warnings)
 
 
 def test_a_design_that_was_changed_before_its_first_look_is_no_second_chance(store: Store, tmp_path: Path) -> None:
     for max_seeds in (4, 6):
-        store.open_parent("rates", file=tmp_path / "rates.toml", question="", design=designed(max_seeds))
+        store.open_parent("rates", file=tmp_path / "rates.toml", headline="", design=designed(max_seeds))
     run_seeds(store, range(2))
     assert not any("decide" in warning for warning in compare().warnings)
 
 
 def test_a_trial_beside_a_grid_that_adds_seeds_leaves_it_its_verdicts(store: Store, tmp_path: Path) -> None:
-    store.open_parent("rates", file=tmp_path / "rates.toml", question="", design=designed(4))
+    store.open_parent("rates", file=tmp_path / "rates.toml", headline="", design=designed(4))
     run_seeds(store, range(3))
     Filler(state_folder()).trial(store, events(spec(0, lr=0.002), 0.5))
     comparison = compare()
@@ -218,7 +218,7 @@ def test_a_trial_beside_a_grid_that_adds_seeds_leaves_it_its_verdicts(store: Sto
 
 
 def test_a_trial_with_a_later_seed_takes_no_grid_its_design(store: Store, tmp_path: Path) -> None:
-    store.open_parent("rates", file=tmp_path / "rates.toml", question="", design=designed(6))
+    store.open_parent("rates", file=tmp_path / "rates.toml", headline="", design=designed(6))
     run_seeds(store, range(3))
     Filler(state_folder()).trial(store, events(spec(5, lr=0.002), 0.5))
     assert not any("depending on results" in warning for warning in compare().warnings)
@@ -238,7 +238,7 @@ def test_published_numbers_keep_their_confidence_at_a_later_look(store: Store, t
 
 def test_verdicts_about_several_grids_say_whose_seeds_results_decided(store: Store, tmp_path: Path) -> None:
     for name, design in (("rates", designed(4)), ("widths", None)):
-        store.open_parent(name, file=tmp_path / f"{name}.toml", question="", design=design)
+        store.open_parent(name, file=tmp_path / f"{name}.toml", headline="", design=design)
     run_seeds(store, range(3))
     (warning,) = (warning for warning in compare().warnings if "--grid FILE" in warning)
     assert warning.startswith("seeds of rates were added depending on results")

@@ -12,8 +12,8 @@ from support.paths import PLUGINS
 from benchbench.config.spec import Draft
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import Continued, TrialJob
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.events import EpochFinished, Event, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record
@@ -32,8 +32,8 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def heartbeat(tmp_path: Path) -> Iterator[Heartbeat]:
-    shared = Heartbeat(tmp_path / "heartbeat")
+def counter(tmp_path: Path) -> Iterator[SharedCounter]:
+    shared = SharedCounter(tmp_path / "counter")
     yield shared
     shared.close()
 
@@ -80,17 +80,17 @@ def until(events: Iterator[Event], num_epochs: int) -> list[Event]:
     [pytest.param(0, marks=pytest.mark.slow), 1, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4))],
 )
 def test_a_trial_cut_off_anywhere_ends_with_the_same_weights_and_numbers(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, num_epochs: int
+    registry: Registry, counter: SharedCounter, tmp_path: Path, num_epochs: int
 ) -> None:
     whole_job = make_job(registry, tmp_path / "whole")
-    whole = list(run_trial(whole_job, registry, heartbeat=heartbeat))
+    whole = list(run_trial(whole_job, registry, counter=counter))
     job = make_job(registry, tmp_path / "cut")
-    cut = run_trial(job, registry, heartbeat=heartbeat)
+    cut = run_trial(job, registry, counter=counter)
     before = until(cut, num_epochs)
     cut.close()
     torch.rand(13)
 
-    after = list(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
+    after = list(run_trial(replace(job, resume=True), registry, counter=counter))
 
     assert isinstance(before[0], Started)
     # The checkpoint is written after the event: the one of the epoch last seen was not.
@@ -114,13 +114,13 @@ def test_a_trial_cut_off_anywhere_ends_with_the_same_weights_and_numbers(
     "scheduler", ["constant", pytest.param({"name": "step", "step_size": 1}, marks=pytest.mark.slow)]
 )
 def test_a_longer_trial_that_goes_on_after_a_shorter_one_is_the_longer_one_to_the_bit(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, scheduler: object, kept: int
+    registry: Registry, counter: SharedCounter, tmp_path: Path, scheduler: object, kept: int
 ) -> None:
     whole_job = make_job(registry, tmp_path / "whole", scheduler=scheduler)
-    whole = list(run_trial(whole_job, registry, heartbeat=heartbeat))
+    whole = list(run_trial(whole_job, registry, counter=counter))
     short_job = make_job(registry, tmp_path / "short", scheduler=scheduler, epochs=2)
     journal = Journal(Path(short_job.folder))
-    for event in run_trial(short_job, registry, heartbeat=heartbeat):
+    for event in run_trial(short_job, registry, counter=counter):
         journal.append(
             replace(event, machine=replace(event.machine, hostname="elsewhere"))
             if isinstance(event, Started)
@@ -130,10 +130,10 @@ def test_a_longer_trial_that_goes_on_after_a_shorter_one_is_the_longer_one_to_th
     shorter = Continued(short_job.spec.id, short_job.folder)
     job = replace(make_job(registry, tmp_path / "long", scheduler=scheduler), continues=shorter)
 
-    events = run_trial(job, registry, heartbeat=heartbeat)
+    events = run_trial(job, registry, counter=counter)
     before = [next(events) for _ in range(kept)]  # 5: to the third epoch, whose checkpoint is not written
     events.close()
-    after = list(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
+    after = list(run_trial(replace(job, resume=True), registry, counter=counter))
 
     assert [event.event for event in before] == ["started", "resumed", *["epoch_finished"] * 3][:kept]
     assert isinstance(after[0], Resumed)
@@ -152,11 +152,11 @@ def test_a_longer_trial_that_goes_on_after_a_shorter_one_is_the_longer_one_to_th
 
 
 def test_a_longer_trial_on_another_kind_of_device_keeps_the_threads_that_it_had_there(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     short_job = make_job(registry, tmp_path / "short", epochs=1)
     journal = Journal(Path(short_job.folder))
-    started, *others = run_trial(short_job, registry, heartbeat=heartbeat)
+    started, *others = run_trial(short_job, registry, counter=counter)
     assert isinstance(started, Started)
     elsewhere = replace(started.machine, device="cuda:0", num_threads=31)
     facts = started.acceleration | {"device": "cuda:0"}
@@ -165,22 +165,22 @@ def test_a_longer_trial_on_another_kind_of_device_keeps_the_threads_that_it_had_
     shorter = Continued(short_job.spec.id, short_job.folder)
     job = replace(make_job(registry, tmp_path / "long"), continues=shorter)
 
-    events = run_trial(job, registry, heartbeat=heartbeat)
+    events = run_trial(job, registry, counter=counter)
     begun = Journal(Path(job.folder))
     for _ in range(3):
         begun.append(next(events))
     events.close()
-    resumed = next(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
+    resumed = next(run_trial(replace(job, resume=True), registry, counter=counter))
 
     assert isinstance(resumed, Resumed)
     assert resumed.machine.num_threads == started.machine.num_threads
 
 
 def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(registry, tmp_path)
-    (began,) = until(run_trial(job, registry, heartbeat=heartbeat), 0)
+    (began,) = until(run_trial(job, registry, counter=counter), 0)
     assert isinstance(began, Started)
     other = {"memory_format": "channels_last", "optimizer": "as built"}
     assert began.acceleration | other != began.acceleration
@@ -189,27 +189,27 @@ def test_a_trial_goes_on_as_it_was_accelerated_when_it_began(
     Journal(Path(job.folder)).append(replace(began, acceleration=began.acceleration | other, machine=machine))
     assert _acceleration(job, _began(job)).facts()["optimizer"] != "as built"
     again = replace(job, resume=True)
-    resumed, *_ = run_trial(again, registry, heartbeat=heartbeat)
+    resumed, *_ = run_trial(again, registry, counter=counter)
     assert isinstance(resumed, Resumed)
     assert resumed.machine.num_threads == 3
     assert _acceleration(again, _began(again)).facts().items() >= other.items()
 
 
 def test_a_trial_that_is_asked_to_be_computed_otherwise_than_it_began_says_that_it_is_not(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(registry, tmp_path)
-    (began,) = until(run_trial(job, registry, heartbeat=heartbeat), 0)
+    (began,) = until(run_trial(job, registry, counter=counter), 0)
     Journal(Path(job.folder)).append(began)
-    resumed = next(run_trial(replace(job, resume=True, accelerate="off"), registry, heartbeat=heartbeat))
+    resumed = next(run_trial(replace(job, resume=True, accelerate="off"), registry, counter=counter))
     assert isinstance(resumed, Resumed)
     assert resumed.note == "computed with --accelerate auto, as when it began (--fresh starts over)"
 
 
 def test_epochs_that_are_not_repeated_exactly_replace_those_after_the_checkpoint(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
-    events = list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
+    events = list(run_trial(make_job(registry, tmp_path), registry, counter=counter))
     started, *epochs, _ = events
     again = [replace(event, epoch=replace(event.epoch, val_loss=9.0)) for event in epochs[1:3]]
     resumed = Resumed(num_epochs=1, machine=started.machine)
@@ -221,21 +221,21 @@ def test_epochs_that_are_not_repeated_exactly_replace_those_after_the_checkpoint
 
 
 def test_a_trial_that_goes_on_on_another_device_says_so(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(registry, tmp_path)
-    (began,) = until(run_trial(job, registry, heartbeat=heartbeat), 0)
+    (began,) = until(run_trial(job, registry, counter=counter), 0)
     assert isinstance(began, Started)
     machine = replace(began.machine, device="cuda:1")
     facts = began.acceleration | {"device": "cuda:1"}
     Journal(Path(job.folder)).append(replace(began, acceleration=facts, machine=machine))
-    resumed = next(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
+    resumed = next(run_trial(replace(job, resume=True), registry, counter=counter))
     assert isinstance(resumed, Resumed)
     assert resumed.note == "it was started on cuda and resumed on cpu"
 
 
 def test_a_step_that_is_wrong_with_the_weights_of_the_checkpoint_is_left_to_torch_and_told(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, counter: SharedCounter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     norms: list[float] = []
     fuse = FusedSteps.apply
@@ -248,24 +248,24 @@ def test_a_step_that_is_wrong_with_the_weights_of_the_checkpoint_is_left_to_torc
 
     monkeypatch.setattr(FusedSteps, "apply", wrong_for_other_weights)
     job = make_job(registry, tmp_path)
-    cut = run_trial(job, registry, heartbeat=heartbeat)
+    cut = run_trial(job, registry, counter=counter)
     events = until(cut, 2)
     cut.close()
     assert isinstance(events[0], Started)
     assert events[0].acceleration["optimizer"] == "fused"
-    events += run_trial(replace(job, resume=True), registry, heartbeat=heartbeat)
+    events += run_trial(replace(job, resume=True), registry, counter=counter)
     (resumed,) = [event for event in events if isinstance(event, Resumed)]
     assert resumed.note.startswith("no longer accelerated: fused: the weight")
     assert resumed.note in Record.of(events).notes
 
 
 @pytest.mark.slow
-def test_the_time_before_an_interruption_counts(registry: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_the_time_before_an_interruption_counts(registry: Registry, counter: SharedCounter, tmp_path: Path) -> None:
     job = make_job(registry, tmp_path)
-    cut = run_trial(job, registry, heartbeat=heartbeat)
+    cut = run_trial(job, registry, counter=counter)
     before = until(cut, 3)
     cut.close()
-    *_, finished = run_trial(replace(job, resume=True), registry, heartbeat=heartbeat)
+    *_, finished = run_trial(replace(job, resume=True), registry, counter=counter)
     assert isinstance(finished, Finished)
     kept = [event.epoch.train_seconds for event in before[1:3] if isinstance(event, EpochFinished)]
     assert finished.times.train > sum(kept)
@@ -273,27 +273,27 @@ def test_the_time_before_an_interruption_counts(registry: Registry, heartbeat: H
 
 
 def test_a_trial_that_another_call_has_finished_is_not_resumed_again(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(registry, tmp_path)
-    for event in run_trial(job, registry, heartbeat=heartbeat):
+    for event in run_trial(job, registry, counter=counter):
         Journal(Path(job.folder)).append(event)
     again = replace(job, resume=True)
     with pytest.raises(SpecError, match="another process has just finished this trial"):
-        next(run_trial(again, registry, heartbeat=heartbeat))
-    *_, last = run_trial(replace(again, repeats_end=True), registry, heartbeat=heartbeat)
+        next(run_trial(again, registry, counter=counter))
+    *_, last = run_trial(replace(again, repeats_end=True), registry, counter=counter)
     assert isinstance(last, Finished)
 
 
 @pytest.mark.slow
 def test_a_damaged_checkpoint_starts_the_trial_again_and_says_so(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(registry, tmp_path)
-    whole = list(run_trial(job, registry, heartbeat=heartbeat))
+    whole = list(run_trial(job, registry, counter=counter))
     path = Path(job.folder) / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:1000])
-    again = list(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
+    again = list(run_trial(replace(job, resume=True), registry, counter=counter))
     assert isinstance(again[0], Resumed)
     assert again[0].num_epochs == 0
     assert "is damaged" in again[0].note
@@ -302,10 +302,10 @@ def test_a_damaged_checkpoint_starts_the_trial_again_and_says_so(
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_another_spec_is_not_taken(registry: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
-    list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
+def test_a_checkpoint_of_another_spec_is_not_taken(registry: Registry, counter: SharedCounter, tmp_path: Path) -> None:
+    list(run_trial(make_job(registry, tmp_path), registry, counter=counter))
     other = make_job(registry, tmp_path, seed=1)
-    first = next(run_trial(replace(other, resume=True), registry, heartbeat=heartbeat))
+    first = next(run_trial(replace(other, resume=True), registry, counter=counter))
     assert isinstance(first, Resumed)
     assert first.num_epochs == 0
     assert "belongs to another version of benchbench, another trial or other data" in first.note
@@ -355,16 +355,18 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_recipe_goes_on_to_the_bit(registry: Registry, heartbeat: Heartbeat, tmp_path: Path, recipe: str) -> None:
+def test_every_recipe_goes_on_to_the_bit(
+    registry: Registry, counter: SharedCounter, tmp_path: Path, recipe: str
+) -> None:
     if "muon" in recipe and not hasattr(torch.optim, "Muon"):
         pytest.skip("this torch has no Muon: it came with 2.9")
     whole_job = make_job(registry, tmp_path / "whole", epochs=3, **RECIPES[recipe])
-    whole = list(run_trial(whole_job, registry, heartbeat=heartbeat))
+    whole = list(run_trial(whole_job, registry, counter=counter))
     job = make_job(registry, tmp_path / "cut", epochs=3, **RECIPES[recipe])
-    cut = run_trial(job, registry, heartbeat=heartbeat)
+    cut = run_trial(job, registry, counter=counter)
     until(cut, 3)
     cut.close()
-    after = list(run_trial(replace(job, resume=True), registry, heartbeat=heartbeat))
+    after = list(run_trial(replace(job, resume=True), registry, counter=counter))
     assert isinstance(after[0], Resumed)
     assert after[0].num_epochs == 2
     assert values(after) == values(whole)
@@ -384,10 +386,10 @@ def states(job: TrialJob) -> dict[str, Any]:
 
 
 def test_the_best_network_is_evaluated_if_it_is_asked_for(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(registry, tmp_path, optimizer={"name": "sgd", "lr": 0.9}, scheduler="constant", select="best_val")
-    events = list(run_trial(job, registry, heartbeat=heartbeat))
+    events = list(run_trial(job, registry, counter=counter))
     finished = events[-1]
     assert isinstance(finished, Finished)
     epochs = [event.epoch for event in events if isinstance(event, EpochFinished)]

@@ -99,16 +99,16 @@ def test_a_published_result_may_name_a_setting_that_is_none(tmp_path: Path) -> N
 )
 def test_a_question_that_nobody_knows_is_refused(options: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
-        Study.read(None).question(options)
+        Study.read(None).asked(options)
 
 
 def test_a_question_may_name_one_thing_without_a_list_and_leave_out_the_rest() -> None:
-    question = Study.read(None).question(
+    question = Study.read(None).asked(
         {"metrics": "train_seconds", "by": "optimizer.lr", "baseline": None, "targets": None, "margin": None}
     )
     assert (question.metrics, question.by) == (("train_seconds",), ("optimizer.lr",))
-    nothing = Study.read(None).question({"metrics": None, "by": None})
-    assert nothing == Study.read(None).compare
+    nothing = Study.read(None).asked({"metrics": None, "by": None})
+    assert nothing == Study.read(None).question
 
 
 @pytest.mark.parametrize("lost", ["a seed", "all seeds"])

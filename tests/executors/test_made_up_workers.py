@@ -33,7 +33,7 @@ class MadeUpWorker:
     calls: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     is_retiring: bool = False
-    heartbeat: object = field(default_factory=lambda: SimpleNamespace(num_trained=0, ask_to_stop=lambda: None))
+    counter: object = field(default_factory=lambda: SimpleNamespace(num_trained=0, ask_to_stop=lambda: None))
 
     def ask(self, request: Request) -> None:
         self.requests.append(request)

@@ -84,20 +84,20 @@ def test_the_trials_have_the_identities_that_results_are_kept_under(registry: Re
 def test_an_experiment_states_its_question_and_its_trials_resolve(name: str, registry: Registry) -> None:
     grid = experiment(name)
     assert grid.name == name
-    assert grid.question.endswith("?")
+    assert grid.headline.endswith("?")
     specs = resolve(registry, grid)
     assert len(specs) == grid.num_trials == NUM_TRIALS[name]
     check_grid(grid, specs)
     keys = varying(specs)
     assert len({describe_spec(spec, keys) for spec in specs}) == len(specs)
-    assert set(grid.compare.by) <= {*keys, *grid.axes}
+    assert set(grid.question.by) <= {*keys, *grid.axes}
 
 
 @every_experiment
 def test_metrics_of_an_experiment_are_logged_and_expected_values_have_a_source(name: str) -> None:
     grid = experiment(name)
-    assert {*grid.compare.metrics, *(row.metric for row in grid.expected)} <= METRICS
-    assert set(grid.compare.targets) <= {"val_accuracy"}
+    assert {*grid.question.metrics, *(row.metric for row in grid.expected)} <= METRICS
+    assert set(grid.question.targets) <= {"val_accuracy"}
     assert all(row.source and row.where for row in grid.expected)
 
 

@@ -17,8 +17,8 @@ from support.paths import PLUGINS
 from benchbench.config.spec import Draft
 from benchbench.errors import BenchError
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.events import Failed
 from benchbench.worker.main import resolve
 from benchbench.worker.trial import run_trial
@@ -157,9 +157,9 @@ def last_words(plugin: type[Plugin], registry: Registry, folder: Path) -> tuple[
     roots = dict.fromkeys(("dots", "images"), str(folder / "nothing"))
     (resolved,) = resolve([Draft.from_toml(table)], registry, data_roots=roots)
     job = TrialJob(resolved.spec, "attempt-1", "cpu", roots["dots"], str(folder / "attempt"), artifacts="none")
-    heartbeat = Heartbeat(folder / "heartbeat")
-    *_, end = run_trial(job, registry, heartbeat=heartbeat)
-    heartbeat.close()
+    counter = SharedCounter(folder / "counter")
+    *_, end = run_trial(job, registry, counter=counter)
+    counter.close()
     assert isinstance(end, Failed)
     return place_free(end.error.message), end.error.hint
 

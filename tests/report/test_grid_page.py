@@ -43,7 +43,7 @@ def grid(tmp_path: Path) -> GridFile:
 
 def page(grid: GridFile, records: list[Record], *, num_trials: int = 6) -> GridPage:
     def compare() -> list[ComparedGroup]:
-        return [ComparedGroup("", tuple(records), compare_records(records, grid.compare))]
+        return [ComparedGroup("", tuple(records), compare_records(records, grid.question))]
 
     return grid_page(grid, TEXT, records, num_trials=num_trials, compare=compare)
 
@@ -94,14 +94,14 @@ def test_without_results_the_reason_stands_in_their_place(grid: GridFile) -> Non
 
 
 def test_one_configuration_has_results_and_no_verdicts(grid: GridFile) -> None:
-    alone = replace(grid, compare=grid.compare.model_copy(update={"baseline": {}}))
+    alone = replace(grid, question=grid.question.model_copy(update={"baseline": {}}))
     text = page(alone, LOW, num_trials=3).note
     assert "53.0 ± 3.6 (n=3)" in text
     assert "Against" not in text
 
 
 def test_a_question_without_an_answer_is_said_and_the_rest_stays(grid: GridFile) -> None:
-    odd = replace(grid, compare=grid.compare.model_copy(update={"metrics": ("tset_accuracy",)}))
+    odd = replace(grid, question=grid.question.model_copy(update={"metrics": ("tset_accuracy",)}))
     made = page(odd, [*LOW, *HIGH])
     assert "Nothing is compared: no trial has a metric 'tset_accuracy'" in made.note
     assert set(made.files) == {"grid.toml", "trials.json"}
@@ -124,7 +124,7 @@ def test_the_table_has_a_row_for_each_trial_best_first() -> None:
 
 def test_a_description_that_mlflow_would_not_take_loses_lines_and_says_how_many(grid: GridFile) -> None:
     many = [record for place in range(150) for record in made_records.configuration(1 + place, [0.5, 0.6])]
-    asked = replace(grid, compare=grid.compare.model_copy(update={"baseline": {}}))
+    asked = replace(grid, question=grid.question.model_copy(update={"baseline": {}}))
     text = page(asked, many, num_trials=300).note
     assert len(text) < MAX_CHARACTERS + 100
     assert "lines more than fit here are left out" in text

@@ -276,7 +276,7 @@ def test_what_differs_between_trials_includes_machine_and_packages(tmp_path: Pat
         (tmp_path / record.attempt).mkdir()
         text = json.dumps({"installed": [f"scales=={version}", "same==3"]})
         (tmp_path / record.attempt / "environment.json").write_text(text, encoding="utf-8")
-    known = [facts.facts_of(record, tmp_path / record.attempt) for record in (first, second)]
+    known = [facts.trial_facts_of(record, tmp_path / record.attempt) for record in (first, second)]
     assert facts.differing(known) == ("version of python", "version of torch", "installed scales")
     common = facts.common(known)
     assert common["hostname"] == "testhost"

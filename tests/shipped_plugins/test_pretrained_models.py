@@ -23,8 +23,8 @@ from benchbench.config.spec import Draft
 from benchbench.errors import ModelError, SpecError
 from benchbench.plugin import parameters
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.events import Finished
 from benchbench.worker.trial import run_trial
 
@@ -271,14 +271,14 @@ def test_a_second_head_that_only_the_settings_of_timm_name_is_trained_too() -> N
 
 
 @pytest.fixture
-def heartbeat(tmp_path: Path) -> Iterator[Heartbeat]:
-    shared = Heartbeat(tmp_path / "heartbeat")
+def counter(tmp_path: Path) -> Iterator[SharedCounter]:
+    shared = SharedCounter(tmp_path / "counter")
     yield shared
     shared.close()
 
 
 @pytest.mark.slow
-def test_a_trial_trains_the_head_of_weights_from_a_file(heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_a_trial_trains_the_head_of_weights_from_a_file(counter: SharedCounter, tmp_path: Path) -> None:
     path = saved(built(ResNet(), bb.DataSpec(3, 32, 7)), tmp_path / "weights.pth", "plain")
     registry = Registry.load()
     table = {
@@ -300,7 +300,7 @@ def test_a_trial_trains_the_head_of_weights_from_a_file(heartbeat: Heartbeat, tm
         artifacts="full",
         checkpoint_every_seconds=0,
     )
-    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    *_, finished = run_trial(job, registry, counter=counter)
     assert isinstance(finished, Finished), finished
     assert not finished.notes
     states = torch.load(tmp_path / "trial" / "1" / "checkpoint.pt", weights_only=True)["states"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchbench.config.compare_section import Compare, read_comparison
+from benchbench.config.compare_section import Question, read_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LOW, HIGH = 0.001, 0.005
 
 
-def question(**changes: Any) -> Compare:
+def question(**changes: Any) -> Question:
     return read_comparison({"compare": changes})[0]
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.data import cache as data_cache
 from benchbench.data.parallel_decoding import decode_lazy
-from benchbench.data.split_checks import check_splits, facts_of
+from benchbench.data.split_checks import check_splits
+from benchbench.data.split_digests import data_facts_of
 from benchbench.worker.splits import TensorSplits
 
 if TYPE_CHECKING:
@@ -23,4 +24,6 @@ def decoded(dataset: bb.Dataset, root: Path) -> TensorSplits:
 def digest(splits: Any) -> str:
     """Return the digest under which splits are recorded: those of a plugin or of a worker."""
     check_splits("dataset", splits)
-    return facts_of(decode_lazy(dict(splits.items()), None).splits, class_names=splits.class_names, source="").digest
+    return data_facts_of(
+        decode_lazy(dict(splits.items()), None).splits, class_names=splits.class_names, source=""
+    ).digest

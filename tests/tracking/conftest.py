@@ -33,7 +33,7 @@ def here(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) 
     """A folder with a grid of two trials, and a third that stands alone and failed."""
     store = folder(tmp_path / "here", empty_database, monkeypatch)
     file = tmp_path / "here" / "rates.toml"
-    parent = store.open_parent("rates", file=file, question="Which rate?")
+    parent = store.open_parent("rates", file=file, headline="Which rate?")
     for seed in (0, 1):
         deliver(store, tmp_path, seed, parent=parent)
     deliver(store, tmp_path, 2, parent=None, fails=True)

@@ -91,7 +91,7 @@ def test_a_run_that_is_deleted_while_it_trains_is_noted_and_gets_everything_once
 
 def test_two_grid_files_of_one_name_have_runs_of_their_own(store: Store, workdir: Path) -> None:
     first, second = workdir / "a" / "grid.toml", workdir / "b" / "grid.toml"
-    runs = [store.open_parent("lr", file=file, question=f"Which of {file}?") for file in (first, second, first)]
+    runs = [store.open_parent("lr", file=file, headline=f"Which of {file}?") for file in (first, second, first)]
     assert runs[0] == runs[2] != runs[1]
     assert find_parent([], store.experiment_id, name="lr", file=second) == runs[1]
     assert find_parent([], store.experiment_id, name="lr", file=Path("b/grid.toml")) == runs[1]
@@ -105,7 +105,7 @@ def test_two_folders_that_share_a_store_have_grids_of_their_own(
         (tmp_path / folder).mkdir(exist_ok=True)
         monkeypatch.chdir(tmp_path / folder)
         monkeypatch.setenv("BENCH_STATE", str(tmp_path / folder / ".bench"))
-        return store.open_parent("lr", file=tmp_path / folder / "grid.toml", question="")
+        return store.open_parent("lr", file=tmp_path / folder / "grid.toml", headline="")
 
     ours, theirs = open_in("ann"), open_in("bob")
     assert ours != theirs
@@ -115,7 +115,7 @@ def test_two_folders_that_share_a_store_have_grids_of_their_own(
 
 
 def test_trials_whose_grid_was_deleted_for_good_are_below_none(store: Store, tmp_path: Path) -> None:
-    parent = store.open_parent("lr", file=tmp_path / "grid.toml", question="")
+    parent = store.open_parent("lr", file=tmp_path / "grid.toml", headline="")
     journal = ended(store, tmp_path)
     journal.set_claim(Claim(store.tracking_uri, store.experiment, store.experiment_id, parent_run_id=parent))
     run = store.deliver(journal)

@@ -165,7 +165,7 @@ def test_a_run_whose_folder_is_gone_is_written_beside_the_database(
     """As after a copy without the files of runs to another machine."""
     trained(base / "old", empty_database, monkeypatch)
     store = Store.open()
-    parent = store.open_parent("rates", file=base / "old" / "rates.toml", question="")
+    parent = store.open_parent("rates", file=base / "old" / "rates.toml", headline="")
     shutil.rmtree(base / "old" / "mlruns")
     (base / "old").rename(base / "new")
     monkeypatch.chdir(base / "new")

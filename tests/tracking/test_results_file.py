@@ -132,7 +132,7 @@ def test_two_grids_of_one_name_in_two_folders_stay_two(
     here: Store, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ann", "bob"):
-        parent = here.open_parent("rates", file=tmp_path / name / "rates.toml", question="")
+        parent = here.open_parent("rates", file=tmp_path / name / "rates.toml", headline="")
         here.client.set_terminated(parent)
     export_results(tmp_path / "results.bench")
     assert import_results(tmp_path / "results.bench") == (0, 6, ())
@@ -142,7 +142,7 @@ def test_two_grids_of_one_name_in_two_folders_stay_two(
 
 def export_grid(store: Store, file: Path, text: str | None, design: Design | None = None) -> Path:
     """Run a grid of no trials in the working folder, and export it."""
-    parent = store.open_parent("rates", file=Path("rates.toml"), question="", design=design)
+    parent = store.open_parent("rates", file=Path("rates.toml"), headline="", design=design)
     files = {} if text is None else {"grid.toml": text}
     GridEnd(store.tracking_uri, parent, "finished", note="", files=files).keep()
     store.close_parents()

@@ -395,7 +395,7 @@ def test_no_credentials_reach_the_store(store: Store, journal: Journal) -> None:
 
 
 def test_a_grid_whose_run_was_deleted_keeps_no_other_from_ending(store: Store, workdir: Path) -> None:
-    gone, other = (store.open_parent(name, file=workdir / f"{name}.toml", question="") for name in ("one", "other"))
+    gone, other = (store.open_parent(name, file=workdir / f"{name}.toml", headline="") for name in ("one", "other"))
     for run_id in (gone, other):
         GridEnd(store.tracking_uri, run_id, "finished").keep()
     store.client.delete_run(gone)

@@ -15,8 +15,8 @@ from benchbench.config.spec import Draft, PluginSpec
 from benchbench.errors import PluginError
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import StoppedError
 from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.shared_counter import StoppedError
 from benchbench.records import file_names
 from benchbench.records.events import Failed, Finished
 from benchbench.records.journal import Journal
@@ -200,12 +200,12 @@ def test_a_resumed_trial_sees_the_same_images_to_the_bit(tmp_path: Path) -> None
         )
         for name in ("whole", "begun")
     )
-    assert isinstance([*run_trial(whole, REGISTRY, heartbeat=Stopping())][-1], Finished)
+    assert isinstance([*run_trial(whole, REGISTRY, counter=Stopping())][-1], Finished)
     journal = Journal(tmp_path / "trial" / "begun")
-    for event in run_trial(begun, REGISTRY, heartbeat=Stopping(after=20)):
+    for event in run_trial(begun, REGISTRY, counter=Stopping(after=20)):
         journal.append(event)
     assert isinstance(event, Failed)
-    *_, last = run_trial(replace(begun, resume=True), REGISTRY, heartbeat=Stopping())
+    *_, last = run_trial(replace(begun, resume=True), REGISTRY, counter=Stopping())
     assert isinstance(last, Finished)
     one, other = weights(tmp_path / "trial" / "whole"), weights(tmp_path / "trial" / "begun")
     assert all(torch.equal(one[name], other[name]) for name in one)

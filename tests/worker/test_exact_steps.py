@@ -138,9 +138,9 @@ def train_both(build: Callable[[], nn.Module], ours: bb.Optimizer, theirs: Calla
     model = build()
     twin = copy.deepcopy(model)
     torch.manual_seed(1)
-    heartbeat = LoneCounter()
-    train_epoch(learner(model, ours), batches(split).shuffled(seed=5, epoch=1), heartbeat=heartbeat)
-    assert heartbeat.num_trained == 20
+    counter = LoneCounter()
+    train_epoch(learner(model, ours), batches(split).shuffled(seed=5, epoch=1), counter=counter)
+    assert counter.num_trained == 20
     torch.manual_seed(1)
     plain_loop(twin, theirs(twin.parameters()), split, seed=5)
     return [model, twin]
@@ -223,7 +223,7 @@ def test_twenty_steps_are_as_exact_as_those_of_a_loop_written_by_hand(
     train = batches(split, replace(PREPROCESSING, image_size=64 + 2 * border), batch_size=batch_size)
     target = learner(model, SGD(), batch_size=batch_size, window=train.window)
     assert (target.acceleration.facts()["border"] == "torch") == (border == 0)
-    train_epoch(target, train.shuffled(seed=5, epoch=1), heartbeat=LoneCounter())
+    train_epoch(target, train.shuffled(seed=5, epoch=1), counter=LoneCounter())
     plain_loop(twin, sgd(twin.parameters()), split, seed=5, **by_hand)
     right = all_weights(exact)
     usual = relative_difference(all_weights(twin.state_dict()), right)
@@ -272,7 +272,7 @@ def loss_curve(precision: Precision) -> list[float]:
     shuffled = batches(train, preprocessing, batch_size=16, augmenter=Augmenter()).shuffled(seed=0, epoch=1)
     losses = []
     while steps := list(islice(shuffled, 10)):
-        losses.append(train_epoch(target, steps, heartbeat=LoneCounter()).loss)
+        losses.append(train_epoch(target, steps, counter=LoneCounter()).loss)
     return losses
 
 

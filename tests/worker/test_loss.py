@@ -119,9 +119,9 @@ def test_mixed_images_count_as_correct_by_the_fraction_of_the_predicted_class() 
         device=CPU,
         augmenter=Augmenter(((0, halved),)),
     )
-    trained = train_epoch(target, given.shuffled(seed=0, epoch=1), heartbeat=LoneCounter())
+    trained = train_epoch(target, given.shuffled(seed=0, epoch=1), counter=LoneCounter())
     assert trained.accuracy == (0.5 + 0 + 0 + 0) / 4
-    validated = evaluate(target, given, heartbeat=LoneCounter())
+    validated = evaluate(target, given, counter=LoneCounter())
     assert validated.accuracy == 0.25
     logits = Constant().logits.detach().expand(4, -1)
     assert validated.loss == pytest.approx(float(functional.cross_entropy(logits, LABELS))), "neither mixed nor smooth"

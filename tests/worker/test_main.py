@@ -12,7 +12,6 @@ from support.paths import PLUGINS
 from benchbench.config.spec import Draft
 from benchbench.errors import DeviceError
 from benchbench.protocol.channel import Channel
-from benchbench.protocol.heartbeat import Heartbeat, StoppedError
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import (
     Refused,
@@ -24,6 +23,7 @@ from benchbench.protocol.messages import (
     TrialEvent,
     encode,
 )
+from benchbench.protocol.shared_counter import SharedCounter, StoppedError
 from benchbench.worker.main import Worker, _read
 
 if TYPE_CHECKING:
@@ -36,16 +36,16 @@ FILES = (str(PLUGINS / "tiny.py"), str(PLUGINS / "unruly.py"))
 
 
 @pytest.fixture
-def heartbeat(tmp_path: Path) -> Iterator[Heartbeat]:
-    shared = Heartbeat(tmp_path / "heartbeat")
+def counter(tmp_path: Path) -> Iterator[SharedCounter]:
+    shared = SharedCounter(tmp_path / "counter")
     yield shared
     shared.close()
 
 
-def answers(heartbeat: Heartbeat, folder: Path, *, works: bool, **model: Any) -> list[Answer]:
+def answers(counter: SharedCounter, folder: Path, *, works: bool, **model: Any) -> list[Answer]:
     """Return what a worker says when it is asked to resolve and to run one trial, but for its status."""
     said: list[Answer] = []
-    worker = Worker(said.append, heartbeat, device_works=lambda: works)
+    worker = Worker(said.append, counter, device_works=lambda: works)
     draft = Draft.from_toml({"model": {"name": "unruly"} | model, "dataset": "digits", "epochs": 1, "batch_size": 100})
     worker.answer(Resolve((draft,), {"digits": "nowhere"}, FILES, None))
     resolved = said.pop()
@@ -56,35 +56,35 @@ def answers(heartbeat: Heartbeat, folder: Path, *, works: bool, **model: Any) ->
 
 
 def test_a_worker_whose_gpu_is_lost_says_that_it_retires_before_the_trial_ends(
-    heartbeat: Heartbeat, tmp_path: Path
+    counter: SharedCounter, tmp_path: Path
 ) -> None:
-    *_, retiring, failed = answers(heartbeat, tmp_path, works=False, vice="raises")
+    *_, retiring, failed = answers(counter, tmp_path, works=False, vice="raises")
     assert retiring == Retiring()
     assert isinstance(failed, TrialEvent)
     assert failed.event.event == "failed"
-    *_, retiring, refused = answers(heartbeat, tmp_path, works=False, vice="build")
+    *_, retiring, refused = answers(counter, tmp_path, works=False, vice="build")
     assert retiring == Retiring()
     assert isinstance(refused, Refused)
 
 
-def test_a_worker_whose_device_works_goes_on(heartbeat: Heartbeat, tmp_path: Path) -> None:
-    assert Retiring() not in answers(heartbeat, tmp_path, works=True, vice="raises")
+def test_a_worker_whose_device_works_goes_on(counter: SharedCounter, tmp_path: Path) -> None:
+    assert Retiring() not in answers(counter, tmp_path, works=True, vice="raises")
 
 
-def test_a_worker_that_was_not_prepared_refuses_to_run(heartbeat: Heartbeat) -> None:
+def test_a_worker_that_was_not_prepared_refuses_to_run(counter: SharedCounter) -> None:
     said: list[Answer] = []
     job = TrialJob(None, "1", "cpu", "nowhere", "nowhere")  # type: ignore[arg-type]
-    Worker(said.append, heartbeat).answer(RunTrial(job))
+    Worker(said.append, counter).answer(RunTrial(job))
     (refused,) = said
     assert isinstance(refused, Refused)
     assert "must resolve" in refused.error.message
 
 
 def test_a_worker_without_the_device_of_its_call_is_not_prepared(
-    heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch
+    counter: SharedCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[Answer] = []
-    worker = Worker(said.append, heartbeat)
+    worker = Worker(said.append, counter)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     worker.answer(Resolve((), {}, (), ()))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -107,11 +107,11 @@ def test_a_request_that_cannot_be_read_is_the_last_and_is_told(capsys: pytest.Ca
     assert "ValidationError" in capsys.readouterr().err
 
 
-def test_a_request_to_stop_ends_work_that_counts_its_pieces(heartbeat: Heartbeat) -> None:
+def test_a_request_to_stop_ends_work_that_counts_its_pieces(counter: SharedCounter) -> None:
     said: list[Answer] = []
-    worker = Worker(said.append, heartbeat)
+    worker = Worker(said.append, counter)
     worker._on_status("decoding photos", 1, 3)
-    heartbeat.ask_to_stop()
+    counter.ask_to_stop()
     worker._on_status("loading photos")
     with pytest.raises(StoppedError):
         worker._on_status("decoding photos", 2, 3)
@@ -138,12 +138,12 @@ def benchbench_datasets():
 """
 
 
-def test_decoding_for_the_digest_says_how_far_it_is(heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_decoding_for_the_digest_says_how_far_it_is(counter: SharedCounter, tmp_path: Path) -> None:
     file = tmp_path / "photos.py"
     file.write_text(PHOTOS)
     said: list[Answer] = []
     draft = Draft.from_toml({"model": "tiny", "dataset": {"name": "photos", "image_size": 8}})
-    Worker(said.append, heartbeat).answer(Resolve((draft,), {"photos": "nowhere"}, (str(file), *FILES), None))
+    Worker(said.append, counter).answer(Resolve((draft,), {"photos": "nowhere"}, (str(file), *FILES), None))
     *statuses, last = said
     assert isinstance(last, ResolvedSpecs)
     assert statuses

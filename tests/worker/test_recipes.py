@@ -89,7 +89,7 @@ def assert_equal(ours: nn.Module, theirs: nn.Module, *, tolerance: float = 0.0) 
 
 def test_clipped_steps_are_those_of_torch() -> None:
     target = learner(SGD(lr=0.1, clip_norm=0.05))
-    train_epoch(target, data(6), heartbeat=LoneCounter())
+    train_epoch(target, data(6), counter=LoneCounter())
     clip = nn.utils.clip_grad_norm_
     assert_equal(target.model, by_hand(6, lambda model, *_: clip(model.parameters(), 0.05)))
     unclipped = by_hand(6)
@@ -104,7 +104,7 @@ def test_clipping_needs_the_gradients_of_large_weights(monkeypatch: pytest.Monke
     assert clipped.acceleration.facts()["optimizer"] == "fused"
     seen = []
     clipped.optimizer.register_step_pre_hook(lambda *_: seen.append(clipped.model[0].weight.grad))  # type: ignore[index]
-    train_epoch(clipped, data(6), heartbeat=LoneCounter())
+    train_epoch(clipped, data(6), counter=LoneCounter())
     assert not any(isinstance(gradient, FactoredGradient) for gradient in seen)
     expected = by_hand(6, lambda model, *_: nn.utils.clip_grad_norm_(model.parameters(), 0.05))
     assert_equal(clipped.model, expected, tolerance=1e-5)
@@ -114,18 +114,18 @@ def test_a_warm_up_multiplies_the_rates_of_any_scheduler() -> None:
     target = learner(SGD(lr=0.1), Cosine(warmup_epochs=1.5))
     rates = []
     target.optimizer.register_step_pre_hook(lambda *_: rates.append(target.optimizer.param_groups[0]["lr"]))
-    train_epoch(target, data(6), heartbeat=LoneCounter())
+    train_epoch(target, data(6), counter=LoneCounter())
     plain = learner(SGD(lr=0.1), Cosine())
     usual = []
     plain.optimizer.register_step_pre_hook(lambda *_: usual.append(plain.optimizer.param_groups[0]["lr"]))
-    train_epoch(plain, data(6), heartbeat=LoneCounter())
+    train_epoch(plain, data(6), counter=LoneCounter())
     factors = [1 / 4, 2 / 4, 3 / 4, 1, 1, 1]
     assert rates == [rate * factor for rate, factor in zip(usual, factors, strict=True)]
 
 
 def test_warmed_up_steps_are_those_of_a_loop_written_by_hand() -> None:
     target = learner(SGD(lr=0.1), Step(warmup_epochs=1))
-    train_epoch(target, data(6), heartbeat=LoneCounter())
+    train_epoch(target, data(6), counter=LoneCounter())
 
     def warm(_: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> None:
         optimizer.param_groups[0]["lr"] = 0.1 * min(1, (number + 1) / 3)
@@ -136,7 +136,7 @@ def test_warmed_up_steps_are_those_of_a_loop_written_by_hand() -> None:
 
 def test_averaged_weights_are_those_of_a_loop_written_by_hand() -> None:
     target = learner(SGD(lr=0.1), ema=0.75)
-    train_epoch(target, data(6), heartbeat=LoneCounter())
+    train_epoch(target, data(6), counter=LoneCounter())
     mean = copy.deepcopy(network().state_dict())
 
     def average(model: nn.Module) -> None:
@@ -154,7 +154,7 @@ def test_averaged_weights_agree_with_those_of_torch() -> None:
     multi_avg_fn = torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)  # type: ignore[no-untyped-call]
     theirs = torch.optim.swa_utils.AveragedModel(network(), multi_avg_fn=multi_avg_fn)
     theirs.update_parameters(theirs.module)  # type: ignore[arg-type] # from the initial weights on
-    train_epoch(target, data(4), heartbeat=LoneCounter())
+    train_epoch(target, data(4), counter=LoneCounter())
     by_hand(4, after_step=theirs.update_parameters)
     for ours, right in zip(target.evaluated.parameters(), theirs.module.parameters(), strict=True):
         torch.testing.assert_close(ours, right)
@@ -237,12 +237,12 @@ def test_what_a_model_keeps_for_evaluation_is_that_of_its_weights_now() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     schedule = Schedule(Step().build(optimizer, num_epochs=1, steps_per_epoch=1), "epoch", None, WarmUp(0))
     target = Learner(model, optimizer, schedule, PLAIN, None, WeightAverage(model, 0.5, has_means=have_means(model)))
-    evaluate(target, OneBatch(), heartbeat=LoneCounter())  # type: ignore[arg-type]
+    evaluate(target, OneBatch(), counter=LoneCounter())  # type: ignore[arg-type]
     changed = Remembering()
     changed.weight.data.mul_(3)
     assert target.average is not None
     target.average.update(changed)
-    logits = evaluate(target, OneBatch(), heartbeat=LoneCounter(), keeps_logits=True).logits  # type: ignore[arg-type]
+    logits = evaluate(target, OneBatch(), counter=LoneCounter(), keeps_logits=True).logits  # type: ignore[arg-type]
     torch.testing.assert_close(logits, data(1)[0][0] @ torch.full((WIDTH, 4), 4.0))
 
 
@@ -293,7 +293,7 @@ def test_an_optimizer_with_modes_is_evaluated_at_its_own_weights() -> None:
     schedule = learner(SGD(lr=0.1)).schedule
     target = Learner(model, optimizer, schedule, PLAIN)
     for _ in range(2):
-        train_epoch(target, data(2), heartbeat=LoneCounter())
+        train_epoch(target, data(2), counter=LoneCounter())
         torch.testing.assert_close(model[0].weight + 1, network()[0].weight)
 
 
@@ -395,6 +395,6 @@ def test_layers_that_merge_weights_in_eval_mode_are_averaged_as_they_are_in_trai
 
     optimizer.register_step_post_hook(average)
     for _ in range(2):
-        train_epoch(target, data(3), heartbeat=LoneCounter())
-        found = evaluate(target, OneBatch(), heartbeat=LoneCounter(), keeps_logits=True)  # type: ignore[arg-type]
+        train_epoch(target, data(3), counter=LoneCounter())
+        found = evaluate(target, OneBatch(), counter=LoneCounter(), keeps_logits=True)  # type: ignore[arg-type]
         torch.testing.assert_close(found.logits, data(1)[0][0] @ (1 + mean).T)

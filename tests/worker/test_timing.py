@@ -15,8 +15,8 @@ from benchbench.compare.timing_ratios import compare_timings
 from benchbench.config.spec import Draft
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TimingJob
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.protocol.timing_messages import Round, Timing, TimingEnded, Warmed
 from benchbench.report.timing_data import measurement_text
 from benchbench.worker.batches import Batches
@@ -55,13 +55,13 @@ def job_of(specs: tuple[Spec, ...], *, rounds: int = 3, steps: int | None) -> Ti
 
 def timing(registry: Registry, folder: Path, job: TimingJob, *, stop_at: int = 0) -> list[TimingEvent]:
     """Return what a worker reports, in this process."""
-    heartbeat = Heartbeat(folder / "heartbeat")
+    counter = SharedCounter(folder / "counter")
     reported = []
-    for event in time_variants(job, registry, heartbeat=heartbeat):
+    for event in time_variants(job, registry, counter=counter):
         reported.append(event)
         if isinstance(event, Round) and event.number == stop_at:
-            heartbeat.ask_to_stop()
-    heartbeat.close()
+            counter.ask_to_stop()
+    counter.close()
     return reported
 
 
@@ -76,7 +76,7 @@ def test_rounds_measure_every_variant_in_an_order_that_is_reversed_each_time(
     def note(text: str, done: int = 0, total: int = 0) -> None:  # noqa: ARG001 - how far a status is does not matter here
         statuses.append(text)
 
-    said = list(time_variants(job, registry, heartbeat=Heartbeat(tmp_path / "heartbeat"), on_status=note))
+    said = list(time_variants(job, registry, counter=SharedCounter(tmp_path / "counter"), on_status=note))
     assert [type(event) for event in said] == [Warmed, Warmed, Round, Round, Round, TimingEnded]
     measured = [status.partition(": ")[2] for status in statuses if status.startswith("round")]
     assert measured == ["sgd 100", "adam 100", "adam 100", "sgd 100", "sgd 100", "adam 100"]

@@ -17,8 +17,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 import benchbench as bb
 from benchbench.config.spec import Draft
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TimingJob, TrialJob
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.events import Started
 from benchbench.worker import timing
 from benchbench.worker.torch_settings import TorchSettings, restore_settings
@@ -97,13 +97,13 @@ def test_only_a_tf32_trial_multiplies_in_tf32() -> None:
 
 def test_a_build_that_changes_settings_changes_no_number_and_the_record_names_it(tmp_path: Path) -> None:
     registry = Registry.load([PLUGINS / "unruly.py"])
-    heartbeat = Heartbeat(tmp_path / "heartbeat")
+    counter = SharedCounter(tmp_path / "counter")
 
     def losses(vice: str) -> tuple[Started, list[float]]:
         table = {"model": {"name": "unruly", "vice": vice, "at": 10**6}, "dataset": "digits", "batch_size": 100}
         spec = registry.resolve(Draft.from_toml(table | {"epochs": 1}))
         job = TrialJob(spec, "1", "cpu", str(tmp_path), str(tmp_path / vice / "1"), artifacts="none")
-        started, *others = run_trial(job, registry, heartbeat=heartbeat)
+        started, *others = run_trial(job, registry, counter=counter)
         assert isinstance(started, Started)
         return started, [event.epoch.train_loss for event in others if event.event == "epoch_finished"]
 
@@ -113,7 +113,7 @@ def test_a_build_that_changes_settings_changes_no_number_and_the_record_names_it
     assert calm.acceleration["put_back"] == "nothing"
     assert turned.acceleration["put_back"] == "num_threads, default_dtype by model unruly"
     assert calm.machine.num_threads == turned.machine.num_threads
-    heartbeat.close()
+    counter.close()
 
 
 TURNS = """
@@ -154,16 +154,14 @@ def benchbench_schedulers():
 def test_whichever_plugin_changes_a_setting_it_is_restored_and_named(kind: str, tmp_path: Path) -> None:
     (tmp_path / "turns.py").write_text(TURNS, encoding="utf-8")
     registry = Registry.load([tmp_path / "turns.py", PLUGINS / "tiny.py"])
-    heartbeat = Heartbeat(tmp_path / "heartbeat")
+    counter = SharedCounter(tmp_path / "counter")
     table = {"model": "tiny", "dataset": "digits", "batch_size": 100, "epochs": 1} | {kind: "turning"}
     spec = registry.resolve(Draft.from_toml(table))
-    started = next(
-        run_trial(TrialJob(spec, "1", "cpu", str(tmp_path), str(tmp_path / "1")), registry, heartbeat=heartbeat)
-    )
+    started = next(run_trial(TrialJob(spec, "1", "cpu", str(tmp_path), str(tmp_path / "1")), registry, counter=counter))
     assert isinstance(started, Started)
     assert started.acceleration["put_back"] == f"num_threads by {kind} turning"
     assert torch.get_num_threads() == started.machine.num_threads
-    heartbeat.close()
+    counter.close()
 
 
 PRECISION = """
@@ -252,6 +250,6 @@ def test_each_timed_variant_has_the_hooks_that_its_own_plugins_registered(tmp_pa
     for variant in variants:
         (weight, *_) = variant.prepared.learner.model.parameters()
         before = weight.detach().clone()
-        variant.measure(Heartbeat(tmp_path / "heartbeat"))
+        variant.measure(SharedCounter(tmp_path / "counter"))
         changed.append(not torch.equal(before, weight))
     assert changed == [False, True]

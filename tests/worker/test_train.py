@@ -37,7 +37,7 @@ def run_fit(target: Learner, split: TensorSplit, *, epochs: int = 2) -> list[Epo
             seed=0,
             epochs=range(1, epochs + 1),
             clock=Clock(),
-            heartbeat=LoneCounter(),
+            counter=LoneCounter(),
         )
     )
 
@@ -64,14 +64,14 @@ def test_the_same_seed_repeats_itself_bit_for_bit() -> None:
 def test_evaluation_is_the_mean_over_images_not_over_batches() -> None:
     split = make_images(130)
     target = learner(small_model(), SGD())
-    found = evaluate(target, batches(split), heartbeat=LoneCounter(), keeps_logits=True)
+    found = evaluate(target, batches(split), counter=LoneCounter(), keeps_logits=True)
     images = torch.cat([images for images, _ in batches(split).in_order()])
     with torch.no_grad():
         logits = target.model.eval()(images)
     assert found.loss == pytest.approx(float(F.cross_entropy(logits, split.labels)), rel=1e-6)
     assert found.accuracy == float((logits.argmax(1) == split.labels).double().mean())
     assert found.logits.shape == (130, 10)
-    assert evaluate(target, batches(split), heartbeat=LoneCounter()).logits.numel() == 0
+    assert evaluate(target, batches(split), counter=LoneCounter()).logits.numel() == 0
 
 
 def test_evaluation_is_compiled_too_and_keeps_the_logits_of_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_evaluation_is_compiled_too_and_keeps_the_logits_of_each_batch(monkeypat
         evaluate(
             learner(model, SGD(), acceleration=Acceleration(CPU, "fp32", compiled=compiled)),
             val,
-            heartbeat=LoneCounter(),
+            counter=LoneCounter(),
         )
         for compiled in (False, True)
     )
@@ -107,7 +107,7 @@ def test_a_loss_that_is_no_number_ends_the_fit_after_its_epoch_is_told() -> None
         seed=0,
         epochs=range(1, 5),
         clock=Clock(),
-        heartbeat=LoneCounter(),
+        counter=LoneCounter(),
     )
     told = [next(curve)]
     with pytest.raises(NonFiniteLossError, match=r"loss became (nan|inf) in epoch 1") as caught:
@@ -167,7 +167,7 @@ def test_training_accuracy_is_that_of_the_logits_and_not_of_what_the_loss_makes_
         target = replace(
             learner(small_model(), SGD(lr=1e-12), acceleration=Acceleration(CPU, "fp32", "off")), loss=loss
         )
-        accuracies.append(train_epoch(target, images, heartbeat=LoneCounter()).accuracy)
+        accuracies.append(train_epoch(target, images, counter=LoneCounter()).accuracy)
     assert accuracies[0] == accuracies[1] > 0
 
 

@@ -26,8 +26,8 @@ from benchbench.config.spec import Draft
 from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
 from benchbench.plugin.dataset import LazyImages
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.events import Event, Failed, Finished, Resumed, Started
 from benchbench.records.metric_names import class_slugs
 from benchbench.records.record import Record
@@ -61,8 +61,8 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def heartbeat(tmp_path: Path) -> Iterator[Heartbeat]:
-    shared = Heartbeat(tmp_path / "heartbeat")
+def counter(tmp_path: Path) -> Iterator[SharedCounter]:
+    shared = SharedCounter(tmp_path / "counter")
     yield shared
     shared.close()
 
@@ -86,9 +86,9 @@ def unruly(vice: str, **more: Any) -> Mapping[str, Any]:
 
 
 def test_a_trial_says_started_then_each_epoch_then_finished(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
-    events = list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
+    events = list(run_trial(make_job(registry, tmp_path), registry, counter=counter))
     assert [event.event for event in events] == ["started", "epoch_finished", "epoch_finished", "finished"]
     record = Record.of(events)
     assert record.status == "finished"
@@ -96,16 +96,16 @@ def test_a_trial_says_started_then_each_epoch_then_finished(
     assert record.final.test_accuracy > 0.6
     assert set(record.final.test_accuracy_per_class) == set(record.data.class_names)
     assert record.final.test_top5_accuracy >= record.final.test_accuracy
-    assert heartbeat.num_trained == 2 * 15
+    assert counter.num_trained == 2 * 15
     assert Record.from_json(record.to_json()) == record
 
 
 def test_the_phases_of_a_real_trial_add_up_to_its_wall_clock(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(registry, tmp_path)
     began = time.perf_counter()
-    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    *_, finished = run_trial(job, registry, counter=counter)
     elapsed = time.perf_counter() - began
     times = finished.times
     phases = times.load + times.train + times.eval + times.checkpoint + times.other
@@ -120,13 +120,13 @@ def curve(events: list[Event]) -> list[tuple[float, ...]]:
 
 
 def test_a_trial_repeats_itself_bit_for_bit_whatever_ran_between(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
-    first = list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
+    first = list(run_trial(make_job(registry, tmp_path), registry, counter=counter))
     between = make_job(registry, tmp_path, **unruly("meddles"))
-    list(run_trial(between, registry, heartbeat=heartbeat))
-    again = list(run_trial(make_job(registry, tmp_path), registry, heartbeat=heartbeat))
-    other_seed = list(run_trial(make_job(registry, tmp_path, seed=1), registry, heartbeat=heartbeat))
+    list(run_trial(between, registry, counter=counter))
+    again = list(run_trial(make_job(registry, tmp_path), registry, counter=counter))
+    other_seed = list(run_trial(make_job(registry, tmp_path, seed=1), registry, counter=counter))
     assert curve(first) == curve(again)
     assert Record.of(first).final == Record.of(again).final
     assert curve(first) != curve(other_seed)
@@ -142,10 +142,10 @@ def test_a_trial_repeats_itself_bit_for_bit_whatever_ran_between(
     ],
 )
 def test_a_trial_that_goes_wrong_keeps_its_curve_and_says_why(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, vice: str, message: str
+    registry: Registry, counter: SharedCounter, tmp_path: Path, vice: str, message: str
 ) -> None:
     job = make_job(registry, tmp_path, epochs=5, **unruly(vice, at=16))
-    events = list(run_trial(job, registry, heartbeat=heartbeat))
+    events = list(run_trial(job, registry, counter=counter))
     failed = events[-1]
     assert isinstance(failed, Failed)
     assert failed.status == "failed"
@@ -154,18 +154,18 @@ def test_a_trial_that_goes_wrong_keeps_its_curve_and_says_why(
 
 
 def test_memory_that_an_evaluation_lacks_is_said_with_its_split_and_batch(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
-    *_, failed = run_trial(make_job(registry, tmp_path, **unruly("greedy_in_eval")), registry, heartbeat=heartbeat)
+    *_, failed = run_trial(make_job(registry, tmp_path, **unruly("greedy_in_eval")), registry, counter=counter)
     assert isinstance(failed, Failed)
     assert failed.error.message.startswith("out of memory evaluating val in batches of 64 images: ")
 
 
 def test_an_epoch_that_is_not_finite_leaves_the_last_good_checkpoint(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(registry, tmp_path, epochs=5, **unruly("nan", at=16))
-    *_, failed = run_trial(replace(job, checkpoint_every_seconds=0), registry, heartbeat=heartbeat)
+    *_, failed = run_trial(replace(job, checkpoint_every_seconds=0), registry, counter=counter)
     assert isinstance(failed, Failed)
     content = torch.load(Path(job.folder) / "checkpoint.pt", weights_only=True)
     assert len(content["epochs"]) == 1
@@ -173,11 +173,11 @@ def test_an_epoch_that_is_not_finite_leaves_the_last_good_checkpoint(
 
 
 def test_a_state_that_no_checkpoint_can_hold_is_said_once_and_the_trial_goes_on(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     said: list[str] = []
     job = replace(make_job(registry, tmp_path, **unruly("numpy")), checkpoint_every_seconds=0)
-    *_, finished = run_trial(job, registry, heartbeat=heartbeat, on_status=said.append)
+    *_, finished = run_trial(job, registry, counter=counter, on_status=said.append)
     (note,) = finished.notes
     assert note.startswith("this trial cannot be resumed if it is interrupted: its state holds numpy")
     assert said.count(note) == 1
@@ -185,7 +185,7 @@ def test_a_state_that_no_checkpoint_can_hold_is_said_once_and_the_trial_goes_on(
 
 
 def test_a_disk_that_is_full_once_the_training_is_over_costs_no_training(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, counter: SharedCounter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -193,26 +193,26 @@ def test_a_disk_that_is_full_once_the_training_is_over_costs_no_training(
     job = make_job(registry, tmp_path, artifacts="light")
     with monkeypatch.context() as patched:
         patched.setattr("benchbench.worker.trial.write_artifacts", full)
-        *_, failed = run_trial(job, registry, heartbeat=heartbeat)
+        *_, failed = run_trial(job, registry, counter=counter)
     assert isinstance(failed, Failed)
     assert failed.error.kind == "CheckpointError"
     assert "No space left on device" in failed.error.message
-    resumed, *_, finished = run_trial(replace(job, resume=True), registry, heartbeat=heartbeat)
+    resumed, *_, finished = run_trial(replace(job, resume=True), registry, counter=counter)
     assert isinstance(resumed, Resumed)
     assert resumed.num_epochs == job.spec.epochs
     assert isinstance(finished, Finished)
 
 
 def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
-    running = run_trial(make_job(registry, tmp_path, epochs=1000), registry, heartbeat=heartbeat)
+    running = run_trial(make_job(registry, tmp_path, epochs=1000), registry, counter=counter)
     told = [next(running), next(running)]
-    heartbeat.ask_to_stop()
+    counter.ask_to_stop()
     told.extend(running)
     assert [event.event for event in told] == ["started", "epoch_finished", "failed"]
     assert told[-1].status == "killed"
-    assert heartbeat.num_trained == 15 + 1
+    assert counter.num_trained == 15 + 1
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
 )
 def test_what_cannot_be_started_is_refused_before_the_first_event(
     registry: Registry,
-    heartbeat: Heartbeat,
+    counter: SharedCounter,
     tmp_path: Path,
     changed: Mapping[str, Any],
     error: type[BenchError],
@@ -255,16 +255,16 @@ def test_what_cannot_be_started_is_refused_before_the_first_event(
 ) -> None:
     job = make_job(registry, tmp_path, **changed)
     with pytest.raises(error, match=message) as caught:
-        next(run_trial(job, registry, heartbeat=heartbeat))
+        next(run_trial(job, registry, counter=counter))
     assert any(word in caught.value.hint for word in hint.split("|"))
     assert caught.value.exit_code == 2
 
 
 def test_trying_the_model_leaves_weights_dropout_and_statistics_untouched(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path
+    registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(registry, tmp_path)
-    started = next(run_trial(job, registry, heartbeat=heartbeat))
+    started = next(run_trial(job, registry, counter=counter))
     assert isinstance(started, Started)
     after_trial_setup = torch.rand(1)
     torch.manual_seed(job.spec.seed)
@@ -279,8 +279,8 @@ def _data_spec() -> Any:
 
 
 @pytest.mark.skipif("bf16" not in possible_precisions(torch.device("cpu")), reason="this processor has no bf16")
-def test_bf16_trains_too(registry: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
-    *_, finished = run_trial(make_job(registry, tmp_path, precision="bf16"), registry, heartbeat=heartbeat)
+def test_bf16_trains_too(registry: Registry, counter: SharedCounter, tmp_path: Path) -> None:
+    *_, finished = run_trial(make_job(registry, tmp_path, precision="bf16"), registry, counter=counter)
     assert finished.event == "finished"
     assert finished.final.test_accuracy > 0.6
 
@@ -289,25 +289,25 @@ def test_bf16_trains_too(registry: Registry, heartbeat: Heartbeat, tmp_path: Pat
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_a_gpu_trains_as_well_as_a_cpu(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, precision: str
+    registry: Registry, counter: SharedCounter, tmp_path: Path, precision: str
 ) -> None:
     if precision not in possible_precisions(torch.device("cuda")):
         pytest.skip(f"this GPU has no arithmetic of {precision}")
     job = make_job(registry, tmp_path, device="cuda", precision=precision)
-    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    *_, finished = run_trial(job, registry, counter=counter)
     assert finished.event == "finished"
     assert finished.final.test_accuracy > 0.6
 
 
 @pytest.mark.slow
 def test_a_saved_model_predicts_as_the_table_says_also_if_training_was_accelerated(
-    heartbeat: Heartbeat, tmp_path: Path
+    counter: SharedCounter, tmp_path: Path
 ) -> None:
     (tmp_path / "large.py").write_text(LARGE, encoding="utf-8")
     registry = Registry.load([tmp_path / "large.py"])
     dataset = {"name": "digits", "image_size": 80}
     job = make_job(registry, tmp_path, artifacts="full", model="large", dataset=dataset, epochs=1, batch_size=64)
-    started, *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    started, *_, finished = run_trial(job, registry, counter=counter)
     assert isinstance(started, Started)
     assert isinstance(finished, Finished)
     assert started.acceleration["border"] != "torch"
@@ -359,38 +359,38 @@ def keen(tmp_path: Path) -> Registry:
 
 
 def test_a_loss_with_parameters_that_nobody_would_train_is_refused(
-    keen: Registry, heartbeat: Heartbeat, tmp_path: Path
+    keen: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(keen, tmp_path, loss={"name": "keen", "learns": True})
     with pytest.raises(BenchError, match="loss 'keen': its module has parameters, which no optimizer trains"):
-        next(run_trial(job, keen, heartbeat=heartbeat))
+        next(run_trial(job, keen, counter=counter))
 
 
-def test_a_loss_that_keeps_a_state_goes_on_from_it(keen: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
-    whole = list(run_trial(make_job(keen, tmp_path, loss="keen"), keen, heartbeat=heartbeat))
+def test_a_loss_that_keeps_a_state_goes_on_from_it(keen: Registry, counter: SharedCounter, tmp_path: Path) -> None:
+    whole = list(run_trial(make_job(keen, tmp_path, loss="keen"), keen, counter=counter))
     job = make_job(keen, tmp_path / "again", loss="keen")
-    begun = run_trial(replace(job, checkpoint_every_seconds=0), keen, heartbeat=heartbeat)
+    begun = run_trial(replace(job, checkpoint_every_seconds=0), keen, counter=counter)
     started, *_ = [next(begun), next(begun), next(begun)]
     begun.close()
-    resumed = list(run_trial(replace(job, resume=True), keen, heartbeat=heartbeat))
+    resumed = list(run_trial(replace(job, resume=True), keen, counter=counter))
     assert curve([started, *resumed]) == curve(whole)
 
 
-def test_a_model_is_saved_with_a_single_test_image_too(heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_a_model_is_saved_with_a_single_test_image_too(counter: SharedCounter, tmp_path: Path) -> None:
     registry = Registry.load([PLUGINS / "tiny.py"])
     dataset = {"name": "synthetic", "num_train": 12, "num_val": 4, "num_test": 1, "num_classes": 2}
     job = make_job(registry, tmp_path, artifacts="full", dataset=dataset, epochs=1, batch_size=4)
-    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    *_, finished = run_trial(job, registry, counter=counter)
     assert isinstance(finished, Finished)
     assert finished.notes == ()
     assert (Path(job.folder) / "artifacts" / "model" / "MLmodel").is_file()
 
 
-def test_some_images_of_each_split_are_kept_as_the_network_saw_them(heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_some_images_of_each_split_are_kept_as_the_network_saw_them(counter: SharedCounter, tmp_path: Path) -> None:
     registry = Registry.load([PLUGINS / "tiny.py"])
     dataset = {"name": "synthetic", "num_train": 40, "num_val": 30, "num_test": 4, "num_classes": 2}
     job = make_job(registry, tmp_path, artifacts="full", dataset=dataset, augmentation="flip", epochs=1, batch_size=8)
-    list(run_trial(job, registry, heartbeat=heartbeat))
+    list(run_trial(job, registry, counter=counter))
     test = registry.create("dataset", job.spec.dataset).load(tmp_path).test
     with np.load(Path(job.folder) / "artifacts" / "seen.npz") as seen:
         assert [len(seen[name]) for name in ("images", "val_images", "test_images")] == [20, 10, 4]
@@ -421,7 +421,7 @@ def benchbench_schedulers():
 
 @pytest.mark.parametrize("optimizer", [{"name": "sgd", "lr": 0.1, "momentum": 0.9}, {"name": "adam", "lr": 0.01}])
 def test_gradients_that_a_scheduler_clips_are_clipped_with_and_without_acceleration(
-    optimizer: dict[str, Any], heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    optimizer: dict[str, Any], counter: SharedCounter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(linear_products, "MIN_WEIGHTS", 64**2)
     (tmp_path / "clips.py").write_text(CLIPS, encoding="utf-8")
@@ -430,7 +430,7 @@ def test_gradients_that_a_scheduler_clips_are_clipped_with_and_without_accelerat
     curves = []
     for mode in ("auto", "off"):
         job = replace(make_job(registry, tmp_path / mode, **draft), accelerate=mode)
-        events = list(run_trial(job, registry, heartbeat=heartbeat))
+        events = list(run_trial(job, registry, counter=counter))
         assert isinstance(events[0], Started)
         assert events[0].acceleration["accelerate"] == mode
         assert events[0].acceleration["evaluation_batch"] == "64"
@@ -441,7 +441,7 @@ def test_gradients_that_a_scheduler_clips_are_clipped_with_and_without_accelerat
 
 
 def test_a_trial_on_the_cpu_never_asks_a_gpu(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, counter: SharedCounter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("CUDA was initialised")
@@ -451,20 +451,20 @@ def test_a_trial_on_the_cpu_never_asks_a_gpu(
     monkeypatch.setattr(torch.cuda, "_lazy_init", refuse)
     # Torch's own Adam asks every accelerator that is there: workers for the CPU are given none to see.
     job = make_job(registry, tmp_path, epochs=1, optimizer="sgd")
-    *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+    *_, finished = run_trial(job, registry, counter=counter)
     assert isinstance(finished, Finished)
 
 
 @pytest.mark.slow
 def test_every_configuration_of_a_grid_is_compiled_and_the_record_says_so(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, counter: SharedCounter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As many functions as it takes, but no compiler: more than eight variants of one were given up silently.
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     for width in range(8, 18):
         draft = {"epochs": 1, "model": {"name": "tiny", "width": width}, "batch_size": 500}
         job = replace(make_job(registry, tmp_path / str(width), **draft), compiled=True)
-        *_, finished = run_trial(job, registry, heartbeat=heartbeat)
+        *_, finished = run_trial(job, registry, counter=counter)
         assert isinstance(finished, Finished), finished
         (note,) = [note for note in finished.notes if "torch.compile" in note]
         assert "left" not in note
@@ -472,22 +472,22 @@ def test_every_configuration_of_a_grid_is_compiled_and_the_record_says_so(
 
 
 def test_images_that_do_not_fit_are_read_from_their_file_and_the_numbers_are_the_same(
-    registry: Registry, heartbeat: Heartbeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, counter: SharedCounter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resident = list(run_trial(make_job(registry, tmp_path / "resident"), registry, heartbeat=heartbeat))
+    resident = list(run_trial(make_job(registry, tmp_path / "resident"), registry, counter=counter))
     monkeypatch.setattr(setup, "is_resident", lambda *_: False)
-    streamed = list(run_trial(make_job(registry, tmp_path / "streamed"), registry, heartbeat=heartbeat))
+    streamed = list(run_trial(make_job(registry, tmp_path / "streamed"), registry, counter=counter))
     assert curve(streamed) == curve(resident)
     assert Record.of(streamed).final == Record.of(resident).final
     assert Record.of(streamed).acceleration["images"] == "read from their file, some batches ahead"
 
 
-def test_classes_of_any_name_reach_every_table(heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_classes_of_any_name_reach_every_table(counter: SharedCounter, tmp_path: Path) -> None:
     images = write_images(tmp_path)
     registry = Registry.load([PLUGINS / "tiny.py"])
     dataset = {"name": "imagelist", "image_size": 8}
     job = make_job(registry, tmp_path, artifacts="light", dataset=dataset, epochs=1, batch_size=8)
-    events = list(run_trial(replace(job, data_root=str(images)), registry, heartbeat=heartbeat))
+    events = list(run_trial(replace(job, data_root=str(images)), registry, counter=counter))
     record = Record.of(events)
     assert record.final is not None
     assert set(record.final.test_accuracy_per_class) == set(ODD_CLASSES)
@@ -552,31 +552,33 @@ def freezing(tmp_path: Path) -> Registry:
 
 
 def test_weights_that_were_frozen_in_the_middle_are_so_after_an_interruption(
-    freezing: Registry, heartbeat: Heartbeat, tmp_path: Path
+    freezing: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     draft = {"scheduler": "freezes", "epochs": 3}
-    whole = list(run_trial(make_job(freezing, tmp_path, **draft), freezing, heartbeat=heartbeat))
+    whole = list(run_trial(make_job(freezing, tmp_path, **draft), freezing, counter=counter))
     job = make_job(freezing, tmp_path / "again", **draft)
-    begun = run_trial(replace(job, checkpoint_every_seconds=0), freezing, heartbeat=heartbeat)
+    begun = run_trial(replace(job, checkpoint_every_seconds=0), freezing, counter=counter)
     started, *_ = [next(begun) for _ in range(4)]
     begun.close()
-    resumed = list(run_trial(replace(job, resume=True), freezing, heartbeat=heartbeat))
+    resumed = list(run_trial(replace(job, resume=True), freezing, counter=counter))
     assert curve([started, *resumed]) == curve(whole)
 
 
 def test_groups_of_parameters_that_are_added_in_training_cost_the_checkpoints_and_it_is_said(
-    freezing: Registry, heartbeat: Heartbeat, tmp_path: Path
+    freezing: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(freezing, tmp_path, scheduler={"name": "freezes", "adds": True})
-    *_, finished = run_trial(replace(job, checkpoint_every_seconds=0), freezing, heartbeat=heartbeat)
+    *_, finished = run_trial(replace(job, checkpoint_every_seconds=0), freezing, counter=counter)
     assert isinstance(finished, Finished)
     assert any("its optimizer has got other groups of parameters" in note for note in finished.notes)
 
 
-def test_an_optimizer_that_needs_a_closure_is_refused(freezing: Registry, heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_an_optimizer_that_needs_a_closure_is_refused(
+    freezing: Registry, counter: SharedCounter, tmp_path: Path
+) -> None:
     job = make_job(freezing, tmp_path, optimizer="closing")
     with pytest.raises(BenchError, match=r"optimizer 'closing': its step\(\) needs a closure"):
-        next(run_trial(job, freezing, heartbeat=heartbeat))
+        next(run_trial(job, freezing, counter=counter))
 
 
 COMPILES = """
@@ -599,12 +601,12 @@ def benchbench_models():
 
 
 @pytest.mark.slow
-def test_a_plugin_that_compiles_its_network_does_so_in_every_trial(heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_a_plugin_that_compiles_its_network_does_so_in_every_trial(counter: SharedCounter, tmp_path: Path) -> None:
     (tmp_path / "compiles.py").write_text(COMPILES, encoding="utf-8")
     registry = Registry.load([tmp_path / "compiles.py"])
     for width in range(8, 18):
         draft = {"epochs": 1, "model": {"name": "compiles", "width": width}, "batch_size": 500}
-        *_, finished = run_trial(make_job(registry, tmp_path / str(width), **draft), registry, heartbeat=heartbeat)
+        *_, finished = run_trial(make_job(registry, tmp_path / str(width), **draft), registry, counter=counter)
         assert isinstance(finished, Finished), finished
         (note,) = [note for note in finished.notes if "torch.compile" in note]
         assert "left" not in note

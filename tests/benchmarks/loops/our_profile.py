@@ -10,7 +10,7 @@ import torch
 from ours import prepared
 from work import WARMUP_STEPS, read_work
 
-from benchbench.protocol.heartbeat import Heartbeat
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.worker.accelerate import keep_freed_memory
 from benchbench.worker.train import train_epoch
 
@@ -21,10 +21,10 @@ if __name__ == "__main__":
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as temporary:
         trial = prepared(read_work(), Path(temporary))
-        heartbeat = Heartbeat(Path(temporary) / "heartbeat")
-        train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), heartbeat=heartbeat)
+        counter = SharedCounter(Path(temporary) / "counter")
+        train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), counter=counter)
         with torch.profiler.profile(record_shapes=True) as profile:
-            train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=2), STEPS), heartbeat=heartbeat)
+            train_epoch(trial.learner, islice(trial.train.shuffled(seed=0, epoch=2), STEPS), counter=counter)
     averages = profile.key_averages(group_by_input_shape=True)
     total = sum(entry.self_cpu_time_total for entry in averages)
     print(f"{total / STEPS / 1000:7.1f} ms a step")

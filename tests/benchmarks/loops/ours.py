@@ -13,8 +13,8 @@ from work import LEARNING_RATE, MOMENTUM, WARMUP_STEPS, Work, read_work, report
 from benchbench.config.kinds import KINDS
 from benchbench.config.spec import Draft
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.heartbeat import Heartbeat
 from benchbench.protocol.jobs import TrialJob
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.worker.accelerate import accelerate, choose_device, keep_freed_memory
 from benchbench.worker.setup import ReadyTrial, prepare
 from benchbench.worker.train import evaluate, train_epoch
@@ -68,12 +68,12 @@ def _plugins(draft: Draft) -> set[str]:
 def run(work: Work, folder: Path) -> None:
     """Warm up, train, validate and report."""
     trial = prepared(work, folder)
-    learner, heartbeat = trial.learner, Heartbeat(folder / "heartbeat")
-    train_epoch(learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), heartbeat=heartbeat)
+    learner, counter = trial.learner, SharedCounter(folder / "counter")
+    train_epoch(learner, islice(trial.train.shuffled(seed=0, epoch=1), WARMUP_STEPS), counter=counter)
     began = time.perf_counter()
-    train_epoch(learner, islice(trial.train.shuffled(seed=0, epoch=2), work.steps), heartbeat=heartbeat)
+    train_epoch(learner, islice(trial.train.shuffled(seed=0, epoch=2), work.steps), counter=counter)
     trained = time.perf_counter()
-    evaluate(learner, trial.val, heartbeat=heartbeat)
+    evaluate(learner, trial.val, counter=counter)
     finished = time.perf_counter()
     num_steps = len(trial.train) if work.steps is None else work.steps
     num_images = min(num_steps * work.batch_size, trial.train.num_images)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import journals
 
-from benchbench.driver.kept_artifacts import Artifacts
+from benchbench.driver.artifact_policy import ArtifactPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ def test_files_that_cannot_be_written_are_a_note_and_end_no_grid(tmp_path: Path,
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.finished())
     journal.artifacts.touch()
     notes: list[str] = []
-    artifacts = Artifacts(level, keep_checkpoints=False, note=notes.append)
+    artifacts = ArtifactPolicy(level, keep_checkpoints=False, note=notes.append)
     artifacts.complete(journal)
     assert notes[0].startswith("a trial has no record.json so far: ")
     assert journal.record().status == "finished"

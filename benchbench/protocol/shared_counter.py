@@ -22,7 +22,7 @@ class StoppedError(TrialError):
     """The trial was asked to stop."""
 
 
-class Heartbeat:
+class SharedCounter:
     """The number of batches that the running trial has trained, and whether it should stop.
 
     Both sides map the same file. Only one side writes each integer, and aligned stores of 8 bytes are atomic.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchbench.records.record import Record
 
 
-def facts(records: Sequence[Record]) -> tuple[str, ...]:
+def captions(records: Sequence[Record]) -> tuple[str, ...]:
     """Return, for a caption, how the trials ended, and every device, set of versions and commit that there is."""
     machines = list(_machines(records))
     commits = [machine.git_commit[:7] for machine in machines if machine.git_commit]
@@ -31,7 +31,7 @@ def facts(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(f"{name}: {' | '.join(dict.fromkeys(texts))}" for name, texts in lines if texts)
 
 
-def warnings(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Keys) -> tuple[str, ...]:
+def caveats(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Keys) -> tuple[str, ...]:
     """Return a sentence for each thing that makes the rows hard to compare."""
     records = [record for row in rows for record in row.finished.values()]
     return tuple(

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from benchbench.config.defaults import ArtifactLevel
-    from benchbench.driver.executor_and_tracker import Services
     from benchbench.driver.plan import Planned
+    from benchbench.driver.services import Services
     from benchbench.protocol.jobs import TrialJob
 
 
 @dataclass(frozen=True)
-class Artifacts:
+class ArtifactPolicy:
     """How much is kept of each trial. ``note`` is told of a file that cannot be written.
 
     ``unwritten`` are trials whose record could not be written when they ended.
@@ -64,7 +64,7 @@ class Artifacts:
         if not self.keep_checkpoints:
             journal.drop_checkpoint()
 
-    def of_its_call(self, journal: Journal) -> Artifacts:
+    def of_its_call(self, journal: Journal) -> ArtifactPolicy:
         """Return how much is kept of a trial of another call: what that call was asked to keep."""
         claim = journal.claim()
         return self if claim is None else replace(self, level=claim.artifacts, keep_checkpoints=claim.keeps_checkpoint)
@@ -73,7 +73,7 @@ class Artifacts:
 class BestTrial:
     """The best trial of a grid by validation so far, the only one whose checkpoint is worth its space."""
 
-    def __init__(self, artifacts: Artifacts, done: Sequence[Planned], *, cut_off: Collection[str] = ()) -> None:
+    def __init__(self, artifacts: ArtifactPolicy, done: Sequence[Planned], *, cut_off: Collection[str] = ()) -> None:
         """``cut_off`` are attempts that an earlier call finished and could not complete."""
         self._artifacts = artifacts
         self._cut_off = cut_off
