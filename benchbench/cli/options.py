@@ -253,7 +253,10 @@ Targets = Annotated[
     ),
 ]
 Confidence = Annotated[
-    float | None, typer.Option("--confidence", help="Confidence level of intervals and verdicts.", show_default="0.95")
+    float | None,
+    typer.Option(
+        "--confidence", help="Confidence level of intervals and verdicts.", show_default=str(defaults.CONFIDENCE)
+    ),
 ]
 Margin = Annotated[
     float | None,

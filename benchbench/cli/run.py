@@ -234,12 +234,5 @@ def per_class_table(record: Record) -> Table:
 
 def times_line(times: Times) -> str:
     """Return where the time went, phase by phase."""
-    phases = {
-        "load": times.load,
-        "train": times.train,
-        "eval": times.eval,
-        "checkpoint": times.checkpoint,
-        "other": times.other,
-    }
-    parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in phases.items() if seconds)
+    parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in times.by_phase().items() if seconds)
     return f"time: {times.wall:.1f} s ({parts})"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.compare import formatting
+from benchbench.config.defaults import CONFIDENCE
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class ModelComparison:
         )
 
 
-def compare_predictions(first: Predictions, second: Predictions, *, confidence: float = 0.95) -> ModelComparison:
+def compare_predictions(first: Predictions, second: Predictions, *, confidence: float = CONFIDENCE) -> ModelComparison:
     """Return the comparison of two models by their stored predictions.
 
     Raises :class:`SpecError` if they are not predictions of the same images.

@@ -14,6 +14,7 @@ from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.intervals import Interval, Summary, prediction_interval, summarise
 from benchbench.compare.learning import not_learned
 from benchbench.compare.metric_values import Target, find_metrics, values_of
+from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import describe_values, is_match, varying
 from benchbench.errors import SpecError
 from benchbench.records.metric_names import check_value
@@ -50,7 +51,7 @@ def against_published(
     records: Iterable[Record],
     expected: Sequence[Expected],
     *,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     targets: Mapping[str, float] | None = None,
 ) -> tuple[PublishedRow, ...]:
     """Return ours, theirs and a judgement for each published number.

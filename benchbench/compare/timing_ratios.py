@@ -18,6 +18,7 @@ from scipy import stats
 from benchbench.compare.contrasts import MAX_RESAMPLES, contrast
 from benchbench.compare.corrections import holm
 from benchbench.compare.intervals import Interval
+from benchbench.config.defaults import CONFIDENCE
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def check_rounds(num_rounds: int) -> None:
         )
 
 
-def compare_timings(seconds: Mapping[str, Sequence[float]], baseline: str, *, confidence: float = 0.95) -> TimedTable:
+def compare_timings(
+    seconds: Mapping[str, Sequence[float]], baseline: str, *, confidence: float = CONFIDENCE
+) -> TimedTable:
     """Return the variants, each against the baseline; ``seconds`` are by variant, then by round.
 
     Raises :class:`SpecError` for less than :data:`MIN_ROUNDS` rounds.

@@ -30,7 +30,7 @@ def fit_image(image: Image.Image, side: int, *, fit: Fit, background: Colour = B
     as it is. ``pad`` scales an image down if it is too large. The last two fill what is left over with the background.
     """
     if fit == "resize":
-        return _resized(image, side)
+        return _resized(image, (side, side))
     if fit == "pad":
         image.thumbnail((side, side), resample=Image.Resampling.BICUBIC)
     square = Image.new("RGB", (side, side), background)
@@ -59,28 +59,28 @@ def fit_splits(splits: Splits, dataset: Dataset) -> dict[str, Split]:
     }
 
 
-def resize_images(images: NDArray[np.uint8], side: int) -> LazyImages:
-    """Return images ``[N, C, H, W]`` resized to ``[N, C, side, side]`` when they are read.
+def resize_images(images: NDArray[np.uint8], size: tuple[int, int]) -> LazyImages:
+    """Return images ``[N, C, H, W]`` resized to ``size``, a height and a width, when they are read.
 
     Pillow computes with integers here, so the pixels are the same on every machine.
     """
 
     def read(row: int) -> NDArray[np.uint8]:
-        return _resize_array(images[row], side)
+        return _resize_array(images[row], size)
 
     number, channels = images.shape[:2]
-    return LazyImages(read, (number, channels, side, side), tuple(f"image {row}" for row in range(number)))
+    return LazyImages(read, (number, channels, *size), tuple(f"image {row}" for row in range(number)))
 
 
 def _resized_when_read(images: Tensor | NDArray[np.uint8] | LazyImages, side: int) -> LazyImages:
     if not isinstance(images, LazyImages):
-        return resize_images(np.ascontiguousarray(images), side)
+        return resize_images(np.ascontiguousarray(images), (side, side))
 
     def read(row: int) -> NDArray[np.uint8]:
         image = images.read(row)
         if image.shape != images.shape[1:] or image.dtype != np.uint8:
             raise DataError(f"it is {image.dtype} {list(image.shape)}, not uint8 {list(images.shape[1:])}")
-        return _resize_array(image, side)
+        return _resize_array(image, (side, side))
 
     number, channels = images.shape[:2]
     shape = (number, channels, side, side)
@@ -97,14 +97,16 @@ def pad_or_crop(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.pad(images, ((0, 0), (0, 0), rows, columns))
 
 
-def _resize_array(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def _resize_array(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     if len(image) == _RGB:
-        return planes(_resized(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), side))
-    channels = (np.asarray(_resized(Image.fromarray(channel), side), dtype=np.uint8) for channel in image)
+        return planes(_resized(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), size))
+    channels = (np.asarray(_resized(Image.fromarray(channel), size), dtype=np.uint8) for channel in image)
     return np.stack(list(channels))
 
 
-def _resized(image: Image.Image, side: int) -> Image.Image:
-    if image.size == (side, side):
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the centre of an image, scaled so that it fills ``size``, a height and a width."""
+    height, width = size
+    if image.size == (width, height):
         return image
-    return ImageOps.fit(image, (side, side), method=Image.Resampling.BICUBIC)
+    return ImageOps.fit(image, (width, height), method=Image.Resampling.BICUBIC)

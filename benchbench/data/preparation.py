@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from benchbench.data.fit import BLACK, fit_image, pad_or_crop, planes, resize_images
 from benchbench.data.image_decoding import decode, opened, to_rgb, turn
@@ -153,14 +153,8 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _resized(images: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Return images ``[N, C, H, W]`` scaled so that they fill this size, and their centre."""
-    if height == width:
-        lazy = resize_images(images, height)
-        return np.stack([lazy.read(row) for row in range(len(images))])
-    fitted = [
-        [ImageOps.fit(Image.fromarray(channel), (width, height), Image.Resampling.BICUBIC) for channel in image]
-        for image in images
-    ]
-    return np.array([[np.asarray(channel) for channel in image] for image in fitted], dtype=np.uint8)
+    lazy = resize_images(images, (height, width))
+    return np.stack([lazy.read(row) for row in range(len(images))])
 
 
 def read_files(

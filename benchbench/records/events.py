@@ -5,9 +5,10 @@ Numbers that are not finite are the strings ``NaN``, ``Infinity`` and ``-Infinit
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -72,6 +73,11 @@ class Epoch:
     noisy: bool | None = None
 
     @property
+    def is_finite(self) -> bool:
+        """Whether both losses are numbers; the weights of an epoch of which one is not are of no use."""
+        return math.isfinite(self.train_loss) and math.isfinite(self.val_loss)
+
+    @property
     def results(self) -> tuple[float, float, float, float]:
         """Return what an exact repetition has as well: losses and accuracies."""
         return (self.train_loss, self.train_accuracy, self.val_loss, self.val_accuracy)
@@ -107,6 +113,11 @@ class Final:
         return rank(self.val_accuracy, self.val_loss)
 
 
+Phase = Literal["load", "train", "eval", "checkpoint", "other"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+"""What a trial spends its time on."""
+
+
 @dataclass(frozen=True)
 class Times:
     """Seconds of a trial by phase. The phases add up to the wall clock; the first epoch is part of ``train``."""
@@ -118,6 +129,10 @@ class Times:
     other: float = 0.0
     wall: float = 0.0
     first_epoch_train: float = 0.0
+
+    def by_phase(self) -> dict[Phase, float]:
+        """Return the seconds of each phase."""
+        return {phase: getattr(self, phase) for phase in PHASES}
 
     @property
     def overhead_fraction(self) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchbench.compare.intervals import summarise
 from benchbench.compare.metric_values import values_of
+from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import value_text
+from benchbench.records.events import PHASES
 from benchbench.tracking.address import page_of
 
 if TYPE_CHECKING:
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from benchbench.records.record import Record
     from benchbench.report.class_accuracy import ClassTable
     from benchbench.report.subject import Subject
-
-PHASES = ("load", "train", "eval", "checkpoint", "other", "wall")
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,18 @@ def time_table(subject: Subject) -> SortableTable:
     rows = []
     for row, name in zip(subject.rows, subject.names, strict=True):
         records = list(row.finished.values())
-        times = [asdict(record.times) for record in records if record.times]
+        times = [record.times for record in records if record.times]
         epochs = [value for record in records if (value := values_of(record).get("seconds_per_epoch")) is not None]
         rows.append(
             (
                 SortableCell(name),
                 SortableCell(str(len(records)), len(records)),
-                *(_seconds([phase_seconds[phase] for phase_seconds in times]) for phase in PHASES),
+                *(_seconds([seconds.by_phase()[phase] for seconds in times]) for phase in PHASES),
+                _seconds([seconds.wall for seconds in times]),
                 _seconds(epochs, spread=True),
             )
         )
-    columns = ("configuration", "n", *PHASES, "seconds per epoch ± std")
+    columns = ("configuration", "n", *PHASES, "wall", "seconds per epoch ± std")
     caption = (
         "Seconds by phase, means over the finished trials. The phases add up to wall."
         " Seconds per epoch are of training passes without the first, which is often slower."
@@ -155,7 +156,7 @@ def _percent(fraction: float | None) -> SortableCell:
 
 
 def _seconds(values: Sequence[float], *, spread: bool = False) -> SortableCell:
-    summary = summarise(values, confidence=0.95)
+    summary = summarise(values, confidence=CONFIDENCE)
     if summary.mean is None:
         return SortableCell("")
     after = f" ± {summary.std:.2f}" if spread and summary.std is not None else ""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from benchbench.records.events import Times
+from benchbench.records.events import PHASES, Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Phase = Literal["load", "train", "eval", "checkpoint", "other"]
+    from benchbench.records.events import Phase
 
 
 class Clock:
@@ -28,7 +28,7 @@ class Clock:
     ) -> None:
         self._synchronize = synchronize
         self._now = now
-        self._seconds: dict[Phase, float] = dict.fromkeys(("load", "train", "eval", "checkpoint", "other"), 0.0)
+        self._seconds: dict[Phase, float] = dict.fromkeys(PHASES, 0.0)
         self._phase: Phase = "other"
         self._since = now()
         self.first_epoch_train_seconds = 0.0

@@ -95,12 +95,14 @@ class Predictor:
         """Return what the model says of images as :meth:`prepare_files` prepares them, which have these names."""
         probabilities = self._probabilities(images, lambda prepared: prepared)
         class_names = self.classifier.class_names
-        best = probabilities.argmax(axis=1)
+        highest = probabilities.max(axis=1)
+        # As in predictions.csv: a probability that is no number predicts no class.
+        best = np.where(np.isnan(highest), len(class_names), probabilities.argmax(axis=1))
         return PredictResponse(
             images=tuple(names),
             class_names=class_names,
             predictions=tuple(class_names[row] if row < len(class_names) else file_names.OTHER for row in best),
-            probabilities=tuple(probabilities.max(axis=1).tolist()),
+            probabilities=tuple(highest.tolist()),
             by_class=tuple(map(tuple, probabilities[:, : len(class_names)].tolist())),
         )
 

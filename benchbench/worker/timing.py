@@ -145,7 +145,7 @@ class _Variant:
             train_seconds=trained.train_seconds,
             eval_seconds=trained.eval_seconds,
             images_per_second=trained.images_per_second,
-            is_finite=math.isfinite(trained.train_loss) and math.isfinite(trained.val_loss),
+            is_finite=trained.is_finite,
         )
 
     def _train(self, steps: int, counter: BatchCounter) -> Measurement:

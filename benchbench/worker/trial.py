@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import traceback
 from contextlib import ExitStack, contextmanager
@@ -225,7 +224,7 @@ class _Trial:
                     reset_peak(device)
                 yield self._epochs[-1]
                 # An epoch that is not finite ends the trial: its weights are not worth the last good checkpoint.
-                if math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss):
+                if epoch.is_finite:
                     self._save_checkpoint()
 
     def _note_slow_epoch(self, epoch: Epoch) -> None:

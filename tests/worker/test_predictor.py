@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +25,7 @@ from benchbench.worker.predictor import BATCH_SIZE, Predictor, answer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
 CLASSES = ("left", "right")
 SIDE = 8
@@ -83,6 +85,17 @@ def test_an_output_that_is_no_class_is_told_as_such(saved: Path, images: NDArray
     assert told.predictions == ("(other)", "(other)")
     assert told.probabilities[0] > 0.9
     assert len(told.by_class[0]) == len(CLASSES)
+
+
+def test_a_probability_that_is_no_number_predicts_no_class() -> None:
+    def network(batch: Tensor) -> Tensor:
+        return torch.stack([batch.mean(dim=(1, 2, 3)).log(), torch.zeros(len(batch))], dim=1)
+
+    predictor = Predictor(network, classifier(("bright", "dark")))
+    pixels = np.stack([np.zeros((3, 8, 8), np.uint8), np.full((3, 8, 8), 255, np.uint8)])
+    predicted = predictor.predict_prepared(pixels, ("black", "white"))
+    assert predicted.predictions == ("(other)", "bright")
+    assert math.isnan(predicted.probabilities[0])
 
 
 def test_the_number_of_threads_is_left_as_it_was(saved: Path, images: NDArray[np.uint8]) -> None:
