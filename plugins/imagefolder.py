@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from benchbench.data.image_files import (
     taken_from_training,
     too_few_to_split,
 )
+from benchbench.data.splitting import take
 from benchbench.errors import listed
 
 if TYPE_CHECKING:
@@ -88,13 +88,8 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
         }
         for part, of_part in folders.items()
     }
-    for part, fraction in (("test", dataset.test_fraction), ("val", dataset.val_fraction)):
-        if part not in items:
-            items[part] = {}
-            for name, of_class in items["train"].items():
-                # Both fractions are of the whole class, so that the order in which they are taken does not matter.
-                whole = len(of_class) + len(items.get("test", {}).get(name, ()) if "test" not in folders else ())
-                items[part][name] = _take(of_class, round(whole * fraction), seed=dataset.split_seed)
+    fractions = {"test": dataset.test_fraction, "val": dataset.val_fraction}
+    _take_from_training(items, {part: of for part, of in fractions.items() if part not in items}, dataset.split_seed)
     parts = {
         part: [item for of_class in items[part].values() for item in of_class] for part in ("train", "val", "test")
     }
@@ -106,6 +101,17 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
         too_few_to_split([name for name in items["train"] if not all(items[part][name] for part in taken)]),
     )
     return class_names, parts, "; ".join(filter(None, notes))
+
+
+def _take_from_training(items: dict[str, dict[str, list[Item]]], fractions: Mapping[str, float], seed: int) -> None:
+    """Move these fractions of each class to the parts that are missing; each is of the whole class, in any order."""
+    whole = {name: len(of_class) for name, of_class in items["train"].items()}
+    for part, fraction in fractions.items():
+        items[part] = {}
+        for name, of_class in items["train"].items():
+            rows = set(take([item.name for item in of_class], round(whole[name] * fraction), seed=seed))
+            items[part][name] = [item for row, item in enumerate(of_class) if row in rows]
+            items["train"][name] = [item for row, item in enumerate(of_class) if row not in rows]
 
 
 def _part_folders(files: Files, prefix: str) -> dict[str, str]:
@@ -254,18 +260,6 @@ def _image_files(files: Files, folder: str, *, depth: int = MAX_DEPTH) -> Iterat
 
 def _is_shown(name: str) -> bool:
     return not is_of_system(name) and name not in NO_CLASSES
-
-
-def _take(items: list[Item], number: int, *, seed: int) -> list[Item]:
-    """Remove so many items from a list and return them: at least one, but never the last.
-
-    A digest of its name decides whether an image is taken, so that one that is added later moves few others.
-    """
-    by_digest = sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item.name}".encode(errors="replace")).digest())
-    taken = set(by_digest[: min(max(1, number), len(items) - 1)])
-    kept, picked = ([item for item in items if (item in taken) is is_taken] for is_taken in (False, True))
-    items[:] = kept
-    return picked
 
 
 @bb.hookimpl

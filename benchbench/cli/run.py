@@ -207,11 +207,12 @@ def show_next_commands(record: Record, console: Console, *, experiment: str, kee
     """Print the commands that a trial which finished can be followed by."""
     from rich.text import Text
 
+    from benchbench.cli.output import next_command
+
     if record.status != "finished" or record.mlflow is None:
         return
-    quoted = shlex.quote(experiment)
-    named, option = (f" {quoted}", f" --experiment {quoted}") if experiment != DEFAULT_EXPERIMENT else ("", "")
-    lines = [f"bench compare{named}  (after trials with other seeds or options)"]
+    option = f" --experiment {shlex.quote(experiment)}" if experiment != DEFAULT_EXPERIMENT else ""
+    lines = [f"{next_command('compare', experiment, None)}  (after trials with other seeds or options)"]
     if keeps_model:
         lines.insert(0, f"bench predict {record.mlflow.run_id[:8]} IMAGES{option}")
     console.print(Text("next: " + "\n      ".join(lines)), soft_wrap=True)

@@ -24,12 +24,21 @@ def split_rows(
     A digest of an image's name, or of its row, decides whether it is taken. So an image that is added moves few others,
     and no version of a random generator matters.
     """
-    keys = [_digest(f"{seed}:{names[row] if names else row}") for row in range(len(labels))]
+    names = names or list(map(str, range(len(labels))))
     is_taken = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
-        rows = sorted(np.flatnonzero(labels == label).tolist(), key=keys.__getitem__)
-        is_taken[rows[: min(max(1, round(len(rows) * fraction)), len(rows) - 1)]] = True
+        rows = np.flatnonzero(labels == label)
+        is_taken[rows[take([names[row] for row in rows], round(len(rows) * fraction), seed=seed)]] = True
     return np.flatnonzero(~is_taken), np.flatnonzero(is_taken)
+
+
+def take(names: Sequence[str], number: int, *, seed: int) -> list[int]:
+    """Return which of the names are taken, as numbers in no order: so many, but at least one and never the last.
+
+    A digest of each name decides, so that a name that is added later moves few others.
+    """
+    digests = [hashlib.sha256(f"{seed}:{name}".encode(errors="replace")).digest() for name in names]
+    return sorted(range(len(names)), key=digests.__getitem__)[: min(max(1, number), len(names) - 1)]
 
 
 def with_validation(
@@ -38,7 +47,3 @@ def with_validation(
     """Return the training and the validation split of a set that comes without the latter."""
     train, val = split_rows(labels, fraction, seed=seed)
     return Split(images[train], labels[train]), Split(images[val], labels[val])
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode(errors="replace")).digest()

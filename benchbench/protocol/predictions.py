@@ -22,8 +22,9 @@ class PredictRequest:
 class PredictResponse:
     """What a model says of images, in their order.
 
-    ``predictions`` are names of classes, or ``(other)`` for an output that is none of them and for a probability that is
-    no number; ``probabilities`` those of the predictions; ``by_class`` those of all ``class_names``, image by image. If ``error`` is there, nothing else is.
+    ``predictions`` are names of classes, or ``(other)`` for an output that is none of them and for a probability that
+    is no number; ``probabilities`` those of the predictions; ``by_class`` those of all ``class_names``, image by image.
+    If ``error`` is there, nothing else is.
     """
 
     images: tuple[str, ...] = ()

@@ -68,7 +68,7 @@ def test_only_padding_refuses_images_that_are_larger() -> None:
 
 def test_the_shorter_side_is_scaled_and_the_centre_is_kept() -> None:
     image = gradient(96, 64)
-    resized = torch.from_numpy(resize_images(image[None], 32).read(0).copy())
+    resized = torch.from_numpy(resize_images(image[None], (32, 32)).read(0).copy())
     transforms = v2.Compose(
         [
             v2.Resize(32, interpolation=v2.InterpolationMode.BICUBIC, antialias=True),
@@ -83,7 +83,7 @@ def test_the_shorter_side_is_scaled_and_the_centre_is_kept() -> None:
 def test_resizing_is_antialiased() -> None:
     stripes = np.zeros((1, 1, 64, 64), dtype=np.uint8)
     stripes[..., ::2] = 255
-    resized = resize_images(stripes, 16).read(0)
+    resized = resize_images(stripes, (16, 16)).read(0)
     assert abs(int(resized.mean()) - 127) < 3
     assert resized[:, :, 2:-2].std() < 5
 
@@ -91,9 +91,9 @@ def test_resizing_is_antialiased() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_each_channel_is_resized_alike(channels: int) -> None:
     image = noise(channels, 20, 30)
-    resized = resize_images(image[None], 10).read(0)
+    resized = resize_images(image[None], (10, 10)).read(0)
     for channel in range(channels):
-        alone = resize_images(image[None, channel : channel + 1], 10).read(0)
+        alone = resize_images(image[None, channel : channel + 1], (10, 10)).read(0)
         assert np.array_equal(resized[channel], alone[0])
 
 
@@ -107,7 +107,7 @@ def test_pixels_without_torch_are_those_that_the_network_sees(shape: tuple[int, 
 def test_a_resized_photograph_is_that_of_pillow() -> None:
     image = gradient(40, 40)
     expected = Image.fromarray(image.transpose(1, 2, 0).copy()).resize((10, 10), Image.Resampling.BICUBIC)
-    assert np.array_equal(resize_images(image[None], 10).read(0), np.asarray(expected).transpose(2, 0, 1))
+    assert np.array_equal(resize_images(image[None], (10, 10)).read(0), np.asarray(expected).transpose(2, 0, 1))
 
 
 class Lazy(bb.Dataset, name="lazy"):
@@ -127,7 +127,7 @@ class Lazy(bb.Dataset, name="lazy"):
 
 def test_images_that_are_decoded_when_they_are_read_are_resized_too(tmp_path: Path) -> None:
     loaded = data_cache.load(Lazy(image_size=4, fit="resize"), tmp_path)
-    expected = resize_images(noise(6, 3, 12, 8), 4)
+    expected = resize_images(noise(6, 3, 12, 8), (4, 4))
     rows = [0, 1, 2, 3, 5]
     assert np.array_equal(loaded.splits["val"].images, np.stack([expected.read(row) for row in rows]))
     assert loaded.splits["val"].labels.tolist() == [0, 1, 0, 1, 1]
