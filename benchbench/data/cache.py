@@ -167,7 +167,7 @@ def decode(
 
     Images that are decoded lazily become files in ``folder``, or arrays in memory without one.
     """
-    with failures_named(dataset, "in load()", unless=_may_be_out_of_memory):
+    with failures_named(dataset, method="load", unless=_may_be_out_of_memory):
         splits = dataset.load(root)
     check_returned(splits, Splits, plugin=dataset, function=dataset.load)
     check_splits(dataset.name, splits)

@@ -35,10 +35,13 @@ def _never(_: Exception) -> bool:
 
 
 @contextmanager
-def failures_named(plugin: Plugin, action: str, *, unless: Callable[[Exception], bool] = _never) -> Iterator[None]:
-    """Turn whatever the plugin's code raises into an error that says what it did: ``failed in build()``.
+def failures_named(
+    plugin: Plugin, action: str = "", *, method: str = "", unless: Callable[[Exception], bool] = _never
+) -> Iterator[None]:
+    """Turn whatever the plugin's code raises into an error that says what it did.
 
-    Our own errors pass, and those for which ``unless`` is true.
+    It failed ``action``, such as "on two images", or in a method of its own. Our own errors pass, and those for which
+    ``unless`` is true.
     """
     try:
         yield
@@ -47,10 +50,10 @@ def failures_named(plugin: Plugin, action: str, *, unless: Callable[[Exception],
     except Exception as error:  # a plugin may raise anything
         if unless(error):
             raise
-        text = explain(error, source_files(type(plugin)))
-        if not text.endswith(")"):  # it could not even be called, as with other arguments than ours
-            text += line_of(getattr(plugin, action.removeprefix("in ").removesuffix("()"), None))
-        raise failure(plugin, f"failed {action}: {text}") from error
+        text, line = _text_and_line(error, source_files(type(plugin)))
+        if not line:  # it could not even be called, as with other arguments than ours
+            line = line_of(getattr(plugin, method, None))
+        raise failure(plugin, f"failed {action or f'in {method}()'}: {text}{line}") from error
 
 
 def check_returned(value: object, expected: type[Returned], *, plugin: Plugin, function: Function) -> Returned:
@@ -84,10 +87,14 @@ def failure(plugin: Plugin, problem: str, *, hint: str = TRACEBACK_HINT) -> Benc
 
 def explain(error: BaseException, own_files: Iterable[Path] = ()) -> str:
     """Return an exception in one line, with the last file and line of the plugin's own code that led to it."""
+    return "".join(_text_and_line(error, own_files))
+
+
+def _text_and_line(error: BaseException, own_files: Iterable[Path]) -> tuple[str, str]:
     if isinstance(error, BenchError):
-        return error.message
+        return error.message, ""
     if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
-        return f"{type(error).__name__}: {error.msg}{_line(error.filename, error.lineno)}"
+        return f"{type(error).__name__}: {error.msg}", _line(error.filename, error.lineno)
     if isinstance(error, SystemExit):
         text = f"ends Python (exit code {error.code}) instead of loading"
     else:
@@ -95,7 +102,7 @@ def explain(error: BaseException, own_files: Iterable[Path] = ()) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename)]
     own = [frame for frame in frames if Path(frame.filename) in own_files or not _is_library(frame.filename)]
     last = (own or frames)[-1:]
-    return text + "".join(_line(frame.filename, frame.lineno) for frame in last)
+    return text, "".join(_line(frame.filename, frame.lineno) for frame in last)
 
 
 def line_in_plugin(error: BaseException) -> str:

@@ -42,7 +42,7 @@ class AugmentationSubject:
     @cached_property
     def augment(self) -> Augment:
         """What the plugin builds."""
-        with failures_named(self.plugin, "in build()"):
+        with failures_named(self.plugin, method="build"):
             built = self.plugin.build(PHOTOS)
         require(callable(built), f"build() must return a function, not {built!r}", fix="return the inner function")
         return built

@@ -38,7 +38,7 @@ class DatasetSubject:
 
     def load(self) -> Splits:
         """Return what the plugin loads now."""
-        with failures_named(self.dataset, "in load()"):
+        with failures_named(self.dataset, method="load"):
             splits = self.dataset.load(self.root)
         return check_returned(splits, Splits, plugin=self.dataset, function=self.dataset.load)
 

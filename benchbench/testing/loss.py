@@ -44,7 +44,7 @@ class LossSubject:
     @cached_property
     def module(self) -> nn.Module:
         """What the plugin builds."""
-        with failures_named(self.plugin, "in build()"):
+        with failures_named(self.plugin, method="build"):
             built = self.plugin.build(self.labels, num_outputs=NUM_OUTPUTS)
         return check_returned(built, nn.Module, plugin=self.plugin, function=self.plugin.build)
 

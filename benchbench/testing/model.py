@@ -71,7 +71,7 @@ class ModelSubject:
     def build(self, *, seed: int = 0) -> nn.Module:
         """Return a fresh network; layers that learn their size from the first images have seen some."""
         seed_everything(seed)
-        with failures_named(self.plugin, "in build()"):
+        with failures_named(self.plugin, method="build"):
             built = self.plugin.build(self.data)
         network = check_returned(built, nn.Module, plugin=self.plugin, function=self.plugin.build)
         if any(isinstance(weight, nn.UninitializedParameter) for weight in network.parameters()):

@@ -35,7 +35,7 @@ class Toy:
         self.network = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
         self.inputs = torch.randn(24, 8)
         self.labels = self.inputs[:, :3].argmax(dim=1)
-        with failures_named(plugin, "in build()"):
+        with failures_named(plugin, method="build"):
             built = plugin.build(self.network)
         self.optimizer = check_returned(built, torch.optim.Optimizer, plugin=plugin, function=plugin.build)
         switch_mode(self.optimizer, "train")

@@ -40,7 +40,7 @@ class Schedule:
             weight.grad = torch.ones(1)
         pairs = zip(weights, RATES, strict=True)
         self.optimizer = torch.optim.SGD([{"params": [weight], "lr": rate} for weight, rate in pairs], momentum=0.9)
-        with failures_named(plugin, "in build()"):
+        with failures_named(plugin, method="build"):
             built = plugin.build(self.optimizer, num_epochs=num_epochs, steps_per_epoch=steps_per_epoch)
         self.scheduler = check_returned(built, LRScheduler, plugin=plugin, function=plugin.build)
         self.num_steps = num_epochs * (steps_per_epoch if plugin.step_every == "batch" else 1)

@@ -33,7 +33,7 @@ class Augmenter:
         """Build the augmentations and try each on two images; errors name the plugin's file and line."""
         parts = []
         for plugin in plugins:
-            with failures_named(plugin, "in build()"):
+            with failures_named(plugin, method="build"):
                 augment, num_draws = plugin.build(data), plugin.num_draws
             if not callable(augment):
                 raise failure(plugin, f"build() must return a function, not {augment!r}", hint="")

@@ -134,6 +134,6 @@ def _built(
     **named: object,
 ) -> Built:
     """Return what the plugin builds, or raise an error that names the plugin's file and line."""
-    with failures_named(plugin, "in build()", unless=is_out_of_memory):
+    with failures_named(plugin, method="build", unless=is_out_of_memory):
         built = plugin.build(*arguments, **named)  # type: ignore[arg-type]
     return check_returned(built, expected, plugin=plugin, function=plugin.build)
