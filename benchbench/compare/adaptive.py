@@ -120,7 +120,11 @@ class AdaptiveProgress:
             confidence=self.question.confidence,
             num_comparisons=len(self.decisions),
             rows=tuple(
-                replace(row, cells=dict(self._cells(row)), learning=_without_test(row.learning, _ADDED))
+                replace(
+                    row,
+                    cells=dict(self._cells(row)),
+                    learning=row.learning if row.is_baseline else _without_test(row.learning, _ADDED),
+                )
                 for row in last.rows
             ),
             facts=(*last.facts, *self._facts()),
@@ -275,7 +279,7 @@ def _cell_evidence(cell: Cell, margin: float | None) -> Evidence:
 
 def _without_test(learning: Learning, why: str) -> Learning:
     """Return the count of seeds that learned, with ``why`` they were not tested instead of a verdict."""
-    if not learning.verdict or learning.verdict == "baseline":
+    if not learning.verdict:
         return learning
     return replace(learning, p_value=None, corrected_p=None, verdict=why)
 

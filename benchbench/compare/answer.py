@@ -48,9 +48,9 @@ def _learned(row: Row, baseline: Row, units: str) -> str:
 
 def _alone(row: Row, metric: Metric) -> str:
     cell = row.cells[metric.name]
-    value, bracket, counts = formatting.value(cell, metric).partition(" (")
-    unit = f" {formatting.unit(metric)}" if metric.unit else ""
-    return f"{row.display_name}: {metric.name} is {value}{unit}{bracket}{counts}. There is nothing to compare it with."
+    value, count = formatting.value_and_count(cell, metric)
+    measured = " ".join(filter(None, (value, value and formatting.unit(metric), count)))
+    return f"{row.display_name}: {metric.name} is {measured}. There is nothing to compare it with."
 
 
 def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, comparison: Comparison) -> str:
@@ -66,7 +66,8 @@ def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, comparison: 
         doubt = f"; {verdict.doubt}" if verdict.doubt else ""
         return f"{among}{name} {_difference(contrast, metric, baseline)} ({evidence}){doubt}."
     if verdict.kind == "equivalent":
-        return f"{among}{name} and {baseline} are {verdict.words.partition(' (')[0]} in {metric.name} ({evidence})."
+        same = f"the same within {comparison.margin or 0:g} points"
+        return f"{among}{name} and {baseline} are {same} in {metric.name} ({evidence})."
     change = f"{_change(formatting.size(contrast.estimate, metric), metric)} ({evidence})"
     if verdict.kind == "not distinguishable":
         luck = "; it may be chance that only one learned" if contrast.luck_p else ""

@@ -56,20 +56,29 @@ def interval(ends: Interval | None, metric: Metric) -> str:
 
 def mean(summary: Summary, metric: Metric) -> str:
     """Return ``91.3 ± 0.4 (n=3)``; without ± for a single trial."""
-    if summary.mean is None:
-        return f"(n={summary.n})"
-    spread = f" ± {number(summary.std, metric, beside=summary.mean)}" if summary.std is not None else ""
-    return f"{number(summary.mean, metric)}{spread} (n={summary.n})"
+    return " ".join(filter(None, _mean_and_count(summary, metric)))
 
 
 def value(cell: Cell, metric: Metric) -> str:
     """Return the mean of a cell, or its median if some trials have no value, with how many have one."""
+    return " ".join(filter(None, value_and_count(cell, metric)))
+
+
+def value_and_count(cell: Cell, metric: Metric) -> tuple[str, str]:
+    """Return the value, if there is one, and how many trials have one, such as ``(n=3)``."""
     if cell.num_reached == len(cell.values):
-        return mean(cell.summary, metric)
-    counts = f"({cell.num_reached} of {len(cell.values)})"
+        return _mean_and_count(cell.summary, metric)
+    count = f"({cell.num_reached} of {len(cell.values)})"
     if cell.median is not None:
-        return f"median {number(cell.median, metric)} {counts}"
-    return f"> {number(cell.median_above, metric)} {counts}" if cell.median_above is not None else counts
+        return f"median {number(cell.median, metric)}", count
+    return f"> {number(cell.median_above, metric)}" if cell.median_above is not None else "", count
+
+
+def _mean_and_count(summary: Summary, metric: Metric) -> tuple[str, str]:
+    if summary.mean is None:
+        return "", f"(n={summary.n})"
+    spread = f" ± {number(summary.std, metric, beside=summary.mean)}" if summary.std is not None else ""
+    return f"{number(summary.mean, metric)}{spread}", f"(n={summary.n})"
 
 
 def difference(contrast: Contrast | None, metric: Metric) -> str:
@@ -127,8 +136,8 @@ def title(metric: Metric) -> str:
     return f"{metric.name} ({'; '.join(parts)})" if parts else metric.name
 
 
-def caption(comparison: Comparison, metric: Metric) -> str:
-    """Return how the numbers of a metric's table were made."""
+def caption(comparison: Comparison, metric: Metric, *, marks_best: bool = True) -> str:
+    """Return how the numbers of a metric's table were made, in which a star marks the best configuration."""
     contrasts = [row.cells[metric.name].contrast for row in comparison.rows]
     mean_kind = "geometric means, " if metric.is_ratio else ""
     parts = [f"{mean_kind}± standard deviation; {percent(comparison.confidence)} intervals, Student's t"]
@@ -137,7 +146,7 @@ def caption(comparison: Comparison, metric: Metric) -> str:
         about = "new seeds on the same test images" if metric.is_quality else "new seeds"
         parts.append(f"verdicts are about {about}, corrected for {comparison.num_comparisons} ({correction})")
         parts.extend(_looks(comparison))
-    parts.append("* best by validation")
+    parts.extend(["* best by validation"] if marks_best else [])
     return "; ".join(parts)
 
 

@@ -141,7 +141,7 @@ def _verdicts(comparison: Comparison) -> Iterator[str]:
         if not row.is_baseline:
             yield from (_verdict(row, metric) for metric in comparison.metrics)
     yield ""
-    yield f"{formatting.caption(comparison, comparison.metrics[0]).partition('; *')[0]}\n"
+    yield f"{formatting.caption(comparison, comparison.metrics[0], marks_best=False)}\n"
     yield from (f"Warning: {warning}\n" for warning in comparison.warnings)
 
 
