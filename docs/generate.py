@@ -55,7 +55,7 @@ HEAD = """\
 | code | meaning |
 |---|---|
 | 0 | success |
-| 1 | a trial failed, `doctor` or `plugin check` found a problem, `import` a conflict, or standard output failed |
+| 1 | a trial failed, `doctor`, `plugin check` or `import` found a problem, or output could not be written |
 | 2 | wrong usage or input, found before training, or nothing to compare |
 | 130 | interrupted |
 """

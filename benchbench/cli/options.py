@@ -239,7 +239,7 @@ Baseline = Annotated[
     typer.Option(
         "--baseline",
         metavar="KEY=VALUE",
-        help="The row to compare with; may be repeated.",
+        help="The row to compare with; repeat it to give several of the row's keys.",
         show_default="the first row",
     ),
 ]
@@ -271,7 +271,7 @@ Population = Annotated[
     bool,
     typer.Option(
         "--population",
-        help="Also compare the accuracies on new images of the same kind, from the predictions on the test images.",
+        help="Also estimate the differences on new images of the same kind, from the predictions for the test images.",
     ),
 ]
 StudyFile = Annotated[

@@ -101,7 +101,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option("--spec", help="A TOML file to start from, such as a run's spec.toml; options override it."),
     ] = None,
     artifacts: options.Artifacts = "full",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, even if the trial was interrupted.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over: neither resume nor continue a trial.")] = False,
     resume_anyway: options.ResumeAnyway = False,
     accelerate: options.AccelerateChoice = "auto",
     compiled: options.Compile = False,

@@ -67,7 +67,7 @@ def import_(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Import exported runs into this folder's store. Runs that are there change only if FILE has later results."""
+    """Import exported runs into this folder's store. Existing runs change only if FILE has later results of them."""
     from rich.console import Console
 
     from benchbench.cli.displays import Display
