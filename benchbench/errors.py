@@ -84,6 +84,22 @@ class TrialError(BenchError):
     exit_code: ClassVar[int] = 1
 
 
+class StoppedError(TrialError):
+    """The trial was asked to stop."""
+
+
+class CheckpointError(TrialError):
+    """A checkpoint that cannot be written, or cannot be used."""
+
+
+class WorkerDiedError(TrialError):
+    """The worker of the trial ended before the trial did."""
+
+
+class DriverDiedError(TrialError):
+    """The process that ran the trial ended without a word."""
+
+
 def error_text(error: BaseException) -> str:
     """Return the message of an error of ours, or the type and message of any other error."""
     return error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"

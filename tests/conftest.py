@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -58,6 +59,13 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
     os.environ.setdefault(shared.VARIABLE, str(folder))
+
+
+@pytest.fixture(autouse=True)
+def _frozen() -> None:
+    """Let collections of garbage, of which each trial makes some, pass over what is there, as in a worker."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

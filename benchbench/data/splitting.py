@@ -28,7 +28,7 @@ def split_rows(
     is_taken = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        is_taken[rows[take([names[row] for row in rows], round(len(rows) * fraction), seed=seed)]] = True
+        is_taken[rows[take([names[row] for row in rows.tolist()], round(len(rows) * fraction), seed=seed)]] = True
     return np.flatnonzero(~is_taken), np.flatnonzero(is_taken)
 
 

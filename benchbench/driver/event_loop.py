@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.driver.interrupts import Interrupts
-from benchbench.errors import BenchError, RunningElsewhereError, TrialError
+from benchbench.errors import BenchError, RunningElsewhereError, StoppedError, TrialError, WorkerDiedError
 from benchbench.protocol.messages import Died, Output, Refused, Status
 from benchbench.records.events import EpochFinished, Error, Event, Failed, Finished, Resumed, Started
-from benchbench.records.journal import WORKER_DIED, Journal
+from benchbench.records.journal import Journal
 from benchbench.records.record import Record
 from benchbench.records.redaction import without_credentials
 
@@ -206,7 +206,7 @@ class _Running:
             return
         # It ran before its worker was killed, and can be resumed from there.
         message = without_credentials(refused.error.message)
-        error = Error(kind=WORKER_DIED, message=message, hint=refused.error.hint)
+        error = Error(kind=WorkerDiedError.__name__, message=message, hint=refused.error.hint)
         self._hear_event(job, Failed(status="failed", error=error))
 
     def _hear_of_death(self, job: TrialJob, death: Died) -> None:
@@ -228,7 +228,7 @@ class _Running:
             job = self.waiting.popleft()
             if self.deaths.get(job.attempt) and _journal(job).exists():
                 message = "its worker was killed by the system, and the call ended before the trial was retried"
-                error = Error(kind=WORKER_DIED, message=message)
+                error = Error(kind=WorkerDiedError.__name__, message=message)
                 self._hear_event(job, Failed(status="killed" if self.interrupts.count else "failed", error=error))
 
     def _hear_event(self, job: TrialJob, event: Event) -> None:
@@ -267,9 +267,9 @@ def _journal(job: TrialJob) -> Journal:
 
 def _last_event(death: Died, *, num_interrupts: int) -> Failed:
     if death.is_requested:
-        return Failed(status="killed", error=Error(kind="StoppedError", message=death.reason))
+        return Failed(status="killed", error=Error(kind=StoppedError.__name__, message=death.reason))
     if num_interrupts:
         message = f"its worker was ended before it could stop after its batch: {death.reason}"
-        return Failed(status="killed", error=Error(kind="StoppedError", message=message))
+        return Failed(status="killed", error=Error(kind=StoppedError.__name__, message=message))
     hint = "if memory ran out, try a smaller --batch-size or dataset.image_size"
-    return Failed(status="failed", error=Error(kind=WORKER_DIED, message=death.reason, hint=hint))
+    return Failed(status="failed", error=Error(kind=WorkerDiedError.__name__, message=death.reason, hint=hint))

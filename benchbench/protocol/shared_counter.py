@@ -9,17 +9,13 @@ from __future__ import annotations
 import mmap
 from typing import TYPE_CHECKING
 
-from benchbench.errors import TrialError
+from benchbench.errors import StoppedError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _TRAINED, _STOP = range(2)
 _NUM_BYTES = 2 * 8
-
-
-class StoppedError(TrialError):
-    """The trial was asked to stop."""
 
 
 class SharedCounter:

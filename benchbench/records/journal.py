@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from benchbench.errors import TrialError
+from benchbench.errors import CheckpointError, TrialError, WorkerDiedError
 from benchbench.paths import write_atomically
 from benchbench.records import file_names, sqlite_addresses
 from benchbench.records.claim import Claim
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from benchbench.records.calls import Call
 
 ID_DIGITS = 16
-WORKER_DIED = "WorkerDiedError"
-NO_FAULT = (WORKER_DIED, "CheckpointError")
+NO_FAULT = (WorkerDiedError.__name__, CheckpointError.__name__)
 """The kinds of errors that are not the trial's own: it goes on when it is tried again."""
 
 _UNREADABLE = "damaged, or another version of benchbench wrote it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchbench.errors import DriverDiedError
 from benchbench.records.events import Error, Failed
 from benchbench.records.journal import Journal
 
@@ -17,7 +18,7 @@ def mark_dead() -> list[Journal]:
         now = journal.try_record()
         if now is None or now.status != "running" or journal.claim() != claim:
             continue  # someone has resumed it while we watched for signs of life
-        error = Error(kind="DriverDiedError", message="the process that ran it ended unexpectedly")
+        error = Error(kind=DriverDiedError.__name__, message="the process that ran it ended unexpectedly")
         journal.append(Failed(status="killed", error=error))
         dead.append(journal)
     return dead

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from benchbench.errors import SpecError, TrialError, first_line
+from benchbench.errors import CheckpointError, SpecError, TrialError, first_line
 from benchbench.paths import replacing, system_error
 from benchbench.records.events import EpochFinished, Times, event_from_json, event_to_json
 from benchbench.records.state import GOES_ON
@@ -41,10 +41,6 @@ DEFAULT_SECONDS = 60.0
 
 
 FRESH = "--fresh trains from the beginning"
-
-
-class CheckpointError(TrialError):
-    """A checkpoint that cannot be written, or cannot be used."""
 
 
 class UnreadableStateError(TrialError):

@@ -14,7 +14,7 @@ from benchbench.config.kinds import KINDS
 from benchbench.data import cache as data_cache
 from benchbench.data.preparation import Preparation
 from benchbench.data.split_checks import channels_problem, cut_problem
-from benchbench.errors import SpecError
+from benchbench.errors import CheckpointError, SpecError
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.records import file_names, machine
 from benchbench.records.events import EpochFinished, Started, Times
@@ -193,7 +193,7 @@ def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | 
         return None, ""
     try:
         return checkpoint.load(path, spec_id=spec_id, data_digest=data_digest), ""
-    except checkpoint.CheckpointError as error:
+    except CheckpointError as error:
         return None, f"{error.message}; the trial starts over"
 
 

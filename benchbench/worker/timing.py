@@ -13,10 +13,9 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from benchbench.errors import BenchError, SpecError, TrialError
+from benchbench.errors import BenchError, SpecError, StoppedError, TrialError
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import no_status
-from benchbench.protocol.shared_counter import StoppedError
 from benchbench.protocol.timing_messages import Measurement, Round, TimingEnded, Warmed
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory
 from benchbench.worker.clock import Clock

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from filelock import Timeout
 
 from benchbench.data.split_arrays import SPLIT_NAMES
-from benchbench.errors import BenchError, RunningElsewhereError, SpecError
+from benchbench.errors import BenchError, CheckpointError, RunningElsewhereError, SpecError, StoppedError
 from benchbench.plugin.failures import TRACEBACK_HINT, line_in_plugin
 from benchbench.protocol.messages import no_status
-from benchbench.protocol.shared_counter import StoppedError
 from benchbench.records import file_names
 from benchbench.records.events import EpochFinished, Error, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
@@ -24,7 +23,7 @@ from benchbench.records.state import GOES_ON, locked
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
 from benchbench.worker.artifacts import write_artifacts
-from benchbench.worker.checkpoint import CheckpointError, UnreadableStateError
+from benchbench.worker.checkpoint import UnreadableStateError
 from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
 from benchbench.worker.final_evaluation import final_of

@@ -12,11 +12,10 @@ from support.paths import PLUGINS
 
 import benchbench as bb
 from benchbench.config.spec import Draft, PluginSpec
-from benchbench.errors import PluginError
+from benchbench.errors import PluginError, StoppedError
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.jobs import TrialJob
-from benchbench.protocol.shared_counter import StoppedError
 from benchbench.records import file_names
 from benchbench.records.events import Failed, Finished
 from benchbench.records.journal import Journal

@@ -11,11 +11,11 @@ import torch
 from support.journals import started
 from torch import nn
 
-from benchbench.errors import SpecError
+from benchbench.errors import CheckpointError, SpecError
 from benchbench.records.events import Times
 from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Acceleration
-from benchbench.worker.checkpoint import Checkpoint, CheckpointError, UnreadableStateError
+from benchbench.worker.checkpoint import Checkpoint, UnreadableStateError
 from benchbench.worker.schedule import Schedule
 from benchbench.worker.train import Learner
 

@@ -10,7 +10,7 @@ import pytest
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
-from benchbench.errors import DeviceError
+from benchbench.errors import DeviceError, StoppedError
 from benchbench.protocol.channel import Channel
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import (
@@ -23,7 +23,7 @@ from benchbench.protocol.messages import (
     TrialEvent,
     encode,
 )
-from benchbench.protocol.shared_counter import SharedCounter, StoppedError
+from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.worker.main import Worker, _read
 
 if TYPE_CHECKING:
