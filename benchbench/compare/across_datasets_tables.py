@@ -42,8 +42,9 @@ def _rank_table(compared: DatasetComparison) -> TextTable:
         (name, f"{rank:.2f}", _rank_verdict(compared, number, baseline))
         for number, (name, rank) in enumerate(zip(compared.configurations, ranks.average, strict=True))
     )
+    friedman = formatting.p_value(ranks.p_value, ranks.level)
     below = (
-        f"{ranks.num_datasets} datasets, 1 is best; all equal: {formatting.p_value(ranks.p_value)} (Friedman);"
+        f"{ranks.num_datasets} datasets, 1 is best; all equal: {friedman} (Friedman);"
         f" critical difference {ranks.critical_difference:.2f} (Nemenyi), if p < {ranks.level:.2g}"
     )
     left_out = (f"left out, not on every dataset: {'; '.join(compared.missing)}",) if compared.missing else ()

@@ -24,9 +24,14 @@ def unit(metric: Metric) -> str:
     return "%" if metric.unit == "fraction" else metric.unit
 
 
-def p_value(p: float) -> str:
-    """Return ``p = 0.034``, or that it is below what is printed."""
-    return f"p = {p:.2g}" if p >= _SMALLEST_P else "p < 0.001"
+def p_value(p: float, level: float) -> str:
+    """Return ``p = 0.034``, with as many digits as show on which side of ``level`` it is, or that it is very small."""
+    level = round(level, 12)  # 1 - 0.95 is not 0.05
+    smallest = min(_SMALLEST_P, level)
+    if p < smallest:
+        return f"p < {smallest:g}"
+    texts = (f"{p:.{digits}g}" for digits in range(2, 18))
+    return f"p = {next(text for text in texts if (float(text) < level) == (p < level))}"
 
 
 def percent(fraction: float) -> str:

@@ -49,9 +49,10 @@ class ModelComparison:
         """Return what the test says, and what it is about."""
         which = "first" if self.only_first > self.only_second else "second"
         answer = f"the {which} model is correct more often" if self.is_different else "the two are not distinguishable"
+        p = formatting.p_value(self.p_value, 1 - self.confidence)
         return (
-            f"{answer} on images like these ({formatting.p_value(self.p_value)}); this is about these two trained"
-            " models, not about their configurations, which need several seeds each"
+            f"{answer} on images like these ({p}); this is about these two trained models, not about their"
+            " configurations, which need several seeds each"
         )
 
 

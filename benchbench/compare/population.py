@@ -52,7 +52,8 @@ class PopulationRow:
     ``estimate`` is the difference of test accuracies, ``n`` the seeds of both sides, ``seed_fraction`` how much of the
     variance of the estimate is that of seeds: more seeds do not lessen the rest, more test images would. Without enough
     seeds, ``interval``, ``p_value`` and ``seed_fraction`` are None; without any that learned, so is the estimate.
-    ``num_seeds`` and ``luck_p`` are as in :class:`~benchbench.compare.contrasts.Contrast`.
+    ``num_seeds`` and ``luck_p`` are as in :class:`~benchbench.compare.contrasts.Contrast`. ``level`` is what
+    ``corrected_p`` was judged at.
     """
 
     name: str
@@ -67,17 +68,18 @@ class PopulationRow:
     corrected_p: float | None = None
     luck_p: float | None = None
     num_seeds: int | None = None
+    level: float | None = None
 
     @property
     def words(self) -> str:
         """Return the verdict."""
         if self.estimate is None:
             return "not compared: no seed of one of the two has finished and learned"
-        if self.corrected_p is None:
+        if self.corrected_p is None or self.level is None:
             is_few = min(*self.n, self.num_seeds or 0) < MIN_SEEDS
             few = f"too few seeds, a verdict needs {MIN_SEEDS}"
             return f"not compared: {few if is_few else 'nothing varies between seeds and images'}"
-        return f"{self.kind} on images like these ({formatting.p_value(self.corrected_p)})"
+        return f"{self.kind} on images like these ({formatting.p_value(self.corrected_p, self.level)})"
 
 
 @dataclass(frozen=True)
@@ -178,5 +180,5 @@ def _judged(rows: Sequence[PopulationRow], *, level: float) -> tuple[PopulationR
         kind: Kind = "not distinguishable"
         if p < level:
             kind = "better" if (row.estimate or 0.0) > 0 else "worse"
-        judged.append(replace(row, kind=kind, corrected_p=p))
+        judged.append(replace(row, kind=kind, corrected_p=p, level=level))
     return tuple(judged)

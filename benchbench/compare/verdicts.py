@@ -79,16 +79,19 @@ class Judge:
             kind = direction(contrast, better)
             doubt = self._doubt(contrast)
             notes = "".join((doubt and f"; {doubt}", self._but_small(same_p)))
-            return Verdict(kind, f"{kind} ({p_value(corrected_p)}){notes}", corrected_p, same_p, doubt)
+            return Verdict(kind, f"{kind} ({p_value(corrected_p, self.level)}){notes}", corrected_p, same_p, doubt)
         if same_p is not None and same_p < self.level:
-            return Verdict("equivalent", f"the same within {self._points} ({p_value(same_p)})", corrected_p, same_p)
+            text = f"the same within {self._points} ({p_value(same_p, self.level)})"
+            return Verdict("equivalent", text, corrected_p, same_p)
         if contrast.p_value < self.level:
-            alone = f"{p_value(contrast.p_value)} alone, {p_value(corrected_p)} as one of {self.num_comparisons}"
+            alone, corrected = (p_value(p, self.level) for p in (contrast.p_value, corrected_p))
             kind = "not distinguishable after correction"
-            return Verdict(kind, f"not distinguishable after correction ({alone})", corrected_p, same_p)
+            text = f"{kind} ({alone} alone, {corrected} as one of {self.num_comparisons})"
+            return Verdict(kind, text, corrected_p, same_p)
         text = f"not distinguishable with {_count(contrast.n)}"
         if contrast.luck_p == contrast.p_value:
-            text += f"; it may be chance that only one learned, with all of its seeds ({p_value(contrast.p_value)})"
+            chance = p_value(contrast.p_value, self.level)
+            text += f"; it may be chance that only one learned, with all of its seeds ({chance})"
             return Verdict("not distinguishable", text, corrected_p, same_p)
         return Verdict("not distinguishable", f"{text}{self._advice(contrast)}", corrected_p, same_p)
 
@@ -107,7 +110,7 @@ class Judge:
     def _doubt(self, contrast: Contrast) -> str:
         if contrast.permutation_p is None or contrast.permutation_p < self.permutation_level:
             return ""
-        return f"a permutation test does not show it ({p_value(contrast.permutation_p)})"
+        return f"a permutation test does not show it ({p_value(contrast.permutation_p, self.permutation_level)})"
 
     def _advice(self, contrast: Contrast) -> str:
         # At the level of Holm's first step, which the smallest p value of the table must reach.
@@ -142,7 +145,7 @@ def with_learning_verdict(ours: Learning, corrected_p: float | None, baseline: L
     kind = "not distinguishable"
     if corrected_p < level:
         kind = "learns more often" if rates[0] > rates[1] else "learns less often"
-    return replace(ours, corrected_p=corrected_p, verdict=f"{kind} ({p_value(corrected_p)})")
+    return replace(ours, corrected_p=corrected_p, verdict=f"{kind} ({p_value(corrected_p, level)})")
 
 
 def _without_test(contrast: Contrast) -> Verdict:
