@@ -11,7 +11,7 @@ import numpy as np
 from benchbench.compare.aggregates import interquartile_mean, probability_of_improvement
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
-from benchbench.compare.groups import records_by_dataset, versions_of_images
+from benchbench.compare.images import records_by_dataset, versions_of_images
 from benchbench.compare.profiles import profiles
 from benchbench.compare.ranks import rank_over_datasets
 from benchbench.config.differences import varying

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchbench.compare.images import versions_of_images
 from benchbench.config.differences import describe_spec, describe_values, is_match, is_same, value_text, varying
 from benchbench.config.kinds import plain_key
 from benchbench.errors import SpecError, closest
@@ -112,16 +113,21 @@ def check_key(key: str, specs: Iterable[Spec]) -> None:
 
 
 def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
-    """Return the rows in the order of their first records."""
+    """Return the rows in the order of their first records.
+
+    Trials are paired by their seed and by what a row pools. If the images of a dataset have changed between trials,
+    only those on the same version of them are pairs.
+    """
+    versions = versions_of_images(records)
     rows: dict[str, Configuration] = {}
     for record in records:
         flat = record.spec.flat()
         where = {key: flat[key] for key in keys.rows if key in flat}
         lacks = tuple(key for key in keys.rows if key not in flat)
         row = rows.setdefault(_text(record.spec, keys.rows), Configuration(where, {}, lacks))
+        version = versions.get(record.data_digest)
         unit = describe_spec(record.spec, ("seed", *keys.pooled))
-        # The same spec on other images is another trial of its row.
-        row.trials[unit if unit not in row.trials else f"{unit} {record.data_digest}"] = record
+        row.trials[f"{unit} {version}" if version else unit] = record
     return list(rows.values())
 
 

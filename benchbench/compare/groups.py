@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare.configurations import one_per_trial
+from benchbench.compare.images import records_by_dataset, records_by_version, version_name
 from benchbench.config.differences import describe_spec, varying
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from benchbench.config.compare_section import Question
     from benchbench.config.spec import Spec
     from benchbench.records.record import Record
-
-DIGITS = 8
-"""Of the digest of images, in a heading."""
 
 
 @dataclass(frozen=True)
@@ -72,50 +70,16 @@ def num_configurations(records: Iterable[Record]) -> int:
     return len({record.spec.configuration_id for record in records})
 
 
-def versions_of_images(records: Iterable[Record]) -> dict[str, str]:
-    """Return a name for each data digest of a dataset whose images have changed between trials; mostly none has."""
-    datasets = [_by_digest(dataset_records) for dataset_records in records_by_dataset(records).values()]
-    return {digest: _version(digest) for parts in datasets if len(parts) > 1 for digest in parts}
-
-
-def _version(digest: str) -> str:
-    return f"images {digest[:DIGITS]}"
-
-
 def _by_images(records: Sequence[Record]) -> Iterator[Group]:
     by_dataset = records_by_dataset(records)
     for name, dataset_records in by_dataset.items():
-        parts = _by_digest(dataset_records)
+        parts = records_by_version(dataset_records)
         for digest, part in parts.items():
             heading = (
                 *((f"dataset={name}",) if len(by_dataset) > 1 else ()),
-                *((_version(digest),) if len(parts) > 1 else ()),
+                *((version_name(digest),) if len(parts) > 1 else ()),
             )
             yield Group(", ".join(heading), tuple(part))
-
-
-def records_by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """Return the records by the names of their datasets."""
-    by_dataset: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        by_dataset[record.spec.dataset.name].append(record)
-    return by_dataset
-
-
-def _by_digest(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Return the trials by the digest of their images, or all together if each has those of its parameters.
-
-    Parameters of a dataset, such as the size of its images, may change the digest. They are no other images.
-    """
-    digests: dict[str, set[str]] = defaultdict(set)
-    for record in records:
-        digests[json.dumps(record.spec.dataset.params, sort_keys=True)].add(record.data_digest)
-    if all(len(same_params) == 1 for same_params in digests.values()):
-        return {"": list(records)}
-    parts: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        parts[record.data_digest].append(record)
-    return parts
 
 
 def _by_seeds(group: Group) -> Iterator[Group]:

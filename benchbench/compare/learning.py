@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from benchbench.compare.groups import records_by_dataset
+from benchbench.compare.images import records_by_dataset
 from benchbench.compare.intervals import wilson
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_records
 from benchbench.compare.configurations import find_keys, one_per_trial
-from benchbench.compare.groups import records_by_dataset
+from benchbench.compare.images import records_by_dataset
 from benchbench.driver.compare import compare_study_groups
 from benchbench.driver.output_files import check_output, writing
 from benchbench.driver.study import Inquiry, Study, find_records

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare.caveats import time_warnings
 from benchbench.compare.configurations import find_keys, group, printed_name
-from benchbench.compare.groups import versions_of_images
+from benchbench.compare.images import versions_of_images
 from benchbench.compare.metric_values import Metric
 from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import describe_spec, describe_values, varying

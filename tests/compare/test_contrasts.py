@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -99,6 +101,26 @@ def test_one_failed_seed_leaves_the_pairs_of_the_others() -> None:
     assert cell.contrast.correlation == pytest.approx(1.0, abs=0.001)
     assert cell.verdict.kind == "better"
     assert words_of_test(cell.contrast) == "paired t, r = 1.00, without seed=2"
+
+
+def test_trials_of_one_seed_are_pairs_on_the_same_images_alone() -> None:
+    luck, gains = [0.50, 0.58, 0.66], (0.010, 0.012, 0.011)
+    old = [replace(record, data_digest="e" * 64) for record in configuration(LOW, [0.45, 0.48, 0.46])]
+    low, high = configuration(LOW, luck), [made(spec(seed, lr=HIGH), luck[seed] + gains[seed]) for seed in range(3)]
+    asked = question(baseline={"optimizer.lr": LOW})
+    for order in permutations((old, low, high)):
+        cell = only_cell(compare_records([record for part in order for record in part], asked))
+        assert cell.contrast is not None
+        assert (cell.contrast.test, cell.contrast.n) == ("paired t", (3, 3))
+        assert cell.contrast.estimate == pytest.approx(0.011)
+        assert cell.contrast.left_out == tuple(f"seed={seed} images eeeeeeee" for seed in range(3))
+
+
+def test_trials_on_other_images_are_no_pairs() -> None:
+    other = [replace(record, data_digest="e" * 64) for record in configuration(HIGH, [0.51, 0.59, 0.67])]
+    cell = only_cell(compare_records(configuration(LOW, [0.50, 0.58, 0.66]) + other))
+    assert cell.contrast is not None
+    assert cell.contrast.test == "Welch's t"
 
 
 @pytest.mark.parametrize(
