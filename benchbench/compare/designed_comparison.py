@@ -29,7 +29,7 @@ def compare_by_design(records: Iterable[Record], question: Question, design: Des
     if design is not None:
         progress = replay_looks(trials, question, design)
         if progress.comparisons:
-            return _with_targets(progress.comparison, trials, question)
+            return _with_targets(progress.comparison, trials, question, design)
         why = f"not judged before the first look, at {design.looks[0]} seeds of each configuration"
         return without_verdicts(compare_records(trials, question), why)
     if question.seeds is not None:
@@ -37,19 +37,31 @@ def compare_by_design(records: Iterable[Record], question: Question, design: Des
     return compare_records(trials, question)
 
 
-def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Question) -> Comparison:
+def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Question, design: Design) -> Comparison:
     """Return the comparison of a design with how its trials reached the targets, which has no part in its verdicts."""
     if not question.targets:
         return comparison
-    unjudged = without_verdicts(compare_records(trials, question), "targets are no part of `decide`")
+    configurations = _configurations(comparison)
+    of_design = [
+        record
+        for record in trials
+        if record.spec.seed in design.seeds and record.spec.configuration_id in configurations
+    ]
+    # The first one is the baseline, and seeds of the next look may have begun with another configuration.
+    of_design.sort(key=lambda record: record.spec.configuration_id not in comparison.baseline.configurations)
+    of_targets = compare_records(of_design, question.model_copy(update={"by": comparison.by}))
+    unjudged = without_verdicts(of_targets, "targets are no part of `decide`")
     more = [metric for metric in unjudged.metrics if metric not in comparison.metrics]
     cells = {row.name: row.cells for row in unjudged.rows}
     rows = tuple(
         replace(row, cells=row.cells | {metric.name: cells[row.name][metric.name] for metric in more})
         for row in comparison.rows
-        if row.name in cells
     )
     return replace(comparison, metrics=(*comparison.metrics, *more), rows=rows)
+
+
+def _configurations(comparison: Comparison) -> set[str]:
+    return {configuration for row in comparison.rows for configuration in row.configurations}
 
 
 def _compare_declared_seeds(trials: Sequence[Record], question: Question, num_seeds: int) -> Comparison:

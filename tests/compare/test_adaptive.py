@@ -139,6 +139,30 @@ def test_targets_are_shown_beside_a_design_and_not_judged() -> None:
     assert {metric.name for metric in comparison.metrics} == set(row.cells)
 
 
+def test_targets_are_those_of_the_trials_of_the_design_alone() -> None:
+    """Trials of its configurations with other seeds, and others that differ in more, are no part of it."""
+    records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
+    beside = [
+        *(made(spec(9, lr=lr, batch_size=24), 0.5) for lr in (BASELINE, OTHER)),
+        *configuration(OTHER, [0.7], first_seed=20),
+    ]
+    for asked in (question(targets={"val_accuracy": 0.5}), question(targets={"val_accuracy": 0.5}, baseline={})):
+        alone = compare_by_design(records, asked, DESIGN)
+        comparison = compare_by_design([*records, *beside], asked, DESIGN)
+        assert comparison.rows == alone.rows
+        assert len(comparison.rows[0].cells["seconds_to_val_accuracy=0.5"].values) == 3
+
+
+def test_targets_beside_a_design_have_its_baseline() -> None:
+    records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, -0.05, 0.03])
+    ahead = configuration(OTHER, [0.6], first_seed=3)
+    asked = question(targets={"val_accuracy": 0.5}, baseline={})
+    comparison = compare_by_design([*ahead, *records], asked, DESIGN)
+    kinds = [row.cells["epochs_to_val_accuracy=0.5"].verdict.kind for row in comparison.rows]
+    assert kinds == ["baseline" if row.is_baseline else "not compared" for row in comparison.rows]
+    assert comparison.baseline.where == {"optimizer.lr": BASELINE}
+
+
 def test_a_declared_number_is_one_of_seeds_and_not_of_trials() -> None:
     records = [
         made(spec(seed, lr=lr, batch_size=batch_size), accuracy)
