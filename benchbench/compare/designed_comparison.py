@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ from benchbench.compare.adaptive import replay_looks, without_verdicts
 from benchbench.compare.comparison import compare_records
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.learning import ENDED
+from benchbench.config.differences import describe_spec, varying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from benchbench.compare.comparison import Comparison
     from benchbench.config.compare_section import Question
@@ -29,7 +31,8 @@ def compare_by_design(records: Iterable[Record], question: Question, design: Des
     if design is not None:
         progress = replay_looks(trials, question, design)
         if progress.comparisons:
-            return _with_targets(progress.comparison, trials, question, design)
+            comparison = _with_targets(progress.comparison, trials, question, design)
+            return _with_warning_of_others(comparison, trials, design.seeds[: design.looks[0]], "left out are")
         why = f"not judged before the first look, at {design.looks[0]} seeds of each configuration"
         return without_verdicts(compare_records(trials, question), why)
     if question.seeds is not None:
@@ -41,7 +44,7 @@ def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Qu
     """Return the comparison of a design with how its trials reached the targets, which has no part in its verdicts."""
     if not question.targets:
         return comparison
-    configurations = _configurations(comparison)
+    configurations = {configuration for row in comparison.rows for configuration in row.configurations}
     of_design = [
         record
         for record in trials
@@ -60,27 +63,41 @@ def _with_targets(comparison: Comparison, trials: Sequence[Record], question: Qu
     return replace(comparison, metrics=(*comparison.metrics, *more), rows=rows)
 
 
-def _configurations(comparison: Comparison) -> set[str]:
-    return {configuration for row in comparison.rows for configuration in row.configurations}
-
-
 def _compare_declared_seeds(trials: Sequence[Record], question: Question, num_seeds: int) -> Comparison:
     """Return the comparison of the first seeds, as many as declared; without verdicts until all of them have run."""
     seeds = sorted({record.spec.seed for record in trials})
-    first = set(seeds[:num_seeds])
-    counted = [record for record in trials if record.spec.seed in first]
-    comparison = compare_records(counted, question)
-    ended: dict[str, set[int]] = {
-        configuration: set() for row in comparison.rows for configuration in row.configurations
-    }
-    for record in counted:
-        if record.status in ENDED:
-            ended[record.spec.configuration_id].add(record.spec.seed)
-    num_ended = min(map(len, ended.values()))
-    if len(first) < num_seeds or num_ended < num_seeds:
+    first = seeds[:num_seeds]
+    num_ended = _fewest_ended(trials, first)
+    if num_ended < num_seeds:
         why = f"not judged before the {num_seeds} seeds that were declared have run ({num_ended} so far)"
-        return without_verdicts(comparison, why)
+        unjudged = without_verdicts(compare_records(trials, question), why)
+        return _with_warning_of_others(unjudged, trials, first, "verdicts wait for")
+    comparison = compare_records([record for record in trials if record.spec.seed in first], question)
     if len(seeds) > num_seeds:
         fact = f"seeds: {num_seeds}, as declared; {len(seeds) - num_seeds} more are not judged"
         return replace(comparison, facts=(*comparison.facts, fact))
     return comparison
+
+
+def _fewest_ended(trials: Sequence[Record], seeds: Collection[int]) -> int:
+    """Return how many of these seeds have ended in each configuration at least."""
+    ended: dict[str, set[int]] = {record.spec.configuration_id: set() for record in trials}
+    for record in trials:
+        if record.status in ENDED and record.spec.seed in seeds:
+            ended[record.spec.configuration_id].add(record.spec.seed)
+    return min(map(len, ended.values()))
+
+
+def _with_warning_of_others(
+    comparison: Comparison, trials: Sequence[Record], seeds: Collection[int], consequence: str
+) -> Comparison:
+    """Return a comparison with a warning of this consequence if configurations have a trial of none of the seeds."""
+    with_seeds = {record.spec.configuration_id for record in trials if record.spec.seed in seeds}
+    others = [record.spec for record in trials if record.spec.configuration_id not in with_seeds]
+    if not others:
+        return comparison
+    keys = [key for key in varying([record.spec for record in trials]) if key != "seed"]
+    counts = Counter(describe_spec(spec, keys) for spec in others)
+    names = "; ".join(f"{name} ({count} trial{'s' if count > 1 else ''})" for name, count in counts.items())
+    warning = f"{consequence} configurations with none of the seeds {', '.join(map(str, seeds))}: {names}"
+    return replace(comparison, warnings=(*comparison.warnings, warning))

@@ -139,6 +139,33 @@ def test_targets_are_shown_beside_a_design_and_not_judged() -> None:
     assert {metric.name for metric in comparison.metrics} == set(row.cells)
 
 
+def test_a_configuration_with_later_seeds_has_no_row_in_a_design_and_a_warning_names_it() -> None:
+    records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
+    assert compare_by_design(records, question(), DESIGN).warnings == ()
+    for first_seed in (3, 100):
+        beside = [*configuration(THIRD, [0.7, 0.71], first_seed=first_seed), made(spec(9, lr=OTHER, batch_size=24))]
+        comparison = compare_by_design([*records, *beside], question(), DESIGN)
+        assert cell_of(comparison, OTHER).verdict.kind == "better"
+        (warning,) = comparison.warnings
+        assert warning == (
+            "left out are configurations with none of the seeds 0, 1, 2:"
+            " optimizer.lr=0.01 batch_size=12 (2 trials); optimizer.lr=0.005 batch_size=24 (1 trial)"
+        )
+
+
+def test_a_declared_number_of_seeds_is_not_judged_before_each_configuration_has_them() -> None:
+    records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
+    late = configuration(THIRD, [0.7, 0.71, 0.72], first_seed=3)
+    comparison = compare_by_design([*records, *late], question(seeds=3))
+    assert "have run (0 so far)" in cell_of(comparison, OTHER).verdict.words
+    assert cell_of(comparison, THIRD).summary.n == 3
+    (warning,) = comparison.warnings
+    assert warning == "verdicts wait for configurations with none of the seeds 0, 1, 2: optimizer.lr=0.01 (3 trials)"
+    complete = compare_by_design([*records, *late, *configuration(THIRD, [0.7, 0.71, 0.72])], question(seeds=3))
+    assert [row.cells["test_accuracy"].verdict.kind for row in complete.rows] == ["baseline", "better", "better"]
+    assert complete.warnings == ()
+
+
 def test_targets_are_those_of_the_trials_of_the_design_alone() -> None:
     """Trials of its configurations with other seeds, and others that differ in more, are no part of it."""
     records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, 0.101, 0.099])
