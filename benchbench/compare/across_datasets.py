@@ -50,7 +50,8 @@ class DatasetComparison:
 
     ``ranks`` and ``aggregates`` are of the first metric, ``profiles`` of the seconds to each target and None without
     targets. ``missing`` names configurations that lack a dataset. ``differing`` are keys, other than the dataset's own,
-    in which trials of one name differ from dataset to dataset.
+    in which trials of one name differ from dataset to dataset. ``warnings`` say if the baseline over all datasets is
+    another than on the first one.
     """
 
     comparisons: dict[str, Comparison]
@@ -62,14 +63,16 @@ class DatasetComparison:
     profiles: tuple[Profile, ...] | None
     missing: tuple[str, ...]
     differing: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def compare_datasets(records: Iterable[Record], question: Question) -> DatasetComparison:
     """Return the comparison on each dataset and over all of them.
 
     The verdicts of each dataset are corrected for the comparisons on it. Raises :class:`SpecError` for fewer than two
-    datasets, or fewer than two configurations that have results on all of them, for images of one dataset that have
-    changed between trials, and for a first metric by which configurations cannot be ranked.
+    datasets, or fewer than two configurations that have results on all of them, for a baseline of the question that has
+    none on one of them, for images of one dataset that have changed between trials, and for a first metric by which
+    configurations cannot be ranked.
     """
     by_dataset = records_by_dataset(one_per_trial(records))
     if len(by_dataset) < 2:  # noqa: PLR2004 - there is nothing to rank over
@@ -93,7 +96,31 @@ def compare_datasets(records: Iterable[Record], question: Question) -> DatasetCo
             hint=f"configurations: {'; '.join(every)}; --by KEY says what makes one",
         )
     missing = tuple(name for name in every if name not in names)
-    return _compare_overall(comparisons, tables, names, missing, _differing(list(by_dataset.values())))
+    overall = _compare_overall(comparisons, tables, names, missing, _differing(list(by_dataset.values())))
+    return replace(overall, warnings=_other_baseline_warnings(overall, is_named=bool(question.baseline)))
+
+
+def _other_baseline_warnings(overall: DatasetComparison, *, is_named: bool) -> tuple[str, ...]:
+    """Return a warning if the baseline of the first dataset lacks results on another; one that was named must not."""
+    (first, comparison), *_ = overall.comparisons.items()
+    baseline = comparison.baseline
+    if overall.baseline == baseline.name:
+        return ()
+    without = ", ".join(
+        name
+        for name, each in overall.comparisons.items()
+        if not any(row.name == baseline.name and _has_results(row) for row in each.rows)
+    )
+    if is_named:
+        raise SpecError(
+            f"the baseline {baseline.display_name} has no results on {without}",
+            hint=f"these have results on every dataset: {'; '.join(overall.configurations)}",
+        )
+    text = (
+        f"{baseline.display_name}, the baseline of {first}, has no results on {without}: over all datasets, the"
+        f" baseline is {overall.baseline}"
+    )
+    return (text,)
 
 
 def _compare_each(by_dataset: Mapping[str, Sequence[Record]], question: Question) -> dict[str, Comparison]:

@@ -49,10 +49,15 @@ def _rank_table(compared: DatasetComparison) -> TextTable:
     )
     left_out = (f"left out, not on every dataset: {'; '.join(compared.missing)}",) if compared.missing else ()
     differing = ", ".join(compared.differing)
-    warning = (f"warning: trials of one name differ between datasets in {differing}",) if differing else ()
+    warnings = (
+        *compared.warnings,
+        *((f"trials of one name differ between datasets in {differing}",) if differing else ()),
+    )
     columns = ("configuration", "average rank", "verdict")
     title = f"ranks by {compared.metric.name}"
-    return TextTable(title, columns, rows, (below, *left_out, *warning), numbers=("average rank",))
+    return TextTable(
+        title, columns, rows, (below, *left_out, *(f"warning: {text}" for text in warnings)), numbers=("average rank",)
+    )
 
 
 def _rank_verdict(compared: DatasetComparison, number: int, baseline: int) -> str:

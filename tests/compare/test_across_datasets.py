@@ -192,6 +192,37 @@ def test_all_datasets_have_the_baseline_of_the_first_one() -> None:
     assert "no trial has the baseline optimizer.lr=0.1: here it is optimizer.lr=0.2" in lines.warnings
 
 
+def without_results(records: list[Record], dataset: str, lr: float) -> list[Record]:
+    """Return the trials, of which those of a learning rate on a dataset have failed."""
+    return [
+        replace(record, status="failed", final=None)
+        if (record.spec.dataset.name, record.spec.optimizer.params["lr"]) == (dataset, lr)
+        else record
+        for record in records
+    ]
+
+
+@pytest.mark.parametrize("failed_on", ["squares", "lines"])
+def test_a_baseline_without_results_on_a_dataset_is_not_replaced_without_a_word(failed_on: str) -> None:
+    others = [
+        record
+        for dataset in ("squares", "circles", "lines")
+        for record in on(dataset, configuration(0.3, [0.61, 0.62, 0.63]))
+    ]
+    records = without_results(three_datasets() + others, failed_on, 0.1)
+    compared = compare_datasets(records, question())
+    assert compared.baseline == "optimizer.lr=0.2"
+    ranks = next(table for table in dataset_tables(compared) if table.title.startswith("ranks"))
+    assert ranks.below[-1] == (
+        f"warning: optimizer.lr=0.1, the baseline of squares, has no results on {failed_on}: over all datasets, the"
+        " baseline is optimizer.lr=0.2"
+    )
+    with pytest.raises(SpecError, match=rf"the baseline optimizer\.lr=0\.1 has no results on {failed_on}") as caught:
+        compare_datasets(records, question(baseline={"optimizer.lr": 0.1}))
+    assert caught.value.hint == "these have results on every dataset: optimizer.lr=0.2; optimizer.lr=0.3"
+    assert compare_datasets(records, question(baseline={"optimizer.lr": 0.3})).warnings == ()
+
+
 def test_configurations_are_not_ranked_by_what_only_some_of_their_trials_have() -> None:
     """The trials that reached a target would favour a configuration that rarely reaches it."""
     target, targets = "epochs_to_val_accuracy=0.1", {"val_accuracy": 0.1}
