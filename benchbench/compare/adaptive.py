@@ -285,13 +285,14 @@ def _without_test(learning: Learning, why: str) -> Learning:
 
 
 def _given_up_if_hopeless(comparison: Comparison, key: Key, decision: Decision) -> Decision:
-    """Return the decision, given up if the values are all equal or no trial of a row has finished."""
+    """Return the decision, given up if the values are all equal, one is missing, or no trial of a row has finished."""
     if decision.outcome != "open":
         return decision
     row = next(row for row in comparison.rows if row.name == key[0])
     has_failed = any(not each.statuses.get("finished") for each in (row, comparison.baseline))
+    is_incomplete = any(None in each.cells[key[1]].values.values() for each in (row, comparison.baseline))
     is_equal = row.cells[key[1]].verdict.kind == "equal"
-    return replace(decision, outcome="given up") if has_failed or is_equal else decision
+    return replace(decision, outcome="given up") if has_failed or is_incomplete or is_equal else decision
 
 
 def _cell(comparison: Comparison, key: Key) -> Cell:

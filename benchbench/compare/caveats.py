@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from benchbench.compare.metric_values import PER_EPOCH, with_first_epoch_only
 from benchbench.config.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def captions(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(f"{name}: {' | '.join(dict.fromkeys(texts))}" for name, texts in lines if texts)
 
 
-def caveats(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Keys) -> tuple[str, ...]:
+def caveats(rows: Sequence[Configuration], metrics: Sequence[Metric], keys: Keys) -> tuple[str, ...]:
     """Return a sentence for each thing that makes the rows hard to compare."""
     records = [record for row in rows for record in row.finished.values()]
     return tuple(
@@ -40,6 +41,7 @@ def caveats(rows: Sequence[Configuration], metrics: Iterable[Metric], keys: Keys
             _row_warnings(records, keys),
             _machine_warnings(rows),
             time_warnings(records, metrics),
+            _first_epoch_warnings(records, metrics),
             _code_warnings(records),
         )
         for sentence in sentences
@@ -79,6 +81,13 @@ def time_warnings(records: Sequence[Record], metrics: Iterable[Metric]) -> Itera
     if timed and noisy:
         total = sum(len(record.epochs) for record in records)
         yield f"{', '.join(timed)}: other processes took the processor in {noisy} of {total} epochs"
+
+
+def _first_epoch_warnings(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:
+    names = ", ".join(metric.name for metric in metrics if metric.name in PER_EPOCH)
+    number = len(with_first_epoch_only(records))
+    if names and number:
+        yield f"{names}: left out for {number} of {len(records)} trials, whose only epoch is the first, which is slower"
 
 
 def _row_warnings(records: Sequence[Record], keys: Keys) -> Iterator[str]:

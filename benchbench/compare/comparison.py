@@ -10,7 +10,7 @@ from benchbench.compare.caveats import captions, caveats
 from benchbench.compare.cells import CellMaker, fewest_seeds
 from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial, printed_name
 from benchbench.compare.learning import count_learned, fisher_p, not_learned
-from benchbench.compare.metric_values import Metric, Target, find_metrics, values_of
+from benchbench.compare.metric_values import Metric, Target, find_metrics, values_by_attempt
 from benchbench.compare.verdicts import POINTS, Judge, with_learning_verdict
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.design import MIN_SEEDS
@@ -99,7 +99,7 @@ def compare_records(records: Iterable[Record], question: Question | None = None)
     keys = find_keys([record.spec for record in trials], question.by)
     rows = group(trials, keys)
     targets = [Target.of(metric, value) for metric, value in question.targets.items()]
-    numbers = {record.attempt: values_of(record, targets) for record in trials}
+    numbers = values_by_attempt(trials, targets)
     wanted = (*question.metrics, *(name for target in targets for name in target.names))
     metrics = find_metrics(wanted, list(numbers.values()))
     compared_rows = _compare_rows(rows, numbers, metrics, question, keys.pooled)

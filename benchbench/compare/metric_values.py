@@ -10,6 +10,8 @@
 ``epochs_to_…=…``          the first epoch that reached a target; None if none did
 ``seconds_to_…=…``         training and validation up to the end of that epoch
 =========================  ==========================================================================
+
+If a trial has a single epoch, its seconds per epoch and images per second are of that one.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from benchbench.compare.intervals import Scale
     from benchbench.records.events import Epoch
     from benchbench.records.record import Record
+
+PER_EPOCH = ("seconds_per_epoch", "images_per_second")
+"""Without the first epoch, if there are others."""
 
 Unit = Literal["fraction", "nats", "seconds", "images/s", "epochs", ""]
 Better = Literal["higher", "lower", "neither"]
@@ -119,6 +124,25 @@ class Target:
     def _is_reached(self, epoch: Epoch) -> bool:
         value: float = getattr(epoch, self.metric)
         return value <= self.value if self.metric.endswith("loss") else value >= self.value
+
+
+def values_by_attempt(records: Sequence[Record], targets: Sequence[Target] = ()) -> dict[str, dict[str, float | None]]:
+    """Return all numbers of trials that are compared with each other; those of :func:`with_first_epoch_only` lack some.
+
+    Such a trial has no seconds per epoch and no images per second.
+    """
+    unlike = with_first_epoch_only(records)
+    return {
+        record.attempt: values_of(record, targets) | (dict.fromkeys(PER_EPOCH) if record.attempt in unlike else {})
+        for record in records
+    }
+
+
+def with_first_epoch_only(records: Iterable[Record]) -> frozenset[str]:
+    """Return the attempts of finished trials that have only the first epoch, which is slower, if others have more."""
+    num_epochs = {record.attempt: len(record.epochs) for record in records if record.status == "finished"}
+    longest = max(num_epochs.values(), default=0)
+    return frozenset(attempt for attempt, number in num_epochs.items() if number == 1 < longest)
 
 
 def values_of(record: Record, targets: Iterable[Target] = ()) -> dict[str, float | None]:

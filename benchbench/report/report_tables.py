@@ -89,7 +89,7 @@ def time_table(subject: Subject) -> SortableTable:
     columns = ("configuration", "n", *PHASES, "wall", "seconds per epoch ± std")
     caption = (
         "Seconds by phase, means over the finished trials. The phases add up to wall."
-        " Seconds per epoch are of training passes without the first, which is often slower."
+        " Seconds per epoch are of training passes without the first, which is often slower, if there are others."
     )
     return SortableTable("times", caption, columns, tuple(rows), frozenset(range(1, len(columns))))
 

@@ -102,6 +102,13 @@ def test_a_configuration_whose_trials_all_fail_is_given_up_at_the_first_look() -
     assert summary(progress, 6)[1] == "Given up at 3 seeds: optimizer.lr=0.005, test_accuracy."
 
 
+def test_a_metric_that_a_trial_has_no_value_of_gets_no_more_seeds() -> None:
+    records = configuration(BASELINE, ACCURACIES[:3]) + shifted(OTHER, [0.1, -0.05, 0.03])
+    progress = replay_looks(records, question(metrics=["overfit_epoch"]), DESIGN)
+    assert progress.is_over
+    assert summary(progress, 6)[1] == "Given up at 3 seeds: optimizer.lr=0.005, overfit_epoch."
+
+
 def test_a_configuration_that_stayed_at_chance_in_three_seeds_is_not_decided_yet() -> None:
     """Of a configuration of which every other seed learns, three in a row are no surprise."""
     at_chance = configuration(OTHER, [0.33, 0.34, 0.32])

@@ -165,6 +165,27 @@ def test_machines_that_are_confounded_with_configurations_are_pointed_out() -> N
     assert "7 threads" in warning
 
 
+def test_the_slow_first_epoch_is_not_compared_with_later_ones() -> None:
+    def trials(num_epochs: int) -> list[Record]:
+        """Return trials whose first epoch is slow."""
+        records = [made(spec(seed, epochs=num_epochs)) for seed in range(3)]
+        slow = replace(records[0].epochs[0], train_seconds=9.0, images_per_second=100.0)
+        return [replace(record, epochs=(slow, *record.epochs[1:])[:num_epochs]) for record in records]
+
+    asked = question(metrics=["seconds_per_epoch", "images_per_second", "train_seconds"])
+    comparison = compare_records([*trials(3), *trials(1)], asked)
+    for metric in comparison.metrics[:2]:
+        cell = only_cell(comparison, metric.name)
+        assert cell.verdict.words == "not compared: known of 0 of 3 trials, in the baseline of 3 of 3"
+        assert value(cell, metric) == "(0 of 3)"
+    assert only_cell(comparison, "train_seconds").summary.n == 3
+    told = "seconds_per_epoch, images_per_second: left out for 3 of 6 trials, whose only epoch is the first, which is"
+    assert comparison.warnings == (f"{told} slower",)
+    alone = compare_records(trials(1), asked)
+    assert alone.rows[0].cells["seconds_per_epoch"].summary.mean == pytest.approx(9.0)
+    assert alone.warnings == ()
+
+
 def test_the_best_row_as_a_baseline_named_late_is_pointed_out() -> None:
     records = [*configuration(1, [0.5, 0.51, 0.52]), *configuration(2, [0.6, 0.61, 0.62])]
     records += configuration(3, [0.55, 0.56, 0.57])
