@@ -97,13 +97,20 @@ def _check_together(modes: set[str], asked: set[str]) -> None:
 
 
 def show_groups(groups: Sequence[ComparedGroup], form: str) -> None:
-    """Print the comparison of each group, below its heading if there are several."""
-    from benchbench.cli.output import print_csv, print_heading, print_json, print_lines
+    """Print the comparison of each group, below its heading if there are several.
+
+    CSV has rows alone: warnings, and why a group is not compared, are on standard error.
+    """
+    from benchbench.cli.output import Notes, print_csv, print_heading, print_json, print_lines
 
     if form == "json":
         print_json({"format": FORMAT, "groups": [_plain(group) for group in groups]})
     elif form == "csv":
         print_csv([row for group in groups for row in _flat(group, has_heading=len(groups) > 1)])
+        notes = Notes()
+        for group in groups:
+            for text in _without_a_row(group):
+                notes.note(text)
     else:
         for number, group in enumerate(groups):
             if group.heading:
@@ -112,6 +119,15 @@ def show_groups(groups: Sequence[ComparedGroup], form: str) -> None:
                 _show(group, group.comparison, form)
             else:
                 print_lines((f"nothing is compared: {group.obstacle}",), form)
+
+
+def _without_a_row(group: ComparedGroup) -> Iterator[str]:
+    """Yield what CSV has no row for."""
+    if group.comparison is None:
+        yield f"{group.heading}: nothing is compared: {group.obstacle}"
+    else:
+        heading = f"{group.heading}: " if group.heading else ""
+        yield from (f"warning: {heading}{warning}" for warning in group.comparison.warnings)
 
 
 def _show(group: ComparedGroup, comparison: Comparison, form: str) -> None:
@@ -150,19 +166,22 @@ def _flat(group: ComparedGroup, *, has_heading: bool) -> Iterator[dict[str, Any]
 
 def show_datasets(compared: DatasetComparison, form: str) -> None:
     """Print the comparisons by dataset and what holds over all of them; CSV has the rows of each dataset."""
-    from benchbench.cli.output import print_csv, print_json, print_tables
+    from benchbench.cli.output import Notes, print_csv, print_json, print_tables
     from benchbench.compare.across_datasets_tables import dataset_tables
     from benchbench.compare.comparison_tables import flat_rows
 
+    warnings = [
+        f"warning: {name}: {warning}" for name, each in compared.comparisons.items() for warning in each.warnings
+    ]
     if form == "json":
         print_json({"format": FORMAT} | asdict(compared))
     elif form == "csv":
         print_csv([{"dataset": name} | row for name, each in compared.comparisons.items() for row in flat_rows(each)])
+        notes = Notes()
+        for warning in warnings:
+            notes.note(warning)
     else:
-        warnings = (
-            f"warning: {name}: {warning}" for name, each in compared.comparisons.items() for warning in each.warnings
-        )
-        print_tables(dataset_tables(compared), tuple(warnings), form)
+        print_tables(dataset_tables(compared), warnings, form)
 
 
 def show_published(published: Published, form: str) -> None:

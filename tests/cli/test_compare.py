@@ -174,6 +174,9 @@ def test_a_group_without_an_answer_says_why_and_the_others_are_compared() -> Non
     groups = json.loads(bench("mixed", "--by", "epochs", "--json").stdout)["groups"]
     assert groups[0]["rows"]
     assert groups[1]["obstacle"].startswith("cannot compare by 'epochs'")
+    told = bench("mixed", "--by", "epochs", "--format", "csv").stderr
+    assert "dataset=circles: nothing is compared: cannot compare by 'epochs'" in told
+    assert "warning: dataset=squares: rows pool trials that differ in optimizer.lr" in told
 
 
 @pytest.mark.usefixtures("folder")
