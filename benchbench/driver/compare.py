@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 from benchbench.compare import against_published, compare_datasets, compare_populations, compare_predictions
 from benchbench.compare.caveats import late_baseline_warnings
 from benchbench.compare.configurations import one_per_trial
-from benchbench.compare.groups import with_comparisons
-from benchbench.driver.repeated_looks import LookRecorder, compare_and_record_look, compare_groups_and_record_looks
+from benchbench.compare.groups import num_configurations, with_comparisons
+from benchbench.driver.repeated_looks import (
+    LookRecorder,
+    compare_and_record_look,
+    compare_groups_and_record_looks,
+    groups_of,
+)
 from benchbench.driver.study import Inquiry, Study, find_records
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import SpecError, closest
+from benchbench.errors import BenchError, SpecError, closest
 from benchbench.tracking.look_history import open_look_history
 
 if TYPE_CHECKING:
@@ -21,7 +26,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from benchbench.compare import Comparison, DatasetComparison, ModelComparison, PopulationComparison, PublishedRow
-    from benchbench.compare.comparison import Row
     from benchbench.compare.groups import ComparedGroup
     from benchbench.config.compare_section import Question
     from benchbench.driver.study import QuestionOptions
@@ -74,8 +78,9 @@ def compare_groups(
     """Return the comparison of each group of trials that can be compared, and record a look at each.
 
     The arguments are those of :func:`compare`. With ``population``, each group is also compared on images like its test
-    images. Raises :class:`~benchbench.errors.BenchError` if no group can be compared, or if a trial keeps no
-    predictions for that.
+    images; a warning says why if one of several cannot, for example because a trial keeps no predictions.
+
+    Raises :class:`~benchbench.errors.BenchError` if no group can be compared, or none on images like its test images.
     """
     note = (watcher or Watcher()).note
     inquiry = Inquiry.of(Study.of_experiment(experiment, grid), options, note)
@@ -89,18 +94,41 @@ def compare_study_groups(
 ) -> tuple[ComparedGroup, ...]:
     """Record a look at each group of the records, and return their comparisons with what the study warns of."""
     study, question = inquiry.study, inquiry.question
+    # Before a look is recorded, since nobody sees a verdict if this fails.
+    over_images = _compare_over_images(inquiry) if population else {}
     with open_look_history(study.experiment) as history:
         recorder = LookRecorder(history, note, study.design, study.earlier)
         groups = compare_groups_and_record_looks(inquiry.records, question, recorder)
-    groups = _with_populations(groups, question) if population else groups
+    groups = tuple(_with_images(group, over_images.get(group.heading)) for group in groups)
     return with_comparisons(groups, lambda each: _with_warnings_of_study(each, inquiry))
 
 
-def _with_populations(groups: Sequence[ComparedGroup], question: Question) -> tuple[ComparedGroup, ...]:
-    return tuple(
-        replace(group, over_images=_over_images(group.records, question)) if len(_rows(group)) > 1 else group
+def _compare_over_images(inquiry: Inquiry) -> dict[str, PopulationComparison | BenchError]:
+    """Return the comparison of each group on images like its test images, or why there is none, by its heading.
+
+    Groups of a single configuration have none. Raises the first error if no other group has one.
+    """
+    groups = groups_of(inquiry.records, inquiry.question, inquiry.study.design)
+    compared = {
+        group.heading: _over_images(group.records, inquiry.question)
         for group in groups
-    )
+        if num_configurations(group.records) > 1
+    }
+    errors = [each for each in compared.values() if isinstance(each, BenchError)]
+    if errors and len(errors) == len(compared):
+        raise errors[0]
+    return compared
+
+
+def _with_images(group: ComparedGroup, over_images: PopulationComparison | BenchError | None) -> ComparedGroup:
+    """Return a group with its comparison on images like its test images, or with a warning why there is none."""
+    if group.comparison is None or over_images is None:
+        return group
+    if isinstance(over_images, BenchError):
+        warning = f"not compared on images like the test images: {over_images.message}"
+        comparison = replace(group.comparison, warnings=(*group.comparison.warnings, warning))
+        return replace(group, comparison=comparison)
+    return replace(group, over_images=over_images)
 
 
 def _with_warnings_of_study(comparison: Comparison, inquiry: Inquiry) -> Comparison:
@@ -170,16 +198,15 @@ def compare_models(
     return compare_predictions(*predictions, confidence=inquiry.question.confidence)
 
 
-def _rows(group: ComparedGroup) -> tuple[Row, ...]:
-    return group.comparison.rows if group.comparison else ()
-
-
-def _over_images(records: Sequence[Record], question: Question) -> PopulationComparison:
+def _over_images(records: Sequence[Record], question: Question) -> PopulationComparison | BenchError:
     from benchbench.tracking.stored_records import load_predictions
 
     finished = [record for record in one_per_trial(records) if record.status == "finished"]
-    predictions = {record.attempt: load_predictions(_run_id(record)) for record in finished}
-    return compare_populations(records, predictions, question)
+    try:
+        predictions = {record.attempt: load_predictions(_run_id(record)) for record in finished}
+        return compare_populations(records, predictions, question)
+    except BenchError as error:
+        return error
 
 
 def _note_design(study: Study, where: str, note: Callable[[str], None]) -> None:

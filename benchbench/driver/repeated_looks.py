@@ -70,7 +70,7 @@ def compare_groups_and_record_looks(
     A design is that of one group. Raises :class:`~benchbench.errors.SpecError` if the question has no answer in any
     group.
     """
-    groups = _groups(records, question, recorder.design)
+    groups = groups_of(records, question, recorder.design)
     compared, errors = [], []
     for part in groups:
         is_of_design = len(groups) == 1 or _is_of(recorder.design, part.records)
@@ -127,7 +127,7 @@ def _level_of_look(number: int, planned: float) -> float:
     return planned / 2.0 ** (number - 1)
 
 
-def _groups(records: Sequence[Record], question: Question, design: Design | None) -> tuple[Group, ...]:
+def groups_of(records: Sequence[Record], question: Question, design: Design | None) -> tuple[Group, ...]:
     """Return the groups that can be compared; if none is that of the design, groups are not split by their seeds."""
     groups = split(records, question)
     if design is None or any(_is_of(design, part.records) for part in groups):
