@@ -186,7 +186,6 @@ def _class_problems(cls: type[Plugin], base: type[Plugin], taken: Collection[str
     work = "load" if base is Dataset else "build"
     config = cls.model_config
     has_name = bool(vars(cls).get("name"))
-    metric = getattr(cls, "metric", None)
     rules = (
         (not has_name and "name" not in taken, f'it has no name; class {cls.__name__}({base.__name__}, name="...")'),
         (
@@ -197,17 +196,22 @@ def _class_problems(cls: type[Plugin], base: type[Plugin], taken: Collection[str
         (type(cls.revision) is not int, f"its revision must be an integer, not {cls.revision!r}"),
         (not config.get("frozen"), "its model_config must stay frozen"),
         (config.get("extra") != "forbid", "its model_config must forbid unknown parameters"),
-        (
-            metric not in (None, *OF_AN_EPOCH),
-            f"its metric must be one of {', '.join(OF_AN_EPOCH)}, not {metric!r}",
-        ),
-        (
-            metric in OF_AN_EPOCH and getattr(cls, "step_every", "epoch") != "epoch",
-            "its metric is measured after every epoch, and its step_every is not 'epoch'",
-        ),
         (getattr(cls, work, None) is getattr(base, work) and work not in taken, f"it has no {work}()"),
     )
     yield from (sentence for is_broken, sentence in rules if is_broken)
+    if issubclass(cls, Scheduler):
+        yield from _step_problems(cls)
+
+
+def _step_problems(cls: type[Scheduler]) -> Iterator[str]:
+    """Yield what is wrong with when a scheduler is stepped, and with what."""
+    metric, step_every = cls.metric, cls.step_every
+    if step_every not in ("epoch", "batch"):
+        yield f"its step_every must be 'epoch' or 'batch', not {step_every!r}"
+    if metric not in (None, *OF_AN_EPOCH):
+        yield f"its metric must be one of {', '.join(OF_AN_EPOCH)}, not {metric!r}"
+    elif metric is not None and step_every == "batch":
+        yield "its metric is measured after every epoch, and its step_every is 'batch'"
 
 
 def _default_problems(cls: type[Plugin]) -> Iterator[str]:

@@ -51,6 +51,7 @@ WHEN_LOADED = {
     "not_frozen": "model 'net': its model_config must stay frozen",
     "old_name": "AttributeError: module 'benchbench' has no attribute 'Network' (old_name.py, line 6)",
     "returns_none": "benchbench_models returns nothing; is a return statement missing? (returns_none.py, line 6)",
+    "steps_never": "scheduler 'rates': its step_every must be 'epoch' or 'batch', not 'batches'",
     "taken_parameter": "model 'net': no parameter can be called copy: it has another meaning in every model",
     "text_revision": "model 'net': its revision must be an integer, not 'two'",
     "unmarked_hook": "benchbench_models is not marked with @benchbench.hookimpl",
