@@ -15,6 +15,7 @@ from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
 from benchbench.testing.generators import require_unseeded
 from benchbench.testing.saved import saved_and_loaded
+from benchbench.worker.schedule import check_step
 from benchbench.worker.seeds import random_states_kept
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ def step_every(plugin: Scheduler) -> None:
 
 @check()
 def builds(plugin: Scheduler) -> None:
-    """Check that ``build`` returns a torch scheduler of the optimizer that it was given."""
+    """Check that ``build`` returns a torch scheduler of its optimizer, whose ``step`` takes the metric, if any."""
     schedule = Schedule(plugin)
+    check_step(schedule.scheduler, plugin)
     is_own = getattr(schedule.scheduler, "optimizer", None) is schedule.optimizer
     require(is_own, "its optimizer is not the one that build() was given", fix="pass on the argument optimizer")
 

@@ -15,7 +15,7 @@ from benchbench.plugin.model import DataSpec
 from benchbench.worker.accelerate import Case, is_out_of_memory
 from benchbench.worker.best_weights import BestWeights
 from benchbench.worker.model_smoke_test import smoke_test_model
-from benchbench.worker.schedule import Schedule, WarmUp
+from benchbench.worker.schedule import Schedule, WarmUp, check_step
 from benchbench.worker.seeds import random_states_kept
 from benchbench.worker.train import Learner
 from benchbench.worker.weight_average import WeightAverage, have_means
@@ -122,6 +122,7 @@ class Builder:
     def _schedule(self, plugin: SchedulerPlugin, optimizer: Optimizer) -> Schedule:
         steps_per_epoch = len(self.train)
         scheduler = _built(plugin, LRScheduler, optimizer, num_epochs=self.spec.epochs, steps_per_epoch=steps_per_epoch)
+        check_step(scheduler, plugin)
         self.settings.restore(f"scheduler {plugin.name}")
         warm_up = WarmUp(round(plugin.warmup_epochs * steps_per_epoch))
         return Schedule(scheduler, plugin.step_every, plugin.metric, warm_up)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from benchbench.plugin.failures import failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+    from torch.optim.lr_scheduler import LRScheduler
 
+    from benchbench.plugin.scheduler import Scheduler
     from benchbench.records.events import Epoch
 
 
@@ -73,3 +79,27 @@ class Schedule:
             self.scheduler.step(getattr(epoch, self.metric))
         elif self.step_every == "epoch":
             self.scheduler.step()  # type: ignore[call-arg]
+
+
+def check_step(scheduler: LRScheduler, plugin: Scheduler) -> None:
+    """Raise :class:`PluginError` if ``step()`` needs a metric and gets none, or gets one and takes none."""
+    signature = inspect.signature(scheduler.step)
+    first = next(iter(signature.parameters.values()), None)
+    if plugin.metric is None:
+        is_variadic = first is not None and first.kind is first.VAR_POSITIONAL
+        # A subclass of torch's may pass on whatever it gets to a step() that needs a metric.
+        if not _can_bind(signature) or (is_variadic and isinstance(scheduler, ReduceLROnPlateau)):
+            problem = "its step() needs a value, and its metric is None"
+            raise failure(plugin, problem, hint='such as metric = "val_loss"')
+    # The first argument of torch's other schedulers is the number of the epoch to go to.
+    elif first is None or first.name == "epoch" or not _can_bind(signature, 0.0):
+        problem = f"its metric is {plugin.metric!r}, and step() of {type(scheduler).__name__} takes no metric"
+        raise failure(plugin, problem, hint="leave out metric")
+
+
+def _can_bind(signature: inspect.Signature, *arguments: object) -> bool:
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True

@@ -171,6 +171,14 @@ class MetricOfABatch(Rates, name="metric-of-a-batch"):
         return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
 
 
+class MetricOfALambda(Rates, name="metric-of-a-lambda"):
+    metric: ClassVar[str | None] = "val_loss"
+
+
+class PlateauOfNothing(MetricOfABatch, name="plateau-of-nothing"):
+    metric: ClassVar[str | None] = None
+
+
 class BadTime(Rates, name="bad-time"):
     step_every: ClassVar[Literal["epoch", "batch"]] = "step"  # type: ignore[assignment]
 
@@ -224,6 +232,8 @@ WRONG_SCHEDULERS = [
     (BadTime(), "step every", "step_every is 'step'"),
     (BadMetric(), "step every", "metric 'validation_loss' is not measured after every epoch"),
     (MetricOfABatch(), "step every", "metric 'val_loss' is measured after an epoch, and step_every is 'batch'"),
+    (MetricOfALambda(), "builds", "its metric is 'val_loss', and step() of LambdaLR takes no metric"),
+    (PlateauOfNothing(), "builds", "its step() needs a value, and its metric is None"),
     (OtherOptimizer(), "builds", "its optimizer is not the one that build() was given"),
     (SeedsRates(), "seeds nothing", "build() seeds the global generator of torch"),
     (Below(), "learning rates", "unusable learning rates"),

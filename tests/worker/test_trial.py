@@ -508,7 +508,7 @@ def test_classes_of_any_name_reach_every_table(counter: SharedCounter, tmp_path:
 FREEZES = """
 import benchbench as bb
 import torch
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 class FreezesRule(LambdaLR):
     def step(self, epoch=None):
@@ -531,13 +531,17 @@ class Freezes(bb.Scheduler, name="freezes"):
     def build(self, optimizer, *, num_epochs, steps_per_epoch):
         return (AddsGroup if self.adds else FreezesRule)(optimizer, lambda _: 1.0)
 
+class Unmeasured(bb.Scheduler, name="unmeasured"):
+    def build(self, optimizer, *, num_epochs, steps_per_epoch):
+        return ReduceLROnPlateau(optimizer)
+
 class Closing(bb.Optimizer, name="closing"):
     def build(self, model):
         return torch.optim.LBFGS(model.parameters())
 
 @bb.hookimpl
 def benchbench_schedulers():
-    return [Freezes]
+    return [Freezes, Unmeasured]
 
 @bb.hookimpl
 def benchbench_optimizers():
@@ -578,6 +582,14 @@ def test_an_optimizer_that_needs_a_closure_is_refused(
 ) -> None:
     job = make_job(freezing, tmp_path, optimizer="closing")
     with pytest.raises(BenchError, match=r"optimizer 'closing': its step\(\) needs a closure"):
+        next(run_trial(job, freezing, counter=counter))
+
+
+def test_a_scheduler_that_needs_a_metric_and_names_none_is_refused_before_training(
+    freezing: Registry, counter: SharedCounter, tmp_path: Path
+) -> None:
+    job = make_job(freezing, tmp_path, scheduler="unmeasured")
+    with pytest.raises(BenchError, match=r"scheduler 'unmeasured': its step\(\) needs a value"):
         next(run_trial(job, freezing, counter=counter))
 
 
