@@ -25,7 +25,7 @@ from benchbench.data.splitting import take
 from benchbench.errors import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 NO_CLASSES = frozenset({"mlruns", "mlartifacts"})
@@ -96,6 +96,7 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
     check_every_split_has_images(files.path, {part: len(of_part) for part, of_part in parts.items()})
     taken = [part for part in ("val", "test") if part not in folders]
     notes = (
+        _left_out(_beside_parts(files, prefix) if folders_of_parts else ()),
         _same_folders_inside(files, folders["train"]),
         taken_from_training({part: len(parts[part]) for part in taken if folders_of_parts}),
         too_few_to_split([name for name in items["train"] if not all(items[part][name] for part in taken)]),
@@ -124,7 +125,7 @@ def _part_folders(files: Files, prefix: str) -> dict[str, str]:
     for part, several in folders.items():
         if len(several) > 1:
             raise bb.DataError(f"{files.path} has two folders for {part}: {', '.join(several)}", hint="rename one")
-    _check_no_other_part(files, prefix, present, folders)
+    _check_nothing_else_is_meant(files, prefix, folders)
     return {part: f"{prefix}{name}/" for part, names in folders.items() for name in names}
 
 
@@ -158,19 +159,34 @@ def _words(name: str) -> list[str]:
     return re.split(r"[\W_]+", name.lower())
 
 
-def _check_no_other_part(
-    files: Files, prefix: str, present: Sequence[str], folders: Mapping[str, Sequence[str]]
-) -> None:
-    """Refuse a folder beside ``train`` with the same classes: leaving it out would silently lose its images."""
+def _check_nothing_else_is_meant(files: Files, prefix: str, folders: Mapping[str, Sequence[str]]) -> None:
+    """Refuse folders beside ``train`` that may be splits or classes too: leaving them out would lose their images."""
     (train,) = folders["train"]
     classes = _class_folders(files, f"{prefix}{train}/").keys()
-    known = {name for names in folders.values() for name in names}
-    for name in present:
-        if name not in known and _is_shown(name) and classes & _class_folders(files, f"{prefix}{name}/").keys():
+    others = _beside_parts(files, prefix)
+    for name, folder in others.items():
+        if classes & _class_folders(files, f"{folder}/").keys():
             raise bb.DataError(
                 f"{files.path}: {name} has folders of the same classes as {train}, but is not a known split",
                 hint=f"rename it to val or test, or move it out of {files.path}",
             )
+    if others and not folders["val"] and not folders["test"]:
+        raise bb.DataError(
+            f"{files.path}: {train} has folders of classes, but the folders beside it have images too: "
+            f"{listed(list(others), MAX_NAMED)}",
+            hint=f"if {train} is a class like those, rename it; otherwise move them out of {files.path}",
+        )
+
+
+def _beside_parts(files: Files, prefix: str) -> dict[str, str]:
+    """Return the folders that have images in them and are called like no split."""
+    folders = _class_folders(files, prefix)
+    return {name: folder for name, folder in folders.items() if name.lower() not in PART_OF_NAME}
+
+
+def _left_out(names: Collection[str]) -> str:
+    """Return a note on folders beside those of the splits, whose images are not used; empty for none."""
+    return f"left out, since they are no splits: {listed(list(names), MAX_NAMED)}" if names else ""
 
 
 def _class_folders(files: Files, prefix: str) -> dict[str, str]:

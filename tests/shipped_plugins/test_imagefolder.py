@@ -474,6 +474,10 @@ def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) 
         ({"train": 5, "test": 5}, "look like splits and not like classes: test, train"),
         ({"training_set/a": 5, "training_set/b": 5, "test_set/a": 3}, "not like classes: test_set, training_set"),
         ({"val/a": 5, "val/b": 5, "test/a": 3}, "not like classes: test, val"),
+        (
+            {"bus": 4, "car": 4, "train/diesel": 4, "train/steam": 4},
+            "train has folders of classes, but the folders beside it have images too: bus, car",
+        ),
         ({"seg_train": 5, "seg_test": 5, "seg_pred": 3}, "not like classes: seg_test, seg_train"),
         (
             {"a": 3, "b": 3, "cells/a": 3, "cells/b": 3},
@@ -496,6 +500,13 @@ def test_classes_that_may_be_variants_of_the_same_images_are_pointed_out(tmp_pat
     assert "the classes colour, grey have the same folders in them (apple, tomato)" in note
     holidays = {"cats": 3, "cats/holidays": 3, "dogs": 3, "dogs/holidays": 3}
     assert data_cache.load(dataset(), write(tmp_path / "holidays", holidays)).facts.note == ""
+
+
+def test_folders_that_are_left_out_beside_the_splits_are_named(tmp_path: Path) -> None:
+    parts = {"train/a": 3, "train/b": 3, "val/a": 1, "val/b": 1, "test/a": 1, "test/b": 1, "unlabeled": 2}
+    facts = data_cache.load(dataset(), write(tmp_path, parts)).facts
+    assert facts.class_names == ("a", "b")
+    assert facts.note == "left out, since they are no splits: unlabeled"
 
 
 def test_a_class_may_be_called_as_a_split_is(tmp_path: Path) -> None:
