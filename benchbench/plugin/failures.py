@@ -56,11 +56,19 @@ def failures_named(
         raise failure(plugin, f"failed {action or f'in {method}()'}: {text}{line}") from error
 
 
-def check_returned(value: object, expected: type[Returned], *, plugin: Plugin, function: Function) -> Returned:
-    """Return the value that a function of the plugin returned, or raise an error if it is not what it must be."""
+def forward_of(module: object) -> Function | None:
+    """Return the function that computes what a module of torch's returns, or None if it is TorchScript, not Python."""
+    return getattr(type(module), "forward", None)
+
+
+def check_returned(value: object, expected: type[Returned], *, plugin: Plugin, function: Function | None) -> Returned:
+    """Return the value that a function of the plugin returned, or raise an error if it is not what it must be.
+
+    Without a function, it is the ``forward()`` of a module.
+    """
     if isinstance(value, expected):
         return value
-    name = f"{function.__name__}()"
+    name = f"{function.__name__ if function else 'forward'}()"
     returned = f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
     problem = (
         f"{name} returns nothing; is a return statement missing?"

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchbench.plugin.failures import check_returned, failures_named
+from benchbench.plugin.failures import check_returned, failures_named, forward_of
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
 from benchbench.testing.generators import require_unseeded
@@ -51,7 +51,7 @@ class LossSubject:
     def of(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of logits."""
         loss = self.module(logits, targets)
-        return check_returned(loss, torch.Tensor, plugin=self.plugin, function=type(self.module).forward)
+        return check_returned(loss, torch.Tensor, plugin=self.plugin, function=forward_of(self.module))
 
     def gradient(self, targets: Tensor) -> Tensor | None:
         """Return that of the logits, or None if none reaches them."""

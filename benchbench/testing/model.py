@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchbench.data.preparation import Classifier, Preparation
-from benchbench.plugin.failures import check_returned, failures_named
+from benchbench.plugin.failures import check_returned, failures_named, forward_of
 from benchbench.plugin.model import DataSpec, logits_problem
 from benchbench.protocol.plugin_check_messages import CheckedImages
 from benchbench.testing import parameters
@@ -133,8 +133,7 @@ def _check_logits(subject: ModelSubject, output: object, mode: str) -> None:
     if isinstance(output, tuple | list | dict):
         problem = f"it returns a {type(output).__name__} in {mode} mode, not a tensor of logits"
         require(False, problem, fix="return the logits alone, without auxiliary outputs")
-    forward = type(subject.network).forward
-    output = check_returned(output, torch.Tensor, plugin=subject.plugin, function=forward)
+    output = check_returned(output, torch.Tensor, plugin=subject.plugin, function=forward_of(subject.network))
     problem = logits_problem(output.shape, num_images=BATCH_SIZE, num_classes=subject.data.num_classes)
     require(not problem, problem, fix="end with a linear layer of data.num_classes outputs")
     is_finite = bool(output.isfinite().all())

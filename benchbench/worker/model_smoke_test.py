@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchbench.errors import BenchError, ModelError
-from benchbench.plugin.failures import check_returned, failure, failures_named, line_of
+from benchbench.plugin.failures import check_returned, failure, failures_named, forward_of, line_of
 from benchbench.plugin.model import logits_problem
 from benchbench.worker.accelerate import is_out_of_memory
 from benchbench.worker.seeds import buffers_kept, random_states_kept
@@ -106,14 +106,15 @@ class _TriedModel:
             raise type(error)(error.message, hint=f"{size}; {error.hint}") from error.__cause__
 
     def _check_logits(self, logits: object, images: Tensor, *, mode: str) -> int:
+        forward = forward_of(self.model)
         if isinstance(logits, tuple | list | dict) and mode == "training":
             kind = type(logits).__name__
             raise ModelError(
                 f"model {self.plugin.name!r} returns a {kind} in training mode, not a tensor of logits"
-                f"{line_of(type(self.model).forward)}",
+                f"{line_of(forward)}",
                 hint="only logits are trained: build the network without auxiliary outputs, or return the first alone",
             )
-        output = check_returned(logits, torch.Tensor, plugin=self.plugin, function=type(self.model).forward)
+        output = check_returned(logits, torch.Tensor, plugin=self.plugin, function=forward)
         problem = logits_problem(output.shape, num_images=len(images), num_classes=self.num_classes)
         if problem:
             raise failure(self.plugin, problem, hint="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from support.wrapped_models import model_of
 from torch import nn
@@ -11,6 +12,7 @@ from torch import nn
 import benchbench as bb
 from benchbench.testing import check_model, check_optimizer
 from benchbench.testing.checks_by_kind import fingerprint
+from benchbench.testing.model import model_outcomes
 
 SMALL = bb.DataSpec(num_channels=1, image_size=4, num_classes=3)
 
@@ -78,6 +80,12 @@ class Alike(Net):
 
 def test_equal_weights_from_every_seed_are_no_fault_if_the_generator_is_put_back() -> None:
     check_model(model_of(Alike), SMALL)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+def test_a_network_in_torchscript_can_do_all_but_be_saved() -> None:
+    model = model_of(lambda: torch.jit.script(Net()))
+    assert [outcome.check for outcome in model_outcomes(model, SMALL) if outcome.result != "passed"] == ["exports"]
 
 
 class Langevin(bb.Optimizer, name="langevin"):

@@ -179,3 +179,17 @@ class FromHook(nn.Module):
 
 def test_a_model_whose_copy_does_not_work_is_tried_itself() -> None:
     check(FromHook())
+
+
+class CountsImages(nn.Module):
+    """Returns a number."""
+
+    def forward(self, x: torch.Tensor) -> int:
+        return x.shape[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+def test_a_network_in_torchscript_is_as_good_as_any() -> None:
+    check(torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(12, 10))))
+    with pytest.raises(ModelError, match=r"model 'given': forward\(\) must return a torch.Tensor, not int"):
+        check(torch.jit.script(CountsImages()))
