@@ -12,6 +12,7 @@ from benchbench.plugin.augmentation import ImageSpec, batch_problem
 from benchbench.plugin.failures import failures_named
 from benchbench.testing import parameters
 from benchbench.testing.checking import BrokenPromiseError, check, outcomes, raise_failures, require
+from benchbench.worker.augmentation import num_draws_of
 from benchbench.worker.seeds import random_states_kept
 
 if TYPE_CHECKING:
@@ -37,7 +38,12 @@ class AugmentationSubject:
         shape = (NUM_IMAGES, PHOTOS.num_channels, PHOTOS.height, PHOTOS.width)
         self.images = torch.randint(BRIGHTEST + 1, shape, generator=generator, dtype=torch.uint8)
         self.labels = torch.arange(NUM_IMAGES) % NUM_CLASSES
-        self.draws = torch.rand(NUM_IMAGES, plugin.num_draws, generator=generator)
+        self._generator = generator
+
+    @cached_property
+    def draws(self) -> Tensor:
+        """The random numbers of the batch."""
+        return torch.rand(NUM_IMAGES, num_draws_of(self.plugin), generator=self._generator)
 
     @cached_property
     def augment(self) -> Augment:
@@ -69,8 +75,8 @@ class AugmentationSubject:
 
 @check()
 def builds(subject: AugmentationSubject) -> None:
-    """Check that ``build`` returns a function."""
-    _ = subject.augment
+    """Check that ``build`` returns a function, and ``num_draws`` a number."""
+    _ = subject.augment, subject.draws
 
 
 @check(needs=("builds",))

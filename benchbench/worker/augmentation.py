@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,9 +35,10 @@ class Augmenter:
         parts = []
         for plugin in plugins:
             with failures_named(plugin, method="build"):
-                augment, num_draws = plugin.build(data), plugin.num_draws
+                augment = plugin.build(data)
             if not callable(augment):
                 raise failure(plugin, f"build() must return a function, not {augment!r}", hint="")
+            num_draws = num_draws_of(plugin)
             _try(plugin, augment, num_draws, data)
             parts.append((num_draws, augment))
         return Augmenter(tuple(parts))
@@ -55,6 +57,18 @@ class Augmenter:
                 f"an augmentation made {list(images.shape)} of images of {list(shape)}", hint="it must keep their shape"
             )
         return images, labels
+
+
+def num_draws_of(plugin: Augmentation) -> int:
+    """Return how many random numbers an image needs; raise :class:`PluginError` if the plugin gives no such number."""
+    with failures_named(plugin, "in num_draws"):
+        num_draws: object = plugin.num_draws
+    if callable(num_draws):
+        raise failure(plugin, "its num_draws is a method, not a property", hint="write @property above it")
+    if not isinstance(num_draws, Integral) or num_draws < 0:
+        problem = f"its num_draws must be a whole number, not {num_draws!r}"
+        raise failure(plugin, problem, hint="it is how many random numbers an image needs, 0 or more")
+    return int(num_draws)
 
 
 def _try(plugin: Augmentation, augment: Augment, num_draws: int, data: ImageSpec) -> None:

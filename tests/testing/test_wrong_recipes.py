@@ -40,6 +40,23 @@ class ForgetsFunction(Darker, name="forgets-function"):
         super().build(data)
 
 
+class ForgetsProperty(Darker, name="forgets-property"):
+    def num_draws(self) -> int:  # type: ignore[override]
+        return 2
+
+
+class HalfANumber(Darker, name="half-a-number"):
+    @property
+    def num_draws(self) -> Any:
+        return 0.5
+
+
+class CountsWrong(Darker, name="counts-wrong"):
+    @property
+    def num_draws(self) -> int:
+        return 1 // 0
+
+
 class ImagesAlone(Darker, name="images-alone"):
     def change(self, images: Tensor, labels: Tensor, draws: Tensor) -> Any:
         return super().change(images, labels, draws)[0]
@@ -99,6 +116,9 @@ class RollsLabels(Darker, name="rolls-labels"):
 
 WRONG_AUGMENTATIONS = [
     (ForgetsFunction(), "builds", "build() must return a function, not None"),
+    (ForgetsProperty(), "builds", "its num_draws is a method, not a property"),
+    (HalfANumber(), "builds", "its num_draws must be a whole number, not 0.5"),
+    (CountsWrong(), "builds", "failed in num_draws: ZeroDivisionError"),
     (ImagesAlone(), "shapes", "it must return images and labels, two tensors"),
     (Smaller(), "shapes", "it must return images of [6, 3, 32, 24] in uint8 or float32, not [6, 3, 31, 24]"),
     (WholeNumbersOnly(), "shapes", "one_hot"),

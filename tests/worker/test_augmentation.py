@@ -157,6 +157,22 @@ def test_an_augmentation_that_breaks_its_promises_is_named(function: Callable[..
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("num_draws", "message"),
+    [
+        (lambda self: 2, "augmentation 'wrong': its num_draws is a method, not a property"),
+        (property(lambda self: 2.0), "augmentation 'wrong': its num_draws must be a whole number, not 2.0"),
+        (property(lambda self: -1), "augmentation 'wrong': its num_draws must be a whole number, not -1"),
+        (property(lambda self: 1 // 0), "augmentation 'wrong' failed in num_draws: ZeroDivisionError"),
+    ],
+)
+def test_a_number_of_draws_that_is_none_is_named(num_draws: Any, message: str) -> None:
+    plugin = type("Wrong", (Wrong,), {"num_draws": num_draws, "function": staticmethod(len), "name": "wrong"})()
+    with pytest.raises(PluginError) as caught:
+        Augmenter.of([plugin], SPEC)
+    assert message in caught.value.message
+
+
 class Stopping:
     """Stops a trial after so many training batches."""
 
