@@ -278,6 +278,8 @@ def _take_strides(optimizer: torch.optim.Optimizer) -> None:
     Fused steps read both as plain memory, and the checkpoint may be from a device that orders it otherwise.
     """
     for parameter, state in optimizer.state.items():
+        if not isinstance(parameter, torch.Tensor):
+            continue  # what an optimizer keeps beside the states of parameters, under a name
         for name, value in _tensors(state).items():
             if value.shape == parameter.shape and name != "step":
                 state[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

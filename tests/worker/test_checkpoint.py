@@ -99,6 +99,27 @@ def test_states_keep_their_types(tmp_path: Path) -> None:
         assert torch.equal(precise, expected)
 
 
+class CountsSteps(torch.optim.SGD):
+    """Keeps a state of all weights beside those of each."""
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        super().step(closure)
+        seen = self.state["all"].setdefault("seen", torch.zeros(3))
+        seen += 1
+
+
+def test_an_optimizer_may_keep_a_state_under_a_name(tmp_path: Path) -> None:
+    def made() -> Learner:
+        base = learner()
+        return replace(base, optimizer=CountsSteps(base.model.parameters(), lr=0.01))
+
+    before, after = made(), made()
+    step(before, 2)
+    save(tmp_path / "checkpoint.pt", before)
+    load(tmp_path / "checkpoint.pt").restore(after)
+    assert after.optimizer.state["all"]["seen"].tolist() == [2, 2, 2]
+
+
 class TwoOptimizers(torch.optim.SGD):
     """Keeps the states of two optimizers in a form of its own."""
 
