@@ -60,18 +60,18 @@ class Predictor:
         self, images: NDArray[np.uint8] | Tensor, *, after_batch: Callable[[], None] = lambda: None
     ) -> NDArray[np.float32]:
         """Return float32 ``[N, K]`` for raw pixels uint8 ``[N, C, H, W]``, K at least the number of classes."""
-        return self._probabilities(images, self.classifier.preparation.array, after_batch)
+        starts = range(0, len(images), BATCH_SIZE)
+        raw = (np.asarray(images[start : start + BATCH_SIZE]) for start in starts)
+        return self._probabilities(map(self.classifier.preparation.array, raw), after_batch)
 
     def _probabilities(
-        self,
-        images: NDArray[np.uint8] | Tensor,
-        prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
-        after_batch: Callable[[], None] = lambda: None,
+        self, batches: Iterable[NDArray[np.uint8]], after_batch: Callable[[], None] = lambda: None
     ) -> NDArray[np.float32]:
+        """Return float32 ``[N, K]`` for prepared images; all batches but the last have ``BATCH_SIZE`` of them."""
         rows = []
         with self._threads(), torch.no_grad():
-            for start in range(0, len(images), BATCH_SIZE):
-                rows.append(self._batch(prepare(np.asarray(images[start : start + BATCH_SIZE]))))
+            for batch in batches:
+                rows.append(self._batch(batch))
                 after_batch()
         return np.concatenate(rows)
 
@@ -84,16 +84,41 @@ class Predictor:
         import pandas as pd
 
         del params
-        images, names = self._images(model_input)
-        predicted = self.predict_prepared(images, names)
+        predicted = self._predicted(model_input)
         columns = zip(*predicted.by_class, strict=True)
         classes = {f"probability_{name}": column for name, column in zip(predicted.class_names, columns, strict=True)}
         frame = {"image": predicted.images, "prediction": predicted.predictions, "probability": predicted.probabilities}
         return pd.DataFrame(frame | classes)
 
-    def predict_prepared(self, images: NDArray[np.uint8], names: Sequence[str]) -> PredictResponse:
-        """Return what the model says of images as :meth:`prepare_files` prepares them, which have these names."""
-        probabilities = self._probabilities(images, lambda prepared: prepared)
+    def predict_pixels(self, images: NDArray[np.uint8], names: Sequence[str]) -> PredictResponse:
+        """Return what the model says of raw pixels uint8 ``[N, C, H, W]``, which have these names."""
+        return self._response(self.probabilities(images), names)
+
+    def predict_files(self, files: Sequence[tuple[str, bytes | Path]]) -> PredictResponse:
+        """Return what the model says of the images in files, which have these names.
+
+        Raises :class:`DataError` that names all damaged ones.
+        """
+        if not files:
+            raise DataError(NO_IMAGES)
+        return self._response(self._probabilities(self._prepared(files)), [name for name, _ in files])
+
+    def _prepared(self, files: Sequence[tuple[str, bytes | Path]]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the images in files in batches; after a damaged one, only look for others, and raise in the end."""
+        problems: dict[str, str] = {}
+        for start in range(0, len(files), BATCH_SIZE):
+            images, damaged = read_files(self.classifier.preparation, files[start : start + BATCH_SIZE])
+            problems |= damaged
+            if not problems:
+                yield np.stack(images)
+        if problems:
+            named = [f"{name} ({problem})" for name, problem in problems.items()]
+            raise DataError(
+                f"{len(problems)} image{'s' * (len(problems) > 1)} cannot be read: {listed(named, MAX_NAMED)}",
+                hint="repair them, or leave them out",
+            )
+
+    def _response(self, probabilities: NDArray[np.float32], names: Sequence[str]) -> PredictResponse:
         class_names = self.classifier.class_names
         highest = probabilities.max(axis=1)
         # As in predictions.csv: a probability that is no number predicts no class.
@@ -106,24 +131,8 @@ class Predictor:
             by_class=tuple(map(tuple, probabilities[:, : len(class_names)].tolist())),
         )
 
-    def prepare_files(self, files: Sequence[tuple[str, bytes | Path]]) -> NDArray[np.uint8]:
-        """Return the images in files, which have these names, prepared for the network.
-
-        Raises :class:`DataError` that names all damaged ones.
-        """
-        if not files:
-            raise DataError(NO_IMAGES)
-        images, problems = read_files(self.classifier.preparation, files)
-        if problems:
-            named = [f"{name} ({problem})" for name, problem in problems.items()]
-            raise DataError(
-                f"{len(problems)} image{'s' * (len(problems) > 1)} cannot be read: {listed(named, MAX_NAMED)}",
-                hint="repair them, or leave them out",
-            )
-        return np.stack(images)
-
-    def _images(self, given: Any) -> tuple[NDArray[np.uint8], list[str]]:
-        """Return images prepared for the network, and their names, for every input that :meth:`predict` accepts."""
+    def _predicted(self, given: Any) -> PredictResponse:
+        """Return what the model says of every input that :meth:`predict` accepts."""
         if hasattr(given, "iloc"):  # pandas: the first column of a frame, or a series
             given = (given.iloc[:, 0] if hasattr(given, "columns") else given).tolist()
         if isinstance(given, Mapping) and len(given) == 1:
@@ -137,12 +146,11 @@ class Predictor:
                     (f"image {row}", item) if isinstance(item, bytes) else (str(item), Path(item))
                     for row, item in enumerate(listed)
                 ]
-                return self.prepare_files(files), [name for name, _ in files]
-        preparation = self.classifier.preparation
-        images = as_images(items, preparation.stored[0])
+                return self.predict_files(files)
+        images = as_images(items, self.classifier.preparation.stored[0])
         if not len(images):
             raise DataError(NO_IMAGES)
-        return preparation.array(images), [f"image {row}" for row in range(len(images))]
+        return self.predict_pixels(images, [f"image {row}" for row in range(len(images))])
 
     def _batch(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         preparation = self.classifier.preparation
@@ -180,8 +188,7 @@ def answer(request: PredictRequest) -> PredictResponse:
     """Return what the model says, or what is wrong."""
     try:
         predictor = Predictor.load(Path(request.model_folder) / "data")
-        images = predictor.prepare_files([(name, Path(name)) for name in request.images])
-        return predictor.predict_prepared(images, request.images)
+        return predictor.predict_files([(name, Path(name)) for name in request.images])
     except BenchError as error:
         return PredictResponse(error=Error(**error.to_json()))
     except Exception as error:  # noqa: BLE001 - a network of a stranger's; the driver must hear of it

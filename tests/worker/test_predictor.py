@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -81,7 +82,7 @@ def test_files_arrays_and_frames_say_the_same(saved: Path, images: NDArray[np.ui
 def test_an_output_that_is_no_class_is_told_as_such(saved: Path, images: NDArray[np.uint8]) -> None:
     predictor = Predictor.load(saved / "data")
     predictor = replace(predictor, network=lambda batch: torch.tensor([[0.0, 0.0, 5.0]]).expand(len(batch), 3))
-    told = predictor.predict_prepared(images[:2], ("a", "b"))
+    told = predictor.predict_pixels(images[:2], ("a", "b"))
     assert told.predictions == ("(other)", "(other)")
     assert told.probabilities[0] > 0.9
     assert len(told.by_class[0]) == len(CLASSES)
@@ -93,7 +94,7 @@ def test_a_probability_that_is_no_number_predicts_no_class() -> None:
 
     predictor = Predictor(network, classifier(("bright", "dark")))
     pixels = np.stack([np.zeros((3, 8, 8), np.uint8), np.full((3, 8, 8), 255, np.uint8)])
-    predicted = predictor.predict_prepared(pixels, ("black", "white"))
+    predicted = predictor.predict_pixels(pixels, ("black", "white"))
     assert predicted.predictions == ("(other)", "bright")
     assert math.isnan(predicted.probabilities[0])
 
@@ -112,11 +113,25 @@ def test_all_damaged_files_are_named_at_once(saved: Path, files: list[str], tmp_
     bad = [tmp_path / "cut.png", tmp_path / "text.jpg"]
     bad[0].write_bytes(Path(files[0]).read_bytes()[:60])
     bad[1].write_text("no image", encoding="utf-8")
-    told = answer(PredictRequest(str(saved), (files[0], *map(str, bad))))
+    told = answer(PredictRequest(str(saved), (str(bad[0]), *files, str(bad[1]))))
     assert told.error is not None
     assert told.error.kind == "DataError"
     assert told.error.message.startswith("2 images cannot be read: ")
     assert all(str(path) in told.error.message for path in bad)
+
+
+def test_the_pixels_of_many_files_are_never_in_memory_at_once(files: list[str]) -> None:
+    side, number = 256, 100
+    preparation = Preparation(side, "pad", (0.5,) * 3, (0.5,) * 3, (3, SIDE, SIDE))
+    predictor = Predictor(lambda batch: batch.flatten(1)[:, :2], Classifier(preparation, CLASSES, 1))
+    tracemalloc.start()
+    try:
+        told = predictor.predict_files([(f"image {row}", Path(files[0])) for row in range(number)])
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(told.predictions) == number
+    assert peak_bytes < number * 3 * side**2 / 2
 
 
 @pytest.mark.parametrize(("fit", "side"), [("pad", 15), ("crop", 6), ("pad", 8)])

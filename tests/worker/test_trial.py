@@ -317,7 +317,7 @@ def test_a_saved_model_predicts_as_the_table_says_also_if_training_was_accelerat
         kept = list(csv.DictReader(file))
     test = Digits(image_size=80).load(tmp_path).test
     predictor = Predictor.load(artifacts / "model" / "data")
-    told = predictor.predict_prepared(predictor.classifier.preparation.array(np.asarray(test.images)), test.names)
+    told = predictor.predict_pixels(np.asarray(test.images), test.names)
     assert [row["image"] for row in kept] == list(told.images)
     assert [row["prediction"] for row in kept] == list(told.predictions)
     assert [np.float32(row["probability"]) for row in kept] == list(told.probabilities)
