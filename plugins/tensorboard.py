@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import benchbench as bb
 from benchbench.paths import expanded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from benchbench.records.journal import Journal
@@ -25,7 +26,21 @@ TAGS = {
 }
 """The tags of the paper, and what an epoch calls the same."""
 
-_writers: dict[str, Any] = {}
+
+@dataclass
+class _EventFile:
+    """The event file of a trial, and how many epochs are in it."""
+
+    writer: Any
+    num_epochs: int = 0
+
+    def has_epoch_of(self, event: bb.Event) -> bool:
+        """Tell whether an epoch of this number is in it, or a later one."""
+        return event.event == "epoch_finished" and event.epoch.epoch <= self.num_epochs
+
+
+_files: dict[str, _EventFile] = {}
+"""The event files of the trials that run, by attempt."""
 
 
 @bb.hookimpl
@@ -38,20 +53,40 @@ def benchbench_event(event: bb.Event, record: bb.Record) -> None:
 
     journal = Journal.of(record.spec_id, record.attempt)
     events = [event]
-    if record.attempt not in _writers:
+    if record.attempt not in _files or _files[record.attempt].has_epoch_of(event):
         # A trial that is resumed is written anew from its journal: no step is missing, none is there twice.
-        events = list(journal.events())
-        _writers[record.attempt] = _fresh_writer(expanded(folder) / _folder_name(record))
-    writer = _writers[record.attempt]
+        events = _as_recorded(journal.events())
+        _begin(record.attempt, expanded(folder) / _folder_name(record))
+    file = _files[record.attempt]
     for earlier in events:
         for step, summary in _summaries(earlier, record):
-            _add(writer, earlier, step, summary)
+            _add(file.writer, earlier, step, summary)
+    file.num_epochs = len(record.epochs)
     if record.status == "running":
-        writer.flush()
+        file.writer.flush()
         return
     for step, summary in (*_figures(journal, record), (0, _session_end(record))):
-        _add(writer, event, step, summary)
-    _writers.pop(record.attempt).close()
+        _add(file.writer, event, step, summary)
+    _files.pop(record.attempt).writer.close()
+
+
+def _as_recorded(events: Iterable[bb.Event]) -> list[bb.Event]:
+    """Return the events without the epochs that later ones replaced, as in the record."""
+    kept: list[bb.Event] = []
+    for event in events:
+        if event.event == "epoch_finished":
+            number = event.epoch.epoch
+            kept = [each for each in kept if each.event != "epoch_finished" or each.epoch.epoch < number]
+        kept.append(event)
+    return kept
+
+
+def _begin(attempt: str, folder: Path) -> None:
+    """Begin the event file of a trial, in place of those that it has."""
+    before = _files.pop(attempt, None)
+    if before is not None:
+        before.writer.close()
+    _files[attempt] = _EventFile(_fresh_writer(folder))
 
 
 def _fresh_writer(folder: Path) -> Any:

@@ -37,7 +37,7 @@ def board(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def listeners(notes: list[str] | None = None) -> Listeners:
     """Return what a process has that was just started, with nothing open from another."""
     registry = Registry.load(only=[ORIGIN])
-    sys.modules["benchbench_plugins.tensorboard"].__dict__["_writers"].clear()
+    sys.modules["benchbench_plugins.tensorboard"].__dict__["_files"].clear()
     return Listeners(registry.listeners, on_trouble=[].append if notes is None else notes.append)
 
 
@@ -106,6 +106,22 @@ def test_a_resumed_trial_has_every_step_once(
     assert [step for step, _ in points(found, "val_loss")] == [1, 2, 3]
     ended = found.summary_metadata[metadata.SESSION_END_INFO_TAG].plugin_data.content
     assert metadata.parse_session_end_info_plugin_data(ended).status == 1
+
+
+@pytest.mark.parametrize("in_one_call", [True, False])
+def test_epochs_that_were_trained_again_with_other_numbers_are_those_of_the_record(
+    board: Path, *, in_one_call: bool
+) -> None:
+    ours = listeners()
+    tell(ours, journals.started(), *EPOCHS)
+    if not in_one_call:
+        tell(ours, journals.failed(status="killed"))
+        ours = listeners()
+    again = [journals.epoch(number, val_loss=number) for number in (2, 3)]
+    tell(ours, resumed(1), again[0])
+    assert points(read(board), "val_loss") == [(1, 2.2), (2, 2)]
+    tell(ours, again[1], journals.finished())
+    assert points(read(board), "val_loss") == [(1, 2.2), (2, 2), (3, 3)]
 
 
 def resumed(num_epochs: int) -> Event:
