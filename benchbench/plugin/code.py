@@ -1,4 +1,4 @@
-"""The source files behind a plugin: its own, and those of its package that it imports.
+"""The source files behind a plugin: its own, those of its package that it imports, and those of what it inherits from.
 
 They tell whether a plugin has changed since it decoded a dataset or trained a trial. Imports are found by reading the
 files, since an import inside a function has not happened yet when the plugin is loaded.
@@ -36,12 +36,27 @@ def source_digest(cls: type, offered_by: ModuleType | None = None) -> str:
 def source_files(cls: type, offered_by: ModuleType | None = None) -> tuple[Path, ...]:
     """Return the file of a class and the modules of its package that it imports, directly or through others.
 
-    For a plugin file, the modules beside it count as its package. If a function made the class, the module that offers
-    it, with its imports, counts too: it may have called the function.
+    For a plugin file, the modules beside it count as its package. Plugins of other packages that it inherits from count
+    with their imports. If a function made the class, the module that offers it, with its imports, counts too: it may
+    have called the function.
     """
     is_made = getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is not cls
-    makers: list[type | ModuleType] = [cls, offered_by] if is_made and offered_by is not None else [cls]
+    makers: list[type | ModuleType] = [cls, *_bases_elsewhere(cls)]
+    if is_made and offered_by is not None:
+        makers.append(offered_by)
     return tuple(sorted({path for maker in makers for path in _files_behind(maker)}))
+
+
+def _bases_elsewhere(cls: type) -> list[type]:
+    """Return the plugins of other packages that a class inherits from: those of its own are among its imports."""
+    from benchbench.plugin.base import Plugin  # here, since the catalog is read without pydantic
+
+    passed_over = {"benchbench", _top(cls)}  # a trial's record and the key of decoded images have our own code anyway
+    return [base for base in cls.__mro__ if issubclass(base, Plugin) and _top(base) not in passed_over]
+
+
+def _top(cls: type) -> str:
+    return cls.__module__.partition(".")[0]
 
 
 def _files_behind(maker: type | ModuleType) -> tuple[Path, ...]:

@@ -146,6 +146,41 @@ def test_the_module_that_offers_a_class_of_another_one_does_not_count(package: P
     assert parted().source_digest("model", "parted") == before
 
 
+INHERITING = """
+import benchbench as bb
+from {module} import {base}
+
+class Parted({base}, name="parted"):
+    pass
+
+@bb.hookimpl
+def benchbench_{kind}s():
+    return [Parted]
+"""
+INHERITED = "import benchbench as bb\nfrom .sizes import WIDTH\nclass Base(bb.Model):\n    def build(self, data): ...\n"
+
+
+def test_a_plugin_of_another_package_that_is_inherited_from_counts_with_its_imports(
+    package: Path, tmp_path: Path
+) -> None:
+    friends = write(tmp_path / "friends", __init__="", nets=INHERITED, sizes="WIDTH = 3\n", unrelated="")
+    write(package, plugin=INHERITING.format(module="friends.nets", base="Base", kind="model"))
+    before = parted().source_digest("model", "parted")
+    write(friends, unrelated="# changed")
+    assert parted().source_digest("model", "parted") == before
+    write(friends, sizes="WIDTH = 4\n")
+    assert parted().source_digest("model", "parted") != before
+
+
+def test_a_shipped_plugin_counts_for_those_that_inherit_from_it(tmp_path: Path) -> None:
+    text = INHERITING.format(module="benchbench_plugins.imagefolder", base="ImageFolder", kind="dataset")
+    mine = write(tmp_path, mine=text) / "mine.py"
+    registry = Registry.load([mine], only={"benchbench:imagefolder", str(mine)})
+    assert names(source_files(registry.get("dataset", "parted"))) == {"mine.py", "imagefolder.py"}
+    # What it inherits from is benchbench's own.
+    assert names(source_files(registry.get("dataset", "imagefolder"))) == {"imagefolder.py"}
+
+
 def test_a_class_made_without_a_file_has_no_sources() -> None:
     bare = type("Bare", (Registry.load([PLUGINS / "tiny.py"]).get("model", "tiny"),), {"__module__": "nowhere"})
     assert source_files(bare) == ()
