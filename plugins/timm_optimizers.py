@@ -26,7 +26,10 @@ class TimmOptimizer(bb.Optimizer, name="timm"):
     algorithm: str = bb.param("lamb", "name in timm.optim.list_optimizers()")
     lr: float = bb.param(0.001, "learning rate", gt=0)
     weight_decay: float = bb.param(0.0, "weight decay, in the algorithm's own way", ge=0)
-    decay: Literal["all", "matrices"] = bb.param("matrices", "what decays; matrices: all but biases and normalisation")
+    decay: Literal["all", "matrices"] = bb.param(
+        "matrices",
+        "what decays; matrices: all but biases, normalisation and what the network's no_weight_decay() lists",
+    )
     options: bb.Options = bb.param(
         bb.Options(), "more arguments of timm.optim.create_optimizer_v2, such as layer_decay"
     )
