@@ -1,7 +1,7 @@
 """The training loop: tensors, a module, an optimizer. It knows no plugins, no files and no MLflow.
 
-Inside the loop over batches nothing is logged, printed, looked up or synchronised: losses and numbers of correct
-images are summed on the device and read once at the end.
+Inside the loop over batches nothing is logged, printed, looked up or synchronised, unless an augmentation does so:
+losses and numbers of correct images are summed on the device and read once at the end.
 """
 
 from __future__ import annotations
