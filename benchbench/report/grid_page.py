@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,14 +66,27 @@ def grid_page(
 
 
 def trials_table(records: Sequence[Record]) -> str:
-    """Return a row for each trial, the best by validation first, in the form of MLflow's tables: JSON, split."""
+    """Return a row for each trial, the best by validation first, in the form of MLflow's tables: JSON, split.
+
+    Parameters are as in the specs, and results have six significant digits.
+    """
     keys = [key for key in varying([record.spec for record in records]) if key != "seed"]
     ordered = sorted(records, key=lambda record: record.rank, reverse=True)
+    columns = [*keys, "seed", *_RESULTS, "run_id"]
     # Columns that no trial has, of a grid without results, are empty.
-    frame = to_frame(ordered).reindex(columns=[*keys, "seed", *_RESULTS, "run_id"])
+    rows = to_frame(ordered).reindex(columns=columns).itertuples(index=False, name=None)
+    data = [[_plain(value, name) for value, name in zip(row, columns, strict=True)] for row in rows]
     # MLflow's page leaves cells empty whose column has a dot in its name.
-    frame = frame.rename(columns=lambda name: name.replace(".", " "))
-    return str(frame.to_json(orient="split", index=False, double_precision=6))
+    return json.dumps({"columns": [name.replace(".", " ") for name in columns], "data": data})
+
+
+def _plain(value: object, column: str) -> object:
+    """Return a value of the table as JSON has it, which knows no NaN."""
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return None
+    return float(f"{value:.6g}") if column in _RESULTS else value
 
 
 def _lines(

@@ -122,6 +122,16 @@ def test_the_table_has_a_row_for_each_trial_best_first() -> None:
     ]
 
 
+def test_the_table_has_small_parameters_as_they_are_in_the_spec() -> None:
+    records = [record for lr in (1e-7, 3e-17) for record in made_records.configuration(lr, [1 / 3])]
+    table = json.loads(trials_table(records))
+    rates, accuracies = (
+        [row[table["columns"].index(name)] for row in table["data"]] for name in ("optimizer lr", "test_accuracy")
+    )
+    assert rates == [1e-7, 3e-17]
+    assert accuracies == [0.333333] * 2
+
+
 def test_a_description_that_mlflow_would_not_take_loses_lines_and_says_how_many(grid: GridFile) -> None:
     many = [record for place in range(150) for record in made_records.configuration(1 + place, [0.5, 0.6])]
     asked = replace(grid, question=grid.question.model_copy(update={"baseline": {}}))
