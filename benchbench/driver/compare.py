@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_populations, compare_predictions
@@ -185,7 +186,7 @@ def compare_models(
 ) -> ModelComparison:
     """Return how two trained models differ on the same test images, by their stored predictions.
 
-    The models are named by the beginning of their MLflow run ids.
+    The models are named by the beginning of their MLflow run ids, here or where they were imported from.
     """
     from benchbench.tracking.stored_records import load_predictions
 
@@ -220,13 +221,17 @@ def _run_id(record: Record) -> str:
     return record.mlflow.run_id if record.mlflow else ""
 
 
+def _run_ids(record: Record) -> tuple[str, ...]:
+    return record.mlflow.ids if record.mlflow else ()
+
+
 def _find_run(records: Sequence[Record], run_id: str) -> Record:
-    matching = [record for record in records if run_id and _run_id(record).startswith(run_id)]
+    matching = [record for record in records if run_id and any(each.startswith(run_id) for each in _run_ids(record))]
     if len(matching) == 1:
         return matching[0]
     if matching:
         raise SpecError(f"{run_id!r} is the beginning of {len(matching)} runs", hint="give more digits")
-    near = closest(run_id, map(_run_id, records))
+    near = closest(run_id, chain.from_iterable(map(_run_ids, records)))
     raise SpecError(
         f"no run of this experiment is {run_id!r}", hint=near or "see `bench runs list`, or all runs in mlflow ui"
     )

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import ValidationError, with_config
+from pydantic import Field, ValidationError, with_config
 
 from benchbench.config.spec import Spec
 from benchbench.config.validation import describe_errors
@@ -51,11 +51,17 @@ class OtherFormatError(RecordError):
 
 @dataclass(frozen=True)
 class MlflowRun:
-    """Where a trial stands in MLflow."""
+    """Where a trial stands in MLflow; ``origin_id`` is the id of its run where it was made, if it was imported."""
 
     tracking_uri: str
     experiment_id: str
     run_id: str
+    origin_id: Annotated[str, Field(exclude=True)] = ""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids that the run goes by."""
+        return tuple(filter(None, (self.run_id, self.origin_id)))
 
 
 @with_config(ser_json_inf_nan="strings")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from benchbench.records.record import Record
+    from benchbench.records.record import MlflowRun, Record
     from benchbench.report.class_accuracy import ClassTable
     from benchbench.report.subject import Subject
 
@@ -124,8 +124,14 @@ def _trial(record: Record, number: int, subject: Subject, *, is_best: bool) -> t
         SortableCell(f"{len(record.epochs)} of {record.spec.epochs}", len(record.epochs)),
         _seconds([record.times.train] if record.times else []),
         _seconds([seconds] if (seconds := values.get("seconds_per_epoch")) is not None else []),
-        SortableCell(record.mlflow.run_id[:8], link=page_of(record.mlflow)) if record.mlflow else SortableCell(""),
+        _run(record.mlflow) if record.mlflow else SortableCell(""),
     )
+
+
+def _run(run: MlflowRun) -> SortableCell:
+    """Return the id of a run, as a link if a server has it; without one, that from where an imported run was made."""
+    page = page_of(run)
+    return SortableCell((run.run_id if page else run.origin_id or run.run_id)[:8], link=page)
 
 
 def _status(record: Record) -> str:

@@ -67,7 +67,7 @@ def _find_run(store: ReadableStore, name: str, experiment: str) -> Run:
         if run_data.ATTEMPT_TAG in run.data.tags
     ]
     matching = [run for run in runs if run.info.run_name == name] or [
-        run for run in runs if run.info.run_id.startswith(name)
+        run for run in runs if any(run_id.startswith(name) for run_id in _ids(run))
     ]
     if len(matching) == 1:
         return matching[0]
@@ -79,6 +79,11 @@ def _find_run(store: ReadableStore, name: str, experiment: str) -> Run:
         f"no run of experiment {experiment!r} is {name!r}",
         hint=near or "see `bench runs list`, or all runs in mlflow ui",
     )
+
+
+def _ids(run: Run) -> tuple[str, ...]:
+    """Return the id of a run, and the one that it had where it was made if it was imported."""
+    return tuple(filter(None, (run.info.run_id, run.data.tags.get(run_data.ORIGIN_TAG))))
 
 
 def _fetch(store: ReadableStore, run: Run, folder: Path) -> Path:

@@ -100,7 +100,8 @@ def read_run(store: Store, run_id: str) -> Record | None:
 
 def record_of(store: ReadableStore, run: Run) -> Record | None:
     """Return the record of a run, or None if it kept none and its journal is not here."""
-    address = MlflowRun(store.tracking_uri, run.info.experiment_id, run.info.run_id)
+    origin_id = run.data.tags.get(run_data.ORIGIN_TAG, "")
+    address = MlflowRun(store.tracking_uri, run.info.experiment_id, run.info.run_id, origin_id)
     text = artifact_text(store, run, file_names.RECORD)
     kept = None if text is None else _parse(text, run)
     # The file may be that of an earlier end of the trial, after which it was resumed.

@@ -13,9 +13,11 @@ from support.made_records import events, spec
 from support.stores import Filler
 from typer.testing import CliRunner
 
-from benchbench import export_results
+from benchbench import export_results, import_results, load_records
 from benchbench.cli.main import make_app
+from benchbench.errors import SpecError
 from benchbench.tracking import Store
+from benchbench.tracking.run_models import fetch_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +61,33 @@ def test_a_report_is_made_of_a_results_file(exported: Path, workdir: Path) -> No
     assert made.exit_code == 0, made.output
     assert [path.name for path in workdir.iterdir()] == ["report.html"]
     assert "optimizer.lr=0.005 is 10.0 points more accurate" in (workdir / "report.html").read_text(encoding="utf-8")
+
+
+def test_runs_of_a_results_file_go_by_the_ids_that_they_had_where_they_were_made(exported: Path, workdir: Path) -> None:
+    with contextlib.chdir(exported):
+        ids = [record.mlflow.run_id for record in load_records("rates") if record.mlflow]
+        expected = bench("compare", "rates", "--models", ids[0], ids[1][:12])
+    compared = bench("compare", exported / "results.bench", "--models", ids[0], ids[1][:12])
+    assert compared.exit_code == 0, compared.output
+    assert compared.stdout == expected.stdout
+    bench("report", exported / "results.bench", "-o", "report.html", *QUESTION)
+    text = (workdir / "report.html").read_text(encoding="utf-8")
+    assert all(f">{run_id[:8]}<" in text for run_id in ids)
+
+
+def test_the_model_of_an_imported_run_goes_by_the_id_that_the_report_shows(
+    exported: Path, empty_database: Path, workdir: Path
+) -> None:
+    with contextlib.chdir(exported):
+        run = load_records("rates")[0].mlflow
+    assert run is not None
+    shutil.copy(empty_database, "mlflow.db")
+    import_results(exported / "results.bench")
+    (imported,) = (record for record in load_records("rates") if run.run_id in (record.mlflow or run).ids)
+    assert imported.mlflow is not None
+    assert json.loads(imported.to_json())["mlflow"].keys() == {"tracking_uri", "experiment_id", "run_id"}
+    with pytest.raises(SpecError, match="came with a results file"):
+        fetch_model(run.run_id[:12], "rates", workdir, trust=False)
 
 
 def test_only_the_runs_that_are_named_are_exported(exported: Path, workdir: Path) -> None:
