@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from benchbench.compare.intervals import SAME
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchbench.compare.cells import Cell
     from benchbench.compare.comparison import Comparison
     from benchbench.compare.contrasts import Contrast
@@ -39,24 +44,45 @@ def percent(fraction: float) -> str:
     return f"{PERCENT * fraction:.6g} %"
 
 
-def number(value: float, metric: Metric, *, beside: float | None = None) -> str:
-    """Return one value, in the unit of :func:`unit`, with as many decimals as the value ``beside`` it."""
-    if metric.unit == "fraction":
-        return f"{PERCENT * value:.1f}"
-    if metric.unit == "nats":
-        return f"{value:.3f}"
-    if metric.unit == "epochs":
-        return f"{value:.1f}"
-    if metric.unit in ("seconds", "images/s"):
-        size = abs(value if beside is None else beside)
-        digits = 0 if size >= _LARGE else 1 if size >= _MIDDLE else 2
-        return f"{value:,.{digits}f}"
-    return f"{value:.4g}"
+def number(value: float, metric: Metric, *, beside: float | None = None, spread: float = 0.0) -> str:
+    """Return one value, in the unit of :func:`unit`, with as many decimals as the value ``beside`` it.
+
+    ``spread`` is the deviation or half the interval of the values: a small one takes more decimals.
+    """
+    if not metric.unit:
+        return f"{value:.4g}"
+    factor = PERCENT if metric.unit == "fraction" else 1
+    size = factor * abs(value if beside is None else beside)
+    digits = decimals(_usual_decimals(metric, size), size, factor * spread)
+    return f"{factor * value:{',' if metric.is_ratio else ''}.{digits}f}"
+
+
+def decimals(usual: int, size: float, spread: float = 0.0) -> int:
+    """Return the usual decimals, or more: two digits of ``size``, and of a ``spread`` that would be printed as 0."""
+    return max(usual, _for_two_digits(size), 0 if round(spread, usual) else _for_two_digits(spread))
+
+
+def _for_two_digits(size: float) -> int:
+    """Return how many decimals show two digits; 0 for what is 0 but for rounding."""
+    return max(0, 1 - math.floor(math.log10(size))) if SAME < size < math.inf else 0
+
+
+def _usual_decimals(metric: Metric, size: float) -> int:
+    if metric.is_ratio:
+        return 0 if size >= _LARGE else 1 if size >= _MIDDLE else 2
+    return 3 if metric.unit == "nats" else 1
 
 
 def interval(ends: Interval | None, metric: Metric) -> str:
     """Return ``52.1 .. 55.0``, or an empty text."""
-    return f"{number(ends.low, metric, beside=ends.high)} .. {number(ends.high, metric)}" if ends else ""
+    if ends is None:
+        return ""
+    low, high = (number(end, metric, beside=ends.high, spread=_half(ends)) for end in (ends.low, ends.high))
+    return f"{low} .. {high}"
+
+
+def _half(ends: Interval) -> float:
+    return (ends.high - ends.low) / 2
 
 
 def mean(summary: Summary, metric: Metric) -> str:
@@ -82,8 +108,9 @@ def value_and_count(cell: Cell, metric: Metric) -> tuple[str, str]:
 def _mean_and_count(summary: Summary, metric: Metric) -> tuple[str, str]:
     if summary.mean is None:
         return "", f"(n={summary.n})"
-    spread = f" ± {number(summary.std, metric, beside=summary.mean)}" if summary.std is not None else ""
-    return f"{number(summary.mean, metric)}{spread}", f"(n={summary.n})"
+    printed = [value for value in (summary.mean, summary.std) if value is not None]
+    texts = (number(value, metric, beside=summary.mean, spread=summary.std or 0.0) for value in printed)
+    return " ± ".join(texts), f"(n={summary.n})"
 
 
 def difference(contrast: Contrast | None, metric: Metric) -> str:
@@ -93,9 +120,9 @@ def difference(contrast: Contrast | None, metric: Metric) -> str:
 
 def change(estimate: float, ends: Interval | None, metric: Metric) -> str:
     """Return an estimate with its interval, if there is one."""
-    if ends is None:
-        return _change(estimate, metric)
-    return f"{_change(estimate, metric)} [{_change(ends.low, metric)}, {_change(ends.high, metric)}]"
+    printed = (estimate, ends.low, ends.high) if ends else (estimate,)
+    text, *texts_of_ends = _changes(printed, metric, spread=_half(ends) if ends else abs(estimate))
+    return f"{text} [{', '.join(texts_of_ends)}]" if ends else text
 
 
 def size(value: float, metric: Metric) -> str:
@@ -167,11 +194,12 @@ def judgement(row: PublishedRow) -> str:
     return f"{row.judgement}: {row.why}" if row.why else row.judgement
 
 
-def _change(change: float, metric: Metric) -> str:
-    if metric.is_ratio:
-        return f"{change:.3f}"
-    if metric.unit == "fraction":
-        return f"{PERCENT * change:+.2f}"
-    if metric.unit == "nats":
-        return f"{change:+.3f}"
-    return f"{change:+.1f}" if metric.unit == "epochs" else f"{change:+.3g}"
+def _changes(values: Sequence[float], metric: Metric, *, spread: float) -> list[str]:
+    """Return differences or ratios; if one would be printed as 0, with two digits of the ``spread``."""
+    if not metric.unit:
+        return [f"{value:+.3g}" for value in values]
+    factor = PERCENT if metric.unit == "fraction" else 1
+    usual = {"fraction": 2, "epochs": 1}.get(metric.unit, 3)
+    is_small = any(abs(value) > SAME and not round(factor * value, usual) for value in values)
+    digits = max(usual, _for_two_digits(factor * spread)) if is_small else usual
+    return [f"{factor * value:{'' if metric.is_ratio else '+'}.{digits}f}" for value in values]

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from benchbench.compare import formatting
 from benchbench.compare.intervals import summarise
 from benchbench.compare.metric_values import values_of
 from benchbench.config.defaults import CONFIDENCE
@@ -165,8 +166,9 @@ def _seconds(values: Sequence[float], *, spread: bool = False) -> SortableCell:
     summary = summarise(values, confidence=CONFIDENCE)
     if summary.mean is None:
         return SortableCell("")
-    after = f" ± {summary.std:.2f}" if spread and summary.std is not None else ""
-    return SortableCell(f"{summary.mean:.2f}{after}", _order(summary.mean))
+    printed = [summary.mean, *([summary.std] if spread and summary.std is not None else [])]
+    digits = formatting.decimals(2, *printed)
+    return SortableCell(" ± ".join(f"{value:.{digits}f}" for value in printed), _order(summary.mean))
 
 
 def _order(value: float) -> float | None:

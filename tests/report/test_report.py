@@ -338,6 +338,19 @@ def test_trials_on_images_that_changed_are_rows_of_their_own_everywhere(tmp_path
     assert len(set(map(told.trial_name, told.records))) == 4
 
 
+def test_short_times_are_not_printed_as_0(tmp_path: Path) -> None:
+    quick = [
+        replace(record, epochs=tuple(replace(epoch, train_seconds=seconds) for epoch in record.epochs))
+        for record, seconds in ((made(spec(0), seconds=0.012), 0.0040), (made(spec(1), seconds=0.018), 0.0046))
+    ]
+    told = subject(quick, tmp_path)
+    assert report_tables.time_table(told).rows[0][-1].text == "0.00430 ± 0.00042"
+    assert [row[-2].text for row in report_tables.trial_table(told).rows] == ["0.0040", "0.0046"]
+    assert [row[-3].text for row in report_tables.trial_table(told).rows] == ["0.012", "0.018"]
+    slow = subject([made(spec(0))], tmp_path)
+    assert report_tables.trial_table(slow).rows[0][-3].text == "4.50"
+
+
 def test_times_of_several_machines_are_pointed_out_though_nobody_asked_for_times(tmp_path: Path) -> None:
     fast = replace(journals.MACHINE, device="cuda", device_name="A GPU")
     records = [replace(made(spec(seed)), machine=fast if seed else journals.MACHINE) for seed in range(2)]
