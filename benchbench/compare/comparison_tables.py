@@ -26,6 +26,8 @@ _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {"±": r"$\pm$", "<": "$<$", ">": "$>$"}
+    # After a \midrule or a \\, a bracket would begin its optional argument, even on the next line.
+    | {"[": "{[}", "]": "{]}"}
 )
 
 

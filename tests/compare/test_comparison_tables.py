@@ -1,0 +1,19 @@
+"""Comparisons as tables in the languages of documents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from support.made_records import made, spec
+
+from benchbench.compare import compare_records
+from benchbench.compare.comparison_tables import metric_tables, to_latex
+
+
+def test_no_row_of_a_latex_table_begins_with_an_optional_argument() -> None:
+    optimizers = [replace(spec().optimizer, params={"lr": 0.1, "betas": [0.9, beta]}) for beta in (0.99, 0.999)]
+    records = [made(replace(spec(seed), optimizer=optimizer)) for optimizer in optimizers for seed in (0, 1)]
+    (table,) = metric_tables(compare_records(records))
+    latex = to_latex(table)
+    assert "{[}0.9, 0.99{]}" in latex
+    assert not any(line.startswith("[") for line in latex.splitlines())
