@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
 
-    from benchbench.compare import Comparison, DatasetComparison
+    from benchbench.compare import Comparison, DatasetComparison, PublishedRow
     from benchbench.compare.groups import ComparedGroup
     from benchbench.config.compare_section import Question
     from benchbench.driver.study import QuestionOptions
@@ -111,11 +111,7 @@ def write_study_report(
     """
     study, question, records = inquiry.study, inquiry.question, inquiry.records
     groups = compare_study_groups(inquiry, note, population=population)
-    published = (
-        against_published(records, study.expected, confidence=question.confidence, targets=question.targets)
-        if study.expected
-        else ()
-    )
+    published = _published(inquiry, note)
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         trials = tuple(gather(one_per_trial(records), Path(folder)))
         subject = Subject(
@@ -146,6 +142,19 @@ def _overall_comparison(records: Sequence[Record], groups: Sequence[ComparedGrou
     if by and "dataset" not in by and len({record.spec.dataset.name for record in records}) > 1:
         by = (*by, "dataset")
     return compare_records(records, question.model_copy(update={"baseline": {}, "by": by}))
+
+
+def _published(inquiry: Inquiry, note: Callable[[str], None]) -> tuple[PublishedRow, ...]:
+    """Return our results beside the published ones of the file; ``note`` is told why if they cannot be compared."""
+    study, question = inquiry.study, inquiry.question
+    if not study.expected:
+        return ()
+    targets = question.targets | study.question.targets  # the rows of a file may name its own
+    try:
+        return against_published(inquiry.records, study.expected, confidence=question.confidence, targets=targets)
+    except SpecError as error:
+        note(f"not compared with published numbers: {error.message}")
+        return ()
 
 
 def _over_datasets(

@@ -117,6 +117,32 @@ def test_a_grid_file_gives_the_report_its_question_and_published_numbers(store: 
     assert store.parent
 
 
+def test_published_numbers_whose_trials_have_not_run_are_no_obstacle(store: Filled, tmp_path: Path) -> None:
+    grid, path = store.folder / "rates.toml", tmp_path / "report.html"
+    later = GRID.replace("[0.001, 0.005]", "[0.001, 0.005, 0.02]").replace(
+        '"optimizer.lr" = 0.005', '"optimizer.lr" = 0.02'
+    )
+    grid.write_text(later, encoding="utf-8")
+    result = bench("bench", "--grid", grid, "-o", path, "--no-log")
+    assert result.exit_code == 0, result.output
+    assert "not compared with published numbers: [[expected]] matches no trial: optimizer.lr=0.02" in result.stderr
+    assert path.exists()
+
+
+def test_published_numbers_may_be_about_a_target_of_their_file_whatever_the_options_ask(
+    store: Filled, tmp_path: Path
+) -> None:
+    grid, path = store.folder / "rates.toml", tmp_path / "report.html"
+    asked = GRID.replace("[compare]", "[compare]\ntargets = { val_accuracy = 0.5 }")
+    head, metric, row = asked.rpartition('"test_accuracy"\nvalue = 0.60')
+    assert metric
+    grid.write_text(f'{head}"epochs_to_val_accuracy=0.5"\nvalue = 2.0{row}', encoding="utf-8")
+    result = bench("bench", "--grid", grid, "--target", "val_loss=1", "-o", path, "--no-log")
+    assert result.exit_code == 0, result.output
+    text = path.read_text(encoding="utf-8")
+    assert "<td>epochs_to_val_accuracy=0.5</td>" in text
+
+
 @pytest.mark.usefixtures("store")
 def test_an_experiment_without_a_grid_keeps_no_report(tmp_path: Path) -> None:
     result = bench("alone", "-o", tmp_path / "report.html", "--json")
