@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.config.differences import value_text
 from benchbench.config.kinds import KINDS
+from benchbench.data.locations import data_folder
 from benchbench.records import file_names
 from benchbench.report.damaged_files import damage_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from benchbench.records.record import Record
 
@@ -56,9 +57,19 @@ def run_command(record: Record, artifacts: Path) -> str:
         words += ["--select", spec.select]
     if spec.ema_decay is not None:
         words += ["--ema-decay", str(spec.ema_decay)]
+    if folder := images_folder(record):
+        words += ["--data", folder]
     for path in kept.get("plugins", []):
         words += ["--plugins", path]
     return shlex.join(words)
+
+
+def images_folder(record: Record) -> str:
+    """Return the file or folder of a trial's images; an empty text for downloads, and for what is not known."""
+    path, downloads = Path(record.data.source), data_folder().parts[-2:]
+    # Those of other users and machines are called the same.
+    is_download = any(folder.parts[-2:] == downloads for folder in path.parents)
+    return str(path) if path.is_absolute() and not is_download else ""
 
 
 def plugin_files(artifacts: Path) -> list[str]:

@@ -117,6 +117,7 @@ class _Content:
     times: SortableTable
     charts: dict[str, Chart]
     grid_command: str
+    is_imported: bool
     best: _BestTrial | None
     each_trial: _EachTrial
 
@@ -140,6 +141,7 @@ def _content(subject: Subject) -> _Content:
         times=report_tables.time_table(subject),
         charts=_charts(subject, table) | intervals,
         grid_command=_grid_command(subject),
+        is_imported=any(record.mlflow and record.mlflow.origin_id for record in subject.records),
         best=_best_trial(subject),
         each_trial=_each_trial(subject),
     )
@@ -189,8 +191,10 @@ def _best_trial(subject: Subject) -> _BestTrial | None:
 
 
 def _grid_command(subject: Subject) -> str:
+    folders = {record.spec.dataset.name: facts.images_folder(record) for record in subject.records}
+    options = [word for name, folder in folders.items() if folder for word in ("--data", f"{name}={folder}")]
     paths = [path for trial in subject.trials for path in facts.plugin_files(trial.artifacts)]
-    options = [word for path in dict.fromkeys(paths) for word in ("--plugins", path)]
+    options += [word for path in dict.fromkeys(paths) for word in ("--plugins", path)]
     is_default = subject.experiment == DEFAULT_EXPERIMENT
     experiment = [] if is_default else ["--experiment", subject.experiment]
     return shlex.join(["bench", "grid", subject.grid_file, *experiment, *options])

@@ -294,6 +294,36 @@ def test_the_command_that_repeats_a_trial_has_every_parameter_and_its_plugin_fil
     assert command.endswith("--epochs 3 --batch-size 12 --seed 3 --precision fp32 --plugins '/plug ins/mine.py'")
 
 
+@pytest.mark.parametrize(
+    ("source", "option"),
+    [
+        ("/home/ann/my photos", "--data '/home/ann/my photos'"),
+        ("/root/.cache/benchbench/data/squares.zip", ""),
+        ("/root/.cache/benchbench/data/cifar/images", ""),
+        ("benchbench_plugins.digits", ""),
+        ("my photos", ""),
+    ],
+)
+def test_the_commands_name_images_that_were_not_downloaded(
+    source: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "benchbench"))
+    record = made(spec(0))
+    record = replace(record, data=replace(record.data, source=source))
+    assert facts.run_command(record, tmp_path).partition(" --precision fp32")[2].strip() == option
+    of_grid = page._grid_command(subject([record], tmp_path, grid_file="rates.toml"))
+    assert of_grid.partition("rates.toml")[2].strip() == option.replace("/home", "squares=/home")
+
+
+def test_the_commands_of_imported_trials_are_said_to_lack_paths(tmp_path: Path) -> None:
+    record = made(spec(0))
+    origins = {"a" * 32: True, "": False}
+    for origin_id, is_imported in origins.items():
+        of_run = replace(record, mlflow=MlflowRun("sqlite:///mlflow.db", "1", "b" * 32, origin_id))
+        text = page.render(subject([of_run], tmp_path))
+        assert ("Imported trials do not have the paths of their files" in text) == is_imported
+
+
 def test_a_report_that_cannot_be_made_leaves_the_old_one(two_rates: Subject, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text("old", encoding="utf-8")
