@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 PACKAGES = ("benchbench", "torch", "torchvision", "timm", "mlflow", "numpy")
 
@@ -32,6 +32,11 @@ class Machine:
     num_threads: int
     versions: dict[str, str]
     git_commit: str | None
+
+
+def one_after_another(facts: Iterable[object]) -> str:
+    """Return a fact of the machines of a trial: ``cpu``, or ``cpu, then cuda`` if it was resumed elsewhere."""
+    return ", then ".join(dict.fromkeys(map(str, facts)))
 
 
 def describe(

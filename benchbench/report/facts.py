@@ -12,6 +12,7 @@ from benchbench.config.differences import value_text
 from benchbench.config.kinds import KINDS
 from benchbench.data.locations import data_folder
 from benchbench.records import file_names
+from benchbench.records.machine import one_after_another
 from benchbench.report.damaged_files import damage_named
 
 if TYPE_CHECKING:
@@ -98,12 +99,16 @@ def _facts(record: Record, artifacts: Path) -> Iterator[tuple[str, str]]:
     yield "images from", record.data.source
     yield "parameters of the network", f"{record.num_parameters:,}"
     for name in _MACHINE:
-        yield name.replace("_", " "), str(getattr(record.machine, name))
-    yield "git commit", record.machine.git_commit or "none"
-    yield from _named("version of", record.machine.versions)
+        yield name.replace("_", " "), one_after_another(getattr(machine, name) for machine in record.machines)
+    yield "git commit", one_after_another(machine.git_commit or "none" for machine in record.machines)
+    for name in dict.fromkeys(name for machine in record.machines for name in machine.versions):
+        versions = (machine.versions.get(name, "none") for machine in record.machines)
+        yield f"version of {name}", one_after_another(versions)
     yield from _named("acceleration:", record.acceleration)
     yield from _named("origin of", record.plugin_origins)
     yield from _named("source of", record.plugin_sources)
+    if record.notes:
+        yield "notes", "; ".join(record.notes)
     for package in _installed(artifacts):
         name, _, version = package.partition("==")
         yield f"installed {name}", version

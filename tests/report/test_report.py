@@ -283,6 +283,17 @@ def test_what_differs_between_trials_includes_machine_and_packages(tmp_path: Pat
     assert "installed same" not in common
 
 
+def test_what_differs_between_trials_includes_the_machine_that_one_was_resumed_on(tmp_path: Path) -> None:
+    here, moved = made(spec(0)), made(spec(0))
+    elsewhere = replace(here.machine, hostname="elsewhere", versions=here.machine.versions | {"torch": "9.9"})
+    moved = replace(moved, resumed_on=(elsewhere, here.machine), notes=("resumed with other code",))
+    known = [facts.trial_facts_of(record, tmp_path) for record in (here, moved)]
+    assert facts.differing(known) == ("hostname", "version of torch", "notes")
+    assert [each["hostname"] for each in known] == ["testhost", "testhost, then elsewhere"]
+    assert known[1]["version of torch"] == "2.14.1, then 9.9"
+    assert known[1]["notes"] == "resumed with other code"
+
+
 def test_the_command_that_repeats_a_trial_has_every_parameter_and_its_plugin_files(tmp_path: Path) -> None:
     record = made(spec(3, lr=0.25))
     (tmp_path / "spec.toml").write_text(record.spec.to_toml(plugins=("/plug ins/mine.py",)), encoding="utf-8")
