@@ -34,6 +34,8 @@ MAX_CHARACTERS = 7500
 
 MAX_BARS, PLOT_CHARACTERS = 12, 80
 
+_CODE = "```text"
+
 _RESULTS = ("status", "num_epochs", FINAL_VAL_ACCURACY, TEST_ACCURACY, TEST_LOSS, "train_seconds", "error")
 
 
@@ -134,7 +136,7 @@ def _comparison(comparison: Comparison, below: Sequence[str]) -> Iterator[str]:
 def _plot(comparison: Comparison) -> Iterator[str]:
     plot = interval_plot(comparison, comparison.metrics[0], max_rows=MAX_BARS)
     if plot:
-        yield from ("```text", *plot_lines(plot, width=PLOT_CHARACTERS), "```\n")
+        yield "\n".join((_CODE, *plot_lines(plot, width=PLOT_CHARACTERS), "```\n"))
 
 
 def _table(comparison: Comparison) -> Iterator[str]:
@@ -175,15 +177,21 @@ def _name(row: Row) -> str:
     return f"`{row.display_name}`"
 
 
-def _fitted(lines: list[str]) -> str:
-    """Return the lines, without the last rows of the table and of the verdicts if they are too many."""
-    excess = len("\n".join(lines)) - MAX_CHARACTERS
-    kept: list[str] = []
-    for line in reversed(lines):
-        if excess > 0 and line.startswith(("| `", "- `")):
-            excess -= len(line) + 1
-        else:
-            kept.insert(0, line)
-    if len(kept) < len(lines):
-        kept.append(f"{len(lines) - len(kept)} lines more than fit here are left out.\n")
+def _fitted(parts: list[str]) -> str:
+    """Return the parts as one text. If they are too long, later ones are left out, but not the first and the last.
+
+    Plots of all groups but the first go first, then rows of tables and verdicts, then the other lines.
+    """
+    plots = [number for number, part in enumerate(parts) if part.startswith(_CODE)]
+    rows = [number for number, part in enumerate(parts) if part.startswith(("| `", "- `"))]
+    in_order = dict.fromkeys((*reversed(plots[1:]), *reversed(rows), *reversed(range(1, len(parts) - 1))))
+    excess, left_out = len("\n".join(parts)) - MAX_CHARACTERS, set()
+    for number in in_order:
+        if excess > 0:
+            excess -= len(parts[number]) + 1
+            left_out.add(number)
+    kept = [part for number, part in enumerate(parts) if number not in left_out]
+    if left_out:
+        num_lines = sum(len(parts[number].splitlines()) for number in left_out)
+        kept.append(f"{num_lines} lines more than fit here are left out.\n")
     return "\n".join(kept)

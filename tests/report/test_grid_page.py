@@ -16,6 +16,7 @@ from benchbench.report.grid_page import MAX_CHARACTERS, GridPage, grid_page, tri
 from benchbench.report.trial_files import best
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from benchbench.config.grid_file import GridFile
@@ -41,9 +42,12 @@ def grid(tmp_path: Path) -> GridFile:
     return grid_file.load(tmp_path / "rates.toml")
 
 
-def page(grid: GridFile, records: list[Record], *, num_trials: int = 6) -> GridPage:
+def page(grid: GridFile, records: list[Record], *, num_trials: int = 6, headings: Sequence[str] = ("",)) -> GridPage:
+    """Return the page of records, which stand for each of several groups."""
+
     def compare() -> list[ComparedGroup]:
-        return [ComparedGroup("", tuple(records), compare_records(records, grid.question))]
+        comparison = compare_records(records, grid.question)
+        return [ComparedGroup(heading, tuple(records), comparison) for heading in headings]
 
     return grid_page(grid, TEXT, records, num_trials=num_trials, compare=compare)
 
@@ -139,3 +143,21 @@ def test_a_description_that_mlflow_would_not_take_loses_lines_and_says_how_many(
     assert len(text) < MAX_CHARACTERS + 100
     assert "lines more than fit here are left out" in text
     assert "300 trials: 300 finished" in text
+
+
+@pytest.mark.parametrize("num_groups", [6, 40])
+def test_a_description_of_many_groups_has_no_half_of_a_plot_and_still_says_where_the_rest_is(
+    grid: GridFile, num_groups: int
+) -> None:
+    many = [
+        record for rate in range(13) for record in made_records.configuration(0.1 + rate, [0.5 + rate / 100, 0.6, 0.62])
+    ]
+    asked = replace(grid, question=grid.question.model_copy(update={"baseline": {}}))
+    headings = [f"dataset=photos{number}" for number in range(num_groups)]
+    text = page(asked, many, num_trials=39 * num_groups, headings=headings).note
+    assert len(text) < MAX_CHARACTERS + 100
+    assert text.count("```text\n") == text.count("```\n") == 1
+    assert "### dataset=photos0" in text
+    assert (f"### {headings[-1]}" in text) == (num_groups == 6)
+    assert "All trials are in `trials.json`" in text
+    assert "lines more than fit here are left out" in text
