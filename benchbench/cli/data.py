@@ -34,6 +34,9 @@ Settings = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help="A dataset; see bench list datasets.", autocompletion=completing("dataset"))]
 
+_ICONS = ("ICO", "ICNS")
+"""Pillow shrinks what it writes in these formats."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
@@ -187,22 +190,35 @@ def _check_output(output: Path) -> None:
 
     from benchbench.driver.output_files import check_output
 
-    suffixes = Image.registered_extensions()
-    if suffixes.get(output.suffix.lower()) not in Image.SAVE:
+    form = Image.registered_extensions().get(output.suffix.lower())
+    if form not in Image.SAVE:
         raise SpecError(f"{output} is not the name of an image file", hint="-o sheet.png")
+    if form in _ICONS:
+        raise SpecError(f"{output} would be an icon, which is too small for a sheet", hint="-o sheet.png")
     check_output(output, example="sheet.png")
+    _encoded(Image.new("RGB", (16, 16)), output)
 
 
 def _save(sheet: Image.Image, output: Path) -> None:
     """Write an image file, whole or not at all."""
-    from PIL import Image
-
     from benchbench.driver.output_files import writing
 
-    file = BytesIO()
-    sheet.save(file, Image.registered_extensions()[output.suffix.lower()])
+    content = _encoded(sheet, output)
     with writing(output):
-        write_atomically(output, file.getvalue())
+        write_atomically(output, content)
+
+
+def _encoded(sheet: Image.Image, output: Path) -> bytes:
+    from PIL import Image
+
+    file, form = BytesIO(), Image.registered_extensions()[output.suffix.lower()]
+    try:
+        sheet.save(file, form)
+    except Exception as error:  # Pillow's encoders raise all kinds for a size or colours that their format lacks
+        raise SpecError(
+            f"{output} cannot be written as {form}: {error}", hint="-o sheet.png, or fewer --images"
+        ) from error
+    return file.getvalue()
 
 
 def _findings(name: str, loaded: LoadedDataset, *, checksum: str) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from support.image_archives import jpeg, made_images, official, ready_cut, write
 from support.paths import PLUGINS
 from typer.testing import CliRunner
 
+from benchbench.cli.data import _save
 from benchbench.cli.main import make_app
+from benchbench.errors import SpecError
 from benchbench.paths import cache_folder
 
 if TYPE_CHECKING:
@@ -300,6 +302,8 @@ def test_show_names_the_augmentation_that_is_closest_to_an_unknown_one(tmp_path:
     ("arguments", "message"),
     [
         (["-o", "sheet.txt"], "sheet.txt is not the name of an image file"),
+        (["-o", "sheet.xbm"], "sheet.xbm cannot be written as XBM: cannot write mode RGB"),
+        (["-o", "sheet.ico"], "sheet.ico would be an icon"),
         (["-o", "nowhere/sheet.png"], "there is no folder nowhere"),
         (["-o", "folder.png"], "folder.png is a folder"),
         (["-o", "x.png", "--set", "dataset.image_size=32"], "would cut the stored images of 64x64 pixels"),
@@ -315,6 +319,16 @@ def test_show_refuses_what_it_cannot_draw(workdir: Path, arguments: list[str], m
     result = bench("show", "digits", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_show_says_that_a_sheet_is_too_high_for_its_format(workdir: Path) -> None:
+    sheet = Image.new("RGB", (1, 70_000))
+    with pytest.raises(SpecError, match="cannot be written as JPEG") as caught:
+        _save(sheet, Path("sheet.jpg"))
+    assert caught.value.hint == "-o sheet.png, or fewer --images"
+    assert not list(workdir.iterdir())
+    _save(sheet, Path("sheet.png"))
+    assert [path.name for path in workdir.iterdir()] == ["sheet.png"]
 
 
 def test_verify_takes_parameters_and_leaves_no_decoded_images() -> None:
