@@ -13,6 +13,7 @@ No absolute path and no credentials are in it, but for paths that are parameters
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from contextlib import contextmanager
@@ -43,6 +44,9 @@ MAX_TEXT_BYTES = 1 << 27
 
 MAX_BYTES = 64 << 30
 """What a whole archive may unpack to."""
+
+_UNSAFE = ("\\", ":") if os.name == "nt" else ()
+"""Elsewhere, these are characters as all others."""
 
 _BLOCK_BYTES = 1 << 20
 _TEXTS = (".toml", ".yaml", ".yml", ".txt")
@@ -199,7 +203,7 @@ class Reader:
         names = [name for name in self._archive.namelist() if name.startswith(prefix) and not name.endswith("/")]
         for name in names:
             relative = PurePosixPath(name.removeprefix(prefix))
-            if relative.is_absolute() or ".." in relative.parts or "\\" in name or ":" in name:
+            if relative.is_absolute() or ".." in relative.parts or any(each in name for each in _UNSAFE):
                 raise self._damaged(f"a file of an unsafe name, {name!r}")
             target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -139,6 +139,17 @@ def test_a_name_in_the_archive_that_leads_out_of_it_is_refused(here: Store, tmp_
     assert not (tmp_path / "out.txt").exists()
 
 
+@pytest.mark.parametrize("name", ["roc 12:30.txt", r"left\right.txt"])
+def test_a_file_of_an_odd_name_travels(here: Store, tmp_path: Path, name: str) -> None:
+    run_id = runs(here)[1].info.run_id
+    here.client.log_text(run_id, "text", name)
+    export_results(tmp_path / "results.bench", artifacts="full")
+    with results_file.read(tmp_path / "results.bench") as reader:
+        unpacked = reader.unpack(run_id, "artifacts", tmp_path / "unpacked")
+    assert unpacked is not None
+    assert (unpacked / name).read_text(encoding="utf-8") == "text"
+
+
 def test_an_archive_that_unpacks_to_more_than_a_disk_is_refused(
     here: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
