@@ -160,4 +160,7 @@ def _check_files(download: Downloads, sources: tuple[Path, ...]) -> str:
     present = [file for file in download.files if file.file_name in by_name]
     for file in present:
         check_file(by_name[file.file_name], file)
-    return f"size and MD5 of {len(present)} of {len(download.files)} files are as published"
+    if not present:
+        return "none is known for files that were unpacked or packed anew"
+    checked = f"size and MD5 of {len(present)} of {len(download.files)} files are as published"
+    return checked if len(present) == len(download.files) else f"{checked}; none is known for the others"
