@@ -225,6 +225,7 @@ def test_show_draws_images_of_each_split(tmp_path: Path) -> None:
         assert image.getpixel((4, 32)) == (255, 255, 255)
 
 
+@pytest.mark.slow
 def test_show_draws_augmented_images_above_the_others(tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     result = bench("show", "digits", "-o", sheet, "--images", "10", "--augment", "flip", "--debug")

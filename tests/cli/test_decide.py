@@ -87,6 +87,7 @@ def test_a_grid_adds_seeds_where_it_must_and_goes_on_after_an_interruption(bench
     assert "worse at 4 seeds" in " ".join(compared.stdout.split())
 
 
+@pytest.mark.slow
 def test_a_grid_of_one_configuration_has_nothing_to_decide(bench: Bench) -> None:
     bench.write("grid.toml", 'model = "tiny"\ndataset = "digits"\nseeds = [0, 1]\n')
     refused = bench("grid", "grid.toml", "--decide", *TINY)

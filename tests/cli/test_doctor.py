@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from typer.testing import CliRunner
 
 from benchbench.cli.main import make_app
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_what_works_is_listed_without_a_problem(workdir: Path) -> None:
@@ -35,6 +34,7 @@ def test_a_worker_that_cannot_start_is_a_problem(workdir: Path, monkeypatch: pyt
     assert "no problems" not in done.stdout
 
 
+@pytest.mark.slow
 def test_paths_that_are_not_there_any_more_are_problems(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_DATA", str(workdir / "unmounted"))
     monkeypatch.setenv("BENCH_PLUGINS", str(workdir / "gone.py"))

@@ -63,6 +63,7 @@ def test_a_report_is_made_of_a_results_file(exported: Path, workdir: Path) -> No
     assert "optimizer.lr=0.005 is 10.0 points more accurate" in (workdir / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_runs_of_a_results_file_go_by_the_ids_that_they_had_where_they_were_made(exported: Path, workdir: Path) -> None:
     with contextlib.chdir(exported):
         ids = [record.mlflow.run_id for record in load_records("rates") if record.mlflow]

@@ -242,6 +242,7 @@ def test_debug_shows_where_an_error_was_raised(used: Bench) -> None:
     assert 'raise ValueError("this cannot be built")' in done.stderr
 
 
+@pytest.mark.slow
 def test_a_tracking_server_that_does_not_answer_is_found_before_training(used: Bench) -> None:
     done = used("run", *TINY, MLFLOW_TRACKING_URI="http://user:secret@127.0.0.1:9/")
     assert done.returncode == 2

@@ -293,6 +293,7 @@ def test_two_processes_at_once_decode_once_and_agree(root: Path) -> None:
     assert loads(root) == 2  # one of the two, and the line above
 
 
+@pytest.mark.slow
 def test_a_process_waits_for_another_as_long_as_that_decodes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_cache, "LOCK_SECONDS", 1.5)
     data_cache.load(Squares(), root)

@@ -130,6 +130,7 @@ def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path, cap
     assert capfd.readouterr() == ("", ""), "none of these prints"
 
 
+@pytest.mark.slow
 def test_a_dry_run_only_tells_which_interrupted_trials_the_call_would_leave_behind(workdir: Path) -> None:
     (workdir / "grid.toml").write_text(GRID, encoding="utf-8")
     GridState(workdir / "grid.toml").begin([journals.SPEC])

@@ -52,6 +52,7 @@ def test_a_question_without_an_answer_is_refused_before_a_grid_is_trained(
     assert hint in caught.value.hint
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("workdir")
 def test_a_name_that_a_loose_file_has_as_well_is_no_guess() -> None:
     with pytest.raises(PluginError, match="2 models are called 'alexnet'") as caught:
