@@ -12,7 +12,6 @@ import gc
 import json
 import os
 import queue
-import shutil
 import signal
 import socket
 import sys
@@ -213,8 +212,6 @@ def _ignore_signals() -> None:
 
 def _receive(channel: Channel, requests: queue.SimpleQueue[Request | None]) -> None:
     _read(channel, requests)
-    # The driver deletes its folder too, unless it was killed.
-    shutil.rmtree(Path(sys.argv[2]).parent, ignore_errors=True)
     # An idle worker has ended by now. A busy one must not go on: nobody would hear of what it does.
     time.sleep(GRACE_SECONDS)
     if os.getpgrp() == os.getpid():
