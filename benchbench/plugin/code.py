@@ -41,10 +41,11 @@ def source_files(cls: type, offered_by: ModuleType | None = None) -> tuple[Path,
     have called the function.
     """
     is_made = getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is not cls
-    makers: list[type | ModuleType] = [cls, *_bases_elsewhere(cls)]
-    if is_made and offered_by is not None:
-        makers.append(offered_by)
-    return tuple(sorted({path for maker in makers for path in _files_behind(maker)}))
+    makers: list[type | ModuleType] = [cls, *([offered_by] if is_made and offered_by is not None else [])]
+    own = sorted({path for maker in makers for path in _files_behind(maker)})
+    # After its own, since where another package lies differs between machines.
+    others = (path for base in _bases_elsewhere(cls) for path in _files_behind(base))
+    return tuple(dict.fromkeys([*own, *others]))
 
 
 def _bases_elsewhere(cls: type) -> list[type]:

@@ -165,6 +165,8 @@ def test_a_plugin_of_another_package_that_is_inherited_from_counts_with_its_impo
 ) -> None:
     friends = write(tmp_path / "friends", __init__="", nets=INHERITED, sizes="WIDTH = 3\n", unrelated="")
     write(package, plugin=INHERITING.format(module="friends.nets", base="Base", kind="model"))
+    folders = [path.parent.name for path in source_files(parted().get("model", "parted"))]
+    assert list(dict.fromkeys(folders)) == ["parted", "friends"], "in an order that no path decides"
     before = parted().source_digest("model", "parted")
     write(friends, unrelated="# changed")
     assert parted().source_digest("model", "parted") == before
