@@ -206,7 +206,9 @@ def _class_problems(cls: type[Plugin], base: type[Plugin], taken: Collection[str
 def _step_problems(cls: type[Scheduler]) -> Iterator[str]:
     """Yield what is wrong with when a scheduler is stepped, and with what."""
     metric, step_every = cls.metric, cls.step_every
-    if step_every not in ("epoch", "batch"):
+    if isinstance(step_every, property):
+        yield "its step_every must be a class attribute, not a property"
+    elif step_every not in ("epoch", "batch"):
         yield f"its step_every must be 'epoch' or 'batch', not {step_every!r}"
     if metric not in (None, *OF_AN_EPOCH):
         yield f"its metric must be one of {', '.join(OF_AN_EPOCH)}, not {metric!r}"

@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from torch.optim.lr_scheduler import ReduceLROnPlateau
-
 from benchbench.plugin.failures import failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler
+    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
     from benchbench.plugin.scheduler import Scheduler
     from benchbench.records.events import Epoch
@@ -83,18 +81,31 @@ class Schedule:
 
 def check_step(scheduler: LRScheduler, plugin: Scheduler) -> None:
     """Raise :class:`PluginError` if ``step()`` needs a metric and gets none, or gets one and takes none."""
-    signature = inspect.signature(scheduler.step)
+    signature = _signature_of_step(scheduler)
     first = next(iter(signature.parameters.values()), None)
+    if first is not None and first.name == "epoch" and first.default is first.empty:
+        problem = "its step() needs the number of the epoch, which it does not get"
+        raise failure(plugin, problem, hint="give epoch the default None")
     if plugin.metric is None:
-        is_variadic = first is not None and first.kind is first.VAR_POSITIONAL
-        # A subclass of torch's may pass on whatever it gets to a step() that needs a metric.
-        if not _can_bind(signature) or (is_variadic and isinstance(scheduler, ReduceLROnPlateau)):
+        if not _can_bind(signature):
             problem = "its step() needs a value, and its metric is None"
             raise failure(plugin, problem, hint='such as metric = "val_loss"')
     # The first argument of torch's other schedulers is the number of the epoch to go to.
     elif first is None or first.name == "epoch" or not _can_bind(signature, 0.0):
         problem = f"its metric is {plugin.metric!r}, and step() of {type(scheduler).__name__} takes no metric"
         raise failure(plugin, problem, hint="leave out metric")
+
+
+def _signature_of_step(scheduler: LRScheduler) -> inspect.Signature:
+    """Return the signature of ``step()``, or of the one that it passes its arguments on to if it takes any."""
+    steps = (vars(cls)["step"].__get__(scheduler) for cls in type(scheduler).__mro__ if "step" in vars(cls))
+    signatures = [inspect.signature(step) for step in steps]
+    return next((each for each in signatures if not _takes_any(each)), signatures[0])
+
+
+def _takes_any(signature: inspect.Signature) -> bool:
+    first = next(iter(signature.parameters.values()), None)
+    return first is not None and first.kind is first.VAR_POSITIONAL
 
 
 def _can_bind(signature: inspect.Signature, *arguments: object) -> bool:

@@ -43,6 +43,19 @@ class PassesOn(ReduceLROnPlateau):
         super().step(*arguments, **named)
 
 
+class PassesOnSteps(StepLR):
+    def step(self, *arguments: Any, **named: Any) -> None:
+        super().step(*arguments, **named)
+
+
+class Counted(LRScheduler):
+    def step(self, epoch: int) -> None:  # type: ignore[override]
+        self.last_epoch = epoch
+
+    def _initial_step(self) -> None:
+        """Do nothing, since :meth:`step` needs an epoch."""
+
+
 class MeasuresItself(ReduceLROnPlateau):
     def step(self) -> None:  # type: ignore[override]
         super().step(1.0)
@@ -56,6 +69,10 @@ def one_step(optimizer: Optimizer) -> StepLR:
     return StepLR(optimizer, 1)
 
 
+def passed_on_steps(optimizer: Optimizer) -> StepLR:
+    return PassesOnSteps(optimizer, 1)
+
+
 def optimizer() -> Optimizer:
     return torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
 
@@ -65,7 +82,7 @@ def test_schedulers_that_take_a_metric_can_have_one(make: Any) -> None:
     check_step(make(optimizer()), Measured())
 
 
-@pytest.mark.parametrize("make", [one_step, of_two, Either, MeasuresItself])
+@pytest.mark.parametrize("make", [one_step, of_two, passed_on_steps, Either, MeasuresItself])
 def test_schedulers_that_need_no_metric_can_be_without(make: Any) -> None:
     check_step(make(optimizer()), Unmeasured())
 
@@ -76,7 +93,14 @@ def test_a_scheduler_that_needs_a_metric_and_has_none_is_refused(make: Any) -> N
         check_step(make(optimizer()), Unmeasured())
 
 
-@pytest.mark.parametrize("make", [one_step, of_two, MeasuresItself])
+@pytest.mark.parametrize("make", [one_step, of_two, passed_on_steps, MeasuresItself])
 def test_a_metric_that_a_scheduler_cannot_take_is_refused(make: Any) -> None:
     with pytest.raises(PluginError, match=r"its metric is 'val_loss', and step\(\) of \w+ takes no metric"):
         check_step(make(optimizer()), Measured())
+
+
+@pytest.mark.parametrize("plugin", [Measured(), Unmeasured()])
+def test_a_step_that_needs_the_epoch_is_refused_with_the_way_out(plugin: bb.Scheduler) -> None:
+    with pytest.raises(PluginError, match="needs the number of the epoch") as caught:
+        check_step(Counted(optimizer()), plugin)
+    assert caught.value.hint == "give epoch the default None"
