@@ -149,8 +149,8 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     if as_json:
         print_json(result.to_json())
     else:
-        if result.question:
-            typer.echo(result.question)
+        if result.headline:
+            typer.echo(result.headline)
         print_timings(result.timing, result.table)
         if result.run:
             typer.echo(how_to_open(result.run))

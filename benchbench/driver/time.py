@@ -37,7 +37,7 @@ class TimingResult:
     """What was measured, how the variants compare, and the run in MLflow that keeps it, if it could be kept."""
 
     name: str
-    question: str
+    headline: str
     timing: Timing
     table: TimedTable
     run: MlflowRun | None = None

@@ -144,6 +144,7 @@ def _load_registry(plugin_files: tuple[str, ...], origins: tuple[str, ...] | Non
 
     registry = Registry.load(plugin_files, only=origins)
     # What has been imported stays, so collections, of which each trial needs some, need not look at it: 0.1 s each.
+    gc.unfreeze()  # what an earlier request needed may be garbage by now
     gc.collect()
     gc.freeze()
     return registry

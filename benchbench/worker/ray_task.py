@@ -45,7 +45,7 @@ class Board:
         return self._is_stopping
 
     def stop(self) -> None:
-        """Make every trial stop at its next beat."""
+        """Make every trial stop at its next report."""
         self._is_stopping = True
 
     def progress(self) -> dict[str, int]:
@@ -123,7 +123,7 @@ def _answer_all(worker: Worker, requests: Sequence[str], put: Callable[[Answer |
         put(None)
 
 
-def _pass_on(answers: queue.SimpleQueue[Answer | None], beat: Callable[[], None]) -> Iterator[Answer]:
+def _pass_on(answers: queue.SimpleQueue[Answer | None], report: Callable[[], None]) -> Iterator[Answer]:
     next_report = 0.0
     while True:
         with suppress(queue.Empty):
@@ -132,7 +132,7 @@ def _pass_on(answers: queue.SimpleQueue[Answer | None], beat: Callable[[], None]
                 return
             yield each
         if time.monotonic() >= next_report:
-            beat()
+            report()
             next_report = time.monotonic() + REPORT_SECONDS
 
 

@@ -46,7 +46,7 @@ DATA = bb.DataSpec(num_channels=1, image_size=4, num_classes=4)
 
 
 def message(plugin: bb.Model, *arguments: object) -> BenchError:
-    with pytest.raises(BenchError) as caught, failures_named(plugin, "in build()"):
+    with pytest.raises(BenchError) as caught, failures_named(plugin, method="build"):
         plugin.build(*arguments)
     return caught.value
 
@@ -78,13 +78,13 @@ def test_an_error_without_a_text_is_its_type() -> None:
 
 
 def test_an_error_that_a_plugin_raises_for_its_user_passes_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(SpecError) as caught, failures_named(Box(), "in load()"):
+    with pytest.raises(SpecError) as caught, failures_named(Box(), method="load"):
         Box().load(tmp_path / "here")
     assert (caught.value.message, caught.value.hint) == ("nothing in here", "look elsewhere")
 
 
 def test_an_error_that_the_caller_knows_better_passes() -> None:
-    with pytest.raises(KeyError), failures_named(Net(), "in build()", unless=lambda error: "large" in str(error)):
+    with pytest.raises(KeyError), failures_named(Net(), method="build", unless=lambda error: "large" in str(error)):
         Net(width="large").build(DATA)
 
 
