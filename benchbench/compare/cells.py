@@ -78,7 +78,8 @@ class CellMaker:
         finite = [value for value in known if math.isfinite(value)]
         summary = summarise(finite, confidence=self.confidence, scale=metric.scale)
         limit = _limit(values, row.finished, metric)
-        cell = Cell(metric.name, values, limit, summary, _median(values), None, Verdict("baseline", "baseline"))
+        median = _median(values) if metric.may_be_unreached else None
+        cell = Cell(metric.name, values, limit, summary, median, None, Verdict("baseline", "baseline"))
         return cell if row is self.baseline else self._against_baseline(cell, row, metric)
 
     def _against_baseline(self, cell: Cell, row: Configuration, metric: Metric) -> Cell:

@@ -91,7 +91,7 @@ def mean(summary: Summary, metric: Metric) -> str:
 
 
 def value(cell: Cell, metric: Metric) -> str:
-    """Return the mean of a cell, or its median if some trials have no value, with how many have one."""
+    """Return the mean of a cell, or its median if some trials did not reach a target, with how many have a value."""
     return " ".join(filter(None, value_and_count(cell, metric)))
 
 
@@ -102,7 +102,9 @@ def value_and_count(cell: Cell, metric: Metric) -> tuple[str, str]:
     count = f"({cell.num_reached} of {len(cell.values)})"
     if cell.median is not None:
         return f"median {number(cell.median, metric)}", count
-    return f"> {number(cell.median_above, metric)}" if cell.median_above is not None else "", count
+    if cell.median_above is not None:
+        return f"> {number(cell.median_above, metric)}", count
+    return "" if metric.may_be_unreached else _mean_and_count(cell.summary, metric)[0], count
 
 
 def _mean_and_count(summary: Summary, metric: Metric) -> tuple[str, str]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import formatting
 from benchbench.compare.intervals import summarise
-from benchbench.compare.metric_values import values_of
+from benchbench.compare.metric_values import values_by_attempt
 from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import value_text
 from benchbench.records.events import PHASES
 from benchbench.tracking.address import page_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -59,13 +59,14 @@ def trial_table(subject: Subject) -> SortableTable:
         "seconds per epoch",
         "run",
     )
-    first = 1 + len(subject.keys)
+    first, values = 1 + len(subject.keys), values_by_attempt(records)
     return SortableTable(
         "trials",
         f"{subject.counts}. * is the best by validation; test results are not used to choose. Click a heading to sort.",
         columns,
         tuple(
-            _trial(record, number, subject, is_best=record is best) for number, record in enumerate(records, start=1)
+            _trial(record, number, subject, values[record.attempt], is_best=record is best)
+            for number, record in enumerate(records, start=1)
         ),
         frozenset({0, *_numeric(records, subject.keys), *range(first + 1, first + 6)}),
     )
@@ -74,10 +75,11 @@ def trial_table(subject: Subject) -> SortableTable:
 def time_table(subject: Subject) -> SortableTable:
     """Return where the seconds of each configuration went, means over its finished trials."""
     rows = []
+    values = values_by_attempt(subject.records)
     for row, name in zip(subject.rows, subject.names, strict=True):
         records = list(row.finished.values())
         times = [record.times for record in records if record.times]
-        epochs = [value for record in records if (value := values_of(record).get("seconds_per_epoch")) is not None]
+        epochs = [each for record in records if (each := values[record.attempt].get("seconds_per_epoch")) is not None]
         rows.append(
             (
                 SortableCell(name),
@@ -114,8 +116,10 @@ def class_cells(table: ClassTable, subject: Subject) -> SortableTable:
     return SortableTable("classes-table", caption, columns, rows, frozenset(range(1, len(columns))))
 
 
-def _trial(record: Record, number: int, subject: Subject, *, is_best: bool) -> tuple[SortableCell, ...]:
-    flat, final, values = record.spec.flat(), record.final, values_of(record)
+def _trial(
+    record: Record, number: int, subject: Subject, values: Mapping[str, float | None], *, is_best: bool
+) -> tuple[SortableCell, ...]:
+    flat, final = record.spec.flat(), record.final
     return (
         SortableCell(f"{number}{' *' if is_best else ''}", number),
         *(_value(flat.get(key), is_there=key in flat) for key in subject.keys),
