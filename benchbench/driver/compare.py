@@ -10,6 +10,7 @@ from benchbench.compare import against_published, compare_datasets, compare_popu
 from benchbench.compare.caveats import late_baseline_warnings
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import num_configurations, with_comparisons
+from benchbench.compare.metric_values import find_metrics, values_of
 from benchbench.driver.repeated_looks import (
     LookRecorder,
     compare_and_record_look,
@@ -109,6 +110,7 @@ def _compare_over_images(inquiry: Inquiry) -> dict[str, PopulationComparison | B
 
     Groups of a single configuration have none. Raises the first error if no other group has one.
     """
+    find_metrics(inquiry.question.metrics, [values_of(record) for record in inquiry.records])
     groups = groups_of(inquiry.records, inquiry.question, inquiry.study.design)
     compared = {
         group.heading: _over_images(group.records, inquiry.question)

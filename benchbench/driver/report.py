@@ -153,7 +153,8 @@ def _published(inquiry: Inquiry, note: Callable[[str], None]) -> tuple[Published
     try:
         return against_published(inquiry.records, study.expected, confidence=question.confidence, targets=targets)
     except SpecError as error:
-        note(f"not compared with published numbers: {error.message}")
+        hint = f"; {error.hint}" if error.hint else ""
+        note(f"not compared with published numbers: {error.message}{hint}")
         return ()
 
 

@@ -67,9 +67,9 @@ def run_command(record: Record, artifacts: Path) -> str:
 
 def images_folder(record: Record) -> str:
     """Return the file or folder of a trial's images; an empty text for downloads, and for what is not known."""
-    path, downloads = Path(record.data.source), data_folder().parts[-2:]
+    path, downloads = Path(record.data.source), data_folder().parts[-3:]
     # Those of other users and machines are called the same.
-    is_download = any(folder.parts[-2:] == downloads for folder in path.parents)
+    is_download = any(folder.parts[-3:] == downloads for folder in path.parents)
     return str(path) if path.is_absolute() and not is_download else ""
 
 

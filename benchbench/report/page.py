@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -117,6 +118,7 @@ class _Content:
     times: SortableTable
     charts: dict[str, Chart]
     grid_command: str
+    with_several_folders: list[str]
     is_imported: bool
     best: _BestTrial | None
     each_trial: _EachTrial
@@ -141,6 +143,7 @@ def _content(subject: Subject) -> _Content:
         times=report_tables.time_table(subject),
         charts=_charts(subject, table) | intervals,
         grid_command=_grid_command(subject),
+        with_several_folders=[name for name, paths in _image_folders(subject).items() if len(paths) > 1],
         is_imported=any(record.mlflow and record.mlflow.origin_id for record in subject.records),
         best=_best_trial(subject),
         each_trial=_each_trial(subject),
@@ -190,9 +193,19 @@ def _best_trial(subject: Subject) -> _BestTrial | None:
     )
 
 
+def _image_folders(subject: Subject) -> dict[str, set[str]]:
+    """Return the files and folders of images that trials were given, by dataset."""
+    folders: dict[str, set[str]] = defaultdict(set)
+    for record in subject.records:
+        if folder := facts.images_folder(record):
+            folders[record.spec.dataset.name].add(folder)
+    return folders
+
+
 def _grid_command(subject: Subject) -> str:
-    folders = {record.spec.dataset.name: facts.images_folder(record) for record in subject.records}
-    options = [word for name, folder in folders.items() if folder for word in ("--data", f"{name}={folder}")]
+    folders = _image_folders(subject)
+    only = {name: next(iter(paths)) for name, paths in folders.items() if len(paths) == 1}
+    options = [word for name, folder in only.items() for word in ("--data", f"{name}={folder}")]
     paths = [path for trial in subject.trials for path in facts.plugin_files(trial.artifacts)]
     options += [word for path in dict.fromkeys(paths) for word in ("--plugins", path)]
     is_default = subject.experiment == DEFAULT_EXPERIMENT

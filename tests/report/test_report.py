@@ -309,6 +309,7 @@ def test_the_command_that_repeats_a_trial_has_every_parameter_and_its_plugin_fil
     ("source", "option"),
     [
         ("/home/ann/my photos", "--data '/home/ann/my photos'"),
+        ("/home/ann/benchbench/data/photos", "--data /home/ann/benchbench/data/photos"),
         ("/root/.cache/benchbench/data/squares.zip", ""),
         ("/root/.cache/benchbench/data/cifar/images", ""),
         ("benchbench_plugins.digits", ""),
@@ -318,12 +319,22 @@ def test_the_command_that_repeats_a_trial_has_every_parameter_and_its_plugin_fil
 def test_the_commands_name_images_that_were_not_downloaded(
     source: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "benchbench"))
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / ".cache" / "benchbench"))
     record = made(spec(0))
     record = replace(record, data=replace(record.data, source=source))
     assert facts.run_command(record, tmp_path).partition(" --precision fp32")[2].strip() == option
     of_grid = page._grid_command(subject([record], tmp_path, grid_file="rates.toml"))
     assert of_grid.partition("rates.toml")[2].strip() == option.replace("/home", "squares=/home")
+
+
+def test_images_of_several_files_have_no_name_in_the_command_of_a_grid(tmp_path: Path) -> None:
+    records = [made(spec(seed)) for seed in range(2)]
+    records = [
+        replace(record, data=replace(record.data, source=f"/home/ann/{record.spec.seed}.npz")) for record in records
+    ]
+    text = page.render(subject(records, tmp_path, grid_file="rates.toml"))
+    assert "bench grid rates.toml</code>" in text
+    assert "The images of squares came from several files or folders: repeat the grid with" in text
 
 
 def test_the_commands_of_imported_trials_are_said_to_lack_paths(tmp_path: Path) -> None:
