@@ -182,7 +182,8 @@ def test_the_slow_first_epoch_is_not_compared_with_later_ones() -> None:
     told = "seconds_per_epoch, images_per_second: left out for 3 of 6 trials, whose only epoch is the first, which is"
     assert comparison.warnings == (f"{told} slower",)
     by_rate = question(by=["optimizer.lr"], metrics=["seconds_per_epoch"])
-    pooled, whole = (compare_records([*trials(3), *others], by_rate) for others in (trials(1)[:2], []))
+    beside = [*trials(3), *configuration(0.1, [0.5, 0.6, 0.7])]
+    pooled, whole = (compare_records([*beside, *others], by_rate) for others in (trials(1)[:2], []))
     texts = [value(each.rows[0].cells["seconds_per_epoch"], each.metrics[0]) for each in (pooled, whole)]
     assert texts[0].removesuffix(" (3 of 5)") == texts[1].removesuffix(" (n=3)")
     alone = compare_records(trials(1), asked)
