@@ -25,6 +25,7 @@ from benchbench.report.class_accuracy import class_table
 from benchbench.report.interval_chart import interval_chart
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from benchbench.compare.comparison_tables import TextTable
@@ -125,6 +126,7 @@ class _Content:
 
 
 def _content(subject: Subject) -> _Content:
+    folders = _image_folders(subject)
     published, confidence = subject.published, subject.published_confidence
     table = class_table(subject)
     intervals = {
@@ -142,8 +144,8 @@ def _content(subject: Subject) -> _Content:
         classes=report_tables.class_cells(table, subject),
         times=report_tables.time_table(subject),
         charts=_charts(subject, table) | intervals,
-        grid_command=_grid_command(subject),
-        with_several_folders=[name for name, paths in _image_folders(subject).items() if len(paths) > 1],
+        grid_command=_grid_command(subject, folders),
+        with_several_folders=[name for name, paths in folders.items() if len(paths) > 1],
         is_imported=any(record.mlflow and record.mlflow.origin_id for record in subject.records),
         best=_best_trial(subject),
         each_trial=_each_trial(subject),
@@ -202,8 +204,7 @@ def _image_folders(subject: Subject) -> dict[str, set[str]]:
     return folders
 
 
-def _grid_command(subject: Subject) -> str:
-    folders = _image_folders(subject)
+def _grid_command(subject: Subject, folders: Mapping[str, set[str]]) -> str:
     only = {name: next(iter(paths)) for name, paths in folders.items() if len(paths) == 1}
     options = [word for name, folder in only.items() for word in ("--data", f"{name}={folder}")]
     paths = [path for trial in subject.trials for path in facts.plugin_files(trial.artifacts)]

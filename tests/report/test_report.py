@@ -310,8 +310,8 @@ def test_the_command_that_repeats_a_trial_has_every_parameter_and_its_plugin_fil
     [
         ("/home/ann/my photos", "--data '/home/ann/my photos'"),
         ("/home/ann/benchbench/data/photos", "--data /home/ann/benchbench/data/photos"),
-        ("/root/.cache/benchbench/data/squares.zip", ""),
-        ("/root/.cache/benchbench/data/cifar/images", ""),
+        ("/home/ann/.cache/benchbench/data/squares.zip", ""),
+        ("/home/ann/.cache/benchbench/data/cifar/images", ""),
         ("benchbench_plugins.digits", ""),
         ("my photos", ""),
     ],
@@ -323,7 +323,8 @@ def test_the_commands_name_images_that_were_not_downloaded(
     record = made(spec(0))
     record = replace(record, data=replace(record.data, source=source))
     assert facts.run_command(record, tmp_path).partition(" --precision fp32")[2].strip() == option
-    of_grid = page._grid_command(subject([record], tmp_path, grid_file="rates.toml"))
+    reported = subject([record], tmp_path, grid_file="rates.toml")
+    of_grid = page._grid_command(reported, page._image_folders(reported))
     assert of_grid.partition("rates.toml")[2].strip() == option.replace("/home", "squares=/home")
 
 
