@@ -81,15 +81,18 @@ class InHalf(torch.optim.SGD):
             self.state[weight]["history"] = [{"rows": torch.tensor([1, 2])}, weight.detach().double()]
 
 
-def test_states_keep_their_types(tmp_path: Path) -> None:
-    def made() -> Learner:
-        base = learner()
-        return replace(base, optimizer=InHalf(base.model.parameters(), lr=0.01))
+def trained_and_restored(optimizer: type[torch.optim.SGD], path: Path, *, steps: int) -> tuple[Learner, Learner]:
+    """Return a learner after so many steps, and another one that was restored from its checkpoint."""
+    bases = learner(), learner()
+    before, after = (replace(base, optimizer=optimizer(base.model.parameters(), lr=0.01)) for base in bases)
+    step(before, steps)
+    save(path, before)
+    load(path).restore(after)
+    return before, after
 
-    before, after = made(), made()
-    step(before, 1)
-    save(tmp_path / "checkpoint.pt", before)
-    load(tmp_path / "checkpoint.pt").restore(after)
+
+def test_states_keep_their_types(tmp_path: Path) -> None:
+    before, after = trained_and_restored(InHalf, tmp_path / "checkpoint.pt", steps=1)
     for ours, theirs in zip(after.optimizer.state.values(), before.optimizer.state.values(), strict=True):
         assert (ours["seen"].dtype, ours["half"].dtype) == (torch.bool, torch.bfloat16)
         assert all(torch.equal(ours[name], theirs[name]) for name in ("seen", "half"))
@@ -109,14 +112,7 @@ class CountsSteps(torch.optim.SGD):
 
 
 def test_an_optimizer_may_keep_a_state_under_a_name(tmp_path: Path) -> None:
-    def made() -> Learner:
-        base = learner()
-        return replace(base, optimizer=CountsSteps(base.model.parameters(), lr=0.01))
-
-    before, after = made(), made()
-    step(before, 2)
-    save(tmp_path / "checkpoint.pt", before)
-    load(tmp_path / "checkpoint.pt").restore(after)
+    _, after = trained_and_restored(CountsSteps, tmp_path / "checkpoint.pt", steps=2)
     assert after.optimizer.state["all"]["seen"].tolist() == [2, 2, 2]
 
 

@@ -577,19 +577,18 @@ def test_groups_of_parameters_that_are_added_in_training_cost_the_checkpoints_an
     assert any("its optimizer has got other groups of parameters" in note for note in finished.notes)
 
 
-def test_an_optimizer_that_needs_a_closure_is_refused(
-    freezing: Registry, counter: SharedCounter, tmp_path: Path
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"optimizer": "closing"}, r"optimizer 'closing': its step\(\) needs a closure"),
+        ({"scheduler": "unmeasured"}, r"scheduler 'unmeasured': its step\(\) needs a value"),
+    ],
+)
+def test_a_plugin_whose_step_needs_what_it_does_not_get_is_refused_before_training(
+    changed: dict[str, str], message: str, freezing: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
-    job = make_job(freezing, tmp_path, optimizer="closing")
-    with pytest.raises(BenchError, match=r"optimizer 'closing': its step\(\) needs a closure"):
-        next(run_trial(job, freezing, counter=counter))
-
-
-def test_a_scheduler_that_needs_a_metric_and_names_none_is_refused_before_training(
-    freezing: Registry, counter: SharedCounter, tmp_path: Path
-) -> None:
-    job = make_job(freezing, tmp_path, scheduler="unmeasured")
-    with pytest.raises(BenchError, match=r"scheduler 'unmeasured': its step\(\) needs a value"):
+    job = make_job(freezing, tmp_path, **changed)
+    with pytest.raises(BenchError, match=message):
         next(run_trial(job, freezing, counter=counter))
 
 
