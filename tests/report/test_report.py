@@ -335,7 +335,9 @@ def test_images_of_several_files_have_no_name_in_the_command_of_a_grid(tmp_path:
     ]
     text = page.render(subject(records, tmp_path, grid_file="rates.toml"))
     assert "bench grid rates.toml</code>" in text
-    assert "The images of squares came from several files or folders: repeat the grid with" in text
+    told = "The images of squares came from several files or folders: repeat the grid with"
+    assert told in text
+    assert told not in page.render(subject(records, tmp_path)), "there is no grid to repeat"
 
 
 def test_the_commands_of_imported_trials_are_said_to_lack_paths(tmp_path: Path) -> None:
