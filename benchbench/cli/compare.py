@@ -202,7 +202,7 @@ def show_published(published: Published, form: str) -> None:
 def show_models(models: ModelComparison, run_ids: Sequence[str], form: str) -> None:
     """Print how two trained models compare."""
     from benchbench.cli.output import print_csv, print_json, print_tables
-    from benchbench.compare.comparison_tables import TextTable
+    from benchbench.compare.text_tables import TextTable
 
     flat = asdict(models) | {"accuracies": models.accuracies, "runs": list(run_ids), "verdict": models.verdict}
     if form == "json":

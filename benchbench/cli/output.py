@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from benchbench.compare.comparison_tables import TextTable
+    from benchbench.compare.text_tables import TextTable
 
 WIDTH_WITHOUT_TERMINAL = 160
 
@@ -129,7 +129,7 @@ def _print_lists(console: Console, columns: Sequence[str], rows: Iterable[Sequen
 
 def print_tables(tables: Iterable[TextTable], below: Sequence[str], form: str) -> None:
     """Print tables as ``table``, ``markdown`` or ``latex``, and the lines below all of them."""
-    from benchbench.compare.comparison_tables import to_latex, to_markdown
+    from benchbench.compare.text_tables import to_latex, to_markdown
 
     texts = {"markdown": to_markdown, "latex": to_latex}
     for table in tables:
@@ -148,7 +148,7 @@ def print_heading(text: str, form: str, *, is_first: bool) -> None:
 
 def print_lines(lines: Iterable[str], form: str) -> None:
     """Print lines of text, which in LaTeX are comments. In a terminal they break between words."""
-    from benchbench.compare.comparison_tables import latex_text
+    from benchbench.compare.text_tables import latex_text
 
     width = terminal_width() if form == "table" else None
     for line in map(plain, lines):
@@ -164,7 +164,7 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print rows of the same keys as CSV."""
-    from benchbench.compare.comparison_tables import to_csv
+    from benchbench.compare.text_tables import to_csv
 
     typer.echo(to_csv(rows), nl=False)
 

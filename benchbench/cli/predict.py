@@ -84,7 +84,7 @@ def _write(path: Path, predictions: Predictions) -> None:
     """Write the CSV file, whole or not at all, with each probability in the fewest digits of its float32."""
     import numpy as np
 
-    from benchbench.compare.comparison_tables import to_csv
+    from benchbench.compare.text_tables import to_csv
     from benchbench.driver.output_files import writing
     from benchbench.paths import write_atomically
 

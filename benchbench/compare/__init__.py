@@ -19,7 +19,8 @@
     designed_comparison.py     the comparison that a design asks for: adaptive, of fixed seeds or of all trials
     caveats.py                 what else differs between the trials of a comparison
     formatting.py              means, intervals and differences as text
-    comparison_tables.py       a comparison as tables: text, Markdown, LaTeX and CSV
+    comparison_tables.py       a comparison as tables, and its numbers as rows
+    text_tables.py             tables of texts, written as Markdown, LaTeX or CSV
     answer.py                  the answer of a comparison in one to three sentences
     interval_plot.py           each configuration against the baseline, drawn in text
     published.py               our trials against published numbers

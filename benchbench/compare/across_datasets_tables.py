@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare import formatting
-from benchbench.compare.comparison_tables import TextTable, metric_tables
+from benchbench.compare.comparison_tables import metric_tables
+from benchbench.compare.text_tables import TextTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from benchbench.compare import formatting
 from benchbench.compare.adaptive import summary
 from benchbench.compare.answer import answer
-from benchbench.compare.comparison_tables import markdown_rows
 from benchbench.compare.frame import to_frame
 from benchbench.compare.interval_plot import interval_plot, plot_lines
+from benchbench.compare.text_tables import markdown_rows
 from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 from benchbench.records import file_names

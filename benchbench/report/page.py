@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from benchbench.compare.comparison_tables import TextTable
     from benchbench.compare.groups import ComparedGroup
+    from benchbench.compare.text_tables import TextTable
     from benchbench.report.charts import Chart
     from benchbench.report.class_accuracy import ClassTable
     from benchbench.report.embedded_images import ClassImages, SeenImages

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchbench.cli.output import print_json, print_lines, print_table, print_tables
-from benchbench.compare.comparison_tables import TextTable
+from benchbench.compare.text_tables import TextTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

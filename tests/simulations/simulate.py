@@ -16,7 +16,7 @@ import coverage_of_intervals
 import error_rates
 import power_of_advice
 
-from benchbench.compare.comparison_tables import markdown_rows
+from benchbench.compare.text_tables import markdown_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Comparisons as tables in the languages of documents."""
+"""Tables in the languages of documents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import replace
 from support.made_records import made, spec
 
 from benchbench.compare import compare_records
-from benchbench.compare.comparison_tables import metric_tables, to_latex
+from benchbench.compare.comparison_tables import metric_tables
+from benchbench.compare.text_tables import to_latex
 
 
 def test_no_row_of_a_latex_table_begins_with_an_optional_argument() -> None:
