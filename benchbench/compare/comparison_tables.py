@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchbench.compare import formatting
 from benchbench.compare.metric_values import Metric
-from benchbench.compare.text_tables import TextTable
+from benchbench.compare.text_tables import Column, TextTable, table_of
 from benchbench.config.differences import value_text
 from benchbench.records.metric_names import TEST_ACCURACY
 
@@ -41,20 +42,16 @@ def group_tables(group: ComparedGroup) -> list[TextTable]:
 
 def published_table(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
     """Return our numbers beside the published ones."""
-    numbers = ("ours", "theirs", f"{formatting.percent(confidence)} of one new run")
-    columns = ("of", "metric", *numbers, "", "source")
-    texts = tuple(
-        (
-            row.name,
-            row.metric.name,
-            " ".join(filter(None, (formatting.mean(row.ours, row.metric), formatting.statuses(row.statuses)))),
-            formatting.number(row.theirs, row.metric),
-            formatting.interval(row.prediction, row.metric),
-            formatting.judgement(row),
-            row.source,
-        )
-        for row in rows
-    )
+    new_run = f"{formatting.percent(confidence)} of one new run"
+    columns: list[Column[PublishedRow]] = [
+        Column("of", lambda row: row.name),
+        Column("metric", lambda row: row.metric.name),
+        Column("ours", _ours, is_number=True),
+        Column("theirs", lambda row: formatting.number(row.theirs, row.metric), is_number=True),
+        Column(new_run, lambda row: formatting.interval(row.prediction, row.metric), is_number=True),
+        Column("", formatting.judgement),
+        Column("source", lambda row: row.source),
+    ]
     judged = [row for row in rows if row.judgement != "not judged"]
     outside = sum(row.judgement == "differs" for row in judged)
     by_chance = (1 - confidence) * len(judged)
@@ -62,33 +59,35 @@ def published_table(rows: Sequence[PublishedRow], confidence: float) -> TextTabl
         "accuracies in %; ± standard deviation",
         f"{outside} of {len(judged)} differ; {by_chance:.1f} are expected to differ by chance",
     )
-    return TextTable("against published numbers", columns, texts, below, numbers)
+    return table_of("against published numbers", columns, rows, below)
+
+
+def _ours(row: PublishedRow) -> str:
+    texts = (formatting.mean(row.ours, row.metric), formatting.statuses(row.statuses))
+    return " ".join(filter(None, texts))
 
 
 def population_table(compared: PopulationComparison) -> TextTable:
     """Return the verdicts on images like the test images."""
-    columns = (
-        "configuration",
-        f"difference [{formatting.percent(compared.confidence)}]",
-        "seeds",
-        "variance of seeds",
-        "verdict",
-    )
-    accuracy = Metric.named(TEST_ACCURACY)
-    texts = tuple(
-        (
-            row.name,
-            "" if row.estimate is None else formatting.change(row.estimate, row.interval, accuracy),
-            f"{row.n[0]} pairs" if row.is_paired else f"{row.n[0]} and {row.n[1]}",
-            "" if row.seed_fraction is None else f"{row.seed_fraction:.0%}",
-            row.words,
-        )
-        for row in compared.rows
-    )
+    columns: list[Column[PopulationRow]] = [
+        Column("configuration", lambda row: row.name),
+        Column(f"difference [{formatting.percent(compared.confidence)}]", _population_difference),
+        Column("seeds", lambda row: f"{row.n[0]} pairs" if row.is_paired else f"{row.n[0]} and {row.n[1]}"),
+        Column("variance of seeds", _seed_variance, is_number=True),
+        Column("verdict", lambda row: row.words),
+    ]
     num_images = f"{max((row.num_images for row in compared.rows), default=0)} test images"
     below = f"verdicts are about new seeds and new images; {num_images}, seeds and images as crossed random effects"
     title = f"test_accuracy on images like these (difference from {compared.baseline} in points)"
-    return TextTable(title, columns, texts, (below,), ("variance of seeds",))
+    return table_of(title, columns, compared.rows, (below,))
+
+
+def _population_difference(row: PopulationRow) -> str:
+    return "" if row.estimate is None else formatting.change(row.estimate, row.interval, Metric.named(TEST_ACCURACY))
+
+
+def _seed_variance(row: PopulationRow) -> str:
+    return "" if row.seed_fraction is None else f"{row.seed_fraction:.0%}"
 
 
 def flat_population(rows: Iterable[PopulationRow]) -> Iterator[dict[str, Any]]:
@@ -171,60 +170,51 @@ def flat_published(rows: Iterable[PublishedRow]) -> Iterator[dict[str, Any]]:
 
 
 def _metric_table(comparison: Comparison, metric: Metric) -> TextTable:
+    def cell(row: Row) -> Cell:
+        return row.cells[metric.name]
+
     confidence = formatting.percent(comparison.confidence)
-    has_unfinished = any(formatting.statuses(row.statuses) for row in comparison.rows)
-    change = "ratio" if metric.is_ratio else "difference"
-    numbers = ("mean ± std (n)", f"{confidence} of the mean")
-    columns = (
-        *(comparison.by or ("configuration",)),
-        *numbers,
-        f"{change} [{confidence}]",
-        "test",
-        *(("not finished",) if has_unfinished else ()),
-        "verdict",
-    )
-    rows = tuple(
-        _texts(row, row.cells[metric.name], metric, comparison.by, has_unfinished=has_unfinished)
-        for row in comparison.rows
-    )
-    return TextTable(formatting.title(metric), columns, rows, (formatting.caption(comparison, metric),), numbers)
+    change = f"{'ratio' if metric.is_ratio else 'difference'} [{confidence}]"
+    columns: list[Column[Row]] = [
+        *_name_columns(comparison.by),
+        Column("mean ± std (n)", lambda row: formatting.value(cell(row), metric), is_number=True),
+        Column(f"{confidence} of the mean", lambda row: _interval_of_mean(cell(row), metric), is_number=True),
+        Column(change, lambda row: formatting.difference(cell(row).contrast, metric)),
+        Column("test", lambda row: formatting.test(cell(row).contrast)),
+        Column("not finished", lambda row: formatting.statuses(row.statuses), left_out_if_empty=True),
+        Column("verdict", lambda row: cell(row).verdict.words),
+    ]
+    return table_of(formatting.title(metric), columns, comparison.rows, (formatting.caption(comparison, metric),))
+
+
+def _interval_of_mean(cell: Cell, metric: Metric) -> str:
+    """Return the interval of a mean; none if some trials never reached the target."""
+    return formatting.interval(cell.summary.interval, metric) if cell.limit is None else ""
 
 
 def _learning_table(comparison: Comparison) -> TextTable:
-    confidence = formatting.percent(comparison.confidence)
-    numbers = ("learned", f"{confidence} of the fraction")
-    columns = (*(comparison.by or ("configuration",)), *numbers, "others", "verdict")
-    rows = tuple(
-        (
-            *_names(row, comparison.by),
-            f"{row.learning.num_learned} of {row.learning.num_ended}",
-            formatting.fractions(row.learning.interval),
-            formatting.statuses(row.learning.others),
-            row.learning.verdict,
-        )
-        for row in comparison.rows
-    )
+    fraction = f"{formatting.percent(comparison.confidence)} of the fraction"
+    columns: list[Column[Row]] = [
+        *_name_columns(comparison.by),
+        Column("learned", lambda row: f"{row.learning.num_learned} of {row.learning.num_ended}", is_number=True),
+        Column(fraction, lambda row: formatting.fractions(row.learning.interval), is_number=True),
+        Column("others", lambda row: formatting.statuses(row.learning.others)),
+        Column("verdict", lambda row: row.learning.verdict),
+    ]
     units = "trials" if comparison.pooled else "seeds"
     below = f"{units} that finished and are better than guessing (%); Wilson's intervals, Fisher's exact test"
-    return TextTable(f"{units} that learned", columns, rows, (below,), numbers)
+    return table_of(f"{units} that learned", columns, comparison.rows, (below,))
 
 
-def _names(row: Row, by: Sequence[str]) -> list[str]:
-    names = [value_text(row.where[key]) if key in row.where else "" for key in by] or ["all"]
-    names[0] += " *" if row.is_best else ""
-    return names
+def _name_columns(by: Sequence[str]) -> list[Column[Row]]:
+    """Return a column for each key that defines the rows; the first marks the best row."""
+    columns = [_key_column(key) for key in by]
+    first, *others = columns or [Column("configuration", lambda _: "all")]
+    return [replace(first, cell=lambda row: f"{first.cell(row)}{' *' if row.is_best else ''}"), *others]
 
 
-def _texts(row: Row, cell: Cell, metric: Metric, by: Sequence[str], *, has_unfinished: bool) -> tuple[str, ...]:
-    return (
-        *_names(row, by),
-        formatting.value(cell, metric),
-        formatting.interval(cell.summary.interval, metric) if cell.limit is None else "",
-        formatting.difference(cell.contrast, metric),
-        formatting.test(cell.contrast),
-        *((formatting.statuses(row.statuses),) if has_unfinished else ()),
-        cell.verdict.words,
-    )
+def _key_column(key: str) -> Column[Row]:
+    return Column(key, lambda row: value_text(row.where[key]) if key in row.where else "")
 
 
 def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:

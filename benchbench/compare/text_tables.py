@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+Item = TypeVar("Item")
 
 _MARKDOWN = str.maketrans({"|": r"\|", "*": r"\*"})
 _LATEX = str.maketrans(
@@ -27,6 +29,33 @@ class TextTable:
     rows: tuple[tuple[str, ...], ...]
     below: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column(Generic[Item]):
+    """A column of a table with a row for each item: its heading, and the text of an item's cell.
+
+    It holds numbers if ``is_number``; one that is ``left_out_if_empty`` is only there if any cell has a text.
+    """
+
+    heading: str
+    cell: Callable[[Item], str]
+    is_number: bool = False
+    left_out_if_empty: bool = False
+
+
+def table_of(
+    title: str, columns: Iterable[Column[Item]], items: Sequence[Item], below: tuple[str, ...] = ()
+) -> TextTable:
+    """Return a table with a row for each item, in their order."""
+    shown = [column for column in columns if not column.left_out_if_empty or any(map(column.cell, items))]
+    return TextTable(
+        title,
+        tuple(column.heading for column in shown),
+        tuple(tuple(column.cell(item) for column in shown) for item in items),
+        below,
+        tuple(column.heading for column in shown if column.is_number),
+    )
 
 
 def to_markdown(table: TextTable) -> str:

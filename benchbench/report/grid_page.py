@@ -13,7 +13,7 @@ from benchbench.compare.adaptive import summary
 from benchbench.compare.answer import answer
 from benchbench.compare.frame import to_frame
 from benchbench.compare.interval_plot import interval_plot, plot_lines
-from benchbench.compare.text_tables import markdown_rows
+from benchbench.compare.text_tables import Column, markdown_rows, table_of
 from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 from benchbench.records import file_names
@@ -140,13 +140,13 @@ def _plot(comparison: Comparison) -> Iterator[str]:
 
 
 def _table(comparison: Comparison) -> Iterator[str]:
-    columns = ("configuration", *map(_column, comparison.metrics), "not finished")
-    rows = []
-    for row in comparison.rows:
-        name = f"{_name(row)}{' (best by validation)' if row.is_best else ''}"
-        values = (formatting.value(row.cells[metric.name], metric) for metric in comparison.metrics)
-        rows.append((name, *values, formatting.statuses(row.statuses)))
-    yield from markdown_rows(columns, rows).split("\n")
+    columns: list[Column[Row]] = [
+        Column("configuration", lambda row: f"{_name(row)}{' (best by validation)' if row.is_best else ''}"),
+        *map(_column, comparison.metrics),
+        Column("not finished", lambda row: formatting.statuses(row.statuses)),
+    ]
+    table = table_of("results", columns, comparison.rows)
+    yield from markdown_rows(table.columns, table.rows).split("\n")
     yield "\nMean ± standard deviation (n) over seeds.\n"
 
 
@@ -169,8 +169,9 @@ def _verdict(row: Row, metric: Metric) -> str:
     return f"- {_name(row)}, {metric.name}: {cell.verdict.words}{f'; {change}{unit}' if change else ''}"
 
 
-def _column(metric: Metric) -> str:
-    return f"{metric.name} ({formatting.unit(metric)})" if metric.unit else metric.name
+def _column(metric: Metric) -> Column[Row]:
+    heading = f"{metric.name} ({formatting.unit(metric)})" if metric.unit else metric.name
+    return Column(heading, lambda row: formatting.value(row.cells[metric.name], metric))
 
 
 def _name(row: Row) -> str:
