@@ -216,5 +216,5 @@ def show_models(models: ModelComparison, run_ids: Sequence[str], form: str) -> N
         )
         both = f"{models.num_images} test images, both correct on {models.both}, both wrong on {models.neither}"
         numbers = ("test accuracy", "correct where the other is wrong")
-        table = TextTable("two trained models", ("run", *numbers), rows, (both,), numbers)
+        table = TextTable("two trained models", ("run", *numbers), rows, below=(both,), numbers=numbers)
         print_tables([table], (f"McNemar's exact test: {models.verdict}",), form)

@@ -44,7 +44,7 @@ class Aggregate:
     improvement_interval: Interval | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DatasetComparison:
     """Comparisons by dataset, and over all datasets those configurations that were trained on each of them.
 
@@ -163,15 +163,15 @@ def _compare_overall(
     higher = metric.better != "lower"
     means = np.array([[values.mean() for values in configuration_values] for configuration_values in scores.values()])
     return DatasetComparison(
-        comparisons,
-        tuple(names),
-        baseline,
-        metric,
-        rank_over_datasets(means, higher_is_better=higher, confidence=confidence),
-        tuple(_aggregates(scores, baseline, higher_is_better=higher, confidence=confidence)),
-        _target_profiles(tables, names, first.metrics),
-        missing,
-        differing,
+        comparisons=comparisons,
+        configurations=tuple(names),
+        baseline=baseline,
+        metric=metric,
+        ranks=rank_over_datasets(means, higher_is_better=higher, confidence=confidence),
+        aggregates=tuple(_aggregates(scores, baseline, higher_is_better=higher, confidence=confidence)),
+        profiles=_target_profiles(tables, names, first.metrics),
+        missing=missing,
+        differing=differing,
     )
 
 

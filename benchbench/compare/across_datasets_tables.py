@@ -44,7 +44,7 @@ def _rank_table(compared: DatasetComparison) -> TextTable:
         for number, (name, rank) in enumerate(zip(compared.configurations, ranks.average, strict=True))
     )
     friedman = formatting.p_value(ranks.p_value, ranks.level)
-    below = (
+    note = (
         f"{ranks.num_datasets} datasets, 1 is best; all equal: {friedman} (Friedman);"
         f" critical difference {ranks.critical_difference:.2f} (Nemenyi), if p < {ranks.level:.2g}"
     )
@@ -56,9 +56,8 @@ def _rank_table(compared: DatasetComparison) -> TextTable:
     )
     columns = ("configuration", "average rank", "verdict")
     title = f"ranks by {compared.metric.name}"
-    return TextTable(
-        title, columns, rows, (below, *left_out, *(f"warning: {text}" for text in warnings)), numbers=("average rank",)
-    )
+    below = (note, *left_out, *(f"warning: {text}" for text in warnings))
+    return TextTable(title, columns, rows, below=below, numbers=("average rank",))
 
 
 def _rank_verdict(compared: DatasetComparison, number: int, baseline: int) -> str:
@@ -85,7 +84,7 @@ def _aggregate_table(compared: DatasetComparison) -> TextTable:
     numbers = ("interquartile mean", confidence, "better than the baseline (%)", confidence)
     below = "all seeds of all datasets; stratified bootstrap over seeds, whose intervals are too short for few seeds"
     title = f"{metric.name} over all datasets ({formatting.unit(metric)})"
-    return TextTable(title, ("configuration", *numbers), rows, (below,), numbers)
+    return TextTable(title, ("configuration", *numbers), rows, below=(below,), numbers=numbers)
 
 
 def _profile_table(compared: DatasetComparison, profiles: tuple[Profile, ...]) -> TextTable:
@@ -99,4 +98,5 @@ def _profile_table(compared: DatasetComparison, profiles: tuple[Profile, ...]) -
         for name, profile in zip(compared.configurations, profiles, strict=True)
     )
     below = "% of targets reached within a factor of the fastest configuration's time; score: area under the profile"
-    return TextTable("performance profiles over targets", ("configuration", *numbers), rows, (below,), numbers)
+    title = "performance profiles over targets"
+    return TextTable(title, ("configuration", *numbers), rows, below=(below,), numbers=numbers)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Numbers = dict[str, float | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One metric of one configuration.
 
@@ -56,7 +56,7 @@ class Cell:
         return (known[-1] + self.limit) / 2 if known and 2 * len(known) == len(self.values) else self.limit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CellMaker:
     """Makes the cells of a table: ``numbers`` are by attempt, and ``at_chance`` names attempts that did not learn.
 
@@ -77,9 +77,15 @@ class CellMaker:
         known = [value for value in self._values(tested, metric).values() if value is not None]
         finite = [value for value in known if math.isfinite(value)]
         summary = summarise(finite, confidence=self.confidence, scale=metric.scale)
-        limit = _limit(values, row.finished, metric)
-        median = _median(values) if metric.may_be_unreached else None
-        cell = Cell(metric.name, values, limit, summary, median, None, Verdict("baseline", "baseline"))
+        cell = Cell(
+            metric=metric.name,
+            values=values,
+            limit=_limit(values, row.finished, metric),
+            summary=summary,
+            median=_median(values) if metric.may_be_unreached else None,
+            contrast=None,
+            verdict=Verdict("baseline", "baseline"),
+        )
         return cell if row is self.baseline else self._against_baseline(cell, row, metric)
 
     def _against_baseline(self, cell: Cell, row: Configuration, metric: Metric) -> Cell:

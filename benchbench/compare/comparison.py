@@ -136,8 +136,13 @@ def _compare_rows(
     """Return the rows with their numbers and tests, but without verdicts."""
     at_chance = not_learned([record for row in rows for record in row.trials.values()])
     baseline = rows[find_row(rows, question.baseline, pooled=pooled)]
-    permutation_level = _permutation_level(rows, metrics, question)
-    maker = CellMaker(baseline, numbers, at_chance, question.confidence, permutation_level)
+    maker = CellMaker(
+        baseline=baseline,
+        numbers=numbers,
+        at_chance=at_chance,
+        confidence=question.confidence,
+        level=_permutation_level(rows, metrics, question),
+    )
     best = _best_position([_val_accuracy(row) for row in rows])
     return tuple(_row(row, maker, metrics, is_best=number == best) for number, row in enumerate(rows))
 

@@ -35,7 +35,7 @@ NEAR_CHANCE = 0.1, 0.25
 """Limits of the guessing threshold above chance, as fractions of the median gain of trials that beat guessing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Learning:
     """How many seeds of a configuration learned, of all that ended, and how the others ended.
 
@@ -92,7 +92,7 @@ def count_learned(row: Configuration, at_chance: frozenset[str], *, confidence: 
     num_learned, num_ended = endings.pop("finished", 0), sum(endings.values())
     num_ended += num_learned
     interval = wilson(num_learned / num_ended, num_ended, confidence=confidence) if num_ended else None
-    return Learning(num_learned, num_ended, dict(endings), interval)
+    return Learning(num_learned=num_learned, num_ended=num_ended, others=dict(endings), interval=interval)
 
 
 def fisher_p(ours: Learning, baseline: Learning, *, level: float) -> float | None:

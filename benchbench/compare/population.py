@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Kind = Literal["better", "worse", "not distinguishable", "not compared"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PopulationRow:
     """A configuration against the baseline on images like the test images.
 
@@ -60,10 +60,10 @@ class PopulationRow:
     n: tuple[int, int]
     num_images: int
     is_paired: bool
-    estimate: float | None
-    interval: Interval | None
-    p_value: float | None
-    seed_fraction: float | None
+    estimate: float | None = None
+    interval: Interval | None = None
+    p_value: float | None = None
+    seed_fraction: float | None = None
     kind: Kind = "not compared"
     corrected_p: float | None = None
     luck_p: float | None = None
@@ -129,13 +129,13 @@ def compare_over_images(
     """
     if not (ours and baseline):
         num_images = next((len(correct) for correct in (*ours.values(), *baseline.values())), 0)
-        return PopulationRow(name, (len(ours), len(baseline)), num_images, False, None, None, None, None)
+        return PopulationRow(name=name, n=(len(ours), len(baseline)), num_images=num_images, is_paired=False)
     paired = pairs(dict.fromkeys(ours, 0.0), dict.fromkeys(baseline, 0.0))
     a, b = (np.array([side[key] for key in paired or sorted(side)]) for side in (ours, baseline))
     groups = [a - b] if paired else [a, b]
     n, num_images = (len(a), len(b)), a.shape[-1]
     estimate = float(a.mean() - b.mean())
-    row = PopulationRow(name, n, num_images, bool(paired), estimate, None, None, None)
+    row = PopulationRow(name=name, n=n, num_images=num_images, is_paired=bool(paired), estimate=estimate)
     if min(n) < MIN_SEEDS or num_images == 1:
         return row
     seed_variances = [float(np.var(each.mean(axis=1), ddof=1)) / len(each) for each in groups]

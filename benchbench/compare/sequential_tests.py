@@ -17,7 +17,7 @@ A comparison is given up if more seeds would hardly decide it. That only takes d
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
@@ -64,6 +64,7 @@ class Decision:
     """
 
     outcome: Outcome
+    _: KW_ONLY
     look: int
     level: float
     p_value: float | None = None
@@ -99,12 +100,13 @@ class Looks:
     def _judge_one(self, look: int, item: Evidence, divisor: int) -> Decision:
         level = self.levels[look - 1] / divisor
         if item.p_value is not None and item.p_value <= level:
-            return Decision("decided", look, level, item.p_value)
+            return Decision("decided", look=look, level=level, p_value=item.p_value)
         if item.same_p is not None and item.same_p <= level:
-            return Decision("decided", look, level, item.same_p, is_same=True)
+            return Decision("decided", look=look, level=level, p_value=item.same_p, is_same=True)
         chance = self.chance(look, item, level_at_end=self.levels[-1] / divisor)
         is_hopeless = chance is not None and chance < HOPELESS and item.same_p is None
-        return Decision("given up" if is_hopeless else "open", look, level, item.p_value, chance)
+        outcome: Outcome = "given up" if is_hopeless else "open"
+        return Decision(outcome, look=look, level=level, p_value=item.p_value, chance=chance)
 
     def chance(self, look: int, evidence: Evidence, *, level_at_end: float) -> float | None:
         """Return the probability that the last look decides a comparison, given what was seen; None if unknown.
@@ -123,7 +125,7 @@ class Looks:
         return float(above + below)
 
 
-_OPEN = Decision("open", 0, 0.0)
+_OPEN = Decision("open", look=0, level=0.0)
 
 
 def _sortable(p_value: float | None) -> float:

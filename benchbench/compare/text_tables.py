@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class TextTable:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    _: KW_ONLY
     below: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
 
@@ -53,8 +54,8 @@ def table_of(
         title,
         tuple(column.heading for column in shown),
         tuple(tuple(column.cell(item) for column in shown) for item in items),
-        below,
-        tuple(column.heading for column in shown if column.is_number),
+        below=below,
+        numbers=tuple(column.heading for column in shown if column.is_number),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.compare.contrasts import equivalence_p
@@ -46,6 +46,7 @@ class Verdict:
 
     kind: Kind
     words: str
+    _: KW_ONLY
     corrected_p: float | None = None
     equivalence_p: float | None = None
     doubt: str = ""
@@ -79,21 +80,23 @@ class Judge:
             kind = direction(contrast, better)
             doubt = self._doubt(contrast)
             notes = "".join((doubt and f"; {doubt}", self._but_small(same_p)))
-            return Verdict(kind, f"{kind} ({p_value(corrected_p, self.level)}){notes}", corrected_p, same_p, doubt)
+            text = f"{kind} ({p_value(corrected_p, self.level)}){notes}"
+            return Verdict(kind, text, corrected_p=corrected_p, equivalence_p=same_p, doubt=doubt)
         if same_p is not None and same_p < self.level:
             text = f"the same within {self._points} ({p_value(same_p, self.level)})"
-            return Verdict("equivalent", text, corrected_p, same_p)
+            return Verdict("equivalent", text, corrected_p=corrected_p, equivalence_p=same_p)
         if contrast.p_value < self.level:
             alone, corrected = (p_value(p, self.level) for p in (contrast.p_value, corrected_p))
             kind = "not distinguishable after correction"
             text = f"{kind} ({alone} alone, {corrected} as one of {self.num_comparisons})"
-            return Verdict(kind, text, corrected_p, same_p)
+            return Verdict(kind, text, corrected_p=corrected_p, equivalence_p=same_p)
         text = f"not distinguishable with {_count(contrast.n)}"
         if contrast.luck_p == contrast.p_value:
             chance = p_value(contrast.p_value, self.level)
             text += f"; it may be chance that only one learned, with all of its seeds ({chance})"
-            return Verdict("not distinguishable", text, corrected_p, same_p)
-        return Verdict("not distinguishable", f"{text}{self._advice(contrast)}", corrected_p, same_p)
+        else:
+            text += self._advice(contrast)
+        return Verdict("not distinguishable", text, corrected_p=corrected_p, equivalence_p=same_p)
 
     @property
     def _points(self) -> str:

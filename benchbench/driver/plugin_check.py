@@ -51,7 +51,13 @@ def check_plugins(
     reports: list[Report] = []
     for selection in selections:
         named = {name: str(path) for name, path in (data or {}).items()}
-        request = CheckRequest(selection.origins, selection.files, selection.names, named, images or CheckedImages())
+        request = CheckRequest(
+            origins=selection.origins,
+            files=selection.files,
+            names=selection.names,
+            data=named,
+            images=images or CheckedImages(),
+        )
         reports += [report for report in _check(request, on_checking) if report not in reports]
     return tuple(reports)
 

@@ -115,13 +115,13 @@ def write_study_report(
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         trials = tuple(gather(one_per_trial(records), Path(folder)))
         subject = Subject(
-            study.experiment,
-            study.headline,
-            _overall_comparison(records, groups, question),
-            trials,
-            published,
-            question.confidence,
-            study.file if study.name else "",
+            experiment=study.experiment,
+            headline=study.headline,
+            comparison=_overall_comparison(records, groups, question),
+            trials=trials,
+            published=published,
+            published_confidence=question.confidence,
+            grid_file=study.file if study.name else "",
             groups=groups,
             over_datasets=None if study.design else _over_datasets(records, question, note),
         )

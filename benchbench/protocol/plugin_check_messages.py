@@ -73,7 +73,7 @@ class CheckedImages:
     num_channels: int = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckRequest:
     """Which plugins to check: those of these origins and, if ``names`` is not empty, of these names alone.
 

@@ -70,16 +70,16 @@ def _digest(script: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Answer:
     """What the page says of a group of trials that can be compared; ``chart`` names its interval plot."""
 
     heading: str
     sentences: tuple[str, ...]
-    chart: str
-    tables: tuple[TextTable, ...]
-    warnings: tuple[str, ...]
-    facts: tuple[str, ...]
+    chart: str = ""
+    tables: tuple[TextTable, ...] = ()
+    warnings: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,15 +155,15 @@ def _content(subject: Subject) -> _Content:
 def _answer(group: ComparedGroup, number: int, intervals: dict[str, Chart]) -> _Answer:
     comparison = group.comparison
     if comparison is None:
-        return _Answer(group.heading, (f"Nothing is compared: {group.obstacle}.",), "", (), (), ())
+        return _Answer(heading=group.heading, sentences=(f"Nothing is compared: {group.obstacle}.",))
     name = f"intervals-{number}"
     return _Answer(
-        group.heading,
-        answer(comparison),
-        name if name in intervals else "",
-        tuple(group_tables(group)),
-        comparison.warnings,
-        comparison.facts,
+        heading=group.heading,
+        sentences=answer(comparison),
+        chart=name if name in intervals else "",
+        tables=tuple(group_tables(group)),
+        warnings=comparison.warnings,
+        facts=comparison.facts,
     )
 
 

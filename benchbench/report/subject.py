@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchbench.report.trial_files import TrialFiles
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Subject:
     """The trials of an experiment, what was asked of them, and the answer.
 

@@ -78,7 +78,9 @@ class Builder:
             with random_states_kept(acceleration.device), acceleration.context():
                 average.check_independence(model, images[:2])
         best = BestWeights() if spec.select == "best_val" else None
-        return Learner(model, optimizer, schedule, acceleration, clip_norm, average, best, loss)
+        return Learner(
+            model, optimizer, schedule, acceleration, clip_norm=clip_norm, average=average, best=best, loss=loss
+        )
 
     def _model(self, plugin: Model, images: Tensor) -> tuple[nn.Module, int]:
         """Return the model, which was tried on a batch of training images, and how many outputs it has."""

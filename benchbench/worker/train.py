@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -60,6 +60,7 @@ class Learner:
     optimizer: Optimizer
     schedule: Schedule
     acceleration: Acceleration
+    _: KW_ONLY
     clip_norm: float | None = None
     average: WeightAverage | None = None
     best: BestWeights | None = None

@@ -18,7 +18,10 @@ from benchbench.report.subject import Subject
 from benchbench.report.trial_files import TrialFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from benchbench.records.record import Record
 
 
 def test_a_long_line_keeps_its_course_in_few_characters() -> None:
@@ -38,23 +41,24 @@ def test_a_long_line_keeps_its_course_in_few_characters() -> None:
     assert len(path) < 1_200
 
 
+def subject(records: Sequence[Record], folder: Path) -> Subject:
+    trials = tuple(TrialFiles(record, folder) for record in records)
+    return Subject(experiment="bench", headline="", comparison=compare_records(records), trials=trials)
+
+
 def test_of_very_long_trials_not_every_epoch_is_drawn_but_the_last_is(tmp_path: Path) -> None:
     epochs = tuple(
         replace(journals.epoch(1).epoch, epoch=number + 1, val_loss=2 - number / 15_000) for number in range(30_000)
     )
     record = replace(made(spec(0)), epochs=epochs)
-    subject = Subject("bench", "", compare_records([record]), (TrialFiles(record, tmp_path),))
-    chart = curves.learning_curves(subject)
+    chart = curves.learning_curves(subject([record], tmp_path))
     assert len(chart.wide) < 400_000
 
 
 def test_a_loss_that_diverged_does_not_flatten_the_others(tmp_path: Path) -> None:
     calm, wild = made(spec(0, lr=0.1)), made(spec(0, lr=1.0))
     wild = replace(wild, epochs=tuple(replace(epoch, val_loss=3e6) for epoch in wild.epochs[:1]))
-    subject = Subject(
-        "bench", "", compare_records([calm, wild]), tuple(TrialFiles(record, tmp_path) for record in (calm, wild))
-    )
     figure = Figure(figsize=(8, 6))
     axes = figure.subplots()
-    curves._draw_panel(axes, subject, "val_loss")
+    curves._draw_panel(axes, subject([calm, wild], tmp_path), "val_loss")
     assert axes.get_yscale() == "log"

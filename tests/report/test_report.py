@@ -40,7 +40,14 @@ def subject(records: Sequence[Record], folder: Path, *, question: str = "Which r
     trials = tuple(TrialFiles(record, folder / record.attempt) for record in records)
     comparison = compare_records(records)
     groups = (ComparedGroup("", tuple(records), comparison),)
-    return Subject("bench", question, comparison, trials, grid_file=grid_file, groups=groups)
+    return Subject(
+        experiment="bench",
+        headline=question,
+        comparison=comparison,
+        trials=trials,
+        grid_file=grid_file,
+        groups=groups,
+    )
 
 
 def keep(folder: Path, class_names: tuple[str, ...], *, num_channels: int = 3) -> None:

@@ -61,7 +61,7 @@ def learner(
     acceleration = more.get("acceleration", PLAIN).fitted(case).applied(case)
     average = WeightAverage(model, ema, has_means=have_means(model)) if ema else None
     schedule = Schedule(built, rule.step_every, rule.metric, warm_up)
-    return Learner(model, made, schedule, acceleration, optimizer.clip_norm, average)
+    return Learner(model, made, schedule, acceleration, clip_norm=optimizer.clip_norm, average=average)
 
 
 def by_hand(
@@ -236,7 +236,8 @@ def test_what_a_model_keeps_for_evaluation_is_that_of_its_weights_now() -> None:
     model = Remembering()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     schedule = Schedule(Step().build(optimizer, num_epochs=1, steps_per_epoch=1), "epoch", None, WarmUp(0))
-    target = Learner(model, optimizer, schedule, PLAIN, None, WeightAverage(model, 0.5, has_means=have_means(model)))
+    weights = WeightAverage(model, 0.5, has_means=have_means(model))
+    target = Learner(model, optimizer, schedule, PLAIN, average=weights)
     evaluate(target, OneBatch(), counter=LoneCounter())  # type: ignore[arg-type]
     changed = Remembering()
     changed.weight.data.mul_(3)
@@ -387,7 +388,8 @@ def test_layers_that_merge_weights_in_eval_mode_are_averaged_as_they_are_in_trai
     model = Merging().eval()  # as it is when it has been tried
     optimizer = torch.optim.SGD([model.adapter], lr=0.1)
     schedule = Schedule(Step().build(optimizer, num_epochs=2, steps_per_epoch=3), "epoch", None, WarmUp(0))
-    target = Learner(model, optimizer, schedule, PLAIN, None, WeightAverage(model, 0.5, has_means=have_means(model)))
+    weights = WeightAverage(model, 0.5, has_means=have_means(model))
+    target = Learner(model, optimizer, schedule, PLAIN, average=weights)
     mean = torch.zeros(4, WIDTH)
 
     def average(*_: object) -> None:
