@@ -32,14 +32,14 @@ def captions(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(f"{name}: {' | '.join(dict.fromkeys(texts))}" for name, texts in lines if texts)
 
 
-def caveats(rows: Sequence[Configuration], metrics: Sequence[Metric], keys: Keys) -> tuple[str, ...]:
+def caveats(configurations: Sequence[Configuration], metrics: Sequence[Metric], keys: Keys) -> tuple[str, ...]:
     """Return a sentence for each thing that makes the rows hard to compare."""
-    records = [record for row in rows for record in row.finished.values()]
+    records = [record for each in configurations for record in each.finished.values()]
     return tuple(
         sentence
         for sentences in (
             _row_warnings(records, keys),
-            _machine_warnings(rows),
+            _machine_warnings(configurations),
             time_warnings(records, metrics),
             _first_epoch_warnings(records, metrics),
             _code_warnings(records),
@@ -100,13 +100,13 @@ def _row_warnings(records: Sequence[Record], keys: Keys) -> Iterator[str]:
             yield f"the images of {name} are not the same in all trials"
 
 
-def _machine_warnings(rows: Sequence[Configuration]) -> Iterator[str]:
-    """Yield a sentence if a row ran elsewhere than another: their difference is then also one of machines.
+def _machine_warnings(configurations: Sequence[Configuration]) -> Iterator[str]:
+    """Yield a sentence if a configuration ran elsewhere than another: their difference is then also one of machines.
 
     Arithmetic depends on the device, and on the CPU on the number of threads.
     """
-    machines = [set(map(_machine, _machines(row.finished.values()))) for row in rows]
-    machines = [row_machines for row_machines in machines if row_machines]
+    machines = [set(map(_machine, _machines(each.finished.values()))) for each in configurations]
+    machines = [own for own in machines if own]
     if any(one.isdisjoint(other) for one in machines for other in machines):
         names = "; ".join(sorted(set().union(*machines)))
         yield f"configurations ran on different machines, which may cause a difference: {names}"

@@ -70,28 +70,28 @@ class CellMaker:
     confidence: float
     level: float
 
-    def cell(self, row: Configuration, metric: Metric) -> Cell:
-        """Return the cell of a row, with a verdict only if it cannot be tested."""
-        values = self._values(row.finished, metric)
-        tested, _ = tested_trials(row, row, metric, self.at_chance)
+    def cell(self, configuration: Configuration, metric: Metric) -> Cell:
+        """Return the cell of a configuration, with a verdict only if it cannot be tested."""
+        values = self._values(configuration.finished, metric)
+        tested, _ = tested_trials(configuration, configuration, metric, self.at_chance)
         known = [value for value in self._values(tested, metric).values() if value is not None]
         finite = [value for value in known if math.isfinite(value)]
         summary = summarise(finite, confidence=self.confidence, scale=metric.scale)
         cell = Cell(
             metric=metric.name,
             values=values,
-            limit=_limit(values, row.finished, metric),
+            limit=_limit(values, configuration.finished, metric),
             summary=summary,
             median=_median(values) if metric.may_be_unreached else None,
             contrast=None,
             verdict=Verdict("baseline", "baseline"),
         )
-        return cell if row is self.baseline else self._against_baseline(cell, row, metric)
+        return cell if configuration is self.baseline else self._against_baseline(cell, configuration, metric)
 
-    def _against_baseline(self, cell: Cell, row: Configuration, metric: Metric) -> Cell:
-        sides = tested_trials(row, self.baseline, metric, self.at_chance)
+    def _against_baseline(self, cell: Cell, configuration: Configuration, metric: Metric) -> Cell:
+        sides = tested_trials(configuration, self.baseline, metric, self.at_chance)
         ours, theirs = (self._values(side, metric) for side in sides)
-        is_mixed = sides != (row.finished, self.baseline.finished)
+        is_mixed = sides != (configuration.finished, self.baseline.finished)
         why = _obstacle(ours, theirs, metric, ending="learned" if is_mixed else "finished")
         if why:
             return replace(cell, verdict=not_compared(why), of_learned=is_mixed)
@@ -116,13 +116,13 @@ class CellMaker:
 
 
 def tested_trials(
-    row: Configuration, baseline: Configuration, metric: Metric, at_chance: frozenset[str]
+    configuration: Configuration, baseline: Configuration, metric: Metric, at_chance: frozenset[str]
 ) -> tuple[dict[str, Record], dict[str, Record]]:
-    """Return the finished trials of two rows that a metric is compared over, by what they are paired by.
+    """Return the finished trials of two configurations that a metric is compared over, by what they are paired by.
 
     If only some seeds of one of them learned, accuracies and losses are those of the seeds that did.
     """
-    sides = row.finished, baseline.finished
+    sides = configuration.finished, baseline.finished
     is_mixed = any(len({record.attempt in at_chance for record in side.values()}) > 1 for side in sides)
     if not (metric.is_quality and is_mixed):
         return sides

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration: what makes it one, how its trials ended, how many seeds learned, and its cells by metric.
+    """What is said of one configuration: how its trials ended, how many seeds learned, and its cells by metric.
 
-    ``lacks`` are keys of the rows that its plugins do not have. ``configurations`` are the configuration ids of its
-    trials (the spec without the seed); several if trials are pooled. ``val_accuracy`` is its mean validation accuracy,
-    by which the best row is chosen.
+    ``name``, ``where``, ``lacks``, ``statuses`` and ``val_accuracy``, by which the best row is chosen, are those of its
+    :class:`~benchbench.compare.configurations.Configuration`, and ``configurations`` are its ids. The trials are left
+    out, since every field of a comparison is printed as JSON.
     """
 
     name: str
@@ -97,12 +96,12 @@ def compare_records(records: Iterable[Record], question: Question | None = None)
     trials = one_per_trial(records)
     check_finished(trials)
     keys = find_keys([record.spec for record in trials], question.by)
-    rows = group(trials, keys)
+    configurations = group(trials, keys)
     targets = [Target.of(metric, value) for metric, value in question.targets.items()]
     numbers = values_by_attempt(trials, targets)
     wanted = (*question.metrics, *(name for target in targets for name in target.names))
     metrics = find_metrics(wanted, list(numbers.values()))
-    compared_rows = _compare_rows(rows, numbers, metrics, question, keys.pooled)
+    compared_rows = _compare_rows(configurations, numbers, metrics, question, keys.pooled)
     return Comparison(
         by=keys.rows,
         metrics=metrics,
@@ -111,7 +110,7 @@ def compare_records(records: Iterable[Record], question: Question | None = None)
         margin=question.margin,
         num_comparisons=len(_p_values(compared_rows)),
         facts=captions(trials),
-        warnings=caveats(rows, metrics, keys),
+        warnings=caveats(configurations, metrics, keys),
         pooled=keys.pooled,
     )
 
@@ -127,24 +126,24 @@ def check_finished(records: Sequence[Record]) -> None:
 
 
 def _compare_rows(
-    rows: Sequence[Configuration],
+    configurations: Sequence[Configuration],
     numbers: Mapping[str, Numbers],
     metrics: Sequence[Metric],
     question: Question,
     pooled: Sequence[str],
 ) -> tuple[Row, ...]:
     """Return the rows with their numbers and tests, but without verdicts."""
-    at_chance = not_learned([record for row in rows for record in row.trials.values()])
-    baseline = rows[find_row(rows, question.baseline, pooled=pooled)]
+    at_chance = not_learned([record for each in configurations for record in each.trials.values()])
+    baseline = configurations[find_row(configurations, question.baseline, pooled=pooled)]
     maker = CellMaker(
         baseline=baseline,
         numbers=numbers,
         at_chance=at_chance,
         confidence=question.confidence,
-        level=_permutation_level(rows, metrics, question),
+        level=_permutation_level(configurations, metrics, question),
     )
-    best = _best_position([_val_accuracy(row) for row in rows])
-    return tuple(_row(row, maker, metrics, is_best=number == best) for number, row in enumerate(rows))
+    best = _best_position([each.val_accuracy for each in configurations])
+    return tuple(_row(each, maker, metrics, is_best=number == best) for number, each in enumerate(configurations))
 
 
 def _row(configuration: Configuration, maker: CellMaker, metrics: Sequence[Metric], *, is_best: bool) -> Row:
@@ -153,21 +152,21 @@ def _row(configuration: Configuration, maker: CellMaker, metrics: Sequence[Metri
         where=configuration.where,
         statuses=configuration.statuses,
         learning=_learning(configuration, maker),
-        val_accuracy=_val_accuracy(configuration),
+        val_accuracy=configuration.val_accuracy,
         is_baseline=configuration is maker.baseline,
         is_best=is_best,
         cells={metric.name: maker.cell(configuration, metric) for metric in metrics},
         lacks=configuration.lacks,
-        configurations=tuple(sorted({record.spec.configuration_id for record in configuration.trials.values()})),
+        configurations=configuration.ids,
     )
 
 
-def _learning(row: Configuration, maker: CellMaker) -> Learning:
-    """Return how many seeds of a row learned, with Fisher's test against the baseline if there are enough."""
+def _learning(configuration: Configuration, maker: CellMaker) -> Learning:
+    """Return how many seeds learned, with Fisher's test against the baseline if there are enough."""
     learned, baseline_learned = (
-        count_learned(each, maker.at_chance, confidence=maker.confidence) for each in (row, maker.baseline)
+        count_learned(each, maker.at_chance, confidence=maker.confidence) for each in (configuration, maker.baseline)
     )
-    if row is maker.baseline or fewest_seeds(row.trials, maker.baseline.trials) < MIN_SEEDS:
+    if configuration is maker.baseline or fewest_seeds(configuration.trials, maker.baseline.trials) < MIN_SEEDS:
         return learned
     return replace(learned, p_value=fisher_p(learned, baseline_learned, level=1 - maker.confidence))
 
@@ -223,8 +222,3 @@ def _judged_cell(cell: Cell, corrected_p: float | None, metric: Metric, judge: J
         verdict = judge.verdict(cell.contrast, corrected_p, metric.better, has_margin=has_margin)
     words = f"{verdict.words}, among seeds that learned" if cell.of_learned else verdict.words
     return replace(cell, verdict=replace(verdict, words=words))
-
-
-def _val_accuracy(row: Configuration) -> float | None:
-    finals = [record.final.val_accuracy for record in row.finished.values() if record.final]
-    return math.fsum(finals) / len(finals) if finals else None

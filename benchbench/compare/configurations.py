@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Configuration:
-    """One row of a comparison: the values that define it, and its trials by what pairs them with other rows.
+    """Trials that differ only in their seeds, or that agree in the keys that were asked for.
 
-    ``lacks`` are keys of the rows that its plugins do not have.
+    ``where`` has the values that tell them from other configurations, and ``lacks`` names keys of others that their
+    plugins do not have. ``trials`` are by what pairs them with those of other configurations.
     """
 
     where: dict[str, JsonValue]
@@ -51,6 +53,17 @@ class Configuration:
     def statuses(self) -> dict[str, int]:
         """Return how many trials ended in which way."""
         return dict(Counter(record.status for record in self.trials.values()))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Return the configuration ids of the trials (the spec without the seed); several if trials are pooled."""
+        return tuple(sorted({record.spec.configuration_id for record in self.trials.values()}))
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """Return the mean validation accuracy of the finished trials; None if there are none."""
+        finals = [record.final.val_accuracy for record in self.finished.values() if record.final]
+        return math.fsum(finals) / len(finals) if finals else None
 
 
 @dataclass(frozen=True)

@@ -82,11 +82,11 @@ def _at_chance(records: Sequence[Record]) -> Iterable[str]:
     ]
 
 
-def count_learned(row: Configuration, at_chance: frozenset[str], *, confidence: float) -> Learning:
-    """Return how many seeds of a row learned. Trials that still run, or were interrupted, have not ended."""
+def count_learned(configuration: Configuration, at_chance: frozenset[str], *, confidence: float) -> Learning:
+    """Return how many seeds of a configuration learned. Trials that still run, or were interrupted, have not ended."""
     endings = Counter(
         "at chance" if record.attempt in at_chance else record.status
-        for record in row.trials.values()
+        for record in configuration.trials.values()
         if record.status in ENDED
     )
     num_learned, num_ended = endings.pop("finished", 0), sum(endings.values())
