@@ -112,7 +112,7 @@ class CellMaker:
         return change
 
     def _values(self, trials: Mapping[str, Record], metric: Metric) -> Numbers:
-        return {unit: self.numbers[record.attempt].get(metric.name) for unit, record in trials.items()}
+        return {pair_key: self.numbers[record.attempt].get(metric.name) for pair_key, record in trials.items()}
 
 
 def tested_trials(
@@ -127,7 +127,7 @@ def tested_trials(
     if not (metric.is_quality and is_mixed):
         return sides
     ours, theirs = (
-        {unit: record for unit, record in side.items() if record.attempt not in at_chance} for side in sides
+        {pair_key: record for pair_key, record in side.items() if record.attempt not in at_chance} for side in sides
     )
     return ours, theirs
 
@@ -151,7 +151,7 @@ def p_value_above_luck(
 
 
 def _whole(values: Numbers) -> Values:
-    return {unit: value for unit, value in values.items() if value is not None}
+    return {pair_key: value for pair_key, value in values.items() if value is not None}
 
 
 def _median(values: Numbers) -> float | None:
@@ -165,7 +165,7 @@ def _median(values: Numbers) -> float | None:
 
 def _limit(values: Numbers, finished: Mapping[str, Record], metric: Metric) -> float | None:
     """Return how long the shortest trial without a value ran; None if the metric is not such a time."""
-    unreached = [finished[unit] for unit, value in values.items() if value is None]
+    unreached = [finished[pair_key] for pair_key, value in values.items() if value is None]
     if not (unreached and metric.may_be_unreached):
         return None
     if metric.unit == "epochs":

@@ -47,7 +47,7 @@ class Configuration:
     @property
     def finished(self) -> dict[str, Record]:
         """Return the trials that have results."""
-        return {unit: record for unit, record in self.trials.items() if record.status == "finished"}
+        return {pair_key: record for pair_key, record in self.trials.items() if record.status == "finished"}
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -139,8 +139,8 @@ def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
         lacks = tuple(key for key in keys.rows if key not in flat)
         row = rows.setdefault(_text(record.spec, keys.rows), Configuration(where, {}, lacks))
         version = versions.get(record.data_digest)
-        unit = describe_spec(record.spec, ("seed", *keys.pooled))
-        row.trials[f"{unit} {version}" if version else unit] = record
+        pair_key = describe_spec(record.spec, ("seed", *keys.pooled))
+        row.trials[f"{pair_key} {version}" if version else pair_key] = record
     return list(rows.values())
 
 

@@ -166,7 +166,10 @@ def _interaction(values: Correct) -> float:
 
 
 def _correct(trials: Mapping[str, Record], predictions: Mapping[str, Predictions]) -> dict[str, Correct]:
-    return {unit: np.array(predictions[record.attempt].is_correct, dtype=np.float64) for unit, record in trials.items()}
+    return {
+        pair_key: np.array(predictions[record.attempt].is_correct, dtype=np.float64)
+        for pair_key, record in trials.items()
+    }
 
 
 def _judged(rows: Sequence[PopulationRow], *, level: float) -> tuple[PopulationRow, ...]:

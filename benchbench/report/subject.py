@@ -60,7 +60,9 @@ class Subject:
 
     def _by_version(self, row: Configuration) -> Iterator[Configuration]:
         for version in dict.fromkeys(map(self._version, row.trials.values())):
-            version_trials = {unit: record for unit, record in row.trials.items() if self._version(record) == version}
+            version_trials = {
+                pair_key: record for pair_key, record in row.trials.items() if self._version(record) == version
+            }
             yield replace(row, trials=version_trials)
 
     @cached_property
