@@ -10,8 +10,8 @@ from benchbench.data.archive import TAR_SUFFIXES, Files, find_prefix, is_of_syst
 from benchbench.data.image_files import (
     MAX_FILE_BYTES,
     MAX_NAMED,
-    PART_NAMES,
-    PART_OF_NAME,
+    NAMES_OF_SPLITS,
+    SPLIT_OF_NAME,
     ImageFiles,
     Item,
     check_every_split_has_images,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NO_CLASSES = frozenset({"mlruns", "mlartifacts"})
 """Folders of MLflow's, which have figures in them."""
 
-WORDS_OF_PARTS = PART_OF_NAME | {"dev": "val"}
+SPLIT_OF_WORD = SPLIT_OF_NAME | {"dev": "val"}
 """Words in the name of a folder that suggest a split."""
 
 MAX_DEPTH = 8
@@ -62,97 +62,106 @@ class ImageFolder(ImageFiles, name="imagefolder"):
         with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
             class_names, items, note = find_items(files, self)
         read = reader(root, max_file_bytes=MAX_FILE_BYTES)
-        parts = {part: self.split(of_part, root, read) for part, of_part in items.items()}
-        return bb.Splits(class_names=class_names, note=note, **parts)
+        splits = {split_name: self.split(of_split, root, read) for split_name, of_split in items.items()}
+        return bb.Splits(class_names=class_names, note=note, **splits)
 
 
 def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dict[str, list[Item]], str]:
-    """Return the names of the classes, the image files of train, val and test, and a note on parts that are missing."""
+    """Return the names of the classes, the image files of train, val and test, and a note on missing splits."""
     # A single folder with images below it is the folder of an archive, rather than a class.
     prefix = find_prefix(files, lambda prefix: len(_class_folders(files, prefix)) > 1)
     if prefix is None:
         one = ", ".join(_class_folders(files, ""))
         problem = f"has one class only: {one}" if one else "has no folders with images in them"
         raise bb.DataError(f"{files.path} {problem}", hint=LAYOUT_HINT)
-    folders_of_parts = _part_folders(files, prefix)
-    folders = {part: _class_folders(files, folder) for part, folder in (folders_of_parts or {"train": prefix}).items()}
+    folders_of_splits = _split_folders(files, prefix)
+    folders = {
+        split_name: _class_folders(files, folder)
+        for split_name, folder in (folders_of_splits or {"train": prefix}).items()
+    }
     class_names = _class_names(files, folders)
     _check_no_class_is_a_copy(files, folders["train"])
     _check_no_class_has_splits(files, folders["train"])
     items = {
-        part: {
+        split_name: {
             name: [
                 Item(path, path.removeprefix(prefix), class_names.index(name)) for path in _image_files(files, folder)
             ]
-            for name, folder in sorted(of_part.items())
+            for name, folder in sorted(of_split.items())
         }
-        for part, of_part in folders.items()
+        for split_name, of_split in folders.items()
     }
     fractions = {"test": dataset.test_fraction, "val": dataset.val_fraction}
-    _take_from_training(items, {part: of for part, of in fractions.items() if part not in items}, dataset.split_seed)
-    parts = {
-        part: [item for of_class in items[part].values() for item in of_class] for part in ("train", "val", "test")
+    missing = {split_name: fraction for split_name, fraction in fractions.items() if split_name not in items}
+    _take_from_training(items, missing, dataset.split_seed)
+    splits = {
+        split_name: [item for of_class in items[split_name].values() for item in of_class]
+        for split_name in ("train", "val", "test")
     }
-    check_every_split_has_images(files.path, {part: len(of_part) for part, of_part in parts.items()})
-    taken = [part for part in ("val", "test") if part not in folders]
+    check_every_split_has_images(files.path, {split_name: len(of_split) for split_name, of_split in splits.items()})
+    taken = [split_name for split_name in ("val", "test") if split_name not in folders]
     notes = (
-        _left_out(_beside_parts(files, prefix) if folders_of_parts else ()),
+        _left_out(_beside_splits(files, prefix) if folders_of_splits else ()),
         _same_folders_inside(files, folders["train"]),
-        taken_from_training({part: len(parts[part]) for part in taken if folders_of_parts}),
-        too_few_to_split([name for name in items["train"] if not all(items[part][name] for part in taken)]),
+        taken_from_training({split_name: len(splits[split_name]) for split_name in taken if folders_of_splits}),
+        too_few_to_split([name for name in items["train"] if not all(items[split_name][name] for split_name in taken)]),
     )
-    return class_names, parts, "; ".join(filter(None, notes))
+    return class_names, splits, "; ".join(filter(None, notes))
 
 
 def _take_from_training(items: dict[str, dict[str, list[Item]]], fractions: Mapping[str, float], seed: int) -> None:
-    """Move these fractions of each class to the parts that are missing; each is of the whole class, in any order."""
+    """Move these fractions of each class to the splits that are missing; each is of the whole class, in any order."""
     whole = {name: len(of_class) for name, of_class in items["train"].items()}
-    for part, fraction in fractions.items():
-        items[part] = {}
+    for split_name, fraction in fractions.items():
+        items[split_name] = {}
         for name, of_class in items["train"].items():
             rows = set(take([item.name for item in of_class], round(whole[name] * fraction), seed=seed))
-            items[part][name] = [item for row, item in enumerate(of_class) if row in rows]
+            items[split_name][name] = [item for row, item in enumerate(of_class) if row in rows]
             items["train"][name] = [item for row, item in enumerate(of_class) if row not in rows]
 
 
-def _part_folders(files: Files, prefix: str) -> dict[str, str]:
+def _split_folders(files: Files, prefix: str) -> dict[str, str]:
     """Return the folders of the splits, if there is one for training that has classes in it."""
     present = sorted(files.folders_in(prefix.rstrip("/")))
-    folders = {part: [name for name in present if name.lower() in names] for part, names in PART_NAMES.items()}
+    folders = {
+        split_name: [name for name in present if name.lower() in names] for split_name, names in NAMES_OF_SPLITS.items()
+    }
     if not any(_class_folders(files, f"{prefix}{name}/") for name in folders["train"]):
-        _check_no_part_is_a_class(files, prefix)
+        _check_no_split_is_a_class(files, prefix)
         return {}
-    for part, several in folders.items():
+    for split_name, several in folders.items():
         if len(several) > 1:
-            raise bb.DataError(f"{files.path} has two folders for {part}: {', '.join(several)}", hint="rename one")
+            raise bb.DataError(
+                f"{files.path} has two folders for {split_name}: {', '.join(several)}", hint="rename one"
+            )
     _check_nothing_else_is_meant(files, prefix, folders)
-    return {part: f"{prefix}{name}/" for part, names in folders.items() for name in names}
+    return {split_name: f"{prefix}{name}/" for split_name, names in folders.items() for name in names}
 
 
-def _check_no_part_is_a_class(files: Files, prefix: str) -> None:
+def _check_no_split_is_a_class(files: Files, prefix: str) -> None:
     """Refuse classes such as ``train`` and ``test_set``: a network would learn which split an image is of."""
     folders = _class_folders(files, prefix)
-    parts = {name: part for name in folders for part in _parts_in(name)}
+    split_of = {name: split_name for name in folders for split_name in _splits_in(name)}
     siblings: dict[str, set[str]] = {}
-    for name, part in parts.items():
-        siblings.setdefault(_without_parts(name), set()).add(part)
-    are_all = len(parts) == len(folders) and len(set(parts.values())) > 1
+    for name, split_name in split_of.items():
+        siblings.setdefault(_without_splits(name), set()).add(split_name)
+    are_all = len(split_of) == len(folders) and len(set(split_of.values())) > 1
     if are_all or any(len(those) > 1 for those in siblings.values()):
         raise bb.DataError(
-            f"{files.path} has folders that look like splits and not like classes: {', '.join(parts)}",
+            f"{files.path} has folders that look like splits and not like classes: {', '.join(split_of)}",
             hint="call them train, val and test, with one folder per class in each; or list the images in a CSV file"
             " (bench show dataset imagelist)",
         )
 
 
-def _parts_in(name: str) -> list[str]:
+def _splits_in(name: str) -> list[str]:
     """Return the splits of which the name of a folder speaks, such as ``seg_train`` or ``test-set``."""
-    return [WORDS_OF_PARTS[word] for word in _words(name) if word in WORDS_OF_PARTS]
+    return [SPLIT_OF_WORD[word] for word in _words(name) if word in SPLIT_OF_WORD]
 
 
-def _without_parts(name: str) -> str:
+def _without_splits(name: str) -> str:
     """Return the other words in the name of a folder: ``seg`` for both ``seg_train`` and ``seg_test``."""
-    return " ".join(word for word in _words(name) if word not in WORDS_OF_PARTS and word not in {"set", "data"})
+    return " ".join(word for word in _words(name) if word not in SPLIT_OF_WORD and word not in {"set", "data"})
 
 
 def _words(name: str) -> list[str]:
@@ -163,7 +172,7 @@ def _check_nothing_else_is_meant(files: Files, prefix: str, folders: Mapping[str
     """Refuse folders beside ``train`` that may be splits or classes too: leaving them out would lose their images."""
     (train,) = folders["train"]
     classes = _class_folders(files, f"{prefix}{train}/").keys()
-    others = _beside_parts(files, prefix)
+    others = _beside_splits(files, prefix)
     for name, folder in others.items():
         if classes & _class_folders(files, f"{folder}/").keys():
             raise bb.DataError(
@@ -178,10 +187,10 @@ def _check_nothing_else_is_meant(files: Files, prefix: str, folders: Mapping[str
         )
 
 
-def _beside_parts(files: Files, prefix: str) -> dict[str, str]:
+def _beside_splits(files: Files, prefix: str) -> dict[str, str]:
     """Return the folders that have images in them and are called like no split."""
     folders = _class_folders(files, prefix)
-    return {name: folder for name, folder in folders.items() if name.lower() not in PART_OF_NAME}
+    return {name: folder for name, folder in folders.items() if name.lower() not in SPLIT_OF_NAME}
 
 
 def _left_out(names: Collection[str]) -> str:
@@ -217,8 +226,8 @@ def _check_no_class_is_a_copy(files: Files, folders: Mapping[str, str]) -> None:
 def _check_no_class_has_splits(files: Files, folders: Mapping[str, str]) -> None:
     """Refuse a class that consists of folders such as ``train`` and ``test``: their images would be mixed."""
     for name, folder in folders.items():
-        inside = [inner for inner in _class_folders(files, f"{folder}/") if inner.lower() in PART_OF_NAME]
-        has_splits = len({PART_OF_NAME[inner.lower()] for inner in inside}) > 1
+        inside = [inner for inner in _class_folders(files, f"{folder}/") if inner.lower() in SPLIT_OF_NAME]
+        has_splits = len({SPLIT_OF_NAME[inner.lower()] for inner in inside}) > 1
         if has_splits and not _has_own_images(files, folder):
             raise bb.DataError(
                 f"{files.path}: the folder {name} has folders of splits in it: {', '.join(inside)}",
@@ -248,16 +257,16 @@ def _same_folders_inside(files: Files, folders: Mapping[str, str]) -> str:
 
 
 def _class_names(files: Files, folders: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
-    """Return the classes, which are those of the training part; the other parts may have no others."""
+    """Return the classes, which are those of the training split; the others may have no others."""
     known = folders["train"]
     if len(known) == 1:
         raise bb.DataError(f"{files.path}: train has one class only: {next(iter(known))}", hint=LAYOUT_HINT)
-    for part, of_part in folders.items():
-        unknown = sorted(set(of_part) - set(known))
+    for split_name, of_split in folders.items():
+        unknown = sorted(set(of_split) - set(known))
         if unknown:
-            raise bb.DataError(f"{files.path}: {part} has classes that train does not have: {', '.join(unknown)}")
-        if not of_part:
-            raise bb.DataError(f"{files.path}: {part} has no folders of classes", hint=LAYOUT_HINT)
+            raise bb.DataError(f"{files.path}: {split_name} has classes that train does not have: {', '.join(unknown)}")
+        if not of_split:
+            raise bb.DataError(f"{files.path}: {split_name} has no folders of classes", hint=LAYOUT_HINT)
     return tuple(sorted(known))
 
 

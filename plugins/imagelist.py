@@ -15,7 +15,7 @@ from benchbench.config.files import decode_text
 from benchbench.data.archive import reader
 from benchbench.data.image_files import (
     MAX_FILE_BYTES,
-    PART_OF_NAME,
+    SPLIT_OF_NAME,
     ImageFiles,
     Item,
     check_every_split_has_images,
@@ -64,32 +64,32 @@ class ImageList(ImageFiles, name="imagelist"):
         if len(class_names) == 1:
             raise bb.DataError(f"{table} has one class only: {class_names[0]}", hint=HINT)
         label_of = {name: label for label, name in enumerate(class_names)}
-        parts: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
+        by_split: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
         for row in rows:
-            parts[PART_OF_NAME[row[SPLIT].lower()]].append(Item(row[PATH], row[PATH], label_of[row[CLASS]]))
-        given = {part for part, items in parts.items() if items}
-        self._fill(parts)
+            by_split[SPLIT_OF_NAME[row[SPLIT].lower()]].append(Item(row[PATH], row[PATH], label_of[row[CLASS]]))
+        given = {split_name for split_name, items in by_split.items() if items}
+        self._fill(by_split)
         missing = {"val", "test"} - given if given - {"train"} else set()
-        _check_classes(table, parts, class_names)
-        check_every_split_has_images(table, {part: len(items) for part, items in parts.items()})
+        _check_classes(table, by_split, class_names)
+        check_every_split_has_images(table, {split_name: len(items) for split_name, items in by_split.items()})
         read = reader(table.parent, max_file_bytes=MAX_FILE_BYTES)
-        splits = {part: self.split(items, table.parent, read) for part, items in parts.items()}
-        labels = [{item.label for item in parts[part]} for part in parts if part not in given]
+        splits = {split_name: self.split(items, table.parent, read) for split_name, items in by_split.items()}
+        labels = [{item.label for item in by_split[split_name]} for split_name in by_split if split_name not in given]
         notes = (
-            taken_from_training({part: len(parts[part]) for part in sorted(missing)}),
+            taken_from_training({split_name: len(by_split[split_name]) for split_name in sorted(missing)}),
             too_few_to_split([name for label, name in enumerate(class_names) if not all(label in of for of in labels)]),
         )
         return bb.Splits(class_names=class_names, note="; ".join(filter(None, notes)), **splits)
 
-    def _fill(self, parts: dict[str, list[Item]]) -> None:
+    def _fill(self, by_split: dict[str, list[Item]]) -> None:
         """Take the splits that are missing from the training images."""
-        val_fraction = self.val_fraction if parts["test"] else self.val_fraction / (1 - self.test_fraction)
-        for part, fraction in (("test", self.test_fraction), ("val", val_fraction)):
-            if not parts[part] and parts["train"]:
-                items = parts["train"]
+        val_fraction = self.val_fraction if by_split["test"] else self.val_fraction / (1 - self.test_fraction)
+        for split_name, fraction in (("test", self.test_fraction), ("val", val_fraction)):
+            if not by_split[split_name] and by_split["train"]:
+                items = by_split["train"]
                 labels = np.array([item.label for item in items], dtype=np.int64)
                 kept, taken = split_rows(labels, fraction, seed=self.split_seed, names=[item.name for item in items])
-                parts["train"], parts[part] = [items[row] for row in kept], [items[row] for row in taken]
+                by_split["train"], by_split[split_name] = [items[row] for row in kept], [items[row] for row in taken]
 
 
 def find_table(root: Path) -> Path:
@@ -156,14 +156,14 @@ def _problems(rows: Mapping[int, Mapping[str, str]]) -> Iterator[str]:
     for number, row in rows.items():
         if not row[PATH] or not row[CLASS]:
             yield f"line {number} has no {PATH if not row[PATH] else CLASS}"
-        elif row[SPLIT].lower() not in PART_OF_NAME:
+        elif row[SPLIT].lower() not in SPLIT_OF_NAME:
             yield f"line {number} has the split {row[SPLIT]!r}, which is none of train, val and test"
         elif counts[normpath(row[PATH])] > 1:
             yield f"line {number} lists {row[PATH]}, as another line does"
 
 
-def _check_classes(table: Path, parts: Mapping[str, Sequence[Item]], class_names: Sequence[str]) -> None:
-    present = {item.label for item in parts["train"]}
+def _check_classes(table: Path, by_split: Mapping[str, Sequence[Item]], class_names: Sequence[str]) -> None:
+    present = {item.label for item in by_split["train"]}
     missing = [name for label, name in enumerate(class_names) if label not in present]
     if missing:
         raise bb.DataError(

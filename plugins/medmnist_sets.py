@@ -57,9 +57,9 @@ class MedMnist(bb.Dataset, name="medmnist"):
                 hint=f"--data medmnist=FOLDER that has it; it is at {info[key]}",
             )
         _check(path, info["MD5" if self.stored_size == SMALLEST else f"MD5_{self.stored_size}"])
-        parts = {part: _read(path, part) for part in ("train", "val", "test")}
+        splits = {split_name: _read(path, split_name) for split_name in ("train", "val", "test")}
         names = [info["label"][str(label)] for label in range(len(info["label"]))]
-        return bb.Splits(parts["train"], parts["val"], parts["test"], tuple(names))
+        return bb.Splits(splits["train"], splits["val"], splits["test"], tuple(names))
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the file."""
@@ -87,11 +87,11 @@ def _check(path: Path, md5: str) -> None:
         raise bb.DataError(f"{path} has the wrong MD5 checksum: {digest}, not {md5}", hint="download it again")
 
 
-def _read(path: Path, part: str) -> bb.Split:
+def _read(path: Path, split_name: str) -> bb.Split:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            images: NDArray[np.uint8] = arrays[f"{part}_images"]
-            labels: NDArray[np.int64] = arrays[f"{part}_labels"].reshape(-1).astype(np.int64)
+            images: NDArray[np.uint8] = arrays[f"{split_name}_images"]
+            labels: NDArray[np.int64] = arrays[f"{split_name}_labels"].reshape(-1).astype(np.int64)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise bb.DataError(f"{path} is damaged: {error}", hint="get it again") from None
     # Grey images are [N, H, W], those in colour [N, H, W, 3].

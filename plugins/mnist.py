@@ -105,9 +105,9 @@ class Mnist(bb.Dataset, name="mnist"):
                 raise bb.DataError(f"no {self.name} images in {root}: {NAMES[0]}.gz is missing", hint=hint)
             self._check(root, prefix)
             images, labels, test_images, test_labels = (_read(files, prefix, name) for name in NAMES)
-        for part, pixels, of_part in (("train", images, labels), ("test", test_images, test_labels)):
-            if pixels.ndim != 3 or of_part.ndim != 1 or len(pixels) != len(of_part):  # noqa: PLR2004 - [N, H, W]
-                raise bb.DataError(f"{root}: the {part} files do not belong together", hint=hint)
+        for split_name, pixels, split_labels in (("train", images, labels), ("test", test_images, test_labels)):
+            if pixels.ndim != 3 or split_labels.ndim != 1 or len(pixels) != len(split_labels):  # noqa: PLR2004 - [N, H, W]
+                raise bb.DataError(f"{root}: the {split_name} files do not belong together", hint=hint)
         numbers = labels.astype(np.int64)
         train, val = with_validation(images[:, None], numbers, self.val_fraction, seed=self.split_seed)
         test = bb.Split(test_images[:, None], test_labels.astype(np.int64))

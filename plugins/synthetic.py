@@ -45,25 +45,25 @@ class Synthetic(bb.Dataset, name="synthetic"):
     def load(self, root: Path) -> bb.Splits:
         """Return images whose pixels are bytes of SHAKE-128, so that no version of a library matters."""
         return bb.Splits(
-            self._part("train", self.num_train),
-            self._part("val", self.num_val),
-            self._part("test", self.num_test),
+            self._split("train", self.num_train),
+            self._split("val", self.num_val),
+            self._split("test", self.num_test),
             tuple(f"class {label}" for label in range(self.num_classes)),
         )
 
-    def _part(self, part: str, number: int) -> bb.Split:
+    def _split(self, split_name: str, number: int) -> bb.Split:
         labels = np.arange(number, dtype=np.int64) % self.num_classes
         shape = (number, self.channels, self.height, self.width)
 
         def read(row: int) -> NDArray[np.uint8]:
-            noise = _bytes(f"{self.data_seed}/{part}/{row}", shape[1:])
+            noise = _bytes(f"{self.data_seed}/{split_name}/{row}", shape[1:])
             pattern = self._pattern(int(labels[row]))
             weight = round(256 * self.noise)
             return ((noise.astype(np.uint16) * weight + pattern.astype(np.uint16) * (256 - weight)) >> 8).astype(
                 np.uint8
             )
 
-        return bb.Split(bb.LazyImages(read, shape, tuple(f"{part} {row}" for row in range(number))), labels)
+        return bb.Split(bb.LazyImages(read, shape, tuple(f"{split_name} {row}" for row in range(number))), labels)
 
     def _pattern(self, label: int) -> NDArray[np.uint8]:
         shades = _bytes(f"{self.data_seed}/class {label}", (self.channels, CELLS, CELLS))

@@ -231,8 +231,12 @@ def _findings(name: str, loaded: LoadedDataset, *, checksum: str) -> dict[str, A
         "digest": facts.digest,
         "image_shape": facts.image_shape,
         "splits": {
-            part: {"num_images": split.num_images, "digest": split.digest, "num_images_per_class": counts[part]}
-            for part, split in facts.splits.items()
+            split_name: {
+                "num_images": split.num_images,
+                "digest": split.digest,
+                "num_images_per_class": counts[split_name],
+            }
+            for split_name, split in facts.splits.items()
         },
     }
 
@@ -243,7 +247,10 @@ def _print_findings(name: str, loaded: LoadedDataset, *, checksum: str) -> None:
     typer.echo(f"checksum: {checksum}")
     typer.echo(f"digest of the images and labels: {facts.digest}")
     counts = _count_classes(loaded)
-    rows = [(class_name, *(str(counts[part][class_name]) for part in counts)) for class_name in facts.class_names]
+    rows = [
+        (class_name, *(str(counts[split_name][class_name]) for split_name in counts))
+        for class_name in facts.class_names
+    ]
     totals = ("all", *(str(split.num_images) for split in facts.splits.values()))
     print_table(("class", *counts), [*rows, totals], numbers=tuple(counts))
 
@@ -253,8 +260,8 @@ def _count_classes(loaded: LoadedDataset) -> dict[str, dict[str, int]]:
 
     names = loaded.facts.class_names
     return {
-        part: dict(zip(names, np.bincount(split.labels, minlength=len(names)).tolist(), strict=True))
-        for part, split in loaded.splits.items()
+        split_name: dict(zip(names, np.bincount(split.labels, minlength=len(names)).tolist(), strict=True))
+        for split_name, split in loaded.splits.items()
     }
 
 

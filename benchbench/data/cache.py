@@ -255,24 +255,26 @@ def _read(folder: Path) -> LoadedDataset | None:
     try:
         entry = _ENTRY.validate_json((folder / "entry.json").read_bytes())
         mappings: list[mmap.mmap] = []
-        parts = {part: _read_split(folder, part, entry=entry, mappings=mappings) for part in SPLIT_NAMES}
+        splits = {
+            split_name: _read_split(folder, split_name, entry=entry, mappings=mappings) for split_name in SPLIT_NAMES
+        }
     except (OSError, EOFError, ValueError, KeyError):  # ValidationError is a ValueError
         return None
     with suppress(OSError):  # the cache may be read-only, which is fine
         os.utime(folder / "entry.json")
-    return LoadedDataset(parts, entry.facts, mappings=tuple(mappings))
+    return LoadedDataset(splits, entry.facts, mappings=tuple(mappings))
 
 
-def _read_split(folder: Path, part: str, *, entry: _Entry, mappings: list[mmap.mmap]) -> SplitArrays:
+def _read_split(folder: Path, split_name: str, *, entry: _Entry, mappings: list[mmap.mmap]) -> SplitArrays:
     """Return a split mapped into memory, and add the mapping of its images to ``mappings``."""
-    images = _map(folder / f"{part}.images.npy")
-    labels = _map(folder / f"{part}.labels.npy")
-    num_images = entry.facts.splits[part].num_images
+    images = _map(folder / f"{split_name}.images.npy")
+    labels = _map(folder / f"{split_name}.labels.npy")
+    num_images = entry.facts.splits[split_name].num_images
     if images.shape != (num_images, *entry.facts.image_shape) or labels.shape != (num_images,):
         raise ValueError(f"{folder} is damaged")
     if isinstance(images.base, mmap.mmap):
         mappings.append(images.base)
-    return SplitArrays(images, labels, names=entry.names[part])
+    return SplitArrays(images, labels, names=entry.names[split_name])
 
 
 def _map(path: Path) -> np.ndarray[Any, Any]:
@@ -304,11 +306,11 @@ def _write(loaded: LoadedDataset, folder: Path) -> None:
     Images that were decoded lazily are in its partial folder already.
     """
     partial = _partial(folder)
-    for part, split in loaded.splits.items():
+    for split_name, split in loaded.splits.items():
         for kind, array in (("images", split.images), ("labels", split.labels)):
             if not isinstance(array, np.memmap):
-                _save(array, partial / f"{part}.{kind}.npy")
-    names = {part: split.names for part, split in loaded.splits.items()}
+                _save(array, partial / f"{split_name}.{kind}.npy")
+    names = {split_name: split.names for split_name, split in loaded.splits.items()}
     with (partial / "entry.json").open("wb") as file:
         file.write(_ENTRY.dump_json(_Entry(loaded.facts, names)))
         _flush(file)

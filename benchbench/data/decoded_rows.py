@@ -45,9 +45,9 @@ class RowStore(Protocol):
         """Close all files."""
 
 
-def store_rows(folder: Path | None, part: str, shape: tuple[int, ...]) -> RowStore:
+def store_rows(folder: Path | None, split_name: str, shape: tuple[int, ...]) -> RowStore:
     """Return where the images of a split go: files in the folder, or memory without one."""
-    return _File(folder, part, shape) if folder else _Memory(shape)
+    return _File(folder, split_name, shape) if folder else _Memory(shape)
 
 
 class _Memory:
@@ -85,8 +85,8 @@ class _Memory:
 class _File:
     """Images in one file, and which rows are there in another. Written, not mapped, so that a full disk is an error."""
 
-    def __init__(self, folder: Path, part: str, shape: tuple[int, ...]) -> None:
-        self._path, self._done = folder / f"{part}.images.npy", folder / f"{part}.done"
+    def __init__(self, folder: Path, split_name: str, shape: tuple[int, ...]) -> None:
+        self._path, self._done = folder / f"{split_name}.images.npy", folder / f"{split_name}.done"
         self._shape = shape
         self._image_bytes = int(np.prod(shape[1:]))
         if not self._done.exists() or self._done.stat().st_size != len(self):

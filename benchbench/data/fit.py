@@ -52,10 +52,10 @@ def fit_splits(splits: Splits, dataset: Dataset) -> dict[str, Split]:
     """
     side = dataset.image_size
     return {
-        part: replace(split, images=_resized_when_read(split.images, side))
+        split_name: replace(split, images=_resized_when_read(split.images, side))
         if dataset.fit == "resize" and tuple(split.images.shape[2:]) != (side, side)
         else split
-        for part, split in splits.items()
+        for split_name, split in splits.items()
     }
 
 

@@ -29,10 +29,10 @@ _CAMERAS_OWN = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef"
 UNREADABLE = _CAMERAS_OWN | {".avif", ".dcm", ".heic", ".heif", ".jxl", ".svg"}
 """Suffixes of images that Pillow, or an old one, cannot read. They are named, while other files are passed over."""
 
-PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+NAMES_OF_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 """The splits, and what people call them."""
 
-PART_OF_NAME = {name: part for part, names in PART_NAMES.items() for name in names}
+SPLIT_OF_NAME = {name: split_name for split_name, names in NAMES_OF_SPLITS.items() for name in names}
 
 MAX_FILE_BYTES = 1 << 30
 MAX_NAMED = 5
@@ -106,7 +106,7 @@ def class_name_of(text: str) -> str:
 
 def taken_from_training(numbers: Mapping[str, int]) -> str:
     """Return a note on splits that nobody gave, with how many training images each of them got; empty for none."""
-    taken = [f"{number} images for {part} ({part}_fraction)" for part, number in numbers.items()]
+    taken = [f"{number} images for {split_name} ({split_name}_fraction)" for split_name, number in numbers.items()]
     return f"took {' and '.join(taken)} from the training images" if taken else ""
 
 
@@ -117,7 +117,7 @@ def too_few_to_split(class_names: Sequence[str]) -> str:
 
 def check_every_split_has_images(source: Path, sizes: Mapping[str, int]) -> None:
     """Raise :class:`~benchbench.errors.DataError` if there were too few images to take some for a split."""
-    empty = [part for part, size in sizes.items() if not size]
+    empty = [split_name for split_name, size in sizes.items() if not size]
     if empty:
         raise DataError(
             f"{source}: too few images to have some for {' and '.join(empty)}",

@@ -74,25 +74,30 @@ def decode_lazy(
 
     Raises :class:`~benchbench.errors.DataError` that names the damaged files, unless they are to be skipped.
     """
-    lazy = {part: split.images for part, split in splits.items() if isinstance(split.images, LazyImages)}
+    lazy = {split_name: split.images for split_name, split in splits.items() if isinstance(split.images, LazyImages)}
     if folder:
         _prepare(folder, resume=bool(lazy))
     with ExitStack() as stack:
         targets = {
-            part: stack.enter_context(closing(store_rows(folder, part, images.shape))) for part, images in lazy.items()
+            split_name: stack.enter_context(closing(store_rows(folder, split_name, images.shape)))
+            for split_name, images in lazy.items()
         }
         damaged, digests = _fill(lazy, targets, on_progress or _ignore)
         _refuse_damaged(lazy, damaged, damaged_list)
         arrays = {
-            part: _without(split, targets[part].finish(without=damaged[part]), damaged[part])
-            if part in targets
+            split_name: _without(split, targets[split_name].finish(without=damaged[split_name]), damaged[split_name])
+            if split_name in targets
             else SplitArrays(_array(split.images), _array(split.labels), readable(split.names))
-            for part, split in splits.items()
+            for split_name, split in splits.items()
         }
     if folder:
         _forget_progress(folder)
-    skipped = readable(lazy[part].files[row] for part, rows in damaged.items() for row in rows)
-    return Decoded(arrays, skipped, {part: digest.with_labels(arrays[part].labels) for part, digest in digests.items()})
+    skipped = readable(lazy[split_name].files[row] for split_name, rows in damaged.items() for row in rows)
+    return Decoded(
+        arrays,
+        skipped,
+        {split_name: digest.with_labels(arrays[split_name].labels) for split_name, digest in digests.items()},
+    )
 
 
 def _array(value: Any) -> NDArray[Any]:
@@ -107,7 +112,7 @@ def _ignore(num_decoded: int, num_images: int) -> None: ...
 class _Job:
     """Some images to decode."""
 
-    part: str
+    split_name: str
     images: LazyImages
     target: RowStore
     rows: Sequence[int]
@@ -165,10 +170,10 @@ def _is_transient(cause: BaseException | None) -> bool:
     return isinstance(cause, OSError) and not is_of_pillow and not isinstance(cause, lasting)
 
 
-def _jobs(part: str, images: LazyImages, target: RowStore) -> list[_Job]:
+def _jobs(split_name: str, images: LazyImages, target: RowStore) -> list[_Job]:
     rows = target.missing()
     starts = range(0, len(rows), ROWS_PER_JOB)
-    return [_Job(part, images, target, rows[start : start + ROWS_PER_JOB]) for start in starts]
+    return [_Job(split_name, images, target, rows[start : start + ROWS_PER_JOB]) for start in starts]
 
 
 def _fill(
@@ -178,23 +183,26 @@ def _fill(
 
     The digests are of the splits without any: they are computed while others are decoded.
     """
-    jobs = [job for part, images in lazy.items() for job in _jobs(part, images, targets[part])]
-    digests = {part: _RunningDigest(part, images.shape, targets[part], jobs) for part, images in lazy.items()}
+    jobs = [job for split_name, images in lazy.items() for job in _jobs(split_name, images, targets[split_name])]
+    digests = {
+        split_name: _RunningDigest(split_name, images.shape, targets[split_name], jobs)
+        for split_name, images in lazy.items()
+    }
     num_images = sum(map(len, lazy.values()))
     num_done = num_images - sum(len(job.rows) for job in jobs)
-    problems: dict[str, dict[int, str]] = {part: {} for part in lazy}
+    problems: dict[str, dict[int, str]] = {split_name: {} for split_name in lazy}
     reported = time.monotonic()
     with _Flushing(targets.values()) as flushing, closing(_carried_out(jobs)) as carried_out:
         for job, damaged in carried_out:
-            problems[job.part] |= damaged
-            digests[job.part].follow(job)
+            problems[job.split_name] |= damaged
+            digests[job.split_name].follow(job)
             num_done += len(job.rows)
             if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS or num_done == num_images:
                 reported = time.monotonic()
                 flushing.flush_if_idle()
                 on_progress(num_done, num_images)
-    whole = {part: digest.finished() for part, digest in digests.items() if not problems[part]}
-    return {part: dict(sorted(rows.items())) for part, rows in problems.items()}, whole
+    whole = {split_name: digest.finished() for split_name, digest in digests.items() if not problems[split_name]}
+    return {split_name: dict(sorted(rows.items())) for split_name, rows in problems.items()}, whole
 
 
 def _carried_out(jobs: Sequence[_Job]) -> Generator[tuple[_Job, dict[int, str]]]:
@@ -219,10 +227,10 @@ def _carried_out(jobs: Sequence[_Job]) -> Generator[tuple[_Job, dict[int, str]]]
 class _RunningDigest:
     """The digest of a split, computed as its rows arrive: it includes a row once all rows before it are there."""
 
-    def __init__(self, part: str, shape: tuple[int, ...], target: RowStore, jobs: Sequence[_Job]) -> None:
+    def __init__(self, split_name: str, shape: tuple[int, ...], target: RowStore, jobs: Sequence[_Job]) -> None:
         self._target = target
         self._num_rows = shape[0]
-        self._starts = [job.rows[0] for job in jobs if job.part == part]
+        self._starts = [job.rows[0] for job in jobs if job.split_name == split_name]
         self._done: set[int] = set()
         self._next_row = 0
         self._digest = SplitDigest(shape)
@@ -284,9 +292,9 @@ def _refuse_damaged(
         with suppress(OSError):
             damaged_list.unlink(missing_ok=True)
     refused = [
-        (lazy[part].files[row], text, lazy[part].hint)
-        for part, rows in damaged.items()
-        if not lazy[part].skip_damaged
+        (lazy[split_name].files[row], text, lazy[split_name].hint)
+        for split_name, rows in damaged.items()
+        if not lazy[split_name].skip_damaged
         for row, text in rows.items()
     ]
     if refused:
@@ -295,9 +303,9 @@ def _refuse_damaged(
             named += f"; all are listed in {damaged_list}"
         counted = f"{len(refused)} image{'s' if len(refused) > 1 else ''}"
         raise DataError(f"{counted} cannot be read: {named}", hint=refused[0][2])
-    for part, images in lazy.items():
-        if len(damaged[part]) == len(images):
-            raise DataError(f"none of the {len(images)} images of {part} can be read")
+    for split_name, images in lazy.items():
+        if len(damaged[split_name]) == len(images):
+            raise DataError(f"none of the {len(images)} images of {split_name} can be read")
 
 
 def _is_listed(path: Path, problems: Sequence[tuple[str, str]]) -> bool:

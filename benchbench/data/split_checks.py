@@ -42,13 +42,13 @@ def splits_problems(splits: Splits) -> Iterator[str]:
     elif len(set(names)) < len(names):
         yield f"two classes have the same name: {sorted({name for name in names if names.count(name) > 1})}"
     shapes = {}
-    for part, split in splits.items():
+    for split_name, split in splits.items():
         of_images = _images_problem(split.images)
         problems = (of_images, _labels_problem(split.labels, num_classes=len(names)))
-        yield from (f"{part} {problem}" for problem in problems if problem)
+        yield from (f"{split_name} {problem}" for problem in problems if problem)
         if not of_images:
-            shapes[part] = list(split.images.shape[1:])
-            yield from (f"{part} {problem}" for problem in _count_problems(split))
+            shapes[split_name] = list(split.images.shape[1:])
+            yield from (f"{split_name} {problem}" for problem in _count_problems(split))
     if len(set(map(tuple, shapes.values()))) > 1:
         yield f"the splits have images of different shapes: {shapes}"
 

@@ -34,10 +34,13 @@ def data_facts_of(
     ``digests`` are those that are known already.
     """
     known = digests or {}
-    facts = {part: SplitFacts(len(split), known.get(part) or digest_of_split(split)) for part, split in splits.items()}
+    facts = {
+        split_name: SplitFacts(len(split), known.get(split_name) or digest_of_split(split))
+        for split_name, split in splits.items()
+    }
     channels, height, width = splits["train"].images.shape[1:]
     return DataFacts(
-        digest=_shortened(hashlib.sha256("".join(part.digest for part in facts.values()).encode())),
+        digest=_shortened(hashlib.sha256("".join(each.digest for each in facts.values()).encode())),
         class_names=readable(class_names),
         splits=facts,
         source=readable([source])[0],

@@ -31,7 +31,9 @@ def draw_dataset(
     problem = cut_problem(opened.dataset, loaded.facts.image_shape)
     if problem:
         raise SpecError(problem, hint="--set dataset.fit=resize or crop makes them fit")
-    shown = {f"{part}: {len(split):,} images": picked(split, num_images) for part, split in loaded.splits.items()}
+    shown = {
+        f"{split_name}: {len(split):,} images": picked(split, num_images) for split_name, split in loaded.splits.items()
+    }
     if opened.augmentation and opened.augmentation.name != NOTHING:
         train = _augmented(picked(loaded.splits["train"], num_images), opened.augmentation, opened, loaded)
         shown = {f"train, augmented by {opened.augmentation.name}": train, **shown}

@@ -50,22 +50,22 @@ class SeenSheets:
     numbered: dict[str, str]
 
 
-def draw_seen(path: Path, *, augmentation: str, parts: Sequence[str] = SPLIT_NAMES) -> SeenSheets:
+def draw_seen(path: Path, *, augmentation: str, split_names: Sequence[str] = SPLIT_NAMES) -> SeenSheets:
     """Return sheets of the images of some splits in ``seen.npz``; older files have training images alone."""
     augmented = "" if augmentation == NOTHING else f", augmented by {augmentation}"
     headings = {"train": f"training images{augmented}", "val": "validation images", "test": "test images"}
     with damage_named(path), np.load(path, allow_pickle=False) as seen:
-        prefixes = {part: "" if part == "train" else f"{part}_" for part in parts}
+        prefixes = {split_name: "" if split_name == "train" else f"{split_name}_" for split_name in split_names}
         splits = {
-            part: SplitArrays(seen[f"{prefix}images"], seen[f"{prefix}labels"])
-            for part, prefix in prefixes.items()
+            split_name: SplitArrays(seen[f"{prefix}images"], seen[f"{prefix}labels"])
+            for split_name, prefix in prefixes.items()
             if f"{prefix}images" in seen
         }
         class_names = seen["class_names"].tolist()
         return SeenSheets(
             {
-                part: draw_sheet({headings[part]: split}, class_names, image_size=split.images.shape[2])
-                for part, split in splits.items()
+                split_name: draw_sheet({headings[split_name]: split}, class_names, image_size=split.images.shape[2])
+                for split_name, split in splits.items()
             },
             names_of_numbered(splits.values(), class_names),
         )

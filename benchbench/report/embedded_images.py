@@ -66,7 +66,7 @@ def predicted_images(path: Path) -> list[tuple[str, PredictedImage]]:
 def seen_images(path: Path, *, augmentation: str) -> SeenImages:
     """Return the images of each split in ``seen.npz``."""
     seen = draw_seen(path, augmentation=augmentation)
-    addresses = {_IN_WORDS[part]: _address(sheet, is_lossless=False) for part, sheet in seen.sheets.items()}
+    addresses = {_IN_WORDS[split_name]: _address(sheet, is_lossless=False) for split_name, sheet in seen.sheets.items()}
     return SeenImages(addresses, seen.numbered)
 
 

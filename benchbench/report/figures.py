@@ -102,7 +102,7 @@ def _figures(record: Record, folder: Path) -> Iterator[tuple[str, Figure | Image
     if (folder / file_names.SAMPLES).exists():
         yield "test_images", predicted_images(read_predicted_images(folder / file_names.SAMPLES), record)
     if (folder / file_names.SEEN).exists():
-        seen = draw_seen(folder / file_names.SEEN, augmentation=record.spec.augmentation.name, parts=("train",))
+        seen = draw_seen(folder / file_names.SEEN, augmentation=record.spec.augmentation.name, split_names=("train",))
         yield "training_images", seen.sheets["train"]
 
 
