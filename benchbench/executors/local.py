@@ -62,7 +62,7 @@ class LocalExecutor(Executor):
     ) -> None:
         self.num_jobs = num_jobs
         self._heard: queue.SimpleQueue[tuple[WorkerProcess, Answer | None]] = queue.SimpleQueue()
-        self._preparation = Resolve((), {}, tuple(plugin_files), None)
+        self._resolve = Resolve((), {}, tuple(plugin_files), None)
         self._is_stopping = False
         self._busy: dict[WorkerProcess, TrialJob] = {}
         self._workers: list[WorkerProcess] = []
@@ -88,14 +88,14 @@ class LocalExecutor(Executor):
         ``hear`` gets what the worker is busy with, and what plugins print. Raises what is wrong with the first bad
         draft, and :class:`~benchbench.errors.DeviceError` if the workers do not all have the same kind of device.
         """
-        self._preparation = replace(self._preparation, origins=tuple(sorted(origins)))
+        self._resolve = replace(self._resolve, origins=tuple(sorted(origins)))
         self._hire()
         first, *others = self._workers
-        first.ask(replace(self._preparation, drafts=tuple(drafts), data_roots=data_roots))
+        first.ask(replace(self._resolve, drafts=tuple(drafts), data_roots=data_roots))
         for worker in others:
-            worker.ask(self._preparation)
+            worker.ask(self._resolve)
         answers = dict(self._next_resolved(hear) for _ in self._workers)
-        self._preparation = replace(self._preparation, device=_common_device(answers))
+        self._resolve = replace(self._resolve, device=_common_device(answers))
         return list(answers[first].resolved)
 
     def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
@@ -231,7 +231,7 @@ class LocalExecutor(Executor):
             return
         for worker in self._hire():
             self._preparing.add(worker)
-            worker.ask(self._preparation)
+            worker.ask(self._resolve)
         for worker in self._workers:
             if waiting and worker not in self._busy and worker not in self._preparing:
                 self._busy[worker] = waiting.popleft()
@@ -239,7 +239,7 @@ class LocalExecutor(Executor):
 
     def _on_common_device(self, job: TrialJob) -> TrialJob:
         """Return a job that no worker trains on another kind of device than the others, because it has lost its GPU."""
-        return replace(job, device=self._preparation.device) if job.device == "auto" else job
+        return replace(job, device=self._resolve.device) if job.device == "auto" else job
 
     def _hire(self) -> list[WorkerProcess]:
         """Start the workers that are missing, and return them."""

@@ -79,7 +79,7 @@ class RayExecutor(Executor):
         device: str = "auto",
         plugin_files: Iterable[str] = (),
     ) -> None:
-        self._preparation = Resolve((), {}, tuple(plugin_files), None)
+        self._resolve = Resolve((), {}, tuple(plugin_files), None)
         self._heard: queue.SimpleQueue[tuple[_Task | None, TrialMessage | None]] = queue.SimpleQueue()
         self._running: set[_Task] = set()
         self._is_stopping = self._is_killing = self._is_told_to_stop = False
@@ -110,8 +110,8 @@ class RayExecutor(Executor):
         ``hear`` gets what the worker is busy with, and what plugins print. Raises what is wrong with the first bad
         draft.
         """
-        self._preparation = replace(self._preparation, origins=tuple(sorted(origins)))
-        request = replace(self._preparation, drafts=tuple(drafts), data_roots=data_roots)
+        self._resolve = replace(self._resolve, origins=tuple(sorted(origins)))
+        request = replace(self._resolve, drafts=tuple(drafts), data_roots=data_roots)
         try:
             for reference in self._submit([request], folder=""):
                 match decode(ray.get(reference)):
@@ -211,7 +211,7 @@ class RayExecutor(Executor):
             Path(job.folder).parent.mkdir(parents=True, exist_ok=True)
             # A trial that has a GPU of Ray's must not go on without it if torch cannot use it there.
             on_gpu = replace(job, device="cuda") if self._slots.gpus and job.device == "auto" else job
-            answers = self._submit([self._preparation, RunTrial(on_gpu)], folder=job.folder)
+            answers = self._submit([self._resolve, RunTrial(on_gpu)], folder=job.folder)
             task = _Task(job, answers)
             self._running.add(task)
             threading.Thread(target=self._listen, args=(task,), daemon=True).start()
