@@ -219,7 +219,7 @@ def pad(images: Tensor, size: int) -> Tensor:
     return F.pad(images, (left, width - left, top, height - top)) if height or width else images
 
 
-def fitting(labels: Tensor, num_outputs: int) -> Tensor:
+def padded_to_outputs(labels: Tensor, num_outputs: int) -> Tensor:
     """Return labels as they are, and fractions of classes padded with zeros to a model's number of outputs."""
     return labels if labels.ndim == 1 else F.pad(labels, (0, num_outputs - labels.shape[1]))
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.errors import TrialError
 from benchbench.records.events import Epoch
-from benchbench.worker.batches import fitting
+from benchbench.worker.batches import padded_to_outputs
 from benchbench.worker.finished_steps import FinishedSteps
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, c
         learner.optimizer.zero_grad()  # to None, by default; the zero_grad() of some optimizers has no parameters
         with learner.acceleration.context(images):
             logits = learner.forward(images)
-            targets = fitting(labels, logits.shape[1])
+            targets = padded_to_outputs(labels, logits.shape[1])
             num_correct += _num_correct(logits.detach(), targets)  # before the loss, which may change logits in place
             loss = learner.loss(logits.float(), targets)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from torch.nn import functional
 from benchbench.worker.accelerate import Acceleration, Case, Proof
 from benchbench.worker.accelerate.all_levers import FusedSteps
 from benchbench.worker.augmentation import Augmenter
-from benchbench.worker.batches import Batches, Preprocessing, fitting
+from benchbench.worker.batches import Batches, Preprocessing, padded_to_outputs
 from benchbench.worker.schedule import Schedule
 from benchbench.worker.splits import TensorSplit
 from benchbench.worker.train import Learner, evaluate, train_epoch
@@ -81,8 +81,8 @@ def test_the_binary_cross_entropy_asks_for_each_class_alone() -> None:
 
 
 def test_fractions_fit_a_model_with_more_outputs_than_classes() -> None:
-    assert fitting(LABELS, 9) is LABELS
-    wider = fitting(functional.one_hot(LABELS, 3).float(), 5)
+    assert padded_to_outputs(LABELS, 9) is LABELS
+    wider = padded_to_outputs(functional.one_hot(LABELS, 3).float(), 5)
     assert torch.equal(wider, functional.one_hot(LABELS, 5).float())
 
 
@@ -143,7 +143,7 @@ def test_acceleration_is_proven_with_the_loss_of_the_trial(*, mixes: bool) -> No
     assert asked
     double = copy.deepcopy(loss).double()
     logits = model(images).detach()
-    targets = fitting(labels, 5)
+    targets = padded_to_outputs(labels, 5)
     right = double(logits.double(), targets.double() if mixes else targets)
     assert proof._mean_loss(logits.double()).dtype == torch.float64
     assert float(proof._mean_loss(logits.double())) == pytest.approx(float(right))

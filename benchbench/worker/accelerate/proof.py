@@ -28,7 +28,7 @@ from benchbench.worker.accelerate.allocator import give_back_memory, is_out_of_m
 from benchbench.worker.accelerate.proof_pass import Pass, computed
 from benchbench.worker.accelerate.proof_steps import ProofError, check_outcomes, copied_optimizer, outcome, rows_like
 from benchbench.worker.accelerate.tolerances import BOUNDS
-from benchbench.worker.batches import fitting
+from benchbench.worker.batches import padded_to_outputs
 from benchbench.worker.seeds import buffers_kept, random_states_kept
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Proof:
         It is that of a copy: a loss may keep a state, which a proof must not change.
         """
         loss = copy.deepcopy(self.loss)
-        targets = fitting(self.labels, logits.shape[1])
+        targets = padded_to_outputs(self.labels, logits.shape[1])
         if logits.dtype != torch.float64:
             return loss(logits.float(), targets)
         if isinstance(loss, nn.Module):
