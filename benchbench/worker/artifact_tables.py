@@ -90,17 +90,17 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
     return None
 
 
-def save_seen(path: Path, prepared: ReadyTrial, *, seed: int) -> None:
+def save_seen(path: Path, ready: ReadyTrial, *, seed: int) -> None:
     """Write the first training images, and some from all over the other splits, as the network saw them.
 
     A mixed image has the class of its largest fraction.
     """
-    images, labels = prepared.train.seen(_NUM_SEEN_IMAGES, seed=seed)
+    images, labels = ready.train.seen(_NUM_SEEN_IMAGES, seed=seed)
     classes = labels if labels.ndim == 1 else labels.argmax(dim=1)
-    (val_images, val_labels), (test_images, test_labels) = map(_seen_in_evaluation, (prepared.val, prepared.test))
+    (val_images, val_labels), (test_images, test_labels) = map(_seen_in_evaluation, (ready.val, ready.test))
     np.savez_compressed(
         path,
-        class_names=np.array(prepared.splits.class_names),
+        class_names=np.array(ready.splits.class_names),
         images=images.numpy(),
         labels=classes.numpy(),
         val_images=val_images,

@@ -36,42 +36,42 @@ if TYPE_CHECKING:
     from benchbench.worker.train import BatchCounter
 
 
-def write_artifacts(job: TrialJob, prepared: ReadyTrial, test_logits: Tensor, *, counter: BatchCounter) -> list[str]:
+def write_artifacts(job: TrialJob, ready: ReadyTrial, test_logits: Tensor, *, counter: BatchCounter) -> list[str]:
     """Write what the run keeps; return notes on what could not be kept."""
     folder = Path(job.folder) / "artifacts"
-    predictions = PredictedProbabilities(F.softmax(test_logits, dim=1), prepared.splits.test.labels)
-    images, _ = next(prepared.test.in_order())
-    model = prepared.learner.evaluated
+    predictions = PredictedProbabilities(F.softmax(test_logits, dim=1), ready.splits.test.labels)
+    images, _ = next(ready.test.in_order())
+    model = ready.learner.evaluated
     notes = []
     if job.artifacts == "full":
-        classifier = Classifier(prepared.preparation, prepared.splits.class_names, prepared.started.machine.num_threads)
+        classifier = Classifier(ready.preparation, ready.splits.class_names, ready.started.machine.num_threads)
         example = images[:2].cpu() if len(images) > 1 else images.cpu().repeat(2, 1, 1, 1)
         problem = save_model(folder / file_names.MODEL_FOLDER, model, example, classifier)
         if problem:
             notes.append(f"the model was not saved: {problem}")
         else:
-            predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, prepared, predictions, counter)
+            predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, ready, predictions, counter)
             notes += filter(None, [note])
-    notes += write_tables(folder, predictions=predictions, splits=prepared.splits, level=job.artifacts)
+    notes += write_tables(folder, predictions=predictions, splits=ready.splits, level=job.artifacts)
     if job.artifacts == "full":
-        save_seen(folder / file_names.SEEN, prepared, seed=job.spec.seed)
+        save_seen(folder / file_names.SEEN, ready, seed=job.spec.seed)
     problem = save_layers(folder / file_names.LAYERS, model, images[:1])
     return [f"the layers were not listed: {problem}", *notes] if problem else notes
 
 
 def _as_saved(
-    folder: Path, prepared: ReadyTrial, predictions: PredictedProbabilities, counter: BatchCounter
+    folder: Path, ready: ReadyTrial, predictions: PredictedProbabilities, counter: BatchCounter
 ) -> tuple[PredictedProbabilities, str]:
     """Return the predictions as the saved model makes them, to the bit, and a note if that cannot be.
 
     The saved model computes on the CPU, in fp32 and without acceleration.
     """
-    acceleration = prepared.learner.acceleration
+    acceleration = ready.learner.acceleration
     if acceleration.device.type != "cpu" or acceleration.precision != "fp32":
         return predictions, ""
     try:
         predictor = Predictor.load(folder / "data")
-        saved = torch.from_numpy(predictor.probabilities(prepared.splits.test.images, after_batch=counter.check))
+        saved = torch.from_numpy(predictor.probabilities(ready.splits.test.images, after_batch=counter.check))
     except (BenchError, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - torch may be unable to load what it wrote; training is worth more

@@ -21,11 +21,11 @@ OVERFIT_EPOCHS = 3
 """How far above its least value the validation loss must stay, and for how long, for a trial to be overfitted."""
 
 
-def final_of(prepared: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
+def final_of(ready: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping[str, Evaluation]) -> Final:
     """Return what the network that a trial ends with achieves on each split."""
     train, val, test = (evaluations[split_name] for split_name in SPLIT_NAMES)
-    labels = prepared.splits.test.labels
-    best = prepared.learner.best
+    labels = ready.splits.test.labels
+    best = ready.learner.best
     correct = predicted_classes(test.logits) == labels
     top5 = test.logits.topk(min(5, test.logits.shape[1])).indices.masked_fill(are_undefined(test.logits)[:, None], -1)
     return Final(
@@ -38,7 +38,7 @@ def final_of(prepared: ReadyTrial, epochs: Sequence[Epoch], evaluations: Mapping
         test_top5_accuracy=float((top5 == labels[:, None]).any(dim=1).double().mean()),
         test_accuracy_per_class={
             name: float(correct[labels == label].double().mean())
-            for label, name in enumerate(prepared.splits.class_names)
+            for label, name in enumerate(ready.splits.class_names)
             if (labels == label).any()
         },
         best_val_loss_epoch=min(epochs, key=lambda epoch: epoch.val_loss).epoch,

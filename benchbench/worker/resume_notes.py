@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from benchbench.worker.setup import ReadyTrial
 
 
-def resume_note(job: TrialJob, prepared: ReadyTrial, *, began: Started | None, shorter: Continued | None) -> str:
+def resume_note(job: TrialJob, ready: ReadyTrial, *, began: Started | None, shorter: Continued | None) -> str:
     """Return all notes in one line.
 
     ``began`` is the first event of the trial, or of the ``shorter`` one that it continues.
     """
-    now, acceleration = prepared.started, prepared.learner.acceleration
-    num_epochs = len(prepared.epochs)
+    now, acceleration = ready.started, ready.learner.acceleration
+    num_epochs = len(ready.epochs)
     notes = (
         _continued(shorter, num_epochs),
         _other_device(began, now),
@@ -28,7 +28,7 @@ def resume_note(job: TrialJob, prepared: ReadyTrial, *, began: Started | None, s
         _computed_as_before(job, acceleration),
         f"no longer accelerated: {acceleration.note}" if acceleration.note else "",
         _other_batches(began, now),
-        prepared.note,
+        ready.note,
     )
     return "; ".join(filter(None, notes))
 

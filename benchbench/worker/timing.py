@@ -93,7 +93,7 @@ class _Variant:
             plugin_files=job.plugin_files,
         )
         with self.footprint:
-            self.prepared = prepare(trial, registry, acceleration, on_status=on_status)
+            self.ready = prepare(trial, registry, acceleration, on_status=on_status)
         self._hooks = GlobalHooks.registered()
         if job.steps and job.steps > self.steps_per_epoch:
             raise SpecError(
@@ -104,14 +104,14 @@ class _Variant:
 
     @property
     def steps_per_epoch(self) -> int:
-        return len(self.prepared.train)
+        return len(self.ready.train)
 
     def warm(self, counter: BatchCounter) -> Warmed:
         """Do once what each round measures."""
         with self.footprint:
             self.measure(counter)
         return Warmed(
-            started=replace(self.prepared.started, spec=self._spec),
+            started=replace(self.ready.started, spec=self._spec),
             steps_per_epoch=self.steps_per_epoch,
             peak_memory_bytes=self.footprint.peak_bytes,
             memory_method=self.footprint.method,
@@ -126,13 +126,13 @@ class _Variant:
         return self._epoch(counter) if self._steps is None else self._train(self._steps, counter)
 
     def _epoch(self, counter: BatchCounter) -> Measurement:
-        prepared, epoch = self._begin()
+        ready, epoch = self._begin()
         # Not asked for more than this epoch: a loss that is not finite ends a trial, and is a warning here.
         trained = next(
             fit(
-                prepared.learner,
-                prepared.train,
-                prepared.val,
+                ready.learner,
+                ready.train,
+                ready.val,
                 seed=self._spec.seed,
                 epochs=range(epoch, epoch + 1),
                 clock=self._clock,
@@ -148,31 +148,31 @@ class _Variant:
         )
 
     def _train(self, steps: int, counter: BatchCounter) -> Measurement:
-        prepared, epoch = self._begin()
+        ready, epoch = self._begin()
         before = self._clock.seconds("train")
         with self._clock.phase("train"):
             # The order of all images is drawn once an epoch, however few steps it has.
-            batches = prepared.train.shuffled(seed=self._spec.seed, epoch=epoch)
+            batches = ready.train.shuffled(seed=self._spec.seed, epoch=epoch)
         once = self._clock.seconds("train") - before
         with self._clock.phase("train"):
-            trained = train_epoch(prepared.learner, islice(batches, steps), counter=counter)
+            trained = train_epoch(ready.learner, islice(batches, steps), counter=counter)
         seconds = self._clock.seconds("train") - before - once
-        num_images = min(steps * self._spec.batch_size, prepared.train.num_images)
-        epoch_seconds = once + seconds * prepared.train.num_images / num_images
+        num_images = min(steps * self._spec.batch_size, ready.train.num_images)
+        epoch_seconds = once + seconds * ready.train.num_images / num_images
         return Measurement(
             epoch_seconds=epoch_seconds,
             train_seconds=once + seconds,
             eval_seconds=0.0,
-            images_per_second=prepared.train.num_images / epoch_seconds,
+            images_per_second=ready.train.num_images / epoch_seconds,
             is_finite=math.isfinite(trained.loss),
         )
 
     def _begin(self) -> tuple[ReadyTrial, int]:
         """Restore settings that another variant may have changed; return what to train, and the number of the epoch."""
         self._num_measured += 1
-        self.prepared.learner.acceleration.apply()
+        self.ready.learner.acceleration.apply()
         self._hooks.restore()
-        return self.prepared, self._num_measured
+        return self.ready, self._num_measured
 
 
 def _named(name: str, on_status: OnStatus, text: str, done: int = 0, total: int = 0) -> None:

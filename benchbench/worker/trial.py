@@ -60,7 +60,7 @@ def run_trial(
     after it, whatever happens is the last event. A trial that is resumed yields the epochs of its checkpoint again.
     """
     with ExitStack() as stack:
-        # A checkpoint is read in the preparation. A trial that begins leaves nothing before it is prepared.
+        # A checkpoint is read in the preparation. A trial that begins leaves nothing before it is ready.
         if job.resume:
             stack.enter_context(_alone(job))
             _check_not_finished(job)
@@ -71,10 +71,10 @@ def run_trial(
             with clock.phase("load"):
                 forget_compiled()
                 give_back_memory()
-                prepared = prepare(job, registry, acceleration, on_status=on_status)
+                ready = prepare(job, registry, acceleration, on_status=on_status)
         if not job.resume:
             stack.enter_context(_alone(job))
-        yield from _Trial(job, prepared, began, clock=clock, counter=counter, on_status=on_status).run()
+        yield from _Trial(job, ready, began, clock=clock, counter=counter, on_status=on_status).run()
 
 
 def _check_not_finished(job: TrialJob) -> None:
@@ -121,12 +121,12 @@ def _acceleration(job: TrialJob, began: Started | None) -> Acceleration:
 
 
 class _Trial:
-    """A prepared trial on its way to the end."""
+    """A trial that is ready, on its way to the end."""
 
     def __init__(
         self,
         job: TrialJob,
-        prepared: ReadyTrial,
+        ready: ReadyTrial,
         began: Started | None,
         *,
         clock: Clock,
@@ -134,8 +134,8 @@ class _Trial:
         on_status: OnStatus,
     ) -> None:
         self._job = job
-        self._prepared = prepared
-        self._group_sizes = checkpoint.group_sizes_of(prepared.learner.optimizer)
+        self._ready = ready
+        self._group_sizes = checkpoint.group_sizes_of(ready.learner.optimizer)
         self._began = began
         self._clock = clock
         self._counter = counter
@@ -173,41 +173,41 @@ class _Trial:
 
     def _started(self) -> Started:
         """Return the first event: a trial that continues another began on that one's machine, and moved from there."""
-        started = self._prepared.started
-        if self._began is None or not self._prepared.epochs:
+        started = self._ready.started
+        if self._began is None or not self._ready.epochs:
             return started
         return replace(started, machine=self._began.machine)
 
     def _memory_needed(self) -> str:
         """Return what needed the memory that ran out, for the error message; empty if it was no batch."""
-        prepared = self._prepared
+        ready = self._ready
         if self._clock.failed_phase == "train":
-            return f"in a training step of {prepared.train.batch_size} images"
+            return f"in a training step of {ready.train.batch_size} images"
         if self._clock.failed_phase == "eval":
-            return f"evaluating {self._split_name} in batches of {prepared.val.eval_batch_size} images"
+            return f"evaluating {self._split_name} in batches of {ready.val.eval_batch_size} images"
         return ""
 
     def _resume(self) -> Resumed:
         """Count the epochs trained before, and return the event with notes on what changed since the trial began."""
-        prepared = self._prepared
-        self._epochs = list(prepared.epochs)
-        self._clock.add(prepared.times)
-        self._counter.restart(num_trained=len(self._epochs) * len(prepared.train))
-        note = resume_note(self._job, prepared, began=self._began, shorter=self._shorter)
-        return Resumed(num_epochs=len(self._epochs), machine=prepared.started.machine, note=note)
+        ready = self._ready
+        self._epochs = list(ready.epochs)
+        self._clock.add(ready.times)
+        self._counter.restart(num_trained=len(self._epochs) * len(ready.train))
+        note = resume_note(self._job, ready, began=self._began, shorter=self._shorter)
+        return Resumed(num_epochs=len(self._epochs), machine=ready.started.machine, note=note)
 
     def _train(self) -> Iterator[Event]:
         spec = self._job.spec
         self._on_status("training")
-        device = self._prepared.learner.acceleration.device
+        device = self._ready.learner.acceleration.device
         reset_peak(device)
         # Graphs of a GPU allocate when they are recorded. While they are replayed, torch counts their memory as free.
-        keeps_peak = device.type == "cuda" and self._prepared.learner.acceleration.compiled
+        keeps_peak = device.type == "cuda" and self._ready.learner.acceleration.compiled
         with SystemSampler(device) as sampler:
             for epoch in fit(
-                self._prepared.learner,
-                self._prepared.train,
-                self._prepared.val,
+                self._ready.learner,
+                self._ready.train,
+                self._ready.val,
                 seed=spec.seed,
                 epochs=range(len(self._epochs) + 1, spec.epochs + 1),
                 clock=self._clock,
@@ -228,7 +228,7 @@ class _Trial:
 
     def _note_slow_epoch(self, epoch: Epoch) -> None:
         """Note why an epoch was slow, once, if that is to be seen in the weights."""
-        learner = self._prepared.learner
+        learner = self._ready.learner
         if self._has_noted_slow_epoch or learner.acceleration.device.type != "cpu" or epoch.noisy:
             return
         fastest = min(done.epoch.train_seconds for done in self._epochs)
@@ -247,9 +247,9 @@ class _Trial:
             with self._clock.phase("checkpoint"):
                 checkpoint.save(
                     self._checkpoint,
-                    self._prepared.learner,
+                    self._ready.learner,
                     tuple(self._epochs),
-                    started=self._prepared.started,
+                    started=self._ready.started,
                     times=times,
                     group_sizes=self._group_sizes,
                     is_checked=not self._has_saved,
@@ -264,13 +264,13 @@ class _Trial:
         self._cadence.written(after.wall, cost_seconds=after.checkpoint - times.checkpoint)
 
     def _finish(self) -> Finished:
-        learner = self._prepared.learner
+        learner = self._ready.learner
         if learner.best is not None:
             learner.best.restore(learner.evaluated)
         self._on_status("evaluating on train, val and test")
         with self._clock.phase("eval"):
             evaluations = {split_name: self._evaluate(split_name) for split_name in SPLIT_NAMES}
-        final = final_of(self._prepared, [event.epoch for event in self._epochs], evaluations)
+        final = final_of(self._ready, [event.epoch for event in self._epochs], evaluations)
         num_undefined = int(are_undefined(evaluations["test"].logits).sum())
         if num_undefined:
             self._notes.append(f"the logits of {num_undefined} test image(s) are not finite; they count as wrong")
@@ -281,7 +281,7 @@ class _Trial:
             self._on_status("writing artifacts")
             try:
                 self._notes += write_artifacts(
-                    self._job, self._prepared, evaluations["test"].logits, counter=self._counter
+                    self._job, self._ready, evaluations["test"].logits, counter=self._counter
                 )
             except OSError as error:
                 # A full disk is no fault of the trial, which goes on from the checkpoint of its last epoch.
@@ -291,8 +291,8 @@ class _Trial:
     def _evaluate(self, split_name: str) -> Evaluation:
         self._split_name = split_name
         return evaluate(
-            self._prepared.learner,
-            getattr(self._prepared, split_name),
+            self._ready.learner,
+            getattr(self._ready, split_name),
             counter=self._counter,
             keeps_logits=split_name == "test",
         )

@@ -248,7 +248,7 @@ def test_each_timed_variant_has_the_hooks_that_its_own_plugins_registered(tmp_pa
     variants = [timing._Variant(job, number, registry, on_status=timing.no_status) for number in range(2)]
     changed = []
     for variant in variants:
-        (weight, *_) = variant.prepared.learner.model.parameters()
+        (weight, *_) = variant.ready.learner.model.parameters()
         before = weight.detach().clone()
         variant.measure(SharedCounter(tmp_path / "counter"))
         changed.append(not torch.equal(before, weight))
