@@ -17,7 +17,7 @@
     crop_flip.py            augmentation: shifted crops and flips
     random_resized_crop.py  augmentation: random parts, enlarged
     random_erasing.py       augmentation: random boxes, erased
-    color_jitter.py         augmentation: colours
+    color_jitter.py         augmentation: colors
     trivial_augment.py      augmentation: TrivialAugment
     rand_augment.py         augmentation: RandAugment
     mixing.py               augmentations: mixup and CutMix

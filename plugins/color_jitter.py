@@ -1,4 +1,4 @@
-"""Random changes of colours."""
+"""Random changes of colors."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ class ColorJitter(bb.Augmentation, name="color_jitter", revision=2):
 
 @bb.hookimpl
 def benchbench_augmentations() -> list[type[bb.Augmentation]]:
-    """Offer changes of colours."""
+    """Offer changes of colors."""
     return [ColorJitter]

@@ -1,7 +1,7 @@
 """Operations on batches of images, each image with parameters of its own.
 
 Images are ``[N, C, H, W]`` with values of 0..255, and keep their type. Parameters are ``[N]``. The operations on
-colours do what those of ``torchvision.transforms`` do to single images; the factor 1 leaves an image as it is.
+colors do what those of ``torchvision.transforms`` do to single images; the factor 1 leaves an image as it is.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def brightness(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def saturation(images: Tensor, factors: Tensor) -> Tensor:
-    """Return RGB images with stronger or weaker colours; others as they are."""
+    """Return RGB images with stronger or weaker colors; others as they are."""
     if images.shape[1] != len(GREY):
         return images
     return blend(images, grey(images), factors)
@@ -130,7 +130,7 @@ def hue(images: Tensor, shifts: Tensor) -> Tensor:
         torch.where(high == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
     )
     sextant = sextant + 6 * shifts[:, None, None]
-    # A colour from hue, saturation and value: https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative
+    # A color from hue, saturation and value: https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative
     channels = []
     for number in (5, 3, 1):
         distance = (number + sextant) % 6

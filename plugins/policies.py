@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
-COLOURS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+COLORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "brightness": lambda images, strengths: operations.brightness(images, 1 + strengths),
     "saturation": lambda images, strengths: operations.saturation(images, 1 + strengths),
     "contrast": lambda images, strengths: operations.contrast(images, 1 + strengths),
@@ -27,9 +27,9 @@ COLOURS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "autocontrast": lambda images, _: operations.autocontrast(images),
     "equalize": lambda images, _: operations.equalize(images),
 }
-NAMES = ("identity", *GEOMETRIC, *COLOURS)
+NAMES = ("identity", *GEOMETRIC, *COLORS)
 NUM_SIGNED = len(GEOMETRIC) + 4
-"""The operations after ``identity`` whose strength may be negative: geometry and the first four of colours."""
+"""The operations after ``identity`` whose strength may be negative: geometry and the first four of colors."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Strengths:
     translate_x: float
     translate_y: float
     degrees: float
-    colour: float
+    color: float
     bits: int
 
     def table(self, num_bins: int) -> Tensor:
         """Return float32 ``[operations, num_bins]``: the strength of each operation, from the weakest on."""
         rising = torch.linspace(0, 1, num_bins)
-        strongest = (0.0, self.shear, self.shear, self.translate_x, self.translate_y, self.degrees, *[self.colour] * 4)
+        strongest = (0.0, self.shear, self.shear, self.translate_x, self.translate_y, self.degrees, *[self.color] * 4)
         posterize = 8 - (rising * self.bits).round()
         solarize = operations.BRIGHTEST * (1 - rising)
         unused = torch.zeros(num_bins)
@@ -72,7 +72,7 @@ def apply(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:
     _, *of_operations = torch.split(order, counts)
     if len(rows := torch.cat(of_operations[: len(GEOMETRIC)])):
         result[rows] = operations.affine(images[rows], _matrices(images, chosen[rows], strengths[rows]))
-    for change, rows in zip(COLOURS.values(), of_operations[len(GEOMETRIC) :], strict=True):
+    for change, rows in zip(COLORS.values(), of_operations[len(GEOMETRIC) :], strict=True):
         if len(rows):
             result[rows] = change(images[rows], strengths[rows])
     return result

@@ -20,7 +20,7 @@ class RandAugment(bb.Augmentation, name="rand_augment", revision=2):
     """A few of 14 operations on each image, all of the same strength.
 
     E. D. Cubuk et al., "RandAugment: Practical Automated Data Augmentation with a Reduced Search Space", CVPR 2020.
-    Operations move, turn and shear images and change their colours.
+    Operations move, turn and shear images and change their colors.
     """
 
     num_ops: int = bb.param(2, "operations on each image, one after the other", ge=1, le=20)
@@ -38,7 +38,7 @@ class RandAugment(bb.Augmentation, name="rand_augment", revision=2):
             translate_x=LARGEST_MOVE * data.width,
             translate_y=LARGEST_MOVE * data.height,
             degrees=30,
-            colour=0.9,
+            color=0.9,
             bits=4,
         )
         table_on = functools.cache(strongest.table(NUM_BINS)[:, self.magnitude].to)

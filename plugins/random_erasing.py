@@ -23,7 +23,7 @@ class RandomErasing(bb.Augmentation, name="random_erasing"):
     p: float = bb.param(0.25, "probability that something is erased", ge=0, le=1)
     scale: tuple[float, float] = bb.param((0.02, 1 / 3), "smallest and largest fraction of the area")
     ratio: tuple[float, float] = bb.param((0.3, 10 / 3), "smallest and largest ratio of width to height")
-    value: Literal["mean", "black"] = bb.param("mean", "fill of the box: the dataset's mean colour, or black")
+    value: Literal["mean", "black"] = bb.param("mean", "fill of the box: the dataset's mean color, or black")
 
     @property
     def num_draws(self) -> int:
@@ -35,12 +35,12 @@ class RandomErasing(bb.Augmentation, name="random_erasing"):
         check_ranges(self.name, self.scale, self.ratio)
         size = data.height, data.width
         mean = torch.tensor(data.mean if self.value == "mean" else [0.0] * data.num_channels)[:, None, None]
-        colour_on = functools.cache((mean * BRIGHTEST).to)
+        color_on = functools.cache((mean * BRIGHTEST).to)
 
         def erase(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
             boxes = draw_boxes(draws[:, 1:], size, scale=self.scale, ratio=self.ratio, may_fill=False)
             chosen = per_image((draws[:, 0] < self.p) & boxes.fits) & boxes.inside(*size)
-            return torch.where(chosen, as_type(colour_on(images.device), images.dtype), images), labels
+            return torch.where(chosen, as_type(color_on(images.device), images.dtype), images), labels
 
         return erase
 

@@ -95,7 +95,7 @@ def _network(architecture: str, data: bb.DataSpec, options: bb.Options, *, pretr
 
 
 def _adapt_channels(network: nn.Module, num_channels: int) -> None:
-    """Give a network that takes colour images a first convolution of another number of channels, freshly drawn."""
+    """Give a network that takes color images a first convolution of another number of channels, freshly drawn."""
     name, first = next((name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d))
     if first.in_channels == num_channels:
         return

@@ -11,14 +11,14 @@ from torch import Tensor
 
 import benchbench as bb
 
-STRENGTHS = policies.Strengths(shear=0.99, translate_x=32, translate_y=32, degrees=135, colour=0.99, bits=6)
+STRENGTHS = policies.Strengths(shear=0.99, translate_x=32, translate_y=32, degrees=135, color=0.99, bits=6)
 
 
 class TrivialAugment(bb.Augmentation, name="trivial_augment", revision=2):
     """One of 14 operations on each image, of any strength.
 
     S. Müller and F. Hutter, "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation", ICCV 2021; its wide
-    version. Operations move, turn and shear images and change their colours.
+    version. Operations move, turn and shear images and change their colors.
     """
 
     num_bins: int = bb.param(31, "number of strength levels", ge=2, le=1000)

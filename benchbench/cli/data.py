@@ -214,7 +214,7 @@ def _encoded(sheet: Image.Image, output: Path) -> bytes:
     file, form = BytesIO(), Image.registered_extensions()[output.suffix.lower()]
     try:
         sheet.save(file, form)
-    except Exception as error:  # Pillow's encoders raise all kinds for a size or colours that their format lacks
+    except Exception as error:  # Pillow's encoders raise all kinds for a size or colors that their format lacks
         raise SpecError(
             f"{output} cannot be written as {form}: {error}", hint="-o sheet.png, or fewer --images"
         ) from error

@@ -6,7 +6,7 @@
     download.py            downloads a dataset's public file
     archive.py             reads files from an archive or a folder
     fit.py                 how an image becomes a square
-    image_decoding.py      decodes an image file: formats, orientation, colours
+    image_decoding.py      decodes an image file: formats, orientation, colors
     image_files.py         what datasets of image files have in common
     parallel_decoding.py   decodes all images of a dataset in parallel, row by row into files
     decoding_processes.py  processes that decode image files for this one

@@ -26,7 +26,7 @@ from benchbench.processes import module_command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchbench.data.image_decoding import Colour
+    from benchbench.data.fit import Color
     from benchbench.plugin.dataset import Fit
 
 MIN_IMAGES = 5000
@@ -45,14 +45,14 @@ class Request:
     rows: Sequence[int]
     side: int
     fit: Fit
-    background: Colour
+    background: Color
     target: str
     header_bytes: int
 
     def carry_out(self) -> list[int]:
         """Decode the images; return the rows of those that cannot be decoded."""
         read = reader(Path(self.folder), max_file_bytes=MAX_FILE_BYTES)
-        background = cast("Colour", tuple(self.background))  # which JSON made a list
+        background = cast("Color", tuple(self.background))  # which JSON made a list
         failed = []
         with Path(self.target).open("r+b", buffering=0) as file:
             for row, path in zip(self.rows, self.paths, strict=True):

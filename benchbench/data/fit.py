@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from benchbench.plugin.dataset import Dataset, Fit, Split, Splits
 
-Colour = tuple[int, int, int]
-BLACK: Colour = (0, 0, 0)
+Color = tuple[int, int, int]
+BLACK: Color = (0, 0, 0)
 
 _RGB = 3
 
 
-def fit_image(image: Image.Image, side: int, *, fit: Fit, background: Colour = BLACK) -> Image.Image:
+def fit_image(image: Image.Image, side: int, *, fit: Fit, background: Color = BLACK) -> Image.Image:
     """Return an RGB image as a square of ``side`` pixels.
 
     ``resize`` scales the shorter side to ``side``, with antialiasing, and takes the centre. ``crop`` takes the centre

@@ -16,9 +16,9 @@ from benchbench.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from benchbench.data.fit import Color
     from benchbench.plugin.dataset import Fit
 
-Colour = tuple[int, int, int]
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 NO_IMAGES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
@@ -42,7 +42,7 @@ _LARGEST = {"1": 1, "L;2": 3, "L;4": 15}
 """The largest value of a grey pixel of fewer than 8 bits, by what Pillow calls them."""
 
 
-def decode(content: bytes, *, side: int, fit: Fit, background: Colour) -> Pixels:
+def decode(content: bytes, *, side: int, fit: Fit, background: Color) -> Pixels:
     """Return the first frame of an image file as uint8 ``[3, side, side]``.
 
     The orientation in its EXIF data is applied, and transparent pixels show the background. Raises what Pillow raises
@@ -72,7 +72,7 @@ def opened(content: bytes) -> Image.Image:
         raise DataError(f"{image.format} is not an image format")
     if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_preview(image, content):
         raise DataError("a camera's raw file, of which only the preview could be read: convert it")
-    _scale_transparent_colour(image)
+    _scale_transparent_color(image)
     return image
 
 
@@ -82,8 +82,8 @@ def _is_preview(image: TiffImagePlugin.TiffImageFile, content: bytes) -> bool:
     return content[8:12] == _CANON or (isinstance(kind, int) and bool(kind & _REDUCED))
 
 
-def _scale_transparent_colour(image: ImageFile.ImageFile) -> None:
-    """Bring the transparent colour of a PNG file to 8 bits: Pillow does so with pixels, but leaves the colour."""
+def _scale_transparent_color(image: ImageFile.ImageFile) -> None:
+    """Bring the transparent color of a PNG file to 8 bits: Pillow does so with pixels, but leaves the color."""
     transparent = image.info.get("transparency")
     stored = image.tile[0][3] if image.format == "PNG" and image.tile else ""
     if stored == "RGB;16B" and isinstance(transparent, tuple):
@@ -98,7 +98,7 @@ def turn(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-def to_rgb(image: Image.Image, background: Colour) -> Image.Image:
+def to_rgb(image: Image.Image, background: Color) -> Image.Image:
     """Return the image in RGB: 16 bits scaled to 8, and transparent pixels over the background."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)

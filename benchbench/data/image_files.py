@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from benchbench.data.image_decoding import Colour, Pixels
+    from benchbench.data.fit import Color
+    from benchbench.data.image_decoding import Pixels
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -54,7 +55,7 @@ class FileImages(LazyImages):
 
     folder: str = ""
     fit: Fit = "resize"
-    background: Colour = (255, 255, 255)
+    background: Color = (255, 255, 255)
 
 
 class ImageFiles(Dataset):
@@ -69,7 +70,7 @@ class ImageFiles(Dataset):
     val_fraction: float = param(0.1, "fraction of each class to validate on, if there is no val split", gt=0, lt=1)
     test_fraction: float = param(0.1, "fraction of each class to test on, if there is no test split", gt=0, lt=1)
     split_seed: int = param(0, "seed of the split", ge=0)
-    background: tuple[Byte, Byte, Byte] = param((255, 255, 255), "RGB colour of transparent pixels and of padding")
+    background: tuple[Byte, Byte, Byte] = param((255, 255, 255), "RGB color of transparent pixels and of padding")
     on_damaged: Literal["stop", "skip"] = param("stop", "what to do with files that cannot be read")
 
     @model_validator(mode="after")

@@ -34,7 +34,7 @@ _ONE_IMAGE, _SEVERAL = 3, 4
 class Preparation:
     """How an image becomes ``[channels, image_size, image_size]``, and its pixels ``(pixel / 255 - mean) / std``.
 
-    ``stored`` are the channels, height and width of the dataset's images. ``background`` is the colour below
+    ``stored`` are the channels, height and width of the dataset's images. ``background`` is the color below
     transparent pixels of a dataset of image files, whose images are fitted when they are decoded; None for a dataset
     that keeps its images as they are, where an image of another size is resized to theirs first.
     """

@@ -1,4 +1,4 @@
-"""What all charts of a report share. Configurations differ in dashes and markers too, not by colour alone."""
+"""What all charts of a report share. Configurations differ in dashes and markers too, not by color alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LegendEntry:
 
     @property
     def color(self) -> str:
-        """Return the colour of the line."""
+        """Return the color of the line."""
         return color(self.number)
 
     @property
@@ -67,13 +67,13 @@ class Chart:
 
 
 def color(index: int) -> str:
-    """Return the colour of a configuration, by its index."""
+    """Return the color of a configuration, by its index."""
     return COLORS[index % len(COLORS)]
 
 
 def dashes(index: int) -> tuple[int, ...]:
     """Return the dashes of a configuration, by its index: the lengths of lines and gaps, or none."""
-    # Pairs of colour and dashes would repeat after twelve configurations; the shift then gives new pairs.
+    # Pairs of color and dashes would repeat after twelve configurations; the shift then gives new pairs.
     return DASHES[(index + index // math.lcm(len(COLORS), len(DASHES))) % len(DASHES)]
 
 

@@ -28,7 +28,7 @@ MARGIN = 8
 CAPTION, HEADING = 16, 32
 TEXT_SIZE, HEADING_SIZE = 11, 16
 PAPER, INK = "white", "black"
-CHANNELS_OF_COLOUR = 3
+CHANNELS_OF_COLOR = 3
 
 
 def draw_sheet(images: Mapping[str, SplitArrays], class_names: Sequence[str], *, image_size: int) -> Image.Image:
@@ -130,9 +130,9 @@ def _shown_side(image_size: int) -> int:
 
 
 def as_image(image: NDArray[np.uint8]) -> Image.Image:
-    """Return an image of three channels in colour, and the first channel of any other in grey."""
-    is_colour = len(image) == CHANNELS_OF_COLOUR
-    return Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)) if is_colour else image[0].copy())
+    """Return an image of three channels in color, and the first channel of any other in grey."""
+    is_color = len(image) == CHANNELS_OF_COLOR
+    return Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)) if is_color else image[0].copy())
 
 
 def _shortened(text: str, pen: ImageDraw.ImageDraw, width: int) -> str:

@@ -39,7 +39,7 @@ FAR = 20
 """Lines whose highest losses differ by more than this factor need a logarithmic axis."""
 
 NUM_MARKS = 8
-"""How many markers a long line has, which tell it from others without its colour."""
+"""How many markers a long line has, which tell it from others without its color."""
 
 
 def learning_curves(subject: Subject) -> Chart:

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 TEXT_COLOR, QUIET_COLOR, LINE_COLOR, PAGE_COLOR = "#1f2328", "#57606a", "#d0d7de", "#fffffe"
-"""In a page these become the page's own colours, which depend on whether it is dark."""
+"""In a page these become the page's own colors, which depend on whether it is dark."""
 
 STYLE: Any = {  # the type of its keys differs between versions of matplotlib
     "axes.axisbelow": True,
@@ -117,7 +117,7 @@ def mark(artist: Artist, tip: str = "", *, series: int | None = None) -> None:
 
 
 def to_svg(figure: Figure, name: str) -> str:
-    """Return a figure as an ``<svg>`` element in the colours of the page; ``name`` keeps its ids apart from others'."""
+    """Return a figure as an ``<svg>`` element in the colors of the page; ``name`` keeps its ids apart from others'."""
     FigureCanvasSVG(figure)
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):

@@ -297,7 +297,7 @@ def _mark_best(loss: Axes, accuracy: Axes, epochs: tuple[Epoch, ...]) -> None:
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8]) -> None:
-    """Draw an image, uint8 ``[C, H, W]``, in colour or its first channel in grey."""
+    """Draw an image, uint8 ``[C, H, W]``, in color or its first channel in grey."""
     axes.imshow(as_image(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchbench.protocol.plugin_check_messages import CheckOutcome
 
 MAX_SHARED = 0.01
-"""The largest fraction of a split's images that may be in another split, or of one colour: real sets have some."""
+"""The largest fraction of a split's images that may be in another split, or of one color: real sets have some."""
 
 
 class DatasetSubject:
@@ -101,7 +101,7 @@ def image_names(subject: DatasetSubject) -> None:
 
 @check(needs=("images and labels",))
 def image_content(subject: DatasetSubject) -> None:
-    """Check that images are not of a single colour, and not all alike."""
+    """Check that images are not of a single color, and not all alike."""
     for split_name, split in subject.arrays.items():
         flat = split.images.reshape(len(split), -1)
         plain = float((flat.min(axis=1) == flat.max(axis=1)).mean())

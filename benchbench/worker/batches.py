@@ -65,14 +65,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Window:
-    """Where images may differ: outside of these rows and columns, those of a dataset are alike and of one colour."""
+    """Where images may differ: outside of these rows and columns, those of a dataset are alike and of one color."""
 
     rows: Span
     columns: Span
 
     @property
     def has_border(self) -> bool:
-        """Whether the first pixel of an image is outside: its colour is then that of the border."""
+        """Whether the first pixel of an image is outside: its color is then that of the border."""
         return self.rows.start > 0 and self.columns.start > 0
 
     def joined(self, other: Window) -> Window:

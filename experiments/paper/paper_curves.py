@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchbench.records.record import Record
     from benchbench.report.trial_files import TrialFiles
 
-# Okabe and Ito's colours that can be seen on white. Seven and four have no common divisor, so 28 lines differ.
+# Okabe and Ito's colors that can be seen on white. Seven and four have no common divisor, so 28 lines differ.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", (0, (5, 2)), (0, (5, 2, 1, 2)), (0, (1, 1.5)))
 SPLITS = {"train": "training", "val": "validation"}
@@ -59,7 +59,7 @@ def by_parameter(trials: Sequence[TrialFiles], keys: Sequence[str], key: str) ->
 def all_trials(ranked: Sequence[TrialFiles], keys: Sequence[str], measure: str) -> Figure | str:
     """Return ``accuracy`` or ``loss`` by epoch of every trial that came so far; ``ranked`` has the best one first.
 
-    If there are too many to tell apart, only the best one has a colour.
+    If there are too many to tell apart, only the best one has a color.
     """
     records = [trial.record for trial in ranked if trial.record.epochs]
     if not records:

@@ -32,7 +32,7 @@ SMALLER = {
     "seeds = [0, 1, 2, 3, 4]": "seeds = [0, 1, 2]",
 }
 RUN_ID = "2c1307a1"
-COLOURS = {"cat": (200, 90, 60), "dog": (60, 170, 90), "yak": (70, 80, 210)}
+COLORS = {"cat": (200, 90, 60), "dog": (60, 170, 90), "yak": (70, 80, 210)}
 PER_CLASS = 60
 SPLITS = {"train": 144, "val": 18, "test": 18}
 
@@ -89,23 +89,23 @@ FORMATS: tuple[Callable[[Image.Image, Path], None], ...] = (
 )
 
 
-def photograph(colour: tuple[int, int, int], chance: np.random.Generator) -> Image.Image:
+def photograph(color: tuple[int, int, int], chance: np.random.Generator) -> Image.Image:
     width, height = chance.integers(30, 130, 2)
     noise: NDArray[np.int64] = chance.integers(-40, 40, (height, width, 3))
-    return Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8))
+    return Image.fromarray((np.array(color) + noise).clip(0, 255).astype(np.uint8))
 
 
 def take_photographs(folder: Path) -> None:
     """Write photographs of three classes into ``photos``, in all sorts of formats, and two new ones into ``new``."""
     chance = np.random.default_rng(0)
-    for name, colour in COLOURS.items():
+    for name, color in COLORS.items():
         (folder / "photos" / name).mkdir(parents=True)
         for number in range(PER_CLASS):
             save = FORMATS[number % len(FORMATS)]
-            save(photograph(colour, chance), folder / "photos" / name / f"{number:03}")
+            save(photograph(color, chance), folder / "photos" / name / f"{number:03}")
     (folder / "new").mkdir()
     for name in ("cat", "dog"):
-        save_turned_jpeg(photograph(COLOURS[name], chance), folder / "new" / name)
+        save_turned_jpeg(photograph(COLORS[name], chance), folder / "new" / name)
 
 
 def follow_the_page(folder: Path) -> dict[str, str]:
@@ -133,8 +133,8 @@ def test_a_new_user_gets_from_photographs_to_a_report_by_the_commands_of_the_pag
 
     with Image.open(tmp_path / "sheet.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB"), dtype=int)
-    for colour in COLOURS.values():
-        assert abs(pixels - colour).max(axis=2).min() < 10, "each class is on the sheet"
+    for color in COLORS.values():
+        assert abs(pixels - color).max(axis=2).min() < 10, "each class is on the sheet"
 
     first, *others = bench.runs()
     record = json.loads(artifact(first, "record.json").read_text(encoding="utf-8"))
@@ -146,8 +146,8 @@ def test_a_new_user_gets_from_photographs_to_a_report_by_the_commands_of_the_pag
     predicted = json.loads(told["predict " + first.info.run_id[:8]])["images"]
     assert [image["image"] for image in predicted] == ["new/cat.JPG", "new/dog.JPG"]
     for image in predicted:
-        assert image["prediction"] in COLOURS
-        assert set(image["probabilities"]) == set(COLOURS)
+        assert image["prediction"] in COLORS
+        assert set(image["probabilities"]) == set(COLORS)
         assert sum(image["probabilities"].values()) == pytest.approx(1)
 
     # The page's first trial is one of the grid's.

@@ -135,7 +135,7 @@ def test_show_of_an_unknown_name_suggests_the_closest_one() -> None:
     assert error.hint.startswith("did you mean 'alexnet'?")
 
 
-def test_output_without_a_terminal_has_no_colour_codes() -> None:
+def test_output_without_a_terminal_has_no_color_codes() -> None:
     assert "\x1b" not in bench("show", "optimizer", "sgd").output
 
 

@@ -69,7 +69,7 @@ def test_an_image_of_another_size_first_gets_that_of_the_datasets() -> None:
     assert prepared.sum() == 3 * 64 * 200
 
 
-def test_grey_images_keep_their_shades_and_colours_become_shades() -> None:
+def test_grey_images_keep_their_shades_and_colors_become_shades() -> None:
     preparation = Preparation(8, "pad", (0.5,), (0.5,), (1, 8, 8))
     pixels = an_image(8, 8, num_channels=1)
     np.testing.assert_array_equal(preparation.file(png(pixels)), pixels)

@@ -207,7 +207,7 @@ def test_of_many_trials_the_best_alone_is_told_apart(light: Path) -> None:
     assert [item.get_text() for item in figure.legends[0].get_texts()] == ["seed=0", "19 others"]
 
 
-def test_right_and_wrong_predictions_have_their_colour_and_their_mark(full: Path) -> None:
+def test_right_and_wrong_predictions_have_their_color_and_their_mark(full: Path) -> None:
     best = TrialFiles(made_records.made(made_records.spec()), full)
     for is_right, mark, color in ((True, "✓", CORRECT_COLOR), (False, "✗", WRONG_COLOR)):
         figure = paper_best.predictions(best, is_right=is_right)

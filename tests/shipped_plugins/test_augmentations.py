@@ -123,7 +123,7 @@ def test_ranges_that_are_none_are_refused(plugin: bb.Augmentation) -> None:
         plugin.build(SPEC)
 
 
-def test_erasing_puts_the_mean_colour_into_a_box_of_some_images() -> None:
+def test_erasing_puts_the_mean_color_into_a_box_of_some_images() -> None:
     images = torch.full((4000, 3, HEIGHT, WIDTH), 7, dtype=torch.uint8)
     erased = augmented(RandomErasing(), images)
     is_erased = (erased != 7).all(dim=1)
@@ -186,13 +186,13 @@ def test_the_ranges_of_rand_augment_are_those_of_torchvision() -> None:
 
 @pytest.mark.parametrize("factor", [0.0, 0.6, 1.0, 1.4])
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
-def test_changes_of_colours_are_those_of_torchvision(name: str, factor: float) -> None:
+def test_changes_of_colors_are_those_of_torchvision(name: str, factor: float) -> None:
     ours = getattr(image_operations, name)(photos(), torch.tensor([factor]))
     right = getattr(torchvision, f"adjust_{name}")(photos(), factor)
     assert (ours.int() - right.int()).abs().max() <= 1
 
 
-def test_a_change_of_saturation_leaves_an_image_without_colours_as_it_is() -> None:
+def test_a_change_of_saturation_leaves_an_image_without_colors_as_it_is() -> None:
     """Also if the factor and its complement do not add up to 1."""
     images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     for factor in (0.6, 1.3000001):
@@ -205,7 +205,7 @@ def test_a_turn_of_the_hue_is_that_of_torchvision(shift: float) -> None:
     assert (ours.int() - torchvision.adjust_hue(photos(), shift).int()).abs().max() <= 1
 
 
-def test_the_middle_of_all_ranges_changes_no_colour() -> None:
+def test_the_middle_of_all_ranges_changes_no_color() -> None:
     assert (augmented(ColorJitter(), photos(3), torch.full((3, 4), 0.5)).int() - photos(3).int()).abs().max() <= 1
 
 

@@ -34,14 +34,14 @@ def dataset(**params: Any) -> ImageFolder:
     return ImageFolder(**({"image_size": 8} | params))
 
 
-def save(path: Path, colour: tuple[int, ...] = RED, *, size: tuple[int, int] = (12, 8), mode: str = "RGB") -> Path:
+def save(path: Path, color: tuple[int, ...] = RED, *, size: tuple[int, int] = (12, 8), mode: str = "RGB") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path)
+    Image.new(mode, size, color).save(path)
     return path
 
 
 def write(root: Path, numbers: dict[str, int], *, suffix: str = ".png") -> Path:
-    """Write so many images into each of these folders, no two of one colour."""
+    """Write so many images into each of these folders, no two of one color."""
     for folder, number in numbers.items():
         for row in range(number):
             save(root / folder / f"{row}{suffix}", (10 * row % 256, len(folder), 7))
@@ -237,8 +237,8 @@ MODES: dict[str, tuple[str, str, Any, tuple[int, int, int]]] = {
 @pytest.mark.parametrize("kind", MODES)
 @pytest.mark.parametrize("fit", ["resize", "crop", "pad"])
 def test_every_format_becomes_rgb(tmp_path: Path, kind: str, fit: str) -> None:
-    mode, name, colour, expected = MODES[kind]
-    path = save(tmp_path / name, colour, size=(8, 8), mode=mode)
+    mode, name, color, expected = MODES[kind]
+    path = save(tmp_path / name, color, size=(8, 8), mode=mode)
     found = pixels_of(path, fit=fit, background=(1, 2, 3))
     assert found.shape == (3, 8, 8)
     assert (found.flatten(1).float() - torch.tensor(expected)[:, None]).abs().max() <= 2
@@ -263,38 +263,38 @@ def test_numbers_on_no_known_scale_are_refused(tmp_path: Path, numbers: list[flo
         decode((tmp_path / "x.tif").read_bytes(), side=2, fit="pad", background=WHITE)
 
 
-def test_a_transparent_colour_of_a_palette_shows_the_background(tmp_path: Path) -> None:
+def test_a_transparent_color_of_a_palette_shows_the_background(tmp_path: Path) -> None:
     image = Image.new("P", (8, 8), 0)
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.save(tmp_path / "x.png", transparency=0)
     assert pixels_of(tmp_path / "x.png", background=BLUE)[:, 0, 0].tolist() == list(BLUE)
 
 
-def png(bits: int, colour_type: int, row: bytes, transparent: bytes) -> bytes:
+def png(bits: int, color_type: int, row: bytes, transparent: bytes) -> bytes:
     """Return a PNG file of one row of two pixels, as Pillow does not write it."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    header = struct.pack(">IIBBBBB", 2, 1, bits, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", 2, 1, bits, color_type, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
 
 
 @pytest.mark.parametrize(
-    ("bits", "colour_type", "row", "transparent", "other"),
+    ("bits", "color_type", "row", "transparent", "other"),
     [
         (16, 2, struct.pack(">6H", 1000, 2000, 3000, 60000, 2000, 3000), (1000, 2000, 3000), (234, 7, 11)),
         (4, 0, bytes([0x5A]), (5,), (170, 170, 170)),
         (2, 0, bytes([0b10010000]), (2,), (85, 85, 85)),
         (1, 0, bytes([0b10000000]), (1,), (0, 0, 0)),
     ],
-    ids=["colours of 16 bits", "grey of 4 bits", "grey of 2 bits", "black and white"],
+    ids=["colors of 16 bits", "grey of 4 bits", "grey of 2 bits", "black and white"],
 )
-def test_a_transparent_colour_of_another_depth_shows_the_background(
-    bits: int, colour_type: int, row: bytes, transparent: tuple[int, ...], other: tuple[int, int, int]
+def test_a_transparent_color_of_another_depth_shows_the_background(
+    bits: int, color_type: int, row: bytes, transparent: tuple[int, ...], other: tuple[int, int, int]
 ) -> None:
-    content = png(bits, colour_type, row, struct.pack(f">{len(transparent)}H", *transparent))
+    content = png(bits, color_type, row, struct.pack(f">{len(transparent)}H", *transparent))
     pixels = decode(content, side=2, fit="pad", background=(1, 2, 3))
     assert [tuple(pixels[:, 0, column].tolist()) for column in (0, 1)] == [(1, 2, 3), other]
 
@@ -495,9 +495,9 @@ def test_a_layout_that_cannot_be_meant_is_refused(tmp_path: Path, numbers: dict[
 
 
 def test_classes_that_may_be_variants_of_the_same_images_are_pointed_out(tmp_path: Path) -> None:
-    variants = {f"{variant}/{name}": 3 for variant in ("colour", "grey") for name in ("apple", "tomato")}
+    variants = {f"{variant}/{name}": 3 for variant in ("color", "grey") for name in ("apple", "tomato")}
     note = data_cache.load(dataset(), write(tmp_path / "variants", variants)).facts.note
-    assert "the classes colour, grey have the same folders in them (apple, tomato)" in note
+    assert "the classes color, grey have the same folders in them (apple, tomato)" in note
     holidays = {"cats": 3, "cats/holidays": 3, "dogs": 3, "dogs/holidays": 3}
     assert data_cache.load(dataset(), write(tmp_path / "holidays", holidays)).facts.note == ""
 

@@ -146,8 +146,8 @@ def test_rows_of_a_spreadsheet_may_be_empty_and_so_may_a_split(tmp_path: Path) -
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     table = tmp_path / "list.csv"
-    table.write_text("path,colour\na.png,red\n", encoding="utf-8")
-    assert "has no column called class: path, colour" in refusal(table).message
+    table.write_text("path,color\na.png,red\n", encoding="utf-8")
+    assert "has no column called class: path, color" in refusal(table).message
 
 
 def test_images_that_are_missing_are_all_named(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ LATER_WNID = "n01774999"
 
 
 def made_images(wnids: Sequence[str] = WNIDS) -> dict[str, bytes]:
-    """Return 500 JPEG files of each class by name, no two alike: squares of random colours."""
+    """Return 500 JPEG files of each class by name, no two alike: squares of random colors."""
     squares = np.random.default_rng(0).integers(0, 256, (len(wnids), 500, 4, 4, 3), np.uint8)
     names = [f"{wnid}_{number}.JPEG" for wnid in wnids for number in range(500)]
     return {name: _saved(_enlarged(image)) for name, image in zip(names, squares.reshape(-1, 4, 4, 3), strict=True)}
@@ -32,9 +32,9 @@ def _enlarged(squares: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(squares).resize((64, 64), Image.Resampling.NEAREST)
 
 
-def jpeg(colour: tuple[int, int, int], *, size: tuple[int, int] = (64, 64)) -> bytes:
-    """Return a JPEG file of one colour."""
-    return _saved(Image.new("RGB", size, colour))
+def jpeg(color: tuple[int, int, int], *, size: tuple[int, int] = (64, 64)) -> bytes:
+    """Return a JPEG file of one color."""
+    return _saved(Image.new("RGB", size, color))
 
 
 def _saved(image: Image.Image) -> bytes:

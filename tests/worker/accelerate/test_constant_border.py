@@ -21,7 +21,7 @@ MIDDLE = Window(Span(43, 107), Span(43, 107))
 
 
 def make_images(count: int, window: Window = MIDDLE, size: int = 150) -> torch.Tensor:
-    """Return images of which only a window differs, each channel with a border of its own colour."""
+    """Return images of which only a window differs, each channel with a border of its own color."""
     generator = torch.Generator().manual_seed(count)
     images = torch.tensor([-2.1, -2.0, -1.8])[:, None, None].expand(count, 3, size, size).clone()
     inside = images[:, :, window.rows.indices, window.columns.indices]
