@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare.contrasts import contrast, permutation_p
-from benchbench.compare.intervals import Interval, Summary, summarise
+from benchbench.compare.intervals import Interval, Summary, summarize
 from benchbench.compare.learning import luck_p
 from benchbench.compare.verdicts import Verdict, not_compared
 from benchbench.config.design import MIN_SEEDS
@@ -76,7 +76,7 @@ class CellMaker:
         tested, _ = tested_trials(configuration, configuration, metric, self.at_chance)
         known = [value for value in self._values(tested, metric).values() if value is not None]
         finite = [value for value in known if math.isfinite(value)]
-        summary = summarise(finite, confidence=self.confidence, scale=metric.scale)
+        summary = summarize(finite, confidence=self.confidence, scale=metric.scale)
         cell = Cell(
             metric=metric.name,
             values=values,

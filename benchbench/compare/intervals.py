@@ -63,7 +63,7 @@ class Summary:
     interval: Interval | None
 
 
-def summarise(values: Sequence[float], *, confidence: float, scale: Scale = "plain") -> Summary:
+def summarize(values: Sequence[float], *, confidence: float, scale: Scale = "plain") -> Summary:
     """Return the summary of independent values."""
     n = len(values)
     mean = _mean(values, scale) if n else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.compare.configurations import one_per_trial
-from benchbench.compare.intervals import Interval, Summary, prediction_interval, summarise
+from benchbench.compare.intervals import Interval, Summary, prediction_interval, summarize
 from benchbench.compare.learning import not_learned
 from benchbench.compare.metric_values import Target, find_metrics, values_of
 from benchbench.config.defaults import CONFIDENCE
@@ -115,7 +115,7 @@ def _row(
     numbers = [values[record.attempt].get(metric.name) for record in trials if record.status == "finished"]
     ours = [number for number in numbers if number is not None and math.isfinite(number)]
     statuses = [record.status for record in trials]
-    summary = summarise(ours, confidence=confidence, scale=metric.scale)
+    summary = summarize(ours, confidence=confidence, scale=metric.scale)
     prediction = prediction_interval(ours, confidence=confidence, scale=metric.scale)
     judgement, why = _judge(row.value, summary, prediction)
     if len(ours) < len(numbers):

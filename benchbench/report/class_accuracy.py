@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.compare.cells import tested_trials
-from benchbench.compare.intervals import summarise, wilson
+from benchbench.compare.intervals import summarize, wilson
 from benchbench.compare.learning import not_learned
 from benchbench.compare.metric_values import Metric
 from benchbench.records import file_names
@@ -79,7 +79,7 @@ def class_table(subject: Subject) -> ClassTable:
 def _cell(records: Sequence[Record], class_name: str, num_images: int | None, confidence: float) -> ClassCell:
     tables = [record.final.test_accuracy_per_class for record in records if record.final]
     values = [table[class_name] for table in tables if class_name in table]
-    summary = summarise(values, confidence=confidence, scale="fraction")
+    summary = summarize(values, confidence=confidence, scale="fraction")
     if summary.mean is None:
         return ClassCell(math.nan, math.nan, math.nan, "")
     if summary.interval is not None:

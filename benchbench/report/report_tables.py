@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchbench.compare import formatting
-from benchbench.compare.intervals import summarise
+from benchbench.compare.intervals import summarize
 from benchbench.compare.metric_values import values_by_attempt
 from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import value_text
@@ -167,7 +167,7 @@ def _percent(fraction: float | None) -> SortableCell:
 
 
 def _seconds(values: Sequence[float], *, spread: bool = False) -> SortableCell:
-    summary = summarise(values, confidence=CONFIDENCE)
+    summary = summarize(values, confidence=CONFIDENCE)
     if summary.mean is None:
         return SortableCell("")
     printed = [summary.mean, *([summary.std] if spread and summary.std is not None else [])]

@@ -151,7 +151,7 @@ class Batches:
             images, labels = crop(read, size), self._labels[order[chosen]]
             self._reading.after_reading()
             images, labels = self._augmenter(images, labels, tuple(numbers[chosen] for numbers in draws))
-            yield self._normalise(pad(images, size)), labels
+            yield self._normalize(pad(images, size)), labels
 
     def seen(self, num_images: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Return the first images of epoch 1 as the network gets them, but as pixels, uint8, and their labels."""
@@ -162,7 +162,7 @@ class Batches:
     def seen_in_evaluation(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return images of these rows as the network gets them, never augmented, but as pixels, and their labels."""
         (read,) = self._images.read([slice(0, len(rows))], rows)
-        images = self._normalise(pad_or_crop(read, self.preprocessing.image_size))
+        images = self._normalize(pad_or_crop(read, self.preprocessing.image_size))
         self._reading.after_reading()
         return self._pixels(images), self._labels.cpu()[rows]
 
@@ -179,14 +179,14 @@ class Batches:
         if len(spans) > 1 and self.num_images % self.eval_batch_size == 1:
             spans[-2:] = [slice(spans[-2].start, self.num_images)]
         for chosen, read in zip(spans, self._images.read(spans), strict=True):
-            images = self._normalise(pad_or_crop(read, self.preprocessing.image_size))
+            images = self._normalize(pad_or_crop(read, self.preprocessing.image_size))
             self._reading.after_reading()
             yield images, self._labels[chosen]
 
     def _spans(self, size: int) -> list[slice]:
         return [slice(start, start + size) for start in range(0, self.num_images, size)]
 
-    def _normalise(self, images: Tensor) -> Tensor:
+    def _normalize(self, images: Tensor) -> Tensor:
         # The order of operations is that of torchvision's ToTensor and Normalize, so that every bit is theirs.
         # A copy: an augmentation may return a tensor that it keeps, or one whose pixels share their memory.
         pixels = images.to(torch.float32, memory_format=self._memory_format, copy=True)

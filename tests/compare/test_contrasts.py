@@ -18,7 +18,7 @@ from benchbench.compare import compare_records
 from benchbench.compare.contrasts import contrast, equivalence_p, permutation_p
 from benchbench.compare.corrections import holm
 from benchbench.compare.formatting import test as words_of_test
-from benchbench.compare.intervals import summarise
+from benchbench.compare.intervals import summarize
 
 
 def test_contrasts_are_those_of_scipy() -> None:
@@ -31,7 +31,7 @@ def test_contrasts_are_those_of_scipy() -> None:
         assert found.interval is not None
         assert (found.interval.low, found.interval.high) == pytest.approx((interval.low, interval.high))
         assert found.p_value == pytest.approx(theirs.pvalue)
-    summary, interval = summarise(a, confidence=0.9), stats.ttest_1samp(a, 0).confidence_interval(0.9)
+    summary, interval = summarize(a, confidence=0.9), stats.ttest_1samp(a, 0).confidence_interval(0.9)
     assert summary.interval is not None
     assert (summary.interval.low, summary.interval.high) == pytest.approx((interval.low, interval.high))
 

@@ -10,7 +10,7 @@ import numpy as np
 from rates import rate
 from scipy import stats
 
-from benchbench.compare.intervals import summarise
+from benchbench.compare.intervals import summarize
 from benchbench.compare.population import compare_over_images
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def intervals(num_tables: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             held = plain = left = 0
             for _ in range(num_tables):
                 values = list(case.draw(random, n))
-                interval = summarise(values, confidence=0.95, scale=case.scale).interval
-                untransformed = summarise(values, confidence=0.95).interval
+                interval = summarize(values, confidence=0.95, scale=case.scale).interval
+                untransformed = summarize(values, confidence=0.95).interval
                 assert interval is not None
                 assert untransformed is not None
                 held += case.truth in interval
