@@ -50,20 +50,20 @@ def report(  # noqa: PLR0913 - one argument for each option, as typer wants it
     notes = Notes()
     with opened_results(experiment, watcher=notes) as name:
         # A results file has a store for this call alone, in which there is nothing to keep.
-        report = write_experiment_report(
+        written = write_experiment_report(
             name, output, log=log and name == experiment, grid=grid, population=population, watcher=notes, **question
         )
     if as_json:
-        print_json(report.to_json())
+        print_json(written.to_json())
     else:
-        show(report)
+        show(written)
         is_file = name != experiment
         words = shlex.join(["bench", "import", experiment]) if is_file else next_command("export", experiment, None)
         typer.echo(f"next: {words}")
 
 
-def show(report: WrittenReport) -> None:
+def show(written: WrittenReport) -> None:
     """Print what was written."""
-    typer.echo(f"{report.path}  {report.counts}  {report.path.stat().st_size / 1e6:.1f} MB")
-    if report.run_id:
-        typer.echo(f"kept as report.html with the grid's run {report.run_id}")
+    typer.echo(f"{written.path}  {written.counts}  {written.path.stat().st_size / 1e6:.1f} MB")
+    if written.run_id:
+        typer.echo(f"kept as report.html with the grid's run {written.run_id}")

@@ -202,7 +202,7 @@ def _text(spec: Spec, keys: Iterable[str]) -> str:
 
 def _varying_inside(specs: Sequence[Spec], keys: Iterable[str]) -> set[str]:
     """Return what trials that are equal in these keys differ in."""
-    groups: dict[str, list[Spec]] = {}
+    by_text: dict[str, list[Spec]] = {}
     for spec in specs:
-        groups.setdefault(_text(spec, keys), []).append(spec)
-    return {key for group in groups.values() for key in varying(group)}
+        by_text.setdefault(_text(spec, keys), []).append(spec)
+    return {key for alike in by_text.values() for key in varying(alike)}

@@ -84,7 +84,7 @@ class Subject:
     @cached_property
     def compared_rows(self) -> tuple[int, ...]:
         """Return the positions of the best configuration and of the baseline of each group."""
-        compared = [(group.records, group.comparison) for group in self.groups if group.comparison]
+        compared = [(each.records, each.comparison) for each in self.groups if each.comparison]
         rows = [
             next(record for record in records if row.has(record.spec))
             for records, comparison in compared or [(self.records, self.comparison)]

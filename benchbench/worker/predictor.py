@@ -140,11 +140,11 @@ class Predictor:
         items = [given] if isinstance(given, str | bytes | Path) else given
         is_array = isinstance(items, np.ndarray) and items.dtype.kind not in "OUS"
         if not is_array and isinstance(items, Iterable):
-            listed = list(items)
-            if all(isinstance(item, str | bytes | Path) for item in listed):
+            elements = list(items)
+            if all(isinstance(item, str | bytes | Path) for item in elements):
                 files = [
                     (f"image {row}", item) if isinstance(item, bytes) else (str(item), Path(item))
-                    for row, item in enumerate(listed)
+                    for row, item in enumerate(elements)
                 ]
                 return self.predict_files(files)
         images = as_images(items, self.classifier.preparation.stored[0])
