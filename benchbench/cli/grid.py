@@ -64,7 +64,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         list[str] | None,
         options.set_option("Set a parameter in every trial; may be repeated."),
     ] = None,
-    device: options.Device = "auto",
+    device: options.Device = defaults.DEVICE,
     precision: Annotated[
         defaults.Precision | None, typer.Option("--precision", help="Override the file's precision.")
     ] = None,
@@ -77,8 +77,8 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
             "--artifacts",
             help="What to keep of each trial: nothing, tables (and everything of the best trial), or everything.",
         ),
-    ] = "light",
-    accelerate: options.AccelerateChoice = "auto",
+    ] = defaults.ARTIFACTS_OF_GRID,
+    accelerate: options.AccelerateChoice = defaults.ACCELERATE,
     compiled: options.Compile = False,
     checkpoint_every: options.CheckpointEvery = None,
     keep_checkpoints: options.KeepCheckpoints = False,

@@ -72,7 +72,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         float | None, typer.Option("--weight-decay", help="Same as --set optimizer.weight_decay=VALUE.")
     ] = None,
     settings: Annotated[list[str] | None, options.set_option("Set a plugin's parameter; may be repeated.")] = None,
-    device: options.Device = "auto",
+    device: options.Device = defaults.DEVICE,
     precision: Annotated[
         defaults.Precision | None,
         typer.Option("--precision", help="Precision of training and evaluation.", show_default=defaults.PRECISION),
@@ -100,10 +100,10 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         Path | None,
         typer.Option("--spec", help="A TOML file to start from, such as a run's spec.toml; options override it."),
     ] = None,
-    artifacts: options.Artifacts = "full",
+    artifacts: options.Artifacts = defaults.ARTIFACTS,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: neither resume nor continue a trial.")] = False,
     resume_anyway: options.ResumeAnyway = False,
-    accelerate: options.AccelerateChoice = "auto",
+    accelerate: options.AccelerateChoice = defaults.ACCELERATE,
     compiled: options.Compile = False,
     checkpoint_every: options.CheckpointEvery = None,
     keep_checkpoints: options.KeepCheckpoints = False,

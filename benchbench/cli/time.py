@@ -70,7 +70,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option(
             "--accelerate", metavar="NAME[,NAME]", help="auto, off (plain PyTorch), or auto,off to compare them."
         ),
-    ] = "auto",
+    ] = defaults.ACCELERATE,
     settings: Annotated[
         list[str] | None,
         options.set_option("Set a parameter in every variant; may be repeated."),
@@ -99,7 +99,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
             show_default="a whole epoch with its validation",
         ),
     ] = None,
-    device: options.Device = "auto",
+    device: options.Device = defaults.DEVICE,
     data: options.Data = None,
     experiment: options.Experiment = DEFAULT_EXPERIMENT,
     plugins: options.Plugins = None,

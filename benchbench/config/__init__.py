@@ -2,16 +2,17 @@
 
 ::
 
-    kinds.py            the kinds of plugin: model, dataset, optimizer and so on
-    composition.py      several plugins of one kind as one, such as flip+mixup
-    spec.py             a trial as it was asked for (draft) and in full (spec), the defaults, and the spec id
-    grid_file.py        grid files: the trials that a file asks for, in the order in which they run
-    grid_checks.py      whether the trials of a grid differ, and can answer its question
-    axes.py             lists of values in a grid file, and their combinations
-    compare_section.py  [compare] and [[expected]] of a grid file
-    design.py           how many seeds a comparison gets, and after how many it is made
-    differences.py      the keys in which trials differ
-    defaults.py         default settings of a trial, and settings with a fixed set of choices
-    files.py            reads text and TOML files
-    validation.py       checks tables of TOML, and turns pydantic's errors into sentences
+    kinds.py             the kinds of plugin: model, dataset, optimizer and so on
+    composition.py       several plugins of one kind as one, such as flip+mixup
+    spec.py              a trial as it was asked for (draft) and in full (spec), the defaults, and the spec id
+    grid_file.py         grid files: the trials that a file asks for, in the order in which they run
+    grid_checks.py       whether the trials of a grid differ, and can answer its question
+    axes.py              lists of values in a grid file, and their combinations
+    compare_section.py   [compare] and [[expected]] of a grid file
+    design.py            how many seeds a comparison gets, and after how many it is made
+    differences.py       the keys in which trials differ
+    training_options.py  how trials are trained, and what they keep: options that are not part of a spec
+    defaults.py          default settings of a trial, and settings with a fixed set of choices
+    files.py             reads text and TOML files
+    validation.py        checks tables of TOML, and turns pydantic's errors into sentences
 """

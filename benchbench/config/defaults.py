@@ -30,6 +30,10 @@ BATCH_SIZE = 32
 SEED = 0
 PRECISION: Precision = "fp32"
 SELECT: Select = "last"
+DEVICE = "auto"
+ARTIFACTS: ArtifactLevel = "full"
+ARTIFACTS_OF_GRID: ArtifactLevel = "light"
+ACCELERATE: Accelerate = "auto"
 CONFIDENCE = 0.95
 
 DEFAULT_EXPERIMENT = "bench"

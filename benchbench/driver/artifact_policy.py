@@ -136,7 +136,7 @@ def _keep_all(job: TrialJob, services: Services, note: Callable[[str], None]) ->
     from benchbench.report import figures
 
     journal, is_kept = Journal(Path(job.folder)), False
-    again = replace(job, resume=True, artifacts="full", repeats_end=True)
+    again = replace(job.with_training(artifacts="full"), resume=True, repeats_end=True)
     why = ""
     for _, message in services.executor.run(deque([again])):
         match message:

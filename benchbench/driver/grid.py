@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from benchbench.config import grid_file
+from benchbench.config import defaults, grid_file
 from benchbench.config.files import read_text
 from benchbench.config.grid_checks import check_grid
 from benchbench.driver.grid_state import GridState
 from benchbench.driver.interrupts import Interrupted, interruptible
 from benchbench.driver.plan import Rules
-from benchbench.driver.settings import Settings, TrialOptions, check_limits, setting_texts
+from benchbench.driver.settings import Settings, TrialOptions, setting_texts
 from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, error_text
@@ -75,21 +75,21 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C, with the result so far.
     """
     path = Path(file)
-    check_limits(max_failures=max_failures)
     overrides = {} if precision is None else {"precision": precision}
     read = grid_file.load(path, setting_texts(set), overrides=overrides, decide=decide)
     check_question(read.question, read.expected)
     drafts = read.expand(allow_many=yes)
     settings = Settings.of(
-        {"artifacts": "light", **options},
+        {"artifacts": defaults.ARTIFACTS_OF_GRID, **options},
         plugins=read.plugins,
         rules=Rules(again=again, rerun_stale=rerun_stale, fresh=fresh, resume_anyway=resume_anyway),
-        num_jobs=jobs,
+        jobs=jobs,
+        max_failures=max_failures,
         executor=executor,
         address=address,
     )
     watcher, state = watcher or Watcher(), GridState(path)
-    has_report = settings.artifacts != "none"
+    has_report = settings.training.artifacts != "none"
 
     def check_known(specs: list[Spec], known: KnownRuns) -> None:
         try:
@@ -108,7 +108,6 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
         grid_text=read_text(path),
         dry_run=dry_run,
         retries=RETRIES,
-        max_failures=max_failures,
         on_trained=_import_report if has_report else lambda: None,
     )
     with nullcontext() if dry_run else state.locked():

@@ -81,7 +81,7 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     table |= {key: value for key, value in options_of_trial.items() if value is not None}
     draft = Draft.from_toml(table).with_texts(read_settings(setting_texts(set)))
     rules = Rules(again=True, fresh=fresh, resume_anyway=resume_anyway)
-    settings = Settings.of(options, plugins=draft.plugins, rules=rules, num_jobs=1)
+    settings = Settings.of(options, plugins=draft.plugins, rules=rules, jobs=1)
     try:
         result = run_trials(TrialRequest(drafts=(draft,)), settings, watcher or Watcher())
     except Interrupted as interrupted:

@@ -62,17 +62,18 @@ def open_executor(settings: Settings) -> Executor:
         from benchbench.executors.ray import RayExecutor
 
         return RayExecutor(
-            num_jobs=settings.num_jobs,
+            num_jobs=settings.jobs,
             address=settings.address,
-            device=settings.device,
+            device=settings.training.device,
             plugin_files=settings.plugin_files,
         )
-    gpus = visible_gpus() if settings.device in ("auto", "cuda") and settings.num_jobs != 1 else ()
+    device = settings.training.device
+    gpus = visible_gpus() if device in ("auto", "cuda") and settings.jobs != 1 else ()
     return LocalExecutor(
-        num_jobs=settings.num_jobs or max(1, len(gpus)),
+        num_jobs=settings.jobs or max(1, len(gpus)),
         gpus=gpus,
         # Torch's Adam wakes every GPU that it sees, which takes memory there, for a trial on the CPU as well.
-        hides_gpus=settings.device == "cpu",
+        hides_gpus=device == "cpu",
         plugin_files=settings.plugin_files,
     )
 

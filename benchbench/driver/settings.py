@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args, get_origin
 
 from pydantic import Field
 
-from benchbench.config.defaults import Accelerate, ArtifactLevel, ExecutorName, default_experiment
+from benchbench.config import defaults
 from benchbench.config.differences import value_text
-from benchbench.config.validation import Table, read_table
+from benchbench.config.training_options import TrainingOptions
+from benchbench.config.validation import AnyTable, Table, read_table
 from benchbench.driver.plan import Rules
 from benchbench.errors import SpecError, closest
 from benchbench.paths import expanded
@@ -37,67 +37,26 @@ class TrialOptions(TypedDict, total=False):
     data: str | Path | Mapping[str, str | Path]
     experiment: str
     plugins: str | Path | Sequence[str | Path]
-    artifacts: ArtifactLevel
-    accelerate: Accelerate
+    artifacts: defaults.ArtifactLevel
+    accelerate: defaults.Accelerate
     compile: bool
     checkpoint_every: float | None
     keep_checkpoints: bool
 
 
-class _Limits(Table):
-    """Types and limits of options, which the command line checks itself."""
+class Settings(Table):
+    """What :class:`TrialOptions` and the options of ``grid`` ask for, with paths resolved and defaults filled in."""
 
-    device: str = "auto"
-    experiment: str = ""
-    compile: bool = False
-    checkpoint_every: float | None = Field(None, ge=0)
+    training: TrainingOptions
+    data: dict[str, Path]
+    experiment: str
+    plugin_files: tuple[str, ...]
+    rules: Rules
     keep_checkpoints: bool = False
     jobs: int | None = Field(None, ge=1)
     max_failures: int | None = Field(None, ge=1)
-
-
-def check_limits(**options: object) -> None:
-    """Raise :class:`~benchbench.errors.SpecError` for an option of a wrong type or out of range."""
-    read_table(_Limits, {name: _plain(value) for name, value in options.items()})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What :class:`TrialOptions` ask for, with paths resolved and defaults filled in.
-
-    Raises :class:`~benchbench.errors.SpecError` for an invalid choice or value.
-    """
-
-    device: str = "auto"
-    data: Mapping[str, Path] = field(default_factory=dict)
-    experiment: str = field(default_factory=default_experiment)
-    plugin_files: tuple[str, ...] = ()
-    artifacts: ArtifactLevel = "full"
-    accelerate: Accelerate = "auto"
-    compiled: bool = False
-    checkpoint_every_seconds: float | None = None
-    keep_checkpoints: bool = False
-    rules: Rules = field(default_factory=Rules)
-    num_jobs: int | None = None
-    executor: ExecutorName = "local"
+    executor: defaults.ExecutorName = "local"
     address: str | None = None
-
-    def __post_init__(self) -> None:
-        check_choice("artifacts", self.artifacts, get_args(ArtifactLevel))
-        check_choice("accelerate", self.accelerate, get_args(Accelerate))
-        check_choice("executor", self.executor, get_args(ExecutorName))
-        check_limits(
-            device=self.device,
-            experiment=self.experiment,
-            compile=self.compiled,
-            checkpoint_every=self.checkpoint_every_seconds,
-            keep_checkpoints=self.keep_checkpoints,
-            jobs=self.num_jobs,
-        )
-        if self.address is not None and self.executor != "ray":
-            raise SpecError("--address needs --executor ray")
-        if self.executor == "ray" and self.device.startswith("cuda:"):
-            raise SpecError(f"--device {self.device}: Ray chooses the GPU of each trial", hint="--device cuda")
 
     @property
     def plugin_paths(self) -> tuple[str, ...]:
@@ -105,20 +64,44 @@ class Settings:
         return tuple(str(expanded(file).absolute()) for file in self.plugin_files)
 
     @staticmethod
-    def of(options: TrialOptions, *, plugins: Sequence[str] = (), **more: Any) -> Settings:
+    def of(
+        options: TrialOptions, *, plugins: Sequence[str] = (), rules: Rules | None = None, **more: object
+    ) -> Settings:
         """Return the settings of a call; ``plugins`` are those that the trials name themselves.
 
-        Raises :class:`TypeError` for an unknown option, as Python does for an unknown keyword.
+        Raises :class:`~benchbench.errors.SpecError` for an invalid value, and :class:`TypeError` for an unknown option,
+        as Python does for an unknown keyword.
         """
         refuse_unknown_options(options, TrialOptions.__annotations__)
-        given: dict[str, Any] = dict(options)
-        given["data"] = data_paths(given.pop("data", None))
-        given["plugin_files"] = loose_files((*plugins, *texts_of(given.pop("plugins", None))))
-        given["experiment"] = given.get("experiment") or default_experiment()
-        for long, short in (("compiled", "compile"), ("checkpoint_every_seconds", "checkpoint_every")):
-            if short in given:
-                given[long] = given.pop(short)
-        return Settings(**given, **more)
+        given: dict[str, Any] = {**options, **more}
+        paths = {
+            "data": data_paths(given.pop("data", None)),
+            "plugin_files": loose_files((*plugins, *texts_of(given.pop("plugins", None)))),
+        }
+        given["experiment"] = given.get("experiment") or defaults.default_experiment()
+        given = {name: _plain(value) for name, value in given.items()}
+        training = {name: given.pop(name) for name in TrainingOptions.model_fields if name in given}
+        settings = _read(
+            Settings, {"training": _read(TrainingOptions, training), "rules": rules or Rules(), **paths, **given}
+        )
+        _check_executor(settings)
+        return settings
+
+
+def _read(cls: type[AnyTable], options: dict[str, Any]) -> AnyTable:
+    """Return options as an object of their class, and suggest the closest of a fixed set of choices."""
+    for name, field in cls.model_fields.items():
+        if name in options and get_origin(field.annotation) is Literal:
+            check_choice(name, options[name], get_args(field.annotation))
+    return read_table(cls, options)
+
+
+def _check_executor(settings: Settings) -> None:
+    device = settings.training.device
+    if settings.address is not None and settings.executor != "ray":
+        raise SpecError("--address needs --executor ray")
+    if settings.executor == "ray" and device.startswith("cuda:"):
+        raise SpecError(f"--device {device}: Ray chooses the GPU of each trial", hint="--device cuda")
 
 
 def refuse_unknown_options(options: Mapping[str, object], known: Collection[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.compare.timing_ratios import MIN_ROUNDS, check_rounds, compare_timings
+from benchbench.config import defaults
 from benchbench.driver.interrupts import Interrupted, Interrupts, interruptible
 from benchbench.driver.resolving import resolve
 from benchbench.driver.services import open_services
@@ -57,13 +58,13 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
     loss: str | Sequence[str] | None = None,
     batch_size: int | str | Sequence[int] | None = None,
     precision: str | Sequence[str] | None = None,
-    accelerate: str | Sequence[str] = "auto",
+    accelerate: str | Sequence[str] = defaults.ACCELERATE,
     set: Mapping[str, object] | None = None,  # noqa: A002 - the word of the command line
     baseline: str | None = None,
     by: str | Sequence[str] = (),
     rounds: int = 10,
     steps: int | None = None,
-    device: str = "auto",
+    device: str = defaults.DEVICE,
     data: str | Path | Mapping[str, str | Path] | None = None,
     experiment: str | None = None,
     plugins: str | Path | Sequence[str | Path] = (),
@@ -101,7 +102,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
     settings = Settings.of(
         {"device": device, "data": data or {}, "experiment": experiment or "", "plugins": plugins},
         plugins=grid.plugins,
-        num_jobs=1,
+        jobs=1,
     )
     watcher = watcher or Watcher()
     result: TimingResult | None = None
@@ -120,7 +121,7 @@ def time(  # noqa: PLR0913 - one argument for each option of the command
             names=variants.names,
             rounds=rounds,
             steps=steps,
-            device=settings.device,
+            device=settings.training.device,
             data_roots=resolution.data_roots,
             plugin_files=settings.plugin_paths,
             accelerate=variants.accelerate,

@@ -67,7 +67,6 @@ class TrialRequest:
     grid_text: str = ""
     dry_run: bool = False
     retries: int = 0
-    max_failures: int | None = None
     on_trained: Callable[[], None] = lambda: None
 
     @property
@@ -143,7 +142,7 @@ class _Session:
     @cached_property
     def artifacts(self) -> ArtifactPolicy:
         """How much is kept of each trial."""
-        return ArtifactPolicy(self.settings.artifacts, self.settings.keep_checkpoints, self.watcher.note)
+        return ArtifactPolicy(self.settings.training.artifacts, self.settings.keep_checkpoints, self.watcher.note)
 
     @cached_property
     def jobs(self) -> dict[str, TrialJob]:
@@ -234,7 +233,7 @@ class _Session:
         while batch and not ending.is_interrupted:
             latest = self._train(batch, complete, parent_run_id=parent_run_id, num_failures=ending.num_failures)
             ending = Ending([*ending.outcomes, *latest.outcomes], latest.is_interrupted)
-            if self.request.max_failures is not None and ending.num_failures >= self.request.max_failures:
+            if self.settings.max_failures is not None and ending.num_failures >= self.settings.max_failures:
                 break
             batch = [] if ending.is_interrupted else batches.next()
         return ending
@@ -274,7 +273,7 @@ class _Session:
                 experiment_id=store.experiment_id,
                 call=self.call,
                 parent_run_id=parent_run_id,
-                artifacts=self.settings.artifacts,
+                artifacts=self.settings.training.artifacts,
                 keeps_checkpoint=self.settings.keep_checkpoints,
             ),
             complete=complete,
@@ -283,7 +282,7 @@ class _Session:
             listeners=load_listeners(self.resolution.catalog, self.settings.plugin_files, on_trouble=note),
             varied={job.attempt: self._varied(job.spec) for job in jobs},
             retries=self.request.retries,
-            max_failures=None if self.request.max_failures is None else self.request.max_failures - num_failures,
+            max_failures=None if self.settings.max_failures is None else self.settings.max_failures - num_failures,
             others=None if self.settings.rules.again else self.others,
         )
         with self.watcher.training(jobs, executor.progress):
@@ -306,15 +305,11 @@ class _Session:
         return TrialJob(
             spec=spec,
             attempt=journal.attempt,
-            device=self.settings.device,
             data_root=self.resolution.data_roots[spec.dataset.name],
             folder=str(journal.folder.absolute()),
+            training=self.settings.training,
             resume=planned.action == "resume",
             continues=_continued(planned),
-            compiled=self.settings.compiled,
-            accelerate=self.settings.accelerate,
-            checkpoint_every_seconds=self.settings.checkpoint_every_seconds,
-            artifacts=self.settings.artifacts,
             plugin_files=self.settings.plugin_paths,
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from benchbench.compare.configurations import find_keys
-from benchbench.config import grid_file
+from benchbench.config import defaults, grid_file
 from benchbench.config.axes import AXIS, axis_keys
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.defaults import Accelerate
@@ -47,7 +47,7 @@ class VariantOptions:
     loss: str | Sequence[str] | None = None
     batch_size: int | str | Sequence[int] | None = None
     precision: str | Sequence[str] | None = None
-    accelerate: str | Sequence[str] = "auto"
+    accelerate: str | Sequence[str] = defaults.ACCELERATE
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -89,7 +89,7 @@ def name_variants(
     specs: Sequence[Spec],
     grid: GridFile,
     *,
-    accelerate: Sequence[Accelerate] = ("auto",),
+    accelerate: Sequence[Accelerate] = (defaults.ACCELERATE,),
     by: Sequence[str] = (),
     baseline: str | None = None,
 ) -> Variants:

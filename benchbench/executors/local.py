@@ -239,7 +239,7 @@ class LocalExecutor(Executor):
 
     def _on_common_device(self, job: TrialJob) -> TrialJob:
         """Return a job that no worker trains on another kind of device than the others, because it has lost its GPU."""
-        return replace(job, device=self._resolve.device) if job.device == "auto" else job
+        return job.on_device(self._resolve.device)
 
     def _hire(self) -> list[WorkerProcess]:
         """Start the workers that are missing, and return them."""

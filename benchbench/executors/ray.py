@@ -210,7 +210,7 @@ class RayExecutor(Executor):
             # A task that does not see this folder knows that the hosts do not share it.
             Path(job.folder).parent.mkdir(parents=True, exist_ok=True)
             # A trial that has a GPU of Ray's must not go on without it if torch cannot use it there.
-            on_gpu = replace(job, device="cuda") if self._slots.gpus and job.device == "auto" else job
+            on_gpu = job.on_device("cuda") if self._slots.gpus else job
             answers = self._submit([self._resolve, RunTrial(on_gpu)], folder=job.folder)
             task = _Task(job, answers)
             self._running.add(task)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from benchbench.config.defaults import Accelerate, ArtifactLevel
+from benchbench.config.defaults import Accelerate
 from benchbench.config.spec import Spec
+from benchbench.config.training_options import TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -36,24 +37,27 @@ class TrialJob:
     """A trial to run: its spec, and where and how to run it.
 
     ``folder`` belongs to the attempt; ``resume`` goes on from the checkpoint in it. ``continues`` is a shorter trial
-    whose checkpoint a new one begins with. ``artifacts``: ``none``; ``light`` (tables); ``full`` (tables, figures and
-    the model). ``compiled``: training passes go through ``torch.compile``. ``accelerate``: ``auto``, or ``off`` for
-    what a plain loop computes. ``repeats_end``: the trial has finished, and only what it keeps is made again.
+    whose checkpoint a new one begins with. ``repeats_end``: the trial has finished, and only what it keeps is made
+    again.
     """
 
     spec: Spec
     attempt: str
-    device: str
     data_root: str
     folder: str
+    training: TrainingOptions = field(default_factory=TrainingOptions)
     resume: bool = False
     continues: Continued | None = None
-    checkpoint_every_seconds: float | None = None
-    artifacts: ArtifactLevel = "full"
     plugin_files: tuple[str, ...] = ()
-    compiled: bool = False
-    accelerate: Accelerate = "auto"
     repeats_end: bool = False
+
+    def on_device(self, device: str) -> TrialJob:
+        """Return the job on this device, if any will do for it."""
+        return self.with_training(device=device) if self.training.device == "auto" else self
+
+    def with_training(self, **options: object) -> TrialJob:
+        """Return the job with other training options."""
+        return replace(self, training=TrainingOptions.model_validate(dict(self.training) | options))
 
 
 @dataclass(frozen=True)

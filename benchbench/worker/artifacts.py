@@ -43,7 +43,7 @@ def write_artifacts(job: TrialJob, ready: ReadyTrial, test_logits: Tensor, *, co
     images, _ = next(ready.test.in_order())
     model = ready.learner.evaluated
     notes = []
-    if job.artifacts == "full":
+    if job.training.artifacts == "full":
         classifier = Classifier(ready.preparation, ready.splits.class_names, ready.started.machine.num_threads)
         example = images[:2].cpu() if len(images) > 1 else images.cpu().repeat(2, 1, 1, 1)
         problem = save_model(folder / file_names.MODEL_FOLDER, model, example, classifier)
@@ -52,8 +52,8 @@ def write_artifacts(job: TrialJob, ready: ReadyTrial, test_logits: Tensor, *, co
         else:
             predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, ready, predictions, counter)
             notes += filter(None, [note])
-    notes += write_tables(folder, predictions=predictions, splits=ready.splits, level=job.artifacts)
-    if job.artifacts == "full":
+    notes += write_tables(folder, predictions=predictions, splits=ready.splits, level=job.training.artifacts)
+    if job.training.artifacts == "full":
         save_seen(folder / file_names.SEEN, ready, seed=job.spec.seed)
     problem = save_layers(folder / file_names.LAYERS, model, images[:1])
     return [f"the layers were not listed: {problem}", *notes] if problem else notes

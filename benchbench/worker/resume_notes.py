@@ -55,10 +55,10 @@ def _other_plugins(began: Started | None, now: Started, num_epochs: int) -> str:
 def _computed_as_before(job: TrialJob, acceleration: Acceleration) -> str:
     """Return a note on a trial that is computed as when it began, and not as the job asks for now."""
     options = []
-    if acceleration.mode != job.accelerate:
+    if acceleration.mode != job.training.accelerate:
         options.append(f"with --accelerate {acceleration.mode}")
-    if acceleration.compiled is not job.compiled:
-        options.append("without --compile" if job.compiled else "with --compile")
+    if acceleration.compiled is not job.training.compile:
+        options.append("without --compile" if job.training.compile else "with --compile")
     return f"computed {' and '.join(options)}, as when it began (--fresh starts over)" if options else ""
 
 

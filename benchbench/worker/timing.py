@@ -87,7 +87,6 @@ class _Variant:
             # A schedule may end with its last epoch, and there may be more rounds than epochs.
             spec=replace(spec, epochs=max(spec.epochs, job.rounds + 2)),
             attempt="",
-            device=job.device,
             data_root=job.data_roots[spec.dataset.name],
             folder="",
             plugin_files=job.plugin_files,

@@ -110,8 +110,8 @@ def _began(job: TrialJob) -> Started | None:
 
 def _acceleration(job: TrialJob, began: Started | None) -> Acceleration:
     """Return how the trial is computed here; one that is resumed is computed as before."""
-    device = choose_device(job.device)
-    chosen = accelerate(device, job.spec.precision, mode=job.accelerate, compiled=job.compiled)
+    training, device = job.training, choose_device(job.training.device)
+    chosen = accelerate(device, job.spec.precision, mode=training.accelerate, compiled=training.compile)
     if began is None:
         return chosen
     # The machine of a trial that continues another is that one's, which may have had another kind of device.
@@ -142,7 +142,7 @@ class _Trial:
         self._on_status = on_status
         self._checkpoint = Path(job.folder) / file_names.CHECKPOINT
         self._shorter = None if job.resume and self._checkpoint.exists() else job.continues
-        self._cadence = checkpoint.Cadence(job.checkpoint_every_seconds)
+        self._cadence = checkpoint.Cadence(job.training.checkpoint_every)
         self._epochs: list[EpochFinished] = []
         self._notes: list[str] = []
         self._has_saved = False
@@ -277,7 +277,7 @@ class _Trial:
         compiled = describe_compiled()
         if compiled:
             self._notes.append(compiled)
-        if self._job.artifacts != "none":
+        if self._job.training.artifacts != "none":
             self._on_status("writing artifacts")
             try:
                 self._notes += write_artifacts(

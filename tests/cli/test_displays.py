@@ -16,7 +16,7 @@ from benchbench.protocol.jobs import TrialJob
 from benchbench.records.record import Record
 from benchbench.records.tracebacks import DEBUG
 
-JOB = TrialJob(journals.SPEC, "1", "cpu", "images", "folder")
+JOB = TrialJob(journals.SPEC, "1", "images", "folder")
 
 
 def terminal() -> Console:

@@ -67,7 +67,7 @@ def drive(**more: Any) -> Drive:
 
 
 def test_a_trial_whose_second_worker_is_refused_has_ended_and_can_be_resumed(tmp_path: Path) -> None:
-    job = TrialJob(journals.SPEC, "a", "cpu", str(tmp_path), str(tmp_path / "a"))
+    job = TrialJob(journals.SPEC, "a", str(tmp_path), str(tmp_path / "a"))
     refused = Refused(Error(kind="OutOfMemoryError", message="the GPU is full", hint="a smaller batch"))
     ending = drive(retries=1).run([job], Told(journals.started("a"), journals.epoch(1), Died("killed"), refused))
     (outcome,) = ending.outcomes
@@ -106,7 +106,7 @@ def finished(folder: Path) -> Journal:
 
 
 def jobs(folder: Path, names: str) -> list[TrialJob]:
-    return [TrialJob(journals.SPEC, name, "cpu", str(folder), str(folder / name)) for name in names]
+    return [TrialJob(journals.SPEC, name, str(folder), str(folder / name)) for name in names]
 
 
 @pytest.mark.parametrize("is_finished", [True, False])

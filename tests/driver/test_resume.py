@@ -10,6 +10,7 @@ import torch
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.jobs import Continued, TrialJob
@@ -50,11 +51,9 @@ def make_job(registry: Registry, folder: Path, **draft: Any) -> TrialJob:
     return TrialJob(
         spec=registry.resolve(Draft.from_toml(table | draft)),
         attempt="1",
-        device="cpu",
         data_root=str(folder),
         folder=str(folder / "trial" / "1"),
-        checkpoint_every_seconds=0,
-        artifacts="none",
+        training=TrainingOptions(device="cpu", checkpoint_every=0, artifacts="none"),
     )
 
 
@@ -201,7 +200,7 @@ def test_a_trial_that_is_asked_to_be_computed_otherwise_than_it_began_says_that_
     job = make_job(registry, tmp_path)
     (began,) = until(run_trial(job, registry, counter=counter), 0)
     Journal(Path(job.folder)).append(began)
-    resumed = next(run_trial(replace(job, resume=True, accelerate="off"), registry, counter=counter))
+    resumed = next(run_trial(replace(job.with_training(accelerate="off"), resume=True), registry, counter=counter))
     assert isinstance(resumed, Resumed)
     assert resumed.note == "computed with --accelerate auto, as when it began (--fresh starts over)"
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from typer.main import get_command
 
 import benchbench as bb
-from benchbench.driver.settings import Settings, texts_of
+from benchbench.cli.main import make_app
+from benchbench.config.training_options import TrainingOptions
+from benchbench.driver.settings import Settings, TrialOptions, texts_of
 from benchbench.errors import SpecError
 
 
@@ -33,6 +37,19 @@ def test_options_may_name_one_thing_or_several() -> None:
 def test_options_are_checked_as_on_the_command_line(options: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         Settings.of(options)
+
+
+def test_a_number_of_numpy_is_one_of_python() -> None:
+    seconds = Settings.of({"checkpoint_every": np.float32(2.5)}).training.checkpoint_every
+    assert (seconds, type(seconds)) == (2.5, float)
+
+
+@pytest.mark.parametrize("command", ["run", "grid"])
+def test_every_training_option_can_be_given_in_python_and_on_the_command_line(command: str) -> None:
+    root: Any = get_command(make_app())
+    flags = {flag for param in root.commands[command].params for flag in param.opts}
+    assert TrialOptions.__annotations__.keys() >= TrainingOptions.model_fields.keys()
+    assert flags >= {f"--{name.replace('_', '-')}" for name in TrialOptions.__annotations__}
 
 
 def test_plugin_files_are_kept_with_paths_that_hold_in_any_folder(

@@ -15,6 +15,7 @@ import pytest
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import SpecError
 from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TrialJob
@@ -49,10 +50,9 @@ def jobs(executor: LocalExecutor, folder: Path, *drafts: Draft) -> deque[TrialJo
         TrialJob(
             spec=spec,
             attempt=str(number),
-            device="cpu",
             data_root="nowhere",
             folder=str(folder / spec.id[:16] / str(number)),
-            artifacts="none",
+            training=TrainingOptions(device="cpu", artifacts="none"),
         )
         for number, spec in enumerate(specs)
     )
@@ -118,11 +118,13 @@ def test_a_worker_ends_when_its_driver_is_killed_in_the_middle_of_a_trial(workdi
             from benchbench.executors.local import LocalExecutor
             from benchbench.protocol.jobs import TrialJob
             from benchbench.config.spec import Draft
+            from benchbench.config.training_options import TrainingOptions
 
             table = {{"model": "tiny", "dataset": "digits", "epochs": 100_000}}
             executor = LocalExecutor(plugin_files={PLUGIN_FILES!r})
             (resolved,) = executor.resolve([Draft.from_toml(table)], data_roots={ROOTS!r}, origins={NEEDED!r})
-            order = TrialJob(resolved.spec, "1", "cpu", "x", "attempts/1", artifacts="none")
+            training = TrainingOptions(device="cpu", artifacts="none")
+            order = TrialJob(resolved.spec, "1", "x", "attempts/1", training)
             for _, message in executor.run(deque([order])):
                 print(getattr(message, "event", ""), flush=True)
         """)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import journals
 
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import DeviceError, PluginError
 from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TrialJob
@@ -107,7 +108,7 @@ def prepared(num_jobs: int = 1) -> LocalExecutor:
 
 def run(executor: LocalExecutor, names: str, *, device: str = "auto") -> list[str]:
     """Return what is said of trials with these names, such as ``a finished``; of output, the text."""
-    jobs = deque(TrialJob(journals.SPEC, name, device, "nowhere", name) for name in names)
+    jobs = deque(TrialJob(journals.SPEC, name, "nowhere", name, TrainingOptions(device=device)) for name in names)
     return [f"{job.attempt} {_described(message)}" for job, message in executor.run(jobs)]
 
 
@@ -163,7 +164,7 @@ def test_trials_of_one_call_use_the_device_that_the_first_worker_chose(workshop:
     executor = prepared()
     run(executor, "a")
     run(executor, "b", device="cpu")
-    assert [job.device for job in jobs_of(workshop.made[0])] == ["cuda", "cpu"]
+    assert [job.training.device for job in jobs_of(workshop.made[0])] == ["cuda", "cpu"]
 
 
 def test_a_replacement_must_have_the_device_that_the_first_worker_chose(workshop: Workshop) -> None:

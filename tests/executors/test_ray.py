@@ -17,6 +17,7 @@ from support.commands import Bench, trials
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import BenchError, DeviceError, SpecError
 from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TrialJob
@@ -84,10 +85,9 @@ def jobs(executor: Executor, folder: Path, *drafts: Draft) -> deque[TrialJob]:
         TrialJob(
             spec=item.spec,
             attempt=str(number),
-            device="cpu",
             data_root="nowhere",
             folder=str(folder / item.spec.id[:16] / str(number)),
-            artifacts="none",
+            training=TrainingOptions(device="cpu", artifacts="none"),
         )
         for number, item in enumerate(executor.resolve(drafts, data_roots={"digits": "nowhere"}, origins=NEEDED))
     )
@@ -183,10 +183,10 @@ def test_a_trial_that_has_a_gpu_of_rays_does_not_train_on_the_cpu(
     asked: list[Any] = []
     monkeypatch.setattr(executor, "_slots", replace(executor._slots, gpus=gpus))
     monkeypatch.setattr(executor, "_submit", lambda requests, folder: iter(asked.extend(requests) or ()))
-    job = TrialJob(journals.SPEC, "a", "auto", "nowhere", str(tmp_path / "a"))
+    job = TrialJob(journals.SPEC, "a", "nowhere", str(tmp_path / "a"))
     ((told, _),) = executor.run(deque([job]))
     assert told is job
-    assert asked[-1].job.device == device
+    assert asked[-1].job.training.device == device
 
 
 def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: RayExecutor, tmp_path: Path) -> None:

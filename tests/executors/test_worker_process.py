@@ -18,6 +18,7 @@ from support.commands import Bench, workers
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import TrialError
 from benchbench.executors.local import LocalExecutor
 from benchbench.executors.worker_process import WorkerProcess
@@ -55,8 +56,9 @@ def executor() -> Iterator[LocalExecutor]:
 def jobs(executor: LocalExecutor, folder: Path, **table: Any) -> deque[TrialJob]:
     draft = Draft.from_toml({"model": "tiny", "epochs": 1, "batch_size": 20} | table)
     roots = {draft.dataset.name: str(folder / "root")}
+    training = TrainingOptions(device="cpu", artifacts="none")
     return deque(
-        TrialJob(each.spec, "1", "cpu", roots[draft.dataset.name], str(folder / "trial" / "1"), artifacts="none")
+        TrialJob(each.spec, "1", roots[draft.dataset.name], str(folder / "trial" / "1"), training)
         for each in executor.resolve([draft], data_roots=roots, origins=NEEDED)
     )
 

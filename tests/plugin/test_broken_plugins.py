@@ -15,6 +15,7 @@ from support.commands import Bench
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import BenchError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.jobs import TrialJob
@@ -157,7 +158,8 @@ def last_words(plugin: type[Plugin], registry: Registry, folder: Path) -> tuple[
     table = {"model": "tiny", "dataset": "dots", "epochs": 1, "batch_size": 8} | {plugin.kind: plugin.name}
     roots = dict.fromkeys(("dots", "images"), str(folder / "nothing"))
     (resolved,) = resolve([Draft.from_toml(table)], registry, data_roots=roots)
-    job = TrialJob(resolved.spec, "attempt-1", "cpu", roots["dots"], str(folder / "attempt"), artifacts="none")
+    training = TrainingOptions(device="cpu", artifacts="none")
+    job = TrialJob(resolved.spec, "attempt-1", roots["dots"], str(folder / "attempt"), training)
     counter = SharedCounter(folder / "counter")
     *_, end = run_trial(job, registry, counter=counter)
     counter.close()

@@ -14,6 +14,7 @@ import pytest
 from support.journals import started
 
 from benchbench.config.spec import Draft
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import DeviceError
 from benchbench.protocol.channel import Channel
 from benchbench.protocol.jobs import Resolved, TimingJob, TrialJob
@@ -43,7 +44,7 @@ MEASUREMENT = Measurement(1.5, 1.0, 0.5, 1e4, is_finite=False)
 MESSAGES: tuple[Request | Answer, ...] = (
     Resolve((DRAFT,), {"digits": "nowhere"}, ("tiny.py",), None),
     Resolve((), {}, (), ("benchbench:digits",), "cuda"),
-    RunTrial(TrialJob(SPEC, "1", "cpu", "nowhere", "folder", checkpoint_every_seconds=0.5)),
+    RunTrial(TrialJob(SPEC, "1", "nowhere", "folder", TrainingOptions(device="cpu", checkpoint_every=0.5))),
     TimeVariants(TimingJob((SPEC,), ("sgd",), 3, None, "cpu", {"digits": "nowhere"})),
     ResolvedSpecs((Resolved(SPEC, "digest", {"model": "source"}),), "cuda"),
     TrialEvent(STARTED),

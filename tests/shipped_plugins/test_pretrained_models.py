@@ -20,6 +20,7 @@ from torch import hub, nn
 
 import benchbench as bb
 from benchbench.config.spec import Draft
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import ModelError, SpecError
 from benchbench.plugin import parameters
 from benchbench.plugin.registry import Registry
@@ -294,11 +295,9 @@ def test_a_trial_trains_the_head_of_weights_from_a_file(counter: SharedCounter, 
     job = TrialJob(
         spec=registry.resolve(Draft.from_toml(table)),
         attempt="1",
-        device="cpu",
         data_root=str(tmp_path),
         folder=str(tmp_path / "trial" / "1"),
-        artifacts="full",
-        checkpoint_every_seconds=0,
+        training=TrainingOptions(device="cpu", checkpoint_every=0),
     )
     *_, finished = run_trial(job, registry, counter=counter)
     assert isinstance(finished, Finished), finished

@@ -12,6 +12,7 @@ from support.paths import PLUGINS
 
 import benchbench as bb
 from benchbench.config.spec import Draft, PluginSpec
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import PluginError, StoppedError
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.registry import Registry
@@ -207,11 +208,9 @@ def test_a_resumed_trial_sees_the_same_images_to_the_bit(tmp_path: Path) -> None
         TrialJob(
             spec=spec,
             attempt=name,
-            device="cpu",
             data_root=str(tmp_path),
             folder=str(tmp_path / "trial" / name),
-            artifacts="none",
-            checkpoint_every_seconds=0,
+            training=TrainingOptions(device="cpu", artifacts="none", checkpoint_every=0),
         )
         for name in ("whole", "begun")
     )

@@ -10,6 +10,7 @@ import pytest
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import DeviceError, StoppedError
 from benchbench.protocol.channel import Channel
 from benchbench.protocol.jobs import TrialJob
@@ -51,7 +52,8 @@ def answers(counter: SharedCounter, folder: Path, *, works: bool, **model: Any) 
     resolved = said.pop()
     assert isinstance(resolved, ResolvedSpecs)
     (one,) = resolved.resolved
-    worker.answer(RunTrial(TrialJob(one.spec, "1", "cpu", "nowhere", str(folder / "trial" / "1"), artifacts="none")))
+    training = TrainingOptions(device="cpu", artifacts="none")
+    worker.answer(RunTrial(TrialJob(one.spec, "1", "nowhere", str(folder / "trial" / "1"), training)))
     return [answer for answer in said if not isinstance(answer, Status)]
 
 
@@ -73,7 +75,7 @@ def test_a_worker_whose_device_works_goes_on(counter: SharedCounter, tmp_path: P
 
 def test_a_worker_that_was_not_prepared_refuses_to_run(counter: SharedCounter) -> None:
     said: list[Answer] = []
-    job = TrialJob(None, "1", "cpu", "nowhere", "nowhere")  # type: ignore[arg-type]
+    job = TrialJob(None, "1", "nowhere", "nowhere")  # type: ignore[arg-type]
     Worker(said.append, counter).answer(RunTrial(job))
     (refused,) = said
     assert isinstance(refused, Refused)

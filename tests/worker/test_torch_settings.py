@@ -16,6 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import benchbench as bb
 from benchbench.config.spec import Draft
+from benchbench.config.training_options import TrainingOptions
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.jobs import TimingJob, TrialJob
 from benchbench.protocol.shared_counter import SharedCounter
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("one_cache")
 HAS_NEW_NAMES = hasattr(torch.backends, "fp32_precision")
+ON_THE_CPU = TrainingOptions(device="cpu", artifacts="none")
 needs_new_names = pytest.mark.skipif(not HAS_NEW_NAMES, reason="this torch has no fp32_precision")
 
 
@@ -102,7 +104,7 @@ def test_a_build_that_changes_settings_changes_no_number_and_the_record_names_it
     def losses(vice: str) -> tuple[Started, list[float]]:
         table = {"model": {"name": "unruly", "vice": vice, "at": 10**6}, "dataset": "digits", "batch_size": 100}
         spec = registry.resolve(Draft.from_toml(table | {"epochs": 1}))
-        job = TrialJob(spec, "1", "cpu", str(tmp_path), str(tmp_path / vice / "1"), artifacts="none")
+        job = TrialJob(spec, "1", str(tmp_path), str(tmp_path / vice / "1"), ON_THE_CPU)
         started, *others = run_trial(job, registry, counter=counter)
         assert isinstance(started, Started)
         return started, [event.epoch.train_loss for event in others if event.event == "epoch_finished"]
@@ -157,7 +159,8 @@ def test_whichever_plugin_changes_a_setting_it_is_restored_and_named(kind: str, 
     counter = SharedCounter(tmp_path / "counter")
     table = {"model": "tiny", "dataset": "digits", "batch_size": 100, "epochs": 1} | {kind: "turning"}
     spec = registry.resolve(Draft.from_toml(table))
-    started = next(run_trial(TrialJob(spec, "1", "cpu", str(tmp_path), str(tmp_path / "1")), registry, counter=counter))
+    job = TrialJob(spec, "1", str(tmp_path), str(tmp_path / "1"), ON_THE_CPU)
+    started = next(run_trial(job, registry, counter=counter))
     assert isinstance(started, Started)
     assert started.acceleration["put_back"] == f"num_threads by {kind} turning"
     assert torch.get_num_threads() == started.machine.num_threads

@@ -23,6 +23,7 @@ from support.paths import PLUGINS
 from benchbench.cli.run import per_class_table
 from benchbench.config.defaults import ArtifactLevel
 from benchbench.config.spec import Draft
+from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import BenchError, DeviceError, ModelError, SpecError
 from benchbench.plugin.dataset import LazyImages
 from benchbench.plugin.registry import Registry
@@ -74,10 +75,9 @@ def make_job(
     return TrialJob(
         spec=registry.resolve(Draft.from_toml(table)),
         attempt="attempt-1",
-        device=device,
         data_root=str(folder),
         folder=str(folder / "attempt"),
-        artifacts=artifacts,
+        training=TrainingOptions(device=device, artifacts=artifacts),
     )
 
 
@@ -165,7 +165,7 @@ def test_an_epoch_that_is_not_finite_leaves_the_last_good_checkpoint(
     registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(registry, tmp_path, epochs=5, **unruly("nan", at=16))
-    *_, failed = run_trial(replace(job, checkpoint_every_seconds=0), registry, counter=counter)
+    *_, failed = run_trial(job.with_training(checkpoint_every=0), registry, counter=counter)
     assert isinstance(failed, Failed)
     content = torch.load(Path(job.folder) / "checkpoint.pt", weights_only=True)
     assert len(content["epochs"]) == 1
@@ -176,7 +176,7 @@ def test_a_state_that_no_checkpoint_can_hold_is_said_once_and_the_trial_goes_on(
     registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    job = replace(make_job(registry, tmp_path, **unruly("numpy")), checkpoint_every_seconds=0)
+    job = make_job(registry, tmp_path, **unruly("numpy")).with_training(checkpoint_every=0)
     *_, finished = run_trial(job, registry, counter=counter, on_status=said.append)
     (note,) = finished.notes
     assert note.startswith("this trial cannot be resumed if it is interrupted: its state holds numpy")
@@ -369,7 +369,7 @@ def test_a_loss_with_parameters_that_nobody_would_train_is_refused(
 def test_a_loss_that_keeps_a_state_goes_on_from_it(keen: Registry, counter: SharedCounter, tmp_path: Path) -> None:
     whole = list(run_trial(make_job(keen, tmp_path, loss="keen"), keen, counter=counter))
     job = make_job(keen, tmp_path / "again", loss="keen")
-    begun = run_trial(replace(job, checkpoint_every_seconds=0), keen, counter=counter)
+    begun = run_trial(job.with_training(checkpoint_every=0), keen, counter=counter)
     started, *_ = [next(begun), next(begun), next(begun)]
     begun.close()
     resumed = list(run_trial(replace(job, resume=True), keen, counter=counter))
@@ -429,7 +429,7 @@ def test_gradients_that_a_scheduler_clips_are_clipped_with_and_without_accelerat
     draft = {"optimizer": optimizer, "scheduler": "clips", "model": {"name": "tiny", "width": 64}, "epochs": 1}
     curves = []
     for mode in ("auto", "off"):
-        job = replace(make_job(registry, tmp_path / mode, **draft), accelerate=mode)
+        job = make_job(registry, tmp_path / mode, **draft).with_training(accelerate=mode)
         events = list(run_trial(job, registry, counter=counter))
         assert isinstance(events[0], Started)
         assert events[0].acceleration["accelerate"] == mode
@@ -463,7 +463,7 @@ def test_every_configuration_of_a_grid_is_compiled_and_the_record_says_so(
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     for width in range(8, 18):
         draft = {"epochs": 1, "model": {"name": "tiny", "width": width}, "batch_size": 500}
-        job = replace(make_job(registry, tmp_path / str(width), **draft), compiled=True)
+        job = make_job(registry, tmp_path / str(width), **draft).with_training(compile=True)
         *_, finished = run_trial(job, registry, counter=counter)
         assert isinstance(finished, Finished), finished
         (note,) = [note for note in finished.notes if "torch.compile" in note]
@@ -561,7 +561,7 @@ def test_weights_that_were_frozen_in_the_middle_are_so_after_an_interruption(
     draft = {"scheduler": "freezes", "epochs": 3}
     whole = list(run_trial(make_job(freezing, tmp_path, **draft), freezing, counter=counter))
     job = make_job(freezing, tmp_path / "again", **draft)
-    begun = run_trial(replace(job, checkpoint_every_seconds=0), freezing, counter=counter)
+    begun = run_trial(job.with_training(checkpoint_every=0), freezing, counter=counter)
     started, *_ = [next(begun) for _ in range(4)]
     begun.close()
     resumed = list(run_trial(replace(job, resume=True), freezing, counter=counter))
@@ -572,7 +572,7 @@ def test_groups_of_parameters_that_are_added_in_training_cost_the_checkpoints_an
     freezing: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     job = make_job(freezing, tmp_path, scheduler={"name": "freezes", "adds": True})
-    *_, finished = run_trial(replace(job, checkpoint_every_seconds=0), freezing, counter=counter)
+    *_, finished = run_trial(job.with_training(checkpoint_every=0), freezing, counter=counter)
     assert isinstance(finished, Finished)
     assert any("its optimizer has got other groups of parameters" in note for note in finished.notes)
 

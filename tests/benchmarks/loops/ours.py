@@ -52,11 +52,10 @@ def prepared(
     job = TrialJob(
         spec=registry.resolve(draft),
         attempt="benchmark",
-        device="cpu",
         data_root=str(work.archive),
         folder=str(folder),
     )
-    acceleration = adapt(accelerate(choose_device(job.device), job.spec.precision))
+    acceleration = adapt(accelerate(choose_device("cpu"), job.spec.precision))
     return prepare(job, registry, acceleration, on_status=lambda _: None)
 
 
