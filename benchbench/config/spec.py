@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -116,10 +116,6 @@ class Draft(Table):
         return self.model_copy(update=changed)
 
 
-SCALARS = ("epochs", "batch_size", "seed", "precision", "ema_decay", "select")
-"""The settings of a trial besides its plugins."""
-
-
 @dataclass(frozen=True)
 class PluginSpec:
     """One resolved plugin: its name, the revision of its code, and the value of every parameter.
@@ -146,8 +142,8 @@ class Spec:
     batch_size: int
     seed: int
     precision: defaults.Precision
-    ema_decay: float | None = None
-    select: defaults.Select = "last"
+    ema_decay: float | None
+    select: defaults.Select
 
     @cached_property
     def id(self) -> str:
@@ -193,6 +189,10 @@ class Spec:
             parts = [{"name": name, **own} for name, own in split(plugin.name, params, kind=kind)]
             table[kind] = parts if len(parts) > 1 else parts[0] | {"name": (names or {}).get(kind, plugin.name)}
         return f"# spec id {self.id}\n" + tomli_w.dumps(table)
+
+
+SCALARS = tuple(field.name for field in fields(Spec) if field.name not in KINDS)
+"""The settings of a trial besides its plugins."""
 
 
 def short_id(spec_id: str) -> str:

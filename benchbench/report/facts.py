@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.config.differences import value_text
 from benchbench.config.kinds import KINDS
+from benchbench.config.spec import Draft, scalars_of
 from benchbench.data.locations import data_folder
 from benchbench.records import file_names
 from benchbench.records.machine import one_after_another
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Facts = dict[str, str]
 _MACHINE = ("hostname", "system", "processor", "num_cores", "memory_bytes", "device", "device_name", "num_threads")
+_RARELY_SET = ("ema_decay", "select")
+"""Settings that are left out of a command if they have their default."""
 
 
 def trial_facts_of(record: Record, artifacts: Path) -> Facts:
@@ -42,7 +45,7 @@ def common(facts: Sequence[Facts]) -> Facts:
 
 
 def run_command(record: Record, artifacts: Path) -> str:
-    """Return the ``bench run`` that repeats a trial, every parameter written out."""
+    """Return the ``bench run`` that repeats a trial, every parameter and nearly every setting written out."""
     spec = record.spec
     kept = _kept_spec(artifacts)
     names = {kind: _name_in(kept.get(kind)) or spec.plugin(kind).name for kind in KINDS}
@@ -52,12 +55,9 @@ def run_command(record: Record, artifacts: Path) -> str:
     for kind in KINDS:
         for key, value in spec.plugin(kind).params.items():
             words += ["--set", f"{kind}.{key}={value if isinstance(value, str) else value_text(value)}"]
-    words += ["--epochs", str(spec.epochs), "--batch-size", str(spec.batch_size), "--seed", str(spec.seed)]
-    words += ["--precision", spec.precision]
-    if spec.select != "last":
-        words += ["--select", spec.select]
-    if spec.ema_decay is not None:
-        words += ["--ema-decay", str(spec.ema_decay)]
+    for name, value in scalars_of(spec).items():
+        if name not in _RARELY_SET or value != Draft.model_fields[name].default:
+            words += [f"--{name.replace('_', '-')}", value_text(value)]
     if folder := images_folder(record):
         words += ["--data", folder]
     for path in kept.get("plugins", []):

@@ -21,6 +21,8 @@ def spec(*, seed: int = 0, optimizer: str = "sgd", **params: Any) -> Spec:
         batch_size=32,
         seed=seed,
         precision="fp32",
+        ema_decay=None,
+        select="last",
     )
 
 

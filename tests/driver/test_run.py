@@ -9,11 +9,12 @@ import pytest
 from support.paths import PLUGINS
 
 import benchbench as bb
-from benchbench.config.spec import Draft, PluginDraft
+from benchbench.config.spec import SCALARS, Draft, PluginDraft, scalars_of
 from benchbench.driver.run import _name_plugin
 
 if TYPE_CHECKING:
     from benchbench.config.kinds import Kind
+    from benchbench.driver.trials import TrialRequest
 
 FLIP_AND_MIXUP = [{"name": "flip", "p": 0.2}, {"name": "mixup", "alpha": 0.3}]
 
@@ -64,3 +65,25 @@ def test_ctrl_c_after_training_is_an_interrupt_with_what_there_is(
     with pytest.raises(bb.Interrupted) as caught:
         bb.run("alexnet", "digits")
     assert caught.value.result == (result and "its record")
+
+
+def test_every_setting_of_a_trial_is_an_argument_and_is_trained_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[TrialRequest] = []
+
+    def interrupted(request: TrialRequest, *_: object) -> None:
+        asked.append(request)
+        raise bb.Interrupted
+
+    monkeypatch.setattr("benchbench.driver.run.run_trials", interrupted)
+    settings: dict[str, Any] = {
+        "epochs": 7,
+        "batch_size": 9,
+        "seed": 5,
+        "precision": "bf16",
+        "ema_decay": 0.5,
+        "select": "best_val",
+    }
+    assert settings.keys() == set(SCALARS)
+    with pytest.raises(bb.Interrupted):
+        bb.run("alexnet", "digits", **settings)
+    assert scalars_of(asked[0].drafts[0]) == settings

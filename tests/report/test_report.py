@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,10 +15,13 @@ import torch
 from support import journals
 from support.made_records import ended, events, made, spec
 from support.seen_images import keep_seen
+from typer.main import get_command
 
+from benchbench.cli.main import make_app
 from benchbench.compare import compare_records
 from benchbench.compare.groups import ComparedGroup
 from benchbench.config.compare_section import read_comparison
+from benchbench.config.spec import SCALARS, scalars_of
 from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.events import Error
@@ -310,6 +313,16 @@ def test_the_command_that_repeats_a_trial_has_every_parameter_and_its_plugin_fil
     assert "--set model.num_classes=none --set loss.label_smoothing=0.0 --set loss.class_weights=none" in command
     assert "--set loss.class_weights=none --set optimizer.lr=0.25" in command
     assert command.endswith("--epochs 3 --batch-size 12 --seed 3 --precision fp32 --plugins '/plug ins/mine.py'")
+
+
+def test_the_command_that_repeats_a_trial_has_every_setting_as_an_option_of_bench_run(tmp_path: Path) -> None:
+    changed = made(spec(3, ema_decay=0.99, select="best_val"))
+    words = facts.run_command(changed, tmp_path).split()
+    given = dict(zip(words[4::2], words[5::2], strict=True))
+    root: Any = get_command(make_app())
+    options = {flag: param.name for param in root.commands["run"].params for flag in param.opts}
+    settings = {options[flag]: value for flag, value in given.items() if options[flag] in SCALARS}
+    assert settings == {name: str(value) for name, value in scalars_of(changed.spec).items()}
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ SPEC = Spec(
     batch_size=12,
     seed=7,
     precision="fp32",
+    ema_decay=None,
+    select="last",
 )
 MACHINE = Machine(
     hostname="testhost",
