@@ -12,6 +12,7 @@ import typer
 from typer.main import get_command
 
 from benchbench.config import defaults
+from benchbench.config.kinds import OPTIONS
 from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.names import ONLY_OURS
 from benchbench.records.tracebacks import DEBUG
@@ -121,12 +122,7 @@ def complete_plugin(kind: str, ctx: typer.Context, incomplete: str) -> Completio
     return [(entry.name, entry.summary) for entry in catalog.of_kind(kind) if entry.name.startswith(incomplete)]
 
 
-_FLAGS: dict[Kind, tuple[str, ...]] = {
-    "optimizer": ("--optimizer", "-o"),
-    "scheduler": ("--scheduler",),
-    "augmentation": ("--augment",),
-    "loss": ("--loss",),
-}
+_SHORT_OPTIONS: dict[Kind, tuple[str, ...]] = {"optimizer": ("-o",)}
 _PLUGIN_DEFAULTS: dict[Kind, str] = {
     "optimizer": defaults.OPTIMIZER,
     "scheduler": defaults.SCHEDULER,
@@ -135,10 +131,14 @@ _PLUGIN_DEFAULTS: dict[Kind, str] = {
 }
 
 
+def _flags(kind: Kind) -> tuple[str, ...]:
+    return (OPTIONS[kind], *_SHORT_OPTIONS.get(kind, ()))
+
+
 def plugin_option(kind: Kind, text: str, *, metavar: str | None = None) -> Any:
     """Return the option that names a plugin; ``text`` is its help."""
     return typer.Option(
-        *_FLAGS[kind],
+        *_flags(kind),
         metavar=metavar,
         help=text,
         show_default=_PLUGIN_DEFAULTS[kind],
@@ -149,7 +149,7 @@ def plugin_option(kind: Kind, text: str, *, metavar: str | None = None) -> Any:
 def several_plugins_option(kind: Kind, text: str) -> Any:
     """Return the option that names several plugins with commas between, where a file may name others."""
     return typer.Option(
-        *_FLAGS[kind],
+        *_flags(kind),
         metavar="NAME[,NAME]",
         help=text,
         show_default=f"{_PLUGIN_DEFAULTS[kind]}, or the file's",

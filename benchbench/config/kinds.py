@@ -10,6 +10,14 @@ if TYPE_CHECKING:
 Kind = Literal["dataset", "augmentation", "model", "loss", "optimizer", "scheduler"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+OPTIONS: Mapping[Kind, str] = {
+    "optimizer": "--optimizer",
+    "scheduler": "--scheduler",
+    "augmentation": "--augment",
+    "loss": "--loss",
+}
+"""The options that name plugins, by kind; the model and the dataset are arguments."""
+
 COMPOSING: frozenset[Kind] = frozenset({"augmentation"})
 """The kinds of which a trial may have several, one after the other: see :mod:`benchbench.config.composition`."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from benchbench.config.kinds import KINDS
+from benchbench.config.kinds import KINDS, OPTIONS
 from benchbench.driver.output_files import writing
 from benchbench.errors import PluginError, SpecError, closest
 from benchbench.paths import write_atomically
@@ -27,10 +27,10 @@ TEMPLATE_KINDS = tuple(kind for kind in KINDS if (_TEMPLATES / f"{kind}.py.txt")
 """The kinds of plugin that can be begun."""
 
 
-_USES = {
-    "augmentation": "bench run alexnet digits --epochs 2 --augment $name",
+_USES: dict[str, str] = {
     "dataset": "bench run alexnet $name --epochs 2 --set dataset.image_size=64",
     "model": "bench run $name digits --epochs 2",
+    **{kind: f"bench run alexnet digits --epochs 2 {option} $name" for kind, option in OPTIONS.items()},
 }
 
 
@@ -61,8 +61,7 @@ class NewPlugin:
     @property
     def use(self) -> str:
         """The command that trains with it."""
-        default = f"bench run alexnet digits --epochs 2 --{self.kind} $name"
-        return Template(_USES.get(self.kind, default)).substitute(name=self.name)
+        return Template(_USES[self.kind]).substitute(name=self.name)
 
     def filled(self, template: str) -> str:
         """Return the text of a template with these names."""

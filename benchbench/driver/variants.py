@@ -13,7 +13,7 @@ from benchbench.config.compare_section import read_comparison
 from benchbench.config.defaults import Accelerate
 from benchbench.config.differences import describe_spec, is_match, value_text
 from benchbench.config.grid_checks import check_grid
-from benchbench.config.kinds import KINDS, plain_key
+from benchbench.config.kinds import KINDS, OPTIONS, plain_key
 from benchbench.config.spec import read_settings
 from benchbench.driver.settings import check_choice
 from benchbench.errors import SpecError, closest
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Spec
 
 ACCELERATE = "accelerate"
-PLUGIN_OPTIONS = {
-    "optimizer": "--optimizer",
-    "scheduler": "--scheduler",
-    "augmentation": "--augment",
-    "loss": "--loss",
-}
-"""The options that name plugins, by kind; the model and the dataset are arguments."""
 TO_VARY = "give several values, such as --optimizer sgd,adam or --batch-size 12,32, or a grid file with an axis"
 
 
@@ -63,7 +56,7 @@ class Variants:
 
 def read_variants(options: VariantOptions) -> GridFile:
     """Return the grid of the variants with a single seed; raises :class:`SpecError` for what is not understood."""
-    overrides = {kind: _axis(getattr(options, kind), option) for kind, option in PLUGIN_OPTIONS.items()} | {
+    overrides: dict[str, Any] = {kind: _axis(getattr(options, kind), option) for kind, option in OPTIONS.items()} | {
         "batch_size": _numbers(options.batch_size),
         "precision": _axis(options.precision, "--precision"),
     }

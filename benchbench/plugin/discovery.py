@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.config.kinds import KINDS, plural
 from benchbench.errors import PluginError
 from benchbench.paths import expanded
 from benchbench.plugin.loose import load_file
@@ -24,14 +25,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "benchbench"
-HOOK_OF_KIND = {
-    "dataset": "benchbench_datasets",
-    "augmentation": "benchbench_augmentations",
-    "model": "benchbench_models",
-    "loss": "benchbench_losses",
-    "optimizer": "benchbench_optimizers",
-    "scheduler": "benchbench_schedulers",
-}
+HOOK_OF_KIND = {kind: f"{GROUP}_{plural(kind)}" for kind in KINDS}
 
 
 @dataclass(frozen=True)

@@ -34,12 +34,7 @@ if TYPE_CHECKING:
     from benchbench.plugin.discovery import Source
 
 BASES: dict[str, type[Plugin]] = {
-    "dataset": Dataset,
-    "augmentation": Augmentation,
-    "model": Model,
-    "loss": Loss,
-    "optimizer": Optimizer,
-    "scheduler": Scheduler,
+    base.kind: base for base in (Dataset, Augmentation, Model, Loss, Optimizer, Scheduler)
 }
 _HOOK_NAMES = tuple(name for name in vars(hooks) if name.startswith("benchbench_"))
 _TYPES = "use int, float, bool, str, Literal, Enum, or tuples of these"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.config.differences import value_text
-from benchbench.config.kinds import KINDS
+from benchbench.config.kinds import KINDS, OPTIONS
 from benchbench.config.spec import Draft, scalars_of
 from benchbench.data.locations import data_folder
 from benchbench.records import file_names
@@ -50,8 +50,8 @@ def run_command(record: Record, artifacts: Path) -> str:
     kept = _kept_spec(artifacts)
     names = {kind: _name_in(kept.get(kind)) or spec.plugin(kind).name for kind in KINDS}
     words = ["bench", "run", names["model"], names["dataset"]]
-    words += ["--optimizer", names["optimizer"], "--scheduler", names["scheduler"]]
-    words += ["--augment", names["augmentation"], "--loss", names["loss"]]
+    for kind, option in OPTIONS.items():
+        words += [option, names[kind]]
     for kind in KINDS:
         for key, value in spec.plugin(kind).params.items():
             words += ["--set", f"{kind}.{key}={value if isinstance(value, str) else value_text(value)}"]

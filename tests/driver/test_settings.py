@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.main import get_command
+from support.command_options import options_of
 
 import benchbench as bb
-from benchbench.cli.main import make_app
 from benchbench.config.training_options import TrainingOptions
 from benchbench.driver.settings import Settings, TrialOptions, texts_of
 from benchbench.errors import SpecError
@@ -46,10 +45,8 @@ def test_a_number_of_numpy_is_one_of_python() -> None:
 
 @pytest.mark.parametrize("command", ["run", "grid"])
 def test_every_training_option_can_be_given_in_python_and_on_the_command_line(command: str) -> None:
-    root: Any = get_command(make_app())
-    flags = {flag for param in root.commands[command].params for flag in param.opts}
     assert TrialOptions.__annotations__.keys() >= TrainingOptions.model_fields.keys()
-    assert flags >= {f"--{name.replace('_', '-')}" for name in TrialOptions.__annotations__}
+    assert options_of(command).keys() >= {f"--{name.replace('_', '-')}" for name in TrialOptions.__annotations__}
 
 
 def test_plugin_files_are_kept_with_paths_that_hold_in_any_folder(

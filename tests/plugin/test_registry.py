@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
 from support.distributions import install
 from support.paths import PLUGINS
 
-from benchbench.config.kinds import KINDS, Kind
+from benchbench.config.kinds import KINDS
 from benchbench.config.spec import Draft, PluginDraft
 from benchbench.errors import PluginError, SpecError
-from benchbench.plugin import discovery
+from benchbench.plugin import discovery, hooks, loading
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.registry import Registry
 
@@ -40,8 +40,9 @@ def package(folder: Path, name: str, source: str) -> None:
     install(folder, name, module)
 
 
-def test_every_kind_has_a_hook() -> None:
-    assert tuple(discovery.HOOK_OF_KIND) == KINDS == get_args(Kind)
+def test_every_kind_has_a_hook_and_a_base_class() -> None:
+    assert vars(hooks).keys() >= {discovery.HOOK_OF_KIND[kind] for kind in KINDS}
+    assert tuple(loading.BASES) == KINDS
 
 
 def test_shipped_plugins_are_found_under_distribution_and_entry(registry: Registry) -> None:

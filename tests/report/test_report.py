@@ -7,17 +7,16 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from support import journals
+from support.command_options import options_of
 from support.made_records import ended, events, made, spec
 from support.seen_images import keep_seen
-from typer.main import get_command
 
-from benchbench.cli.main import make_app
 from benchbench.compare import compare_records
 from benchbench.compare.groups import ComparedGroup
 from benchbench.config.compare_section import read_comparison
@@ -319,8 +318,7 @@ def test_the_command_that_repeats_a_trial_has_every_setting_as_an_option_of_benc
     changed = made(spec(3, ema_decay=0.99, select="best_val"))
     words = facts.run_command(changed, tmp_path).split()
     given = dict(zip(words[4::2], words[5::2], strict=True))
-    root: Any = get_command(make_app())
-    options = {flag: param.name for param in root.commands["run"].params for flag in param.opts}
+    options = options_of("run")
     settings = {options[flag]: value for flag, value in given.items() if options[flag] in SCALARS}
     assert settings == {name: str(value) for name, value in scalars_of(changed.spec).items()}
 
