@@ -91,15 +91,14 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.cli.output import print_json
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.grid import grid as train
-    from benchbench.driver.interrupts import Interrupted
+    from benchbench.driver.interrupts import result_so_far
 
     if not keep_going and max_failures is not None:
         raise SpecError("--fail-fast and --max-failures are both given", hint="--fail-fast is --max-failures 1")
     console = Console(stderr=as_json, highlight=False)
-    is_interrupted = False
-    try:
-        with GridDisplay(console, lists_trials=dry_run or verbose, gives_reasons=verbose) as display:
-            result = train(
+    with GridDisplay(console, lists_trials=dry_run or verbose, gives_reasons=verbose) as display:
+        result, is_interrupted = result_so_far(
+            lambda: train(
                 file,
                 precision=precision,
                 set=options.settings_of(settings),
@@ -125,10 +124,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 checkpoint_every=checkpoint_every,
                 keep_checkpoints=keep_checkpoints,
             )
-    except Interrupted as interrupted:
-        if interrupted.result is None:
-            raise
-        result, is_interrupted = interrupted.result, True
+        )
     if as_json:
         print_json(to_json(result, dry_run=dry_run))
     # Trials that the command line changed are not those of the file.

@@ -118,7 +118,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.cli.displays import RunDisplay
     from benchbench.cli.output import print_json
     from benchbench.data.locations import parse_data_options
-    from benchbench.driver.interrupts import Interrupted
+    from benchbench.driver.interrupts import result_so_far
     from benchbench.driver.run import run as train
 
     short_forms = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
@@ -127,10 +127,9 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     for key in short.keys() & given.keys():
         raise SpecError(f"{key} is set twice", hint=f"give either --{key.partition('.')[2].replace('_', '-')} or --set")
     console = Console(stderr=as_json, highlight=False)
-    is_interrupted = False
-    try:
-        with RunDisplay(console) as display:
-            record = train(
+    with RunDisplay(console) as display:
+        record, is_interrupted = result_so_far(
+            lambda: train(
                 model,
                 dataset,
                 optimizer=optimizer,
@@ -158,10 +157,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 checkpoint_every=checkpoint_every,
                 keep_checkpoints=keep_checkpoints,
             )
-    except Interrupted as interrupted:
-        if interrupted.result is None:
-            raise
-        record, is_interrupted = interrupted.result, True
+        )
     show_end(record, console)
     show_next_commands(record, console, experiment=experiment, keeps_model=artifacts == "full")
     if as_json:

@@ -114,14 +114,13 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
     from benchbench.cli.displays import TimingDisplay
     from benchbench.cli.output import print_json
     from benchbench.data.locations import parse_data_options
-    from benchbench.driver.interrupts import Interrupted
+    from benchbench.driver.interrupts import result_so_far
     from benchbench.driver.time import time as measure
     from benchbench.tracking import how_to_open
 
-    status = "finished"
-    try:
-        with TimingDisplay(Console(stderr=as_json, highlight=False)) as display:
-            result = measure(
+    with TimingDisplay(Console(stderr=as_json, highlight=False)) as display:
+        result, is_interrupted = result_so_far(
+            lambda: measure(
                 file_or_model,
                 dataset,
                 optimizer=optimizer,
@@ -142,10 +141,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
                 plugins=plugins or (),
                 watcher=display,
             )
-    except Interrupted as interrupted:
-        if interrupted.result is None:
-            raise
-        result, status = interrupted.result, "killed"
+        )
     if as_json:
         print_json(result.to_json())
     else:
@@ -154,7 +150,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
         print_timings(result.timing, result.table)
         if result.run:
             typer.echo(how_to_open(result.run))
-    raise typer.Exit(options.EXIT_CODES[status])
+    raise typer.Exit(options.EXIT_CODES["killed" if is_interrupted else "finished"])
 
 
 def print_timings(timing: Timing, table: TimedTable) -> None:

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from benchbench.executors import Executor
 
+T = TypeVar("T")
 
 STOPPING = "stopping after this batch; interrupt again to stop at once"
 
@@ -43,6 +44,19 @@ def interruptible(result: Callable[[], Any] = lambda: None) -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         raise Interrupted(result()) from None
+
+
+def result_so_far(call: Callable[[], T]) -> tuple[T, bool]:
+    """Return the result of a call, and whether it was interrupted.
+
+    Raises :class:`Interrupted` if it was before there was a result.
+    """
+    try:
+        return call(), False
+    except Interrupted as interrupted:
+        if interrupted.result is None:
+            raise
+        return interrupted.result, True
 
 
 class Interrupts:
