@@ -64,65 +64,126 @@ def prepare(job: TrialJob, registry: Registry, acceleration: Acceleration, *, on
 
     Raises a :class:`~benchbench.errors.BenchError` that says what does not fit.
     """
-    spec = job.spec
     settings = TorchSettings(acceleration.precision, num_threads=acceleration.num_threads)
     settings.apply()
-    dataset, loaded = _load_dataset(job, registry, settings, on_status=on_status)
-    saved, note = _saved(job, data_digest=loaded.facts.digest)
-    splits = TensorSplits.of(loaded)
-    _check_fit(spec, dataset, splits)
-    augmenter = _augmenter(spec, registry, dataset, splits)
-    settings.restore(f"augmentation {spec.augmentation.name}")
-    num_bytes = sum(split.images.nbytes for _, split in splits.items())
-    reading = ReadingMode(is_resident(num_bytes, acceleration.device), loaded.forget_pages)
-    train, val, test = _batches(spec, dataset, splits, augmenter, device=acceleration.device, reading=reading)
-    on_status(f"building {spec.model.name}")
-    seed_everything(spec.seed)
-    builder = Builder(
-        spec,
-        registry,
-        acceleration,
-        settings,
-        train,
-        window=train.window.joined(val.window).joined(test.window),
-        num_classes=len(splits.class_names),
-    )
-    # What proves is given no name here: it would keep the checkpoint's tensors in memory.
-    learner = builder.learner(partial(_proven, train=train, seed=spec.seed, saved=saved, on_status=on_status))
-    set_eval_batch_size(learner, (train, val, test))
-    if settings.changes:
-        on_status(f"restored torch settings that plugins had changed: {settings.changes}")
-    facts = _computation_facts(learner, settings, reading, eval_batch_size=train.eval_batch_size)
-    started = _started(job, registry, loaded.facts, learner, acceleration=facts)
-    memory_format = learner.acceleration.memory_format
-    train, val, test = (batches.in_format(memory_format) for batches in (train, val, test))
-    preparation = Preparation.of(dataset, loaded.facts.image_shape)
-    prepared = ReadyTrial(splits, train, val, test, learner, started, preparation, note=note)
-    if saved is not None:
-        saved.restore(learner)
-        prepared = replace(prepared, epochs=saved.epochs, times=saved.times)
-        del saved
+    setup = _Setup(job, registry, acceleration, settings, on_status)
+    ready = setup.make_ready(setup.load_data())
     give_back_memory()  # what building the model has freed is too fragmented for its steps
-    return prepared
+    return ready
 
 
-def _load_dataset(
-    job: TrialJob, registry: Registry, settings: TorchSettings, *, on_status: OnStatus
-) -> tuple[Dataset, data_cache.LoadedDataset]:
-    """Return the dataset plugin, and its images from the cache or from their files."""
-    spec = job.spec
-    on_status(f"loading {spec.dataset.name}")
-    dataset = registry.create("dataset", spec.dataset)
-    loaded = data_cache.load(
-        dataset,
-        Path(job.data_root),
-        source_digest=registry.source_digest("dataset", spec.dataset.name),
-        on_progress=partial(on_status, f"decoding {dataset.name}"),
-    )
-    settings.restore(f"dataset {dataset.name}")
-    if loaded.warning:
-        on_status(loaded.warning)
-    return dataset, loaded
+@dataclass(frozen=True)
+class _Data:
+    """The images of a trial, and the batches of train, val and test."""
+
+    dataset: Dataset
+    facts: DataFacts
+    splits: TensorSplits
+    reading: ReadingMode
+    batches: tuple[Batches, Batches, Batches]
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """What every stage of the preparation needs."""
+
+    job: TrialJob
+    registry: Registry
+    acceleration: Acceleration
+    settings: TorchSettings
+    on_status: OnStatus
+
+    def load_data(self) -> _Data:
+        """Return the images in batches."""
+        spec, device = self.job.spec, self.acceleration.device
+        dataset, loaded = self._load_dataset()
+        splits = TensorSplits.of(loaded)
+        _check_fit(spec, dataset, splits)
+        augmenter = _augmenter(spec, self.registry, dataset, splits)
+        self.settings.restore(f"augmentation {spec.augmentation.name}")
+        num_bytes = sum(split.images.nbytes for _, split in splits.items())
+        reading = ReadingMode(is_resident(num_bytes, device), loaded.forget_pages)
+        batches = _batches(spec, dataset, splits, augmenter, device=device, reading=reading)
+        return _Data(dataset, loaded.facts, splits, reading, batches)
+
+    def make_ready(self, data: _Data) -> ReadyTrial:
+        """Build what trains, and go back to the checkpoint, whose memory is free once this has returned."""
+        saved, note = _saved(self.job, data_digest=data.facts.digest)
+        learner = self._learner(data, saved)
+        started = self._started(data, learner)
+        train, val, test = (batches.in_format(learner.acceleration.memory_format) for batches in data.batches)
+        preparation = Preparation.of(data.dataset, data.facts.image_shape)
+        ready = ReadyTrial(data.splits, train, val, test, learner, started, preparation, note=note)
+        if saved is None:
+            return ready
+        saved.restore(learner)
+        return replace(ready, epochs=saved.epochs, times=saved.times)
+
+    def _load_dataset(self) -> tuple[Dataset, data_cache.LoadedDataset]:
+        """Return the dataset plugin, and its images from the cache or from their files."""
+        spec = self.job.spec
+        self.on_status(f"loading {spec.dataset.name}")
+        dataset = self.registry.create("dataset", spec.dataset)
+        loaded = data_cache.load(
+            dataset,
+            Path(self.job.data_root),
+            source_digest=self.registry.source_digest("dataset", spec.dataset.name),
+            on_progress=partial(self.on_status, f"decoding {dataset.name}"),
+        )
+        self.settings.restore(f"dataset {dataset.name}")
+        if loaded.warning:
+            self.on_status(loaded.warning)
+        return dataset, loaded
+
+    def _learner(self, data: _Data, saved: checkpoint.Checkpoint | None) -> Learner:
+        """Build the model and what trains it, with new weights; the checkpoint is for the proof of an acceleration."""
+        spec, settings = self.job.spec, self.settings
+        self.on_status(f"building {spec.model.name}")
+        seed_everything(spec.seed)
+        train, val, test = data.batches
+        builder = Builder(
+            spec,
+            self.registry,
+            self.acceleration,
+            settings,
+            train,
+            window=train.window.joined(val.window).joined(test.window),
+            num_classes=len(data.splits.class_names),
+        )
+        learner = builder.learner(partial(_proven, train=train, seed=spec.seed, saved=saved, on_status=self.on_status))
+        set_eval_batch_size(learner, data.batches)
+        if settings.changes:
+            self.on_status(f"restored torch settings that plugins had changed: {settings.changes}")
+        return learner
+
+    def _started(self, data: _Data, learner: Learner) -> Started:
+        """Return the first event of the trial."""
+        spec, device, registry = self.job.spec, learner.acceleration.device, self.registry
+        return Started(
+            attempt=self.job.attempt,
+            spec=spec,
+            data=data.facts,
+            machine=machine.describe(
+                device=str(device),
+                device_name=device_name(device),
+                num_threads=torch.get_num_threads(),
+                device_versions=device_versions(device),
+            ),
+            acceleration=self._computation_facts(data, learner),
+            num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
+            plugin_origins={kind: registry.origin(kind, spec.plugin(kind).name) for kind in KINDS},
+            plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
+            plugin_files=self.job.plugin_files,
+        )
+
+    def _computation_facts(self, data: _Data, learner: Learner) -> dict[str, str]:
+        """Return how the trial is computed, for its record."""
+        eval_batch_size = data.batches[0].eval_batch_size
+        facts = learner.acceleration.facts()
+        facts |= {"evaluation_batch": str(eval_batch_size), "put_back": self.settings.changes or "nothing"}
+        if not data.reading.resident:
+            facts["images"] = "read from their file, some batches ahead"
+        return facts
 
 
 def _batches(
@@ -147,40 +208,6 @@ def _batches(
         for _, split in splits.items()
     )
     return train, val, test
-
-
-def _computation_facts(
-    learner: Learner, settings: TorchSettings, reading: ReadingMode, *, eval_batch_size: int
-) -> dict[str, str]:
-    """Return how the trial is computed, for its record."""
-    facts = learner.acceleration.facts()
-    facts |= {"evaluation_batch": str(eval_batch_size), "put_back": settings.changes or "nothing"}
-    if not reading.resident:
-        facts["images"] = "read from their file, some batches ahead"
-    return facts
-
-
-def _started(
-    job: TrialJob, registry: Registry, facts: DataFacts, learner: Learner, *, acceleration: dict[str, str]
-) -> Started:
-    """Return the first event of the trial."""
-    spec, device = job.spec, learner.acceleration.device
-    return Started(
-        attempt=job.attempt,
-        spec=spec,
-        data=facts,
-        machine=machine.describe(
-            device=str(device),
-            device_name=device_name(device),
-            num_threads=torch.get_num_threads(),
-            device_versions=device_versions(device),
-        ),
-        acceleration=acceleration,
-        num_parameters=sum(parameter.numel() for parameter in learner.model.parameters()),
-        plugin_origins={kind: registry.origin(kind, spec.plugin(kind).name) for kind in KINDS},
-        plugin_sources={kind: registry.source_digest(kind, spec.plugin(kind).name) for kind in KINDS},
-        plugin_files=job.plugin_files,
-    )
 
 
 def _saved(job: TrialJob, *, data_digest: str) -> tuple[checkpoint.Checkpoint | None, str]:

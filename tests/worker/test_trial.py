@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import gc
 import io
 import os
 import time
@@ -34,6 +35,7 @@ from benchbench.records.metric_names import class_slugs
 from benchbench.records.record import Record
 from benchbench.worker import setup
 from benchbench.worker.accelerate import linear_products, possible_precisions
+from benchbench.worker.checkpoint import Checkpoint
 from benchbench.worker.predictor import Predictor
 from benchbench.worker.trial import run_trial
 
@@ -201,6 +203,19 @@ def test_a_disk_that_is_full_once_the_training_is_over_costs_no_training(
     assert isinstance(resumed, Resumed)
     assert resumed.num_epochs == job.spec.epochs
     assert isinstance(finished, Finished)
+
+
+def test_the_checkpoint_is_out_of_memory_once_a_trial_goes_on(
+    registry: Registry, counter: SharedCounter, tmp_path: Path
+) -> None:
+    job = make_job(registry, tmp_path, epochs=1)
+    assert isinstance([*run_trial(job, registry, counter=counter)][-1], Finished)
+    events = run_trial(replace(job, resume=True), registry, counter=counter)
+    resumed = next(events)
+    assert isinstance(resumed, Resumed)
+    assert resumed.num_epochs == 1
+    assert not [kept for kept in gc.get_objects() if type(kept) is Checkpoint]
+    events.close()
 
 
 def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
