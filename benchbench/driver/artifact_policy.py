@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from benchbench.errors import error_text
 from benchbench.protocol.messages import Died, Refused
+from benchbench.records import file_names
+from benchbench.records.artifact_files import kept_at
 from benchbench.records.events import WORST_RANK, Failed, Finished
 from benchbench.records.journal import Journal
 
@@ -36,7 +38,8 @@ class ArtifactPolicy:
 
     def complete(self, journal: Journal) -> None:
         """Add to a trial's artifacts what the worker leaves to this process."""
-        if self.level == "none":
+        kept = kept_at(self.level)
+        if file_names.RECORD not in kept:
             return
         from benchbench.report import figures, provenance
 
@@ -45,7 +48,7 @@ class ArtifactPolicy:
         except OSError as error:  # such as a full disk, which is no reason to stop other trials
             self.unwritten.append(journal)
             self.note(f"a trial has no record.json so far: {error_text(error)}; its results are in {journal.folder}")
-        if self.level == "full":
+        if file_names.FIGURES_FOLDER in kept:
             figures.draw(journal, self.note)
 
     def complete_again(self) -> list[Journal]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from benchbench.config.spec import short_id
 from benchbench.driver.end_of_call import close_grids
+from benchbench.records import file_names
+from benchbench.records.artifact_files import kept_at
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
 from benchbench.records.recovery import mark_dead
@@ -29,7 +31,7 @@ def end_dead() -> list[Journal]:
     dead = mark_dead()
     for journal in dead:
         claim = journal.claim()
-        if claim is None or claim.artifacts != "none":
+        if claim is None or file_names.RECORD in kept_at(claim.artifacts):
             with suppress(OSError):  # the journal has it all, and MLflow gets it from there
                 write_record(journal)
     return dead

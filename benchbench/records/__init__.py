@@ -9,6 +9,7 @@
     processors.py        the processors that this process may use
     metric_names.py      names of metrics
     file_names.py        names of the files that trials, grids and timings leave
+    artifact_files.py    which files each level of --artifacts includes, and the columns of tables
     journal.py           the folder of a trial: its events on disk
     claim.py             which call runs a trial, and where its results go
     calls.py             which calls are alive: locks and signs of life

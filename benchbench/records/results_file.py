@@ -265,20 +265,3 @@ def read(path: Path) -> Iterator[Reader]:
         raise SpecError(f"{path} is not a results file: {error}", hint="`bench export -o FILE` writes one") from None
     with archive:
         yield Reader(path, archive)
-
-
-LIGHT = frozenset(
-    {
-        file_names.RECORD,
-        file_names.SPEC,
-        file_names.ENVIRONMENT,
-        file_names.PER_CLASS,
-        file_names.CONFUSION_MATRIX,
-        file_names.PREDICTIONS,
-        file_names.LAYERS,
-        file_names.GRID,
-        file_names.TRIALS,
-        file_names.TIMING,
-    }
-)
-"""The files that ``--artifacts light`` takes along: all tables, no figures."""

@@ -13,6 +13,7 @@ import numpy as np
 from benchbench.config.defaults import LOSS
 from benchbench.errors import error_text
 from benchbench.records import file_names
+from benchbench.records.artifact_files import ClassColumn
 from benchbench.records.tracebacks import trace
 from benchbench.report.contact_sheet import as_image, draw_seen
 from benchbench.report.damaged_files import damage_named
@@ -241,7 +242,8 @@ def read_per_class(path: Path) -> list[ClassRow]:
     """Return the lines of ``per_class.csv``; the accuracy of a class without images is NaN."""
     with damage_named(path), path.open(encoding="utf-8", newline="") as file:
         return [
-            ClassRow(row["class"], int(row["images"]), float(row["accuracy"] or "nan")) for row in csv.DictReader(file)
+            ClassRow(row[ClassColumn.CLASS], int(row[ClassColumn.IMAGES]), float(row[ClassColumn.ACCURACY] or "nan"))
+            for row in csv.DictReader(file)
         ]
 
 

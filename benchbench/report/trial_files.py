@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.records import file_names
+from benchbench.records.artifact_files import read_by_report
 from benchbench.tracking.run_files import fetch_all
 
 if TYPE_CHECKING:
@@ -14,21 +14,13 @@ if TYPE_CHECKING:
 
     from benchbench.records.record import Record
 
-FILES = (
-    file_names.PER_CLASS,
-    file_names.CONFUSION_MATRIX,
-    file_names.LAYERS,
-    file_names.SPEC,
-    file_names.ENVIRONMENT,
-)
-
 
 @dataclass(frozen=True)
 class TrialFiles:
     """A trial's record, and the folder with the files that its run keeps.
 
-    The files are those of docs/records.md. Any of them may be missing from ``artifacts``: trials that did not finish
-    keep none, and ``--artifacts light`` keeps no images.
+    The files are those of :mod:`benchbench.records.artifact_files`. Any of them may be missing from ``artifacts``:
+    trials that did not finish keep none, and ``--artifacts light`` keeps no images.
     """
 
     record: Record
@@ -41,10 +33,11 @@ def gather(records: Sequence[Record], folder: Path) -> list[TrialFiles]:
     Raises :class:`~benchbench.errors.TrackingError` if the store cannot be read.
     """
     run_ids = {record.attempt: record.mlflow.run_id for record in records if record.mlflow}
-    names: dict[str, tuple[str, ...]] = dict.fromkeys(run_ids.values(), FILES)
     top = best(records)
-    if top is not None and top.attempt in run_ids:
-        names[run_ids[top.attempt]] = (*FILES, file_names.SAMPLES, file_names.SEEN)
+    names = {
+        run_id: read_by_report(is_best=top is not None and attempt == top.attempt)
+        for attempt, run_id in run_ids.items()
+    }
     folders = fetch_all(names, folder)
     return [TrialFiles(record, folders.get(run_ids.get(record.attempt, ""), folder / "none")) for record in records]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchbench.errors import SpecError, TrackingError
 from benchbench.paths import NO_ROOM, replacing
 from benchbench.records import file_names, results_file
+from benchbench.records.artifact_files import kept_at
 from benchbench.records.redaction import has_paths, without_credentials, without_paths
 from benchbench.tracking import grid_runs, run_data, timing_runs
 from benchbench.tracking.experiments import check_files, find_experiment
@@ -173,7 +174,7 @@ def _write_run(store: ReadableStore, run: entities.Run, writer: results_file.Wri
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         _write_artifacts(store, run, writer, level, Path(folder))
         has_record = run_data.ATTEMPT_TAG not in run.data.tags or _write_record(store, run, writer, Path(folder))
-        if level == "full":
+        if file_names.MODEL_FOLDER in kept_at(level):
             _write_model(store, run, writer, Path(folder))
     return has_record
 
@@ -187,11 +188,9 @@ def _write_artifacts(
     root = current_address(run.info.artifact_uri, store.tracking_uri)
     items = artifacts.list_artifacts(artifact_uri=root, tracking_uri=store.client.tracking_uri)
     kept_names = {PurePosixPath(item.path).name for item in items}
-    travelling = {"none": set(), "light": results_file.LIGHT}.get(level)
+    travelling = kept_names if level == "full" else kept_names & kept_at(level)
     # A report has paths of this machine in it, and can be written anew from what travels.
-    for item in sorted(
-        (kept_names if travelling is None else kept_names & travelling) - {file_names.REPORT, file_names.RECORD}
-    ):
+    for item in sorted(travelling - {file_names.REPORT, file_names.RECORD}):
         got = Path(
             artifacts.download_artifacts(
                 artifact_uri=f"{root}/{item}", dst_path=str(folder), tracking_uri=store.client.tracking_uri

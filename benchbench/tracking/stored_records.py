@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from benchbench.config.defaults import default_experiment
 from benchbench.errors import TrackingError
 from benchbench.records import file_names
+from benchbench.records.artifact_files import PredictionColumn
 from benchbench.records.cleaning import cleaned_predictions
 from benchbench.records.journal import Journal
 from benchbench.records.known_runs import Predictions
@@ -152,10 +153,11 @@ def load_predictions(run_id: str, *, tracking_uri: str | None = None) -> Predict
         text = artifact_text(store, store.client.get_run(run_id), file_names.PREDICTIONS)
     # As they travel, so that trials from elsewhere are of the same images.
     rows = [] if text is None else list(csv.DictReader(io.StringIO(cleaned_predictions(text))))
-    if not rows or not rows[0].keys() >= {"image", "class", "prediction"}:
+    columns = (PredictionColumn.IMAGE, PredictionColumn.CLASS, PredictionColumn.PREDICTION)
+    if not rows or not rows[0].keys() >= set(columns):
         raise TrackingError(
             f"the run {run_id} keeps no predictions",
             hint="finished trials keep them unless they ran with --artifacts none",
         )
-    images, classes, predictions = (tuple(row[name] for row in rows) for name in ("image", "class", "prediction"))
+    images, classes, predictions = (tuple(row[name] for row in rows) for name in columns)
     return Predictions(images, classes, predictions)

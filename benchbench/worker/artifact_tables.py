@@ -11,6 +11,7 @@ import torch
 
 from benchbench.errors import first_line
 from benchbench.records import file_names
+from benchbench.records.artifact_files import ClassColumn, LayerColumn, PredictionColumn, kept_at
 from benchbench.records.tracebacks import trace
 from benchbench.worker.layer_table import list_layers
 
@@ -52,23 +53,27 @@ class PredictedProbabilities:
 def write_tables(
     folder: Path, *, predictions: PredictedProbabilities, splits: TensorSplits, level: ArtifactLevel
 ) -> list[str]:
-    """Write the tables into ``folder`` and, for ``full``, the images to draw; return notes on what is left out."""
-    if level == "none":
-        return []
+    """Write the tables and the raw images of a level into ``folder``; return notes on what is left out."""
+    kept, table, notes = kept_at(level), _Table.of(predictions, splits), []
     folder.mkdir(parents=True, exist_ok=True)
-    table = _Table.of(predictions, splits)
-    _write_csv(folder / file_names.PER_CLASS, ("class", "images", "correct", "accuracy"), table.per_class())
-    num_classes = len(splits.class_names)
-    if has_matrix := num_classes <= MAX_CONFUSED:
-        _write_csv(folder / file_names.CONFUSION_MATRIX, ("class", *table.columns), table.confusion_matrix())
-    _write_csv(
-        folder / file_names.PREDICTIONS,
-        ("image", "class", "prediction", "probability", "correct"),
-        table.predictions(splits.test),
-    )
-    if level == "full":
+    if file_names.PER_CLASS in kept:
+        _write_csv(folder / file_names.PER_CLASS, tuple(ClassColumn), table.per_class())
+    if file_names.CONFUSION_MATRIX in kept:
+        notes += _write_confusion_matrix(folder / file_names.CONFUSION_MATRIX, table)
+    if file_names.PREDICTIONS in kept:
+        _write_csv(folder / file_names.PREDICTIONS, tuple(PredictionColumn), table.predictions(splits.test))
+    if file_names.SAMPLES in kept:
         _save_samples(folder / file_names.SAMPLES, table, splits)
-    return [] if has_matrix else [f"no confusion matrix: one of {num_classes:,} classes is too large to be of use"]
+    return notes
+
+
+def _write_confusion_matrix(path: Path, table: _Table) -> list[str]:
+    """Write the confusion matrix, or return a note that it is left out."""
+    num_classes = len(table.class_names)
+    if num_classes > MAX_CONFUSED:
+        return [f"no confusion matrix: one of {num_classes:,} classes is too large to be of use"]
+    _write_csv(path, (ClassColumn.CLASS, *table.columns), table.confusion_matrix())
+    return []
 
 
 def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
@@ -84,7 +89,7 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
     rows = [("x".join(map(str, layer.output)), layer) for layer in layers]
     _write_csv(
         path,
-        ("layer", "kind", "output", "parameters", "multiply_adds"),
+        tuple(LayerColumn),
         [(layer.name, layer.kind, output, layer.parameters, layer.multiply_adds) for output, layer in rows],
     )
     return None

@@ -2,13 +2,15 @@
 
 ::
 
-    <attempt>/artifacts/per_class.csv           class, images, correct, accuracy
+    <attempt>/artifacts/per_class.csv           how many test images of each class were predicted correctly
     <attempt>/artifacts/confusion_matrix.csv    a row for each true class, a column for each prediction
-    <attempt>/artifacts/predictions.csv         image, class, prediction, probability, correct
+    <attempt>/artifacts/predictions.csv         the prediction for each test image
     <attempt>/artifacts/layers.csv              the network's layers, see benchbench.worker.layer_table
     <attempt>/artifacts/samples.npz             raw images: some of each class, and some with their predictions
     <attempt>/artifacts/seen.npz                some images of each split as the network saw them
     <attempt>/artifacts/model/                  an MLflow model folder
+
+Which level includes which of them is in benchbench.records.artifact_files, with the columns of the tables.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from benchbench.data.preparation import Classifier
 from benchbench.errors import BenchError
 from benchbench.records import file_names
+from benchbench.records.artifact_files import kept_at
 from benchbench.records.tracebacks import trace
 from benchbench.worker.artifact_tables import PredictedProbabilities, save_layers, save_seen, write_tables
 from benchbench.worker.model_export import save_model
@@ -42,8 +45,8 @@ def write_artifacts(job: TrialJob, ready: ReadyTrial, test_logits: Tensor, *, co
     predictions = PredictedProbabilities(F.softmax(test_logits, dim=1), ready.splits.test.labels)
     images, _ = next(ready.test.in_order())
     model = ready.learner.evaluated
-    notes = []
-    if job.training.artifacts == "full":
+    notes, kept = [], kept_at(job.training.artifacts)
+    if file_names.MODEL_FOLDER in kept:
         classifier = Classifier(ready.preparation, ready.splits.class_names, ready.started.machine.num_threads)
         example = images[:2].cpu() if len(images) > 1 else images.cpu().repeat(2, 1, 1, 1)
         problem = save_model(folder / file_names.MODEL_FOLDER, model, example, classifier)
@@ -53,9 +56,9 @@ def write_artifacts(job: TrialJob, ready: ReadyTrial, test_logits: Tensor, *, co
             predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, ready, predictions, counter)
             notes += filter(None, [note])
     notes += write_tables(folder, predictions=predictions, splits=ready.splits, level=job.training.artifacts)
-    if job.training.artifacts == "full":
+    if file_names.SEEN in kept:
         save_seen(folder / file_names.SEEN, ready, seed=job.spec.seed)
-    problem = save_layers(folder / file_names.LAYERS, model, images[:1])
+    problem = save_layers(folder / file_names.LAYERS, model, images[:1]) if file_names.LAYERS in kept else None
     return [f"the layers were not listed: {problem}", *notes] if problem else notes
 
 

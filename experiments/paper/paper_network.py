@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from benchbench.records import file_names
+from benchbench.records.artifact_files import LayerColumn
 from benchbench.report.figures import short
 
 if TYPE_CHECKING:
@@ -51,7 +52,13 @@ def read_layers(path: Path) -> list[Row]:
     """Return the lines of ``layers.csv``."""
     with path.open(encoding="utf-8", newline="") as file:
         return [
-            Row(row["layer"], row["kind"], row["output"], int(row["parameters"]), int(row["multiply_adds"]))
+            Row(
+                row[LayerColumn.LAYER],
+                row[LayerColumn.KIND],
+                row[LayerColumn.OUTPUT],
+                int(row[LayerColumn.PARAMETERS]),
+                int(row[LayerColumn.MULTIPLY_ADDS]),
+            )
             for row in csv.DictReader(file)
         ]
 
