@@ -17,5 +17,6 @@
     split_digests.py       digests that identify images and labels
     file_states.py         tells whether files have changed, without reading them
     cache.py               images decoded once and mapped into memory
+    kept_images.py         the images that a run keeps to be drawn: samples.npz and seen.npz
     preparation.py         prepares image files or raw pixels for a trained network
 """

@@ -62,7 +62,7 @@ class ArtifactFile:
 
 
 FILES = (
-    # Of a trial.
+    # Of a trial. What is in those with images is in data/kept_images.py.
     ArtifactFile(file_names.RECORD, "light"),
     ArtifactFile(file_names.SPEC, "light", in_report="of every trial"),
     ArtifactFile(file_names.ENVIRONMENT, "light", in_report="of every trial"),

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchbench.config.composition import NOTHING
 from benchbench.data.fit import pad_or_crop
+from benchbench.data.kept_images import SeenImages
 from benchbench.data.split_arrays import SPLIT_NAMES, SplitArrays
 from benchbench.report.damaged_files import damage_named
 
@@ -54,20 +55,14 @@ def draw_seen(path: Path, *, augmentation: str, split_names: Sequence[str] = SPL
     """Return sheets of the images of some splits in ``seen.npz``; older files have training images alone."""
     augmented = "" if augmentation == NOTHING else f", augmented by {augmentation}"
     headings = {"train": f"training images{augmented}", "val": "validation images", "test": "test images"}
-    with damage_named(path), np.load(path, allow_pickle=False) as seen:
-        prefixes = {split_name: "" if split_name == "train" else f"{split_name}_" for split_name in split_names}
-        splits = {
-            split_name: SplitArrays(seen[f"{prefix}images"], seen[f"{prefix}labels"])
-            for split_name, prefix in prefixes.items()
-            if f"{prefix}images" in seen
-        }
-        class_names = seen["class_names"].tolist()
+    with damage_named(path):
+        seen = SeenImages.load(path, split_names)
         return SeenSheets(
             {
-                split_name: draw_sheet({headings[split_name]: split}, class_names, image_size=split.images.shape[2])
-                for split_name, split in splits.items()
+                split_name: draw_sheet({headings[split_name]: split}, seen.class_names, image_size=split.images.shape[2])
+                for split_name, split in seen.splits.items()
             },
-            names_of_numbered(splits.values(), class_names),
+            names_of_numbered(seen.splits.values(), seen.class_names),
         )
 
 

@@ -7,8 +7,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from benchbench.data.kept_images import Samples
 from benchbench.report.contact_sheet import as_image, draw_seen
 from benchbench.report.damaged_files import damage_named
 from benchbench.report.figures import read_predicted_images
@@ -16,6 +15,7 @@ from benchbench.report.figures import read_predicted_images
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
 
@@ -50,12 +50,13 @@ class SeenImages:
 
 def class_images(path: Path) -> list[ClassImages]:
     """Return the training images in ``samples.npz`` by their classes."""
-    with damage_named(path), np.load(path, allow_pickle=False) as samples:
-        labels, images, names = samples["train_labels"], samples["train_images"], samples["class_names"]
+    with damage_named(path):
+        samples = Samples.load(path)
+        labels, images = samples.train_labels, samples.train_images
         per_class: dict[int, list[str]] = {}
         for number in range(min(len(labels), MAX_IMAGES)):
             per_class.setdefault(int(labels[number]), []).append(address(images[number]))
-        return [ClassImages(str(names[label]), tuple(addresses)) for label, addresses in per_class.items()]
+        return [ClassImages(str(samples.class_names[label]), tuple(each)) for label, each in per_class.items()]
 
 
 def predicted_images(path: Path) -> list[tuple[str, PredictedImage]]:

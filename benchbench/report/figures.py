@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.config.defaults import LOSS
+from benchbench.data.kept_images import Samples
 from benchbench.errors import error_text
 from benchbench.records import file_names
 from benchbench.records.artifact_files import ClassColumn
@@ -257,17 +258,18 @@ def read_confusion_matrix(path: Path) -> tuple[tuple[str, ...], tuple[str, ...],
 
 def read_predicted_images(path: Path) -> list[PredictedImage]:
     """Return the test images that the worker saved for the figures."""
-    with damage_named(path), np.load(path, allow_pickle=False) as samples:
-        class_names, predictions = samples["class_names"], samples["prediction_names"]
+    with damage_named(path):
+        samples = Samples.load(path)
+        rows = zip(
+            samples.test_images,
+            samples.class_names[samples.test_labels],
+            samples.prediction_names[samples.test_predictions],
+            samples.test_probabilities,
+            strict=True,
+        )
         return [
-            PredictedImage(image, str(class_names[label]), str(predictions[prediction]), float(probability))
-            for image, label, prediction, probability in zip(
-                samples["test_images"],
-                samples["test_labels"],
-                samples["test_predictions"],
-                samples["test_probabilities"],
-                strict=True,
-            )
+            PredictedImage(image, str(class_name), str(prediction), float(probability))
+            for image, class_name, prediction, probability in rows
         ]
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from benchbench.data.kept_images import Samples, SeenImages
+from benchbench.data.split_arrays import SplitArrays
 from benchbench.errors import first_line
 from benchbench.records import file_names
 from benchbench.records.artifact_files import ClassColumn, LayerColumn, PredictionColumn, kept_at
@@ -102,24 +104,19 @@ def save_seen(path: Path, ready: ReadyTrial, *, seed: int) -> None:
     """
     images, labels = ready.train.seen(_NUM_SEEN_IMAGES, seed=seed)
     classes = labels if labels.ndim == 1 else labels.argmax(dim=1)
-    (val_images, val_labels), (test_images, test_labels) = map(_seen_in_evaluation, (ready.val, ready.test))
-    np.savez_compressed(
-        path,
-        class_names=np.array(ready.splits.class_names),
-        images=images.numpy(),
-        labels=classes.numpy(),
-        val_images=val_images,
-        val_labels=val_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-    )
+    splits = {
+        "train": SplitArrays(images.numpy(), classes.numpy()),
+        "val": _seen_in_evaluation(ready.val),
+        "test": _seen_in_evaluation(ready.test),
+    }
+    SeenImages(ready.splits.class_names, splits).save(path)
 
 
-def _seen_in_evaluation(batches: Batches) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _seen_in_evaluation(batches: Batches) -> SplitArrays:
     count = min(_NUM_SEEN_IN_EVALUATION, batches.num_images)
     rows = _spread(np.arange(batches.num_images), count)
     images, labels = batches.seen_in_evaluation(torch.from_numpy(rows))
-    return images.numpy(), labels.numpy()
+    return SplitArrays(images.numpy(), labels.numpy())
 
 
 @dataclass(frozen=True)
@@ -182,8 +179,7 @@ def _save_samples(path: Path, table: _Table, splits: TensorSplits) -> None:
     shown = np.concatenate(
         [np.flatnonzero(labels == label)[:_NUM_IMAGES_PER_CLASS] for label in range(len(splits.class_names))]
     )[:_MAX_TRAIN_IMAGES]
-    np.savez_compressed(
-        path,
+    samples = Samples(
         class_names=np.array(splits.class_names),
         prediction_names=np.array(table.columns),
         test_images=splits.test.images[chosen].numpy(),
@@ -193,6 +189,7 @@ def _save_samples(path: Path, table: _Table, splits: TensorSplits) -> None:
         train_images=splits.train.images[shown].numpy(),
         train_labels=labels[shown],
     )
+    samples.save(path)
 
 
 def choose_test_images(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:

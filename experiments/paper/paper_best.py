@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.compare.intervals import wilson
+from benchbench.data.kept_images import Samples
 from benchbench.records import file_names
 from benchbench.report.drawing import QUIET_COLOR, Figure, PercentFormatter
 from benchbench.report.figures import (
@@ -90,8 +91,8 @@ def classes(best: TrialFiles | None) -> Figure | str:
 
 
 def _samples(path: Path, dataset: str) -> Figure:
-    with np.load(path, allow_pickle=False) as kept:
-        names, images, numbers = kept["class_names"], kept["train_images"], kept["train_labels"]
+    kept = Samples.load(path)
+    names, images, numbers = kept.class_names, kept.train_images, kept.train_labels
     shown = names[:_MAX_CLASSES]
     num_rows = math.ceil(len(shown) / _NUM_BLOCKS)
     figure = Figure(figsize=(2.2 * _NUM_BLOCKS, 0.45 + 1.27 * num_rows))

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchbench.data.kept_images import SeenImages
+from benchbench.data.split_arrays import SplitArrays
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,13 +17,6 @@ def keep_seen(folder: Path, class_names: tuple[str, ...], *, num_channels: int =
     """Write twenty grey training images and ten of each other split, of all classes in turn."""
     images = np.full((20, num_channels, 8, 8), 7, np.uint8)
     labels = np.arange(20) % len(class_names)
-    np.savez(
-        folder / "seen.npz",
-        class_names=np.array(class_names),
-        images=images,
-        labels=labels,
-        val_images=images[:10],
-        val_labels=labels[:10],
-        test_images=images[:10],
-        test_labels=labels[:10],
-    )
+    some = SplitArrays(images[:10], labels[:10])
+    splits = {"train": SplitArrays(images, labels), "val": some, "test": some}
+    SeenImages(class_names, splits).save(folder / "seen.npz")
