@@ -14,6 +14,7 @@ from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.images import records_by_dataset, versions_of_images
 from benchbench.compare.profiles import profiles
 from benchbench.compare.ranks import rank_over_datasets
+from benchbench.config.compare_section import SECONDS_TO
 from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 
@@ -215,7 +216,7 @@ def _target_profiles(
     tables: Sequence[Mapping[str, Row]], names: Sequence[str], metrics: Iterable[Metric]
 ) -> tuple[Profile, ...] | None:
     """Return the profiles of the seconds to each target on each dataset; None without targets."""
-    targets = [metric.name for metric in metrics if metric.name.startswith("seconds_to_")]
+    targets = [metric.name for metric in metrics if metric.name.startswith(SECONDS_TO)]
     times = [[_median(table[name], target) for table in tables for target in targets] for name in names]
     return profiles(np.array(times)) if targets else None
 

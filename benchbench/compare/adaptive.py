@@ -17,8 +17,9 @@ from benchbench.compare.learning import ENDED
 from benchbench.compare.metric_values import Metric
 from benchbench.compare.sequential_tests import Decision, Evidence, Looks, fixed_seeds
 from benchbench.compare.verdicts import POINTS, Verdict, direction, not_compared
+from benchbench.config.compare_section import plain_name, target_names
 from benchbench.errors import SpecError
-from benchbench.records.metric_names import TEST_ACCURACY, target_names
+from benchbench.records.metric_names import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -53,7 +54,7 @@ class AdaptiveProgress:
         """Return the progress before the first look."""
         # A trial that never reaches a target has no value, so targets are compared once all is decided.
         of_targets = {name for metric, value in question.targets.items() for name in target_names(metric, value)}
-        decided = tuple(name for name in question.metrics if name.removeprefix("time/") not in of_targets)
+        decided = tuple(name for name in question.metrics if plain_name(name) not in of_targets)
         metrics = decided or (TEST_ACCURACY,)
         return AdaptiveProgress(question.model_copy(update={"targets": {}, "metrics": metrics}), design)
 

@@ -18,19 +18,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from benchbench.config.compare_section import is_of_target
+from benchbench.config.compare_section import is_of_target, plain_name, target_names
 from benchbench.errors import SpecError, closest
 from benchbench.records.metric_names import (
-    OF_AN_EPOCH,
+    METRICS,
     TEST_ACCURACY,
     check_target,
     class_metric,
     class_slugs,
     final_values,
-    is_fraction,
-    target_names,
+    meaning_of,
 )
 
 if TYPE_CHECKING:
@@ -38,13 +37,11 @@ if TYPE_CHECKING:
 
     from benchbench.compare.intervals import Scale
     from benchbench.records.events import Epoch
+    from benchbench.records.metric_names import Better, Unit
     from benchbench.records.record import Record
 
 PER_EPOCH = ("seconds_per_epoch", "images_per_second")
 """Without the first epoch, if there are others."""
-
-Unit = Literal["fraction", "nats", "seconds", "images/s", "epochs", ""]
-Better = Literal["higher", "lower", "neither"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class Metric:
     @property
     def may_be_unreached(self) -> bool:
         """Tell whether a trial without a value went on without reaching it: a target, or overfitting."""
-        return self.unit == "epochs" or self.name.startswith("seconds_to_")
+        return self.unit == "epochs" or is_of_target(self.name)
 
     @property
     def scale(self) -> Scale:
@@ -79,19 +76,9 @@ class Metric:
 
     @staticmethod
     def named(name: str) -> Metric:
-        """Return the metric of that name: names say what is measured."""
-        name = name.removeprefix("time/")
-        if is_of_target(name):
-            return Metric(name, "epochs" if name.startswith("epochs") else "seconds", "lower")
-        if is_fraction(name):
-            return Metric(name, "fraction", "higher")
-        if name == "images_per_second":
-            return Metric(name, "images/s", "higher")
-        if name.endswith("_loss"):
-            return Metric(name, "nats", "lower")
-        if name.endswith(("_seconds", "seconds_per_epoch")):
-            return Metric(name, "seconds", "lower")
-        return Metric(name, "epochs" if name.endswith("_epoch") else "", "neither")
+        """Return the metric of that name; raises :class:`SpecError` for an unknown one."""
+        meaning = meaning_of(name)
+        return Metric(plain_name(name), meaning.unit, meaning.better)
 
 
 @dataclass(frozen=True)
@@ -123,7 +110,7 @@ class Target:
 
     def _is_reached(self, epoch: Epoch) -> bool:
         value: float = getattr(epoch, self.metric)
-        return value <= self.value if self.metric.endswith("loss") else value >= self.value
+        return value <= self.value if METRICS[self.metric].better == "lower" else value >= self.value
 
 
 def values_by_attempt(records: Sequence[Record], targets: Sequence[Target] = ()) -> dict[str, dict[str, float | None]]:
@@ -161,7 +148,7 @@ def values_of(record: Record, targets: Iterable[Target] = ()) -> dict[str, float
     }
     if later:
         last = record.epochs[-1]
-        values |= {name: getattr(last, name) for name in (*OF_AN_EPOCH, "learning_rate")}
+        values |= {name: getattr(last, name) for name, meaning in METRICS.items() if meaning.of_each_epoch}
         values["seconds_per_epoch"] = math.fsum(epoch.train_seconds for epoch in later) / len(later)
         values["images_per_second"] = _images_per_second(later)
     for target in targets:
@@ -179,13 +166,13 @@ def _images_per_second(epochs: Sequence[Epoch]) -> float:
 def find_metrics(names: Iterable[str], tables: Sequence[Mapping[str, float | None]]) -> tuple[Metric, ...]:
     """Return the metrics of these names, each once; raises :class:`SpecError` for one that no trial has."""
     known = list(dict.fromkeys(name for table in tables for name in table))
-    by_name = {name: Metric.named(name if name in known else class_metric(name)) for name in names}
-    for name, metric in by_name.items():
-        if metric.name not in known:
+    plain_names = {name: plain_name(name if name in known else class_metric(name)) for name in names}
+    for name, plain in plain_names.items():
+        if plain not in known:
             listed = [other for other in known if "/" not in other]
             more = ", test_accuracy/<class>" if len(listed) < len(known) else ""
             raise SpecError(
                 f"no trial has a metric {name!r}",
                 hint=" ".join(filter(None, (closest(name, known), f"all metrics: {', '.join(listed)}{more}"))),
             )
-    return tuple({metric.name: metric for metric in by_name.values()}.values())
+    return tuple(Metric.named(plain) for plain in dict.fromkeys(plain_names.values()))

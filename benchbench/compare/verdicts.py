@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare.contrasts import Contrast
     from benchbench.compare.learning import Learning
-    from benchbench.compare.metric_values import Better
+    from benchbench.records.metric_names import Better
 
 Kind = Literal[
     "baseline",

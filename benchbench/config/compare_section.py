@@ -16,6 +16,9 @@ from benchbench.errors import SpecError, closest
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+TIME_PREFIX = "time/"
+EPOCHS_TO, SECONDS_TO = "epochs_to_", "seconds_to_"
+
 
 def _flat(value: object) -> object:
     """Return ``{"optimizer": {"lr": 1}}``, which TOML makes of ``optimizer.lr = 1``, as ``{"optimizer.lr": 1}``.
@@ -76,9 +79,19 @@ class Expected(Table):
     source: str = ""
 
 
+def plain_name(metric: str) -> str:
+    """Return the name of a metric without the prefix that MLflow shows the times of a trial with."""
+    return metric.removeprefix(TIME_PREFIX)
+
+
+def target_names(metric: str, value: float) -> tuple[str, str]:
+    """Return the names of the two metrics of a target: the epochs and the seconds until it is reached."""
+    return f"{EPOCHS_TO}{metric}={value:g}", f"{SECONDS_TO}{metric}={value:g}"
+
+
 def is_of_target(metric: str) -> bool:
     """Tell whether a metric is the epochs or the seconds to a target, of which a trial may have no value."""
-    return metric.removeprefix("time/").startswith(("epochs_to_", "seconds_to_"))
+    return plain_name(metric).startswith((EPOCHS_TO, SECONDS_TO))
 
 
 def read_comparison(table: Mapping[str, Any]) -> tuple[Question, tuple[Expected, ...]]:

@@ -1,24 +1,20 @@
-"""The names of a trial's numbers, as MLflow, comparisons and reports use them."""
+"""The numbers of a trial: their names in MLflow, comparisons and reports, their units, and which values are better."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from benchbench.config.compare_section import is_of_target
+from benchbench.config.compare_section import EPOCHS_TO, TIME_PREFIX, is_of_target, plain_name, target_names
 from benchbench.errors import SpecError, closest
-from benchbench.records.events import Final, Times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from benchbench.config.compare_section import Expected, Question
-    from benchbench.records.events import EpochFinished
-
-OF_AN_EPOCH = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-"""What is measured after every epoch, so that a target can be set for it."""
+    from benchbench.records.events import EpochFinished, Final, Times
 
 FINAL_TRAIN_ACCURACY = "final_train_accuracy"
 FINAL_TRAIN_LOSS = "final_train_loss"
@@ -28,7 +24,7 @@ TEST_ACCURACY = "test_accuracy"
 TEST_LOSS = "test_loss"
 TEST_TOP5_ACCURACY = "test_top5_accuracy"
 BEST_VAL_LOSS_EPOCH = "best_val_loss_epoch"
-WALL_SECONDS = "time/wall_seconds"
+WALL_SECONDS = f"{TIME_PREFIX}wall_seconds"
 
 MEDIAN_EPOCH_SECONDS = "median_epoch_seconds"
 MEDIAN_IMAGES_PER_SECOND = "median_images_per_second"
@@ -38,9 +34,81 @@ RATIO_LOW = "ratio_low"
 RATIO_HIGH = "ratio_high"
 """These are of a timed variant, over all rounds."""
 
+Unit = Literal["fraction", "nats", "seconds", "images/s", "epochs", ""]
+Better = Literal["higher", "lower", "neither"]
+
+
+class Meaning(NamedTuple):
+    """The unit of a metric's values, and which of them are better.
+
+    If it is ``of_each_epoch``, :class:`~benchbench.records.events.Epoch` has a field of its name, and comparisons use
+    the value of the last epoch.
+    """
+
+    unit: Unit
+    better: Better
+    of_each_epoch: bool = False
+
+
+METRICS: dict[str, Meaning] = {
+    FINAL_TRAIN_ACCURACY: Meaning("fraction", "higher"),
+    FINAL_TRAIN_LOSS: Meaning("nats", "lower"),
+    FINAL_VAL_ACCURACY: Meaning("fraction", "higher"),
+    FINAL_VAL_LOSS: Meaning("nats", "lower"),
+    TEST_ACCURACY: Meaning("fraction", "higher"),
+    TEST_LOSS: Meaning("nats", "lower"),
+    TEST_TOP5_ACCURACY: Meaning("fraction", "higher"),
+    BEST_VAL_LOSS_EPOCH: Meaning("epochs", "neither"),
+    "overfit_epoch": Meaning("epochs", "neither"),
+    "selected_epoch": Meaning("epochs", "neither"),
+    # Whole phases, which MLflow shows with TIME_PREFIX.
+    "load_seconds": Meaning("seconds", "lower"),
+    "train_seconds": Meaning("seconds", "lower"),
+    "eval_seconds": Meaning("seconds", "lower"),
+    "checkpoint_seconds": Meaning("seconds", "lower"),
+    "other_seconds": Meaning("seconds", "lower"),
+    "wall_seconds": Meaning("seconds", "lower"),
+    "first_epoch_train_seconds": Meaning("seconds", "lower"),
+    "train_loss": Meaning("nats", "lower", of_each_epoch=True),
+    "train_accuracy": Meaning("fraction", "higher", of_each_epoch=True),
+    "val_loss": Meaning("nats", "lower", of_each_epoch=True),
+    "val_accuracy": Meaning("fraction", "higher", of_each_epoch=True),
+    "learning_rate": Meaning("", "neither", of_each_epoch=True),
+    # Over the epochs, see compare/metric_values.py.
+    "seconds_per_epoch": Meaning("seconds", "lower"),
+    "images_per_second": Meaning("images/s", "higher"),
+}
+"""Every number that a finished trial can have, but for those of single classes and targets: see :func:`meaning_of`."""
+
+OF_AN_EPOCH = tuple(name for name, (_, better, is_of_epoch) in METRICS.items() if is_of_epoch and better != "neither")
+"""What is measured after every epoch, and is better if it is higher or lower: a target can be set for it."""
+
 MAX_CLASS_METRICS = 20
 _MAX_CLASS_CHARACTERS = 200
 """MLflow takes 250 for a metric's whole name, mlflow/utils/validation.py."""
+
+
+def meaning_of(name: str) -> Meaning:
+    """Return the unit of a metric, and which of its values are better.
+
+    Raises :class:`~benchbench.errors.SpecError` for an unknown metric: one that is not in :data:`METRICS`, and neither
+    that of a class nor of a target.
+    """
+    name = plain_name(name)
+    if is_of_target(name):
+        return Meaning("epochs" if name.startswith(EPOCHS_TO) else "seconds", "lower")
+    if _is_of_class(name):
+        return METRICS[TEST_ACCURACY]
+    if name not in METRICS:
+        raise SpecError(
+            f"unknown metric {name!r}: benchbench knows neither its unit nor which of its values are better",
+            hint=closest(name, METRICS) or f"known metrics: {', '.join(METRICS)}",
+        )
+    return METRICS[name]
+
+
+def _is_of_class(name: str) -> bool:
+    return name.startswith(f"{TEST_ACCURACY}/")
 
 
 def class_slugs(class_names: tuple[str, ...]) -> dict[str, str]:
@@ -98,32 +166,16 @@ def final_values(final: Final) -> dict[str, float]:
 
 def time_values(times: Times) -> dict[str, float]:
     """Return the metrics of a trial's clock."""
-    seconds = {f"time/{phase}_seconds": seconds for phase, seconds in asdict(times).items()}
+    seconds = {f"{TIME_PREFIX}{phase}_seconds": seconds for phase, seconds in asdict(times).items()}
     return seconds | {
-        "time/overhead_fraction": times.overhead_fraction,
-        "time/not_training_fraction": times.not_training_fraction,
+        f"{TIME_PREFIX}overhead_fraction": times.overhead_fraction,
+        f"{TIME_PREFIX}not_training_fraction": times.not_training_fraction,
     }
-
-
-def known_metrics() -> tuple[str, ...]:
-    """Return the names of all numbers that a finished trial can have, without those of single classes and targets."""
-    finals = [field.name for field in fields(Final) if not field.name.endswith("per_class")]
-    return (
-        *(f"final_{name}" if name.startswith(("train_", "val_")) else name for name in finals),
-        *(f"{field.name}_seconds" for field in fields(Times)),
-        *OF_AN_EPOCH,
-        *("learning_rate", "seconds_per_epoch", "images_per_second"),
-    )
-
-
-def is_fraction(name: str) -> bool:
-    """Tell whether the values of a metric are fractions from 0 to 1."""
-    return name.endswith("_accuracy") or name.startswith(f"{TEST_ACCURACY}/")
 
 
 def check_value(name: str, value: float, *, where: str) -> None:
     """Raise :class:`~benchbench.errors.SpecError` for an accuracy that is no fraction, such as 54.6 for 0.546."""
-    if is_fraction(name) and not 0 <= value <= 1:
+    if meaning_of(name).unit == "fraction" and not 0 <= value <= 1:
         hint = f"write {value / 100:g} for {value:g} %" if 1 < value <= 100 else ""  # noqa: PLR2004 - percent
         raise SpecError(f"{where}: accuracies are fractions from 0 to 1, not {value:g}", hint=hint)
 
@@ -138,11 +190,6 @@ def check_target(metric: str, value: float) -> None:
     check_value(metric, value, where=f"the target {metric}={value:g}")
 
 
-def target_names(metric: str, value: float) -> tuple[str, str]:
-    """Return the names of the two metrics of a target."""
-    return f"epochs_to_{metric}={value:g}", f"seconds_to_{metric}={value:g}"
-
-
 def check_question(question: Question, expected: Iterable[Expected] = ()) -> None:
     """Check the metrics and targets that a grid file names, before anything is trained.
 
@@ -151,15 +198,15 @@ def check_question(question: Question, expected: Iterable[Expected] = ()) -> Non
     for name, value in question.targets.items():
         check_target(name, value)
     of_targets = {metric for name, value in question.targets.items() for metric in target_names(name, value)}
-    known = (*known_metrics(), *of_targets)
-    for number, row in enumerate(expected, start=1):
-        check_value(row.metric, row.value, where=f"[[expected]] {number}")
+    known, expected = (*METRICS, *of_targets), tuple(expected)
     for name in (*question.metrics, *(row.metric for row in expected)):
-        plain = name.removeprefix("time/")
+        plain = plain_name(name)
         if is_of_target(plain) and plain not in known:
             raise SpecError(
                 f"no target of [compare] has the metric {name!r}", hint="targets = { val_accuracy = 0.5 }, for example"
             )
-        if plain not in known and not plain.startswith(f"{TEST_ACCURACY}/"):
+        if plain not in known and not _is_of_class(plain):
             hint = closest(name, known) or f"metrics: {', '.join(known)}, test_accuracy/<class>"
             raise SpecError(f"no trial has a metric {name!r}", hint=hint)
+    for number, row in enumerate(expected, start=1):
+        check_value(row.metric, row.value, where=f"[[expected]] {number}")
