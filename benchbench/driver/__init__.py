@@ -28,6 +28,7 @@ they arise and sent to a watcher; the command line prints them.
     event_loop.py            hands every event to the journal, then to tracker, watcher and listeners
     interrupts.py            what Ctrl-C, SIGTERM and SIGHUP do while trials run, and what is said then
     listeners.py             plugins that receive every event
+    provenance.py            writes record.json, spec.toml and environment.json of a trial that has ended
     artifact_policy.py       which files are kept of trials, and of the best of a grid
     end_of_call.py           waits for MLflow at the end of a call, and cleans up
     grid_result.py           what a grid returns: its trials and how they ended

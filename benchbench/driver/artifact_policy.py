@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench.driver.provenance import write_provenance
 from benchbench.errors import error_text
 from benchbench.protocol.messages import Died, Refused
 from benchbench.records import file_names
@@ -41,24 +42,22 @@ class ArtifactPolicy:
         kept = kept_at(self.level)
         if file_names.RECORD not in kept:
             return
-        from benchbench.report import figures, provenance
-
         try:
-            provenance.write_provenance(journal)
+            write_provenance(journal)
         except OSError as error:  # such as a full disk, which is no reason to stop other trials
             self.unwritten.append(journal)
             self.note(f"a trial has no record.json so far: {error_text(error)}; its results are in {journal.folder}")
         if file_names.FIGURES_FOLDER in kept:
+            from benchbench.report import figures
+
             figures.draw(journal, self.note)
 
     def complete_again(self) -> list[Journal]:
         """Write what could not be written when its trial ended; return the journals of the trials that have it now."""
-        from benchbench.report import provenance
-
         written = []
         for journal in self.unwritten:
             with suppress(OSError):
-                provenance.write_provenance(journal)
+                write_provenance(journal)
                 written.append(journal)
         return written
 

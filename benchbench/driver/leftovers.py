@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.config.spec import short_id
 from benchbench.driver.end_of_call import close_grids
+from benchbench.driver.provenance import write_record
 from benchbench.records import file_names
 from benchbench.records.artifact_files import kept_at
 from benchbench.records.grid_end import GridEnd
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 def end_dead() -> list[Journal]:
     """End trials whose process ended unexpectedly, as killed, with the record of what they did."""
-    from benchbench.report.provenance import write_record
-
     dead = mark_dead()
     for journal in dead:
         claim = journal.claim()

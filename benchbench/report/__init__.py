@@ -18,7 +18,6 @@
     embedded_images.py  images inside the HTML file
     contact_sheet.py    some images of each split, as the network sees them
     figures.py          the figures of a single run
-    provenance.py       the files that say how a trial was made
     grid_page.py        what MLflow shows for a grid
     timing_data.py      what bench time measured, as JSON, and warnings about it
 """

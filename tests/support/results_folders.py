@@ -10,8 +10,8 @@ from mlflow.entities import ViewType
 from support import journals, made_records
 
 from benchbench import export_results, import_results
+from benchbench.driver import provenance
 from benchbench.records.claim import Claim
-from benchbench.report import provenance
 from benchbench.tracking import Store
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from support.results_folders import enter, folder, move, points, runs
 
 from benchbench import SpecError, export_results, import_results
 from benchbench.config.design import Design, Designs
+from benchbench.driver import provenance
 from benchbench.records.claim import Claim
 from benchbench.records.events import Resumed
 from benchbench.records.grid_end import GridEnd
-from benchbench.report import provenance
 from benchbench.tracking import Store
 from benchbench.tracking.grid_runs import designs_of
 from benchbench.tracking.stored_records import load_records

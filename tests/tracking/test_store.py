@@ -22,9 +22,9 @@ from support.classifiers import classifier
 from torch import nn
 
 from benchbench.config.spec import PluginSpec
+from benchbench.driver.provenance import write_provenance
 from benchbench.errors import TrackingError
 from benchbench.records.grid_end import GridEnd
-from benchbench.report.provenance import write_provenance
 from benchbench.tracking import Store, is_delivered
 from benchbench.tracking.client import make_database
 from benchbench.worker.model_export import save_model

@@ -17,11 +17,11 @@ from support.results_folders import runs
 
 from benchbench import SpecError, export_results, import_results
 from benchbench.config.spec import PluginSpec
+from benchbench.driver import provenance
 from benchbench.errors import TrackingError
 from benchbench.records import cleaning, results_file
 from benchbench.records.claim import Claim
 from benchbench.records.redaction import without_paths
-from benchbench.report import provenance
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import errno
-import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,12 +17,7 @@ from support import journals
 from support.classifiers import classifier
 from torch import nn
 
-from benchbench.config import spec as specs
-from benchbench.config.files import read_toml
 from benchbench.plugin.dataset import Split, Splits
-from benchbench.records.record import Record
-from benchbench.records.redaction import without_credentials
-from benchbench.report.provenance import write_provenance
 from benchbench.worker.artifact_tables import PredictedProbabilities, choose_test_images, write_tables
 from benchbench.worker.model_export import save_model
 
@@ -281,36 +274,6 @@ def test_a_full_disk_is_no_reason_to_go_without_the_model(tmp_path: Path, monkey
     with pytest.raises(OSError, match="No space left"):
         save_model(tmp_path / "model", network, torch.randn(2, 3, 8, 8), classifier(()))
     assert not (tmp_path / "model").exists()
-
-
-def test_the_spec_that_is_kept_repeats_the_trial(tmp_path: Path) -> None:
-    journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
-    write_provenance(journal)
-    draft = specs.Draft.from_toml(read_toml(journal.artifacts / "spec.toml"))
-    assert draft.plugins == ("/plugins/squares.py",)
-    assert draft.seed == 7
-    assert draft.optimizer.params == journals.SPEC.optimizer.params
-
-
-def test_the_spec_that_is_kept_tells_two_plugin_files_of_one_name_apart(tmp_path: Path) -> None:
-    started = journals.started()
-    origins = {**started.plugin_origins, "dataset": "/new/squares.py"}
-    started = replace(started, plugin_files=("/new/squares.py", "/old"), plugin_origins=origins)
-    journal = journals.write_journal(tmp_path, started, journals.failed(status="killed"))
-    write_provenance(journal)
-    draft = specs.Draft.from_toml(read_toml(journal.artifacts / "spec.toml"))
-    assert draft.dataset.name == f"new/squares.py:{journals.SPEC.dataset.name}"
-
-
-def test_the_record_and_the_environment_are_kept_of_a_killed_trial_too(tmp_path: Path) -> None:
-    journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.failed(status="killed"))
-    write_provenance(journal)
-    expected = without_credentials(journal.record().to_json())
-    assert Record.from_json((journal.artifacts / "record.json").read_bytes()) == Record.from_json(expected)
-    environment = json.loads((journal.artifacts / "environment.json").read_text(encoding="utf-8"))
-    assert environment["processor"] == "Some Processor"
-    assert environment["versions"] == {"python": "3.11.7", "torch": "2.14.1"}
-    assert any(name.startswith("mlflow==") for name in environment["installed"])
 
 
 def test_the_drivers_side_imports_no_torch() -> None:
