@@ -6,6 +6,7 @@
     template/           the report's HTML, CSS and JavaScript
     subject.py          what a report is about: its trials, configurations and their names
     trial_files.py      the trials of a report, with the files that their runs keep
+    kept_files.py       reads the tables and the test images that runs keep
     damaged_files.py    errors that name a damaged file of a run
     report_tables.py    the tables of the report
     class_accuracy.py   accuracy per class, with intervals

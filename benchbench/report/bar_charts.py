@@ -11,6 +11,7 @@ import numpy as np
 from benchbench.report import charts, figures
 from benchbench.report.charts import Chart
 from benchbench.report.drawing import Figure, mark
+from benchbench.report.kept_files import read_confusion_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ def _lowest(table: ClassTable, columns: Sequence[int]) -> float:
 
 def confusion(path: Path) -> Chart:
     """Return the test images of each true class by prediction, from ``confusion_matrix.csv``."""
-    names, predictions, counts = figures.read_confusion_matrix(path)
+    names, predictions, counts = read_confusion_matrix(path)
 
     def draw(inches: float) -> Figure:
         return figures.confusion_matrix(names, predictions, counts, inches=inches)

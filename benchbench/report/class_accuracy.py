@@ -12,7 +12,7 @@ from benchbench.compare.learning import not_learned
 from benchbench.compare.metric_values import Metric
 from benchbench.records import file_names
 from benchbench.records.metric_names import TEST_ACCURACY
-from benchbench.report.figures import read_per_class
+from benchbench.report.kept_files import read_per_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchbench.data.kept_images import Samples
 from benchbench.report.contact_sheet import as_image, draw_seen
 from benchbench.report.damaged_files import damage_named
-from benchbench.report.figures import read_predicted_images
+from benchbench.report.kept_files import read_predicted_images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from benchbench.report.figures import PredictedImage
+    from benchbench.report.kept_files import PredictedImage
 
 MAX_PIXELS = 128
 """The longer side of an image in a page; larger ones are made smaller."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import textwrap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchbench.config.defaults import LOSS
-from benchbench.data.kept_images import Samples
 from benchbench.errors import error_text
 from benchbench.records import file_names
-from benchbench.records.artifact_files import ClassColumn
 from benchbench.records.tracebacks import trace
 from benchbench.report.contact_sheet import as_image, draw_seen
-from benchbench.report.damaged_files import damage_named
 from benchbench.report.drawing import (
     QUIET_COLOR,
     TEXT_COLOR,
@@ -30,6 +25,7 @@ from benchbench.report.drawing import (
     styled,
     to_rgba,
 )
+from benchbench.report.kept_files import read_confusion_matrix, read_per_class, read_predicted_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +38,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Epoch
     from benchbench.records.journal import Journal
     from benchbench.records.record import Record
+    from benchbench.report.kept_files import ClassRow, PredictedImage
 
 # Okabe and Ito, "Color Universal Design", 2008: everyone can tell them apart, also in grey.
 TRAIN_COLOR, VAL_COLOR, BAR_COLOR = "#0072B2", "#D55E00", "#0072B2"
@@ -51,30 +48,6 @@ _MAX_NAMED_CLASSES = 100
 _MAX_MARKED_EPOCHS = 40
 _MAX_NAME_CHARACTERS = 24
 _NUM_COLUMNS = 4
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """One line of ``per_class.csv``."""
-
-    class_name: str
-    images: int
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class PredictedImage:
-    """A test image, uint8 ``[C, H, W]``, with its class and what the model predicted."""
-
-    image: NDArray[np.uint8]
-    class_name: str
-    prediction: str
-    probability: float
-
-    @property
-    def is_correct(self) -> bool:
-        """Tell whether the model was right."""
-        return self.class_name == self.prediction
 
 
 def draw(journal: Journal, note: Callable[[str], None]) -> None:
@@ -213,12 +186,12 @@ def predicted_images(images: list[PredictedImage], record: Record) -> Figure:
     for axes, image in zip(figure.axes, images, strict=False):
         show_image(axes, image.image)
         axes.set_title(
-            verdict(image), color=CORRECT_COLOR if image.is_correct else WRONG_COLOR, fontsize=9, loc="center"
+            caption_of(image), color=CORRECT_COLOR if image.is_correct else WRONG_COLOR, fontsize=9, loc="center"
         )
     return figure
 
 
-def verdict(image: PredictedImage) -> str:
+def caption_of(image: PredictedImage) -> str:
     """Return ``goldfish ✓ 97%``, or ``bullfrog ✗ 61%`` above ``is goldfish``."""
     symbol = "✓" if image.is_correct else "✗"
     line = f"{short(image.prediction)} {symbol} {image.probability:.0%}"
@@ -237,40 +210,6 @@ def title(record: Record) -> str:
 def short(name: str) -> str:
     """Return a class's name, shortened if it is too long to be drawn."""
     return name if len(name) <= _MAX_NAME_CHARACTERS else f"{name[: _MAX_NAME_CHARACTERS - 1]}…"
-
-
-def read_per_class(path: Path) -> list[ClassRow]:
-    """Return the lines of ``per_class.csv``; the accuracy of a class without images is NaN."""
-    with damage_named(path), path.open(encoding="utf-8", newline="") as file:
-        return [
-            ClassRow(row[ClassColumn.CLASS], int(row[ClassColumn.IMAGES]), float(row[ClassColumn.ACCURACY] or "nan"))
-            for row in csv.DictReader(file)
-        ]
-
-
-def read_confusion_matrix(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64]]:
-    """Return the true classes, the predictions and the counts ``[true, predicted]`` of ``confusion_matrix.csv``."""
-    with damage_named(path), path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-        counts = np.array([[int(value) for value in row[1:]] for row in rows], dtype=np.int64)
-    return tuple(row[0] for row in rows), tuple(header[1:]), counts
-
-
-def read_predicted_images(path: Path) -> list[PredictedImage]:
-    """Return the test images that the worker saved for the figures."""
-    with damage_named(path):
-        samples = Samples.load(path)
-        rows = zip(
-            samples.test_images,
-            samples.class_names[samples.test_labels],
-            samples.prediction_names[samples.test_predictions],
-            samples.test_probabilities,
-            strict=True,
-        )
-        return [
-            PredictedImage(image, str(class_name), str(prediction), float(probability))
-            for image, class_name, prediction, probability in rows
-        ]
 
 
 def _draw_curve(axes: Axes, epochs: tuple[Epoch, ...], measure: str) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from benchbench.report.charts import Chart
     from benchbench.report.class_accuracy import ClassTable
     from benchbench.report.embedded_images import ClassImages, SeenImages
-    from benchbench.report.figures import PredictedImage
+    from benchbench.report.kept_files import PredictedImage
     from benchbench.report.report_tables import SortableTable
     from benchbench.report.subject import Subject
 

@@ -14,12 +14,11 @@ from benchbench.report.drawing import QUIET_COLOR, Figure, PercentFormatter
 from benchbench.report.figures import (
     BAR_COLOR,
     predicted_images,
-    read_per_class,
-    read_predicted_images,
     short,
     show_image,
     title,
 )
+from benchbench.report.kept_files import read_per_class, read_predicted_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

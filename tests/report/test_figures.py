@@ -22,6 +22,7 @@ from support.seen_images import keep_seen
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
 from benchbench.report import figures
+from benchbench.report.kept_files import ClassRow, PredictedImage
 from benchbench.worker.artifact_tables import PredictedProbabilities, write_tables
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def record(*, num_epochs: int = 3) -> Record:
     return Record.of([journals.started(), *events, journals.finished()])
 
 
-def image(*, class_name: str, prediction: str, num_channels: int = 3) -> figures.PredictedImage:
-    return figures.PredictedImage(np.zeros((num_channels, 4, 4), np.uint8), class_name, prediction, 0.97)
+def image(*, class_name: str, prediction: str, num_channels: int = 3) -> PredictedImage:
+    return PredictedImage(np.zeros((num_channels, 4, 4), np.uint8), class_name, prediction, 0.97)
 
 
 def finished_journal(folder: Path, class_names: tuple[str, ...], *, num_channels: int = 3) -> Journal:
@@ -129,9 +130,9 @@ def test_losses_that_are_no_numbers_leave_a_gap() -> None:
 
 def test_bars_come_in_the_order_of_the_classes_with_value_and_number() -> None:
     rows = [
-        figures.ClassRow("goldfish", 50, 0.5),
-        figures.ClassRow("cat", 40, 1.0),
-        figures.ClassRow("dog", 0, math.nan),
+        ClassRow("goldfish", 50, 0.5),
+        ClassRow("cat", 40, 1.0),
+        ClassRow("dog", 0, math.nan),
     ]
     found = texts(figures.accuracy_per_class(rows, record()))
     assert [text for text in found if text in ("goldfish", "cat", "dog")] == ["goldfish", "cat", "dog"]
