@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.errors import BenchError, DataError
-from benchbench.processes import last_line, module_command
+from benchbench.processes import ask
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
@@ -29,16 +29,10 @@ def augment(images: NDArray[np.uint8], labels: NDArray[np.int64], request: Augme
         folder = Path(name)
         (folder / "request.json").write_bytes(json_adapter(type(request)).dump_json(request))
         np.savez(folder / "images.npz", images=images, labels=labels)
-        done = subprocess.run(  # noqa: S603 - our own module
-            module_command("benchbench.worker.augmentation_preview", name),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-        if (folder / "error.json").exists():
-            raise BenchError.from_json(json.loads((folder / "error.json").read_bytes()))
-        if done.returncode:
-            last = last_line(done.stderr)
-            raise DataError(f"the process that augments images ended with exit code {done.returncode}: {last}")
+        done = ask("benchbench.worker.augmentation_preview", os.fsencode(name))
+        if not done.answers:
+            raise DataError(f"the process that augments images {done.death}")
+        if error := json.loads(done.answers[0]):
+            raise BenchError.from_json(error)
         augmented: NDArray[np.uint8] = np.load(folder / "augmented.npy", allow_pickle=False)
     return augmented

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from benchbench.errors import BenchError
 from benchbench.paths import cache_folder
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import loose_files
-from benchbench.processes import module_command
+from benchbench.processes import ask, exit_reason
 from benchbench.records import machine
 from benchbench.tracking.store import check_store, follow_moved_files
 
@@ -110,12 +109,9 @@ def _downloads(catalog: Catalog) -> dict[str, str | None]:
 
 def _ask_worker() -> tuple[tuple[Device, ...], int, str]:
     """Return the devices and threads, or why no worker can tell: it is asked in a process of its own, with torch."""
-    answer = subprocess.run(  # noqa: S603 - our own module
-        module_command("benchbench.worker.device_report"), capture_output=True, text=True, check=False
-    )
-    if answer.returncode:
-        lines = answer.stderr.strip().splitlines()
-        return (), 0, lines[-1] if lines else f"exit code {answer.returncode}"
-    told = json.loads(answer.stdout.splitlines()[-1])
+    done = ask("benchbench.worker.device_report")
+    if not done.answers:
+        return (), 0, done.last_lines[-1] if done.last_lines else exit_reason(done.code)
+    told = json.loads(done.answers[0])
     devices = tuple(Device(item["device"], item["name"], tuple(item["precisions"])) for item in told["devices"])
     return devices, told["threads"], ""

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import tempfile
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +13,12 @@ from benchbench.errors import PluginError, closest
 from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import Packaged, find_sources, package_paths
 from benchbench.plugin.names import bare, is_file, is_qualified
-from benchbench.processes import last_line, module_command
+from benchbench.processes import ask
 from benchbench.protocol.plugin_check_messages import CheckedImages, CheckOutcome, CheckRequest, Progress, Report
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -166,42 +163,23 @@ def _check(request: CheckRequest, on_checking: Callable[[str], None]) -> list[Re
     """Return the reports of the process that carries out a request, in the order in which it began them."""
     reports: dict[tuple[str, str], Report] = {}
     checking, is_done = "", False
-    with tempfile.TemporaryFile() as output:
-        read, write = os.pipe()
-        command = module_command("benchbench.testing.main", str(write))
-        process = subprocess.Popen(  # noqa: S603 - our own module
-            [*command, json_adapter(CheckRequest).dump_json(request).decode()],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(write,),
-        )
-        os.close(write)
-        try:
-            for progress in _answers(read):
-                if progress.checking:
-                    checking = progress.checking
-                    on_checking(checking)
-                if progress.report is not None:
-                    _add(reports, progress.report)
-                is_done = progress.is_done
-        finally:
-            if process.poll() is None and sys.exc_info()[0] is not None:
-                process.kill()
-            code = process.wait()
-        output.seek(0)
-        last = last_line(output.read())
-    if code or not is_done:
-        problem = f"the process that checks {checking or 'it'} ended with exit code {code}: {last}"
-        outcome = CheckOutcome("ends nothing", "failed", problem.removesuffix(": "), "never end Python, nor crash it")
+
+    def follow(answer: bytes) -> None:
+        nonlocal checking, is_done
+        progress: Progress = json_adapter(Progress).validate_json(answer)
+        if progress.checking:
+            checking = progress.checking
+            on_checking(checking)
+        if progress.report is not None:
+            _add(reports, progress.report)
+        is_done = progress.is_done
+
+    done = ask("benchbench.testing.main", json_adapter(CheckRequest).dump_json(request), on_answer=follow)
+    if not is_done:
+        problem = f"the process that checks {checking or 'it'} {done.death}"
+        outcome = CheckOutcome("ends nothing", "failed", problem, "never end Python, nor crash it")
         _add(reports, Report(checking or "process", "", (outcome,)))
     return list(reports.values())
-
-
-def _answers(descriptor: int) -> Iterator[Progress]:
-    with os.fdopen(descriptor, "rb") as lines:
-        for line in lines:
-            yield json_adapter(Progress).validate_json(line)
 
 
 def _add(reports: dict[tuple[str, str], Report], report: Report) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,13 @@ from benchbench.config.defaults import default_experiment
 from benchbench.data.archive import is_of_system
 from benchbench.data.image_files import image_suffixes, suffix_of
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import BenchError, DataError
-from benchbench.processes import module_command
+from benchbench.errors import DataError
+from benchbench.processes import ask, exit_reason
 from benchbench.protocol.predictions import PredictRequest, PredictResponse
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-_LAST_LINES = 5
-"""How many of the last lines of a crashed process its error message repeats."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +51,9 @@ def predict(
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         model = fetch_model(run, experiment or default_experiment(), Path(folder), trust=trust)
         watcher.status(f"predicting {len(files)} images")
-        answer = _ask(PredictRequest(str(model.folder), files), Path(folder) / "answer.json")
+        answer = _ask(PredictRequest(str(model.folder), files))
     if answer.error is not None:
-        reason = answer.error
-        error = BenchError.from_json({"kind": reason.kind, "message": reason.message, "hint": reason.hint})
-        error.add_note(reason.traceback)
-        raise error
+        raise answer.error.to_exception()
     return Predictions(model.run_id, model.run_name, answer)
 
 
@@ -98,14 +91,10 @@ def _is_image(path: Path) -> bool:
     return not any(map(is_of_system, path.parts)) and suffix_of(path.name) in image_suffixes()
 
 
-def _ask(request: PredictRequest, answer: Path) -> PredictResponse:
+def _ask(request: PredictRequest) -> PredictResponse:
     """Return what a process with torch in it answers."""
-    command = module_command("benchbench.worker.predictor", str(answer))
-    done = subprocess.run(  # noqa: S603 - our own module in our own interpreter
-        command, input=json_adapter(PredictRequest).dump_json(request), capture_output=True, check=False
-    )
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
-        raise DataError("\n".join([f"the process that predicts ended with exit code {done.returncode}", *lines]))
-    predicted: PredictResponse = json_adapter(PredictResponse).validate_json(answer.read_bytes())
+    done = ask("benchbench.worker.predictor", json_adapter(PredictRequest).dump_json(request))
+    if not done.answers:
+        raise DataError("\n".join([f"the process that predicts ended with {exit_reason(done.code)}", *done.last_lines]))
+    predicted: PredictResponse = json_adapter(PredictResponse).validate_json(done.answers[0])
     return predicted

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import first_line
-from benchbench.processes import module_command
+from benchbench.processes import exit_reason, module_command
 from benchbench.protocol.channel import Channel
 from benchbench.protocol.messages import Died, Output
 from benchbench.protocol.shared_counter import SharedCounter
@@ -120,10 +120,8 @@ class WorkerProcess:
             return Died(f"the worker's answer could not be read: {error}")
         if code == -signal.SIGKILL:
             reason = "the worker was killed by the system (SIGKILL), most often because memory ran out"
-        elif code < 0:
-            reason = f"the worker was ended by signal {signal.Signals(-code).name}"
         else:
-            reason = f"the worker ended unexpectedly with exit code {code}"
+            reason = f"the worker ended unexpectedly with {exit_reason(code)}"
         return Died("\n".join([reason, *self._last_words]))
 
     def _hear_output(self) -> None:

@@ -25,10 +25,10 @@ from benchbench.plugin.description import Entry, describe
 from benchbench.plugin.discovery import Broken, Packaged, find_sources, package_paths
 from benchbench.plugin.names import bare, disabled_names, is_file, is_qualified, qualified
 from benchbench.plugin.unknown_name import no_such_plugin
-from benchbench.processes import last_line, module_command
+from benchbench.processes import ask, exit_reason, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from benchbench.config.composition import Value
     from benchbench.config.kinds import Kind
@@ -225,41 +225,30 @@ def _build(files: Sequence[str]) -> Catalog:
 
 
 def _ask(files: Sequence[str], *, without: Sequence[str]) -> Catalog | Broken:
-    import subprocess
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
-        # A file, since plugins may print on standard output and standard error.
-        answers = Path(folder) / "answers.jsonl"
-        request = json.dumps({"files": list(files), "without": list(without)})
-        command = module_command("benchbench.plugin.catalog", str(answers), request)
-        done = subprocess.run(  # noqa: S603 - our own module
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
-        lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []
-    last = json.loads(lines[-1]) if lines else {}
+    done = ask("benchbench.plugin.catalog", json.dumps({"files": list(files), "without": list(without)}).encode())
+    last = json.loads(done.answers[-1]) if done.answers else {}
     if "catalog" in last:
         return Catalog.from_json(last["catalog"])
     if "loading" not in last:
-        raise PluginError(f"cannot look for plugins: {last_line(done.stderr)}", hint="bench doctor")
-    return Broken(last["loading"], f"ends Python while it loads (exit code {done.returncode})", raised=True)
+        raise PluginError(f"cannot look for plugins: the process that loads them {done.death}", hint="bench doctor")
+    return Broken(last["loading"], f"ends Python while it loads ({exit_reason(done.code)})", raised=True)
 
 
-def _answer(answers: Path, request: dict[str, Any]) -> None:
-    """Load the plugins and write their descriptions. Each is announced first, since it may end this process."""
+def _respond(request: bytes, send: Callable[[bytes], None]) -> None:
+    """Load the plugins and send their descriptions. Each is announced first, since it may end this process."""
     from benchbench.plugin.registry import Registry
 
-    with answers.open("w", encoding="utf-8") as file:
+    asked = json.loads(request)
 
-        def announced() -> Iterator[Source]:
-            for source in find_sources(request["files"]):
-                if source.origin not in request["without"]:
-                    print(json.dumps({"loading": source.origin}), file=file, flush=True)
-                    yield source
+    def announced() -> Iterator[Source]:
+        for source in find_sources(asked["files"]):
+            if source.origin not in asked["without"]:
+                send(json.dumps({"loading": source.origin}).encode())
+                yield source
 
-        registry = Registry.of(announced())
-        print(json.dumps({"loaded": True}), file=file, flush=True)
-        print(json.dumps({"catalog": _catalog_of(registry).to_json()}), file=file)
+    registry = Registry.of(announced())
+    send(json.dumps({"loaded": True}).encode())
+    send(json.dumps({"catalog": _catalog_of(registry).to_json()}).encode())
 
 
 def _catalog_of(registry: Registry) -> Catalog:
@@ -280,6 +269,4 @@ def _catalog_of(registry: Registry) -> Catalog:
 
 
 if __name__ == "__main__":
-    _answer(Path(sys.argv[1]), json.loads(sys.argv[2]))
-    # A thread that a plugin started must not keep the answer waiting.
-    os._exit(0)
+    serve(_respond)

@@ -112,10 +112,7 @@ class Refused:
     @property
     def error(self) -> BenchError:
         """The error to raise or to show, with the traceback as its note."""
-        reason = self.reason
-        error = BenchError.from_json({"kind": reason.kind, "message": reason.message, "hint": reason.hint})
-        error.add_note(reason.traceback)
-        return error
+        return self.reason.to_exception()
 
 
 @dataclass(frozen=True)

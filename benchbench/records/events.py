@@ -13,6 +13,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, TypeAdapter
 
 from benchbench.config.spec import Spec
+from benchbench.errors import BenchError
 from benchbench.records.machine import Machine
 
 Rank = tuple[float, float]
@@ -153,6 +154,12 @@ class Error:
     message: str
     hint: str = ""
     traceback: str = ""
+
+    def to_exception(self) -> BenchError:
+        """Return the error to raise or to show, with the traceback as its note."""
+        error = BenchError.from_json({"kind": self.kind, "message": self.message, "hint": self.hint})
+        error.add_note(self.traceback)
+        return error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,11 @@
 """The process of ``bench plugin check``: it alone imports torch and the plugins that are checked.
 
-Started as ``python -P -m benchbench.testing.main FILE_DESCRIPTOR REQUEST``. It writes one JSON object a line to the
-descriptor: what it checks next, so that a plugin that ends the process is known, and reports.
+It answers with one JSON object after another: what it checks next, so that a plugin that ends the process is known,
+and reports.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +15,7 @@ from benchbench.data.locations import DataPaths, named_by_variable
 from benchbench.errors import BenchError, DataError
 from benchbench.plugin.dataset import Dataset
 from benchbench.plugin.discovery import find_sources
+from benchbench.processes import serve
 from benchbench.protocol.plugin_check_messages import CheckOutcome, CheckRequest, Progress, Report
 from benchbench.records.json_adapter import json_adapter
 from benchbench.testing.checks_by_kind import fingerprint, plugin_outcomes
@@ -25,7 +24,7 @@ from benchbench.testing.model import images_like
 from benchbench.testing.rebuilding import NAME, Built, rebuilt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from benchbench.plugin.base import Plugin
     from benchbench.plugin.discovery import Source
@@ -88,15 +87,11 @@ def _root(dataset: Dataset, request: CheckRequest) -> Path:
     return path
 
 
-def main() -> None:
-    """Carry out the request, and end at once: a thread that a plugin started must not keep the answer waiting."""
-    request = json_adapter(CheckRequest).validate_json(sys.argv[2])
-    with os.fdopen(int(sys.argv[1]), "wb", buffering=0) as answers:
-        for progress in check_all(request):
-            answers.write(json_adapter(Progress).dump_json(progress) + b"\n")
-    sys.stdout.flush()
-    os._exit(0)
+def respond(request: bytes, send: Callable[[bytes], None]) -> None:
+    """Carry out the request."""
+    for progress in check_all(json_adapter(CheckRequest).validate_json(request)):
+        send(json_adapter(Progress).dump_json(progress))
 
 
 if __name__ == "__main__":
-    main()
+    serve(respond)

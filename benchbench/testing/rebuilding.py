@@ -1,16 +1,11 @@
 """A plugin built again in a process of its own, from plain data, as every worker does it.
 
-Started as ``python -P -m benchbench.testing.rebuilding ANSWERS REQUEST``. Sets of names have a
-different order there, which can make the same plugin load different images.
+Sets of names have a different order there, which can make the same plugin load different images.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +14,13 @@ from benchbench.plugin import parameters
 from benchbench.plugin.discovery import find_sources
 from benchbench.plugin.failures import explain
 from benchbench.plugin.loading import load
-from benchbench.processes import module_command
+from benchbench.processes import ask, serve
 from benchbench.protocol.plugin_check_messages import CheckedImages, CheckOutcome
 from benchbench.testing.checks_by_kind import fingerprint
 from benchbench.testing.model import images_like
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from benchbench.plugin.base import Plugin
 
@@ -63,15 +58,9 @@ def rebuilt(built: Sequence[Built], files: Iterable[str]) -> list[CheckOutcome]:
     if not built:
         return []
     request = json.dumps({"files": list(files), "plugins": [item.to_json() for item in built]})
-    with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
-        answers = Path(folder) / "answers.json"
-        command = module_command("benchbench.testing.rebuilding", str(answers), request)
-        done = subprocess.run(  # noqa: S603 - our own module
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
-        lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []
-    answered = [json.loads(line) for line in lines]
-    died = {"problem": f"the process that rebuilds it ended with exit code {done.returncode}"}
+    done = ask("benchbench.testing.rebuilding", request.encode())
+    answered = [json.loads(answer) for answer in done.answers]
+    died = {"problem": f"the process that rebuilds it {done.death}"}
     answered += [died] * (len(built) - len(answered))
     return [_outcome(item, answer) for item, answer in zip(built, answered, strict=True)]
 
@@ -95,19 +84,16 @@ def _rebuild(request: dict[str, Any], item: dict[str, Any]) -> dict[str, str]:
     return {"fingerprint": fingerprint(plugin, root, images)}
 
 
-def main() -> None:
-    """Write a fingerprint, or a problem, for each plugin."""
-    request = json.loads(sys.argv[2])
-    with Path(sys.argv[1]).open("w", encoding="utf-8") as file:
-        for item in request["plugins"]:
-            try:
-                answer = _rebuild(request, item)
-            except Exception as error:  # noqa: BLE001 - a stranger's plugin may raise anything
-                answer = {"problem": explain(error)}
-            print(json.dumps(answer), file=file, flush=True)
-    # A thread that a plugin started must not keep the answer waiting.
-    os._exit(0)
+def respond(request: bytes, send: Callable[[bytes], None]) -> None:
+    """Send a fingerprint, or a problem, for each plugin."""
+    asked = json.loads(request)
+    for item in asked["plugins"]:
+        try:
+            answer = _rebuild(asked, item)
+        except Exception as error:  # noqa: BLE001 - a stranger's plugin may raise anything
+            answer = {"problem": explain(error)}
+        send(json.dumps(answer).encode())
 
 
 if __name__ == "__main__":
-    main()
+    serve(respond)

@@ -1,15 +1,16 @@
 """Augments images for ``bench data show --augment``.
 
-Started as ``python -P -m benchbench.worker.augmentation_preview FOLDER``.
-In the folder are ``request.json`` and ``images.npz``. The images that it leaves in ``augmented.npy`` are cut or padded
-to squares, as the network gets them. What goes wrong is left in ``error.json``.
+It is asked with the path of a folder, in which are ``request.json`` and ``images.npz``. The images that it leaves in
+``augmented.npy`` are cut or padded to squares, as the network gets them. It answers with what went wrong, as JSON, or
+with ``{}``.
 """
 
 from __future__ import annotations
 
 import json
-import sys
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +18,14 @@ import torch
 from benchbench.errors import BenchError
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.registry import Registry
+from benchbench.processes import serve
 from benchbench.protocol.augmentation_preview import AugmentRequest
 from benchbench.records.json_adapter import json_adapter
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import crop, pad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def augment(folder: Path) -> None:
@@ -41,14 +46,15 @@ def augment(folder: Path) -> None:
     np.save(folder / "augmented.npy", pixels.to(torch.uint8).numpy(), allow_pickle=False)
 
 
-def main() -> None:
-    """Augment the images in the folder that the command line names."""
-    folder = Path(sys.argv[1])
+def respond(folder: bytes, send: Callable[[bytes], None]) -> None:
+    """Augment the images in the folder, and send what went wrong, if anything did."""
     try:
-        augment(folder)
+        augment(Path(os.fsdecode(folder)))
     except BenchError as error:
-        (folder / "error.json").write_text(json.dumps(error.to_json()), encoding="utf-8")
+        send(json.dumps(error.to_json()).encode())
+    else:
+        send(b"{}")
 
 
 if __name__ == "__main__":
-    main()
+    serve(respond)

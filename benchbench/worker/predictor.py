@@ -1,14 +1,13 @@
 """A saved model at work: image files or raw pixels in, classes and probabilities out.
 
 MLflow loads it from a model's folder (``mlflow.pyfunc.load_model``). ``bench predict`` starts this module as a
-process: ``python -P -m benchbench.worker.predictor ANSWER_FILE`` with a request in JSON on standard input.
+process, and sends it a request in JSON.
 
 Every pass has the same number of images, so that the probabilities of an image do not depend on the images beside it.
 """
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.data.preparation import MAX_PIXEL, Classifier, as_images, read_files
 from benchbench.errors import BenchError, DataError, listed
+from benchbench.processes import serve
 from benchbench.protocol.predictions import PredictRequest, PredictResponse
 from benchbench.records import file_names
 from benchbench.records.events import Error
@@ -198,11 +198,11 @@ def answer(request: PredictRequest) -> PredictResponse:
         )
 
 
-def main() -> None:
-    """Answer one request."""
-    request = json_adapter(PredictRequest).validate_json(sys.stdin.buffer.read())
-    Path(sys.argv[1]).write_bytes(json_adapter(PredictResponse).dump_json(answer(request)))
+def respond(request: bytes, send: Callable[[bytes], None]) -> None:
+    """Send the answer to a request."""
+    response = answer(json_adapter(PredictRequest).validate_json(request))
+    send(json_adapter(PredictResponse).dump_json(response))
 
 
 if __name__ == "__main__":
-    main()
+    serve(respond)
