@@ -52,10 +52,11 @@ def _print(trials: list[TrialSummary]) -> None:
     from benchbench.cli.trial_lines import duration
     from benchbench.config.differences import describe_values
     from benchbench.records.events import now_ms
+    from benchbench.records.run_ids import short_id
 
     rows = [
         (
-            (trial.run_id or "")[:12],
+            short_id(trial.run_id or ""),
             _name(trial, describe_values(trial.varies, trial.varies)),
             trial.status + (" (will resume)" if trial.can_resume else ""),
             f"{trial.epoch}/{trial.epochs}",

@@ -28,7 +28,7 @@ def export(
     ),
     runs: Annotated[
         list[str] | None,
-        typer.Option("--run", metavar="ID", help="Only this run, and its grid or trials; may be repeated."),
+        typer.Option("--run", metavar="RUN", help="Only this run, and its grid or trials; may be repeated."),
     ] = None,
     artifacts: Annotated[
         defaults.ArtifactLevel,

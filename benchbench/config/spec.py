@@ -195,11 +195,6 @@ SCALARS = tuple(field.name for field in fields(Spec) if field.name not in KINDS)
 """The settings of a trial besides its plugins."""
 
 
-def short_id(spec_id: str) -> str:
-    """Return the beginning of a spec id, by which messages name a trial."""
-    return spec_id[:12]
-
-
 def scalars_of(trial: Draft | Spec) -> dict[str, Any]:
     """Return the settings of a trial besides its plugins."""
     return {name: getattr(trial, name) for name in SCALARS}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_populations, compare_predictions
@@ -19,7 +18,8 @@ from benchbench.driver.repeated_looks import (
 )
 from benchbench.driver.study import Inquiry, Study, find_records
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import BenchError, SpecError, closest
+from benchbench.errors import BenchError, SpecError
+from benchbench.records.run_ids import only_match
 from benchbench.tracking.look_history import open_look_history
 
 if TYPE_CHECKING:
@@ -188,13 +188,15 @@ def compare_models(
 ) -> ModelComparison:
     """Return how two trained models differ on the same test images, by their stored predictions.
 
-    The models are named by the beginning of their MLflow run ids, here or where they were imported from.
+    The models are named by the beginning of their MLflow run ids, here or where they were imported from, or by the
+    names of their runs.
     """
     from benchbench.tracking.stored_records import load_predictions
 
     study = Study.of_experiment(experiment, grid)
     inquiry = Inquiry.of(study, {"confidence": confidence}, (watcher or Watcher()).note)
-    one, other = _find_run(inquiry.records, first), _find_run(inquiry.records, second)
+    records = {record.mlflow: record for record in inquiry.records if record.mlflow}
+    one, other = (records[only_match(word, list(records), experiment=study.experiment)] for word in (first, second))
     if one.data.splits["test"] != other.data.splits["test"]:
         raise SpecError("the two models were not tested on the same images", hint="choose two runs of the same dataset")
     predictions = [load_predictions(_run_id(record)) for record in (one, other)]
@@ -221,19 +223,3 @@ def _note_design(study: Study, where: str, note: Callable[[str], None]) -> None:
 
 def _run_id(record: Record) -> str:
     return record.mlflow.run_id if record.mlflow else ""
-
-
-def _run_ids(record: Record) -> tuple[str, ...]:
-    return record.mlflow.ids if record.mlflow else ()
-
-
-def _find_run(records: Sequence[Record], run_id: str) -> Record:
-    matching = [record for record in records if run_id and any(each.startswith(run_id) for each in _run_ids(record))]
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        raise SpecError(f"{run_id!r} is the beginning of {len(matching)} runs", hint="give more digits")
-    near = closest(run_id, chain.from_iterable(map(_run_ids, records)))
-    raise SpecError(
-        f"no run of this experiment is {run_id!r}", hint=near or "see `bench runs list`, or all runs in mlflow ui"
-    )

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchbench.config.spec import short_id
 from benchbench.driver.end_of_call import close_grids
 from benchbench.driver.provenance import write_record
 from benchbench.records import file_names
@@ -14,6 +13,7 @@ from benchbench.records.artifact_files import kept_at
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
 from benchbench.records.recovery import mark_dead
+from benchbench.records.run_ids import short_id
 from benchbench.tracking import is_delivered
 
 if TYPE_CHECKING:

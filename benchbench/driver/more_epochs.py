@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.config.kinds import describe_changed
-from benchbench.config.spec import short_id
 from benchbench.records.journal import Journal
+from benchbench.records.run_ids import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection

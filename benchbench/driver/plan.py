@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.config.kinds import changed_kinds, describe_changed
-from benchbench.config.spec import short_id
 from benchbench.driver.more_epochs import FinishedTrials
 from benchbench.errors import SpecError
 from benchbench.records.events import WORST_RANK, Rank
 from benchbench.records.journal import Journal
 from benchbench.records.known_runs import FinishedRun, KnownRuns
 from benchbench.records.machine import package_versions
+from benchbench.records.run_ids import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -33,9 +33,9 @@ def export_results(
 ) -> Exported:
     """Write the trials, grids and timings of an experiment into one file, and return how many there were.
 
-    ``runs`` names some of them by their MLflow ids; their grids and their trials are included.
-    ``artifacts``: ``none`` (records), ``light`` (all tables) or ``full`` (figures and models too). The file has no
-    absolute paths and no credentials, except for paths that are parameters of a spec.
+    ``runs`` names some of them, by the beginning of their MLflow ids or by their names; their grids and their trials
+    are included. ``artifacts``: ``none`` (records), ``light`` (all tables) or ``full`` (figures and models too). The
+    file has no absolute paths and no credentials, except for paths that are parameters of a spec.
 
     Raises :class:`~benchbench.errors.BenchError`, and writes nothing then.
     """
@@ -43,7 +43,7 @@ def export_results(
     check_choice("artifacts", artifacts, get_args(ArtifactLevel))
     check_output(path, example=f"results{results_file.SUFFIX}")
     name = experiment or default_experiment()
-    return export_runs(name, path, run_ids=runs, level=artifacts, progress=_progress("exporting", watcher))
+    return export_runs(name, path, named=runs, level=artifacts, progress=_progress("exporting", watcher))
 
 
 def import_results(file: str | Path, *, experiment: str | None = None, watcher: Watcher | None = None) -> Imported:

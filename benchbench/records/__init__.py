@@ -23,6 +23,7 @@
     grid_end.py          how a grid ended, until MLflow knows
     known_runs.py        what a tracker knows about finished runs and their predictions
     state.py             the folder .bench, and its JSON files
+    run_ids.py           ids as people see and type them
     sqlite_addresses.py  addresses of SQLite databases, and the paths in them
     json_adapter.py      reads and writes values of any type as JSON
 """

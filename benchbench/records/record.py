@@ -51,12 +51,16 @@ class OtherFormatError(RecordError):
 
 @dataclass(frozen=True)
 class MlflowRun:
-    """Where a trial stands in MLflow; ``origin_id`` is the id of its run where it was made, if it was imported."""
+    """Where a trial stands in MLflow; ``origin_id`` is the id of its run where it was made, if it was imported.
+
+    ``name`` is empty if MLflow was not asked for it.
+    """
 
     tracking_uri: str
     experiment_id: str
     run_id: str
     origin_id: Annotated[str, Field(exclude=True)] = ""
+    name: Annotated[str, Field(exclude=True)] = ""
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from benchbench.compare.metric_values import values_by_attempt
 from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import value_text
 from benchbench.records.events import PHASES
+from benchbench.records.run_ids import short_id
 from benchbench.tracking.address import page_of
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _trial(
 def _run(run: MlflowRun) -> SortableCell:
     """Return the id of a run, as a link if a server has it; without one, that from where an imported run was made."""
     page = page_of(run)
-    return SortableCell((run.run_id if page else run.origin_id or run.run_id)[:8], link=page)
+    return SortableCell(short_id(run.run_id if page else run.origin_id or run.run_id), link=page)
 
 
 def _status(record: Record) -> str:

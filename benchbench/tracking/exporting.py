@@ -16,13 +16,14 @@ from benchbench.paths import NO_ROOM, replacing
 from benchbench.records import file_names, results_file
 from benchbench.records.artifact_files import kept_at
 from benchbench.records.redaction import has_paths, without_credentials, without_paths
+from benchbench.records.run_ids import only_match
 from benchbench.tracking import grid_runs, run_data, timing_runs
 from benchbench.tracking.experiments import check_files, find_experiment
 from benchbench.tracking.logged_models import find_logged_model
 from benchbench.tracking.look_history import LookHistory, Looks
 from benchbench.tracking.moved_folder import current_address
 from benchbench.tracking.reading import reading, search
-from benchbench.tracking.stored_records import record_of
+from benchbench.tracking.stored_records import mlflow_run, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -50,7 +51,7 @@ def export_runs(
     experiment: str,
     path: Path,
     *,
-    run_ids: Collection[str] = (),
+    named: Collection[str] = (),
     level: ArtifactLevel = "light",
     progress: Callable[[int, int], None],
 ) -> Exported:
@@ -58,9 +59,11 @@ def export_runs(
 
     ``progress`` is told how many runs of how many are written.
 
-    If ids are named, only those runs are written, with the grids above and the trials below them. Runs that are still
-    running are left out. Raises :class:`~benchbench.errors.TrackingError` if the store cannot be read or has no such
-    run, and :class:`~benchbench.errors.SpecError` if there is no room for the file, and writes nothing then.
+    If some are named, by the beginning of their ids or by their names, only those runs are written, with the grids
+    above and the trials below them. Runs that are still running are left out. Raises
+    :class:`~benchbench.errors.TrackingError` if the store cannot be read or has no run, and
+    :class:`~benchbench.errors.SpecError` if it has no such run or there is no room for the file, and writes nothing
+    then.
     """
     with reading() as store:
         from mlflow.entities import ViewType
@@ -68,7 +71,10 @@ def export_runs(
         mlflow_experiment = find_experiment(store.client, store.tracking_uri, experiment)
         every_run = search(store.client, mlflow_experiment.experiment_id, "", ViewType.ACTIVE_ONLY)
         runs = [run for run in every_run if _is_ours(run)]
-        chosen = _chosen(runs, run_ids) if run_ids else runs
+        chosen = runs
+        if named:
+            addresses = [mlflow_run(store, run) for run in runs]
+            chosen = _chosen(runs, {only_match(word, addresses, experiment=experiment).run_id for word in named})
         ended = [run for run in chosen if run.info.status in _ENDED]
         if not ended:
             raise TrackingError(
@@ -83,7 +89,7 @@ def export_runs(
             if num_without_record == sum(run_data.ATTEMPT_TAG in run.data.tags for run in ended):
                 check_files(store.tracking_uri, mlflow_experiment)
             # Looks at trials that stay here would make others look as if they had been looked at.
-            looks = {} if run_ids else LookHistory(store.client, mlflow_experiment.experiment_id).all_looks()
+            looks = {} if named else LookHistory(store.client, mlflow_experiment.experiment_id).all_looks()
             writer.manifest(_manifest(experiment, ended, looks))
     return _summary(ended, num_running=len(chosen) - len(ended), num_without_record=num_without_record)
 
@@ -106,18 +112,13 @@ def _is_ours(run: entities.Run) -> bool:
     return not {run_data.ATTEMPT_TAG, run_data.KIND_TAG, grid_runs.GRID_TAG}.isdisjoint(run.data.tags)
 
 
-def _chosen(runs: list[entities.Run], run_ids: Collection[str]) -> list[entities.Run]:
-    """Return the runs that are named, by the beginning of their ids, with all that belong to them."""
-    named: set[str] = set()
-    for run_id in run_ids:
-        matching = {run.info.run_id for run in runs if run.info.run_id.startswith(run_id)}
-        if len(matching) != 1:
-            problem = "several runs begin with" if matching else "no run of the experiment has the id"
-            raise TrackingError(f"{problem} {run_id}", hint="`bench runs list` shows the ids")
-        named |= matching
-    parents = {run.data.tags.get(run_data.PARENT_TAG, "") for run in runs if run.info.run_id in named}
+def _chosen(runs: list[entities.Run], run_ids: set[str]) -> list[entities.Run]:
+    """Return the runs that have these ids, with all that belong to them."""
+    parents = {run.data.tags.get(run_data.PARENT_TAG, "") for run in runs if run.info.run_id in run_ids}
     return [
-        run for run in runs if run.info.run_id in named | parents or run.data.tags.get(run_data.PARENT_TAG, "") in named
+        run
+        for run in runs
+        if run.info.run_id in run_ids | parents or run.data.tags.get(run_data.PARENT_TAG, "") in run_ids
     ]
 
 

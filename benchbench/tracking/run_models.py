@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.errors import SpecError, closest
+from benchbench.errors import SpecError
 from benchbench.records import file_names
+from benchbench.records.run_ids import only_match, short_id
 from benchbench.tracking import run_data
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.moved_folder import current_address, local_path
 from benchbench.tracking.reading import reading, search
+from benchbench.tracking.stored_records import mlflow_run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from benchbench.tracking.reading import ReadableStore
 
 _RUN_ID = re.compile("[0-9a-f]{32}")
-_FEW = 5
 
 
 @dataclass(frozen=True)
@@ -61,29 +62,12 @@ def _find_run(store: ReadableStore, name: str, experiment: str) -> Run:
                 f"no run has the id {name}", hint="see `bench runs list`, or all runs in mlflow ui"
             ) from None
     experiment_id = find_experiment(store.client, store.tracking_uri, experiment).experiment_id
-    runs = [
-        run
+    runs = {
+        mlflow_run(store, run): run
         for run in search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY)
         if run_data.ATTEMPT_TAG in run.data.tags
-    ]
-    matching = [run for run in runs if run.info.run_name == name] or [
-        run for run in runs if any(run_id.startswith(name) for run_id in _ids(run))
-    ]
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        ids = ", ".join(run.info.run_id[:12] for run in matching[-_FEW:])
-        raise SpecError(f"{name!r} matches {len(matching)} runs", hint=f"give more of the id; the latest are {ids}")
-    near = closest(name, [run.info.run_name for run in runs])
-    raise SpecError(
-        f"no run of experiment {experiment!r} is {name!r}",
-        hint=near or "see `bench runs list`, or all runs in mlflow ui",
-    )
-
-
-def _ids(run: Run) -> tuple[str, ...]:
-    """Return the id of a run, and the one that it had where it was made if it was imported."""
-    return tuple(filter(None, (run.info.run_id, run.data.tags.get(run_data.ORIGIN_TAG))))
+    }
+    return runs[only_match(name, list(runs), experiment=experiment)]
 
 
 def _fetch(store: ReadableStore, run: Run, folder: Path) -> Path:
@@ -97,7 +81,7 @@ def _fetch(store: ReadableStore, run: Run, folder: Path) -> Path:
         return _checked(Path(client.download_artifacts(run_id, file_names.MODEL_FOLDER, str(folder))), run)
     if not outputs:
         raise SpecError(
-            f"the run {run.info.run_name} ({run.info.run_id[:12]}) keeps no model",
+            f"the run {run.info.run_name} ({short_id(run.info.run_id)}) keeps no model",
             hint="bench run keeps one unless --artifacts says otherwise, and bench grid that of its best trial",
         )
     try:

@@ -101,14 +101,18 @@ def read_run(store: Store, run_id: str) -> Record | None:
 
 def record_of(store: ReadableStore, run: Run) -> Record | None:
     """Return the record of a run, or None if it kept none and its journal is not here."""
-    origin_id = run.data.tags.get(run_data.ORIGIN_TAG, "")
-    address = MlflowRun(store.tracking_uri, run.info.experiment_id, run.info.run_id, origin_id)
     text = artifact_text(store, run, file_names.RECORD)
     kept = None if text is None else _parse(text, run)
     # The file may be that of an earlier end of the trial, after which it was resumed.
     if kept is None or (kept.status, kept.ended_ms) != (run.data.tags.get(run_data.STATUS_TAG), run.info.end_time):
         kept = _from_journal(run) or _after_an_interruption(kept, run.data.tags.get(run_data.STATUS_TAG))
-    return None if kept is None else replace(kept, mlflow=address)
+    return None if kept is None else replace(kept, mlflow=mlflow_run(store, run))
+
+
+def mlflow_run(store: ReadableStore, run: Run) -> MlflowRun:
+    """Return where a run is, and what it is called."""
+    origin_id = run.data.tags.get(run_data.ORIGIN_TAG, "")
+    return MlflowRun(store.tracking_uri, run.info.experiment_id, run.info.run_id, origin_id, run.info.run_name)
 
 
 def _after_an_interruption(kept: Record | None, status: str | None) -> Record | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchbench.config.kinds import describe_changed
-from benchbench.config.spec import short_id
+from benchbench.records.run_ids import short_id
 
 if TYPE_CHECKING:
     from benchbench.protocol.jobs import Continued, TrialJob

@@ -316,7 +316,7 @@ BAD_INPUT = [
     (["bench", "--datasets", "--population"], "--datasets and --population are different comparisons", "one call"),
     (["bench", "--models", "a", "b", "--by", "model"], "--by has no effect with --models", "leave it out"),
     (["bench", "--json", "--format", "csv"], "--json and --format csv are both given", "--format json"),
-    (["bench", "--models", "aaaa", "bbbb"], "no run of this experiment is 'aaaa'", ""),
+    (["bench", "--models", "aaaa", "bbbb"], "no run of experiment 'bench' is 'aaaa'", ""),
 ]
 
 

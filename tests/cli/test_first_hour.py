@@ -143,7 +143,7 @@ def test_a_new_user_gets_from_photographs_to_a_report_by_the_commands_of_the_pag
     assert re.search(r"accuracy: train [\d.]+%  val [\d.]+%  test [\d.]+%", told["run resnet"])
     assert "all checks passed" in told["plugin check"]
 
-    predicted = json.loads(told["predict " + first.info.run_id[:8]])["images"]
+    predicted = json.loads(told["predict " + first.info.run_id[:12]])["images"]
     assert [image["image"] for image in predicted] == ["new/cat.JPG", "new/dog.JPG"]
     for image in predicted:
         assert image["prediction"] in COLORS

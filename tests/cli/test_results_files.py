@@ -73,7 +73,7 @@ def test_runs_of_a_results_file_go_by_the_ids_that_they_had_where_they_were_made
     assert compared.stdout == expected.stdout
     bench("report", exported / "results.bench", "-o", "report.html", *QUESTION)
     text = (workdir / "report.html").read_text(encoding="utf-8")
-    assert all(f">{run_id[:8]}<" in text for run_id in ids)
+    assert all(f">{run_id[:12]}<" in text for run_id in ids)
 
 
 def test_the_model_of_an_imported_run_goes_by_the_id_that_the_report_shows(

@@ -75,7 +75,7 @@ def test_a_run_is_shown_tracked_and_can_be_repeated_from_its_own_spec(bench: Ben
     assert re.search(r"epoch 2/2 +train [\d.]+ +[\d.]+% +val [\d.]+ +[\d.]+%", done.stdout)
     assert re.search(r"accuracy: train [\d.]+%  val [\d.]+%  test [\d.]+%", done.stdout)
     (run,) = bench.runs()
-    assert f"next: bench predict {run.info.run_id[:8]} IMAGES\n      bench compare" in done.stdout
+    assert f"next: bench predict {run.info.run_id[:12]} IMAGES\n      bench compare" in done.stdout
     assert f"mlflow ui  then  http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" in (
         done.stdout
     )

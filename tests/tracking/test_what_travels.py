@@ -18,7 +18,6 @@ from support.results_folders import runs
 from benchbench import SpecError, export_results, import_results
 from benchbench.config.spec import PluginSpec
 from benchbench.driver import provenance
-from benchbench.errors import TrackingError
 from benchbench.records import cleaning, results_file
 from benchbench.records.claim import Claim
 from benchbench.records.redaction import without_paths
@@ -72,9 +71,10 @@ def test_files_go_along_as_far_as_asked(here: Store, tmp_path: Path, level: str,
 
 def test_a_run_that_is_named_comes_with_its_grid(here: Store, tmp_path: Path) -> None:
     child = next(run for run in runs(here) if "mlflow.parentRunId" in run.data.tags)
-    made = export_results(tmp_path / "results.bench", runs=[child.info.run_id[:8]])
-    assert (made.num_trials, made.num_grids) == (1, 1)
-    with pytest.raises(TrackingError, match="no run of the experiment has the id feedbeef"):
+    for word in (child.info.run_id[:8], child.info.run_name):
+        made = export_results(tmp_path / "results.bench", runs=[word])
+        assert (made.num_trials, made.num_grids) == (1, 1)
+    with pytest.raises(SpecError, match="no run of experiment 'bench' is 'feedbeef'"):
         export_results(tmp_path / "none.bench", runs=["feedbeef"])
     assert not (tmp_path / "none.bench").exists()
 
