@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from benchbench.background import end_without_waiting
 from benchbench.cli import (
     compare,
     data,
@@ -95,7 +94,8 @@ def main() -> None:
         app()
     except SystemExit as end:
         end.code = _with_output(end.code)
-        _leave_threads(end)
+        if isinstance(end.code, int | None):  # not a text to be printed
+            end_without_waiting(end.code or 0)
         raise
 
 
@@ -121,18 +121,6 @@ def _with_output(code: str | int | None) -> str | int | None:
         return code
     typer.echo(f"error: standard output cannot be written: {error.strerror}", err=True)
     return code or options.EXIT_CODES["failed"]
-
-
-def _leave_threads(end: SystemExit) -> None:
-    """End at once if something still goes on in the background, such as the import of MLflow after a typo.
-
-    Python ends such threads when it shuts down, and C++ in the middle of an import takes that for a crash (SIGABRT).
-    """
-    ours = [thread for thread in threading.enumerate() if thread.daemon and thread.name.startswith("bench-")]
-    if ours and isinstance(end.code, int | None):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code or 0)
 
 
 def complain(error: BenchError) -> None:

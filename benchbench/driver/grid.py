@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-import threading
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from benchbench.background import in_background
 from benchbench.config import defaults, grid_file
 from benchbench.config.files import read_text
 from benchbench.config.grid_checks import check_grid
@@ -123,8 +123,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
 
 def _import_report() -> None:
     """Import what a report needs while the best model is exported: it takes two seconds, and nothing is timed now."""
-    module = "benchbench.driver.report"
-    threading.Thread(target=importlib.import_module, args=(module,), name="bench-report", daemon=True).start()
+    in_background(importlib.import_module, "benchbench.driver.report", name="bench-report")
 
 
 def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watcher) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
     from benchbench.driver.settings import Settings
     from benchbench.driver.watcher import Watcher
     from benchbench.executors import Executor
-
-IMPORT_SECONDS = 10.0
-"""How long the end of the program waits for a thread that still imports MLflow."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +71,3 @@ def open_executor(settings: Settings) -> Executor:
         hides_gpus=device == "cpu",
         plugin_files=settings.plugin_files,
     )
-
-
-@atexit.register
-def _wait_for_imports() -> None:
-    """Let threads of ours come to an end: Python kills them in the middle of an import, which can crash C++."""
-    for thread in threading.enumerate():
-        if thread.daemon and thread.name.startswith("bench-"):
-            thread.join(IMPORT_SECONDS)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchbench.background import in_background
 from benchbench.errors import error_text
 from benchbench.records.tracebacks import trace
 from benchbench.tracking.store import Store, is_delivered, leftovers
@@ -47,9 +48,8 @@ class TrackerThread:
         self._is_closing = False
         self._is_abandoned = False
         self._trouble = ""
-        # A daemon: a server that holds the line must not keep the program from ending.
-        self._thread = threading.Thread(target=self._run, name="bench-tracker", daemon=True)
-        self._thread.start()
+        # A server that holds the line must not keep the program from ending.
+        self._thread = in_background(self._run, name="bench-tracker")
 
     @property
     def trouble(self) -> str:
