@@ -204,13 +204,14 @@ def show_next_commands(record: Record, console: Console, *, experiment: str, kee
     from rich.text import Text
 
     from benchbench.cli.output import next_command
+    from benchbench.records.events import MODEL_NOT_SAVED
     from benchbench.records.run_ids import short_id
 
     if record.status != "finished" or record.mlflow is None:
         return
     option = f" --experiment {shlex.quote(experiment)}" if experiment != DEFAULT_EXPERIMENT else ""
     lines = [f"{next_command('compare', experiment, None)}  (after trials with other seeds or options)"]
-    if keeps_model:
+    if keeps_model and not any(note.startswith(MODEL_NOT_SAVED) for note in record.notes):
         lines.insert(0, f"bench predict {short_id(record.mlflow.run_id)} IMAGES{option}")
     console.print(Text("next: " + "\n      ".join(lines)), soft_wrap=True)
 

@@ -20,6 +20,8 @@ Rank = tuple[float, float]
 """What trials are ranked by: validation accuracy, then the lower validation loss."""
 WORST_RANK: Rank = (-1.0, float("-inf"))
 """The rank of a trial without results."""
+MODEL_NOT_SAVED = "the model was not saved"
+"""How the note begins of a trial whose model cannot be exported."""
 
 
 def now_ms() -> int:

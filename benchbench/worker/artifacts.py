@@ -26,6 +26,7 @@ from benchbench.data.preparation import Classifier
 from benchbench.errors import BenchError
 from benchbench.records import file_names
 from benchbench.records.artifact_files import kept_at
+from benchbench.records.events import MODEL_NOT_SAVED
 from benchbench.records.tracebacks import trace
 from benchbench.worker.artifact_tables import PredictedProbabilities, save_layers, save_seen, write_tables
 from benchbench.worker.model_export import save_model
@@ -51,7 +52,7 @@ def write_artifacts(job: TrialJob, ready: ReadyTrial, test_logits: Tensor, *, co
         example = images[:2].cpu() if len(images) > 1 else images.cpu().repeat(2, 1, 1, 1)
         problem = save_model(folder / file_names.MODEL_FOLDER, model, example, classifier)
         if problem:
-            notes.append(f"the model was not saved: {problem}")
+            notes.append(f"{MODEL_NOT_SAVED}: {problem}")
         else:
             predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, ready, predictions, counter)
             notes += filter(None, [note])

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+from rich.console import Console
+from support import journals
 from support.commands import Bench
 from support.paths import PLUGINS
+
+from benchbench.cli.run import show_next_commands
+from benchbench.records.events import MODEL_NOT_SAVED
+from benchbench.records.record import MlflowRun, Record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,3 +78,16 @@ def test_commands_end_by_naming_the_next_one(bench: Bench, run_id: str, command:
     done = bench(*words(command, run_id))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"next: {expected}"
+
+
+@pytest.mark.parametrize(("notes", "is_suggested"), [((), True), ((f"{MODEL_NOT_SAVED}: RuntimeError: no",), False)])
+def test_a_model_that_was_not_saved_is_not_suggested_for_predictions(
+    notes: tuple[str, ...], *, is_suggested: bool
+) -> None:
+    record = Record.of([journals.started(), journals.epoch(1), replace(journals.finished(), notes=notes)])
+    record = replace(record, mlflow=MlflowRun("sqlite:///mlflow.db", "1", "a" * 32))
+    console = Console(file=StringIO(), width=80)
+    show_next_commands(record, console, experiment="bench", keeps_model=True)
+    assert isinstance(console.file, StringIO)
+    assert ("bench predict aaaaaaaaaaaa IMAGES" in console.file.getvalue()) == is_suggested
+    assert "bench compare" in console.file.getvalue()
