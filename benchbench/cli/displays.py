@@ -180,8 +180,9 @@ class GridDisplay(Display):
             return
         for item in plan:
             action = ("stale" if item.stale else "done") if item.action == "skip" else item.action
-            reason = f"  ({item.why})" if self._gives_reasons else ""
-            self._print(Text(f"  {action:6}  {describe_spec(item.resolved.spec, self._names)}{reason}"))
+            reason = item.why if self._gives_reasons else "running elsewhere" if item.is_elsewhere else ""
+            line = f"  {action:6}  {describe_spec(item.resolved.spec, self._names)}"
+            self._print(Text(f"{line}  ({reason})" if reason else line))
 
     @contextmanager
     def training(self, jobs: Sequence[TrialJob], num_trained: Callable[[], Mapping[str, int]]) -> Iterator[None]:

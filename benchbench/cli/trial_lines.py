@@ -73,11 +73,13 @@ def plan_line(plan: Sequence[Planned], *, num_jobs: int, is_most: bool = False) 
     """
     actions = [item.action for item in plan]
     stale = sum(bool(item.stale) and item.action == "skip" for item in plan)
+    num_elsewhere = sum(item.is_elsewhere for item in plan)
     parts = [
         f"{'at most ' if is_most else ''}{len(plan)} trials: {actions.count('skip')} done",
         *([f"{stale} of them stale (--rerun-stale)"] if stale else []),
         f"{actions.count('resume')} to resume",
         f"{actions.count('run')} to run",
+        *([f"{num_elsewhere} of them running elsewhere"] if num_elsewhere else []),
     ]
     known = [item.finished.wall_seconds for item in plan if item.finished and item.finished.wall_seconds]
     left = len(plan) - actions.count("skip")

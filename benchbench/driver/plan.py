@@ -55,7 +55,7 @@ class Planned:
 
     ``stale`` names what changed since it finished, and ``changes`` the plugins that changed since it was interrupted.
     ``finished`` is the run that finished before, trained again or not. ``shorter`` is a finished trial with fewer
-    epochs, which this one goes on from if ``continues``.
+    epochs, which this one goes on from if ``continues``. ``is_elsewhere``: another call trains the trial now.
     """
 
     resolved: Resolved
@@ -66,6 +66,7 @@ class Planned:
     changes: str = ""
     finished: FinishedRun | None = None
     shorter: Shorter | None = None
+    is_elsewhere: bool = False
 
     @property
     def rank(self) -> Rank:
@@ -212,7 +213,8 @@ def _plan_one(item: Resolved, known: KnownRuns, *, rules: Rules, destination: tu
     if is_interrupted and not rules.fresh:
         return _resumed(item, journals[-1])
     why = "finished before; training again, as a new run" if run else _after(journals)
-    return Planned(item, "run", why, finished=run)
+    is_elsewhere = bool(journals) and not is_interrupted and journals[-1].record().status == "running"
+    return Planned(item, "run", why, finished=run, is_elsewhere=is_elsewhere)
 
 
 def _after(journals: Sequence[Journal]) -> str:

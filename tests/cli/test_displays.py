@@ -12,7 +12,8 @@ from support import journals
 
 from benchbench.cli.displays import GridDisplay, RunDisplay
 from benchbench.cli.trial_lines import epoch_line
-from benchbench.protocol.jobs import TrialJob
+from benchbench.driver.plan import Planned
+from benchbench.protocol.jobs import Resolved, TrialJob
 from benchbench.records.record import Record
 from benchbench.records.tracebacks import DEBUG
 
@@ -93,6 +94,20 @@ def test_a_grid_shows_a_line_for_each_trial_and_the_batches_of_those_that_run() 
     text = shown(console)
     assert "batch 2/3" in text
     assert "[1/1] seed=7: val 80.0%  test 75.0%" in text
+
+
+def test_a_plan_tells_which_trials_another_call_trains_now() -> None:
+    console = Console(file=StringIO(), width=80)
+    plan = [
+        Planned(Resolved(replace(journals.SPEC, seed=seed), "digest", {}), "run", "new", is_elsewhere=seed == 1)
+        for seed in (0, 1)
+    ]
+    GridDisplay(console, lists_trials=True).planned(plan, num_jobs=1)
+    assert shown(console).splitlines() == [
+        "2 trials: 0 done, 0 to resume, 2 to run, 1 of them running elsewhere",
+        "  run     seed=0",
+        "  run     seed=1  (running elsewhere)",
+    ]
 
 
 def test_decoding_has_a_bar_of_images_until_the_trial_goes_on() -> None:
