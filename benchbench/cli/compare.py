@@ -126,8 +126,13 @@ def _without_a_row(group: ComparedGroup) -> Iterator[str]:
     if group.comparison is None:
         yield f"{group.heading}: nothing is compared: {group.obstacle}"
     else:
-        heading = f"{group.heading}: " if group.heading else ""
-        yield from (f"warning: {heading}{warning}" for warning in group.comparison.warnings)
+        yield from _warning_lines(group.comparison, group.heading)
+
+
+def _warning_lines(comparison: Comparison, heading: str = "") -> Iterator[str]:
+    """Yield the warnings beside a comparison, which name its heading if it is not printed above them."""
+    for warning in comparison.warnings:
+        yield ": ".join(filter(None, ("warning", heading, warning)))
 
 
 def _show(group: ComparedGroup, comparison: Comparison, form: str) -> None:
@@ -136,8 +141,7 @@ def _show(group: ComparedGroup, comparison: Comparison, form: str) -> None:
     from benchbench.compare.comparison_tables import group_tables
 
     print_answer(comparison, form)
-    warnings = (f"warning: {warning}" for warning in comparison.warnings)
-    print_tables(group_tables(group), (*warnings, *comparison.facts), form)
+    print_tables(group_tables(group), (*_warning_lines(comparison), *comparison.facts), form)
 
 
 def _plain(group: ComparedGroup) -> dict[str, Any]:
@@ -170,9 +174,7 @@ def show_datasets(compared: DatasetComparison, form: str) -> None:
     from benchbench.compare.across_datasets_tables import dataset_tables
     from benchbench.compare.comparison_tables import flat_rows
 
-    warnings = [
-        f"warning: {name}: {warning}" for name, each in compared.comparisons.items() for warning in each.warnings
-    ]
+    warnings = [line for name, each in compared.comparisons.items() for line in _warning_lines(each, name)]
     if form == "json":
         print_json({"format": FORMAT} | asdict(compared))
     elif form == "csv":
