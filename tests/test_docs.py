@@ -24,10 +24,12 @@ from support.paths import REPOSITORY
 
 from benchbench import errors, testing
 from benchbench.config import grid_file
+from benchbench.driver import end_of_call
 from benchbench.plugin import hooks
 from benchbench.plugin.registry import Registry
 from benchbench.records import events, machine, record
 from benchbench.testing.model import IMAGES
+from benchbench.tracking import client, server_probe, tracker_thread
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -336,3 +338,12 @@ def test_the_exit_codes_on_the_page_of_commands_are_those_of_the_errors() -> Non
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", TEXTS["docs/cli.md"], re.MULTILINE)}
     assert codes == {0, 1, 2, 130}
     assert {errors.BenchError.exit_code, errors.TrialError.exit_code} == {1, 2}
+
+
+def test_the_page_of_the_architecture_says_how_long_a_server_is_waited_for() -> None:
+    page = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
+    section = page.partition("## Waiting for a server")[2].partition("\n## ")[0]
+    told = {name: float(value) for name, value in re.findall(r"`([A-Z_]+)` = (\d+)", section)}
+    modules = (server_probe, client, tracker_thread, end_of_call)
+    assert len(told) == 6
+    assert told == {name: getattr(module, name) for module in modules for name in told if hasattr(module, name)}
