@@ -59,7 +59,9 @@ def draw_seen(path: Path, *, augmentation: str, split_names: Sequence[str] = SPL
         seen = SeenImages.load(path, split_names)
         return SeenSheets(
             {
-                split_name: draw_sheet({headings[split_name]: split}, seen.class_names, image_size=split.images.shape[2])
+                split_name: draw_sheet(
+                    {headings[split_name]: split}, seen.class_names, image_size=split.images.shape[2]
+                )
                 for split_name, split in seen.splits.items()
             },
             names_of_numbered(seen.splits.values(), seen.class_names),
