@@ -31,7 +31,7 @@ SMALLER = {
     "epochs = 10": "epochs = 1",
     "seeds = [0, 1, 2, 3, 4]": "seeds = [0, 1, 2]",
 }
-RUN_ID = "2c1307a1"
+RUN_ID = "2c1307a1f0b9"
 COLORS = {"cat": (200, 90, 60), "dog": (60, 170, 90), "yak": (70, 80, 210)}
 PER_CLASS = 60
 SPLITS = {"train": 144, "val": 18, "test": 18}
