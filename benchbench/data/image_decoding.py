@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
@@ -27,13 +27,14 @@ NO_IMAGES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WM
 _NEW_SUBFILE_TYPE, _REDUCED = 254, 1
 """The tag of a TIFF file that says what an image is, and its bit for a reduced version of another (TIFF 6.0, p. 36)."""
 
+_BITS_PER_SAMPLE = 258
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+"""The tag of a TIFF file that says what its numbers mean; Pillow inverts those of up to 8 bits itself (p. 37)."""
+
 _CANON = b"CR\x02\x00"
 """What follows the header of Canon's raw files, with their version: their first image is a preview."""
 
 BYTE_MAX = 255
-_SIXTEEN_BITS = 257
-"""65,535 / 255: what scales 16 bits to 8."""
-
 _MAX_16 = 65_535
 _OVERSHOT = (-0.1, 1.1)
 """Between which numbers on a scale of 0 to 1 may lie: resizing overshoots it."""
@@ -78,7 +79,7 @@ def opened(content: bytes) -> Image.Image:
 
 def _is_preview(image: TiffImagePlugin.TiffImageFile, content: bytes) -> bool:
     """Tell whether the first image of a TIFF file is a small one of another image in it, as in a camera's raw file."""
-    kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
+    kind = _tag(image, _NEW_SUBFILE_TYPE)
     return content[8:12] == _CANON or (isinstance(kind, int) and bool(kind & _REDUCED))
 
 
@@ -99,25 +100,48 @@ def turn(image: Image.Image) -> None:
 
 
 def to_rgb(image: Image.Image, background: Color) -> Image.Image:
-    """Return the image in RGB: 16 bits scaled to 8, and transparent pixels over the background."""
+    """Return the image in RGB: more bits scaled to 8, and transparent pixels over the background."""
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        # Arrays of 32-bit numbers that someone saved as TIFF may hold 8 bits; on a scale of 16 they would be black.
-        is_byte = image.mode == "I" and image.format == "TIFF" and values.size and values.max() <= BYTE_MAX
-        if values.size and values.max() > _MAX_16:
-            raise DataError("its numbers have more than 16 bits")
-        transparent = image.info.get("transparency")
-        image = Image.fromarray(np.clip(values // (1 if is_byte else _SIXTEEN_BITS), 0, BYTE_MAX).astype(np.uint8))
-        if isinstance(transparent, int):
-            image.putalpha(Image.fromarray(np.where(values == transparent, 0, BYTE_MAX).astype(np.uint8)))
+        image = _grey_of_integers(image)
     elif image.mode == "F":
         numbers = np.asarray(image)
-        image = Image.fromarray(np.clip(numbers * _scale_of_floats(numbers), 0, BYTE_MAX).astype(np.uint8))
+        image = _grey(image, numbers * _scale_of_floats(numbers))
     if image.has_transparency_data:
         over = image.convert("RGBA")
         below = Image.new("RGBA", over.size, (*background, 255))
         image = Image.alpha_composite(below, over)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _grey_of_integers(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    # Pillow reads unsigned numbers of 32 bits as signed ones, so that large ones are negative here.
+    if values.size and (values.min() < 0 or values.max() > _MAX_16):
+        raise DataError(f"its numbers are not between 0 and {_MAX_16:,}")
+    grey = _grey(image, values >> _bits_above_8(image, values))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, BYTE_MAX).astype(np.uint8)))
+    return grey
+
+
+def _bits_above_8(image: Image.Image, values: NDArray[np.int64]) -> int:
+    # Arrays of 32-bit numbers that someone saved as TIFF may hold 8 bits; on a scale of 16 they would be black.
+    if image.mode == "I" and image.format == "TIFF" and values.size and values.max() <= BYTE_MAX:
+        return 0
+    return 4 if _tag(image, _BITS_PER_SAMPLE) == (12,) else 8
+
+
+def _grey(image: Image.Image, pixels: NDArray[Any]) -> Image.Image:
+    """Return pixels of 0 to 255 as an image in grey; those of a TIFF file in which 0 is white are inverted."""
+    bytes_of_pixels = np.clip(pixels, 0, BYTE_MAX).astype(np.uint8)
+    is_inverted = _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
+    return Image.fromarray(BYTE_MAX - bytes_of_pixels if is_inverted else bytes_of_pixels)
+
+
+def _tag(image: Image.Image, number: int) -> object:
+    """Return what a TIFF file has for a tag; None without it, and for other files."""
+    return image.tag_v2.get(number) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
 
 
 def _scale_of_floats(values: NDArray[np.float32]) -> int:

@@ -303,7 +303,7 @@ def test_a_transparent_grey_of_16_bits_shows_the_background(tmp_path: Path) -> N
     values = np.array([[1000, 1001], [40000, 1000]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "x.png", transparency=1000)
     pixels = pixels_of(tmp_path / "x.png", background=BLUE, image_size=2)
-    assert pixels.permute(1, 2, 0).tolist() == [[list(BLUE), [3, 3, 3]], [[155, 155, 155], list(BLUE)]]
+    assert pixels.permute(1, 2, 0).tolist() == [[list(BLUE), [3, 3, 3]], [[156, 156, 156], list(BLUE)]]
 
 
 def test_the_orientation_in_the_exif_data_is_applied(tmp_path: Path) -> None:
