@@ -95,7 +95,7 @@ def _scale_transparent_color(image: ImageFile.ImageFile) -> None:
 
 def turn(image: Image.Image) -> None:
     """Turn an image upright in place, as its EXIF data say; unreadable EXIF data are ignored."""
-    with suppress(SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error):
+    with suppress(SyntaxError, ValueError, TypeError, KeyError, AttributeError, EOFError, struct.error):
         ImageOps.exif_transpose(image, in_place=True)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchbench.data.image_decoding import decode
 from benchbench.errors import DataError
@@ -70,3 +72,12 @@ def test_zero_is_white_if_the_file_says_so(values: NDArray[Any], expected: list[
 def test_numbers_that_would_be_cut_off_are_refused(values: NDArray[Any]) -> None:
     with pytest.raises(DataError, match="its numbers are not between 0 and 65,535"):
         row_of(tiff_of(values))
+
+
+def test_an_image_is_turned_though_its_exif_data_have_a_number_for_a_text() -> None:
+    make, orientation = struct.pack("<HHII", 271, 5, 1, 38), struct.pack("<HHIHH", 274, 3, 1, 6, 0)
+    tags = struct.pack("<2sHIH", b"II", 42, 8, 2) + make + orientation + bytes(4)
+    Image.new("L", (16, 8), 200).save(file := io.BytesIO(), "jpeg", exif=b"Exif\0\0" + tags + struct.pack("<II", 1, 3))
+    pixels = decode(file.getvalue(), side=16, fit="pad", background=(9, 9, 9))[0]
+    assert pixels[:, 8].tolist() == [200] * 16
+    assert pixels[8, 0] == 9
