@@ -66,6 +66,17 @@ def test_an_image_gets_the_same_probabilities_whatever_is_beside_it(saved: Path,
     np.testing.assert_array_equal(predictor.probabilities(images[order]), together[order])
 
 
+def test_a_small_last_layer_gives_an_image_the_same_probabilities_at_each_position() -> None:
+    torch.manual_seed(0)
+    last = nn.Linear(64, len(CLASSES))
+    predictor = Predictor(lambda batch: last(batch.flatten(1)[:, :64]), classifier(CLASSES, side=SIDE))
+    images = np.random.default_rng(0).integers(0, 256, (2 * BATCH_SIZE, 3, SIDE, SIDE), dtype=np.uint8)
+    together = predictor.probabilities(images)
+    for shift in range(1, BATCH_SIZE):
+        moved = predictor.probabilities(np.roll(images, shift, axis=0))
+        np.testing.assert_array_equal(np.roll(moved, -shift, axis=0), together)
+
+
 def test_files_arrays_and_frames_say_the_same(saved: Path, images: NDArray[np.uint8], files: list[str]) -> None:
     model = mlflow.pyfunc.load_model(str(saved))
     told = model.predict(images)
