@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from posixpath import normpath
+from os.path import realpath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,7 +126,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     except csv.Error as error:
         problem = f"line {lines.line_num} or an earlier one has unbalanced quotation marks: {error}"
         raise bb.DataError(f"{path}: {problem}", hint=HINT) from error
-    problems += _problems(rows)
+    problems += _problems(path.parent, rows)
     if problems or not rows:
         raise bb.DataError(f"{path}: {listed(problems, MAX_NAMED) or 'it lists no images'}", hint=HINT)
     return list(rows.values())
@@ -150,15 +150,17 @@ def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
     return {column: name for column, name in columns.items() if name is not None}
 
 
-def _problems(rows: Mapping[int, Mapping[str, str]]) -> Iterator[str]:
+def _problems(folder: Path, rows: Mapping[int, Mapping[str, str]]) -> Iterator[str]:
     """Yield what is wrong with the rows, which are by the numbers of their lines."""
-    counts = Counter(normpath(row[PATH]) for row in rows.values())
+    # The same file may be listed by an absolute path, through .. and as a link: it must not be in two splits.
+    file_of = {number: realpath(folder / row[PATH]) for number, row in rows.items()}
+    counts = Counter(file_of.values())
     for number, row in rows.items():
         if not row[PATH] or not row[CLASS]:
             yield f"line {number} has no {PATH if not row[PATH] else CLASS}"
         elif row[SPLIT].lower() not in SPLIT_OF_NAME:
             yield f"line {number} has the split {row[SPLIT]!r}, which is none of train, val and test"
-        elif counts[normpath(row[PATH])] > 1:
+        elif counts[file_of[number]] > 1:
             yield f"line {number} lists {row[PATH]}, as another line does"
 
 

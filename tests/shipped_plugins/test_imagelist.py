@@ -135,6 +135,16 @@ def test_lines_that_cannot_be_meant_are_named(tmp_path: Path, lines: list[str], 
     assert message in refusal(table).message
 
 
+@pytest.mark.parametrize("path", ["{root}/train/cat0.png", "../{root.name}/train/cat0.png", "link.png"])
+def test_a_file_under_another_path_or_a_link_is_the_same_image(tmp_path: Path, path: str) -> None:
+    table = write(tmp_path, split_lines())
+    (tmp_path / "link.png").symlink_to(tmp_path / "train" / "cat0.png")
+    path = path.format(root=tmp_path)
+    with table.open("a", encoding="utf-8") as file:
+        file.write(f"{path},cat,test\n")
+    assert f"line 2 lists train/cat0.png, as another line does, line 20 lists {path}, as" in refusal(tmp_path).message
+
+
 def test_rows_of_a_spreadsheet_may_be_empty_and_so_may_a_split(tmp_path: Path) -> None:
     table = write(tmp_path, split_lines())
     lines = table.read_text(encoding="utf-8").replace(",train", ",").splitlines()
