@@ -121,7 +121,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
                 rows[lines.line_num] = {
                     PATH: row[PATH].replace("\\", "/"),
                     CLASS: class_name_of(row[CLASS]),
-                    SPLIT: row.get(SPLIT) or "train",
+                    SPLIT: row.get(SPLIT, ""),
                 }
     except csv.Error as error:
         problem = f"line {lines.line_num} or an earlier one has unbalanced quotation marks: {error}"
@@ -129,7 +129,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     problems += _problems(path.parent, rows)
     if problems or not rows:
         raise bb.DataError(f"{path}: {listed(problems, MAX_NAMED) or 'it lists no images'}", hint=HINT)
-    return list(rows.values())
+    return [row | {SPLIT: row[SPLIT] or "train"} for row in rows.values()]
 
 
 def _more(line: Mapping[str | None, Any]) -> Sequence[str]:
@@ -155,10 +155,13 @@ def _problems(folder: Path, rows: Mapping[int, Mapping[str, str]]) -> Iterator[s
     # The same file may be listed by an absolute path, through .. and as a link: it must not be in two splits.
     file_of = {number: realpath(folder / row[PATH]) for number, row in rows.items()}
     counts = Counter(file_of.values())
+    are_split = any(row[SPLIT] for row in rows.values())
     for number, row in rows.items():
         if not row[PATH] or not row[CLASS]:
             yield f"line {number} has no {PATH if not row[PATH] else CLASS}"
-        elif row[SPLIT].lower() not in SPLIT_OF_NAME:
+        elif are_split and not row[SPLIT]:
+            yield f"line {number} has no split, while other lines have one"
+        elif row[SPLIT] and row[SPLIT].lower() not in SPLIT_OF_NAME:
             yield f"line {number} has the split {row[SPLIT]!r}, which is none of train, val and test"
         elif counts[file_of[number]] > 1:
             yield f"line {number} lists {row[PATH]}, as another line does"

@@ -76,6 +76,11 @@ def test_classes_of_one_or_two_images_stay_in_training_and_are_named(tmp_path: P
     assert numbers == [[16, 1, 1], [2, 0, 0], [2, 1, 0]]
 
 
+def test_a_column_of_splits_may_be_empty(tmp_path: Path) -> None:
+    lines = [f"{row}.png,{'cat' if row % 2 else 'dog'}," for row in range(20)]
+    assert [len(split) for _, split in decoded(dataset(), write(tmp_path, lines)).items()] == [16, 2, 2]
+
+
 def test_a_split_that_no_line_names_is_taken_from_training(tmp_path: Path) -> None:
     lines = [f"{row}.png,{'cat' if row % 2 else 'dog'},{'Validation' if row < 4 else 'train'}" for row in range(24)]
     splits = decoded(dataset(), write(tmp_path, lines))
@@ -119,6 +124,7 @@ def test_a_folder_with_one_list_stands_for_it(tmp_path: Path) -> None:
         (["a.png,cat,train", "./a.png,cat,test"], "line 3 lists ./a.png, as another line does"),
         (["a.png,cat,train", ",dog,train"], "line 3 has no path"),
         (["a.png,,train"], "line 2 has no class"),
+        (["a.png,cat,train", "b.png,cat,"], "line 3 has no split, while other lines have one"),
         (["a.png,cat,holdout"], "line 2 has the split 'holdout', which is none of train, val and test"),
         (["a.png,cat,train", "b.png,cat,val"], "has one class only: cat"),
         (["a.png,cat,train", "b.png,cat,val", "c.png,dog,test"], "there are no training images of dog"),
@@ -145,9 +151,9 @@ def test_a_file_under_another_path_or_a_link_is_the_same_image(tmp_path: Path, p
     assert f"line 2 lists train/cat0.png, as another line does, line 20 lists {path}, as" in refusal(tmp_path).message
 
 
-def test_rows_of_a_spreadsheet_may_be_empty_and_so_may_a_split(tmp_path: Path) -> None:
+def test_rows_of_a_spreadsheet_may_be_empty(tmp_path: Path) -> None:
     table = write(tmp_path, split_lines())
-    lines = table.read_text(encoding="utf-8").replace(",train", ",").splitlines()
+    lines = table.read_text(encoding="utf-8").splitlines()
     table.write_text("\n".join([*lines[:3], ",,", "", *lines[3:], ",,", ",,"]), encoding="utf-8")
     assert [len(split) for _, split in decoded(dataset(), table).items()] == [8, 4, 6]
     table.write_text("path,class,split\n\na.png,cat,train\n,,\n,dog,train\n", encoding="utf-8")
