@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from os.path import realpath
 from typing import TYPE_CHECKING, Any
@@ -106,10 +107,7 @@ def find_table(root: Path) -> Path:
 def read_table(path: Path) -> list[dict[str, str]]:
     """Return path, class and split of each line, or raise :class:`~benchbench.errors.DataError` naming bad lines."""
     text = decode_text(path.read_bytes(), name=str(path))
-    first_line = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first_line.count)
-    # Not the text's own lines, which end at separators that may be in the name of a class.
-    lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = _lines_of(text)
     rows, problems = {}, []
     try:
         columns = _columns(path, lines.fieldnames or ())
@@ -132,6 +130,19 @@ def read_table(path: Path) -> list[dict[str, str]]:
     return [row | {SPLIT: row[SPLIT] or "train"} for row in rows.values()]
 
 
+def _lines_of(text: str) -> csv.DictReader[str]:
+    """Return the lines after the names of the columns; a first line ``sep=;``, as Excel has it, says the separator."""
+    declared = re.match(r"sep=([,;\t])[\r\n]", text)
+    first_line = text.partition("\n")[0]
+    delimiter = declared[1] if declared else max(",;\t", key=first_line.count)
+    # Not the text's own lines, which end at separators that may be in the name of a class.
+    file = io.StringIO(text, newline="")
+    lines = csv.DictReader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
+    if declared:
+        next(lines.reader)
+    return lines
+
+
 def _more(line: Mapping[str | None, Any]) -> Sequence[str]:
     """Return the fields of a line for which the first line has no name; a spreadsheet leaves empty ones."""
     return line.get(None) or ()
@@ -140,6 +151,10 @@ def _more(line: Mapping[str | None, Any]) -> Sequence[str]:
 def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
     """Return the name of each column in the file."""
     spelled = {name.strip().lower(): name for name in names if name}
+    counts = Counter(name.strip().lower() for name in names if name)
+    twice = [name for candidates in COLUMNS.values() for name in candidates if counts[name] > 1]
+    if twice:
+        raise bb.DataError(f"{path} has two columns called {' and '.join(twice)}", hint="rename one of them")
     columns = {
         column: next((spelled[name] for name in candidates if name in spelled), None)
         for column, candidates in COLUMNS.items()

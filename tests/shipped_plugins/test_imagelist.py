@@ -160,6 +160,27 @@ def test_rows_of_a_spreadsheet_may_be_empty(tmp_path: Path) -> None:
     assert "line 5 has no path" in refusal(table).message
 
 
+def test_blanks_after_separators_are_no_part_of_a_name(tmp_path: Path) -> None:
+    table = write(tmp_path, split_lines())
+    lines = [line.replace(",", ", ").replace(" cat", ' "cat, tabby"') for line in split_lines()]
+    table.write_text("\n".join(["path, class, split", *lines]), encoding="utf-8")
+    assert decoded(dataset(), table).class_names == ("cat, tabby", "dog")
+
+
+def test_the_first_line_may_tell_the_separator(tmp_path: Path) -> None:
+    table = write(tmp_path, split_lines())
+    text = table.read_text(encoding="utf-8").replace(",", ";").replace("dog;", "d,o,g,;")
+    table.write_bytes(b"sep=;\r\n" + text.replace("\n", "\r\n").encode())
+    assert decoded(dataset(), table).class_names == ("cat", "d,o,g,")
+    table.write_text("sep=;\npath;class\na.png;\n", encoding="utf-8")
+    assert "line 3 has no class" in refusal(table).message
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,class,Class\na.png,cat,0\nb.png,dog,1\n", encoding="utf-8")
+    assert "has two columns called class" in refusal(tmp_path).message
+
+
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     table = tmp_path / "list.csv"
     table.write_text("path,color\na.png,red\n", encoding="utf-8")
