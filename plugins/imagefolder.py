@@ -50,8 +50,11 @@ class ImageFolder(ImageFiles, name="imagefolder"):
 
     def sources(self, root: Path) -> tuple[Path, ...]:
         """Return the archive, or the folders that may have images in them: other files beside them may change."""
-        folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-        return tuple(path for path in folders if _is_shown(path.name)) or (root,)
+        if not root.is_dir():
+            return (root,)
+        with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
+            names = sorted(files.folders_in(""))
+        return tuple(root / name for name in names if _is_shown(name)) or (root,)
 
     def load(self, root: Path) -> bb.Splits:
         """Return the images at ``root``, a folder or a zip archive, in the order of their classes and names."""

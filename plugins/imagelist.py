@@ -13,7 +13,7 @@ import numpy as np
 
 import benchbench as bb
 from benchbench.config.files import decode_text
-from benchbench.data.archive import reader
+from benchbench.data.archive import open_files, reader
 from benchbench.data.image_files import (
     MAX_FILE_BYTES,
     SPLIT_OF_NAME,
@@ -97,16 +97,19 @@ def find_table(root: Path) -> Path:
     """Return the CSV file that ``root`` stands for."""
     if root.is_file():
         return root
-    tables = sorted(root.glob("*.csv")) if root.is_dir() else []
-    if len(tables) == 1:
-        return tables[0]
-    problem = f"it has {len(tables)} CSV files" if root.is_dir() else "it does not exist"
-    raise bb.DataError(f"no list of images at {root}: {problem}", hint=HINT)
+    if not root.is_dir():
+        raise bb.DataError(f"no list of images at {root}: it does not exist", hint=HINT)
+    with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
+        tables = [root / name for name in files.files_in("") if name.endswith(".csv")]
+    if len(tables) != 1:
+        raise bb.DataError(f"no list of images at {root}: it has {len(tables)} CSV files", hint=HINT)
+    return tables[0]
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
     """Return path, class and split of each line, or raise :class:`~benchbench.errors.DataError` naming bad lines."""
-    text = decode_text(path.read_bytes(), name=str(path))
+    content = reader(path.parent, max_file_bytes=MAX_FILE_BYTES)(path.name)
+    text = decode_text(content, name=str(path))
     lines = _lines_of(text)
     rows, problems = {}, []
     try:

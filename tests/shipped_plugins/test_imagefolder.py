@@ -17,6 +17,7 @@ import torch
 from benchbench_plugins.imagefolder import ImageFolder
 from PIL import Image
 from support.digests import decoded, digest
+from support.permissions import forbid
 
 from benchbench.data import cache as data_cache
 from benchbench.data.image_decoding import decode
@@ -531,6 +532,13 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     error = refusal(tmp_path / "nowhere")
     assert "nowhere: it does not exist" in error.message
     assert "one folder per class" in error.hint
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a": 5, "b": 5})
+    forbid(monkeypatch, tmp_path)
+    with pytest.raises(DataError, match=f"cannot read {tmp_path}: Permission denied"):
+        data_cache.load(dataset(), tmp_path)
 
 
 def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:

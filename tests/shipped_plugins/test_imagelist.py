@@ -9,6 +9,7 @@ import pytest
 from benchbench_plugins.imagelist import ImageList
 from PIL import Image
 from support.digests import decoded
+from support.permissions import forbid
 
 from benchbench.data import cache as data_cache
 from benchbench.errors import BenchError
@@ -114,6 +115,14 @@ def test_a_folder_with_one_list_stands_for_it(tmp_path: Path) -> None:
     assert len(decoded(dataset(), tmp_path).train) == 8
     (tmp_path / "another.csv").write_text("")
     assert "it has 2 CSV files" in refusal(tmp_path).message
+
+
+@pytest.mark.parametrize("name", ["", "list.csv"])
+def test_what_may_not_be_read_is_named(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, split_lines())
+    forbid(monkeypatch, tmp_path / name)
+    with pytest.raises(BenchError, match=f"cannot read {tmp_path / name}: Permission denied"):
+        data_cache.load(dataset(), tmp_path)
 
 
 @pytest.mark.parametrize(
