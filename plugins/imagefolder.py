@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import benchbench as bb
-from benchbench.data.archive import TAR_SUFFIXES, Files, find_prefix, is_of_system, open_files, reader
+from benchbench.data.archive import TAR_SUFFIXES, Files, find_prefix, open_files, reader
 from benchbench.data.image_files import (
     MAX_FILE_BYTES,
     MAX_NAMED,
@@ -17,6 +17,7 @@ from benchbench.data.image_files import (
     check_every_split_has_images,
     class_name_of,
     image_suffixes,
+    is_shown,
     suffix_of,
     taken_from_training,
     too_few_to_split,
@@ -27,9 +28,6 @@ from benchbench.errors import listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
-
-NO_CLASSES = frozenset({"mlruns", "mlartifacts"})
-"""Folders of MLflow's, which have figures in them."""
 
 SPLIT_OF_WORD = SPLIT_OF_NAME | {"dev": "val"}
 """Words in the name of a folder that suggest a split."""
@@ -54,7 +52,7 @@ class ImageFolder(ImageFiles, name="imagefolder"):
             return (root,)
         with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
             names = sorted(files.folders_in(""))
-        return tuple(root / name for name in names if _is_shown(name)) or (root,)
+        return tuple(root / name for name in names if is_shown(name)) or (root,)
 
     def load(self, root: Path) -> bb.Splits:
         """Return the images at ``root``, a folder or a zip archive, in the order of their classes and names."""
@@ -206,7 +204,7 @@ def _class_folders(files: Files, prefix: str) -> dict[str, str]:
     folders: dict[str, str] = {}
     for name in sorted(files.folders_in(prefix.rstrip("/"))):
         path = f"{prefix}{name}"
-        if _is_shown(name) and any(_image_files(files, path)):
+        if is_shown(name) and any(_image_files(files, path)):
             class_name = class_name_of(name)
             if class_name in folders:
                 raise bb.DataError(f"{files.path}: two folders are called {class_name!r}", hint="rename one of them")
@@ -277,17 +275,13 @@ def _image_files(files: Files, folder: str, *, depth: int = MAX_DEPTH) -> Iterat
     """Yield the paths of the images in a folder and below it, in the order of their names."""
     subfolders = files.folders_in(folder)
     for name in sorted(files.files_in(folder)):
-        if not _is_shown(name):
+        if not is_shown(name):
             continue
         if name not in subfolders:
             if suffix_of(name) in image_suffixes():
                 yield f"{folder}/{name}"
         elif depth:
             yield from _image_files(files, f"{folder}/{name}", depth=depth - 1)
-
-
-def _is_shown(name: str) -> bool:
-    return not is_of_system(name) and name not in NO_CLASSES
 
 
 @bb.hookimpl

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field, model_validator
 
+from benchbench.data.archive import is_of_system
 from benchbench.data.image_decoding import NO_IMAGES, decode
 from benchbench.errors import DataError, listed
 from benchbench.plugin.base import param
@@ -34,6 +35,9 @@ NAMES_OF_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "vali
 """The splits, and what people call them."""
 
 SPLIT_OF_NAME = {name: split_name for split_name, names in NAMES_OF_SPLITS.items() for name in names}
+
+_OF_MLFLOW = frozenset({"mlruns", "mlartifacts"})
+"""Folders of MLflow's, which have figures in them."""
 
 MAX_FILE_BYTES = 1 << 30
 MAX_NAMED = 5
@@ -124,6 +128,11 @@ def check_every_split_has_images(source: Path, sizes: Mapping[str, int]) -> None
             f"{source}: too few images to have some for {' and '.join(empty)}",
             hint="a class needs three images or more to be in every split",
         )
+
+
+def is_shown(name: str) -> bool:
+    """Tell whether a file or a folder may be someone's images: it is not hidden, and neither a system's nor MLflow's."""
+    return not is_of_system(name) and name not in _OF_MLFLOW
 
 
 def suffix_of(name: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.config.defaults import default_experiment
-from benchbench.data.archive import is_of_system
-from benchbench.data.image_files import image_suffixes, suffix_of
+from benchbench.data.file_states import leads_back
+from benchbench.data.image_files import image_suffixes, is_shown, suffix_of
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import DataError
 from benchbench.processes import ask, exit_reason
@@ -61,7 +62,7 @@ def find_files(paths: str | Path | Iterable[str | Path]) -> Iterator[str]:
     """Yield files as they are named, and for a folder the images in it and below it, in the order of their names.
 
     Raises :class:`~benchbench.errors.DataError` for a path that is not there or cannot be looked at, for a folder
-    without images, and for a name that is not UTF-8.
+    without images or with one in it that cannot be read, and for a name that is not UTF-8.
     """
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         try:
@@ -73,7 +74,10 @@ def find_files(paths: str | Path | Iterable[str | Path]) -> Iterator[str]:
                 raise DataError(f"there is no image {path}", hint="give image files, or folders of them")
             yield _readable(path)
             continue
-        inside = sorted(file for file in path.rglob("*") if _is_image(file.relative_to(path)) and file.is_file())
+        try:
+            inside = sorted(_images_below(path))
+        except OSError as error:
+            raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
         if not inside:
             raise DataError(f"the folder {path} has no images in it")
         yield from map(_readable, inside)
@@ -87,8 +91,20 @@ def _readable(path: Path) -> str:
     return str(path)
 
 
-def _is_image(path: Path) -> bool:
-    return not any(map(is_of_system, path.parts)) and suffix_of(path.name) in image_suffixes()
+def _images_below(folder: Path) -> Iterator[Path]:
+    """Yield the images in a folder and below it, also through links, and links that lead nowhere: reading them fails.
+
+    Raises :class:`OSError` for a folder that cannot be read.
+    """
+    for parent, subfolders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        inside = Path(parent)
+        subfolders[:] = [name for name in subfolders if is_shown(name) and not leads_back(inside / name)]
+        images = (inside / name for name in names if is_shown(name) and suffix_of(name) in image_suffixes())
+        yield from (image for image in images if image.is_file() or image.is_symlink())
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _ask(request: PredictRequest) -> PredictResponse:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.permissions import forbid
 
 from benchbench.driver.predict import find_files
 from benchbench.errors import DataError
@@ -36,10 +37,31 @@ def test_one_path_is_as_good_as_a_list_of_one(tmp_path: Path) -> None:
 
 
 def test_what_systems_and_network_drives_leave_in_a_folder_is_no_image(tmp_path: Path) -> None:
-    for name in ("a.png", "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg", "#recycle/b.png", ".hidden/c.png", "__MACOSX/a.png"):
+    left = ("@eaDir/a.png/THUMB_M.jpg", "#recycle/b.png", ".hidden/c.png", "__MACOSX/a.png", "mlruns/0/figure.png")
+    for name in ("a.png", *left):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert list(find_files(tmp_path)) == [str(tmp_path / "a.png")]
+
+
+def test_images_behind_links_are_predicted_and_links_that_lead_nowhere_are_told_of(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "new", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "1.png").touch()
+    (elsewhere / "back").symlink_to(elsewhere)
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "gone.png").symlink_to(tmp_path / "gone.png")
+    assert list(find_files(folder)) == [str(folder / "gone.png"), str(folder / "linked" / "1.png")]
+
+
+def test_a_folder_inside_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    forbid(monkeypatch, tmp_path / "b")
+    with pytest.raises(DataError, match=f"cannot read {tmp_path / 'b'}: Permission denied"):
+        list(find_files(tmp_path))
 
 
 def test_a_probability_that_is_no_number_reaches_the_driver() -> None:
