@@ -229,6 +229,7 @@ def _findings(name: str, loaded: LoadedDataset, *, checksum: str) -> dict[str, A
         "source": facts.source,
         "checksum": checksum,
         "digest": facts.digest,
+        "note": facts.note,
         "image_shape": facts.image_shape,
         "splits": {
             split_name: {
@@ -246,6 +247,8 @@ def _print_findings(name: str, loaded: LoadedDataset, *, checksum: str) -> None:
     typer.echo(f"{name}: {facts.source}")
     typer.echo(f"checksum: {checksum}")
     typer.echo(f"digest of the images and labels: {facts.digest}")
+    if facts.note:
+        typer.echo(f"note: {plain(facts.note)}")
     counts = _count_classes(loaded)
     rows = [
         (class_name, *(str(counts[split_name][class_name]) for split_name in counts))

@@ -15,6 +15,7 @@
     split_arrays.py        a checked split as arrays, and the names of the splits
     split_checks.py        checks what a dataset plugin returns
     split_digests.py       digests that identify images and labels
+    shared_images.py       counts images that are in two splits
     file_states.py         tells whether files have changed, without reading them
     cache.py               images decoded once and mapped into memory
     kept_images.py         the images that a run keeps to be drawn: samples.npz and seen.npz

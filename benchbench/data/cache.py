@@ -34,6 +34,7 @@ from benchbench.data import archive, fit, image_decoding, image_files, splitting
 from benchbench.data.file_states import files_below, state_of
 from benchbench.data.fit import fit_splits
 from benchbench.data.parallel_decoding import decode_lazy
+from benchbench.data.shared_images import shared_images
 from benchbench.data.split_arrays import SPLIT_NAMES, SplitArrays
 from benchbench.data.split_checks import check_classes_left, check_splits
 from benchbench.data.split_digests import data_facts_of
@@ -179,7 +180,7 @@ def decode(
         class_names=splits.class_names,
         source=_source(dataset, root),
         skipped=decoded.skipped,
-        note=splits.note,
+        note="; ".join(filter(None, (splits.note, *map(str, shared_images(decoded.splits))))),
         digests=decoded.digests,
     )
     return LoadedDataset(decoded.splits, facts)

@@ -52,7 +52,7 @@ class DataFacts:
     """Damaged files that were left out."""
 
     note: str = ""
-    """What a user should know of how the images were split."""
+    """What a user should know of how the images were split, and how many are in two splits."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchbench.data.parallel_decoding import decode_lazy
+from benchbench.data.shared_images import shared_images
 from benchbench.data.split_checks import channels_problem, check_splits, cut_problem, splits_problems
 from benchbench.data.split_digests import data_facts_of
 from benchbench.plugin.dataset import Splits
@@ -57,14 +57,6 @@ class DatasetSubject:
         check_splits(self.dataset.name, splits)
         return decode_lazy(dict(splits.items()), None).splits
 
-    @cached_property
-    def digests(self) -> dict[str, list[bytes]]:
-        """A digest of each image, by split."""
-        return {
-            split_name: [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in split.images]
-            for split_name, split in self.arrays.items()
-        }
-
 
 @check()
 def loads(subject: DatasetSubject) -> None:
@@ -107,7 +99,7 @@ def image_content(subject: DatasetSubject) -> None:
         plain = float((flat.min(axis=1) == flat.max(axis=1)).mean())
         problem = f"{plain:.0%} of the {split_name} images have one value in all pixels"
         require(plain <= MAX_SHARED, problem, fix="look whether pixels are scaled to 0..255 before they become uint8")
-        is_varied = len(split) == 1 or len(set(subject.digests[split_name])) > 1
+        is_varied = len(split) == 1 or bool((flat != flat[:1]).any())
         problem = f"all {split_name} images are alike"
         require(is_varied, problem, fix="look at the index that load() uses for each image")
 
@@ -118,16 +110,12 @@ def disjoint_splits(subject: DatasetSubject) -> str:
 
     Returns how many are.
     """
-    shared, largest_fraction = [], 0.0
-    for one, other in (("val", "train"), ("test", "train"), ("test", "val")):
-        known, num_images = set(subject.digests[other]), len(subject.digests[one])
-        num_shared = sum(digest in known for digest in subject.digests[one])
-        largest_fraction = max(largest_fraction, num_shared / num_images)
-        if num_shared:
-            shared.append(f"{num_shared} of {num_images} {one} images are in {other} as well")
+    shared = shared_images(subject.arrays)
+    largest_fraction = max((each.fraction for each in shared), default=0.0)
+    text = "; ".join(map(str, shared))
     fix = "shuffle once with a fixed seed, then cut into three parts; drop images that occur twice"
-    require(largest_fraction <= MAX_SHARED, "; ".join(shared), fix=fix)
-    return "; ".join(shared)
+    require(largest_fraction <= MAX_SHARED, text, fix=fix)
+    return text
 
 
 @check(needs=("images and labels",))

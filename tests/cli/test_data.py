@@ -153,6 +153,13 @@ def test_verify_knows_the_real_archive(tinyimage10_zip: Path) -> None:
     assert result.stdout.split()[-4:] == ["all", "4000", "500", "500"]
 
 
+def test_verify_tells_of_images_that_are_in_two_splits(tmp_path: Path) -> None:
+    members = ready_cut(made_images())
+    members["val/n01443537/images/n01443537_0.JPEG"] = members["train/n01443537/images/n01443537_400.JPEG"]
+    result = bench("verify", "tinyimage10", "--data", write_folder(tmp_path / "folder", members))
+    assert "\nnote: 1 of 500 val images are in train as well\n" in result.stdout
+
+
 def test_verify_of_a_folder_has_no_checksum_to_look_at(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "folder", ready_cut(made_images()))
     found = answer("verify", "tinyimage10", "--data", folder)

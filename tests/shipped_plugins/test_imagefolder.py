@@ -43,9 +43,9 @@ def save(path: Path, color: tuple[int, ...] = RED, *, size: tuple[int, int] = (1
 
 def write(root: Path, numbers: dict[str, int], *, suffix: str = ".png") -> Path:
     """Write so many images into each of these folders, no two of one color."""
-    for folder, number in numbers.items():
+    for number_of_folder, (folder, number) in enumerate(numbers.items()):
         for row in range(number):
-            save(root / folder / f"{row}{suffix}", (10 * row % 256, len(folder), 7))
+            save(root / folder / f"{row}{suffix}", (10 * row % 256, number_of_folder, 7))
     return root
 
 
