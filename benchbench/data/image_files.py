@@ -131,7 +131,7 @@ def check_every_split_has_images(source: Path, sizes: Mapping[str, int]) -> None
 
 
 def is_shown(name: str) -> bool:
-    """Tell whether a file or a folder may be someone's images: it is not hidden, and neither a system's nor MLflow's."""
+    """Tell whether a file or a folder may be someone's images: not hidden, and neither a system's nor MLflow's."""
     return not is_of_system(name) and name not in _OF_MLFLOW
 
 

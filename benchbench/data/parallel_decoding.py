@@ -325,7 +325,7 @@ def _is_listed(path: Path, problems: Sequence[tuple[str, str]]) -> bool:
 
 def _without(split: Split, images: NDArray[np.uint8], damaged: Mapping[int, str]) -> SplitArrays:
     rows = [row for row in range(len(split)) if row not in damaged]
-    names = readable(split.names[row] for row in rows) if split.names else ()
+    names = readable(split.names[row] for row in rows) if len(split.names) else ()
     return SplitArrays(images, _array(split.labels)[rows], names)
 
 

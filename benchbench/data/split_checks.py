@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchbench.errors import DataError
+from benchbench.errors import DataError, listed
 from benchbench.plugin.dataset import LazyImages
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ CHANNELS = (1, 3, 4)
 
 SMALLEST_SIDE = 8
 """The shorter side of the smallest images that are worth recognising by their shape, in pixels."""
+
+_MAX_NAMED = 3
 
 
 def check_splits(name: str, splits: Splits) -> None:
@@ -57,8 +59,12 @@ def _count_problems(split: Split) -> Iterator[str]:
     num_images = len(split.images)
     if _are_labels(split.labels) and len(split.labels) != num_images:
         yield f"has {num_images} images but {len(split.labels)} labels"
-    if split.names and len(split.names) != num_images:
-        yield f"has {num_images} images but {len(split.names)} names"
+    names: Sequence[object] = split.names
+    if len(names) and len(names) != num_images:
+        yield f"has {num_images} images but {len(names)} names"
+    wrong = [repr(name) for name in names if not isinstance(name, str)]
+    if wrong:
+        yield f"has image names that are no texts: {listed(wrong, _MAX_NAMED)}"
 
 
 def _images_problem(images: Any) -> str:

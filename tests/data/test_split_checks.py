@@ -36,6 +36,7 @@ BAD_SPLITS = {
     "has no images": bb.Split(GOOD.images[:0], GOOD.labels[:0]),
     "has 6 images but 5 labels": replace(GOOD, labels=GOOD.labels[:5]),
     "has 6 images but 5 names": replace(GOOD, names=GOOD.names[:5]),
+    "has image names that are no texts: 0, 1, 2, and 3 more": replace(GOOD, names=tuple(range(6))),  # type: ignore[arg-type]
     "has labels 0..2, but 2 class names, for 0..1": replace(GOOD, labels=torch.arange(6) // 2),
     "has labels -1..1, but": replace(GOOD, labels=torch.arange(6) // 2 - 1),
 }
@@ -50,6 +51,23 @@ def test_a_split_that_cannot_be_used_is_refused_by_name(problem: str, part: str)
         check_splits("squares", replace(splits, **{part: BAD_SPLITS[problem]}))
     assert f"dataset 'squares' is wrong: {part} " in caught.value.message
     assert problem in caught.value.message
+
+
+class NamedByAnArray(Squares, name="named-by-an-array"):
+    """Has the names of its images in an array."""
+
+    def load(self, root: Path) -> bb.Splits:
+        splits = super().load(root)
+        named = {name: replace(split, names=np.array(split.names)) for name, split in splits.items()}
+        return replace(splits, **named)
+
+
+def test_names_of_images_may_be_an_array(tmp_path: Path) -> None:
+    file = tmp_path / "squares"
+    file.write_text("6", encoding="utf-8")
+    loaded = data_cache.load(NamedByAnArray(), file)
+    assert loaded.splits["val"].names == GOOD.names
+    assert data_cache.digest_of(NamedByAnArray(), file) == loaded.facts.digest
 
 
 @pytest.mark.parametrize(
