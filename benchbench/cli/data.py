@@ -17,6 +17,7 @@ from benchbench.cli import options
 from benchbench.cli.list import read_catalog
 from benchbench.cli.options import completing
 from benchbench.cli.output import print_json, print_table
+from benchbench.data.locations import VARIABLE
 from benchbench.errors import DataError, SpecError, plain
 from benchbench.paths import write_atomically
 
@@ -76,7 +77,7 @@ def fetch_dataset(
 
     from benchbench.cli.displays import Display
     from benchbench.data.download import fetch
-    from benchbench.data.locations import data_folder
+    from benchbench.data.locations import data_folder, named_by_variable
 
     entry = read_catalog(plugins).find("dataset", name)
     if entry.download is None:
@@ -88,7 +89,9 @@ def fetch_dataset(
         print_json({"name": name, "path": str(path), "num_bytes": num_bytes})
     else:
         typer.echo(f"{name}: {path} ({_megabytes(num_bytes)})")
-        typer.echo(f"next: bench data show {name} -o sheet.png")
+        is_elsewhere = not named_by_variable().keys().isdisjoint({name, ""})
+        words = ["--data", f"{name}={path}"] if is_elsewhere else []
+        typer.echo(f"next: {shlex.join(['bench', 'data', 'show', name, *words, '-o', 'sheet.png'])}")
 
 
 def verify_dataset(
@@ -269,11 +272,16 @@ def _count_classes(loaded: LoadedDataset) -> dict[str, dict[str, int]]:
 
 
 def _list_row(dataset: DatasetStatus) -> tuple[str, str, str, str]:
-    name, path = dataset.name, dataset.path
-    if path is None:
-        path = f"not here; bench data fetch {name}" if dataset.download_bytes else "nothing to fetch"
     num_bytes = dataset.num_bytes or (0 if dataset.path else dataset.download_bytes)
-    return (name, path, _megabytes(num_bytes), _megabytes(dataset.decoded_bytes))
+    return (dataset.name, _where(dataset), _megabytes(num_bytes), _megabytes(dataset.decoded_bytes))
+
+
+def _where(dataset: DatasetStatus) -> str:
+    if dataset.problem:
+        return dataset.problem
+    if dataset.path is None:
+        return f"not here; bench data fetch {dataset.name}" if dataset.download_bytes else "nothing to fetch"
+    return f"{VARIABLE}: {dataset.path}" if dataset.is_for_all else dataset.path
 
 
 def _megabytes(num_bytes: int | None) -> str:

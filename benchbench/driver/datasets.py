@@ -111,13 +111,19 @@ def open_dataset(
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """Where the images of a dataset are and the space they take; ``path`` is None if they are not here."""
+    """Where the images of a dataset are and the space they take; ``path`` is None if they are not here.
+
+    ``is_for_all``: the path was named for all datasets, so that its images may be another dataset's. ``problem`` says
+    what is wrong with the path that was named.
+    """
 
     name: str
     path: str | None
     num_bytes: int | None
     download_bytes: int | None
     decoded_bytes: int
+    is_for_all: bool = False
+    problem: str = ""
 
 
 def describe_datasets(catalog: Catalog) -> list[DatasetStatus]:
@@ -128,14 +134,20 @@ def describe_datasets(catalog: Catalog) -> list[DatasetStatus]:
 
 
 def _describe(entry: Entry, paths: DataPaths) -> DatasetStatus:
-    path = paths.locate(entry.name, entry.download)
-    here = is_here(path, entry.download)
+    problem, is_for_all = "", entry.name not in paths.variable and "" in paths.variable
+    try:
+        path = paths.locate(entry.name, entry.download)
+        here = is_here(path, entry.download)
+    except DataError as error:
+        problem, here = error.message, False
     return DatasetStatus(
         name=entry.name,
         path=str(path) if here else None,
-        num_bytes=sum(status.st_size for _, status in files_below(path)) if here else None,
+        num_bytes=sum(status.st_size for _, status in files_below(path)) if here and not is_for_all else None,
         download_bytes=entry.download.num_bytes if entry.download else None,
         decoded_bytes=cache.cached_bytes(entry.name),
+        is_for_all=is_for_all,
+        problem=problem,
     )
 
 

@@ -90,7 +90,28 @@ def test_list_knows_the_place_in_bench_data_and_the_size_of_the_decoded_copy(
         "num_bytes": None,
         "download_bytes": None,
         "decoded_bytes": 5000,
+        "is_for_all": False,
+        "problem": "",
     }
+
+
+def test_list_tells_of_a_path_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_DATA", f"mnist={tmp_path / 'gone'}")
+    datasets = {dataset["name"]: dataset for dataset in answer("list")["datasets"]}
+    problem = f"no images of mnist at {tmp_path / 'gone'}: there is no such file or folder (BENCH_DATA)"
+    assert (datasets["mnist"]["path"], datasets["mnist"]["problem"]) == (None, problem)
+    assert datasets["cifar10"]["problem"] == ""
+    assert problem[:20] in bench("list").stdout
+
+
+def test_list_gives_no_dataset_the_size_of_a_folder_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("photos/some.zip").write_bytes(bytes(7_000_000))
+    monkeypatch.setenv("BENCH_DATA", "photos")
+    output = bench("list").stdout
+    assert "BENCH_DATA: photos" in output
+    assert "7.0 MB" not in output
 
 
 @pytest.mark.slow
@@ -121,6 +142,10 @@ def test_fetch_says_where_the_file_went(tmp_path: Path, monkeypatch: pytest.Monk
         assert path.read_bytes() == b"images"
         again = bench("fetch", "fetched", "--plugins", plugin)
         assert str(path) in again.stdout
+        assert again.stdout.endswith("next: bench data show fetched -o sheet.png\n")
+        monkeypatch.setenv("BENCH_DATA", str(tmp_path))
+        elsewhere = bench("fetch", "fetched", "--plugins", plugin)
+        assert f"bench data show fetched --data fetched={path} -o sheet.png\n" in elsewhere.stdout
         assert len(server.asked_ranges) == 1
 
 
