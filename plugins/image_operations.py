@@ -74,7 +74,9 @@ def contrast(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def sharpness(images: Tensor, factors: Tensor) -> Tensor:
-    """Return sharper or smoother images; the outermost pixels stay as they are."""
+    """Return sharper or smoother images; the outermost pixels stay as they are, and so do images of no others."""
+    if min(images.shape[-2:]) < len(SHARPNESS_KERNEL):
+        return images
     kernel = constant(SHARPNESS_KERNEL, images.device)
     channels = images.shape[1]
     kernel = (kernel / kernel.sum()).expand(channels, 1, -1, -1)

@@ -192,6 +192,13 @@ def test_changes_of_colors_are_those_of_torchvision(name: str, factor: float) ->
     assert (ours.int() - right.int()).abs().max() <= 1
 
 
+@pytest.mark.parametrize("size", [(2, 9), (9, 2), (1, 1), (3, 3)])
+def test_images_without_an_inside_are_as_sharp_as_torchvision_leaves_them(size: tuple[int, int]) -> None:
+    images = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    ours = image_operations.sharpness(images, torch.tensor([0.2]))
+    assert (ours.int() - torchvision.adjust_sharpness(images, 0.2).int()).abs().max() <= 1
+
+
 def test_a_change_of_saturation_leaves_an_image_without_colors_as_it_is() -> None:
     """Also if the factor and its complement do not add up to 1."""
     images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
