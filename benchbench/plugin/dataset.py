@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 Fit: TypeAlias = Literal["resize", "crop", "pad"]
 """How stored images become squares of ``image_size``."""
 
-MAX_MAGNITUDE = 1e6
-"""The largest ``mean``, and the inverse of the smallest ``std``; both scale pixels between 0 and 1."""
+MIN_STD = 1e-6
+"""The smallest ``std``: below, pixels may become infinite in 32-bit floats."""
+
+MAX_OF_PIXELS = 10
+"""The largest ``mean`` and ``std``. Those of pixels from 0 to 255 are larger, and would make all images alike."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +140,13 @@ class Dataset(Plugin):
 
     @field_validator("mean", "std")
     @classmethod
-    def _check_magnitudes(cls, numbers: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-        """Refuse numbers that make every pixel infinite or NaN in 32-bit floats."""
-        least = 1 / MAX_MAGNITUDE if info.field_name == "std" else 0.0
-        if not numbers or not all(least <= abs(number) <= MAX_MAGNITUDE for number in numbers):
-            limits = f"between {least:g} and {MAX_MAGNITUDE:g}" if least else f"of {MAX_MAGNITUDE:g} at most"
-            raise ValueError(f"needs one magnitude or more, each {limits}")
+    def _check_numbers(cls, numbers: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        """Refuse numbers that make every pixel infinite or NaN, that invert images, or that make them all alike."""
+        least = MIN_STD if info.field_name == "std" else -MAX_OF_PIXELS
+        if not numbers or not all(least <= number <= MAX_OF_PIXELS for number in numbers):
+            is_of_bytes = max(numbers, default=0) > MAX_OF_PIXELS
+            hint = ": numbers are of pixels from 0 to 1, so divide by 255" if is_of_bytes else ""
+            raise ValueError(f"needs one number or more, each between {least:g} and {MAX_OF_PIXELS}{hint}")
         return numbers
 
     def load(self, root: Path) -> Splits:

@@ -44,7 +44,7 @@ class Box(bb.Scheduler, name="box"):
 REGISTRY.plugins["scheduler", "box"] = Box
 
 shares = st.floats(0, 1, exclude_max=True)
-stds = st.floats(1e-6, 1e6)
+stds = st.floats(1e-6, 10)
 positives = st.floats(1e-12, 1e6)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(1, 1000)
@@ -216,6 +216,22 @@ def test_equal_numbers_are_one_trial_however_they_are_written(one: str, other: s
 
 
 @pytest.mark.parametrize(
+    ("key", "text", "problem"),
+    [
+        ("std", "[-0.25]", "needs one number or more, each between 1e-06 and 10"),
+        ("std", "[58.4]", "each between 1e-06 and 10: numbers are of pixels from 0 to 1, so divide by 255"),
+        ("mean", "[0.4, 123.675]", "each between -10 and 10: numbers are of pixels from 0 to 1, so divide by 255"),
+    ],
+)
+def test_numbers_that_invert_images_or_make_them_all_alike_are_refused(key: str, text: str, problem: str) -> None:
+    draft = Draft.from_toml({"model": "alexnet", "dataset": "digits"})
+    with pytest.raises(SpecError) as caught:
+        REGISTRY.resolve(draft.with_texts(read_settings({f"dataset.{key}": text})))
+    assert caught.value.message.startswith(f"dataset.{key}: ")
+    assert problem in caught.value.message
+
+
+@pytest.mark.parametrize(
     ("kind", "name", "key", "text", "message"),
     [
         ("optimizer", "sgd", "lr", "inf", "optimizer.lr must be a finite number, not inf"),
@@ -223,16 +239,16 @@ def test_equal_numbers_are_one_trial_however_they_are_written(one: str, other: s
         ("optimizer", "sgd", "lr", "1e999", "optimizer.lr must be a finite number, not 1e999"),
         ("optimizer", "adam", "betas", "[0.5, nan]", "optimizer.betas[1] must be a finite number, not NaN"),
         ("dataset", "digits", "mean", "[inf]", "dataset.mean[0] must be a finite number, not Infinity"),
-        ("dataset", "digits", "std", "[0.5, 0.0]", "dataset.std: needs one magnitude or more, each between 1e-06 and"),
+        ("dataset", "digits", "std", "[0.5, 0.0]", "dataset.std: needs one number or more, each between 1e-06 and 10"),
         (
             "dataset",
             "tinyimage10",
             "std",
             "[1e-300]",
-            "dataset.std: needs one magnitude or more, each between 1e-06 and",
+            "dataset.std: needs one number or more, each between 1e-06 and 10",
         ),
-        ("dataset", "digits", "std", "[]", "dataset.std: needs one magnitude or more"),
-        ("dataset", "digits", "mean", "[1e300]", "dataset.mean: needs one magnitude or more, each of 1e+06 at most"),
+        ("dataset", "digits", "std", "[]", "dataset.std: needs one number or more"),
+        ("dataset", "digits", "mean", "[1e300]", "dataset.mean: needs one number or more, each between -10 and 10"),
     ],
 )
 def test_numbers_that_end_in_nan_are_refused_by_name_before_training(
