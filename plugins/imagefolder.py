@@ -26,7 +26,7 @@ from benchbench.data.splitting import take
 from benchbench.errors import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 SPLIT_OF_WORD = SPLIT_OF_NAME | {"dev": "val"}
@@ -102,7 +102,10 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
     check_every_split_has_images(files.path, {split_name: len(of_split) for split_name, of_split in splits.items()})
     taken = [split_name for split_name in ("val", "test") if split_name not in folders]
     notes = (
-        _left_out(_beside_splits(files, prefix) if folders_of_splits else ()),
+        _left_out(_beside_splits(files, prefix) if folders_of_splits else (), "they are no splits"),
+        _left_out(
+            _beside_classes(files, folders_of_splits.values() or [prefix], prefix), "they are in no class's folder"
+        ),
         _same_folders_inside(files, folders["train"]),
         taken_from_training({split_name: len(splits[split_name]) for split_name in taken if folders_of_splits}),
         too_few_to_split([name for name in items["train"] if not all(items[split_name][name] for split_name in taken)]),
@@ -194,9 +197,15 @@ def _beside_splits(files: Files, prefix: str) -> dict[str, str]:
     return {name: folder for name, folder in folders.items() if name.lower() not in SPLIT_OF_NAME}
 
 
-def _left_out(names: Collection[str]) -> str:
-    """Return a note on folders beside those of the splits, whose images are not used; empty for none."""
-    return f"left out, since they are no splits: {listed(list(names), MAX_NAMED)}" if names else ""
+def _beside_classes(files: Files, folders: Iterable[str], prefix: str) -> list[str]:
+    """Return the images that lie beside folders of classes."""
+    paths = (path for folder in folders for path in _image_files(files, folder.rstrip("/"), depth=0))
+    return [path.lstrip("/").removeprefix(prefix) for path in paths]
+
+
+def _left_out(names: Collection[str], reason: str) -> str:
+    """Return a note on folders or images that are not used; empty for none."""
+    return f"left out, since {reason}: {listed(list(names), MAX_NAMED)}" if names else ""
 
 
 def _class_folders(files: Files, prefix: str) -> dict[str, str]:

@@ -510,6 +510,19 @@ def test_folders_that_are_left_out_beside_the_splits_are_named(tmp_path: Path) -
     assert facts.note == "left out, since they are no splits: unlabeled"
 
 
+def test_images_that_are_in_no_folder_of_a_class_are_named(tmp_path: Path) -> None:
+    classes = write(tmp_path / "classes", {"a": 8, "b": 8})
+    for row in range(7):
+        save(classes / f"{row}.png")
+    note = data_cache.load(dataset(), classes).facts.note
+    assert note == "left out, since they are in no class's folder: 0.png, 1.png, 2.png, 3.png, 4.png, and 2 more"
+    splits = write(tmp_path / "splits", {f"{part}/{name}": 2 for part in ("train", "val", "test") for name in "ab"})
+    save(splits / "train" / "loose.png")
+    save(splits / "overview.png")
+    note = data_cache.load(dataset(), splits).facts.note
+    assert note == "left out, since they are in no class's folder: train/loose.png"
+
+
 def test_a_class_may_be_called_as_a_split_is(tmp_path: Path) -> None:
     assert load(write(tmp_path, {"bus": 5, "train": 5})).class_names == ("bus", "train")
     names = ("bullet_train", "dog", "test_tube")
