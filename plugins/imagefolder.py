@@ -15,7 +15,7 @@ from benchbench.data.image_files import (
     ImageFiles,
     Item,
     check_every_split_has_images,
-    class_name_of,
+    composed_name,
     image_suffixes,
     is_shown,
     suffix_of,
@@ -86,7 +86,8 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
     items = {
         split_name: {
             name: [
-                Item(path, path.removeprefix(prefix), class_names.index(name)) for path in _image_files(files, folder)
+                Item(path, composed_name(path.removeprefix(prefix)), class_names.index(name))
+                for path in _image_files(files, folder)
             ]
             for name, folder in sorted(of_split.items())
         }
@@ -214,7 +215,7 @@ def _class_folders(files: Files, prefix: str) -> dict[str, str]:
     for name in sorted(files.folders_in(prefix.rstrip("/"))):
         path = f"{prefix}{name}"
         if is_shown(name) and any(_image_files(files, path)):
-            class_name = class_name_of(name)
+            class_name = composed_name(name)
             if class_name in folders:
                 raise bb.DataError(f"{files.path}: two folders are called {class_name!r}", hint="rename one of them")
             folders[class_name] = path
@@ -281,9 +282,9 @@ def _class_names(files: Files, folders: Mapping[str, Mapping[str, str]]) -> tupl
 
 
 def _image_files(files: Files, folder: str, *, depth: int = MAX_DEPTH) -> Iterator[str]:
-    """Yield the paths of the images in a folder and below it, in the order of their names."""
+    """Yield the paths of the images in a folder and below it, in the order of their names on every system."""
     subfolders = files.folders_in(folder)
-    for name in sorted(files.files_in(folder)):
+    for name in sorted(files.files_in(folder), key=lambda name: (composed_name(name), name)):
         if not is_shown(name):
             continue
         if name not in subfolders:

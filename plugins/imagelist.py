@@ -20,7 +20,7 @@ from benchbench.data.image_files import (
     ImageFiles,
     Item,
     check_every_split_has_images,
-    class_name_of,
+    composed_name,
     taken_from_training,
     too_few_to_split,
 )
@@ -67,7 +67,9 @@ class ImageList(ImageFiles, name="imagelist"):
         label_of = {name: label for label, name in enumerate(class_names)}
         by_split: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
         for row in rows:
-            by_split[SPLIT_OF_NAME[row[SPLIT].lower()]].append(Item(row[PATH], row[PATH], label_of[row[CLASS]]))
+            by_split[SPLIT_OF_NAME[row[SPLIT].lower()]].append(
+                Item(row[PATH], composed_name(row[PATH]), label_of[row[CLASS]])
+            )
         given = {split_name for split_name, items in by_split.items() if items}
         self._fill(by_split)
         missing = {"val", "test"} - given if given - {"train"} else set()
@@ -121,7 +123,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
             if any(row.values()):  # a spreadsheet ends with rows of nothing but separators
                 rows[lines.line_num] = {
                     PATH: row[PATH].replace("\\", "/"),
-                    CLASS: class_name_of(row[CLASS]),
+                    CLASS: composed_name(row[CLASS]),
                     SPLIT: row.get(SPLIT, ""),
                 }
     except csv.Error as error:

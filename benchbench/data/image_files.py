@@ -46,7 +46,7 @@ MAX_NAMED = 5
 
 @dataclass(frozen=True)
 class Item:
-    """One image file. ``name`` is what it is called in the dataset."""
+    """One image file. ``name`` is what it is called in the dataset, on every system."""
 
     path: str
     name: str
@@ -104,8 +104,8 @@ class ImageFiles(Dataset):
         return Split(images, labels, tuple(item.name for item in items))
 
 
-def class_name_of(text: str) -> str:
-    """Return the name of a class as everyone writes it: macOS writes an accent as a character of its own."""
+def composed_name(text: str) -> str:
+    """Return the name of a class or an image with its accents composed: macOS makes them characters of their own."""
     return unicodedata.normalize("NFC", text)
 
 

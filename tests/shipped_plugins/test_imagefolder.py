@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import struct
+import unicodedata
 import zipfile
 import zlib
 from pathlib import Path
@@ -214,6 +215,20 @@ def test_classes_of_any_language_are_read_alike_from_every_system(tmp_path: Path
     names = ("Żółw", "猫", "a b", "🐕", "e\u0301cureuil")
     splits = load(write(tmp_path, dict.fromkeys(names, 3)))
     assert set(splits.class_names) == {"Żółw", "猫", "a b", "🐕", "\u00e9cureuil"}
+
+
+def test_images_are_split_alike_from_every_system(tmp_path: Path) -> None:
+    names = [
+        unicodedata.normalize("NFC", f"{name}.png") for name in ("é", "ez", "f", "ü", "uz", "v", "z", "å", "az", "b")
+    ]
+    loaded = []
+    for form in ("NFC", "NFD"):
+        for folder, shade in (("birds", 0), ("ärger", 100)):
+            for row, name in enumerate(names):
+                save(tmp_path / form / unicodedata.normalize(form, f"{folder}/{name}"), (shade + row, 0, 0))
+        loaded.append(data_cache.load(dataset(test_fraction=0.3), tmp_path / form))
+    assert loaded[0].facts.digest == loaded[1].facts.digest
+    assert loaded[0].splits["test"].names == loaded[1].splits["test"].names
 
 
 MODES: dict[str, tuple[str, str, Any, tuple[int, int, int]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -214,6 +215,16 @@ def test_an_image_that_changes_is_decoded_again(tmp_path: Path) -> None:
     assert data_cache.digest_of(dataset(), table)
     Image.new("L", (20, 20)).save(tmp_path / "train" / "cat0.png")
     assert data_cache.digest_of(dataset(), table) is None
+
+
+def test_images_are_split_alike_from_every_system(tmp_path: Path) -> None:
+    digests = []
+    for form in ("NFC", "NFD"):
+        (tmp_path / form).mkdir()
+        lines = [unicodedata.normalize(form, f"{row}\u00e9.png,{'cat' if row % 2 else 'dog'}") for row in range(20)]
+        table = write(tmp_path / form, lines, header="path,class")
+        digests.append(data_cache.load(dataset(test_fraction=0.3), table).facts.digest)
+    assert digests[0] == digests[1]
 
 
 def test_an_accent_of_two_characters_is_the_same_class(tmp_path: Path) -> None:
