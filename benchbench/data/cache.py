@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from urllib.parse import quote
+from uuid import uuid4
 
 import numpy as np
 import PIL
@@ -318,6 +319,27 @@ def _write(loaded: LoadedDataset, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been read
     partial.rename(folder)
     _drop_old_entries(folder.parent)
+
+
+@contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """Give a new folder beside the entries of a dataset, which is deleted in the end.
+
+    If this process is killed, whoever writes an entry later deletes it. Raises :class:`OSError` or
+    :class:`NotImplementedError` if the cache folder cannot be used.
+    """
+    partial = _partial(dataset_folder(name) / f"scratch-{uuid4().hex}")
+    lock = partial.with_suffix(".lock")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        try:
+            partial.mkdir()
+            yield partial
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+    with suppress(OSError):  # it has entries
+        partial.parent.rmdir()
 
 
 def _save(array: np.ndarray[Any, Any], path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,8 +49,8 @@ class OpenedDataset:
     @contextmanager
     def decoded_anew(self, *, on_progress: Progress) -> Iterator[LoadedDataset]:
         """Give the images decoded anew. Those that are decoded one by one are files until the block ends."""
-        with _temporary_folder() as folder:
-            yield cache.decode(self.dataset, self.root, folder=Path(folder) / "images", on_progress=on_progress)
+        with _temporary_folder(self.dataset.name) as folder:
+            yield cache.decode(self.dataset, self.root, folder=folder / "images", on_progress=on_progress)
 
     def check_archive(self) -> str:
         """Return what the checksums of its files say, or raise :class:`~benchbench.errors.DataError`."""
@@ -72,13 +72,15 @@ class OpenedDataset:
         return "sha256 is as known"
 
 
-def _temporary_folder() -> TemporaryDirectory[str]:
-    """Return a new folder in the cache or, if nothing can be written there, among other temporary files."""
-    try:
-        cache.decoded_folder().mkdir(parents=True, exist_ok=True)
-        return TemporaryDirectory(dir=cache.decoded_folder())
-    except OSError:
-        return TemporaryDirectory()
+@contextmanager
+def _temporary_folder(name: str) -> Iterator[Path]:
+    """Give a new folder in the cache or, if nothing can be written there, among other temporary files."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(cache.scratch_folder(name))
+        except (OSError, NotImplementedError):
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+        yield folder
 
 
 def open_dataset(

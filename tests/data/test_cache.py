@@ -251,6 +251,25 @@ def test_what_a_killed_process_left_is_not_taken_for_whole(root: Path) -> None:
     assert not folder.with_suffix(".partial").exists()
 
 
+def test_a_scratch_folder_stays_while_it_is_used(root: Path) -> None:
+    with data_cache.scratch_folder("squares") as folder:
+        (folder / "images").mkdir()
+        data_cache.load(Squares(), root)
+        assert (folder / "images").is_dir()
+    assert not list(data_cache.dataset_folder("squares").glob("scratch*"))
+
+
+def test_the_scratch_folder_of_a_killed_process_is_deleted_by_the_next_that_writes_an_entry(root: Path) -> None:
+    script = (
+        "import os; from benchbench.data.cache import scratch_folder\n"
+        "with scratch_folder('squares') as folder:\n    (folder / 'images').mkdir(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert len(list(data_cache.dataset_folder("squares").glob("*.partial/images"))) == 1
+    data_cache.load(Squares(), root)
+    assert not list(data_cache.dataset_folder("squares").glob("*.partial"))
+
+
 def test_a_cache_folder_that_cannot_be_used_is_a_warning(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
