@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 _DIGITS = 12
-_LEFT_OUT = ("mlflow.source.git.", "mlflow.runName", run_data.PARENT_TAG)
+_LEFT_OUT = ("mlflow.source.git.", "mlflow.runName", run_data.PARENT_TAG, grid_runs.CONTINUED_TAG)
 
 
 class Exported(NamedTuple):

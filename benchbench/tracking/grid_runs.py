@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from benchbench.config.design import Design, Designs
-from benchbench.records import metric_names, sqlite_addresses
+from benchbench.records import file_names, metric_names, sqlite_addresses
+from benchbench.records.cleaning import cleaned_toml
 from benchbench.records.events import rank
 from benchbench.records.json_adapter import json_adapter
 from benchbench.records.known_runs import FinishedRun, KnownRuns
@@ -15,7 +16,8 @@ from benchbench.records.redaction import without_credentials
 from benchbench.records.state import folder_id
 from benchbench.tracking import run_data
 from benchbench.tracking.experiments import find_experiment
-from benchbench.tracking.reading import reading, search
+from benchbench.tracking.reading import ReadableStore, reading, search
+from benchbench.tracking.run_files import artifact_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -38,6 +40,9 @@ DESIGN_TAG = "benchbench.decide"
 
 EARLIER_TAG = "benchbench.decide_before"
 """The designs that the grid had before its file was changed."""
+
+CONTINUED_TAG = "benchbench.continued"
+"""On the imported run of a grid that was run from here since."""
 
 TABLES_TAG = "mlflow.loggedArtifacts"
 FEW_SPECS = 20
@@ -69,11 +74,18 @@ def find_known_runs(client: MlflowClient, experiment_id: str, spec_ids: Collecti
 
 
 def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Path, headline: str) -> str:
-    """Return the id of the run of a grid, running: it is made, or opened again if there is one."""
+    """Return the id of the run of a grid, running: it is made, or opened again if there is one.
+
+    One that was imported is opened if its file says the same.
+    """
     identity = _identity_tags(client, name, file, is_made=True)
-    run_id = _find(client, experiment_id, identity)
-    if run_id is not None:
+    store = ReadableStore(client, without_credentials(client.tracking_uri))
+    existing = _find(store, experiment_id, identity, file)
+    if existing is not None:
+        run_id: str = existing.info.run_id
         client.update_run(run_id, status="RUNNING")
+        if not _from_here([existing]):
+            client.set_tag(run_id, CONTINUED_TAG, "yes")
         return run_id
     # What stands here until the grid ends for the first time; afterwards its description does.
     note = {run_data.NOTE_TAG: headline} if headline else {}
@@ -112,13 +124,8 @@ def find_designs(experiment: str, *, name: str = "", file: Path | None = None) -
         identity = _identity_tags(store.client, name, file) if file else {}
         query = _query(identity) if identity else f"tags.`{GRID_TAG}` LIKE '%'"
         runs = list(store.client.search_runs([experiment_id], query))
-        if identity and not runs:  # the grid is another person's, or was imported, and its file lay in another folder
-            of_name = store.client.search_runs([experiment_id], _query({GRID_TAG: identity[GRID_TAG]}))
-            runs = [
-                run
-                for run in of_name
-                if run_data.ORIGIN_TAG in run.data.tags or run.data.tags.get(FILE_TAG) == identity[FILE_TAG]
-            ]
+        if file:
+            runs = _from_here(runs)[:1] or _of_others(store, experiment_id, identity, file)
     if len(runs) == 1:
         return designs_of(runs[0])
     return Designs(grids=tuple(run.data.tags[GRID_TAG] for run in runs if run.data.tags.get(DESIGN_TAG)))
@@ -131,8 +138,8 @@ def find_parent(run_ids: Iterable[str], experiment_id: str, *, name: str = "", f
     """
     with reading() as store:
         client = store.client
-        if name and file and (run_id := _find(client, experiment_id, _identity_tags(client, name, file))):
-            return run_id
+        if name and file and (run := _find(store, experiment_id, _identity_tags(client, name, file), file)):
+            return str(run.info.run_id)
         tags = [client.get_run(run_id).data.tags for run_id in run_ids]
         parents = {tag[run_data.PARENT_TAG] for tag in tags if run_data.PARENT_TAG in tag}
         if len(parents) != 1:
@@ -153,9 +160,34 @@ def _if_active(client: MlflowClient, run_id: str) -> str | None:
     return run_id if run.info.lifecycle_stage == "active" else None
 
 
-def _find(client: MlflowClient, experiment_id: str, identity: dict[str, str]) -> str | None:
-    runs = client.search_runs([experiment_id], _query(identity), max_results=1)
-    return runs[0].info.run_id if runs else None
+def _find(store: ReadableStore, experiment_id: str, identity: dict[str, str], file: Path) -> Run | None:
+    """Return the newest run of a grid: one from here, or else one that was imported and whose file says the same."""
+    runs = list(store.client.search_runs([experiment_id], _query(identity)))
+    return next(iter(_from_here(runs) or _equal(store, runs, file)), None)
+
+
+def _of_others(store: ReadableStore, experiment_id: str, identity: dict[str, str], file: Path) -> list[Run]:
+    """Return the runs of grids of this name that are another person's or were imported; the one of an equal file."""
+    of_name = store.client.search_runs([experiment_id], _query({GRID_TAG: identity[GRID_TAG]}))
+    runs = [run for run in of_name if not _from_here([run]) or run.data.tags.get(FILE_TAG) == identity[FILE_TAG]]
+    return _equal(store, runs, file)[:1] or runs
+
+
+def _from_here(runs: Iterable[Run]) -> list[Run]:
+    """Return those runs of grids that were run in this store, and not only imported into it."""
+    return [run for run in runs if run_data.ORIGIN_TAG not in run.data.tags or CONTINUED_TAG in run.data.tags]
+
+
+def _equal(store: ReadableStore, runs: Iterable[Run], file: Path) -> list[Run]:
+    """Return those runs of grids whose file says the same as this one."""
+    text = cleaned_toml(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return [run for run in runs if text is not None and grid_text(store, run) == text]
+
+
+def grid_text(store: ReadableStore, run: Run) -> str | None:
+    """Return the file of a grid as it would be exported, or None for a grid that never ended."""
+    text = artifact_text(store, run, file_names.GRID)
+    return None if text is None else cleaned_toml(text)
 
 
 def _query(tags: dict[str, str]) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchbench.records import file_names
-from benchbench.records.cleaning import cleaned_toml
 from benchbench.records.metric_names import FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import grid_runs, logged_models, run_data
@@ -16,7 +15,6 @@ from benchbench.tracking.client import log_in_batches
 from benchbench.tracking.look_history import LookHistory
 from benchbench.tracking.moved_folder import follow_run
 from benchbench.tracking.reading import ReadableStore, as_tracking_error
-from benchbench.tracking.run_files import artifact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,21 +94,16 @@ def _find_equal_grid(store: Store, run: ExportedRun, reader: Reader) -> entities
     text = reader.text(run.run_id, file_names.GRID)
     if text is None:
         return None
+    readable = ReadableStore(store.client, store.tracking_uri)
     named = [f"tags.`{tag}` = '{grid_runs.searchable(run.tags.get(tag, ''))}'" for tag in _NAMED]
     for existing in store.client.search_runs([store.experiment_id], " and ".join(named)):
         folders, designs = (
             {tags.get(tag) for tags in (run.tags, existing.data.tags)}
             for tag in (grid_runs.FOLDER_TAG, grid_runs.DESIGN_TAG)
         )
-        if len(folders - {None}) <= 1 and len(designs) == 1 and text == _grid_text(store, existing):
+        if len(folders - {None}) <= 1 and len(designs) == 1 and text == grid_runs.grid_text(readable, existing):
             return existing
     return None
-
-
-def _grid_text(store: Store, run: entities.Run) -> str | None:
-    """Return the file of a grid as it would be exported, or None for a grid that never ended."""
-    text = artifact_text(ReadableStore(store.client, store.tracking_uri), run, file_names.GRID)
-    return None if text is None else cleaned_toml(text)
 
 
 def _put_below(store: Store, existing: entities.Run, parent: str) -> None:

@@ -22,7 +22,7 @@ from benchbench.records.claim import Claim
 from benchbench.records.events import Resumed
 from benchbench.records.grid_end import GridEnd
 from benchbench.tracking import Store
-from benchbench.tracking.grid_runs import designs_of
+from benchbench.tracking.grid_runs import designs_of, find_designs, find_parent
 from benchbench.tracking.stored_records import load_records
 
 
@@ -186,6 +186,48 @@ def test_a_grid_whose_file_was_changed_is_the_one_that_was_imported_before(
     (run,) = runs(there)
     assert designs_of(run) == Designs(second, (first,))
     assert there.client.list_artifacts(run.info.run_id)
+
+
+@pytest.fixture
+def imported(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A folder into which the grid rates of another one was imported, whose trials have three epochs."""
+    asked = folder(tmp_path / "ann", empty_database, monkeypatch)
+    file = export_grid(asked, tmp_path / "ann.bench", "epochs = 3", Design((0, 1), (2,), 2))
+    store = folder(tmp_path / "bob", empty_database, monkeypatch)
+    assert import_results(file)[:2] == (1, 0)
+    return store
+
+
+def test_a_grid_goes_on_with_an_imported_one_only_if_their_files_are_equal(imported: Store) -> None:
+    (theirs,) = runs(imported)
+    file = Path("rates.toml")
+    file.write_text("epochs = 5", encoding="utf-8")
+    ours = imported.open_parent("rates", file=file, headline="")
+    assert ours != theirs.info.run_id
+    assert find_parent([], imported.experiment_id, name="rates", file=file) == ours
+    assert imported.client.get_run(theirs.info.run_id).to_dictionary() == theirs.to_dictionary()
+
+
+def test_a_grid_that_went_on_with_an_imported_one_is_the_same_after_its_file_was_changed(imported: Store) -> None:
+    (theirs,) = runs(imported)
+    file = Path("rates.toml")
+    for text in ("epochs = 3", "epochs = 5"):
+        file.write_text(text, encoding="utf-8")
+        assert imported.open_parent("rates", file=file, headline="") == theirs.info.run_id
+
+
+def test_a_grid_keeps_its_design_when_another_of_its_name_is_imported(
+    here: Store, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, many = (Design(tuple(range(number)), (3, number), 2) for number in (5, 9))
+    (ours,) = [run.info.run_id for run in runs(here) if "benchbench.grid" in run.data.tags]
+    there = folder(tmp_path / "there", empty_database, monkeypatch)
+    file = export_grid(there, tmp_path / "there.bench", "epochs = 5", many)
+    enter(tmp_path / "here", monkeypatch)
+    assert here.open_parent("rates", file=Path("rates.toml"), headline="", design=few) == ours
+    import_results(file)
+    assert find_designs("bench", name="rates", file=Path("rates.toml")).current == few
+    assert here.open_parent("rates", file=Path("rates.toml"), headline="", design=few) == ours
 
 
 def test_trials_that_came_before_their_grid_had_ended_are_put_below_it(
