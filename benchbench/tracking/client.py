@@ -9,22 +9,29 @@ import logging
 import os
 import sqlite3
 import tempfile
-from contextlib import closing
+import threading
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from benchbench.paths import create_whole, ensure_home, is_on_local_disk
 from benchbench.records.sqlite_addresses import sqlite_path, with_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mlflow import MlflowClient
 
     from benchbench.records.results_file import Point
 
+T = TypeVar("T")
+
 HTTP_TIMEOUT_SECONDS, HTTP_RETRIES = 30, 2
 """Of one request. MLflow's own are 120 s and 7: it would take four minutes to notice that a server is gone."""
+
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+# Two threads at once would restore what the other has set.
+_retrying = threading.Lock()
 
 # The limits of MLflow's own store, mlflow/utils/validation.py.
 _MAX_PARAMS = _MAX_TAGS = 100
@@ -40,7 +47,7 @@ _OURS = {
 }
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(HTTP_TIMEOUT_SECONDS),
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(HTTP_RETRIES),
+    _RETRIES: str(HTTP_RETRIES),
     # Reading a hundred records would draw a hundred bars.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
@@ -86,6 +93,36 @@ def make_database(tracking_uri: str) -> None:
             with closing(sqlite3.connect(new_file)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
         create_whole(path, new_file.read_bytes())  # unless another call was faster
+
+
+def create_once(create: Callable[[], T], find: Callable[[], T | None]) -> T:
+    """Return what ``create`` makes in MLflow, or what ``find`` finds after an error.
+
+    A gateway may have lost the answer of a server that has made it. MLflow's own client would repeat the request after
+    an error 502 or 504, and so make it twice.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with _without_retries():
+            return create()
+    except MlflowException:
+        made = find()
+        if made is not None:
+            return made
+    with _without_retries():
+        return create()
+
+
+@contextmanager
+def _without_retries() -> Iterator[None]:
+    with _retrying:
+        before = os.environ[_RETRIES]
+        os.environ[_RETRIES] = "0"
+        try:
+            yield
+        finally:
+            os.environ[_RETRIES] = before
 
 
 def log_in_batches(

@@ -15,6 +15,7 @@ from benchbench.records.known_runs import FinishedRun, KnownRuns
 from benchbench.records.redaction import without_credentials
 from benchbench.records.state import folder_id
 from benchbench.tracking import run_data
+from benchbench.tracking.client import create_once
 from benchbench.tracking.experiments import find_experiment
 from benchbench.tracking.reading import ReadableStore, reading, search
 from benchbench.tracking.run_files import artifact_text
@@ -55,7 +56,7 @@ _Earlier = tuple[Design, ...]
 def find_known_runs(client: MlflowClient, experiment_id: str, spec_ids: Collection[str]) -> KnownRuns:
     """Return the finished runs of these specs that nobody deleted, and the attempts of runs that were deleted.
 
-    Of several runs of one spec the newest counts.
+    Of several runs of one spec the newest counts. An attempt that has another run, which nobody deleted, is there.
     """
     from mlflow.entities import ViewType
 
@@ -68,9 +69,27 @@ def find_known_runs(client: MlflowClient, experiment_id: str, spec_ids: Collecti
         for query in queries
         for run in search(client, experiment_id, query, ViewType.ACTIVE_ONLY)
     }
-    deleted = search(client, experiment_id, "", ViewType.DELETED_ONLY)
-    attempts = {run.data.tags.get(run_data.ATTEMPT_TAG, "") for run in deleted}
-    return KnownRuns(finished=finished, deleted_attempts=frozenset(attempts))
+    deleted = {
+        run.data.tags.get(run_data.ATTEMPT_TAG, ""): run.data.tags.get(run_data.SPEC_TAG)
+        for run in search(client, experiment_id, "", ViewType.DELETED_ONLY)
+    }
+    ours = {attempt for attempt, spec_id in deleted.items() if spec_id in spec_ids}
+    there = _active_attempts(client, experiment_id, ours) if ours else set()
+    return KnownRuns(finished=finished, deleted_attempts=frozenset(deleted.keys() - there))
+
+
+def _active_attempts(client: MlflowClient, experiment_id: str, attempts: Collection[str]) -> set[str]:
+    """Return those attempts that have a run which nobody deleted, and maybe others."""
+    from mlflow.entities import ViewType
+
+    queries = [""]
+    if len(attempts) <= FEW_SPECS:
+        queries = [f"tags.`{run_data.ATTEMPT_TAG}` = '{attempt}'" for attempt in attempts]
+    return {
+        run.data.tags.get(run_data.ATTEMPT_TAG, "")
+        for query in queries
+        for run in search(client, experiment_id, query, ViewType.ACTIVE_ONLY)
+    }
 
 
 def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Path, headline: str) -> str:
@@ -90,7 +109,10 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
     # What stands here until the grid ends for the first time; afterwards its description does.
     note = {run_data.NOTE_TAG: headline} if headline else {}
     tags = identity | {run_data.KIND_TAG: "grid"} | note
-    run = client.create_run(experiment_id, run_name=run_data.shortened_name(name), tags=tags)
+    run = create_once(
+        lambda: client.create_run(experiment_id, run_name=run_data.shortened_name(name), tags=tags),
+        lambda: _find(store, experiment_id, identity, file),
+    )
     return str(run.info.run_id)
 
 

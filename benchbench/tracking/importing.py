@@ -11,7 +11,7 @@ from benchbench.records import file_names
 from benchbench.records.metric_names import FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import grid_runs, logged_models, run_data
-from benchbench.tracking.client import log_in_batches
+from benchbench.tracking.client import create_once, log_in_batches
 from benchbench.tracking.look_history import LookHistory
 from benchbench.tracking.moved_folder import follow_run
 from benchbench.tracking.reading import ReadableStore, as_tracking_error
@@ -62,7 +62,7 @@ def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], 
                 new_ids[run.run_id] = existing.info.run_id
                 clashes += _clashes(run, reader.metrics(run.run_id), existing)
                 continue
-            target = _begin(store, existing) if existing else _create(store, run, parent)
+            target = _begin(store, existing) if existing else _create(store, run, reader, parent)
             new_ids[run.run_id] = target.info.run_id
             _fill(store, target, run, reader)
             num_new += 1
@@ -148,13 +148,16 @@ def _begin(store: Store, existing: entities.Run) -> entities.Run:
     return existing
 
 
-def _create(store: Store, run: ExportedRun, parent: str) -> entities.Run:
+def _create(store: Store, run: ExportedRun, reader: Reader, parent: str) -> entities.Run:
     """Make the run. No grid and no comparison takes it for a finished trial until all of it is there."""
     tags = {key: value for key, value in run.tags.items() if key != run_data.STATUS_TAG}
     tags |= {run_data.ORIGIN_TAG: _origin(run), UNFINISHED_TAG: "unfinished"}
     if parent:
         tags[run_data.PARENT_TAG] = parent
-    return store.client.create_run(store.experiment_id, start_time=run.started_ms, run_name=run.name, tags=tags)
+    return create_once(
+        lambda: store.client.create_run(store.experiment_id, start_time=run.started_ms, run_name=run.name, tags=tags),
+        lambda: _find(store, run, reader),
+    )
 
 
 def _fill(store: Store, target: entities.Run, run: ExportedRun, reader: Reader) -> None:

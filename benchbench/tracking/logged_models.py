@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from benchbench.records import file_names
 from benchbench.records.metric_names import final_values
 from benchbench.tracking import run_data
+from benchbench.tracking.client import create_once
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,7 +39,10 @@ def _knows_no_models(error: MlflowException) -> bool:
 
 
 def _send(client: MlflowClient, run: MlflowRun, record: Record, *, folder: Path) -> None:
-    model = _find(client, run.experiment_id, record.attempt) or _create(client, run, record)
+    def find() -> LoggedModel | None:
+        return _find(client, run.experiment_id, record.attempt)
+
+    model = find() or create_once(lambda: _create(client, run, record), find)
     if model.status != _READY:
         client.log_model_artifacts(model.model_id, str(folder))
         _send_description(client, run, model, folder=folder)

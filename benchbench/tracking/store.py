@@ -24,7 +24,7 @@ from benchbench.records.redaction import without_credentials
 from benchbench.records.sqlite_addresses import sqlite_path
 from benchbench.tracking import grid_runs, run_data
 from benchbench.tracking.address import find_store
-from benchbench.tracking.client import make_database, mlflow_client
+from benchbench.tracking.client import create_once, make_database, mlflow_client
 from benchbench.tracking.delivery import Delivery
 from benchbench.tracking.experiments import check_experiment, open_experiment, same_experiment
 from benchbench.tracking.moved_folder import follow_move, follow_run
@@ -189,7 +189,10 @@ class Store:
         if claim is not None and claim.parent_run_id:
             tags[run_data.PARENT_TAG] = claim.parent_run_id
         name = run_data.run_name(started.spec, claim.varied if claim else "")
-        return self.client.create_run(experiment_id, start_time=started.timestamp_ms, run_name=name, tags=tags)
+        return create_once(
+            lambda: self.client.create_run(experiment_id, start_time=started.timestamp_ms, run_name=name, tags=tags),
+            lambda: self._find(None, started.attempt, experiment_id),
+        )
 
     def _experiment_of(self, claim: Claim | None) -> str:
         """Return the experiment that a journal goes to: that of the call which began it."""

@@ -27,7 +27,7 @@ from benchbench.tracking.run_files import artifact_text
 from benchbench.tracking.store import leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from mlflow.entities import Run
 
@@ -73,11 +73,11 @@ def read_experiment(
         mlflow_experiment = find_experiment(store.client, store.tracking_uri, name)
         experiment_id = mlflow_experiment.experiment_id
         runs = list(search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY))
-        trials = [
+        trials = _one_per_attempt(
             run
             for run in runs
             if run_data.ATTEMPT_TAG in run.data.tags and (not spec_ids or run.data.tags[run_data.SPEC_TAG] in spec_ids)
-        ]
+        )
         records = {run.info.run_id: record_of(store, run) for run in trials}
         if trials and not any(records.values()):
             check_files(store.tracking_uri, mlflow_experiment)
@@ -91,6 +91,14 @@ def read_experiment(
         without_record=tuple(run_id for run_id, record in records.items() if record is None),
         num_waiting=len(waiting),
     )
+
+
+def _one_per_attempt(runs: Iterable[Run]) -> list[Run]:
+    """Return the run with most of each attempt: an error of a server may leave a second one, which stays empty."""
+    kept: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: (run.info.end_time is not None, len(run.data.metrics))):
+        kept[run.data.tags[run_data.ATTEMPT_TAG]] = run
+    return list(kept.values())
 
 
 def read_run(store: Store, run_id: str) -> Record | None:

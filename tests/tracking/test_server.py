@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 import requests
@@ -121,27 +121,34 @@ def test_what_answers_without_being_an_mlflow_server_to_us_is_named(status: int,
 
 
 @contextmanager
-def read_only(address: str) -> Iterator[str]:
-    """Run a server that passes on what is asked of another and refuses what would change it."""
+def gateway(address: str, fate: Callable[[str, str], Literal["answered", "refused", "lost"]]) -> Iterator[str]:
+    """Run a server that passes on what is asked of another, refuses it, or loses the answer, by method and path."""
 
-    class Guard(BaseHTTPRequestHandler):
+    class Gateway(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.pass_on("GET")
 
         def do_POST(self) -> None:
             self.pass_on("POST")
 
+        def do_PUT(self) -> None:
+            self.pass_on("PUT")
+
+        def do_PATCH(self) -> None:
+            self.pass_on("PATCH")
+
         def do_DELETE(self) -> None:
             self.pass_on("DELETE")
 
         def pass_on(self, method: str) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if method != "GET" and not self.path.endswith("/search"):
+            is_lost = (decided := fate(method, self.path)) == "lost"
+            if decided == "refused":
                 self.answer(403, b'{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}')
                 return
             headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
             answer = requests.request(method, address + self.path, data=body, headers=headers, timeout=30)
-            self.answer(answer.status_code, answer.content)
+            self.answer(504 if is_lost else answer.status_code, b"" if is_lost else answer.content)
 
         def answer(self, status: int, content: bytes) -> None:
             self.send_response(status)
@@ -153,12 +160,18 @@ def read_only(address: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Guard) as web:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as web:
         thread = threading.Thread(target=web.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{web.server_port}"
-        web.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{web.server_port}"
+        finally:
+            web.shutdown()
+            thread.join()
+
+
+def read_only(method: str, path: str) -> Literal["answered", "refused"]:
+    return "answered" if method == "GET" or path.endswith("/search") else "refused"
 
 
 def test_an_experiment_that_may_only_be_read_is_found_out_before_training(
@@ -168,7 +181,7 @@ def test_an_experiment_that_may_only_be_read_is_found_out_before_training(
     tags = store.client.get_experiment(store.experiment_id).tags
     assert Store.open(served, "guarded").experiment_id == store.experiment_id
     assert store.client.get_experiment(store.experiment_id).tags == tags
-    with read_only(served) as address:
+    with gateway(served, read_only) as address:
         with pytest.raises(TrackingError, match=r"'guarded' on .* cannot be written to: .*Permission denied") as caught:
             Store.open(address, "guarded")
         assert "permission" in caught.value.hint
@@ -178,6 +191,33 @@ def test_an_experiment_that_may_only_be_read_is_found_out_before_training(
             check_store()
     assert store.client.get_experiment(store.experiment_id).tags == tags
     assert store.client.search_runs([store.experiment_id]) == []
+
+
+def test_a_gateway_that_loses_answers_makes_no_second_run_or_model(
+    served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = {"/runs/create", "/logged-models"}
+
+    def fate(method: str, path: str) -> Literal["answered", "lost"]:
+        ending = next((ending for ending in lost if method == "POST" and path.endswith(ending)), "")
+        lost.discard(ending)
+        return "lost" if ending else "answered"
+
+    monkeypatch.chdir(tmp_path)
+    journal = journals.write_journal(tmp_path, journals.started(tmp_path.name), journals.finished())
+    (journal.artifacts / "model").mkdir(parents=True)
+    (journal.artifacts / "model" / "MLmodel").write_text("flavors: {}\n", encoding="utf-8")
+    with gateway(served, fate) as address:
+        store = Store.open(address, "gateway")
+        store.deliver(journal)
+        assert not lost
+        lost.add("/runs/create")
+        store.open_parent("rates", file=tmp_path / "rates.toml", headline="")
+    assert not lost
+    client = mlflow_client(served)
+    runs = client.search_runs([store.experiment_id])
+    assert sorted(run.info.status for run in runs) == ["FINISHED", "RUNNING"]
+    assert len(client.search_logged_models([store.experiment_id])) == 1
 
 
 @pytest.mark.slow

@@ -382,6 +382,15 @@ def test_a_run_that_was_deleted_stays_deleted(store: Store, database: str, journ
     assert store.client.get_run(run.run_id).info.lifecycle_stage == "deleted"
 
 
+def test_a_trial_with_two_runs_of_which_one_was_deleted_is_not_deleted(store: Store, journal: Journal) -> None:
+    run = store.client.get_run(store.deliver(journal).run_id)
+    second = store.client.create_run(store.experiment_id, tags=run.data.tags)
+    store.client.delete_run(second.info.run_id)
+    assert store.find_known_runs([journals.SPEC.id]).deleted_attempts == frozenset()
+    store.client.delete_run(run.info.run_id)
+    assert store.find_known_runs([journals.SPEC.id]).deleted_attempts == {journal.attempt}
+
+
 def test_no_credentials_reach_the_store(store: Store, journal: Journal) -> None:
     secrets = {"mean": [0.5], "url": "https://ann:secret@example.org/a", "urls": ["https://ann:secret@example.org/b"]}
     spec = replace(journals.SPEC, dataset=PluginSpec("squares", 1, secrets))

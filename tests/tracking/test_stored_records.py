@@ -20,6 +20,7 @@ from benchbench.records.claim import Claim
 from benchbench.records.journal import Journal
 from benchbench.tracking import Store
 from benchbench.tracking.client import mlflow_client
+from benchbench.tracking.stored_records import read_experiment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,6 +105,19 @@ def test_trials_that_wait_for_mlflow_are_noted(workdir: Path, empty_database: Pa
     result = bench()
     assert result.exit_code == 0
     assert "1 trial(s) not delivered to MLflow yet" in result.stderr
+
+
+def test_of_two_runs_of_one_attempt_the_one_that_ended_is_read(workdir: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, workdir / "mlflow.db")
+    store = Store.open(f"sqlite:///{workdir}/mlflow.db")
+    run_id = Filler(workdir / "elsewhere").trial(store, events(spec(0), 0.5))
+    run = store.client.get_run(run_id)
+    tags = run.data.tags | {"benchbench.status": "running"}
+    for started_ms in (run.info.start_time - 1, run.info.start_time + 1):
+        store.client.create_run(store.experiment_id, start_time=started_ms, tags=tags)
+    loaded = read_experiment()
+    assert [record.mlflow and record.mlflow.run_id for record in loaded.records] == [run_id]
+    assert loaded.without_record == ()
 
 
 def test_an_experiment_that_was_deleted_says_how_to_get_it_back(workdir: Path, empty_database: Path) -> None:
