@@ -43,8 +43,8 @@ class Imported(NamedTuple):
 def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], None]) -> Imported:
     """Take the runs of a results file into the open experiment, parents first.
 
-    A run that was imported before and has gone on since, such as an interrupted trial that was resumed, is brought up
-    to date. ``progress`` is told how many runs of how many are done.
+    A run that was imported before and has gone on since, and a trial that was interrupted here and resumed elsewhere,
+    are brought up to date. ``progress`` is told how many runs of how many are done.
 
     Raises :class:`~benchbench.errors.TrackingError` if not all could be written; importing again goes on from there.
     """
@@ -113,8 +113,10 @@ def _put_below(store: Store, existing: entities.Run, parent: str) -> None:
 
 
 def _went_on(run: ExportedRun, existing: entities.Run) -> bool:
-    """Tell whether a run that was imported ended later where it comes from."""
-    is_same = existing.data.tags.get(run_data.ORIGIN_TAG) == _origin(run)
+    """Tell whether a run ended later elsewhere: where it was imported from, or where an interrupted trial went on."""
+    tags = existing.data.tags
+    was_interrupted = run_data.ATTEMPT_TAG in run.tags and tags.get(run_data.STATUS_TAG) in ("failed", "killed")
+    is_same = was_interrupted or tags.get(run_data.ORIGIN_TAG) == _origin(run)
     return is_same and (run.ended_ms or 0) > (existing.info.end_time or 0)
 
 

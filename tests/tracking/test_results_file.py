@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND
 from support import journals, made_records
 from support.results_folders import enter, folder, move, points, runs
+from support.stores import Filler
 
 from benchbench import SpecError, export_results, import_results
 from benchbench.config.design import Design, Designs
@@ -21,6 +22,7 @@ from benchbench.driver import provenance
 from benchbench.records.claim import Claim
 from benchbench.records.events import Resumed
 from benchbench.records.grid_end import GridEnd
+from benchbench.records.journal import Journal
 from benchbench.tracking import Store
 from benchbench.tracking.grid_runs import designs_of, find_designs, find_parent
 from benchbench.tracking.stored_records import load_records
@@ -273,6 +275,29 @@ def test_a_trial_that_was_interrupted_when_it_was_imported_is_brought_up_to_date
     assert import_results(tmp_path / "results.bench") == (0, 5, ())
     assert import_results(tmp_path / "earlier.bench") == (0, 5, ()), "what was exported before is no other result"
     assert record in load_records()
+
+
+def test_a_trial_that_was_interrupted_here_is_brought_up_to_date_from_a_copy_of_the_folder(
+    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = folder(tmp_path / "laptop", empty_database, monkeypatch)
+    first, epoch, *rest = made_records.events(made_records.spec(5), 0.9)
+    killed = replace(journals.failed(status="killed"), timestamp_ms=first.timestamp_ms + 500)
+    Filler(tmp_path / "journals").trial(store, [first, epoch, killed])
+    shutil.copytree(tmp_path / "laptop", tmp_path / "server")
+    enter(tmp_path / "server", monkeypatch)
+    (journal,) = map(Journal, (tmp_path / "journals").iterdir())
+    for event in (journals.resumed(1), *(replace(each, timestamp_ms=first.timestamp_ms + 5000) for each in rest)):
+        journal.append(event)
+    copied = Store.open()
+    journal.set_claim(Claim(copied.tracking_uri, "bench", copied.experiment_id, is_open=False))
+    provenance.write_provenance(journal)
+    copied.deliver(journal)
+    assert move(tmp_path / "laptop", empty_database, monkeypatch) == (1, 0, ())
+    (record,) = load_records()
+    assert record.final is not None
+    assert record.final.test_accuracy == 0.9
+    assert import_results(tmp_path / "results.bench") == (0, 1, ())
 
 
 def test_losses_that_are_no_numbers_and_a_second_wall_clock_are_no_other_results(
