@@ -40,12 +40,11 @@ _Names = dict[str, dict[str, _Remembered]]
 def open_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
     """Return an experiment that can be written to; it is made if there is none of that name.
 
-    Raises :class:`TrackingError` if it cannot be used, and if the experiment that had this name was renamed.
+    Raises :class:`TrackingError` if it cannot be used, and if the experiment that had this name was renamed, whether or
+    not another has the name now.
     """
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        _refuse_renamed(client, uri, name)
-        experiment = _make(client, uri, name)
+    _refuse_renamed(client, uri, name)
+    experiment = client.get_experiment_by_name(name) or _make(client, uri, name)
     check_experiment(client, uri, experiment)
     _remember(uri, name, experiment)
     return experiment
@@ -65,7 +64,7 @@ def find_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
 
 def same_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
     """Return the experiment that had a name when we last used it, whatever it is called now; made if it is gone."""
-    experiment = client.get_experiment_by_name(name) or renamed(client, uri, name) or _make(client, uri, name)
+    experiment = renamed(client, uri, name) or client.get_experiment_by_name(name) or _make(client, uri, name)
     _check_not_deleted(experiment)
     return experiment
 
@@ -173,7 +172,7 @@ def _artifact_location(uri: str) -> str | None:
 
 def _refuse_renamed(client: MlflowClient, uri: str, name: str) -> None:
     experiment = renamed(client, uri, name)
-    if experiment is not None:
+    if experiment is not None and experiment.name != name:
         raise TrackingError(
             f"the experiment {name!r} was renamed in MLflow: it is called {experiment.name!r} now",
             hint=f"--experiment {shlex.quote(experiment.name)} continues it, --experiment OTHER-NAME starts another",

@@ -53,6 +53,15 @@ def test_a_trial_that_waits_goes_to_the_experiment_that_was_renamed(store: Store
     assert run.experiment_id == store.experiment_id
 
 
+def test_an_experiment_that_got_the_name_of_a_renamed_one_is_not_taken_for_it(store: Store, tmp_path: Path) -> None:
+    journal = ended(store, tmp_path)
+    store.client.rename_experiment(store.experiment_id, "study 1")
+    store.client.create_experiment("bench")
+    with pytest.raises(TrackingError, match="'bench' was renamed in MLflow: it is called 'study 1' now"):
+        Store.open()
+    assert Store.open(None, "study 1").deliver(journal).experiment_id == store.experiment_id
+
+
 def test_a_store_that_was_made_anew_is_not_taken_for_a_renamed_one(
     store: Store, workdir: Path, empty_database: Path
 ) -> None:
