@@ -115,6 +115,8 @@ def _send_undelivered(journals: Sequence[Journal], experiment: str, note: Callab
         return
     try:
         store = Store.open(None, experiment)
+        if store.note:
+            note(store.note)
         for journal in waiting:
             if journal.goes_to(store.tracking_uri):
                 try:

@@ -8,6 +8,7 @@ for our attempt.
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -75,9 +76,9 @@ class Store:
         with as_tracking_error(f"cannot use the tracking store {shown}", hint=other_version_hint(uri)):
             make_database(uri)
             client = mlflow_client(uri)
-            note = follow_move(uri)
+            notes = (follow_move(uri), _waiting_for_others(shown))
             opened = open_experiment(client, uri, experiment or default_experiment())
-        return cls(client, tracking_uri=shown, experiment=opened, note=note)
+        return cls(client, tracking_uri=shown, experiment=opened, note="; ".join(filter(None, notes)))
 
     def deliver(self, journal: Journal) -> MlflowRun:
         """Send all of a journal that this object has not sent yet, and return the run.
@@ -219,6 +220,28 @@ def leftovers(tracking_uri: str) -> Iterator[Journal]:
         record = journal.try_record()
         if record is not None and record.status != "running":
             yield journal
+
+
+def _waiting_for_others(tracking_uri: str) -> str:
+    """Return which trials have ended and wait for another store than this one; mostly nothing."""
+    stores = Counter(
+        claim.tracking_uri
+        for journal in Journal.all()
+        if (claim := journal.claim()) and claim.tracking_uri != tracking_uri and _is_waiting(journal)
+    )
+    return "; ".join(
+        f"{number} trial(s) wait for the tracking store {store}: with MLFLOW_TRACKING_URI={store},"
+        " `bench runs list` sends them"
+        for store, number in stores.items()
+    )
+
+
+def _is_waiting(journal: Journal) -> bool:
+    """Tell whether a trial that no call runs has ended, and no store has had all of it."""
+    if journal.is_marked_delivered() or journal.is_deleted() or journal.is_in_use():
+        return False
+    record = journal.try_record()
+    return record is not None and record.status != "running"
 
 
 def _files(journal: Journal) -> Delivered:
