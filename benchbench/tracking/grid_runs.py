@@ -107,7 +107,7 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
             client.set_tag(run_id, CONTINUED_TAG, "yes")
         return run_id
     # What stands here until the grid ends for the first time; afterwards its description does.
-    note = {run_data.NOTE_TAG: headline} if headline else {}
+    note = {run_data.NOTE_TAG: run_data.storable(headline)} if headline else {}
     tags = identity | {run_data.KIND_TAG: "grid"} | note
     run = create_once(
         lambda: client.create_run(experiment_id, run_name=run_data.shortened_name(name), tags=tags),
@@ -233,7 +233,7 @@ def close_parent(client: MlflowClient, end: GridEnd) -> None:
     """End the run of a grid, then describe it: a run that cannot keep files has ended all the same."""
     client.set_terminated(end.run_id, status=end.status.upper())
     if end.note:
-        client.set_tag(end.run_id, run_data.NOTE_TAG, without_credentials(end.note))
+        client.set_tag(end.run_id, run_data.NOTE_TAG, run_data.storable(end.note))
     for name, text in end.files.items():
         client.log_text(end.run_id, without_credentials(text), name)
     tables = [{"path": name, "type": "table"} for name in end.files if name.endswith(".json")]

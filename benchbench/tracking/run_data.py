@@ -44,12 +44,20 @@ _MAX_DIGEST_CHARACTERS = 36
 def run_name(spec: Spec, varied: str = "") -> str:
     """Return a name such as ``alexnet-sgd-tinyimage10-s0 lr=0.01``: what varies in its grid comes last."""
     name = f"{spec.model.name}-{spec.optimizer.name}-{spec.dataset.name}-s{spec.seed}"
-    return shortened_name(without_credentials(f"{name} {varied}".strip()))
+    return shortened_name(f"{name} {varied}".strip())
 
 
 def shortened_name(name: str) -> str:
     """Return as much of a run's name as MLflow takes."""
-    return name[:_MAX_NAME_CHARACTERS]
+    return storable(name)[:_MAX_NAME_CHARACTERS]
+
+
+def storable(text: str) -> str:
+    r"""Return a text as it may be kept: without credentials, and with \0 for the null character.
+
+    PostgreSQL refuses a text with that.
+    """
+    return without_credentials(text).replace("\0", r"\0")
 
 
 def params(spec: Spec) -> dict[str, str]:
@@ -179,11 +187,11 @@ def _text(value: JsonValue) -> str:
     """Return a parameter's value as it is written on the command line: 0.001, true, none, text."""
     if value is None:
         return "none"
-    return without_credentials(value if isinstance(value, str) else json.dumps(value))
+    return storable(value if isinstance(value, str) else json.dumps(value))
 
 
 def _tag(value: str) -> str:
-    return without_credentials(value)[:_MAX_TAG_CHARACTERS]
+    return storable(value)[:_MAX_TAG_CHARACTERS]
 
 
 def _user() -> str:

@@ -35,6 +35,17 @@ def test_long_texts_are_cut_to_what_mlflow_takes() -> None:
     assert max(len(value) for value in run_data.end_tags(record).values()) == 8000
 
 
+def test_no_text_has_a_null_character_which_postgresql_refuses() -> None:
+    spec = replace(journals.SPEC, model=replace(journals.SPEC.model, params={"text": "a\0b"}))
+    failed = replace(journals.failed(), error=replace(journals.failed().error, message="bad\0thing"))
+    tags = run_data.end_tags(Record.of([journals.started(), failed]))
+    assert tags["benchbench.error"] == r"NonFiniteLossError: bad\0thing"
+    assert r"bad\0thing" in tags["mlflow.note.content"]
+    assert run_data.params(spec)["model.text"] == r"a\0b"
+    assert run_data.run_name(spec, "text=a\0b").endswith(r"text=a\0b")
+    assert "\0" not in "".join(tags.values())
+
+
 def test_every_point_can_be_a_metric() -> None:
     for event in (journals.epoch(1), journals.finished(), journals.failed()):
         for point in run_data.points(event, last_epoch=1):
