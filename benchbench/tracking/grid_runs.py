@@ -68,6 +68,7 @@ def find_known_runs(client: MlflowClient, experiment_id: str, spec_ids: Collecti
         (run.data.tags[run_data.SPEC_TAG], run.data.tags[run_data.DATA_TAG]): _finished(run)
         for query in queries
         for run in search(client, experiment_id, query, ViewType.ACTIVE_ONLY)
+        if {run_data.SPEC_TAG, run_data.DATA_TAG} <= run.data.tags.keys()  # MLflow's pages let users delete tags
     }
     deleted = {
         run.data.tags.get(run_data.ATTEMPT_TAG, ""): run.data.tags.get(run_data.SPEC_TAG)

@@ -76,7 +76,8 @@ def read_experiment(
         trials = _one_per_attempt(
             run
             for run in runs
-            if run_data.ATTEMPT_TAG in run.data.tags and (not spec_ids or run.data.tags[run_data.SPEC_TAG] in spec_ids)
+            if run_data.ATTEMPT_TAG in run.data.tags
+            and (not spec_ids or run.data.tags.get(run_data.SPEC_TAG) in spec_ids)
         )
         records = {run.info.run_id: record_of(store, run) for run in trials}
         if trials and not any(records.values()):

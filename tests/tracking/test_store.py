@@ -27,6 +27,7 @@ from benchbench.errors import TrackingError
 from benchbench.records.grid_end import GridEnd
 from benchbench.tracking import Store, is_delivered
 from benchbench.tracking.client import make_database
+from benchbench.tracking.stored_records import read_experiment
 from benchbench.worker.model_export import save_model
 
 if TYPE_CHECKING:
@@ -389,6 +390,15 @@ def test_a_trial_with_two_runs_of_which_one_was_deleted_is_not_deleted(store: St
     assert store.find_known_runs([journals.SPEC.id]).deleted_attempts == frozenset()
     store.client.delete_run(run.info.run_id)
     assert store.find_known_runs([journals.SPEC.id]).deleted_attempts == {journal.attempt}
+
+
+@pytest.mark.parametrize("tag", ["benchbench.data_digest", "benchbench.spec_id"])
+def test_a_run_that_lost_a_tag_is_passed_over(store: Store, journal: Journal, tag: str) -> None:
+    store.client.delete_tag(store.deliver(journal).run_id, tag)
+    more_than_a_few = [journals.SPEC.id, *map(str, range(30))]
+    for spec_ids in ([journals.SPEC.id], more_than_a_few):
+        assert store.find_known_runs(spec_ids).finished == {}
+    assert read_experiment(spec_ids=["another"]).records == ()
 
 
 def test_no_credentials_reach_the_store(store: Store, journal: Journal) -> None:
