@@ -28,6 +28,13 @@ _PAGE = 1000
 _FULL = ("disk is full", os.strerror(errno.ENOSPC))
 """What SQLite and the system say of a full disk."""
 
+_DRIVERS = {
+    "psycopg": "pip install 'psycopg[binary]', or write postgresql+psycopg2:// if you have psycopg2",
+    "psycopg2": "pip install psycopg2-binary, or write postgresql+psycopg:// if you have psycopg",
+    "MySQLdb": "pip install mysqlclient, or write mysql+pymysql:// if you have pymysql",
+}
+"""What to do if SQLAlchemy's choice of a driver is not installed; for PostgreSQL it depends on SQLAlchemy's version."""
+
 _MAKE_ROOM = "free some disk space, and run the same command again"
 
 
@@ -111,5 +118,8 @@ def as_tracking_error(summary: str, hint: str = "") -> Iterator[None]:
     except Exception as error:  # MLflow, SQLAlchemy and requests raise many kinds
         lines = without_credentials(str(error)).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
-        is_full = any(words in reason for words in _FULL)
-        raise TrackingError(f"{summary}: {reason}", hint=_MAKE_ROOM if is_full else hint) from error
+        if any(words in reason for words in _FULL):
+            hint = _MAKE_ROOM
+        elif isinstance(error, ModuleNotFoundError):
+            hint = _DRIVERS.get(error.name or "", hint)
+        raise TrackingError(f"{summary}: {reason}", hint=hint) from error
