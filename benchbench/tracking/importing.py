@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from benchbench.records.results_file import Run as ExportedRun
     from benchbench.tracking.store import Store
 
-UNFINISHED_TAG = "benchbench.import"
-"""On a run whose import was interrupted; the next import goes on with it."""
-
 _NAMED = (grid_runs.GRID_TAG, grid_runs.FILE_TAG)
 _COMPARED = (FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS)
 
@@ -58,7 +55,11 @@ def import_runs(reader: Reader, store: Store, *, progress: Callable[[int, int], 
             existing, parent = _find(store, run, reader), new_ids.get(run.parent, "")
             if existing is not None:
                 _put_below(store, existing, parent)
-            if existing is not None and UNFINISHED_TAG not in existing.data.tags and not _went_on(run, existing):
+            if (
+                existing is not None
+                and run_data.UNFINISHED_TAG not in existing.data.tags
+                and not _went_on(run, existing)
+            ):
                 new_ids[run.run_id] = existing.info.run_id
                 clashes += _clashes(run, reader.metrics(run.run_id), existing)
                 continue
@@ -146,14 +147,14 @@ def _is_equal(value: float, stored: float | None) -> bool:
 
 def _begin(store: Store, existing: entities.Run) -> entities.Run:
     follow_run(store.tracking_uri, existing)
-    store.client.set_tag(existing.info.run_id, UNFINISHED_TAG, "unfinished")
+    store.client.set_tag(existing.info.run_id, run_data.UNFINISHED_TAG, "unfinished")
     return existing
 
 
 def _create(store: Store, run: ExportedRun, reader: Reader, parent: str) -> entities.Run:
     """Make the run. No grid and no comparison takes it for a finished trial until all of it is there."""
     tags = {key: value for key, value in run.tags.items() if key != run_data.STATUS_TAG}
-    tags |= {run_data.ORIGIN_TAG: _origin(run), UNFINISHED_TAG: "unfinished"}
+    tags |= {run_data.ORIGIN_TAG: _origin(run), run_data.UNFINISHED_TAG: "unfinished"}
     if parent:
         tags[run_data.PARENT_TAG] = parent
     return create_once(
@@ -176,7 +177,7 @@ def _fill(store: Store, target: entities.Run, run: ExportedRun, reader: Reader) 
     }
     log_in_batches(client, run_id, tags=tags)
     client.set_terminated(run_id, status=run.status, end_time=run.ended_ms)
-    client.delete_tag(run_id, UNFINISHED_TAG)
+    client.delete_tag(run_id, run_data.UNFINISHED_TAG)
 
 
 def _send_files(store: Store, run_id: str, run: ExportedRun, reader: Reader, folder: Path) -> None:

@@ -33,6 +33,9 @@ NOTE_TAG = "mlflow.note.content"
 ORIGIN_TAG = "benchbench.imported_from"
 """The id that an imported run had where it was made, however often it was exported since."""
 
+UNFINISHED_TAG = "benchbench.import"
+"""On a run whose import was interrupted; the next import goes on with it."""
+
 PARENT_TAG = "mlflow.parentRunId"
 # The limits of MLflow's own store, mlflow/utils/validation.py.
 _MAX_NAME_CHARACTERS = 250

@@ -109,7 +109,9 @@ def read_run(store: Store, run_id: str) -> Record | None:
 
 
 def record_of(store: ReadableStore, run: Run) -> Record | None:
-    """Return the record of a run, or None if it kept none and its journal is not here."""
+    """Return the record of a run, or None if it kept none and its journal is not here, or if it is not whole yet."""
+    if run_data.UNFINISHED_TAG in run.data.tags:
+        return None
     text = artifact_text(store, run, file_names.RECORD)
     kept = None if text is None else _parse(text, run)
     # The file may be that of an earlier end of the trial, after which it was resumed.

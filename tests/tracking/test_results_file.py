@@ -25,7 +25,7 @@ from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
 from benchbench.tracking import Store
 from benchbench.tracking.grid_runs import designs_of, find_designs, find_parent
-from benchbench.tracking.stored_records import load_records
+from benchbench.tracking.stored_records import load_records, read_experiment
 
 
 def test_what_arrives_is_what_was_there(
@@ -88,6 +88,7 @@ def test_an_import_that_was_interrupted_goes_on(
     cut = runs(there)[1]
     there.client.set_tag(cut.info.run_id, "benchbench.import", "unfinished")
     there.client.update_run(cut.info.run_id, status="RUNNING")
+    assert read_experiment().without_record == (cut.info.run_id,)
     assert import_results(tmp_path / "results.bench") == (1, 3, ())
     assert [points(there, run) for run in runs(there)] == expected
     assert all(run.info.status != "RUNNING" for run in runs(there))
