@@ -48,7 +48,7 @@ class ArtifactPolicy:
             self.unwritten.append(journal)
             self.note(f"a trial has no record.json so far: {error_text(error)}; its results are in {journal.folder}")
         if file_names.FIGURES_FOLDER in kept:
-            from benchbench.report import figures
+            from benchbench.report import figures  # 1.4 s, which the record must not wait for
 
             figures.draw(journal, self.note)
 

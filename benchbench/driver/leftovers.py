@@ -12,6 +12,7 @@ from benchbench.records import file_names
 from benchbench.records.artifact_files import kept_at
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
+from benchbench.records.record import Record, RecordError
 from benchbench.records.recovery import mark_dead
 from benchbench.records.run_ids import short_id
 from benchbench.tracking import is_delivered
@@ -77,8 +78,21 @@ def finish(
 
 def _complete(journal: Journal, tracker: TrackerThread, artifacts: ArtifactPolicy) -> None:
     """Do what a call that was killed left undone after the end of a trial."""
-    # Drawing takes so long that a trial may be delivered before its figures are there.
     record = journal.try_record()
-    if record and record.status == "finished" and (artifacts.level == "full" or not is_delivered(journal)):
+    if record is None or record.status == "running":
+        return
+    # Drawing takes so long that a trial may be delivered before its figures are there.
+    lacks_files = record.status == "finished" and (artifacts.level == "full" or not is_delivered(journal))
+    if lacks_files or not _has_record_of(record, journal):
         artifacts.complete(journal)
         tracker.notify(journal)
+
+
+def _has_record_of(record: Record, journal: Journal) -> bool:
+    """Tell whether the trial's record is among its artifacts or was delivered; one of an earlier end is not it."""
+    path = journal.artifacts / file_names.RECORD
+    if not path.exists():
+        return path.relative_to(journal.folder).as_posix() in journal.delivered()
+    with suppress(RecordError):
+        return Record.from_json(path.read_bytes()).ended_ms == record.ended_ms
+    return False

@@ -16,7 +16,9 @@ from benchbench.protocol.jobs import Resolved
 from benchbench.records.calls import NOBODY, calling
 from benchbench.records.claim import Claim
 from benchbench.records.journal import Journal
-from benchbench.tracking import TrackerThread, is_delivered
+from benchbench.records.record import Record
+from benchbench.report.provenance import write_record
+from benchbench.tracking import Store, TrackerThread, is_delivered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,3 +117,25 @@ def test_a_trial_whose_process_died_gets_the_record_of_all_that_it_did(uri: str)
     journal.set_claim(Claim(uri, "bench", "0"))
     assert leftovers.end_dead() == [journal]
     assert '"status": "killed"' in (journal.artifacts / "record.json").read_text()
+
+
+@pytest.mark.parametrize(("status", "was_resumed"), [("failed", False), ("finished", True)])
+def test_a_trial_that_was_delivered_before_its_call_could_write_its_record_gets_it_from_the_next(
+    uri: str, workdir: Path, status: str, *, was_resumed: bool
+) -> None:
+    store = Store.open(uri, "bench")
+    began = journals.started()
+    journal = Journal.of(journals.SPEC.id, began.attempt)
+    journal.append(began)
+    journal.set_claim(Claim(store.tracking_uri, store.experiment, store.experiment_id))
+    if was_resumed:
+        journal.append(replace(journals.failed(status="killed"), timestamp_ms=journals.START_MS + 5_000))
+        write_record(journal)
+        journal.append(journals.resumed(0))
+    journal.append(journals.finished() if status == "finished" else journals.failed())
+    store.deliver(journal)
+    tracker = TrackerThread(uri)
+    leftovers.finish([], tracker, NOTHING, call=NOBODY, note=str)
+    assert tracker.close() == []
+    (path,) = workdir.glob("mlruns/**/record.json")
+    assert Record.from_json(path.read_bytes()).status == status
