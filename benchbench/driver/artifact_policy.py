@@ -38,9 +38,12 @@ class ArtifactPolicy:
     unwritten: list[Journal] = field(default_factory=list)
 
     def complete(self, journal: Journal) -> None:
-        """Add to a trial's artifacts what the worker leaves to this process."""
+        """Add to a trial's artifacts what the worker leaves to this process.
+
+        A record of an earlier end, after which the trial was resumed, is replaced at any level.
+        """
         kept = kept_at(self.level)
-        if file_names.RECORD not in kept:
+        if file_names.RECORD not in kept and not (journal.artifacts / file_names.RECORD).exists():
             return
         try:
             write_provenance(journal)
