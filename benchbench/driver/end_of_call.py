@@ -52,7 +52,7 @@ def wait_for_deliveries(tracker: TrackerThread, note: Callable[[str], None], *, 
     for journal in tracker.deleted():
         note(
             f"the run of a trial was deleted in MLflow: its results are only in {journal.folder}; restore the run,"
-            " and the next bench run, bench grid or bench runs list sends them"
+            " and the next bench run, bench grid or bench runs list sends them. To give them up, delete the folder"
         )
     return not our_own
 

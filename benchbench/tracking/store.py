@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -92,6 +93,8 @@ class Store:
             sent = _files(journal)
             events = list(journal.events())
             record = Record.of(events)
+            if (known := journal.mlflow_run()) and journal.is_deleted() and self._was_purged(known, record.started_ms):
+                return known
             # Forgotten while it is used: after an error we send everything again.
             delivery = self._deliveries.pop(journal.attempt, None) or self._begin_delivery(journal, events[0])
             if not self._send(delivery, events, record, journal):
@@ -126,9 +129,35 @@ class Store:
             return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
 
     def find_known_runs(self, spec_ids: Collection[str]) -> KnownRuns:
-        """Return the finished runs of these specs, and all attempts whose runs were deleted."""
+        """Return the finished runs of these specs, and all attempts whose runs were deleted, for good or not."""
         with as_tracking_error(f"cannot read the tracking store {self.tracking_uri}"):
-            return grid_runs.find_known_runs(self.client, self.experiment_id, spec_ids)
+            known = grid_runs.find_known_runs(self.client, self.experiment_id, spec_ids)
+            purged = self._purged(set(spec_ids) - {spec_id for spec_id, _ in known.finished})
+            return replace(known, deleted_attempts=frozenset(known.deleted_attempts) | purged)
+
+    def _purged(self, spec_ids: Collection[str]) -> frozenset[str]:
+        """Return the attempts that can be resumed, or wait to be delivered, but whose runs were deleted for good."""
+        journals = (journal for spec_id in spec_ids for journal in Journal.attempts(spec_id))
+        return frozenset(
+            journal.attempt
+            for journal in journals
+            if (run := journal.mlflow_run())
+            and (journal.is_deleted() or journal.is_interrupted())
+            and (record := journal.try_record())
+            and self._was_purged(run, record.started_ms)
+        )
+
+    def _was_purged(self, run: MlflowRun, started_ms: int) -> bool:
+        """Tell whether a run that was made then was deleted for good: its experiment is there, and not a newer one."""
+        from mlflow.exceptions import MlflowException
+
+        if run.tracking_uri != self.tracking_uri or not self._is_gone(run.run_id):
+            return False
+        try:
+            created_ms = self.client.get_experiment(run.experiment_id).creation_time
+        except MlflowException:  # the store was made anew
+            return False
+        return created_ms is not None and created_ms <= started_ms
 
     def open_parent(self, name: str, *, file: Path, headline: str, design: Design | None = None) -> str:
         """Return the id of the run of a grid, running: it is made, or opened again if there is one."""

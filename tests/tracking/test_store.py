@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,9 @@ from torch import nn
 from benchbench.config.spec import PluginSpec
 from benchbench.driver.provenance import write_provenance
 from benchbench.errors import TrackingError
+from benchbench.records.claim import Claim
 from benchbench.records.grid_end import GridEnd
+from benchbench.records.journal import Journal
 from benchbench.tracking import Store, is_delivered
 from benchbench.tracking.client import make_database
 from benchbench.tracking.stored_records import read_experiment
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
-    from benchbench.records.journal import Journal
     from benchbench.records.record import MlflowRun
 
 
@@ -399,6 +401,28 @@ def test_a_run_that_lost_a_tag_is_passed_over(store: Store, journal: Journal, ta
     for spec_ids in ([journals.SPEC.id], more_than_a_few):
         assert store.find_known_runs(spec_ids).finished == {}
     assert read_experiment(spec_ids=["another"]).records == ()
+
+
+@pytest.mark.parametrize("status", ["killed", "finished"])
+@pytest.mark.parametrize("is_older", [False, True])
+def test_a_trial_whose_run_was_deleted_for_good_counts_as_deleted_unless_the_store_was_made_anew(
+    store: Store, database: str, status: str, *, is_older: bool
+) -> None:
+    began = replace(journals.started("one"), timestamp_ms=journals.START_MS if is_older else time.time_ns() // 10**6)
+    journal = Journal.of(journals.SPEC.id, "one")
+    journal.append(began)
+    journal.set_claim(Claim(store.tracking_uri, store.experiment, store.experiment_id))
+    run = store.deliver(journal)
+    store.client.delete_run(run.run_id)
+    journal.append(journals.failed(status="killed") if status == "killed" else journals.finished())
+    Store.open(database).deliver(journal)
+    store.client._tracking_client.store._hard_delete_run(run.run_id)  # as `mlflow gc` does
+
+    again = Store.open(database)
+    assert again.find_known_runs({journals.SPEC.id}).deleted_attempts == (set() if is_older else {"one"})
+    again.deliver(journal)
+    tags = [run.data.tags for run in again.client.search_runs([again.experiment_id])]
+    assert [tag["benchbench.status"] for tag in tags] == ([status] if is_older else [])
 
 
 def test_no_credentials_reach_the_store(store: Store, journal: Journal) -> None:
