@@ -6,7 +6,7 @@ import time
 import uuid
 from collections import deque
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 """How often to look whether another call has ended a trial."""
+
+_TIME, _TIME_CHARACTERS = "%Y%m%d-%H%M%S", 15
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,18 @@ class Drive:
         return Ending(running.outcomes, running.interrupts.count > 0)
 
 
-def new_attempt() -> str:
-    """Return a fresh attempt id that sorts by time."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
+def new_attempt(spec_id: str) -> str:
+    """Return a fresh attempt id at a spec that sorts by time, and after its earlier ones if the clock was put back."""
+    earlier = (journal.attempt[:_TIME_CHARACTERS] for journal in Journal.attempts(spec_id))
+    now = max((datetime.now(UTC).strftime(_TIME), *map(_next_second, earlier)))
+    return f"{now}-{uuid.uuid4().hex[:8]}"
+
+
+def _next_second(text: str) -> str:
+    try:
+        return (datetime.strptime(text, _TIME).replace(tzinfo=UTC) + timedelta(seconds=1)).strftime(_TIME)
+    except ValueError:  # a folder that someone named otherwise
+        return ""
 
 
 @dataclass

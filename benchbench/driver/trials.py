@@ -301,7 +301,7 @@ class _Session:
 
     def _job(self, planned: Planned) -> TrialJob:
         spec = planned.resolved.spec
-        journal = planned.journal or Journal.of(spec.id, new_attempt())
+        journal = planned.journal or Journal.of(spec.id, new_attempt(spec.id))
         return TrialJob(
             spec=spec,
             attempt=journal.attempt,

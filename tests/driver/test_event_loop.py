@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import journals
 
-from benchbench.driver.event_loop import Drive
+from benchbench.driver.event_loop import Drive, new_attempt
 from benchbench.driver.listeners import Listeners
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import RunningElsewhereError
@@ -182,3 +182,13 @@ def test_a_trial_that_is_asked_for_again_while_another_call_trains_it_is_refused
     (outcome,) = drive().run(jobs(tmp_path, "a"), Locked()).outcomes
     assert outcome.status == "refused"
     assert "already running" in str(outcome.error)
+
+
+def test_a_new_attempt_is_the_newest_of_its_trial_though_the_clock_was_put_back() -> None:
+    for name in ("20991231-235959-abcdef01", "a-copy"):
+        Journal.of(journals.SPEC.id, name).append(journals.started(name))
+    latest = new_attempt(journals.SPEC.id)
+    assert latest.startswith("21000101-000000-")
+    Journal.of(journals.SPEC.id, latest).append(journals.started(latest))
+    assert new_attempt(journals.SPEC.id).startswith("21000101-000001-")
+    assert new_attempt("another trial") < latest
