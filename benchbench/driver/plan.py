@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from benchbench.config.kinds import changed_kinds, describe_changed
 from benchbench.driver.more_epochs import FinishedTrials
 from benchbench.errors import SpecError
+from benchbench.protocol.jobs import OtherAttempts
 from benchbench.records.events import WORST_RANK, Rank
 from benchbench.records.journal import Journal
 from benchbench.records.known_runs import FinishedRun, KnownRuns
@@ -139,6 +140,11 @@ class OtherCalls:
         trials = {item.spec.id: item for item in resolved}
         journals = (journal for item in trials.values() for journal in attempts(item, destination))
         return OtherCalls(trials, destination, frozenset(each.attempt for each in journals if _is_finished(each)))
+
+    def known(self, spec_id: str) -> OtherAttempts:
+        """Return what the worker of a trial must know to see that another call has finished it since."""
+        names = {journal.attempt for journal in Journal.attempts(spec_id)}
+        return OtherAttempts(self.destination, tuple(sorted(names & self.finished_before)))
 
     def finished(self, job: TrialJob) -> Journal | None:
         """Return the journal of a trial if another call has finished it since, or None."""

@@ -311,6 +311,7 @@ class _Session:
             resume=planned.action == "resume",
             continues=_continued(planned),
             plugin_files=self.settings.plugin_paths,
+            others=None if self.settings.rules.again else self.others.known(spec.id),
         )
 
     def _result(

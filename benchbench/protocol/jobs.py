@@ -33,12 +33,24 @@ class Continued:
 
 
 @dataclass(frozen=True)
+class OtherAttempts:
+    """Which attempts at a trial, of other calls, make it needless to begin one.
+
+    Those for the same images and the same ``destination``, a store and an experiment in MLflow, that have finished
+    since the trial was planned, which are not in ``finished_before``.
+    """
+
+    destination: tuple[str, str]
+    finished_before: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TrialJob:
     """A trial to run: its spec, and where and how to run it.
 
     ``folder`` belongs to the attempt; ``resume`` goes on from the checkpoint in it. ``continues`` is a shorter trial
     whose checkpoint a new one begins with. ``repeats_end``: the trial has finished, and only what it keeps is made
-    again.
+    again. ``others`` are the attempts after which a new one is refused; without them, it is trained again.
     """
 
     spec: Spec
@@ -50,6 +62,7 @@ class TrialJob:
     continues: Continued | None = None
     plugin_files: tuple[str, ...] = ()
     repeats_end: bool = False
+    others: OtherAttempts | None = None
 
     def on_device(self, device: str) -> TrialJob:
         """Return the job on this device, if any will do for it."""

@@ -35,7 +35,7 @@ from benchbench.worker.system_metrics import SystemSampler, is_noisy
 from benchbench.worker.train import BatchCounter, are_undefined, evaluate, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from benchbench.plugin.registry import Registry
     from benchbench.protocol.jobs import TrialJob
@@ -63,7 +63,7 @@ def run_trial(
         # A checkpoint is read in the preparation. A trial that begins leaves nothing before it is ready.
         if job.resume:
             stack.enter_context(_alone(job))
-            _check_not_finished(job)
+            _check_not_finished([] if job.repeats_end else [Journal(Path(job.folder))])
         with memory_errors_named():
             began = _began(job)
             acceleration = _acceleration(job, began)
@@ -74,23 +74,36 @@ def run_trial(
                 ready = prepare(job, registry, acceleration, on_status=on_status)
         if not job.resume:
             stack.enter_context(_alone(job))
+            _check_not_finished(_other_attempts(job, data_digest=ready.started.data.digest))
         yield from _Trial(job, ready, began, clock=clock, counter=counter, on_status=on_status).run()
 
 
-def _check_not_finished(job: TrialJob) -> None:
-    """Raise :class:`SpecError` if another call has finished the trial since this one planned to resume it.
+def _check_not_finished(journals: Iterable[Journal]) -> None:
+    """Raise :class:`SpecError` if another call has finished the trial since this one planned it.
 
     The worker of that call may have ended before its driver has written so.
     """
-    journal, deadline = Journal(Path(job.folder)), time.monotonic() + LOCK_SECONDS
-    if job.repeats_end or not journal.exists():
+    deadline = time.monotonic() + LOCK_SECONDS
+    for journal in journals:
+        if not journal.exists():
+            continue
+        while _is_ending(journal) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        if journal.record().status == "finished":
+            raise SpecError(
+                "another process has just finished this trial", hint="run the same command again, which finds it done"
+            )
+
+
+def _other_attempts(job: TrialJob, *, data_digest: str) -> Iterator[Journal]:
+    """Yield the attempts of other calls at a trial that begins, after whose end it need not be trained."""
+    if job.others is None:
         return
-    while _is_ending(journal) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    if journal.record().status == "finished":
-        raise SpecError(
-            "another process has just finished this trial", hint="run the same command again, which finds it done"
-        )
+    for path in Path(job.folder).parent.glob(f"*/{file_names.EVENTS}"):
+        journal = Journal(path.parent)
+        is_new = journal.attempt not in job.others.finished_before and journal.goes_to(*job.others.destination)
+        if is_new and (record := journal.try_record()) and record.data_digest == data_digest:
+            yield journal
 
 
 def _is_ending(journal: Journal) -> bool:

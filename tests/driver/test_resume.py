@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from support import journals
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
 from benchbench.config.training_options import TrainingOptions
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
-from benchbench.protocol.jobs import Continued, TrialJob
+from benchbench.protocol.jobs import Continued, OtherAttempts, TrialJob
 from benchbench.protocol.shared_counter import SharedCounter
+from benchbench.records.claim import Claim
 from benchbench.records.events import EpochFinished, Event, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record
@@ -282,6 +284,23 @@ def test_a_trial_that_another_call_has_finished_is_not_resumed_again(
         next(run_trial(again, registry, counter=counter))
     *_, last = run_trial(replace(again, repeats_end=True), registry, counter=counter)
     assert isinstance(last, Finished)
+
+
+def test_a_trial_that_another_call_has_finished_meanwhile_is_not_begun(
+    registry: Registry, counter: SharedCounter, tmp_path: Path
+) -> None:
+    job = make_job(registry, tmp_path)
+    began = next(run_trial(job, registry, counter=counter))
+    journal = Journal(Path(job.folder).with_name("theirs"))
+    for event in (began, journals.finished()):
+        journal.append(event)
+    journal.set_claim(Claim("store", "bench", "1"))
+    others = OtherAttempts(("store", "1"))
+
+    with pytest.raises(SpecError, match="another process has just finished this trial"):
+        next(run_trial(replace(job, others=others), registry, counter=counter))
+    again = replace(job, others=replace(others, finished_before=("theirs",)))
+    assert isinstance(next(run_trial(again, registry, counter=counter)), Started)
 
 
 @pytest.mark.slow
