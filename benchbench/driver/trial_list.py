@@ -26,7 +26,8 @@ _NAMED = ("model", "dataset", "optimizer", "seed")
 class TrialSummary:
     """The state of a trial.
 
-    ``varies`` has the parameters, besides model, dataset, optimizer and seed, in which the trials of the list differ.
+    ``can_resume``: the same command would go on with this attempt. ``varies`` has the parameters, besides model,
+    dataset, optimizer and seed, in which the trials of the list differ.
     """
 
     attempt: str
@@ -56,8 +57,20 @@ def update_and_list_trials(experiment: str, *, note: Callable[[str], None]) -> l
     """
     _mark_dead_as_killed(note)
     journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]
-    _send_undelivered(journals, experiment, note)
-    return _summarize(journals)
+    waiting = [journal for journal in journals if _is_waiting(journal)]
+    interrupted = {journal.record().spec_id for journal in journals if journal.is_interrupted()}
+    store, deleted = None, frozenset[str]()
+    if waiting or interrupted or GridEnd.all():
+        try:
+            store = Store.open(None, experiment)
+            if store.note:
+                note(store.note)
+            _send(waiting, store, note)
+            if interrupted:
+                deleted = frozenset(store.find_known_runs(interrupted).deleted_attempts)
+        except TrackingError as error:
+            note(f"not delivered: {error.message}" if waiting else error.message)
+    return _summarize(journals, resumed=_resumed(journals, deleted, store))
 
 
 def _mark_dead_as_killed(note: Callable[[str], None]) -> None:
@@ -75,12 +88,23 @@ def _is_of(journal: Journal, experiment: str) -> bool:
     return experiment == claim.experiment or remembered_id(claim.tracking_uri, experiment) == claim.experiment_id
 
 
-def _summarize(journals: Sequence[Journal]) -> list[TrialSummary]:
+def _resumed(journals: Sequence[Journal], deleted: Collection[str], store: Store | None) -> set[str]:
+    """Return the attempts that the next call resumes: the newest at a trial, unless its run was deleted."""
+    newest: dict[tuple[str, str], Journal] = {}
+    for journal in journals:
+        record = journal.record()
+        if journal.attempt not in deleted and (store is None or journal.goes_to(store.tracking_uri)):
+            newest[(record.spec_id, record.data_digest)] = journal
+    return {journal.attempt for journal in newest.values() if journal.is_interrupted()}
+
+
+def _summarize(journals: Sequence[Journal], *, resumed: Collection[str]) -> list[TrialSummary]:
     varied = varying([journal.record().spec for journal in journals])
-    return sorted((_summary(journal, varied) for journal in journals), key=lambda trial: trial.started_ms)
+    summaries = (_summary(journal, varied, can_resume=journal.attempt in resumed) for journal in journals)
+    return sorted(summaries, key=lambda trial: trial.started_ms)
 
 
-def _summary(journal: Journal, varied: Collection[str]) -> TrialSummary:
+def _summary(journal: Journal, varied: Collection[str], *, can_resume: bool) -> TrialSummary:
     """Return the state of a trial; ``varied`` are the keys in which the trials of the list differ."""
     record = journal.record()
     is_dead = record.status == "running" and journal.is_interrupted()
@@ -93,7 +117,7 @@ def _summary(journal: Journal, varied: Collection[str]) -> TrialSummary:
         seed=record.spec.seed,
         varies={key: value for key, value in record.spec.flat().items() if key in varied and key not in _NAMED},
         status="killed" if is_dead else record.status,
-        can_resume=is_dead or (record.status != "running" and journal.is_interrupted()),
+        can_resume=can_resume,
         val_accuracy=record.final.val_accuracy if record.final else None,
         test_accuracy=record.final.test_accuracy if record.final else None,
         epoch=len(record.epochs),
@@ -105,24 +129,15 @@ def _summary(journal: Journal, varied: Collection[str]) -> TrialSummary:
     )
 
 
-def _send_undelivered(journals: Sequence[Journal], experiment: str, note: Callable[[str], None]) -> None:
-    waiting = [
-        journal
-        for journal in journals
-        if not is_delivered(journal) and journal.record().status != "running" and not journal.is_in_use()
-    ]
-    if not waiting and not GridEnd.all():
-        return
-    try:
-        store = Store.open(None, experiment)
-        if store.note:
-            note(store.note)
-        for journal in waiting:
-            if journal.goes_to(store.tracking_uri):
-                try:
-                    store.deliver(journal)
-                except TrackingError as error:
-                    note(f"not delivered: {journal.folder}: {error.message}")
-        store.close_parents()
-    except TrackingError as error:
-        note(f"not delivered: {error.message}")
+def _is_waiting(journal: Journal) -> bool:
+    return not is_delivered(journal) and journal.record().status != "running" and not journal.is_in_use()
+
+
+def _send(waiting: Sequence[Journal], store: Store, note: Callable[[str], None]) -> None:
+    for journal in waiting:
+        if journal.goes_to(store.tracking_uri):
+            try:
+                store.deliver(journal)
+            except TrackingError as error:
+                note(f"not delivered: {journal.folder}: {error.message}")
+    store.close_parents()
