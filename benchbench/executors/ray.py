@@ -139,6 +139,8 @@ class RayExecutor(Executor):
                 continue
             if message is None:
                 self._running.remove(task)
+                with suppress(OSError):  # it has a journal, unless the trial did not begin
+                    Path(task.job.folder).rmdir()
             elif not task.has_ended:
                 task.has_ended = isinstance(message, Finished | Failed | Refused | Died)
                 yield task.job, message
@@ -207,8 +209,9 @@ class RayExecutor(Executor):
     def _start(self, waiting: deque[TrialJob]) -> None:
         while waiting and len(self._running) < self.num_jobs and not self._is_stopping:
             job = waiting.popleft()
-            # A task that does not see this folder knows that the hosts do not share it.
-            Path(job.folder).parent.mkdir(parents=True, exist_ok=True)
+            # A task that does not see this folder knows that the hosts do not share it. Not its parent: the host may
+            # have a folder of its own at that path, with an earlier attempt at this trial.
+            Path(job.folder).mkdir(parents=True, exist_ok=True)
             # A trial that has a GPU of Ray's must not go on without it if torch cannot use it there.
             on_gpu = job.on_device("cuda") if self._slots.gpus else job
             answers = self._submit([self._resolve, RunTrial(on_gpu)], folder=job.folder)

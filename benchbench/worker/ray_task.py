@@ -63,8 +63,8 @@ def answer(requests: Sequence[str], surroundings: dict[str, Any], board: Any, fo
 
     # Before the long import of torch: until the driver hears of a task, it takes it for one that waits for room.
     yield encode(Status(f"starting on {socket.gethostname()}"))
-    if folder and not Path(folder).parent.is_dir():
-        yield encode(_no_such_folder(Path(folder).parent))
+    if folder and not Path(folder).is_dir():
+        yield encode(_no_such_folder(folder))
         return
     from benchbench.worker.accelerate import keep_freed_memory
 
@@ -81,7 +81,7 @@ def _settle(*, folder: str, unsafe_folders: Sequence[str], variables: dict[str, 
         os.chdir(folder)
 
 
-def _no_such_folder(folder: Path) -> Refused:
+def _no_such_folder(folder: str) -> Refused:
     from benchbench.errors import SpecError
     from benchbench.protocol.messages import Refused
 

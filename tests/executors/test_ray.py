@@ -133,6 +133,7 @@ def test_trials_that_fail_in_every_way_leave_the_next_one_alone(executor: RayExe
     assert any(isinstance(said, Output) and "a plugin may well print" in said.text for said in heard["0"])
     assert isinstance(ends[2], Refused)
     assert "ValueError: this cannot be built" in ends[2].reason.traceback
+    assert not Path(given[2].folder).exists(), "it has not begun"
     assert isinstance(ends[3], Died)
     assert "killed by the system" in ends[3].reason
 
@@ -194,10 +195,13 @@ def test_an_ill_typed_parameter_is_refused_when_specs_are_resolved(executor: Ray
         jobs(executor, tmp_path, draft(optimizer={"name": "sgd", "lr": "fast"}))
 
 
+@pytest.mark.parametrize("has_run_there", [False, True])
 def test_a_task_that_does_not_see_the_folder_of_the_trial_says_what_must_be_shared(
-    executor: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    executor: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_run_there: bool
 ) -> None:
     (job,) = jobs(executor, tmp_path, draft())
+    if has_run_there:
+        Path(job.folder).with_name("an earlier attempt").mkdir(parents=True)
     with monkeypatch.context() as context:
         context.setattr(Path, "mkdir", lambda *_, **__: None)  # as if the driver's disk were another
         *_, (_, message) = executor.run(deque([job]))
