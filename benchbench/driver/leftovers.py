@@ -10,7 +10,6 @@ from benchbench.driver.end_of_call import close_grids
 from benchbench.driver.provenance import write_record
 from benchbench.records import file_names
 from benchbench.records.artifact_files import kept_at
-from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record, RecordError
 from benchbench.records.recovery import mark_dead
@@ -54,12 +53,11 @@ def finish(
         note(f"{short_id(journal.record().spec_id)} was interrupted: the process that ran it ended unexpectedly")
     store = tracker.wait_open()
     planned = {item.journal.attempt for item in plan if item.journal}
-    taken_over, parents = [], set()
+    taken_over = []
     for journal in Journal.all():
         claim = journal.claim()
         if claim is None or claim.tracking_uri != store.tracking_uri or not journal.is_cut_off():
             continue
-        parents.add(claim.parent_run_id)
         if journal.attempt in planned:
             # From now on no other call takes it for one that nobody completes.
             journal.set_claim(replace(claim, call=call))
@@ -70,8 +68,6 @@ def finish(
         else:
             _complete(journal, tracker, artifacts.of_its_call(journal))
             journal.close_claim()
-    for parent in filter(None, parents):
-        GridEnd(store.tracking_uri, parent, "killed").keep()
     close_grids(tracker, note)
     tracker.send_leftovers()
     return taken_over

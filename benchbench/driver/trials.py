@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,7 +20,6 @@ from benchbench.driver.next_trials import AdaptiveTrials, AllTrials, NextTrials
 from benchbench.driver.plan import OtherCalls, check_resumable, plan
 from benchbench.driver.resolving import resolve
 from benchbench.driver.services import open_services
-from benchbench.errors import BenchError
 from benchbench.protocol.jobs import Continued, TrialJob
 from benchbench.records.calls import calling
 from benchbench.records.claim import Claim
@@ -30,7 +28,7 @@ from benchbench.records.journal import Journal
 from benchbench.records.record import MlflowRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
     from benchbench.compare.adaptive import AdaptiveProgress
@@ -183,17 +181,17 @@ class _Session:
         if not batch and not best.is_waiting and not cut_off:
             return self._result(Ending([], is_interrupted=False), batches, is_delivered=self._deliver())
         run = _open_run(store, grid)
+        # Kept before anything can end this call; when the grid has ended, its own end replaces this one.
+        GridEnd(run.tracking_uri, run.run_id, "killed", call=self.call).keep()
         earlier = store.earlier_designs(run.run_id)
         if any(not one.has_looks_of(grid.design) for one in earlier):
             self.watcher.note(
                 "`decide` has changed since this grid last ran; bench compare says how this affects its verdicts"
             )
-        with _killed_on_error(run):
-            ending = self._train_batches(batch, batches, best.complete, parent_run_id=run.run_id)
-            with self._interruptible(ending, batches, run):
-                self.request.on_trained()
-                kept_back = self._keep_best(best)
+        ending = self._train_batches(batch, batches, best.complete, parent_run_id=run.run_id)
         with self._interruptible(ending, batches, run):
+            self.request.on_trained()
+            kept_back = self._keep_best(best)
             result = self._result(ending, batches)
             end = GridEnd(run.tracking_uri, run.run_id, result.status)
             end.keep()
@@ -347,17 +345,6 @@ def _open_run(store: Store, grid: GridFile) -> MlflowRun:
     """Open the grid's own run in MLflow."""
     run_id = store.open_parent(grid.name, file=grid.path, headline=grid.headline, design=grid.design)
     return MlflowRun(store.tracking_uri, store.experiment_id, run_id)
-
-
-@contextmanager
-def _killed_on_error(run: MlflowRun) -> Iterator[None]:
-    """Have the next command end the grid's run if the block fails: nothing else may be left that would open it."""
-    try:
-        yield
-    except BaseException:
-        with suppress(BenchError):  # the first error says more
-            GridEnd(run.tracking_uri, run.run_id, "killed").keep()
-        raise
 
 
 def _continued(planned: Planned) -> Continued | None:

@@ -283,12 +283,15 @@ def test_the_run_of_a_grid_that_was_stopped_outside_its_trials_is_ended_by_the_n
     class Stopping(bb.Watcher):
         def event(self, job: TrialJob, event: bb.Event, record: bb.Record) -> None:
             del job, event
+            ends.append(GridEnd.all())
             if record.status == "finished":
                 raise KeyboardInterrupt
 
+    ends: list[list[GridEnd]] = []
     (workdir / "grid.toml").write_text(GRID, encoding="utf-8")
     with pytest.raises(KeyboardInterrupt):
         bb.grid("grid.toml", artifacts="none", watcher=Stopping())
+    assert not any(ends), "while the grid runs, no other command may end its run"
     assert [end.status for end in GridEnd.all()] == ["killed"]
 
 

@@ -15,6 +15,7 @@ from benchbench.driver.plan import Planned
 from benchbench.protocol.jobs import Resolved
 from benchbench.records.calls import NOBODY, calling
 from benchbench.records.claim import Claim
+from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record
 from benchbench.report.provenance import write_record
@@ -139,3 +140,21 @@ def test_a_trial_that_was_delivered_before_its_call_could_write_its_record_gets_
     assert tracker.close() == []
     (path,) = workdir.glob("mlruns/**/record.json")
     assert Record.from_json(path.read_bytes()).status == status
+
+
+def test_the_run_of_a_grid_whose_call_died_before_a_trial_began_is_ended_and_not_before(
+    uri: str, workdir: Path
+) -> None:
+    store = Store.open(uri, "bench")
+    run_id = store.open_parent("rates", file=workdir / "rates.toml", headline="")
+    tracker = TrackerThread(uri)
+
+    def status_after_another_call() -> str:
+        leftovers.finish([], tracker, NOTHING, call=NOBODY, note=str)
+        return str(store.client.get_run(run_id).info.status)
+
+    with calling() as call:
+        GridEnd(store.tracking_uri, run_id, "killed", call=call).keep()
+        assert status_after_another_call() == "RUNNING"
+    assert status_after_another_call() == "KILLED"
+    tracker.close()
