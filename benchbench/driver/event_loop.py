@@ -243,6 +243,8 @@ class _Running:
                 self._hear_event(job, Failed(status="killed" if self.interrupts.count else "failed", error=error))
 
     def _hear_event(self, job: TrialJob, event: Event) -> None:
+        if isinstance(event, Started) and event.attempt != job.attempt:
+            raise TrialError(f"a worker has begun {event.attempt} when it was asked for {job.attempt}")
         journal = _journal(job)
         before = self._record(job, journal)
         if before is not None and isinstance(event, EpochFinished) and before.has_epoch(event.epoch):

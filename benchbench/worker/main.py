@@ -39,7 +39,7 @@ from benchbench.protocol.messages import (
     no_status,
 )
 from benchbench.protocol.shared_counter import SharedCounter
-from benchbench.records.events import Failed
+from benchbench.records.events import Failed, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -105,10 +105,17 @@ class Worker:
         from benchbench.worker.trial import run_trial
 
         self._counter.restart(num_trained=0)
-        for event in run_trial(job, self._loaded(), counter=self._counter, on_status=self._on_status):
-            if isinstance(event, Failed):
-                self._retire_without_a_device()
-            self._send(TrialEvent(event))
+        has_ended = False
+        try:
+            for event in run_trial(job, self._loaded(), counter=self._counter, on_status=self._on_status):
+                if isinstance(event, Failed):
+                    self._retire_without_a_device()
+                self._send(TrialEvent(event))
+                has_ended = isinstance(event, Finished | Failed)
+        except Exception:
+            if not has_ended:
+                raise
+            traceback.print_exc()  # an answer would be taken for one of the next trial
 
     def _time(self, job: TimingJob) -> None:
         from benchbench.worker.timing import time_variants

@@ -11,7 +11,7 @@ from support import journals
 from benchbench.driver.event_loop import Drive, new_attempt
 from benchbench.driver.listeners import Listeners
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import RunningElsewhereError
+from benchbench.errors import RunningElsewhereError, TrialError
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.messages import Died, Refused
 from benchbench.records.claim import Claim
@@ -76,6 +76,13 @@ def test_a_trial_whose_second_worker_is_refused_has_ended_and_can_be_resumed(tmp
     assert outcome.record.error is not None
     assert outcome.record.error.message == "the GPU is full"
     assert Journal(tmp_path / "a").is_interrupted()
+
+
+def test_events_of_one_trial_never_reach_the_journal_of_another(tmp_path: Path) -> None:
+    (job,) = jobs(tmp_path, "a")
+    with pytest.raises(TrialError, match="has begun b when it was asked for a"):
+        drive().run([job], Told(journals.started("b")))
+    assert not Journal(tmp_path / "a").exists()
 
 
 @dataclass

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
@@ -71,6 +73,18 @@ def test_a_worker_whose_gpu_is_lost_says_that_it_retires_before_the_trial_ends(
 
 def test_a_worker_whose_device_works_goes_on(counter: SharedCounter, tmp_path: Path) -> None:
     assert Retiring() not in answers(counter, tmp_path, works=True, vice="raises")
+
+
+def test_a_trial_that_has_ended_has_no_further_answer(
+    counter: SharedCounter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(FileLock, "release", fail)  # as if the lock lay on a network drive that has gone
+    *_, last = answers(counter, tmp_path, works=True, vice="raises")
+    assert isinstance(last, TrialEvent)
+    assert "Stale file handle" in capsys.readouterr().err
 
 
 def test_a_worker_that_was_not_prepared_refuses_to_run(counter: SharedCounter) -> None:
