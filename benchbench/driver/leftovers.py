@@ -10,6 +10,7 @@ from benchbench.driver.end_of_call import close_grids
 from benchbench.driver.provenance import write_record
 from benchbench.records import file_names
 from benchbench.records.artifact_files import kept_at
+from benchbench.records.calls import drop_dead
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record, RecordError
 from benchbench.records.recovery import mark_dead
@@ -53,10 +54,11 @@ def finish(
         note(f"{short_id(journal.record().spec_id)} was interrupted: the process that ran it ended unexpectedly")
     store = tracker.wait_open()
     planned = {item.journal.attempt for item in plan if item.journal}
-    taken_over = []
+    taken_over, named = [], set()
     for journal in Journal.all():
         claim = journal.claim()
         if claim is None or claim.tracking_uri != store.tracking_uri or not journal.is_cut_off():
+            named |= {claim.call} if claim and claim.is_open else set()
             continue
         if journal.attempt in planned:
             # From now on no other call takes it for one that nobody completes.
@@ -69,6 +71,7 @@ def finish(
             _complete(journal, tracker, artifacts.of_its_call(journal))
             journal.close_claim()
     close_grids(tracker, note)
+    drop_dead(but=named)
     tracker.send_leftovers()
     return taken_over
 

@@ -29,7 +29,7 @@ from benchbench.records.host_identity import Host, this_host
 from benchbench.records.state import not_written, state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 SIGN_SECONDS = 2.0
@@ -68,6 +68,13 @@ class Call:
             return True
         _dead.add(self)
         return False
+
+    def drop_files(self, here: Host) -> None:
+        """Delete the files of a call that is dead, as far as they may be deleted."""
+        endings = ["alive"] if self._may_be_elsewhere(here) else ["alive", "lock"]
+        for ending in endings:
+            with suppress(OSError):  # another user's
+                self._path(ending).unlink()
 
     def _may_be_elsewhere(self, here: Host) -> bool:
         was_restarted = bool(self.host) and self.host == here.name
@@ -131,6 +138,16 @@ def calling() -> Iterator[Call]:
         os.close(descriptor)
 
 
+def drop_dead(*, but: Collection[Call]) -> None:
+    """Delete the files of the calls that this process has seen dead, except those in ``but``.
+
+    The lock of a call on another host stays: if that host was only suspended, its own processes go by the lock.
+    """
+    here = this_host()
+    for call in _dead.difference(but, (NOBODY,)):
+        call.drop_files(here)
+
+
 def _watch_all(folder: Path) -> None:
     """Read all signs that were not read yet, so that the time to watch them passes once for all."""
     for path in folder.glob("*.alive"):
@@ -169,6 +186,7 @@ def _give_signs(path: Path, ended: threading.Event) -> None:
     number = 0
     while not ended.wait(SIGN_SECONDS):
         number += 1
-        # In place: on a full disk, a truncated file would stay empty. A sign that cannot be written ends no trial.
-        with suppress(OSError), path.open("r+b", buffering=0) as file:
+        # In place: on a full disk, a truncated file would stay empty. A sign that cannot be written ends no trial. The
+        # file is made again if another host took this one, while it was suspended, for dead.
+        with suppress(OSError), path.open("r+b" if path.exists() else "xb", buffering=0) as file:
             file.write(_SIGN % number)

@@ -13,11 +13,13 @@ from benchbench.driver import end_of_call, leftovers
 from benchbench.driver.artifact_policy import ArtifactPolicy
 from benchbench.driver.plan import Planned
 from benchbench.protocol.jobs import Resolved
-from benchbench.records.calls import NOBODY, calling
+from benchbench.records.calls import NOBODY, Call, calling
 from benchbench.records.claim import Claim
 from benchbench.records.grid_end import GridEnd
+from benchbench.records.host_identity import this_host
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record
+from benchbench.records.state import state_folder
 from benchbench.report.provenance import write_record
 from benchbench.tracking import Store, TrackerThread, is_delivered
 
@@ -158,3 +160,19 @@ def test_the_run_of_a_grid_whose_call_died_before_a_trial_began_is_ended_and_not
         assert status_after_another_call() == "RUNNING"
     assert status_after_another_call() == "KILLED"
     tracker.close()
+
+
+def test_a_dead_call_leaves_no_files_once_nothing_of_it_is_left_open(uri: str) -> None:
+    ours, others = left(uri), Journal.of(journals.SPEC.id, "of another store")
+    others.append(journals.started(others.attempt))
+    others.append(journals.finished())
+    folder = state_folder() / "calls"
+    folder.mkdir()
+    for journal, address, name in ((ours, uri, "one"), (others, "http://localhost:5000", "two")):
+        journal.set_claim(Claim(address, "bench", "0", Call(name, this_host().kernel)))
+        (folder / f"{name}.lock").touch()
+        (folder / f"{name}.alive").touch()
+    tracker = TrackerThread(uri)
+    leftovers.finish([], tracker, NOTHING, call=NOBODY, note=str)
+    tracker.close()
+    assert {path.stem for path in folder.iterdir()} == {"two"}

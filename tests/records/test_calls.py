@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import journals
 
-from benchbench.records.calls import NOBODY, SIGN_SECONDS, Call, calling
+from benchbench.records.calls import NOBODY, SIGN_SECONDS, Call, calling, drop_dead
 from benchbench.records.claim import Claim
 from benchbench.records.host_identity import Host, this_host
 from benchbench.records.journal import Journal
@@ -159,3 +159,26 @@ def test_asking_writes_nothing(tmp_path: Path) -> None:
         assert call.is_alive()
         assert sorted((state_folder() / "calls").iterdir()) == names
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kernel", "kept"), [("", ["lock"]), ("-here", [])])
+def test_the_files_of_dead_calls_are_deleted_but_no_lock_of_another_host(kernel: str, kept: list[str]) -> None:
+    dead, asked = (Call(f"{name}{kernel}", kernel and this_host().kernel) for name in ("dead", "asked"))
+    folder = state_folder() / "calls"
+    folder.mkdir(parents=True)
+    for call in (dead, asked):
+        for ending in ("lock", "alive"):
+            (folder / f"{call.id}.{ending}").touch()
+        assert not call.is_alive(watch_seconds=0)
+    drop_dead(but=[asked])
+    assert {path.suffix[1:] for path in folder.glob("dead*")} == set(kept)
+    assert len(list(folder.glob("asked*"))) == 2
+
+
+def test_a_call_that_was_taken_for_dead_is_seen_alive_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchbench.records.calls.SIGN_SECONDS", 0.05)
+    with calling() as call:
+        for ending in ("lock", "alive"):
+            (state_folder() / "calls" / f"{call.id}.{ending}").unlink()
+        time.sleep(0.5)
+        assert call.is_alive(here=Host(OTHER_KERNEL))
