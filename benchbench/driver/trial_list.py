@@ -10,6 +10,7 @@ from benchbench.driver.leftovers import end_dead
 from benchbench.errors import TrackingError, TrialError
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
+from benchbench.records.known_runs import KnownRuns
 from benchbench.tracking import Store, is_delivered
 from benchbench.tracking.experiments import remembered_id
 
@@ -59,7 +60,7 @@ def update_and_list_trials(experiment: str, *, note: Callable[[str], None]) -> l
     journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]
     waiting = [journal for journal in journals if _is_waiting(journal)]
     interrupted = {journal.record().spec_id for journal in journals if journal.is_interrupted()}
-    store, deleted = None, frozenset[str]()
+    store, known = None, KnownRuns({}, frozenset())
     if waiting or interrupted or GridEnd.all():
         try:
             store = Store.open(None, experiment)
@@ -67,10 +68,10 @@ def update_and_list_trials(experiment: str, *, note: Callable[[str], None]) -> l
                 note(store.note)
             _send(waiting, store, note)
             if interrupted:
-                deleted = frozenset(store.find_known_runs(interrupted).deleted_attempts)
+                known = store.find_known_runs(interrupted)
         except TrackingError as error:
             note(f"not delivered: {error.message}" if waiting else error.message)
-    return _summarize(journals, resumed=_resumed(journals, deleted, store))
+    return _summarize(journals, resumed=_resumed(journals, known, store))
 
 
 def _mark_dead_as_killed(note: Callable[[str], None]) -> None:
@@ -88,14 +89,18 @@ def _is_of(journal: Journal, experiment: str) -> bool:
     return experiment == claim.experiment or remembered_id(claim.tracking_uri, experiment) == claim.experiment_id
 
 
-def _resumed(journals: Sequence[Journal], deleted: Collection[str], store: Store | None) -> set[str]:
-    """Return the attempts that the next call resumes: the newest at a trial, unless its run was deleted."""
+def _resumed(journals: Sequence[Journal], known: KnownRuns, store: Store | None) -> set[str]:
+    """Return the attempts that the next call resumes: the newest at a trial that MLflow does not have finished.
+
+    An attempt whose run was deleted does not count.
+    """
     newest: dict[tuple[str, str], Journal] = {}
     for journal in journals:
         record = journal.record()
-        if journal.attempt not in deleted and (store is None or journal.goes_to(store.tracking_uri)):
+        if journal.attempt not in known.deleted_attempts and (store is None or journal.goes_to(store.tracking_uri)):
             newest[(record.spec_id, record.data_digest)] = journal
-    return {journal.attempt for journal in newest.values() if journal.is_interrupted()}
+    unfinished = [journal for key, journal in newest.items() if key not in known.finished]
+    return {journal.attempt for journal in unfinished if journal.is_interrupted()}
 
 
 def _summarize(journals: Sequence[Journal], *, resumed: Collection[str]) -> list[TrialSummary]:

@@ -12,6 +12,7 @@ from support import journals
 from benchbench.driver import end_of_call, leftovers
 from benchbench.driver.artifact_policy import ArtifactPolicy
 from benchbench.driver.plan import Planned
+from benchbench.driver.provenance import write_record
 from benchbench.protocol.jobs import Resolved
 from benchbench.records.calls import NOBODY, Call, calling
 from benchbench.records.claim import Claim
@@ -20,7 +21,6 @@ from benchbench.records.host_identity import this_host
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record
 from benchbench.records.state import state_folder
-from benchbench.report.provenance import write_record
 from benchbench.tracking import Store, TrackerThread, is_delivered
 
 if TYPE_CHECKING:

@@ -36,6 +36,8 @@ def test_only_those_that_the_next_call_goes_on_with_are_said_to_resume(workdir: 
     for status in ("killed", "finished"):
         ended(store, 3, status)
     ended(store, 4, "killed", uri="http://localhost:5000")
+    imported = store.deliver(ended(store, 5, "killed"))
+    store.client.set_tag(imported.run_id, "benchbench.status", "finished")
     trials = update_and_list_trials("bench", note=str)
     assert [(trial.seed, trial.status, trial.can_resume) for trial in trials] == [
         (1, "killed", True),
@@ -43,4 +45,5 @@ def test_only_those_that_the_next_call_goes_on_with_are_said_to_resume(workdir: 
         (3, "killed", False),
         (3, "finished", False),
         (4, "killed", False),
+        (5, "killed", False),
     ]
