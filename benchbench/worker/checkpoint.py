@@ -6,6 +6,7 @@ A file is replaced whole or not at all. It holds tensors and plain values only a
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import random
@@ -25,7 +26,7 @@ from benchbench.records.events import EpochFinished, Times, event_from_json, eve
 from benchbench.records.state import GOES_ON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
@@ -112,17 +113,16 @@ def save(
     started: Started,
     times: Times,
     group_sizes: Sequence[int],
-    is_checked: bool = False,
 ) -> None:
     """Write a checkpoint; when this returns it is on disk, and until then the one before it is.
 
-    ``is_checked`` reads it back before it replaces the one before it. Raises :class:`UnreadableStateError` for a state
-    that no file can hold or give back, or that the optimizer as it was built, with so many parameters in each of its
-    groups (``group_sizes``), could not take; and :class:`CheckpointError` if the file cannot be written.
+    Raises :class:`UnreadableStateError` for a state that no file can hold or give back, or that the optimizer as it was
+    built, with so many parameters in each of its groups (``group_sizes``), could not take; and
+    :class:`CheckpointError` if the file cannot be written. The checkpoint before stays then.
     """
     if group_sizes_of(learner.optimizer) != list(group_sizes):
         raise UnreadableStateError(
-            "this trial cannot be resumed if it is interrupted: its optimizer has got other groups of parameters",
+            "epochs from here on are lost if this trial is interrupted: its optimizer has new groups of parameters",
             hint="give it all groups when it is built, those that are trained later with a learning rate of 0",
         )
     content = {
@@ -138,9 +138,8 @@ def save(
     try:
         with replacing(path, is_only_writer=True) as file:
             torch.save(content, file)
-            if is_checked:
-                file.flush()
-                _read_back(Path(file.name))
+            file.flush()
+            _read_back(Path(file.name))
     except (OSError, RuntimeError) as error:
         reason = system_error(error) or error
         raise CheckpointError(f"the checkpoint {path} cannot be written: {reason}", hint=GOES_ON) from error
@@ -156,22 +155,54 @@ def group_sizes_of(optimizer: Optimizer) -> list[int]:
 def _states(learner: Learner) -> dict[str, Any]:
     """Return the states of all parts; torch's own ``LambdaLR`` has none for a function without attributes."""
     try:
-        return {name: part.state_dict() for name, part in _parts(learner).items()}
+        return {name: _in_pythons_numbers(part.state_dict()) for name, part in _parts(learner).items()}
     except Exception as error:  # a stranger's code may raise anything
         raise _unreadable(f"what cannot be saved ({first_line(error)})") from error
 
 
+def _in_pythons_numbers(state: Any) -> Any:
+    """Return a state with Python's numbers for numpy's, which torch does not read back.
+
+    Those of other sizes than Python's stay: one would go on computing with other rounding errors. Containers without
+    numbers of numpy stay the same objects, so that what a state refers to twice remains one object.
+    """
+    if isinstance(state, np.float64 | np.integer | np.bool_):
+        return state.item()
+    if isinstance(state, dict):
+        items = [(_in_pythons_numbers(key), _in_pythons_numbers(value)) for key, value in state.items()]
+        if all(map(_are_same, items, state.items())):
+            return state
+        copied = copy.copy(state)  # torch keeps the versions of layers as an attribute of a model's state
+        copied.clear()
+        for key, value in items:  # the update() of a counter would count them
+            copied[key] = value
+        return copied
+    if type(state) in (list, tuple):
+        values = [_in_pythons_numbers(value) for value in state]
+        return state if _are_same(values, state) else type(state)(values)
+    return state
+
+
+def _are_same(values: Iterable[Any], others: Iterable[Any]) -> bool:
+    return all(value is other for value, other in zip(values, others, strict=True))
+
+
 def _read_back(path: Path) -> None:
+    """Raise :class:`UnreadableStateError` if a file cannot be read; reads no numbers of its tensors."""
     try:
         torch.load(path, map_location="meta", weights_only=True, mmap=True)
     except Exception as error:  # which depends on what was saved: torch lists no errors of its own
-        reason = next(iter(re.findall(r"GLOBAL ([\w.]+)", str(error))), "") or first_line(error)
-        raise _unreadable(reason) from error
+        raise _unreadable(_refused_class(error) or first_line(error)) from error
+
+
+def _refused_class(error: Exception) -> str:
+    """Return the class or function that torch refused to read, such as ``numpy.dtype``, or nothing."""
+    return next(iter(re.findall(r"GLOBAL ([\w.]+)", str(error))), "")
 
 
 def _unreadable(content: str) -> UnreadableStateError:
     return UnreadableStateError(
-        f"this trial cannot be resumed if it is interrupted: its state holds {content}",
+        f"epochs from here on are lost if this trial is interrupted: its state holds {content}",
         hint="keep only Python numbers and torch tensors in the state of optimizer and scheduler",
     )
 
@@ -200,8 +231,11 @@ def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a damaged file makes torch raise many kinds
-        reason = first_line(error)
-        raise CheckpointError(f"the checkpoint {path} is damaged: {type(error).__name__}: {reason}") from error
+        refused = _refused_class(error)
+        if refused:
+            raise CheckpointError(f"the checkpoint {path} cannot be read: it holds {refused}") from error
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise CheckpointError(f"the checkpoint {path} is damaged: {reason}") from error
 
 
 @contextmanager

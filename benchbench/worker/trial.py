@@ -158,7 +158,6 @@ class _Trial:
         self._cadence = checkpoint.Cadence(job.training.checkpoint_every)
         self._epochs: list[EpochFinished] = []
         self._notes: list[str] = []
-        self._has_saved = False
         self._can_resume = True
         self._has_noted_slow_epoch = False
         self._split_name = "val"
@@ -265,14 +264,12 @@ class _Trial:
                     started=self._ready.started,
                     times=times,
                     group_sizes=self._group_sizes,
-                    is_checked=not self._has_saved,
                 )
         except UnreadableStateError as error:
             self._can_resume = False
             self._notes.append(f"{error.message}; {error.hint}")
             self._on_status(self._notes[-1])
             return
-        self._has_saved = True
         after = self._clock.times()
         self._cadence.written(after.wall, cost_seconds=after.checkpoint - times.checkpoint)
 

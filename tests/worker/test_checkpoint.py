@@ -45,9 +45,9 @@ def step(learner: Learner, number: int) -> None:
         learner.optimizer.step()
 
 
-def save(path: Path, learner: Learner, *, is_checked: bool = True) -> None:
+def save(path: Path, learner: Learner) -> None:
     sizes = checkpoint.group_sizes_of(learner.optimizer)
-    checkpoint.save(path, learner, (), started=started(), times=Times(), group_sizes=sizes, is_checked=is_checked)
+    checkpoint.save(path, learner, (), started=started(), times=Times(), group_sizes=sizes)
 
 
 def load(path: Path) -> Checkpoint:
@@ -169,7 +169,7 @@ def test_a_state_that_cannot_be_read_back_is_found_when_it_is_written_and_the_ch
     made = learner()
     save(path, made)
     kept = path.read_bytes()
-    made.optimizer.param_groups[0]["lr"] = np.float64(0.01)
+    made.optimizer.param_groups[0]["lr"] = np.float32(0.01)
     with pytest.raises(UnreadableStateError, match=r"its state holds numpy\S*scalar") as refused:
         save(path, made)
     assert "Python numbers" in refused.value.hint
@@ -195,6 +195,65 @@ def test_a_scheduler_whose_state_cannot_be_asked_for_is_told_as_well(tmp_path: P
     with pytest.raises(UnreadableStateError, match="its state holds what cannot be saved"):
         save(tmp_path / "checkpoint.pt", made)
     assert list(tmp_path.iterdir()) == []
+
+
+def warm_up_and_cosine(epoch: int) -> float:
+    return (epoch + 1) / 3 if epoch < 3 else 0.5 * (1 + np.cos(np.pi * epoch / 10))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, warm_up_and_cosine),
+        lambda optimizer: torch.optim.lr_scheduler.MultiStepLR(optimizer, np.linspace(2, 8, 3).astype(int)),
+    ],
+    ids=["numpy's cosine", "numpy's milestones"],
+)
+def test_a_scheduler_that_computes_with_numpy_goes_on_from_a_checkpoint_as_if_without(
+    make: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler], tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    before, after = (replace(base, schedule=Schedule(make(base.optimizer))) for base in (learner(), learner()))
+    for _ in range(5):
+        before.schedule.scheduler.step()
+    save(path, before)
+    load(path).restore(after)
+    for _ in range(4):
+        assert after.learning_rate == before.learning_rate
+        for each in (before, after):
+            each.schedule.scheduler.step()
+
+
+class KeepsMean(nn.Linear):
+    """Keeps a number of numpy's in its state."""
+
+    mean: object = np.float64(0.25)
+
+    def get_extra_state(self) -> object:
+        return {"mean": self.mean}
+
+    def set_extra_state(self, state: Any) -> None:
+        self.mean = state["mean"]
+
+
+def test_a_model_may_keep_a_number_of_numpy_in_its_state(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    before, after = (replace(learner(), model=KeepsMean(2, 2)) for _ in range(2))
+    save(path, before)
+    after.model.mean = None  # type: ignore[assignment]
+    states = load(path).states["model"]
+    assert list(states) == list(before.model.state_dict())
+    assert states._metadata == before.model.state_dict()._metadata  # type: ignore[attr-defined]
+    load(path).restore_model(after.model)
+    assert after.model.mean == 0.25
+
+
+def test_a_checkpoint_with_what_torch_does_not_read_is_told_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save(path, learner())
+    torch.save(torch.load(path, weights_only=True) | {"trained": np.float32(1)}, path)
+    with pytest.raises(CheckpointError, match=r"cannot be read: it holds numpy[\w.]*scalar$"):
+        load(path)
 
 
 def test_a_damaged_file_is_no_checkpoint(tmp_path: Path) -> None:

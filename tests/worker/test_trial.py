@@ -181,7 +181,7 @@ def test_a_state_that_no_checkpoint_can_hold_is_said_once_and_the_trial_goes_on(
     job = make_job(registry, tmp_path, **unruly("numpy")).with_training(checkpoint_every=0)
     *_, finished = run_trial(job, registry, counter=counter, on_status=said.append)
     (note,) = finished.notes
-    assert note.startswith("this trial cannot be resumed if it is interrupted: its state holds numpy")
+    assert note.startswith("epochs from here on are lost if this trial is interrupted: its state holds numpy")
     assert said.count(note) == 1
     assert not (Path(job.folder) / "checkpoint.pt").exists()
 
@@ -589,7 +589,7 @@ def test_groups_of_parameters_that_are_added_in_training_cost_the_checkpoints_an
     job = make_job(freezing, tmp_path, scheduler={"name": "freezes", "adds": True})
     *_, finished = run_trial(job.with_training(checkpoint_every=0), freezing, counter=counter)
     assert isinstance(finished, Finished)
-    assert any("its optimizer has got other groups of parameters" in note for note in finished.notes)
+    assert any("its optimizer has new groups of parameters" in note for note in finished.notes)
 
 
 @pytest.mark.parametrize(
