@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+RECOMPILE_LIMIT, ACCUMULATED_RECOMPILE_LIMIT = 8, 256
+"""Torch's own defaults."""
+
 
 def forget_compiled() -> None:
     """Forget what earlier trials compiled: torch silently stops compiling after a few variants of a function."""
@@ -17,6 +20,18 @@ def forget_compiled() -> None:
 
         torch.compiler.reset()
         counters.clear()
+
+
+def allow_variants(number: int) -> None:
+    """Have torch compile as many variants of a function for each of several networks as it does for one.
+
+    All networks of a class share the code of its forward(). Without Dynamo, nothing was compiled yet.
+    """
+    if _is_loaded():
+        from torch._dynamo import config
+
+        config.recompile_limit = RECOMPILE_LIMIT * number
+        config.accumulated_recompile_limit = ACCUMULATED_RECOMPILE_LIMIT * number
 
 
 def describe_compiled() -> str:

@@ -19,7 +19,7 @@ from benchbench.protocol.messages import no_status
 from benchbench.protocol.timing_messages import Measurement, Round, TimingEnded, Warmed
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory
 from benchbench.worker.clock import Clock
-from benchbench.worker.compilation import forget_compiled
+from benchbench.worker.compilation import allow_variants, forget_compiled
 from benchbench.worker.memory import Footprint
 from benchbench.worker.out_of_memory import memory_errors_named
 from benchbench.worker.setup import prepare
@@ -75,6 +75,7 @@ class _Variant:
     """A variant that is ready to train, and stays so from round to round."""
 
     def __init__(self, job: TimingJob, index: int, registry: Registry, *, on_status: OnStatus) -> None:
+        allow_variants(len(job.specs))  # before each: a plugin may load Dynamo in its build
         spec = job.specs[index]
         mode = job.accelerate[index] if job.accelerate else "auto"
         acceleration = accelerate(choose_device(job.device), spec.precision, mode=mode)

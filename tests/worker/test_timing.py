@@ -23,7 +23,7 @@ from benchbench.worker.batches import Batches
 from benchbench.worker.timing import time_variants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from benchbench.config.spec import Spec
@@ -168,3 +168,58 @@ def test_what_an_epoch_does_once_is_not_scaled_with_the_steps(
     measured = [each.epoch_seconds for event in said if isinstance(event, Round) for each in event.measurements]
     # An epoch has 45 steps, so that half a second is 22 if it is scaled.
     assert all(0.5 <= seconds < 10 for seconds in measured)
+
+
+COMPILES = """
+import torch
+from torch import nn
+
+import benchbench as bb
+
+
+class Net(nn.Module):
+    def __init__(self, data, width):
+        super().__init__()
+        self.hidden = nn.Linear(data.num_inputs, width)
+        self.last = nn.Linear(width, data.num_classes)
+
+    def forward(self, images):
+        return self.last(self.hidden(images.flatten(1)).relu())
+
+
+class Compiles(bb.Model, name="compiles"):
+    width: int = bb.param(8, "units in the hidden layer")
+
+    def build(self, data):
+        return torch.compile(Net(data, self.width), backend="counting")
+
+
+@bb.hookimpl
+def benchbench_models():
+    return [Compiles]
+"""
+
+
+@pytest.mark.slow
+def test_networks_that_their_plugin_compiles_are_all_timed_compiled(tmp_path: Path) -> None:
+    from torch._dynamo import register_backend
+
+    calls = []
+
+    def counting(graph: Any, _: object) -> Callable[..., Any]:
+        def run(*inputs: Any) -> Any:
+            calls.append(graph)
+            return graph(*inputs)
+
+        return run
+
+    register_backend(counting, name="counting")
+    (tmp_path / "compiles.py").write_text(COMPILES, encoding="utf-8")
+    registry = Registry.load([tmp_path / "compiles.py"])
+    widths = (8, 9, 10, 11, 12, 13)
+    specs = [variants(registry, model={"name": "compiles", "width": width})[0] for width in widths]
+    counter = SharedCounter(tmp_path / "counter")
+    *_, ended = time_variants(job_of(tuple(specs), rounds=1, steps=2), registry, counter=counter)
+    counter.close()
+    assert ended == TimingEnded(is_stopped=False)
+    assert len({id(graph) for graph in calls[-2 * len(widths) :]}) == len(widths)
