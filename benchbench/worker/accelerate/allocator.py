@@ -18,6 +18,14 @@ _M_MMAP_MAX = -4
 _RESET_PEAK = "5"
 """What makes the kernel forget VmHWM: Linux, Documentation/filesystems/proc.rst, clear_refs."""
 
+_OUT_OF_MEMORY = (
+    "out of memory",
+    *("not enough memory", "can't allocate memory", "bad_alloc"),  # the CPU's allocators, on several systems
+    *("alloc_failed", "allocation_failed"),  # cuBLAS, and cuDNN from version 9 on
+    "invalid buffer size",  # MPS, of a single tensor
+)
+"""Words by which a plain RuntimeError tells that memory ran out."""
+
 
 def keep_freed_memory() -> None:
     """Tell glibc to reuse large blocks instead of returning them to the system after every step.
@@ -75,9 +83,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an exception means that memory ran out, on a device or here."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    # torch's CPU allocator raises a plain RuntimeError, in words that differ between systems.
-    words = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")  # the last: cuBLAS, cuDNN
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
 def _glibc(name: str) -> ctypes._NamedFuncPointer | None:
