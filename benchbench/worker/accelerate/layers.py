@@ -33,7 +33,8 @@ class FastLayers(TorchFunctionMode):
 
     If hooks take what is saved for the backward pass, all is left to torch: activation checkpointing computes it again
     after this context has ended, and wants the same tensors. The same holds inside ``torch.func`` and in
-    forward-mode differentiation, which autograd functions do not support.
+    forward-mode differentiation, which autograd functions do not support, and in what a model compiles by itself, so
+    that its graphs stay whole.
     """
 
     def __init__(
@@ -117,7 +118,9 @@ _LAYERS = (F.linear, F.conv2d)
 
 
 def _is_transformed() -> bool:
-    """Tell whether something takes saved tensors elsewhere, or differentiates otherwise than backward."""
+    """Tell whether something takes saved tensors elsewhere, differentiates otherwise than backward, or compiles."""
+    if torch.compiler.is_compiling():  # first: Dynamo cannot trace what follows
+        return True
     # Nothing public tells any of these.
     has_hooks = torch._C._autograd._top_saved_tensors_default_hooks(False) is not None  # noqa: SLF001
     is_functional = torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001

@@ -91,6 +91,15 @@ def test_large_layers_stay_in_full_precision_under_autocast() -> None:
     assert small.dtype == torch.bfloat16
 
 
+def test_what_a_model_compiles_itself_stays_one_graph() -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 4))
+    x = torch.randn(2, 3, 8, 8)
+    compiled = torch.compile(layers, backend="eager", fullgraph=True)
+    with FastLayers(Layers(products=PRODUCTS["blocks"], window=Window(Span(1, 7), Span(1, 7))), x):
+        logits = compiled(x)
+    assert torch.equal(logits, layers(x))
+
+
 def test_a_models_own_region_of_autocast_keeps_its_precision() -> None:
     layer, x = large_layer(), torch.randn(4, COLUMNS)
     with FastLayers(Layers(products=PRODUCTS["blocks"])):
