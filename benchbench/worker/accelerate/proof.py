@@ -130,7 +130,9 @@ class Proof:
             raise
         except ProofError as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001 - the model is a stranger's, and so is what a lever does to it
+        except Exception as error:  # the model is a stranger's, and so is what a lever does to it
+            if is_out_of_memory(error):
+                raise _NoRoomError from error
             trace(error)
             return _kind_and_first_line(error)
         return None

@@ -6,6 +6,7 @@ import copy
 import random
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -287,6 +288,32 @@ class Full(nn.Module):
 
 def test_a_proof_that_memory_is_too_short_for_is_none_and_says_so() -> None:
     proven = proof(Full()).proven(Acceleration(CPU, "fp32", levers=(BrokenBorder(), FusedSteps())))
+    assert not proven.levers
+    assert "there is no proof: memory is short" in proven.note
+
+
+class Filling(nn.Module):
+    """Has no memory left from a certain pass on, counted over all copies."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self.layers = convolutional()
+        self.passes = count(1)
+        self.last = last
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Filling:
+        copied = Filling(self.last)
+        copied.layers, copied.passes = copy.deepcopy(self.layers, memo), self.passes
+        return copied
+
+    def forward(self, x: Tensor) -> Tensor:
+        if next(self.passes) > self.last:
+            raise torch.OutOfMemoryError("the device is full")
+        return self.layers(x)  # type: ignore[no-any-return]
+
+
+def test_memory_that_is_too_short_in_an_accelerated_pass_is_no_fault_of_a_lever() -> None:
+    proven = proof(Filling(2)).proven(Acceleration(CPU, "fp32", levers=(ConstantBorder(), FusedSteps())))
     assert not proven.levers
     assert "there is no proof: memory is short" in proven.note
 
