@@ -106,7 +106,7 @@ def _settings(precision: Precision, num_threads: int) -> Iterator[_Setting]:
         torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed,
         torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp,
     )
-    for kind, dtype in (("cpu", torch.bfloat16), ("cuda", torch.float16)):
+    for kind, dtype in (("cpu", torch.bfloat16), ("cuda", torch.float16), ("mps", torch.float16)):
         yield _Setting(
             f"autocast.{kind}",
             False,
@@ -120,6 +120,9 @@ def _settings(precision: Precision, num_threads: int) -> Iterator[_Setting]:
             partial(torch.set_autocast_dtype, kind),
         )
     yield _Setting("autocast.cache", True, torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled)
+    yield _Setting("nnpack.enabled", True, torch._C._get_nnpack_enabled, torch.backends.nnpack.set_flags)  # noqa: SLF001
+    for prefer, library in _LIBRARIES.items():
+        yield _Setting(f"cuda.{prefer.__name__}", library, prefer, prefer)
     yield from _precisions(is_tf32=precision == "tf32")
     for path, value in _BACKENDS.items():
         yield _attribute(path, value)
@@ -135,6 +138,12 @@ def _default_device() -> torch.device | None:
     return None if device.type == "cpu" else device
 
 
+_LIBRARIES = {
+    prefer: prefer()
+    for prefer in (torch.backends.cuda.preferred_blas_library, torch.backends.cuda.preferred_linalg_library)
+}
+"""What they were when torch was imported."""
+
 _BACKENDS = {
     "mkldnn.enabled": True,
     "mkldnn.deterministic": False,
@@ -143,6 +152,7 @@ _BACKENDS = {
     "cudnn.deterministic": False,
     "cuda.matmul.allow_fp16_reduced_precision_reduction": True,
     "cuda.matmul.allow_bf16_reduced_precision_reduction": True,
+    **({"opt_einsum.enabled": True, "opt_einsum.strategy": "auto"} if torch.backends.opt_einsum.is_available() else {}),
 }
 """Torch's own defaults."""
 

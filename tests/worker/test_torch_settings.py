@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("one_cache")
 HAS_NEW_NAMES = hasattr(torch.backends, "fp32_precision")
 ON_THE_CPU = TrainingOptions(device="cpu", artifacts="none")
+needs_opt_einsum = pytest.mark.skipif(not torch.backends.opt_einsum.is_available(), reason="opt_einsum is missing")
 needs_new_names = pytest.mark.skipif(not HAS_NEW_NAMES, reason="this torch has no fp32_precision")
 
 
@@ -67,6 +68,9 @@ def _clean() -> Iterator[None]:
         (lambda: torch.set_autocast_enabled("cpu", True), "autocast.cpu"),
         (lambda: torch.set_autocast_dtype("cpu", torch.float16), "autocast_dtype.cpu"),
         (lambda: torch.set_autocast_dtype("cuda", torch.bfloat16), "autocast_dtype.cuda"),
+        (lambda: torch.set_autocast_enabled("mps", True), "autocast.mps"),
+        (lambda: torch.backends.nnpack.set_flags(False), "nnpack.enabled"),
+        (lambda: torch.backends.cuda.preferred_linalg_library("cusolver"), "cuda.preferred_linalg_library"),
         (lambda: torch.set_float32_matmul_precision("high"), "float32_matmul_precision"),
         (lambda: torch.backends.cuda.enable_math_sdp(False), "cuda.math_sdp"),
         (lambda: torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True), "cuda.fp16_bf16_reduction"),
@@ -74,6 +78,7 @@ def _clean() -> Iterator[None]:
         (lambda: torch.set_autocast_cache_enabled(False), "autocast.cache"),
         (set_backend("cudnn.benchmark", value=True), "cudnn.benchmark"),
         (set_backend("mkldnn.enabled", value=False), "mkldnn.enabled"),
+        pytest.param(set_backend("opt_einsum.strategy", "optimal"), "opt_einsum.strategy", marks=needs_opt_einsum),
         pytest.param(set_backend("fp32_precision", "tf32"), "fp32_precision", marks=needs_new_names),
         pytest.param(set_backend("mkldnn.conv.fp32_precision", "bf16"), "mkldnn.conv", marks=needs_new_names),
         pytest.param(set_backend("cudnn.conv.fp32_precision", "tf32"), "cudnn.conv", marks=needs_new_names),
