@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,6 +14,9 @@ from torch.nn import functional as F
 from benchbench.worker.accelerate import winograd
 from benchbench.worker.accelerate.layers import FastLayers
 from benchbench.worker.accelerate.lever import Layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLAIN = {"stride": 1, "padding": 1}
 
@@ -101,17 +105,30 @@ def test_a_model_that_computes_in_bf16_itself_is_left_alone() -> None:
     found.sum().backward()
 
 
-def test_a_weight_that_is_overwritten_before_the_backward_pass_counts_as_it_is_by_then() -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda weight: 2 * weight,
+        lambda weight: weight.flip(0),
+        lambda weight: weight.roll(1, 1),
+        lambda weight: weight.flip(3),
+    ],
+    ids=["doubled", "filters flipped", "channels rolled", "kernels flipped"],
+)
+def test_a_weight_that_is_overwritten_before_the_backward_pass_counts_as_it_is_by_then(
+    changed: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
     torch.manual_seed(0)
     layer = wide_layer()
     x = torch.randn(12, layer.in_channels, 8, 8, requires_grad=True)
-    real = layer.weight.detach().clone()
+    given = torch.randn(12, layer.out_channels, 8, 8)
+    real = layer.weight.detach().sign()  # whose sum is the same in any order
 
     def input_gradient(layers: Layers) -> torch.Tensor:
-        layer.weight.data.copy_(real.sign())
+        layer.weight.data.copy_(changed(real))
         with FastLayers(layers):
             outputs = layer(x)
         layer.weight.data.copy_(real)
-        return torch.autograd.grad(outputs.sum(), x)[0]
+        return torch.autograd.grad((outputs * given).sum(), x)[0]
 
     assert error(input_gradient(Layers(with_winograd=True)), input_gradient(Layers())) < 1e-5
