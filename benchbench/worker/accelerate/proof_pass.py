@@ -118,13 +118,15 @@ def computed(
 ) -> Pass:
     """Compute a training step up to the gradients, and logits in eval mode.
 
-    ``seed`` is that of the random numbers; ``mean_loss`` maps the logits of the batch to its loss.
+    ``images`` may be changed by the model. ``seed`` is that of the random numbers; ``mean_loss`` maps the logits of the
+    batch to its loss.
     """
     seed_everything(seed)
     result = Pass()
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             weight.register_post_accumulate_grad_hook(partial(result.take, name))  # type: ignore[no-untyped-call]
+    kept = images.clone()  # a model may change its input in place, also by noise that leaves no border constant
     model.train()
     with acceleration.context(images):
         loss = mean_loss(model(images))
@@ -132,7 +134,7 @@ def computed(
     result.values["loss"] = _sampled(loss)
     result.values |= {BUFFER + name: _sampled(value) for name, value in model.named_buffers()}
     model.eval()
-    images = _as_in_evaluation(images)
+    images = _as_in_evaluation(kept)
     with torch.no_grad(), acceleration.context(images):
         result.values["output in eval mode"] = _sampled(model(images))
     return result

@@ -130,6 +130,18 @@ def test_a_model_that_changes_its_images_in_place_keeps_its_levers() -> None:
     assert torch.equal(given.images, images)
 
 
+class AddsNoise(NormalisesInPlace):
+    """Changes the very images that it is given, in training alone, after which no border is constant."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.add_(torch.randn_like(x)) if self.training else x)  # type: ignore[no-any-return]
+
+
+def test_noise_that_a_model_adds_to_its_images_in_training_costs_no_lever() -> None:
+    proven = proof(AddsNoise()).proven(Acceleration(CPU, "fp32", levers=(ConstantBorder(), FusedSteps())))
+    assert proven.note == ""
+
+
 class HoldsItself(nn.Module):
     """Computes by a function that holds the layer, so that a copy computes with the original's weights."""
 
