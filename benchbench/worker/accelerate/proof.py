@@ -23,7 +23,6 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from benchbench.errors import first_line
 from benchbench.records.tracebacks import trace
-from benchbench.worker.accelerate.acceleration import Acceleration
 from benchbench.worker.accelerate.allocator import give_back_memory, is_out_of_memory
 from benchbench.worker.accelerate.proof_pass import Pass, computed
 from benchbench.worker.accelerate.proof_steps import ProofError, check_outcomes, copied_optimizer, outcome, rows_like
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from benchbench.worker.accelerate.acceleration import Acceleration
     from benchbench.worker.accelerate.lazy_gradient import Factors
     from benchbench.worker.accelerate.lever import Case, Lever
 
@@ -152,7 +152,7 @@ class Proof:
         """Compute the same step in the next wider type, without any values if the model does not run in it."""
         give_back_memory()
         model = _copied(self.case.model)
-        plain = Acceleration(acceleration.device, "fp32", "off")
+        plain = replace(acceleration, precision="fp32", mode="off", levers=(), compiled=False)
         plain.apply()
         try:
             if acceleration.precision == "fp32":

@@ -381,6 +381,18 @@ def test_a_proof_takes_two_steps_and_one_for_each_lever_and_one_in_float64_if_so
     assert passes.count(torch.float32) == 2 * (2 + len(levers))
 
 
+def test_a_proof_computes_with_the_threads_of_its_trial() -> None:
+    model, num_threads, seen = Counting([]), torch.get_num_threads(), set()
+    model.count = lambda _: seen.add(torch.get_num_threads())
+    acceleration = Acceleration(CPU, "fp32", levers=(BrokenBorder(),), num_threads=num_threads + 1)
+    acceleration.apply()
+    try:
+        assert proof(model).proven(acceleration).dropped
+    finally:
+        replace(acceleration, num_threads=num_threads).apply()
+    assert seen == {num_threads + 1}
+
+
 @pytest.mark.parametrize("kind", ["numpy", "shared"])
 def test_weights_in_memory_that_is_not_torchs_own_keep_their_levers(kind: str) -> None:
     model = convolutional()
