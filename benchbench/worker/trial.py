@@ -178,7 +178,7 @@ class _Trial:
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the trial ends, the worker does not
             yield Failed(
                 status="killed" if isinstance(error, StoppedError) else "failed",
-                error=_describe(error),
+                error=_describe(error, self._ready.learner.acceleration),
                 times=self._clock.times(is_failing=True),
                 notes=tuple(self._notes),
             )
@@ -321,7 +321,7 @@ def _alone(job: TrialJob) -> Iterator[None]:
         yield
 
 
-def _describe(error: Exception) -> Error:
+def _describe(error: Exception, acceleration: Acceleration) -> Error:
     """Return why a trial ended; what a plugin raises may name the address of a database with its password."""
     if isinstance(error, BenchError):
         described = Error(**error.to_json())
@@ -331,8 +331,16 @@ def _describe(error: Exception) -> Error:
         described = Error(
             kind=type(error).__name__,
             message="\n".join([first + source_line, *others]),
-            hint=TRACEBACK_HINT if source_line else "",
+            hint=_hint(error, acceleration) or (TRACEBACK_HINT if source_line else ""),
             traceback=traceback.format_exc(),
         )
     message, trace = without_credentials(described.message), without_credentials(described.traceback)
     return replace(described, message=message, traceback=trace)
+
+
+def _hint(error: Exception, acceleration: Acceleration) -> str:
+    """Return what helps a network that needs the order in memory of plain PyTorch, in a step that no proof has seen."""
+    reorders = any(lever.fact in ("convolutions", "memory_format") for lever in acceleration.levers)
+    if reorders and "view size is not compatible" in str(error):
+        return "--accelerate off keeps tensors contiguous as plain PyTorch does; reshape() takes any tensor"
+    return ""

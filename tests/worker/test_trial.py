@@ -33,8 +33,10 @@ from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.events import Event, Failed, Finished, Resumed, Started
 from benchbench.records.metric_names import class_slugs
 from benchbench.records.record import Record
-from benchbench.worker import setup
-from benchbench.worker.accelerate import linear_products, possible_precisions
+from benchbench.worker import setup, trial
+from benchbench.worker.accelerate import Acceleration, linear_products, possible_precisions
+from benchbench.worker.accelerate.channels_last import ChannelsLast
+from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.checkpoint import Checkpoint
 from benchbench.worker.predictor import Predictor
 from benchbench.worker.trial import run_trial
@@ -153,6 +155,16 @@ def test_a_trial_that_goes_wrong_keeps_its_curve_and_says_why(
     assert failed.status == "failed"
     assert message in failed.error.message
     assert Record.of(events).epochs[0].val_accuracy > 0
+
+
+def test_a_view_that_only_an_acceleration_refuses_is_told_with_the_option_that_helps() -> None:
+    with pytest.raises(RuntimeError) as refused:
+        torch.ones(2, 3).t().view(-1)
+    device = torch.device("cpu")
+    accelerated = Acceleration(device, "bf16", levers=(ChannelsLast(), FusedSteps()))
+    assert "--accelerate off" in trial._describe(refused.value, accelerated).hint
+    plain = replace(accelerated, levers=(FusedSteps(),))
+    assert "--accelerate" not in trial._describe(refused.value, plain).hint
 
 
 def test_memory_that_an_evaluation_lacks_is_said_with_its_split_and_batch(
