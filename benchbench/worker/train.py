@@ -86,6 +86,19 @@ class Learner:
         """What computes the logits of an evaluation batch: the network that is evaluated, or the same compiled."""
         return self.forward if self.average is None else self.acceleration.forward(self.average.model)
 
+    @cached_property
+    def untrained(self) -> tuple[nn.Parameter, ...]:
+        """The weights that get gradients which the optimizer, as it is at first, neither uses nor drops."""
+        trained = {id(weight) for group in self.optimizer.param_groups for weight in group["params"]}
+        weights = (weight for weight in self.model.parameters() if weight.requires_grad)
+        return tuple(weight for weight in weights if id(weight) not in trained)
+
+    def drop_gradients(self) -> None:
+        """Drop all gradients: those of weights that no optimizer updates would add up for ever."""
+        self.optimizer.zero_grad()  # to None, by default; the zero_grad() of some optimizers has no parameters
+        for weight in self.untrained:
+            weight.grad = None
+
     def step(self) -> None:
         """Update the weights from their gradients."""
         if self.clip_norm is not None:
@@ -173,7 +186,7 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, c
     num_images = 0
     steps = FinishedSteps.on(learner.acceleration.device, counter.trained)
     for images, labels in batches:
-        learner.optimizer.zero_grad()  # to None, by default; the zero_grad() of some optimizers has no parameters
+        learner.drop_gradients()
         with learner.acceleration.context(images):
             logits = learner.forward(images)
             targets = padded_to_outputs(labels, logits.shape[1])
@@ -185,7 +198,7 @@ def train_epoch(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], *, c
         num_images += len(labels)
         steps.queued()
     # The evaluation that follows needs the memory: gradients are as large as the weights.
-    learner.optimizer.zero_grad()
+    learner.drop_gradients()
     switch_mode(learner.optimizer, "eval")
     trained = TrainPass(loss=float(total_loss) / num_images, accuracy=float(num_correct) / num_images)
     steps.end()  # reading these numbers has waited for all of them

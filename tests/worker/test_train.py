@@ -15,6 +15,7 @@ from support.training import CPU, batches, learner, make_images
 from torch import nn
 from torch.nn import functional as F
 
+import benchbench as bb
 from benchbench.records.events import Epoch
 from benchbench.worker.accelerate import Acceleration
 from benchbench.worker.clock import Clock
@@ -176,6 +177,27 @@ def test_an_optimizer_may_have_a_zero_grad_without_parameters() -> None:
     zero_grad = target.optimizer.zero_grad
     target.optimizer.zero_grad = lambda: zero_grad()  # type: ignore[method-assign] # noqa: PLW0108 - it takes nothing
     assert run_fit(target, make_images(12))
+
+
+class OfLastLayer(bb.Optimizer, name="of_last_layer"):
+    """Updates the last layer alone, though the others get gradients."""
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model[-1].parameters(), lr=0.01)  # type: ignore[index]
+
+
+def test_gradients_of_weights_that_no_optimizer_updates_do_not_add_up() -> None:
+    first = nn.Linear(147, 8)
+    target = learner(nn.Sequential(nn.AvgPool2d(9), nn.Flatten(), first, nn.Linear(8, 10)), OfLastLayer())
+    of_steps: list[torch.Tensor] = []
+    are_alone: list[bool] = []
+    first.weight.register_hook(of_steps.append)
+    first.weight.register_post_accumulate_grad_hook(
+        lambda weight: are_alone.append(torch.equal(weight.grad, of_steps[-1]))
+    )
+    run_fit(target, make_images(12))
+    assert are_alone == 6 * [True]
+    assert first.weight.grad is None
 
 
 def test_logits_that_give_no_probabilities_predict_no_class() -> None:
