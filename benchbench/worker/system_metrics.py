@@ -116,7 +116,7 @@ class ProcessorTime:
 
     @staticmethod
     def now(*, with_siblings: bool = False) -> ProcessorTime:
-        """Return the times up to this moment; ours are those of this process and its parent, the driver.
+        """Return the times up to this moment; ours are those of this process, its children and its parent, the driver.
 
         With siblings, they are also those of all other workers of the driver.
         """
@@ -228,8 +228,10 @@ def _busy_seconds(times: Any) -> float:
 
 def _our_pids(*, with_siblings: bool) -> set[int]:
     pids = {os.getpid(), os.getppid()}
-    if with_siblings:
-        with suppress(psutil.Error):
+    with suppress(psutil.Error):
+        # Those that torch.compile keeps to compile for a GPU, and a plugin's own.
+        pids |= {child.pid for child in psutil.Process().children(recursive=True)}
+        if with_siblings:
             pids |= {child.pid for child in psutil.Process(os.getppid()).children()}
     return pids
 
@@ -239,6 +241,6 @@ def _seconds_of(pid: int) -> float:
         times = psutil.Process(pid).cpu_times()
     except psutil.Error:
         return 0.0
-    # The compiler that torch.compile starts is one of ours; the children of the driver are other workers.
+    # A compiler that torch.compile started, and that has ended; the children of the driver are other workers.
     of_children = times.children_user + times.children_system if pid == os.getpid() else 0.0
     return times.user + times.system + of_children

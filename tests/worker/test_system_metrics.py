@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 import torch
 
@@ -18,6 +20,9 @@ from benchbench.worker.system_metrics import OTHERS_CPU, ProcessorTime, SystemSa
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+BUSY = "while :; do :; done"
+"""A command that computes until it is killed."""
 
 
 @pytest.mark.parametrize(
@@ -64,6 +69,18 @@ def test_what_a_child_of_ours_computes_is_not_taken_from_us() -> None:
     subprocess.run([sys.executable, "-c", busy], check=True)
     ours = ProcessorTime.now().ours[os.getpid()] - before.ours[os.getpid()]
     assert ours > 0.3
+
+
+def test_what_a_child_of_a_child_computes_is_ours_while_it_runs() -> None:
+    with subprocess.Popen(["/bin/sh", "-c", f"{BUSY} & echo $!; wait"], stdout=subprocess.PIPE, text=True) as shell:
+        assert shell.stdout
+        pid = int(shell.stdout.readline())
+        try:
+            before = ProcessorTime.now()
+            time.sleep(1)
+            assert ProcessorTime.now().ours[pid] > before.ours[pid]
+        finally:
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_the_smallest_quota_of_a_control_group_and_those_above_it_counts(tmp_path: Path) -> None:
@@ -151,18 +168,19 @@ def test_an_epoch_is_noisy_if_other_processes_compute_on_the_gpu(
 
 
 def test_workers_beside_this_one_are_no_others_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    sibling = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    # Its parent ends at once, so that it is no descendant of this process.
+    orphan = int(subprocess.check_output(["/bin/sh", "-c", f"{BUSY} >/dev/null & echo $!"], text=True))
     try:
-        monkeypatch.setattr(os, "getppid", os.getpid)
+        parent = psutil.Process(orphan).ppid()
+        monkeypatch.setattr(os, "getppid", lambda: parent)
         alone, together = ProcessorTime.now(), ProcessorTime.now(with_siblings=True)
         time.sleep(1)
         told = [ProcessorTime.now(with_siblings=are_ours).ours for are_ours in (False, True)]
-        assert sibling.pid not in told[0]
-        assert told[1][sibling.pid] > together.ours[sibling.pid]
+        assert orphan not in told[0]
+        assert told[1][orphan] > together.ours[orphan]
         assert alone.ours.keys() == told[0].keys()
     finally:
-        sibling.kill()
-        sibling.wait()
+        os.kill(orphan, signal.SIGKILL)
 
 
 def test_a_worker_that_ended_takes_no_time_back() -> None:
