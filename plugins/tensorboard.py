@@ -139,7 +139,7 @@ def _scalar(tag: str, value: float) -> Any:
 
 def _hparams(record: bb.Record) -> dict[str, bool | float | str]:
     """Return all that is in the spec; what is not a number, a boolean or a text is written as text."""
-    from benchbench.config.differences import value_text
+    from benchbench.config.values import value_text
 
     return {
         key: value if isinstance(value, bool | int | float | str) else value_text(value)

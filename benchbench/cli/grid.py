@@ -215,7 +215,7 @@ def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:
 
 def _row(trial: Trial, names: tuple[str, ...], best: Rank | None) -> tuple[str, ...]:
     from benchbench.cli.trial_lines import duration
-    from benchbench.config.differences import value_text
+    from benchbench.config.values import value_text
 
     record, flat = trial.record, trial.spec.flat()
     final = record.final if record else None

@@ -50,7 +50,7 @@ def _name(trial: TrialSummary, varies: str) -> str:
 def _print(trials: list[TrialSummary]) -> None:
     from benchbench.cli.output import print_table
     from benchbench.cli.trial_lines import duration
-    from benchbench.config.differences import describe_values
+    from benchbench.config.values import describe_values
     from benchbench.records.events import now_ms
     from benchbench.records.run_ids import short_id
 

@@ -13,7 +13,7 @@ from benchbench.compare.metric_values import Metric, Target, find_metrics, value
 from benchbench.compare.verdicts import POINTS, Judge, with_learning_verdict
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.design import MIN_SEEDS
-from benchbench.config.differences import is_match
+from benchbench.config.values import is_match
 from benchbench.errors import SpecError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench.compare import formatting
 from benchbench.compare.metric_values import Metric
 from benchbench.compare.text_tables import Column, TextTable, table_of
-from benchbench.config.differences import value_text
+from benchbench.config.values import value_text
 from benchbench.records.metric_names import TEST_ACCURACY
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.compare.images import versions_of_images
-from benchbench.config.differences import describe_spec, describe_values, is_match, is_same, value_text, varying
+from benchbench.config.differences import describe_spec, is_same, varying
 from benchbench.config.kinds import plain_key
+from benchbench.config.values import describe_values, is_match, value_text
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from benchbench.compare.intervals import Interval, Summary, prediction_interval,
 from benchbench.compare.learning import not_learned
 from benchbench.compare.metric_values import Target, find_metrics, values_of
 from benchbench.config.defaults import CONFIDENCE
-from benchbench.config.differences import describe_values, is_match, varying
+from benchbench.config.differences import varying
+from benchbench.config.values import describe_values, is_match
 from benchbench.errors import SpecError
 from benchbench.records.metric_names import check_value
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchbench.config.differences import describe_spec, describe_values, is_match, is_same, varying
+from benchbench.config.differences import describe_spec, is_same, varying
+from benchbench.config.values import describe_values, is_match
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:

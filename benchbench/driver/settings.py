@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args, get_origin
 from pydantic import Field
 
 from benchbench.config import defaults
-from benchbench.config.differences import value_text
 from benchbench.config.training_options import TrainingOptions
 from benchbench.config.validation import AnyTable, Table, read_table
+from benchbench.config.values import value_text
 from benchbench.driver.plan import Rules
 from benchbench.errors import SpecError, closest
 from benchbench.paths import expanded

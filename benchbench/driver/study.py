@@ -14,11 +14,11 @@ from benchbench.config import grid_file
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.composition import DEFAULT, join, part_names, split
 from benchbench.config.defaults import default_experiment
-from benchbench.config.differences import describe_values, is_match, is_value
 from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
 from benchbench.config.spec import scalars_of
 from benchbench.config.validation import refuse_unknown_keys
+from benchbench.config.values import describe_values, is_match, is_value
 from benchbench.driver.settings import refuse_unknown_options, texts_of
 from benchbench.errors import BenchError, PluginError, SpecError
 from benchbench.plugin.catalog import Catalog

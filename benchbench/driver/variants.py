@@ -11,10 +11,11 @@ from benchbench.config import defaults, grid_file
 from benchbench.config.axes import AXIS, axis_keys
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.defaults import Accelerate
-from benchbench.config.differences import describe_spec, is_match, value_text
+from benchbench.config.differences import describe_spec
 from benchbench.config.grid_checks import check_grid
 from benchbench.config.kinds import KINDS, OPTIONS, plain_key
 from benchbench.config.spec import read_settings
+from benchbench.config.values import is_match, value_text
 from benchbench.driver.settings import check_choice
 from benchbench.errors import SpecError, closest
 

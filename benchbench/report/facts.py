@@ -8,9 +8,9 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchbench.config.differences import value_text
 from benchbench.config.kinds import KINDS, OPTIONS
 from benchbench.config.spec import Draft, scalars_of
+from benchbench.config.values import value_text
 from benchbench.data.locations import data_folder
 from benchbench.records import file_names
 from benchbench.records.machine import one_after_another

@@ -10,7 +10,7 @@ from benchbench.compare import formatting
 from benchbench.compare.intervals import summarize
 from benchbench.compare.metric_values import values_by_attempt
 from benchbench.config.defaults import CONFIDENCE
-from benchbench.config.differences import value_text
+from benchbench.config.values import value_text
 from benchbench.records.events import PHASES
 from benchbench.records.run_ids import short_id
 from benchbench.tracking.address import page_of

@@ -12,7 +12,8 @@ from benchbench.compare.configurations import find_keys, group, printed_name
 from benchbench.compare.images import versions_of_images
 from benchbench.compare.metric_values import Metric
 from benchbench.config.defaults import CONFIDENCE
-from benchbench.config.differences import describe_spec, describe_values, varying
+from benchbench.config.differences import describe_spec, varying
+from benchbench.config.values import describe_values
 from benchbench.report.trial_files import best
 
 if TYPE_CHECKING:

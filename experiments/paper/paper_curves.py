@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchbench.config.differences import describe_spec, value_text
+from benchbench.config.differences import describe_spec
+from benchbench.config.values import value_text
 from benchbench.report.drawing import QUIET_COLOR, Figure, MaxNLocator, PercentFormatter
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from support.grid_files import RATES
 from support.stores import Filler
 
 from benchbench.config import grid_file
-from benchbench.config.differences import is_match
 from benchbench.config.spec import PluginSpec
+from benchbench.config.values import is_match
 from benchbench.driver.study import Study, find_records
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry

@@ -14,9 +14,10 @@ from support.commands import Bench
 from support.image_archives import jpeg, write_folder
 from support.paths import REPOSITORY
 
-from benchbench.config.differences import describe_spec, is_match, varying
+from benchbench.config.differences import describe_spec, varying
 from benchbench.config.grid_checks import check_grid
 from benchbench.config.grid_file import GridFile, load
+from benchbench.config.values import is_match
 from benchbench.driver.variants import VariantOptions, name_variants, read_variants
 from benchbench.plugin.registry import Registry
 from benchbench.records.metric_names import class_slugs
