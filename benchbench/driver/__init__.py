@@ -37,6 +37,7 @@ they arise and sent to a watcher; the command line prints them.
     variants.py              the variants that are timed, and their names
     repeated_looks.py        makes comparisons stricter at each look with more seeds
     study.py                 the question of a comparison, from a file and its caller, and its trials
+    grid_records.py          the trials that a grid file asks for, and their records
     plugin_check.py          checks plugins in a process of their own
     augmentation_preview.py  has a few images augmented in a process of their own, for bench data show
     doctor.py                what this machine has, and which parts of it do not work

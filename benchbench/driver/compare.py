@@ -16,7 +16,7 @@ from benchbench.driver.repeated_looks import (
     compare_groups_and_record_looks,
     groups_of,
 )
-from benchbench.driver.study import Inquiry, Study, find_records
+from benchbench.driver.study import Study, StudyRecords, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import BenchError, SpecError
 from benchbench.records.run_ids import only_match
@@ -61,12 +61,12 @@ def compare(
     Raises :class:`~benchbench.errors.BenchError` if there is nothing to compare or the question fits no trial.
     """
     note = (watcher or Watcher()).note
-    inquiry = Inquiry.of(Study.of_experiment(experiment, grid), options, note)
-    study = inquiry.study
+    asked = StudyRecords.of(Study.of_experiment(experiment, grid), options, note)
+    study = asked.study
     with open_look_history(study.experiment) as history:
         recorder = LookRecorder(history, note, study.design, study.earlier)
-        comparison = compare_and_record_look(inquiry.records, inquiry.question, recorder)
-    return _with_warnings_of_study(comparison, inquiry)
+        comparison = compare_and_record_look(asked.records, asked.question, recorder)
+    return _with_warnings_of_study(comparison, asked)
 
 
 def compare_groups(
@@ -85,35 +85,35 @@ def compare_groups(
     Raises :class:`~benchbench.errors.BenchError` if no group can be compared, or none on images like its test images.
     """
     note = (watcher or Watcher()).note
-    inquiry = Inquiry.of(Study.of_experiment(experiment, grid), options, note)
+    asked = StudyRecords.of(Study.of_experiment(experiment, grid), options, note)
     if population:
-        _note_design(inquiry.study, "on images like these", note)
-    return compare_study_groups(inquiry, note, population=population)
+        _note_design(asked.study, "on images like these", note)
+    return compare_study_groups(asked, note, population=population)
 
 
 def compare_study_groups(
-    inquiry: Inquiry, note: Callable[[str], None], *, population: bool = False
+    asked: StudyRecords, note: Callable[[str], None], *, population: bool = False
 ) -> tuple[ComparedGroup, ...]:
     """Record a look at each group of the records, and return their comparisons with what the study warns of."""
-    study, question = inquiry.study, inquiry.question
+    study, question = asked.study, asked.question
     # Before a look is recorded, since nobody sees a verdict if this fails.
-    over_images = _compare_over_images(inquiry) if population else {}
+    over_images = _compare_over_images(asked) if population else {}
     with open_look_history(study.experiment) as history:
         recorder = LookRecorder(history, note, study.design, study.earlier)
-        groups = compare_groups_and_record_looks(inquiry.records, question, recorder)
+        groups = compare_groups_and_record_looks(asked.records, question, recorder)
     groups = tuple(_with_images(group, over_images.get(group.heading)) for group in groups)
-    return with_comparisons(groups, lambda each: _with_warnings_of_study(each, inquiry))
+    return with_comparisons(groups, lambda each: _with_warnings_of_study(each, asked))
 
 
-def _compare_over_images(inquiry: Inquiry) -> dict[str, PopulationComparison | BenchError]:
+def _compare_over_images(asked: StudyRecords) -> dict[str, PopulationComparison | BenchError]:
     """Return the comparison of each group on images like its test images, or why there is none, by its heading.
 
     Groups of a single configuration have none. Raises the first error if no other group has one.
     """
-    find_metrics(inquiry.question.metrics, [values_of(record) for record in inquiry.records])
-    groups = groups_of(inquiry.records, inquiry.question, inquiry.study.design)
+    find_metrics(asked.question.metrics, [values_of(record) for record in asked.records])
+    groups = groups_of(asked.records, asked.question, asked.study.design)
     compared = {
-        group.heading: _over_images(group.records, inquiry.question)
+        group.heading: _over_images(group.records, asked.question)
         for group in groups
         if num_configurations(group.records) > 1
     }
@@ -134,10 +134,10 @@ def _with_images(group: ComparedGroup, over_images: PopulationComparison | Bench
     return replace(group, over_images=over_images)
 
 
-def _with_warnings_of_study(comparison: Comparison, inquiry: Inquiry) -> Comparison:
+def _with_warnings_of_study(comparison: Comparison, asked: StudyRecords) -> Comparison:
     """Return a comparison with what its study warns of, and if its baseline was named when the results were known."""
-    study = inquiry.study
-    late = late_baseline_warnings(comparison) if inquiry.question.baseline != study.question.baseline else ()
+    study = asked.study
+    late = late_baseline_warnings(comparison) if asked.question.baseline != study.question.baseline else ()
     return replace(comparison, warnings=(*comparison.warnings, *study.warnings, *late))
 
 
@@ -171,9 +171,9 @@ def compare_with_published(
     if not study.expected:
         raise SpecError("no published results to compare with", hint="--grid FILE names a file with [[expected]] rows")
     study.check_expected()
-    inquiry = Inquiry.of(study, {"confidence": confidence}, (watcher or Watcher()).note)
-    question = inquiry.question
-    rows = against_published(inquiry.records, study.expected, confidence=question.confidence, targets=question.targets)
+    asked = StudyRecords.of(study, {"confidence": confidence}, (watcher or Watcher()).note)
+    question = asked.question
+    rows = against_published(asked.records, study.expected, confidence=question.confidence, targets=question.targets)
     return Published(rows, question.confidence)
 
 
@@ -194,13 +194,13 @@ def compare_models(
     from benchbench.tracking.stored_records import load_predictions
 
     study = Study.of_experiment(experiment, grid)
-    inquiry = Inquiry.of(study, {"confidence": confidence}, (watcher or Watcher()).note)
-    records = {record.mlflow: record for record in inquiry.records if record.mlflow}
+    asked = StudyRecords.of(study, {"confidence": confidence}, (watcher or Watcher()).note)
+    records = {record.mlflow: record for record in asked.records if record.mlflow}
     one, other = (records[only_match(word, list(records), experiment=study.experiment)] for word in (first, second))
     if one.data.splits["test"] != other.data.splits["test"]:
         raise SpecError("the two models were not tested on the same images", hint="choose two runs of the same dataset")
     predictions = [load_predictions(_run_id(record)) for record in (one, other)]
-    return compare_predictions(*predictions, confidence=inquiry.question.confidence)
+    return compare_predictions(*predictions, confidence=asked.question.confidence)
 
 
 def _over_images(records: Sequence[Record], question: Question) -> PopulationComparison | BenchError:

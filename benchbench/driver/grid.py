@@ -130,7 +130,7 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
     """Put a report among the files of the grid's own run; if that fails, say why."""
     from benchbench.compare.configurations import baseline_first
     from benchbench.driver import report
-    from benchbench.driver.study import Inquiry, Study
+    from benchbench.driver.study import Study, StudyRecords
     from benchbench.tracking.grid_runs import find_designs
     from benchbench.tracking.stored_records import read_experiment
 
@@ -143,8 +143,8 @@ def _report(grid: GridFile, result: GridResult, experiment: str, watcher: Watche
         records = baseline_first(in_order, [trial.spec for trial in result.trials])
         with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
             path = Path(folder) / file_names.REPORT
-            inquiry = Inquiry(study, grid.question, records)
-            return report.write_study_report(inquiry, path, note=watcher.note).run_id is not None
+            asked = StudyRecords(study, grid.question, records)
+            return report.write_study_report(asked, path, note=watcher.note).run_id is not None
     except Exception as error:  # noqa: BLE001 - the trials are done, whatever goes wrong with their report
         watcher.fault(f"no report: {error_text(error)}", error)
         return False

@@ -12,7 +12,7 @@ from benchbench.compare.configurations import find_keys, one_per_trial
 from benchbench.compare.images import records_by_dataset
 from benchbench.driver.compare import compare_study_groups
 from benchbench.driver.output_files import check_output, writing
-from benchbench.driver.study import Inquiry, Study, find_records
+from benchbench.driver.study import Study, StudyRecords, find_records
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, TrackingError
 from benchbench.records import file_names
@@ -91,12 +91,12 @@ def write_experiment_report(
     question = study.asked(options)
     study.check_expected()
     note = (watcher or Watcher()).note
-    inquiry = Inquiry(study, question, find_records(study, note))
-    return write_study_report(inquiry, output, note=note, log=log, population=population)
+    asked = StudyRecords(study, question, find_records(study, note))
+    return write_study_report(asked, output, note=note, log=log, population=population)
 
 
 def write_study_report(
-    inquiry: Inquiry,
+    asked: StudyRecords,
     path: Path,
     *,
     note: Callable[[str], None],
@@ -109,9 +109,9 @@ def write_study_report(
 
     Raises :class:`~benchbench.errors.BenchError` before anything is written.
     """
-    study, question, records = inquiry.study, inquiry.question, inquiry.records
-    groups = compare_study_groups(inquiry, note, population=population)
-    published = _published(inquiry, note)
+    study, question, records = asked.study, asked.question, asked.records
+    groups = compare_study_groups(asked, note, population=population)
+    published = _published(asked, note)
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         trials = tuple(gather(one_per_trial(records), Path(folder)))
         subject = Subject(
@@ -144,14 +144,14 @@ def _overall_comparison(records: Sequence[Record], groups: Sequence[ComparedGrou
     return compare_records(records, question.model_copy(update={"baseline": {}, "by": by}))
 
 
-def _published(inquiry: Inquiry, note: Callable[[str], None]) -> tuple[PublishedRow, ...]:
+def _published(asked: StudyRecords, note: Callable[[str], None]) -> tuple[PublishedRow, ...]:
     """Return our results beside the published ones of the file; ``note`` is told why if they cannot be compared."""
-    study, question = inquiry.study, inquiry.question
+    study, question = asked.study, asked.question
     if not study.expected:
         return ()
     targets = question.targets | study.question.targets  # the rows of a file may name its own
     try:
-        return against_published(inquiry.records, study.expected, confidence=question.confidence, targets=targets)
+        return against_published(asked.records, study.expected, confidence=question.confidence, targets=targets)
     except SpecError as error:
         hint = f"; {error.hint}" if error.hint else ""
         note(f"not compared with published numbers: {error.message}{hint}")
