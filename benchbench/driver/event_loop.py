@@ -251,8 +251,8 @@ class _Running:
             return  # trained again after an interruption: the journal has it already
         if isinstance(event, Started | Resumed):
             varied = self.drive.varied.get(job.attempt, "")
-            continues = job.continues.spec_id if job.continues else ""
-            journal.set_claim(replace(self.drive.claim, varied=varied, continues=continues))
+            continued = job.continues.spec_id if job.continues else ""
+            journal.set_claim(replace(self.drive.claim, varied=varied, continued_spec_id=continued))
         journal.append(event)
         record = before.then(event) if before else Record.of([event])
         self.records[job.attempt] = record

@@ -56,7 +56,7 @@ class Planned:
 
     ``stale`` names what changed since it finished, and ``changes`` the plugins that changed since it was interrupted.
     ``finished`` is the run that finished before, trained again or not. ``shorter`` is a finished trial with fewer
-    epochs, which this one goes on from if ``continues``. ``is_elsewhere``: another call trains the trial now.
+    epochs, which this one goes on from if ``is_continuation``. ``is_elsewhere``: another call trains the trial now.
     """
 
     resolved: Resolved
@@ -85,10 +85,10 @@ class Planned:
         if self.action != "resume" or self.journal is None:
             return self.action == "run" and self.finished is None
         claim = self.journal.claim()
-        return claim is not None and bool(claim.continues) and not self.journal.has_checkpoint()
+        return claim is not None and bool(claim.continued_spec_id) and not self.journal.has_checkpoint()
 
     @property
-    def continues(self) -> bool:
+    def is_continuation(self) -> bool:
         """Whether the trial goes on after the epochs of a shorter one."""
         return self.shorter is not None and not self.shorter.problem(self.resolved)
 
@@ -111,7 +111,7 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
     One that was interrupted goes on from the same as before, or begins anew.
     """
     begun = planned.journal.claim() if planned.journal else None
-    shorter = finished.shorter_than(planned.resolved, spec_id=begun.continues if begun else "")
+    shorter = finished.shorter_than(planned.resolved, spec_id=begun.continued_spec_id if begun else "")
     if begun is not None and (shorter is None or shorter.problem(planned.resolved)):
         return Planned(planned.resolved, "run", _WITHOUT_EPOCH)
     if shorter is None:

@@ -138,7 +138,7 @@ class _Session:
     call: Call
 
     @cached_property
-    def artifacts(self) -> ArtifactPolicy:
+    def artifact_policy(self) -> ArtifactPolicy:
         """How much is kept of each trial."""
         return ArtifactPolicy(self.settings.training.artifacts, self.settings.keep_checkpoints, self.watcher.note)
 
@@ -155,7 +155,7 @@ class _Session:
     def run(self) -> GridResult:
         """Train what is planned and deliver it."""
         taken_over = leftovers.finish(
-            self.plan, self.services.tracker, self.artifacts, call=self.call, note=self.watcher.note
+            self.plan, self.services.tracker, self.artifact_policy, call=self.call, note=self.watcher.note
         )
         if self.request.grid is None:
             result = self._run_one()
@@ -167,13 +167,13 @@ class _Session:
         return result
 
     def _run_one(self) -> GridResult:
-        ending = self._train(list(self.jobs.values()), self.artifacts.complete, parent_run_id=None)
+        ending = self._train(list(self.jobs.values()), self.artifact_policy.complete, parent_run_id=None)
         batches = AllTrials(self.plan, self.jobs)
         with self._interruptible(ending, batches):
             return self._result(ending, batches, is_delivered=self._deliver())
 
     def _run_grid(self, grid: GridFile, *, cut_off: Collection[str]) -> GridResult:
-        best = BestTrial(self.artifacts, [item for item in self.plan if item.action == "skip"], cut_off=cut_off)
+        best = BestTrial(self.artifact_policy, [item for item in self.plan if item.action == "skip"], cut_off=cut_off)
         best.give_up_if_changed()
         store = self.services.tracker.wait_open()
         batches = self._batches(store)
@@ -243,14 +243,14 @@ class _Session:
         tracker, note = self.services.tracker, self.watcher.note
         ours = {item.journal.attempt for item in self.plan if item.journal}
         ours |= {job.attempt for job in self.jobs.values()}
-        for journal in self.artifacts.complete_again():
+        for journal in self.artifact_policy.complete_again():
             tracker.notify(journal)
         is_delivered = end_of_call.wait_for_deliveries(tracker, note, ours=ours)
         if ended is not None:
             end_of_call.describe_grid(*ended, self.watcher)
         if is_delivered:
             end_of_call.close_grids(tracker, note)
-        end_of_call.drop_delivered(tracker, self.artifacts, ours=ours, kept_back=kept_back)
+        end_of_call.drop_delivered(tracker, self.artifact_policy, ours=ours, kept_back=kept_back)
         return is_delivered
 
     def _train(
@@ -349,7 +349,7 @@ def _open_run(store: Store, grid: GridFile) -> MlflowRun:
 
 def _continued(planned: Planned) -> Continued | None:
     """Return the shorter trial that a new one goes on from, if it does."""
-    if planned.shorter is None or not planned.continues:
+    if planned.shorter is None or not planned.is_continuation:
         return None
     return Continued(planned.shorter.record.spec_id, str(planned.shorter.journal.folder.absolute()))
 

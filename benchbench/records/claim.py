@@ -15,8 +15,8 @@ class Claim:
 
     ``experiment`` is the experiment's name when the trial began, and ``varied`` what tells the trial from the others of
     its grid. ``is_open`` says that the call has yet to tell how the trial ended, and to add its part to the artifacts.
-    ``artifacts`` and ``keeps_checkpoint`` are what the call was asked to keep. ``continues`` is the spec id of a
-    shorter trial whose epochs the attempt begins with.
+    ``artifacts`` and ``keeps_checkpoint`` are what the call was asked to keep. ``continued_spec_id`` is
+    that of the shorter trial whose epochs the attempt begins with, if there is one.
     """
 
     tracking_uri: str
@@ -28,7 +28,7 @@ class Claim:
     is_open: bool = True
     artifacts: ArtifactLevel = "light"
     keeps_checkpoint: bool = False
-    continues: str = ""
+    continued_spec_id: str = ""
 
     def is_alive(self) -> bool:
         """Tell whether the call still runs."""

@@ -36,14 +36,14 @@ def begin(
     data: str = "digest",
     experiment_id: str = "1",
     sources: dict[str, str] = SOURCES,
-    continues: str = "",
+    continued_spec_id: str = "",
 ) -> Journal:
     """Keep a trial of this spec that was killed before its first epoch ended, with the packages that are here."""
     began = journals.started(f"20260101-00000{number}-abcdef01")
     journal = Journal.of(spec.id, began.attempt)
     facts, machine = replace(began.data, digest=data), replace(began.machine, versions=package_versions())
     journal.append(replace(began, spec=spec, data=facts, machine=machine, plugin_sources=sources))
-    journal.set_claim(Claim("store", "bench", experiment_id, continues=continues))
+    journal.set_claim(Claim("store", "bench", experiment_id, continued_spec_id=continued_spec_id))
     return journal
 
 
@@ -75,7 +75,7 @@ def test_a_longer_trial_goes_on_after_the_longest_that_is_the_same_but_shorter()
     finish(replace(spec, epochs=9), 7, experiment_id="2")
     item = planned(replace(spec, epochs=10))
     assert item.action == "run"
-    assert item.continues
+    assert item.is_continuation
     assert item.shorter is not None
     assert item.shorter.journal == longest
     assert item.why == (
@@ -99,7 +99,7 @@ def test_a_longer_trial_that_cannot_go_on_says_why(
     spec = replace(journals.SPEC, scheduler=PluginSpec("cosine", 1, {}))
     finish(replace(spec, epochs=5), 1, checkpoint=kept == "checkpoint")
     item = planned(replace(spec, epochs=10), **changes)
-    assert not item.continues
+    assert not item.is_continuation
     name = replace(spec, epochs=5).id[:12]
     assert item.why == f"{name} has the first 5 of 10 epochs, but all are trained again: {reason}"
 
@@ -107,10 +107,10 @@ def test_a_longer_trial_that_cannot_go_on_says_why(
 def test_a_trial_that_was_killed_before_it_had_a_checkpoint_still_goes_on_after_the_shorter_one() -> None:
     spec, longer = replace(journals.SPEC, epochs=5), replace(journals.SPEC, epochs=10)
     shorter = finish(spec, 1)
-    begun = begin(longer, 2, continues=spec.id)
+    begun = begin(longer, 2, continued_spec_id=spec.id)
     finish(replace(spec, epochs=7), 3)
     item = planned(longer)
-    assert (item.action, item.journal, item.continues) == ("resume", begun, True)
+    assert (item.action, item.journal, item.is_continuation) == ("resume", begun, True)
     assert item.shorter is not None
     assert item.shorter.journal == shorter
     assert item.why == f"interrupted; continuing after the 5 epochs of {spec.id[:12]}"

@@ -97,6 +97,18 @@ def test_state_is_replaced_whole_and_leaves_nothing_else(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["claim.json"]
 
 
+def test_a_claim_with_a_key_that_is_called_otherwise_now_is_still_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path)
+    claim = Claim("http://host:5000", "bench", "1", continued_spec_id="abc")
+    journal.set_claim(claim)
+    path = tmp_path / "claim.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("continued_spec_id", "continues"), encoding="utf-8")
+    assert journal.claim() == replace(claim, continued_spec_id="")
+    assert caplog.messages == []
+
+
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     journal = Journal(tmp_path / "file" / "attempt")
